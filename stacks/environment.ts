@@ -1,0 +1,143 @@
+/**
+ * One environment, read and checked: plain, readonly and trusted.
+ *
+ * `settings.ts` makes it from `Pulumi.<stack>.yaml`; everything else only reads it. Every name that two
+ * places must agree on is derived here.
+ */
+
+/** Memory and CPU ceiling of one service. */
+export interface Limits {
+  /** Hard memory limit, in MiB. */
+  readonly memoryMib: number;
+  /** CPU limit, in cores; 0.5 is half a core. */
+  readonly cpus: number;
+}
+
+/** A server that already exists, named as OVH names it (for example `vps-1a2b3c4d.vps.ovh.net`). */
+export interface AdoptedServer {
+  readonly kind: "adopt";
+  readonly serviceName: string;
+}
+
+/** A server to be ordered when none is ours yet. */
+export interface OrderedServer {
+  readonly kind: "order";
+  /** Country whose catalogue and prices apply, for example `FR`. */
+  readonly subsidiary: string;
+  /** Highest price the user accepts, in euros per month without tax. */
+  readonly maxMonthlyPriceEur: number;
+}
+
+export interface Environment {
+  /** Stack name: test, staging, prod. */
+  readonly name: string;
+  readonly domain: string;
+  readonly adminEmail: string;
+  readonly locale: { readonly language: string; readonly timeZone: string };
+
+  readonly server: {
+    readonly source: AdoptedServer | OrderedServer;
+    /** Least size accepted, adopted or ordered. */
+    readonly vcores: number;
+    readonly memoryGib: number;
+    /** OVH datacentre code, for example `GRA`. */
+    readonly datacentre: string;
+    /** OS label as OVH writes it, for example `Debian 12`. */
+    readonly image: string;
+    /** User that the OS image creates and our public key lands on. */
+    readonly loginUser: string;
+    /** Whether `pulumi destroy` sets the contract to end at its expiry; the server is left alone otherwise. */
+    readonly deleteAtExpiry: boolean;
+  };
+
+  readonly ssh: {
+    readonly port: number;
+    /** Path of the operator's private key; `~` is the operator's home. */
+    readonly privateKeyFile: string;
+    /** Key installed with the OS image (`ssh-ed25519 AAAA… comment`). */
+    readonly publicKey: string;
+    readonly adminCidrs: { readonly v4: readonly string[]; readonly v6: readonly string[] };
+    /** People besides the login user. */
+    readonly admins: readonly { readonly name: string; readonly keys: readonly string[] }[];
+  };
+
+  readonly ovh: {
+    /** `ovh-eu`, or the URL of an API, without a trailing slash. */
+    readonly endpoint: string;
+  };
+
+  readonly dns: {
+    readonly provider: "cloudflare" | "ovh";
+    /** Zone that holds the domain, for example `exemple.fr`. */
+    readonly zone: string;
+    /** Cloudflare's id of the zone; empty when the provider is OVH. */
+    readonly zoneId: string;
+    /** Base URL of Cloudflare's API; empty for the real one. */
+    readonly cloudflareBaseUrl: string;
+    readonly ttlSeconds: number;
+    /** Certificate authorities that CAA records admit, for example `letsencrypt.org`. */
+    readonly caaIssuers: readonly string[];
+  };
+
+  readonly host: {
+    /** Where Docker comes from. */
+    readonly dockerSource: "distribution" | "docker";
+    readonly swapGib: number;
+  };
+
+  readonly acme: {
+    /** Directory URL of the certificate authority. */
+    readonly directory: string;
+    readonly keyType: "ecdsa" | "rsa";
+    /** Whether browsers trust this authority; HSTS is sent only then. */
+    readonly trusted: boolean;
+  };
+
+  readonly images: {
+    readonly qdrant: string;
+    readonly vectorStore: string;
+    readonly n8n: string;
+    readonly n8nRunners: string;
+    readonly gateway: string;
+    readonly certbot: string;
+    readonly postgres: string;
+    readonly documentProcessor: string;
+    readonly visionClassifier: string;
+    readonly frontend: string;
+  };
+
+  readonly services: {
+    readonly qdrant: Limits & { /** Whether every caller of Qdrant sends the API key. */ readonly apiKey: boolean };
+    readonly vectorStore: Limits;
+    readonly n8n: Limits & {
+      readonly database: "sqlite" | "postgres";
+      readonly owner: { readonly firstName: string; readonly lastName: string };
+    };
+    readonly n8nRunners: Limits & { readonly enabled: boolean };
+    readonly postgres: Limits;
+    readonly gateway: Limits & { /** Addresses that may open n8n's editor over HTTPS. */ readonly editorCidrs: readonly string[] };
+    readonly documentProcessor: Limits & {
+      readonly enabled: boolean;
+      readonly project: string;
+      readonly location: string;
+      readonly processorId: string;
+    };
+    readonly visionClassifier: Limits & { readonly enabled: boolean };
+    readonly frontend: Limits & { readonly enabled: boolean };
+  };
+
+  /** Largest upload, in MiB: feeds nginx and both limits of n8n. */
+  readonly uploadMaxMib: number;
+  readonly timeouts: {
+    /** Longest upload, in seconds. */
+    readonly uploadSeconds: number;
+    /** Longest answer of a webhook that asks a language model, in seconds. */
+    readonly answerSeconds: number;
+    /** Longest wait for a service to converge, in seconds. */
+    readonly convergenceSeconds: number;
+    /** How long an update is watched for failing tasks before it counts, in seconds. */
+    readonly observationSeconds: number;
+  };
+  /** Whether `pulumi destroy` must leave stored data alone. */
+  readonly protectData: boolean;
+}
