@@ -1,0 +1,129 @@
+import * as pulumi from "@pulumi/pulumi";
+
+import * as technicia from "../provider/resources.ts";
+import { GATEWAY_DIRECTORY, WEBROOT } from "./gateway-config.ts";
+import { script } from "./script.ts";
+
+const PROGRAM = "/opt/technicia/bin/certificate";
+const UNIT = "technicia-certificate";
+
+/** What an environment decides about its certificate. */
+export interface CertificateArgs {
+  readonly host: technicia.Connection;
+
+  /** certbot's image. */
+  readonly image: string;
+
+  /** Names that the certificate covers; the first one gives it its name. */
+  readonly domains: readonly string[];
+
+  readonly email: string;
+
+  /** Directory URL of the authority. */
+  readonly directory: string;
+
+  readonly keyType: "ecdsa" | "rsa";
+
+  /** Address that the names have to lead to before the authority is asked. */
+  readonly address: pulumi.Input<string>;
+}
+
+/**
+ * The certificate that the gateway serves, and the timer that renews it.
+ *
+ * What is observed is what port 443 presents: an expiring certificate, another name, another authority or the placeholder
+ * are drift.
+ */
+export class Certificate extends pulumi.ComponentResource {
+  readonly served: technicia.State;
+
+  constructor(name: string, args: CertificateArgs, opts: pulumi.ComponentResourceOptions) {
+    super("technicia:components:Certificate", name, {}, opts);
+    const own = { parent: this, provider: args.host };
+
+    const settings = new technicia.File(
+      `${name}-settings`,
+      { path: "/etc/technicia/certificate.env", content: renderSettings(args) },
+      own,
+    );
+    const program = new technicia.File(
+      `${name}-program`,
+      { path: PROGRAM, content: script("certificate.sh"), mode: "0755", validate: 'bash -n "$FILE"' },
+      own,
+    );
+    const units = ["service", "timer"].map(
+      (kind) =>
+        new technicia.File(
+          `${name}-${kind}`,
+          {
+            path: `/etc/systemd/system/${UNIT}.${kind}`,
+            content: kind === "service" ? SERVICE : TIMER,
+            onChange: "systemctl daemon-reload",
+          },
+          own,
+        ),
+    );
+    this.served = new technicia.State(
+      `${name}-served`,
+      {
+        observe: `${PROGRAM} status`,
+        desired: describe(args),
+        apply: `${PROGRAM} issue`,
+        variables: { ADDRESS: args.address },
+        // The authority answers within seconds; names that were just written may take minutes to be seen.
+        timeoutSeconds: 600,
+      },
+      { ...own, dependsOn: [settings, program] },
+    );
+    new technicia.Unit(
+      `${name}-renewal`,
+      { unit: `${UNIT}.timer`, enabled: true, active: true },
+      { ...own, dependsOn: [...units, this.served] },
+    );
+    this.registerOutputs({});
+  }
+}
+
+/** Words in which the host describes the certificate that is served when all is well. */
+function describe(args: CertificateArgs): string {
+  return `valid for ${[...args.domains].sort().join(" ")}, ${args.keyType}, from ${args.directory}`;
+}
+
+function renderSettings(args: CertificateArgs): string {
+  const settings = {
+    IMAGE: args.image,
+    DOMAINS: args.domains.join(" "),
+    EMAIL: args.email,
+    DIRECTORY: args.directory,
+    KEY_TYPE: args.keyType,
+    TLS: `${GATEWAY_DIRECTORY.host}/tls`,
+    WEBROOT: WEBROOT.host,
+    LETSENCRYPT: "/opt/technicia/letsencrypt",
+  };
+  return Object.entries(settings)
+    .map(([key, value]) => `${key}='${value}'\n`)
+    .join("");
+}
+
+const SERVICE = `[Unit]
+Description=Renew TechnicIA's certificate when it is due
+Requires=docker.service
+After=docker.service network-online.target
+Wants=network-online.target
+
+[Service]
+Type=oneshot
+ExecStart=${PROGRAM} renew
+`;
+
+const TIMER = `[Unit]
+Description=Look twice a day whether TechnicIA's certificate is due
+
+[Timer]
+OnCalendar=*-*-* 00,12:00:00
+RandomizedDelaySec=6h
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+`;

@@ -1,0 +1,101 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+
+import * as technicia from "../provider/resources.ts";
+import { GATEWAY_DIRECTORY, type GatewayConfig, renderGateway, WEBROOT } from "./gateway-config.ts";
+import { script } from "./script.ts";
+import { Service, type ServiceArgs } from "./service.ts";
+
+/** What an environment decides about its gateway. */
+export interface GatewayArgs extends Pick<
+  ServiceArgs,
+  "image" | "limits" | "convergenceSeconds" | "observationSeconds"
+> {
+  readonly host: technicia.Connection;
+
+  /** Networks on which the gateway finds what it forwards to. */
+  readonly networks: readonly docker.Network[];
+
+  readonly config: GatewayConfig;
+}
+
+/** nginx: TLS, the public routes and nothing else. Its configuration is a host file, reloaded without a dropped connection. */
+export class Gateway extends pulumi.ComponentResource {
+  readonly service: Service;
+  readonly configuration: technicia.File;
+
+  constructor(name: string, args: GatewayArgs, opts: pulumi.ComponentResourceOptions) {
+    super("technicia:components:Gateway", name, {}, opts);
+    const own = { parent: this, provider: args.host };
+
+    const directories = new technicia.State(
+      `${name}-directories`,
+      {
+        observe: `stat --format '%n %a' "$TLS" "$WEBROOT" 2>/dev/null || true`,
+        desired: `${GATEWAY_DIRECTORY.host}/tls 700\n${WEBROOT.host} 755`,
+        apply: 'install --directory --mode 0755 "$WEBROOT" "$(dirname "$TLS")"; install --directory --mode 0700 "$TLS"',
+        remove: 'rm -rf "$WEBROOT" "$TLS"',
+        variables: { TLS: `${GATEWAY_DIRECTORY.host}/tls`, WEBROOT: WEBROOT.host },
+      },
+      own,
+    );
+    const placeholder = new technicia.State(
+      `${name}-placeholder`,
+      {
+        observe: 'test -s "$TLS/fullchain.pem" -a -s "$TLS/privkey.pem" && echo present || echo absent',
+        desired: "present",
+        apply: script("placeholder-certificate.sh"),
+        variables: { TLS: `${GATEWAY_DIRECTORY.host}/tls`, DOMAIN: args.config.domain },
+      },
+      { ...own, dependsOn: [directories] },
+    );
+    const reload = new technicia.File(
+      `${name}-reload`,
+      {
+        path: "/opt/technicia/bin/gateway-reload",
+        content: script("gateway-reload.sh"),
+        mode: "0755",
+        validate: 'bash -n "$FILE"',
+      },
+      own,
+    );
+    this.configuration = new technicia.File(
+      `${name}-configuration`,
+      {
+        path: `${GATEWAY_DIRECTORY.host}/nginx.conf`,
+        content: renderGateway(args.config),
+        validate: validation(args.image),
+        onChange: "/opt/technicia/bin/gateway-reload",
+      },
+      { ...own, dependsOn: [placeholder, reload] },
+    );
+    this.service = new Service(
+      name,
+      {
+        ...args,
+        networks: args.networks.map((network) => ({ network })),
+        command: ["nginx", "-c", `${GATEWAY_DIRECTORY.container}/nginx.conf`, "-g", "daemon off;"],
+        mounts: [
+          { type: "bind", source: GATEWAY_DIRECTORY.host, target: GATEWAY_DIRECTORY.container, readOnly: true },
+          { type: "bind", source: WEBROOT.host, target: WEBROOT.container, readOnly: true },
+          { type: "tmpfs", target: "/run" },
+          { type: "tmpfs", target: "/var/cache/nginx" },
+          { type: "tmpfs", target: "/var/lib/nginx" },
+          { type: "tmpfs", target: "/tmp" },
+        ],
+        health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1/gateway-health"],
+        ports: [80, 443],
+        readOnly: true,
+        // The master reads the private key as root, binds the low ports and becomes the user nginx.
+        capabilities: ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"],
+      },
+      { parent: this, dependsOn: [this.configuration] },
+    );
+    this.registerOutputs({});
+  }
+}
+
+/** Asks the very image that will read the file. */
+function validation(image: string): string {
+  return `docker run --rm --network none --volume ${GATEWAY_DIRECTORY.host}:${GATEWAY_DIRECTORY.container}:ro '${image}' nginx -t -q -c "${GATEWAY_DIRECTORY.container}/$(basename "$FILE")"`;
+}

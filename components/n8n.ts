@@ -1,0 +1,224 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+
+import * as technicia from "../provider/resources.ts";
+import { script } from "./script.ts";
+import { createDataVolume, type SecretFile, Service, type ServiceArgs } from "./service.ts";
+
+const UID = 1000;
+/** Part of the memory ceiling that Node's heap may take; the rest is for buffers of uploads. */
+const HEAP_SHARE = 0.7;
+
+/** What an environment decides about its n8n. */
+export interface N8nArgs extends Pick<ServiceArgs, "image" | "limits" | "convergenceSeconds" | "observationSeconds"> {
+  readonly edge: docker.Network;
+  readonly app: docker.Network;
+  readonly data: docker.Network;
+
+  /** Public name of the environment; webhooks are addressed by it. */
+  readonly domain: string;
+
+  /** Where people open the editor. */
+  readonly editorUrl: string;
+
+  readonly timeZone: string;
+
+  /** Largest upload, in MiB. */
+  readonly uploadMaxMib: number;
+
+  /** Longest execution of a workflow, in seconds. */
+  readonly executionSeconds: number;
+
+  /** SQLite on n8n's own volume, or the service `postgres` of the data network. */
+  readonly database: { readonly kind: "sqlite" } | { readonly kind: "postgres"; readonly password: pulumi.Input<string> };
+
+  /** Runners of Code nodes as a service of their own; n8n starts them itself when absent. */
+  readonly runners?: {
+    readonly image: string;
+    readonly limits: ServiceArgs["limits"];
+    readonly token: pulumi.Input<string>;
+  };
+
+  readonly secrets: {
+    readonly encryptionKey: pulumi.Input<string>;
+    readonly jwtSecret: pulumi.Input<string>;
+  };
+
+  /** Hosts inside the Docker networks that workflows may call. */
+  readonly internalHosts: readonly string[];
+
+  /** Whether `pulumi destroy` must leave workflows and credentials alone. */
+  readonly protectData: boolean;
+}
+
+/** The workflow engine of one environment, its owner is claimed apart. */
+export class N8n extends pulumi.ComponentResource {
+  readonly service: Service;
+
+  constructor(name: string, args: N8nArgs, opts: pulumi.ComponentResourceOptions) {
+    super("technicia:components:N8n", name, {}, opts);
+
+    const volume = createDataVolume(`${name}-data`, args.protectData, this);
+    this.service = new Service(
+      name,
+      {
+        image: args.image,
+        limits: args.limits,
+        convergenceSeconds: args.convergenceSeconds,
+        observationSeconds: args.observationSeconds,
+        networks: [
+          { network: args.edge, aliases: ["n8n", "technicia-n8n"] },
+          { network: args.app, aliases: ["n8n", "technicia-n8n"] },
+          ...(args.database.kind === "postgres" ? [{ network: args.data }] : []),
+        ],
+        environment: renderEnvironment(args),
+        secrets: secretFiles(args),
+        uid: UID,
+        mounts: [{ type: "volume", source: volume.name, target: "/home/node/.n8n" }],
+        health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:5678/healthz/readiness"],
+        startPeriod: "2m0s",
+        ownsData: true,
+        stopGracePeriod: "40s",
+      },
+      { parent: this },
+    );
+    if (args.runners !== undefined) createRunners(name, args, args.runners, this);
+    this.registerOutputs({});
+  }
+}
+
+/** First account of an instance, made before anybody can reach it. */
+export interface N8nOwnerArgs {
+  readonly email: string;
+  readonly firstName: string;
+  readonly lastName: string;
+  readonly password: pulumi.Input<string>;
+}
+
+/** Claims the instance. Serves n8n 2.3 as well as later ones, whose owner could also come from the environment. */
+export function createN8nOwner(
+  name: string,
+  args: N8nOwnerArgs,
+  opts: pulumi.CustomResourceOptions,
+): technicia.State {
+  return new technicia.State(
+    name,
+    {
+      observe: script("n8n-owner-observe.sh"),
+      desired: "the instance has an owner",
+      apply: script("n8n-owner-apply.sh"),
+      variables: { N8N: "http://127.0.0.1:5678" },
+      secrets: {
+        OWNER: pulumi.jsonStringify({ ...args }),
+      },
+    },
+    opts,
+  );
+}
+
+function renderEnvironment(args: N8nArgs): Record<string, string> {
+  const upload = String(args.uploadMaxMib);
+  const seconds = String(args.executionSeconds);
+  return {
+    ...databaseEnvironment(args.database.kind),
+    N8N_ENCRYPTION_KEY_FILE: "/run/secrets/n8n_encryption_key",
+    N8N_USER_MANAGEMENT_JWT_SECRET_FILE: "/run/secrets/n8n_jwt_secret",
+    N8N_HOST: args.domain,
+    N8N_PROTOCOL: "http",
+    N8N_PORT: "5678",
+    N8N_LISTEN_ADDRESS: "0.0.0.0",
+    // Both names: the first is what versions since 2.4x read, the second what the earlier ones do.
+    N8N_WEBHOOK_URL: `https://${args.domain}/`,
+    WEBHOOK_URL: `https://${args.domain}/`,
+    N8N_EDITOR_BASE_URL: args.editorUrl,
+    N8N_PROXY_HOPS: "1",
+    N8N_SECURE_COOKIE: "true",
+    ...(args.runners === undefined
+      ? { N8N_RUNNERS_MODE: "internal" }
+      : {
+          N8N_RUNNERS_MODE: "external",
+          N8N_RUNNERS_AUTH_TOKEN_FILE: "/run/secrets/n8n_runners_token",
+          N8N_RUNNERS_BROKER_LISTEN_ADDRESS: "0.0.0.0",
+        }),
+    N8N_RUNNERS_TASK_TIMEOUT: "300",
+    EXECUTIONS_DATA_PRUNE: "true",
+    EXECUTIONS_DATA_MAX_AGE: "336",
+    EXECUTIONS_DATA_PRUNE_MAX_COUNT: "10000",
+    EXECUTIONS_DATA_SAVE_ON_SUCCESS: "none",
+    EXECUTIONS_TIMEOUT: seconds,
+    EXECUTIONS_TIMEOUT_MAX: seconds,
+    N8N_CONCURRENCY_PRODUCTION_LIMIT: "10",
+    N8N_PAYLOAD_SIZE_MAX: upload,
+    N8N_FORMDATA_FILE_SIZE_MAX: upload,
+    N8N_DEFAULT_BINARY_DATA_MODE: "filesystem",
+    N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS: "true",
+    N8N_BLOCK_ENV_ACCESS_IN_NODE: "true",
+    NODES_EXCLUDE: '["n8n-nodes-base.executeCommand","n8n-nodes-base.localFileTrigger","n8n-nodes-base.ssh"]',
+    N8N_PUBLIC_API_SWAGGERUI_DISABLED: "true",
+    N8N_UNVERIFIED_PACKAGES_ENABLED: "false",
+    N8N_SSRF_PROTECTION_ENABLED: "true",
+    // Without the exception every HTTP node that calls a service beside it would fail.
+    N8N_SSRF_ALLOWED_HOSTNAMES: args.internalHosts.join(","),
+    N8N_DIAGNOSTICS_ENABLED: "false",
+    N8N_VERSION_NOTIFICATIONS_ENABLED: "false",
+    N8N_TEMPLATES_ENABLED: "false",
+    N8N_HIRING_BANNER_ENABLED: "false",
+    N8N_PERSONALIZATION_ENABLED: "false",
+    N8N_METRICS: "true",
+    N8N_LOG_LEVEL: "info",
+    N8N_LOG_OUTPUT: "console",
+    GENERIC_TIMEZONE: args.timeZone,
+    TZ: args.timeZone,
+    N8N_GRACEFUL_SHUTDOWN_TIMEOUT: "30",
+    NODE_OPTIONS: `--max-old-space-size=${Math.floor(args.limits.memoryMib * HEAP_SHARE)}`,
+  };
+}
+
+function databaseEnvironment(database: N8nArgs["database"]["kind"]): Record<string, string> {
+  if (database === "sqlite") return { DB_TYPE: "sqlite", DB_SQLITE_POOL_SIZE: "4" };
+  return {
+    DB_TYPE: "postgresdb",
+    DB_POSTGRESDB_HOST: "postgres",
+    DB_POSTGRESDB_PORT: "5432",
+    DB_POSTGRESDB_DATABASE: "n8n",
+    DB_POSTGRESDB_USER: "n8n",
+    DB_POSTGRESDB_PASSWORD_FILE: "/run/secrets/postgres_password",
+    DB_POSTGRESDB_POOL_SIZE: "5",
+  };
+}
+
+function secretFiles(args: N8nArgs): SecretFile[] {
+  return [
+    { file: "n8n_encryption_key", value: args.secrets.encryptionKey },
+    { file: "n8n_jwt_secret", value: args.secrets.jwtSecret },
+    ...(args.runners === undefined ? [] : [{ file: "n8n_runners_token", value: args.runners.token }]),
+    ...(args.database.kind === "postgres" ? [{ file: "postgres_password", value: args.database.password }] : []),
+  ];
+}
+
+function createRunners(
+  name: string,
+  args: N8nArgs,
+  runners: NonNullable<N8nArgs["runners"]>,
+  parent: pulumi.Resource,
+): Service {
+  return new Service(
+    `${name}-runners`,
+    {
+      image: runners.image,
+      limits: runners.limits,
+      convergenceSeconds: args.convergenceSeconds,
+      observationSeconds: args.observationSeconds,
+      networks: [{ network: args.edge }],
+      environment: {
+        N8N_RUNNERS_TASK_BROKER_URI: "http://n8n:5679",
+        N8N_RUNNERS_AUTH_TOKEN_FILE: "/run/secrets/n8n_runners_token",
+      },
+      secrets: [{ file: "n8n_runners_token", value: runners.token }],
+      uid: UID,
+      health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:5680/healthz"],
+      mounts: [{ type: "tmpfs", target: "/tmp" }],
+    },
+    { parent },
+  );
+}

@@ -1,0 +1,72 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+
+import { Service, type SecretFile, type ServiceArgs, withSecretEnvironment } from "./service.ts";
+
+const PORT = 8000;
+
+/** What one of TechnicIA's own FastAPI services decides. */
+export interface PythonServiceArgs extends Pick<
+  ServiceArgs,
+  "image" | "limits" | "convergenceSeconds" | "observationSeconds"
+> {
+  /** Name that callers use; the same with the prefix `technicia-` answers too, since workflows use either. */
+  readonly alias: string;
+
+  readonly networks: readonly docker.Network[];
+
+  /** @default - nothing is added */
+  readonly environment?: Readonly<Record<string, pulumi.Input<string>>>;
+
+  /**
+   * Environment variable → secret that it takes its value from; the value is read when the process starts.
+   *
+   * @default - none
+   */
+  readonly secretEnvironment?: Readonly<Record<string, pulumi.Input<string>>>;
+
+  /**
+   * Secrets read as files.
+   *
+   * @default - none
+   */
+  readonly secretFiles?: readonly SecretFile[];
+}
+
+/** One of TechnicIA's FastAPI services: HTTP on port 8000 inside, `/health`, no port outside. */
+export class PythonService extends pulumi.ComponentResource {
+  readonly service: Service;
+
+  constructor(name: string, args: PythonServiceArgs, opts: pulumi.ComponentResourceOptions) {
+    super("technicia:components:PythonService", name, {}, opts);
+    const variables = Object.entries(args.secretEnvironment ?? {});
+
+    this.service = new Service(
+      name,
+      {
+        image: args.image,
+        limits: args.limits,
+        convergenceSeconds: args.convergenceSeconds,
+        observationSeconds: args.observationSeconds,
+        networks: args.networks.map((network) => ({ network, aliases: [args.alias, `technicia-${args.alias}`] })),
+        command: withSecretEnvironment(
+          Object.fromEntries(variables.map(([variable]) => [variable, variable.toLowerCase()])),
+          `uvicorn main:app --host 0.0.0.0 --port ${PORT}`,
+        ),
+        environment: { ...args.environment },
+        secrets: [
+          ...variables.map(([variable, value]) => ({ file: variable.toLowerCase(), value })),
+          ...(args.secretFiles ?? []),
+        ],
+        health: ["CMD", "python3", "-c", HEALTHY],
+        readOnly: true,
+        mounts: [{ type: "tmpfs", target: "/tmp" }],
+      },
+      { parent: this },
+    );
+    this.registerOutputs({});
+  }
+}
+
+// The images hold neither curl nor wget. A status other than 2xx raises, and so does a connection that is refused.
+const HEALTHY = `import urllib.request as r; r.urlopen("http://127.0.0.1:${PORT}/health", timeout=4)`;

@@ -1,0 +1,46 @@
+import * as pulumi from "@pulumi/pulumi";
+
+import * as technicia from "../provider/resources.ts";
+import { script } from "./script.ts";
+
+/** A collection: its vectors, and the payload fields that searches filter by. */
+export interface QdrantCollectionArgs {
+  readonly collection: string;
+
+  /** Dimensions of one vector. */
+  readonly size: number;
+
+  readonly distance: "Cosine";
+
+  /** Field name → index type. */
+  readonly indexes: Readonly<Record<string, "keyword" | "integer">>;
+
+  /** Key of Qdrant, if it asks for one. */
+  readonly apiKey?: pulumi.Input<string>;
+}
+
+/** Makes a collection and its payload indexes; a collection with vectors of another kind is refused, never replaced. */
+export function createQdrantCollection(
+  name: string,
+  args: QdrantCollectionArgs,
+  opts: pulumi.CustomResourceOptions,
+): technicia.State {
+  const indexes = Object.fromEntries(Object.entries(args.indexes).sort(([a], [b]) => a.localeCompare(b)));
+  return new technicia.State(
+    name,
+    {
+      observe: script("qdrant-collection-observe.sh"),
+      desired: JSON.stringify({ size: args.size, distance: args.distance, indexes }),
+      apply: script("qdrant-collection-apply.sh"),
+      variables: {
+        QDRANT: "http://127.0.0.1:6333",
+        COLLECTION: args.collection,
+        SIZE: String(args.size),
+        DISTANCE: args.distance,
+        INDEXES: JSON.stringify(indexes),
+      },
+      secrets: { API_KEY: args.apiKey ?? "" },
+    },
+    opts,
+  );
+}

@@ -1,0 +1,70 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+
+import { createDataVolume, Service, type ServiceArgs } from "./service.ts";
+
+const UID = 1000;
+
+/** What an environment decides about its Qdrant. */
+export interface QdrantArgs extends Pick<ServiceArgs, "image" | "limits" | "convergenceSeconds" | "observationSeconds"> {
+  /** Network that Qdrant shares with its callers. */
+  readonly network: docker.Network;
+
+  /** Key that every request must carry; none when a caller cannot send it. */
+  readonly apiKey?: pulumi.Input<string>;
+
+  /** Whether `pulumi destroy` must leave the stored vectors alone. */
+  readonly protectData: boolean;
+}
+
+/** The vector database of one environment; it publishes no port. */
+export class Qdrant extends pulumi.ComponentResource {
+  readonly service: Service;
+  readonly volume: docker.Volume;
+
+  constructor(name: string, args: QdrantArgs, opts: pulumi.ComponentResourceOptions) {
+    super("technicia:components:Qdrant", name, {}, opts);
+
+    this.volume = createDataVolume(`${name}-storage`, args.protectData, this);
+    const snapshots = createDataVolume(`${name}-snapshots`, args.protectData, this);
+    this.service = new Service(
+      name,
+      {
+        ...args,
+        networks: [{ network: args.network, aliases: ["qdrant", "technicia-qdrant"] }],
+        // The image's own entrypoint lets PID 1 end before Qdrant has flushed.
+        command: ["./qdrant"],
+        environment: {
+          QDRANT__TELEMETRY_DISABLED: "true",
+          QDRANT__LOG_LEVEL: "INFO",
+          QDRANT__SERVICE__ENABLE_CORS: "false",
+          QDRANT__SERVICE__ENABLE_SNAPSHOT_URL_RECOVERY: "false",
+          QDRANT__STORAGE__SNAPSHOTS_PATH: "/qdrant/snapshots",
+        },
+        // Qdrant reads no `_FILE` variable; its configuration file keeps the key out of `docker inspect`.
+        secrets:
+          args.apiKey === undefined
+            ? []
+            : [{ file: "/qdrant/config/production.yaml", value: configuration(args.apiKey) }],
+        uid: UID,
+        mounts: [
+          { type: "volume", source: this.volume.name, target: "/qdrant/storage" },
+          { type: "volume", source: snapshots.name, target: "/qdrant/snapshots" },
+        ],
+        health: ["CMD", "bash", "-c", READY],
+        ownsData: true,
+        stopGracePeriod: "1m0s",
+      },
+      { parent: this },
+    );
+    this.registerOutputs({});
+  }
+}
+
+function configuration(apiKey: pulumi.Input<string>): pulumi.Output<string> {
+  return pulumi.jsonStringify({ service: { api_key: apiKey } });
+}
+
+// The image ships bash but neither curl nor wget.
+const READY =
+  "exec 3<>/dev/tcp/127.0.0.1/6333 && printf 'GET /readyz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && grep -q ' 200 ' <&3";

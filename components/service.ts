@@ -1,0 +1,253 @@
+import { createHash } from "node:crypto";
+
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+
+/** A network that a service joins, and the names it answers to there. */
+export interface Attachment {
+  readonly network: docker.Network;
+  readonly aliases?: readonly string[];
+}
+
+/** A secret that a service reads as a file. */
+export interface SecretFile {
+  /** Value; encrypted in the state, a Swarm secret on the host. */
+  readonly value: pulumi.Input<string>;
+
+  /** Name under `/run/secrets`, or an absolute path. */
+  readonly file: string;
+}
+
+/** Where a service keeps something. */
+export interface Mount {
+  readonly type: "volume" | "bind" | "tmpfs";
+
+  /** Volume name or host path; nothing for tmpfs. */
+  readonly source?: pulumi.Input<string>;
+
+  readonly target: string;
+  readonly readOnly?: boolean;
+}
+
+/** What one long-running service decides; the rest are house rules. */
+export interface ServiceArgs {
+  /** Image by exact tag or digest. */
+  readonly image: string;
+
+  /** Memory ceiling in MiB and CPU ceiling in cores. */
+  readonly limits: { readonly memoryMib: number; readonly cpus: number };
+
+  readonly networks: readonly Attachment[];
+
+  /** Command of the container's health check, in Docker's form (`CMD`, … or `CMD-SHELL`, …). */
+  readonly health: readonly string[];
+
+  /**
+   * How long a start may take before failed checks count, as a Go duration.
+   *
+   * @default "30s"
+   */
+  readonly startPeriod?: string;
+
+  /**
+   * Command instead of the image's entrypoint.
+   *
+   * @default - the image's own
+   */
+  readonly command?: readonly string[];
+
+  /**
+   * Arguments instead of the image's command.
+   *
+   * @default - the image's own
+   */
+  readonly args?: readonly string[];
+
+  /**
+   * Environment; never a secret.
+   *
+   * @default - nothing is added
+   */
+  readonly environment?: Readonly<Record<string, pulumi.Input<string>>>;
+
+  /** @default - none */
+  readonly secrets?: readonly SecretFile[];
+
+  /** @default - none */
+  readonly mounts?: readonly Mount[];
+
+  /**
+   * User and group ids that own the secret files, as the image's process runs.
+   *
+   * @default 0
+   */
+  readonly uid?: number;
+
+  /**
+   * Whether two instances must never run at once because they would write the same data; such a service stops before its
+   * successor starts.
+   *
+   * @default false
+   */
+  readonly ownsData?: boolean;
+
+  /**
+   * Ports published on every address of the host, which forces the same order as `ownsData`.
+   *
+   * @default - none
+   */
+  readonly ports?: readonly number[];
+
+  /**
+   * Whether the image works with a root file system that it cannot write.
+   *
+   * @default false
+   */
+  readonly readOnly?: boolean;
+
+  /**
+   * Capabilities that stay; all others are dropped.
+   *
+   * @default - none stays
+   */
+  readonly capabilities?: readonly string[];
+
+  /**
+   * Time between the stop signal and the kill, as a Go duration.
+   *
+   * @default "30s"
+   */
+  readonly stopGracePeriod?: string;
+
+  /** Longest wait for the service to converge, in seconds. */
+  readonly convergenceSeconds: number;
+
+  /** How long an updated task is watched before it counts as good, in seconds. */
+  readonly observationSeconds: number;
+}
+
+/** One long-running service of the Swarm; the only maker of `docker.Service`. */
+export class Service extends pulumi.ComponentResource {
+  readonly service: docker.Service;
+
+  /** Changes whenever what runs changes. */
+  readonly revision: pulumi.Output<string>;
+
+  constructor(name: string, args: ServiceArgs, opts: pulumi.ComponentResourceOptions) {
+    super("technicia:components:Service", name, {}, opts);
+    const stopFirst = args.ownsData === true || args.ports !== undefined;
+
+    const secrets = (args.secrets ?? []).map((secret) => ({
+      file: secret.file,
+      // Auto-named, so that a new value is a new secret and the old one goes only after the service has left it.
+      secret: new docker.Secret(
+        `${name}-${secretLabel(secret.file)}`,
+        { data: pulumi.secret(pulumi.output(secret.value).apply(toBase64)) },
+        { parent: this },
+      ),
+    }));
+
+    const change = {
+      parallelism: 1,
+      failureAction: "rollback",
+      monitor: goDuration(args.observationSeconds),
+      maxFailureRatio: "0.0",
+      delay: "0s",
+      order: stopFirst ? "stop-first" : "start-first",
+    };
+    this.service = new docker.Service(
+      `${name}-service`,
+      {
+        name,
+        taskSpec: {
+          containerSpec: {
+            image: args.image,
+            ...(args.command === undefined ? {} : { commands: [...args.command] }),
+            ...(args.args === undefined ? {} : { args: [...args.args] }),
+            env: { ...args.environment },
+            healthcheck: {
+              tests: [...args.health],
+              interval: "5s",
+              timeout: "5s",
+              retries: 3,
+              startPeriod: args.startPeriod ?? "30s",
+            },
+            init: true,
+            readOnly: args.readOnly ?? false,
+            capDrops: ["ALL"],
+            capAdds: (args.capabilities ?? []).map((capability) => `CAP_${capability}`),
+            stopGracePeriod: args.stopGracePeriod ?? "30s",
+            mounts: (args.mounts ?? []).map((mount) => ({ ...mount, readOnly: mount.readOnly ?? false })),
+            secrets: secrets.map(({ file, secret }) => ({
+              secretId: secret.id,
+              secretName: secret.name,
+              fileName: file,
+              fileUid: String(args.uid ?? 0),
+              fileGid: String(args.uid ?? 0),
+              fileMode: 0o400,
+            })),
+          },
+          // By name the service would be replaced at every preview: the daemon answers with ids.
+          networksAdvanceds: args.networks.map(({ network, aliases }) => ({
+            name: network.id,
+            aliases: [...(aliases ?? [])],
+          })),
+          resources: {
+            limits: { memoryBytes: args.limits.memoryMib * 1024 * 1024, nanoCpus: args.limits.cpus * 1_000_000_000 },
+          },
+          // All four are read back by the daemon; one left out shows as a difference for ever.
+          restartPolicy: { condition: "any", delay: "2s", maxAttempts: 0, window: "0s" },
+          logDriver: { name: "json-file", options: { "max-size": "10m", "max-file": "5" } },
+        },
+        mode: { replicated: { replicas: 1 } },
+        endpointSpec: {
+          // Virtual addresses need IPVS in the kernel; one task per service has no use for them.
+          mode: "dnsrr",
+          ports: (args.ports ?? []).map((port) => ({
+            targetPort: port,
+            publishedPort: port,
+            protocol: "tcp",
+            publishMode: "host",
+          })),
+        },
+        updateConfig: change,
+        rollbackConfig: { ...change, failureAction: "pause" },
+        convergeConfig: { delay: "1s", timeout: goDuration(args.convergenceSeconds) },
+      },
+      { parent: this },
+    );
+
+    this.revision = this.service.taskSpec.apply((spec) =>
+      createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 16),
+    );
+    this.registerOutputs({ revision: this.revision });
+  }
+}
+
+/** A volume for data of one service; with `protectData` neither a destroy nor a replacement takes it. */
+export function createDataVolume(name: string, protectData: boolean, parent: pulumi.Resource): docker.Volume {
+  return new docker.Volume(name, { name }, { parent, protect: protectData, retainOnDelete: protectData });
+}
+
+/** Shell text that reads secret files into the environment of the process that replaces the shell. */
+export function withSecretEnvironment(variables: Readonly<Record<string, string>>, command: string): string[] {
+  const exports = Object.entries(variables).map(
+    ([variable, file]) => `${variable}="$(cat /run/secrets/${file})"; export ${variable};`,
+  );
+  return ["sh", "-ec", `${exports.join(" ")} exec ${command}`];
+}
+
+/** Docker reads durations back in Go's own form: 90 s is `1m30s`, and only that form is stable. */
+export function goDuration(seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  const rest = seconds % 60;
+  return minutes === 0 ? `${rest}s` : `${minutes}m${rest}s`;
+}
+
+function secretLabel(file: string): string {
+  return (file.split("/").pop() ?? file).replace(/\.[a-z]+$/, "").replaceAll("_", "-");
+}
+
+function toBase64(value: string): string {
+  return Buffer.from(value, "utf8").toString("base64");
+}

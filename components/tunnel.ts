@@ -1,0 +1,123 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+
+import * as technicia from "../provider/resources.ts";
+import type { Attachment } from "./service.ts";
+
+const CONFIGURATION = "/opt/technicia/tunnel/nginx.conf";
+
+/** What an environment decides about the ports that its operators reach through ssh. */
+export interface TunnelArgs {
+  /** nginx image; the gateway's, so that nothing more has to be pulled. */
+  readonly image: string;
+
+  readonly host: technicia.Connection;
+  readonly networks: readonly Attachment[];
+
+  /** Port on the host's loopback → service and port behind it. */
+  readonly ports: Readonly<Record<number, string>>;
+}
+
+/**
+ * Ports on the server's loopback, and so at the end of an ssh tunnel, for services that are reachable from nowhere else.
+ *
+ * A plain container, because a Swarm service cannot publish on one address only.
+ */
+export class Tunnel extends pulumi.ComponentResource {
+  readonly container: docker.Container;
+
+  constructor(name: string, args: TunnelArgs, opts: pulumi.ComponentResourceOptions) {
+    super("technicia:components:Tunnel", name, {}, opts);
+
+    const configuration = new technicia.File(
+      `${name}-configuration`,
+      { path: CONFIGURATION, content: renderTunnel(args.ports), onChange: RELOAD },
+      { parent: this, provider: args.host },
+    );
+    this.container = new docker.Container(
+      name,
+      {
+        name,
+        image: args.image,
+        command: ["nginx", "-c", "/etc/nginx/tunnel/nginx.conf", "-g", "daemon off;"],
+        restart: "always",
+        init: true,
+        readOnly: true,
+        tmpfs: { "/tmp": "", "/run": "" },
+        memory: 64,
+        memorySwap: 64,
+        capabilities: { drops: ["ALL"], adds: ["CAP_SETGID", "CAP_SETUID"] },
+        securityOpts: ["no-new-privileges:true"],
+        logDriver: "json-file",
+        logOpts: { "max-size": "10m", "max-file": "5" },
+        networksAdvanced: args.networks.map(({ network }) => ({ name: network.name })),
+        ports: Object.keys(args.ports).map((port) => ({
+          internal: Number(port),
+          external: Number(port),
+          // Left out it would be 0.0.0.0.
+          ip: "127.0.0.1",
+        })),
+        // The directory, not the file: a replaced file is another inode, which the container would not see.
+        volumes: [{ hostPath: "/opt/technicia/tunnel", containerPath: "/etc/nginx/tunnel", readOnly: true }],
+        destroyGraceSeconds: 5,
+        mustRun: true,
+      },
+      {
+        parent: this,
+        dependsOn: [configuration],
+        deleteBeforeReplace: true,
+        // The plugin records changes of these without applying them.
+        replaceOnChanges: ["tmpfs", "init"],
+      },
+    );
+    this.registerOutputs({});
+  }
+}
+
+const RELOAD = `
+if docker container inspect technicia-tunnel >/dev/null 2>&1; then
+  docker exec technicia-tunnel nginx -c /etc/nginx/tunnel/nginx.conf -s reload
+fi
+`;
+
+function renderTunnel(ports: Readonly<Record<number, string>>): string {
+  const servers = Object.entries(ports).map(
+    ([port, target]) => `  server {
+    listen ${port};
+    location / {
+      set $target ${target};
+      proxy_pass http://$target;
+    }
+  }
+`,
+  );
+  return `# Managed: a change made here by hand is found and undone.
+pid /run/nginx.pid;
+error_log /dev/stderr warn;
+events {}
+http {
+  access_log off;
+  client_body_temp_path /tmp/body;
+  proxy_temp_path /tmp/proxy;
+  fastcgi_temp_path /tmp/fastcgi;
+  uwsgi_temp_path /tmp/uwsgi;
+  scgi_temp_path /tmp/scgi;
+  resolver 127.0.0.11 valid=1s ipv6=off;
+  client_max_body_size 0;
+  proxy_request_buffering off;
+  proxy_buffering off;
+  proxy_http_version 1.1;
+  proxy_read_timeout 1h;
+  map $http_upgrade $connection_upgrade {
+    default upgrade;
+    '' '';
+  }
+  proxy_set_header Host $http_host;
+  proxy_set_header X-Forwarded-Host $http_host;
+  proxy_set_header X-Forwarded-Proto http;
+  proxy_set_header X-Forwarded-For $remote_addr;
+  proxy_set_header Upgrade $http_upgrade;
+  proxy_set_header Connection $connection_upgrade;
+${servers.join("")}}
+`;
+}

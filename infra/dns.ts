@@ -1,0 +1,120 @@
+import * as cloudflare from "@pulumi/cloudflare";
+import * as ovh from "@ovhcloud/pulumi-ovh";
+import * as pulumi from "@pulumi/pulumi";
+
+/** A vendor that holds the zone. */
+export type DnsVendor =
+  | { readonly kind: "cloudflare"; readonly provider: cloudflare.Provider; readonly zoneId: string }
+  | { readonly kind: "ovh"; readonly provider: ovh.Provider };
+
+/** What an environment decides about its names. */
+export interface DnsArgs {
+  readonly vendor: DnsVendor;
+
+  /** OVH's provider: the reverse names belong to the address, wherever the zone is. */
+  readonly ovh: ovh.Provider;
+
+  /** Zone that holds the names, for example `exemple.fr`. */
+  readonly zone: string;
+
+  /** Names that lead to the server; the first one is also its reverse name. */
+  readonly names: readonly string[];
+
+  readonly ipv4: pulumi.Input<string>;
+  readonly ipv6: pulumi.Input<string>;
+  readonly ttlSeconds: number;
+
+  /** Certificate authorities that may issue for the first name; none means that no CAA record is written. */
+  readonly caaIssuers: readonly string[];
+}
+
+interface Entry {
+  readonly key: string;
+  readonly name: string;
+  readonly type: "A" | "AAAA" | "CAA";
+  readonly value: pulumi.Input<string>;
+}
+
+/** The names of an environment: A, AAAA and CAA at the zone's vendor, and the reverse names at OVH. */
+export class Dns extends pulumi.ComponentResource {
+  /** Records that must exist before anybody asks for the names. */
+  readonly records: pulumi.CustomResource[];
+
+  constructor(name: string, args: DnsArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("technicia:infra:Dns", name, {}, opts);
+
+    this.records = entries(args).map((entry) => createRecord(`${name}-${entry.key}`, entry, args, this));
+    const first = args.names[0] ?? args.zone;
+    for (const [family, address, bits] of [
+      ["v4", args.ipv4, 32],
+      ["v6", args.ipv6, 128],
+    ] as const) {
+      new ovh.ip.Reverse(
+        `${name}-reverse-${family}`,
+        {
+          ip: pulumi.interpolate`${address}/${bits}`,
+          ReverseIp: address,
+          // The API answers with the trailing dot; without it every refresh would show a difference.
+          ReverseValue: `${first}.`,
+          // OVH refuses a reverse name until the forward name is seen to lead here.
+          readinessTimeoutDuration: "5m",
+        },
+        // A replacement posts to the same key that the old one's removal then clears.
+        { parent: this, provider: args.ovh, dependsOn: this.records, deleteBeforeReplace: true },
+      );
+    }
+    this.registerOutputs({});
+  }
+}
+
+function entries(args: DnsArgs): Entry[] {
+  const addresses = args.names.flatMap((name): Entry[] => [
+    { key: `${label(name, args.zone)}-a`, name, type: "A", value: args.ipv4 },
+    { key: `${label(name, args.zone)}-aaaa`, name, type: "AAAA", value: args.ipv6 },
+  ]);
+  const first = args.names[0] ?? args.zone;
+  const authorities = args.caaIssuers.map(
+    (issuer): Entry => ({ key: `caa-${issuer}`, name: first, type: "CAA", value: issuer }),
+  );
+  return [...addresses, ...authorities];
+}
+
+function createRecord(name: string, entry: Entry, args: DnsArgs, parent: pulumi.Resource): pulumi.CustomResource {
+  // A changed type would otherwise be refused beside the record that it replaces.
+  const opts = { parent, provider: args.vendor.provider, deleteBeforeReplace: true };
+  if (args.vendor.kind === "cloudflare") {
+    return new cloudflare.DnsRecord(
+      name,
+      {
+        zoneId: args.vendor.zoneId,
+        name: entry.name,
+        type: entry.type,
+        ttl: args.ttlSeconds,
+        proxied: false,
+        ...(entry.type === "CAA"
+          ? { data: { flags: 0, tag: "issue", value: entry.value } }
+          : { content: entry.value }),
+      },
+      opts,
+    );
+  }
+  return new ovh.domain.ZoneRecord(
+    name,
+    {
+      zone: args.zone,
+      subdomain: subdomain(entry.name, args.zone),
+      fieldtype: entry.type,
+      ttl: args.ttlSeconds,
+      target: entry.type === "CAA" ? pulumi.interpolate`0 issue "${entry.value}"` : entry.value,
+    },
+    opts,
+  );
+}
+
+function subdomain(name: string, zone: string): string {
+  return name === zone ? "" : name.slice(0, -(zone.length + 1));
+}
+
+function label(name: string, zone: string): string {
+  return subdomain(name, zone) || "apex";
+}

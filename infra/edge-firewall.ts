@@ -1,0 +1,76 @@
+import * as pulumi from "@pulumi/pulumi";
+
+import * as technicia from "../provider/resources.ts";
+
+const LAST_SEQUENCE = 19;
+/** OVH admits sequences 0 to 19; the deny takes one, and seven permits are not about ssh. */
+const MAX_SSH_SOURCES = 12;
+
+/** A rule whose values are known before anything runs. */
+export interface EdgeRule {
+  readonly sequence: number;
+  readonly action: "permit" | "deny";
+  readonly protocol: "icmp" | "ipv4" | "tcp" | "udp";
+  readonly port?: number;
+  readonly sourcePort?: number;
+  readonly source?: string;
+  readonly tcpOption?: "established";
+}
+
+/** What an environment decides about the firewall at OVH's edge. */
+export interface EdgeFirewallArgs {
+  /** Connection to OVH's API. */
+  readonly cloud: technicia.Connection;
+
+  /** IPv4 address that the firewall protects. */
+  readonly ip: pulumi.Input<string>;
+
+  /** Port that the server's sshd listens on. */
+  readonly sshPort: number;
+
+  /** IPv4 networks that may reach ssh. */
+  readonly adminCidrs: readonly string[];
+}
+
+/**
+ * OVH's network firewall in front of the server.
+ *
+ * It is stateless, sees IPv4 only and nothing that comes from inside OVH: a first net, the host's own firewall is the
+ * second.
+ */
+export class EdgeFirewall extends pulumi.ComponentResource {
+  readonly firewall: technicia.EdgeFirewall;
+
+  constructor(name: string, args: EdgeFirewallArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("technicia:infra:EdgeFirewall", name, {}, opts);
+
+    this.firewall = new technicia.EdgeFirewall(
+      `${name}-rules`,
+      { ip: args.ip, rules: edgeRules(args.sshPort, args.adminCidrs) },
+      { parent: this, provider: args.cloud },
+    );
+    this.registerOutputs({ state: this.firewall.state });
+  }
+}
+
+/** The rules, first match first. Replies to the server's own DNS and NTP questions have to be let in by name: nothing remembers the question. */
+export function edgeRules(sshPort: number, adminCidrs: readonly string[]): EdgeRule[] {
+  if (adminCidrs.length > MAX_SSH_SOURCES) {
+    throw new Error(
+      `technicia:ssh.adminCidrs.v4: expected at most ${MAX_SSH_SOURCES} networks (OVH holds 20 rules), got ${adminCidrs.length}; merge neighbouring networks`,
+    );
+  }
+  const permits: Omit<EdgeRule, "sequence">[] = [
+    { action: "permit", protocol: "tcp", tcpOption: "established" },
+    ...adminCidrs.map((source) => ({ action: "permit" as const, protocol: "tcp" as const, port: sshPort, source })),
+    { action: "permit", protocol: "tcp", port: 80 },
+    { action: "permit", protocol: "tcp", port: 443 },
+    { action: "permit", protocol: "icmp" },
+    { action: "permit", protocol: "udp", sourcePort: 53 },
+    { action: "permit", protocol: "udp", sourcePort: 123 },
+  ];
+  return [
+    ...permits.map((rule, sequence) => ({ sequence, ...rule })),
+    { sequence: LAST_SEQUENCE, action: "deny", protocol: "ipv4" },
+  ];
+}

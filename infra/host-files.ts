@@ -1,0 +1,113 @@
+import * as pulumi from "@pulumi/pulumi";
+
+/** Docker's packages come under other names from each source; the rest is the distribution's. */
+export function packageNames(dockerSource: "distribution" | "docker"): string[] {
+  const engine = dockerSource === "docker" ? ["containerd.io", "docker-ce", "docker-ce-cli"] : ["docker.io"];
+  return ["ca-certificates", "curl", "jq", "nftables", "openssl", "unattended-upgrades", ...engine].sort();
+}
+
+/** sshd's settings: keys only, named users only, and room for what a parallel deployment opens. */
+export function sshd(port: number, users: readonly string[]): string {
+  return `# Managed: a change made here by hand is found and undone.
+Port ${port}
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin no
+AllowUsers ${users.join(" ")}
+MaxAuthTries 4
+MaxStartups 60:30:120
+MaxSessions 60
+LoginGraceTime 30
+ClientAliveInterval 30
+ClientAliveCountMax 6
+X11Forwarding no
+UseDNS no
+`;
+}
+
+/** dockerd's settings. No new privileges stands here because a Swarm service cannot ask for it itself. */
+export function dockerDaemon(): string {
+  const settings = {
+    "log-driver": "json-file",
+    "log-opts": { "max-size": "10m", "max-file": "5" },
+    "no-new-privileges": true,
+    "default-ulimits": { nofile: { Name: "nofile", Soft: 65535, Hard: 65535 } },
+    "default-address-pools": [{ base: "172.30.0.0/16", size: 24 }],
+    "shutdown-timeout": 70,
+  };
+  return `${JSON.stringify(settings, undefined, 2)}\n`;
+}
+
+export const RESTART_DOCKER_IF_RUNNING =
+  "systemctl is-active --quiet docker.service && systemctl restart docker.service || true";
+
+/** Kernel settings: Qdrant maps many files, and swap is a cushion, not memory. */
+export function sysctl(): string {
+  return `# Managed: a change made here by hand is found and undone.
+fs.inotify.max_user_instances = 1024
+net.core.somaxconn = 4096
+vm.max_map_count = 262144
+vm.swappiness = 10
+`;
+}
+
+/** Security upgrades every day, without Docker's packages: their upgrade stops what they run. */
+export function unattendedUpgrades(): string {
+  return `// Managed: a change made here by hand is found and undone.
+APT::Periodic::Update-Package-Lists "1";
+APT::Periodic::Unattended-Upgrade "1";
+Unattended-Upgrade::Package-Blacklist { "docker"; "containerd"; "runc"; };
+Unattended-Upgrade::Automatic-Reboot "false";
+`;
+}
+
+/**
+ * Options of the ssh client that Docker's plugin starts.
+ *
+ * The host key comes from the state, so that a colleague's known_hosts file has no say; one master connection carries
+ * every call, or sshd would meet a login for each.
+ */
+export function sshOptions(privateKeyFile: string, hostKey: pulumi.Input<string>): pulumi.Input<string>[] {
+  const options: pulumi.Input<string>[] = [
+    "BatchMode=yes",
+    "IdentitiesOnly=yes",
+    `IdentityFile=${privateKeyFile}`,
+    "StrictHostKeyChecking=yes",
+    "UserKnownHostsFile=/dev/null",
+    "GlobalKnownHostsFile=/dev/null",
+    pulumi.interpolate`KnownHostsCommand=/bin/echo %H ${hostKey}`,
+    "ControlMaster=auto",
+    "ControlPath=~/.ssh/technicia-%C",
+    "ControlPersist=120s",
+    "ServerAliveInterval=15",
+    "ConnectTimeout=30",
+  ];
+  return options.flatMap((option) => ["-o", option]);
+}
+
+export const MAKE_SWAP = `
+swapoff /swapfile 2>/dev/null || true
+fallocate --length "\${SIZE_GIB}G" /swapfile
+chmod 0600 /swapfile
+mkswap --quiet /swapfile
+swapon /swapfile
+grep -q "^/swapfile " /etc/fstab || echo "/swapfile none swap sw 0 0" >> /etc/fstab
+`;
+
+export const FETCH_DOCKER_KEY = `
+. /etc/os-release
+install --directory --mode 0755 /etc/apt/keyrings
+curl --fail --silent --show-error --location "https://download.docker.com/linux/$ID/gpg" --output /etc/apt/keyrings/docker.asc.new
+mv /etc/apt/keyrings/docker.asc.new /etc/apt/keyrings/docker.asc
+`;
+
+export const WRITE_DOCKER_SOURCE = `
+. /etc/os-release
+cat > /etc/apt/sources.list.d/docker.sources <<END
+Types: deb
+URIs: https://download.docker.com/linux/$ID
+Suites: $VERSION_CODENAME
+Components: stable
+Signed-By: /etc/apt/keyrings/docker.asc
+END
+`;

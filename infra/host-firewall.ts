@@ -1,0 +1,145 @@
+import * as pulumi from "@pulumi/pulumi";
+
+import * as technicia from "../provider/resources.ts";
+
+const TABLE_PATH = "/etc/technicia/firewall.nft";
+const UNIT = "technicia-firewall.service";
+
+/** What an environment decides about the server's own firewall. */
+export interface HostFirewallArgs {
+  /** Connection to the server. */
+  readonly host: technicia.Connection;
+
+  /** Port that sshd listens on. */
+  readonly sshPort: number;
+
+  /** Networks that may reach ssh. */
+  readonly adminCidrs: { readonly v4: readonly string[]; readonly v6: readonly string[] };
+}
+
+/**
+ * The server's own firewall: one nftables table for IPv4 and IPv6, loaded before Docker at boot.
+ *
+ * From outside it admits ssh from the admin networks, and ports 80 and 443, also where Docker publishes others.
+ */
+export class HostFirewall extends pulumi.ComponentResource {
+  /** Proves that the loaded table is the one on disk. */
+  readonly loaded: technicia.State;
+
+  constructor(name: string, args: HostFirewallArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("technicia:infra:HostFirewall", name, {}, opts);
+    const own = { parent: this, provider: args.host };
+
+    const table = new technicia.File(
+      `${name}-table`,
+      {
+        path: TABLE_PATH,
+        content: renderFirewall(args),
+        validate: 'nft --check --file "$FILE"',
+        onChange: `nft --file ${TABLE_PATH}`,
+      },
+      own,
+    );
+    const unitFile = new technicia.File(
+      `${name}-unit-file`,
+      { path: `/etc/systemd/system/${UNIT}`, content: renderUnit(), onChange: "systemctl daemon-reload" },
+      own,
+    );
+    const unit = new technicia.Unit(
+      `${name}-unit`,
+      { unit: UNIT, enabled: true, active: true },
+      { ...own, dependsOn: [table, unitFile] },
+    );
+    // The distribution's own rule file flushes every table, Docker's too.
+    new technicia.Unit(
+      `${name}-distribution-unit`,
+      { unit: "nftables.service", enabled: false, active: false },
+      { ...own, dependsOn: [unit] },
+    );
+    this.loaded = new technicia.State(
+      `${name}-loaded`,
+      {
+        observe: OBSERVE,
+        desired: "the loaded table is the file's",
+        apply: 'nft --file "$TABLE"',
+        remove: "nft delete table inet technicia",
+        variables: { TABLE: TABLE_PATH },
+      },
+      { ...own, dependsOn: [unit] },
+    );
+    this.registerOutputs({});
+  }
+}
+
+// The file is loaded into an empty network namespace and printed there, so that both sides speak nft's own words.
+const OBSERVE = `
+test -f "$TABLE" || exit 0
+expected=$(unshare --net sh -c 'nft --file "$1" && nft --stateless list table inet technicia' - "$TABLE")
+loaded=$(nft --stateless list table inet technicia 2>/dev/null || true)
+if [ "$expected" = "$loaded" ]; then
+  echo "the loaded table is the file's"
+else
+  echo "the loaded table differs from the file's:"
+  diff <(echo "$expected") <(echo "$loaded") || true
+fi
+`;
+
+/** The table, as nft reads it. Loading it again replaces the old one in one transaction. */
+export function renderFirewall(args: Omit<HostFirewallArgs, "host">): string {
+  const ssh = [
+    sshRule("ip", args.sshPort, args.adminCidrs.v4),
+    sshRule("ip6", args.sshPort, args.adminCidrs.v6),
+  ].filter((rule) => rule !== "");
+  return `#!/usr/sbin/nft -f
+# Managed: a change made here by hand is found and undone.
+table inet technicia
+delete table inet technicia
+table inet technicia {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iif "lo" accept
+    ct state established,related accept
+    ct state invalid drop
+    meta l4proto icmp icmp type { echo-request, destination-unreachable, time-exceeded, parameter-problem } accept
+    meta l4proto ipv6-icmp accept
+    udp sport 67 udp dport 68 accept
+    ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
+${ssh.map((rule) => `    ${rule}\n`).join("")}    tcp dport { 80, 443 } accept
+    counter drop
+  }
+  # Packets for published ports never reach the input chain: Docker turns them towards a container first.
+  chain forward {
+    type filter hook forward priority filter - 10; policy accept;
+    ct state established,related accept
+    iifname "docker*" accept
+    iifname "br-*" accept
+    meta l4proto tcp ct status dnat ct original proto-dst { 80, 443 } accept
+    counter drop
+  }
+}
+`;
+}
+
+function sshRule(family: "ip" | "ip6", port: number, cidrs: readonly string[]): string {
+  if (cidrs.length === 0) return "";
+  // The limit stands above what one parallel deployment opens; it is there for a key that leaked, not for us.
+  return `tcp dport ${port} ${family} saddr { ${cidrs.join(", ")} } ct state new limit rate 120/minute burst 120 packets accept`;
+}
+
+function renderUnit(): string {
+  return `[Unit]
+Description=TechnicIA firewall
+DefaultDependencies=no
+After=local-fs.target
+Before=network-pre.target docker.service
+Wants=network-pre.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft --file ${TABLE_PATH}
+
+[Install]
+WantedBy=multi-user.target
+`;
+}

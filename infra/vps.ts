@@ -1,0 +1,76 @@
+import * as pulumi from "@pulumi/pulumi";
+
+import * as technicia from "../provider/resources.ts";
+
+/** What an environment decides about its server. */
+export interface VpsArgs {
+  /** Connection to OVH's API. */
+  readonly cloud: technicia.Connection;
+
+  /** Server to adopt; exactly one of `serviceName` and `order` is given. */
+  readonly serviceName?: string;
+
+  /** Terms on which a server is ordered when none is ours yet. */
+  readonly order?: { readonly subsidiary: string; readonly maxMonthlyPriceEur: number };
+
+  /** Name shown in OVH's console, and the mark by which an interrupted order is found again. */
+  readonly displayName: string;
+
+  /** Least number of vCores. */
+  readonly vcores: number;
+
+  /** Least memory, in GiB. */
+  readonly memoryGib: number;
+
+  /** OVH datacentre code, for example `GRA`. */
+  readonly datacentre: string;
+
+  /** OS label as OVH writes it; installed once, on an ordered server only. */
+  readonly image: string;
+
+  /** Public key that the OS image gives to its login user. */
+  readonly publicKey: string;
+
+  /** Whether destroying sets the contract to end at its expiry. */
+  readonly deleteAtExpiry: boolean;
+
+  /** Whether `pulumi destroy` must leave the server alone. */
+  readonly protect: boolean;
+}
+
+/** The rented server: its address, and an id that changes when its disk is installed anew. */
+export class Vps extends pulumi.ComponentResource {
+  /** The server as OVH describes it. */
+  readonly server: technicia.Vps;
+
+  readonly ipv4: pulumi.Output<string>;
+  readonly ipv6: pulumi.Output<string>;
+
+  /** Changes whenever the disk is installed anew. */
+  readonly serverId: pulumi.Output<string>;
+
+  constructor(name: string, args: VpsArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("technicia:infra:Vps", name, {}, opts);
+
+    this.server = new technicia.Vps(
+      `${name}-server`,
+      {
+        ...(args.serviceName === undefined ? {} : { serviceName: args.serviceName }),
+        ...(args.order === undefined ? {} : { order: args.order }),
+        name: args.displayName,
+        vcores: args.vcores,
+        memoryGib: args.memoryGib,
+        datacentre: args.datacentre,
+        image: args.image,
+        publicKey: args.publicKey,
+        deleteAtExpiry: args.deleteAtExpiry,
+      },
+      { parent: this, provider: args.cloud, protect: args.protect },
+    );
+
+    this.ipv4 = this.server.ipv4;
+    this.ipv6 = this.server.ipv6;
+    this.serverId = this.server.serverId;
+    this.registerOutputs({ ipv4: this.ipv4, ipv6: this.ipv6, serverId: this.serverId });
+  }
+}

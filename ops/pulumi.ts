@@ -1,0 +1,65 @@
+import { spawn } from "node:child_process";
+import { UserError } from "./user-error.ts";
+
+export interface PulumiCall {
+  readonly args: readonly string[];
+  /** Text for its standard input: the one way on which a secret travels. */
+  readonly input?: string;
+}
+
+/** Runs the Pulumi CLI and gives what it printed; every failure is a `UserError` that says the way out. */
+export type Pulumi = (call: PulumiCall) => Promise<string>;
+
+/** The `pulumi` that PATH finds. */
+export const pulumiOnPath: Pulumi = ({ args, input = "" }) =>
+  new Promise((resolve, reject) => {
+    const child = spawn("pulumi", [...args, "--non-interactive"], { stdio: ["pipe", "pipe", "pipe"] });
+    const printed = { stdout: "", stderr: "" };
+    for (const stream of ["stdout", "stderr"] as const) {
+      child[stream].setEncoding("utf8").on("data", (text: string) => (printed[stream] += text));
+    }
+    child.on("error", (error: NodeJS.ErrnoException) => {
+      const missing = new UserError(
+        "pulumi: expected the Pulumi CLI on PATH, got none; install it (https://www.pulumi.com/docs/install/) or run npm install",
+      );
+      reject(error.code === "ENOENT" ? missing : error);
+    });
+    child.on("close", (code) => {
+      if (code === 0) resolve(printed.stdout);
+      else reject(explain(args, printed.stderr));
+    });
+    // A CLI that fails before it reads closes the pipe; what it printed tells more than the broken pipe.
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(input);
+  });
+
+const EXPLANATIONS: readonly { readonly sign: RegExp; readonly text: (stack: string) => string }[] = [
+  {
+    sign: /no stack named/,
+    text: (stack) =>
+      `${stack}: expected a stack that exists, got none of that name; make it with pulumi stack init ${stack}`,
+  },
+  {
+    sign: /PULUMI_ACCESS_TOKEN must be set|not logged in|pulumi login/i,
+    text: () =>
+      "pulumi: expected a login to where the state is kept, got none; run pulumi login (the README shows the choices)",
+  },
+  {
+    sign: /passphrase/i,
+    text: (stack) =>
+      `PULUMI_CONFIG_PASSPHRASE: expected the passphrase of stack ${stack}, got none or another; export it, then run this again`,
+  },
+  {
+    sign: /no Pulumi\.yaml project file found/,
+    text: () =>
+      "pulumi: expected to run in the project's folder, got another; change to the folder of Pulumi.yaml",
+  },
+];
+
+function explain(args: readonly string[], stderr: string): UserError {
+  const stack = args[args.indexOf("--stack") + 1] ?? "";
+  const known = EXPLANATIONS.find(({ sign }) => sign.test(stderr));
+  if (known) return new UserError(known.text(stack));
+  const told = stderr.trim().split("\n").slice(-20).join("\n");
+  return new UserError(`pulumi ${args[0] ?? ""} failed: ${told || "it printed nothing"}`);
+}

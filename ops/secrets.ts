@@ -1,0 +1,186 @@
+/** Which secrets of a stack are there, without reading one; and making those that are ours. */
+import { z } from "zod";
+import {
+  entryOf,
+  isSecretName,
+  keysByService,
+  secretNames,
+  secretServices,
+  type SecretName,
+  type SecretsContext,
+} from "../secrets/catalog.ts";
+import type { Pulumi } from "./pulumi.ts";
+import { renderTable } from "./table.ts";
+import { UserError } from "./user-error.ts";
+
+const NAMESPACE = "technicia";
+
+const configuration = z.record(
+  z.string(),
+  z.object({ secret: z.boolean(), value: z.string().optional(), objectValue: z.unknown().optional() }),
+);
+
+export interface SecretsRequest {
+  readonly stack: string;
+  /** Settings file other than the stack's own. */
+  readonly configFile?: string | undefined;
+}
+
+interface Found {
+  readonly context: SecretsContext;
+  readonly encrypted: ReadonlySet<SecretName>;
+  readonly inClear: ReadonlySet<SecretName>;
+}
+
+export interface SecretsReport {
+  readonly text: string;
+  /** Whether every secret that the stack needs is there and encrypted. */
+  readonly complete: boolean;
+}
+
+export async function reportSecrets(request: SecretsRequest, pulumi: Pulumi): Promise<SecretsReport> {
+  return report(request, await readConfiguration(request, pulumi));
+}
+
+/** Makes every secret of ours that is missing, needed now or later, and reports; one that is there stays as it is. */
+export async function initializeSecrets(request: SecretsRequest, pulumi: Pulumi): Promise<SecretsReport> {
+  const found = await readConfiguration(request, pulumi);
+  const missing = secretNames.filter((name) => !found.encrypted.has(name) && !found.inClear.has(name));
+  const ours = missing.flatMap((name) => {
+    const { generate } = entryOf(name);
+    return generate ? [{ name, generate }] : [];
+  });
+  await refuseIrreplaceable(
+    request,
+    ours.map(({ name }) => name),
+    pulumi,
+  );
+
+  for (const { name, generate } of ours) {
+    await pulumi({
+      args: ["config", "set", "--secret", `${NAMESPACE}:${name}`, ...target(request)],
+      input: generate(),
+    });
+  }
+  const made = ours.map(({ name }) => name);
+  const encrypted = new Set([...found.encrypted, ...made]);
+  const { text, complete } = report(request, { ...found, encrypted });
+  const notice = made.length === 0 ? "nothing of ours was missing" : `made ${made.join(", ")}`;
+  return { text: `${notice}\n\n${text}`, complete };
+}
+
+/** A key that deployed data depends on is not made a second time, because that would make the data unreadable. */
+async function refuseIrreplaceable(
+  request: SecretsRequest,
+  names: readonly SecretName[],
+  pulumi: Pulumi,
+): Promise<void> {
+  const irreplaceable = names.filter((name) => entryOf(name).irreplaceable === true);
+  if (irreplaceable.length === 0) return;
+  const outputs = await pulumi({ args: ["stack", "output", "--json", "--stack", request.stack] });
+  if (Object.keys(readJson("pulumi stack output", outputs, z.record(z.string(), z.unknown()))).length === 0)
+    return;
+  const problems = irreplaceable.map(
+    (name) =>
+      `${NAMESPACE}:${name}: expected the value that stack ${request.stack} was deployed with, got nothing, and another one would lose data; ` +
+      `put it back with pulumi config set --secret ${NAMESPACE}:${name} --stack ${request.stack}`,
+  );
+  throw new UserError(problems.join("\n"));
+}
+
+async function readConfiguration(request: SecretsRequest, pulumi: Pulumi): Promise<Found> {
+  const printed = await pulumi({ args: ["config", "--json", ...target(request)] });
+  const entries = Object.entries(readJson("pulumi config --json", printed, configuration)).flatMap(
+    ([key, entry]) => {
+      const [namespace, name] = key.split(":");
+      return namespace === NAMESPACE && name !== undefined ? [{ name, entry }] : [];
+    },
+  );
+  const settings = Object.fromEntries(entries.map(({ name, entry }) => [name, entry.objectValue]));
+  const given = (isWanted: (entry: z.output<typeof configuration>[string]) => boolean) =>
+    new Set(
+      entries
+        .filter(({ entry }) => isWanted(entry))
+        .flatMap(({ name }) => (isSecretName(name) ? [name] : [])),
+    );
+  return {
+    context: readContext(settings),
+    encrypted: given((entry) => entry.secret),
+    // Pulumi.yaml gives every secret the empty default.
+    inClear: given((entry) => !entry.secret && entry.value !== undefined && entry.value !== ""),
+  };
+}
+
+function readContext(settings: Readonly<Record<string, unknown>>): SecretsContext {
+  const flag = (name: string, key: string) => z.object({ [name]: z.object({ [key]: toggle }) });
+  const services = settings["services"];
+  const isOn = (name: string, key: string) => flag(name, key).safeParse(services).data?.[name]?.[key] ?? true;
+  const n8n = z.object({ n8n: z.object({ database: z.enum(["sqlite", "postgres"]) }) }).safeParse(services);
+  const dns = z.object({ provider: z.enum(["cloudflare", "ovh"]) }).safeParse(settings["dns"]);
+  // A setting that is still missing or wrong counts as the one that needs a secret: nothing needed is ever left out.
+  return {
+    dns: { provider: dns.data?.provider ?? "cloudflare" },
+    services: {
+      qdrant: { apiKey: isOn("qdrant", "apiKey") },
+      n8n: { database: n8n.data?.n8n.database ?? "postgres" },
+      n8nRunners: { enabled: isOn("n8nRunners", "enabled") },
+      documentProcessor: { enabled: isOn("documentProcessor", "enabled") },
+      visionClassifier: { enabled: isOn("visionClassifier", "enabled") },
+    },
+  };
+}
+
+// `pulumi config set` without `--path` types stores true and false as text.
+const toggle = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);
+
+function report({ stack }: SecretsRequest, { context, encrypted, inClear }: Found): SecretsReport {
+  const keys = keysByService(context, encrypted);
+  const rows = secretServices.flatMap((service) =>
+    secretNames
+      .filter((name) => entryOf(name).services.includes(service))
+      .map((name, index) => {
+        const needed = entryOf(name).neededFor(context, encrypted).includes(service);
+        const state = inClear.has(name)
+          ? "in clear"
+          : encrypted.has(name)
+            ? "configured"
+            : needed
+              ? "missing"
+              : "not needed";
+        return [index === 0 ? service : "", name, entryOf(name).givenBy === "us" ? "--init" : "you", state];
+      }),
+  );
+  const missing = [...new Set(keys.flatMap((key) => key.missing))].filter((name) => !inClear.has(name));
+  const commands = [
+    ...[...inClear].map(
+      (name) => `${name} is in clear and counts as known; set a new value with ${setCommand(stack, name)}`,
+    ),
+    ...missing.map((name) => remedy(stack, name)),
+  ];
+  const table = renderTable(["Service", "Secret", "Given by", "State"], rows);
+  return {
+    text: commands.length === 0 ? table : `${table}\n\n${commands.join("\n")}`,
+    complete: commands.length === 0,
+  };
+}
+
+function remedy(stack: string, name: SecretName): string {
+  const { description, givenBy } = entryOf(name);
+  const how = givenBy === "us" ? `npm run secrets -- ${stack} --init` : setCommand(stack, name);
+  return `${name} is missing (${description}); set it with ${how}`;
+}
+
+function setCommand(stack: string, name: SecretName): string {
+  return `pulumi config set --secret ${NAMESPACE}:${name} --stack ${stack}`;
+}
+
+function target({ stack, configFile }: SecretsRequest): string[] {
+  return ["--stack", stack, ...(configFile === undefined ? [] : ["--config-file", configFile])];
+}
+
+function readJson<T>(source: string, text: string, schema: z.ZodType<T>): T {
+  const read = schema.safeParse(JSON.parse(text));
+  if (!read.success)
+    throw new Error(`${source}: expected another form of answer\n${z.prettifyError(read.error)}`);
+  return read.data;
+}

@@ -1,0 +1,109 @@
+import { UserError } from "../definition.ts";
+
+/** How a call to OVH ended when it did not end well. */
+export interface OvhFailure {
+  readonly method: string;
+  /** Path as called, without the query. */
+  readonly path: string;
+  /** HTTP status; 0 when there was no answer. */
+  readonly status: number;
+  /** `Client::NotFound` and its like, or the older `NOT_GRANTED_CALL` and its like. */
+  readonly errorClass?: string | undefined;
+  readonly detail?: string | undefined;
+  /** What OVH's support asks for. */
+  readonly queryId?: string | undefined;
+  /** Why there was no answer. */
+  readonly silence?: "timeout" | "cut" | undefined;
+  /** Actions that OVH's access management (IAM) says are missing. */
+  readonly missingActions?: readonly string[] | undefined;
+  readonly cause?: unknown;
+}
+
+/** A call to OVH that was refused, failed or was never answered. */
+export class OvhError extends UserError {
+  override readonly name = "OvhError";
+  readonly status: number;
+  readonly errorClass: string | undefined;
+  readonly detail: string;
+  readonly queryId: string | undefined;
+  /** Whether the call may have taken effect although it failed. */
+  readonly maybeDone: boolean;
+
+  constructor(failure: OvhFailure) {
+    super(sentence(failure), { cause: failure.cause });
+    this.status = failure.status;
+    this.errorClass = failure.errorClass;
+    this.detail = failure.detail ?? "";
+    this.queryId = failure.queryId;
+    this.maybeDone = failure.method !== "GET" && (failure.status === 0 || failure.status >= 500);
+  }
+
+  /** Whether the thing asked for is not there. */
+  get isGone(): boolean {
+    return this.status === 404;
+  }
+
+  /** Whether the service has expired, which OVH tells by a status of its own. */
+  get isExpired(): boolean {
+    return this.status === 460;
+  }
+
+  /** Whether the thing to be made is there already; OVH answers 409 or, for firewalls, 400. */
+  get isConflict(): boolean {
+    return this.status === 409 || (this.status === 400 && /\b(already )?exist/i.test(this.detail));
+  }
+
+  /** Whether the server is busy with another task; the call had no effect. */
+  get isBusy(): boolean {
+    return (this.status === 400 || this.status === 409) && /running task|task.*(running|progress)/i.test(this.detail);
+  }
+}
+
+function sentence(failure: OvhFailure): string {
+  return `${failure.method} ${failure.path}: expected an answer, got ${got(failure)}; ${wayOut(failure)}`;
+}
+
+function got({ status, errorClass, detail, queryId, silence }: OvhFailure): string {
+  if (silence === "timeout") return "none within the time limit";
+  if (silence === "cut") return `a broken connection${detail ? ` (${detail})` : ""}`;
+  const words = [String(status), errorClass, detail && `"${detail}"`].filter(Boolean).join(" ");
+  return queryId ? `${words} (query ${queryId})` : words;
+}
+
+function wayOut(failure: OvhFailure): string {
+  const { method, path, status, silence, errorClass = "", detail = "", missingActions } = failure;
+  if (silence) return `${again(method)} once the API can be reached`;
+  if (missingActions?.length) return `grant ${missingActions.join(", ")} to the service account in OVH's IAM policies`;
+  if (/INVALID_SIGNATURE|invalid signature/i.test(`${errorClass} ${detail}`)) {
+    return "set technicia:ovhApplicationSecret to the secret that belongs to the application key";
+  }
+  if (/application key is invalid/i.test(detail)) {
+    return "set technicia:ovhApplicationKey to a key of this endpoint, made at https://eu.api.ovh.com/createToken/";
+  }
+  if (/INVALID_CREDENTIAL|credential is not valid/i.test(`${errorClass} ${detail}`)) {
+    return "set technicia:ovhConsumerKey to a valid one; it has expired, was revoked or was never validated";
+  }
+  switch (status) {
+    case 401:
+      return "set the OVH keys of this stack (technicia:ovhApplicationKey, ovhApplicationSecret, ovhConsumerKey)";
+    case 403:
+      return `give the key the right ${method} ${path} (https://eu.api.ovh.com/createToken/)`;
+    case 404:
+      return "check the name and that these keys belong to the account that owns it";
+    case 409:
+      return "something else changed it at the same time; run pulumi up --refresh";
+    case 429:
+      return "OVH limits how often it may be asked; wait some minutes and run pulumi up again";
+    case 460:
+      return "the service has expired: renew it in OVH's control panel";
+    default:
+      return status >= 500
+        ? `OVH has a fault: ${again(method)} later (https://status.ovhcloud.com)`
+        : "correct what OVH names and run pulumi up again";
+  }
+}
+
+// After a lost answer nobody knows whether the call counted; the resources look before they act again.
+function again(method: string): string {
+  return method === "GET" ? "run pulumi up again" : "it may have taken effect: run pulumi up again, which looks first, and do so";
+}

@@ -1,0 +1,135 @@
+import { createHash } from "node:crypto";
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** What has to outlive the process between ordering a server and having it in the state. */
+export interface Entry {
+  /** Resource and endpoint that this is about. */
+  readonly subject: string;
+  /** Written before the cart is turned into an order: what it takes to find that order again. */
+  readonly checkout?: {
+    readonly cartId: string;
+    readonly at: string;
+    /** Orders that the account had already. */
+    readonly knownOrders: readonly number[];
+    readonly plan: string;
+    readonly monthlyPriceEur: number;
+  };
+  readonly order?: { readonly id: number; readonly plan: string; readonly monthlyPriceEur: number };
+  /** Written before the payment is asked for. */
+  readonly isPaying?: boolean;
+  readonly serviceName?: string;
+  /** Written before the disk is installed. */
+  readonly install?: {
+    /** Reinstallations that the server had seen already. */
+    readonly knownTasks: readonly number[];
+    readonly publicKey: string;
+    readonly image: string;
+  };
+  /** Set once the server is complete; the state knows it then, unless the process died just before. */
+  readonly isComplete?: boolean;
+}
+
+/** Name of a resource in this account, the same on every machine: project, stack and logical name. */
+export function markerOf(urn: string): string {
+  const [stack = "", project = "", , ...name] = urn.split("::");
+  return `technicia ${project}/${stack.replace(/^urn:pulumi:/, "")}/${name.join("::")}`;
+}
+
+/** Where journals are kept when nothing else is said: with Pulumi's own files of this user. */
+export function journalFolder(): string {
+  return join(process.env["PULUMI_HOME"] || join(homedir(), ".pulumi"), "technicia");
+}
+
+/**
+ * A file that remembers an order in progress.
+ *
+ * The engine saves nothing while a resource is being created; a process that is killed between an order and its payment would order again.
+ */
+export class Journal {
+  readonly #folder: string;
+  readonly #path: string;
+  #entry: Entry;
+
+  private constructor(folder: string, path: string, entry: Entry) {
+    this.#folder = folder;
+    this.#path = path;
+    this.#entry = entry;
+  }
+
+  static open(folder: string, subject: string): Journal {
+    const digest = createHash("sha256").update(subject).digest("hex").slice(0, 24);
+    const path = join(folder, `${digest}.json`);
+    return new Journal(folder, path, readEntry(path) ?? { subject });
+  }
+
+  get entry(): Entry {
+    return this.#entry;
+  }
+
+  /** On disk for certain when this returns. */
+  note(change: Partial<Entry>): void {
+    this.#entry = { ...this.#entry, ...change };
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    const draft = `${this.#path}.new`;
+    const file = openSync(draft, "w", 0o600);
+    try {
+      writeSync(file, `${JSON.stringify(this.#entry, undefined, 2)}\n`);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(draft, this.#path);
+    syncFolder(this.#folder);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    rmSync(this.#path, { force: true });
+    this.#entry = { subject: this.#entry.subject };
+  }
+
+  /** Orders that other resources' journals claim. */
+  ordersOfOthers(): ReadonlySet<number> {
+    const orders = new Set<number>();
+    for (const name of listFolder(this.#folder)) {
+      const entry = readEntry(join(this.#folder, name));
+      if (entry?.order && entry.subject !== this.#entry.subject) orders.add(entry.order.id);
+    }
+    return orders;
+  }
+}
+
+function listFolder(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder).filter((name) => name.endsWith(".json"));
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+function readEntry(path: string): Entry | undefined {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as Entry;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    // An unreadable journal may hide an order: going on as if there were none could buy a second server.
+    throw new Error(`${path}: expected the journal of an order, got an unreadable file; restore or remove it`, { cause: error });
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+// The new name itself is only safe once the folder is.
+function syncFolder(folder: string): void {
+  const handle = openSync(folder, "r");
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}

@@ -1,0 +1,438 @@
+/**
+ * What a program can ask of the provider `technicia`: a connection, things on a host, things at the cloud.
+ *
+ * Bash given to a resource (`validate`, `onChange`, `observe`, `apply`, `remove`) runs as root with `set -euo pipefail`, in `/`, with
+ * nothing on its standard input: a command that fails ends it, so say `|| true` where failure is an answer.
+ */
+import * as pulumi from "@pulumi/pulumi";
+
+/** Where the host is, how to log in, and with which keys to speak to the cloud. */
+export interface ConnectionArgs {
+  /** Name or address that sshd listens on. */
+  readonly hostAddress?: pulumi.Input<string>;
+
+  /**
+   * Port that sshd listens on, in digits.
+   *
+   * @default "22"
+   */
+  readonly hostPort?: pulumi.Input<string>;
+
+  /**
+   * User to log in as: root, or one whose sudo asks for no password.
+   *
+   * @default "root"
+   */
+  readonly hostUser?: pulumi.Input<string>;
+
+  /**
+   * Private key on the operator's machine; `~` is the operator's home. A key with a passphrase is used through the ssh agent.
+   *
+   * @default every key that the ssh agent holds is tried
+   */
+  readonly hostPrivateKeyFile?: pulumi.Input<string>;
+
+  /**
+   * The only key the host may answer with (`ssh-ed25519 AAAA…`).
+   *
+   * @default any key is accepted, with a warning
+   */
+  readonly hostKey?: pulumi.Input<string>;
+
+  /** Which installation of the host this is; when it changes, everything on the host is made anew. */
+  readonly serverId?: pulumi.Input<string>;
+
+  /** `ovh-eu`, `ovh-ca`, `ovh-us`, or the base URL of an API without a trailing slash. */
+  readonly ovhEndpoint?: pulumi.Input<string>;
+
+  /** OVH application key; goes with the secret and the consumer key. */
+  readonly ovhApplicationKey?: pulumi.Input<string>;
+
+  /** OVH application secret, with which requests are signed. */
+  readonly ovhApplicationSecret?: pulumi.Input<string>;
+
+  /** OVH consumer key: whose account, and which calls are allowed. */
+  readonly ovhConsumerKey?: pulumi.Input<string>;
+
+  /** OAuth2 service account, instead of the three keys. */
+  readonly ovhClientId?: pulumi.Input<string>;
+
+  /** Secret of the OAuth2 service account. */
+  readonly ovhClientSecret?: pulumi.Input<string>;
+}
+
+/** One plugin process: at most one ssh connection to one host, and one client of the cloud. */
+export class Connection extends pulumi.ProviderResource {
+  constructor(name: string, args: ConnectionArgs, opts?: pulumi.ResourceOptions) {
+    super("technicia", name, { ...args }, opts);
+  }
+}
+
+/** Which host to ask for its key. */
+export interface HostKeyArgs {
+  /** Name or address that sshd listens on. */
+  readonly address: pulumi.Input<string>;
+
+  /**
+   * Port that sshd listens on.
+   *
+   * @default 22
+   */
+  readonly port?: pulumi.Input<number>;
+
+  /** Which installation of the host this is; when it changes, the key is taken anew. */
+  readonly serverId: pulumi.Input<string>;
+}
+
+/**
+ * The key a host answers with, taken once and required from then on.
+ *
+ * Creating waits until sshd answers, ten minutes at most. A host that answers with another key later makes `refresh` fail: a new key is
+ * accepted by replacing this resource, never by itself. Deleting touches nothing.
+ */
+export class HostKey extends pulumi.CustomResource {
+  /** Public key, as `ssh-ed25519 AAAA…`. */
+  declare readonly hostKey: pulumi.Output<string>;
+
+  /** Digest of the key as OpenSSH shows it, `SHA256:…`. */
+  declare readonly fingerprint: pulumi.Output<string>;
+
+  constructor(name: string, args: HostKeyArgs, opts?: pulumi.CustomResourceOptions) {
+    super("technicia:host:HostKey", name, { ...args, hostKey: undefined, fingerprint: undefined }, opts);
+  }
+}
+
+/** What a file on the host must be. */
+export interface FileArgs {
+  /** Absolute path; missing folders above it are made (root, 0755). Another path is another file. */
+  readonly path: pulumi.Input<string>;
+
+  /** The whole text. A secret one stays secret in the state, in previews and in errors. */
+  readonly content: pulumi.Input<string>;
+
+  /**
+   * User that owns it.
+   *
+   * @default "root"
+   */
+  readonly owner?: pulumi.Input<string>;
+
+  /**
+   * Group that owns it.
+   *
+   * @default "root"
+   */
+  readonly group?: pulumi.Input<string>;
+
+  /**
+   * Permissions in octal.
+   *
+   * @default "0644"
+   */
+  readonly mode?: pulumi.Input<string>;
+
+  /** Bash that judges the new file before anybody sees it, at `"$FILE"` beside its final place; failing leaves the old file untouched. */
+  readonly validate?: pulumi.Input<string>;
+
+  /** Bash run once the file is in place; when it fails the earlier file is put back, this runs again, and the update fails. */
+  readonly onChange?: pulumi.Input<string>;
+}
+
+/**
+ * A file on the host, never seen half-written.
+ *
+ * Deleting puts back the file that was there before, or removes it when there was none, and then runs `onChange`. A file found with exactly
+ * the wanted content, owner and mode counts as ours and is removed. Imported by its path.
+ */
+export class File extends pulumi.CustomResource {
+  declare readonly path: pulumi.Output<string>;
+
+  /** Digest of the content, in hexadecimal: what depends on the file can watch it. Secret when the content is. */
+  declare readonly sha256: pulumi.Output<string>;
+
+  constructor(name: string, args: FileArgs, opts?: pulumi.CustomResourceOptions) {
+    super("technicia:host:File", name, { ...args, sha256: undefined }, opts);
+  }
+}
+
+/** Which packages the host must have. */
+export interface PackagesArgs {
+  /** Debian package names, without version. */
+  readonly names: pulumi.Input<readonly pulumi.Input<string>[]>;
+}
+
+/**
+ * Debian packages that must be installed, whatever their version.
+ *
+ * They are installed without what they merely recommend, and with the configuration files already on the host kept. Deleting leaves them,
+ * as others may have come to depend on them. Imported by their names, separated by commas.
+ */
+export class Packages extends pulumi.CustomResource {
+  /** Installed version of each. */
+  declare readonly versions: pulumi.Output<Record<string, string>>;
+
+  constructor(name: string, args: PackagesArgs, opts?: pulumi.CustomResourceOptions) {
+    super("technicia:host:Packages", name, { ...args, versions: undefined }, opts);
+  }
+}
+
+/** What systemd must do with a unit. */
+export interface UnitArgs {
+  /** Full name, such as `nginx.service`. Another name is another unit. */
+  readonly unit: pulumi.Input<string>;
+
+  /** Whether it starts at boot; a unit without an [Install] section cannot. */
+  readonly enabled: pulumi.Input<boolean>;
+
+  /** Whether it runs now. For a oneshot unit this needs RemainAfterExit. */
+  readonly active: pulumi.Input<boolean>;
+
+  /**
+   * Values that restart the unit when they change, such as the digest of its configuration.
+   *
+   * @default the unit is never restarted
+   */
+  readonly triggers?: pulumi.Input<readonly pulumi.Input<string>[]>;
+}
+
+/**
+ * A systemd unit that exists on the host.
+ *
+ * Deleting puts back what it did before: whether it started at boot, whether it ran. Imported by its name.
+ */
+export class Unit extends pulumi.CustomResource {
+  /** What systemd made of the unit file, such as `loaded` or `masked`. */
+  declare readonly loadState: pulumi.Output<string>;
+
+  constructor(name: string, args: UnitArgs, opts?: pulumi.CustomResourceOptions) {
+    super("technicia:host:Unit", name, { ...args, loadState: undefined }, opts);
+  }
+}
+
+/** How to see a state of the host, what it must be, and how to get there. */
+export interface StateArgs {
+  /** Bash that prints the state as it is, and changes nothing. Printing nothing means: not there. */
+  readonly observe: pulumi.Input<string>;
+
+  /** What `observe` must print; space at both ends does not count. */
+  readonly desired: pulumi.Input<string>;
+
+  /**
+   * Bash that makes it so. Runs when `observe` differs from `desired`, and when `secrets` change, which `observe` may be unable to see.
+   * `"$OBSERVED"` and `"$DESIRED"` hold both.
+   */
+  readonly apply: pulumi.Input<string>;
+
+  /**
+   * Bash that undoes it on deletion.
+   *
+   * @default deleting leaves the state as it is
+   */
+  readonly remove?: pulumi.Input<string>;
+
+  /** Shell variables of all three scripts. */
+  readonly variables?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+
+  /** Shell variables of all three scripts whose values are secret; `observe` must not print them unless `desired` is secret. */
+  readonly secrets?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+
+  /**
+   * Limit for each script.
+   *
+   * @default 120
+   */
+  readonly timeoutSeconds?: pulumi.Input<number>;
+}
+
+/**
+ * A state of the host that no other resource covers, such as a loaded firewall table or an initialised swarm.
+ *
+ * After `apply` the state is observed again, and the update fails when it is still not the desired one. It cannot be imported: `observe`
+ * is known to the program only; creating it where the state already holds applies nothing.
+ */
+export class State extends pulumi.CustomResource {
+  /** What `observe` printed last. Secret when `desired` is. */
+  declare readonly observed: pulumi.Output<string>;
+
+  constructor(name: string, args: StateArgs, opts?: pulumi.CustomResourceOptions) {
+    super("technicia:host:State", name, { ...args, observed: undefined }, opts);
+  }
+}
+
+/** Terms under which a server may be ordered. */
+export interface VpsOrderArgs {
+  /** Country whose catalogue and prices apply, for example `FR`. */
+  readonly subsidiary: pulumi.Input<string>;
+
+  /** Highest price accepted, in euros per month without tax. */
+  readonly maxMonthlyPriceEur: pulumi.Input<number>;
+}
+
+/** Which server, and what it must be. */
+export interface VpsArgs {
+  /**
+   * Existing server to adopt, as OVH names it (`vps-1a2b3c4d.vps.ovh.net`).
+   *
+   * @default a server is ordered under `order`
+   */
+  readonly serviceName?: pulumi.Input<string>;
+
+  /**
+   * Terms of the order when there is no server yet.
+   *
+   * @default nothing is ordered
+   */
+  readonly order?: pulumi.Input<VpsOrderArgs>;
+
+  /** Name shown in OVH's console. */
+  readonly name: pulumi.Input<string>;
+
+  /** Least number of virtual cores. */
+  readonly vcores: pulumi.Input<number>;
+
+  /** Least memory, in GiB. */
+  readonly memoryGib: pulumi.Input<number>;
+
+  /** OVH datacentre code, for example `GRA`. */
+  readonly datacentre: pulumi.Input<string>;
+
+  /** Operating system as OVH labels it, for example `Debian 12`. */
+  readonly image: pulumi.Input<string>;
+
+  /** Key that may log in, installed with the image. */
+  readonly publicKey: pulumi.Input<string>;
+
+  /** Whether deleting this resource lets the contract end at its expiry; the server is left alone otherwise. */
+  readonly deleteAtExpiry: pulumi.Input<boolean>;
+}
+
+/**
+ * An OVH VPS, adopted by name or ordered once.
+ *
+ * Nothing here ever reinstalls a server by itself, and deleting never ends a contract at once.
+ */
+export class Vps extends pulumi.CustomResource {
+  /** Name of the service at OVH. */
+  declare readonly serviceName: pulumi.Output<string>;
+
+  /** Public IPv4 address. */
+  declare readonly ipv4: pulumi.Output<string>;
+
+  /** Public IPv6 address. */
+  declare readonly ipv6: pulumi.Output<string>;
+
+  /** Router of the IPv6 address, where OVH tells it. */
+  declare readonly ipv6Gateway: pulumi.Output<string | undefined>;
+
+  /** Commercial model. */
+  declare readonly model: pulumi.Output<string>;
+
+  /** Virtual cores it has. */
+  declare readonly vcore: pulumi.Output<number>;
+
+  /** Memory it has, in MiB. */
+  declare readonly memoryMib: pulumi.Output<number>;
+
+  /** Disk it has, in GiB. */
+  declare readonly diskGib: pulumi.Output<number>;
+
+  /** Where it stands, as OVH names the zone. */
+  declare readonly zone: pulumi.Output<string>;
+
+  /** Operating system installed. */
+  declare readonly osImage: pulumi.Output<string>;
+
+  /** State that OVH reports, such as `running`. */
+  declare readonly state: pulumi.Output<string>;
+
+  /** Order that bought it; absent for an adopted one. */
+  declare readonly orderId: pulumi.Output<number | undefined>;
+
+  /** Plan of the catalogue it was ordered under; absent for an adopted one. */
+  declare readonly plan: pulumi.Output<string | undefined>;
+
+  /** Price without tax it was ordered at; absent for an adopted one. */
+  declare readonly monthlyPriceEur: pulumi.Output<number | undefined>;
+
+  /** Changes whenever the disk is installed anew. */
+  declare readonly serverId: pulumi.Output<string>;
+
+  constructor(name: string, args: VpsArgs, opts?: pulumi.CustomResourceOptions) {
+    const outputs = {
+      ipv4: undefined,
+      ipv6: undefined,
+      ipv6Gateway: undefined,
+      model: undefined,
+      vcore: undefined,
+      memoryMib: undefined,
+      diskGib: undefined,
+      zone: undefined,
+      osImage: undefined,
+      state: undefined,
+      orderId: undefined,
+      plan: undefined,
+      monthlyPriceEur: undefined,
+      serverId: undefined,
+    };
+    super("technicia:ovh:Vps", name, { serviceName: undefined, ...args, ...outputs }, opts);
+  }
+}
+
+/** One rule of the edge firewall; the first that matches decides. */
+export interface Rule {
+  /** Place in the list, 0 to 19. */
+  readonly sequence: pulumi.Input<number>;
+
+  /** What happens to a packet that matches. */
+  readonly action: pulumi.Input<"permit" | "deny">;
+
+  /** Protocol as OVH names it. */
+  readonly protocol: pulumi.Input<"ah" | "esp" | "gre" | "icmp" | "ipv4" | "tcp" | "udp">;
+
+  /**
+   * Destination port, for TCP and UDP.
+   *
+   * @default any port
+   */
+  readonly port?: pulumi.Input<number>;
+
+  /**
+   * Source port, for TCP and UDP.
+   *
+   * @default any port
+   */
+  readonly sourcePort?: pulumi.Input<number>;
+
+  /**
+   * Source network in CIDR notation.
+   *
+   * @default any source
+   */
+  readonly source?: pulumi.Input<string>;
+
+  /**
+   * Restricts a TCP rule to answers of connections opened from inside.
+   *
+   * @default every packet
+   */
+  readonly tcpOption?: pulumi.Input<"established">;
+}
+
+/** What OVH's network lets through to an address. */
+export interface EdgeFirewallArgs {
+  /** IPv4 address that is protected. Another address is another firewall. */
+  readonly ip: pulumi.Input<string>;
+
+  /** The whole list; a rule that is not in it is removed. */
+  readonly rules: pulumi.Input<readonly pulumi.Input<Rule>[]>;
+}
+
+/** OVH's stateless firewall in front of one IPv4 address, as one list of rules. */
+export class EdgeFirewall extends pulumi.CustomResource {
+  /** State that OVH reports. */
+  declare readonly state: pulumi.Output<string>;
+
+  constructor(name: string, args: EdgeFirewallArgs, opts?: pulumi.CustomResourceOptions) {
+    super("technicia:ovh:EdgeFirewall", name, { ...args, state: undefined }, opts);
+  }
+}

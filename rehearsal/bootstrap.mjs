@@ -1,0 +1,35 @@
+// Runs the rehearsal's command line under the Node.js that the project pins, after installing the packages if they are
+// missing or other than the lock file says. Plain JavaScript: any Node.js from 18 on can run it.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const marker = join(root, "node_modules", ".installed-from");
+const wanted = createHash("sha256")
+  .update(readFileSync(join(root, "package-lock.json")))
+  .digest("hex");
+
+if (!existsSync(marker) || readFileSync(marker, "utf8") !== wanted) {
+  console.error("installing the npm packages …");
+  const install = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if (install.status !== 0) {
+    console.error("npm packages: expected npm ci to succeed, got the above; mend it and start again");
+    process.exit(1);
+  }
+  writeFileSync(marker, wanted);
+}
+
+const binaries = join(root, "node_modules", ".bin");
+const [script = "rehearsal/cli.ts", ...rest] = process.argv.slice(2);
+const run = spawnSync(join(binaries, "node"), [join(root, script), ...rest], {
+  cwd: root,
+  stdio: "inherit",
+  env: { ...process.env, PATH: `${binaries}:${process.env.PATH ?? ""}` },
+});
+process.exit(run.status ?? 1);

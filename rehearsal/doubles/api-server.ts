@@ -1,0 +1,143 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+
+import type { Api, CallLog } from "./calls.ts";
+import type { Clock } from "./clock.ts";
+import { describeFault, type Fault, type Faults } from "./faults.ts";
+import type { ApiAnswer, ApiRequest } from "./routes.ts";
+
+export interface ApiServerOptions {
+  readonly api: Api;
+  readonly host: string;
+  readonly port: number;
+  /** Prefixes that are the API's root, for example `/1.0` and `/v1`. */
+  readonly basePaths: readonly string[];
+  readonly calls: CallLog;
+  readonly faults: Faults;
+  readonly clock: Clock;
+  /** Answers every request below a base path; must not throw. */
+  readonly answer: (request: ApiRequest) => Promise<ApiAnswer>;
+  /** Headers that every answer carries, injected faults included. */
+  readonly headers: () => Readonly<Record<string, string>>;
+}
+
+export interface ApiServer {
+  /** `http://host:port`, without a slash at the end. */
+  readonly origin: string;
+  close(): Promise<void>;
+}
+
+/** Serves one API with its call log and its injected faults. */
+export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
+  const closing = new AbortController();
+  const server = createServer((incoming, response) => {
+    receive(options, incoming, response, closing.signal).catch((error: unknown) => {
+      if (!closing.signal.aborted && !incoming.destroyed) throw error;
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port, options.host, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  const host = options.host.includes(":") ? `[${options.host}]` : options.host;
+  return {
+    origin: `http://${host}:${port}`,
+    close: () =>
+      new Promise((resolve) => {
+        closing.abort();
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function receive(
+  options: ApiServerOptions,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  closing: AbortSignal,
+): Promise<void> {
+  const rawBody = await readText(incoming);
+  const request = readRequest(incoming, rawBody, options.basePaths);
+  const search = request.query.size > 0 ? `?${request.query.toString()}` : "";
+  const fault = options.faults.meet(options.api, request.method, request.path + search);
+
+  if (fault?.delayMs) await delay(fault.delayMs, undefined, { signal: closing });
+  const replaced = fault?.status !== undefined && !fault.perform;
+  const answer =
+    fault?.cut === "before" || replaced ? { status: fault.status ?? 0 } : await options.answer(request);
+  const sent = fault?.status === undefined ? answer : injected(fault, fault.status);
+
+  options.calls.add({
+    time: new Date(options.clock.now()).toISOString(),
+    api: options.api,
+    method: request.method,
+    path: request.path,
+    query: request.query.toString(),
+    status: fault?.cut ? 0 : sent.status,
+    body: parsed(rawBody),
+    ...(fault && { fault: describeFault(fault) }),
+  });
+  if (fault?.cut) {
+    incoming.socket.destroy();
+    return;
+  }
+  send(response, sent, options.headers());
+}
+
+function readRequest(
+  incoming: IncomingMessage,
+  rawBody: string,
+  basePaths: readonly string[],
+): ApiRequest {
+  const target = incoming.url ?? "/";
+  const [rawPath = "/", search = ""] = target.split(/\?(.*)/s);
+  const base = basePaths.find((prefix) => rawPath === prefix || rawPath.startsWith(`${prefix}/`));
+  return {
+    method: incoming.method ?? "GET",
+    path: base === undefined ? `//${rawPath}` : rawPath.slice(base.length),
+    query: new URLSearchParams(search),
+    headers: Object.fromEntries(
+      Object.entries(incoming.headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]),
+    ),
+    url: `http://${incoming.headers.host ?? ""}${target}`,
+    rawBody,
+  };
+}
+
+function injected(fault: Fault, status: number): ApiAnswer {
+  return { status, body: fault.body, ...(fault.headers && { headers: fault.headers }) };
+}
+
+function send(response: ServerResponse, answer: ApiAnswer, headers: Readonly<Record<string, string>>): void {
+  const text = answer.body === undefined ? "" : asText(answer.body);
+  response.writeHead(answer.status, {
+    ...(text !== "" && { "content-type": "application/json; charset=utf-8" }),
+    "content-length": Buffer.byteLength(text),
+    ...headers,
+    ...answer.headers,
+  });
+  response.end(text);
+}
+
+// A fault's body may be no JSON at all, as a proxy's error page is.
+function asText(body: unknown): string {
+  return typeof body === "string" && body.startsWith("<") ? body : JSON.stringify(body);
+}
+
+function parsed(text: string): unknown {
+  if (text === "") return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return "[not JSON]";
+  }
+}
+
+async function readText(incoming: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString("utf8");
+}

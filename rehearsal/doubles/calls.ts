@@ -1,0 +1,55 @@
+/** Which double a call was made to. */
+export type Api = "ovh" | "cloudflare";
+
+/** One request that a double received. */
+export interface Call {
+  readonly time: string;
+  readonly api: Api;
+  readonly method: string;
+  /** Raw path below the API's base, without the query. */
+  readonly path: string;
+  readonly query: string;
+  /** Status answered; 0 when the connection was cut. */
+  readonly status: number;
+  /** Request body, with secrets struck out. */
+  readonly body: unknown;
+  /** Which injected fault it met, if any. */
+  readonly fault?: string;
+}
+
+const SECRET_KEYS = /^(token|password|rescuePassword|consumerKey|applicationSecret|clientSecret)$/i;
+const KEPT = 10_000;
+
+/** Everything the doubles were asked, oldest first. */
+export class CallLog {
+  #calls: Call[] = [];
+
+  add(call: Call): void {
+    this.#calls.push({ ...call, body: withoutSecrets(call.body) });
+    if (this.#calls.length > KEPT) this.#calls.shift();
+  }
+
+  list(api?: Api): readonly Call[] {
+    return api ? this.#calls.filter((call) => call.api === api) : [...this.#calls];
+  }
+
+  /** "METHOD path" of each call: what most assertions are about. */
+  lines(api?: Api): readonly string[] {
+    return this.list(api).map((call) => `${call.method} ${call.path}`);
+  }
+
+  clear(): void {
+    this.#calls = [];
+  }
+}
+
+function withoutSecrets(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      SECRET_KEYS.test(key) ? "[redacted]" : withoutSecrets(inner),
+    ]),
+  );
+}

@@ -1,0 +1,64 @@
+import type { FirewallRule } from "./ovh/state.ts";
+
+/** The computer behind a VPS service. */
+export interface MachineSpec {
+  readonly serviceName: string;
+  /** Operating system, as OVH names the image: "Debian 12". */
+  readonly image: string;
+  /** Key for the image's first user; null when none was given. */
+  readonly publicKey: string | null;
+  readonly ipv4: string;
+  readonly ipv6: string;
+}
+
+/** What stands behind the OVH API: the server it rents out and the edge of its network. */
+export interface Machine {
+  /** Starts a newly installed server; done when it has booted. */
+  deliver(spec: MachineSpec): Promise<void>;
+  /** Installs it anew: nothing of its disk is left. */
+  rebuild(spec: MachineSpec): Promise<void>;
+  /** Restarts it with its disk as it was. */
+  reboot(spec: MachineSpec): Promise<void>;
+  /** Takes it away with its disk. */
+  remove(spec: MachineSpec): Promise<void>;
+  /** Lets through to `ip` what `rules` say, in the order of their sequence. */
+  applyFirewall(ip: string, rules: readonly FirewallRule[], enabled: boolean): Promise<void>;
+  /** Stops watching; the server itself keeps running. */
+  close(): Promise<void>;
+}
+
+export type MachineAction =
+  | { readonly kind: "deliver" | "rebuild" | "reboot" | "remove"; readonly spec: MachineSpec }
+  | {
+      readonly kind: "applyFirewall";
+      readonly ip: string;
+      readonly rules: readonly FirewallRule[];
+      readonly enabled: boolean;
+    };
+
+/** For those who need the API alone: nothing runs, but what would have been done is told. */
+export class NoMachine implements Machine {
+  readonly actions: MachineAction[] = [];
+
+  async deliver(spec: MachineSpec): Promise<void> {
+    this.actions.push({ kind: "deliver", spec });
+  }
+
+  async rebuild(spec: MachineSpec): Promise<void> {
+    this.actions.push({ kind: "rebuild", spec });
+  }
+
+  async reboot(spec: MachineSpec): Promise<void> {
+    this.actions.push({ kind: "reboot", spec });
+  }
+
+  async remove(spec: MachineSpec): Promise<void> {
+    this.actions.push({ kind: "remove", spec });
+  }
+
+  async applyFirewall(ip: string, rules: readonly FirewallRule[], enabled: boolean): Promise<void> {
+    this.actions.push({ kind: "applyFirewall", ip, rules: structuredClone(rules), enabled });
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,35 @@
+import { join, resolve } from "node:path";
+
+/** Root of the checkout. */
+export const ROOT = resolve(import.meta.dirname, "..");
+
+/** What one rehearsal keeps between its commands; removed by `rehearsal:stop`. */
+export const STATE = join(ROOT, ".rehearsal");
+
+/** Label of every container, network and volume of the rehearsal. */
+export const LABEL = "technicia.rehearsal=1";
+
+export const INTERNET = {
+  network: "technicia-rehearsal-internet",
+  subnet: "198.51.100.0/24",
+  subnet6: "2001:db8:51::/64",
+  /** The operator's machine, which is this one. */
+  operator: "198.51.100.1",
+  operator6: "2001:db8:51::1",
+  router: "198.51.100.2",
+  registry: "198.51.100.5",
+  acme: "198.51.100.14",
+  clouds: "198.51.100.53",
+  clouds6: "2001:db8:51::53",
+} as const;
+
+export const DATACENTRE = {
+  network: "technicia-rehearsal-datacentre",
+  subnet: "203.0.113.0/24",
+  subnet6: "2001:db8:113::/64",
+  router: "203.0.113.254",
+  server: "203.0.113.10",
+  server6: "2001:db8:113::10",
+} as const;
+
+export const ZONE = "technicia.example";

@@ -1,0 +1,264 @@
+import { createHash } from "node:crypto";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+
+import type { Accounts } from "./answers.ts";
+import { ensureAuthority, ensureCertificate, machineCertificates, writeBundle } from "./authority.ts";
+import { docker, run } from "./docker.ts";
+import type { Images } from "./images/build.ts";
+import { registryRunArgs } from "./images/publish.ts";
+import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./places.ts";
+
+const POLL_MS = 200;
+const READY_MS = 60_000;
+
+const PREFIX = "technicia-rehearsal";
+export const ROUTER = `${PREFIX}-router`;
+export const SERVER = `${PREFIX}-server`;
+
+/** Brings up everything that stands for the world outside the project: networks, clouds, name server, registry, ACME. */
+export async function ensureWorld(images: Images, accounts: Accounts): Promise<void> {
+  await ensureOperatorKey();
+  const authority = await ensureAuthority(join(STATE, "authority"));
+  await ensureNetworks();
+  await ensureRouter(images);
+  await Promise.all([
+    ensureClouds(images, accounts, authority),
+    ensureRegistry(images),
+    ensureAcme(images),
+  ]);
+  await writeTrust(authority);
+  await writeFile(join(STATE, "resolv.conf"), `nameserver ${INTERNET.clouds}\n`);
+  // ssh keeps its shared connection's socket here and does not make the folder itself.
+  await mkdir(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
+}
+
+/** Takes away what carries the rehearsal's label; returns the names, in the order of removal. */
+export async function removeWorld(): Promise<string[]> {
+  const removed: string[] = [];
+  for (const [kind, list] of [
+    ["container", ["ps", "--all", "--quiet", "--filter", `label=${LABEL}`, "--format", "{{.Names}}"]],
+    ["network", ["network", "ls", "--filter", `label=${LABEL}`, "--format", "{{.Name}}"]],
+    ["volume", ["volume", "ls", "--filter", `label=${LABEL}`, "--format", "{{.Name}}"]],
+  ] as const) {
+    const names = (await docker(list)).split("\n").filter((name) => name !== "" && !isCache(name));
+    if (names.length === 0) continue;
+    await docker(kind === "container" ? ["rm", "--force", "--volumes", ...names] : [kind, "rm", ...names]);
+    removed.push(...names.map((name) => `${kind} ${name}`));
+  }
+  await run("ip", ["route", "del", DATACENTRE.subnet]).catch(() => undefined);
+  return removed;
+}
+
+/** The registry's storage is a cache: it holds images by content and outlives the rehearsal. */
+function isCache(name: string): boolean {
+  return name === `${PREFIX}-registry`;
+}
+
+export function operatorPublicKey(): Promise<string> {
+  return readFile(join(STATE, "id_ed25519.pub"), "utf8").then((text) => text.trim());
+}
+
+async function ensureOperatorKey(): Promise<void> {
+  const path = join(STATE, "id_ed25519");
+  if (existsSync(`${path}.pub`)) return;
+  await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "rehearsal-operator", "-f", path]);
+  await chmod(path, 0o600);
+}
+
+async function ensureNetworks(): Promise<void> {
+  await ensureNetwork(INTERNET.network, INTERNET.subnet, INTERNET.subnet6, []);
+  // Without an IPv4 address of its own on this bridge, the machine reaches the server only through the router.
+  await ensureNetwork(DATACENTRE.network, DATACENTRE.subnet, DATACENTRE.subnet6, [
+    "--opt",
+    "com.docker.network.bridge.inhibit_ipv4=true",
+    "--opt",
+    "com.docker.network.bridge.enable_ip_masquerade=false",
+  ]);
+  await run("sysctl", ["--quiet", "--write", "net.ipv6.conf.all.forwarding=1"]);
+}
+
+async function ensureNetwork(
+  name: string,
+  subnet: string,
+  subnet6: string,
+  options: readonly string[],
+): Promise<void> {
+  const existing = await docker(["network", "ls", "--filter", `name=^${name}$`, "--quiet"]);
+  if (existing.trim() !== "") return;
+  const addresses = ["--subnet", subnet, "--ipv6", "--subnet", subnet6];
+  await docker(["network", "create", "--label", LABEL, ...addresses, ...options, name]);
+}
+
+async function ensureRouter(images: Images): Promise<void> {
+  const args = [
+    ...["--network", INTERNET.network, "--ip", INTERNET.router],
+    ...["--cap-add", "NET_ADMIN", "--sysctl", "net.ipv4.ip_forward=1"],
+  ];
+  const isNew = await ensureContainer(ROUTER, args, images.router, ["sleep", "infinity"]);
+  if (isNew) {
+    await docker(["network", "connect", "--ip", DATACENTRE.router, DATACENTRE.network, ROUTER]);
+  }
+  // The server's packets to the real registries would come back to an address that the world outside cannot answer.
+  const nat = `table ip uplink
+delete table ip uplink
+table ip uplink {
+  chain out {
+    type nat hook postrouting priority srcnat;
+    ip saddr ${DATACENTRE.subnet} ip daddr != { ${INTERNET.subnet}, ${DATACENTRE.subnet} } masquerade
+  }
+}
+`;
+  await docker(["exec", "--interactive", ROUTER, "nft", "-f", "-"], { stdin: nat });
+  await run("ip", ["route", "replace", DATACENTRE.subnet, "via", INTERNET.router]);
+}
+
+async function ensureClouds(images: Images, accounts: Accounts, authority: string): Promise<void> {
+  const folder = join(STATE, "clouds");
+  await mkdir(folder, { recursive: true });
+  await writeFile(
+    join(folder, "config.json"),
+    JSON.stringify(await cloudsConfiguration(images, accounts, authority), undefined, 2),
+    { mode: 0o600 },
+  );
+  const args = [
+    ...["--network", INTERNET.network, "--ip", INTERNET.clouds, "--ip6", INTERNET.clouds6],
+    ...["--volume", `${ROOT}:/project:ro`, "--volume", `${folder}:/clouds`],
+    ...["--volume", "/var/run/docker.sock:/var/run/docker.sock"],
+  ];
+  await ensureContainer(`${PREFIX}-clouds`, args, images.clouds, [
+    ...["node", "/project/rehearsal/doubles/main.ts"],
+    ...["/clouds/config.json", "--state", "/clouds/state.json"],
+  ]);
+  await routeThroughRouter(`${PREFIX}-clouds`);
+  await until("the clouds", () => answers(`http://${INTERNET.clouds}:8080/1.0/auth/time`));
+}
+
+async function cloudsConfiguration(images: Images, accounts: Accounts, authority: string): Promise<unknown> {
+  const resolver = /^nameserver\s+(\S+)/m.exec(await readFile("/etc/resolv.conf", "utf8"))?.[1];
+  return {
+    ovh: {
+      applicationKey: accounts.ovhApplicationKey,
+      applicationSecret: accounts.ovhApplicationSecret,
+      consumerKey: accounts.ovhConsumerKey,
+    },
+    cloudflare: { token: accounts.cloudflareApiToken, zone: { id: accounts.zoneId, name: ZONE } },
+    dns: {
+      upstream: resolver,
+      names: { "registry-1.docker.io": [INTERNET.registry], "acme.rehearsal": [INTERNET.acme] },
+    },
+    machine: {
+      container: SERVER,
+      image: images.server,
+      network: DATACENTRE.network,
+      ipv4: DATACENTRE.server,
+      ipv6: DATACENTRE.server6,
+      gateway: DATACENTRE.router,
+      nameserver: INTERNET.clouds,
+      router: ROUTER,
+      authority: await readFile(authority, "utf8"),
+    },
+  };
+}
+
+async function ensureRegistry(images: Images): Promise<void> {
+  const issued = await ensureCertificate(join(STATE, "authority"), "registry", ["registry-1.docker.io"], [
+    INTERNET.registry,
+  ]);
+  const { args, command } = registryRunArgs({
+    network: INTERNET.network,
+    ip: INTERNET.registry,
+    certificates: issued.directory,
+  });
+  await ensureContainer(`${PREFIX}-registry`, args, images.registry, command);
+  await routeThroughRouter(`${PREFIX}-registry`);
+}
+
+async function ensureAcme(images: Images): Promise<void> {
+  const issued = await ensureCertificate(join(STATE, "authority"), "acme", ["acme.rehearsal"], [INTERNET.acme]);
+  const configuration = {
+    pebble: {
+      listenAddress: "0.0.0.0:14000",
+      managementListenAddress: "0.0.0.0:15000",
+      certificate: "/acme/cert.pem",
+      privateKey: "/acme/key.pem",
+      httpPort: 80,
+      tlsPort: 443,
+      ocspResponderURL: "",
+    },
+  };
+  await writeFile(join(issued.directory, "pebble.json"), JSON.stringify(configuration));
+  const args = [
+    ...["--network", INTERNET.network, "--ip", INTERNET.acme],
+    ...["--volume", `${issued.directory}:/acme:ro`],
+    // The pauses that pebble takes for realism only make a rehearsal slower; its refusals stay.
+    ...["--env", "PEBBLE_VA_NOSLEEP=1"],
+  ];
+  await ensureContainer(`${PREFIX}-acme`, args, images.pebble, [
+    ...["pebble", "-strict", "-config", "/acme/pebble.json", "-dnsserver", `${INTERNET.clouds}:53`],
+  ]);
+  await routeThroughRouter(`${PREFIX}-acme`);
+}
+
+/** The operator trusts this machine's authorities, the rehearsal's, and the ACME server's root, which is new at each of its starts. */
+async function writeTrust(authority: string): Promise<void> {
+  const bundle = join(STATE, "trusted.pem");
+  const system = await readFile("/etc/ssl/certs/ca-certificates.crt", "utf8");
+  const own = await readFile(authority, "utf8");
+  let root = "";
+  await until("the ACME server", async () => {
+    const answer = await docker([
+      ...["exec", `${PREFIX}-clouds`, "node", "-e"],
+      `process.env.NODE_TLS_REJECT_UNAUTHORIZED="0";fetch("https://${INTERNET.acme}:15000/roots/0").then(async (a)=>{if(!a.ok)process.exit(1);console.log(await a.text())},()=>process.exit(1))`,
+    ]).catch(() => "");
+    root = answer;
+    return answer.includes("BEGIN CERTIFICATE");
+  });
+  await writeFile(join(STATE, "acme-root.pem"), root);
+  await writeBundle(bundle, [system, await machineCertificates(), own, root]);
+}
+
+/** Starts a container unless one that was made from the same words runs. Returns whether it is new. */
+async function ensureContainer(
+  name: string,
+  args: readonly string[],
+  image: string,
+  command: readonly string[],
+): Promise<boolean> {
+  const made = createHash("sha256").update(JSON.stringify([args, image, command])).digest("hex");
+  const format = '{{.State.Running}} {{index .Config.Labels "technicia.made"}}';
+  const found = await docker(["container", "inspect", "--format", format, name]).catch(() => "");
+  if (found.trim() === `true ${made}`) return false;
+  await docker(["rm", "--force", name]).catch(() => undefined);
+  const labels = ["--label", LABEL, "--label", `technicia.made=${made}`];
+  await docker(["run", "--detach", "--name", name, "--hostname", name, ...labels, ...args, image, ...command]);
+  return true;
+}
+
+/** Answers to the server cross the router too, as they would cross OVH's edge. */
+async function routeThroughRouter(container: string): Promise<void> {
+  const pid = (await docker(["container", "inspect", "--format", "{{.State.Pid}}", container])).trim();
+  const enter = ["--target", pid, "--net", "ip"];
+  await run("nsenter", [...enter, "route", "replace", DATACENTRE.subnet, "via", INTERNET.router]);
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(2000) })).ok;
+  } catch {
+    return false;
+  }
+}
+
+async function until(what: string, isReady: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + READY_MS;
+  while (!(await isReady())) {
+    if (Date.now() > deadline) {
+      throw new Error(`${what}: expected an answer within ${READY_MS / 1000} s, got none; look at docker logs`);
+    }
+    await wait(POLL_MS);
+  }
+}

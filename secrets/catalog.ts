@@ -1,0 +1,270 @@
+/** Every secret of an environment: who reads it, who gives it, how it is rotated, what is refused. Never a value. */
+import { randomBytes } from "node:crypto";
+
+/** The services that a person gives keys to, as the status and `npm run secrets` list them. */
+export const secretServices = [
+  "Google Document AI",
+  "Google Vision AI",
+  "VoyageAI",
+  "Anthropic",
+  "n8n",
+  "Qdrant",
+  "Cloudflare",
+  "OVH",
+] as const;
+
+export type SecretService = (typeof secretServices)[number];
+
+/** What decides which secrets an environment needs; every `Environment` has it. */
+export interface SecretsContext {
+  readonly dns: { readonly provider: "cloudflare" | "ovh" };
+  readonly services: {
+    readonly qdrant: { readonly apiKey: boolean };
+    readonly n8n: { readonly database: "sqlite" | "postgres" };
+    readonly n8nRunners: { readonly enabled: boolean };
+    readonly documentProcessor: { readonly enabled: boolean };
+    readonly visionClassifier: { readonly enabled: boolean };
+  };
+}
+
+export interface SecretEntry {
+  /** What the value is, in one sentence for the person who sets it. */
+  readonly description: string;
+  /** Services whose key it is. */
+  readonly services: readonly SecretService[];
+  /** Programs that read the value. */
+  readonly readers: readonly string[];
+  /** Whether a person brings it, or `npm run secrets -- <stack> --init` makes it. */
+  readonly givenBy: "user" | "us";
+  readonly rotation: string;
+  readonly minimumLength: number;
+  /** Form beyond the length, as "expected …" says it. */
+  readonly form?: { readonly expected: string; readonly test: (value: string) => boolean };
+  /** Those of its services that this environment cannot be deployed without, given what is configured beside it. */
+  readonly neededFor: (context: SecretsContext, configured: ReadonlySet<string>) => readonly SecretService[];
+  readonly generate?: () => string;
+  /** Whether stored data are lost with it, so that a deployed environment must never be given another. */
+  readonly irreplaceable?: boolean;
+}
+
+const OAUTH_NAMES = ["ovhClientId", "ovhClientSecret"] as const;
+const when = <T extends SecretService>(isUsed: boolean, service: T): T[] => (isUsed ? [service] : []);
+const usesOauth = (configured: ReadonlySet<string>) => OAUTH_NAMES.some((name) => configured.has(name));
+const hexadecimal = () => randomBytes(32).toString("hex");
+
+const ovhApplication = {
+  services: ["OVH"],
+  readers: ["technicia provider", "ovh provider"],
+  givenBy: "user",
+  rotation:
+    "make a new key at OVHcloud, set its three values together, run pulumi up, then delete the old key",
+  neededFor: (_context: SecretsContext, configured: ReadonlySet<string>) =>
+    when(!usesOauth(configured), "OVH"),
+} as const;
+
+const ovhOauth = {
+  services: ["OVH"],
+  readers: ["technicia provider", "ovh provider"],
+  givenBy: "user",
+  rotation: "make a new service account at OVHcloud, set both values, run pulumi up, then delete the old one",
+  neededFor: (_context: SecretsContext, configured: ReadonlySet<string>) =>
+    when(usesOauth(configured), "OVH"),
+} as const;
+
+export const catalog = {
+  ovhApplicationKey: {
+    ...ovhApplication,
+    description: "Application key (AK) of the OVHcloud API",
+    minimumLength: 16,
+  },
+  ovhApplicationSecret: {
+    ...ovhApplication,
+    description: "Application secret (AS) of the OVHcloud API",
+    minimumLength: 32,
+  },
+  ovhConsumerKey: {
+    ...ovhApplication,
+    description: "Consumer key (CK) of the OVHcloud API, limited to the calls that the deployment makes",
+    minimumLength: 32,
+  },
+  ovhClientId: {
+    ...ovhOauth,
+    description: "Client id of an OVHcloud service account, instead of the three application values",
+    minimumLength: 8,
+  },
+  ovhClientSecret: {
+    ...ovhOauth,
+    description: "Client secret of that OVHcloud service account",
+    minimumLength: 32,
+  },
+  cloudflareApiToken: {
+    description: "Cloudflare API token that may edit the DNS of the one zone",
+    services: ["Cloudflare"],
+    readers: ["cloudflare provider"],
+    givenBy: "user",
+    rotation: "roll the token at Cloudflare, set it, run pulumi up",
+    minimumLength: 40,
+    form: {
+      expected: "expected a Cloudflare API token of 40 to 80 letters, digits, - and _",
+      test: (value) => /^[0-9A-Za-z_-]{40,80}$/.test(value),
+    },
+    neededFor: ({ dns }) => when(dns.provider === "cloudflare", "Cloudflare"),
+  },
+  voyageApiKey: {
+    description: "VoyageAI API key, for the vectors of texts and images",
+    services: ["VoyageAI"],
+    readers: ["vector-store"],
+    givenBy: "user",
+    rotation: "make a new key at VoyageAI, set it, run pulumi up, then delete the old key",
+    minimumLength: 20,
+    neededFor: () => ["VoyageAI"],
+  },
+  anthropicApiKey: {
+    description: "Anthropic API key, for the answers and diagnoses of the n8n workflows",
+    services: ["Anthropic"],
+    readers: ["n8n"],
+    givenBy: "user",
+    rotation: "make a new key at Anthropic, set it, run pulumi up, then delete the old key",
+    minimumLength: 20,
+    // The workflows that ask Claude are imported by hand so far, with a credential of n8n: nothing here reads the key yet.
+    neededFor: () => [],
+  },
+  googleCredentials: {
+    description: "JSON key file of the Google Cloud service account for Document AI and Vision AI",
+    services: ["Google Document AI", "Google Vision AI"],
+    readers: ["document-processor", "vision-classifier"],
+    givenBy: "user",
+    rotation: "add a key to the service account, set it, run pulumi up, then delete the old key",
+    minimumLength: 100,
+    form: {
+      expected: "expected the JSON key file of a Google Cloud service account, whole",
+      test: isServiceAccountKey,
+    },
+    neededFor: ({ services }) => [
+      ...when(services.documentProcessor.enabled, "Google Document AI"),
+      ...when(services.visionClassifier.enabled, "Google Vision AI"),
+    ],
+  },
+  n8nEncryptionKey: {
+    description: "Key with which n8n encrypts the credentials it stores",
+    services: ["n8n"],
+    readers: ["n8n"],
+    givenBy: "us",
+    rotation: "never: with another key n8n refuses to start, and every stored credential is lost",
+    minimumLength: 32,
+    neededFor: () => ["n8n"],
+    generate: hexadecimal,
+    irreplaceable: true,
+  },
+  n8nOwnerPassword: {
+    description: "Password of n8n's owner, whose e-mail is adminEmail",
+    services: ["n8n"],
+    readers: ["n8n"],
+    givenBy: "us",
+    rotation: "set another one and run pulumi up",
+    minimumLength: 12,
+    form: {
+      expected: "expected at most 64 characters with a digit and a capital letter, as n8n demands",
+      test: (value) => value.length <= 64 && /\d/.test(value) && /[A-Z]/.test(value),
+    },
+    neededFor: () => ["n8n"],
+    generate: password,
+  },
+  n8nJwtSecret: {
+    description: "Key with which n8n signs its sessions",
+    services: ["n8n"],
+    readers: ["n8n"],
+    givenBy: "us",
+    rotation: "set another one and run pulumi up; everybody signs in again",
+    minimumLength: 32,
+    neededFor: () => ["n8n"],
+    generate: hexadecimal,
+  },
+  n8nRunnersToken: {
+    description: "Token with which n8n's task runners join n8n",
+    services: ["n8n"],
+    readers: ["n8n", "n8n-runners"],
+    givenBy: "us",
+    rotation: "set another one and run pulumi up",
+    minimumLength: 32,
+    neededFor: ({ services }) => when(services.n8nRunners.enabled, "n8n"),
+    generate: hexadecimal,
+  },
+  qdrantApiKey: {
+    description: "Key that every request to Qdrant carries",
+    services: ["Qdrant"],
+    readers: ["qdrant", "vector-store", "n8n"],
+    givenBy: "us",
+    rotation: "set another one and run pulumi up; Qdrant and its callers restart",
+    minimumLength: 32,
+    neededFor: ({ services }) => when(services.qdrant.apiKey, "Qdrant"),
+    generate: hexadecimal,
+  },
+  postgresPassword: {
+    description: "Password of n8n's role in PostgreSQL",
+    services: ["n8n"],
+    readers: ["postgres", "n8n"],
+    givenBy: "us",
+    rotation: "change the role with ALTER ROLE n8n PASSWORD first, then set it and run pulumi up",
+    minimumLength: 32,
+    neededFor: ({ services }) => when(services.n8n.database === "postgres", "n8n"),
+    generate: hexadecimal,
+  },
+} as const satisfies Readonly<Record<string, SecretEntry>>;
+
+export type SecretName = keyof typeof catalog;
+
+export const secretNames = Object.keys(catalog) as SecretName[];
+
+export function isSecretName(name: string): name is SecretName {
+  return Object.hasOwn(catalog, name);
+}
+
+export function entryOf(name: SecretName): SecretEntry {
+  return catalog[name];
+}
+
+/** The secrets that an environment cannot do without. */
+export function requiredSecrets(context: SecretsContext, configured: ReadonlySet<string>): SecretName[] {
+  return secretNames.filter((name) => entryOf(name).neededFor(context, configured).length > 0);
+}
+
+export interface ServiceKeys {
+  readonly service: SecretService;
+  /** Whether this environment cannot be deployed without a key for it. */
+  readonly required: boolean;
+  /** Whether every key that it needs is there; where it needs none, whether one is there all the same. */
+  readonly configured: boolean;
+  readonly missing: readonly SecretName[];
+}
+
+/** Per service, whether its keys are there. */
+export function keysByService(context: SecretsContext, configured: ReadonlySet<string>): ServiceKeys[] {
+  return secretServices.map((service) => {
+    const needed = secretNames.filter((name) =>
+      entryOf(name).neededFor(context, configured).includes(service),
+    );
+    const missing = needed.filter((name) => !configured.has(name));
+    const required = needed.length > 0;
+    const given = secretNames.some(
+      (name) => configured.has(name) && entryOf(name).services.includes(service),
+    );
+    return { service, required, configured: required ? missing.length === 0 : given, missing };
+  });
+}
+
+// n8n refuses a password without a digit or a capital; 24 random characters lack one about once in eighty times.
+function password(): string {
+  const candidate = randomBytes(18).toString("base64url");
+  return catalog.n8nOwnerPassword.form.test(candidate) ? candidate : password();
+}
+
+function isServiceAccountKey(value: string): boolean {
+  try {
+    const key = JSON.parse(value) as Record<string, unknown> | null;
+    const fields = ["project_id", "private_key", "client_email"];
+    return key?.["type"] === "service_account" && fields.every((field) => typeof key[field] === "string");
+  } catch {
+    return false;
+  }
+}

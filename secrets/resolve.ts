@@ -1,0 +1,105 @@
+/** Catalogue → secret Outputs, or one error that names every missing and every unusable secret. */
+import * as pulumi from "@pulumi/pulumi";
+import { entryOf, requiredSecrets, secretNames, type SecretName, type SecretsContext } from "./catalog.ts";
+import { weaknessOf } from "./weakness.ts";
+
+const NAMESPACE = "technicia";
+
+export interface Secrets {
+  /** The value of a secret that this environment needs; encrypted wherever the engine writes it. */
+  readonly value: (name: SecretName) => pulumi.Output<string>;
+  readonly has: (name: SecretName) => boolean;
+  readonly configured: ReadonlySet<SecretName>;
+}
+
+/** Thrown with every problem in its message and never a value; the engine prints it without a stack trace. */
+export class SecretsError extends pulumi.RunError {
+  override readonly name = "SecretsError";
+
+  constructor(stack: string, problems: readonly string[]) {
+    super(
+      `the secrets of stack "${stack}" have problems:\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
+    );
+  }
+}
+
+/** The secrets of the running program's stack. */
+export function resolveSecrets(context: SecretsContext): Secrets {
+  const configuration = pulumi.runtime.allConfig();
+  const values = new Map<SecretName, string>();
+  for (const name of secretNames) {
+    // Pulumi.yaml gives an undeclared secret the empty default.
+    const value = configuration[`${NAMESPACE}:${name}`];
+    if (value) values.set(name, value);
+  }
+  const stack = pulumi.getStack();
+  const problems = secretProblems(stack, context, { values, encrypted: encryptedKeys() });
+  if (problems.length > 0) throw new SecretsError(stack, problems);
+
+  return {
+    configured: new Set(values.keys()),
+    has: (name) => values.has(name),
+    value: (name) => {
+      const value = values.get(name);
+      if (value === undefined)
+        throw new Error(`secrets.${name}: expected a secret that this environment has`);
+      return pulumi.secret(value);
+    },
+  };
+}
+
+export interface GivenSecrets {
+  readonly values: ReadonlyMap<SecretName, string>;
+  /** Configuration keys that are encrypted in the stack's settings. */
+  readonly encrypted: ReadonlySet<string>;
+}
+
+/** Every problem of the given secrets, one line each, without any value. */
+export function secretProblems(stack: string, context: SecretsContext, given: GivenSecrets): string[] {
+  const configured = new Set(given.values.keys());
+  const problems: string[] = [];
+
+  for (const name of requiredSecrets(context, configured)) {
+    if (configured.has(name)) continue;
+    const { description, givenBy } = entryOf(name);
+    const remedy = givenBy === "us" ? `or let npm run secrets -- ${stack} --init make it` : description;
+    problems.push(
+      `${NAMESPACE}:${name}: expected a value, got nothing; set it with ${setCommand(stack, name)} (${remedy})`,
+    );
+  }
+  for (const [name, value] of given.values) {
+    const set = `set another with ${setCommand(stack, name)}`;
+    const weakness = weaknessOf(name, value);
+    if (weakness) problems.push(`${NAMESPACE}:${name}: ${weakness}; ${set}`);
+    if (!given.encrypted.has(`${NAMESPACE}:${name}`)) {
+      problems.push(
+        `${NAMESPACE}:${name}: expected an encrypted value, got one in clear, which has to count as known; ${set}`,
+      );
+    }
+    const twin = [...given.values].find(([other, otherValue]) => other !== name && otherValue === value)?.[0];
+    if (twin && secretNames.indexOf(twin) < secretNames.indexOf(name)) {
+      problems.push(
+        `${NAMESPACE}:${name}: expected a value of its own, got that of ${NAMESPACE}:${twin}; ${set}`,
+      );
+    }
+  }
+  if (configured.has("ovhApplicationKey") && configured.has("ovhClientId")) {
+    problems.push(
+      `${NAMESPACE}:ovhClientId: expected one way to reach OVHcloud, got two; ` +
+        `remove one, for example with pulumi config rm ${NAMESPACE}:ovhApplicationKey --stack ${stack}`,
+    );
+  }
+  return problems;
+}
+
+function setCommand(stack: string, name: SecretName): string {
+  return name === "googleCredentials"
+    ? `pulumi config set --secret ${NAMESPACE}:${name} --stack ${stack} < key.json`
+    : `pulumi config set --secret ${NAMESPACE}:${name} --stack ${stack}`;
+}
+
+// The engine hands the list over beside the configuration; the SDK reads it but does not type it.
+function encryptedKeys(): Set<string> {
+  const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret(key: string): boolean };
+  return new Set(secretNames.map((name) => `${NAMESPACE}:${name}`).filter(isConfigSecret));
+}

@@ -1,0 +1,44 @@
+import { createHash } from "node:crypto";
+import { entryOf, type SecretName } from "./catalog.ts";
+
+/**
+ * SHA-256 of values that TechnicIA's own public repository published as defaults: an n8n encryption key and
+ * an administrator's password. Kept as digests, so that this file does not publish them once more.
+ */
+const PUBLISHED = new Set([
+  "8d8a9dbd5dae1de82bedbeb0b3a981462bd78e26937bdc8b4f15ade7eab2d2fe",
+  "931ab45f56d99282a492d21fdf7305d604e06ad76d329929a012c162ea326b91",
+]);
+
+/** What templates and tutorials leave to be filled in. */
+const PLACEHOLDERS = [
+  /^(your|votre|vos|my|mon|ma)[-_ ]/i,
+  /^change[-_ ]?(me|it|this)/i,
+  /^(password|secret|admin|test|todo|example|exemple|none|null|undefined)\d*!?$/i,
+  /<[^<>]+>/,
+  /…|\.\.\.|x{6,}/i,
+  /^(à|a) (compléter|completer|remplacer)/i,
+];
+
+// A random value of 16 characters practically never repeats so few.
+const LEAST_DISTINCT_CHARACTERS = 6;
+
+/** Why a value must not be used for a secret, in the words of an error and without the value; nothing when it may. */
+export function weaknessOf(name: SecretName, value: string): string | undefined {
+  const { minimumLength, form } = entryOf(name);
+  if (PUBLISHED.has(createHash("sha256").update(value.trim()).digest("hex"))) {
+    return "expected a value nobody else knows, got one that was published as a default";
+  }
+  if (PLACEHOLDERS.some((placeholder) => placeholder.test(value))) {
+    return "expected the real value, got a placeholder";
+  }
+  if (value !== value.trim())
+    return "expected a value without spaces or line ends around it, got one with them";
+  if (value.length < minimumLength) {
+    return `expected at least ${minimumLength} characters, got ${value.length}`;
+  }
+  if (new Set(value).size < LEAST_DISTINCT_CHARACTERS)
+    return "expected a random value, got one of few characters repeated";
+  if (form && !form.test(value)) return `${form.expected}, got something else`;
+  return undefined;
+}

@@ -1,0 +1,236 @@
+/**
+ * What a deployment tells its operators: the schema of the stack output `deploymentStatus`, and how it follows from facts.
+ *
+ * A step's status is never set: it follows from the proof that a resource gave, and only what exists gives one.
+ * Names and status words are those of the user's document "Suivi de Déploiement TechnicIA MVP".
+ */
+import { z } from "zod";
+import { secretServices, type ServiceKeys } from "../secrets/catalog.ts";
+import type { Environment } from "./environment.ts";
+import { readImageReference, versionOf } from "./image-reference.ts";
+
+export const stepStatuses = ["Non commencé", "En cours", "Complété", "Bloqué"] as const;
+export type StepStatus = (typeof stepStatuses)[number];
+
+const status = z.enum(stepStatuses);
+
+export const deploymentStatus = z.object({
+  environment: z.string(),
+  url: z.string(),
+  server: z.object({
+    serviceName: z.string(),
+    model: z.string(),
+    vcores: z.number(),
+    memoryMib: z.number(),
+    diskGib: z.number(),
+    os: z.string(),
+    place: z.string(),
+    state: z.string(),
+    ipv4: z.string(),
+    ipv6: z.string(),
+  }),
+  versions: z.array(
+    z.object({ service: z.string(), image: z.string(), version: z.string(), digest: z.string() }),
+  ),
+  firewall: z.array(
+    z.object({ port: z.string(), service: z.string(), comment: z.string(), sources: z.array(z.string()) }),
+  ),
+  apiKeys: z.array(
+    z.object({ service: z.enum(secretServices), required: z.boolean(), configured: z.boolean() }),
+  ),
+  phases: z.array(
+    z.object({
+      name: z.string(),
+      status,
+      steps: z.array(z.object({ name: z.string(), status, proof: z.string() })),
+    }),
+  ),
+});
+
+/** The stack's outputs that `npm run status` reads. */
+export const stackOutputs = z.object({
+  deploymentStatus,
+  url: z.string(),
+  ipv4: z.string(),
+  ipv6: z.string(),
+  sshCommand: z.string(),
+  tunnels: z.array(z.object({ service: z.string(), url: z.string(), command: z.string() })),
+});
+
+export type DeploymentStatus = z.output<typeof deploymentStatus>;
+export type StackOutputs = z.output<typeof stackOutputs>;
+
+/** The whole step is proven, or part of it is, or something stands in its way; the text says by what. */
+export type Proof = string | { readonly partly: string } | { readonly blocked: string };
+
+/** The user's steps, by phase, each with the key of its proof; a step without key cannot be proven by a resource yet. */
+const PHASES = [
+  {
+    name: "Préparation du serveur",
+    steps: [
+      ["Installation OS", "os"],
+      ["Configuration Firewall", "firewall"],
+      ["Installation Docker", "docker"],
+    ],
+  },
+  {
+    name: "Déploiement des services",
+    steps: [
+      ["Clonage du repository"],
+      ["Configuration des clés API", "apiKeys"],
+      ["Exécution du script de déploiement", "services"],
+    ],
+  },
+  {
+    name: "Configuration de n8n",
+    steps: [
+      ["Génération clé de chiffrement", "n8nEncryptionKey"],
+      ["Configuration variables d'environnement", "n8nEnvironment"],
+      ["Configuration HTTPS pour n8n", "n8nHttps"],
+      ["Import des workflows"],
+      ["Configuration des credentials"],
+    ],
+  },
+  {
+    name: "Configuration HTTPS",
+    steps: [
+      ["Configuration DNS", "dns"],
+      ["Installation Certbot", "certbot"],
+      ["Obtention certificats SSL", "certificate"],
+    ],
+  },
+  {
+    name: "Tests post-déploiement",
+    steps: [
+      ["Tests fonctionnels", "functionalTests"],
+      ["Tests des workflows n8n"],
+      ["Tests de performance"],
+      ["Tests de sécurité"],
+    ],
+  },
+  {
+    name: "Configuration monitoring",
+    steps: [["Installation du script de monitoring"], ["Configuration des alertes"], ["Tests des alertes"]],
+  },
+] as const;
+
+/** Steps whose proof a resource can give; that of the API keys follows from the keys themselves. */
+export type Evidence = {
+  readonly [
+    Key in Exclude<Extract<(typeof PHASES)[number]["steps"][number], readonly [string, string]>[1], "apiKeys">
+  ]?: Proof | undefined;
+};
+
+/** Keys that the document's table "Configuration des Clés API" lists. */
+const API_SERVICES: readonly string[] = ["Google Document AI", "Google Vision AI", "VoyageAI", "Anthropic"];
+
+/** What has been read of a deployment; everything else in its status follows from the environment. */
+export interface DeploymentFacts {
+  readonly server: DeploymentStatus["server"];
+  /** Services that run, and the image each reports; an image may carry the digest that was resolved. */
+  readonly images: Readonly<Record<string, string>>;
+  readonly keys: readonly ServiceKeys[];
+  readonly evidence: Evidence;
+}
+
+export function describeStatus(environment: Environment, facts: DeploymentFacts): DeploymentStatus {
+  const proofs: Record<string, Proof | undefined> = { ...facts.evidence, apiKeys: proofOfKeys(facts.keys) };
+  return {
+    environment: environment.name,
+    url: urlOf(environment),
+    server: facts.server,
+    versions: Object.entries(facts.images).map(([service, image]) => ({
+      service,
+      image: image.replace(/@.*$/, ""),
+      version: versionOf(image),
+      digest: readImageReference(image)?.digest ?? "",
+    })),
+    firewall: firewallTable(environment),
+    apiKeys: facts.keys.map(({ service, required, configured }) => ({ service, required, configured })),
+    phases: PHASES.map(({ name, steps }) => {
+      const described = steps.map(([step, key]) =>
+        describeStep(step, key === undefined ? undefined : proofs[key]),
+      );
+      return { name, status: overall(described.map((step) => step.status)), steps: described };
+    }),
+  };
+}
+
+export function urlOf(environment: Environment): string {
+  return `https://${environment.domain}`;
+}
+
+/** How an operator reaches the server, and through it what no outsider may reach. */
+export function describeAccess(
+  environment: Environment,
+  ipv4: string,
+): Pick<StackOutputs, "sshCommand" | "tunnels"> {
+  const { port, privateKeyFile } = environment.ssh;
+  const target = `-i ${privateKeyFile} -p ${port} ${environment.server.loginUser}@${ipv4}`;
+  return {
+    sshCommand: `ssh ${target}`,
+    tunnels: [
+      { service: "n8n", port: 5678 },
+      { service: "Qdrant", port: 6333 },
+    ].map(({ service, port: local }) => ({
+      service,
+      url: `http://localhost:${local}`,
+      command: `ssh -N -L ${local}:127.0.0.1:${local} ${target}`,
+    })),
+  };
+}
+
+function describeStep(
+  name: string,
+  proof: Proof | undefined,
+): DeploymentStatus["phases"][number]["steps"][number] {
+  if (proof === undefined) return { name, status: "Non commencé", proof: "" };
+  if (typeof proof === "string") return { name, status: "Complété", proof };
+  return "blocked" in proof
+    ? { name, status: "Bloqué", proof: proof.blocked }
+    : { name, status: "En cours", proof: proof.partly };
+}
+
+function overall(statuses: readonly StepStatus[]): StepStatus {
+  if (statuses.includes("Bloqué")) return "Bloqué";
+  const [first = "Non commencé"] = statuses;
+  return statuses.every((step) => step === first) ? first : "En cours";
+}
+
+function proofOfKeys(keys: readonly ServiceKeys[]): Proof | undefined {
+  const apis = keys.filter(({ service }) => API_SERVICES.includes(service));
+  const names = (configured: boolean) =>
+    apis
+      .filter((key) => key.configured === configured)
+      .map(({ service }) => service)
+      .join(", ");
+  if (names(true) === "") return undefined;
+  return names(false) === "" ? names(true) : { partly: `${names(true)} ; reste ${names(false)}` };
+}
+
+function firewallTable(environment: Environment): DeploymentStatus["firewall"] {
+  const { ssh } = environment;
+  const everywhere = ["0.0.0.0/0", "::/0"];
+  return [
+    {
+      port: `${ssh.port}/tcp`,
+      service: "SSH",
+      comment: "Accès administrateur",
+      sources: [...ssh.adminCidrs.v4, ...ssh.adminCidrs.v6],
+    },
+    { port: "80/tcp", service: "HTTP", comment: "Redirection vers HTTPS", sources: everywhere },
+    { port: "443/tcp", service: "HTTPS", comment: "Frontend + API", sources: everywhere },
+    {
+      port: "5678/tcp",
+      service: "n8n",
+      comment: "Administration des workflows (accès interne uniquement)",
+      sources: ["127.0.0.1"],
+    },
+    {
+      port: "6333/tcp",
+      service: "Qdrant API",
+      comment: "Base vectorielle (accès interne uniquement)",
+      sources: ["127.0.0.1"],
+    },
+  ];
+}

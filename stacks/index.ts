@@ -1,0 +1,8 @@
+import { resolveSecrets } from "../secrets/resolve.ts";
+import { readSettings } from "./settings.ts";
+import { defineTechnicia } from "./technicia.ts";
+
+const environment = readSettings();
+const secrets = resolveSecrets(environment);
+
+export const { deploymentStatus, url, ipv4, ipv6, sshCommand, tunnels } = defineTechnicia(environment, secrets);

@@ -1,0 +1,122 @@
+/** The stack's outputs, from the resources that prove them; `deployment-status.ts` says what follows from what. */
+import type * as command from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+
+import type { Service } from "../components/service.ts";
+import type { Host } from "../infra/host.ts";
+import type * as technicia from "../provider/resources.ts";
+import { keysByService } from "../secrets/catalog.ts";
+import type { Secrets } from "../secrets/resolve.ts";
+import {
+  describeAccess,
+  describeStatus,
+  urlOf,
+  type DeploymentStatus,
+  type Evidence,
+  type StackOutputs,
+} from "./deployment-status.ts";
+import type { Environment } from "./environment.ts";
+
+/** Resources that exist only once what they stand for is true. */
+export interface DeploymentParts {
+  readonly server: technicia.Vps;
+  readonly host: Pick<Host, "hostKey" | "packages" | "swarm"> & {
+    readonly firewall: { readonly loaded: technicia.State };
+  };
+  readonly edgeFirewall: technicia.EdgeFirewall;
+  readonly dns: { readonly records: readonly pulumi.CustomResource[] };
+  readonly certificate: technicia.State;
+  readonly collection: technicia.State;
+  readonly owner: technicia.State;
+  readonly services: Readonly<Record<string, { readonly service: Service }>>;
+  readonly probe: command.local.Command;
+}
+
+export interface Deployment {
+  readonly deploymentStatus: pulumi.Output<DeploymentStatus>;
+  readonly url: string;
+  readonly ipv4: pulumi.Output<string>;
+  readonly ipv6: pulumi.Output<string>;
+  readonly sshCommand: pulumi.Output<string>;
+  readonly tunnels: pulumi.Output<StackOutputs["tunnels"]>;
+}
+
+export function describeDeployment(
+  environment: Environment,
+  secrets: Secrets,
+  parts: DeploymentParts,
+): Deployment {
+  const { server } = parts;
+  const keys = keysByService(environment, secrets.configured);
+  const facts = pulumi.output({
+    server: serverOf(server),
+    images: Object.fromEntries(
+      Object.entries(parts.services).map(([name, { service }]) => [name, imageOf(service)]),
+    ),
+    evidence: evidenceOf(parts, environment),
+  });
+  const access = server.ipv4.apply((ipv4) => describeAccess(environment, ipv4));
+  return {
+    deploymentStatus: facts.apply((known) => describeStatus(environment, { ...known, keys })),
+    url: urlOf(environment),
+    ipv4: server.ipv4,
+    ipv6: server.ipv6,
+    sshCommand: access.sshCommand,
+    tunnels: access.tunnels,
+  };
+}
+
+function serverOf(server: technicia.Vps): pulumi.Output<DeploymentStatus["server"]> {
+  return pulumi.output({
+    serviceName: server.serviceName,
+    model: server.model,
+    vcores: server.vcore,
+    memoryMib: server.memoryMib,
+    diskGib: server.diskGib,
+    os: server.osImage,
+    place: server.zone,
+    state: server.state,
+    ipv4: server.ipv4,
+    ipv6: server.ipv6,
+  });
+}
+
+function imageOf(service: Service): pulumi.Output<string> {
+  return service.service.taskSpec.containerSpec.image;
+}
+
+function evidenceOf(parts: DeploymentParts, environment: Environment): pulumi.Output<Evidence> {
+  const { server, host, edgeFirewall, dns, certificate, collection, owner, services, probe } = parts;
+  return pulumi
+    .output({
+      osImage: server.osImage,
+      hostKey: host.hostKey.fingerprint,
+      edge: edgeFirewall.state,
+      table: host.firewall.loaded.observed,
+      packages: host.packages.versions,
+      swarm: host.swarm.observed,
+      running: Object.values(services).map(({ service }) => service.service.name),
+      collection: collection.id,
+      owner: owner.observed,
+      records: dns.records.map((record) => record.id),
+      certificate: certificate.observed,
+      probe: probe.id,
+    })
+    .apply((proven): Evidence => {
+      const docker = Object.entries(proven.packages).find(([name]) => /^docker(\.io|-ce)$/.test(name));
+      const n8n = proven.running.find((name) => name.endsWith("n8n"));
+      return {
+        os: `${proven.osImage}, clé ${proven.hostKey}`,
+        firewall: `OVH : ${proven.edge} ; serveur : ${proven.table}`,
+        docker: docker ? `${docker.join(" ")} ; swarm ${proven.swarm}` : undefined,
+        services: proven.running.join(", "),
+        n8nEncryptionKey: n8n && `secret de ${n8n}`,
+        n8nEnvironment: n8n && proven.owner,
+        n8nHttps: proven.certificate,
+        dns: `${proven.records.length} enregistrements`,
+        certbot: environment.images.certbot,
+        certificate: proven.certificate,
+        functionalTests: { partly: `${urlOf(environment)}/healthz` },
+      };
+    });
+}

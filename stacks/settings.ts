@@ -1,0 +1,193 @@
+/** Reads a stack's settings once, reports every problem at once, and yields the `Environment`. */
+import * as pulumi from "@pulumi/pulumi";
+import type { z } from "zod";
+import { isSecretName, secretNames } from "../secrets/catalog.ts";
+import type { Environment } from "./environment.ts";
+import { brokenRules, knownAuthority, type Problem } from "./settings-rules.ts";
+import { sections, type SectionName, type Sections } from "./settings-schema.ts";
+import { suggest } from "./suggestion.ts";
+
+const NAMESPACE = "technicia";
+
+export const settingNames = Object.keys(sections) as SectionName[];
+
+/** Thrown with every problem in its message; the engine prints it without a stack trace. */
+export class SettingsError extends pulumi.RunError {
+  override readonly name = "SettingsError";
+
+  constructor(stack: string, problems: readonly string[]) {
+    super(
+      `the settings of stack "${stack}" have problems:\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
+    );
+  }
+}
+
+/** The environment that the running program was started for. */
+export function readSettings(): Environment {
+  return parseSettings(pulumi.getStack(), settingsIn(pulumi.runtime.allConfig()));
+}
+
+/** The settings in a configuration as the engine hands it over: keys with a namespace, structures as JSON. */
+export function settingsIn(configuration: Readonly<Record<string, string>>): Record<string, unknown> {
+  const settings: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(configuration)) {
+    const [namespace, name] = key.split(":") as [string, string | undefined];
+    // Secrets never pass through this reader, because it prints what it got.
+    if (namespace !== NAMESPACE || name === undefined || isSecretName(name)) continue;
+    settings[name] = /^\s*[{[]/.test(value) ? readStructure(value) : value;
+  }
+  return settings;
+}
+
+/** Checks plain settings, keyed without namespace, and yields the environment; throws a `SettingsError`. */
+export function parseSettings(stack: string, values: Readonly<Record<string, unknown>>): Environment {
+  const given = withoutBlanks(values) as Record<string, unknown>;
+  const command = commandFor(stack);
+  const problems: Problem[] = Object.keys(given)
+    .filter((key) => !(key in sections))
+    .map((key) => unknownSetting([key], [...settingNames, ...secretNames], command));
+  const parsed: Partial<Record<SectionName, unknown>> = {};
+
+  for (const name of settingNames) {
+    const result = sections[name].safeParse(given[name], { reportInput: true });
+    if (result.success) parsed[name] = result.data;
+    else
+      problems.push(...result.error.issues.flatMap((issue) => problemsOf(name, issue, { stack, command })));
+  }
+  problems.push(...brokenRules(parsed as Partial<Sections>, command));
+
+  if (problems.length > 0) {
+    throw new SettingsError(
+      stack,
+      problems.map(({ path, text }) => `${NAMESPACE}:${renderPath(path)}: ${text}`),
+    );
+  }
+  return toEnvironment(stack, parsed as Sections);
+}
+
+function toEnvironment(stack: string, settings: Sections): Environment {
+  const { serviceName, order, ...server } = settings.server;
+  const { zoneId = "", cloudflareBaseUrl = "", ...dns } = settings.dns;
+  const {
+    project = "",
+    location = "",
+    processorId = "",
+    ...documentProcessor
+  } = settings.services.documentProcessor;
+  const { directory, keyType, trusted } = settings.acme;
+  return {
+    ...settings,
+    name: stack,
+    server: {
+      ...server,
+      source: serviceName === undefined ? { kind: "order", ...order! } : { kind: "adopt", serviceName },
+    },
+    dns: { ...dns, zoneId, cloudflareBaseUrl },
+    acme: { directory, keyType, trusted: knownAuthority(directory)?.trusted ?? trusted! },
+    services: {
+      ...settings.services,
+      documentProcessor: { ...documentProcessor, project, location, processorId },
+    },
+  };
+}
+
+type Command = (path: readonly PropertyKey[], value?: string) => string;
+
+function commandFor(stack: string): Command {
+  return (path, value = "<value>") => {
+    const key = `${NAMESPACE}:${renderPath(path)}`;
+    const quoted = key.includes("[") ? `'${key}'` : key;
+    return `pulumi config set ${path.length > 1 ? "--path " : ""}${quoted} ${value} --stack ${stack}`;
+  };
+}
+
+function problemsOf(
+  section: SectionName,
+  issue: z.core.$ZodIssue,
+  { stack, command }: { readonly stack: string; readonly command: Command },
+): Problem[] {
+  const path = [section, ...issue.path];
+  if (issue.code === "unrecognized_keys") {
+    const known = knownKeysAt(path);
+    return issue.keys.map((key) => unknownSetting([...path, key], known, command));
+  }
+  const isMissingList =
+    issue.code === "invalid_type" && issue.expected === "array" && issue.input === undefined;
+  const remedy = isMissingList
+    ? `set its first with ${command([...path, 0])}`
+    : typeof issue.input === "object" || issue.message.startsWith("expected a map")
+      ? `edit it in Pulumi.${stack}.yaml`
+      : `set it with ${command(path)}`;
+  return [{ path, text: `${issue.message}, got ${describe(issue.input)}; ${remedy}` }];
+}
+
+function unknownSetting(path: readonly PropertyKey[], known: readonly string[], command: Command): Problem {
+  const nearest = suggest(String(path.at(-1)), known);
+  const remove = command(path, "").replace(" set ", " rm ").replace("  ", " ");
+  return {
+    path,
+    text: `unknown setting; ${nearest ? `did you mean ${nearest}?` : `remove it with ${remove}`}`,
+  };
+}
+
+/** The keys that the schema knows of the map at a path. */
+function knownKeysAt([section, ...rest]: readonly PropertyKey[]): string[] {
+  let schema: unknown = sections[section as SectionName];
+  for (const key of [...rest, undefined]) {
+    schema = unwrapped(schema);
+    if (key === undefined) break;
+    schema =
+      typeof key === "number" ? (schema as { element: unknown }).element : shapeOf(schema)[String(key)];
+  }
+  return Object.keys(shapeOf(schema));
+}
+
+function shapeOf(schema: unknown): Record<string, unknown> {
+  return (schema as { shape: Record<string, unknown> }).shape;
+}
+
+// A map that may be left out is wrapped: preprocess is a pipe whose `out` is the map; optional and default have `innerType`.
+function unwrapped(schema: unknown): unknown {
+  const definition = (schema as z.core.$ZodType)._zod.def as { out?: unknown; innerType?: unknown };
+  const inner = definition.out ?? definition.innerType;
+  return inner === undefined ? schema : unwrapped(inner);
+}
+
+/** A value as an error may show it: never one that could be a key or a token. */
+function describe(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
+  if (typeof value === "object") return "a map";
+  if (typeof value !== "string") return String(value);
+  if (value.includes("PRIVATE KEY")) return "a private key";
+  if (value.length > 80 || /^[\w+=-]{20,}$/.test(value)) return `a text of ${value.length} characters`;
+  return JSON.stringify(value);
+}
+
+/** Settings left empty are settings not given: `key:` in YAML, and the empty defaults in Pulumi.yaml. */
+function withoutBlanks(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutBlanks);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, inner]) => inner !== null && inner !== "")
+      .map(([key, inner]) => [key, withoutBlanks(inner)]),
+  );
+}
+
+function readStructure(value: string): unknown {
+  try {
+    return JSON.parse(value);
+  } catch {
+    // Not a structure after all: the schema says what was expected instead.
+    return value;
+  }
+}
+
+function renderPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, key) =>
+      typeof key === "number" ? `${text}[${key}]` : text === "" ? String(key) : `${text}.${String(key)}`,
+    "",
+  );
+}

@@ -1,0 +1,396 @@
+import * as cloudflare from "@pulumi/cloudflare";
+import * as command from "@pulumi/command";
+import * as docker from "@pulumi/docker";
+import * as ovh from "@ovhcloud/pulumi-ovh";
+import * as pulumi from "@pulumi/pulumi";
+
+import { Certificate } from "../components/certificate.ts";
+import { Gateway } from "../components/gateway.ts";
+import { createN8nOwner, N8n } from "../components/n8n.ts";
+import { Networks } from "../components/networks.ts";
+import { Postgres } from "../components/postgres.ts";
+import { PythonService } from "../components/python-service.ts";
+import { createQdrantCollection } from "../components/qdrant-collection.ts";
+import { Qdrant } from "../components/qdrant.ts";
+import { Service } from "../components/service.ts";
+import { Tunnel } from "../components/tunnel.ts";
+import { Dns, type DnsVendor } from "../infra/dns.ts";
+import { EdgeFirewall } from "../infra/edge-firewall.ts";
+import { Host } from "../infra/host.ts";
+import { Vps } from "../infra/vps.ts";
+import * as technicia from "../provider/resources.ts";
+import type { Secrets } from "../secrets/resolve.ts";
+import type { Environment } from "./environment.ts";
+import { describeDeployment, type Deployment } from "./outputs.ts";
+
+const COLLECTION = "technicia";
+
+/** Everything one environment consists of, in order of dependence: the system's table of contents. */
+export function defineTechnicia(environment: Environment, secrets: Secrets): Deployment {
+  const { images, services, timeouts, protectData } = environment;
+  const patience = {
+    convergenceSeconds: timeouts.convergenceSeconds,
+    observationSeconds: timeouts.observationSeconds,
+  };
+
+  const cloud = createCloud(environment, secrets);
+  const vps = new Vps("vps", {
+    cloud: cloud.own,
+    ...sourceOf(environment),
+    displayName: `technicia-${environment.name}`,
+    vcores: environment.server.vcores,
+    memoryGib: environment.server.memoryGib,
+    datacentre: environment.server.datacentre,
+    image: environment.server.image,
+    publicKey: environment.ssh.publicKey,
+    deleteAtExpiry: environment.server.deleteAtExpiry,
+    protect: protectData,
+  });
+  const edgeFirewall = new EdgeFirewall("edge-firewall", {
+    cloud: cloud.own,
+    ip: vps.ipv4,
+    sshPort: environment.ssh.port,
+    adminCidrs: environment.ssh.adminCidrs.v4,
+  });
+  const editorDomain = services.gateway.editorCidrs.length > 0 ? `n8n.${environment.domain}` : undefined;
+  const names = editorDomain === undefined ? [environment.domain] : [environment.domain, editorDomain];
+  const dns = new Dns("dns", {
+    vendor: cloud.dns,
+    ovh: cloud.ovh,
+    zone: environment.dns.zone,
+    names,
+    ipv4: vps.ipv4,
+    ipv6: vps.ipv6,
+    ttlSeconds: environment.dns.ttlSeconds,
+    caaIssuers: environment.dns.caaIssuers,
+  });
+  const host = new Host(
+    "host",
+    {
+      cloud: cloud.own,
+      address: vps.ipv4,
+      serverId: vps.serverId,
+      ssh: { ...environment.ssh, user: environment.server.loginUser },
+      dockerSource: environment.host.dockerSource,
+      swapGib: environment.host.swapGib,
+      timeZone: environment.locale.timeZone,
+    },
+    { dependsOn: [edgeFirewall] },
+  );
+  const onHost = { provider: host.connection, dependsOn: [host.swarm] };
+  const onSwarm = { provider: host.docker, dependsOn: [host.swarm] };
+
+  const networks = new Networks("networks", onSwarm);
+  const qdrantKey = services.qdrant.apiKey ? { apiKey: secrets.value("qdrantApiKey") } : {};
+  const qdrant = new Qdrant(
+    "technicia-qdrant",
+    {
+      ...patience,
+      image: images.qdrant,
+      limits: services.qdrant,
+      network: networks.data,
+      protectData,
+      ...qdrantKey,
+    },
+    onSwarm,
+  );
+  const tunnel = new Tunnel(
+    "technicia-tunnel",
+    {
+      image: images.gateway,
+      host: host.connection,
+      networks: [{ network: networks.edge }, { network: networks.data }],
+      ports: { 5678: "n8n:5678", 6333: "qdrant:6333" },
+    },
+    onSwarm,
+  );
+  const collection = createQdrantCollection(
+    "qdrant-collection",
+    {
+      collection: COLLECTION,
+      size: 1024,
+      distance: "Cosine",
+      indexes: {
+        type: "keyword",
+        schema_type: "keyword",
+        document_name: "keyword",
+        document_id: "keyword",
+        page_number: "integer",
+      },
+      ...qdrantKey,
+    },
+    { ...onHost, dependsOn: [qdrant, tunnel] },
+  );
+  const vectorStore = new PythonService(
+    "technicia-vector-store",
+    {
+      ...patience,
+      image: images.vectorStore,
+      limits: services.vectorStore,
+      alias: "vector-store",
+      networks: [networks.edge, networks.app, networks.data],
+      environment: { QDRANT_HOST: "qdrant", QDRANT_PORT: "6333", COLLECTION_NAME: COLLECTION },
+      secretEnvironment: {
+        ...(secrets.has("voyageApiKey") ? { VOYAGE_API_KEY: secrets.value("voyageApiKey") } : {}),
+        ...(services.qdrant.apiKey ? { QDRANT_API_KEY: secrets.value("qdrantApiKey") } : {}),
+      },
+    },
+    { ...onSwarm, dependsOn: [collection] },
+  );
+  const helpers = createDocumentServices(environment, secrets, networks, onSwarm);
+  const database = services.n8n.database === "postgres" ? createDatabase(environment, secrets, networks, onSwarm) : [];
+  const n8n = new N8n(
+    "technicia-n8n",
+    {
+      ...patience,
+      image: images.n8n,
+      limits: services.n8n,
+      edge: networks.edge,
+      app: networks.app,
+      data: networks.data,
+      domain: environment.domain,
+      editorUrl: editorDomain === undefined ? "http://localhost:5678/" : `https://${editorDomain}/`,
+      timeZone: environment.locale.timeZone,
+      uploadMaxMib: environment.uploadMaxMib,
+      executionSeconds: timeouts.uploadSeconds,
+      database:
+        database.length === 0
+          ? { kind: "sqlite" }
+          : { kind: "postgres", password: secrets.value("postgresPassword") },
+      ...(services.n8nRunners.enabled
+        ? {
+            runners: {
+              image: images.n8nRunners,
+              limits: services.n8nRunners,
+              token: secrets.value("n8nRunnersToken"),
+            },
+          }
+        : {}),
+      secrets: {
+        encryptionKey: secrets.value("n8nEncryptionKey"),
+        jwtSecret: secrets.value("n8nJwtSecret"),
+      },
+      internalHosts: internalHosts(),
+      protectData,
+    },
+    { ...onSwarm, dependsOn: [host.swarm, ...database] },
+  );
+  const owner = createN8nOwner(
+    "n8n-owner",
+    { email: environment.adminEmail, ...services.n8n.owner, password: secrets.value("n8nOwnerPassword") },
+    { ...onHost, dependsOn: [n8n, tunnel] },
+  );
+  const gateway = new Gateway(
+    "technicia-gateway",
+    {
+      ...patience,
+      image: images.gateway,
+      limits: services.gateway,
+      host: host.connection,
+      networks: [networks.edge],
+      config: {
+        domain: environment.domain,
+        ...(editorDomain === undefined ? {} : { editorDomain }),
+        editorCidrs: services.gateway.editorCidrs,
+        uploadMaxMib: environment.uploadMaxMib,
+        uploadSeconds: timeouts.uploadSeconds,
+        answerSeconds: timeouts.answerSeconds,
+        hsts: environment.acme.trusted,
+        frontend: services.frontend.enabled,
+      },
+    },
+    { ...onSwarm, dependsOn: [owner] },
+  );
+  const certificate = new Certificate(
+    "certificate",
+    {
+      host: host.connection,
+      image: images.certbot,
+      domains: names,
+      email: environment.adminEmail,
+      directory: environment.acme.directory,
+      keyType: environment.acme.keyType,
+      address: vps.ipv4,
+    },
+    { dependsOn: [gateway, dns] },
+  );
+  const url = `https://${environment.domain}`;
+  const probe = new command.local.Command(
+    "public-probe",
+    {
+      create: `node components/probe.ts ${url}/healthz ${timeouts.convergenceSeconds}`,
+      // A changed value asks the public address again; nothing is undone when the old probe goes.
+      triggers: [
+        certificate.served.observed,
+        gateway.configuration.sha256,
+        ...[qdrant, vectorStore, n8n, gateway, ...helpers].map(({ service }) => service.revision),
+      ],
+      logging: "none",
+    },
+    { dependsOn: [certificate, vectorStore, ...helpers.map(({ service }) => service)] },
+  );
+
+  return describeDeployment(environment, secrets, {
+    server: vps.server,
+    host,
+    edgeFirewall: edgeFirewall.firewall,
+    dns,
+    certificate: certificate.served,
+    collection,
+    owner,
+    services: { qdrant, vectorStore, n8n, gateway },
+    probe,
+  });
+}
+
+/** Secret → argument of OVH's provider. */
+const OVH_KEYS = [
+  { secret: "ovhApplicationKey", argument: "applicationKey" },
+  { secret: "ovhApplicationSecret", argument: "applicationSecret" },
+  { secret: "ovhConsumerKey", argument: "consumerKey" },
+  { secret: "ovhClientId", argument: "clientId" },
+  { secret: "ovhClientSecret", argument: "clientSecret" },
+] as const;
+
+interface Cloud {
+  /** Our own provider's view of OVH. */
+  readonly own: technicia.Connection;
+  readonly ovh: ovh.Provider;
+  readonly dns: DnsVendor;
+}
+
+function createCloud(environment: Environment, secrets: Secrets): Cloud {
+  const keys = Object.fromEntries(
+    OVH_KEYS.filter((key) => secrets.has(key.secret)).map((key) => [key.argument, secrets.value(key.secret)]),
+  );
+  const own = new technicia.Connection("cloud", {
+    ovhEndpoint: environment.ovh.endpoint,
+    ...Object.fromEntries(
+      OVH_KEYS.filter((key) => secrets.has(key.secret)).map((key) => [key.secret, secrets.value(key.secret)]),
+    ),
+  });
+  const vendor = new ovh.Provider("ovh", { endpoint: environment.ovh.endpoint, ...keys });
+  if (environment.dns.provider === "ovh") return { own, ovh: vendor, dns: { kind: "ovh", provider: vendor } };
+
+  const provider = new cloudflare.Provider("cloudflare", {
+    apiToken: secrets.value("cloudflareApiToken"),
+    ...(environment.dns.cloudflareBaseUrl === "" ? {} : { baseUrl: environment.dns.cloudflareBaseUrl }),
+  });
+  return { own, ovh: vendor, dns: { kind: "cloudflare", provider, zoneId: environment.dns.zoneId } };
+}
+
+function sourceOf(environment: Environment) {
+  const { source } = environment.server;
+  if (source.kind === "adopt") return { serviceName: source.serviceName };
+  return { order: { subsidiary: source.subsidiary, maxMonthlyPriceEur: source.maxMonthlyPriceEur } };
+}
+
+/** Both spellings of every service: the workflows use one and the other. */
+function internalHosts(): string[] {
+  return ["qdrant", "vector-store", "document-processor", "vision-classifier"].flatMap((name) => [
+    name,
+    `technicia-${name}`,
+  ]);
+}
+
+function createDatabase(
+  environment: Environment,
+  secrets: Secrets,
+  networks: Networks,
+  opts: pulumi.ComponentResourceOptions,
+): Postgres[] {
+  const { images, services, timeouts, protectData } = environment;
+  return [
+    new Postgres(
+      "technicia-postgres",
+      {
+        image: images.postgres,
+        limits: services.postgres,
+        convergenceSeconds: timeouts.convergenceSeconds,
+        observationSeconds: timeouts.observationSeconds,
+        network: networks.data,
+        password: secrets.value("postgresPassword"),
+        protectData,
+      },
+      opts,
+    ),
+  ];
+}
+
+function createDocumentServices(
+  environment: Environment,
+  secrets: Secrets,
+  networks: Networks,
+  opts: pulumi.ComponentResourceOptions,
+): { readonly service: Service }[] {
+  const { images, services, timeouts } = environment;
+  const patience = {
+    convergenceSeconds: timeouts.convergenceSeconds,
+    observationSeconds: timeouts.observationSeconds,
+  };
+  const google = {
+    environment: { GOOGLE_APPLICATION_CREDENTIALS: "/run/secrets/google_credentials" },
+    secretFiles:
+      secrets.has("googleCredentials")
+        ? [{ file: "google_credentials", value: secrets.value("googleCredentials") }]
+        : [],
+  };
+  const made: { readonly service: Service }[] = [];
+  if (services.documentProcessor.enabled) {
+    const { project, location, processorId } = services.documentProcessor;
+    made.push(
+      new PythonService(
+        "technicia-document-processor",
+        {
+          ...patience,
+          image: images.documentProcessor,
+          limits: services.documentProcessor,
+          alias: "document-processor",
+          networks: [networks.app],
+          secretFiles: google.secretFiles,
+          environment: {
+            ...google.environment,
+            DOCUMENT_AI_PROJECT: project,
+            DOCUMENT_AI_LOCATION: location,
+            DOCUMENT_AI_PROCESSOR_ID: processorId,
+            // The file system is read-only but for /tmp, which the task loses when it ends: nothing piles up.
+            TEMP_DIR: "/tmp/technicia",
+          },
+        },
+        opts,
+      ),
+    );
+  }
+  if (services.visionClassifier.enabled) {
+    made.push(
+      new PythonService(
+        "technicia-vision-classifier",
+        {
+          ...patience,
+          image: images.visionClassifier,
+          limits: services.visionClassifier,
+          alias: "vision-classifier",
+          networks: [networks.app],
+          ...google,
+        },
+        opts,
+      ),
+    );
+  }
+  if (services.frontend.enabled) {
+    const service = new Service(
+      "technicia-frontend",
+      {
+        ...patience,
+        image: images.frontend,
+        limits: services.frontend,
+        networks: [{ network: networks.edge, aliases: ["frontend", "technicia-frontend"] }],
+        health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:80/"],
+        capabilities: ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"],
+      },
+      opts,
+    );
+    made.push({ service });
+  }
+  return made;
+}

@@ -1,0 +1,127 @@
+/**
+ * Everything that CI checks, the set-up included. Prints the totals as its last line; exits 1 when anything failed.
+ *
+ *   npm test                 all of it
+ *   npm test -- parts        without the end-to-end suite
+ *   npm test -- end-to-end   that suite alone
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+
+import { ensureDocker, UserError } from "../rehearsal/docker.ts";
+import { prepareEngine } from "../rehearsal/engine/prepare.ts";
+import { prepareImages } from "../rehearsal/images/build.ts";
+import { publishImages } from "../rehearsal/images/publish.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const totals = { passed: 0, failed: 0, skipped: 0 };
+
+function say(text: string): void {
+  console.log(`[${new Date().toISOString().slice(11, 19)}] ${text}`);
+}
+
+/** Runs one check that has no runner of its own; it counts as one test. */
+function check(name: string, command: string, args: readonly string[]): void {
+  const began = Date.now();
+  const run = spawnSync(command, args, { cwd: ROOT, encoding: "utf8", maxBuffer: 64 * 1024 * 1024 });
+  const seconds = ((Date.now() - began) / 1000).toFixed(1);
+  if (run.status === 0) {
+    totals.passed += 1;
+    say(`✓ ${name} (${seconds} s)`);
+    return;
+  }
+  totals.failed += 1;
+  say(`✗ ${name} (${seconds} s)\n${run.stdout}${run.stderr}${run.error?.message ?? ""}`);
+}
+
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly numFailedTestSuites: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+  }[];
+}
+
+/** Runs one vitest project and adds its totals. A file that could not be loaded counts as one failure. */
+function suite(project: string): void {
+  const file = join(mkdtempSync(join(tmpdir(), "technicia-test-")), "report.json");
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+  const run = spawnSync("vitest", ["run", "--project", project, ...reporters], { cwd: ROOT, stdio: "inherit" });
+  let report: Report;
+  try {
+    report = JSON.parse(readFileSync(file, "utf8")) as Report;
+  } catch {
+    totals.failed += 1;
+    say(`✗ ${project}: vitest wrote no report (exit code ${run.status ?? "none"})`);
+    return;
+  }
+  const results = report.testResults.flatMap(({ assertionResults }) => assertionResults);
+  const unloaded = report.testResults.filter((result) => result.status === "failed" && result.assertionResults.length === 0);
+  totals.passed += report.numPassedTests;
+  totals.failed += report.numFailedTests + unloaded.length;
+  totals.skipped += report.numPendingTests + report.numTodoTests;
+  for (const result of results.filter(({ status }) => status !== "passed" && status !== "failed")) {
+    say(`skipped: ${result.fullName}`);
+  }
+  // Unhandled errors fail the run without failing a test; none may pass unseen.
+  if (run.status !== 0 && report.numFailedTests + unloaded.length === 0) {
+    totals.failed += 1;
+    say(`✗ ${project}: vitest ended with ${run.status ?? "a signal"} although no test failed`);
+  }
+}
+
+/** Every shell file of the project, by its name or its first line. */
+function shellFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return ["node_modules", ".git", ".rehearsal"].includes(entry.name) ? [] : shellFiles(path);
+    if (!entry.isFile() || statSync(path).size > 200_000) return [];
+    const isShell = entry.name.endsWith(".sh") || /^#!.*\b(ba)?sh\b/.test(readFileSync(path, "utf8").slice(0, 80));
+    return isShell ? [relative(ROOT, path)] : [];
+  });
+}
+
+function requireShellcheck(): void {
+  if (spawnSync("shellcheck", ["--version"]).status === 0) return;
+  say("installing shellcheck …");
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  spawnSync("apt-get", ["update", "-qq"], { env, stdio: "ignore" });
+  spawnSync("apt-get", ["install", "-y", "-qq", "shellcheck"], { env, stdio: "ignore" });
+}
+
+async function setUp(): Promise<void> {
+  const progress = (text: string) => say(text);
+  await ensureDocker({ progress });
+  await prepareEngine({ progress });
+  const images = await prepareImages({ progress });
+  await publishImages(images, { progress });
+  requireShellcheck();
+}
+
+const wanted = process.argv.slice(2);
+const includes = (part: string) => wanted.length === 0 || wanted.includes(part);
+try {
+  await setUp();
+  if (includes("parts")) {
+    check("formatting (prettier)", "prettier", ["--check", "."]);
+    check("lint (eslint)", "eslint", ["."]);
+    check("types (tsc)", "tsc", ["--noEmit"]);
+    check("shell scripts (shellcheck)", "shellcheck", shellFiles(ROOT));
+    suite("parts");
+  }
+  if (includes("end-to-end")) suite("end-to-end");
+} catch (error) {
+  if (!(error instanceof UserError)) throw error;
+  totals.failed += 1;
+  say(`✗ set-up: ${error.message}`);
+}
+const skipped = totals.skipped === 0 ? "" : `, ${totals.skipped} skipped`;
+console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
+process.exitCode = totals.failed === 0 ? 0 : 1;

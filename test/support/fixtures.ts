@@ -1,0 +1,88 @@
+import type { Environment } from "../../stacks/environment.ts";
+import { parseSettings } from "../../stacks/settings.ts";
+
+/** A value that may be changed in place, and to anything: a test breaks one of them. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test writes what the types forbid
+export type Settings = Record<string, any>;
+
+/** An OpenSSH public key that nobody has the private half of. */
+export const publicKey =
+  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f operator@example";
+
+/** Settings that are right, whole and fresh at each call: a test changes one thing. */
+export function validSettings(): Settings {
+  const limits = { memoryMib: 384, cpus: 1 };
+  return {
+    domain: "technicia.exemple.fr",
+    adminEmail: "admin@exemple.fr",
+    locale: { language: "fr", timeZone: "Europe/Paris" },
+    server: {
+      serviceName: "vps-1a2b3c4d.vps.ovh.net",
+      vcores: 4,
+      memoryGib: 8,
+      datacentre: "GRA",
+      image: "Debian 12",
+      loginUser: "debian",
+      deleteAtExpiry: false,
+    },
+    ssh: {
+      port: 22,
+      privateKeyFile: "~/.ssh/id_ed25519",
+      publicKey,
+      adminCidrs: { v4: ["198.51.100.0/24"], v6: ["2001:db8:51::/64"] },
+      admins: [{ name: "alice", keys: [publicKey] }],
+    },
+    ovh: { endpoint: "ovh-eu" },
+    dns: {
+      provider: "cloudflare",
+      zone: "exemple.fr",
+      zoneId: "0123456789abcdef0123456789abcdef",
+      ttlSeconds: 300,
+      caaIssuers: ["letsencrypt.org"],
+    },
+    host: { dockerSource: "distribution", swapGib: 4 },
+    acme: { directory: "https://acme-v02.api.letsencrypt.org/directory", keyType: "ecdsa" },
+    images: {
+      qdrant: "qdrant/qdrant:v1.19.0-unprivileged",
+      vectorStore: "technicia/vector-store:1.0.0",
+      n8n: "n8nio/n8n:2.41.3",
+      n8nRunners: "n8nio/runners:2.41.3",
+      gateway: "nginx:1.30.4-alpine",
+      certbot: "certbot/certbot:v5.8.0",
+      postgres: "postgres:17.9-bookworm",
+      documentProcessor: "technicia/document-processor:1.0.0",
+      visionClassifier: "technicia/vision-classifier:1.0.0",
+      frontend: "technicia/frontend:1.0.0",
+    },
+    services: {
+      qdrant: { memoryMib: 2048, cpus: 2, apiKey: true },
+      vectorStore: { ...limits },
+      n8n: {
+        memoryMib: 1280,
+        cpus: 2,
+        database: "sqlite",
+        owner: { firstName: "Ada", lastName: "Lovelace" },
+      },
+      n8nRunners: { ...limits, enabled: true },
+      postgres: { ...limits },
+      gateway: { memoryMib: 96, cpus: 0.5, editorCidrs: [] },
+      documentProcessor: {
+        ...limits,
+        enabled: true,
+        project: "technicia-1234",
+        location: "eu",
+        processorId: "0123456789abcdef",
+      },
+      visionClassifier: { ...limits, enabled: true },
+      frontend: { ...limits, enabled: true },
+    },
+    uploadMaxMib: 200,
+    timeouts: { uploadSeconds: 600, answerSeconds: 120, convergenceSeconds: 300, observationSeconds: 10 },
+    protectData: true,
+  };
+}
+
+/** One valid environment. */
+export function validEnvironment(): Environment {
+  return parseSettings("test", validSettings());
+}
