@@ -20,6 +20,10 @@ const configuration = z.record(
   z.object({ secret: z.boolean(), value: z.string().optional(), objectValue: z.unknown().optional() }),
 );
 
+const state = z.object({
+  deployment: z.object({ resources: z.array(z.object({ type: z.string() })).optional() }),
+});
+
 export interface SecretsRequest {
   readonly stack: string;
   /** Settings file other than the stack's own. */
@@ -77,9 +81,11 @@ async function refuseIrreplaceable(
 ): Promise<void> {
   const irreplaceable = names.filter((name) => entryOf(name).irreplaceable === true);
   if (irreplaceable.length === 0) return;
-  const outputs = await pulumi({ args: ["stack", "output", "--json", "--stack", request.stack] });
-  if (Object.keys(readJson("pulumi stack output", outputs, z.record(z.string(), z.unknown()))).length === 0)
-    return;
+  const exported = await pulumi({ args: ["stack", "export", "--stack", request.stack] });
+  const { deployment } = readJson("pulumi stack export", exported, state);
+  // A failed first deployment has no outputs yet, but may have data.
+  const isDeployed = (deployment.resources ?? []).some(({ type }) => !type.startsWith("pulumi:"));
+  if (!isDeployed) return;
   const problems = irreplaceable.map(
     (name) =>
       `${NAMESPACE}:${name}: expected the value that stack ${request.stack} was deployed with, got nothing, and another one would lose data; ` +

@@ -31,7 +31,9 @@ function partialStatus(message: string, error: PartialFailure, state: Properties
     .setReasonsList([message]);
   const packed = new any.Any();
   packed.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
-  return new rpcStatus.Status().setCode(grpc.status.UNKNOWN).setMessage(message).addDetails(packed) as unknown as rpcStatus.Status;
+  const status = new rpcStatus.Status().setCode(grpc.status.UNKNOWN).setMessage(message);
+  status.addDetails(packed);
+  return status;
 }
 
 function textOf(error: unknown): string {

@@ -37,7 +37,7 @@ export async function ensureAccounts(): Promise<Accounts> {
     ovhConsumerKey: hex(16),
     cloudflareApiToken: hex(20),
     zoneId: hex(16),
-    voyageApiKey: `pa-${hex(20)}`,
+    voyageApiKey: `pa-rehearsal-${hex(16)}`,
     anthropicApiKey: `sk-ant-api03-${hex(40)}`,
   };
   await writeFile(path, JSON.stringify(accounts), { mode: 0o600 });

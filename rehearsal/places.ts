@@ -25,10 +25,10 @@ export const INTERNET = {
 
 export const DATACENTRE = {
   network: "technicia-rehearsal-datacentre",
-  subnet: "203.0.113.0/24",
+  subnet: "198.18.113.0/24",
   subnet6: "2001:db8:113::/64",
-  router: "203.0.113.254",
-  server: "203.0.113.10",
+  router: "198.18.113.254",
+  server: "198.18.113.10",
   server6: "2001:db8:113::10",
 } as const;
 

@@ -100,6 +100,6 @@ function setCommand(stack: string, name: SecretName): string {
 
 // The engine hands the list over beside the configuration; the SDK reads it but does not type it.
 function encryptedKeys(): Set<string> {
-  const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret(key: string): boolean };
+  const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
   return new Set(secretNames.map((name) => `${NAMESPACE}:${name}`).filter(isConfigSecret));
 }

@@ -1,4 +1,5 @@
-/** What must hold between settings; each rule runs as soon as the sections it reads are right. */
+/** What must hold between settings; each rule judges as soon as what it reads is right, whatever else is wrong. */
+import type { Commands, SettingPath } from "./config-command.ts";
 import { versionOf } from "./image-reference.ts";
 import type { SectionName, Sections } from "./settings-schema.ts";
 
@@ -9,151 +10,174 @@ export const SYSTEM_MEMORY_MIB = 614;
 const START_SECONDS = 30;
 
 /** Certificate authorities whose trust and CAA name are known. */
-const LETS_ENCRYPT = {
+const LETS_ENCRYPT: Readonly<Record<string, { readonly trusted: boolean }>> = {
   "https://acme-v02.api.letsencrypt.org/directory": { trusted: true },
   "https://acme-staging-v02.api.letsencrypt.org/directory": { trusted: false },
-} as const;
+};
 
-type Partly = { readonly [Name in SectionName]?: Sections[Name] | undefined };
+/** Whether browsers trust what the authority issues; known only of Let's Encrypt's. */
+export function knownAuthority(directory: string): { readonly trusted: boolean } | undefined {
+  return Object.hasOwn(LETS_ENCRYPT, directory) ? LETS_ENCRYPT[directory] : undefined;
+}
 
 export interface Problem {
-  readonly path: readonly PropertyKey[];
+  readonly path: SettingPath;
   /** Everything after the path. */
   readonly text: string;
 }
 
-/** The problems between settings; `command` writes the command that sets a path. */
-export function brokenRules(
-  sections: Partly,
-  command: (path: readonly PropertyKey[], value?: string) => string,
-): Problem[] {
-  const { domain, dns, server, acme, images, services, timeouts } = sections;
-  const problems: Problem[] = [];
-  const report = (path: readonly PropertyKey[], text: string) => problems.push({ path, text });
-  const set = (path: readonly PropertyKey[], value?: string) => `set it with ${command(path, value)}`;
+export interface Judged {
+  /** Settings as they were given, without empty ones: for rules about what is there at all. */
+  readonly given: Readonly<Record<string, unknown>>;
+  /** Sections that are right in themselves. */
+  readonly sections: { readonly [Name in SectionName]?: Sections[Name] | undefined };
+  readonly commands: Commands;
+}
 
-  if (server) {
-    const found = [server.serviceName, server.order].filter((source) => source !== undefined).length;
-    const name = command(["server", "serviceName"]);
-    if (found !== 1) {
-      report(
-        ["server"],
-        `expected either serviceName (a server you have) or order (a server to buy), got ${found === 0 ? "neither" : "both"}; ` +
-          (found === 0
-            ? `name your server with ${name}, or order one with ${command(["server", "order", "subsidiary"], "FR")} and ${command(["server", "order", "maxMonthlyPriceEur"])}`
-            : `remove one, for example with ${command(["server", "order"]).replace(" set ", " rm ").replace(" <value>", "")}`),
-      );
-    }
-  }
+export function brokenRules(judged: Judged): Problem[] {
+  return [
+    oneServer,
+    domainInZone,
+    zoneOfProvider,
+    authority,
+    runnersLikeN8n,
+    documentProcessor,
+    memoryFits,
+    coresFit,
+    convergenceOutlastsObservation,
+  ].flatMap((rule) => rule(judged));
+}
 
-  if (domain !== undefined && dns && domain !== dns.zone && !domain.endsWith(`.${dns.zone}`)) {
-    report(
-      ["domain"],
-      `expected a name in the zone "${dns.zone}" (dns.zone), got "${domain}"; change one of the two`,
-    );
-  }
+function oneServer({ given, commands }: Judged): Problem[] {
+  const [hasName, hasOrder] = [has(given, "server", "serviceName"), has(given, "server", "order")];
+  if (hasName !== hasOrder) return [];
+  const name = commands.set(["server", "serviceName"]);
+  const country = commands.set(["server", "order", "subsidiary"], "FR");
+  const price = commands.set(["server", "order", "maxMonthlyPriceEur"]);
+  const remedy = hasName
+    ? `remove one, for example with ${commands.remove(["server", "order"])}`
+    : `name your server with ${name}, or order one with ${country} and ${price}`;
+  const found = hasName ? "both" : "neither";
+  const text = `expected either serviceName (a server you have) or order (a server to buy), got ${found}; ${remedy}`;
+  return [{ path: ["server"], text }];
+}
 
-  if (dns?.provider === "cloudflare" && dns.zoneId === undefined) {
+function domainInZone({ sections: { domain, dns } }: Judged): Problem[] {
+  if (domain === undefined || !dns || domain === dns.zone || domain.endsWith(`.${dns.zone}`)) return [];
+  const text = `expected a name in the zone "${dns.zone}" (dns.zone), got "${domain}"; change one of the two`;
+  return [{ path: ["domain"], text }];
+}
+
+function zoneOfProvider({ given, commands }: Judged): Problem[] {
+  const provider = at(given, "dns", "provider");
+  if (provider === "cloudflare" && !has(given, "dns", "zoneId")) {
     const path = ["dns", "zoneId"];
-    report(
+    const why = 'because dns.provider is "cloudflare"';
+    return [
+      {
+        path,
+        text: `expected Cloudflare's id of the zone, ${why}, got nothing; set it with ${commands.set(path)}`,
+      },
+    ];
+  }
+  if (provider !== "ovh") return [];
+  return ["zoneId", "cloudflareBaseUrl"]
+    .map((key) => ["dns", key] as const)
+    .filter((path) => has(given, ...path))
+    .map((path) => ({
       path,
-      `expected Cloudflare's id of the zone, because dns.provider is "cloudflare", got nothing; ${set(path)}`,
-    );
-  }
-  if (dns?.provider === "ovh") {
-    for (const key of ["zoneId", "cloudflareBaseUrl"] as const) {
-      if (dns[key] === undefined) continue;
-      const path = ["dns", key];
-      const remove = command(path).replace(" set ", " rm ").replace(" <value>", "");
-      report(path, `expected nothing, because dns.provider is "ovh", got a value; remove it with ${remove}`);
-    }
-  }
+      text: `expected nothing, because dns.provider is "ovh", got a value; remove it with ${commands.remove(path)}`,
+    }));
+}
 
-  if (acme) {
-    const known = knownAuthority(acme.directory);
-    const path = ["acme", "trusted"];
-    if (!known && acme.trusted === undefined) {
-      report(
-        path,
-        `expected true or false, because nobody here knows the authority of acme.directory, got nothing; ${set(path, "false")}`,
-      );
-    }
-    if (known && acme.trusted !== undefined && acme.trusted !== known.trusted) {
-      report(
-        path,
-        `expected ${known.trusted} for this authority of Let's Encrypt, got ${acme.trusted}; leave it out`,
-      );
-    }
-    if (known && dns && !dns.caaIssuers.includes("letsencrypt.org")) {
-      report(
-        ["dns", "caaIssuers"],
-        `expected "letsencrypt.org" among them, because acme.directory is Let's Encrypt's, got ${dns.caaIssuers.join(", ")}; ${set(["dns", "caaIssuers[0]"], "letsencrypt.org")}`,
-      );
-    }
+function authority({ sections: { acme, dns }, commands }: Judged): Problem[] {
+  if (!acme) return [];
+  const problems: Problem[] = [];
+  const known = knownAuthority(acme.directory);
+  const path = ["acme", "trusted"];
+  if (!known && acme.trusted === undefined) {
+    const text = `expected true or false, because acme.directory is none that is known, got nothing; set it with ${commands.set(path, "false")}`;
+    problems.push({ path, text });
   }
-
-  if (images && services?.n8nRunners.enabled && versionOf(images.n8n) !== versionOf(images.n8nRunners)) {
-    const path = ["images", "n8nRunners"];
-    report(
-      path,
-      `expected the version of images.n8n, "${versionOf(images.n8n)}", got "${versionOf(images.n8nRunners)}"; ${set(path)}`,
-    );
+  if (known && acme.trusted !== undefined && acme.trusted !== known.trusted) {
+    const text = `expected ${known.trusted} for this authority of Let's Encrypt, got ${acme.trusted}; remove it with ${commands.remove(path)}`;
+    problems.push({ path, text });
   }
-
-  if (services) {
-    const document = services.documentProcessor;
-    for (const key of ["project", "location", "processorId"] as const) {
-      if (!document.enabled || document[key] !== undefined) continue;
-      const path = ["services", "documentProcessor", key];
-      report(
-        path,
-        `expected a value, because services.documentProcessor.enabled is true, got nothing; ${set(path)}`,
-      );
-    }
+  if (known && dns && !dns.caaIssuers.includes("letsencrypt.org")) {
+    const set = commands.set(["dns", "caaIssuers", dns.caaIssuers.length], "letsencrypt.org");
+    const text = `expected "letsencrypt.org" among them, because acme.directory is Let's Encrypt's, got ${dns.caaIssuers.join(", ")}; add it with ${set}`;
+    problems.push({ path: ["dns", "caaIssuers"], text });
   }
-
-  if (services && server) {
-    const ceilings = memoryCeilings(services);
-    const sum = ceilings.reduce((total, [, mib]) => total + mib, 0);
-    const room = server.memoryGib * 1024 - SYSTEM_MEMORY_MIB;
-    if (sum > room) {
-      report(
-        ["services"],
-        `expected memory limits of at most ${room} MiB in all (server.memoryGib ${server.memoryGib} less ${SYSTEM_MEMORY_MIB} MiB for the system), ` +
-          `got ${sum} MiB (${ceilings.map(([name, mib]) => `${name} ${mib}`).join(", ")}); lower them by ${sum - room} MiB or raise server.memoryGib`,
-      );
-    }
-    for (const [name, { cpus }] of Object.entries(services)) {
-      if (cpus <= server.vcores) continue;
-      const path = ["services", name, "cpus"];
-      report(
-        path,
-        `expected at most the server's cores (server.vcores ${server.vcores}), got ${cpus}; ${set(path)}`,
-      );
-    }
-  }
-
-  if (timeouts && timeouts.convergenceSeconds < timeouts.observationSeconds + START_SECONDS) {
-    const path = ["timeouts", "convergenceSeconds"];
-    const least = timeouts.observationSeconds + START_SECONDS;
-    report(
-      path,
-      `expected at least ${least} (timeouts.observationSeconds and ${START_SECONDS} for the start), got ${timeouts.convergenceSeconds}; ${set(path, String(least))}`,
-    );
-  }
-
   return problems;
 }
 
-/** Whether browsers trust what the authority issues; known only of Let's Encrypt's. */
-export function knownAuthority(directory: string): { readonly trusted: boolean } | undefined {
-  return directory in LETS_ENCRYPT ? LETS_ENCRYPT[directory as keyof typeof LETS_ENCRYPT] : undefined;
+function runnersLikeN8n({ sections: { images, services }, commands }: Judged): Problem[] {
+  if (!images || services?.n8nRunners.enabled !== true) return [];
+  const [n8n, runners] = [versionOf(images.n8n), versionOf(images.n8nRunners)];
+  if (n8n === runners) return [];
+  const path = ["images", "n8nRunners"];
+  const text = `expected the version of images.n8n, "${n8n}", got "${runners}"; set it with ${commands.set(path)}`;
+  return [{ path, text }];
 }
 
-function memoryCeilings(services: Sections["services"]): [string, number][] {
-  return Object.entries(services)
+function documentProcessor({ given, commands }: Judged): Problem[] {
+  const service = ["services", "documentProcessor"] as const;
+  if (String(at(given, ...service, "enabled")) !== "true") return [];
+  return ["project", "location", "processorId"]
+    .map((key) => [...service, key] as const)
+    .filter((path) => !has(given, ...path))
+    .map((path) => ({
+      path,
+      text: `expected a value, because services.documentProcessor.enabled is true, got nothing; set it with ${commands.set(path)}`,
+    }));
+}
+
+function memoryFits({ sections: { services, server } }: Judged): Problem[] {
+  if (!services || !server) return [];
+  const ceilings = Object.entries(services)
     .filter(([name, service]) =>
       name === "postgres" ? services.n8n.database === "postgres" : !("enabled" in service) || service.enabled,
     )
-    .map(([name, service]) => [name, service.memoryMib]);
+    .map(([name, { memoryMib }]) => ({ name, memoryMib }));
+  const sum = ceilings.reduce((total, { memoryMib }) => total + memoryMib, 0);
+  const room = server.memoryGib * 1024 - SYSTEM_MEMORY_MIB;
+  if (sum <= room) return [];
+  const limits = ceilings.map(({ name, memoryMib }) => `${name} ${memoryMib}`).join(", ");
+  const text =
+    `expected memory limits of at most ${room} MiB in all (server.memoryGib ${server.memoryGib} less ${SYSTEM_MEMORY_MIB} MiB for the system), ` +
+    `got ${sum} MiB (${limits}); lower them by ${sum - room} MiB or raise server.memoryGib`;
+  return [{ path: ["services"], text }];
+}
+
+function coresFit({ sections: { services, server }, commands }: Judged): Problem[] {
+  if (!services || !server) return [];
+  return Object.entries(services)
+    .filter(([, { cpus }]) => cpus > server.vcores)
+    .map(([name, { cpus }]) => {
+      const path = ["services", name, "cpus"];
+      const most = `at most the server's cores (server.vcores ${server.vcores})`;
+      return { path, text: `expected ${most}, got ${cpus}; set it with ${commands.set(path)}` };
+    });
+}
+
+// The wait for a rollout includes the observation: a shorter one would fail every update.
+function convergenceOutlastsObservation({ sections: { timeouts }, commands }: Judged): Problem[] {
+  if (!timeouts) return [];
+  const least = timeouts.observationSeconds + START_SECONDS;
+  if (timeouts.convergenceSeconds >= least) return [];
+  const path = ["timeouts", "convergenceSeconds"];
+  const what = `at least ${least} (timeouts.observationSeconds and ${START_SECONDS} for the start)`;
+  const set = commands.set(path, String(least));
+  return [{ path, text: `expected ${what}, got ${timeouts.convergenceSeconds}; set it with ${set}` }];
+}
+
+function at(value: unknown, ...path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),
+    value,
+  );
+}
+
+function has(value: unknown, ...path: readonly string[]): boolean {
+  return at(value, ...path) !== undefined;
 }

@@ -58,15 +58,10 @@ function optionalMap<T extends z.ZodRawShape>(shape: T) {
 const hostName = (example: string) =>
   text(`expected a host name without scheme or port, such as ${example}`, (value) => HOST_NAME.test(value));
 
-function url(what: string, schemes: readonly string[]) {
-  return text(
-    `expected the address of ${what} (${schemes.join(" or ")}//…) without a slash at the end`,
-    (value) => {
-      const parsed = URL.parse(value);
-      return parsed !== null && schemes.includes(parsed.protocol) && !value.endsWith("/");
-    },
-  );
-}
+const apiAddress = text(
+  "expected the address of an API (https://…) without a slash at the end",
+  isApiAddress,
+);
 
 function range(family?: Family) {
   const empty = family ? `expected an IP${family} range` : "expected an address range";
@@ -153,9 +148,10 @@ export const sections = {
     ).default([]),
   }),
   ovh: map({
-    endpoint: z.union([z.literal("ovh-eu"), url("an API", ["https:", "http:"])], {
-      error: "expected ovh-eu, or the address of an API (https://…) without a slash at the end",
-    }),
+    endpoint: text(
+      "expected ovh-eu, or the address of an API (https://…) without a slash at the end",
+      (endpoint) => endpoint === "ovh-eu" || isApiAddress(endpoint),
+    ),
   }),
   dns: map({
     provider: choice(["cloudflare", "ovh"]),
@@ -163,7 +159,7 @@ export const sections = {
     zoneId: text("expected Cloudflare's id of the zone, 32 hexadecimal digits", (id) =>
       /^[0-9a-f]{32}$/.test(id),
     ).optional(),
-    cloudflareBaseUrl: url("an API", ["https:", "http:"]).optional(),
+    cloudflareBaseUrl: apiAddress.optional(),
     ttlSeconds: whole("seconds", 60, 86_400),
     caaIssuers: list(hostName("letsencrypt.org")).min(1, {
       error: "expected at least one certificate authority",
@@ -230,6 +226,11 @@ export const sections = {
 
 export type SectionName = keyof typeof sections;
 export type Sections = { readonly [Name in SectionName]: z.output<(typeof sections)[Name]> };
+
+function isApiAddress(address: string): boolean {
+  const protocol = URL.parse(address)?.protocol;
+  return (protocol === "https:" || protocol === "http:") && !address.endsWith("/");
+}
 
 function isTimeZone(zone: string): boolean {
   return zone === "UTC" || Intl.supportedValuesOf("timeZone").includes(zone);

@@ -2,12 +2,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { isSecretName, secretNames } from "../secrets/catalog.ts";
+import { commandsFor, NAMESPACE, nameOf, type Commands, type SettingPath } from "./config-command.ts";
 import type { Environment } from "./environment.ts";
 import { brokenRules, knownAuthority, type Problem } from "./settings-rules.ts";
 import { sections, type SectionName, type Sections } from "./settings-schema.ts";
 import { suggest } from "./suggestion.ts";
-
-const NAMESPACE = "technicia";
 
 export const settingNames = Object.keys(sections) as SectionName[];
 
@@ -42,24 +41,24 @@ export function settingsIn(configuration: Readonly<Record<string, string>>): Rec
 /** Checks plain settings, keyed without namespace, and yields the environment; throws a `SettingsError`. */
 export function parseSettings(stack: string, values: Readonly<Record<string, unknown>>): Environment {
   const given = withoutBlanks(values) as Record<string, unknown>;
-  const command = commandFor(stack);
+  const commands = commandsFor(stack);
   const problems: Problem[] = Object.keys(given)
     .filter((key) => !(key in sections))
-    .map((key) => unknownSetting([key], [...settingNames, ...secretNames], command));
+    .map((key) => unknownSetting([key], [...settingNames, ...secretNames], commands));
   const parsed: Partial<Record<SectionName, unknown>> = {};
 
   for (const name of settingNames) {
     const result = sections[name].safeParse(given[name], { reportInput: true });
     if (result.success) parsed[name] = result.data;
     else
-      problems.push(...result.error.issues.flatMap((issue) => problemsOf(name, issue, { stack, command })));
+      problems.push(...result.error.issues.flatMap((issue) => problemsOf(name, issue, { stack, commands })));
   }
-  problems.push(...brokenRules(parsed as Partial<Sections>, command));
+  problems.push(...brokenRules({ given, sections: parsed as Partial<Sections>, commands }));
 
   if (problems.length > 0) {
     throw new SettingsError(
       stack,
-      problems.map(({ path, text }) => `${NAMESPACE}:${renderPath(path)}: ${text}`),
+      problems.map(({ path, text }) => `${nameOf(path)}: ${text}`),
     );
   }
   return toEnvironment(stack, parsed as Sections);
@@ -91,47 +90,34 @@ function toEnvironment(stack: string, settings: Sections): Environment {
   };
 }
 
-type Command = (path: readonly PropertyKey[], value?: string) => string;
-
-function commandFor(stack: string): Command {
-  return (path, value = "<value>") => {
-    const key = `${NAMESPACE}:${renderPath(path)}`;
-    const quoted = key.includes("[") ? `'${key}'` : key;
-    return `pulumi config set ${path.length > 1 ? "--path " : ""}${quoted} ${value} --stack ${stack}`;
-  };
-}
-
 function problemsOf(
   section: SectionName,
   issue: z.core.$ZodIssue,
-  { stack, command }: { readonly stack: string; readonly command: Command },
+  { stack, commands }: { readonly stack: string; readonly commands: Commands },
 ): Problem[] {
   const path = [section, ...issue.path];
   if (issue.code === "unrecognized_keys") {
     const known = knownKeysAt(path);
-    return issue.keys.map((key) => unknownSetting([...path, key], known, command));
+    return issue.keys.map((key) => unknownSetting([...path, key], known, commands));
   }
   const isMissingList =
     issue.code === "invalid_type" && issue.expected === "array" && issue.input === undefined;
   const remedy = isMissingList
-    ? `set its first with ${command([...path, 0])}`
+    ? `set its first with ${commands.set([...path, 0])}`
     : typeof issue.input === "object" || issue.message.startsWith("expected a map")
       ? `edit it in Pulumi.${stack}.yaml`
-      : `set it with ${command(path)}`;
+      : `set it with ${commands.set(path)}`;
   return [{ path, text: `${issue.message}, got ${describe(issue.input)}; ${remedy}` }];
 }
 
-function unknownSetting(path: readonly PropertyKey[], known: readonly string[], command: Command): Problem {
+function unknownSetting(path: SettingPath, known: readonly string[], commands: Commands): Problem {
   const nearest = suggest(String(path.at(-1)), known);
-  const remove = command(path, "").replace(" set ", " rm ").replace("  ", " ");
-  return {
-    path,
-    text: `unknown setting; ${nearest ? `did you mean ${nearest}?` : `remove it with ${remove}`}`,
-  };
+  const remedy = nearest ? `did you mean ${nearest}?` : `remove it with ${commands.remove(path)}`;
+  return { path, text: `unknown setting; ${remedy}` };
 }
 
 /** The keys that the schema knows of the map at a path. */
-function knownKeysAt([section, ...rest]: readonly PropertyKey[]): string[] {
+function knownKeysAt([section, ...rest]: SettingPath): string[] {
   let schema: unknown = sections[section as SectionName];
   for (const key of [...rest, undefined]) {
     schema = unwrapped(schema);
@@ -158,7 +144,7 @@ function describe(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
   if (typeof value === "object") return "a map";
-  if (typeof value !== "string") return String(value);
+  if (typeof value !== "string") return JSON.stringify(value);
   if (value.includes("PRIVATE KEY")) return "a private key";
   if (value.length > 80 || /^[\w+=-]{20,}$/.test(value)) return `a text of ${value.length} characters`;
   return JSON.stringify(value);
@@ -182,12 +168,4 @@ function readStructure(value: string): unknown {
     // Not a structure after all: the schema says what was expected instead.
     return value;
   }
-}
-
-function renderPath(path: readonly PropertyKey[]): string {
-  return path.reduce<string>(
-    (text, key) =>
-      typeof key === "number" ? `${text}[${key}]` : text === "" ? String(key) : `${text}.${String(key)}`,
-    "",
-  );
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2153,SC2154
 # Makes the collection and its payload indexes what they should be, without ever touching stored vectors.
 set -euo pipefail
 call() { curl --silent --show-error --fail-with-body --max-time 60 --header @<(printf 'api-key: %s\n' "$API_KEY") "$@"; }

@@ -23,18 +23,23 @@ export interface BuiltEngine {
 export interface BuildOptions {
   /** Folder that survives between runs. */
   readonly cache: string;
+
+  /** Variables of the caller: where Go is found, and how it reaches its modules. */
+  readonly environment: NodeJS.ProcessEnv;
   readonly progress: (text: string) => void;
 }
 
 /** The engine that an earlier run built from these very sources, if there is one. */
 export async function findBuiltEngine(cache: string): Promise<BuiltEngine | undefined> {
   const engine = await describe(join(cache, await hashSources()));
-  return (await isExecutable(engine.pulumi)) && (await isExecutable(engine.dockerPlugin)) ? engine : undefined;
+  return (await isExecutable(engine.pulumi)) && (await isExecutable(engine.dockerPlugin))
+    ? engine
+    : undefined;
 }
 
 /** Builds the CLI and the docker plugin from Go modules; two runs at once build once. */
 export async function buildEngine(options: BuildOptions): Promise<BuiltEngine> {
-  await requireGo();
+  await requireGo(options.environment);
   await mkdir(options.cache, { recursive: true });
 
   const release = await lock(join(options.cache, "build.lock"), () => {
@@ -47,7 +52,7 @@ export async function buildEngine(options: BuildOptions): Promise<BuiltEngine> {
   }
 }
 
-async function build({ cache, progress }: BuildOptions): Promise<BuiltEngine> {
+async function build({ cache, environment, progress }: BuildOptions): Promise<BuiltEngine> {
   const goCache = join(cache, "go-build");
   await removeLeftovers(cache);
   const scratch = await mkdtemp(join(cache, "partial-"));
@@ -60,13 +65,21 @@ async function build({ cache, progress }: BuildOptions): Promise<BuiltEngine> {
     await compile({
       folder: join(SOURCES, "cli"),
       goCache,
-      args: ["-ldflags", `-s -w ${version}`, "-o", join(scratch, "pulumi"), "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"],
+      environment,
+      args: [
+        "-ldflags",
+        `-s -w ${version}`,
+        "-o",
+        join(scratch, "pulumi"),
+        "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+      ],
     });
 
     progress("building the docker plugin from Go modules (2 of 2; several minutes, once)");
     await compile({
       folder: join(SOURCES, "docker"),
       goCache,
+      environment,
       args: ["-tags", "no_compose", "-ldflags", "-s -w", "-o", join(scratch, "pulumi-resource-docker"), "."],
     });
 
@@ -80,11 +93,28 @@ async function build({ cache, progress }: BuildOptions): Promise<BuiltEngine> {
   }
 }
 
-async function compile(task: { folder: string; goCache: string; args: string[] }): Promise<void> {
+interface Compilation {
+  readonly folder: string;
+  readonly goCache: string;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly args: readonly string[];
+}
+
+async function compile(task: Compilation): Promise<void> {
   // GOFLAGS of the user may ask for what these modules are not made for (a vendor folder, another -mod).
-  const environment = { ...process.env, GOFLAGS: "", GOCACHE: task.goCache, CGO_ENABLED: "0", GOWORK: "off" };
+  const environment = {
+    ...task.environment,
+    GOFLAGS: "",
+    GOCACHE: task.goCache,
+    CGO_ENABLED: "0",
+    GOWORK: "off",
+  };
   const command = ["build", "-trimpath", "-buildvcs=false", ...task.args];
-  const go = spawn("go", command, { cwd: task.folder, env: environment, stdio: ["ignore", "ignore", "pipe"] });
+  const go = spawn("go", command, {
+    cwd: task.folder,
+    env: environment,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
 
   let said = "";
   go.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -101,7 +131,7 @@ async function compile(task: { folder: string; goCache: string; args: string[] }
   }
 }
 
-async function requireGo(): Promise<void> {
+async function requireGo(environment: NodeJS.ProcessEnv): Promise<void> {
   for (const part of ["cli", "docker"]) {
     const folder = join(SOURCES, part);
     const asked = /^go (\S+)/m.exec(await readFile(join(folder, "go.mod"), "utf8"))?.[1] ?? "";
@@ -109,7 +139,7 @@ async function requireGo(): Promise<void> {
     const { ok, reason } = await runProgram(["go", "list", "-m"], {
       seconds: 300,
       folder,
-      environment: { ...process.env, GOFLAGS: "", GOWORK: "off" },
+      environment: { ...environment, GOFLAGS: "", GOWORK: "off" },
     });
 
     if (!ok) {
@@ -185,9 +215,14 @@ async function hashSources(): Promise<string> {
   const hash = createHash("sha256");
   for (const part of ["cli", "docker"]) {
     const entries = await readdir(join(SOURCES, part), { recursive: true, withFileTypes: true });
-    const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    const files = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
     for (const file of files.sort()) {
-      hash.update(`${file.slice(SOURCES.length)}\0`).update(await readFile(file)).update("\0");
+      hash
+        .update(`${file.slice(SOURCES.length)}\0`)
+        .update(await readFile(file))
+        .update("\0");
     }
   }
   return hash.digest("hex").slice(0, 16);

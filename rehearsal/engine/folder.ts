@@ -39,6 +39,9 @@ export async function readFolderEngine(folder: string, needs: readonly PluginNee
   return {
     pulumi,
     pulumiVersion,
-    parts: [{ kind: "language", name: "nodejs", version: pulumiVersion.replace(/^v/, ""), file: language }, ...plugins],
+    parts: [
+      { kind: "language", name: "nodejs", version: pulumiVersion.replace(/^v/, ""), file: language },
+      ...plugins,
+    ],
   };
 }

@@ -14,7 +14,10 @@ const REPORTED = 32;
 type Run = grpc.ServerUnaryCall<messages.RunRequest, messages.RunResponse>;
 
 /** What the program ended with, in the words that the engine expects of a language host. */
-export function readEnding(code: number | null, signal: NodeJS.Signals | null): { error?: string; bail?: boolean } {
+export function readEnding(
+  code: number | null,
+  signal: NodeJS.Signals | null,
+): { error?: string; bail?: boolean } {
   if (code === 0) {
     return {};
   }
@@ -58,7 +61,7 @@ export function renderEnvironment(request: messages.RunRequest): Record<string, 
   return {
     PULUMI_CONFIG: JSON.stringify(Object.fromEntries(request.getConfigMap().entries())),
     PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(request.getConfigsecretkeysList()),
-    PULUMI_NODEJS_TYPESCRIPT: String(options.typescript ?? true),
+    PULUMI_NODEJS_TYPESCRIPT: options.typescript === false ? "false" : "true",
   };
 }
 
@@ -127,7 +130,9 @@ function serve(engineAddress: string): void {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const address = process.argv.slice(2).find((argument) => !argument.startsWith("-"));
   if (address === undefined) {
-    throw new Error("pulumi-language-nodejs: expected the engine's address, got no argument; it is started by pulumi");
+    throw new Error(
+      "pulumi-language-nodejs: expected the engine's address, got no argument; it is started by pulumi",
+    );
   }
   serve(address);
 }

@@ -68,7 +68,9 @@ export async function fetchOfficialEngine(options: OfficialOptions): Promise<Off
   }
 
   const plugins = await findPlugins(options);
-  return plugins.length < options.needs.length ? "its plugins are not where it installs them" : describe(cli, plugins);
+  return plugins.length < options.needs.length
+    ? "its plugins are not where it installs them"
+    : describe(cli, plugins);
 }
 
 function describe(cli: Cli, plugins: readonly Part[]): OfficialEngine {
@@ -134,19 +136,28 @@ async function readVersion(pulumi: string, environment: NodeJS.ProcessEnv): Prom
   });
   const version = stdout.trim();
   const numbers = version.replace(/^v/, "").split(/[.-]/).slice(0, 3).map(Number);
-  const order = OLDEST_CLI.map((oldest, at) => (numbers[at] ?? -1) - oldest).find((difference) => difference !== 0);
+  const order = OLDEST_CLI.map((oldest, at) => (numbers[at] ?? -1) - oldest).find(
+    (difference) => difference !== 0,
+  );
 
   return ok && numbers.length === 3 && (order ?? 0) >= 0 ? version : undefined;
 }
 
 // The user's own home stays as it is: nobody asked us to install plugins there.
 function ownHome(options: OfficialOptions): NodeJS.ProcessEnv & { PULUMI_HOME: string } {
-  return { ...options.environment, PULUMI_HOME: join(options.cache, "official"), PULUMI_SKIP_UPDATE_CHECK: "true" };
+  return {
+    ...options.environment,
+    PULUMI_HOME: join(options.cache, "official"),
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+  };
 }
 
 async function readRefusal(address: string): Promise<string | undefined> {
   try {
-    const response = await fetch(address, { method: "HEAD", signal: AbortSignal.timeout(REFUSAL_SECONDS * 1000) });
+    const response = await fetch(address, {
+      method: "HEAD",
+      signal: AbortSignal.timeout(REFUSAL_SECONDS * 1000),
+    });
     return response.ok ? undefined : `${response.status} ${response.statusText}`;
   } catch (error) {
     const { message, cause } = error as Error;

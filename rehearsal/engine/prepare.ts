@@ -5,7 +5,12 @@ import { fileURLToPath } from "node:url";
 import { buildEngine, findBuiltEngine, type BuiltEngine } from "./build.ts";
 import { readFolderEngine } from "./folder.ts";
 import { furnishHome } from "./home.ts";
-import { fetchOfficialEngine, findOfficialEngine, type OfficialEngine, type OfficialOptions } from "./official.ts";
+import {
+  fetchOfficialEngine,
+  findOfficialEngine,
+  type OfficialEngine,
+  type OfficialOptions,
+} from "./official.ts";
 import { NPM_PROGRAMS, readPluginNeeds, type Part, type PluginNeed } from "./parts.ts";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
@@ -87,7 +92,10 @@ export async function prepareEngine(options: PrepareOptions): Promise<Engine> {
 
 async function choose(options: PrepareOptions & { environment: NodeJS.ProcessEnv }): Promise<Choice> {
   const { environment, progress } = options;
-  const cache = join(environment.XDG_CACHE_HOME || join(environment.HOME || homedir(), ".cache"), "technicia/engine");
+  const cache = join(
+    environment.XDG_CACHE_HOME || join(environment.HOME || homedir(), ".cache"),
+    "technicia/engine",
+  );
   const needs = await readPluginNeeds();
 
   const folder = environment.REHEARSAL_ENGINE;
@@ -119,7 +127,7 @@ async function choose(options: PrepareOptions & { environment: NodeJS.ProcessEnv
   }
 
   progress(`the official engine is not used: ${fetched}`);
-  return chooseBuilt(await buildEngine({ cache, progress }), needs);
+  return chooseBuilt(await buildEngine({ cache, environment, progress }), needs);
 }
 
 async function chooseFolder(folder: string, needs: readonly PluginNeed[]): Promise<Choice> {
@@ -160,11 +168,17 @@ function chooseBuilt(engine: BuiltEngine, needs: readonly PluginNeed[]): Choice 
       `CLI ${engine.pulumiVersion} and the docker plugin built from Go modules, ` +
       `a language host of the project's own, stand-ins for ${STAND_INS.join(", ")}`,
     pulumi: engine.pulumi,
-    parts: [{ kind: "language", name: "nodejs", version, file: join(HERE, "pulumi-language-nodejs") }, ...plugins],
+    parts: [
+      { kind: "language", name: "nodejs", version, file: join(HERE, "pulumi-language-nodejs") },
+      ...plugins,
+    ],
     versions: {
       pulumi: engine.pulumiVersion,
       ...Object.fromEntries(
-        plugins.map(({ name, version }) => [name, STAND_INS.includes(name) ? `${version} (stand-in)` : version]),
+        plugins.map(({ name, version }) => [
+          name,
+          STAND_INS.includes(name) ? `${version} (stand-in)` : version,
+        ]),
       ),
     },
   };

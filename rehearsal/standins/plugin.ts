@@ -67,11 +67,17 @@ export interface ResourceType {
 export interface Plugin {
   readonly name: string;
 
+  /** That of the SDK: the engine warns about any other. */
+  readonly version: string;
+
   /** Judges the provider's arguments, in previews too. */
   readonly checkConfig?: (config: Properties) => readonly Failure[];
 
   /** Gives the types of resource, by token, ready to work with this configuration. */
-  readonly configure: (config: Properties, signal: AbortSignal) => Promise<Readonly<Record<string, ResourceType>>>;
+  readonly configure: (
+    config: Properties,
+    signal: AbortSignal,
+  ) => Promise<Readonly<Record<string, ResourceType>>>;
 }
 
 /** Whether two values are the same; the order of an object's keys does not matter. */
@@ -89,5 +95,15 @@ export function isEqual(a: Value | undefined, b: Value | undefined): boolean {
 
 /** Whether anything in it will only be known by an update. */
 export function hasUnknown(value: Value | undefined): boolean {
-  return typeof value === "object" && value !== null ? Object.values(value).some(hasUnknown) : value === UNKNOWN;
+  return typeof value === "object" && value !== null
+    ? Object.values(value).some(hasUnknown)
+    : value === UNKNOWN;
+}
+
+/** A value as text; the empty text when there is none. */
+export function textOf(value: Value | undefined): string {
+  if (value === undefined || value === null) {
+    return "";
+  }
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

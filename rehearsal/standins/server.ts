@@ -9,7 +9,16 @@ import messages from "@pulumi/pulumi/proto/provider_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
 
-import { isEqual, type Call, type Change, type Failure, type Plugin, type Properties, type ResourceType, type Value } from "./plugin.ts";
+import {
+  isEqual,
+  type Call,
+  type Change,
+  type Failure,
+  type Plugin,
+  type Properties,
+  type ResourceType,
+  type Value,
+} from "./plugin.ts";
 
 // How the engine marks an object that stands for a secret, and the property that holds the value then.
 const SIGNATURE = "4dabf18193072939515e22adb298388d";
@@ -29,7 +38,10 @@ type Handler<In, Out> = (request: In) => Out | Promise<Out>;
 export function servePlugin(plugin: Plugin): void {
   const parent = process.ppid;
   const server = new grpc.Server(NO_LIMIT);
-  server.addService(services.ResourceProviderService, renderService(plugin, readEngineAddress(process.argv.slice(2))));
+  server.addService(
+    services.ResourceProviderService,
+    renderService(plugin, readEngineAddress(process.argv.slice(2))),
+  );
 
   server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
     if (error !== null) {
@@ -89,7 +101,7 @@ function renderService(plugin: Plugin, engineAddress: string | undefined): grpc.
   return {
     getPluginInfo: unary(() => {
       const info = new pluginMessages.PluginInfo();
-      info.setVersion("0.0.0");
+      info.setVersion(plugin.version);
       return info;
     }),
     attach: unary((request: pluginMessages.PluginAttach) => {
@@ -98,7 +110,7 @@ function renderService(plugin: Plugin, engineAddress: string | undefined): grpc.
     }),
     getSchema: unary(() => {
       const response = new messages.GetSchemaResponse();
-      response.setSchema(JSON.stringify({ name: plugin.name, version: "0.0.0" }));
+      response.setSchema(JSON.stringify({ name: plugin.name, version: plugin.version }));
       return response;
     }),
     cancel: unary(() => {
@@ -182,7 +194,10 @@ function unary<In, Out>(handle: Handler<In, Out>): grpc.handleUnaryCall<In, Out>
           done(null, response);
         },
         (error: unknown) => {
-          done({ code: grpc.status.UNKNOWN, details: error instanceof Error ? error.message : String(error) });
+          done({
+            code: grpc.status.UNKNOWN,
+            details: error instanceof Error ? error.message : String(error),
+          });
         },
       );
   };
@@ -194,7 +209,10 @@ function connect(address: string | undefined): InstanceType<typeof engineService
     : new engineServices.EngineClient(address, grpc.credentials.createInsecure(), NO_LIMIT);
 }
 
-function renderCheck(inputs: struct.Struct | undefined, failures: readonly Failure[]): messages.CheckResponse {
+function renderCheck(
+  inputs: struct.Struct | undefined,
+  failures: readonly Failure[],
+): messages.CheckResponse {
   const response = new messages.CheckResponse();
   response.setInputs(inputs);
   response.setFailuresList(
@@ -231,11 +249,11 @@ function renderDiff(changes: readonly Change[]): messages.DiffResponse {
 }
 
 function read(value: struct.Struct | undefined): Properties {
-  return (value?.toJavaScript() ?? {}) as Properties;
+  return value?.toJavaScript() ?? {};
 }
 
 function write(properties: Properties): struct.Struct {
-  return struct.Struct.fromJavaScript(properties as Record<string, struct.JavaScriptValue>);
+  return struct.Struct.fromJavaScript(properties);
 }
 
 /** The provider's own arguments come with their secrets marked, whatever the plugin says that it accepts. */

@@ -1,9 +1,19 @@
+import { keysByService, secretNames } from "../../secrets/catalog.ts";
+import type { DeploymentFacts } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { parseSettings } from "../../stacks/settings.ts";
 
-/** A value that may be changed in place, and to anything: a test breaks one of them. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test writes what the types forbid
-export type Settings = Record<string, any>;
+/** Settings as a file holds them, right or wrong. */
+export type Settings = Record<string, unknown>;
+
+/** Gives the setting at a dotted path another value; undefined takes it away. */
+export function change(settings: Settings, path: string, value: unknown): void {
+  const keys = path.split(".");
+  const last = keys.pop()!;
+  const map = keys.reduce<unknown>((inner, key) => (inner as Settings)[key], settings) as Settings;
+  if (value === undefined) delete map[last];
+  else map[last] = value;
+}
 
 /** An OpenSSH public key that nobody has the private half of. */
 export const publicKey =
@@ -85,4 +95,25 @@ export function validSettings(): Settings {
 /** One valid environment. */
 export function validEnvironment(): Environment {
   return parseSettings("test", validSettings());
+}
+
+/** What was read of a whole deployment of that environment, with every key there and nothing proven yet. */
+export function deploymentFacts(): DeploymentFacts {
+  return {
+    server: {
+      serviceName: "vps-1a2b3c4d.vps.ovh.net",
+      model: "vps-2027-model2",
+      vcores: 4,
+      memoryMib: 8192,
+      diskGib: 75,
+      os: "Debian 12",
+      place: "Region OpenStack: os-gra7",
+      state: "running",
+      ipv4: "203.0.113.10",
+      ipv6: "2001:db8:113::10",
+    },
+    images: { n8n: "n8nio/n8n:2.41.3", gateway: "nginx:1.30.4-alpine" },
+    keys: keysByService(validEnvironment(), new Set(secretNames)),
+    evidence: {},
+  };
 }

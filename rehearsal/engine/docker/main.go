@@ -26,11 +26,16 @@ func main() {
 		Name:        "docker",
 		Version:     version,
 		DisplayName: "Docker",
+		Config:      map[string]*tfbridge.SchemaInfo{"registry_auth": {Name: "registryAuth"}},
 		Resources: map[string]*tfbridge.ResourceInfo{
 			"docker_config": {Tok: "docker:index/serviceConfig:ServiceConfig"},
 			"docker_container": {
-				Tok:                 "docker:index/container:Container",
-				Fields:              map[string]*tfbridge.SchemaInfo{"networks_advanced": {Name: "networksAdvanced"}},
+				Tok: "docker:index/container:Container",
+				// The SDK has these in the singular; the bridge would give a list a plural name.
+				Fields: map[string]*tfbridge.SchemaInfo{
+					"command":           {Name: "command"},
+					"networks_advanced": {Name: "networksAdvanced"},
+				},
 				DeleteBeforeReplace: true,
 			},
 			"docker_image": {Tok: "docker:index/remoteImage:RemoteImage"},

@@ -1,0 +1,213 @@
+/** `technicia:host:File`: a file that is either the old one or the new one, at every moment. */
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { UserError, type Call, type ResourceDefinition } from "../definition.ts";
+import { CommandFailure } from "../ssh.ts";
+import { DELETE, EXIT, INSPECT, WRITE } from "./file-scripts.ts";
+
+const MAX_CONTENT_BYTES = 8 * 1024 * 1024;
+
+/** Beside what a `validate` or `onChange` may take. */
+const TIMEOUT_SECONDS = 300;
+
+const account = /^[a-z_][a-z0-9_-]*\$?$/;
+
+const schema = z.strictObject({
+  path: z.string().refine(isPlainPath, "an absolute path to a file, without // . or .. in it"),
+  content: z
+    .string()
+    .refine((text) => !text.includes("\0"), "text without NUL characters")
+    .refine((text) => Buffer.byteLength(text) <= MAX_CONTENT_BYTES, `at most ${MAX_CONTENT_BYTES / 1024 / 1024} MiB of text`),
+  owner: z.string().regex(account, "a user name").default("root"),
+  group: z.string().regex(account, "a group name").default("root"),
+  mode: z
+    .string()
+    .regex(/^[0-7]{3,4}$/, 'permissions in octal, such as "0644"')
+    .transform((mode) => mode.padStart(4, "0"))
+    .default("0644"),
+  validate: z.string().min(1, "bash that reads $FILE").optional(),
+  onChange: z.string().min(1, "bash").optional(),
+});
+
+type Inputs = z.infer<typeof schema>;
+
+/** The file that was there before us; base64, as it may be anything. */
+interface Previous {
+  readonly base64: string;
+  readonly owner: string;
+  readonly group: string;
+  readonly mode: string;
+}
+
+interface Outputs {
+  readonly sha256: string;
+  readonly previous?: Previous | undefined;
+}
+
+interface Seen extends Previous {
+  readonly sha256: string;
+}
+
+export const file: ResourceDefinition<Inputs, Outputs> = {
+  token: "technicia:host:File",
+  schema,
+  outputs: ["sha256", "previous"],
+  replaceOn: ["path"],
+
+  // What others may read on the host is no secret; anything else may hold one.
+  secretOutputs: ({ previous }, secretInputs) =>
+    secretInputs.has("content") ? ["sha256", "previous"] : previous !== undefined && !isWorldReadable(previous.mode) ? ["previous"] : [],
+
+  async preview(_call, { content }, existing) {
+    return {
+      ...(content === undefined ? {} : { sha256: digest(content) }),
+      ...(existing === undefined ? {} : { previous: existing.outputs.previous }),
+    };
+  },
+
+  async create(call, inputs) {
+    const before = await write(call, inputs);
+    const isOurs =
+      before !== undefined &&
+      before.sha256 === digest(inputs.content) &&
+      before.owner === inputs.owner &&
+      before.group === inputs.group &&
+      before.mode === inputs.mode;
+    return { id: inputs.path, outputs: { sha256: digest(inputs.content), previous: isOurs ? undefined : toPrevious(before) } };
+  },
+
+  async read(call, { id, inputs, outputs }) {
+    const known = inputs.content === undefined ? "" : digest(inputs.content);
+    const { stdout } = await call.host.run({
+      purpose: `read ${id}`,
+      script: INSPECT,
+      variables: { TARGET: id, KNOWN: known },
+      signal: call.signal,
+      onWaiting: call.log.status,
+    });
+    const seen = parseSeen(id, stdout);
+    if (seen === undefined) {
+      return null;
+    }
+    const isKnown = seen.sha256 === known && inputs.content !== undefined;
+    return {
+      id,
+      inputs: {
+        ...inputs,
+        path: id,
+        content: isKnown ? (inputs.content ?? "") : Buffer.from(seen.base64, "base64").toString("utf8"),
+        owner: seen.owner,
+        group: seen.group,
+        mode: seen.mode,
+      },
+      outputs: { sha256: seen.sha256, previous: outputs.previous },
+      secretInputs: inputs.content === undefined && !isWorldReadable(seen.mode) ? ["content"] : [],
+    };
+  },
+
+  async update(call, existing, news) {
+    await write(call, news);
+    return { sha256: digest(news.content), previous: existing.outputs.previous };
+  },
+
+  async delete(call, { id, inputs, outputs: { previous } }) {
+    const { stderr } = await call.host.run({
+      purpose: previous === undefined ? `remove ${id}` : `put back the earlier ${id}`,
+      script: DELETE,
+      variables: {
+        TARGET: id,
+        OWNER: previous?.owner ?? "",
+        GROUP: previous?.group ?? "",
+        MODE: previous?.mode ?? "",
+        ON_CHANGE: inputs.onChange ?? "",
+      },
+      ...(previous === undefined ? {} : { stdin: Buffer.from(previous.base64, "base64") }),
+      timeoutSeconds: call.timeoutSeconds ?? TIMEOUT_SECONDS,
+      signal: call.signal,
+      onWaiting: call.log.status,
+    });
+    if (stderr.trim() !== "") {
+      call.log.warning(`${id} is ${previous === undefined ? "gone" : "the earlier one again"}; ${stderr.trim()}`);
+    }
+  },
+};
+
+async function write(call: Call, inputs: Inputs): Promise<Seen | undefined> {
+  try {
+    const { stdout } = await call.host.run({
+      purpose: `write ${inputs.path}`,
+      script: WRITE,
+      variables: {
+        TARGET: inputs.path,
+        KNOWN: "",
+        SUM: digest(inputs.content),
+        OWNER: inputs.owner,
+        GROUP: inputs.group,
+        MODE: inputs.mode,
+        VALIDATE: inputs.validate ?? "",
+        ON_CHANGE: inputs.onChange ?? "",
+      },
+      stdin: inputs.content,
+      timeoutSeconds: call.timeoutSeconds ?? TIMEOUT_SECONDS,
+      signal: call.signal,
+      onWaiting: call.log.status,
+    });
+    return parseSeen(inputs.path, stdout);
+  } catch (error) {
+    throw error instanceof CommandFailure ? explain(error, inputs.path) : error;
+  }
+}
+
+function explain(failure: CommandFailure, path: string): UserError {
+  const said = failure.lastLines;
+  switch (failure.exitCode) {
+    case EXIT.refused:
+      return new UserError(`${path}: validate refused the new file, and nothing was changed; it said:\n  ${said}`, { cause: failure });
+    case EXIT.restored:
+      return new UserError(`${path}: onChange failed with the new file; the earlier one was put back and onChange succeeded with it; it said:\n  ${said}`, {
+        cause: failure,
+      });
+    case EXIT.restoredUnsettled:
+      return new UserError(
+        `${path}: onChange failed with the new file; the earlier one was put back, but onChange failed with it too, ` +
+          `so what it acts on may not work now; it said:\n  ${said}`,
+        { cause: failure },
+      );
+    case EXIT.notAFile:
+      return new UserError(`${path}: expected a regular file or nothing there, got ${said}; move it away, or manage what it points to`, {
+        cause: failure,
+      });
+    default:
+      return failure;
+  }
+}
+
+function parseSeen(path: string, output: string): Seen | undefined {
+  const [first = "", sha256 = "", base64 = ""] = output.split("\n");
+  const [kind, mode = "", owner = "", group = ""] = first.split(" ");
+  switch (kind) {
+    case "none":
+      return undefined;
+    case "file":
+      return { mode: mode.padStart(4, "0"), owner, group, sha256, base64 };
+    default:
+      throw new UserError(`${path}: expected a regular file, got ${first}; move it away, or manage what it points to`);
+  }
+}
+
+function toPrevious(seen: Seen | undefined): Previous | undefined {
+  return seen === undefined ? undefined : { base64: seen.base64, owner: seen.owner, group: seen.group, mode: seen.mode };
+}
+
+function digest(content: string): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+function isWorldReadable(mode: string): boolean {
+  return (Number.parseInt(mode, 8) & 0o004) !== 0;
+}
+
+function isPlainPath(path: string): boolean {
+  const [root, ...parts] = path.split("/");
+  return root === "" && parts.length > 0 && parts.every((part) => part !== "" && part !== "." && part !== ".." && !part.includes("\0"));
+}

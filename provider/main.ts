@@ -1,0 +1,11 @@
+/** Every kind of resource that the provider `technicia` has. */
+import { file } from "./host/file.ts";
+import { hostKey } from "./host/host-key.ts";
+import { packages } from "./host/packages.ts";
+import { state } from "./host/state.ts";
+import { unit } from "./host/unit.ts";
+import { edgeFirewall } from "./ovh/edge-firewall.ts";
+import { vps } from "./ovh/vps.ts";
+import { serve } from "./serve.ts";
+
+await serve([hostKey, file, packages, unit, state, vps, edgeFirewall], process.argv.slice(2));

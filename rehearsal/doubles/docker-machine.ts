@@ -1,0 +1,117 @@
+import { setTimeout as wait } from "node:timers/promises";
+
+import { serverRunArgs } from "../images/server/run.ts";
+import type { DockerApi } from "./docker-api.ts";
+import { readRunArgs } from "./docker-run.ts";
+import { renderEdge } from "./edge-rules.ts";
+import type { Machine, MachineSpec } from "./machine.ts";
+import type { FirewallRule } from "./ovh/state.ts";
+
+const BOOT_LIMIT_MS = 120_000;
+const POLL_MS = 250;
+
+export interface DockerMachineOptions {
+  readonly docker: DockerApi;
+  /** Name of the server's container; its volume has the same name with `-docker` after it. */
+  readonly container: string;
+  /** Docker image behind each operating system, by OVH's name for it. */
+  readonly images: Readonly<Record<string, string>>;
+  /** Docker network of the datacentre. */
+  readonly network: string;
+  /** The server's default routes. @default those of the Docker network */
+  readonly gateway?: string;
+  readonly gateway6?: string;
+  /** Resolver of the delivered system. */
+  readonly nameserver: string;
+  /** Certificate authorities (PEM) that the delivered system trusts beside its own. */
+  readonly authority?: string;
+  /** Container that forwards between the internet and the datacentre. */
+  readonly router: string;
+}
+
+/** A server that is a container, behind a router that is one too. There is room for a single server. */
+export class DockerMachine implements Machine {
+  readonly #options: DockerMachineOptions;
+
+  constructor(options: DockerMachineOptions) {
+    this.#options = options;
+  }
+
+  async deliver(spec: MachineSpec): Promise<void> {
+    // What an interrupted delivery left behind, or an earlier rehearsal.
+    await this.remove();
+    await this.#install(spec);
+  }
+
+  async rebuild(spec: MachineSpec): Promise<void> {
+    await this.remove();
+    await this.#install(spec);
+  }
+
+  async reboot(): Promise<void> {
+    const { docker, container } = this.#options;
+    await docker.call("POST", `/containers/${container}/restart?t=30`);
+    await this.#booted();
+  }
+
+  async remove(): Promise<void> {
+    const { docker, container } = this.#options;
+    await docker.call("DELETE", `/containers/${container}?force=true&v=true`, undefined, [204, 404]);
+    await docker.call("DELETE", `/volumes/${this.#volume}?force=true`, undefined, [204, 404]);
+  }
+
+  async applyFirewall(ip: string, rules: readonly FirewallRule[], enabled: boolean): Promise<void> {
+    const { docker, router } = this.#options;
+    const script = renderEdge(ip, rules, enabled);
+    const { code, stderr } = await docker.exec(router, ["nft", "-f", "-"], script);
+    if (code !== 0) throw new Error(`edge firewall of ${ip}: nft ended with ${code}: ${stderr.trim()}`);
+  }
+
+  async close(): Promise<void> {}
+
+  get #volume(): string {
+    return `${this.#options.container}-docker`;
+  }
+
+  async #install(spec: MachineSpec): Promise<void> {
+    const { docker, container, network, images, gateway, gateway6, nameserver, authority } = this.#options;
+    const image = images[spec.image];
+    if (!image) throw new Error(`no image for the operating system "${spec.image}"`);
+    const { name, body } = readRunArgs(
+      serverRunArgs({
+        name: container,
+        image,
+        hostname: spec.serviceName.split(".")[0] ?? spec.serviceName,
+        network,
+        ip: spec.ipv4,
+        ip6: spec.ipv6,
+        volume: this.#volume,
+        dns: [nameserver],
+        ...(gateway !== undefined && { gateway }),
+        ...(gateway6 !== undefined && { gateway6 }),
+        ...(spec.publicKey !== null && { authorizedKey: spec.publicKey }),
+        ...(authority !== undefined && { certificates: authority }),
+      }),
+    );
+    const { Labels } = body as { Labels: Readonly<Record<string, string>> };
+    await docker.call("POST", "/volumes/create", { Name: this.#volume, Labels });
+    await docker.call("POST", `/containers/create?name=${name}`, body);
+    await docker.call("POST", `/containers/${container}/start`);
+    await this.#booted();
+  }
+
+  async #booted(): Promise<void> {
+    const { docker, container } = this.#options;
+    const deadline = Date.now() + BOOT_LIMIT_MS;
+    // The question itself fails until the system bus listens.
+    for (;;) {
+      const { stdout } = await docker.exec(container, ["systemctl", "is-system-running", "--wait"]);
+      const state = stdout.trim();
+      if (state === "running" || state === "degraded") return;
+      if (Date.now() > deadline) {
+        throw new Error(`${container}: expected it to boot within ${BOOT_LIMIT_MS / 1000} s, it is "${state}"`);
+      }
+      await wait(POLL_MS);
+    }
+  }
+}

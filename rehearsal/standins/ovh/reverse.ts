@@ -1,0 +1,108 @@
+import { checkFields, diffFields, readInputs, type Fields } from "../bridged.ts";
+import { textOf, type Existing, type Properties, type ResourceType, type Value } from "../plugin.ts";
+import { escapePath, OvhError, type OvhClient } from "./client.ts";
+
+const FIELDS: Fields = {
+  ip: { required: true, replace: true },
+  ReverseIp: { required: true, replace: true },
+  ReverseValue: { required: true, replace: true },
+  readinessTimeoutDuration: { replace: true, refuse: refuseDuration },
+};
+const BETWEEN_ATTEMPTS_MS = 5_000;
+const DEFAULT_READINESS_MS = 60_000;
+
+/** `ovh.ip.Reverse`. */
+export function createReverseType(client: OvhClient): ResourceType {
+  const read = async (id: string, state: Properties): Promise<Properties | undefined> => {
+    try {
+      const { ipReverse, reverse } = (await client.call("GET", path(state, id))) as Record<string, Value>;
+      return { ...state, ReverseIp: ipReverse ?? id, ReverseValue: reverse ?? "" };
+    } catch (error) {
+      if (error instanceof OvhError && error.status === 404) {
+        return undefined;
+      }
+      throw new Error(`calling ${path(state, id)}:\n\t ${(error as Error).message}`, { cause: error });
+    }
+  };
+
+  return {
+    check: (inputs) => checkFields(FIELDS, inputs),
+    diff: ({ state }, inputs) => diffFields(FIELDS, state, inputs),
+
+    create: async (call, inputs) => {
+      if (call.preview) {
+        return { id: "", state: inputs };
+      }
+      const id = await post(client, inputs);
+      return { id, state: (await read(id, inputs)) ?? inputs };
+    },
+
+    read: async (_call, existing, inputs) => {
+      const { id, state } = readKey(existing);
+      const found = await read(id, state);
+      return found && { id, state: found, inputs: readInputs(FIELDS, found, inputs) };
+    },
+
+    update: () => Promise.reject(new Error("ovh.ip.Reverse: every change is a replacement")),
+
+    delete: async (_call, { id, state }) => {
+      try {
+        await client.call("DELETE", path(state, id));
+      } catch (error) {
+        if (!(error instanceof OvhError && error.status === 404)) {
+          throw new Error(`calling ${path(state, id)}:\n\t ${(error as Error).message}`, { cause: error });
+        }
+      }
+    },
+  };
+}
+
+async function post(client: OvhClient, inputs: Properties): Promise<string> {
+  const body = { ipReverse: inputs.ReverseIp ?? "", reverse: inputs.ReverseValue ?? "" };
+  const readiness = inputs.readinessTimeoutDuration;
+  const patience = typeof readiness === "string" ? (parseDuration(readiness) ?? 0) : DEFAULT_READINESS_MS;
+
+  for (let waited = 0; ; waited += BETWEEN_ATTEMPTS_MS) {
+    try {
+      const answer = await client.call("POST", path(inputs), body);
+      return textOf((answer as Properties).ipReverse);
+    } catch (error) {
+      // 400 is how the API says that the name does not lead to the address yet.
+      const isNotReady = error instanceof OvhError && error.status === 400;
+      if (!isNotReady || waited + BETWEEN_ATTEMPTS_MS > patience) {
+        throw new Error(`Failed to create OVH IP Reverse: ${(error as Error).message}`, { cause: error });
+      }
+      await client.wait(BETWEEN_ATTEMPTS_MS);
+    }
+  }
+}
+
+function path({ ip }: Properties, id?: string): string {
+  return `/ip/${escapePath(textOf(ip))}/reverse${id === undefined ? "" : `/${escapePath(id)}`}`;
+}
+
+function readKey({ id, state }: Existing): Existing {
+  if (state.ip !== undefined) {
+    return { id, state };
+  }
+  const [ip = "", reverse] = id.split("|");
+  if (reverse === undefined) {
+    throw new Error(`Import Id is not ip|ip_reverse formatted: ${JSON.stringify(id)}`);
+  }
+  return { id: reverse, state: { ip } };
+}
+
+function refuseDuration(value: Value): string | undefined {
+  return typeof value === "string" && parseDuration(value) !== undefined
+    ? undefined
+    : `expected a duration such as "5m", got ${JSON.stringify(value)}`;
+}
+
+function parseDuration(text: string): number | undefined {
+  const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
+
+  return parts.length > 0 && parts.map(([part]) => part).join("") === text
+    ? parts.reduce((sum, [, number, unit = ""]) => sum + Number(number) * (units[unit] ?? 0), 0)
+    : undefined;
+}

@@ -1,0 +1,29 @@
+/** The words for a place in the settings: as errors name it, and as the Pulumi CLI takes it. */
+export const NAMESPACE = "technicia";
+
+export type SettingPath = readonly PropertyKey[];
+
+/** Writes the commands by which a person changes one setting of a stack. */
+export interface Commands {
+  readonly set: (path: SettingPath, value?: string) => string;
+  readonly remove: (path: SettingPath) => string;
+}
+
+export function commandsFor(stack: string): Commands {
+  const key = (path: SettingPath) => {
+    const name = nameOf(path);
+    // Shells read square brackets as a pattern.
+    return `${path.length > 1 ? "--path " : ""}${name.includes("[") ? `'${name}'` : name}`;
+  };
+  return {
+    set: (path, value = "<value>") => `pulumi config set ${key(path)} ${value} --stack ${stack}`,
+    remove: (path) => `pulumi config rm ${key(path)} --stack ${stack}`,
+  };
+}
+
+/** `technicia:ssh.adminCidrs.v4[0]` */
+export function nameOf(path: SettingPath): string {
+  const [section, ...rest] = path;
+  const inner = rest.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`));
+  return `${NAMESPACE}:${String(section)}${inner.join("")}`;
+}

@@ -1,0 +1,287 @@
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { prepareImages } from "../../rehearsal/images/build.ts";
+import { DATACENTRE, INTERNET, STATE } from "../../rehearsal/places.ts";
+import { ask, askHealth, DOMAIN, npm, onServer, operator, pulumi, set, traffic, until, up } from "./rehearsal.ts";
+
+const execute = promisify(execFile);
+
+beforeAll(async () => {
+  await npm("run", "rehearsal:stop");
+});
+
+afterAll(async () => {
+  await npm("run", "rehearsal:stop");
+});
+
+describe("npm start", () => {
+  it("takes TechnicIA from nothing to answering over HTTPS", async () => {
+    const began = Date.now();
+    const { code, stdout, stderr } = await npm("start");
+    console.log(`npm start took ${((Date.now() - began) / 1000).toFixed(1)} s`);
+
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+    expect(stdout).toContain(`https://${DOMAIN}`);
+    expect(stdout).toContain("ssh -i");
+    await askHealth();
+  });
+
+  it("finds everything and changes nothing the second time", async () => {
+    const { code, stdout } = await npm("start");
+
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Resources:\s+\d+ unchanged/);
+    expect(stdout).not.toMatch(/\d+ (created|updated|replaced|deleted)/);
+  });
+
+  it("shows no difference after a refresh", async () => {
+    const { code, stdout } = await pulumi("preview", "--refresh", "--expect-no-changes", "--diff");
+
+    expect(code, stdout).toBe(0);
+  });
+});
+
+describe("the public side", () => {
+  it("leads http to https and keeps everything but the routes closed", async () => {
+    const { stdout } = await execute("curl", [
+      ...["--silent", "--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}"],
+      ...["--header", `Host: ${DOMAIN}`, `http://${DATACENTRE.server}/any?x=1`],
+    ]);
+    expect(stdout).toBe(`301 https://${DOMAIN}/any?x=1`);
+
+    for (const path of ["/rest/login", "/rest/settings", "/metrics", "/api/v1/workflows", "/api/rest/login", "/collections", "/docs"]) {
+      expect((await ask(path)).status, path).toBe(404);
+    }
+  });
+
+  it("reaches n8n's webhooks by the frontend's paths and by their own", async () => {
+    for (const path of ["/api/question", "/api/upload", "/webhook/anything"]) {
+      const { status, body } = await ask(path, { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
+
+      expect(status, path).toBe(404);
+      // The answer of n8n itself, which holds no workflow yet.
+      expect(body, path).toContain("is not registered");
+    }
+  });
+
+  it("admits an upload of 20 MB and refuses one above the limit", async () => {
+    const size = (mib: number) => ({ method: "POST", headers: { "content-length": String(mib * 1024 * 1024) } });
+    const fits = await ask("/api/upload", { ...size(20), body: Buffer.alloc(20 * 1024 * 1024), timeoutMs: 60_000 });
+    const tooBig = await ask("/api/upload", { method: "POST", headers: { "content-length": String(201 * 1024 * 1024), expect: "100-continue" } }).catch(
+      (error: unknown) => ({ status: 0, body: String(error), headers: {} }),
+    );
+
+    expect(fits.status).not.toBe(413);
+    expect(tooBig.status).toBe(413);
+  });
+
+  it("sends the security headers, and no HSTS under an authority that browsers do not trust", async () => {
+    const { headers } = await ask("/healthz");
+
+    expect(headers["x-content-type-options"]).toBe("nosniff");
+    expect(headers["strict-transport-security"]).toBeUndefined();
+  });
+
+  it("speaks TLS 1.2 and 1.3 only", async () => {
+    const speaks = async (version: string) => {
+      const args = ["s_client", "-connect", `${DATACENTRE.server}:443`, "-servername", DOMAIN, version];
+      // OpenSSL itself refuses old versions at its default level.
+      const { stdout } = await execute("sh", ["-c", `openssl ${args.join(" ")} -cipher DEFAULT@SECLEVEL=0 </dev/null 2>&1 || true`]);
+      return /Cipher is (?!\(NONE\))/.test(stdout);
+    };
+
+    expect(await speaks("-tls1_1")).toBe(false);
+    expect(await speaks("-tls1_2")).toBe(true);
+  });
+});
+
+/** Open TCP ports of the server as a stranger's container sees them. */
+async function scan(address: string, family: "-4" | "-6"): Promise<string[]> {
+  const images = await prepareImages({ progress: () => undefined });
+  const { stdout } = await execute(
+    "docker",
+    [
+      ...["run", "--rm", "--label", "technicia.rehearsal=1", "--network", INTERNET.network, "--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW"],
+      ...[images.scanner, "sh", "-c"],
+      `ip route replace ${DATACENTRE.subnet} via ${INTERNET.router}; nmap ${family === "-6" ? "-6" : ""} -n -Pn -sS -p- -T5 --min-rate 8000 --max-retries 1 --defeat-rst-ratelimit --open -oG - ${address}`,
+    ],
+    { timeout: 300_000 },
+  );
+  return [...stdout.matchAll(/(\d+)\/open\/tcp/g)].map((match) => match[1] ?? "");
+}
+
+describe("the firewall", () => {
+  it("shows a stranger ports 80 and 443 and no other, over IPv4 and IPv6", async () => {
+    expect(await scan(DATACENTRE.server, "-4")).toEqual(["80", "443"]);
+    expect(await scan(DATACENTRE.server6, "-6")).toEqual(["80", "443"]);
+  });
+
+  it("keeps a port closed that somebody publishes with Docker", async () => {
+    await onServer("docker run --detach --name rogue --publish 8081:80 nginx:1.30.4-alpine");
+    try {
+      await until("the rogue container to answer on the server itself", async () => {
+        return (await onServer("curl --silent --output /dev/null --write-out '%{http_code}' http://127.0.0.1:8081/")) === "200";
+      });
+      expect(await scan(DATACENTRE.server, "-4")).toEqual(["80", "443"]);
+      expect(await scan(DATACENTRE.server6, "-6")).toEqual(["80", "443"]);
+    } finally {
+      await onServer("docker rm --force rogue");
+    }
+  });
+
+  it("leaves n8n and Qdrant reachable on the server's loopback", async () => {
+    expect(await onServer("curl --silent http://127.0.0.1:5678/healthz")).toContain("ok");
+    expect(await onServer("curl --silent http://127.0.0.1:6333/readyz")).toContain("ready");
+  });
+});
+
+describe("secrets", () => {
+  it("stand in clear in no argv, no container's description, no log and no state", async () => {
+    const shown = await operator(["pulumi", "config", "--show-secrets", "--json", "--stack", "test"]);
+    const values = Object.values(JSON.parse(shown.stdout) as Record<string, { secret: boolean; value?: string }>)
+      .filter(({ secret }) => secret)
+      .map(({ value }) => value ?? "")
+      .filter((value) => value.length >= 12);
+    expect(values.length).toBeGreaterThanOrEqual(8);
+
+    const state = (await pulumi("stack", "export")).stdout;
+    const preview = (await pulumi("preview", "--diff")).stdout;
+    const seen = await onServer(`
+      docker inspect $(docker ps --all --quiet) $(docker service ls --quiet)
+      for file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < "$file" 2>/dev/null; echo; done
+      journalctl --no-pager --quiet
+      for service in $(docker service ls --quiet); do docker service logs "$service" 2>&1; done
+    `);
+    for (const [place, text] of Object.entries({ state, preview, server: seen })) {
+      for (const value of values) expect(text.includes(value), `a secret stands in clear in: ${place}`).toBe(false);
+    }
+  });
+});
+
+describe("drift", () => {
+  it("is found in a file edited on the server, and repaired", async () => {
+    await onServer("echo '# by hand' >> /etc/docker/daemon.json");
+    const found = await pulumi("refresh", "--preview-only", "--expect-no-changes", "--diff");
+    expect(found.code).not.toBe(0);
+    expect(found.stdout).toContain("by hand");
+
+    await up("--refresh");
+    expect(await onServer("cat /etc/docker/daemon.json")).not.toContain("by hand");
+    const after = await pulumi("preview", "--refresh", "--expect-no-changes");
+    expect(after.code, after.stdout).toBe(0);
+  });
+});
+
+describe("updates", () => {
+  it("roll a stateless service over without a failed request", async () => {
+    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.1");
+    const asking = traffic(askHealth);
+    await up();
+    const { asked, failures } = await asking.stop();
+
+    expect(failures).toEqual([]);
+    expect(asked).toBeGreaterThan(20);
+    expect(await onServer("docker service inspect technicia-vector-store --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'")).toContain(":1.0.1");
+  });
+
+  it("restart a service that owns data, with 503 and Retry-After meanwhile", async () => {
+    await set("technicia:images.qdrant", "qdrant/qdrant:v1.19.1-unprivileged");
+    const seen = new Set<number>();
+    const asking = traffic(async () => {
+      const { status, headers } = await ask("/healthz");
+      seen.add(status);
+      if (status === 503 && headers["retry-after"] === undefined) throw new Error("503 without Retry-After");
+    });
+    await up();
+    const { failures } = await asking.stop();
+
+    expect(failures).toEqual([]);
+    expect([...seen].every((status) => status === 200 || status === 503)).toBe(true);
+    await until("TechnicIA to answer", async () => (await ask("/healthz")).status === 200);
+  });
+
+  it("put a sick release back while the old one serves", async () => {
+    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.2-sick");
+    const asking = traffic(askHealth);
+    const { code, stdout, stderr } = await pulumi("up", "--yes", "--skip-preview");
+    const { failures } = await asking.stop();
+
+    expect(code).not.toBe(0);
+    expect(`${stdout}${stderr}`).toContain("rollback");
+    expect(failures).toEqual([]);
+    expect(await onServer("docker service inspect technicia-vector-store --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'")).toContain(":1.0.1");
+
+    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.1");
+    await up("--refresh");
+    await askHealth();
+  });
+
+  it("rotate a secret", async () => {
+    const before = (await onServer("docker secret ls --format '{{.ID}} {{.Name}}' | grep voyage")).trim();
+    const rotated = await operator(["pulumi", "config", "set", "--secret", "technicia:voyageApiKey", "--stack", "test"], {
+      stdin: "pa-rehearsal-rotated00000000000000000000",
+    });
+    expect(rotated.code, rotated.stderr).toBe(0);
+    await up();
+    const after = (await onServer("docker secret ls --format '{{.ID}} {{.Name}}' | grep voyage")).trim();
+
+    expect(after.split("\n")).toHaveLength(1);
+    expect(after).not.toBe(before);
+    await askHealth();
+  });
+});
+
+describe("the certificate", () => {
+  it("is renewed under constant requests without one that fails", async () => {
+    const serial = () => onServer(`openssl s_client -connect 127.0.0.1:443 -servername ${DOMAIN} </dev/null 2>/dev/null | openssl x509 -noout -serial`);
+    const before = await serial();
+    const asking = traffic(askHealth);
+    await onServer("/opt/technicia/bin/certificate renew --force");
+    const { asked, failures } = await asking.stop();
+
+    expect(failures).toEqual([]);
+    expect(asked).toBeGreaterThan(5);
+    expect(await serial()).not.toBe(before);
+    const { code, stdout } = await pulumi("preview", "--refresh", "--expect-no-changes");
+    expect(code, stdout).toBe(0);
+  });
+});
+
+describe("a reboot", () => {
+  it("brings everything back, behind the firewall from the start", async () => {
+    await execute("docker", ["restart", "--time", "30", "technicia-rehearsal-server"]);
+    await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
+
+    expect(await scan(DATACENTRE.server, "-4")).toEqual(["80", "443"]);
+    const { code, stdout } = await pulumi("preview", "--refresh", "--expect-no-changes");
+    expect(code, stdout).toBe(0);
+  });
+
+  it("of dockerd alone changes nothing in what a stranger sees", async () => {
+    await onServer("systemctl restart docker.service");
+    await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
+
+    expect(await scan(DATACENTRE.server, "-4")).toEqual(["80", "443"]);
+    expect(await scan(DATACENTRE.server6, "-6")).toEqual(["80", "443"]);
+  });
+});
+
+describe("destroy", () => {
+  it("leaves nothing of ours on the server, in DNS or in the state, and the contract alone", async () => {
+    const { code, stdout, stderr } = await pulumi("destroy", "--yes", "--skip-preview");
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+
+    expect(await onServer("docker ps --all --quiet; docker volume ls --quiet | grep technicia || true")).toBe("");
+    expect(await onServer("nft list tables")).not.toContain("inet technicia");
+    const state = JSON.parse((await pulumi("stack", "export")).stdout) as { deployment: { resources?: unknown[] } };
+    expect(state.deployment.resources ?? []).toHaveLength(0);
+    const backups = readdirSync(join(STATE, "backend", ".pulumi"));
+    expect(backups).toContain("stacks");
+    expect(readFileSync(join(STATE, "clouds", "state.json"), "utf8")).toContain("vps");
+  });
+});

@@ -1,0 +1,141 @@
+/** What the end-to-end suite does as a user at a terminal, and what it sees from outside. */
+import { execFile, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import https from "node:https";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { promisify } from "node:util";
+
+import { prepareEngine, type Engine } from "../../rehearsal/engine/prepare.ts";
+import { type Outcome, runAsOperator, type RunOptions } from "../../rehearsal/operator.ts";
+import { DATACENTRE, ROOT, STATE } from "../../rehearsal/places.ts";
+import { SERVER } from "../../rehearsal/world.ts";
+
+const execute = promisify(execFile);
+
+export const DOMAIN = "test.technicia.example";
+let engine: Engine | undefined;
+
+/** Runs an npm script as typed; resolves with its code and everything it printed. */
+export function npm(...args: string[]): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("npm", args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    child.on("error", reject);
+    child.on("close", (code) => {
+      resolve({ code: code ?? 1, stdout, stderr });
+    });
+  });
+}
+
+/** Runs any command as the rehearsal's operator, on the stack `test`. */
+export async function operator(command: readonly string[], options: Partial<RunOptions> = {}): Promise<Outcome> {
+  engine ??= await prepareEngine({ progress: () => undefined });
+  return runAsOperator(command, { stack: "test", engine, ...options });
+}
+
+export function pulumi(...args: string[]): Promise<Outcome> {
+  return operator(["pulumi", ...args, "--stack", "test", "--non-interactive"]);
+}
+
+/** Applies the settings as they are; fails the test with what the engine said when that does not succeed. */
+export async function up(...args: string[]): Promise<Outcome> {
+  const outcome = await pulumi("up", "--yes", "--skip-preview", ...args);
+  if (outcome.code !== 0) throw new Error(`pulumi up ended with ${outcome.code}\n${outcome.stdout}\n${outcome.stderr}`);
+  return outcome;
+}
+
+export async function set(path: string, value: string): Promise<void> {
+  const outcome = await pulumi("config", "set", "--path", path, value);
+  if (outcome.code !== 0) throw new Error(outcome.stderr);
+}
+
+/** Runs a script on the server as root, without the deployment's own connection. */
+export async function onServer(script: string): Promise<string> {
+  const { stdout } = await execute("docker", ["exec", SERVER, "bash", "-c", script], { maxBuffer: 64 * 1024 * 1024 });
+  return stdout;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+}
+
+/** Asks the public address over HTTPS, trusting nothing but the ACME server's root. */
+export function ask(
+  path: string,
+  options: { method?: string; body?: string | Buffer; headers?: Record<string, string>; timeoutMs?: number } = {},
+): Promise<Answer> {
+  const { method = "GET", body, headers = {}, timeoutMs = 10_000 } = options;
+  return new Promise((resolve, reject) => {
+    const request = https.request(
+      {
+        host: DATACENTRE.server,
+        servername: DOMAIN,
+        path,
+        method,
+        ca: readFileSync(join(STATE, "acme-root.pem")),
+        headers: { host: DOMAIN, ...headers },
+        agent: false,
+        timeout: timeoutMs,
+      },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (part: string) => (text += part));
+        response.on("end", () => {
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text });
+        });
+      },
+    );
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)));
+    request.on("error", reject);
+    request.end(body);
+  });
+}
+
+/** Waits until `isSo`, at most `seconds`; fails with `what` when it never is. */
+export async function until(what: string, isSo: () => Promise<boolean>, seconds = 60): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!(await isSo().catch(() => false))) {
+    if (Date.now() > deadline) throw new Error(`expected ${what} within ${seconds} s`);
+    await wait(250);
+  }
+}
+
+export interface Traffic {
+  /** Stops asking and tells what came back. */
+  stop(): Promise<{ readonly asked: number; readonly failures: readonly string[] }>;
+}
+
+/** Asks `once` again and again, one request at a time, until stopped. */
+export function traffic(once: () => Promise<void>): Traffic {
+  const failures: string[] = [];
+  let asked = 0;
+  let goesOn = true;
+  const loop = (async () => {
+    while (goesOn) {
+      asked += 1;
+      await once().catch((error: unknown) => {
+        failures.push(`${new Date().toISOString()} ${error instanceof Error ? error.message : String(error)}`);
+      });
+      await wait(20);
+    }
+  })();
+  return {
+    async stop() {
+      goesOn = false;
+      await loop;
+      return { asked, failures };
+    },
+  };
+}
+
+/** Expects 200 of the path that the gateway answers through everything behind it. */
+export async function askHealth(): Promise<void> {
+  const { status, body } = await ask("/healthz");
+  if (status !== 200) throw new Error(`status ${status}: ${body}`);
+}

@@ -1,0 +1,79 @@
+import messages from "@pulumi/pulumi/proto/language_pb.js";
+import struct from "google-protobuf/google/protobuf/struct_pb.js";
+import { describe, expect, it } from "vitest";
+
+import { readEnding, renderArguments, renderEnvironment } from "../../../rehearsal/engine/language-host.ts";
+
+function request(): messages.RunRequest {
+  const info = new messages.ProgramInfo();
+  info.setRootDirectory("/project");
+  info.setProgramDirectory("/project");
+  info.setEntryPoint("stacks/index.ts");
+  const run = new messages.RunRequest();
+  run.setMonitorAddress("127.0.0.1:1");
+  run.setProject("technicia");
+  run.setStack("test");
+  run.setPwd("/project");
+  run.setParallel(8);
+  run.setInfo(info);
+  return run;
+}
+
+describe("renderArguments", () => {
+  it("gives the runner everything it has to know", () => {
+    const run = request();
+    run.setOrganization("organization");
+    run.setDryrun(true);
+    run.setArgsList(["one", "two"]);
+
+    expect(renderArguments(run, "127.0.0.1:2")).toEqual([
+      ...["--monitor", "127.0.0.1:1"],
+      ...["--engine", "127.0.0.1:2"],
+      ...["--project", "technicia"],
+      ...["--stack", "test"],
+      ...["--organization", "organization"],
+      ...["--root-directory", "/project"],
+      ...["--pwd", "/project"],
+      ...["--parallel", "8"],
+      "--dry-run",
+      "stacks/index.ts",
+      "one",
+      "two",
+    ]);
+  });
+
+  it("says nothing of what the engine does not say", () => {
+    expect(renderArguments(request(), "127.0.0.1:2")).not.toContain("--organization");
+    expect(renderArguments(request(), "127.0.0.1:2")).not.toContain("--dry-run");
+  });
+});
+
+describe("renderEnvironment", () => {
+  it("hands over the configuration and which of it is secret", () => {
+    const run = request();
+    run.getConfigMap().set("technicia:domain", "example.com");
+    run.setConfigsecretkeysList(["technicia:voyageApiKey"]);
+
+    expect(renderEnvironment(run)).toEqual({
+      PULUMI_CONFIG: '{"technicia:domain":"example.com"}',
+      PULUMI_CONFIG_SECRET_KEYS: '["technicia:voyageApiKey"]',
+      PULUMI_NODEJS_TYPESCRIPT: "true",
+    });
+  });
+
+  it("leaves the compiler out when the project says so", () => {
+    const run = request();
+    run.getInfo()?.setOptions(struct.Struct.fromJavaScript({ typescript: false }));
+
+    expect(renderEnvironment(run).PULUMI_NODEJS_TYPESCRIPT).toBe("false");
+  });
+});
+
+describe("readEnding", () => {
+  it("tells the engine apart what it has to report and what the user has been told", () => {
+    expect(readEnding(0, null)).toEqual({});
+    expect(readEnding(32, null)).toEqual({ bail: true });
+    expect(readEnding(3, null)).toEqual({ error: "Program exited with non-zero exit code: 3" });
+    expect(readEnding(null, "SIGKILL")).toEqual({ error: "Program was killed by signal SIGKILL" });
+  });
+});

@@ -1,0 +1,144 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+
+import { entryOf, secretNames } from "../../secrets/catalog.ts";
+import { settingNames, parseSettings, SettingsError } from "../../stacks/settings.ts";
+import { change, publicKey, type Settings } from "../support/fixtures.ts";
+
+const STACKS = ["test", "staging", "prod"];
+
+interface Declaration {
+  readonly type?: string;
+  readonly description?: string;
+  readonly secret?: boolean;
+  readonly default?: unknown;
+}
+
+function read(file: string): Settings {
+  return parse(readFileSync(new URL(`../../${file}`, import.meta.url), "utf8")) as Settings;
+}
+
+/** The committed settings of a stack, keyed without namespace. */
+function committed(stack: string): Settings {
+  const { config } = read(`Pulumi.${stack}.yaml`) as { config: Record<string, unknown> };
+  return Object.fromEntries(
+    Object.entries(config).map(([key, value]) => [key.replace(/^technicia:/, ""), value]),
+  );
+}
+
+/** What the comment at the top of each file tells the user to set. */
+function withAnswers(settings: Settings): Settings {
+  change(settings, "domain", "technicia.exemple.fr");
+  change(settings, "adminEmail", "vous@exemple.fr");
+  change(settings, "server.serviceName", "vps-1a2b3c4d.vps.ovh.net");
+  change(settings, "ssh.publicKey", publicKey);
+  change(settings, "ssh.adminCidrs.v4", ["198.51.100.7/32"]);
+  change(settings, "dns.zone", "exemple.fr");
+  change(settings, "dns.zoneId", "0123456789abcdef0123456789abcdef");
+  return settings;
+}
+
+function missing(stack: string): string[] {
+  try {
+    parseSettings(stack, committed(stack));
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    return error.message
+      .split("\n  ")
+      .slice(1)
+      .map((line) => line.split(": ")[0]!)
+      .sort();
+  }
+  return [];
+}
+
+describe("Pulumi.<stack>.yaml", () => {
+  it.each(STACKS)("of %s lacks exactly what only the user has", (stack) => {
+    expect(missing(stack)).toEqual([
+      "technicia:adminEmail",
+      "technicia:dns.zone",
+      "technicia:dns.zoneId",
+      "technicia:domain",
+      "technicia:server",
+      "technicia:ssh.adminCidrs.v4",
+      "technicia:ssh.publicKey",
+    ]);
+  });
+
+  it.each(STACKS)("of %s makes an environment once the user's answers are in", (stack) => {
+    expect(parseSettings(stack, withAnswers(committed(stack))).name).toBe(stack);
+  });
+
+  it.each(STACKS)("of %s tells the command of every answer", (stack) => {
+    const text = readFileSync(new URL(`../../Pulumi.${stack}.yaml`, import.meta.url), "utf8");
+    const told = [
+      ...text.matchAll(/pulumi config set (?:--path )?'?technicia:([\w.]+)\S* .*--stack (\w+)$/gm),
+    ];
+
+    expect(told.map(([, path]) => path)).toEqual([
+      "domain",
+      "adminEmail",
+      "server.serviceName",
+      "server.order.subsidiary",
+      "server.order.maxMonthlyPriceEur",
+      "ssh.publicKey",
+      "ssh.adminCidrs.v4",
+      "dns.zone",
+      "dns.zoneId",
+    ]);
+    expect(new Set(told.map(([, , name]) => name))).toEqual(new Set([stack]));
+  });
+
+  it.each(STACKS)("of %s still fits its server with every service on", (stack) => {
+    const settings = withAnswers(committed(stack));
+    change(settings, "services.n8n.database", "postgres");
+    for (const name of ["n8nRunners", "documentProcessor", "visionClassifier", "frontend"]) {
+      change(settings, `services.${name}.enabled`, true);
+    }
+    change(settings, "services.documentProcessor.project", "technicia-1234");
+    change(settings, "services.documentProcessor.location", "eu");
+    change(settings, "services.documentProcessor.processorId", "0123456789abcdef");
+
+    expect(parseSettings(stack, settings).services.n8n.database).toBe("postgres");
+  });
+
+  it("keeps the data of every environment but the test one", () => {
+    const kept = STACKS.map((stack) => parseSettings(stack, withAnswers(committed(stack))).protectData);
+
+    expect(kept).toEqual([false, true, true]);
+  });
+
+  it("holds no secret", () => {
+    for (const stack of STACKS) {
+      expect(Object.keys(committed(stack)).filter((key) => secretNames.includes(key as never))).toEqual([]);
+    }
+  });
+});
+
+describe("Pulumi.yaml", () => {
+  const declared = read("Pulumi.yaml")["config"] as Record<string, Declaration>;
+
+  it("declares exactly the settings of the schema and the secrets of the catalogue", () => {
+    expect(Object.keys(declared).sort()).toEqual([...settingNames, ...secretNames].sort());
+  });
+
+  it("describes every key, and every setting's type", () => {
+    for (const [name, { description, type }] of Object.entries(declared)) {
+      expect(description, name).toMatch(/^.{10,}$/);
+      if (settingNames.includes(name as never))
+        expect(type, name).toMatch(/^(string|integer|boolean|object)$/);
+    }
+  });
+
+  it("marks exactly the secrets as such, in the catalogue's words", () => {
+    const secrets = Object.entries(declared).filter(([, { secret }]) => secret === true);
+
+    expect(secrets.map(([name]) => name).sort()).toEqual([...secretNames].sort());
+    for (const name of secretNames) expect(declared[name]?.description).toBe(entryOf(name).description);
+  });
+
+  it("gives no default to what may lose data", () => {
+    expect(declared["protectData"]).not.toHaveProperty("default");
+  });
+});
