@@ -1,12 +1,14 @@
 import { parseArgs } from "node:util";
 import { pulumiOnPath } from "./pulumi.ts";
 import { initializeSecrets, reportSecrets } from "./secrets.ts";
+import { resume } from "./resume.ts";
 import { readStatus, renderStatus } from "./status.ts";
 import { UserError } from "./user-error.ts";
 
 const USAGE = `usage:
   npm run secrets -- <stack> [--init] [--config-file <file>]
-  npm run status -- <stack> [--json]`;
+  npm run status -- <stack> [--json]
+  npm run resume -- <stack>`;
 
 interface Outcome {
   readonly text: string;
@@ -28,6 +30,16 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     const run = values.init === true ? initializeSecrets : reportSecrets;
     const { text, complete } = await run(request, pulumiOnPath);
     return { text, exitCode: complete ? 0 : 1 };
+  },
+
+  async resume(args) {
+    const { positionals } = read(() => parseArgs({ args: [...args], allowPositionals: true, options: {} }));
+    const { adopted, forgotten } = await resume(onlyStack(positionals), pulumiOnPath);
+    const lines = [
+      ...adopted.map((name) => `taken into the state: ${name}`),
+      ...forgotten.map((name) => `was not made, or is made again safely: ${name}`),
+    ];
+    return { text: lines.length === 0 ? "nothing was left pending" : lines.join("\n"), exitCode: 0 };
   },
 
   async status(args) {
@@ -63,7 +75,7 @@ function onlyStack(positionals: readonly string[]): string {
 try {
   const [name = "", ...args] = process.argv.slice(2);
   const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
-  if (!action) throw new UserError(`expected secrets or status, got ${JSON.stringify(name)}\n${USAGE}`);
+  if (!action) throw new UserError(`expected secrets, status or resume, got ${JSON.stringify(name)}\n${USAGE}`);
   const { text, exitCode } = await action(args);
   process.stdout.write(`${text}\n`);
   process.exitCode = exitCode;

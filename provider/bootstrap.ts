@@ -13,7 +13,7 @@ export interface Program {
   /** Shell variables, not exported. */
   readonly variables: Readonly<Record<string, string>>;
   /** What the script reads from its standard input; nothing when undefined. */
-  readonly stdin: string | undefined;
+  readonly stdin: string | Buffer | undefined;
   /** Printed after the script's output, with its exit code. */
   readonly mark: string;
 }
@@ -25,7 +25,7 @@ const GRACE_SECONDS = 5;
 
 export function render({ script, variables, stdin, mark }: Program): string {
   const body = [...Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`), "set -euo pipefail", script, SEALED].join("\n");
-  const input = Buffer.from(stdin ?? "").toString("base64");
+  const input = (typeof stdin === "string" ? Buffer.from(stdin) : (stdin ?? Buffer.alloc(0))).toString("base64");
   const size = Buffer.byteLength(body);
 
   // Bash reads the braces whole before it runs them, and `head` takes no byte too many: what follows the program is the lifeline.

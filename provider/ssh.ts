@@ -19,7 +19,7 @@ export interface Command {
   readonly secrets?: Readonly<Record<string, string>>;
 
   /** What the script reads from its standard input. */
-  readonly stdin?: string;
+  readonly stdin?: string | Buffer;
 
   /** Limit after which the script and all it started are killed. */
   readonly timeoutSeconds?: number;
@@ -49,6 +49,11 @@ export class CommandFailure extends UserError {
     this.exitCode = result.exitCode;
     this.stdout = result.stdout ?? "";
     this.stderr = result.stderr ?? "";
+  }
+
+  /** Last lines that the script said on its standard error, indented as in the message. */
+  get lastLines(): string {
+    return lastLinesOf(this.stderr);
   }
 }
 
@@ -272,7 +277,7 @@ export class Host {
   }
 
   #failure(command: Command, end: Result & { readonly code: number | undefined; readonly stopped: string | undefined }): CommandFailure {
-    const lines = end.stderr.trimEnd().split("\n").slice(-STDERR_LINES).join("\n  ");
+    const lines = lastLinesOf(end.stderr);
     const said = lines === "" ? "" : `; it said:\n  ${lines}`;
     const message = `could not ${command.purpose} on ${this.name}: ${this.#reason(end)}${said}`;
     return new CommandFailure(message, { ...end, ...(end.code === undefined ? {} : { exitCode: end.code }) });
@@ -345,6 +350,10 @@ class Collector {
     this.#line = (lines.pop() ?? "").slice(-1024);
     lines.filter((line) => line.trim() !== "" && !line.startsWith(this.#mark)).forEach(this.#onLine);
   }
+}
+
+function lastLinesOf(text: string): string {
+  return text.trimEnd().split("\n").slice(-STDERR_LINES).join("\n  ");
 }
 
 function reasonOfAbort(signal: AbortSignal): string {

@@ -139,7 +139,10 @@ async function ensureStack(stack: string, { engine, images, accounts }: Prepared
   if (!listed.some(({ name }) => name === stack)) {
     await pulumi(["stack", "init", stack, "--secrets-provider", "passphrase"]);
   }
-  await releaseDeadLock(stack, pulumi);
+  if (await releaseDeadLock(stack, pulumi)) {
+    const resumed = await runAsOperator(["node", "ops/cli.ts", "resume", stack], { stack, engine });
+    if (resumed.code !== 0) throw new UserError(`resuming ${stack}: ${resumed.stderr || resumed.stdout}`);
+  }
   const settings = await readFile(join(STATE, `Pulumi.${stack}.yaml`), "utf8");
   for (const name of GIVEN_SECRETS) {
     if (settings.includes(`technicia:${name}:`)) continue;
@@ -150,17 +153,22 @@ async function ensureStack(stack: string, { engine, images, accounts }: Prepared
   if (made.code !== 0) throw new UserError(`secrets of ${stack}: ${made.stderr || made.stdout}`);
 }
 
-/** A lock whose process is gone was left by a run that was killed; another's is not touched. */
-async function releaseDeadLock(stack: string, pulumi: (args: readonly string[]) => Promise<Outcome>): Promise<void> {
+/** A lock whose process is gone was left by a run that was killed; another's is not touched. Says whether there was one. */
+async function releaseDeadLock(
+  stack: string,
+  pulumi: (args: readonly string[]) => Promise<Outcome>,
+): Promise<boolean> {
   const folder = join(STATE, "backend", ".pulumi", "locks", "organization", "technicia", stack);
-  if (!existsSync(folder)) return;
-  for (const file of await readdir(folder)) {
+  const locks = existsSync(folder) ? await readdir(folder) : [];
+  for (const file of locks) {
     const { pid } = JSON.parse(await readFile(join(folder, file), "utf8")) as { pid: number };
     if (existsSync(`/proc/${pid}`)) {
       throw new UserError(`the rehearsal of ${stack}: expected no other run, got one with process id ${pid}; wait for it or end it`);
     }
   }
+  if (locks.length === 0) return false;
   await pulumi(["cancel", "--yes", "--stack", stack]);
+  return true;
 }
 
 async function attached(command: readonly string[], stack: string): Promise<number> {

@@ -5,7 +5,7 @@ import { entryOf, type SecretName } from "./catalog.ts";
  * SHA-256 of values that TechnicIA's own public repository published as defaults: an n8n encryption key and
  * an administrator's password. Kept as digests, so that this file does not publish them once more.
  */
-const PUBLISHED = new Set([
+export const PUBLISHED: ReadonlySet<string> = new Set([
   "8d8a9dbd5dae1de82bedbeb0b3a981462bd78e26937bdc8b4f15ade7eab2d2fe",
   "931ab45f56d99282a492d21fdf7305d604e06ad76d329929a012c162ea326b91",
 ]);
@@ -25,8 +25,16 @@ const LEAST_DISTINCT_CHARACTERS = 6;
 
 /** Why a value must not be used for a secret, in the words of an error and without the value; nothing when it may. */
 export function weaknessOf(name: SecretName, value: string): string | undefined {
+  return weaknessAmong(PUBLISHED, { name, value });
+}
+
+/** The same, judged against other published values than those that are known. */
+export function weaknessAmong(
+  published: ReadonlySet<string>,
+  { name, value }: { readonly name: SecretName; readonly value: string },
+): string | undefined {
   const { minimumLength, form } = entryOf(name);
-  if (PUBLISHED.has(createHash("sha256").update(value.trim()).digest("hex"))) {
+  if (published.has(createHash("sha256").update(value.trim()).digest("hex"))) {
     return "expected a value nobody else knows, got one that was published as a default";
   }
   if (PLACEHOLDERS.some((placeholder) => placeholder.test(value))) {

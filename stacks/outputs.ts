@@ -96,11 +96,12 @@ function evidenceOf(parts: DeploymentParts, environment: Environment): pulumi.Ou
       packages: host.packages.versions,
       swarm: host.swarm.observed,
       running: Object.values(services).map(({ service }) => service.service.name),
+      // Waited for, not shown: without the collection and an answer from outside nothing counts as deployed.
       collection: collection.id,
+      probe: probe.id,
       owner: owner.observed,
       records: dns.records.map((record) => record.id),
       certificate: certificate.observed,
-      probe: probe.id,
     })
     .apply((proven): Evidence => {
       const docker = Object.entries(proven.packages).find(([name]) => /^docker(\.io|-ce)$/.test(name));

@@ -8,17 +8,20 @@ const MAX_READ_BYTES = 16 * 1024 * 1024;
 
 // Prints what stands at $TARGET: its kind, then its digest, then its content unless the digest is $KNOWN.
 const SHOW = `
-if [ -L "$TARGET" ]; then printf 'a symbolic link to %s\\n' "$(readlink -- "$TARGET")"
-elif [ ! -e "$TARGET" ]; then echo none
-elif [ ! -f "$TARGET" ]; then stat -c 'a %F' -- "$TARGET"
-elif [ "$(stat -c %s -- "$TARGET")" -gt ${MAX_READ_BYTES} ]; then stat -c 'a file of %s bytes' -- "$TARGET"
-else
-  stat -c 'file %a %U %G' -- "$TARGET"
-  sum=$(sha256sum < "$TARGET"); sum=\${sum%% *}; echo "$sum"
-  if [ "$sum" != "$KNOWN" ]; then base64 -w0 -- "$TARGET"; fi
-fi`;
+show() {
+  if [ -L "$TARGET" ]; then printf 'a symbolic link to %s\\n' "$(readlink -- "$TARGET")"
+  elif [ ! -e "$TARGET" ]; then echo none
+  elif [ ! -f "$TARGET" ]; then stat -c 'a %F' -- "$TARGET"
+  elif [ "$(stat -c %s -- "$TARGET")" -gt ${MAX_READ_BYTES} ]; then stat -c 'a file of %s bytes' -- "$TARGET"
+  else
+    stat -c 'file %a %U %G' -- "$TARGET"
+    sum=$(sha256sum < "$TARGET"); sum=\${sum%% *}; echo "$sum"
+    if [ "$sum" != "$KNOWN" ]; then base64 -w0 -- "$TARGET"; fi
+  fi
+}`;
 
-export const INSPECT = SHOW;
+export const INSPECT = `${SHOW}
+show`;
 
 // A leading dot and no suffix: folders such as conf.d and sudoers.d, which read all that is in them, pass over it.
 const NEW_FILE = `
@@ -49,12 +52,12 @@ settle() {
   if [ "$state" = swapped ]; then put_back; echo "the earlier file was put back" >&2; fi
   rm -f -- "$FILE" "$old"
 }
-case $(before=$(${SHOW}
-); printf %s "$before" | head -n 1) in
-  none|file\\ *) ;;
-  *) { if [ -L "$TARGET" ]; then printf 'a symbolic link to %s\\n' "$(readlink -- "$TARGET")"; else stat -c 'a %F of %s bytes' -- "$TARGET"; fi; } >&2; exit ${EXIT.notAFile} ;;
-esac
 ${SHOW}
+before=$(show)
+case $before in
+  none|file\\ *) printf '%s\\n' "$before" ;;
+  *) printf '%s\\n' "$before" >&2; exit ${EXIT.notAFile} ;;
+esac
 ${NEW_FILE}
 [ "$(sha256sum < "$FILE")" = "$SUM  -" ] || { echo "the content arrived incomplete" >&2; exit 1; }
 sync -- "$FILE"
@@ -84,7 +87,6 @@ state=done`;
  * What $ON_CHANGE acts on may be gone already, as what depends on a file is deleted first: its failure is told on stderr, not a failure.
  */
 export const DELETE = `
-${GUARDED}
 settle() { rm -f -- "$FILE"; }
 if [ -d "$TARGET" ] && [ ! -L "$TARGET" ]; then echo "it is a directory" >&2; exit 1; fi
 if [ -n "$MODE" ]; then
@@ -96,6 +98,9 @@ else
   rm -f -- "$TARGET"
 fi
 if [ -n "$ON_CHANGE" ]; then
-  guarded "$ON_CHANGE" 2> >(tail -n 5 > /dev/null)
-  if [ "$guarded_code" != 0 ]; then echo "onChange failed afterwards with exit code $guarded_code" >&2; fi
+  set +e; said=$( ( set -e; eval "$ON_CHANGE" ) 2>&1 </dev/null ); code=$?; set -e
+  if [ "$code" != 0 ]; then
+    echo "onChange failed afterwards with exit code $code and said:" >&2
+    printf '%s\\n' "$said" | tail -n 5 >&2
+  fi
 fi`;

@@ -49,12 +49,12 @@ export function journalFolder(): string {
  */
 export class Journal {
   readonly #folder: string;
-  readonly #path: string;
+  readonly path: string;
   #entry: Entry;
 
   private constructor(folder: string, path: string, entry: Entry) {
     this.#folder = folder;
-    this.#path = path;
+    this.path = path;
     this.#entry = entry;
   }
 
@@ -72,7 +72,7 @@ export class Journal {
   note(change: Partial<Entry>): void {
     this.#entry = { ...this.#entry, ...change };
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    const draft = `${this.#path}.new`;
+    const draft = `${this.path}.new`;
     const file = openSync(draft, "w", 0o600);
     try {
       writeSync(file, `${JSON.stringify(this.#entry, undefined, 2)}\n`);
@@ -80,13 +80,13 @@ export class Journal {
     } finally {
       closeSync(file);
     }
-    renameSync(draft, this.#path);
+    renameSync(draft, this.path);
     syncFolder(this.#folder);
   }
 
   /** Forgets everything. */
   clear(): void {
-    rmSync(this.#path, { force: true });
+    rmSync(this.path, { force: true });
     this.#entry = { subject: this.#entry.subject };
   }
 

@@ -66,21 +66,23 @@ export async function findOwnOrder(work: Work): Promise<Purchase | undefined> {
   if (!checkout) return undefined;
   const cart = await findCart(work, checkout.cartId);
   if (cart && !cart.readOnly) await deleteCart(work, checkout.cartId);
-  const found = await newOrders(work, checkout);
-  // A cart that was never checked out and no longer can be has no order, whoever made those found.
-  if (!cart?.readOnly && found.length === 0) {
+  const all = await newOrders(work, checkout);
+  const open = all.filter(({ status }) => !isCancelled(status));
+  // Without an order that stands, only a cart that was checked out speaks for one that is not listed yet.
+  if (open.length === 0 && (all.length > 0 || !cart?.readOnly)) {
     work.journal.clear();
     return undefined;
   }
-  const [only, ...more] = found;
-  if (cart && only && more.length === 0) {
+  const [only, ...more] = open;
+  if (cart?.readOnly && only && more.length === 0) {
     return keep(work, { id: only.id, plan: checkout.plan, monthlyPriceEur: checkout.monthlyPriceEur });
   }
-  const orders = found.map(({ id, status }) => `${id} (${status})`).join(", ") || "none listed yet";
+  const orders = open.map(({ id, status }) => `${id} (${status})`).join(", ") || "none listed yet";
   throw new UserError(
     `server.order: expected to find the order made from cart ${checkout.cartId} at ${checkout.at}, got ${orders}; look at the orders in ` +
-      "OVH's control panel: if none is listed there, wait some minutes and run pulumi up again; otherwise pay the one that is yours and, " +
-      "once it is delivered, use the server with pulumi config set --path technicia:server.serviceName <its name>",
+      "OVH's control panel: if none is listed, wait some minutes and run pulumi up again; if one is of this stack, pay it and, once it is " +
+      "delivered, use the server with pulumi config set --path technicia:server.serviceName <its name>; if none is, remove " +
+      `${work.journal.path} and run pulumi up again`,
   );
 }
 
@@ -194,11 +196,12 @@ async function defaultPayment({ client, call }: Work): Promise<number> {
   );
 }
 
+// Paying twice is what must not happen: an order just paid may be shown as unpaid for a while.
 function awaitPayment(work: Work, id: number): Promise<string> {
   const end = Date.now() + work.pace.paymentMs;
-  return poll(work, { limitMs: work.pace.paymentMs, late: () => `order ${id}: expected a status, got none` }, async () => {
+  return poll(work, { limitMs: Infinity, late: () => "" }, async () => {
     const status = await orderStatus(work, id);
-    return status !== "notPaid" || Date.now() >= end - work.pace.pollMs ? status : undefined;
+    return status !== "notPaid" || Date.now() >= end ? status : undefined;
   });
 }
 

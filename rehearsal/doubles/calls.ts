@@ -1,5 +1,5 @@
-/** Which double a call was made to. */
-export type Api = "ovh" | "cloudflare";
+/** Which server a call was made to. */
+export type Api = "ovh" | "cloudflare" | "management";
 
 /** One request that a double received. */
 export interface Call {

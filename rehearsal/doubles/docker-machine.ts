@@ -105,7 +105,7 @@ export class DockerMachine implements Machine {
     const deadline = Date.now() + BOOT_LIMIT_MS;
     // The question itself fails until the system bus listens.
     for (;;) {
-      const { stdout } = await docker.exec(container, ["systemctl", "is-system-running", "--wait"]);
+      const { stdout } = await docker.exec(container, ["timeout", "30", "systemctl", "is-system-running", "--wait"]);
       const state = stdout.trim();
       if (state === "running" || state === "degraded") return;
       if (Date.now() > deadline) {

@@ -32,7 +32,7 @@ export function cartRoutes(context: OvhContext): Routes {
   };
 
   return {
-    "GET /order/catalog/public/vps": ({ query }) => renderCatalogue(readSubsidiary(query.get("ovhSubsidiary"))),
+    "GET /order/catalog/public/vps": ({ query }) => renderCatalogue(readSubsidiary(query.get("ovhSubsidiary")), context.images),
     "GET /vps/order/rule/datacenter": ({ query }) => stockOf(context, query),
 
     "GET /order/cart": () => state.carts.filter((cart) => cart.assigned).map((cart) => cart.cartId),
@@ -86,7 +86,7 @@ export function cartRoutes(context: OvhContext): Routes {
     "GET /order/cart/{cartId}/item/{itemId}/requiredConfiguration": (_, params) => {
       const item = requireItem(cartOf(params), params["itemId"]);
       if (item.parentItemId !== null) return [];
-      return configurations(requireModel(item.planCode)).map(({ label, required: isRequired }) => ({
+      return configurations(requireModel(item.planCode), context.images).map(({ label, required: isRequired }) => ({
         label,
         required: isRequired,
         type: "String",
@@ -110,7 +110,7 @@ export function cartRoutes(context: OvhContext): Routes {
     "GET /order/cart/{cartId}/summary": (_, params) => renderSimulation(cartOf(params)),
     "GET /order/cart/{cartId}/checkout": (_, params) => {
       const cart = cartOf(params);
-      requireComplete(cart);
+      requireComplete(context, cart);
       return renderSimulation(cart);
     },
     "POST /order/cart/{cartId}/checkout": (request, params) => {
@@ -208,7 +208,7 @@ function newItem(
 }
 
 function configure(context: OvhContext, item: CartItem, label: string, value: string): unknown {
-  const known = item.parentItemId === null ? configurations(requireModel(item.planCode)) : [];
+  const known = item.parentItemId === null ? configurations(requireModel(item.planCode), context.images) : [];
   const requirement = known.find((candidate) => candidate.label === label);
   if (!requirement) throw badRequest(`Configuration ${label} is not applicable to this item`);
   if (!requirement.values.includes(value)) {
@@ -224,7 +224,7 @@ function configure(context: OvhContext, item: CartItem, label: string, value: st
 
 function checkOut(context: OvhContext, cart: Cart): Order {
   if (!cart.assigned) throw badRequest("Cart must be assigned before checkout");
-  requireComplete(cart);
+  requireComplete(context, cart);
   const server = cart.items.find((item) => item.parentItemId === null);
   if (!server) throw badRequest("Cart is empty");
   const value = (label: string): string =>
@@ -255,11 +255,11 @@ function checkOut(context: OvhContext, cart: Cart): Order {
   return order;
 }
 
-function requireComplete(cart: Cart): void {
+function requireComplete(context: OvhContext, cart: Cart): void {
   for (const server of cart.items.filter((item) => item.parentItemId === null)) {
     const model = requireModel(server.planCode);
     const set = new Map(server.configurations.map((entry) => [entry.label, entry.value]));
-    const missing = configurations(model).find(({ label, required: isRequired }) => isRequired && !set.has(label));
+    const missing = configurations(model, context.images).find(({ label, required: isRequired }) => isRequired && !set.has(label));
     if (missing) throw badRequest(`Item ${server.itemId}: missing required configuration ${missing.label}`);
     if (set.get("region") !== regionOf(set.get("vps_datacenter") ?? "")) {
       throw badRequest(`Item ${server.itemId}: region ${set.get("region")} does not match the datacenter`);

@@ -39,13 +39,13 @@ export const MODELS: readonly Model[] = [
 ];
 
 /** What the public catalogue answers for one subsidiary. */
-export function renderCatalogue(subsidiary: string): unknown {
+export function renderCatalogue(subsidiary: string, operatingSystems: readonly string[]): unknown {
   return {
     catalogId: 4021,
     locale: { currencyCode: "EUR", subsidiary, taxRate: TAX_RATE },
     planFamilies: [{ name: "VPS" }],
     products: MODELS.map(renderProduct),
-    plans: MODELS.map(renderPlan),
+    plans: MODELS.map((of) => renderPlan(of, operatingSystems)),
     addons: addonsOfAll().map(renderAddon),
   };
 }
@@ -108,14 +108,14 @@ export interface Requirement {
   readonly values: readonly string[];
 }
 
-export function configurations(of: Model): readonly Requirement[] {
+export function configurations(of: Model, operatingSystems: readonly string[]): readonly Requirement[] {
   const inEurope = of.datacentres.some((code) => !CANADA.includes(code));
   const inCanada = of.datacentres.some((code) => CANADA.includes(code));
   return [
     { label: "infrastructure", required: false, values: ["preproduction", "production"] },
     { label: "region", required: true, values: [...(inCanada ? ["canada"] : []), ...(inEurope ? ["europe"] : [])] },
     { label: "vps_datacenter", required: true, values: of.datacentres },
-    { label: "vps_os", required: true, values: [...OPERATING_SYSTEMS, "Windows Server 2022 Standard (Desktop)"] },
+    { label: "vps_os", required: true, values: [...operatingSystems, "Windows Server 2022 Standard (Desktop)"] },
   ];
 }
 
@@ -186,7 +186,7 @@ function renderProduct(of: Model): unknown {
   };
 }
 
-function renderPlan(of: Model): unknown {
+function renderPlan(of: Model, operatingSystems: readonly string[]): unknown {
   return {
     planCode: of.planCode,
     invoiceName: of.name,
@@ -195,7 +195,7 @@ function renderPlan(of: Model): unknown {
     pricingType: "rental",
     consumptionConfiguration: null,
     blobs: { commercial: { brick: "vps", name: of.name } },
-    configurations: configurations(of).map(({ label, required, values }) => ({
+    configurations: configurations(of, operatingSystems).map(({ label, required, values }) => ({
       name: label,
       isCustom: false,
       isMandatory: required,

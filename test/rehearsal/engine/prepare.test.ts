@@ -1,5 +1,4 @@
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -217,14 +216,17 @@ describe("buildEngine", () => {
     execFileSync("mkfifo", [gate]);
     // The build goes on when the other run has said that it waits.
     await writeGo(`case "$PWD" in */cli) read -r line < ${gate};; esac\n${renderBuild()}`);
+    let opened: Promise<void> | undefined;
     const open = (text: string): void => {
       if (text === "another run is building the engine; waiting for it") {
-        writeFileSync(gate, "\n");
+        // Opening blocks until the build reads, and must not hold up the run that is to start it.
+        opened = writeFile(gate, "\n");
       }
     };
 
     const [first, second] = await Promise.all([start(open), start(open)]);
 
+    await opened;
     expect(first).toEqual(second);
     expect(await findBuiltEngine(join(root, "cache"))).toEqual(first);
     const builds = (await readFile(join(root, "builds"), "utf8")).trim().split("\n");

@@ -1,0 +1,176 @@
+/** `technicia:host:State`: anything on the host that a script can see and another can bring about. */
+import { z } from "zod";
+import { PartialFailure, UserError, type Call, type ResourceDefinition } from "../definition.ts";
+import { CommandFailure } from "../ssh.ts";
+
+const DEFAULT_TIMEOUT_SECONDS = 120;
+const SHOWN_LINES = 20;
+
+/** Names that bash keeps for itself, or that change how the script runs. */
+const RESERVED = /^(BASH.*|DIRSTACK|EUID|FUNCNAME|GROUPS|HOME|IFS|LC_ALL|OPTARG|OPTIND|PATH|PPID|PWD|SECONDS|SHELL|SHELLOPTS|SHLVL|UID|_|OBSERVED|DESIRED)$/;
+
+const script = z.string().min(1, "bash");
+const variables = z.record(
+  z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of a shell variable")
+    .refine((name) => !RESERVED.test(name), "a name that bash does not use itself"),
+  z.string().refine((text) => !text.includes("\0"), "text without NUL characters"),
+);
+
+const schema = z.strictObject({
+  observe: script,
+  desired: z
+    .string()
+    .transform((text) => text.trim())
+    .refine((text) => text !== "", "text that observe prints; nothing means that the state is not there"),
+  apply: script,
+  remove: script.optional(),
+  variables: variables.optional(),
+  secrets: variables.optional(),
+  timeoutSeconds: z.int().min(1).max(86_400).default(DEFAULT_TIMEOUT_SECONDS),
+});
+
+type Inputs = z.infer<typeof schema>;
+
+interface Outputs {
+  readonly observed: string;
+}
+
+type Scripts = Pick<Inputs, "observe" | "desired" | "timeoutSeconds"> & Partial<Pick<Inputs, "variables" | "secrets">>;
+
+export const state: ResourceDefinition<Inputs, Outputs> = {
+  token: "technicia:host:State",
+  schema,
+  outputs: ["observed"],
+  replaceOn: [],
+  secretOutputs: (_outputs, secretInputs) => (secretInputs.has("desired") ? ["observed"] : []),
+
+  checkTogether: ({ variables: plain = {}, secrets = {} }) =>
+    Object.keys(secrets)
+      .filter((name) => name in plain)
+      .map((name) => `secrets.${name}: expected a name of its own, got one that variables has too; keep one of them`),
+
+  async preview(_call, { desired }) {
+    return desired === undefined ? {} : { observed: desired };
+  },
+
+  async create(call, inputs) {
+    const id = call.urn.split("::").at(-1) ?? call.urn;
+    const before = await observe(call, inputs);
+    if (before === inputs.desired) {
+      return { id, outputs: { observed: before } };
+    }
+    try {
+      return { id, outputs: { observed: await apply(call, inputs, before) } };
+    } catch (error) {
+      if (!(error instanceof CommandFailure) && !(error instanceof NotReached)) {
+        throw error;
+      }
+      const observed = error instanceof NotReached ? error.observed : before;
+      throw new PartialFailure(error.message, { id, outputs: { observed } satisfies Outputs, cause: error });
+    }
+  },
+
+  async read(call, { id, inputs }) {
+    const { observe: script, desired, apply: applied, timeoutSeconds } = inputs;
+    if (script === undefined || desired === undefined || applied === undefined || timeoutSeconds === undefined) {
+      throw new UserError(
+        `import of a State: expected a resource that the program makes, got the id ${id}; leave import out: creating it applies nothing when the state is reached already`,
+      );
+    }
+    const all: Inputs = { ...inputs, observe: script, desired, apply: applied, timeoutSeconds };
+    const observed = await observe(call, all);
+    return observed === "" ? null : { id, inputs: { ...all, desired: observed }, outputs: { observed } };
+  },
+
+  async update(call, existing, news) {
+    const before = await observe(call, news);
+    const sameSecrets = JSON.stringify(existing.inputs.secrets ?? {}) === JSON.stringify(news.secrets ?? {});
+    return { observed: before === news.desired && sameSecrets ? before : await apply(call, news, before) };
+  },
+
+  async delete(call, { inputs }) {
+    if (inputs.remove === undefined) {
+      return;
+    }
+    const before = await observe(call, inputs);
+    if (before === "") {
+      return;
+    }
+    await run(call, inputs, { purpose: "remove", script: inputs.remove, observed: before });
+    if ((await observe(call, inputs)) === inputs.desired) {
+      throw new UserError(`remove of ${nameOf(call)} on ${call.host.name} ended well, but observe still prints what was desired; check the remove script`);
+    }
+  },
+};
+
+/** The scripts ran well, and yet the state is another one. */
+class NotReached extends UserError {
+  readonly observed: string;
+
+  constructor(message: string, observed: string) {
+    super(message);
+    this.observed = observed;
+  }
+}
+
+async function apply(call: Call, inputs: Inputs, before: string): Promise<string> {
+  await run(call, inputs, { purpose: "apply", script: inputs.apply, observed: before });
+  const after = await observe(call, inputs);
+  if (after !== inputs.desired) {
+    throw new NotReached(describe(call, inputs.desired, after), after);
+  }
+  return after;
+}
+
+async function observe(call: Call, inputs: Scripts): Promise<string> {
+  const output = await run(call, inputs, { purpose: "observe", script: inputs.observe, observed: "" });
+  const observed = output.trim();
+  if (call.secretInputs.has("desired")) {
+    call.hide(observed);
+  }
+  return observed;
+}
+
+interface Step {
+  readonly purpose: string;
+  readonly script: string;
+  readonly observed: string;
+}
+
+async function run(call: Call, inputs: Scripts, { purpose, script: text, observed }: Step): Promise<string> {
+  const { stdout } = await call.host.run({
+    purpose: `${purpose} ${nameOf(call)}`,
+    script: text,
+    variables: { ...inputs.variables, OBSERVED: observed, DESIRED: inputs.desired },
+    ...(inputs.secrets === undefined ? {} : { secrets: inputs.secrets }),
+    timeoutSeconds: inputs.timeoutSeconds,
+    signal: call.signal,
+    ...(purpose === "observe" ? {} : { onLine: call.log.status }),
+    onWaiting: call.log.status,
+  });
+  return stdout;
+}
+
+function nameOf(call: Call): string {
+  return call.urn.split("::").at(-1) ?? call.urn;
+}
+
+function describe(call: Call, desired: string, observed: string): string {
+  const what = `${nameOf(call)} on ${call.host.name}: apply ended well, but observe prints something else than what is desired`;
+  if (call.secretInputs.has("desired")) {
+    return `${what}; both are secret (${desired.split("\n").length} and ${observed.split("\n").length} lines)`;
+  }
+  return `${what}:\n${lineDifference(desired, observed)}`;
+}
+
+/** Lines that only one of both has: `-` desired, `+` observed. */
+export function lineDifference(desired: string, observed: string): string {
+  const [wanted, seen] = [desired.split("\n"), observed.split("\n")];
+  const missing = wanted.filter((line) => !seen.includes(line)).map((line) => `  - ${line}`);
+  const extra = seen.filter((line) => !wanted.includes(line)).map((line) => `  + ${line}`);
+  const lines = missing.length + extra.length === 0 ? ["  the same lines in another order or number"] : [...missing, ...extra];
+  const rest = lines.length - SHOWN_LINES;
+  return [...lines.slice(0, SHOWN_LINES), ...(rest > 0 ? [`  … and ${rest} more lines`] : [])].join("\n");
+}

@@ -1,0 +1,59 @@
+/** Bash behind `Unit`. */
+
+/** How APPLY tells apart what went wrong. */
+export const EXIT = { notFound: 97, notInstallable: 98, oneshot: 99 } as const;
+
+// is-enabled answers with an exit code as well, and asks the init scripts of old, of which the properties know nothing.
+const SHOW = `
+show() {
+  systemctl show --property LoadState,ActiveState -- "$UNIT"
+  echo "enablement=$(systemctl is-enabled -- "$UNIT" 2>/dev/null || true)"
+}`;
+
+export const INSPECT = `${SHOW}
+show`;
+
+/** Brings $UNIT to $ENABLEMENT (enabled, disabled, masked) and $ACTIVE (yes, no), restarting it when $RESTART is yes. */
+export const APPLY = `${SHOW}
+property() { systemctl show --value --property "$1" -- "$UNIT"; }
+failed() { journalctl --unit "$UNIT" --lines 18 --no-pager --output short-iso >&2 || true; echo "$1" >&2; exit 1; }
+
+if [ "$(property LoadState)" = not-found ] || [ "$(property NeedDaemonReload)" = yes ]; then systemctl daemon-reload; fi
+if [ "$(property LoadState)" = not-found ]; then exit ${EXIT.notFound}; fi
+
+enablement=$(systemctl is-enabled -- "$UNIT" 2>/dev/null || true)
+case $enablement in masked*)
+  if [ "$ENABLEMENT" = enabled ] || [ "$ACTIVE" = yes ]; then systemctl unmask --quiet -- "$UNIT"; enablement=$(systemctl is-enabled -- "$UNIT" 2>/dev/null || true); fi ;;
+esac
+case $ENABLEMENT:$enablement in
+  enabled:static | enabled:transient) exit ${EXIT.notInstallable} ;;
+  enabled:enabled | enabled:alias) ;;
+  enabled:*) systemctl enable --quiet -- "$UNIT" ;;
+  disabled:enabled | disabled:enabled-runtime | disabled:alias | disabled:linked*) systemctl disable --quiet -- "$UNIT" ;;
+esac
+
+if [ "$ACTIVE" = no ]; then
+  systemctl stop -- "$UNIT" || failed "it did not stop"
+else
+  verb=start
+  if [ "$RESTART" = yes ]; then verb=restart; fi
+  # Earlier failures count towards the limit of starts.
+  systemctl reset-failed -- "$UNIT" 2>/dev/null || true
+  systemctl "$verb" -- "$UNIT" || failed "it did not $verb"
+  # For a simple service "started" means only that the process was made: it counts once it has stayed for a second.
+  stayed=0
+  for _ in {1..300}; do
+    case $(property ActiveState) in
+      active) stayed=$((stayed + 1)); if [ "$stayed" = 10 ]; then break; fi ;;
+      activating) stayed=0; if [ "$(property SubState)" = auto-restart ]; then failed "it ended right after it was started"; fi ;;
+      reloading) ;;
+      *)
+        if [ "$(property Type)" = oneshot ] && [ "$(property Result)" = success ]; then exit ${EXIT.oneshot}; fi
+        failed "it ended right after it was started ($(property Result))" ;;
+    esac
+    sleep 0.1
+  done
+  if [ "$stayed" != 10 ]; then failed "it was still not active after 30 s ($(property SubState))"; fi
+fi
+if [ "$ENABLEMENT" = masked ]; then systemctl mask --quiet -- "$UNIT"; fi
+show`;

@@ -1,0 +1,39 @@
+import type { Settings } from "../definition.ts";
+import type { Credentials } from "./auth.ts";
+import { type ClientOptions, OvhClient } from "./client.ts";
+
+/** Gives the client for the settings of a connection. */
+export type ClientOf = (settings: Settings) => OvhClient;
+
+/** One client for each set of keys, so that OVH's clock and tokens are asked for once. */
+export function clients(options: Partial<Pick<ClientOptions, "timeoutMs" | "retryMs" | "fetch">> = {}): ClientOf {
+  const known = new Map<string, OvhClient>();
+  return (settings) => {
+    const endpoint = settings.ovhEndpoint ?? "ovh-eu";
+    const credentials = credentialsOf(settings);
+    const key = JSON.stringify([endpoint, credentials]);
+    let client = known.get(key);
+    if (!client) {
+      client = new OvhClient({ ...options, endpoint, credentials });
+      known.set(key, client);
+    }
+    return client;
+  };
+}
+
+/** The client of every resource in this process. */
+export const sharedClient: ClientOf = clients();
+
+function credentialsOf(settings: Settings): Credentials {
+  const { ovhApplicationKey, ovhApplicationSecret, ovhConsumerKey, ovhClientId, ovhClientSecret } = settings;
+  if (ovhApplicationKey && ovhApplicationSecret && ovhConsumerKey) {
+    return {
+      kind: "keys",
+      applicationKey: ovhApplicationKey,
+      applicationSecret: ovhApplicationSecret,
+      consumerKey: ovhConsumerKey,
+    };
+  }
+  if (ovhClientId && ovhClientSecret) return { kind: "account", clientId: ovhClientId, clientSecret: ovhClientSecret };
+  return { kind: "none" };
+}

@@ -1,0 +1,167 @@
+/**
+ * Measures the deployment on this machine, beside what nobody can be faster than.
+ *
+ *   npm run bench             with warm caches
+ *   npm run bench -- --cold   also from empty caches, which are then built again
+ */
+import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import Table from "cli-table3";
+
+import { docker, run } from "./docker.ts";
+import { type Engine, prepareEngine } from "./engine/prepare.ts";
+import { runAsOperator } from "./operator.ts";
+import { DATACENTRE, ROOT, STATE } from "./places.ts";
+import { SERVER } from "./world.ts";
+
+const SAMPLE_MS = 100;
+
+interface Measure {
+  readonly name: string;
+  readonly seconds: number;
+  readonly peakMib: number;
+  readonly logins: number | undefined;
+  readonly target?: string;
+}
+
+const measures: Measure[] = [];
+
+/** Runs one step and keeps its time, the most memory that its processes held at once, and the ssh logins it caused. */
+async function measure(
+  name: string,
+  step: () => Promise<unknown>,
+  target?: (seconds: number) => string,
+): Promise<number> {
+  console.error(`measuring: ${name} …`);
+  const before = await logins();
+  const memory = watchMemory();
+  const began = Date.now();
+  await step();
+  const seconds = (Date.now() - began) / 1000;
+  const peakMib = memory.stop();
+  const after = await logins();
+  const opened = before === undefined || after === undefined ? after : after - before;
+  measures.push({ name, seconds, peakMib, logins: opened, ...(target ? { target: target(seconds) } : {}) });
+  return seconds;
+}
+
+/** Logins that the server's sshd has accepted; undefined while there is no server. */
+async function logins(): Promise<number | undefined> {
+  const count = "journalctl --unit ssh --quiet --no-pager | grep -c 'Accepted publickey' || true";
+  const printed = await docker(["exec", SERVER, "bash", "-c", count]).catch(() => undefined);
+  return printed === undefined ? undefined : Number(printed);
+}
+
+/** Samples the resident memory of this process's descendants. */
+function watchMemory(): { stop(): number } {
+  let peak = 0;
+  const timer = setInterval(() => {
+    void descendantsKib(process.pid).then((kib) => (peak = Math.max(peak, kib)));
+  }, SAMPLE_MS);
+  return {
+    stop() {
+      clearInterval(timer);
+      return Math.round(peak / 1024);
+    },
+  };
+}
+
+async function descendantsKib(root: number): Promise<number> {
+  const children = new Map<number, number[]>();
+  const resident = new Map<number, number>();
+  for (const entry of await readdir("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    const status = await readFile(`/proc/${entry}/status`, "utf8").catch(() => "");
+    const parent = Number(/^PPid:\s+(\d+)/m.exec(status)?.[1] ?? 0);
+    children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
+    resident.set(Number(entry), Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0));
+  }
+  const total = (pid: number): number =>
+    (children.get(pid) ?? []).reduce((sum, child) => sum + (resident.get(child) ?? 0) + total(child), 0);
+  return total(root);
+}
+
+async function npm(...args: string[]): Promise<void> {
+  await run("npm", args, { cwd: ROOT });
+}
+
+async function operate(engine: Engine, command: readonly string[], environment: Record<string, string> = {}): Promise<void> {
+  const { code, stdout, stderr } = await runAsOperator(command, { stack: "test", engine, environment });
+  if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}\n${stdout}\n${stderr}`);
+}
+
+/** The engine, its Node.js host and one resource: what any Pulumi program costs. */
+async function measureFloor(engine: Engine): Promise<{ preview: number; refresh: number }> {
+  const folder = await mkdtemp(join(tmpdir(), "technicia-floor-"));
+  const environment = { PULUMI_BACKEND_URL: `file://${folder}/state`, PULUMI_CONFIG_PASSPHRASE_FILE: join(STATE, "passphrase") };
+  await mkdir(join(folder, "state"));
+  await writeFile(join(folder, "Pulumi.yaml"), "name: floor\nruntime: { name: nodejs, options: { typescript: false } }\nmain: index.js\n");
+  await writeFile(join(folder, "package.json"), '{ "name": "floor", "type": "module" }\n');
+  await writeFile(
+    join(folder, "index.js"),
+    'import * as command from "@pulumi/command";\nnew command.local.Command("one", { create: "true" });\n',
+  );
+  await run("ln", ["-s", join(ROOT, "node_modules"), join(folder, "node_modules")]);
+  const pulumi = (...args: string[]) => operate(engine, ["pulumi", "--cwd", folder, "--non-interactive", ...args], environment);
+  try {
+    await pulumi("stack", "init", "floor");
+    await pulumi("up", "--yes", "--skip-preview");
+    const preview = await measure("floor: preview of one resource", () => pulumi("preview", "--expect-no-changes"));
+    const refresh = await measure("floor: refresh of one resource", () => pulumi("refresh", "--preview-only", "--expect-no-changes"));
+    return { preview, refresh };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** The same images, networks and volumes, started by a plain script over ssh: what Docker itself takes. */
+async function startPlainly(): Promise<void> {
+  const images = (await docker(["exec", SERVER, "docker", "service", "ls", "--format", "{{.Image}}"])).trim().split("\n");
+  const starts = images.map((image, index) => `docker run --detach --name plain-${index} --entrypoint sleep ${image} 300`);
+  const script = [...starts, ...images.map((_, index) => `docker rm --force plain-${index}`)].join("\n");
+  const key = join(STATE, "id_ed25519");
+  await run(
+    "ssh",
+    ["-i", key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", `debian@${DATACENTRE.server}`, "sudo bash -es"],
+    { stdin: script },
+  );
+}
+
+async function emptyCaches(): Promise<void> {
+  await rm(join(process.env["XDG_CACHE_HOME"] ?? join(process.env["HOME"] ?? "/root", ".cache"), "technicia"), { recursive: true, force: true });
+  const images = (await docker(["images", "--filter", "reference=technicia-rehearsal/*", "--quiet"])).split("\n").filter((id) => id !== "");
+  if (images.length > 0) await docker(["rmi", "--force", ...new Set(images)]);
+  await docker(["volume", "rm", "--force", "technicia-rehearsal-registry"]);
+}
+
+await npm("run", "rehearsal:stop");
+if (process.argv.includes("--cold")) {
+  await emptyCaches();
+  await measure("nothing → HTTPS, cold caches", () => npm("start"));
+  await npm("run", "rehearsal:stop");
+}
+await measure("nothing → HTTPS, warm caches", () => npm("start"), (seconds) => verdict(seconds, 90));
+await measure("second npm start", () => npm("start"));
+
+const engine = await prepareEngine({ progress: () => undefined });
+const floor = await measureFloor(engine);
+const pulumi = (...args: string[]) => operate(engine, ["pulumi", "--non-interactive", "--stack", "test", ...args]);
+
+await measure("second up", () => pulumi("up", "--yes", "--skip-preview"));
+await measure("quiet preview", () => pulumi("preview", "--expect-no-changes"), (s) => verdict(s, 2 * floor.preview));
+await measure("drift check", () => pulumi("refresh", "--preview-only", "--expect-no-changes"), (s) => verdict(s, 3 * floor.refresh));
+await pulumi("config", "set", "--path", "technicia:images.vectorStore", "technicia/vector-store:1.0.1");
+await measure("rollout of one service", () => pulumi("up", "--yes", "--skip-preview"));
+await measure("floor: the same containers by a plain script", startPlainly);
+
+function verdict(seconds: number, limit: number): string {
+  return `${seconds <= limit ? "met" : "missed"}: at most ${limit.toFixed(1)} s`;
+}
+
+const table = new Table({ head: ["what", "seconds", "peak MiB", "ssh logins", "target"], style: { head: [], border: [] } });
+for (const { name, seconds, peakMib, logins: opened, target } of measures) {
+  table.push([name, seconds.toFixed(1), peakMib, opened ?? "-", target ?? ""]);
+}
+console.log(table.toString());

@@ -1,0 +1,125 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+
+import { CallLog } from "./calls.ts";
+import { type CloudflareDouble, startCloudflare } from "./cloudflare/server.ts";
+import type { CloudflareState } from "./cloudflare/state.ts";
+import { type Configuration, MODERATE_DELAYS, PORTS } from "./configuration.ts";
+import { DockerApi } from "./docker-api.ts";
+import { DockerMachine } from "./docker-machine.ts";
+import { type DnsServer, startDns } from "./dns/server.ts";
+import { cloudflareZones, mergeZones, ovhZones } from "./dns/zones.ts";
+import { Faults } from "./faults.ts";
+import { type Machine, NoMachine } from "./machine.ts";
+import { type Management, startManagement } from "./management.ts";
+import { machineSpec } from "./ovh/context.ts";
+import { type OvhDouble, startOvh } from "./ovh/server.ts";
+import type { OvhState } from "./ovh/state.ts";
+
+const OPERATING_SYSTEM = "Debian 12";
+// In the rehearsal's internet, where nothing has this address.
+const PROXY_ADDRESSES = ["198.51.100.104"];
+
+interface SavedState {
+  readonly ovh: OvhState;
+  readonly cloudflare: CloudflareState;
+}
+
+export interface Clouds {
+  readonly ovh: OvhDouble;
+  readonly cloudflare: CloudflareDouble;
+  readonly dns: DnsServer;
+  readonly management: Management;
+  close(): Promise<void>;
+}
+
+/** Starts everything that stands for somebody else's service; `stateFile` keeps what they know over a restart. */
+export async function startClouds(configuration: Configuration, stateFile?: string): Promise<Clouds> {
+  const host = configuration.listen ?? "::";
+  const ports = { ...PORTS, ...configuration.ports };
+  const calls = new CallLog();
+  const faults = new Faults();
+  const saved = stateFile !== undefined && existsSync(stateFile) ? read(stateFile) : undefined;
+  const proxyAddresses = configuration.cloudflare.proxyAddresses ?? PROXY_ADDRESSES;
+  const machine = makeMachine(configuration);
+
+  const save = (): void => {
+    if (stateFile === undefined || !ready) return;
+    write(stateFile, { ovh: ready.ovh.state, cloudflare: ready.cloudflare.state });
+  };
+  let ready: { ovh: OvhDouble; cloudflare: CloudflareDouble } | undefined;
+
+  const cloudflare = await startCloudflare({
+    ...{ host, port: ports.cloudflare, calls, faults, onChange: save },
+    zones: [configuration.cloudflare.zone],
+    tokens: [{ token: configuration.cloudflare.token }, ...(configuration.cloudflare.tokens ?? [])],
+    ...(saved && { state: saved.cloudflare }),
+  });
+  const { applicationKey, applicationSecret, consumerKey } = configuration.ovh;
+  const { rules, credentials = [], zones, delays, clockSkewSeconds, ruleConflictStatus } = configuration.ovh;
+  const ovh = await startOvh({
+    ...{ host, port: ports.ovh, calls, faults, machine, onChange: save },
+    credentials: [{ kind: "keys", applicationKey, applicationSecret, consumerKey, ...(rules && { rules }) }, ...credentials],
+    delays: { ...MODERATE_DELAYS, ...delays },
+    resolve: (name) => dns.resolve(name),
+    ...(configuration.machine && { addresses: [addressOf(configuration.machine)], images: [OPERATING_SYSTEM] }),
+    ...(zones && { zones }),
+    ...(clockSkewSeconds !== undefined && { clockSkewSeconds }),
+    ...(ruleConflictStatus !== undefined && { ruleConflictStatus }),
+    ...(saved && { state: saved.ovh }),
+  });
+  ready = { ovh, cloudflare };
+  const dns = await startDns({
+    ...{ host, port: ports.dns },
+    zones: () => mergeZones([...ovhZones(ovh.state), ...cloudflareZones(cloudflare.state, proxyAddresses)]),
+    ...(configuration.dns.names && { names: configuration.dns.names }),
+    ...(configuration.dns.upstream !== undefined && { upstream: { address: configuration.dns.upstream } }),
+  });
+  const management = await startManagement({
+    ...{ host, port: ports.management, ovh, cloudflare, calls, faults, onChange: save },
+  });
+  if (!saved) await deliverFirstServers(configuration, ovh, machine);
+  save();
+
+  return {
+    ovh,
+    cloudflare,
+    dns,
+    management,
+    close: async () => {
+      await management.close();
+      await ovh.close();
+      await cloudflare.close();
+      await dns.close();
+      await machine.close();
+      save();
+    },
+  };
+}
+
+function makeMachine({ machine }: Configuration): Machine {
+  if (!machine) return new NoMachine();
+  const { image, ...rest } = machine;
+  return new DockerMachine({ ...rest, docker: new DockerApi(), images: { [OPERATING_SYSTEM]: image } });
+}
+
+async function deliverFirstServers(configuration: Configuration, ovh: OvhDouble, machine: Machine): Promise<void> {
+  for (const { planCode, ...given } of configuration.ovh.servers ?? []) {
+    await machine.deliver(machineSpec(ovh.addServer(planCode, given)));
+  }
+}
+
+function addressOf(machine: NonNullable<Configuration["machine"]>) {
+  const { ipv4, ipv6, gateway, gateway6 } = machine;
+  return { ipv4, ipv6, ipv4Gateway: gateway, ipv6Gateway: gateway6 ?? ipv6.replace(/[^:]*$/, "1") };
+}
+
+function read(stateFile: string): SavedState {
+  return JSON.parse(readFileSync(stateFile, "utf8")) as SavedState;
+}
+
+// Written whole beside it and then renamed: a killed process leaves the old state or the new one.
+function write(stateFile: string, state: SavedState): void {
+  const fresh = `${stateFile}.new`;
+  writeFileSync(fresh, JSON.stringify(state), { mode: 0o600 });
+  renameSync(fresh, stateFile);
+}

@@ -1,0 +1,77 @@
+import type { Token } from "./cloudflare/auth.ts";
+import type { Credential, KeyCredential } from "./ovh/auth.ts";
+import type { Delays } from "./ovh/context.ts";
+import type { VpsService } from "./ovh/state.ts";
+
+/** The JSON file that `main.ts` is started with. */
+export interface Configuration {
+  /** Address to listen on. @default "::", which is IPv4 too */
+  readonly listen?: string;
+  /** @default 8080, 8081, 8090 and 53 */
+  readonly ports?: Partial<Ports>;
+  readonly ovh: Omit<KeyCredential, "kind"> & {
+    /** Credentials accepted beside that one. @default none */
+    readonly credentials?: readonly Credential[];
+    /** DNS zones at OVH. @default none */
+    readonly zones?: readonly string[];
+    /** @default MODERATE_DELAYS */
+    readonly delays?: Partial<Delays>;
+    /** How far OVH's clock is ahead. @default 0 */
+    readonly clockSkewSeconds?: number;
+    /** @default 400 */
+    readonly ruleConflictStatus?: 400 | 409;
+    /** Servers that the account has from the start; they are delivered at the first start. @default none */
+    readonly servers?: readonly (Partial<VpsService> & { readonly planCode: string })[];
+  };
+  readonly cloudflare: {
+    readonly token: string;
+    readonly zone: { readonly id: string; readonly name: string };
+    /** Tokens accepted beside that one, which may edit records and read zones. @default none */
+    readonly tokens?: readonly Token[];
+    /** What a proxied record answers. @default an address where nothing listens */
+    readonly proxyAddresses?: readonly string[];
+  };
+  readonly dns: {
+    /** Resolver that knows the rest of the world. @default none, all else is refused */
+    readonly upstream?: string;
+    readonly names?: Readonly<Record<string, readonly string[]>>;
+  };
+  /** @default nothing runs behind the API */
+  readonly machine?: {
+    readonly container: string;
+    /** Docker image of "Debian 12". */
+    readonly image: string;
+    readonly network: string;
+    readonly ipv4: string;
+    readonly ipv6: string;
+    readonly gateway: string;
+    /** @default that of the Docker network */
+    readonly gateway6?: string;
+    readonly nameserver: string;
+    readonly router: string;
+    /** Certificate authorities (PEM) that the delivered system trusts. */
+    readonly authority?: string;
+  };
+}
+
+export interface Ports {
+  readonly ovh: number;
+  readonly cloudflare: number;
+  readonly management: number;
+  readonly dns: number;
+}
+
+export const PORTS: Ports = { ovh: 8080, cloudflare: 8081, management: 8090, dns: 53 };
+
+/** Long enough that every slow state is seen by somebody who polls, short enough not to be waited for. */
+export const MODERATE_DELAYS: Partial<Delays> = {
+  checkingMs: 300,
+  deliveringMs: 300,
+  installingMs: 300,
+  taskMs: 200,
+  reinstallMs: 200,
+  rebootMs: 200,
+  firewallMs: 200,
+  ruleMs: 100,
+  zoneRefreshMs: 100,
+};

@@ -1,0 +1,158 @@
+import { ovhDate } from "./clock.ts";
+import type { CloudflareDouble } from "./cloudflare/server.ts";
+import { readRecord as readCloudflareRecord, type RecordInput } from "./cloudflare/records.ts";
+import type { CloudflareZone, DnsRecord } from "./cloudflare/state.ts";
+import { enforce, machineSpec } from "./ovh/context.ts";
+import type { OvhDouble } from "./ovh/server.ts";
+import type { Firewall, FirewallRule, VpsService, Zone, ZoneRecord } from "./ovh/state.ts";
+import { readRecord } from "./ovh/zone.ts";
+
+/** A request to the management port that makes no sense. */
+export class TamperError extends Error {}
+
+type Body = Readonly<Record<string, unknown>>;
+type Params = Readonly<Record<string, string>>;
+type Tampering = Readonly<Record<string, (body: Body, params: Params) => unknown>>;
+
+/** What somebody else, or OVH itself, does to the account behind our back. */
+export function ovhTampering(ovh: OvhDouble): Tampering {
+  const { state, context } = ovh;
+  const firewallOf = (params: Params): Firewall => requireOne(state.firewalls, "ip", params["ip"]);
+  const zoneOf = (params: Params): Zone => requireOne(state.zones, "name", params["zone"]);
+  const enforced = async (firewall: Firewall): Promise<Firewall> => {
+    await enforce(context, firewall);
+    return firewall;
+  };
+  const published = (zone: Zone): Zone => {
+    zone.published = structuredClone(zone.records);
+    zone.serial += 1;
+    return zone;
+  };
+
+  return {
+    "PATCH /ovh/account": (body) => {
+      const { defaultPaymentMethod, ...account } = body;
+      if (typeof defaultPaymentMethod === "boolean") {
+        for (const method of state.paymentMethods) method.default = defaultPaymentMethod;
+      }
+      return change(state.account, account);
+    },
+    "PATCH /ovh/stock": (body) => Object.assign(state.stock, body),
+    "POST /ovh/vps": async (body) => {
+      const { planCode, deliver, ...given } = body as Partial<VpsService> & { deliver?: boolean };
+      const server = ovh.addServer(planCode, given);
+      if (deliver === true) await context.machine.deliver(machineSpec(server));
+      return server;
+    },
+    "PATCH /ovh/vps/{name}": (body, params) => change(requireOne(state.servers, "serviceName", params["name"]), body),
+    "DELETE /ovh/vps/{name}": async (_, params) => {
+      const server = requireOne(state.servers, "serviceName", params["name"]);
+      await context.machine.remove(machineSpec(server));
+      state.servers = state.servers.filter((other) => other !== server);
+      return null;
+    },
+    "PATCH /ovh/order/{orderId}": (body, params) =>
+      change(requireOne(state.orders, "orderId", Number(params["orderId"])), body),
+
+    "PATCH /ovh/ip/{ip}/firewall": (body, params) => enforced(change(firewallOf(params), body)),
+    "DELETE /ovh/ip/{ip}/firewall": async (_, params) => {
+      const firewall = firewallOf(params);
+      state.firewalls = state.firewalls.filter((other) => other !== firewall);
+      await enforce(context, { ...firewall, enabled: false, rules: [] });
+      return null;
+    },
+    "PUT /ovh/ip/{ip}/firewall/rule/{sequence}": (body, params) => {
+      const firewall = firewallOf(params);
+      const sequence = Number(params["sequence"]);
+      const before = firewall.rules.find((rule) => rule.sequence === sequence);
+      const rule = change(before ? { ...before } : newRule(sequence, ovhDate(context.clock.now())), body);
+      firewall.rules = [...firewall.rules.filter((other) => other !== before), rule];
+      return enforced(firewall);
+    },
+    "DELETE /ovh/ip/{ip}/firewall/rule/{sequence}": (_, params) => {
+      const firewall = firewallOf(params);
+      const rule = requireOne(firewall.rules, "sequence", Number(params["sequence"]));
+      firewall.rules = firewall.rules.filter((other) => other !== rule);
+      return enforced(firewall);
+    },
+    "PATCH /ovh/reverse": (body) => {
+      for (const [ip, name] of Object.entries(body)) {
+        if (name === null) delete state.reverses[ip];
+        else state.reverses[ip] = String(name);
+      }
+      return state.reverses;
+    },
+
+    "POST /ovh/zone/{zone}/record": (body, params) => {
+      const zone = zoneOf(params);
+      zone.records.push(readRecord(state.nextId++, body as Partial<ZoneRecord>));
+      return published(zone);
+    },
+    "PATCH /ovh/zone/{zone}/record/{id}": (body, params) => {
+      const zone = zoneOf(params);
+      change(requireOne(zone.records, "id", Number(params["id"])), body);
+      return published(zone);
+    },
+    "DELETE /ovh/zone/{zone}/record/{id}": (_, params) => {
+      const zone = zoneOf(params);
+      const record = requireOne(zone.records, "id", Number(params["id"]));
+      zone.records = zone.records.filter((other) => other !== record);
+      return published(zone);
+    },
+  };
+}
+
+/** What somebody else does to the zones at Cloudflare. */
+export function cloudflareTampering(cloudflare: CloudflareDouble): Tampering {
+  const zoneOf = (params: Params): CloudflareZone => requireOne(cloudflare.state.zones, "name", params["zone"]);
+  const recordOf = (params: Params): DnsRecord => requireOne(zoneOf(params).records, "id", params["id"]);
+
+  return {
+    "PATCH /cloudflare/zone/{zone}": (body, params) => change(zoneOf(params), body),
+    "POST /cloudflare/zone/{zone}/record": (body, params) => {
+      const zone = zoneOf(params);
+      const record = readCloudflareRecord(zone, body as RecordInput, undefined, new Date().toISOString());
+      zone.records.push(record);
+      return record;
+    },
+    "PATCH /cloudflare/zone/{zone}/record/{id}": (body, params) => change(recordOf(params), body),
+    "DELETE /cloudflare/zone/{zone}/record/{id}": (_, params) => {
+      const zone = zoneOf(params);
+      const record = recordOf(params);
+      zone.records = zone.records.filter((other) => other !== record);
+      return null;
+    },
+  };
+}
+
+function newRule(sequence: number, creationDate: string): FirewallRule {
+  return {
+    sequence,
+    action: "permit",
+    protocol: "ipv4",
+    source: null,
+    destinationPort: null,
+    sourcePort: null,
+    tcpOption: null,
+    fragments: null,
+    state: "ok",
+    creationDate,
+  };
+}
+
+// A misspelt key would make a test believe that it had changed something.
+function change<T extends object>(target: T, body: Body): T {
+  const unknown = Object.keys(body).find((key) => !(key in target));
+  if (unknown !== undefined) {
+    throw new TamperError(`${unknown}: expected one of ${Object.keys(target).join(", ")}`);
+  }
+  return Object.assign(target, body);
+}
+
+function requireOne<T, K extends keyof T>(list: readonly T[], key: K, value: unknown): T {
+  const found = list.find((candidate) => candidate[key] === value);
+  if (!found) {
+    throw new TamperError(`${String(value)}: expected one of ${list.map((one) => String(one[key])).join(", ") || "none"}`);
+  }
+  return found;
+}

@@ -1,0 +1,67 @@
+import { setTimeout as wait } from "node:timers/promises";
+
+import { docker, type Progress } from "../docker.ts";
+import { HUB, type Images } from "./build.ts";
+
+const VOLUME = "technicia-rehearsal-registry";
+const PUBLISHER = "technicia-rehearsal-publisher";
+const LABEL = "technicia.rehearsal=1";
+const MARKER = "/var/lib/registry/published.json";
+const READY_MS = 20_000;
+const POLL_MS = 100;
+
+/** Puts the images into the registry's storage under their names at Docker Hub; what is there already stays. */
+export async function publishImages(images: Images, { progress }: { progress: Progress }): Promise<void> {
+  const entry = ["--volume", `${VOLUME}:/var/lib/registry`, "--entrypoint", "/bin/sh", images.registry, "-c"];
+  const known = await docker(["run", "--rm", "--label", LABEL, ...entry, `cat ${MARKER} 2>/dev/null || echo {}`]);
+  const published = JSON.parse(known) as Record<string, string>;
+  const missing = Object.entries(images.published).filter(([name, tag]) => published[name] !== tag);
+  if (missing.length === 0) return;
+
+  await docker(["rm", "--force", PUBLISHER]).catch(() => undefined);
+  // On the loopback, where an engine pushes without TLS.
+  const storage = ["--volume", `${VOLUME}:/var/lib/registry`, "--publish", "127.0.0.1::5000"];
+  await docker(["run", "--detach", "--name", PUBLISHER, "--label", LABEL, ...storage, images.registry]);
+  try {
+    const address = (await docker(["port", PUBLISHER, "5000/tcp"])).trim().split("\n")[0] ?? "";
+    await untilReady(address);
+    for (const [name, tag] of missing) {
+      progress(`publishing ${name}`);
+      await docker(["tag", tag, `${address}/${name}`]);
+      await docker(["push", "--quiet", `${address}/${name}`]);
+      await docker(["rmi", `${address}/${name}`]);
+    }
+    const marker = JSON.stringify({ ...published, ...images.published });
+    await docker(["exec", "--interactive", PUBLISHER, "sh", "-c", `cat > ${MARKER}`], { stdin: marker });
+  } finally {
+    await docker(["rm", "--force", PUBLISHER]);
+  }
+}
+
+/** How the rehearsal's registry is started, so that it answers as Docker Hub does. */
+export function registryRunArgs(options: {
+  readonly network: string;
+  readonly ip: string;
+
+  /** Folder with `cert.pem` and `key.pem`, issued to Docker Hub's name by an authority that servers trust. */
+  readonly certificates: string;
+}): { readonly args: string[]; readonly command: string[] } {
+  return {
+    args: [
+      ...["--network", options.network, "--ip", options.ip],
+      ...["--volume", `${VOLUME}:/var/lib/registry:ro`, "--volume", `${options.certificates}:/certificates:ro`],
+      ...["--env", "REGISTRY_HTTP_ADDR=:443", "--env", `REGISTRY_HTTP_HOST=https://${HUB}`],
+      ...["--env", "REGISTRY_HTTP_TLS_CERTIFICATE=/certificates/cert.pem"],
+      ...["--env", "REGISTRY_HTTP_TLS_KEY=/certificates/key.pem"],
+    ],
+    command: [],
+  };
+}
+
+async function untilReady(address: string): Promise<void> {
+  const deadline = Date.now() + READY_MS;
+  while (!(await fetch(`http://${address}/v2/`).then(({ ok }) => ok, () => false))) {
+    if (Date.now() > deadline) throw new Error(`registry at ${address}: expected an answer within ${READY_MS} ms`);
+    await wait(POLL_MS);
+  }
+}

@@ -1,0 +1,147 @@
+import { describe, expect, it } from "vitest";
+
+import {
+  entryOf,
+  keysByService,
+  requiredSecrets,
+  secretNames,
+  secretServices,
+  type SecretsContext,
+} from "../../secrets/catalog.ts";
+import { weaknessOf } from "../../secrets/weakness.ts";
+
+/** An environment that switches everything on, but for one thing that a test changes. */
+function context(change: (services: Writable) => void = () => undefined): SecretsContext {
+  const everything: Writable = {
+    dns: { provider: "cloudflare" },
+    services: {
+      qdrant: { apiKey: true },
+      n8n: { database: "postgres" },
+      n8nRunners: { enabled: true },
+      documentProcessor: { enabled: true },
+      visionClassifier: { enabled: true },
+    },
+  };
+  change(everything);
+  return everything;
+}
+
+interface Writable {
+  dns: { provider: "cloudflare" | "ovh" };
+  services: {
+    qdrant: { apiKey: boolean };
+    n8n: { database: "sqlite" | "postgres" };
+    n8nRunners: { enabled: boolean };
+    documentProcessor: { enabled: boolean };
+    visionClassifier: { enabled: boolean };
+  };
+}
+
+const nothing = new Set<string>();
+const ours = secretNames.filter((name) => entryOf(name).givenBy === "us");
+
+describe("catalog", () => {
+  it("makes exactly the secrets that no person gives", () => {
+    expect(secretNames.filter((name) => entryOf(name).generate)).toEqual(ours);
+    expect(ours).toEqual([
+      "n8nEncryptionKey",
+      "n8nOwnerPassword",
+      "n8nJwtSecret",
+      "n8nRunnersToken",
+      "qdrantApiKey",
+      "postgresPassword",
+    ]);
+  });
+
+  it("never rotates the key that n8n's stored credentials depend on, and no other", () => {
+    const irreplaceable = secretNames.filter((name) => entryOf(name).irreplaceable);
+
+    expect(irreplaceable).toEqual(["n8nEncryptionKey"]);
+    expect(secretNames.filter((name) => entryOf(name).rotation.startsWith("never"))).toEqual(irreplaceable);
+  });
+
+  it("has a key for every service", () => {
+    const served = new Set(secretNames.flatMap((name) => entryOf(name).services));
+
+    expect([...secretServices].filter((service) => !served.has(service))).toEqual([]);
+  });
+});
+
+describe("generate", () => {
+  it.each(ours)("makes another %s each time, strong enough for its own rule", (name) => {
+    const made = Array.from({ length: 200 }, () => entryOf(name).generate!());
+
+    expect(new Set(made).size).toBe(made.length);
+    expect(made.flatMap((value) => weaknessOf(name, value) ?? [])).toEqual([]);
+  });
+
+  it("draws passwords from 144 bits and keys from 256", () => {
+    expect(entryOf("n8nOwnerPassword").generate!()).toMatch(/^[\w-]{24}$/);
+    for (const name of ours.filter((name) => name !== "n8nOwnerPassword")) {
+      expect(entryOf(name).generate!()).toMatch(/^[0-9a-f]{64}$/);
+    }
+  });
+});
+
+describe("requiredSecrets", () => {
+  it("asks for OVH's application keys where no service account is given", () => {
+    expect(requiredSecrets(context(), nothing)).toEqual([
+      "ovhApplicationKey",
+      "ovhApplicationSecret",
+      "ovhConsumerKey",
+      "cloudflareApiToken",
+      "voyageApiKey",
+      "googleCredentials",
+      ...ours,
+    ]);
+  });
+
+  it("asks for the other half of a service account instead", () => {
+    for (const half of ["ovhClientId", "ovhClientSecret"]) {
+      const required = requiredSecrets(context(), new Set([half])).filter((name) => name.startsWith("ovh"));
+      expect(required).toEqual(["ovhClientId", "ovhClientSecret"]);
+    }
+  });
+
+  it.each<[string, (everything: Writable) => void]>([
+    ["cloudflareApiToken", ({ dns }) => (dns.provider = "ovh")],
+    ["qdrantApiKey", ({ services }) => (services.qdrant.apiKey = false)],
+    ["postgresPassword", ({ services }) => (services.n8n.database = "sqlite")],
+    ["n8nRunnersToken", ({ services }) => (services.n8nRunners.enabled = false)],
+    [
+      "googleCredentials",
+      ({ services }) => (services.documentProcessor.enabled = services.visionClassifier.enabled = false),
+    ],
+  ])("does without %s where nothing reads it", (name, change) => {
+    const before = requiredSecrets(context(), nothing);
+
+    expect(requiredSecrets(context(change), nothing)).toEqual(before.filter((other) => other !== name));
+    expect(before).toContain(name);
+  });
+});
+
+describe("keysByService", () => {
+  it("says per service what is required, configured and missing", () => {
+    const some = new Set(["voyageApiKey", "ovhApplicationKey", "anthropicApiKey"]);
+    const keys = Object.fromEntries(keysByService(context(), some).map((entry) => [entry.service, entry]));
+
+    expect(keys["VoyageAI"]).toMatchObject({ required: true, configured: true, missing: [] });
+    expect(keys["OVH"]).toMatchObject({
+      required: true,
+      configured: false,
+      missing: ["ovhApplicationSecret", "ovhConsumerKey"],
+    });
+    expect(keys["Anthropic"]).toMatchObject({ required: false, configured: true, missing: [] });
+    expect(keys["Cloudflare"]).toMatchObject({ required: true, configured: false });
+  });
+
+  it("tells the two uses of Google's key apart", () => {
+    const documents = context(({ services }) => (services.visionClassifier.enabled = false));
+    const keys = keysByService(documents, nothing).filter(({ service }) => service.startsWith("Google"));
+
+    expect(keys.map(({ service, required }) => [service, required])).toEqual([
+      ["Google Document AI", true],
+      ["Google Vision AI", false],
+    ]);
+  });
+});
