@@ -26,10 +26,20 @@ const boundaries = Object.entries(FOLDERS).map(([folder, allowed]) => {
             },
             // The program sees the provider's classes, never its works.
             ...(allowed.includes("provider")
-              ? [{ regex: "/provider/(?!resources\\.ts$)", message: "Only provider/resources.ts is for the program." }]
+              ? [
+                  {
+                    regex: "/provider/(?!resources\\.ts$)",
+                    message: "Only provider/resources.ts is for the program.",
+                  },
+                ]
               : []),
             ...(folder === "rehearsal"
-              ? [{ regex: "/secrets/(?!catalog\\.ts$)", message: "The rehearsal uses the program as a user would." }]
+              ? [
+                  {
+                    regex: "/secrets/(?!catalog\\.ts$)",
+                    message: "The rehearsal uses the program as a user would.",
+                  },
+                ]
               : []),
           ],
         },

@@ -101,8 +101,13 @@ function renderSettings(args: CertificateArgs): string {
     LETSENCRYPT: "/opt/technicia/letsencrypt",
   };
   return Object.entries(settings)
-    .map(([key, value]) => `${key}='${value}'\n`)
+    .map(([key, value]) => `${key}=${quote(value)}\n`)
     .join("");
+}
+
+// An e-mail address may hold an apostrophe.
+function quote(value: string): string {
+  return `'${value.replaceAll("'", "'\\''")}'`;
 }
 
 const SERVICE = `[Unit]

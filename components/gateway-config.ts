@@ -20,7 +20,10 @@ export interface GatewayConfig {
 }
 
 /** Where the gateway's files lie, on the host and as the container sees them. */
-export const GATEWAY_DIRECTORY = { host: "/opt/technicia/gateway", container: "/etc/nginx/technicia" } as const;
+export const GATEWAY_DIRECTORY = {
+  host: "/opt/technicia/gateway",
+  container: "/etc/nginx/technicia",
+} as const;
 export const WEBROOT = { host: "/opt/technicia/acme", container: "/var/www/acme" } as const;
 
 /** nginx's whole configuration. */

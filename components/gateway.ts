@@ -33,7 +33,8 @@ export class Gateway extends pulumi.ComponentResource {
       {
         observe: `stat --format '%n %a' "$TLS" "$WEBROOT" 2>/dev/null || true`,
         desired: `${GATEWAY_DIRECTORY.host}/tls 700\n${WEBROOT.host} 755`,
-        apply: 'install --directory --mode 0755 "$WEBROOT" "$(dirname "$TLS")"; install --directory --mode 0700 "$TLS"',
+        apply:
+          'install --directory --mode 0755 "$WEBROOT" "$(dirname "$TLS")"; install --directory --mode 0700 "$TLS"',
         remove: 'rm -rf "$WEBROOT" "$TLS"',
         variables: { TLS: `${GATEWAY_DIRECTORY.host}/tls`, WEBROOT: WEBROOT.host },
       },
@@ -76,7 +77,12 @@ export class Gateway extends pulumi.ComponentResource {
         networks: args.networks.map((network) => ({ network })),
         command: ["nginx", "-c", `${GATEWAY_DIRECTORY.container}/nginx.conf`, "-g", "daemon off;"],
         mounts: [
-          { type: "bind", source: GATEWAY_DIRECTORY.host, target: GATEWAY_DIRECTORY.container, readOnly: true },
+          {
+            type: "bind",
+            source: GATEWAY_DIRECTORY.host,
+            target: GATEWAY_DIRECTORY.container,
+            readOnly: true,
+          },
           { type: "bind", source: WEBROOT.host, target: WEBROOT.container, readOnly: true },
           { type: "tmpfs", target: "/run" },
           { type: "tmpfs", target: "/var/cache/nginx" },

@@ -10,7 +10,10 @@ const UID = 1000;
 const HEAP_SHARE = 0.7;
 
 /** What an environment decides about its n8n. */
-export interface N8nArgs extends Pick<ServiceArgs, "image" | "limits" | "convergenceSeconds" | "observationSeconds"> {
+export interface N8nArgs extends Pick<
+  ServiceArgs,
+  "image" | "limits" | "convergenceSeconds" | "observationSeconds"
+> {
   readonly edge: docker.Network;
   readonly app: docker.Network;
   readonly data: docker.Network;
@@ -30,7 +33,8 @@ export interface N8nArgs extends Pick<ServiceArgs, "image" | "limits" | "converg
   readonly executionSeconds: number;
 
   /** SQLite on n8n's own volume, or the service `postgres` of the data network. */
-  readonly database: { readonly kind: "sqlite" } | { readonly kind: "postgres"; readonly password: pulumi.Input<string> };
+  readonly database:
+    { readonly kind: "sqlite" } | { readonly kind: "postgres"; readonly password: pulumi.Input<string> };
 
   /** Runners of Code nodes as a service of their own; n8n starts them itself when absent. */
   readonly runners?: {
@@ -76,7 +80,7 @@ export class N8n extends pulumi.ComponentResource {
         uid: UID,
         mounts: [{ type: "volume", source: volume.name, target: "/home/node/.n8n" }],
         health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:5678/healthz/readiness"],
-        startPeriod: "2m0s",
+        startPeriod: "2m",
         ownsData: true,
         stopGracePeriod: "40s",
       },
@@ -192,7 +196,9 @@ function secretFiles(args: N8nArgs): SecretFile[] {
     { file: "n8n_encryption_key", value: args.secrets.encryptionKey },
     { file: "n8n_jwt_secret", value: args.secrets.jwtSecret },
     ...(args.runners === undefined ? [] : [{ file: "n8n_runners_token", value: args.runners.token }]),
-    ...(args.database.kind === "postgres" ? [{ file: "postgres_password", value: args.database.password }] : []),
+    ...(args.database.kind === "postgres"
+      ? [{ file: "postgres_password", value: args.database.password }]
+      : []),
   ];
 }
 

@@ -38,7 +38,7 @@ function createNetwork(
       attachable: true,
       internal,
       // Fixed, because a changed subnet replaces the network and all that is on it.
-      ipamConfigs: [{ subnet }],
+      ipamConfigs: [{ subnet, gateway: subnet.replace(/0\/24$/, "1") }],
     },
     opts,
   );

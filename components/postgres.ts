@@ -37,11 +37,11 @@ export class Postgres extends pulumi.ComponentResource {
         secrets: [{ file: "postgres_password", value: args.password }],
         mounts: [{ type: "volume", source: volume.name, target: "/var/lib/postgresql/data" }],
         health: ["CMD-SHELL", "pg_isready --quiet --username n8n --dbname n8n --host 127.0.0.1"],
-        startPeriod: "1m0s",
+        startPeriod: "1m",
         // The entrypoint starts as root to own the data directory, then becomes the user postgres.
         capabilities: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"],
         ownsData: true,
-        stopGracePeriod: "1m0s",
+        stopGracePeriod: "1m",
       },
       { parent: this },
     );

@@ -26,5 +26,7 @@ while (Date.now() - started < Number(seconds) * 1000) {
   }
   await wait(PAUSE_MS);
 }
-console.error(`${url}: expected 200 within ${seconds} s, got ${reason}; the services' logs on the server tell more`);
+console.error(
+  `${url}: expected 200 within ${seconds} s, got ${reason}; the services' logs on the server tell more`,
+);
 process.exit(1);

@@ -48,7 +48,10 @@ export class PythonService extends pulumi.ComponentResource {
         limits: args.limits,
         convergenceSeconds: args.convergenceSeconds,
         observationSeconds: args.observationSeconds,
-        networks: args.networks.map((network) => ({ network, aliases: [args.alias, `technicia-${args.alias}`] })),
+        networks: args.networks.map((network) => ({
+          network,
+          aliases: [args.alias, `technicia-${args.alias}`],
+        })),
         command: withSecretEnvironment(
           Object.fromEntries(variables.map(([variable]) => [variable, variable.toLowerCase()])),
           `uvicorn main:app --host 0.0.0.0 --port ${PORT}`,

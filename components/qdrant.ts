@@ -6,7 +6,10 @@ import { createDataVolume, Service, type ServiceArgs } from "./service.ts";
 const UID = 1000;
 
 /** What an environment decides about its Qdrant. */
-export interface QdrantArgs extends Pick<ServiceArgs, "image" | "limits" | "convergenceSeconds" | "observationSeconds"> {
+export interface QdrantArgs extends Pick<
+  ServiceArgs,
+  "image" | "limits" | "convergenceSeconds" | "observationSeconds"
+> {
   /** Network that Qdrant shares with its callers. */
   readonly network: docker.Network;
 
@@ -53,7 +56,7 @@ export class Qdrant extends pulumi.ComponentResource {
         ],
         health: ["CMD", "bash", "-c", READY],
         ownsData: true,
-        stopGracePeriod: "1m0s",
+        stopGracePeriod: "1m",
       },
       { parent: this },
     );

@@ -187,13 +187,16 @@ export class Service extends pulumi.ComponentResource {
               fileMode: 0o400,
             })),
           },
-          // By name the service would be replaced at every preview: the daemon answers with ids.
+          // With `name` the service would be replaced at every preview: the daemon answers with ids.
           networksAdvanceds: args.networks.map(({ network, aliases }) => ({
-            name: network.id,
+            id: network.id,
             aliases: [...(aliases ?? [])],
           })),
           resources: {
-            limits: { memoryBytes: args.limits.memoryMib * 1024 * 1024, nanoCpus: args.limits.cpus * 1_000_000_000 },
+            limits: {
+              memoryBytes: args.limits.memoryMib * 1024 * 1024,
+              nanoCpus: Math.round(args.limits.cpus * 1_000_000_000),
+            },
           },
           // All four are read back by the daemon; one left out shows as a difference for ever.
           restartPolicy: { condition: "any", delay: "2s", maxAttempts: 0, window: "0s" },
@@ -230,7 +233,10 @@ export function createDataVolume(name: string, protectData: boolean, parent: pul
 }
 
 /** Shell text that reads secret files into the environment of the process that replaces the shell. */
-export function withSecretEnvironment(variables: Readonly<Record<string, string>>, command: string): string[] {
+export function withSecretEnvironment(
+  variables: Readonly<Record<string, string>>,
+  command: string,
+): string[] {
   const exports = Object.entries(variables).map(
     ([variable, file]) => `${variable}="$(cat /run/secrets/${file})"; export ${variable};`,
   );
@@ -239,9 +245,11 @@ export function withSecretEnvironment(variables: Readonly<Record<string, string>
 
 /** Docker reads durations back in Go's own form: 90 s is `1m30s`, and only that form is stable. */
 export function goDuration(seconds: number): string {
-  const minutes = Math.floor(seconds / 60);
-  const rest = seconds % 60;
-  return minutes === 0 ? `${rest}s` : `${minutes}m${rest}s`;
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor((seconds % 3600) / 60);
+  const rest = `${seconds % 60}s`;
+  if (hours > 0) return `${hours}h${minutes}m${rest}`;
+  return minutes === 0 ? rest : `${minutes}m${rest}`;
 }
 
 function secretLabel(file: string): string {

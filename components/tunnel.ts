@@ -46,7 +46,8 @@ export class Tunnel extends pulumi.ComponentResource {
         tmpfs: { "/tmp": "", "/run": "" },
         memory: 64,
         memorySwap: 64,
-        capabilities: { drops: ["ALL"], adds: ["CAP_SETGID", "CAP_SETUID"] },
+        // The master gives its temporary directories to the user nobody, and becomes it.
+        capabilities: { drops: ["ALL"], adds: ["CAP_CHOWN", "CAP_SETGID", "CAP_SETUID"] },
         securityOpts: ["no-new-privileges:true"],
         logDriver: "json-file",
         logOpts: { "max-size": "10m", "max-file": "5" },

@@ -73,13 +73,21 @@ function entries(args: DnsArgs): Entry[] {
     { key: `${label(name, args.zone)}-aaaa`, name, type: "AAAA", value: args.ipv6 },
   ]);
   const first = args.names[0] ?? args.zone;
-  const authorities = args.caaIssuers.map(
-    (issuer): Entry => ({ key: `caa-${issuer}`, name: first, type: "CAA", value: issuer }),
-  );
+  const authorities = args.caaIssuers.map((issuer): Entry => ({
+    key: `caa-${issuer}`,
+    name: first,
+    type: "CAA",
+    value: issuer,
+  }));
   return [...addresses, ...authorities];
 }
 
-function createRecord(name: string, entry: Entry, args: DnsArgs, parent: pulumi.Resource): pulumi.CustomResource {
+function createRecord(
+  name: string,
+  entry: Entry,
+  args: DnsArgs,
+  parent: pulumi.Resource,
+): pulumi.CustomResource {
   // A changed type would otherwise be refused beside the record that it replaces.
   const opts = { parent, provider: args.vendor.provider, deleteBeforeReplace: true };
   if (args.vendor.kind === "cloudflare") {

@@ -3,8 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 import * as technicia from "../provider/resources.ts";
 
 const LAST_SEQUENCE = 19;
-/** OVH admits sequences 0 to 19; the deny takes one, and seven permits are not about ssh. */
-const MAX_SSH_SOURCES = 12;
+/** OVH admits sequences 0 to 19; the deny takes one, and six permits are not about ssh. */
+const MAX_SSH_SOURCES = 13;
 
 /** A rule whose values are known before anything runs. */
 export interface EdgeRule {
@@ -62,7 +62,12 @@ export function edgeRules(sshPort: number, adminCidrs: readonly string[]): EdgeR
   }
   const permits: Omit<EdgeRule, "sequence">[] = [
     { action: "permit", protocol: "tcp", tcpOption: "established" },
-    ...adminCidrs.map((source) => ({ action: "permit" as const, protocol: "tcp" as const, port: sshPort, source })),
+    ...adminCidrs.map((source) => ({
+      action: "permit" as const,
+      protocol: "tcp" as const,
+      port: sshPort,
+      source,
+    })),
     { action: "permit", protocol: "tcp", port: 80 },
     { action: "permit", protocol: "tcp", port: 443 },
     { action: "permit", protocol: "icmp" },

@@ -25,13 +25,16 @@ UseDNS no
 `;
 }
 
+/** Open files of a container; Docker 29 would leave 1024, and Qdrant asks for 10 000. */
+const NOFILE = 16_384;
+
 /** dockerd's settings. No new privileges stands here because a Swarm service cannot ask for it itself. */
 export function dockerDaemon(): string {
   const settings = {
     "log-driver": "json-file",
     "log-opts": { "max-size": "10m", "max-file": "5" },
     "no-new-privileges": true,
-    "default-ulimits": { nofile: { Name: "nofile", Soft: 65535, Hard: 65535 } },
+    "default-ulimits": { nofile: { Name: "nofile", Soft: NOFILE, Hard: NOFILE } },
     "default-address-pools": [{ base: "172.30.0.0/16", size: 24 }],
     "shutdown-timeout": 70,
   };

@@ -78,7 +78,11 @@ export class Host extends pulumi.ComponentResource {
     // dockerd reads its settings at its first start, which installing the package brings about.
     const daemon = new technicia.File(
       `${name}-docker-settings`,
-      { path: "/etc/docker/daemon.json", content: render.dockerDaemon(), onChange: render.RESTART_DOCKER_IF_RUNNING },
+      {
+        path: "/etc/docker/daemon.json",
+        content: render.dockerDaemon(),
+        onChange: render.RESTART_DOCKER_IF_RUNNING,
+      },
       own,
     );
     const repository = args.dockerSource === "docker" ? createDockerRepository(name, own) : [];
@@ -102,7 +106,8 @@ export class Host extends pulumi.ComponentResource {
     const group = new technicia.State(
       `${name}-docker-group`,
       {
-        observe: 'getent group docker | grep -qE "[:,]$LOGIN(,|$)" && echo "$LOGIN may use docker" || echo "$LOGIN may not use docker"',
+        observe:
+          'getent group docker | grep -qE "[:,]$LOGIN(,|$)" && echo "$LOGIN may use docker" || echo "$LOGIN may not use docker"',
         desired: `${args.ssh.user} may use docker`,
         apply: 'usermod --append --groups docker "$LOGIN"',
         remove: 'gpasswd --delete "$LOGIN" docker',
@@ -140,9 +145,11 @@ function createAccess(name: string, args: HostArgs, own: Own): pulumi.Resource[]
     const user = new technicia.State(
       `${name}-admin-${admin.name}`,
       {
-        observe: 'id --groups --name "$LOGIN" 2>/dev/null | tr " " "\\n" | grep -qx sudo && echo "$LOGIN administers" || echo "$LOGIN does not administer"',
+        observe:
+          'id --groups --name "$LOGIN" 2>/dev/null | tr " " "\\n" | grep -qx sudo && echo "$LOGIN administers" || echo "$LOGIN does not administer"',
         desired: `${admin.name} administers`,
-        apply: 'id "$LOGIN" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$LOGIN"; usermod --append --groups sudo "$LOGIN"',
+        apply:
+          'id "$LOGIN" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$LOGIN"; usermod --append --groups sudo "$LOGIN"',
         remove: 'userdel "$LOGIN"',
         variables: { LOGIN: admin.name },
       },
@@ -158,7 +165,10 @@ function createAccess(name: string, args: HostArgs, own: Own): pulumi.Resource[]
       },
       own,
     );
-    return [sudo, createKeys(`${name}-admin-${admin.name}`, admin.name, admin.keys, { ...own, dependsOn: [user] })];
+    return [
+      sudo,
+      createKeys(`${name}-admin-${admin.name}`, admin.name, admin.keys, { ...own, dependsOn: [user] }),
+    ];
   });
   const login = createKeys(`${name}-login`, args.ssh.user, [args.ssh.publicKey], own);
   const sshd = new technicia.File(
@@ -238,7 +248,8 @@ function createSwap(name: string, sizeGib: number, own: Own): technicia.State {
   return new technicia.State(
     `${name}-swap`,
     {
-      observe: 'swapon --show=NAME,SIZE --noheadings --bytes | awk \'$1 == "/swapfile" { printf "%d GiB\\n", ($2 + 536870912) / 1073741824 }\'; grep -q "^/swapfile " /etc/fstab || echo "not mounted at boot"',
+      observe:
+        'swapon --show=NAME,SIZE --noheadings --bytes | awk \'$1 == "/swapfile" { printf "%d GiB\\n", ($2 + 536870912) / 1073741824 }\'; grep -q "^/swapfile " /etc/fstab || echo "not mounted at boot"',
       desired: `${sizeGib} GiB`,
       apply: render.MAKE_SWAP,
       remove: 'swapoff /swapfile; sed --in-place "\\#^/swapfile #d" /etc/fstab; rm -f /swapfile',
@@ -278,5 +289,9 @@ function createUpgrades(name: string, opts: Own): void {
     { path: "/etc/apt/apt.conf.d/52technicia-upgrades", content: render.unattendedUpgrades() },
     opts,
   );
-  new technicia.Unit(`${name}-upgrades-timer`, { unit: "apt-daily-upgrade.timer", enabled: true, active: true }, opts);
+  new technicia.Unit(
+    `${name}-upgrades-timer`,
+    { unit: "apt-daily-upgrade.timer", enabled: true, active: true },
+    opts,
+  );
 }

@@ -75,7 +75,8 @@ function onlyStack(positionals: readonly string[]): string {
 try {
   const [name = "", ...args] = process.argv.slice(2);
   const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
-  if (!action) throw new UserError(`expected secrets, status or resume, got ${JSON.stringify(name)}\n${USAGE}`);
+  if (!action)
+    throw new UserError(`expected secrets, status or resume, got ${JSON.stringify(name)}\n${USAGE}`);
   const { text, exitCode } = await action(args);
   process.stdout.write(`${text}\n`);
   process.exitCode = exitCode;

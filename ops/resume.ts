@@ -44,7 +44,9 @@ export interface Resumed {
 
 /** Settles the operations that an earlier run left pending. */
 export async function resume(stack: string, pulumi: Pulumi, onServer: OnServer = overSsh): Promise<Resumed> {
-  const { deployment } = exported.parse(JSON.parse(await pulumi({ args: ["stack", "export", "--stack", stack] })));
+  const { deployment } = exported.parse(
+    JSON.parse(await pulumi({ args: ["stack", "export", "--stack", stack] })),
+  );
   const pending = (deployment.pending_operations ?? []).filter(({ type }) => type === "creating");
   if (pending.length === 0) return { adopted: [], forgotten: [] };
 
@@ -59,12 +61,20 @@ export async function resume(stack: string, pulumi: Pulumi, onServer: OnServer =
   }
   const refresh = ["refresh", "--yes", "--skip-preview", "--stack", stack];
   if (found.length > 0) {
-    const imports = found.flatMap(({ urn, id }) => ["--import-pending-creates", urn, "--import-pending-creates", id]);
+    const imports = found.flatMap(({ urn, id }) => [
+      "--import-pending-creates",
+      urn,
+      "--import-pending-creates",
+      id,
+    ]);
     await pulumi({ args: [...refresh, "--skip-pending-creates", ...imports] });
   }
   await pulumi({ args: [...refresh, "--clear-pending-creates"] });
   const adopted = found.map(({ urn }) => nameOf(urn));
-  return { adopted, forgotten: pending.map(({ resource: { urn } }) => nameOf(urn)).filter((name) => !adopted.includes(name)) };
+  return {
+    adopted,
+    forgotten: pending.map(({ resource: { urn } }) => nameOf(urn)).filter((name) => !adopted.includes(name)),
+  };
 }
 
 function nameOf(urn: string): string {
@@ -78,7 +88,9 @@ function overSsh(provider: Resource, command: string): Promise<string | undefine
   // Provider inputs stand in the state as text, lists as JSON.
   const options: unknown = typeof sshOpts === "string" ? JSON.parse(sshOpts) : sshOpts;
   if (address === null || !Array.isArray(options)) {
-    throw new UserError("the state: expected a docker provider with an ssh address, got another; run pulumi refresh by hand");
+    throw new UserError(
+      "the state: expected a docker provider with an ssh address, got another; run pulumi refresh by hand",
+    );
   }
   const target = ["-p", address.port || "22", "-l", address.username, "--", address.hostname, command];
   return new Promise((resolve, reject) => {
@@ -90,7 +102,8 @@ function overSsh(provider: Resource, command: string): Promise<string | undefine
     child.on("error", reject);
     child.on("close", (code) => {
       // 255 is ssh's own failure: nothing is known then about what exists, so nothing may be forgotten.
-      if (code === 255) reject(new UserError(`ssh to ${address.hostname}: expected a login, got: ${stderr.trim()}`));
+      if (code === 255)
+        reject(new UserError(`ssh to ${address.hostname}: expected a login, got: ${stderr.trim()}`));
       else resolve(code === 0 ? stdout : undefined);
     });
   });

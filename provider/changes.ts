@@ -7,7 +7,10 @@ export interface Difference {
   readonly kind: "add" | "delete" | "update";
 }
 
-export function differences(olds: Readonly<Record<string, unknown>>, news: Readonly<Record<string, unknown>>): Difference[] {
+export function differences(
+  olds: Readonly<Record<string, unknown>>,
+  news: Readonly<Record<string, unknown>>,
+): Difference[] {
   const keys = new Set([...Object.keys(olds), ...Object.keys(news)]);
   return [...keys].flatMap((key) => compare(olds[key], news[key], property("", key)));
 }

@@ -4,7 +4,7 @@ import { hasUnknown, isSecret, UNKNOWN, type Path, type Properties } from "./wir
 
 export interface Checked {
   /** The inputs with defaults and in normal form; parts that are unknown or wrong are as they came. */
-  readonly values: Readonly<Record<string, unknown>>;
+  readonly values: Record<string, unknown>;
   readonly problems: readonly string[];
 }
 
@@ -37,7 +37,10 @@ export function check(shape: Shape, inputs: Properties): Checked {
 }
 
 function describe(issue: z.core.$ZodIssue, property: string, inputs: Properties): string[] {
-  const path: Path = [property, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
+  const path: Path = [
+    property,
+    ...issue.path.map((part) => (typeof part === "number" ? part : String(part))),
+  ];
   const got = at(inputs.values, path);
   if (hasUnknown(got)) {
     return [];
@@ -45,9 +48,16 @@ function describe(issue: z.core.$ZodIssue, property: string, inputs: Properties)
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => unknownProperty(path, key, []));
   }
+  if (issue.code === "invalid_key") {
+    // The key is what is wrong, not the value that stands under it.
+    const words = issue.issues.map(({ message }) => message).join(" and ");
+    return [`${show(path)}: expected ${words}, got ${JSON.stringify(path.at(-1))}`];
+  }
   const [expected = "", ...advice] = issue.message.split("; ");
   const hint = advice.length > 0 ? `; ${advice.join("; ")}` : "";
-  return [`${show(path)}: expected ${expected}, got ${showValue(got, isSecret(path, inputs.secrets))}${hint}`];
+  return [
+    `${show(path)}: expected ${expected}, got ${showValue(got, isSecret(path, inputs.secrets))}${hint}`,
+  ];
 }
 
 // Says what was expected when the schema has no words of its own.
@@ -79,7 +89,9 @@ function unknownProperty(path: Path, key: string, known: readonly string[]): str
 }
 
 function show(path: Path): string {
-  return path.map((part, i) => (typeof part === "number" ? `[${part}]` : i === 0 ? part : `.${part}`)).join("");
+  return path
+    .map((part, i) => (typeof part === "number" ? `[${part}]` : i === 0 ? part : `.${part}`))
+    .join("");
 }
 
 function showValue(value: unknown, secret: boolean): string {
@@ -95,7 +107,8 @@ function showValue(value: unknown, secret: boolean): string {
 
 function at(value: unknown, path: Path): unknown {
   return path.reduce<unknown>(
-    (inner, part) => (inner === undefined || inner === null ? inner : (inner as Record<string | number, unknown>)[part]),
+    (inner, part) =>
+      inner === undefined || inner === null ? inner : (inner as Record<string | number, unknown>)[part],
     value,
   );
 }

@@ -21,11 +21,11 @@ export interface Settings {
 /** Messages to the person at the terminal, about one resource. Secrets of the call are taken out of them. */
 export interface Log {
   /** What stays on the screen and in the log. */
-  info(message: string): void;
-  warning(message: string): void;
-  debug(message: string): void;
+  readonly info: (message: string) => void;
+  readonly warning: (message: string) => void;
+  readonly debug: (message: string) => void;
   /** One line of progress; the next one takes its place. */
-  status(message: string): void;
+  readonly status: (message: string) => void;
 }
 
 /** What every operation is given beside its own values. */
@@ -42,7 +42,7 @@ export interface Call {
   /** Names of the inputs that are or contain secrets. */
   readonly secretInputs: ReadonlySet<string>;
   /** Takes this value out of whatever this call logs or fails with, beside the secret inputs and settings. */
-  hide(secret: string): void;
+  readonly hide: (secret: string) => void;
 }
 
 /** A resource as the state has it. */
@@ -88,7 +88,10 @@ export interface ResourceDefinition<Inputs extends object, Outputs extends objec
   readonly outputs: readonly (keyof Outputs & string)[];
 
   /** Which outputs are secret. Not given: none. */
-  readonly secretOutputs?: (outputs: Partial<Outputs>, secretInputs: ReadonlySet<string>) => readonly (keyof Outputs & string)[];
+  readonly secretOutputs?: (
+    outputs: Partial<Outputs>,
+    secretInputs: ReadonlySet<string>,
+  ) => readonly (keyof Outputs & string)[];
 
   /** Inputs whose change means another resource. */
   readonly replaceOn: readonly (keyof Inputs & string)[];
@@ -110,9 +113,12 @@ export interface ResourceDefinition<Inputs extends object, Outputs extends objec
     call: Call,
     inputs: Partial<Inputs>,
     existing: Existing<Inputs, Outputs> | undefined,
-  ) => Promise<Partial<Outputs>>;
+  ) => Promise<Partial<Outputs>> | Partial<Outputs>;
 
-  readonly create: (call: Call, inputs: Inputs) => Promise<{ readonly id: string; readonly outputs: Outputs }>;
+  readonly create: (
+    call: Call,
+    inputs: Inputs,
+  ) => Promise<{ readonly id: string; readonly outputs: Outputs }>;
 
   /**
    * What is there now: inputs as they would have to be to describe it. Null when it is gone. On import only the id is known and the rest is empty.
@@ -145,7 +151,10 @@ export class PartialFailure extends UserError {
   readonly id: string;
   readonly outputs: object;
 
-  constructor(message: string, kept: { readonly id: string; readonly outputs: object; readonly cause?: unknown }) {
+  constructor(
+    message: string,
+    kept: { readonly id: string; readonly outputs: object; readonly cause?: unknown },
+  ) {
     super(message, { cause: kept.cause });
     this.id = kept.id;
     this.outputs = kept.outputs;

@@ -17,7 +17,10 @@ export function toStatus(error: unknown, { clean, keep }: Reporting): grpc.Servi
   const message = clean(textOf(error));
   const metadata = new grpc.Metadata();
   if (error instanceof PartialFailure && keep !== undefined) {
-    metadata.add("grpc-status-details-bin", Buffer.from(partialStatus(message, error, keep(error.outputs)).serializeBinary()));
+    metadata.add(
+      "grpc-status-details-bin",
+      Buffer.from(partialStatus(message, error, keep(error.outputs)).serializeBinary()),
+    );
   }
   return Object.assign(new Error(message), { code: grpc.status.UNKNOWN, details: message, metadata });
 }
@@ -40,5 +43,7 @@ function textOf(error: unknown): string {
   if (error instanceof UserError) {
     return error.message;
   }
-  return error instanceof Error ? `fault in the provider technicia: ${error.stack ?? error.message}` : String(error);
+  return error instanceof Error
+    ? `fault in the provider technicia: ${error.stack ?? error.message}`
+    : String(error);
 }

@@ -3,27 +3,32 @@ import grpc from "@grpc/grpc-js";
 import provider from "@pulumi/pulumi/proto/provider_pb.js";
 import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
-import type struct from "google-protobuf/google/protobuf/struct_pb.js";
 import { differences, rootOf, type Difference } from "./changes.ts";
 import { check } from "./checks.ts";
-import { UserError, type AnyDefinition, type Call, type Existing, type Log, type Settings } from "./definition.ts";
+import { UserError, type AnyDefinition, type Call, type Log, type Settings } from "./definition.ts";
 import { EngineLog, type Severity } from "./engine-log.ts";
 import { toStatus } from "./failures.ts";
 import { Redactor, stringsIn } from "./redact.ts";
+import {
+  derivedFrom,
+  existingOf,
+  inputsOf,
+  known,
+  previewState,
+  secretTexts,
+  stateOf,
+  withoutVersion,
+  type Values,
+} from "./resource-state.ts";
+import { checkResponse, diffResponse } from "./responses.ts";
 import { REPLACING_SETTINGS, SECRET_SETTINGS, settingsSchema, targetOf } from "./settings.ts";
 import { HostKeyChanged } from "./ssh-connect.ts";
 import { Host } from "./ssh.ts";
-import { decode, encode, hasUnknown, secretNames, UNKNOWN, type Path, type Properties } from "./wire.ts";
+import { decode, encode, hasUnknown, secretNames, type Path, type Properties } from "./wire.ts";
 
 type Request = { getUrn(): string };
 type Unary<Q, S> = grpc.ServerUnaryCall<Q, S>;
 type Reply<S> = grpc.sendUnaryData<S>;
-type Values = Record<string, unknown>;
-
-interface Stored {
-  readonly inputs: Properties;
-  readonly state: Properties;
-}
 
 const VERSION = "1.0.0";
 
@@ -45,25 +50,48 @@ export class Server {
   /** The gRPC service, method by method. */
   get handlers(): grpc.UntypedServiceImplementation {
     return {
-      handshake: this.#unary((call: Unary<provider.ProviderHandshakeRequest, provider.ProviderHandshakeResponse>) => {
-        this.#log.connect(call.request.getEngineAddress());
-        return new provider.ProviderHandshakeResponse().setAcceptSecrets(true).setAcceptResources(false).setAcceptOutputs(false);
-      }),
+      handshake: this.#unary(
+        (call: Unary<provider.ProviderHandshakeRequest, provider.ProviderHandshakeResponse>) => {
+          this.#log.connect(call.request.getEngineAddress());
+          return new provider.ProviderHandshakeResponse()
+            .setAcceptSecrets(true)
+            .setAcceptResources(false)
+            .setAcceptOutputs(false);
+        },
+      ),
       attach: this.#unary((call: Unary<plugin.PluginAttach, empty.Empty>) => {
         this.#log.connect(call.request.getAddress());
         return new empty.Empty();
       }),
       getPluginInfo: this.#unary(() => new plugin.PluginInfo().setVersion(VERSION)),
-      getSchema: this.#unary(() => new provider.GetSchemaResponse().setSchema(JSON.stringify({ name: "technicia", version: VERSION }))),
-      checkConfig: this.#unary((call: Unary<provider.CheckRequest, provider.CheckResponse>) => this.#checkConfig(call.request)),
-      diffConfig: this.#unary((call: Unary<provider.DiffRequest, provider.DiffResponse>) => this.#diffConfig(call.request)),
-      configure: this.#unary((call: Unary<provider.ConfigureRequest, provider.ConfigureResponse>) => this.#configure(call.request)),
+      getSchema: this.#unary(() =>
+        new provider.GetSchemaResponse().setSchema(JSON.stringify({ name: "technicia", version: VERSION })),
+      ),
+      checkConfig: this.#unary((call: Unary<provider.CheckRequest, provider.CheckResponse>) =>
+        this.#checkConfig(call.request),
+      ),
+      diffConfig: this.#unary((call: Unary<provider.DiffRequest, provider.DiffResponse>) =>
+        this.#diffConfig(call.request),
+      ),
+      configure: this.#unary((call: Unary<provider.ConfigureRequest, provider.ConfigureResponse>) =>
+        this.#configure(call.request),
+      ),
       check: this.#resource((request: provider.CheckRequest, definition) => this.#check(request, definition)),
-      diff: this.#resource((request: provider.DiffRequest, definition, call) => this.#diff(request, definition, call)),
-      create: this.#resource((request: provider.CreateRequest, definition, call) => this.#create(request, definition, call)),
-      read: this.#resource((request: provider.ReadRequest, definition, call) => this.#read(request, definition, call)),
-      update: this.#resource((request: provider.UpdateRequest, definition, call) => this.#update(request, definition, call)),
-      delete: this.#resource((request: provider.DeleteRequest, definition, call) => this.#delete(request, definition, call)),
+      diff: this.#resource((request: provider.DiffRequest, definition, call) =>
+        this.#diff(request, definition, call),
+      ),
+      create: this.#resource((request: provider.CreateRequest, definition, call) =>
+        this.#create(request, definition, call),
+      ),
+      read: this.#resource((request: provider.ReadRequest, definition, call) =>
+        this.#read(request, definition, call),
+      ),
+      update: this.#resource((request: provider.UpdateRequest, definition, call) =>
+        this.#update(request, definition, call),
+      ),
+      delete: this.#resource((request: provider.DeleteRequest, definition, call) =>
+        this.#delete(request, definition, call),
+      ),
       cancel: this.#unary(() => {
         this.cancel();
         return new empty.Empty();
@@ -81,20 +109,29 @@ export class Server {
     const given = withoutVersion(decode(request.getNews()));
     const secrets: Path[] = [...given.secrets, ...SECRET_SETTINGS.map((name) => [name])];
     const { values, problems } = check(settingsSchema.shape, { values: given.values, secrets });
-    return checkResponse({ values, secrets: secrets.filter(([name]) => values[String(name)] !== undefined) }, problems);
+    return checkResponse(
+      { values, secrets: secrets.filter(([name]) => values[String(name)] !== undefined) },
+      problems,
+    );
   }
 
   #diffConfig(request: provider.DiffRequest): provider.DiffResponse {
     const olds = withoutVersion(decode(request.getOldInputs() ?? request.getOlds()));
     const news = withoutVersion(decode(request.getNews()));
-    return diffResponse(differences(olds.values, news.values), { replaceOn: REPLACING_SETTINGS, deleteBeforeReplace: false });
+    return diffResponse(differences(olds.values, news.values), {
+      replaceOn: REPLACING_SETTINGS,
+      deleteBeforeReplace: false,
+    });
   }
 
   #configure(request: provider.ConfigureRequest): provider.ConfigureResponse {
     const { values, secrets } = withoutVersion(decode(request.getArgs()));
     const result = settingsSchema.safeParse(values);
     if (!result.success) {
-      const { problems } = check(settingsSchema.shape, { values, secrets: [...secrets, ...SECRET_SETTINGS.map((name) => [name])] });
+      const { problems } = check(settingsSchema.shape, {
+        values,
+        secrets: [...secrets, ...SECRET_SETTINGS.map((name) => [name])],
+      });
       throw new UserError(`the connection's arguments have problems:\n  ${problems.join("\n  ")}`);
     }
     this.#settings = result.data;
@@ -115,8 +152,10 @@ export class Server {
     const news = decode(request.getNews());
     const { values, problems } = check(definition.schema.shape, news);
     const together =
-      problems.length === 0 && !hasUnknown(values) && definition.checkTogether !== undefined ? definition.checkTogether(values) : [];
-    return checkResponse({ values, secrets: news.secrets }, [...problems, ...together]);
+      problems.length === 0 && !hasUnknown(values) && definition.checkTogether !== undefined
+        ? definition.checkTogether(values)
+        : [];
+    return checkResponse(derivedFrom(news, values), [...problems, ...together]);
   }
 
   #diff(request: provider.DiffRequest, definition: AnyDefinition, work: Work): provider.DiffResponse {
@@ -141,19 +180,32 @@ export class Server {
     });
   }
 
-  async #create(request: provider.CreateRequest, definition: AnyDefinition, work: Work): Promise<provider.CreateResponse> {
+  async #create(
+    request: provider.CreateRequest,
+    definition: AnyDefinition,
+    work: Work,
+  ): Promise<provider.CreateResponse> {
     const inputs = decode(request.getProperties());
     const call = work.begin(inputs);
     if (request.getPreview()) {
-      const outputs = definition.preview === undefined ? {} : ((await definition.preview(call, known(inputs.values), undefined)) as Values);
+      const outputs =
+        definition.preview === undefined
+          ? {}
+          : ((await definition.preview(call, known(inputs.values), undefined)) as Values);
       return new provider.CreateResponse().setProperties(encode(previewState(definition, inputs, outputs)));
     }
     work.keep = (outputs) => stateOf(definition, inputs, outputs as Values);
-    const { id, outputs } = await definition.create(call, inputs.values);
-    return new provider.CreateResponse().setId(id).setProperties(encode(stateOf(definition, inputs, outputs as Values)));
+    const { id, outputs } = (await definition.create(call, inputs.values)) as { id: string; outputs: Values };
+    return new provider.CreateResponse()
+      .setId(id)
+      .setProperties(encode(stateOf(definition, inputs, outputs)));
   }
 
-  async #read(request: provider.ReadRequest, definition: AnyDefinition, work: Work): Promise<provider.ReadResponse> {
+  async #read(
+    request: provider.ReadRequest,
+    definition: AnyDefinition,
+    work: Work,
+  ): Promise<provider.ReadResponse> {
     const state = decode(request.getProperties());
     const inputs = request.hasInputs() ? decode(request.getInputs()) : inputsOf(definition, state);
     const call = work.begin(inputs, state);
@@ -161,11 +213,10 @@ export class Server {
     if (found === null) {
       return new provider.ReadResponse();
     }
-    const names = [...secretNames(inputs.secrets), ...(found.secretInputs ?? [])];
-    const foundInputs: Properties = {
-      values: found.inputs as Values,
-      // A secret that has moved or grown inside its property must not come to light: the whole property is secret then.
-      secrets: keepsShape(inputs, found.inputs as Values) ? [...inputs.secrets, ...(found.secretInputs ?? []).map((name) => [name])] : names.map((name) => [name]),
+    const { values, secrets } = derivedFrom(inputs, found.inputs as Values);
+    const foundInputs = {
+      values,
+      secrets: [...secrets, ...(found.secretInputs ?? []).map((name) => [name])],
     };
     return new provider.ReadResponse()
       .setId(found.id)
@@ -173,22 +224,35 @@ export class Server {
       .setProperties(encode(stateOf(definition, foundInputs, found.outputs as Values)));
   }
 
-  async #update(request: provider.UpdateRequest, definition: AnyDefinition, work: Work): Promise<provider.UpdateResponse> {
+  async #update(
+    request: provider.UpdateRequest,
+    definition: AnyDefinition,
+    work: Work,
+  ): Promise<provider.UpdateResponse> {
     const state = decode(request.getOlds());
     const olds = request.hasOldInputs() ? decode(request.getOldInputs()) : inputsOf(definition, state);
     const news = decode(request.getNews());
     const call = work.begin(news, olds, state);
     const existing = existingOf(definition, request.getId(), { inputs: olds, state });
     if (request.getPreview()) {
-      const outputs = definition.preview === undefined ? existing.outputs : await definition.preview(call, known(news.values), existing);
-      return new provider.UpdateResponse().setProperties(encode(previewState(definition, news, outputs as Values)));
+      const outputs =
+        definition.preview === undefined
+          ? existing.outputs
+          : await definition.preview(call, known(news.values), existing);
+      return new provider.UpdateResponse().setProperties(
+        encode(previewState(definition, news, outputs as Values)),
+      );
     }
     work.keep = (outputs) => stateOf(definition, news, outputs as Values);
     const outputs = (await definition.update(call, existing, news.values)) as Values;
     return new provider.UpdateResponse().setProperties(encode(stateOf(definition, news, outputs)));
   }
 
-  async #delete(request: provider.DeleteRequest, definition: AnyDefinition, work: Work): Promise<empty.Empty> {
+  async #delete(
+    request: provider.DeleteRequest,
+    definition: AnyDefinition,
+    work: Work,
+  ): Promise<empty.Empty> {
     const state = decode(request.getProperties());
     const inputs = request.hasOldInputs() ? decode(request.getOldInputs()) : inputsOf(definition, state);
     const call = work.begin(inputs, state);
@@ -199,7 +263,9 @@ export class Server {
         throw error;
       }
       // When a server is installed anew everything is first made on the new one and then deleted with the old connection, to the same address.
-      call.log.warning(`nothing was removed: ${error.message.split(";")[0] ?? ""}, so this is not the installation that it was on`);
+      call.log.warning(
+        `nothing was removed: ${error.message.split(";")[0] ?? ""}, so this is not the installation that it was on`,
+      );
     }
     return new empty.Empty();
   }
@@ -242,7 +308,9 @@ export class Server {
     const token = urn.split("::")[2]?.split("$").at(-1) ?? "";
     const definition = this.#definitions.get(token);
     if (definition === undefined) {
-      throw new UserError(`${token}: unknown resource type; known are ${[...this.#definitions.keys()].join(", ")}`);
+      throw new UserError(
+        `${token}: unknown resource type; known are ${[...this.#definitions.keys()].join(", ")}`,
+      );
     }
     return definition;
   }
@@ -267,7 +335,12 @@ export class Server {
     const say = (severity: Severity, isStatus = false) => {
       return (text: string): void => this.#log.send({ severity, text: clean(text), urn, isStatus });
     };
-    const log: Log = { info: say("info"), warning: say("warning"), debug: say("debug"), status: say("info", true) };
+    const log: Log = {
+      info: say("info"),
+      warning: say("warning"),
+      debug: say("debug"),
+      status: say("info", true),
+    };
     const host = (): Host => this.#sharedHost(log);
 
     return {
@@ -310,86 +383,4 @@ interface Work {
 function timeoutOf(request: Request): number | undefined {
   const seconds = "getTimeout" in request ? (request as { getTimeout(): number }).getTimeout() : 0;
   return seconds > 0 ? seconds : undefined;
-}
-
-function checkResponse(inputs: Properties, problems: readonly string[]): provider.CheckResponse {
-  const response = new provider.CheckResponse().setInputs(encode(inputs));
-  // Named failures make the engine print the property's value, secret or not; the path stands in the sentence.
-  problems.forEach((problem) => response.addFailures(new provider.CheckFailure().setReason(problem)));
-  return response;
-}
-
-function diffResponse(
-  all: readonly Difference[],
-  { replaceOn, deleteBeforeReplace }: { readonly replaceOn: readonly string[]; readonly deleteBeforeReplace: boolean },
-): provider.DiffResponse {
-  const { DIFF_NONE, DIFF_SOME } = provider.DiffResponse.DiffChanges;
-  const response = new provider.DiffResponse().setChanges(all.length === 0 ? DIFF_NONE : DIFF_SOME).setHasdetaileddiff(true);
-  const { ADD, ADD_REPLACE, DELETE, DELETE_REPLACE, UPDATE, UPDATE_REPLACE } = provider.PropertyDiff.Kind;
-  const kinds = { add: [ADD, ADD_REPLACE], delete: [DELETE, DELETE_REPLACE], update: [UPDATE, UPDATE_REPLACE] } as const;
-  const replaces = new Set<string>();
-  for (const { path, kind } of all) {
-    const replace = replaceOn.includes(rootOf(path));
-    if (replace) {
-      replaces.add(rootOf(path));
-    }
-    response.getDetaileddiffMap().set(path, new provider.PropertyDiff().setKind(kinds[kind][replace ? 1 : 0]).setInputdiff(true));
-  }
-  response.setReplacesList([...replaces]).setDiffsList([...new Set(all.map(({ path }) => rootOf(path)))]);
-  return response.setDeletebeforereplace(replaces.size > 0 && deleteBeforeReplace);
-}
-
-function existingOf(definition: AnyDefinition, id: string, { inputs, state }: Stored): Existing<Values, Values> {
-  const outputs = Object.fromEntries(definition.outputs.map((name) => [name, state.values[name]]).filter(([, value]) => value !== undefined));
-  return { id, inputs: inputs.values, outputs };
-}
-
-// An engine that keeps no inputs apart: they are part of the state.
-function inputsOf(definition: AnyDefinition, state: Properties): Properties {
-  const names = new Set(Object.keys(definition.schema.shape));
-  return {
-    values: Object.fromEntries(Object.entries(state.values).filter(([name]) => names.has(name))),
-    secrets: state.secrets.filter(([name]) => names.has(String(name))),
-  };
-}
-
-function stateOf(definition: AnyDefinition, inputs: Properties, outputs: Values): Properties {
-  const secretOutputs = definition.secretOutputs?.(outputs, secretNames(inputs.secrets)) ?? [];
-  return {
-    values: { ...inputs.values, ...outputs },
-    secrets: [...inputs.secrets.filter(([name]) => !(String(name) in outputs)), ...outputSecrets(inputs, outputs, secretOutputs)],
-  };
-}
-
-// An output that bears an input's name, such as a server's service name, is at least as secret as the input.
-function outputSecrets(inputs: Properties, outputs: Values, secretOutputs: readonly string[]): Path[] {
-  const inherited = [...secretNames(inputs.secrets)].filter((name) => name in outputs);
-  return [...new Set([...inherited, ...secretOutputs])].filter((name) => outputs[name] !== undefined).map((name) => [name]);
-}
-
-function previewState(definition: AnyDefinition, inputs: Properties, outputs: Values): Properties {
-  const unknown = Object.fromEntries(definition.outputs.filter((name) => !(name in outputs)).map((name) => [name, UNKNOWN]));
-  return stateOf(definition, inputs, { ...unknown, ...outputs });
-}
-
-function known(values: Readonly<Values>): Values {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => !hasUnknown(value)));
-}
-
-function keepsShape(inputs: Properties, values: Values): boolean {
-  return inputs.secrets.every((path) => path.length === 1 || differences({ at: inputs.values[String(path[0])] }, { at: values[String(path[0])] }).length === 0);
-}
-
-function secretTexts(properties: Properties): string[] {
-  return properties.secrets.flatMap((path) => stringsIn(at(properties.values, path)));
-}
-
-function at(values: unknown, path: Path): unknown {
-  return path.reduce<unknown>((inner, part) => (inner as Record<string | number, unknown> | undefined)?.[part], values);
-}
-
-function withoutVersion(properties: Properties): Properties {
-  // The engine adds the version of the program's package to every provider.
-  const values = Object.fromEntries(Object.entries(properties.values).filter(([name]) => name !== "version"));
-  return { values, secrets: properties.secrets.filter(([name]) => name !== "version") };
 }

@@ -7,21 +7,37 @@ import { readPublicKey } from "./ssh-keys.ts";
 const DEFAULT_PORT = "22";
 const DEFAULT_USER = "root";
 
-const isPort = (text: string): boolean => /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65535;
+const isPort = (text: string): boolean =>
+  /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65535;
 
 /** Settings that are never shown, whatever the program says of them. */
-export const SECRET_SETTINGS = ["ovhApplicationKey", "ovhApplicationSecret", "ovhConsumerKey", "ovhClientId", "ovhClientSecret"];
+export const SECRET_SETTINGS = [
+  "ovhApplicationKey",
+  "ovhApplicationSecret",
+  "ovhConsumerKey",
+  "ovhClientId",
+  "ovhClientSecret",
+];
 
 export const settingsSchema = z.strictObject({
-  hostAddress: z.string().regex(/^[^\s/@]+$/, "a host name or an IP address, without scheme, user or port").optional(),
+  hostAddress: z
+    .string()
+    .regex(/^[^\s/@]+$/, "a host name or an IP address, without scheme, user or port")
+    .optional(),
   hostPort: z.string().refine(isPort, "a port between 1 and 65535, in digits").optional(),
-  hostUser: z.string().regex(/^[a-z_][a-z0-9_-]*$/, "a user name").optional(),
+  hostUser: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_-]*$/, "a user name")
+    .optional(),
   hostPrivateKeyFile: z.string().min(1, "the path of a private key file").optional(),
   hostKey: z.string().refine(isPublicKey, "a public key such as ssh-ed25519 AAAA…").optional(),
   serverId: z.string().optional(),
   ovhEndpoint: z
     .string()
-    .regex(/^(ovh-(eu|ca|us)|https?:\/\/\S*[^/\s])$/, "ovh-eu, ovh-ca, ovh-us or a URL without a trailing slash")
+    .regex(
+      /^(ovh-(eu|ca|us)|https?:\/\/\S*[^/\s])$/,
+      "ovh-eu, ovh-ca, ovh-us or a URL without a trailing slash",
+    )
     .optional(),
   ovhApplicationKey: z.string().min(1, "a key").optional(),
   ovhApplicationSecret: z.string().min(1, "a secret").optional(),
@@ -35,7 +51,9 @@ export const REPLACING_SETTINGS = ["serverId"];
 
 export function targetOf(settings: Settings): Target {
   if (settings.hostAddress === undefined) {
-    throw new UserError("hostAddress: expected a host name or an IP address, got nothing; set it on the Connection of this resource");
+    throw new UserError(
+      "hostAddress: expected a host name or an IP address, got nothing; set it on the Connection of this resource",
+    );
   }
   return {
     address: settings.hostAddress,

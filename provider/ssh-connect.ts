@@ -33,7 +33,16 @@ const KEEPALIVE_MILLISECONDS = 5_000;
 const KEEPALIVES_MISSED = 3;
 
 /** Faults that pass by themselves while a host boots or its network comes up. */
-const PASSING = new Set(["ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "EPIPE", "EAI_AGAIN"]);
+const PASSING = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EHOSTDOWN",
+  "EPIPE",
+  "EAI_AGAIN",
+]);
 
 export function where({ address, port }: Endpoint): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
@@ -179,7 +188,9 @@ async function persist<T>(endpoint: Endpoint, patience: Patience, attempt: () =>
       }
       const reason = reasonOf(error as Error);
       if (!isPassing(error as NodeJS.ErrnoException) || performance.now() + PAUSE_MILLISECONDS > deadline) {
-        const waited = isPassing(error as NodeJS.ErrnoException) ? ` (tried for ${patience.deadlineSeconds} s)` : "";
+        const waited = isPassing(error as NodeJS.ErrnoException)
+          ? ` (tried for ${patience.deadlineSeconds} s)`
+          : "";
         throw new UserError(
           `ssh ${where(endpoint)}: expected sshd to answer, got: ${reason}${waited}; ` +
             `check that the host runs, that hostAddress and hostPort are right, and that no firewall stands between`,
@@ -193,7 +204,11 @@ async function persist<T>(endpoint: Endpoint, patience: Patience, attempt: () =>
 }
 
 function isPassing(error: NodeJS.ErrnoException & { readonly level?: string }): boolean {
-  return PASSING.has(error.code ?? "") || error.level === "client-timeout" || /before handshake|keepalive timeout/i.test(error.message);
+  return (
+    PASSING.has(error.code ?? "") ||
+    error.level === "client-timeout" ||
+    /before handshake|keepalive timeout/i.test(error.message)
+  );
 }
 
 function reasonOf(error: NodeJS.ErrnoException): string {

@@ -16,7 +16,9 @@ export function readPublicKey(text: string): PublicKey {
   const [type = "", base64 = ""] = text.trim().split(/\s+/);
   const blob = Buffer.from(base64, "base64");
   if (blob.length < 16 || typeOf(blob) !== type) {
-    throw new UserError(`hostKey: expected a public key such as "ssh-ed25519 AAAA…", got ${JSON.stringify(text.slice(0, 40))}`);
+    throw new UserError(
+      `hostKey: expected a public key such as "ssh-ed25519 AAAA…", got ${JSON.stringify(text.slice(0, 40))}`,
+    );
   }
   return { type, blob };
 }
@@ -45,14 +47,21 @@ export async function readLogin(user: string, privateKeyFile: string | undefined
   const socket = process.env["SSH_AUTH_SOCK"];
   if (privateKeyFile === undefined) {
     if (socket === undefined || socket === "") {
-      throw new UserError("hostPrivateKeyFile: expected a private key file or a running ssh agent, got neither; set one of them");
+      throw new UserError(
+        "hostPrivateKeyFile: expected a private key file or a running ssh agent, got neither; set one of them",
+      );
     }
-    return { methods: [{ type: "agent", username: user, agent: socket }], description: "the keys of the ssh agent" };
+    return {
+      methods: [{ type: "agent", username: user, agent: socket }],
+      description: "the keys of the ssh agent",
+    };
   }
 
   const path = expand(privateKeyFile);
   const text = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`hostPrivateKeyFile: expected a readable private key, got ${path} (${error.code ?? error.message})`);
+    throw new UserError(
+      `hostPrivateKeyFile: expected a readable private key, got ${path} (${error.code ?? error.message})`,
+    );
   });
   const key = firstKey(ssh2.utils.parseKey(text));
   if (key instanceof Error) {
@@ -62,7 +71,9 @@ export async function readLogin(user: string, privateKeyFile: string | undefined
     throw new UserError(`hostPrivateKeyFile: expected a private key, got ${path} (${key.message})`);
   }
   if (!key.isPrivateKey()) {
-    throw new UserError(`hostPrivateKeyFile: expected a private key, got the public key ${path}; name the file without .pub`);
+    throw new UserError(
+      `hostPrivateKeyFile: expected a private key, got the public key ${path}; name the file without .pub`,
+    );
   }
   return {
     methods: [{ type: "publickey", username: user, key }],
@@ -84,26 +95,39 @@ interface AgentKey {
 async function throughAgent({ user, path, publicKey, socket }: AgentKey): Promise<Login> {
   const advice = `add it with: ssh-add ${path}`;
   if (socket === undefined || socket === "") {
-    throw new UserError(`hostPrivateKeyFile: ${path} has a passphrase, and no ssh agent runs (SSH_AUTH_SOCK is not set); start one and ${advice}`);
+    throw new UserError(
+      `hostPrivateKeyFile: ${path} has a passphrase, and no ssh agent runs (SSH_AUTH_SOCK is not set); start one and ${advice}`,
+    );
   }
   if (publicKey === undefined) {
-    throw new UserError(`hostPrivateKeyFile: ${path} has a passphrase, and ${path}.pub, which tells which key of the ssh agent it is, cannot be read`);
+    throw new UserError(
+      `hostPrivateKeyFile: ${path} has a passphrase, and ${path}.pub, which tells which key of the ssh agent it is, cannot be read`,
+    );
   }
   const agent = ssh2.createAgent(socket);
   const held = await identities(agent, socket);
   const match = held.find((key) => key.getPublicSSH().equals(publicKey));
   if (match === undefined) {
-    throw new UserError(`hostPrivateKeyFile: ${path} has a passphrase, and the ssh agent does not hold it; ${advice}`);
+    throw new UserError(
+      `hostPrivateKeyFile: ${path} has a passphrase, and the ssh agent does not hold it; ${advice}`,
+    );
   }
   const method: AgentAuthMethod = { type: "agent", username: user, agent: new OneKeyAgent(agent, match) };
-  return { methods: [method], description: `the key ${path} (${fingerprint(publicKey)}) through the ssh agent` };
+  return {
+    methods: [method],
+    description: `the key ${path} (${fingerprint(publicKey)}) through the ssh agent`,
+  };
 }
 
 function identities(agent: ssh2.BaseAgent, socket: string): Promise<ParsedKey[]> {
   return new Promise((resolvePromise, reject) => {
     agent.getIdentities((error, keys) => {
       if (error) {
-        reject(new UserError(`SSH_AUTH_SOCK: expected a running ssh agent, got none at ${socket} (${error.message})`));
+        reject(
+          new UserError(
+            `SSH_AUTH_SOCK: expected a running ssh agent, got none at ${socket} (${error.message})`,
+          ),
+        );
       } else {
         resolvePromise((keys ?? []).map(firstKey).filter((key): key is ParsedKey => !(key instanceof Error)));
       }
@@ -166,7 +190,7 @@ function typeOf(blob: Buffer): string {
   return blob.subarray(4, 4 + Math.min(length, 64)).toString("latin1");
 }
 
-function firstKey(parsed: ParsedKey | ParsedKey[] | Error | unknown): ParsedKey | Error {
+function firstKey(parsed: unknown): ParsedKey | Error {
   const key: unknown = Array.isArray(parsed) ? parsed[0] : parsed;
   if (key instanceof Error) {
     return key;

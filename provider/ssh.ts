@@ -1,9 +1,8 @@
 /** One host: bash run on it as root, over one connection whatever the number of callers. */
-import { randomBytes } from "node:crypto";
 import type { Client, ClientChannel } from "ssh2";
-import { render, splitAtMark } from "./bootstrap.ts";
 import { UserError } from "./definition.ts";
 import { connect, where, type Target } from "./ssh-connect.ts";
+import { Shell, type Outcome } from "./ssh-shell.ts";
 
 export interface Command {
   /** What it is for, to follow "could not": `write /etc/motd`. */
@@ -21,7 +20,7 @@ export interface Command {
   /** What the script reads from its standard input. */
   readonly stdin?: string | Buffer;
 
-  /** Limit after which the script and all it started are killed. */
+  /** Limit after which the script and all it started are killed; also how long to wait for a host that does not answer, up to a minute. */
   readonly timeoutSeconds?: number;
 
   readonly signal: AbortSignal;
@@ -44,7 +43,10 @@ export class CommandFailure extends UserError {
   readonly stdout: string;
   readonly stderr: string;
 
-  constructor(message: string, result: Partial<Result> & { readonly exitCode?: number; readonly cause?: unknown }) {
+  constructor(
+    message: string,
+    result: Partial<Result> & { readonly exitCode?: number; readonly cause?: unknown },
+  ) {
     super(message, { cause: result.cause });
     this.exitCode = result.exitCode;
     this.stdout = result.stdout ?? "";
@@ -58,14 +60,10 @@ export class CommandFailure extends UserError {
 }
 
 // sshd allows ten sessions on one connection unless told otherwise.
-const MAX_CHANNELS = 8;
+const MAX_SHELLS = 8;
 const DEFAULT_TIMEOUT_SECONDS = 120;
 const BOOT_DEADLINE_SECONDS = 60;
-const MAX_OUTPUT_BYTES = 32 * 1024 * 1024;
 const STDERR_LINES = 20;
-
-/** How long a script that was told to end may take; the host kills it after five seconds. */
-const END_MILLISECONDS = 10_000;
 
 export class Host {
   readonly #target: Target;
@@ -74,8 +72,9 @@ export class Host {
   readonly #queue: (() => void)[] = [];
   readonly #turns = new Map<string, Promise<unknown>>();
   #connection: Promise<Client> | undefined;
-  #channels = 0;
-  #limit = MAX_CHANNELS;
+  #idle: Shell[] = [];
+  #busy = 0;
+  #limit = MAX_SHELLS;
 
   constructor(target: Target, onUnpinned: (message: string) => void) {
     this.#target = target;
@@ -92,7 +91,11 @@ export class Host {
     command.signal.throwIfAborted();
     await this.#enter(command.signal);
     try {
-      return await this.#session(command, await this.#openChannel(command, true));
+      const outcome = await this.#execute(command, true);
+      if (outcome.stopped === undefined && outcome.code === 0) {
+        return outcome;
+      }
+      throw this.#failure(command, outcome);
     } finally {
       this.#leave();
     }
@@ -108,16 +111,14 @@ export class Host {
     return turn;
   }
 
+  /** Takes nothing more, and hangs up once what runs has ended. */
   close(): void {
     this.#closed.abort(new UserError("cancelled"));
-    void this.#connection?.then(
-      (client) => client.end(),
-      () => undefined,
-    );
+    this.#hangUpWhenIdle();
   }
 
   async #enter(signal: AbortSignal): Promise<void> {
-    while (this.#channels >= this.#limit) {
+    while (this.#busy >= this.#limit) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#queue.push(resolve);
       signal.addEventListener("abort", () => resolve(), { once: true });
@@ -133,48 +134,78 @@ export class Host {
         signal.throwIfAborted();
       }
     }
-    this.#channels += 1;
+    this.#busy += 1;
   }
 
   #leave(): void {
-    this.#channels -= 1;
+    this.#busy -= 1;
     this.#queue.shift()?.();
+    this.#hangUpWhenIdle();
   }
 
-  // Nothing has run before the channel is open, so a connection found dead may be replaced without a question.
-  async #openChannel(command: Command, mayReconnect: boolean): Promise<ClientChannel> {
+  #hangUpWhenIdle(): void {
+    if (this.#closed.signal.aborted && this.#busy === 0) {
+      void this.#connection?.then(
+        (client) => client.end(),
+        () => undefined,
+      );
+    }
+  }
+
+  // A connection found dead before the program began may be replaced without a question: nothing has been done.
+  async #execute(command: Command, mayReconnect: boolean): Promise<Outcome> {
+    const shell = await this.#openShell(command, mayReconnect);
+    const outcome = await shell.execute({
+      script: command.script,
+      variables: { ...command.variables, ...command.secrets },
+      stdin: command.stdin,
+      timeoutSeconds: command.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
+      signal: command.signal,
+      onLine: command.onLine,
+    });
+    if (shell.isOpen) {
+      this.#idle.push(shell);
+    }
+    const isLost =
+      !outcome.hasBegun && outcome.stopped === undefined && sudoFault(outcome.stderr) === undefined;
+    return isLost && mayReconnect ? this.#execute(command, false) : outcome;
+  }
+
+  async #openShell(command: Command, mayReconnect: boolean): Promise<Shell> {
     const client = await this.#connect(command);
-    const invocation = this.#target.user === "root" ? "bash -s" : "sudo -n bash -s";
+    this.#idle = this.#idle.filter((shell) => shell.isOpen);
+    const idle = this.#idle.pop();
+    if (idle !== undefined) {
+      return idle;
+    }
     try {
-      return await new Promise<ClientChannel>((resolve, reject) => {
-        client.exec(invocation, (error, channel) => {
-          if (error) {
-            reject(error);
-          } else {
-            resolve(channel);
-          }
-        });
-      });
+      return new Shell(
+        await openChannel(client, this.#target.user === "root" ? "bash -s" : "sudo -n bash -s"),
+      );
     } catch (error) {
-      const refused = /open failed|administratively prohibited/i.test((error as Error).message);
-      if (refused && this.#channels > 1) {
-        this.#limit = Math.max(1, this.#channels - 1);
+      const isRefused = /open failed|administratively prohibited/i.test((error as Error).message);
+      if (isRefused && this.#busy > 1) {
+        // This sshd allows fewer sessions than most.
+        this.#limit = Math.max(1, this.#busy - 1);
         this.#leave();
         await this.#enter(command.signal);
-        return this.#openChannel(command, mayReconnect);
+        return this.#openShell(command, mayReconnect);
       }
-      if (!refused && mayReconnect) {
+      if (!isRefused && mayReconnect) {
         this.#forget(client);
-        return this.#openChannel(command, false);
+        return this.#openShell(command, false);
       }
-      throw new UserError(`could not ${command.purpose} on ${this.name}: no session: ${(error as Error).message}`, { cause: error });
+      throw new UserError(
+        `could not ${command.purpose} on ${this.name}: no session: ${(error as Error).message}`,
+        { cause: error },
+      );
     }
   }
 
   async #connect(command: Command): Promise<Client> {
     if (this.#connection === undefined) {
       const attempt = connect(this.#target, {
-        deadlineSeconds: BOOT_DEADLINE_SECONDS,
+        deadlineSeconds: Math.min(BOOT_DEADLINE_SECONDS, command.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS),
         signal: this.#closed.signal,
         onWaiting: command.onWaiting ?? (() => undefined),
       });
@@ -208,93 +239,32 @@ export class Host {
     client.destroy();
   }
 
-  #session(command: Command, channel: ClientChannel): Promise<Result> {
-    const mark = randomBytes(16).toString("hex");
-    const timeoutSeconds = command.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS;
-    const stdout = new Collector(mark, command.onLine);
-    const stderr = new Collector(mark, command.onLine);
-
-    return new Promise((resolve, reject) => {
-      let stopped: string | undefined;
-      let endTimer: NodeJS.Timeout | undefined;
-
-      // The end of its standard input makes the host kill the script; closing at once would hide whether it did.
-      const stop = (reason: string): void => {
-        if (stopped === undefined) {
-          stopped = reason;
-          channel.end();
-          endTimer = setTimeout(() => finish(), END_MILLISECONDS);
-        }
-      };
-      const onAbort = (): void => stop(reasonOfAbort(command.signal));
-      const timer = setTimeout(() => stop(`took longer than ${timeoutSeconds} s`), timeoutSeconds * 1000);
-      command.signal.addEventListener("abort", onAbort);
-      if (command.signal.aborted) {
-        onAbort();
-      }
-
-      let done = false;
-      const finish = (): void => {
-        if (done) {
-          return;
-        }
-        done = true;
-        clearTimeout(timer);
-        clearTimeout(endTimer);
-        command.signal.removeEventListener("abort", onAbort);
-        channel.destroy();
-        const result = { stdout: stdout.text(), stderr: stderr.text() };
-        const code = stdout.code();
-        if (stopped === undefined && code === 0) {
-          resolve(result);
-        } else {
-          reject(this.#failure(command, { ...result, code, stopped }));
-        }
-      };
-      const take = (collector: Collector, chunk: Buffer): void => {
-        collector.add(chunk);
-        if (stdout.size > MAX_OUTPUT_BYTES || stderr.size > MAX_OUTPUT_BYTES) {
-          stop(`printed more than ${MAX_OUTPUT_BYTES / 1024 / 1024} MiB`);
-        }
-        if (stdout.code() !== undefined && stderr.code() !== undefined) {
-          finish();
-        }
-      };
-
-      channel.on("data", (chunk: Buffer) => take(stdout, chunk));
-      channel.stderr.on("data", (chunk: Buffer) => take(stderr, chunk));
-      channel.on("error", () => finish());
-      channel.on("close", () => finish());
-      channel.write(
-        render({
-          script: command.script,
-          variables: { ...command.variables, ...command.secrets },
-          stdin: command.stdin,
-          mark,
-        }),
-      );
+  #failure(command: Command, outcome: Outcome): CommandFailure {
+    const lines = lastLinesOf(outcome.stderr);
+    const said = lines === "" ? "" : `; it said:\n  ${lines}`;
+    const message = `could not ${command.purpose} on ${this.name}: ${this.#reason(outcome)}${said}`;
+    return new CommandFailure(message, {
+      stdout: outcome.stdout,
+      stderr: outcome.stderr,
+      ...(outcome.code === undefined ? {} : { exitCode: outcome.code }),
     });
   }
 
-  #failure(command: Command, end: Result & { readonly code: number | undefined; readonly stopped: string | undefined }): CommandFailure {
-    const lines = lastLinesOf(end.stderr);
-    const said = lines === "" ? "" : `; it said:\n  ${lines}`;
-    const message = `could not ${command.purpose} on ${this.name}: ${this.#reason(end)}${said}`;
-    return new CommandFailure(message, { ...end, ...(end.code === undefined ? {} : { exitCode: end.code }) });
-  }
-
-  #reason({ code, stopped, stderr }: { readonly code: number | undefined; readonly stopped: string | undefined; readonly stderr: string }): string {
+  #reason({ code, stopped, stderr, hasBegun }: Outcome): string {
     if (stopped !== undefined) {
-      return `${stopped}; ${code === undefined ? "whether it still runs there is not known" : "it was killed there"}`;
+      return `${stopped}; ${code !== undefined ? "it was killed there" : hasBegun ? "whether it still runs there is not known" : "it had not begun"}`;
     }
     if (code === undefined) {
-      if (/sudo: (a password is required|a terminal is required)|is not in the sudoers file|not allowed to execute/i.test(stderr)) {
-        return `sudo refused; give ${this.#target.user} the right to sudo without a password (NOPASSWD: ALL), or log in as root`;
+      switch (hasBegun ? undefined : sudoFault(stderr)) {
+        case "refused":
+          return `sudo refused; give ${this.#target.user} the right to sudo without a password (NOPASSWD: ALL), or log in as root`;
+        case "missing":
+          return "there is no sudo; install it, or log in as root";
+        case undefined:
+          return hasBegun
+            ? "the connection was lost meanwhile; how far it came is not known"
+            : "the connection was lost before it began";
       }
-      if (/sudo: (command )?not found|sudo: No such file/i.test(stderr)) {
-        return "there is no sudo; install it, or log in as root";
-      }
-      return "the connection was lost meanwhile; how far it came is not known";
     }
     if (/No space left on device|Disk quota exceeded/i.test(stderr)) {
       return `the disk of the host is full (exit code ${code}); make room there (df -h shows where)`;
@@ -306,63 +276,37 @@ export class Host {
   }
 }
 
-/** One output of a script, up to its mark. */
-class Collector {
-  readonly #mark: string;
-  readonly #onLine: ((line: string) => void) | undefined;
-  readonly #chunks: Buffer[] = [];
-  #tail = Buffer.alloc(0);
-  #code: number | undefined;
-  #line = "";
-  size = 0;
-
-  constructor(mark: string, onLine: ((line: string) => void) | undefined) {
-    this.#mark = mark;
-    this.#onLine = onLine;
+function sudoFault(stderr: string): "refused" | "missing" | undefined {
+  if (
+    /sudo: (a password is required|a terminal is required)|is not in the sudoers file|is not allowed to (run|execute)/i.test(
+      stderr,
+    )
+  ) {
+    return "refused";
   }
+  return /sudo: (command )?not found|sudo: No such file/i.test(stderr) ? "missing" : undefined;
+}
 
-  add(chunk: Buffer): void {
-    if (this.#code !== undefined) {
-      return;
-    }
-    this.#chunks.push(chunk);
-    this.size += chunk.length;
-    this.#tail = Buffer.concat([this.#tail, chunk]).subarray(-(chunk.length + this.#mark.length + 8));
-    this.#code = splitAtMark(this.#tail, this.#mark)?.code;
-    this.#tell(chunk);
-  }
-
-  code(): number | undefined {
-    return this.#code;
-  }
-
-  text(): string {
-    const all = Buffer.concat(this.#chunks);
-    return splitAtMark(all, this.#mark)?.text ?? all.toString("utf8");
-  }
-
-  #tell(chunk: Buffer): void {
-    if (this.#onLine === undefined) {
-      return;
-    }
-    const lines = (this.#line + chunk.toString("utf8")).split("\n");
-    // A progress bar without an end of line must not pile up.
-    this.#line = (lines.pop() ?? "").slice(-1024);
-    lines.filter((line) => line.trim() !== "" && !line.startsWith(this.#mark)).forEach(this.#onLine);
-  }
+function openChannel(client: Client, invocation: string): Promise<ClientChannel> {
+  return new Promise((resolve, reject) => {
+    client.exec(invocation, (error, channel) => {
+      if (error) {
+        reject(error);
+      } else {
+        resolve(channel);
+      }
+    });
+  });
 }
 
 function lastLinesOf(text: string): string {
   return text.trimEnd().split("\n").slice(-STDERR_LINES).join("\n  ");
 }
 
-function reasonOfAbort(signal: AbortSignal): string {
-  return signal.reason instanceof Error ? signal.reason.message : "cancelled";
-}
-
 function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason instanceof Error ? signal.reason : new UserError("cancelled"));
+    const onAbort = (): void =>
+      reject(signal.reason instanceof Error ? signal.reason : new UserError("cancelled"));
     if (signal.aborted) {
       onAbort();
     }

@@ -36,7 +36,9 @@ export function secretNames(secrets: readonly Path[]): Set<string> {
 }
 
 export function isSecret(path: Path, secrets: readonly Path[]): boolean {
-  return secrets.some((secret) => secret.length <= path.length && secret.every((part, i) => part === path[i]));
+  return secrets.some(
+    (secret) => secret.length <= path.length && secret.every((part, i) => part === path[i]),
+  );
 }
 
 /** Whether any part of the value is not known. */
@@ -63,7 +65,9 @@ function plain(value: unknown, path: Path, secrets: Path[]): unknown {
     return plain((value as Record<string, unknown>)["value"], path, secrets);
   }
   if (signature !== undefined) {
-    throw new Error(`${path.join(".")}: expected a plain value, got an asset or a reference; pass its text instead`);
+    throw new Error(
+      `${path.join(".")}: expected a plain value, got an asset or a reference; pass its text instead`,
+    );
   }
   return Object.fromEntries(
     Object.entries(value)

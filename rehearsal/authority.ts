@@ -48,8 +48,25 @@ export async function ensureCertificate(
     ["-subj", `/CN=${names[0] ?? name}`, "-keyout", issued.key, "-out", join(own, "request.pem")],
   );
   await openssl(
-    ["x509", "-req", "-in", join(own, "request.pem"), "-days", DAYS, "-extfile", extensions, "-CAcreateserial"],
-    ["-CA", join(directory, "ca.pem"), "-CAkey", join(directory, "ca-key.pem"), "-out", `${issued.certificate}.new`],
+    [
+      "x509",
+      "-req",
+      "-in",
+      join(own, "request.pem"),
+      "-days",
+      DAYS,
+      "-extfile",
+      extensions,
+      "-CAcreateserial",
+    ],
+    [
+      "-CA",
+      join(directory, "ca.pem"),
+      "-CAkey",
+      join(directory, "ca-key.pem"),
+      "-out",
+      `${issued.certificate}.new`,
+    ],
   );
   await rename(`${issued.certificate}.new`, issued.certificate);
   return issued;

@@ -87,7 +87,11 @@ async function npm(...args: string[]): Promise<void> {
   await run("npm", args, { cwd: ROOT });
 }
 
-async function operate(engine: Engine, command: readonly string[], environment: Record<string, string> = {}): Promise<void> {
+async function operate(
+  engine: Engine,
+  command: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<void> {
   const { code, stdout, stderr } = await runAsOperator(command, { stack: "test", engine, environment });
   if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}\n${stdout}\n${stderr}`);
 }
@@ -95,21 +99,32 @@ async function operate(engine: Engine, command: readonly string[], environment: 
 /** The engine, its Node.js host and one resource: what any Pulumi program costs. */
 async function measureFloor(engine: Engine): Promise<{ preview: number; refresh: number }> {
   const folder = await mkdtemp(join(tmpdir(), "technicia-floor-"));
-  const environment = { PULUMI_BACKEND_URL: `file://${folder}/state`, PULUMI_CONFIG_PASSPHRASE_FILE: join(STATE, "passphrase") };
+  const environment = {
+    PULUMI_BACKEND_URL: `file://${folder}/state`,
+    PULUMI_CONFIG_PASSPHRASE_FILE: join(STATE, "passphrase"),
+  };
   await mkdir(join(folder, "state"));
-  await writeFile(join(folder, "Pulumi.yaml"), "name: floor\nruntime: { name: nodejs, options: { typescript: false } }\nmain: index.js\n");
+  await writeFile(
+    join(folder, "Pulumi.yaml"),
+    "name: floor\nruntime: { name: nodejs, options: { typescript: false } }\nmain: index.js\n",
+  );
   await writeFile(join(folder, "package.json"), '{ "name": "floor", "type": "module" }\n');
   await writeFile(
     join(folder, "index.js"),
     'import * as command from "@pulumi/command";\nnew command.local.Command("one", { create: "true" });\n',
   );
   await run("ln", ["-s", join(ROOT, "node_modules"), join(folder, "node_modules")]);
-  const pulumi = (...args: string[]) => operate(engine, ["pulumi", "--cwd", folder, "--non-interactive", ...args], environment);
+  const pulumi = (...args: string[]) =>
+    operate(engine, ["pulumi", "--cwd", folder, "--non-interactive", ...args], environment);
   try {
     await pulumi("stack", "init", "floor");
     await pulumi("up", "--yes", "--skip-preview");
-    const preview = await measure("floor: preview of one resource", () => pulumi("preview", "--expect-no-changes"));
-    const refresh = await measure("floor: refresh of one resource", () => pulumi("refresh", "--preview-only", "--expect-no-changes"));
+    const preview = await measure("floor: preview of one resource", () =>
+      pulumi("preview", "--expect-no-changes"),
+    );
+    const refresh = await measure("floor: refresh of one resource", () =>
+      pulumi("refresh", "--preview-only", "--expect-no-changes"),
+    );
     return { preview, refresh };
   } finally {
     await rm(folder, { recursive: true });
@@ -118,20 +133,38 @@ async function measureFloor(engine: Engine): Promise<{ preview: number; refresh:
 
 /** The same images, networks and volumes, started by a plain script over ssh: what Docker itself takes. */
 async function startPlainly(): Promise<void> {
-  const images = (await docker(["exec", SERVER, "docker", "service", "ls", "--format", "{{.Image}}"])).trim().split("\n");
-  const starts = images.map((image, index) => `docker run --detach --name plain-${index} --entrypoint sleep ${image} 300`);
+  const images = (await docker(["exec", SERVER, "docker", "service", "ls", "--format", "{{.Image}}"]))
+    .trim()
+    .split("\n");
+  const starts = images.map(
+    (image, index) => `docker run --detach --name plain-${index} --entrypoint sleep ${image} 300`,
+  );
   const script = [...starts, ...images.map((_, index) => `docker rm --force plain-${index}`)].join("\n");
   const key = join(STATE, "id_ed25519");
   await run(
     "ssh",
-    ["-i", key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", `debian@${DATACENTRE.server}`, "sudo bash -es"],
+    [
+      "-i",
+      key,
+      "-o",
+      "StrictHostKeyChecking=no",
+      "-o",
+      "UserKnownHostsFile=/dev/null",
+      `debian@${DATACENTRE.server}`,
+      "sudo bash -es",
+    ],
     { stdin: script },
   );
 }
 
 async function emptyCaches(): Promise<void> {
-  await rm(join(process.env["XDG_CACHE_HOME"] ?? join(process.env["HOME"] ?? "/root", ".cache"), "technicia"), { recursive: true, force: true });
-  const images = (await docker(["images", "--filter", "reference=technicia-rehearsal/*", "--quiet"])).split("\n").filter((id) => id !== "");
+  await rm(
+    join(process.env["XDG_CACHE_HOME"] ?? join(process.env["HOME"] ?? "/root", ".cache"), "technicia"),
+    { recursive: true, force: true },
+  );
+  const images = (await docker(["images", "--filter", "reference=technicia-rehearsal/*", "--quiet"]))
+    .split("\n")
+    .filter((id) => id !== "");
   if (images.length > 0) await docker(["rmi", "--force", ...new Set(images)]);
   await docker(["volume", "rm", "--force", "technicia-rehearsal-registry"]);
 }
@@ -142,16 +175,29 @@ if (process.argv.includes("--cold")) {
   await measure("nothing → HTTPS, cold caches", () => npm("start"));
   await npm("run", "rehearsal:stop");
 }
-await measure("nothing → HTTPS, warm caches", () => npm("start"), (seconds) => verdict(seconds, 90));
+await measure(
+  "nothing → HTTPS, warm caches",
+  () => npm("start"),
+  (seconds) => verdict(seconds, 90),
+);
 await measure("second npm start", () => npm("start"));
 
 const engine = await prepareEngine({ progress: () => undefined });
 const floor = await measureFloor(engine);
-const pulumi = (...args: string[]) => operate(engine, ["pulumi", "--non-interactive", "--stack", "test", ...args]);
+const pulumi = (...args: string[]) =>
+  operate(engine, ["pulumi", "--non-interactive", "--stack", "test", ...args]);
 
 await measure("second up", () => pulumi("up", "--yes", "--skip-preview"));
-await measure("quiet preview", () => pulumi("preview", "--expect-no-changes"), (s) => verdict(s, 2 * floor.preview));
-await measure("drift check", () => pulumi("refresh", "--preview-only", "--expect-no-changes"), (s) => verdict(s, 3 * floor.refresh));
+await measure(
+  "quiet preview",
+  () => pulumi("preview", "--expect-no-changes"),
+  (s) => verdict(s, 2 * floor.preview),
+);
+await measure(
+  "drift check",
+  () => pulumi("refresh", "--preview-only", "--expect-no-changes"),
+  (s) => verdict(s, 3 * floor.refresh),
+);
 await pulumi("config", "set", "--path", "technicia:images.vectorStore", "technicia/vector-store:1.0.1");
 await measure("rollout of one service", () => pulumi("up", "--yes", "--skip-preview"));
 await measure("floor: the same containers by a plain script", startPlainly);
@@ -160,7 +206,10 @@ function verdict(seconds: number, limit: number): string {
   return `${seconds <= limit ? "met" : "missed"}: at most ${limit.toFixed(1)} s`;
 }
 
-const table = new Table({ head: ["what", "seconds", "peak MiB", "ssh logins", "target"], style: { head: [], border: [] } });
+const table = new Table({
+  head: ["what", "seconds", "peak MiB", "ssh logins", "target"],
+  style: { head: [], border: [] },
+});
 for (const { name, seconds, peakMib, logins: opened, target } of measures) {
   table.push([name, seconds.toFixed(1), peakMib, opened ?? "-", target ?? ""]);
 }

@@ -20,7 +20,7 @@ import { type Images, prepareImages } from "./images/build.ts";
 import { publishImages } from "./images/publish.ts";
 import { type Outcome, runAsOperator } from "./operator.ts";
 import { ROOT, STATE } from "./places.ts";
-import { renderSummary } from "./summary.ts";
+import { type Outputs, renderSummary } from "./summary.ts";
 import { ensureWorld, operatorPublicKey, removeWorld } from "./world.ts";
 
 const STACKS = ["test", "staging", "prod"];
@@ -43,13 +43,18 @@ async function start(stack: string): Promise<number> {
   const began = Date.now();
   const prepared = await prepare(stack);
   const readyAt = Date.now();
-  const up = await runAsOperator(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, ...upFlags()], {
-    stack,
-    engine: prepared.engine,
-    attached: true,
-  });
+  const up = await runAsOperator(
+    ["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, ...upFlags()],
+    {
+      stack,
+      engine: prepared.engine,
+      attached: true,
+    },
+  );
   if (up.code !== 0) {
-    console.error("\nthe deployment did not finish; mend what the error above names and run npm start again: it goes on from here");
+    console.error(
+      "\nthe deployment did not finish; mend what the error above names and run npm start again: it goes on from here",
+    );
     return up.code;
   }
   const outputs = await runAsOperator(["pulumi", "stack", "output", "--json", "--stack", stack], {
@@ -57,7 +62,7 @@ async function start(stack: string): Promise<number> {
     engine: prepared.engine,
   });
   const seconds = { preparation: (readyAt - began) / 1000, deployment: (Date.now() - readyAt) / 1000 };
-  console.log(renderSummary(JSON.parse(outputs.stdout), prepared.engine, seconds, stack));
+  console.log(renderSummary(JSON.parse(outputs.stdout) as Outputs, prepared.engine, seconds, stack));
   return 0;
 }
 
@@ -121,7 +126,6 @@ async function prepare(stack: string): Promise<Prepared> {
 /** Writes the settings and, where they are missing, the passphrase, the stack and its secrets. */
 async function ensureStack(stack: string, { engine, images, accounts }: Prepared): Promise<void> {
   await mkdir(join(STATE, "backend"), { recursive: true });
-  await mkdir(join(STATE, "home"), { recursive: true });
   const passphrase = join(STATE, "passphrase");
   if (!existsSync(passphrase)) await writeFile(passphrase, randomBytes(24).toString("hex"), { mode: 0o600 });
   await writeSettings(stack, { publicKey: await operatorPublicKey(), images: images.overrides }, accounts);
@@ -132,7 +136,8 @@ async function ensureStack(stack: string, { engine, images, accounts }: Prepared
       engine,
       ...(stdin === undefined ? {} : { stdin }),
     });
-    if (outcome.code !== 0) throw new UserError(`pulumi ${args[0] ?? ""}: ${outcome.stderr || outcome.stdout}`);
+    if (outcome.code !== 0)
+      throw new UserError(`pulumi ${args[0] ?? ""}: ${outcome.stderr || outcome.stdout}`);
     return outcome;
   };
   const listed = JSON.parse((await pulumi(["stack", "ls", "--json"])).stdout) as { name: string }[];
@@ -163,7 +168,9 @@ async function releaseDeadLock(
   for (const file of locks) {
     const { pid } = JSON.parse(await readFile(join(folder, file), "utf8")) as { pid: number };
     if (existsSync(`/proc/${pid}`)) {
-      throw new UserError(`the rehearsal of ${stack}: expected no other run, got one with process id ${pid}; wait for it or end it`);
+      throw new UserError(
+        `the rehearsal of ${stack}: expected no other run, got one with process id ${pid}; wait for it or end it`,
+      );
     }
   }
   if (locks.length === 0) return false;
@@ -174,7 +181,9 @@ async function releaseDeadLock(
 async function attached(command: readonly string[], stack: string): Promise<number> {
   requireLinux();
   if (!existsSync(join(STATE, `Pulumi.${stack}.yaml`))) {
-    throw new UserError(`the rehearsal of ${stack}: expected a started one, got none; run npm start -- --stack ${stack}`);
+    throw new UserError(
+      `the rehearsal of ${stack}: expected a started one, got none; run npm start -- --stack ${stack}`,
+    );
   }
   const engine = await prepareEngine({ progress: (text) => console.error(text) });
   return (await runAsOperator(command, { stack, engine, attached: true })).code;
@@ -189,16 +198,22 @@ async function stop(): Promise<number> {
     await rm(STATE, { recursive: true });
     console.log("removed .rehearsal (state, settings, keys)");
   }
-  console.log(removed.length === 0 ? "nothing was running" : "kept the caches: engine, images, registry storage");
+  console.log(
+    removed.length === 0 ? "nothing was running" : "kept the caches: engine, images, registry storage",
+  );
   return 0;
 }
 
 function requireLinux(): void {
   if (process.platform !== "linux") {
-    throw new UserError(`the rehearsal: expected Linux, got ${process.platform}; a deployment itself runs anywhere: npx pulumi up`);
+    throw new UserError(
+      `the rehearsal: expected Linux, got ${process.platform}; a deployment itself runs anywhere: npx pulumi up`,
+    );
   }
   if (process.getuid?.() !== 0) {
-    throw new UserError("the rehearsal: expected root, which its networks and its server need; run sudo npm start");
+    throw new UserError(
+      "the rehearsal: expected root, which its networks and its server need; run sudo npm start",
+    );
   }
 }
 
@@ -215,7 +230,9 @@ function takeStack(args: readonly string[]): { stack: string; rest: string[] } {
   const [flag = ""] = rest.splice(at, 1);
   const stack = flag.includes("=") ? flag.slice(flag.indexOf("=") + 1) : (rest.splice(at, 1)[0] ?? "");
   if (!STACKS.includes(stack)) {
-    throw new UserError(`--stack: expected ${STACKS.join(", ")}, got "${stack}"; say for example --stack test`);
+    throw new UserError(
+      `--stack: expected ${STACKS.join(", ")}, got "${stack}"; say for example --stack test`,
+    );
   }
   return { stack, rest };
 }
@@ -227,7 +244,10 @@ async function main(argv: readonly string[]): Promise<number> {
     case "start":
       return start(stack);
     case "pulumi":
-      return attached(["pulumi", ...rest, ...(rest.length > 0 && !rest.includes("--help") ? ["--stack", stack] : [])], stack);
+      return attached(
+        ["pulumi", ...rest, ...(rest.length > 0 && !rest.includes("--help") ? ["--stack", stack] : [])],
+        stack,
+      );
     case "exec":
       return attached(rest, stack);
     case "stop":

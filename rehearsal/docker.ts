@@ -188,7 +188,9 @@ async function readMachine(): Promise<Machine> {
   return {
     platform: process.platform,
     isRoot: process.getuid?.() === 0,
-    systems: [...release.matchAll(/^ID(?:_LIKE)?="?([^"\n]*)/gm)].flatMap((match) => (match[1] ?? "").split(" ")),
+    systems: [...release.matchAll(/^ID(?:_LIKE)?="?([^"\n]*)/gm)].flatMap((match) =>
+      (match[1] ?? "").split(" "),
+    ),
     hasEngineProgram: folders.some((folder) => existsSync(join(folder, "dockerd"))),
     hasSystemd: existsSync("/run/systemd/system"),
     dockerHost: process.env["DOCKER_HOST"],

@@ -42,11 +42,18 @@ export function runAsOperator(command: readonly string[], options: RunOptions): 
     [settings, join(ROOT, settings)],
   ].map(([from, to]) => `mount --bind '${join(STATE, from ?? "")}' '${to ?? ""}'`);
   const script = `${mounts.join(" && ")} && exec "$@"`;
-  const child = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", script, "sh", ...command], {
-    cwd: ROOT,
-    env: { ...operatorEnvironment(options), ...options.environment },
-    stdio: options.attached === true ? "inherit" : [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
-  });
+  const child = spawn(
+    "unshare",
+    ["--mount", "--propagation", "private", "sh", "-c", script, "sh", ...command],
+    {
+      cwd: ROOT,
+      env: { ...operatorEnvironment(options), ...options.environment },
+      stdio:
+        options.attached === true
+          ? "inherit"
+          : [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+    },
+  );
   const stop = () => child.kill("SIGINT");
   options.signal?.addEventListener("abort", stop);
 
@@ -77,11 +84,10 @@ function operatorEnvironment({ engine }: RunOptions): NodeJS.ProcessEnv {
   return {
     ...process.env,
     ...engineEnvironment,
-    PATH: [binaries, enginePath ?? "", process.env["PATH"] ?? ""].join(":"),
+    PATH: [enginePath ?? "", binaries, process.env["PATH"] ?? ""].join(":"),
     NODE_EXTRA_CA_CERTS: join(STATE, "trusted.pem"),
     SSL_CERT_FILE: join(STATE, "trusted.pem"),
     PULUMI_BACKEND_URL: `file://${join(STATE, "backend")}`,
-    PULUMI_HOME: join(STATE, "home"),
     PULUMI_CONFIG_PASSPHRASE_FILE: join(STATE, "passphrase"),
     PULUMI_SKIP_UPDATE_CHECK: "true",
   };

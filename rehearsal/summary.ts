@@ -23,12 +23,26 @@ export function renderSummary(
   const flag = stack === "test" ? "" : ` --stack ${stack}`;
   table.push(
     ["URL", outputs.url],
-    ["try it", `curl --cacert .rehearsal/acme-root.pem --resolve ${host}:443:${DATACENTRE.server} ${outputs.url}/healthz`],
+    [
+      "try it",
+      `curl --cacert .rehearsal/acme-root.pem --resolve ${host}:443:${DATACENTRE.server} ${outputs.url}/healthz`,
+    ],
     ["trust", "the authority's root is .rehearsal/acme-root.pem, new at each start of the ACME server"],
     ["ssh", outputs.sshCommand],
-    ...outputs.tunnels.map(({ service, url, command }): [string, string] => [`tunnel: ${service}`, `${command}\nthen ${url}`]),
-    ["engine", Object.entries(engine.versions).map(([name, version]) => `${name} ${version}`).join("\n")],
-    ["time", `prepared in ${seconds.preparation.toFixed(1)} s, deployed in ${seconds.deployment.toFixed(1)} s`],
+    ...outputs.tunnels.map(({ service, url, command }): [string, string] => [
+      `tunnel: ${service}`,
+      `${command}\nthen ${url}`,
+    ]),
+    [
+      "engine",
+      Object.entries(engine.versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join("\n"),
+    ],
+    [
+      "time",
+      `prepared in ${seconds.preparation.toFixed(1)} s, deployed in ${seconds.deployment.toFixed(1)} s`,
+    ],
     [
       "next",
       [

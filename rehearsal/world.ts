@@ -25,11 +25,7 @@ export async function ensureWorld(images: Images, accounts: Accounts): Promise<v
   const authority = await ensureAuthority(join(STATE, "authority"));
   await ensureNetworks();
   await ensureRouter(images);
-  await Promise.all([
-    ensureClouds(images, accounts, authority),
-    ensureRegistry(images),
-    ensureAcme(images),
-  ]);
+  await Promise.all([ensureClouds(images, accounts, authority), ensureRegistry(images), ensureAcme(images)]);
   await writeTrust(authority);
   await writeFile(join(STATE, "resolv.conf"), `nameserver ${INTERNET.clouds}\n`);
   // ssh keeps its shared connection's socket here and does not make the folder itself.
@@ -102,6 +98,8 @@ async function ensureRouter(images: Images): Promise<void> {
   if (isNew) {
     await docker(["network", "connect", "--ip", DATACENTRE.router, DATACENTRE.network, ROUTER]);
   }
+  // Docker has made the datacentre's side the way out, which leads nowhere.
+  await docker(["exec", ROUTER, "ip", "route", "replace", "default", "via", INTERNET.operator]);
   // The server's packets to the real registries would come back to an address that the world outside cannot answer.
   const nat = `table ip uplink
 delete table ip uplink
@@ -165,9 +163,12 @@ async function cloudsConfiguration(images: Images, accounts: Accounts, authority
 }
 
 async function ensureRegistry(images: Images): Promise<void> {
-  const issued = await ensureCertificate(join(STATE, "authority"), "registry", ["registry-1.docker.io"], [
-    INTERNET.registry,
-  ]);
+  const issued = await ensureCertificate(
+    join(STATE, "authority"),
+    "registry",
+    ["registry-1.docker.io"],
+    [INTERNET.registry],
+  );
   const { args, command } = registryRunArgs({
     network: INTERNET.network,
     ip: INTERNET.registry,
@@ -178,7 +179,12 @@ async function ensureRegistry(images: Images): Promise<void> {
 }
 
 async function ensureAcme(images: Images): Promise<void> {
-  const issued = await ensureCertificate(join(STATE, "authority"), "acme", ["acme.rehearsal"], [INTERNET.acme]);
+  const issued = await ensureCertificate(
+    join(STATE, "authority"),
+    "acme",
+    ["acme.rehearsal"],
+    [INTERNET.acme],
+  );
   const configuration = {
     pebble: {
       listenAddress: "0.0.0.0:14000",
@@ -228,13 +234,26 @@ async function ensureContainer(
   image: string,
   command: readonly string[],
 ): Promise<boolean> {
-  const made = createHash("sha256").update(JSON.stringify([args, image, command])).digest("hex");
+  const made = createHash("sha256")
+    .update(JSON.stringify([args, image, command]))
+    .digest("hex");
   const format = '{{.State.Running}} {{index .Config.Labels "technicia.made"}}';
   const found = await docker(["container", "inspect", "--format", format, name]).catch(() => "");
   if (found.trim() === `true ${made}`) return false;
   await docker(["rm", "--force", name]).catch(() => undefined);
   const labels = ["--label", LABEL, "--label", `technicia.made=${made}`];
-  await docker(["run", "--detach", "--name", name, "--hostname", name, ...labels, ...args, image, ...command]);
+  await docker([
+    "run",
+    "--detach",
+    "--name",
+    name,
+    "--hostname",
+    name,
+    ...labels,
+    ...args,
+    image,
+    ...command,
+  ]);
   return true;
 }
 
@@ -257,7 +276,9 @@ async function until(what: string, isReady: () => Promise<boolean>): Promise<voi
   const deadline = Date.now() + READY_MS;
   while (!(await isReady())) {
     if (Date.now() > deadline) {
-      throw new Error(`${what}: expected an answer within ${READY_MS / 1000} s, got none; look at docker logs`);
+      throw new Error(
+        `${what}: expected an answer within ${READY_MS / 1000} s, got none; look at docker logs`,
+      );
     }
     await wait(POLL_MS);
   }

@@ -1,6 +1,5 @@
 import * as cloudflare from "@pulumi/cloudflare";
 import * as command from "@pulumi/command";
-import * as docker from "@pulumi/docker";
 import * as ovh from "@ovhcloud/pulumi-ovh";
 import * as pulumi from "@pulumi/pulumi";
 
@@ -138,7 +137,8 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
     { ...onSwarm, dependsOn: [collection] },
   );
   const helpers = createDocumentServices(environment, secrets, networks, onSwarm);
-  const database = services.n8n.database === "postgres" ? createDatabase(environment, secrets, networks, onSwarm) : [];
+  const database =
+    services.n8n.database === "postgres" ? createDatabase(environment, secrets, networks, onSwarm) : [];
   const n8n = new N8n(
     "technicia-n8n",
     {
@@ -330,10 +330,9 @@ function createDocumentServices(
   };
   const google = {
     environment: { GOOGLE_APPLICATION_CREDENTIALS: "/run/secrets/google_credentials" },
-    secretFiles:
-      secrets.has("googleCredentials")
-        ? [{ file: "google_credentials", value: secrets.value("googleCredentials") }]
-        : [],
+    secretFiles: secrets.has("googleCredentials")
+      ? [{ file: "google_credentials", value: secrets.value("googleCredentials") }]
+      : [],
   };
   const made: { readonly service: Service }[] = [];
   if (services.documentProcessor.enabled) {

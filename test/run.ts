@@ -53,7 +53,10 @@ interface Report {
 function suite(project: string): void {
   const file = join(mkdtempSync(join(tmpdir(), "technicia-test-")), "report.json");
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
-  const run = spawnSync("vitest", ["run", "--project", project, ...reporters], { cwd: ROOT, stdio: "inherit" });
+  const run = spawnSync("vitest", ["run", "--project", project, ...reporters], {
+    cwd: ROOT,
+    stdio: "inherit",
+  });
   let report: Report;
   try {
     report = JSON.parse(readFileSync(file, "utf8")) as Report;
@@ -63,7 +66,9 @@ function suite(project: string): void {
     return;
   }
   const results = report.testResults.flatMap(({ assertionResults }) => assertionResults);
-  const unloaded = report.testResults.filter((result) => result.status === "failed" && result.assertionResults.length === 0);
+  const unloaded = report.testResults.filter(
+    (result) => result.status === "failed" && result.assertionResults.length === 0,
+  );
   totals.passed += report.numPassedTests;
   totals.failed += report.numFailedTests + unloaded.length;
   totals.skipped += report.numPendingTests + report.numTodoTests;
@@ -81,9 +86,11 @@ function suite(project: string): void {
 function shellFiles(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return ["node_modules", ".git", ".rehearsal"].includes(entry.name) ? [] : shellFiles(path);
+    if (entry.isDirectory())
+      return ["node_modules", ".git", ".rehearsal"].includes(entry.name) ? [] : shellFiles(path);
     if (!entry.isFile() || statSync(path).size > 200_000) return [];
-    const isShell = entry.name.endsWith(".sh") || /^#!.*\b(ba)?sh\b/.test(readFileSync(path, "utf8").slice(0, 80));
+    const isShell =
+      entry.name.endsWith(".sh") || /^#!.*\b(ba)?sh\b/.test(readFileSync(path, "utf8").slice(0, 80));
     return isShell ? [relative(ROOT, path)] : [];
   });
 }

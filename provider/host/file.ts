@@ -17,7 +17,10 @@ const schema = z.strictObject({
   content: z
     .string()
     .refine((text) => !text.includes("\0"), "text without NUL characters")
-    .refine((text) => Buffer.byteLength(text) <= MAX_CONTENT_BYTES, `at most ${MAX_CONTENT_BYTES / 1024 / 1024} MiB of text`),
+    .refine(
+      (text) => Buffer.byteLength(text) <= MAX_CONTENT_BYTES,
+      `at most ${MAX_CONTENT_BYTES / 1024 / 1024} MiB of text`,
+    ),
   owner: z.string().regex(account, "a user name").default("root"),
   group: z.string().regex(account, "a group name").default("root"),
   mode: z
@@ -56,9 +59,13 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
 
   // What others may read on the host is no secret; anything else may hold one.
   secretOutputs: ({ previous }, secretInputs) =>
-    secretInputs.has("content") ? ["sha256", "previous"] : previous !== undefined && !isWorldReadable(previous.mode) ? ["previous"] : [],
+    secretInputs.has("content")
+      ? ["sha256", "previous"]
+      : previous !== undefined && !isWorldReadable(previous.mode)
+        ? ["previous"]
+        : [],
 
-  async preview(_call, { content }, existing) {
+  preview(_call, { content }, existing) {
     return {
       ...(content === undefined ? {} : { sha256: digest(content) }),
       ...(existing === undefined ? {} : { previous: existing.outputs.previous }),
@@ -73,7 +80,10 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
       before.owner === inputs.owner &&
       before.group === inputs.group &&
       before.mode === inputs.mode;
-    return { id: inputs.path, outputs: { sha256: digest(inputs.content), previous: isOurs ? undefined : toPrevious(before) } };
+    return {
+      id: inputs.path,
+      outputs: { sha256: digest(inputs.content), previous: isOurs ? undefined : toPrevious(before) },
+    };
   },
 
   async read(call, { id, inputs, outputs }) {
@@ -127,7 +137,9 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
       onWaiting: call.log.status,
     });
     if (stderr.trim() !== "") {
-      call.log.warning(`${id} is ${previous === undefined ? "gone" : "the earlier one again"}; ${stderr.trim()}`);
+      call.log.warning(
+        `${id} is ${previous === undefined ? "gone" : "the earlier one again"}; ${stderr.trim()}`,
+      );
     }
   },
 };
@@ -162,11 +174,17 @@ function explain(failure: CommandFailure, path: string): UserError {
   const said = failure.lastLines;
   switch (failure.exitCode) {
     case EXIT.refused:
-      return new UserError(`${path}: validate refused the new file, and nothing was changed; it said:\n  ${said}`, { cause: failure });
+      return new UserError(
+        `${path}: validate refused the new file, and nothing was changed; it said:\n  ${said}`,
+        { cause: failure },
+      );
     case EXIT.restored:
-      return new UserError(`${path}: onChange failed with the new file; the earlier one was put back and onChange succeeded with it; it said:\n  ${said}`, {
-        cause: failure,
-      });
+      return new UserError(
+        `${path}: onChange failed with the new file; the earlier one was put back and onChange succeeded with it; it said:\n  ${said}`,
+        {
+          cause: failure,
+        },
+      );
     case EXIT.restoredUnsettled:
       return new UserError(
         `${path}: onChange failed with the new file; the earlier one was put back, but onChange failed with it too, ` +
@@ -174,9 +192,12 @@ function explain(failure: CommandFailure, path: string): UserError {
         { cause: failure },
       );
     case EXIT.notAFile:
-      return new UserError(`${path}: expected a regular file or nothing there, got ${said}; move it away, or manage what it points to`, {
-        cause: failure,
-      });
+      return new UserError(
+        `${path}: expected a regular file or nothing there, got ${said}; move it away, or manage what it points to`,
+        {
+          cause: failure,
+        },
+      );
     default:
       return failure;
   }
@@ -191,12 +212,16 @@ function parseSeen(path: string, output: string): Seen | undefined {
     case "file":
       return { mode: mode.padStart(4, "0"), owner, group, sha256, base64 };
     default:
-      throw new UserError(`${path}: expected a regular file, got ${first}; move it away, or manage what it points to`);
+      throw new UserError(
+        `${path}: expected a regular file, got ${first}; move it away, or manage what it points to`,
+      );
   }
 }
 
 function toPrevious(seen: Seen | undefined): Previous | undefined {
-  return seen === undefined ? undefined : { base64: seen.base64, owner: seen.owner, group: seen.group, mode: seen.mode };
+  return seen === undefined
+    ? undefined
+    : { base64: seen.base64, owner: seen.owner, group: seen.group, mode: seen.mode };
 }
 
 function digest(content: string): string {
@@ -209,5 +234,9 @@ function isWorldReadable(mode: string): boolean {
 
 function isPlainPath(path: string): boolean {
   const [root, ...parts] = path.split("/");
-  return root === "" && parts.length > 0 && parts.every((part) => part !== "" && part !== "." && part !== ".." && !part.includes("\0"));
+  return (
+    root === "" &&
+    parts.length > 0 &&
+    parts.every((part) => part !== "" && part !== "." && part !== ".." && !part.includes("\0"))
+  );
 }

@@ -28,15 +28,26 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
 
   async create(call, inputs) {
     const key = await fetchHostKey(inputs, patience(call, BOOT_SECONDS));
-    call.log.info(`${where(inputs)} answers with the host key ${fingerprint(key)} (${publicKeyText(key)}); it is required from now on`);
+    call.log.info(
+      `${where(inputs)} answers with the host key ${fingerprint(key)} (${publicKeyText(key)}); it is required from now on`,
+    );
     return { id: `${where(inputs)}/${inputs.serverId}`, outputs: outputsOf(key) };
   },
 
   async read(call, { id, inputs, outputs }) {
     const { address, port, serverId } = inputs;
-    if (address === undefined || port === undefined || serverId === undefined || outputs.hostKey === undefined) {
+    if (
+      address === undefined ||
+      port === undefined ||
+      serverId === undefined ||
+      outputs.hostKey === undefined
+    ) {
       const named = parseId(id);
-      return { id, inputs: named, outputs: outputsOf(await fetchHostKey(named, patience(call, ANSWER_SECONDS))) };
+      return {
+        id,
+        inputs: named,
+        outputs: outputsOf(await fetchHostKey(named, patience(call, ANSWER_SECONDS))),
+      };
     }
     const endpoint = { address, port };
     const key = await fetchHostKey(endpoint, patience(call, ANSWER_SECONDS));
@@ -70,9 +81,15 @@ function requireSame(endpoint: Endpoint, expected: string, got: Buffer): void {
 function parseId(id: string): Inputs {
   const match = /^(?:\[(?<ip6>[^\]]+)\]|(?<name>[^/:]+)):(?<port>\d+)\/(?<serverId>.*)$/.exec(id)?.groups;
   if (match === undefined) {
-    throw new UserError(`import of a HostKey: expected an id such as 203.0.113.10:22/<serverId>, got ${JSON.stringify(id)}`);
+    throw new UserError(
+      `import of a HostKey: expected an id such as 203.0.113.10:22/<serverId>, got ${JSON.stringify(id)}`,
+    );
   }
-  return { address: match["ip6"] ?? match["name"] ?? "", port: Number(match["port"]), serverId: match["serverId"] ?? "" };
+  return {
+    address: match["ip6"] ?? match["name"] ?? "",
+    port: Number(match["port"]),
+    serverId: match["serverId"] ?? "",
+  };
 }
 
 function patience(call: Call, deadlineSeconds: number): Patience {

@@ -19,6 +19,9 @@ interface Outputs {
   readonly versions: Readonly<Record<string, string>>;
 }
 
+/** Stands before the versions, after all that apt had to say. */
+const VERSIONS = "technicia-versions:";
+
 // A package that is not known at all is no failure of the query, but its absence from the answer.
 const QUERY = `
 query() { dpkg-query --show --showformat '\${Package} \${db:Status-Abbrev} \${Version}\\n' -- $NAMES 2>/dev/null || true; }`;
@@ -58,7 +61,7 @@ if [ -n "$wanted" ]; then
 fi
 still=$(missing)
 if [ -n "$still" ]; then echo "not installed although apt-get succeeded (a virtual package?): $still" >&2; exit 1; fi
-echo "${"-".repeat(8)}versions"
+echo ${VERSIONS}
 query`;
 
 export const packages: ResourceDefinition<Inputs, Outputs> = {
@@ -67,7 +70,7 @@ export const packages: ResourceDefinition<Inputs, Outputs> = {
   outputs: ["versions"],
   replaceOn: [],
 
-  async preview(_call, { names }, existing) {
+  preview(_call, { names }, existing) {
     const versions = existing?.outputs.versions;
     return versions !== undefined && names?.every((name) => name in versions) ? { versions } : {};
   },
@@ -102,6 +105,7 @@ export const packages: ResourceDefinition<Inputs, Outputs> = {
 async function install(call: Call, names: readonly string[]): Promise<Outputs["versions"]> {
   const timeoutSeconds = call.timeoutSeconds ?? TIMEOUT_SECONDS;
   const lockSeconds = Math.min(MAX_LOCK_SECONDS, Math.floor(timeoutSeconds / 2));
+  let isTelling = true;
   try {
     // apt lets in one at a time; waiting here says so, and does not use up the time limit of the lock.
     const { stdout } = await call.host.exclusively("apt", () =>
@@ -111,11 +115,16 @@ async function install(call: Call, names: readonly string[]): Promise<Outputs["v
         variables: { NAMES: names.join(" "), LOCK_SECONDS: String(lockSeconds) },
         timeoutSeconds,
         signal: call.signal,
-        onLine: call.log.status,
+        onLine: (line) => {
+          isTelling &&= line !== VERSIONS;
+          if (isTelling) {
+            call.log.status(line);
+          }
+        },
         onWaiting: call.log.status,
       }),
     );
-    return parseVersions(stdout.slice(stdout.lastIndexOf("--------versions")));
+    return parseVersions(stdout.slice(stdout.lastIndexOf(VERSIONS)));
   } catch (error) {
     throw error instanceof CommandFailure ? explain(error, call, lockSeconds) : error;
   }
@@ -123,19 +132,30 @@ async function install(call: Call, names: readonly string[]): Promise<Outputs["v
 
 function explain(failure: CommandFailure, call: Call, lockSeconds: number): UserError {
   const holder = /held by process (\d+) \(([^)]*)\)/.exec(failure.stderr);
-  if (/Could not get lock|Unable to acquire the dpkg frontend lock|dpkg (frontend|database) lock/i.test(failure.stderr)) {
+  if (
+    /Could not get lock|Unable to acquire the dpkg frontend lock|dpkg (frontend|database) lock/i.test(
+      failure.stderr,
+    )
+  ) {
     const who = holder === null ? "another program" : `process ${holder[1] ?? ""} (${holder[2] ?? ""})`;
     return new UserError(
       `apt on ${call.host.name} is locked by ${who}, and stayed so for ${lockSeconds} s; wait for it to end (unattended upgrades may take minutes), then run this again`,
       { cause: failure },
     );
   }
-  const unknown = [...failure.stderr.matchAll(/Unable to locate package (\S+)|Package '?([^'\s]+)'? has no installation candidate/g)];
+  const unknown = [
+    ...failure.stderr.matchAll(
+      /Unable to locate package (\S+)|Package '?([^'\s]+)'? has no installation candidate/g,
+    ),
+  ];
   if (unknown.length > 0) {
     const names = unknown.map((match) => match[1] ?? match[2]).join(", ");
-    return new UserError(`names: expected packages that the host's sources have, got ${names}; check the spelling, and the sources of ${call.host.name}`, {
-      cause: failure,
-    });
+    return new UserError(
+      `names: expected packages that the host's sources have, got ${names}; check the spelling, and the sources of ${call.host.name}`,
+      {
+        cause: failure,
+      },
+    );
   }
   return failure;
 }
@@ -144,12 +164,16 @@ function namesOf(id: string): readonly string[] {
   const names = id.split(/[,\s]+/).filter((name) => name !== "");
   const result = schema.shape.names.safeParse(names);
   if (!result.success) {
-    throw new UserError(`import of Packages: expected package names separated by commas, got ${JSON.stringify(id)}`);
+    throw new UserError(
+      `import of Packages: expected package names separated by commas, got ${JSON.stringify(id)}`,
+    );
   }
   return result.data;
 }
 
 function parseVersions(output: string): Record<string, string> {
   const rows = output.split("\n").map((line) => line.split(" ").filter((word) => word !== ""));
-  return Object.fromEntries(rows.filter(([, status]) => status === "ii").map(([name = "", , version = ""]) => [name, version]));
+  return Object.fromEntries(
+    rows.filter(([, status]) => status === "ii").map(([name = "", , version = ""]) => [name, version]),
+  );
 }

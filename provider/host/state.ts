@@ -7,7 +7,8 @@ const DEFAULT_TIMEOUT_SECONDS = 120;
 const SHOWN_LINES = 20;
 
 /** Names that bash keeps for itself, or that change how the script runs. */
-const RESERVED = /^(BASH.*|DIRSTACK|EUID|FUNCNAME|GROUPS|HOME|IFS|LC_ALL|OPTARG|OPTIND|PATH|PPID|PWD|SECONDS|SHELL|SHELLOPTS|SHLVL|UID|_|OBSERVED|DESIRED)$/;
+const RESERVED =
+  /^(BASH.*|DIRSTACK|EUID|FUNCNAME|GROUPS|HOME|IFS|LC_ALL|OPTARG|OPTIND|PATH|PPID|PWD|SECONDS|SHELL|SHELLOPTS|SHLVL|UID|_|OBSERVED|DESIRED)$/;
 
 const script = z.string().min(1, "bash");
 const variables = z.record(
@@ -37,7 +38,8 @@ interface Outputs {
   readonly observed: string;
 }
 
-type Scripts = Pick<Inputs, "observe" | "desired" | "timeoutSeconds"> & Partial<Pick<Inputs, "variables" | "secrets">>;
+type Scripts = Pick<Inputs, "observe" | "desired" | "timeoutSeconds"> &
+  Partial<Pick<Inputs, "variables" | "secrets">>;
 
 export const state: ResourceDefinition<Inputs, Outputs> = {
   token: "technicia:host:State",
@@ -49,9 +51,12 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
   checkTogether: ({ variables: plain = {}, secrets = {} }) =>
     Object.keys(secrets)
       .filter((name) => name in plain)
-      .map((name) => `secrets.${name}: expected a name of its own, got one that variables has too; keep one of them`),
+      .map(
+        (name) =>
+          `secrets.${name}: expected a name of its own, got one that variables has too; keep one of them`,
+      ),
 
-  async preview(_call, { desired }) {
+  preview(_call, { desired }) {
     return desired === undefined ? {} : { observed: desired };
   },
 
@@ -74,7 +79,12 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
 
   async read(call, { id, inputs }) {
     const { observe: script, desired, apply: applied, timeoutSeconds } = inputs;
-    if (script === undefined || desired === undefined || applied === undefined || timeoutSeconds === undefined) {
+    if (
+      script === undefined ||
+      desired === undefined ||
+      applied === undefined ||
+      timeoutSeconds === undefined
+    ) {
       throw new UserError(
         `import of a State: expected a resource that the program makes, got the id ${id}; leave import out: creating it applies nothing when the state is reached already`,
       );
@@ -100,7 +110,9 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
     }
     await run(call, inputs, { purpose: "remove", script: inputs.remove, observed: before });
     if ((await observe(call, inputs)) === inputs.desired) {
-      throw new UserError(`remove of ${nameOf(call)} on ${call.host.name} ended well, but observe still prints what was desired; check the remove script`);
+      throw new UserError(
+        `remove of ${nameOf(call)} on ${call.host.name} ended well, but observe still prints what was desired; check the remove script`,
+      );
     }
   },
 };
@@ -170,7 +182,10 @@ export function lineDifference(desired: string, observed: string): string {
   const [wanted, seen] = [desired.split("\n"), observed.split("\n")];
   const missing = wanted.filter((line) => !seen.includes(line)).map((line) => `  - ${line}`);
   const extra = seen.filter((line) => !wanted.includes(line)).map((line) => `  + ${line}`);
-  const lines = missing.length + extra.length === 0 ? ["  the same lines in another order or number"] : [...missing, ...extra];
+  const lines =
+    missing.length + extra.length === 0
+      ? ["  the same lines in another order or number"]
+      : [...missing, ...extra];
   const rest = lines.length - SHOWN_LINES;
   return [...lines.slice(0, SHOWN_LINES), ...(rest > 0 ? [`  … and ${rest} more lines`] : [])].join("\n");
 }

@@ -35,7 +35,10 @@ interface Seen extends Previous {
   readonly loadState: string;
 }
 
-type Wanted = Pick<Inputs, "unit" | "active"> & { readonly enablement: "enabled" | "disabled" | "masked"; readonly restart: boolean };
+type Wanted = Pick<Inputs, "unit" | "active"> & {
+  readonly enablement: "enabled" | "disabled" | "masked";
+  readonly restart: boolean;
+};
 
 export const unit: ResourceDefinition<Inputs, Outputs> = {
   token: "technicia:host:Unit",
@@ -49,7 +52,9 @@ export const unit: ResourceDefinition<Inputs, Outputs> = {
       const { loadState } = await apply(call, wantedOf(inputs, false));
       return { id: inputs.unit, outputs: { loadState, previous: toPrevious(previous) } };
     } catch (error) {
-      const hasRun = error instanceof CommandFailure || (error instanceof UserError && error.cause instanceof CommandFailure);
+      const hasRun =
+        error instanceof CommandFailure ||
+        (error instanceof UserError && error.cause instanceof CommandFailure);
       if (!hasRun || previous.loadState === "not-found") {
         throw error;
       }
@@ -85,7 +90,11 @@ export const unit: ResourceDefinition<Inputs, Outputs> = {
     if (seen.loadState === "not-found") {
       return;
     }
-    const enablement = previous.enablement.startsWith("masked") ? "masked" : isEnabled(previous, false) ? "enabled" : "disabled";
+    const enablement = previous.enablement.startsWith("masked")
+      ? "masked"
+      : isEnabled(previous, false)
+        ? "enabled"
+        : "disabled";
     await apply(call, { unit: id, active: previous.active, enablement, restart: false });
   },
 };
@@ -110,7 +119,12 @@ async function apply(call: Call, { unit: name, active, enablement, restart }: Wa
     const { stdout } = await call.host.run({
       purpose: `bring the unit ${name} to ${enablement} and ${active ? "active" : "inactive"}`,
       script: APPLY,
-      variables: { UNIT: name, ENABLEMENT: enablement, ACTIVE: active ? "yes" : "no", RESTART: restart ? "yes" : "no" },
+      variables: {
+        UNIT: name,
+        ENABLEMENT: enablement,
+        ACTIVE: active ? "yes" : "no",
+        RESTART: restart ? "yes" : "no",
+      },
       timeoutSeconds: call.timeoutSeconds ?? TIMEOUT_SECONDS,
       signal: call.signal,
       onWaiting: call.log.status,
@@ -124,13 +138,19 @@ async function apply(call: Call, { unit: name, active, enablement, restart }: Wa
 function explain(failure: CommandFailure, call: Call, name: string): UserError {
   switch (failure.exitCode) {
     case EXIT.notFound:
-      return new UserError(`unit: expected a unit that ${call.host.name} has, got ${name}; write or install its file first (dependsOn)`, {
-        cause: failure,
-      });
+      return new UserError(
+        `unit: expected a unit that ${call.host.name} has, got ${name}; write or install its file first (dependsOn)`,
+        {
+          cause: failure,
+        },
+      );
     case EXIT.notInstallable:
-      return new UserError(`enabled: expected false, got true; ${name} has no [Install] section, so nothing can start it at boot`, {
-        cause: failure,
-      });
+      return new UserError(
+        `enabled: expected false, got true; ${name} has no [Install] section, so nothing can start it at boot`,
+        {
+          cause: failure,
+        },
+      );
     case EXIT.oneshot:
       return new UserError(
         `active: expected false, got true; ${name} is a oneshot unit without RemainAfterExit, which is never active once it is done`,
@@ -142,7 +162,9 @@ function explain(failure: CommandFailure, call: Call, name: string): UserError {
 }
 
 function parse(output: string): Seen {
-  const fields = new Map(output.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+  const fields = new Map(
+    output.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+  );
   return {
     loadState: fields.get("LoadState") ?? "not-found",
     enablement: fields.get("enablement") ?? "",

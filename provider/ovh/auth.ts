@@ -97,7 +97,13 @@ export class Signer {
       answer = (await response.json()) as typeof answer;
     } catch (cause) {
       signal?.throwIfAborted();
-      throw new OvhError({ method: "GET", path, status: 0, silence: limit.aborted ? "timeout" : "cut", cause });
+      throw new OvhError({
+        method: "GET",
+        path,
+        status: 0,
+        silence: limit.aborted ? "timeout" : "cut",
+        cause,
+      });
     }
     if (!response.ok || !answer.access_token) {
       throw new UserError(
@@ -105,7 +111,10 @@ export class Signer {
           "set technicia:ovhClientId and technicia:ovhClientSecret to those of a service account of this endpoint",
       );
     }
-    this.#token = { value: answer.access_token, until: Date.now() + (answer.expires_in ?? 0) * 1000 - EARLY_MS };
+    this.#token = {
+      value: answer.access_token,
+      until: Date.now() + (answer.expires_in ?? 0) * 1000 - EARLY_MS,
+    };
     return this.#token.value;
   }
 }

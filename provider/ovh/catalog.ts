@@ -45,7 +45,11 @@ interface Plan extends Product {
   readonly product?: string;
   readonly blobs?: Blobs | null;
   readonly configurations: readonly { readonly name: string; readonly values: readonly string[] }[];
-  readonly addonFamilies: readonly { readonly name: string; readonly mandatory?: boolean; readonly addons: readonly string[] }[];
+  readonly addonFamilies: readonly {
+    readonly name: string;
+    readonly mandatory?: boolean;
+    readonly addons: readonly string[];
+  }[];
 }
 
 interface Pricing {
@@ -65,7 +69,11 @@ interface Blobs {
 }
 
 interface Stock {
-  readonly datacenters: readonly { readonly datacenter: string; readonly status: string; readonly linuxStatus?: string }[];
+  readonly datacenters: readonly {
+    readonly datacenter: string;
+    readonly status: string;
+    readonly linuxStatus?: string;
+  }[];
 }
 
 interface Candidate {
@@ -148,7 +156,9 @@ function judge(catalogue: Catalogue, plan: Plan, wish: Wish): Candidate | undefi
     size.memoryGib < wish.memoryGib && `${wish.memoryGib - size.memoryGib} GiB of memory`,
     !offers(plan, "vps_datacenter", wish.datacentre) && `datacentre ${wish.datacentre}`,
     !offers(plan, "vps_os", wish.image) && `the image "${wish.image}"`,
-    ...families.map((family, index) => !chosen[index] && `an option of the family "${family.name}" that can be ordered`),
+    ...families.map(
+      (family, index) => !chosen[index] && `an option of the family "${family.name}" that can be ordered`,
+    ),
   ];
   const units = addons.reduce((sum, addon) => sum + addon.monthly, price);
   const setup = addons.reduce((sum, addon) => sum + addon.setup, priceOf(plan.pricings, "installation") ?? 0);
@@ -182,14 +192,20 @@ function offers(plan: Plan, label: string, value: string): boolean {
 }
 
 // Options for Windows are in the same family as those for Linux, and cost more; the cheapest is Linux's.
-function cheapest(catalogue: Catalogue, codes: readonly string[]): { planCode: string; monthly: number; setup: number } | undefined {
+function cheapest(
+  catalogue: Catalogue,
+  codes: readonly string[],
+): { planCode: string; monthly: number; setup: number } | undefined {
   const priced = codes.flatMap((planCode) => {
     const addon = catalogue.addons.find((candidate) => candidate.planCode === planCode);
     const monthly = addon && priceOf(addon.pricings, "renew");
-    if (!addon || monthly === undefined || !isOrderable(addon.pricings) || /windows/.test(planCode)) return [];
+    if (!addon || monthly === undefined || !isOrderable(addon.pricings) || /windows/.test(planCode))
+      return [];
     return { planCode, monthly, setup: priceOf(addon.pricings, "installation") ?? 0 };
   });
-  return priced.sort((a, b) => a.monthly + a.setup - b.monthly - b.setup || a.planCode.localeCompare(b.planCode))[0];
+  return priced.sort(
+    (a, b) => a.monthly + a.setup - b.monthly - b.setup || a.planCode.localeCompare(b.planCode),
+  )[0];
 }
 
 function isOrderable(pricings: readonly Pricing[]): boolean {
@@ -225,7 +241,10 @@ function noOffer(wish: Wish, candidates: readonly Candidate[]): UserError {
   const asked = `${wish.vcores} vCores, ${wish.memoryGib} GiB, ${wish.datacentre}, ${wish.image}`;
   const nearest = candidates
     .slice(0, NEAREST)
-    .map(({ offer, lacks }) => `${describeOffer(offer)} at ${euros(offer.monthlyPriceEur)} lacks ${lacks.join(" and ")}`);
+    .map(
+      ({ offer, lacks }) =>
+        `${describeOffer(offer)} at ${euros(offer.monthlyPriceEur)} lacks ${lacks.join(" and ")}`,
+    );
   return new UserError(
     `server.order: expected a plan with ${asked} in the catalogue of ${wish.subsidiary}, got none ` +
       `(${nearest.join("; ") || "the catalogue is empty"}); change what server asks for, or adopt a server with server.serviceName`,

@@ -94,14 +94,20 @@ export class OvhClient {
     return this.request("DELETE", path, undefined, options);
   }
 
-  async request<Answer>(method: string, path: string, body?: unknown, options: RequestOptions = {}): Promise<Answer> {
+  async request<Answer>(
+    method: string,
+    path: string,
+    body?: unknown,
+    options: RequestOptions = {},
+  ): Promise<Answer> {
     const search = options.query ? `?${new URLSearchParams(options.query).toString()}` : "";
     const url = this.#url(path) + search;
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#once<Answer>(method, { path, url, body, options });
       } catch (error) {
-        if (!(error instanceof OvhError) || attempt === ATTEMPTS || !isWorthAnother(method, error)) throw error;
+        if (!(error instanceof OvhError) || attempt === ATTEMPTS || !isWorthAnother(method, error))
+          throw error;
         await delay(this.#pause(attempt, error), undefined, { signal: options.signal });
       }
     }
@@ -121,7 +127,9 @@ export class OvhClient {
     { path, url, body, options }: { path: string; url: string; body: unknown; options: RequestOptions },
   ): Promise<Answer> {
     const text = body === undefined ? "" : JSON.stringify(body);
-    const signed = options.isPublic ? {} : await this.#signer.headers({ method, url, body: text }, options.signal);
+    const signed = options.isPublic
+      ? {}
+      : await this.#signer.headers({ method, url, body: text }, options.signal);
     const limit = AbortSignal.timeout(this.#timeoutMs);
     let response: Response;
     let answer: string;
@@ -184,7 +192,16 @@ function readErrorBody(answer: string): ErrorBody {
     const body: unknown = JSON.parse(answer);
     if (typeof body === "object" && body !== null) return body;
   } catch {
-    return answer ? { message: "no JSON: " + answer.replace(/<[^>]*>|\s+/g, " ").trim().slice(0, 120) } : {};
+    return answer
+      ? {
+          message:
+            "no JSON: " +
+            answer
+              .replace(/<[^>]*>|\s+/g, " ")
+              .trim()
+              .slice(0, 120),
+        }
+      : {};
   }
   return {};
 }
@@ -207,6 +224,7 @@ function parse<Answer>(answer: string, call: { method: string; path: string }): 
 
 function causeCode(error: unknown): string | undefined {
   const inner = error instanceof Error ? error.cause : undefined;
-  if (inner instanceof Error) return "code" in inner && typeof inner.code === "string" ? inner.code : inner.message;
+  if (inner instanceof Error)
+    return "code" in inner && typeof inner.code === "string" ? inner.code : inner.message;
   return error instanceof Error ? error.message : undefined;
 }

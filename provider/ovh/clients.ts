@@ -6,7 +6,9 @@ import { type ClientOptions, OvhClient } from "./client.ts";
 export type ClientOf = (settings: Settings) => OvhClient;
 
 /** One client for each set of keys, so that OVH's clock and tokens are asked for once. */
-export function clients(options: Partial<Pick<ClientOptions, "timeoutMs" | "retryMs" | "fetch">> = {}): ClientOf {
+export function clients(
+  options: Partial<Pick<ClientOptions, "timeoutMs" | "retryMs" | "fetch">> = {},
+): ClientOf {
   const known = new Map<string, OvhClient>();
   return (settings) => {
     const endpoint = settings.ovhEndpoint ?? "ovh-eu";
@@ -34,6 +36,7 @@ function credentialsOf(settings: Settings): Credentials {
       consumerKey: ovhConsumerKey,
     };
   }
-  if (ovhClientId && ovhClientSecret) return { kind: "account", clientId: ovhClientId, clientSecret: ovhClientSecret };
+  if (ovhClientId && ovhClientSecret)
+    return { kind: "account", clientId: ovhClientId, clientSecret: ovhClientSecret };
   return { kind: "none" };
 }

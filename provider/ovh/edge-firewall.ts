@@ -1,7 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 
-import { type Call, type Existing, type Found, PartialFailure, type ResourceDefinition, UserError } from "../definition.ts";
+import {
+  type Call,
+  type Existing,
+  type Found,
+  PartialFailure,
+  type ResourceDefinition,
+  UserError,
+} from "../definition.ts";
 import type { OvhClient } from "./client.ts";
 import { type ClientOf, sharedClient } from "./clients.ts";
 import { OvhError } from "./errors.ts";
@@ -45,21 +52,18 @@ interface ApiRule {
 }
 
 const LAST_SEQUENCE = MOST_RULES - 1;
+const PLACE = `a whole number from 0 to ${LAST_SEQUENCE}; renumber the rules`;
 const PORTS = "a port from 1 to 65535, of TCP or UDP only; correct it";
 
 const ruleSchema = z.strictObject({
-  sequence: z
-    .number()
-    .int()
-    .min(0, `a place from 0 to ${LAST_SEQUENCE}; renumber the rules`)
-    .max(LAST_SEQUENCE, `a place from 0 to ${LAST_SEQUENCE}; renumber the rules`),
+  sequence: z.number(PLACE).int(PLACE).min(0, PLACE).max(LAST_SEQUENCE, PLACE),
   action: z.enum(["permit", "deny"], "permit or deny; write one of them"),
   protocol: z.enum(
     ["ah", "esp", "gre", "icmp", "ipv4", "tcp", "udp"],
     "one of ah, esp, gre, icmp, ipv4, tcp, udp; write one of them",
   ),
-  port: z.number().int().min(1, PORTS).max(65535, PORTS).optional(),
-  sourcePort: z.number().int().min(1, PORTS).max(65535, PORTS).optional(),
+  port: z.number(PORTS).int(PORTS).min(1, PORTS).max(65535, PORTS).optional(),
+  sourcePort: z.number(PORTS).int(PORTS).min(1, PORTS).max(65535, PORTS).optional(),
   source: z
     .string()
     .refine(isNetwork, "an IPv4 network such as 198.51.100.0/24, without bits beyond its length; correct it")
@@ -78,16 +82,16 @@ const schema = z.strictObject({
   enabled: z.literal(true, "true; remove the firewall to switch it off").default(true),
 });
 
-type Inputs = z.infer<typeof schema>;
+export type EdgeInputs = z.infer<typeof schema>;
 
-interface Outputs {
+export interface EdgeOutputs {
   readonly state: string;
 }
 
 const PACE: EdgePace = { pollMs: 2_000, stepMs: 600_000 };
 
 /** `technicia:ovh:EdgeFirewall`. */
-export function defineEdgeFirewall(options: EdgeFirewallOptions = {}): ResourceDefinition<Inputs, Outputs> {
+export function defineEdgeFirewall(options: EdgeFirewallOptions = {}): ResourceDefinition<EdgeInputs, EdgeOutputs> {
   const clientOf = options.clientOf ?? sharedClient;
   const workOf = (call: Call, ip: string): Work => ({
     client: clientOf(call.settings),
@@ -97,7 +101,7 @@ export function defineEdgeFirewall(options: EdgeFirewallOptions = {}): ResourceD
   });
   return {
     token: "technicia:ovh:EdgeFirewall",
-    schema: schema as unknown as ResourceDefinition<Inputs, Outputs>["schema"],
+    schema,
     checkTogether: ({ rules }) => checkRules(rules),
     outputs: ["state"],
     replaceOn: ["ip"],
@@ -113,11 +117,16 @@ export const edgeFirewall = defineEdgeFirewall();
 /** What is wrong with the rules taken together. */
 export function checkRules(rules: readonly EdgeRule[]): readonly string[] {
   const problems = rules.flatMap((rule, index) => checkRule(rule, `rules[${index}]`));
-  const taken = rules.filter(({ sequence }, index) => rules.findIndex((rule) => rule.sequence === sequence) !== index);
+  const taken = rules.filter(
+    ({ sequence }, index) => rules.findIndex((rule) => rule.sequence === sequence) !== index,
+  );
   for (const { sequence } of taken) {
     problems.push(`rules: expected each sequence once, got ${sequence} again; renumber the rules`);
   }
-  const last = rules.reduce<EdgeRule | undefined>((a, b) => (a && a.sequence > b.sequence ? a : b), undefined);
+  const last = rules.reduce<EdgeRule | undefined>(
+    (a, b) => (a && a.sequence > b.sequence ? a : b),
+    undefined,
+  );
   if (!last || last.action !== "deny" || last.protocol !== "ipv4" || last.source !== undefined) {
     problems.push(
       "rules: expected a last rule that denies ipv4 from anywhere, got " +
@@ -142,7 +151,9 @@ function checkRule(rule: EdgeRule, path: string): string[] {
   const { protocol, port, sourcePort, tcpOption } = rule;
   const problems: string[] = [];
   if ((port !== undefined || sourcePort !== undefined) && protocol !== "tcp" && protocol !== "udp") {
-    problems.push(`${path}: expected tcp or udp with a port, got ${protocol}; remove the port or change the protocol`);
+    problems.push(
+      `${path}: expected tcp or udp with a port, got ${protocol}; remove the port or change the protocol`,
+    );
   }
   if (tcpOption !== undefined && protocol !== "tcp") {
     problems.push(`${path}.tcpOption: expected it with tcp only, got ${protocol}; remove it`);
@@ -152,18 +163,26 @@ function checkRule(rule: EdgeRule, path: string): string[] {
 
 function describe(rule: EdgeRule): string {
   const { sequence, action, protocol, port, sourcePort, source, tcpOption, foreign } = rule;
-  const parts = [port && `port ${port}`, sourcePort && `source port ${sourcePort}`, source && `from ${source}`, tcpOption, foreign];
+  const parts = [
+    port && `port ${port}`,
+    sourcePort && `source port ${sourcePort}`,
+    source && `from ${source}`,
+    tcpOption,
+    foreign,
+  ];
   return [`${sequence}: ${action} ${protocol}`, ...parts.filter(Boolean)].join(" ");
 }
 
 /** Brings the firewall to exactly these rules and switches it on. Whatever fails on the way, the next update finds out and goes on. */
-async function converge(work: Work, wanted: readonly EdgeRule[]): Promise<Outputs> {
+async function converge(work: Work, wanted: readonly EdgeRule[]): Promise<EdgeOutputs> {
   try {
     const current = (await settle(work)) ?? (await createFirewall(work));
     for (const step of planChanges(current.rules, wanted)) await perform(work, step);
     return { state: await enable(work) };
   } catch (error) {
-    const reason = work.call.signal.aborted ? `firewall of ${work.ip}: expected to finish, got cancelled` : messageOf(error);
+    const reason = work.call.signal.aborted
+      ? `firewall of ${work.ip}: expected to finish, got cancelled`
+      : messageOf(error);
     throw new PartialFailure(`${reason} (the firewall may be half changed: pulumi up goes on from here)`, {
       id: work.ip,
       outputs: { state: "changing" },
@@ -172,12 +191,15 @@ async function converge(work: Work, wanted: readonly EdgeRule[]): Promise<Output
   }
 }
 
-async function read(work: Work, { id }: Existing<Partial<Inputs>, Partial<Outputs>>): Promise<Found<Inputs, Outputs> | null> {
+async function read(
+  work: Work,
+  { id }: Existing<Partial<EdgeInputs>, Partial<EdgeOutputs>>,
+): Promise<Found<EdgeInputs, EdgeOutputs> | null> {
   const firewall = await settle(work);
   if (!firewall) return null;
   const { rules, enabled, state } = firewall;
   // Rules and a switch that no program could ask for are told all the same: they are what is there.
-  return { id, inputs: { ip: work.ip, rules, enabled } as unknown as Inputs, outputs: { state } };
+  return { id, inputs: { ip: work.ip, rules, enabled } as unknown as EdgeInputs, outputs: { state } };
 }
 
 /** Opens before it takes away: whoever is connected stays so. */
@@ -211,7 +233,13 @@ async function createFirewall(work: Work): Promise<Firewall> {
   // Somebody else may have made it since we looked; it is then taken over.
   await ignoring("isConflict", client.post(path, { ipOnFirewall: ip }, { signal: call.signal }));
   const made = await settle(work);
-  if (!made) throw new OvhError({ method: "GET", path: pathOf(work), status: 404, detail: "the firewall just made is not there" });
+  if (!made)
+    throw new OvhError({
+      method: "GET",
+      path: pathOf(work),
+      status: 404,
+      detail: "the firewall just made is not there",
+    });
   return made;
 }
 
@@ -267,24 +295,35 @@ async function readRules(work: Work): Promise<readonly ApiRule[]> {
   const path = `${pathOf(work)}/rule`;
   const sequences = await client.get<readonly number[]>(path, { signal: call.signal });
   const rules = await Promise.all(
-    sequences.map((sequence) => ignoring("isGone", client.get<ApiRule>(`${path}/${sequence}`, { signal: call.signal }))),
+    sequences.map((sequence) =>
+      ignoring("isGone", client.get<ApiRule>(`${path}/${sequence}`, { signal: call.signal })),
+    ),
   );
   return rules.filter((rule) => rule !== undefined);
 }
 
-async function until<Answer>(work: Work, what: string, look: () => Promise<Answer | undefined>): Promise<Answer> {
+async function until<Answer>(
+  work: Work,
+  what: string,
+  look: () => Promise<Answer | undefined>,
+): Promise<Answer> {
   const end = Date.now() + Math.max(work.pace.stepMs, (work.call.timeoutSeconds ?? 0) * 1000);
   for (;;) {
     const answer = await look();
     if (answer !== undefined) return answer;
     if (Date.now() >= end) {
-      throw new UserError(`firewall of ${work.ip}: expected ${what}, got no end of it; run pulumi up again later`);
+      throw new UserError(
+        `firewall of ${work.ip}: expected ${what}, got no end of it; run pulumi up again later`,
+      );
     }
     await delay(work.pace.pollMs, undefined, { signal: work.call.signal });
   }
 }
 
-async function ignoring<Answer>(kind: "isGone" | "isConflict", answer: Promise<Answer>): Promise<Answer | undefined> {
+async function ignoring<Answer>(
+  kind: "isGone" | "isConflict",
+  answer: Promise<Answer>,
+): Promise<Answer | undefined> {
   try {
     return await answer;
   } catch (error) {
@@ -316,6 +355,7 @@ function fromApi(rule: ApiRule): EdgeRule {
   const foreign = [
     typeof port === "string" && `ports ${port}`,
     typeof sourcePort === "string" && `source ports ${sourcePort}`,
+    tcpOption !== null && tcpOption !== "established" && `tcp ${tcpOption}`,
     fragments && "fragments",
   ].filter(Boolean);
   return {
@@ -324,8 +364,10 @@ function fromApi(rule: ApiRule): EdgeRule {
     protocol,
     ...(typeof port === "number" && { port }),
     ...(typeof sourcePort === "number" && { sourcePort }),
-    ...(source !== null && source !== "any" && source !== "0.0.0.0/0" && { source: source.includes("/") ? source : `${source}/32` }),
-    ...(tcpOption !== null && { tcpOption }),
+    ...(source !== null &&
+      source !== "any" &&
+      source !== "0.0.0.0/0" && { source: source.includes("/") ? source : `${source}/32` }),
+    ...(tcpOption === "established" && { tcpOption }),
     ...(foreign.length > 0 && { foreign: foreign.join(", ") }),
   };
 }

@@ -55,7 +55,10 @@ export class OvhError extends UserError {
 
   /** Whether the server is busy with another task; the call had no effect. */
   get isBusy(): boolean {
-    return (this.status === 400 || this.status === 409) && /running task|task.*(running|progress)/i.test(this.detail);
+    return (
+      (this.status === 400 || this.status === 409) &&
+      /running task|task.*(running|progress)/i.test(this.detail)
+    );
   }
 }
 
@@ -73,7 +76,8 @@ function got({ status, errorClass, detail, queryId, silence }: OvhFailure): stri
 function wayOut(failure: OvhFailure): string {
   const { method, path, status, silence, errorClass = "", detail = "", missingActions } = failure;
   if (silence) return `${again(method)} once the API can be reached`;
-  if (missingActions?.length) return `grant ${missingActions.join(", ")} to the service account in OVH's IAM policies`;
+  if (missingActions?.length)
+    return `grant ${missingActions.join(", ")} to the service account in OVH's IAM policies`;
   if (/INVALID_SIGNATURE|invalid signature/i.test(`${errorClass} ${detail}`)) {
     return "set technicia:ovhApplicationSecret to the secret that belongs to the application key";
   }
@@ -105,5 +109,17 @@ function wayOut(failure: OvhFailure): string {
 
 // After a lost answer nobody knows whether the call counted; the resources look before they act again.
 function again(method: string): string {
-  return method === "GET" ? "run pulumi up again" : "it may have taken effect: run pulumi up again, which looks first, and do so";
+  return method === "GET"
+    ? "run pulumi up again"
+    : "it may have taken effect: run pulumi up again, which looks first, and do so";
+}
+
+/** The answer, or undefined when OVH says that there is no such thing. */
+export async function ifThere<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof OvhError && error.isGone) return undefined;
+    throw error;
+  }
 }

@@ -1,6 +1,14 @@
 import { UserError } from "../definition.ts";
 import { OvhError } from "./errors.ts";
-import { awaitRest, isInstallation, isUnfinished, poll, readTasks, serverPath, type Task, type Work } from "./server-api.ts";
+import {
+  awaitRest,
+  isInstallation,
+  isUnfinished,
+  poll,
+  serverPath,
+  type Task,
+  type Work,
+} from "./server-api.ts";
 
 /** What goes onto the disk of a new server. */
 export interface Installation {
@@ -18,7 +26,9 @@ export async function installOnce(work: Work, serviceName: string, wanted: Insta
   const tasks = await awaitRest(work, serviceName);
   const installation = journal.entry.install ?? noteInstallation(work, tasks, wanted);
   const isOurs = (task: Task): boolean =>
-    isInstallation(task) && !installation.knownTasks.includes(task.id) && (task.state === "done" || isUnfinished(task));
+    isInstallation(task) &&
+    !installation.knownTasks.includes(task.id) &&
+    (task.state === "done" || isUnfinished(task));
   if (!tasks.some(isOurs)) {
     // Nothing was installed yet, so what is wanted by now counts.
     journal.note({ install: { ...installation, ...wanted } });
@@ -28,7 +38,11 @@ export async function installOnce(work: Work, serviceName: string, wanted: Insta
   refuseOther(serviceName, installation, wanted);
 }
 
-function noteInstallation(work: Work, tasks: readonly Task[], wanted: Installation): Installation & { knownTasks: readonly number[] } {
+function noteInstallation(
+  work: Work,
+  tasks: readonly Task[],
+  wanted: Installation,
+): Installation & { knownTasks: readonly number[] } {
   // Without a journal this goes on with what another machine began, and there every reinstallation counts.
   const isFirstLook = work.journal.entry.order !== undefined;
   const knownTasks = isFirstLook ? tasks.filter(isInstallation).map(({ id }) => id) : [];
@@ -41,7 +55,8 @@ async function rebuild(work: Work, serviceName: string, { image, publicKey }: In
   const { client, call, pace } = work;
   const imageId = await findImage(work, serviceName, image);
   call.log.info(`${serviceName}: installing ${image} with your key`);
-  const late = (): string => `${serviceName}: expected it to be at rest, got one task after the other; run pulumi up again later`;
+  const late = (): string =>
+    `${serviceName}: expected it to be at rest, got one task after the other; run pulumi up again later`;
   return poll(work, { limitMs: pace.tasksMs, late }, async () => {
     try {
       return await client.post<Task>(
@@ -62,7 +77,9 @@ async function findImage({ client, call }: Work, serviceName: string, image: str
   const { signal } = call;
   const ids = await client.get<readonly string[]>(path, { signal });
   const images = await Promise.all(
-    ids.map((id) => client.get<{ id: string; name: string }>(`${path}/${encodeURIComponent(id)}`, { signal })),
+    ids.map((id) =>
+      client.get<{ id: string; name: string }>(`${path}/${encodeURIComponent(id)}`, { signal }),
+    ),
   );
   const found = images.find(({ name }) => isSameImage(name, image));
   if (found) return found.id;

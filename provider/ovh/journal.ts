@@ -1,5 +1,15 @@
 import { createHash } from "node:crypto";
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -116,7 +126,10 @@ function readEntry(path: string): Entry | undefined {
   } catch (error) {
     if (isMissing(error)) return undefined;
     // An unreadable journal may hide an order: going on as if there were none could buy a second server.
-    throw new Error(`${path}: expected the journal of an order, got an unreadable file; restore or remove it`, { cause: error });
+    throw new Error(
+      `${path}: expected the journal of an order, got an unreadable file; restore or remove it`,
+      { cause: error },
+    );
   }
 }
 

@@ -1,7 +1,6 @@
 import { UserError } from "../definition.ts";
-import { OvhError } from "./errors.ts";
-import type { Facts, Work } from "./server-api.ts";
-import { serverPath } from "./server-api.ts";
+import { ifThere, OvhError } from "./errors.ts";
+import { serverPath, type Work } from "./server-api.ts";
 
 /** An order of the account, as far as servers are concerned. */
 export interface ServerOrder {
@@ -54,7 +53,7 @@ export async function readServerOrder(work: Work, id: number): Promise<ServerOrd
   const path = `/me/order/${id}/details`;
   const details = await client.get<readonly number[]>(path, { signal: call.signal });
   for (const detail of details) {
-    const extension = await optional(
+    const extension = await ifThere(
       client.get<Extension>(`${path}/${detail}/extension`, { signal: call.signal }),
     );
     const plan = extension?.order.plan.code;
@@ -135,11 +134,15 @@ async function refuseOrder(work: Work, order: ServerOrder): Promise<void> {
 }
 
 // The list of orders may lag behind a checkout of a moment ago.
-async function refuseCart({ client, call }: Work, marker: string, orders: readonly ServerOrder[]): Promise<void> {
+async function refuseCart(
+  { client, call }: Work,
+  marker: string,
+  orders: readonly ServerOrder[],
+): Promise<void> {
   const { signal } = call;
   const ids = await client.get<readonly string[]>("/order/cart", { signal, query: { description: marker } });
   for (const id of ids) {
-    const cart = await optional(client.get<Cart>(`/order/cart/${encodeURIComponent(id)}`, { signal }));
+    const cart = await ifThere(client.get<Cart>(`/order/cart/${encodeURIComponent(id)}`, { signal }));
     if (cart?.description !== marker || !cart.readOnly) continue;
     const made = Date.parse(cart.expire ?? "") - CART_LIFE_MS;
     // Each order that the list does show was judged one by one before this.
@@ -157,21 +160,15 @@ async function readDisplayName(
   serviceName: string,
 ): Promise<string | undefined> {
   try {
-    const server = await client.get<Pick<Facts, "displayName"> & { readonly name: string }>(serverPath(serviceName), {
-      signal: call.signal,
-    });
+    const server = await client.get<{ readonly name: string; readonly displayName: string | null }>(
+      serverPath(serviceName),
+      {
+        signal: call.signal,
+      },
+    );
     return server.displayName || server.name;
   } catch (error) {
     if (error instanceof OvhError && (error.isGone || error.isExpired)) return undefined;
-    throw error;
-  }
-}
-
-async function optional<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof OvhError && error.isGone) return undefined;
     throw error;
   }
 }

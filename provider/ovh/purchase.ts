@@ -1,8 +1,15 @@
 import { UserError } from "../definition.ts";
 import { describeOffer, euros, type Offer, type Wish } from "./catalog.ts";
-import { OvhError } from "./errors.ts";
+import { ifThere, OvhError } from "./errors.ts";
 import type { Entry } from "./journal.ts";
-import { CART_LIFE_MS, isCancelled, listOrders, orderStatus, readServerOrder, type ServerOrder } from "./orders.ts";
+import {
+  CART_LIFE_MS,
+  isCancelled,
+  listOrders,
+  orderStatus,
+  readServerOrder,
+  type ServerOrder,
+} from "./orders.ts";
 import { poll, type Work } from "./server-api.ts";
 
 /** What was ordered, and under which order. */
@@ -27,7 +34,10 @@ const CENT = 0.01;
  *
  * Before the one call that makes the order, the journal says what is needed to find that order again should its answer be lost.
  */
-export async function placeOrder(work: Work, { offer, wish, marker }: { offer: Offer; wish: Wish; marker: string }): Promise<Purchase> {
+export async function placeOrder(
+  work: Work,
+  { offer, wish, marker }: { offer: Offer; wish: Wish; marker: string },
+): Promise<Purchase> {
   const { client, call, journal } = work;
   const { signal } = call;
   const { cartId } = await client.post<{ cartId: string }>(
@@ -117,7 +127,11 @@ export async function awaitDelivery(work: Work, { id }: Purchase): Promise<strin
     work.call.log.status(`order ${id}: ${status}`);
     return undefined;
   });
-  return poll(work, { limitMs: work.pace.tasksMs, late }, async () => (await readServerOrder(work, id))?.serviceName);
+  return poll(
+    work,
+    { limitMs: work.pace.tasksMs, late },
+    async () => (await readServerOrder(work, id))?.serviceName,
+  );
 }
 
 function refuseStatus(id: number, status: string, isOverdue: boolean): void {
@@ -129,7 +143,9 @@ function refuseStatus(id: number, status: string, isOverdue: boolean): void {
     );
   }
   if (status === "documentsRequested") {
-    throw new UserError(`order ${id}: expected it to be delivered, got "documentsRequested"; send OVH the documents it asks for by mail, ${go}`);
+    throw new UserError(
+      `order ${id}: expected it to be delivered, got "documentsRequested"; send OVH the documents it asks for by mail, ${go}`,
+    );
   }
   if (status === "notPaid" && isOverdue) {
     throw new UserError(
@@ -138,11 +154,19 @@ function refuseStatus(id: number, status: string, isOverdue: boolean): void {
   }
 }
 
-async function fillCart(work: Work, cart: string, { offer, wish }: { offer: Offer; wish: Wish }): Promise<void> {
+async function fillCart(
+  work: Work,
+  cart: string,
+  { offer, wish }: { offer: Offer; wish: Wish },
+): Promise<void> {
   const { client, call } = work;
   const { signal } = call;
   const terms = { duration: "P1M", pricingMode: "default", quantity: 1 };
-  const { itemId } = await client.post<{ itemId: number }>(`${cart}/vps`, { planCode: offer.planCode, ...terms }, { signal });
+  const { itemId } = await client.post<{ itemId: number }>(
+    `${cart}/vps`,
+    { planCode: offer.planCode, ...terms },
+    { signal },
+  );
   const item = `${cart}/item/${itemId}`;
   const requirements = await client.get<readonly Requirement[]>(`${item}/requiredConfiguration`, { signal });
   for (const requirement of requirements.filter(({ required }) => required)) {
@@ -205,7 +229,10 @@ function awaitPayment(work: Work, id: number): Promise<string> {
   });
 }
 
-async function newOrders(work: Work, checkout: NonNullable<Entry["checkout"]>): Promise<readonly ServerOrder[]> {
+async function newOrders(
+  work: Work,
+  checkout: NonNullable<Entry["checkout"]>,
+): Promise<readonly ServerOrder[]> {
   const orders: ServerOrder[] = [];
   for (const id of await listOrders(work, Date.parse(checkout.at))) {
     if (checkout.knownOrders.includes(id) || work.journal.ordersOfOthers().has(id)) continue;
@@ -215,22 +242,13 @@ async function newOrders(work: Work, checkout: NonNullable<Entry["checkout"]>): 
   return orders;
 }
 
-async function findCart({ client, call }: Work, cartId: string): Promise<{ readOnly: boolean } | undefined> {
-  try {
-    return await client.get<{ readOnly: boolean }>(`/order/cart/${encodeURIComponent(cartId)}`, { signal: call.signal });
-  } catch (error) {
-    if (error instanceof OvhError && error.isGone) return undefined;
-    throw error;
-  }
+function findCart({ client, call }: Work, cartId: string): Promise<{ readOnly: boolean } | undefined> {
+  return ifThere(client.get(`/order/cart/${encodeURIComponent(cartId)}`, { signal: call.signal }));
 }
 
 // A checkout that still hangs somewhere finds nothing to order after this.
 async function deleteCart({ client, call }: Work, cartId: string): Promise<void> {
-  try {
-    await client.delete(`/order/cart/${encodeURIComponent(cartId)}`, { signal: call.signal });
-  } catch (error) {
-    if (!(error instanceof OvhError && error.isGone)) throw error;
-  }
+  await ifThere(client.delete(`/order/cart/${encodeURIComponent(cartId)}`, { signal: call.signal }));
 }
 
 function keep({ journal, call }: Work, purchase: Purchase): Purchase {

@@ -6,15 +6,14 @@ export interface EdgeRule {
   readonly port?: number | undefined;
   readonly sourcePort?: number | undefined;
   readonly source?: string | undefined;
-  readonly tcpOption?: string | undefined;
+  readonly tcpOption?: "established" | undefined;
   /** What OVH holds beyond what we ever write; never equal to a rule of ours. */
   readonly foreign?: string | undefined;
 }
 
 /** One thing to do to a firewall. */
 export type Step =
-  | { readonly kind: "add"; readonly rule: EdgeRule }
-  | { readonly kind: "remove"; readonly sequence: number };
+  { readonly kind: "add"; readonly rule: EdgeRule } | { readonly kind: "remove"; readonly sequence: number };
 
 /** A packet, as far as rules tell packets apart. */
 interface Packet {
@@ -40,8 +39,14 @@ export function isSameRule(a: EdgeRule, b: EdgeRule): boolean {
  * something for a moment, all denies are lifted first and come back last; without a deny OVH lets everything through.
  */
 export function planChanges(current: readonly EdgeRule[], wanted: readonly EdgeRule[]): readonly Step[] {
-  const direct = plan(current, wanted, current.filter((rule) => !wanted.some((other) => isSameRule(rule, other))));
-  if (keepsOpen(current, wanted, direct)) return direct;
+  const direct = plan(
+    current,
+    wanted,
+    current.filter((rule) => !wanted.some((other) => isSameRule(rule, other))),
+  );
+  // Which packets a foreign rule is about is not known here; with every deny lifted it does not matter.
+  const isKnown = current.every(({ foreign }) => foreign === undefined);
+  if (isKnown && keepsOpen(current, wanted, direct)) return direct;
   const lifted = current.filter((rule) => isDeny(rule) || !wanted.some((other) => isSameRule(rule, other)));
   return plan(current, wanted, lifted);
 }
@@ -56,7 +61,11 @@ function isDeny({ action }: EdgeRule): boolean {
   return action === "deny";
 }
 
-function plan(current: readonly EdgeRule[], wanted: readonly EdgeRule[], leaving: readonly EdgeRule[]): readonly Step[] {
+function plan(
+  current: readonly EdgeRule[],
+  wanted: readonly EdgeRule[],
+  leaving: readonly EdgeRule[],
+): readonly Step[] {
   const staying = current.filter((rule) => !leaving.includes(rule));
   const coming = wanted.filter((rule) => !staying.some((other) => isSameRule(rule, other)));
   const isFree = ({ sequence }: EdgeRule): boolean =>
@@ -65,11 +74,13 @@ function plan(current: readonly EdgeRule[], wanted: readonly EdgeRule[], leaving
   return [
     ...leaving.filter(isDeny).map(removal),
     ...permits.filter(isFree).map(addition),
-    ...leaving.filter((rule) => !isDeny(rule)).flatMap((rule) => {
-      // A place taken over is filled at once.
-      const successor = permits.find(({ sequence }) => sequence === rule.sequence);
-      return [removal(rule), ...(successor ? [addition(successor)] : [])];
-    }),
+    ...leaving
+      .filter((rule) => !isDeny(rule))
+      .flatMap((rule) => {
+        // A place taken over is filled at once.
+        const successor = permits.find(({ sequence }) => sequence === rule.sequence);
+        return [removal(rule), ...(successor ? [addition(successor)] : [])];
+      }),
     ...coming.filter(isDeny).map(addition),
   ];
 }
@@ -82,8 +93,14 @@ function addition(rule: EdgeRule): Step {
   return { kind: "add", rule };
 }
 
-function keepsOpen(current: readonly EdgeRule[], wanted: readonly EdgeRule[], steps: readonly Step[]): boolean {
-  const packets = telling([...current, ...wanted]).filter((packet) => lets(current, packet) && lets(wanted, packet));
+function keepsOpen(
+  current: readonly EdgeRule[],
+  wanted: readonly EdgeRule[],
+  steps: readonly Step[],
+): boolean {
+  const packets = telling([...current, ...wanted]).filter(
+    (packet) => lets(current, packet) && lets(wanted, packet),
+  );
   let rules = current;
   return steps.every((step) => {
     rules = applyStep(rules, step);
@@ -96,9 +113,7 @@ function lets(rules: readonly EdgeRule[], packet: Packet): boolean {
   return ordered.find((rule) => matches(rule, packet))?.action !== "deny";
 }
 
-// What we do not understand in a rule cannot be relied on: as a permit it lets nothing through, as a deny it stops everything.
 function matches(rule: EdgeRule, packet: Packet): boolean {
-  if (rule.foreign !== undefined || (rule.tcpOption ?? "established") !== "established") return isDeny(rule);
   const { protocol, port, sourcePort, source, tcpOption } = rule;
   return (
     (protocol === "ipv4" || protocol === packet.protocol) &&
@@ -115,7 +130,10 @@ function telling(rules: readonly EdgeRule[]): readonly Packet[] {
   protocols.delete("ipv4");
   const ports = values(rules.map(({ port }) => port));
   const sourcePorts = values(rules.map(({ sourcePort }) => sourcePort));
-  const sources = new Set([toNumber("192.0.2.1"), ...rules.flatMap(({ source }) => (source === undefined ? [] : ends(source)))]);
+  const sources = new Set([
+    toNumber("192.0.2.1"),
+    ...rules.flatMap(({ source }) => (source === undefined ? [] : ends(source))),
+  ]);
   const packets: Packet[] = [];
   for (const protocol of protocols) {
     const hasPorts = protocol === "tcp" || protocol === "udp";
@@ -153,7 +171,9 @@ function contains(cidr: string, address: number): boolean {
 // The neighbours tell a network from a wider one around it.
 function ends(cidr: string): readonly number[] {
   const { network, bits } = parseCidr(cidr);
-  return [network - 1, network, network + size(bits) - 1, network + size(bits)].filter((one) => one >= 0 && one < 2 ** 32);
+  return [network - 1, network, network + size(bits) - 1, network + size(bits)].filter(
+    (one) => one >= 0 && one < 2 ** 32,
+  );
 }
 
 function size(bits: number): number {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { type Call, UserError } from "../definition.ts";
 import type { OvhClient } from "./client.ts";
-import { OvhError } from "./errors.ts";
+import { ifThere } from "./errors.ts";
 import type { Journal } from "./journal.ts";
 
 /** How often to look, and how long to wait. */
@@ -74,7 +74,12 @@ interface Vps {
   readonly zone: string;
   readonly vcore: number;
   readonly memoryLimit: number;
-  readonly model: { readonly name: string; readonly disk: number; readonly memory: number; readonly vcore: number };
+  readonly model: {
+    readonly name: string;
+    readonly disk: number;
+    readonly memory: number;
+    readonly vcore: number;
+  };
   readonly lockStatus?: { readonly locked: boolean; readonly reason?: string } | null;
 }
 
@@ -93,7 +98,10 @@ export function serverPath(serviceName: string): string {
 }
 
 /** All that OVH tells of a server. A 404 means that there is no such server. */
-export async function readFacts({ client, call }: Pick<Work, "client" | "call">, serviceName: string): Promise<Facts> {
+export async function readFacts(
+  { client, call }: Pick<Work, "client" | "call">,
+  serviceName: string,
+): Promise<Facts> {
   const path = serverPath(serviceName);
   const { signal } = call;
   // Asked first and alone: it tells a missing server from a missing part of one.
@@ -131,15 +139,14 @@ export async function readFacts({ client, call }: Pick<Work, "client" | "call">,
 
 // Ranges of before 2020 have templates instead of images, and no answer to this.
 async function readImage(client: OvhClient, path: string, signal: AbortSignal): Promise<string | undefined> {
-  try {
-    return (await client.get<{ name: string }>(`${path}/images/current`, { signal })).name;
-  } catch (error) {
-    if (error instanceof OvhError && error.isGone) return undefined;
-    throw error;
-  }
+  return (await ifThere(client.get<{ name: string }>(`${path}/images/current`, { signal })))?.name;
 }
 
-async function readAddresses(client: OvhClient, path: string, signal: AbortSignal): Promise<readonly Address[]> {
+async function readAddresses(
+  client: OvhClient,
+  path: string,
+  signal: AbortSignal,
+): Promise<readonly Address[]> {
   const list = await client.get<readonly string[]>(`${path}/ips`, { signal });
   return Promise.all(
     list.map((address) => client.get<Address>(`${path}/ips/${encodeURIComponent(address)}`, { signal })),
@@ -158,17 +165,12 @@ export async function readTasks(
 }
 
 // A finished task may be forgotten between the list and the look at it.
-async function readTask(
+function readTask(
   { client, call }: Pick<Work, "client" | "call">,
   path: string,
   id: number,
 ): Promise<Task | undefined> {
-  try {
-    return await client.get<Task>(`${path}/${id}`, { signal: call.signal });
-  } catch (error) {
-    if (error instanceof OvhError && error.isGone) return undefined;
-    throw error;
-  }
+  return ifThere(client.get<Task>(`${path}/${id}`, { signal: call.signal }));
 }
 
 export function isInstallation(task: Task): boolean {

@@ -17,7 +17,9 @@ export const vpsSchema = z.strictObject({
   order: z
     .strictObject({
       subsidiary: z.string().regex(/^[A-Z]{2}$/, "a country code in capitals; write for example FR"),
-      maxMonthlyPriceEur: z.number().positive("a price in euros above 0; say what you accept to pay each month"),
+      maxMonthlyPriceEur: z
+        .number()
+        .positive("a price in euros above 0; say what you accept to pay each month"),
     })
     .optional(),
   name: text("a name; OVH's control panel shows it").max(50, "at most 50 characters; shorten it"),
@@ -25,7 +27,10 @@ export const vpsSchema = z.strictObject({
   memoryGib: z.number().positive("a number of GiB above 0; correct it"),
   datacentre: text("a datacentre code of OVH; write for example GRA"),
   image: text("the label of an operating system at OVH; write for example Debian 12"),
-  publicKey: z.string().trim().regex(PUBLIC_KEY, "a public key in OpenSSH's format; give the content of the .pub file"),
+  publicKey: z
+    .string()
+    .trim()
+    .regex(PUBLIC_KEY, "a public key in OpenSSH's format; give the content of the .pub file"),
   deleteAtExpiry: z.boolean("true or false; true lets pulumi destroy end the contract at its expiry"),
 });
 
@@ -61,7 +66,8 @@ export function checkVps({ serviceName, order }: VpsInputs): readonly string[] {
 /** The wish, once every part of it is known. */
 export function wishOf(inputs: Partial<VpsInputs>): Wish | undefined {
   const { order, vcores, memoryGib, datacentre, image } = inputs;
-  if (!order?.subsidiary || !order.maxMonthlyPriceEur || !vcores || !memoryGib || !datacentre || !image) return undefined;
+  if (!order?.subsidiary || !order.maxMonthlyPriceEur || !vcores || !memoryGib || !datacentre || !image)
+    return undefined;
   return { ...order, vcores, memoryGib, datacentre, image };
 }
 
@@ -69,7 +75,10 @@ export function wishOf(inputs: Partial<VpsInputs>): Wish | undefined {
  * What a change of the inputs means for a server that exists, beyond an update of what is recorded. Throws when it would take a disk wiped
  * or another server ordered: nothing here does either.
  */
-export function diffVps({ inputs, outputs }: Existing<VpsInputs, VpsOutputs>, news: Partial<VpsInputs>): readonly Change[] {
+export function diffVps(
+  { inputs, outputs }: Existing<VpsInputs, VpsOutputs>,
+  news: Partial<VpsInputs>,
+): readonly Change[] {
   const { serviceName } = outputs;
   if (serviceName && news.serviceName !== undefined && news.serviceName !== serviceName) {
     if (inputs.deleteAtExpiry) {
@@ -86,14 +95,19 @@ export function diffVps({ inputs, outputs }: Existing<VpsInputs, VpsOutputs>, ne
   return [];
 }
 
-function refuseChanges({ inputs, outputs }: Omit<Existing<VpsInputs, VpsOutputs>, "id">, news: Partial<VpsInputs>): void {
+function refuseChanges(
+  { inputs, outputs }: Omit<Existing<VpsInputs, VpsOutputs>, "id">,
+  news: Partial<VpsInputs>,
+): void {
   const { serviceName, osImage } = outputs;
   const reinstall =
     `nothing here wipes a disk: save your data, reinstall ${serviceName} yourself in OVH's control panel with the image and key you want, ` +
     "then run pulumi up --refresh, which makes everything on it anew";
   const problems = misfits(outputs, news).map((problem) => `server: ${problem}`);
   if (news.image !== undefined && osImage && !isSameImage(news.image, osImage)) {
-    problems.push(`server.image: expected ${osImage}, which ${serviceName} runs, got ${news.image}; set it back, or: ${reinstall}`);
+    problems.push(
+      `server.image: expected ${osImage}, which ${serviceName} runs, got ${news.image}; set it back, or: ${reinstall}`,
+    );
   }
   // A server that was adopted never got its key from here, nor did one that was reinstalled outside.
   const isOurKey = inputs.order !== undefined && news.serviceName === undefined && inputs.publicKey !== "";

@@ -87,11 +87,7 @@ async function receive(
   send(response, sent, options.headers());
 }
 
-function readRequest(
-  incoming: IncomingMessage,
-  rawBody: string,
-  basePaths: readonly string[],
-): ApiRequest {
+function readRequest(incoming: IncomingMessage, rawBody: string, basePaths: readonly string[]): ApiRequest {
   const target = incoming.url ?? "/";
   const [rawPath = "/", search = ""] = target.split(/\?(.*)/s);
   const base = basePaths.find((prefix) => rawPath === prefix || rawPath.startsWith(`${prefix}/`));
@@ -100,7 +96,10 @@ function readRequest(
     path: base === undefined ? `//${rawPath}` : rawPath.slice(base.length),
     query: new URLSearchParams(search),
     headers: Object.fromEntries(
-      Object.entries(incoming.headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]),
+      Object.entries(incoming.headers).map(([name, value]) => [
+        name,
+        Array.isArray(value) ? value[0] : value,
+      ]),
     ),
     url: `http://${incoming.headers.host ?? ""}${target}`,
     rawBody,

@@ -42,11 +42,11 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
   const proxyAddresses = configuration.cloudflare.proxyAddresses ?? PROXY_ADDRESSES;
   const machine = makeMachine(configuration);
 
+  const started: { ovh?: OvhDouble; cloudflare?: CloudflareDouble } = {};
   const save = (): void => {
-    if (stateFile === undefined || !ready) return;
-    write(stateFile, { ovh: ready.ovh.state, cloudflare: ready.cloudflare.state });
+    if (stateFile === undefined || !started.ovh || !started.cloudflare) return;
+    write(stateFile, { ovh: started.ovh.state, cloudflare: started.cloudflare.state });
   };
-  let ready: { ovh: OvhDouble; cloudflare: CloudflareDouble } | undefined;
 
   const cloudflare = await startCloudflare({
     ...{ host, port: ports.cloudflare, calls, faults, onChange: save },
@@ -58,16 +58,22 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
   const { rules, credentials = [], zones, delays, clockSkewSeconds, ruleConflictStatus } = configuration.ovh;
   const ovh = await startOvh({
     ...{ host, port: ports.ovh, calls, faults, machine, onChange: save },
-    credentials: [{ kind: "keys", applicationKey, applicationSecret, consumerKey, ...(rules && { rules }) }, ...credentials],
+    credentials: [
+      { kind: "keys", applicationKey, applicationSecret, consumerKey, ...(rules && { rules }) },
+      ...credentials,
+    ],
     delays: { ...MODERATE_DELAYS, ...delays },
     resolve: (name) => dns.resolve(name),
-    ...(configuration.machine && { addresses: [addressOf(configuration.machine)], images: [OPERATING_SYSTEM] }),
+    ...(configuration.machine && {
+      addresses: [addressOf(configuration.machine)],
+      images: [OPERATING_SYSTEM],
+    }),
     ...(zones && { zones }),
     ...(clockSkewSeconds !== undefined && { clockSkewSeconds }),
     ...(ruleConflictStatus !== undefined && { ruleConflictStatus }),
     ...(saved && { state: saved.ovh }),
   });
-  ready = { ovh, cloudflare };
+  Object.assign(started, { ovh, cloudflare });
   const dns = await startDns({
     ...{ host, port: ports.dns },
     zones: () => mergeZones([...ovhZones(ovh.state), ...cloudflareZones(cloudflare.state, proxyAddresses)]),
@@ -90,7 +96,6 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
       await ovh.close();
       await cloudflare.close();
       await dns.close();
-      await machine.close();
       save();
     },
   };
@@ -102,7 +107,11 @@ function makeMachine({ machine }: Configuration): Machine {
   return new DockerMachine({ ...rest, docker: new DockerApi(), images: { [OPERATING_SYSTEM]: image } });
 }
 
-async function deliverFirstServers(configuration: Configuration, ovh: OvhDouble, machine: Machine): Promise<void> {
+async function deliverFirstServers(
+  configuration: Configuration,
+  ovh: OvhDouble,
+  machine: Machine,
+): Promise<void> {
   for (const { planCode, ...given } of configuration.ovh.servers ?? []) {
     await machine.deliver(machineSpec(ovh.addServer(planCode, given)));
   }

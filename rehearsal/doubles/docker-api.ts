@@ -19,13 +19,22 @@ export class DockerApi {
   }
 
   /** Answers the body; refuses any status that is not in `expected`. */
-  async call(method: string, path: string, body?: unknown, expected: readonly number[] = [200, 201, 204, 304]): Promise<unknown> {
+  async call(
+    method: string,
+    path: string,
+    body?: unknown,
+    expected: readonly number[] = [200, 201, 204, 304],
+  ): Promise<unknown> {
     const text = body === undefined ? "" : JSON.stringify(body);
     const answer = await this.#send(method, path, text);
     if (!expected.includes(answer.status)) {
-      throw new Error(`docker ${method} ${path}: expected ${expected.join(" or ")}, got ${answer.status} ${answer.text}`);
+      throw new Error(
+        `docker ${method} ${path}: expected ${expected.join(" or ")}, got ${answer.status} ${answer.text}`,
+      );
     }
-    return answer.text.startsWith("{") || answer.text.startsWith("[") ? (JSON.parse(answer.text) as unknown) : undefined;
+    return answer.text.startsWith("{") || answer.text.startsWith("[")
+      ? (JSON.parse(answer.text) as unknown)
+      : undefined;
   }
 
   /** Runs a command in a container, with `stdin` as its input, and waits for its end. */
@@ -57,7 +66,10 @@ export class DockerApi {
           const chunks: Buffer[] = [];
           response.on("data", (chunk: Buffer) => chunks.push(chunk));
           response.on("end", () =>
-            resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8").trim() }),
+            resolve({
+              status: response.statusCode ?? 0,
+              text: Buffer.concat(chunks).toString("utf8").trim(),
+            }),
           );
           response.on("error", reject);
         },
@@ -101,7 +113,7 @@ async function readFrames(stream: Duplex): Promise<{ stdout: string; stderr: str
   for await (const chunk of stream) chunks.push(chunk as Buffer);
   const all = Buffer.concat(chunks);
   const parts: Record<"stdout" | "stderr", Buffer[]> = { stdout: [], stderr: [] };
-  for (let at = 0; at + 8 <= all.length; ) {
+  for (let at = 0; at + 8 <= all.length;) {
     const length = all.readUInt32BE(at + 4);
     parts[all[at] === 2 ? "stderr" : "stdout"].push(all.subarray(at + 8, at + 8 + length));
     at += 8 + length;

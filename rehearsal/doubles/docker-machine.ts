@@ -67,8 +67,6 @@ export class DockerMachine implements Machine {
     if (code !== 0) throw new Error(`edge firewall of ${ip}: nft ended with ${code}: ${stderr.trim()}`);
   }
 
-  async close(): Promise<void> {}
-
   get #volume(): string {
     return `${this.#options.container}-docker`;
   }
@@ -105,11 +103,19 @@ export class DockerMachine implements Machine {
     const deadline = Date.now() + BOOT_LIMIT_MS;
     // The question itself fails until the system bus listens.
     for (;;) {
-      const { stdout } = await docker.exec(container, ["timeout", "30", "systemctl", "is-system-running", "--wait"]);
+      const { stdout } = await docker.exec(container, [
+        "timeout",
+        "30",
+        "systemctl",
+        "is-system-running",
+        "--wait",
+      ]);
       const state = stdout.trim();
       if (state === "running" || state === "degraded") return;
       if (Date.now() > deadline) {
-        throw new Error(`${container}: expected it to boot within ${BOOT_LIMIT_MS / 1000} s, it is "${state}"`);
+        throw new Error(
+          `${container}: expected it to boot within ${BOOT_LIMIT_MS / 1000} s, it is "${state}"`,
+        );
       }
       await wait(POLL_MS);
     }

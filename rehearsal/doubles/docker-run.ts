@@ -36,7 +36,7 @@ export function readRunArgs(args: readonly string[]): ContainerRequest {
     ...(command.length > 0 && { Cmd: command }),
     Hostname: take("--hostname")[0] ?? "",
     Env: take("--env"),
-    Labels: Object.fromEntries(take("--label").map(keyAndValue)),
+    Labels: Object.fromEntries(take("--label").map((text) => keyAndValue(text))),
     HostConfig: {
       NetworkMode: network,
       CapAdd: take("--cap-add"),
@@ -46,9 +46,9 @@ export function readRunArgs(args: readonly string[]): ContainerRequest {
       ...(isUnmasked && { MaskedPaths: [], ReadonlyPaths: [] }),
       CgroupnsMode: take("--cgroupns")[0] ?? "",
       Binds: take("--volume"),
-      Tmpfs: Object.fromEntries(take("--tmpfs").map((mount) => [mount.split(":")[0], mount.split(":")[1] ?? ""])),
+      Tmpfs: Object.fromEntries(take("--tmpfs").map((mount) => keyAndValue(mount, ":"))),
       RestartPolicy: { Name: take("--restart")[0] ?? "" },
-      Sysctls: Object.fromEntries(take("--sysctl").map(keyAndValue)),
+      Sysctls: Object.fromEntries(take("--sysctl").map((text) => keyAndValue(text))),
     },
     NetworkingConfig: {
       EndpointsConfig: {
@@ -61,7 +61,7 @@ export function readRunArgs(args: readonly string[]): ContainerRequest {
   return { name, body };
 }
 
-function keyAndValue(text: string): [string, string] {
-  const at = text.indexOf("=");
-  return [text.slice(0, at), text.slice(at + 1)];
+function keyAndValue(text: string, separator = "="): [string, string] {
+  const [key = "", ...value] = text.split(separator);
+  return [key, value.join(separator)];
 }

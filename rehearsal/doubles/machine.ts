@@ -23,8 +23,6 @@ export interface Machine {
   remove(spec: MachineSpec): Promise<void>;
   /** Lets through to `ip` what `rules` say, in the order of their sequence. */
   applyFirewall(ip: string, rules: readonly FirewallRule[], enabled: boolean): Promise<void>;
-  /** Stops watching; the server itself keeps running. */
-  close(): Promise<void>;
 }
 
 export type MachineAction =
@@ -40,25 +38,28 @@ export type MachineAction =
 export class NoMachine implements Machine {
   readonly actions: MachineAction[] = [];
 
-  async deliver(spec: MachineSpec): Promise<void> {
-    this.actions.push({ kind: "deliver", spec });
+  deliver(spec: MachineSpec): Promise<void> {
+    return this.#note({ kind: "deliver", spec });
   }
 
-  async rebuild(spec: MachineSpec): Promise<void> {
-    this.actions.push({ kind: "rebuild", spec });
+  rebuild(spec: MachineSpec): Promise<void> {
+    return this.#note({ kind: "rebuild", spec });
   }
 
-  async reboot(spec: MachineSpec): Promise<void> {
-    this.actions.push({ kind: "reboot", spec });
+  reboot(spec: MachineSpec): Promise<void> {
+    return this.#note({ kind: "reboot", spec });
   }
 
-  async remove(spec: MachineSpec): Promise<void> {
-    this.actions.push({ kind: "remove", spec });
+  remove(spec: MachineSpec): Promise<void> {
+    return this.#note({ kind: "remove", spec });
   }
 
-  async applyFirewall(ip: string, rules: readonly FirewallRule[], enabled: boolean): Promise<void> {
-    this.actions.push({ kind: "applyFirewall", ip, rules: structuredClone(rules), enabled });
+  applyFirewall(ip: string, rules: readonly FirewallRule[], enabled: boolean): Promise<void> {
+    return this.#note({ kind: "applyFirewall", ip, rules: structuredClone(rules), enabled });
   }
 
-  async close(): Promise<void> {}
+  #note(action: MachineAction): Promise<void> {
+    this.actions.push(action);
+    return Promise.resolve();
+  }
 }

@@ -10,7 +10,9 @@ if (path === undefined) throw new Error("usage: node main.ts <configuration.json
 
 const configuration = JSON.parse(readFileSync(path, "utf8")) as Configuration;
 const clouds = await startClouds(configuration, values.state);
-console.log(`OVH ${clouds.ovh.url}, Cloudflare ${clouds.cloudflare.url}, management ${clouds.management.url}`);
+console.log(
+  `OVH ${clouds.ovh.url}, Cloudflare ${clouds.cloudflare.url}, management ${clouds.management.url}`,
+);
 
 let isStopping = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

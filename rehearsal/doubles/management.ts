@@ -49,7 +49,9 @@ export async function startManagement(options: ManagementOptions): Promise<Manag
     "POST /delays": (request) => {
       for (const [name, value] of Object.entries(readJson(request))) {
         if (!(name in ovh.delays) || typeof value !== "number") {
-          throw new TamperError(`delays.${name}: expected one of ${Object.keys(ovh.delays).join(", ")} as a number`);
+          throw new TamperError(
+            `delays.${name}: expected one of ${Object.keys(ovh.delays).join(", ")} as a number`,
+          );
         }
         ovh.delays[name as keyof typeof ovh.delays] = value;
       }
@@ -84,7 +86,10 @@ export async function startManagement(options: ManagementOptions): Promise<Manag
 }
 
 type Tampering = Readonly<
-  Record<string, (body: Readonly<Record<string, unknown>>, params: Readonly<Record<string, string>>) => unknown>
+  Record<
+    string,
+    (body: Readonly<Record<string, unknown>>, params: Readonly<Record<string, string>>) => unknown
+  >
 >;
 
 function withBody(tampering: Tampering): Routes {

@@ -1,10 +1,10 @@
 import { ovhDate } from "./clock.ts";
 import type { CloudflareDouble } from "./cloudflare/server.ts";
-import { readRecord as readCloudflareRecord, type RecordInput } from "./cloudflare/records.ts";
+import { readRecord as readCloudflareRecord } from "./cloudflare/records.ts";
 import type { CloudflareZone, DnsRecord } from "./cloudflare/state.ts";
 import { enforce, machineSpec } from "./ovh/context.ts";
 import type { OvhDouble } from "./ovh/server.ts";
-import type { Firewall, FirewallRule, VpsService, Zone, ZoneRecord } from "./ovh/state.ts";
+import type { Firewall, FirewallRule, VpsService, Zone } from "./ovh/state.ts";
 import { readRecord } from "./ovh/zone.ts";
 
 /** A request to the management port that makes no sense. */
@@ -44,7 +44,8 @@ export function ovhTampering(ovh: OvhDouble): Tampering {
       if (deliver === true) await context.machine.deliver(machineSpec(server));
       return server;
     },
-    "PATCH /ovh/vps/{name}": (body, params) => change(requireOne(state.servers, "serviceName", params["name"]), body),
+    "PATCH /ovh/vps/{name}": (body, params) =>
+      change(requireOne(state.servers, "serviceName", params["name"]), body),
     "DELETE /ovh/vps/{name}": async (_, params) => {
       const server = requireOne(state.servers, "serviceName", params["name"]);
       await context.machine.remove(machineSpec(server));
@@ -77,15 +78,15 @@ export function ovhTampering(ovh: OvhDouble): Tampering {
     },
     "PATCH /ovh/reverse": (body) => {
       for (const [ip, name] of Object.entries(body)) {
-        if (name === null) delete state.reverses[ip];
-        else state.reverses[ip] = String(name);
+        if (typeof name === "string") state.reverses[ip] = name;
+        else delete state.reverses[ip];
       }
       return state.reverses;
     },
 
     "POST /ovh/zone/{zone}/record": (body, params) => {
       const zone = zoneOf(params);
-      zone.records.push(readRecord(state.nextId++, body as Partial<ZoneRecord>));
+      zone.records.push(readRecord(state.nextId++, body));
       return published(zone);
     },
     "PATCH /ovh/zone/{zone}/record/{id}": (body, params) => {
@@ -104,14 +105,15 @@ export function ovhTampering(ovh: OvhDouble): Tampering {
 
 /** What somebody else does to the zones at Cloudflare. */
 export function cloudflareTampering(cloudflare: CloudflareDouble): Tampering {
-  const zoneOf = (params: Params): CloudflareZone => requireOne(cloudflare.state.zones, "name", params["zone"]);
+  const zoneOf = (params: Params): CloudflareZone =>
+    requireOne(cloudflare.state.zones, "name", params["zone"]);
   const recordOf = (params: Params): DnsRecord => requireOne(zoneOf(params).records, "id", params["id"]);
 
   return {
     "PATCH /cloudflare/zone/{zone}": (body, params) => change(zoneOf(params), body),
     "POST /cloudflare/zone/{zone}/record": (body, params) => {
       const zone = zoneOf(params);
-      const record = readCloudflareRecord(zone, body as RecordInput, undefined, new Date().toISOString());
+      const record = readCloudflareRecord(zone, body, undefined, new Date().toISOString());
       zone.records.push(record);
       return record;
     },
@@ -152,7 +154,9 @@ function change<T extends object>(target: T, body: Body): T {
 function requireOne<T, K extends keyof T>(list: readonly T[], key: K, value: unknown): T {
   const found = list.find((candidate) => candidate[key] === value);
   if (!found) {
-    throw new TamperError(`${String(value)}: expected one of ${list.map((one) => String(one[key])).join(", ") || "none"}`);
+    throw new TamperError(
+      `${String(value)}: expected one of ${list.map((one) => String(one[key])).join(", ") || "none"}`,
+    );
   }
   return found;
 }

@@ -11,6 +11,8 @@ import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 // How the SDK's runner says that the user has been told already what went wrong.
 const REPORTED = 32;
 
+const PARENT_CHECK_MS = 2_000;
+
 type Run = grpc.ServerUnaryCall<messages.RunRequest, messages.RunResponse>;
 
 /** What the program ended with, in the words that the engine expects of a language host. */
@@ -89,6 +91,7 @@ function run(call: Run, engineAddress: string): Promise<messages.RunResponse> {
 }
 
 function serve(engineAddress: string): void {
+  const parent = process.ppid;
   const server = new grpc.Server({ "grpc.max_receive_message_length": -1 });
 
   server.addService(services.LanguageRuntimeService, {
@@ -125,6 +128,13 @@ function serve(engineAddress: string): void {
     }
     process.stdout.write(`${port}\n`);
   });
+
+  // An engine that was killed stops nobody; without this its language host would stay for ever.
+  setInterval(() => {
+    if (process.ppid !== parent) {
+      process.exit(1);
+    }
+  }, PARENT_CHECK_MS).unref();
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

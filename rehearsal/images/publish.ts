@@ -1,7 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 
 import { docker, type Progress } from "../docker.ts";
-import { HUB, type Images } from "./build.ts";
+import type { Images } from "./build.ts";
+import { HUB } from "./upstream.ts";
 
 const VOLUME = "technicia-rehearsal-registry";
 const PUBLISHER = "technicia-rehearsal-publisher";
@@ -13,7 +14,14 @@ const POLL_MS = 100;
 /** Puts the images into the registry's storage under their names at Docker Hub; what is there already stays. */
 export async function publishImages(images: Images, { progress }: { progress: Progress }): Promise<void> {
   const entry = ["--volume", `${VOLUME}:/var/lib/registry`, "--entrypoint", "/bin/sh", images.registry, "-c"];
-  const known = await docker(["run", "--rm", "--label", LABEL, ...entry, `cat ${MARKER} 2>/dev/null || echo {}`]);
+  const known = await docker([
+    "run",
+    "--rm",
+    "--label",
+    LABEL,
+    ...entry,
+    `cat ${MARKER} 2>/dev/null || echo {}`,
+  ]);
   const published = JSON.parse(known) as Record<string, string>;
   const missing = Object.entries(images.published).filter(([name, tag]) => published[name] !== tag);
   if (missing.length === 0) return;
@@ -49,7 +57,12 @@ export function registryRunArgs(options: {
   return {
     args: [
       ...["--network", options.network, "--ip", options.ip],
-      ...["--volume", `${VOLUME}:/var/lib/registry:ro`, "--volume", `${options.certificates}:/certificates:ro`],
+      ...[
+        "--volume",
+        `${VOLUME}:/var/lib/registry:ro`,
+        "--volume",
+        `${options.certificates}:/certificates:ro`,
+      ],
       ...["--env", "REGISTRY_HTTP_ADDR=:443", "--env", `REGISTRY_HTTP_HOST=https://${HUB}`],
       ...["--env", "REGISTRY_HTTP_TLS_CERTIFICATE=/certificates/cert.pem"],
       ...["--env", "REGISTRY_HTTP_TLS_KEY=/certificates/key.pem"],
@@ -60,8 +73,14 @@ export function registryRunArgs(options: {
 
 async function untilReady(address: string): Promise<void> {
   const deadline = Date.now() + READY_MS;
-  while (!(await fetch(`http://${address}/v2/`).then(({ ok }) => ok, () => false))) {
-    if (Date.now() > deadline) throw new Error(`registry at ${address}: expected an answer within ${READY_MS} ms`);
+  while (
+    !(await fetch(`http://${address}/v2/`).then(
+      ({ ok }) => ok,
+      () => false,
+    ))
+  ) {
+    if (Date.now() > deadline)
+      throw new Error(`registry at ${address}: expected an answer within ${READY_MS} ms`);
     await wait(POLL_MS);
   }
 }

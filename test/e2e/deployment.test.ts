@@ -7,7 +7,19 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { prepareImages } from "../../rehearsal/images/build.ts";
 import { DATACENTRE, INTERNET, STATE } from "../../rehearsal/places.ts";
-import { ask, askHealth, DOMAIN, npm, onServer, operator, pulumi, set, traffic, until, up } from "./rehearsal.ts";
+import {
+  ask,
+  askHealth,
+  DOMAIN,
+  npm,
+  onServer,
+  operator,
+  pulumi,
+  set,
+  traffic,
+  until,
+  up,
+} from "./rehearsal.ts";
 
 const execute = promisify(execFile);
 
@@ -54,14 +66,26 @@ describe("the public side", () => {
     ]);
     expect(stdout).toBe(`301 https://${DOMAIN}/any?x=1`);
 
-    for (const path of ["/rest/login", "/rest/settings", "/metrics", "/api/v1/workflows", "/api/rest/login", "/collections", "/docs"]) {
+    for (const path of [
+      "/rest/login",
+      "/rest/settings",
+      "/metrics",
+      "/api/v1/workflows",
+      "/api/rest/login",
+      "/collections",
+      "/docs",
+    ]) {
       expect((await ask(path)).status, path).toBe(404);
     }
   });
 
   it("reaches n8n's webhooks by the frontend's paths and by their own", async () => {
     for (const path of ["/api/question", "/api/upload", "/webhook/anything"]) {
-      const { status, body } = await ask(path, { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
+      const { status, body } = await ask(path, {
+        method: "POST",
+        body: "{}",
+        headers: { "content-type": "application/json" },
+      });
 
       expect(status, path).toBe(404);
       // The answer of n8n itself, which holds no workflow yet.
@@ -70,11 +94,19 @@ describe("the public side", () => {
   });
 
   it("admits an upload of 20 MB and refuses one above the limit", async () => {
-    const size = (mib: number) => ({ method: "POST", headers: { "content-length": String(mib * 1024 * 1024) } });
-    const fits = await ask("/api/upload", { ...size(20), body: Buffer.alloc(20 * 1024 * 1024), timeoutMs: 60_000 });
-    const tooBig = await ask("/api/upload", { method: "POST", headers: { "content-length": String(201 * 1024 * 1024), expect: "100-continue" } }).catch(
-      (error: unknown) => ({ status: 0, body: String(error), headers: {} }),
-    );
+    const size = (mib: number) => ({
+      method: "POST",
+      headers: { "content-length": String(mib * 1024 * 1024) },
+    });
+    const fits = await ask("/api/upload", {
+      ...size(20),
+      body: Buffer.alloc(20 * 1024 * 1024),
+      timeoutMs: 60_000,
+    });
+    const tooBig = await ask("/api/upload", {
+      method: "POST",
+      headers: { "content-length": String(201 * 1024 * 1024), expect: "100-continue" },
+    }).catch((error: unknown) => ({ status: 0, body: String(error), headers: {} }));
 
     expect(fits.status).not.toBe(413);
     expect(tooBig.status).toBe(413);
@@ -91,7 +123,10 @@ describe("the public side", () => {
     const speaks = async (version: string) => {
       const args = ["s_client", "-connect", `${DATACENTRE.server}:443`, "-servername", DOMAIN, version];
       // OpenSSL itself refuses old versions at its default level.
-      const { stdout } = await execute("sh", ["-c", `openssl ${args.join(" ")} -cipher DEFAULT@SECLEVEL=0 </dev/null 2>&1 || true`]);
+      const { stdout } = await execute("sh", [
+        "-c",
+        `openssl ${args.join(" ")} -cipher DEFAULT@SECLEVEL=0 </dev/null 2>&1 || true`,
+      ]);
       return /Cipher is (?!\(NONE\))/.test(stdout);
     };
 
@@ -106,7 +141,18 @@ async function scan(address: string, family: "-4" | "-6"): Promise<string[]> {
   const { stdout } = await execute(
     "docker",
     [
-      ...["run", "--rm", "--label", "technicia.rehearsal=1", "--network", INTERNET.network, "--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW"],
+      ...[
+        "run",
+        "--rm",
+        "--label",
+        "technicia.rehearsal=1",
+        "--network",
+        INTERNET.network,
+        "--cap-add",
+        "NET_ADMIN",
+        "--cap-add",
+        "NET_RAW",
+      ],
       ...[images.scanner, "sh", "-c"],
       `ip route replace ${DATACENTRE.subnet} via ${INTERNET.router}; nmap ${family === "-6" ? "-6" : ""} -n -Pn -sS -p- -T5 --min-rate 8000 --max-retries 1 --defeat-rst-ratelimit --open -oG - ${address}`,
     ],
@@ -125,7 +171,11 @@ describe("the firewall", () => {
     await onServer("docker run --detach --name rogue --publish 8081:80 nginx:1.30.4-alpine");
     try {
       await until("the rogue container to answer on the server itself", async () => {
-        return (await onServer("curl --silent --output /dev/null --write-out '%{http_code}' http://127.0.0.1:8081/")) === "200";
+        return (
+          (await onServer(
+            "curl --silent --output /dev/null --write-out '%{http_code}' http://127.0.0.1:8081/",
+          )) === "200"
+        );
       });
       expect(await scan(DATACENTRE.server, "-4")).toEqual(["80", "443"]);
       expect(await scan(DATACENTRE.server6, "-6")).toEqual(["80", "443"]);
@@ -143,7 +193,9 @@ describe("the firewall", () => {
 describe("secrets", () => {
   it("stand in clear in no argv, no container's description, no log and no state", async () => {
     const shown = await operator(["pulumi", "config", "--show-secrets", "--json", "--stack", "test"]);
-    const values = Object.values(JSON.parse(shown.stdout) as Record<string, { secret: boolean; value?: string }>)
+    const values = Object.values(
+      JSON.parse(shown.stdout) as Record<string, { secret: boolean; value?: string }>,
+    )
       .filter(({ secret }) => secret)
       .map(({ value }) => value ?? "")
       .filter((value) => value.length >= 12);
@@ -158,7 +210,8 @@ describe("secrets", () => {
       for service in $(docker service ls --quiet); do docker service logs "$service" 2>&1; done
     `);
     for (const [place, text] of Object.entries({ state, preview, server: seen })) {
-      for (const value of values) expect(text.includes(value), `a secret stands in clear in: ${place}`).toBe(false);
+      for (const value of values)
+        expect(text.includes(value), `a secret stands in clear in: ${place}`).toBe(false);
     }
   });
 });
@@ -186,7 +239,11 @@ describe("updates", () => {
 
     expect(failures).toEqual([]);
     expect(asked).toBeGreaterThan(20);
-    expect(await onServer("docker service inspect technicia-vector-store --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'")).toContain(":1.0.1");
+    expect(
+      await onServer(
+        "docker service inspect technicia-vector-store --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'",
+      ),
+    ).toContain(":1.0.1");
   });
 
   it("restart a service that owns data, with 503 and Retry-After meanwhile", async () => {
@@ -214,7 +271,11 @@ describe("updates", () => {
     expect(code).not.toBe(0);
     expect(`${stdout}${stderr}`).toContain("rollback");
     expect(failures).toEqual([]);
-    expect(await onServer("docker service inspect technicia-vector-store --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'")).toContain(":1.0.1");
+    expect(
+      await onServer(
+        "docker service inspect technicia-vector-store --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'",
+      ),
+    ).toContain(":1.0.1");
 
     await set("technicia:images.vectorStore", "technicia/vector-store:1.0.1");
     await up("--refresh");
@@ -223,9 +284,12 @@ describe("updates", () => {
 
   it("rotate a secret", async () => {
     const before = (await onServer("docker secret ls --format '{{.ID}} {{.Name}}' | grep voyage")).trim();
-    const rotated = await operator(["pulumi", "config", "set", "--secret", "technicia:voyageApiKey", "--stack", "test"], {
-      stdin: "pa-rehearsal-rotated00000000000000000000",
-    });
+    const rotated = await operator(
+      ["pulumi", "config", "set", "--secret", "technicia:voyageApiKey", "--stack", "test"],
+      {
+        stdin: "pa-rehearsal-rotated00000000000000000000",
+      },
+    );
     expect(rotated.code, rotated.stderr).toBe(0);
     await up();
     const after = (await onServer("docker secret ls --format '{{.ID}} {{.Name}}' | grep voyage")).trim();
@@ -238,7 +302,10 @@ describe("updates", () => {
 
 describe("the certificate", () => {
   it("is renewed under constant requests without one that fails", async () => {
-    const serial = () => onServer(`openssl s_client -connect 127.0.0.1:443 -servername ${DOMAIN} </dev/null 2>/dev/null | openssl x509 -noout -serial`);
+    const serial = () =>
+      onServer(
+        `openssl s_client -connect 127.0.0.1:443 -servername ${DOMAIN} </dev/null 2>/dev/null | openssl x509 -noout -serial`,
+      );
     const before = await serial();
     const asking = traffic(askHealth);
     await onServer("/opt/technicia/bin/certificate renew --force");
@@ -276,9 +343,13 @@ describe("destroy", () => {
     const { code, stdout, stderr } = await pulumi("destroy", "--yes", "--skip-preview");
     expect(code, `${stdout}\n${stderr}`).toBe(0);
 
-    expect(await onServer("docker ps --all --quiet; docker volume ls --quiet | grep technicia || true")).toBe("");
+    expect(await onServer("docker ps --all --quiet; docker volume ls --quiet | grep technicia || true")).toBe(
+      "",
+    );
     expect(await onServer("nft list tables")).not.toContain("inet technicia");
-    const state = JSON.parse((await pulumi("stack", "export")).stdout) as { deployment: { resources?: unknown[] } };
+    const state = JSON.parse((await pulumi("stack", "export")).stdout) as {
+      deployment: { resources?: unknown[] };
+    };
     expect(state.deployment.resources ?? []).toHaveLength(0);
     const backups = readdirSync(join(STATE, "backend", ".pulumi"));
     expect(backups).toContain("stacks");

@@ -32,7 +32,10 @@ export function npm(...args: string[]): Promise<Outcome> {
 }
 
 /** Runs any command as the rehearsal's operator, on the stack `test`. */
-export async function operator(command: readonly string[], options: Partial<RunOptions> = {}): Promise<Outcome> {
+export async function operator(
+  command: readonly string[],
+  options: Partial<RunOptions> = {},
+): Promise<Outcome> {
   engine ??= await prepareEngine({ progress: () => undefined });
   return runAsOperator(command, { stack: "test", engine, ...options });
 }
@@ -44,7 +47,8 @@ export function pulumi(...args: string[]): Promise<Outcome> {
 /** Applies the settings as they are; fails the test with what the engine said when that does not succeed. */
 export async function up(...args: string[]): Promise<Outcome> {
   const outcome = await pulumi("up", "--yes", "--skip-preview", ...args);
-  if (outcome.code !== 0) throw new Error(`pulumi up ended with ${outcome.code}\n${outcome.stdout}\n${outcome.stderr}`);
+  if (outcome.code !== 0)
+    throw new Error(`pulumi up ended with ${outcome.code}\n${outcome.stdout}\n${outcome.stderr}`);
   return outcome;
 }
 
@@ -55,7 +59,9 @@ export async function set(path: string, value: string): Promise<void> {
 
 /** Runs a script on the server as root, without the deployment's own connection. */
 export async function onServer(script: string): Promise<string> {
-  const { stdout } = await execute("docker", ["exec", SERVER, "bash", "-c", script], { maxBuffer: 64 * 1024 * 1024 });
+  const { stdout } = await execute("docker", ["exec", SERVER, "bash", "-c", script], {
+    maxBuffer: 64 * 1024 * 1024,
+  });
   return stdout;
 }
 
@@ -68,7 +74,12 @@ export interface Answer {
 /** Asks the public address over HTTPS, trusting nothing but the ACME server's root. */
 export function ask(
   path: string,
-  options: { method?: string; body?: string | Buffer; headers?: Record<string, string>; timeoutMs?: number } = {},
+  options: {
+    method?: string;
+    body?: string | Buffer;
+    headers?: Record<string, string>;
+    timeoutMs?: number;
+  } = {},
 ): Promise<Answer> {
   const { method = "GET", body, headers = {}, timeoutMs = 10_000 } = options;
   return new Promise((resolve, reject) => {
@@ -120,7 +131,9 @@ export function traffic(once: () => Promise<void>): Traffic {
     while (goesOn) {
       asked += 1;
       await once().catch((error: unknown) => {
-        failures.push(`${new Date().toISOString()} ${error instanceof Error ? error.message : String(error)}`);
+        failures.push(
+          `${new Date().toISOString()} ${error instanceof Error ? error.message : String(error)}`,
+        );
       });
       await wait(20);
     }

@@ -79,7 +79,12 @@ export class Plugin {
   readonly #client: providerRpc.ResourceProviderClient;
   readonly #engine: grpc.Server;
 
-  private constructor(process: ChildProcess, client: providerRpc.ResourceProviderClient, server: grpc.Server, logs: LogLine[]) {
+  private constructor(
+    process: ChildProcess,
+    client: providerRpc.ResourceProviderClient,
+    server: grpc.Server,
+    logs: LogLine[],
+  ) {
     this.process = process;
     this.#client = client;
     this.#engine = server;
@@ -87,11 +92,18 @@ export class Plugin {
   }
 
   /** Starts the plugin and configures it as a `Connection` with these arguments would. */
-  static async start(settings: Values, environment: Readonly<Record<string, string | undefined>> = {}): Promise<Plugin> {
+  static async start(
+    settings: Values,
+    environment: Readonly<Record<string, string | undefined>> = {},
+    executable = EXECUTABLE,
+  ): Promise<Plugin> {
     const logs: LogLine[] = [];
     const server = new grpc.Server();
     server.addService(engineRpc.EngineService, {
-      log: (call: grpc.ServerUnaryCall<engine.LogRequest, empty.Empty>, reply: grpc.sendUnaryData<empty.Empty>) => {
+      log: (
+        call: grpc.ServerUnaryCall<engine.LogRequest, empty.Empty>,
+        reply: grpc.sendUnaryData<empty.Empty>,
+      ) => {
         const severities = ["debug", "info", "warning", "error"] as const;
         logs.push({
           severity: severities[call.request.getSeverity()] ?? "error",
@@ -103,21 +115,29 @@ export class Plugin {
       },
     });
     const enginePort = await new Promise<number>((resolve, reject) => {
-      server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port)));
+      server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) =>
+        error ? reject(error) : resolve(port),
+      );
     });
-    const child = spawn(EXECUTABLE, [`127.0.0.1:${enginePort}`], {
+    const child = spawn(executable, [`127.0.0.1:${enginePort}`], {
       cwd: "/",
       env: { ...process.env, ...environment },
       stdio: ["ignore", "pipe", "inherit"],
     });
     const port = await Promise.race([
       once(createInterface({ input: child.stdout }), "line").then(([line]) => String(line)),
-      once(child, "exit").then(([code]) => Promise.reject(new Error(`the plugin ended with ${String(code)} before it told its port`))),
+      once(child, "exit").then(([code]) =>
+        Promise.reject(new Error(`the plugin ended with ${String(code)} before it told its port`)),
+      ),
     ]);
-    const client = new providerRpc.ResourceProviderClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
-      "grpc.max_receive_message_length": MAX_BYTES,
-      "grpc.max_send_message_length": MAX_BYTES,
-    });
+    const client = new providerRpc.ResourceProviderClient(
+      `127.0.0.1:${port}`,
+      grpc.credentials.createInsecure(),
+      {
+        "grpc.max_receive_message_length": MAX_BYTES,
+        "grpc.max_send_message_length": MAX_BYTES,
+      },
+    );
     const plugin = new Plugin(child, client, server, logs);
     const handshake = new provider.ProviderHandshakeRequest().setEngineAddress(`127.0.0.1:${enginePort}`);
     await call<provider.ProviderHandshakeResponse>((reply) => client.handshake(handshake, reply));
@@ -126,7 +146,9 @@ export class Plugin {
   }
 
   async configure(settings: Values): Promise<void> {
-    await call((reply) => this.#client.configure(new provider.ConfigureRequest().setArgs(toStruct(settings)), reply));
+    await call((reply) =>
+      this.#client.configure(new provider.ConfigureRequest().setArgs(toStruct(settings)), reply),
+    );
   }
 
   async checkConfig(settings: Values): Promise<readonly string[]> {
@@ -137,15 +159,24 @@ export class Plugin {
   }
 
   async diffConfig(olds: Values, news: Values): Promise<Difference> {
-    const request = new provider.DiffRequest().setOldInputs(toStruct(olds)).setOlds(toStruct(olds)).setNews(toStruct(news));
+    const request = new provider.DiffRequest()
+      .setOldInputs(toStruct(olds))
+      .setOlds(toStruct(olds))
+      .setNews(toStruct(news));
     return toDifference(await call((reply) => this.#client.diffConfig(request, reply)));
   }
 
   /** Gives the checked inputs, and every problem. */
   async check(type: string, inputs: Values): Promise<{ inputs: Values; problems: readonly string[] }> {
-    const request = new provider.CheckRequest().setUrn(urnOf(type, "x")).setNews(toStruct(inputs)).setOlds(toStruct({}));
+    const request = new provider.CheckRequest()
+      .setUrn(urnOf(type, "x"))
+      .setNews(toStruct(inputs))
+      .setOlds(toStruct({}));
     const response = await call<provider.CheckResponse>((reply) => this.#client.check(request, reply));
-    return { inputs: toValues(response.getInputs()), problems: response.getFailuresList().map((failure) => failure.getReason()) };
+    return {
+      inputs: toValues(response.getInputs()),
+      problems: response.getFailuresList().map((failure) => failure.getReason()),
+    };
   }
 
   /** Checks and creates, as the engine does; a problem with the inputs is an error. */
@@ -171,7 +202,10 @@ export class Plugin {
   }
 
   async import(type: string, id: string): Promise<Resource | undefined> {
-    const request = new provider.ReadRequest().setId(id).setUrn(urnOf(type, "imported")).setProperties(toStruct({}));
+    const request = new provider.ReadRequest()
+      .setId(id)
+      .setUrn(urnOf(type, "imported"))
+      .setProperties(toStruct({}));
     return this.#readBack({ type, name: "imported" }, request);
   }
 
@@ -231,12 +265,21 @@ export class Plugin {
     return inputs;
   }
 
-  async #readBack({ type, name }: Pick<Resource, "type" | "name">, request: provider.ReadRequest): Promise<Resource | undefined> {
+  async #readBack(
+    { type, name }: Pick<Resource, "type" | "name">,
+    request: provider.ReadRequest,
+  ): Promise<Resource | undefined> {
     const response = await call<provider.ReadResponse>((reply) => this.#client.read(request, reply));
     if (response.getId() === "") {
       return undefined;
     }
-    return { type, name, id: response.getId(), inputs: toValues(response.getInputs()), state: toValues(response.getProperties()) };
+    return {
+      type,
+      name,
+      id: response.getId(),
+      inputs: toValues(response.getInputs()),
+      state: toValues(response.getProperties()),
+    };
   }
 }
 
@@ -244,7 +287,9 @@ export function urnOf(type: string, name: string): string {
   return `urn:pulumi:test::technicia::${type}::${name}`;
 }
 
-function call<S>(send: (reply: (error: grpc.ServiceError | null, response: S) => void) => unknown): Promise<S> {
+function call<S>(
+  send: (reply: (error: grpc.ServiceError | null, response: S) => void) => unknown,
+): Promise<S> {
   return new Promise((resolve, reject) => {
     send((error, response) => (error ? reject(new CallFailure(error)) : resolve(response)));
   });
@@ -259,20 +304,18 @@ function toValues(message: struct.Struct | undefined): Values {
 }
 
 function toDifference(response: provider.DiffResponse): Difference {
-  const kinds = Object.entries(provider.PropertyDiff.Kind);
-  const detailed = response
-    .getDetaileddiffMap()
-    .getEntryList()
-    .map(([path, diff]) => {
-      const kind = new provider.PropertyDiff();
-      kind.setKind((diff as unknown as provider.PropertyDiff.AsObject[keyof provider.PropertyDiff.AsObject][])[0] as provider.PropertyDiff.Kind);
-      return [path, kind.getKind()] as const;
-    });
+  const names = new Map<number, string>(
+    Object.entries(provider.PropertyDiff.Kind).map(([name, kind]) => [Number(kind), name.toLowerCase()]),
+  );
+  const detailed: Record<string, string> = {};
+  response.getDetaileddiffMap().forEach((diff, path) => {
+    detailed[path] = names.get(diff.getKind()) ?? "";
+  });
   return {
     changes: response.getChanges() === provider.DiffResponse.DiffChanges.DIFF_SOME,
     replaces: response.getReplacesList(),
     deleteBeforeReplace: response.getDeletebeforereplace(),
-    detailed: Object.fromEntries(detailed.map(([path, value]) => [path, (kinds.find(([, kind]) => kind === value)?.[0] ?? "").toLowerCase()])),
+    detailed,
   };
 }
 
@@ -282,6 +325,11 @@ function partialOf(error: grpc.ServiceError): Partial | undefined {
     return undefined;
   }
   const [packed] = rpcStatus.Status.deserializeBinary(details).getDetailsList();
-  const failed = packed?.unpack(provider.ErrorResourceInitFailed.deserializeBinary, "pulumirpc.ErrorResourceInitFailed");
-  return failed ? { id: failed.getId(), state: toValues(failed.getProperties()), reasons: failed.getReasonsList() } : undefined;
+  const failed = packed?.unpack(
+    (bytes) => provider.ErrorResourceInitFailed.deserializeBinary(bytes),
+    "pulumirpc.ErrorResourceInitFailed",
+  );
+  return failed
+    ? { id: failed.getId(), state: toValues(failed.getProperties()), reasons: failed.getReasonsList() }
+    : undefined;
 }

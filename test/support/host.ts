@@ -48,15 +48,29 @@ export async function startHost(): Promise<TestHost> {
     await command("docker", ["network", "rm", name]);
     await rm(folder, { recursive: true });
   };
-  const tryExec = (script: string): Promise<Execution> => run("docker", ["exec", "-i", name, "bash", "-euo", "pipefail", "-s"], script);
+  const tryExec = (script: string): Promise<Execution> =>
+    run("docker", ["exec", "-i", name, "bash", "-euo", "pipefail", "-s"], script);
 
   try {
     const authorizedKey = (await readFile(`${privateKeyFile}.pub`, "utf8")).trim();
     await command("docker", ["volume", "create", "--label", LABEL, name]);
-    const args = serverRunArgs({ name, image: IMAGE, hostname: "server", network: name, ip: address, ip6: `${subnet.v6}::10`, volume: name, authorizedKey });
+    const args = serverRunArgs({
+      name,
+      image: IMAGE,
+      hostname: "server",
+      network: name,
+      ip: address,
+      ip6: `${subnet.v6}::10`,
+      volume: name,
+      authorizedKey,
+    });
     await command("docker", args);
     await until(`sshd of ${name} answers`, () => answers(address, 22));
-    await until(`${name} has booted`, async () => (await tryExec("test -e /var/lib/cloud/instance/boot-finished && ! test -e /run/nologin")).code === 0);
+    await until(
+      `${name} has booted`,
+      async () =>
+        (await tryExec("test -e /var/lib/cloud/instance/boot-finished && ! test -e /run/nologin")).code === 0,
+    );
   } catch (error) {
     await stop();
     throw error;
@@ -80,7 +94,11 @@ export async function startHost(): Promise<TestHost> {
 }
 
 /** Waits for a condition, and says which one never came. */
-export async function until(what: string, isSo: () => Promise<boolean> | boolean, deadlineMs = READY_MS): Promise<void> {
+export async function until(
+  what: string,
+  isSo: () => Promise<boolean> | boolean,
+  deadlineMs = READY_MS,
+): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   while (!(await isSo())) {
     if (performance.now() > deadline) {
@@ -99,7 +117,10 @@ interface Subnet {
 async function createNetwork(name: string): Promise<Subnet> {
   for (let attempt = 1; ; attempt++) {
     const [a = 0, b = 0] = randomBytes(2);
-    const subnet = { v4: `10.${200 + (a % 50)}.${b}`, v6: `fd00:${randomBytes(2).toString("hex")}:${randomBytes(2).toString("hex")}` };
+    const subnet = {
+      v4: `10.${200 + (a % 50)}.${b}`,
+      v6: `fd00:${randomBytes(2).toString("hex")}:${randomBytes(2).toString("hex")}`,
+    };
     const addresses = ["--subnet", `${subnet.v4}.0/24`, "--ipv6", "--subnet", `${subnet.v6}::/64`];
     const { code, stderr } = await run("docker", ["network", "create", "--label", LABEL, ...addresses, name]);
     if (code === 0) {

@@ -29,7 +29,11 @@ export class CloudflareError extends Error {
 }
 
 export function invalidRecord(code: number, message: string): CloudflareError {
-  return new CloudflareError(400, { code: 1004, message: "DNS Validation Error" }, { chain: [{ code, message }] });
+  return new CloudflareError(
+    400,
+    { code: 1004, message: "DNS Validation Error" },
+    { chain: [{ code, message }] },
+  );
 }
 
 export function noRoute(path: string): CloudflareError {

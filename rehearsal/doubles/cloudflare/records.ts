@@ -22,7 +22,12 @@ export interface RecordInput {
 }
 
 /** Checks what a client wrote and puts it the way Cloudflare keeps it. */
-export function readRecord(zone: CloudflareZone, input: RecordInput, before: DnsRecord | undefined, now: string): DnsRecord {
+export function readRecord(
+  zone: CloudflareZone,
+  input: RecordInput,
+  before: DnsRecord | undefined,
+  now: string,
+): DnsRecord {
   const type = input.type ?? "";
   if (!TYPES.includes(type)) throw invalidRecord(9004, "DNS record type is invalid.");
   if (typeof input.name !== "string" || input.name === "") throw invalidRecord(9000, "DNS name is invalid.");
@@ -70,7 +75,8 @@ export function requireRoom(zone: CloudflareZone, record: DnsRecord): void {
   }
   const isHost = (type: string): boolean => PROXIABLE.includes(type);
   const clashes = beside.some(
-    (other) => isHost(other.type) && isHost(record.type) && (other.type === "CNAME" || record.type === "CNAME"),
+    (other) =>
+      isHost(other.type) && isHost(record.type) && (other.type === "CNAME" || record.type === "CNAME"),
   );
   if (clashes) {
     throw new CloudflareError(400, {

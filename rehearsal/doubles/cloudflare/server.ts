@@ -11,7 +11,9 @@ import { readRecord, type RecordInput, renderRecord, requireRoom } from "./recor
 import { type CloudflareState, type CloudflareZone, type DnsRecord, newIdentifier } from "./state.ts";
 
 /** The token that is accepted when no others are given. */
-export const DEFAULT_TOKEN = { token: "rehearsal-cloudflare-token-0000000000000001" } as const satisfies Token;
+export const DEFAULT_TOKEN = {
+  token: "rehearsal-cloudflare-token-0000000000000001",
+} as const satisfies Token;
 
 export interface CloudflareOptions {
   /** @default "127.0.0.1" */
@@ -52,7 +54,9 @@ export async function startCloudflare(options: CloudflareOptions = {}): Promise<
   const limiter = new RateLimiter(options.rateLimit ?? { requests: 1200, windowSeconds: 300 }, clock);
   const tokens = options.tokens ?? [DEFAULT_TOKEN];
   const callers = new WeakMap<ApiRequest, Token>();
-  const router = new Router(routes(state, clock, (request) => callers.get(request) ?? { token: "", zones: [] }));
+  const router = new Router(
+    routes(state, clock, (request) => callers.get(request) ?? { token: "", zones: [] }),
+  );
 
   const answer = async (request: ApiRequest): Promise<ApiAnswer> => {
     try {
@@ -135,7 +139,11 @@ function routes(state: CloudflareState, clock: Clock, callerOf: (request: ApiReq
         .filter((zone) => allows(callerOf(request), "zone:read", zone.name))
         .filter((zone) => !query.has("name") || zone.name === query.get("name")?.toLowerCase())
         .filter((zone) => !query.has("status") || zone.status === query.get("status"));
-      return page(visible.map((zone) => renderZone(state, zone)), query, { usual: 20, most: 50 });
+      return page(
+        visible.map((zone) => renderZone(state, zone)),
+        query,
+        { usual: 20, most: 50 },
+      );
     },
     "GET /zones/{zoneId}": (request, params) => {
       const zone = zoneOf(request, params);
@@ -208,7 +216,11 @@ function envelope(result: unknown): unknown {
   return { success: true, errors: [], messages: [], result };
 }
 
-function page(all: readonly unknown[], query: URLSearchParams, size: { usual: number; most: number }): unknown {
+function page(
+  all: readonly unknown[],
+  query: URLSearchParams,
+  size: { usual: number; most: number },
+): unknown {
   const perPage = Math.min(Math.max(1, Number(query.get("per_page") ?? size.usual)), size.most);
   const number = Math.max(1, Number(query.get("page") ?? 1));
   const result = all.slice((number - 1) * perPage, number * perPage);
@@ -239,7 +251,14 @@ function renderZone(state: CloudflareState, zone: CloudflareZone): unknown {
     created_on: zone.createdOn,
     modified_on: zone.createdOn,
     activated_on: zone.createdOn,
-    meta: { cdn_only: false, dns_only: false, foundation_dns: false, page_rule_quota: 3, phishing_detected: false, step: 2 },
+    meta: {
+      cdn_only: false,
+      dns_only: false,
+      foundation_dns: false,
+      page_rule_quota: 3,
+      phishing_detected: false,
+      step: 2,
+    },
     owner: { id: null, type: "user", email: null },
     account: { id: state.accountId, name: "Rehearsal" },
     permissions: ["#dns_records:edit", "#dns_records:read", "#zone:read"],

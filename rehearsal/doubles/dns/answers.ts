@@ -43,7 +43,7 @@ export function answerFrom(zones: readonly NameZone[], name: string, type: strin
       const rcode = exists || hops > 0 ? 0 : 3;
       return { rcode, answers, authorities: [startOf(zone, NEGATIVE_TTL)], elsewhere: null };
     }
-    answers.push(own(alias as ZoneEntry));
+    answers.push(own(alias));
     owner = alias.data;
   }
   return { rcode: 0, answers, authorities: [], elsewhere: null };
@@ -129,12 +129,21 @@ export function entryFrom(
     }
     case "MX": {
       const [preference, exchange] = words.length > 1 ? words : [String(priority), content];
-      return { ...common, type: "MX", data: { preference: Number(preference), exchange: plain(exchange ?? "") } };
+      return {
+        ...common,
+        type: "MX",
+        data: { preference: Number(preference), exchange: plain(exchange ?? "") },
+      };
     }
     case "SRV": {
       const [weight, port, target] = words.slice(-3);
       const first = words.length > 3 ? Number(words[0]) : priority;
-      const data = { priority: first, weight: Number(weight), port: Number(port), target: plain(target ?? "") };
+      const data = {
+        priority: first,
+        weight: Number(weight),
+        port: Number(port),
+        target: plain(target ?? ""),
+      };
       return { ...common, type: "SRV", data };
     }
     default:

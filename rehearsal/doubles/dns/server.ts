@@ -118,7 +118,11 @@ async function respond(
   if (local) {
     const chased = local.elsewhere === null ? [] : await follow(options, local.elsewhere, question.type);
     const flags = AUTHORITATIVE_ANSWER | local.rcode;
-    return fit(query, { flags, answers: [...local.answers, ...chased], authorities: [...local.authorities] }, transport);
+    return fit(
+      query,
+      { flags, answers: [...local.answers, ...chased], authorities: [...local.authorities] },
+      transport,
+    );
   }
   if (!options.upstream) return fail(query, RCODES.refused);
   try {
@@ -132,7 +136,12 @@ function answerLocally(options: DnsOptions, { name, type }: packet.Question): Re
   const fixed = Object.entries(options.names ?? {}).find(([known]) => plain(known) === plain(name))?.[1];
   if (!fixed) return answerFrom(options.zones(), name, type);
   const answers = fixed
-    .map((data) => ({ type: data.includes(":") ? ("AAAA" as const) : ("A" as const), name, ttl: STATIC_TTL, data }))
+    .map((data) => ({
+      type: data.includes(":") ? ("AAAA" as const) : ("A" as const),
+      name,
+      ttl: STATIC_TTL,
+      data,
+    }))
     .filter((answer) => answer.type === type);
   return { rcode: 0, answers, authorities: [], elsewhere: null };
 }
@@ -158,7 +167,9 @@ async function addressesOf(options: DnsOptions, name: string, type: string): Pro
   const answers = local
     ? [...local.answers, ...(local.elsewhere === null ? [] : await follow(options, local.elsewhere, type))]
     : await follow(options, name, type);
-  return answers.flatMap((answer) => (answer.type === type ? [String((answer as packet.StringAnswer).data)] : []));
+  return answers.flatMap((answer) =>
+    answer.type === type ? [String((answer as packet.StringAnswer).data)] : [],
+  );
 }
 
 interface Reply {

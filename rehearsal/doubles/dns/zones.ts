@@ -14,7 +14,8 @@ export function ovhZones(state: OvhState): readonly NameZone[] {
     serial: zone.serial,
     nameServers: OVH_NAME_SERVERS,
     entries: zone.published.flatMap((record) => {
-      const name = record.subDomain === "" || record.subDomain === "@" ? zone.name : `${record.subDomain}.${zone.name}`;
+      const name =
+        record.subDomain === "" || record.subDomain === "@" ? zone.name : `${record.subDomain}.${zone.name}`;
       // A target without a final dot is relative to the zone.
       const isRelative = ["CNAME", "NS", "PTR"].includes(record.fieldType) && !record.target.endsWith(".");
       const target = isRelative ? `${record.target}.${zone.name}` : record.target;
@@ -25,7 +26,10 @@ export function ovhZones(state: OvhState): readonly NameZone[] {
 }
 
 /** Zones held at Cloudflare; a proxied record answers with Cloudflare's own addresses. */
-export function cloudflareZones(state: CloudflareState, proxyAddresses: readonly string[]): readonly NameZone[] {
+export function cloudflareZones(
+  state: CloudflareState,
+  proxyAddresses: readonly string[],
+): readonly NameZone[] {
   return state.zones
     .filter((zone) => zone.status === "active")
     .map((zone) => ({
@@ -63,9 +67,16 @@ function serverZones(state: OvhState): readonly NameZone[] {
       data,
     })),
   );
-  const parents = [...new Set(state.servers.map((server) => plain(server.serviceName).replace(/^[^.]+\./, "")))];
+  const parents = [
+    ...new Set(state.servers.map((server) => plain(server.serviceName).replace(/^[^.]+\./, ""))),
+  ];
   return [
-    ...parents.map((name) => zone(name, forward.filter((entry) => plain(entry.name).endsWith(`.${name}`)))),
+    ...parents.map((name) =>
+      zone(
+        name,
+        forward.filter((entry) => plain(entry.name).endsWith(`.${name}`)),
+      ),
+    ),
     ...addresses.map((ip) => {
       const name = reverseName(ip);
       return zone(name, [{ name, type: "PTR", ttl: REVERSE_TTL, data: plain(reverseOf(state, ip) ?? "") }]);

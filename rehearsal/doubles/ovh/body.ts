@@ -19,7 +19,8 @@ export const required = (check: Check): Field => ({ required: true, check });
 export const optional = (check: Check): Field => ({ required: false, check });
 
 export const string: Check = (value) => (typeof value === "string" ? undefined : wrongType(value, "string"));
-export const boolean: Check = (value) => (typeof value === "boolean" ? undefined : wrongType(value, "boolean"));
+export const boolean: Check = (value) =>
+  typeof value === "boolean" ? undefined : wrongType(value, "boolean");
 export const long: Check = (value) => (Number.isInteger(value) ? undefined : wrongType(value, "long"));
 export const anything: Check = () => undefined;
 export const ipv4: Check = (value) =>
@@ -48,7 +49,8 @@ export const ipv4Block: Check = (value) => {
 
 export function object(fields: Fields): Check {
   return (value) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return wrongType(value, "object");
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      return wrongType(value, "object");
     return firstProblem(value as Body, fields)?.text;
   };
 }

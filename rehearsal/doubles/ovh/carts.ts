@@ -18,7 +18,23 @@ import { badRequest, notFound } from "./errors.ts";
 import { orderUrl, payOrder } from "./orders.ts";
 import type { Cart, CartItem, Order } from "./state.ts";
 
-const SUBSIDIARIES = ["CZ", "DE", "ES", "FI", "FR", "GB", "IE", "IT", "LT", "MA", "NL", "PL", "PT", "SN", "TN"];
+const SUBSIDIARIES = [
+  "CZ",
+  "DE",
+  "ES",
+  "FI",
+  "FR",
+  "GB",
+  "IE",
+  "IT",
+  "LT",
+  "MA",
+  "NL",
+  "PL",
+  "PT",
+  "SN",
+  "TN",
+];
 const DAY_MS = 24 * 3600 * 1000;
 
 /** Catalogue, stock and carts: all that happens before there is an order. */
@@ -32,7 +48,8 @@ export function cartRoutes(context: OvhContext): Routes {
   };
 
   return {
-    "GET /order/catalog/public/vps": ({ query }) => renderCatalogue(readSubsidiary(query.get("ovhSubsidiary")), context.images),
+    "GET /order/catalog/public/vps": ({ query }) =>
+      renderCatalogue(readSubsidiary(query.get("ovhSubsidiary")), context.images),
     "GET /vps/order/rule/datacenter": ({ query }) => stockOf(context, query),
 
     "GET /order/cart": () => state.carts.filter((cart) => cart.assigned).map((cart) => cart.cartId),
@@ -76,7 +93,8 @@ export function cartRoutes(context: OvhContext): Routes {
       cartOf(params);
       return renderOptions(requireModel(request.query.get("planCode") ?? ""));
     },
-    "POST /order/cart/{cartId}/vps/options": (request, params) => addOption(context, openCartOf(params), request),
+    "POST /order/cart/{cartId}/vps/options": (request, params) =>
+      addOption(context, openCartOf(params), request),
 
     "GET /order/cart/{cartId}/item": (_, params) => cartOf(params).items.map((item) => item.itemId),
     "GET /order/cart/{cartId}/item/{itemId}": (_, params) => {
@@ -86,12 +104,14 @@ export function cartRoutes(context: OvhContext): Routes {
     "GET /order/cart/{cartId}/item/{itemId}/requiredConfiguration": (_, params) => {
       const item = requireItem(cartOf(params), params["itemId"]);
       if (item.parentItemId !== null) return [];
-      return configurations(requireModel(item.planCode), context.images).map(({ label, required: isRequired }) => ({
-        label,
-        required: isRequired,
-        type: "String",
-        fields: [],
-      }));
+      return configurations(requireModel(item.planCode), context.images).map(
+        ({ label, required: isRequired }) => ({
+          label,
+          required: isRequired,
+          type: "String",
+          fields: [],
+        }),
+      );
     },
     "GET /order/cart/{cartId}/item/{itemId}/configuration": (_, params) =>
       requireItem(cartOf(params), params["itemId"]).configurations.map((entry) => entry.id),
@@ -138,7 +158,14 @@ function stockOf(context: OvhContext, query: URLSearchParams): unknown {
     datacenters: model.datacentres.map((code) => {
       const status = context.state.stock[code] ?? "available";
       const daysBeforeDelivery = status === "out-of-stock" ? -1 : 0;
-      return { datacenter: code, code, status, linuxStatus: status, windowsStatus: status, daysBeforeDelivery };
+      return {
+        datacenter: code,
+        code,
+        status,
+        linuxStatus: status,
+        windowsStatus: status,
+        daysBeforeDelivery,
+      };
     }),
   };
 }
@@ -184,10 +211,13 @@ function addOption(context: OvhContext, cart: Cart, request: ApiRequest): unknow
 }
 
 function requireOffered(offered: boolean, planCode: string, body: Readonly<Record<string, unknown>>): void {
-  const { duration, pricingMode } = body;
-  const known = (duration === "P1M" && pricingMode === "default") || (duration === "P12M" && pricingMode === "upfront12");
+  const { duration, pricingMode } = body as { duration: string; pricingMode: string };
+  const known =
+    (duration === "P1M" && pricingMode === "default") || (duration === "P12M" && pricingMode === "upfront12");
   if (!offered || !known) {
-    throw badRequest(`Offer ${planCode} is not available with duration ${duration} and pricing mode ${pricingMode}`);
+    throw badRequest(
+      `Offer ${planCode} is not available with duration ${duration} and pricing mode ${pricingMode}`,
+    );
   }
 }
 
@@ -259,7 +289,9 @@ function requireComplete(context: OvhContext, cart: Cart): void {
   for (const server of cart.items.filter((item) => item.parentItemId === null)) {
     const model = requireModel(server.planCode);
     const set = new Map(server.configurations.map((entry) => [entry.label, entry.value]));
-    const missing = configurations(model, context.images).find(({ label, required: isRequired }) => isRequired && !set.has(label));
+    const missing = configurations(model, context.images).find(
+      ({ label, required: isRequired }) => isRequired && !set.has(label),
+    );
     if (missing) throw badRequest(`Item ${server.itemId}: missing required configuration ${missing.label}`);
     if (set.get("region") !== regionOf(set.get("vps_datacenter") ?? "")) {
       throw badRequest(`Item ${server.itemId}: region ${set.get("region")} does not match the datacenter`);
@@ -268,7 +300,8 @@ function requireComplete(context: OvhContext, cart: Cart): void {
     const lacking = addonFamilies(model).find(
       (family) => family.mandatory && !family.addons.some((addon) => options.includes(addon.planCode)),
     );
-    if (lacking) throw badRequest(`Item ${server.itemId}: mandatory option family ${lacking.name} is missing`);
+    if (lacking)
+      throw badRequest(`Item ${server.itemId}: mandatory option family ${lacking.name} is missing`);
   }
 }
 

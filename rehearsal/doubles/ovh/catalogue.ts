@@ -113,9 +113,17 @@ export function configurations(of: Model, operatingSystems: readonly string[]): 
   const inCanada = of.datacentres.some((code) => CANADA.includes(code));
   return [
     { label: "infrastructure", required: false, values: ["preproduction", "production"] },
-    { label: "region", required: true, values: [...(inCanada ? ["canada"] : []), ...(inEurope ? ["europe"] : [])] },
+    {
+      label: "region",
+      required: true,
+      values: [...(inCanada ? ["canada"] : []), ...(inEurope ? ["europe"] : [])],
+    },
     { label: "vps_datacenter", required: true, values: of.datacentres },
-    { label: "vps_os", required: true, values: [...operatingSystems, "Windows Server 2022 Standard (Desktop)"] },
+    {
+      label: "vps_os",
+      required: true,
+      values: [...operatingSystems, "Windows Server 2022 Standard (Desktop)"],
+    },
   ];
 }
 
@@ -178,7 +186,15 @@ function renderProduct(of: Model): unknown {
         cpu: { brand: "Intel", cores: of.vcore, type: "vCore" },
         memory: { size: of.memoryGib, sizeUnit: "GB" },
         storage: {
-          disks: [{ capacity: of.diskGib, maximumCapacity: of.diskGib, number: 1, sizeUnit: "GB", technology: "NVMe" }],
+          disks: [
+            {
+              capacity: of.diskGib,
+              maximumCapacity: of.diskGib,
+              number: 1,
+              sizeUnit: "GB",
+              technology: "NVMe",
+            },
+          ],
         },
         virtualization: { hypervisor: "KVM" },
       },

@@ -95,7 +95,8 @@ export function machineSpec(server: VpsService): MachineSpec {
 
 /** Makes the edge do what the API says: rules still being created do not count yet, those leaving still do. */
 export async function enforce(context: OvhContext, firewall: Firewall): Promise<void> {
-  const enabled = firewall.state === "disableFirewallPending" || (firewall.enabled && firewall.state === "ok");
+  const enabled =
+    firewall.state === "disableFirewallPending" || (firewall.enabled && firewall.state === "ok");
   const rules = firewall.rules.filter((rule) => rule.state !== "creationPending");
   await context.machine.applyFirewall(firewall.ip, rules, enabled);
 }

@@ -173,7 +173,8 @@ function readRule(context: OvhContext, request: ApiRequest): FirewallRule {
 
 function ruleFrom(context: OvhContext, body: Body): FirewallRule {
   const given = body as Partial<FirewallRule>;
-  const tcpOption = body["tcpOption"] as { option?: "established" | "syn"; fragments?: boolean } | null | undefined;
+  const tcpOption = body["tcpOption"] as
+    { option?: "established" | "syn"; fragments?: boolean } | null | undefined;
   return {
     sequence: given.sequence ?? 0,
     action: given.action ?? "permit",

@@ -5,7 +5,7 @@ import type { JobHandler } from "../jobs.ts";
 import type { Routes } from "../routes.ts";
 import { long, object, readBody, required, string } from "./body.ts";
 import { renderPrice, requireModel } from "./catalogue.ts";
-import { machineSpec, newId, now, type OvhContext, type ServerAddress } from "./context.ts";
+import { machineSpec, now, type OvhContext, type ServerAddress } from "./context.ts";
 import { badRequest, notFound } from "./errors.ts";
 import type { Order, OrderLine, PaymentMethod, VpsService } from "./state.ts";
 import { finishTask, startTask } from "./tasks.ts";
@@ -85,7 +85,8 @@ export function orderRoutes(context: OvhContext): Routes {
     "POST /me/order/{orderId}/payWithRegisteredPaymentMean": (request, params) => {
       const order = orderOf(params);
       readBody(request, { paymentMean: required(string) });
-      if (order.lines.some((line) => line.price > 0)) throw badRequest("Insufficient funds on this payment mean");
+      if (order.lines.some((line) => line.price > 0))
+        throw badRequest("Insufficient funds on this payment mean");
       payOrder(context, order);
       return null;
     },
@@ -139,11 +140,7 @@ export function orderJobs(context: OvhContext): Readonly<Record<string, JobHandl
 }
 
 /** What a server that exists is made of; `given` overrides what would be made up. */
-export function makeServer(
-  context: OvhContext,
-  planCode: string,
-  given: Partial<VpsService>,
-): VpsService {
+export function makeServer(context: OvhContext, planCode: string, given: Partial<VpsService>): VpsService {
   const model = requireModel(planCode);
   const address = freeAddress(context);
   const serviceName = given.serviceName ?? `vps-${randomBytes(4).toString("hex")}.vps.ovh.net`;

@@ -50,7 +50,7 @@ export function reverseRoutes(context: OvhContext): Routes {
       const body = readBody(request, { ipReverse: required(string), reverse: optional(string) });
       const ip = String(body["ipReverse"]);
       if (!block.includes(ip)) throw badRequest(`IP ${ip} is not in block ${params["ip"]}`);
-      const reverse = `${String(body["reverse"] ?? "").replace(/\.$/, "")}.`;
+      const reverse = `${((body["reverse"] as string | undefined) ?? "").replace(/\.$/, "")}.`;
       if (!/^([a-z0-9_-]+\.)+$/i.test(reverse)) throw badRequest(`Invalid reverse: ${reverse}`);
       const addresses = await context.resolve(reverse);
       if (!addresses.includes(ip)) throw badRequest(`Cannot check if ${reverse} resolves to ${ip}`);

@@ -96,7 +96,8 @@ export async function startOvh(options: OvhOptions = {}): Promise<OvhDouble> {
   const clock = options.clock ?? systemClock;
   const calls = options.calls ?? new CallLog();
   const faults = options.faults ?? new Faults();
-  const state = options.state ?? freshState(options.zones ?? [], randomInt(10_000_000, 99_000_000), clock.now());
+  const state =
+    options.state ?? freshState(options.zones ?? [], randomInt(10_000_000, 99_000_000), clock.now());
   const context = makeContext(options, clock, state);
   const answer = makeAnswer(options, context);
   for (const firewall of state.firewalls) await enforce(context, firewall);
@@ -110,7 +111,9 @@ export async function startOvh(options: OvhOptions = {}): Promise<OvhDouble> {
     faults,
     clock,
     answer,
-    headers: () => ({ "x-ovh-queryid": `EU.ext-1.${randomBytes(4).toString("hex")}.${randomInt(1e6)}.${randomBytes(16).toString("hex")}` }),
+    headers: () => ({
+      "x-ovh-queryid": `EU.ext-1.${randomBytes(4).toString("hex")}.${randomInt(1e6)}.${randomBytes(16).toString("hex")}`,
+    }),
   });
   return {
     url: `${server.origin}/1.0`,
@@ -145,7 +148,7 @@ function makeContext(options: OvhOptions, clock: Clock, state: OvhState): OvhCon
     addresses: options.addresses ?? documentationAddresses(),
     images: options.images ?? OPERATING_SYSTEMS,
     ruleConflictStatus: options.ruleConflictStatus ?? 400,
-    resolve: options.resolve ?? (async (name) => publishedAddresses(state, name)),
+    resolve: options.resolve ?? ((name) => Promise.resolve(publishedAddresses(state, name))),
   };
   Object.assign(handlers, orderJobs(context), vpsJobs(context), firewallJobs(context), zoneJobs(context));
   return context;

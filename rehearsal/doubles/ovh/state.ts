@@ -90,6 +90,7 @@ export interface VpsService {
   netbootMode: "local" | "rescue";
   slaMonitoring: boolean;
   keymap: string | null;
+  /** Name of the operating system that is installed, for example "Debian 12". */
   imageId: string;
   publicKey: string | null;
   tasks: Task[];
@@ -174,7 +175,13 @@ export function freshState(zones: readonly string[], firstId: number, now: numbe
         date: now - year,
         status: "delivered",
         lines: [
-          { id: firstId + 3, planCode: null, description: "Domain name renewal", price: 8_99000000, configurations: [] },
+          {
+            id: firstId + 3,
+            planCode: null,
+            description: "Domain name renewal",
+            price: 8_99000000,
+            configurations: [],
+          },
         ],
         tax: 1_79800000,
         serviceName: "example.org",

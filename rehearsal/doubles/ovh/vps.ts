@@ -4,7 +4,15 @@ import type { JobHandler } from "../jobs.ts";
 import type { Params, Routes } from "../routes.ts";
 import { anything, boolean, object, oneOf, optional, readBody, required, string } from "./body.ts";
 import { findModel } from "./catalogue.ts";
-import { isBusy, machineSpec, newId, now, type OvhContext, requireAnyServer, requireServer } from "./context.ts";
+import {
+  isBusy,
+  machineSpec,
+  newId,
+  now,
+  type OvhContext,
+  requireAnyServer,
+  requireServer,
+} from "./context.ts";
 import { badRequest, notFound } from "./errors.ts";
 import { reverseOf } from "./reverse.ts";
 import type { Task, VpsService } from "./state.ts";
@@ -46,7 +54,8 @@ export function vpsRoutes(context: OvhContext): Routes {
       const server = serverOf(params);
       return [server.ipv6, server.ipv4];
     },
-    "GET /vps/{serviceName}/ips/{ipAddress}": (_, params) => renderIp(context, serverOf(params), params["ipAddress"]),
+    "GET /vps/{serviceName}/ips/{ipAddress}": (_, params) =>
+      renderIp(context, serverOf(params), params["ipAddress"]),
     "GET /vps/{serviceName}/datacenter": (_, params) => ({
       name: zoneName(serverOf(params)),
       longName: "Gravelines",
@@ -107,7 +116,8 @@ export function vpsRoutes(context: OvhContext): Routes {
       });
       const image = imageOf(server, String(body["imageId"]));
       const publicKey = (body["publicSshKey"] as string | null | undefined) ?? null;
-      if (publicKey !== null && !PUBLIC_KEY.test(publicKey.trim())) throw badRequest("Invalid public SSH key");
+      if (publicKey !== null && !PUBLIC_KEY.test(publicKey.trim()))
+        throw badRequest("Invalid public SSH key");
       if (body["sshKey"]) throw badRequest("This SSH key does not exist");
       return begin(context, server, "reinstallVm", "vps:reinstall", { image, publicKey: publicKey ?? "" });
     },
@@ -137,7 +147,8 @@ export function vpsRoutes(context: OvhContext): Routes {
         commentary: optional(string),
       });
       const known = state.emails.some(
-        (email) => email.subject.endsWith(server.serviceName) && email.body.endsWith(`token=${String(body["token"])}`),
+        (email) =>
+          email.subject.endsWith(server.serviceName) && email.body.endsWith(`token=${String(body["token"])}`),
       );
       if (!known) throw badRequest("Invalid token");
       await context.machine.remove(machineSpec(server));
@@ -321,5 +332,7 @@ function imageId(server: VpsService, name: string): string {
 
 function uuidOf(text: string): string {
   const hex = createHash("sha256").update(text).digest("hex");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join("-");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
+    "-",
+  );
 }

@@ -45,7 +45,7 @@ export function zoneRoutes(context: OvhContext): Routes {
         target: required(string),
         ttl: optional(long),
       });
-      const record = readRecord(newId(context), body as Partial<ZoneRecord>);
+      const record = readRecord(newId(context), body);
       requireRoom(zone, record);
       zone.records.push(record);
       return renderRecord(zone, record);
@@ -54,7 +54,11 @@ export function zoneRoutes(context: OvhContext): Routes {
     "PUT /domain/zone/{zoneName}/record/{id}": (request, params) => {
       const zone = zoneOf(params);
       const record = recordOf(params);
-      const body = readBody(request, { subDomain: optional(string), target: optional(string), ttl: optional(long) });
+      const body = readBody(request, {
+        subDomain: optional(string),
+        target: optional(string),
+        ttl: optional(long),
+      });
       const changed = readRecord(record.id, { ...record, ...(body as Partial<ZoneRecord>) });
       requireRoom({ ...zone, records: zone.records.filter((other) => other !== record) }, changed);
       Object.assign(record, changed);
@@ -97,7 +101,13 @@ export function readRecord(id: number, given: Partial<ZoneRecord>): ZoneRecord {
     (fieldType === "CAA" && !/^\d{1,3} (issue|issuewild|iodef) "?[^"]*"?$/.test(target));
   if (bad) throw badRequest(`[target] Given data (${target}) is not valid for a record of type ${fieldType}`);
   const isBareText = fieldType === "TXT" && !target.startsWith('"');
-  return { id, fieldType, subDomain: given.subDomain ?? "", target: isBareText ? `"${target}"` : target, ttl };
+  return {
+    id,
+    fieldType,
+    subDomain: given.subDomain ?? "",
+    target: isBareText ? `"${target}"` : target,
+    ttl,
+  };
 }
 
 function requireRoom(zone: Zone, record: ZoneRecord): void {

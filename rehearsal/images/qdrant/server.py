@@ -3,12 +3,13 @@
 import contextlib
 import hashlib
 import hmac
-import json
 import os
 import pathlib
 import time
+import urllib.parse
 
 import uvicorn
+import yaml
 from fastapi import FastAPI, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
@@ -22,12 +23,12 @@ OPEN_PREFIXES = ("/readyz", "/livez")
 
 
 def read_settings():
-    """config.yaml, then <RUN_MODE>.yaml over it, then QDRANT__SECTION__KEY over both. The files are YAML's JSON subset."""
+    """config.yaml, then <RUN_MODE>.yaml over it, then QDRANT__SECTION__KEY over both."""
     settings = {}
     for name in ("config", os.environ.get("RUN_MODE", "development")):
         path = pathlib.Path(f"config/{name}.yaml")
         if path.exists():
-            merge(settings, json.loads(path.read_text()))
+            merge(settings, yaml.safe_load(path.read_text()) or {})
     for key, value in os.environ.items():
         if key.startswith("QDRANT__"):
             part = value
@@ -68,15 +69,26 @@ def failure(status, message):
     return JSONResponse({"status": {"error": message}, "time": 0.0}, status)
 
 
+def is_key(given, key):
+    return key is not None and hmac.compare_digest(given.encode(), str(key).encode())
+
+
+def reads(method, path):
+    return method in ("GET", "HEAD") or path.endswith(("/points", "/search", "/query", "/scroll", "/count")) and method == "POST"
+
+
 @app.middleware("http")
 async def authenticate(request: Request, proceed):
     path = request.url.path
     if API_KEY and path not in OPEN_PATHS and not path.startswith(OPEN_PREFIXES):
         given = request.headers.get("api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
-        reads = request.method in ("GET", "HEAD") or path.endswith(("/search", "/query", "/scroll", "/count"))
-        allowed = [API_KEY] + ([READ_KEY] if READ_KEY and reads else [])
-        if not any(hmac.compare_digest(given.encode(), key.encode()) for key in allowed):
+        if given == "":
             return PlainTextResponse("Must provide an API key or an Authorization bearer token", 401)
+        if not is_key(given, API_KEY):
+            if not is_key(given, READ_KEY):
+                return PlainTextResponse("Invalid API key or JWT", 401)
+            if not reads(request.method, path):
+                return failure(403, "Forbidden: Global manage access is required")
     return await proceed(request)
 
 
@@ -93,6 +105,18 @@ async def bad_filter(_, error):
 @app.exception_handler(RequestValidationError)
 async def invalid(_, error):
     return failure(400, f"Format error in JSON body: {error.errors()[0]['msg']}")
+
+
+@app.exception_handler(ValueError)
+@app.exception_handler(TypeError)
+@app.exception_handler(OverflowError)
+async def unreadable(_, error):
+    return failure(400, f"Format error in JSON body: {error}")
+
+
+@app.exception_handler(Exception)
+async def broken(_, error):
+    return failure(500, f"Service internal error: {error}")
 
 
 @app.exception_handler(KeyError)
@@ -118,8 +142,16 @@ def ready():
 
 @app.get("/metrics")
 def metrics():
-    lines = ["# TYPE app_info gauge", f'app_info{{name="qdrant",version="{VERSION}"}} 1', "# TYPE collections_total gauge"]
-    return PlainTextResponse("\n".join([*lines, f"collections_total {len(STORE.collections)}"]) + "\n")
+    prefix = SETTINGS["service"].get("metrics_prefix", "")
+    lines = [
+        f"# TYPE {prefix}app_info gauge",
+        f'{prefix}app_info{{name="qdrant",version="{VERSION}"}} 1',
+        f"# TYPE {prefix}collections_total gauge",
+        f"{prefix}collections_total {len(STORE.collections)}",
+        f"# TYPE {prefix}collection_points gauge",
+        *(f'{prefix}collection_points{{id="{name}"}} {one.count(None)}' for name, one in STORE.collections.items()),
+    ]
+    return PlainTextResponse("\n".join(lines) + "\n")
 
 
 @app.get("/collections")
@@ -275,6 +307,18 @@ def upload_snapshot(name: str, snapshot: UploadFile):
         STORE.recover(name, path)
     finally:
         path.unlink()
+    return answer(True)
+
+
+@app.put("/collections/{name}/snapshots/recover")
+def recover_snapshot(name: str, body: dict):
+    location = urllib.parse.urlsplit(body["location"])
+    path = pathlib.Path(location.path)
+    if location.scheme != "file":
+        raise Refused(400, "Wrong input: Snapshot recovery from URL is disabled")
+    if not path.exists():
+        raise Refused(400, f"Wrong input: Snapshot file {str(path)!r} does not exist")
+    STORE.recover(name, path)
     return answer(True)
 
 

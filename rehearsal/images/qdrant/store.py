@@ -144,7 +144,8 @@ class Collection:
         with self.lock:
             self.shard.flush()
             temporary = path.with_suffix(".part")
-            with tarfile.open(temporary, "w") as archive:
+            # The engine allocates its files ahead: almost all of them is zeros.
+            with tarfile.open(temporary, "w:gz", compresslevel=1) as archive:
                 archive.add(self.folder, arcname=".")
             temporary.replace(path)
 
@@ -159,6 +160,7 @@ class Store:
         self.root, self.snapshots = pathlib.Path(storage) / "collections", pathlib.Path(snapshots)
         self.root.mkdir(parents=True, exist_ok=True)
         (self.snapshots / "tmp").mkdir(parents=True, exist_ok=True)
+        self.lock = threading.RLock()
         self.collections = {
             folder.name: Collection(folder, json.loads((folder / "settings.json").read_text()))
             for folder in sorted(self.root.iterdir())
@@ -171,12 +173,13 @@ class Store:
         return self.collections[name]
 
     def create(self, name, vectors):
-        if name in self.collections:
-            raise Refused(409, f"Wrong input: Collection `{name}` already exists!")
         if vectors.get("distance") not in DISTANCES or not isinstance(vectors.get("size"), int):
             raise Refused(400, "Format error in JSON body: data did not match any variant of untagged enum VectorsConfig")
         settings = {"vectors": {"size": vectors["size"], "distance": vectors["distance"]}, "indexes": {}}
-        self.collections[name] = Collection(self.root / name, settings)
+        with self.lock:
+            if name in self.collections:
+                raise Refused(409, f"Wrong input: Collection `{name}` already exists!")
+            self.collections[name] = Collection(self.root / name, settings)
 
     def delete(self, name):
         collection = self.collections.pop(name, None)
@@ -188,17 +191,20 @@ class Store:
 
     def recover(self, name, archive):
         """Replaces a collection with what a snapshot holds."""
-        fresh = self.snapshots / "tmp" / uuid.uuid4().hex
-        fresh.mkdir()
+        # Beside the storage, as Qdrant does: a rename into place needs the same file system.
+        fresh = self.root.parent / "snapshots_temp" / uuid.uuid4().hex
+        fresh.mkdir(parents=True)
         try:
             with tarfile.open(archive) as packed:
                 packed.extractall(fresh, filter="data")
-        except tarfile.TarError as error:
+            settings = json.loads((fresh / "settings.json").read_text())
+        except (tarfile.TarError, OSError) as error:
             shutil.rmtree(fresh)
             raise Refused(400, f"Wrong input: Failed to unpack snapshot archive: {error}") from error
-        self.delete(name)
-        shutil.move(fresh, self.root / name)
-        self.collections[name] = Collection(self.root / name, json.loads((self.root / name / "settings.json").read_text()))
+        with self.lock:
+            self.delete(name)
+            fresh.rename(self.root / name)
+            self.collections[name] = Collection(self.root / name, settings)
 
     def close(self):
         for collection in self.collections.values():

@@ -1,3 +1,6 @@
+/* eslint-disable
+  @typescript-eslint/no-unsafe-assignment
+  -- answers have every shape, and their shape is what is asserted here */
 import { createHash } from "node:crypto";
 
 import { DEFAULT_CREDENTIAL } from "../../../rehearsal/doubles/ovh/server.ts";
@@ -24,7 +27,12 @@ interface CallOptions {
 
 /** Signs as OVH's own clients do, and says what came back without judging it. */
 export function ovhClient(url: string, defaults: CallOptions = {}) {
-  return async (method: string, path: string, body?: unknown, options: CallOptions = {}): Promise<Answered> => {
+  return async (
+    method: string,
+    path: string,
+    body?: unknown,
+    options: CallOptions = {},
+  ): Promise<Answered> => {
     const { keys, offBy = 0, headers } = { keys: DEFAULT_CREDENTIAL, ...defaults, ...options };
     const target = `${url}${path}`;
     const text = body === undefined ? "" : JSON.stringify(body);
@@ -54,5 +62,9 @@ export async function anonymously(url: string, init: RequestInit = {}): Promise<
 
 async function read(response: Response): Promise<Answered> {
   const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text === "" ? undefined : JSON.parse(text) };
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: text === "" ? undefined : JSON.parse(text),
+  };
 }

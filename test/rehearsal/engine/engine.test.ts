@@ -11,6 +11,8 @@ import { createStack } from "./stack.ts";
 
 // The first run on a machine may have to build the engine.
 const BUILD_MS = 1_500_000;
+// Each test runs the CLI up to ten times, at some seconds each where two cores do other things besides.
+const STACK_MS = 300_000;
 
 let home: string;
 let engine: Engine;
@@ -24,7 +26,7 @@ afterAll(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-describe("the engine", () => {
+describe("the engine", { timeout: STACK_MS }, () => {
   it("creates, leaves alone, updates and destroys what a program declares", async () => {
     const program = (text: string, trigger: string): string => `
       import * as command from "@pulumi/command";
@@ -158,7 +160,7 @@ describe("the engine", () => {
   });
 });
 
-describe("the stand-ins behind the engine", () => {
+describe("the stand-ins behind the engine", { timeout: STACK_MS }, () => {
   it("keep a record at Cloudflare true: made, quiet, repaired when changed or removed, deleted", async () => {
     const records = new Map<string, Record<string, unknown>>();
     const answer = ({ method, path, body }: { method: string; path: string; body: string }): Answer => {

@@ -1,0 +1,138 @@
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { docker, type Progress, run, UserError } from "../docker.ts";
+
+const LABEL = "technicia.rehearsal=1";
+const POCKETS = /^[a-z]+(|-updates|-security)$/;
+const DISTRIBUTION_CERTIFICATES = "/usr/share/ca-certificates";
+const BUNDLES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+
+/** Debian's releases that images are made of: the server's own, and the newest, for all that runs in containers. */
+export const RELEASES = { debian12: "bookworm", debian13: "trixie" } as const;
+export type Release = keyof typeof RELEASES;
+
+/** One line of APT's sources on this machine that Debian itself publishes. */
+export interface Source {
+  readonly uri: string;
+  /** Release and pocket: `bookworm-security`. */
+  readonly suite: string;
+}
+
+/** Debian's sources among this machine's, as APT knows them after its last update. */
+export async function readSources(): Promise<Source[]> {
+  const format = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)";
+  const listed = await run("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).catch(() => "");
+  const sources = listed.split("\n").flatMap((line) => {
+    const [origin, uri = "", suite = "", component] = line.split("|");
+    return origin === "Debian" && component === "main" ? [{ uri, suite }] : [];
+  });
+  return [...new Map(sources.map((source) => [`${source.uri} ${source.suite}`, source])).values()];
+}
+
+/** The same places, as lines of a sources.list for another release. Pockets that only this machine uses are left out. */
+export function renderSources(sources: readonly Source[], release: Release): string {
+  const lines = sources
+    .filter(({ suite }) => POCKETS.test(suite))
+    .map(({ uri, suite }) => `deb ${uri} ${suite.replace(/^[a-z]+/, RELEASES[release])} main\n`);
+  return [...new Set(lines)].join("");
+}
+
+/** Certificates that this machine trusts beside its distribution's own; each in PEM. */
+export async function readMachineCertificates(): Promise<string[]> {
+  const given = [process.env["SSL_CERT_FILE"], process.env["NODE_EXTRA_CA_CERTS"]];
+  const files = [...new Set([...given, ...BUNDLES])].filter((file) => file !== undefined && existsSync(file));
+  const trusted = await Promise.all(files.map((file) => readFile(file as string, "utf8")));
+  const known = new Set(certificatesIn(await readDistribution()));
+  return [...new Set(trusted.flatMap(certificatesIn))].filter((certificate) => !known.has(certificate));
+}
+
+async function readDistribution(): Promise<string> {
+  const entries = await readdir(DISTRIBUTION_CERTIFICATES, { recursive: true, withFileTypes: true }).catch(() => []);
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  return (await Promise.all(files.map((file) => readFile(file, "utf8")))).join("\n");
+}
+
+function certificatesIn(text: string): string[] {
+  return (text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).map(
+    (certificate) => `${certificate.replaceAll("\r", "")}\n`,
+  );
+}
+
+/** What a base image is made from; equal words make equal images. */
+export interface BaseContent {
+  /** Image to start from. @default a root made by mmdebstrap from `sources` */
+  readonly pulled?: string;
+  readonly sources: string;
+  readonly certificates: readonly string[];
+}
+
+/** Makes the base image of a release under `tag`. */
+export async function buildBase(
+  release: Release,
+  content: BaseContent,
+  { tag, progress }: { readonly tag: string; readonly progress: Progress },
+): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "technicia-base-"));
+  try {
+    const root = content.pulled ?? (await importRoot(release, content.sources, { folder, tag: `${tag}-root`, progress }));
+    const context = join(folder, "context");
+    await mkdir(join(context, "machine"), { recursive: true });
+    // Docker copies no folder that is empty, as it is on most machines.
+    await writeFile(join(context, "machine", ".keep"), "");
+    for (const [at, certificate] of content.certificates.entries()) {
+      await writeFile(join(context, "machine", `${at}.crt`), certificate);
+    }
+    const file = join(import.meta.dirname, "base", "Dockerfile");
+    await docker(
+      [...["build", "--quiet", "--force-rm", "--label", LABEL, "--tag", tag, "--file", file], ...["--build-arg", `ROOT=${root}`, context]],
+      { environment: { DOCKER_BUILDKIT: "0" } },
+    );
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Debian's smallest root, without the texts that nobody reads in a container. */
+async function importRoot(
+  release: Release,
+  sources: string,
+  { folder, tag, progress }: { readonly folder: string; readonly tag: string; readonly progress: Progress },
+): Promise<string> {
+  if (sources === "") {
+    throw new UserError(
+      `base image: expected Debian's package sources on this machine, got none; run apt-get update, or rehearse where Docker Hub can be reached`,
+    );
+  }
+  await requireMmdebstrap(progress);
+  const root = join(folder, "root.tar");
+  const list = join(folder, "sources.list");
+  await writeFile(list, sources);
+  const unread = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*"];
+  await run("mmdebstrap", [
+    // The package that merges /usr on old systems would bring all of Perl along.
+    ...["--variant=minbase", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", "--include=usr-is-merged,ca-certificates"],
+    ...['--aptopt=APT::Install-Recommends "false"', ...unread.map((path) => `--dpkgopt=path-exclude=${path}`)],
+    ...["--dpkgopt=path-include=/usr/share/doc/*/copyright", "--quiet", RELEASES[release], root, list],
+  ]);
+  await docker(["import", "--change", `LABEL ${LABEL}`, "--change", 'CMD ["bash"]', root, tag]);
+  return tag;
+}
+
+async function requireMmdebstrap(progress: Progress): Promise<void> {
+  const isThere = await run("mmdebstrap", ["--version"]).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return;
+  if (process.getuid?.() !== 0) {
+    throw new UserError("mmdebstrap: expected it on this machine, got nothing; type: sudo apt-get install mmdebstrap");
+  }
+  progress("installing mmdebstrap with apt");
+  await run("apt-get", ["update"]);
+  await run("apt-get", ["install", "--yes", "mmdebstrap", "debian-archive-keyring"], {
+    environment: { DEBIAN_FRONTEND: "noninteractive" },
+  });
+}

@@ -1,0 +1,81 @@
+/** How one image is made. */
+export interface Recipe {
+  /** Folder of its Dockerfile, beside this file. */
+  readonly folder: string;
+
+  /** Build arguments that are other images, by their names here. */
+  readonly images: Readonly<Record<string, string>>;
+  readonly values?: Readonly<Record<string, string>>;
+
+  /** Stage of the Dockerfile that is the image. @default the last */
+  readonly target?: string;
+
+  /** Whether the folder's npm packages are installed into the build's context first. */
+  readonly npm?: boolean;
+}
+
+function on(base: "debian12" | "debian13", folder: string): Recipe {
+  return { folder, images: { BASE: base } };
+}
+
+function python(folder: string, values: Readonly<Record<string, string>>): Recipe {
+  return { folder, images: { PYTHON: "python" }, values };
+}
+
+/** Every image but the two bases. What a server pulls shares one base, which it then pulls once. */
+export const RECIPES: Readonly<Record<string, Recipe>> = {
+  server: on("debian12", "server"),
+  router: on("debian13", "router"),
+  scanner: on("debian13", "scanner"),
+  registry: on("debian13", "registry"),
+  pebble: on("debian13", "pebble"),
+  nginx: on("debian13", "nginx"),
+  certbot: on("debian13", "certbot"),
+  postgres: on("debian13", "postgres"),
+  python: on("debian13", "python"),
+  "node-build": { ...on("debian13", "node"), target: "build", npm: true },
+  node: { ...on("debian13", "node"), npm: true },
+  clouds: { folder: "clouds", images: { NODE: "node" } },
+  n8n: { folder: "n8n", images: { BUILD: "node-build", NODE: "node" } },
+  qdrant: python("qdrant", { VERSION: "1.19.0" }),
+  "qdrant-next": python("qdrant", { VERSION: "1.19.1" }),
+  "vector-store": python("vector-store", { VERSION: "1.0.0" }),
+  "vector-store-next": python("vector-store", { VERSION: "1.0.1" }),
+  "vector-store-sick": python("vector-store", { VERSION: "1.0.2", SICK: "yes" }),
+  "document-processor": python("document-processor", { VERSION: "1.0.0" }),
+  "vision-classifier": python("vision-classifier", { VERSION: "1.0.0" }),
+  frontend: { folder: "frontend", images: { NGINX: "nginx" }, values: { VERSION: "1.0.0" } },
+};
+
+/** TechnicIA's own services: name at Docker Hub → recipe. They are in no public registry. */
+export const OURS: Readonly<Record<string, string>> = {
+  "technicia/vector-store:1.0.0": "vector-store",
+  "technicia/vector-store:1.0.1": "vector-store-next",
+  "technicia/vector-store:1.0.2-sick": "vector-store-sick",
+  "technicia/document-processor:1.0.0": "document-processor",
+  "technicia/vision-classifier:1.0.0": "vision-classifier",
+  "technicia/frontend:1.0.0": "frontend",
+};
+
+/** An image of somebody else's that the rehearsal offers: pulled where that is possible, else made here. */
+export interface Upstream {
+  /** Name at Docker Hub, as the committed settings have it. */
+  readonly name: string;
+  readonly recipe: string;
+
+  /** Name of what is made here, where it cannot be the same version. @default `name` */
+  readonly made?: string;
+
+  /** Key of `technicia:images` that has to name it then. */
+  readonly setting?: string;
+}
+
+export const OTHERS: readonly Upstream[] = [
+  { name: "qdrant/qdrant:v1.19.0-unprivileged", recipe: "qdrant" },
+  { name: "qdrant/qdrant:v1.19.1-unprivileged", recipe: "qdrant-next" },
+  { name: "library/nginx:1.30.4-alpine", recipe: "nginx" },
+  { name: "certbot/certbot:v5.8.0", recipe: "certbot" },
+  { name: "library/postgres:17.9-bookworm", recipe: "postgres" },
+  // The committed version's packages are not all in the npm registry.
+  { name: "n8nio/n8n:2.41.3", recipe: "n8n", made: "n8nio/n8n:2.3.6", setting: "n8n" },
+];

@@ -1,0 +1,30 @@
+import { docker, type Progress } from "../docker.ts";
+
+const PROBE_MS = 4000;
+
+/** The name under which every engine asks for an image that names no registry. */
+export const HUB = "registry-1.docker.io";
+
+/** Whether Docker Hub answers within seconds. */
+export async function canPull(): Promise<boolean> {
+  try {
+    const answer = await fetch(`https://${HUB}/v2/`, { signal: AbortSignal.timeout(PROBE_MS) });
+    // Something else that answers under this name, such as a proxy's page, is no registry.
+    return answer.headers.has("docker-distribution-api-version");
+  } catch {
+    return false;
+  }
+}
+
+/** Pulls an image unless it is here. Tells and returns false where the registry refuses it. */
+export async function pull(name: string, progress: Progress): Promise<boolean> {
+  if ((await docker(["images", "--quiet", name])).trim() !== "") return true;
+  progress(`pulling ${name} …`);
+  try {
+    await docker(["pull", "--quiet", name]);
+    return true;
+  } catch (error) {
+    progress(`${name} cannot be pulled: ${error instanceof Error ? error.message : String(error)}`);
+    return false;
+  }
+}

@@ -1,0 +1,37 @@
+import * as docker from "@pulumi/docker";
+import { describe, expect, it } from "vitest";
+
+import { Networks } from "../../components/networks.ts";
+import { register } from "../support/engine.ts";
+
+const define = () => register(() => new Networks("networks", { provider: new docker.Provider("host", {}) }));
+
+describe("Networks", () => {
+  it("are three overlays with fixed subnets, which a plain container may join; data leads nowhere", async () => {
+    const { ofType } = await define();
+    const overlay = { driver: "overlay", attachable: true };
+
+    expect(ofType("docker:index/network:Network").map(({ inputs }) => inputs)).toEqual([
+      { ...overlay, name: "technicia-app", internal: false, ipamConfigs: [{ subnet: "172.31.1.0/24" }] },
+      { ...overlay, name: "technicia-data", internal: true, ipamConfigs: [{ subnet: "172.31.2.0/24" }] },
+      { ...overlay, name: "technicia-edge", internal: false, ipamConfigs: [{ subnet: "172.31.0.0/24" }] },
+    ]);
+  });
+
+  it("lets one of them open the shared ssh connection before the others come", async () => {
+    const { waitsFor } = await define();
+
+    expect(waitsFor("technicia-app", "technicia-edge")).toBe(true);
+    expect(waitsFor("technicia-data", "technicia-edge")).toBe(true);
+  });
+
+  it("are made on the host", async () => {
+    const { ofType } = await define();
+
+    expect(ofType("docker:index/network:Network").map(({ provider }) => provider)).toEqual([
+      "host",
+      "host",
+      "host",
+    ]);
+  });
+});

@@ -1,0 +1,81 @@
+import * as docker from "@pulumi/docker";
+import { describe, expect, it } from "vitest";
+
+import { Tunnel } from "../../components/tunnel.ts";
+import * as technicia from "../../provider/resources.ts";
+import { register } from "../support/engine.ts";
+
+const define = () =>
+  register(() => {
+    const provider = new docker.Provider("docker", {});
+    const networks = ["technicia-edge", "technicia-data"].map((name) => ({
+      network: new docker.Network(name, { name }, { provider }),
+    }));
+    const host = new technicia.Connection("host", {});
+    const ports = { 5678: "n8n:5678", 6333: "qdrant:6333" };
+    new Tunnel("technicia-tunnel", { image: "nginx:1.30.4-alpine", host, networks, ports }, { provider });
+  });
+
+const DIRECTORY = { hostPath: "/opt/technicia/tunnel", containerPath: "/etc/nginx/tunnel", readOnly: true };
+
+describe("Tunnel", () => {
+  it("is one hardened container that says everything the daemon would fill in", async () => {
+    const { resource } = await define();
+
+    expect(resource("technicia-tunnel").inputs).toEqual({
+      name: "technicia-tunnel",
+      image: "nginx:1.30.4-alpine",
+      command: ["nginx", "-c", "/etc/nginx/tunnel/nginx.conf", "-g", "daemon off;"],
+      restart: "always",
+      init: true,
+      readOnly: true,
+      tmpfs: { "/tmp": "", "/run": "" },
+      memory: 64,
+      memorySwap: 64,
+      capabilities: { drops: ["ALL"], adds: ["CAP_CHOWN", "CAP_SETGID", "CAP_SETUID"] },
+      securityOpts: ["no-new-privileges:true"],
+      logDriver: "json-file",
+      logOpts: { "max-size": "10m", "max-file": "5" },
+      networksAdvanced: [{ name: "technicia-edge" }, { name: "technicia-data" }],
+      ports: [
+        { internal: 5678, external: 5678, ip: "127.0.0.1" },
+        { internal: 6333, external: 6333, ip: "127.0.0.1" },
+      ],
+      volumes: [DIRECTORY],
+      destroyGraceSeconds: 5,
+      mustRun: true,
+    });
+  });
+
+  it("is replaced when what the plugin would only write down changes, the old one first", async () => {
+    const { resource } = await define();
+
+    expect(resource("technicia-tunnel")).toMatchObject({
+      replaceOnChanges: ["tmpfs", "init"],
+      deleteBeforeReplace: true,
+    });
+  });
+
+  it("finds its configuration there when it starts, and reads it again when it changes", async () => {
+    const { resource, waitsFor } = await define();
+    const { path, onChange, content } = resource("technicia-tunnel-configuration").inputs;
+
+    expect(waitsFor("technicia-tunnel", "technicia-tunnel-configuration")).toBe(true);
+    expect(path).toBe(`${DIRECTORY.hostPath}/nginx.conf`);
+    expect(onChange).toContain("docker exec technicia-tunnel nginx -c /etc/nginx/tunnel/nginx.conf -s reload");
+    expect(String(content).match(/listen .*|set \$target .*/g)).toEqual([
+      "listen 5678;",
+      "set $target n8n:5678;",
+      "listen 6333;",
+      "set $target qdrant:6333;",
+    ]);
+  });
+
+  it("tells n8n the address that the browser sees, or the editor loses its connection", async () => {
+    const { resource } = await define();
+    const { content } = resource("technicia-tunnel-configuration").inputs;
+
+    expect(content).toContain("proxy_set_header X-Forwarded-Host $http_host;");
+    expect(content).toContain("proxy_set_header Upgrade $http_upgrade;");
+  });
+});

@@ -1,0 +1,140 @@
+import * as cloudflare from "@pulumi/cloudflare";
+import * as ovh from "@ovhcloud/pulumi-ovh";
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, it } from "vitest";
+
+import { Dns, type DnsArgs, type DnsVendor } from "../../infra/dns.ts";
+import { register, UNKNOWN } from "../support/engine.ts";
+
+type Vendor = "cloudflare" | "ovh";
+
+function define(vendor: Vendor, change: Partial<DnsArgs> = {}) {
+  return register(() => {
+    const account = new ovh.Provider("ovh", { endpoint: "ovh-eu" });
+    const holder: DnsVendor =
+      vendor === "ovh"
+        ? { kind: "ovh", provider: account }
+        : { kind: "cloudflare", provider: new cloudflare.Provider("cloudflare", {}), zoneId: "0123" };
+    return new Dns("dns", {
+      vendor: holder,
+      ovh: account,
+      zone: "exemple.fr",
+      names: ["technicia.exemple.fr"],
+      ipv4: pulumi.output("203.0.113.10"),
+      ipv6: pulumi.output("2001:db8:113::10"),
+      ttlSeconds: 300,
+      caaIssuers: ["letsencrypt.org"],
+      ...change,
+    });
+  });
+}
+
+describe("Dns at Cloudflare", () => {
+  const common = { zoneId: "0123", name: "technicia.exemple.fr", ttl: 300, proxied: false };
+
+  it("leads every name to both addresses, unproxied, under its full name", async () => {
+    const { ofType } = await define("cloudflare", {
+      names: ["technicia.exemple.fr", "n8n.technicia.exemple.fr"],
+    });
+    const editor = { ...common, name: "n8n.technicia.exemple.fr" };
+
+    expect(
+      ofType("cloudflare:index/dnsRecord:DnsRecord").map(({ name, inputs }) => [name, inputs]),
+    ).toEqual([
+      [
+        "dns-caa-letsencrypt.org",
+        { ...common, type: "CAA", data: { flags: 0, tag: "issue", value: "letsencrypt.org" } },
+      ],
+      ["dns-n8n.technicia-a", { ...editor, type: "A", content: "203.0.113.10" }],
+      ["dns-n8n.technicia-aaaa", { ...editor, type: "AAAA", content: "2001:db8:113::10" }],
+      ["dns-technicia-a", { ...common, type: "A", content: "203.0.113.10" }],
+      ["dns-technicia-aaaa", { ...common, type: "AAAA", content: "2001:db8:113::10" }],
+    ]);
+  });
+
+  it("writes no CAA record when no authority is named", async () => {
+    const { ofType } = await define("cloudflare", { caaIssuers: [] });
+
+    expect(ofType("cloudflare:index/dnsRecord:DnsRecord").map(({ inputs }) => inputs["type"])).toEqual(["A", "AAAA"]);
+  });
+});
+
+describe("Dns at OVH", () => {
+  const common = { zone: "exemple.fr", subdomain: "technicia", ttl: 300 };
+
+  it("writes the same records under names relative to the zone", async () => {
+    const { ofType } = await define("ovh");
+
+    expect(ofType("ovh:Domain/zoneRecord:ZoneRecord").map(({ name, inputs }) => [name, inputs])).toEqual([
+      ["dns-caa-letsencrypt.org", { ...common, fieldtype: "CAA", target: '0 issue "letsencrypt.org"' }],
+      ["dns-technicia-a", { ...common, fieldtype: "A", target: "203.0.113.10" }],
+      ["dns-technicia-aaaa", { ...common, fieldtype: "AAAA", target: "2001:db8:113::10" }],
+    ]);
+  });
+
+  it("names the zone itself by an empty subdomain", async () => {
+    const { resource } = await define("ovh", { names: ["exemple.fr"] });
+
+    expect(resource("dns-apex-a").inputs["subdomain"]).toBe("");
+  });
+});
+
+describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
+  it("names the server in reverse at OVH, with the trailing dot that the API answers with", async () => {
+    const { ofType } = await define(vendor);
+    const common = { ReverseValue: "technicia.exemple.fr.", readinessTimeoutDuration: "5m" };
+
+    expect(ofType("ovh:Ip/reverse:Reverse").map(({ name, inputs, provider }) => [name, provider, inputs])).toEqual([
+      ["dns-reverse-v4", "ovh", { ...common, ip: "203.0.113.10/32", ReverseIp: "203.0.113.10" }],
+      ["dns-reverse-v6", "ovh", { ...common, ip: "2001:db8:113::10/128", ReverseIp: "2001:db8:113::10" }],
+    ]);
+  });
+
+  it("asks for a reverse name only after the forward ones are written", async () => {
+    const { result, waitsFor } = await define(vendor);
+    expect(result.records).toHaveLength(3);
+
+    for (const reverse of ["dns-reverse-v4", "dns-reverse-v6"]) {
+      for (const record of ["dns-technicia-a", "dns-technicia-aaaa", "dns-caa-letsencrypt.org"]) {
+        expect(waitsFor(reverse, record), `${reverse} after ${record}`).toBe(true);
+      }
+    }
+  });
+
+  it("takes the old record away before its replacement comes, or the removal would take the new one", async () => {
+    const { registrations } = await define(vendor);
+    const records = registrations.filter(({ parent }) => parent === "dns");
+
+    expect(records.map(({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual(Array(5).fill(true));
+  });
+
+  it("uses the vendor's own provider", async () => {
+    const { resource } = await define(vendor);
+
+    expect(resource("dns-technicia-a").provider).toBe(vendor);
+  });
+
+  it("shows every record in a preview that does not know the address yet", async () => {
+    const preview = await register(
+      () => {
+        const account = new ovh.Provider("ovh", { endpoint: "ovh-eu" });
+        const server = new pulumi.CustomResource("technicia:ovh:Vps", "server", { ipv4: undefined });
+        const { ipv4 } = server as unknown as { ipv4: pulumi.Output<string> };
+        new Dns("dns", {
+          vendor: { kind: "ovh", provider: account },
+          ovh: account,
+          zone: "exemple.fr",
+          names: ["technicia.exemple.fr"],
+          ipv4,
+          ipv6: ipv4,
+          ttlSeconds: 300,
+          caaIssuers: ["letsencrypt.org"],
+        });
+      },
+      { preview: true },
+    );
+
+    expect(preview.resource("dns-technicia-a").inputs["target"]).toBe(UNKNOWN);
+    expect(preview.resource("dns-reverse-v4").inputs["ip"]).toBe(UNKNOWN);
+  });
+});

@@ -1,0 +1,65 @@
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, it } from "vitest";
+
+import { EdgeFirewall, edgeRules } from "../../infra/edge-firewall.ts";
+import * as technicia from "../../provider/resources.ts";
+import { register } from "../support/engine.ts";
+
+const networks = (count: number) => Array.from({ length: count }, (_, index) => `198.51.${index}.0/24`);
+
+describe("edgeRules", () => {
+  it("admits answers, ssh from the admin networks, the web, pings, DNS and NTP, and denies the rest", () => {
+    expect(edgeRules(22, ["198.51.100.0/24", "192.0.2.7/32"])).toEqual([
+      { sequence: 0, action: "permit", protocol: "tcp", tcpOption: "established" },
+      { sequence: 1, action: "permit", protocol: "tcp", port: 22, source: "198.51.100.0/24" },
+      { sequence: 2, action: "permit", protocol: "tcp", port: 22, source: "192.0.2.7/32" },
+      { sequence: 3, action: "permit", protocol: "tcp", port: 80 },
+      { sequence: 4, action: "permit", protocol: "tcp", port: 443 },
+      { sequence: 5, action: "permit", protocol: "icmp" },
+      { sequence: 6, action: "permit", protocol: "udp", sourcePort: 53 },
+      { sequence: 7, action: "permit", protocol: "udp", sourcePort: 123 },
+      { sequence: 19, action: "deny", protocol: "ipv4" },
+    ]);
+  });
+
+  it("follows sshd to another port", () => {
+    const ssh = edgeRules(2222, networks(1)).filter(({ source }) => source !== undefined);
+
+    expect(ssh.map(({ port }) => port)).toEqual([2222]);
+  });
+
+  it("fills all twenty places of OVH with thirteen admin networks, the deny last", () => {
+    const rules = edgeRules(22, networks(13));
+
+    expect(rules.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 20 }, (_, place) => place));
+    expect(rules.filter(({ action }) => action === "deny")).toEqual([rules[19]]);
+  });
+
+  it("fails when there are more admin networks than places", () => {
+    expect(() => edgeRules(22, networks(14))).toThrow(
+      "technicia:ssh.adminCidrs.v4: expected at most 13 networks (OVH holds 20 rules), got 14; merge neighbouring networks",
+    );
+  });
+});
+
+describe("EdgeFirewall", () => {
+  it("is one resource with the whole list, at the cloud", async () => {
+    const { resource, registrations } = await register(() => {
+      const cloud = new technicia.Connection("cloud", { ovhEndpoint: "ovh-eu" });
+      new EdgeFirewall("edge-firewall", {
+        cloud,
+        ip: pulumi.output("203.0.113.10"),
+        sshPort: 22,
+        adminCidrs: ["198.51.100.0/24"],
+      });
+    });
+
+    expect(registrations).toHaveLength(3);
+    expect(resource("edge-firewall-rules")).toMatchObject({
+      type: "technicia:ovh:EdgeFirewall",
+      provider: "cloud",
+      parent: "edge-firewall",
+      inputs: { ip: "203.0.113.10", rules: edgeRules(22, ["198.51.100.0/24"]) },
+    });
+  });
+});

@@ -1,0 +1,116 @@
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, it } from "vitest";
+
+import {
+  dockerDaemon,
+  packageNames,
+  RESTART_DOCKER_IF_RUNNING,
+  sshd,
+  sshOptions,
+  sysctl,
+  unattendedUpgrades,
+} from "../../infra/host-files.ts";
+import { valueOf } from "../support/engine.ts";
+
+describe("packageNames", () => {
+  const common = ["ca-certificates", "curl", "jq", "nftables", "openssl", "unattended-upgrades"];
+
+  it("takes Docker from the distribution", () => {
+    expect(packageNames("distribution")).toEqual([...common, "docker.io"].sort());
+  });
+
+  it("takes Docker from Docker's own repository", () => {
+    expect(packageNames("docker")).toEqual(
+      [...common, "containerd.io", "docker-ce", "docker-ce-cli"].sort(),
+    );
+  });
+});
+
+describe("sshd", () => {
+  it("admits keys only, named users only, and what a parallel deployment opens", () => {
+    expect(sshd(2222, ["debian", "alice"])).toBe(`# Managed: a change made here by hand is found and undone.
+Port 2222
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin no
+AllowUsers debian alice
+MaxAuthTries 4
+MaxStartups 60:30:120
+MaxSessions 60
+LoginGraceTime 30
+ClientAliveInterval 30
+ClientAliveCountMax 6
+X11Forwarding no
+UseDNS no
+`);
+  });
+});
+
+describe("dockerDaemon", () => {
+  it("bounds logs and open files, forbids new privileges, and waits as long as the slowest stop", () => {
+    expect(JSON.parse(dockerDaemon())).toEqual({
+      "log-driver": "json-file",
+      "log-opts": { "max-size": "10m", "max-file": "5" },
+      "no-new-privileges": true,
+      "default-ulimits": { nofile: { Name: "nofile", Soft: 65535, Hard: 65535 } },
+      "default-address-pools": [{ base: "172.30.0.0/16", size: 24 }],
+      "shutdown-timeout": 70,
+    });
+  });
+
+  it("does not keep containers alive without the daemon, which a Swarm refuses", () => {
+    expect(dockerDaemon()).not.toContain("live-restore");
+  });
+
+  it("is read again by a running daemon only: a first start reads it anyway", () => {
+    expect(RESTART_DOCKER_IF_RUNNING).toBe(
+      "systemctl is-active --quiet docker.service && systemctl restart docker.service || true",
+    );
+  });
+});
+
+describe("sysctl", () => {
+  it("lets Qdrant map many files and makes swap a cushion", () => {
+    expect(sysctl().split("\n").slice(1)).toEqual([
+      "fs.inotify.max_user_instances = 1024",
+      "net.core.somaxconn = 4096",
+      "vm.max_map_count = 262144",
+      "vm.swappiness = 10",
+      "",
+    ]);
+  });
+});
+
+describe("unattendedUpgrades", () => {
+  it("runs daily, leaves Docker alone and never reboots", () => {
+    expect(unattendedUpgrades().split("\n").slice(1)).toEqual([
+      'APT::Periodic::Update-Package-Lists "1";',
+      'APT::Periodic::Unattended-Upgrade "1";',
+      'Unattended-Upgrade::Package-Blacklist { "docker"; "containerd"; "runc"; };',
+      'Unattended-Upgrade::Automatic-Reboot "false";',
+      "",
+    ]);
+  });
+});
+
+describe("sshOptions", () => {
+  it("asks nobody, trusts the recorded host key alone and shares one connection", async () => {
+    const given = await valueOf(sshOptions("~/.ssh/id_ed25519", pulumi.output("ssh-ed25519 AAAAhost")));
+    const options = [
+      "BatchMode=yes",
+      "IdentitiesOnly=yes",
+      "IdentityFile=~/.ssh/id_ed25519",
+      "StrictHostKeyChecking=yes",
+      "UserKnownHostsFile=/dev/null",
+      "GlobalKnownHostsFile=/dev/null",
+      "KnownHostsCommand=/bin/echo %H ssh-ed25519 AAAAhost",
+      "ControlMaster=auto",
+      "ControlPath=~/.ssh/technicia-%C",
+      "ControlPersist=120s",
+      "ServerAliveInterval=15",
+      "ConnectTimeout=30",
+    ];
+
+    expect(given).toEqual(options.flatMap((option) => ["-o", option]));
+  });
+});

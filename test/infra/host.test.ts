@@ -1,0 +1,225 @@
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, it } from "vitest";
+
+import { Host, type HostArgs } from "../../infra/host.ts";
+import { dockerDaemon, packageNames, sshd } from "../../infra/host-files.ts";
+import * as technicia from "../../provider/resources.ts";
+import { register, type Registration } from "../support/engine.ts";
+import { publicKey } from "../support/fixtures.ts";
+
+const ssh = {
+  user: "debian",
+  port: 22,
+  privateKeyFile: "~/.ssh/id_ed25519",
+  publicKey,
+  adminCidrs: { v4: ["198.51.100.0/24"], v6: ["2001:db8:51::/64"] },
+  admins: [{ name: "alice", keys: [publicKey, `${publicKey}-2`] }],
+};
+
+function define(change: Partial<HostArgs> = {}) {
+  return register(
+    () =>
+      new Host("host", {
+        cloud: new technicia.Connection("cloud", {}),
+        address: pulumi.output("203.0.113.10"),
+        serverId: pulumi.output("disk-1"),
+        ssh,
+        dockerSource: "distribution",
+        swapGib: 4,
+        timeZone: "Europe/Paris",
+        ...change,
+      }),
+  );
+}
+
+const names = (registrations: readonly Registration[]) => registrations.map(({ name }) => name);
+
+describe("Host", () => {
+  it("takes the host key over the cloud's connection, and requires it in every one of its own", async () => {
+    const { resource } = await define();
+
+    expect(resource("host-key")).toMatchObject({
+      type: "technicia:host:HostKey",
+      provider: "cloud",
+      inputs: { address: "203.0.113.10", port: 22, serverId: "disk-1" },
+    });
+    expect(resource("host-connection").inputs).toEqual({
+      hostAddress: "203.0.113.10",
+      hostPort: "22",
+      hostUser: "debian",
+      hostPrivateKeyFile: "~/.ssh/id_ed25519",
+      hostKey: "ssh-ed25519 AAAAhost",
+      serverId: "disk-1",
+    });
+    expect(resource("host-docker-connection").inputs).toMatchObject({ host: "ssh://debian@203.0.113.10:22" });
+    expect(resource("host-docker-connection").inputs["sshOpts"]).toContain(
+      '"KnownHostsCommand=/bin/echo %H ssh-ed25519 AAAAhost"',
+    );
+  });
+
+  it("makes everything else through its own connection, under one component", async () => {
+    const { registrations } = await define();
+    const others = registrations.filter(
+      ({ custom, type, name }) => custom && !type.startsWith("pulumi:providers:") && name !== "host-key",
+    );
+
+    expect(others.length).toBeGreaterThan(15);
+    expect(others.filter(({ provider }) => provider !== "host-connection")).toEqual([]);
+    expect(others.filter(({ parent }) => !["host", "host-firewall"].includes(parent))).toEqual([]);
+  });
+
+  it("closes sshd to passwords only once the keys of everybody it admits are there", async () => {
+    const { resource, waitsFor } = await define();
+
+    expect(resource("host-sshd").inputs).toEqual({
+      path: "/etc/ssh/sshd_config.d/10-technicia.conf",
+      content: sshd(22, ["debian", "alice"]),
+      validate: 'sshd -t -f "$FILE"',
+      onChange: "systemctl reload ssh.service",
+    });
+    for (const first of ["host-login-keys", "host-admin-alice-keys", "host-admin-alice-sudo"]) {
+      expect(waitsFor("host-sshd", first), first).toBe(true);
+    }
+  });
+
+  it("gives each person an account, its keys and sudo, each judged before it counts", async () => {
+    const { resource, waitsFor } = await define();
+
+    expect(resource("host-admin-alice").inputs).toMatchObject({
+      desired: "alice administers",
+      remove: 'userdel "$LOGIN"',
+      variables: { LOGIN: "alice" },
+    });
+    expect(resource("host-admin-alice-keys").inputs).toEqual({
+      path: "/home/alice/.ssh/authorized_keys",
+      content: `${publicKey}\n${publicKey}-2\n`,
+      owner: "alice",
+      group: "alice",
+      mode: "0600",
+      validate: 'ssh-keygen -l -f "$FILE" >/dev/null',
+    });
+    expect(resource("host-admin-alice-sudo").inputs).toEqual({
+      path: "/etc/sudoers.d/technicia-alice",
+      content: "alice ALL=(ALL) NOPASSWD:ALL\n",
+      mode: "0440",
+      validate: 'visudo --check --quiet --file="$FILE"',
+    });
+    expect(waitsFor("host-admin-alice-keys", "host-admin-alice")).toBe(true);
+  });
+
+  it("admits the login user alone where no other person is named", async () => {
+    const { resource, registrations } = await define({ ssh: { ...ssh, admins: [] } });
+
+    expect(resource("host-sshd").inputs["content"]).toBe(sshd(22, ["debian"]));
+    expect(names(registrations).filter((name) => name.includes("admin"))).toEqual([]);
+  });
+
+  it("writes dockerd's settings before the package starts it for the first time", async () => {
+    const { resource, waitsFor } = await define();
+
+    expect(resource("host-docker-settings").inputs).toMatchObject({
+      path: "/etc/docker/daemon.json",
+      content: dockerDaemon(),
+    });
+    expect(resource("host-packages").inputs).toEqual({ names: packageNames("distribution") });
+    expect(waitsFor("host-packages", "host-docker-settings")).toBe(true);
+  });
+
+  it("knows Docker's repository before it installs from it, and only then", async () => {
+    const own = await define({ dockerSource: "docker" });
+    const distribution = await define();
+
+    expect(own.resource("host-packages").inputs).toEqual({ names: packageNames("docker") });
+    expect(own.waitsFor("host-packages", "host-docker-repository")).toBe(true);
+    expect(own.waitsFor("host-docker-repository", "host-docker-repository-key")).toBe(true);
+    expect(names(distribution.registrations).filter((name) => name.includes("repository"))).toEqual([]);
+  });
+
+  it("loads the firewall before Docker runs and before the swarm opens its ports", async () => {
+    const { waitsFor } = await define();
+
+    expect(waitsFor("host-docker", "host-firewall-loaded")).toBe(true);
+    expect(waitsFor("host-swarm", "host-firewall-loaded")).toBe(true);
+    expect(waitsFor("host-firewall-table", "host-packages")).toBe(true);
+  });
+
+  it("starts a swarm of one manager that others can join at its public address", async () => {
+    const { resource } = await define();
+
+    expect(resource("host-swarm").inputs).toMatchObject({
+      desired: "active, manager: true",
+      apply: 'docker swarm init --advertise-addr "$ADDRESS" >/dev/null',
+      remove: "docker swarm leave --force",
+      variables: { ADDRESS: "203.0.113.10" },
+    });
+  });
+
+  it("hands Docker over only when the host is ready in every other respect", async () => {
+    const { waitsFor } = await define();
+    const ready = [
+      ...["host-swarm", "host-docker", "host-docker-group", "host-sshd", "host-sysctl", "host-journal"],
+      ...["host-time-zone", "host-clock", "host-swap"],
+    ];
+
+    expect(ready.filter((name) => !waitsFor("host-docker-connection", name))).toEqual([]);
+  });
+
+  it("lets the login user speak to Docker, as ssh:// needs", async () => {
+    const { resource } = await define();
+
+    expect(resource("host-docker-group").inputs).toMatchObject({
+      desired: "debian may use docker",
+      variables: { LOGIN: "debian" },
+    });
+  });
+
+  it("makes a swap file of the size asked for, and none for 0", async () => {
+    const some = await define({ swapGib: 4 });
+    const none = await define({ swapGib: 0 });
+
+    expect(some.resource("host-swap").inputs).toMatchObject({ desired: "4 GiB", variables: { SIZE_GIB: "4" } });
+    expect(names(none.registrations)).not.toContain("host-swap");
+  });
+
+  it("keeps time, logs and upgrades in order", async () => {
+    const { resource } = await define();
+
+    expect(resource("host-time-zone").inputs).toMatchObject({
+      desired: "Europe/Paris",
+      variables: { ZONE: "Europe/Paris" },
+    });
+    expect(resource("host-clock").inputs["desired"]).toBe("kept in time");
+    expect(resource("host-journal").inputs["content"]).toBe(
+      "[Journal]\nSystemMaxUse=500M\nMaxRetentionSec=1month\n",
+    );
+    expect(resource("host-upgrades").inputs["path"]).toBe("/etc/apt/apt.conf.d/52technicia-upgrades");
+    expect(resource("host-upgrades-timer").inputs).toEqual({
+      unit: "apt-daily-upgrade.timer",
+      enabled: true,
+      active: true,
+    });
+  });
+
+  it("registers the same while the server's address is not known yet", async () => {
+    const program = () => {
+      const server = new pulumi.CustomResource("technicia:ovh:Vps", "server", {
+        ipv4: undefined,
+        serverId: undefined,
+      });
+      const { ipv4, serverId } = server as unknown as Record<"ipv4" | "serverId", pulumi.Output<string>>;
+      new Host("host", {
+        cloud: new technicia.Connection("cloud", {}),
+        address: ipv4,
+        serverId,
+        ssh,
+        dockerSource: "docker",
+        swapGib: 4,
+        timeZone: "Europe/Paris",
+      });
+    };
+    const preview = await register(program, { preview: true });
+    const update = await register(program);
+
+    expect(names(preview.registrations).sort()).toEqual(names(update.registrations).sort());
+  });
+});

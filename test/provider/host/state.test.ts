@@ -1,0 +1,301 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+import { startHost, until, type TestHost } from "../../support/host.ts";
+import { CallFailure, Plugin, secret, type Resource } from "../plugin.ts";
+
+const STATE = "technicia:host:State";
+const CANARY = "canary-77aa0e31c4";
+
+let host: TestHost;
+let plugin: Plugin;
+
+beforeAll(async () => {
+  host = await startHost();
+});
+afterAll(() => host.stop());
+beforeEach(async () => {
+  await host.exec("rm -rf /srv/t; mkdir -p /srv/t");
+  plugin = await Plugin.start({
+    hostAddress: host.address,
+    hostUser: host.user,
+    hostPrivateKeyFile: host.privateKeyFile,
+  });
+});
+afterEach(() => plugin.stop());
+
+/** A state that is a line in a file. */
+const line = {
+  observe: "cat /srv/t/line 2>/dev/null || true",
+  desired: "wanted",
+  apply: 'echo "$DESIRED" > /srv/t/line; echo applied >> /srv/t/runs',
+  remove: "rm /srv/t/line",
+};
+
+const create = (inputs: Record<string, unknown>): Promise<Resource> => plugin.create(STATE, "s", inputs);
+const exists = (path: string) => async (): Promise<boolean> =>
+  (await host.tryExec(`test -e ${path}`)).code === 0;
+
+async function failureOf(work: Promise<unknown>): Promise<CallFailure> {
+  const failure = await work.then(
+    () => new Error("it succeeded"),
+    (error: unknown) => error,
+  );
+  if (!(failure instanceof CallFailure)) {
+    throw failure;
+  }
+  return failure;
+}
+
+describe("State", () => {
+  it("is applied once, and seen as it is", async () => {
+    const state = await create(line);
+
+    expect(state.state["observed"]).toBe("wanted");
+    expect(await plugin.read(state)).toEqual(state);
+    expect(await host.exec("cat /srv/t/line /srv/t/runs")).toBe("wanted\napplied\n");
+  });
+
+  it("applies nothing where it is reached already", async () => {
+    await host.exec("echo wanted > /srv/t/line");
+
+    await create(line);
+
+    expect(await exists("/srv/t/runs")()).toBe(false);
+  });
+
+  it("shows drift in what is desired, and an update applies again", async () => {
+    const state = await create(line);
+    await host.exec("echo other > /srv/t/line");
+
+    const drifted = await plugin.read(state);
+
+    expect(drifted?.inputs).toEqual({ ...state.inputs, desired: "other" });
+    expect((await plugin.diff(drifted ?? state, line)).detailed).toEqual({ desired: "update" });
+    await plugin.update(drifted ?? state, line);
+    expect(await host.exec("cat /srv/t/line")).toBe("wanted\n");
+  });
+
+  it("is gone when nothing is observed", async () => {
+    const state = await create(line);
+    await host.exec("rm /srv/t/line");
+
+    expect(await plugin.read(state)).toBeUndefined();
+  });
+
+  it("gives its variables to the scripts as they are", async () => {
+    const text = `it's "quoted" $HOME \`id\` \\ 漢\nsecond line`;
+
+    const state = await create({
+      observe: "cat /srv/t/line 2>/dev/null || true",
+      desired: text,
+      apply: 'printf "%s\\n%s" "$FIRST" "$SECOND" > /srv/t/line; printf %s "$OBSERVED" > /srv/t/before',
+      variables: { FIRST: `it's "quoted" $HOME \`id\` \\ 漢` },
+      secrets: secret({ SECOND: "second line" }),
+    });
+
+    expect(state.state["observed"]).toBe(text);
+    expect(await host.exec("cat /srv/t/before")).toBe("");
+  });
+
+  it("applies again when only a secret changes, and not when only a script does", async () => {
+    const inputs = { ...line, secrets: { KEY: secret("one") } };
+    const state = await create(inputs);
+
+    const rotated = await plugin.update(state, { ...inputs, secrets: { KEY: secret("two") } });
+    await plugin.update(rotated, {
+      ...inputs,
+      secrets: { KEY: secret("two") },
+      apply: `${line.apply}; true`,
+    });
+
+    expect(await host.exec("cat /srv/t/runs")).toBe("applied\napplied\n");
+  });
+
+  it("runs remove on deletion, and leaves the state when there is none", async () => {
+    await plugin.delete(await create(line));
+    expect(await exists("/srv/t/line")()).toBe(false);
+
+    const { remove: _, ...kept } = line;
+    await plugin.delete(await create(kept));
+    expect(await exists("/srv/t/line")()).toBe(true);
+  });
+
+  it("fails when remove changes nothing", async () => {
+    const state = await create({ ...line, remove: "true" });
+
+    await expect(plugin.delete(state)).rejects.toThrow(
+      "observe still prints what was desired; check the remove script",
+    );
+  });
+
+  it("fails when it is imported", async () => {
+    await expect(plugin.import(STATE, "x")).rejects.toThrow(
+      "leave import out: creating it applies nothing when the state is reached already",
+    );
+  });
+});
+
+describe("State that is not reached", () => {
+  it("fails with both values, and keeps what was done", async () => {
+    const failure = await failureOf(
+      create({ ...line, desired: "one\nwanted", apply: "printf 'one\\nother\\n' > /srv/t/line" }),
+    );
+
+    expect(failure.message).toMatch(
+      /s on debian@.*: apply ended well, but observe prints something else than what is desired:\n {2}- wanted\n {2}\+ other$/,
+    );
+    expect(failure.partial).toMatchObject({
+      id: "s",
+      state: { observed: "one\nother", desired: "one\nwanted" },
+      reasons: [failure.message],
+    });
+  });
+
+  it("keeps what was done when apply fails half-way, and the next update goes on", async () => {
+    const inputs = { ...line, apply: "touch /srv/t/half; cat /srv/t/missing; true" };
+    const failure = await failureOf(create(inputs));
+
+    expect(failure.message).toMatch(
+      /could not apply s on debian@.*: exit code 1; it said:\n {2}cat: \/srv\/t\/missing: No such file/,
+    );
+    expect(failure.partial?.id).toBe("s");
+    const { inputs: checked } = await plugin.check(STATE, line);
+    const kept = { type: STATE, name: "s", id: "s", inputs: checked, state: failure.partial?.state ?? {} };
+    expect((await plugin.update(kept, line)).state["observed"]).toBe("wanted");
+  });
+
+  it("keeps nothing when nothing was done", async () => {
+    const failure = await failureOf(create({ ...line, observe: "no-such-command" }));
+
+    expect(failure.message).toContain("no-such-command: command not found");
+    expect(failure.partial).toBeUndefined();
+  });
+
+  it("shows the last twenty lines that a script said", async () => {
+    const failure = await failureOf(create({ ...line, apply: "seq 1 30 >&2; exit 3" }));
+
+    expect(failure.message).toMatch(/exit code 3; it said:\n {2}11\n {2}12\n[\s\S]*\n {2}30$/);
+  });
+});
+
+describe("State with secrets", () => {
+  it("shows none in errors, logs and what is kept", async () => {
+    const inputs = {
+      ...line,
+      desired: secret(`value ${CANARY}`),
+      apply: `echo "setting $KEY"; echo "other $KEY" > /srv/t/line; set -x; : "$KEY"; set +x`,
+      secrets: { KEY: secret(CANARY) },
+    };
+
+    const failure = await failureOf(create(inputs));
+
+    expect(failure.message).toContain("both are secret (1 and 1 lines)");
+    expect(failure.partial?.state).toMatchObject({
+      desired: inputs.desired,
+      observed: secret(`other ${CANARY}`),
+      secrets: inputs.secrets,
+    });
+    expect(JSON.stringify([failure.message, failure.partial?.reasons, plugin.logs])).not.toContain(CANARY);
+    expect(plugin.logs.map(({ message }) => message)).toContain("setting [secret]");
+  });
+
+  it("shows none in a command line or an environment on the host", async () => {
+    const creating = create({
+      ...line,
+      apply: `${line.apply}; touch /srv/t/waiting; until [ -e /srv/t/go ]; do sleep 0.05; done`,
+      secrets: { KEY: secret(CANARY) },
+    });
+    await until("apply runs", exists("/srv/t/waiting"));
+
+    const seen = await host.exec(
+      "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' || true",
+    );
+
+    await host.exec("touch /srv/t/go");
+    await creating;
+    expect(seen).toContain("bash");
+    expect(seen).not.toContain(CANARY);
+  });
+});
+
+describe("a script on the host", () => {
+  const count = async (): Promise<number> => Number(await host.exec("pgrep -xc sleep || true"));
+  const endless = { ...line, apply: "touch /srv/t/waiting; (sleep 4321 & sleep 4321); true" };
+
+  it("is killed with all it started when the call is cancelled", async () => {
+    const failing = failureOf(create(endless));
+    await until("apply runs", exists("/srv/t/waiting"));
+
+    await plugin.cancel();
+
+    expect((await failing).message).toMatch(/could not apply s on debian@.*: cancelled; it was killed there/);
+    expect(await count()).toBe(0);
+  });
+
+  it("is killed when it takes longer than its limit", async () => {
+    const failure = await failureOf(create({ ...endless, timeoutSeconds: 1 }));
+
+    expect(failure.message).toMatch(/took longer than 1 s; it was killed there/);
+    expect(await count()).toBe(0);
+  });
+
+  it("is killed when the time of the resource is over", async () => {
+    const failure = await failureOf(plugin.create(STATE, "s", endless, { timeoutSeconds: 2 }));
+
+    expect(failure.message).toMatch(
+      /took longer than the 2 s that customTimeouts allows; it was killed there/,
+    );
+    expect(failure.partial?.id).toBe("s");
+  });
+
+  it("is killed when the plugin is", async () => {
+    const failing = create(endless).catch((error: unknown) => error);
+    await until("apply runs", exists("/srv/t/waiting"));
+
+    plugin.process.kill("SIGKILL");
+
+    await failing;
+    await until("the script has ended", async () => (await count()) === 0);
+  });
+
+  it("is killed when it does not want to end", async () => {
+    const failing = failureOf(
+      create({ ...line, apply: "trap '' TERM; touch /srv/t/waiting; while :; do sleep 1 || true; done" }),
+    );
+    await until("apply runs", exists("/srv/t/waiting"));
+
+    await plugin.cancel();
+
+    expect((await failing).message).toContain("it was killed there");
+    expect(await count()).toBe(0);
+  });
+
+  it("may leave a daemon that holds its output open", async () => {
+    const state = await create({ ...line, apply: `${line.apply}; sleep 300 & echo $! > /srv/t/daemon` });
+
+    expect(state.state["observed"]).toBe("wanted");
+    expect(await host.exec("kill $(cat /srv/t/daemon) && echo it ran")).toBe("it ran\n");
+  });
+
+  it("finds nothing on its standard input", async () => {
+    const state = await create({ ...line, apply: "cat > /srv/t/input; echo wanted > /srv/t/line" });
+
+    expect(state.state["observed"]).toBe("wanted");
+    expect(await host.exec("stat -c %s /srv/t/input")).toBe("0\n");
+  });
+
+  it("is stopped when it prints without end", async () => {
+    const failure = await failureOf(create({ ...line, observe: "yes" }));
+
+    expect(failure.message).toMatch(
+      /could not observe s on .*: printed more than 32 MiB; it was killed there/,
+    );
+  });
+
+  it("tells its progress line by line", async () => {
+    await create({ ...line, apply: `echo first; echo second >&2; ${line.apply}` });
+
+    const told = plugin.logs.filter(({ ephemeral }) => ephemeral).map(({ message }) => message);
+    expect(told).toEqual(expect.arrayContaining(["first", "second"]));
+  });
+});

@@ -1,0 +1,118 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { describe, expect, it } from "vitest";
+
+import { type Release, RELEASES, renderSources } from "../../../rehearsal/images/base.ts";
+import { OTHERS, OURS, RECIPES } from "../../../rehearsal/images/catalog.ts";
+import { images } from "./container.ts";
+
+const ROOT = join(import.meta.dirname, "../../..");
+const FOLDER = join(ROOT, "rehearsal/images");
+// Their image is in no registry of packages; the rehearsal switches the service off.
+const LEFT_OUT = ["n8nRunners"];
+
+/** `technicia:images` of a committed settings file: setting → image. */
+function committedImages(stack: string): Record<string, string> {
+  const text = readFileSync(join(ROOT, `Pulumi.${stack}.yaml`), "utf8");
+  const [, block = ""] = /^ {2}technicia:images:\n((?: {4}.*\n|\s*#.*\n)+)/m.exec(text) ?? [];
+  return Object.fromEntries([...block.matchAll(/^ {4}(\w+): (\S+)$/gm)].map(([, key = "", image = ""]) => [key, image]));
+}
+
+/** The name by which an engine asks Docker Hub. */
+function hubName(image: string): string {
+  return image.includes("/") ? image : `library/${image}`;
+}
+
+describe("the catalogue", () => {
+  it.each(["test", "staging", "prod"])("offers every image of %s, or says which setting to change", async (stack) => {
+    const { published, overrides } = await images();
+    const committed = committedImages(stack);
+    const wanted = Object.entries({ ...committed, ...overrides }).filter(([key]) => !LEFT_OUT.includes(key));
+
+    expect(Object.keys(committed)).toContain("qdrant");
+    expect(wanted.filter(([, image]) => published[hubName(image)] === undefined)).toEqual([]);
+  });
+
+  it("makes every image that it offers", () => {
+    const recipes = [...Object.values(OURS), ...OTHERS.map(({ recipe }) => recipe)];
+
+    expect(recipes.filter((recipe) => RECIPES[recipe] === undefined)).toEqual([]);
+  });
+
+  it("has a folder with a Dockerfile for every recipe", () => {
+    const folders = Object.values(RECIPES).map(({ folder }) => folder);
+
+    expect(folders.filter((folder) => !existsSync(join(FOLDER, folder, "Dockerfile")))).toEqual([]);
+  });
+
+  it("builds on its own images only", () => {
+    const known = new Set([...Object.keys(RECIPES), ...Object.keys(RELEASES)]);
+    const foundations = Object.values(RECIPES).flatMap(({ images: under }) => Object.values(under));
+
+    expect(foundations.filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  it("locks npm and Python packages by hash, without naming where they come from", () => {
+    const locks = readdirSync(FOLDER, { recursive: true, encoding: "utf8" }).filter((path) =>
+      /(package-lock\.json|requirements\.txt)$/.test(path),
+    );
+
+    expect(locks.sort()).toEqual([
+      "certbot/requirements.txt",
+      "n8n/package-lock.json",
+      "node/package-lock.json",
+      "python/requirements.txt",
+    ]);
+    for (const lock of locks) {
+      const text = readFileSync(join(FOLDER, lock), "utf8");
+      const packages = text.match(lock.endsWith(".json") ? /"node_modules\/[^"]*": \{/g : /^[\w-]+==\S+ \\$/gm) ?? [];
+      const hashed = text.match(lock.endsWith(".json") ? /"integrity": "sha512-/g : /\\\n {4}--hash=sha256:[\s\S]*?(?=\n\S|$)/g);
+      expect([lock, packages.length]).toEqual([lock, hashed?.length]);
+      expect(packages.length).toBeGreaterThan(2);
+      expect(text).not.toContain('"resolved"');
+    }
+  });
+});
+
+describe("prepareImages", () => {
+  it("finds everything the second time, and gives the same tags", async () => {
+    const first = await images();
+    const { prepareImages } = await import("../../../rehearsal/images/build.ts");
+    const progress: string[] = [];
+    const second = await prepareImages({ progress: (line) => progress.push(line) });
+
+    expect(second).toEqual(first);
+    expect(progress).toEqual([]);
+  });
+
+  it("names the two images of an update differently", async () => {
+    const { published } = await images();
+
+    expect(published["qdrant/qdrant:v1.19.1-unprivileged"]).not.toBe(published["qdrant/qdrant:v1.19.0-unprivileged"]);
+    expect(published["technicia/vector-store:1.0.1"]).not.toBe(published["technicia/vector-store:1.0.0"]);
+  });
+});
+
+describe("renderSources", () => {
+  const machine = [
+    { uri: "http://debian.example/debian/", suite: "bookworm" },
+    { uri: "http://debian.example/debian/", suite: "bookworm-updates" },
+    { uri: "http://debian.example/debian/", suite: "bookworm-backports" },
+    { uri: "http://debian.example/security/", suite: "bookworm-security" },
+  ];
+
+  it.each<[Release, string]>([
+    ["debian12", "bookworm"],
+    ["debian13", "trixie"],
+  ])("takes the machine's places for %s, without its backports", (release, suite) => {
+    expect(renderSources(machine, release)).toBe(
+      [
+        `deb http://debian.example/debian/ ${suite} main`,
+        `deb http://debian.example/debian/ ${suite}-updates main`,
+        `deb http://debian.example/security/ ${suite}-security main`,
+        "",
+      ].join("\n"),
+    );
+  });
+});

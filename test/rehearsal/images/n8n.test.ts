@@ -1,0 +1,121 @@
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { docker } from "../../../rehearsal/docker.ts";
+import { Bench, call, type Container, images, published } from "./container.ts";
+
+const START_SECONDS = 90;
+const OWNER = { email: "owner@technicia.example", firstName: "A", lastName: "B", password: "Passwort-1234" };
+
+const bench = new Bench();
+let secrets: string;
+let n8n: Container;
+let url: string;
+
+beforeAll(async () => {
+  const { overrides } = await images();
+  secrets = await mkdtemp(join(tmpdir(), "technicia-n8n-"));
+  await chmod(secrets, 0o755);
+  await writeFile(join(secrets, "key"), "an-encryption-key-of-this-test");
+  const volume = await bench.volume();
+  const data = ["--volume", `${volume}:/home/node/.n8n`, "--volume", `${secrets}:/run/secrets:ro`];
+  const quiet = ["--env", "N8N_DIAGNOSTICS_ENABLED=false", "--env", "N8N_ENCRYPTION_KEY_FILE=/run/secrets/key"];
+  const args = [...data, ...quiet, "--env", "N8N_SECURE_COOKIE=false", "--publish", "127.0.0.1::5678"];
+  n8n = await bench.start(await published(overrides["n8n"] ?? "n8nio/n8n:2.41.3"), args);
+  url = await n8n.ready(5678, "/healthz/readiness", START_SECONDS);
+});
+
+afterAll(async () => {
+  await bench.remove();
+  await rm(secrets, { recursive: true });
+});
+
+async function logIn(): Promise<unknown> {
+  const login = { emailOrLdapLoginId: OWNER.email, password: OWNER.password };
+  const answer = await fetch(`${url}/rest/login`, {
+    method: "POST",
+    body: JSON.stringify(login),
+    headers: { "content-type": "application/json" },
+  });
+  return { status: answer.status, cookie: answer.headers.get("set-cookie")?.split("=")[0] };
+}
+
+describe("the n8n image", () => {
+  it("runs as node (1000) under tini and keeps its settings from others", async () => {
+    expect((await n8n.exec(["id"])).trim()).toBe("uid=1000(node) gid=1000(node) groups=1000(node)");
+    expect(await n8n.shell("cat /proc/1/comm; pwd; stat -c '%a' ~/.n8n/config")).toBe("tini\n/home/node\n600\n");
+  });
+
+  it("answers the health check that its own wget sends", async () => {
+    await expect(n8n.exec(["wget", "-qO-", "http://127.0.0.1:5678/healthz/readiness"])).resolves.toBe('{"status":"ok"}');
+  });
+
+  it("is the version of its tag, with the command line", async () => {
+    const image = await n8n.inspect("{{.Config.Image}}");
+    const tag = Object.entries((await images()).published).find(([, local]) => local === image)?.[0];
+
+    expect(`n8nio/n8n:${(await n8n.exec(["n8n", "--version"])).trim()}`).toBe(tag);
+  });
+
+  it("takes its encryption key from a file", async () => {
+    expect(await n8n.shell("cat ~/.n8n/config")).toContain("an-encryption-key-of-this-test");
+  });
+
+  it("serves the editor", async () => {
+    const page = await fetch(url, { headers: { "user-agent": "Mozilla/5.0 Firefox/130" } });
+
+    expect(await page.text()).toContain("<title>n8n.io - Workflow Automation</title>");
+  });
+
+  it("makes its owner once, logs them in, and refuses another", async () => {
+    expect((await call("POST", `${url}/rest/owner/setup`, OWNER)).status).toBe(200);
+    expect((await call("POST", `${url}/rest/owner/setup`, { ...OWNER, email: "other@technicia.example" })).status).toBe(400);
+    expect(await logIn()).toEqual({ status: 200, cookie: "n8n-auth" });
+  });
+
+  it("runs an imported workflow's code and answers its webhook after a restart", async () => {
+    await n8n.exec(["sh", "-c", "cat > /tmp/workflow.json"], JSON.stringify([WORKFLOW]));
+    expect(await n8n.exec(["n8n", "import:workflow", "--input=/tmp/workflow.json"])).toContain("Successfully imported 1 workflow");
+    await n8n.exec(["n8n", "publish:workflow", `--id=${WORKFLOW.id}`]);
+    const { seconds } = await n8n.stop(40);
+    await docker(["start", n8n.name]);
+    url = await n8n.ready(5678, "/healthz/readiness", START_SECONDS);
+
+    expect(seconds).toBeLessThan(30);
+    expect(await call("POST", `${url}/webhook/echo`, { words: "bonjour" })).toEqual({
+      status: 200,
+      body: { answer: "BONJOUR" },
+    });
+  });
+});
+
+/** A webhook whose answer a Code node makes, which needs the task runner. */
+const WORKFLOW = {
+  id: "rehearsalEcho001",
+  name: "echo",
+  active: false,
+  settings: { executionOrder: "v1" },
+  nodes: [
+    {
+      id: "1",
+      name: "Webhook",
+      type: "n8n-nodes-base.webhook",
+      typeVersion: 2,
+      position: [0, 0],
+      webhookId: "echo",
+      parameters: { path: "echo", httpMethod: "POST", responseMode: "lastNode", options: {} },
+    },
+    {
+      id: "2",
+      name: "Code",
+      type: "n8n-nodes-base.code",
+      typeVersion: 2,
+      position: [200, 0],
+      parameters: { jsCode: "return [{ json: { answer: $input.first().json.body.words.toUpperCase() } }];" },
+    },
+  ],
+  connections: { Webhook: { main: [[{ node: "Code", type: "main", index: 0 }]] } },
+};

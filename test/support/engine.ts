@@ -1,0 +1,258 @@
+/**
+ * Stands in for the engine: runs a program and records what it registers, as it would cross the wire.
+ *
+ * Nothing has to be awaited by the program under test; `register` returns once every registration has arrived.
+ */
+import * as pulumi from "@pulumi/pulumi";
+import type { RegisterResourceRequest, RegisterResourceResponse } from "@pulumi/pulumi/proto/resource_pb.js";
+
+/** Marks, on the wire, that an object is more than it seems; the value of a secret lies beside it. */
+const SIGNATURE = "4dabf18193072939515e22adb298388d";
+const SECRET = "1b47061264138c4ac30d75fd1eb44270";
+
+/** What stands, in a preview, for a value that only an update makes known. */
+export const UNKNOWN = pulumi.runtime.unknownValue;
+
+/** A value that the program gave as a secret; printed as JSON it hides what it holds. */
+export class Sealed {
+  readonly value: unknown;
+
+  constructor(value: unknown) {
+    this.value = value;
+  }
+
+  toJSON(): string {
+    return "[secret]";
+  }
+}
+
+/** One resource, as the program asked the engine for it. */
+export interface Registration {
+  readonly urn: string;
+  readonly type: string;
+  readonly name: string;
+
+  /** Whether a provider makes it; a component otherwise. */
+  readonly custom: boolean;
+
+  /** Secrets are `Sealed`, exactly where they were given. */
+  readonly inputs: Readonly<Record<string, unknown>>;
+
+  /** Logical name of the provider; empty for the default one. */
+  readonly provider: string;
+
+  /** Logical name of the parent; empty for none. */
+  readonly parent: string;
+
+  /** Everything it was made to wait for, by URN. */
+  readonly dependencies: readonly string[];
+
+  readonly protect: boolean;
+  readonly retainOnDelete: boolean;
+  readonly deleteBeforeReplace: boolean;
+  readonly replaceOnChanges: readonly string[];
+}
+
+export interface Recording<T> {
+  /** In the order in which they arrived. */
+  readonly registrations: readonly Registration[];
+
+  /** What the components said of themselves, by URN. */
+  readonly componentOutputs: Readonly<Record<string, unknown>>;
+
+  readonly result: T;
+
+  /** The one resource of this name that a provider makes; refuses none. */
+  readonly resource: (name: string) => Registration;
+  readonly component: (name: string) => Registration;
+
+  /** By name: in which order independent resources arrive says nothing. */
+  readonly ofType: (type: string) => readonly Registration[];
+
+  /** Whether the engine makes the first one only after the second one, directly or through others. */
+  readonly waitsFor: (name: string, other: string) => boolean;
+}
+
+export interface Circumstances {
+  /** Whether what a provider computes is unknown, as in the preview of a first deployment. */
+  readonly preview?: boolean;
+
+  /** Configuration of the stack, and which of its keys are encrypted. */
+  readonly configuration?: { readonly values: Record<string, string>; readonly encrypted: readonly string[] };
+}
+
+/** Runs the program on an engine of its own and waits until it has registered everything. */
+export async function register<T>(
+  program: () => T | Promise<T>,
+  { preview = false, configuration }: Circumstances = {},
+): Promise<Recording<T>> {
+  const mocks: pulumi.runtime.Mocks = {
+    call: ({ token }) => {
+      throw new Error(`${token}: expected a program that calls no function of a provider`);
+    },
+    newResource: ({ type, name, inputs, custom }) => ({
+      id: preview || custom === false ? undefined : `id-of-${name}`,
+      state: { ...(inputs as object), ...(preview ? {} : computed(type, name)) },
+    }),
+  };
+  await pulumi.runtime.setMocks(mocks, "technicia", "test", preview);
+  pulumi.runtime.setAllConfig(configuration?.values ?? {}, [...(configuration?.encrypted ?? [])]);
+  const recorder = record();
+
+  const result = await program();
+  await pulumi.runtime.disconnect();
+  refuseTwins(recorder.registrations);
+  return { ...recorder, ...lookups(recorder.registrations), result };
+}
+
+/** A value of an output, `Sealed` when it is secret; for updates, where every value comes to be known. */
+export async function valueOf(output: unknown): Promise<unknown> {
+  const known: pulumi.Output<unknown> = pulumi.output(output);
+  const value = await new Promise<unknown>((resolve) => known.apply(resolve));
+  return (await pulumi.isSecret(known)) ? new Sealed(value) : value;
+}
+
+/** The inputs with every secret in clear, as JSON. */
+export function reveal(inputs: unknown): string {
+  return JSON.stringify(openAll(inputs));
+}
+
+function openAll(value: unknown): unknown {
+  if (value instanceof Sealed) return openAll(value.value);
+  if (Array.isArray(value)) return value.map(openAll);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, openAll(inner)]));
+}
+
+/** What the providers of this project's resources compute. */
+function computed(type: string, name: string): Record<string, unknown> {
+  switch (type) {
+    case "technicia:ovh:Vps":
+      return {
+        serviceName: "vps-1a2b3c4d.vps.ovh.net",
+        ipv4: "203.0.113.10",
+        ipv6: "2001:db8:113::10",
+        model: "VPS-2",
+        vcore: 4,
+        memoryMib: 8192,
+        diskGib: 160,
+        zone: "Region OpenStack: os-gra1",
+        osImage: "Debian 12",
+        state: "running",
+        serverId: "disk-1",
+      };
+    case "technicia:ovh:EdgeFirewall":
+      return { state: "ok" };
+    case "technicia:host:HostKey":
+      return { hostKey: "ssh-ed25519 AAAAhost", fingerprint: "SHA256:host" };
+    case "technicia:host:Packages":
+      return { versions: { "docker.io": "20.10.24" } };
+    case "technicia:host:File":
+      return { sha256: `digest of ${name}` };
+    case "technicia:host:State":
+      return { observed: `what ${name} observed` };
+    case "technicia:host:Unit":
+      return { loadState: "loaded" };
+    case "docker:index/secret:Secret":
+      return { name: `${name}-1a2b3c4` };
+    default:
+      return {};
+  }
+}
+
+type Callback = (error: Error | null, response?: RegisterResourceResponse) => void;
+
+/** The double's side of the wire; the SDK exports its class for types only. */
+interface Monitor {
+  registerResource: (request: RegisterResourceRequest, callback: Callback) => Promise<void>;
+  registerResourceOutputs: (
+    request: { getUrn: () => string; getOutputs: () => { toJavaScript: () => object } | undefined },
+    callback: (error: Error | null, response?: object) => void,
+  ) => void;
+}
+
+function record(): Pick<Recording<unknown>, "registrations" | "componentOutputs"> {
+  const monitor = pulumi.runtime.getMonitor() as unknown as Monitor;
+  const registrations: Registration[] = [];
+  const componentOutputs: Record<string, unknown> = {};
+
+  const answer = monitor.registerResource.bind(monitor);
+  monitor.registerResource = (request, callback) =>
+    answer(request, (error, response) => {
+      const urn = response?.getUrn() ?? "";
+      if (response !== undefined) registrations.push(read(request, urn));
+      callback(error, response);
+    });
+  monitor.registerResourceOutputs = (request, callback) => {
+    componentOutputs[request.getUrn()] = unwrap(request.getOutputs()?.toJavaScript() ?? {});
+    callback(null, {});
+  };
+  return { registrations, componentOutputs };
+}
+
+function refuseTwins(registrations: readonly Registration[]): void {
+  const urns = registrations.map(({ urn }) => urn);
+  const twin = urns.find((urn, index) => urns.indexOf(urn) !== index);
+  if (twin !== undefined) throw new Error(`${twin}: expected each resource once, got it twice`);
+}
+
+function read(request: RegisterResourceRequest, urn: string): Registration {
+  return {
+    urn,
+    type: request.getType(),
+    name: request.getName(),
+    custom: request.getCustom(),
+    inputs: unwrap(request.getObject()?.toJavaScript() ?? {}) as Record<string, unknown>,
+    provider: nameIn(request.getProvider()),
+    parent: nameIn(request.getParent()),
+    dependencies: [
+      ...request.getDependenciesList(),
+      request.getParent(),
+      request.getProvider().replace(/::[^:]*$/, ""),
+    ].filter((dependency) => dependency !== ""),
+    protect: request.getProtect() ?? false,
+    retainOnDelete: request.getRetainondelete() ?? false,
+    deleteBeforeReplace: request.getDeletebeforereplace(),
+    replaceOnChanges: request.getReplaceonchangesList(),
+  };
+}
+
+function unwrap(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(unwrap);
+  if (typeof value !== "object" || value === null) return value;
+  const fields = value as Record<string, unknown>;
+  if (fields[SIGNATURE] === SECRET) return new Sealed(unwrap(fields["value"]));
+  return Object.fromEntries(Object.entries(fields).map(([key, inner]) => [key, unwrap(inner)]));
+}
+
+/** The logical name in a URN, or in a provider's reference, which is a URN and an id. */
+function nameIn(reference: string): string {
+  return reference.split("::")[3] ?? "";
+}
+
+function lookups(
+  registrations: readonly Registration[],
+): Pick<Recording<unknown>, "resource" | "component" | "ofType" | "waitsFor"> {
+  const find = (name: string, custom: boolean): Registration => {
+    const found = registrations.find((one) => one.name === name && one.custom === custom);
+    if (found === undefined) {
+      const names = registrations.filter((one) => one.custom === custom).map((one) => one.name);
+      throw new Error(`expected a registration named ${name}, got ${names.join(", ")}`);
+    }
+    return found;
+  };
+  const byUrn = new Map(registrations.map((one) => [one.urn, one]));
+  const waits = (urn: string, other: string, seen: Set<string>): boolean => {
+    if (seen.has(urn)) return false;
+    seen.add(urn);
+    const dependencies = byUrn.get(urn)?.dependencies ?? [];
+    return dependencies.some((dependency) => dependency === other || waits(dependency, other, seen));
+  };
+  return {
+    resource: (name) => find(name, true),
+    component: (name) => find(name, false),
+    ofType: (type) =>
+      registrations.filter((one) => one.type === type).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    waitsFor: (name, other) => waits(find(name, true).urn, find(other, true).urn, new Set()),
+  };
+}
