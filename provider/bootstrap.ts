@@ -52,7 +52,8 @@ while read -r mark size length <&3; do
   [ "\${program: -${SEALED.length}}" = '${SEALED}' ] && [ "\${#input}" = "$length" ] || exit 125
   printf '\\n%s begin\\n' "$mark"; printf '\\n%s begin\\n' "$mark" >&4
   ( exec 2>&4 3<&- 4>&-; set +m; export LC_ALL=C.UTF-8
-    if [ -n "$input" ]; then printf %s "$input" | base64 -d | eval "$program"; else eval "$program"; fi ) &
+    # Asked to end, this shell must outlast the one of the program, which may have to tidy up.
+    if [ -n "$input" ]; then trap : TERM; printf %s "$input" | base64 -d | eval "$program"; else eval "$program"; fi ) &
   job=$!
   ( exec >/dev/null 4>&-
     while read -r _ <&3; do :; done
@@ -62,6 +63,8 @@ while read -r mark size length <&3; do
   watch=$!
   unset program input
   code=0; wait "$job" || code=$?
+  # The lifeline is at its end: what is left of the program is being killed.
+  if kill -0 -- "-$job" && read -t 0 -u 3; then wait "$watch"; fi
   haunted=0; if kill -0 -- "-$job"; then haunted=1; fi
   kill -KILL -- "-$watch"; wait "$watch"
   printf '\\n%s end %s %s\\n' "$mark" "$code" "$haunted"; printf '\\n%s end %s %s\\n' "$mark" "$code" "$haunted" >&4

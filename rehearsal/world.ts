@@ -32,15 +32,16 @@ export async function ensureWorld(images: Images, accounts: Accounts): Promise<v
   await mkdir(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
 }
 
-/** Takes away what carries the rehearsal's label; returns the names, in the order of removal. */
+/** Takes away the rehearsal's containers, networks and volumes; returns what it removed. Caches and tests' own things stay. */
 export async function removeWorld(): Promise<string[]> {
   const removed: string[] = [];
+  const named = ["--filter", `label=${LABEL}`, "--filter", `name=^${PREFIX}-`, "--format"];
   for (const [kind, list] of [
-    ["container", ["ps", "--all", "--quiet", "--filter", `label=${LABEL}`, "--format", "{{.Names}}"]],
-    ["network", ["network", "ls", "--filter", `label=${LABEL}`, "--format", "{{.Name}}"]],
-    ["volume", ["volume", "ls", "--filter", `label=${LABEL}`, "--format", "{{.Name}}"]],
+    ["container", ["ps", "--all", ...named, "{{.Names}}"]],
+    ["network", ["network", "ls", ...named, "{{.Name}}"]],
+    ["volume", ["volume", "ls", ...named, "{{.Name}}"]],
   ] as const) {
-    const names = (await docker(list)).split("\n").filter((name) => name !== "" && !isCache(name));
+    const names = (await docker(list)).split("\n").filter((name) => name !== "" && !(kind === "volume" && isCache(name)));
     if (names.length === 0) continue;
     await docker(kind === "container" ? ["rm", "--force", "--volumes", ...names] : [kind, "rm", ...names]);
     removed.push(...names.map((name) => `${kind} ${name}`));

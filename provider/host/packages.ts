@@ -35,7 +35,7 @@ missing() { installed=$(query | awk '$2 == "ii" { print $1 }'); for name in $NAM
 update() {
   # The lock of the package lists has no time limit of its own in apt.
   for ((waited = 0; ; waited++)); do
-    if said=$(apt-get "\${options[@]}" update 2>&1); then printf '%s\\n' "$said"; return; fi
+    if said=$(apt-get "\${options[@]}" -o APT::Update::Error-Mode=any update 2>&1); then printf '%s\\n' "$said"; return; fi
     if [ "$waited" -ge "$LOCK_SECONDS" ] || [[ $said != *'Could not get lock'* ]]; then printf '%s\\n' "$said" >&2; return 1; fi
     echo "waiting for another apt to end"; sleep 1
   done
@@ -140,6 +140,16 @@ function explain(failure: CommandFailure, call: Call, lockSeconds: number): User
     const who = holder === null ? "another program" : `process ${holder[1] ?? ""} (${holder[2] ?? ""})`;
     return new UserError(
       `apt on ${call.host.name} is locked by ${who}, and stayed so for ${lockSeconds} s; wait for it to end (unattended upgrades may take minutes), then run this again`,
+      { cause: failure },
+    );
+  }
+  const unreachable =
+    /(Could not connect|Could not resolve|Temporary failure resolving|Failed to fetch|Unable to connect)[^\n]*/.exec(
+      failure.stderr,
+    );
+  if (unreachable !== null) {
+    return new UserError(
+      `apt on ${call.host.name}: expected its package sources to answer, got "${unreachable[0]}"; check the server's name servers and its way out, then run this again`,
       { cause: failure },
     );
   }

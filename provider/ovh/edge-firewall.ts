@@ -91,7 +91,9 @@ export interface EdgeOutputs {
 const PACE: EdgePace = { pollMs: 2_000, stepMs: 600_000 };
 
 /** `technicia:ovh:EdgeFirewall`. */
-export function defineEdgeFirewall(options: EdgeFirewallOptions = {}): ResourceDefinition<EdgeInputs, EdgeOutputs> {
+export function defineEdgeFirewall(
+  options: EdgeFirewallOptions = {},
+): ResourceDefinition<EdgeInputs, EdgeOutputs> {
   const clientOf = options.clientOf ?? sharedClient;
   const workOf = (call: Call, ip: string): Work => ({
     client: clientOf(call.settings),

@@ -5,7 +5,6 @@ import { join } from "node:path";
 
 import { docker, type Progress, run, UserError } from "../docker.ts";
 
-const LABEL = "technicia.rehearsal=1";
 const POCKETS = /^[a-z]+(|-updates|-security)$/;
 const DISTRIBUTION_CERTIFICATES = "/usr/share/ca-certificates";
 const BUNDLES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
@@ -24,7 +23,9 @@ export interface Source {
 /** Debian's sources among this machine's, as APT knows them after its last update. */
 export async function readSources(): Promise<Source[]> {
   const format = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)";
-  const listed = await run("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).catch(() => "");
+  const listed = await run("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).catch(
+    () => "",
+  );
   const sources = listed.split("\n").flatMap((line) => {
     const [origin, uri = "", suite = "", component] = line.split("|");
     return origin === "Debian" && component === "main" ? [{ uri, suite }] : [];
@@ -50,7 +51,9 @@ export async function readMachineCertificates(): Promise<string[]> {
 }
 
 async function readDistribution(): Promise<string> {
-  const entries = await readdir(DISTRIBUTION_CERTIFICATES, { recursive: true, withFileTypes: true }).catch(() => []);
+  const entries = await readdir(DISTRIBUTION_CERTIFICATES, { recursive: true, withFileTypes: true }).catch(
+    () => [],
+  );
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   return (await Promise.all(files.map((file) => readFile(file, "utf8")))).join("\n");
 }
@@ -77,7 +80,9 @@ export async function buildBase(
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "technicia-base-"));
   try {
-    const root = content.pulled ?? (await importRoot(release, content.sources, { folder, tag: `${tag}-root`, progress }));
+    const root =
+      content.pulled ??
+      (await importRoot(release, content.sources, { folder, tag: `${tag}-root`, progress }));
     const context = join(folder, "context");
     await mkdir(join(context, "machine"), { recursive: true });
     // Docker copies no folder that is empty, as it is on most machines.
@@ -87,7 +92,10 @@ export async function buildBase(
     }
     const file = join(import.meta.dirname, "base", "Dockerfile");
     await docker(
-      [...["build", "--quiet", "--force-rm", "--label", LABEL, "--tag", tag, "--file", file], ...["--build-arg", `ROOT=${root}`, context]],
+      [
+        ...["build", "--quiet", "--force-rm", "--tag", tag, "--file", file],
+        ...["--build-arg", `ROOT=${root}`, context],
+      ],
       { environment: { DOCKER_BUILDKIT: "0" } },
     );
   } finally {
@@ -113,11 +121,19 @@ async function importRoot(
   const unread = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*"];
   await run("mmdebstrap", [
     // The package that merges /usr on old systems would bring all of Perl along.
-    ...["--variant=minbase", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", "--include=usr-is-merged,ca-certificates"],
-    ...['--aptopt=APT::Install-Recommends "false"', ...unread.map((path) => `--dpkgopt=path-exclude=${path}`)],
+    ...[
+      "--variant=minbase",
+      "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+      "--include=usr-is-merged,ca-certificates",
+    ],
+    ...[
+      '--aptopt=APT::Install-Recommends "false"',
+      ...unread.map((path) => `--dpkgopt=path-exclude=${path}`),
+    ],
     ...["--dpkgopt=path-include=/usr/share/doc/*/copyright", "--quiet", RELEASES[release], root, list],
   ]);
-  await docker(["import", "--change", `LABEL ${LABEL}`, "--change", 'CMD ["bash"]', root, tag]);
+  // No label: containers inherit an image's, and those of a running build are not the rehearsal's to remove.
+  await docker(["import", "--change", 'CMD ["bash"]', root, tag]);
   return tag;
 }
 
@@ -128,7 +144,9 @@ async function requireMmdebstrap(progress: Progress): Promise<void> {
   );
   if (isThere) return;
   if (process.getuid?.() !== 0) {
-    throw new UserError("mmdebstrap: expected it on this machine, got nothing; type: sudo apt-get install mmdebstrap");
+    throw new UserError(
+      "mmdebstrap: expected it on this machine, got nothing; type: sudo apt-get install mmdebstrap",
+    );
   }
   progress("installing mmdebstrap with apt");
   await run("apt-get", ["update"]);

@@ -4,13 +4,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { docker, type Progress, run } from "../docker.ts";
-import { type BaseContent, buildBase, readMachineCertificates, readSources, type Release, RELEASES, renderSources } from "./base.ts";
+import {
+  type BaseContent,
+  buildBase,
+  readMachineCertificates,
+  readSources,
+  type Release,
+  RELEASES,
+  renderSources,
+} from "./base.ts";
 import { OTHERS, OURS, RECIPES } from "./catalog.ts";
 import { canPull, pull } from "./upstream.ts";
 
 const FOLDER = import.meta.dirname;
 const REPOSITORY = "technicia-rehearsal";
-const LABEL = "technicia.rehearsal=1";
 const AT_ONCE = 2;
 const PROXIES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 const FOR_THE_REHEARSAL = ["server", "router", "scanner", "clouds", "registry", "pebble"] as const;
@@ -39,10 +46,15 @@ export async function prepareImages({ progress }: { progress: Progress }): Promi
     if (setting !== undefined) overrides[setting] = made;
   });
   // The longest first, or it would start when all others are done.
-  const own = Object.entries(OURS).map(async ([name, recipe]) => (published[name] = await workshop.build(recipe)));
+  const own = Object.entries(OURS).map(
+    async ([name, recipe]) => (published[name] = await workshop.build(recipe)),
+  );
   const rest = FOR_THE_REHEARSAL.map(async (name) => [name, await workshop.build(name)] as const);
   await Promise.all([...offers, ...own, ...rest]);
-  const tags = Object.fromEntries(await Promise.all(rest)) as Record<(typeof FOR_THE_REHEARSAL)[number], string>;
+  const tags = Object.fromEntries(await Promise.all(rest)) as Record<
+    (typeof FOR_THE_REHEARSAL)[number],
+    string
+  >;
   return { ...tags, published, overrides };
 }
 
@@ -96,7 +108,7 @@ class Workshop {
       try {
         await docker(
           [
-            ...["build", "--quiet", "--force-rm", "--label", LABEL, "--tag", tag],
+            ...["build", "--quiet", "--force-rm", "--tag", tag],
             ...args.flatMap(([argument, value]) => ["--build-arg", `${argument}=${value}`]),
             ...proxies.flatMap((variable) => ["--build-arg", variable]),
             ...(recipe.target === undefined ? [] : ["--target", recipe.target]),
@@ -115,7 +127,9 @@ class Workshop {
     const content = this.#ground[release];
     const program = await readFile(join(FOLDER, "base.ts"), "utf8");
     const hash = await hashFolder(join(FOLDER, "base"), JSON.stringify([release, content, program]));
-    return this.#ensure(release, hash, (tag) => buildBase(release, content, { tag, progress: this.#progress }));
+    return this.#ensure(release, hash, (tag) =>
+      buildBase(release, content, { tag, progress: this.#progress }),
+    );
   }
 
   async #ensure(name: string, content: string, make: (tag: string) => Promise<void>): Promise<string> {

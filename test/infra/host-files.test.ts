@@ -52,7 +52,7 @@ describe("dockerDaemon", () => {
       "log-driver": "json-file",
       "log-opts": { "max-size": "10m", "max-file": "5" },
       "no-new-privileges": true,
-      "default-ulimits": { nofile: { Name: "nofile", Soft: 65535, Hard: 65535 } },
+      "default-ulimits": { nofile: { Name: "nofile", Soft: 16_384, Hard: 16_384 } },
       "default-address-pools": [{ base: "172.30.0.0/16", size: 24 }],
       "shutdown-timeout": 70,
     });

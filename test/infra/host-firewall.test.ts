@@ -15,7 +15,7 @@ table inet technicia {
     ct state established,related accept
     ct state invalid drop
     meta l4proto icmp icmp type { echo-request, destination-unreachable, time-exceeded, parameter-problem } accept
-    meta l4proto ipv6-icmp accept
+    meta l4proto icmpv6 accept
     udp sport 67 udp dport 68 accept
     ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
     tcp dport 22 ip saddr { 198.51.100.0/24, 192.0.2.7/32 } ct state new limit rate 120/minute burst 120 packets accept

@@ -8,7 +8,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { serverRunArgs } from "../../rehearsal/images/server/run.ts";
 
 const IMAGE = process.env["TECHNICIA_TEST_SERVER_IMAGE"] ?? "technicia-rehearsal/server:dev";
-const LABEL = "technicia.rehearsal=1";
+// Not the rehearsal's own value: whoever ends a rehearsal takes away all that bears it.
+const LABEL = "technicia.rehearsal=test";
 const ATTEMPTS_AT_A_FREE_SUBNET = 50;
 const READY_MS = 60_000;
 
@@ -64,7 +65,7 @@ export async function startHost(): Promise<TestHost> {
       volume: name,
       authorizedKey,
     });
-    await command("docker", args);
+    await command("docker", args.toSpliced(-1, 0, "--label", LABEL));
     await until(`sshd of ${name} answers`, () => answers(address, 22));
     await until(
       `${name} has booted`,

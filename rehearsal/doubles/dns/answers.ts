@@ -121,7 +121,6 @@ export function entryFrom(
         type: "CAA",
         data: {
           flags: Number(flags),
-          issuerCritical: (Number(flags) & 128) !== 0,
           tag: tag as "issue" | "issuewild" | "iodef",
           value: value.join(" ").replace(/^"|"$/g, ""),
         },

@@ -270,6 +270,17 @@ describe("a script on the host", () => {
     expect(await count()).toBe(0);
   });
 
+  it("is killed with those of its children that do not want to end", async () => {
+    const apply = "(trap '' TERM; exec sleep 4321) & touch /srv/t/waiting; sleep 4321";
+    const failing = failureOf(create({ ...line, apply }));
+    await until("apply runs", exists("/srv/t/waiting"));
+
+    await plugin.cancel();
+
+    expect((await failing).message).toContain("it was killed there");
+    expect(await count()).toBe(0);
+  });
+
   it("may leave a daemon that holds its output open", async () => {
     const state = await create({ ...line, apply: `${line.apply}; sleep 300 & echo $! > /srv/t/daemon` });
 

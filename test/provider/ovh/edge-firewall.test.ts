@@ -24,7 +24,11 @@ describe("EdgeFirewall", () => {
 
     expect(await stack.up({ ip: IP, rules: RULES })).toBe("created");
 
-    expect(world.ovh.state.firewalls[0]).toMatchObject({ ip: IP, enabled: true, rules: RULES.map(({ sequence }) => ({ sequence })) });
+    expect(world.ovh.state.firewalls[0]).toMatchObject({
+      ip: IP,
+      enabled: true,
+      rules: RULES.map(({ sequence }) => ({ sequence })),
+    });
     expect(await stack.refresh()).toBe(false);
     expect(await stack.up({ ip: IP, rules: RULES })).toBe("same");
     await stack.destroy();

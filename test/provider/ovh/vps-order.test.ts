@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { ORDERED, PUBLIC_KEY, startWorld, type World } from "./world.ts";
+import { ORDERED, PUBLIC_KEY } from "./given.ts";
+import { startWorld, type World } from "./world.ts";
 
 let world: World;
 beforeEach(async () => {
@@ -16,8 +17,16 @@ describe("Vps that is ordered", () => {
 
     const [order] = world.ovh.state.orders.filter(({ vps }) => vps);
     const [server] = world.ovh.state.servers;
-    expect(order).toMatchObject({ payments: 1, status: "delivered", vps: { planCode: "vps-2027-model2", datacentre: "GRA" } });
-    expect(server).toMatchObject({ displayName: "technicia-test", imageId: "Debian 12", publicKey: PUBLIC_KEY });
+    expect(order).toMatchObject({
+      payments: 1,
+      status: "delivered",
+      vps: { planCode: "vps-2027-model2", datacentre: "GRA" },
+    });
+    expect(server).toMatchObject({
+      displayName: "technicia-test",
+      imageId: "Debian 12",
+      publicKey: PUBLIC_KEY,
+    });
     expect(stack.saved).toMatchObject({
       id: server?.serviceName,
       isPartial: false,

@@ -140,6 +140,19 @@ describe("a firewall rule", () => {
     expect(enforced()).toEqual({ enabled: false, sequences: [] });
   });
 
+  it("does not count at the edge while it is pending, though another becomes effective", async () => {
+    const clock = new ManualClock();
+    await restart({ clock, delays: { ruleMs: 1000 } });
+    await call("POST", `${FIREWALL}/rule`, SSH);
+    await clock.advance(500);
+    await call("POST", `${FIREWALL}/rule`, { action: "deny", protocol: "ipv4", sequence: 19 });
+    await clock.advance(500);
+
+    expect(enforced()).toEqual({ enabled: false, sequences: [1] });
+    await clock.advance(500);
+    expect(enforced()).toEqual({ enabled: false, sequences: [1, 19] });
+  });
+
   it.each([400, 409] as const)(
     "is refused with %i where its sequence is taken",
     async (ruleConflictStatus) => {

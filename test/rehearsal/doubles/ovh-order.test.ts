@@ -255,12 +255,15 @@ describe("an order", () => {
   });
 
   it("cannot be paid twice, nor with somebody else's card", async () => {
+    await ovh.close();
+    await start({ clock: new ManualClock() });
     const orderId = await placeOrder(call);
     const stolen = await call("POST", `/me/order/${orderId}/pay`, { paymentMethod: { id: 1 } });
     expect([stolen.status, stolen.body.message]).toEqual([400, "Invalid payment method"]);
     await pay(call, orderId);
     const [id] = ovh.state.paymentMethods.map((method) => method.id);
 
+    expect(await status(orderId)).toBe("checking");
     expect((await call("POST", `/me/order/${orderId}/pay`, { paymentMethod: { id } })).status).toBe(400);
     expect(ovh.state.orders.at(-1)?.payments).toBe(1);
   });

@@ -16,7 +16,9 @@ const LEFT_OUT = ["n8nRunners"];
 function committedImages(stack: string): Record<string, string> {
   const text = readFileSync(join(ROOT, `Pulumi.${stack}.yaml`), "utf8");
   const [, block = ""] = /^ {2}technicia:images:\n((?: {4}.*\n|\s*#.*\n)+)/m.exec(text) ?? [];
-  return Object.fromEntries([...block.matchAll(/^ {4}(\w+): (\S+)$/gm)].map(([, key = "", image = ""]) => [key, image]));
+  return Object.fromEntries(
+    [...block.matchAll(/^ {4}(\w+): (\S+)$/gm)].map(([, key = "", image = ""]) => [key, image]),
+  );
 }
 
 /** The name by which an engine asks Docker Hub. */
@@ -25,14 +27,19 @@ function hubName(image: string): string {
 }
 
 describe("the catalogue", () => {
-  it.each(["test", "staging", "prod"])("offers every image of %s, or says which setting to change", async (stack) => {
-    const { published, overrides } = await images();
-    const committed = committedImages(stack);
-    const wanted = Object.entries({ ...committed, ...overrides }).filter(([key]) => !LEFT_OUT.includes(key));
+  it.each(["test", "staging", "prod"])(
+    "offers every image of %s, or says which setting to change",
+    async (stack) => {
+      const { published, overrides } = await images();
+      const committed = committedImages(stack);
+      const wanted = Object.entries({ ...committed, ...overrides }).filter(
+        ([key]) => !LEFT_OUT.includes(key),
+      );
 
-    expect(Object.keys(committed)).toContain("qdrant");
-    expect(wanted.filter(([, image]) => published[hubName(image)] === undefined)).toEqual([]);
-  });
+      expect(Object.keys(committed)).toContain("qdrant");
+      expect(wanted.filter(([, image]) => published[hubName(image)] === undefined)).toEqual([]);
+    },
+  );
 
   it("makes every image that it offers", () => {
     const recipes = [...Object.values(OURS), ...OTHERS.map(({ recipe }) => recipe)];
@@ -66,8 +73,11 @@ describe("the catalogue", () => {
     ]);
     for (const lock of locks) {
       const text = readFileSync(join(FOLDER, lock), "utf8");
-      const packages = text.match(lock.endsWith(".json") ? /"node_modules\/[^"]*": \{/g : /^[\w-]+==\S+ \\$/gm) ?? [];
-      const hashed = text.match(lock.endsWith(".json") ? /"integrity": "sha512-/g : /\\\n {4}--hash=sha256:[\s\S]*?(?=\n\S|$)/g);
+      const packages =
+        text.match(lock.endsWith(".json") ? /"node_modules\/[^"]*": \{/g : /^[\w-]+==\S+ \\$/gm) ?? [];
+      const hashed = text.match(
+        lock.endsWith(".json") ? /"integrity": "sha512-/g : /\\\n {4}--hash=sha256:[\s\S]*?(?=\n\S|$)/g,
+      );
       expect([lock, packages.length]).toEqual([lock, hashed?.length]);
       expect(packages.length).toBeGreaterThan(2);
       expect(text).not.toContain('"resolved"');
@@ -89,7 +99,9 @@ describe("prepareImages", () => {
   it("names the two images of an update differently", async () => {
     const { published } = await images();
 
-    expect(published["qdrant/qdrant:v1.19.1-unprivileged"]).not.toBe(published["qdrant/qdrant:v1.19.0-unprivileged"]);
+    expect(published["qdrant/qdrant:v1.19.1-unprivileged"]).not.toBe(
+      published["qdrant/qdrant:v1.19.0-unprivileged"],
+    );
     expect(published["technicia/vector-store:1.0.1"]).not.toBe(published["technicia/vector-store:1.0.0"]);
   });
 });

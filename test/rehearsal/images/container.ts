@@ -43,7 +43,11 @@ export class Bench {
   readonly #taken: string[][] = [];
 
   /** Runs a container in the background. Ports in `args` belong on the loopback. */
-  async start(image: string, args: readonly string[] = [], command: readonly string[] = []): Promise<Container> {
+  async start(
+    image: string,
+    args: readonly string[] = [],
+    command: readonly string[] = [],
+  ): Promise<Container> {
     const name = uniqueName("container");
     this.#taken.push(["rm", "--force", "--volumes", name]);
     await docker(["run", "--detach", "--name", name, "--label", LABEL, ...args, image, ...command]);

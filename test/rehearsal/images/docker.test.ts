@@ -4,7 +4,15 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { docker, ensureDocker, type Machine, planEngine, run, startEngine, UserError } from "../../../rehearsal/docker.ts";
+import {
+  docker,
+  ensureDocker,
+  type Machine,
+  planEngine,
+  run,
+  startEngine,
+  UserError,
+} from "../../../rehearsal/docker.ts";
 import { until } from "./container.ts";
 
 const FAILURE = "Cannot connect to the Docker daemon";
@@ -39,15 +47,27 @@ describe("planEngine", () => {
   });
 
   it.each([
-    ["the user is not root", { isRoot: false }, "type: sudo sh -c 'apt-get update && apt-get install --yes docker.io'"],
+    [
+      "the user is not root",
+      { isRoot: false },
+      "type: sudo sh -c 'apt-get update && apt-get install --yes docker.io'",
+    ],
     [
       "the user is not root and the engine is installed",
       { isRoot: false, hasEngineProgram: true, hasSystemd: true },
       "type: sudo systemctl enable --now docker",
     ],
-    ["the system is another one", { systems: ["fedora"] }, "install Docker Engine with this system's package manager"],
+    [
+      "the system is another one",
+      { systems: ["fedora"] },
+      "install Docker Engine with this system's package manager",
+    ],
     ["the platform is another one", { platform: "darwin" }, "expected Linux, got darwin"],
-    ["DOCKER_HOST names an engine elsewhere", { dockerHost: "tcp://far:2375" }, "start it or unset DOCKER_HOST"],
+    [
+      "DOCKER_HOST names an engine elsewhere",
+      { dockerHost: "tcp://far:2375" },
+      "start it or unset DOCKER_HOST",
+    ],
   ])("fails when %s, with what to do", (_, change, told) => {
     const plan = () => planEngine(machine(change), FAILURE);
 
@@ -107,7 +127,12 @@ describe("startEngine", () => {
     const progress: string[] = [];
     const roots = ["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec")];
     const apart = ["--bridge", "none", "--iptables=false", "--pidfile", join(folder, "pid"), "--host", host];
-    engine = await startEngine({ progress: (line) => progress.push(line), args: [...roots, ...apart], host, log });
+    engine = await startEngine({
+      progress: (line) => progress.push(line),
+      args: [...roots, ...apart],
+      host,
+      log,
+    });
 
     await expect(docker(["--host", host, "ps", "--quiet"])).resolves.toBe("");
     expect(progress).toEqual([`starting dockerd (log: ${log})`]);
@@ -116,9 +141,16 @@ describe("startEngine", () => {
   it("fails with the end of the log when the engine does not start", async () => {
     await writeFile(join(folder, "daemon.json"), "{ no json");
     const args = ["--config-file", join(folder, "daemon.json"), "--host", `unix://${folder}/docker.sock`];
-    const started = startEngine({ progress: () => undefined, args, host: `unix://${folder}/docker.sock`, log });
+    const started = startEngine({
+      progress: () => undefined,
+      args,
+      host: `unix://${folder}/docker.sock`,
+      log,
+    });
 
-    await expect(started).rejects.toThrow(/expected an engine that answers, got: it ended with exit code 1\n.*daemon\.json/s);
+    await expect(started).rejects.toThrow(
+      /expected an engine that answers, got: it ended with exit code 1\n.*daemon\.json/s,
+    );
     await expect(readFile(log, "utf8")).resolves.toContain("daemon.json");
   });
 });

@@ -22,7 +22,12 @@ beforeAll(async () => {
   await writeFile(join(secrets, "key"), "an-encryption-key-of-this-test");
   const volume = await bench.volume();
   const data = ["--volume", `${volume}:/home/node/.n8n`, "--volume", `${secrets}:/run/secrets:ro`];
-  const quiet = ["--env", "N8N_DIAGNOSTICS_ENABLED=false", "--env", "N8N_ENCRYPTION_KEY_FILE=/run/secrets/key"];
+  const quiet = [
+    "--env",
+    "N8N_DIAGNOSTICS_ENABLED=false",
+    "--env",
+    "N8N_ENCRYPTION_KEY_FILE=/run/secrets/key",
+  ];
   const args = [...data, ...quiet, "--env", "N8N_SECURE_COOKIE=false", "--publish", "127.0.0.1::5678"];
   n8n = await bench.start(await published(overrides["n8n"] ?? "n8nio/n8n:2.41.3"), args);
   url = await n8n.ready(5678, "/healthz/readiness", START_SECONDS);
@@ -46,11 +51,15 @@ async function logIn(): Promise<unknown> {
 describe("the n8n image", () => {
   it("runs as node (1000) under tini and keeps its settings from others", async () => {
     expect((await n8n.exec(["id"])).trim()).toBe("uid=1000(node) gid=1000(node) groups=1000(node)");
-    expect(await n8n.shell("cat /proc/1/comm; pwd; stat -c '%a' ~/.n8n/config")).toBe("tini\n/home/node\n600\n");
+    expect(await n8n.shell("cat /proc/1/comm; pwd; stat -c '%a' ~/.n8n/config")).toBe(
+      "tini\n/home/node\n600\n",
+    );
   });
 
   it("answers the health check that its own wget sends", async () => {
-    await expect(n8n.exec(["wget", "-qO-", "http://127.0.0.1:5678/healthz/readiness"])).resolves.toBe('{"status":"ok"}');
+    await expect(n8n.exec(["wget", "-qO-", "http://127.0.0.1:5678/healthz/readiness"])).resolves.toBe(
+      '{"status":"ok"}',
+    );
   });
 
   it("is the version of its tag, with the command line", async () => {
@@ -72,13 +81,17 @@ describe("the n8n image", () => {
 
   it("makes its owner once, logs them in, and refuses another", async () => {
     expect((await call("POST", `${url}/rest/owner/setup`, OWNER)).status).toBe(200);
-    expect((await call("POST", `${url}/rest/owner/setup`, { ...OWNER, email: "other@technicia.example" })).status).toBe(400);
+    expect(
+      (await call("POST", `${url}/rest/owner/setup`, { ...OWNER, email: "other@technicia.example" })).status,
+    ).toBe(400);
     expect(await logIn()).toEqual({ status: 200, cookie: "n8n-auth" });
   });
 
   it("runs an imported workflow's code and answers its webhook after a restart", async () => {
     await n8n.exec(["sh", "-c", "cat > /tmp/workflow.json"], JSON.stringify([WORKFLOW]));
-    expect(await n8n.exec(["n8n", "import:workflow", "--input=/tmp/workflow.json"])).toContain("Successfully imported 1 workflow");
+    expect(await n8n.exec(["n8n", "import:workflow", "--input=/tmp/workflow.json"])).toContain(
+      "Successfully imported 1 workflow",
+    );
     await n8n.exec(["n8n", "publish:workflow", `--id=${WORKFLOW.id}`]);
     const { seconds } = await n8n.stop(40);
     await docker(["start", n8n.name]);

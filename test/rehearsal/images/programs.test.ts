@@ -32,7 +32,9 @@ describe("the nginx image", () => {
     const url = await nginx.ready(80, "/");
     await fetch(`${url}/asked-for`);
 
-    await until("the access log", async () => ((await nginx.logs()).includes("GET /asked-for") ? true : undefined));
+    await until("the access log", async () =>
+      (await nginx.logs()).includes("GET /asked-for") ? true : undefined,
+    );
     await expect(nginx.exec(["wget", "-q", "-O", "/dev/null", "http://127.0.0.1/"])).resolves.toBe("");
     expect(await nginx.shell("ps 2>/dev/null || true; grep -h ^Uid: /proc/[0-9]*/status")).toContain("101");
   });
@@ -42,7 +44,17 @@ describe("the nginx image", () => {
     const test = async (text: string) => {
       await writeFile(join(configuration, "site.conf"), text);
       const mounts = ["--volume", `${configuration}:/etc/nginx/conf.d:ro`];
-      return docker(["run", "--rm", "--network", "none", ...mounts, await published("library/nginx:1.30.4-alpine"), "nginx", "-t", "-q"]);
+      return docker([
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        ...mounts,
+        await published("library/nginx:1.30.4-alpine"),
+        "nginx",
+        "-t",
+        "-q",
+      ]);
     };
 
     await expect(test("server { listen 8080; http2 on; }")).resolves.toBe("");
@@ -50,7 +62,10 @@ describe("the nginx image", () => {
   });
 
   it("ends on SIGQUIT, which is its stop signal, when no request is left", async () => {
-    const nginx = await bench.start(await published("library/nginx:1.30.4-alpine"), ["--publish", "127.0.0.1::80"]);
+    const nginx = await bench.start(await published("library/nginx:1.30.4-alpine"), [
+      "--publish",
+      "127.0.0.1::80",
+    ]);
     await nginx.ready(80, "/");
 
     expect(await nginx.inspect("{{.Config.StopSignal}}")).toBe("SIGQUIT");
@@ -80,7 +95,9 @@ describe("the certbot and pebble images", () => {
     const pebble = await bench.start((await images()).pebble, [
       ...[...names, "--volume", `${acme.directory}:/acme:ro`, "--env", "PEBBLE_VA_NOSLEEP=1"],
     ]);
-    await until("pebble", async () => ((await pebble.logs()).includes("ACME directory available") ? true : undefined));
+    await until("pebble", async () =>
+      (await pebble.logs()).includes("ACME directory available") ? true : undefined,
+    );
     const trust = ["--volume", `${authority}:/authority:ro`, "--env", "REQUESTS_CA_BUNDLE=/authority/ca.pem"];
     const certbot = await bench.start(
       await published("certbot/certbot:v5.8.0"),
@@ -92,11 +109,16 @@ describe("the certbot and pebble images", () => {
     );
 
     const exitCode = await certbot.end();
-    expect([exitCode, await certbot.logs()]).toEqual([0, expect.stringContaining("/etc/letsencrypt/live/site/fullchain.pem")]);
+    expect([exitCode, await certbot.logs()]).toEqual([
+      0,
+      expect.stringContaining("/etc/letsencrypt/live/site/fullchain.pem"),
+    ]);
   });
 
   it("has certbot as its entrypoint, in the version of its tag", async () => {
-    await expect(docker(["run", "--rm", await published("certbot/certbot:v5.8.0"), "--version"])).resolves.toBe("certbot 5.8.0\n");
+    await expect(
+      docker(["run", "--rm", await published("certbot/certbot:v5.8.0"), "--version"]),
+    ).resolves.toBe("certbot 5.8.0\n");
   });
 });
 
@@ -108,19 +130,30 @@ describe("the postgres image", () => {
     const secrets = await folder();
     await writeFile(join(secrets, "password"), "geheim");
     const volume = await bench.volume();
-    const data = ["--volume", `${volume}:/var/lib/postgresql/data`, "--env", "PGDATA=/var/lib/postgresql/data/pgdata"];
+    const data = [
+      "--volume",
+      `${volume}:/var/lib/postgresql/data`,
+      "--env",
+      "PGDATA=/var/lib/postgresql/data/pgdata",
+    ];
     const args = [...settings, ...file, ...data, "--volume", `${secrets}:/run/secrets:ro`];
     const postgres = await bench.start(await published("library/postgres:17.9-bookworm"), args);
-    const isReady = () => postgres.exec(["pg_isready", "--host", "127.0.0.1", "--username", "n8n"]).then(() => true, () => undefined);
+    const isReady = () =>
+      postgres.exec(["pg_isready", "--host", "127.0.0.1", "--username", "n8n"]).then(
+        () => true,
+        () => undefined,
+      );
     const ask = (password: string, query: string) =>
-      postgres.shell(`PGPASSWORD=${password} psql --host "$(hostname -i)" --username n8n --dbname n8n -tAc "${query}"`);
+      postgres.shell(
+        `PGPASSWORD=${password} psql --host "$(hostname -i)" --username n8n --dbname n8n -tAc "${query}"`,
+      );
     await until("PostgreSQL", isReady);
     await ask("geheim", "CREATE TABLE kept (n int); INSERT INTO kept VALUES (42)");
 
     await expect(ask("wrong", "SELECT 1")).rejects.toThrow("password authentication failed");
     expect(await ask("geheim", "SHOW server_version")).toMatch(/^17\./);
     expect((await postgres.exec(["id", "-u", "postgres"])).trim()).toBe("999");
-    expect((await postgres.inspect("{{.Config.StopSignal}}"))).toBe("SIGINT");
+    expect(await postgres.inspect("{{.Config.StopSignal}}")).toBe("SIGINT");
     expect((await postgres.stop()).exitCode).toBe(0);
     await docker(["start", postgres.name]);
     await until("PostgreSQL again", isReady);

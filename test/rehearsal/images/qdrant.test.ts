@@ -13,15 +13,31 @@ let qdrant: Container;
 let url: string;
 
 /** Calls Qdrant with the key that may do everything. */
-async function ask(method: string, path: string, body?: unknown): Promise<{ status: number; result: unknown }> {
+async function ask(
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<{ status: number; result: unknown }> {
   const answer = await call(method, `${url}${path}`, body, { "api-key": KEY });
   return { status: answer.status, result: (answer.body as { result?: unknown }).result };
 }
 
 async function startQdrant(image: string): Promise<void> {
-  const keys = ["--env", `QDRANT__SERVICE__API_KEY=${KEY}`, "--env", `QDRANT__SERVICE__READ_ONLY_API_KEY=${READ_KEY}`];
+  const keys = [
+    "--env",
+    `QDRANT__SERVICE__API_KEY=${KEY}`,
+    "--env",
+    `QDRANT__SERVICE__READ_ONLY_API_KEY=${READ_KEY}`,
+  ];
   const hardened = ["--read-only", "--cap-drop", "ALL", "--tmpfs", "/qdrant/snapshots:uid=1000"];
-  const args = [...keys, ...hardened, "--volume", `${storage}:/qdrant/storage`, "--publish", "127.0.0.1::6333"];
+  const args = [
+    ...keys,
+    ...hardened,
+    "--volume",
+    `${storage}:/qdrant/storage`,
+    "--publish",
+    "127.0.0.1::6333",
+  ];
   qdrant = await bench.start(image, args, ["./qdrant"]);
   url = await qdrant.ready(6333, "/readyz");
 }
@@ -58,7 +74,8 @@ afterEach(() => bench.remove());
 
 describe("the qdrant image", () => {
   it("runs as uid 1000 with bash and without curl, and answers bash's probe", async () => {
-    const probe = "exec 3<>/dev/tcp/127.0.0.1/6333; printf 'GET /readyz HTTP/1.0\\r\\nHost: l\\r\\n\\r\\n' >&3; grep -q ' 200 ' <&3";
+    const probe =
+      "exec 3<>/dev/tcp/127.0.0.1/6333; printf 'GET /readyz HTTP/1.0\\r\\nHost: l\\r\\n\\r\\n' >&3; grep -q ' 200 ' <&3";
 
     expect((await qdrant.exec(["id", "-u"])).trim()).toBe("1000");
     await expect(qdrant.shell("command -v curl || command -v wget")).rejects.toThrow("exit code 127");
@@ -66,9 +83,11 @@ describe("the qdrant image", () => {
   });
 
   it("lets nobody in without a key but to its version and health", async () => {
-    const statusOf = async (path: string, headers = {}) => (await call("GET", `${url}${path}`, undefined, headers)).status;
+    const statusOf = async (path: string, headers = {}) =>
+      (await call("GET", `${url}${path}`, undefined, headers)).status;
 
-    for (const open of ["/", "/healthz", "/livez", "/readyz"]) expect([open, await statusOf(open)]).toEqual([open, 200]);
+    for (const open of ["/", "/healthz", "/livez", "/readyz"])
+      expect([open, await statusOf(open)]).toEqual([open, 200]);
     for (const closed of ["/collections", "/metrics", "/healthz/x"]) {
       expect([closed, await statusOf(closed)]).toEqual([closed, 401]);
     }
@@ -89,11 +108,17 @@ describe("the qdrant image", () => {
   it("reads its key from the configuration file of its run mode", async () => {
     const image = await published("qdrant/qdrant:v1.19.0-unprivileged");
     const write = 'echo "service: { api_key: from-the-file }" > config/production.yaml && exec ./qdrant';
-    const other = await bench.start(image, ["--user", "0", "--publish", "127.0.0.1::6333"], ["sh", "-c", write]);
+    const other = await bench.start(
+      image,
+      ["--user", "0", "--publish", "127.0.0.1::6333"],
+      ["sh", "-c", write],
+    );
     const address = await other.ready(6333, "/readyz");
 
     expect((await call("GET", `${address}/collections`)).status).toBe(401);
-    expect((await call("GET", `${address}/collections`, undefined, { "api-key": "from-the-file" })).status).toBe(200);
+    expect(
+      (await call("GET", `${address}/collections`, undefined, { "api-key": "from-the-file" })).status,
+    ).toBe(200);
   });
 
   it("describes a collection with its size, distance and indexes, and refuses a second of its name", async () => {
@@ -105,7 +130,9 @@ describe("the qdrant image", () => {
       config: { params: { vectors: { size: 4, distance: "Cosine" } } },
       payload_schema: { type: { data_type: "keyword", points: 3 }, page_number: { data_type: "integer" } },
     });
-    expect((await ask("PUT", "/collections/technicia", { vectors: { size: 4, distance: "Cosine" } })).status).toBe(409);
+    expect(
+      (await ask("PUT", "/collections/technicia", { vectors: { size: 4, distance: "Cosine" } })).status,
+    ).toBe(409);
     await ask("DELETE", "/collections/technicia/index/type");
     const { result } = await ask("GET", "/collections/technicia");
     expect(Object.keys((result as { payload_schema: object }).payload_schema)).toEqual(["page_number"]);
@@ -127,10 +154,28 @@ describe("the qdrant image", () => {
   });
 
   it.each([
-    ["an unknown filter key", "POST", "/points/search", { vector: [1, 0, 0, 0], filter: { type: "text" } }, "unknown field `type`"],
+    [
+      "an unknown filter key",
+      "POST",
+      "/points/search",
+      { vector: [1, 0, 0, 0], filter: { type: "text" } },
+      "unknown field `type`",
+    ],
     ["a vector of another size", "POST", "/points/search", { vector: [1] }, "expected dim: 4, got 1"],
-    ["a point of another size", "PUT", "/points", { points: [{ id: 1, vector: [1] }] }, "expected dim: 4, got 1"],
-    ["an id that is no UUID", "PUT", "/points", { points: [{ id: "x", vector: [1, 0, 0, 0] }] }, "x is not a valid point ID"],
+    [
+      "a point of another size",
+      "PUT",
+      "/points",
+      { points: [{ id: 1, vector: [1] }] },
+      "expected dim: 4, got 1",
+    ],
+    [
+      "an id that is no UUID",
+      "PUT",
+      "/points",
+      { points: [{ id: "x", vector: [1, 0, 0, 0] }] },
+      "x is not a valid point ID",
+    ],
     ["a missing field", "PUT", "/points", {}, "missing field `points`"],
   ])("fails with 400 on %s", async (_, method, path, body, told) => {
     await fill();
@@ -156,11 +201,15 @@ describe("the qdrant image", () => {
     const offset = first.next_page_offset;
 
     expect(await count()).toEqual({ count: 3 });
-    expect((await ask("POST", "/collections/technicia/points/scroll", { limit: 2, offset })).result).toMatchObject({
+    expect(
+      (await ask("POST", "/collections/technicia/points/scroll", { limit: 2, offset })).result,
+    ).toMatchObject({
       points: [{ id: MARKER }],
       next_page_offset: null,
     });
-    expect((await ask("GET", "/collections/technicia/points/2")).result).toMatchObject({ payload: { type: "image" } });
+    expect((await ask("GET", "/collections/technicia/points/2")).result).toMatchObject({
+      payload: { type: "image" },
+    });
     await ask("POST", "/collections/technicia/points/delete?wait=true", { points: [MARKER] });
     const chosen = { filter: { must: [{ key: "type", match: { value: "image" } }] } };
     await ask("POST", "/collections/technicia/points/delete?wait=true", chosen);
@@ -170,8 +219,12 @@ describe("the qdrant image", () => {
 
   it("restores a collection from its snapshot, on another instance too", async () => {
     await fill();
-    const { name } = (await ask("POST", "/collections/technicia/snapshots?wait=true")).result as { name: string };
-    const download = await fetch(`${url}/collections/technicia/snapshots/${name}`, { headers: { "api-key": KEY } });
+    const { name } = (await ask("POST", "/collections/technicia/snapshots?wait=true")).result as {
+      name: string;
+    };
+    const download = await fetch(`${url}/collections/technicia/snapshots/${name}`, {
+      headers: { "api-key": KEY },
+    });
     const snapshot = await download.blob();
     storage = await bench.volume();
     await startQdrant(await published("qdrant/qdrant:v1.19.0-unprivileged"));
@@ -183,7 +236,10 @@ describe("the qdrant image", () => {
     expect(restored.status).toBe(200);
     expect(await idsFound({ must: [{ key: "type", match: { value: "text" } }] })).toEqual([1, MARKER]);
     const { result } = await ask("GET", "/collections/technicia");
-    expect(Object.keys((result as { payload_schema: object }).payload_schema)).toEqual(["type", "page_number"]);
+    expect(Object.keys((result as { payload_schema: object }).payload_schema)).toEqual([
+      "type",
+      "page_number",
+    ]);
     expect(snapshot.size).toBeLessThan(2_000_000);
   });
 

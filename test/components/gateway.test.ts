@@ -1,0 +1,135 @@
+import * as docker from "@pulumi/docker";
+import { describe, expect, it } from "vitest";
+
+import { renderGateway } from "../../components/gateway-config.ts";
+import { Gateway } from "../../components/gateway.ts";
+import * as technicia from "../../provider/resources.ts";
+import { register } from "../support/engine.ts";
+
+const config = {
+  domain: "technicia.exemple.fr",
+  editorCidrs: [],
+  uploadMaxMib: 200,
+  uploadSeconds: 600,
+  answerSeconds: 120,
+  hsts: true,
+  frontend: false,
+};
+
+const define = () =>
+  register(() => {
+    const provider = new docker.Provider("docker", {});
+    new Gateway(
+      "technicia-gateway",
+      {
+        image: "nginx:1.30.4-alpine",
+        limits: { memoryMib: 96, cpus: 0.5 },
+        host: new technicia.Connection("host", {}),
+        networks: [new docker.Network("technicia-edge", {}, { provider })],
+        config,
+        convergenceSeconds: 300,
+        observationSeconds: 10,
+      },
+      { provider },
+    );
+  });
+
+describe("Gateway", () => {
+  it("publishes 80 and 443 and no other port, so that it stops before its successor starts", async () => {
+    const { resource } = await define();
+    const host = { protocol: "tcp", publishMode: "host" };
+
+    expect(resource("technicia-gateway-service").inputs).toMatchObject({
+      endpointSpec: {
+        mode: "dnsrr",
+        ports: [
+          { ...host, targetPort: 80, publishedPort: 80 },
+          { ...host, targetPort: 443, publishedPort: 443 },
+        ],
+      },
+      updateConfig: { order: "stop-first" },
+    });
+  });
+
+  it("reads its files and writes to memory only", async () => {
+    const { resource } = await define();
+
+    expect(resource("technicia-gateway-service").inputs).toMatchObject({
+      taskSpec: {
+        containerSpec: {
+          image: "nginx:1.30.4-alpine",
+          commands: ["nginx", "-c", "/etc/nginx/technicia/nginx.conf", "-g", "daemon off;"],
+          readOnly: true,
+          mounts: [
+            {
+              type: "bind",
+              source: "/opt/technicia/gateway",
+              target: "/etc/nginx/technicia",
+              readOnly: true,
+            },
+            { type: "bind", source: "/opt/technicia/acme", target: "/var/www/acme", readOnly: true },
+            { type: "tmpfs", target: "/run" },
+            { type: "tmpfs", target: "/var/cache/nginx" },
+            { type: "tmpfs", target: "/var/lib/nginx" },
+            { type: "tmpfs", target: "/tmp" },
+          ],
+          capDrops: ["ALL"],
+          capAdds: [
+            "CAP_CHOWN",
+            "CAP_DAC_OVERRIDE",
+            "CAP_NET_BIND_SERVICE",
+            "CAP_SETGID",
+            "CAP_SETUID",
+          ],
+          healthcheck: { tests: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1/gateway-health"] },
+        },
+      },
+    });
+  });
+
+  it("has the image that will read it judge the configuration, then reloads", async () => {
+    const { resource } = await define();
+
+    expect(resource("technicia-gateway-configuration").inputs).toEqual({
+      path: "/opt/technicia/gateway/nginx.conf",
+      content: renderGateway(config),
+      validate:
+        "docker run --rm --network none --volume /opt/technicia/gateway:/etc/nginx/technicia:ro 'nginx:1.30.4-alpine' nginx -t -q -c \"/etc/nginx/technicia/$(basename \"$FILE\")\"",
+      onChange: "/opt/technicia/bin/gateway-reload",
+    });
+  });
+
+  it("has a certificate to judge with before it judges, and a configuration before it starts", async () => {
+    const { waitsFor } = await define();
+
+    expect(waitsFor("technicia-gateway-placeholder", "technicia-gateway-directories")).toBe(true);
+    expect(waitsFor("technicia-gateway-configuration", "technicia-gateway-placeholder")).toBe(true);
+    expect(waitsFor("technicia-gateway-configuration", "technicia-gateway-reload")).toBe(true);
+    expect(waitsFor("technicia-gateway-service", "technicia-gateway-configuration")).toBe(true);
+  });
+
+  it("keeps the private key's directory closed and leaves a certificate that is there alone", async () => {
+    const { resource } = await define();
+
+    expect(resource("technicia-gateway-directories").inputs["desired"]).toBe(
+      "/opt/technicia/gateway/tls 700\n/opt/technicia/acme 755",
+    );
+    expect(resource("technicia-gateway-placeholder").inputs).toMatchObject({
+      desired: "present",
+      variables: { TLS: "/opt/technicia/gateway/tls", DOMAIN: "technicia.exemple.fr" },
+    });
+    expect(resource("technicia-gateway-placeholder").inputs["remove"]).toBeUndefined();
+  });
+
+  it("writes its files through the host's connection", async () => {
+    const { ofType } = await define();
+    const onHost = [...ofType("technicia:host:File"), ...ofType("technicia:host:State")];
+
+    expect(onHost.map(({ name, provider }) => [name, provider])).toEqual([
+      ["technicia-gateway-configuration", "host"],
+      ["technicia-gateway-reload", "host"],
+      ["technicia-gateway-directories", "host"],
+      ["technicia-gateway-placeholder", "host"],
+    ]);
+  });
+});

@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+
+import { HostFirewall } from "../../infra/host-firewall.ts";
+import * as technicia from "../../provider/resources.ts";
+import { imageOf, run } from "../support/containers.ts";
+import { register } from "../support/engine.ts";
+
+const TABLE = "/etc/technicia/firewall.nft";
+const LOADED = "the loaded table is the file's";
+
+/** The firewall's own scripts, as root on a Debian that has nftables and little else. */
+async function onHost(steps: (scripts: { observe: string; apply: string; remove: string }) => string) {
+  const { resource } = await register(() => {
+    const adminCidrs = { v4: ["198.51.100.0/24", "192.0.2.7/32"], v6: ["2001:db8:51::/64"] };
+    const host = new technicia.Connection("host", {});
+    new HostFirewall("firewall", { host, sshPort: 22, adminCidrs });
+  });
+  const { content } = resource("firewall-table").inputs;
+  const scripts = resource("firewall-loaded").inputs as { observe: string; apply: string; remove: string };
+  const rights = ["--cap-add", "NET_ADMIN", "--cap-add", "SYS_ADMIN"];
+  const confinement = ["seccomp=unconfined", "apparmor=unconfined"].flatMap((off) => ["--security-opt", off]);
+  const { code, stdout, stderr } = await run(
+    "docker",
+    [
+      ...["run", "--rm", "--interactive", "--network", "none", ...rights, ...confinement],
+      ...["--entrypoint", "bash", await imageOf("router"), "-euo", "pipefail", "-s"],
+    ],
+    {
+      input: `TABLE=${TABLE}
+mkdir -p /etc/technicia
+cat > "$TABLE" <<'END'
+${String(content)}END
+${steps(scripts)}`,
+    },
+  );
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  return stdout;
+}
+
+describe("the host's firewall", () => {
+  it("is read by nft, and loaded twice is the same as loaded once", async () => {
+    const said = await onHost(({ observe, apply }) => `${apply}\n${apply}\n(${observe})`);
+
+    expect(said).toBe(`${LOADED}\n`);
+  });
+
+  it("is seen to be missing before it is loaded and after it is removed", async () => {
+    const said = await onHost(
+      ({ observe, apply, remove }) => `(${observe}) | head -n 1\n${apply}\n${remove}\n(${observe}) | head -n 1`,
+    );
+
+    expect(said).toBe("the loaded table differs from the file's:\n".repeat(2));
+  });
+
+  it("shows the rule that somebody added by hand", async () => {
+    const said = await onHost(
+      ({ observe, apply }) => `${apply}\nnft add rule inet technicia input tcp dport 5678 accept\n(${observe})`,
+    );
+
+    expect(said).toContain("the loaded table differs from the file's:\n");
+    expect(said).toMatch(/^> \s*tcp dport 5678 accept$/m);
+  });
+
+  it("leaves the tables of others alone", async () => {
+    const said = await onHost(
+      ({ apply }) => `nft add table ip docker-like\n${apply}\n${apply}\nnft list tables`,
+    );
+
+    expect(said).toContain("table ip docker-like");
+    expect(said).toContain("table inet technicia");
+  });
+});

@@ -1,0 +1,39 @@
+import type { Settings } from "../../../provider/definition.ts";
+
+export const PACE = { pollMs: 2, deliveryMs: 10_000, tasksMs: 10_000, paymentMs: 20 };
+export const EDGE_PACE = { pollMs: 2, stepMs: 10_000 };
+export const PUBLIC_KEY =
+  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExampl operator";
+
+/** Inputs of a server to be ordered. */
+export const ORDERED = {
+  order: { subsidiary: "FR", maxMonthlyPriceEur: 10 },
+  name: "technicia-test",
+  vcores: 4,
+  memoryGib: 8,
+  datacentre: "GRA",
+  image: "Debian 12",
+  publicKey: PUBLIC_KEY,
+  deleteAtExpiry: false,
+};
+
+/** Inputs of a server to be adopted. */
+export function adopted(serviceName: string): Omit<typeof ORDERED, "order"> & { serviceName: string } {
+  const { order: _, ...rest } = ORDERED;
+  return { ...rest, serviceName };
+}
+
+/** Keys that the double accepts. */
+export const KEYS = {
+  ovhApplicationKey: "rehearsal0AppKey",
+  ovhApplicationSecret: "rehearsal-application-secret-0001",
+  ovhConsumerKey: "rehearsal-consumer-key-0000000001",
+};
+
+export function settingsOf(url: string, keys: Partial<Settings> = {}): Settings {
+  return {
+    ovhEndpoint: url,
+    ...KEYS,
+    ...keys,
+  };
+}

@@ -1,0 +1,84 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+
+const REPOSITORY = "technicia-rehearsal";
+const LABEL = "technicia.rehearsal=1";
+
+export interface Execution {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program with a text on its standard input, whatever its exit code. */
+export function run(
+  program: string,
+  args: readonly string[],
+  { input = "", env = {} }: { readonly input?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<Execution> {
+  return new Promise((resolve) => {
+    const options = { env: { ...process.env, ...env }, maxBuffer: 16 * 1024 * 1024 };
+    const child = execFile(program, args, options, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
+      resolve({ code, stdout, stderr: stderr === "" && error !== null ? error.message : stderr });
+    });
+    child.stdin?.end(input);
+  });
+}
+
+/** Runs Docker's client and gives its answer; fails when it fails. */
+export async function docker(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await run("docker", args);
+  if (code !== 0) throw new Error(`docker ${args.slice(0, 2).join(" ")}: expected exit code 0, got ${code}; ${stderr}`);
+  return stdout.trim();
+}
+
+/** The newest image of this name that the rehearsal has built. */
+export async function imageOf(name: string): Promise<string> {
+  const images = await docker("images", `${REPOSITORY}/${name}`, "--format", "{{.Repository}}:{{.Tag}}");
+  const [newest = ""] = images.split("\n");
+  if (newest === "") throw new Error(`expected an image ${REPOSITORY}/${name}, got none; npm test builds it`);
+  return newest;
+}
+
+/** A network for one test file; everything on it goes with it. */
+export interface TestNetwork {
+  readonly name: string;
+
+  /** Starts a container and gives its address. */
+  readonly start: (role: string, args: readonly string[]) => Promise<string>;
+  readonly stop: (role: string) => Promise<string>;
+
+  /** What a container has printed. */
+  readonly logs: (role: string) => Promise<string>;
+  readonly remove: () => Promise<void>;
+}
+
+export async function createNetwork(): Promise<TestNetwork> {
+  const name = `technicia-test-${randomBytes(4).toString("hex")}`;
+  const started: string[] = [];
+  await docker("network", "create", "--label", LABEL, name);
+  return {
+    name,
+    start: async (role, args) => {
+      const container = `${name}-${role}`;
+      started.push(container);
+      await docker("run", "--detach", "--label", LABEL, "--name", container, "--network", name, ...args);
+      return docker(
+        "inspect",
+        "--format",
+        "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+        container,
+      );
+    },
+    stop: (role) => docker("stop", "--time", "1", `${name}-${role}`),
+    logs: async (role) => {
+      const { stdout, stderr } = await run("docker", ["logs", `${name}-${role}`]);
+      return stdout + stderr;
+    },
+    remove: async () => {
+      if (started.length > 0) await docker("rm", "--force", "--volumes", ...started);
+      await docker("network", "rm", name);
+    },
+  };
+}
