@@ -119,8 +119,9 @@ ${config.editorDomain === undefined ? "" : renderRedirectHost(config.domain, con
     }
     location = /internal/vector-store-ready {
       internal;
-      set $target vector-store:8000;
-      proxy_pass http://$target/health;
+      # A name of its own: a subrequest shares the variables of the request that it serves.
+      set $store vector-store:8000;
+      proxy_pass http://$store/health;
       proxy_pass_request_body off;
       proxy_set_header Content-Length '';
     }

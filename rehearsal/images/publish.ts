@@ -13,37 +13,46 @@ const POLL_MS = 100;
 
 /** Puts the images into the registry's storage under their names at Docker Hub; what is there already stays. */
 export async function publishImages(images: Images, { progress }: { progress: Progress }): Promise<void> {
-  const entry = ["--volume", `${VOLUME}:/var/lib/registry`, "--entrypoint", "/bin/sh", images.registry, "-c"];
-  const known = await docker([
-    "run",
-    "--rm",
-    "--label",
-    LABEL,
-    ...entry,
-    `cat ${MARKER} 2>/dev/null || echo {}`,
-  ]);
-  const published = JSON.parse(known) as Record<string, string>;
+  // Made here and not by the first container, for a label: rehearsal:stop tells apart what is ours.
+  await docker(["volume", "create", "--label", LABEL, VOLUME]);
+  const published = await readMarker(images.registry);
   const missing = Object.entries(images.published).filter(([name, tag]) => published[name] !== tag);
   if (missing.length === 0) return;
 
   await docker(["rm", "--force", PUBLISHER]).catch(() => undefined);
   // On the loopback, where an engine pushes without TLS.
-  const storage = ["--volume", `${VOLUME}:/var/lib/registry`, "--publish", "127.0.0.1::5000"];
-  await docker(["run", "--detach", "--name", PUBLISHER, "--label", LABEL, ...storage, images.registry]);
+  const ports = ["--publish", "127.0.0.1::5000"];
+  await docker(["run", "--detach", "--name", PUBLISHER, ...storage(), ...ports, images.registry]);
   try {
     const address = (await docker(["port", PUBLISHER, "5000/tcp"])).trim().split("\n")[0] ?? "";
     await untilReady(address);
     for (const [name, tag] of missing) {
-      progress(`publishing ${name}`);
+      progress(`publishing ${name} …`);
       await docker(["tag", tag, `${address}/${name}`]);
       await docker(["push", "--quiet", `${address}/${name}`]);
       await docker(["rmi", `${address}/${name}`]);
+      published[name] = tag;
+      await docker(["exec", "--interactive", PUBLISHER, "sh", "-c", `cat > ${MARKER}`], {
+        stdin: JSON.stringify(published),
+      });
     }
-    const marker = JSON.stringify({ ...published, ...images.published });
-    await docker(["exec", "--interactive", PUBLISHER, "sh", "-c", `cat > ${MARKER}`], { stdin: marker });
   } finally {
     await docker(["rm", "--force", PUBLISHER]);
   }
+  // Layers of replaced images would pile up by hundreds of megabytes.
+  const collect = ["garbage-collect", "--delete-untagged", "/etc/docker/registry/config.yml"];
+  await docker(["run", "--rm", ...storage(), images.registry, ...collect]);
+}
+
+function storage(): string[] {
+  return ["--label", LABEL, "--volume", `${VOLUME}:/var/lib/registry`];
+}
+
+/** What was published, name → local tag of then. */
+async function readMarker(registry: string): Promise<Record<string, string>> {
+  const script = `if test -e ${MARKER}; then cat ${MARKER}; else echo '{}'; fi`;
+  const text = await docker(["run", "--rm", ...storage(), "--entrypoint", "sh", registry, "-c", script]);
+  return JSON.parse(text) as Record<string, string>;
 }
 
 /** How the rehearsal's registry is started, so that it answers as Docker Hub does. */

@@ -64,7 +64,7 @@ describe("the public server", () => {
 
     expect(targets).toEqual([
       "http://$target/healthz/readiness",
-      "http://$target/health",
+      "http://$store/health",
       "http://$target/webhook/upload$is_args$args",
       "http://$target/webhook/question$is_args$args",
       "http://$target/webhook/start-diagnosis$is_args$args",
@@ -130,7 +130,7 @@ describe("the public server", () => {
 
   it("asks for the address of a service again and again", () => {
     const text = render({ frontend: true, ...withEditor });
-    const fixed = [...text.matchAll(/proxy_pass (.+);/g)].filter(([, target]) => !target?.startsWith("http://$target"));
+    const fixed = [...text.matchAll(/proxy_pass (.+);/g)].filter(([, target]) => !target?.startsWith("http://$"));
 
     expect(text).toContain("resolver 127.0.0.11 valid=1s ipv6=off;");
     expect(fixed).toEqual([]);

@@ -47,7 +47,7 @@ describe("the host's firewall", () => {
 
   it("is seen to be missing before it is loaded and after it is removed", async () => {
     const said = await onHost(
-      ({ observe, apply, remove }) => `(${observe}) | head -n 1\n${apply}\n${remove}\n(${observe}) | head -n 1`,
+      ({ observe, apply, remove }) => `(${observe}) | sed -n 1p\n${apply}\n${remove}\n(${observe}) | sed -n 1p`,
     );
 
     expect(said).toBe("the loaded table differs from the file's:\n".repeat(2));

@@ -1,0 +1,239 @@
+import { join } from "node:path";
+
+import * as docker from "@pulumi/docker";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { Gateway } from "../../components/gateway.ts";
+import * as technicia from "../../provider/resources.ts";
+import { imageOf, run } from "../support/containers.ts";
+import { register } from "../support/engine.ts";
+import { ask, createStage, makeCertificate, type Question, type Stage, untilServing } from "./nginx.ts";
+
+const DOMAIN = "technicia.exemple.fr";
+const EDITOR = "n8n.technicia.exemple.fr";
+const LIMIT = 2 * 1024 * 1024;
+
+let stage: Stage;
+let gateway: string;
+let files: Awaited<ReturnType<typeof define>>;
+
+/** What the component registers for nginx. */
+interface ContainerSpec {
+  readonly commands: readonly string[];
+  readonly capDrops: readonly string[];
+  readonly capAdds: readonly string[];
+  readonly mounts: readonly { readonly type: string; readonly source?: string; readonly target: string }[];
+}
+
+async function define() {
+  const { resource } = await register(() => {
+    const provider = new docker.Provider("docker", {});
+    new Gateway(
+      "gateway",
+      {
+        image: "nginx",
+        limits: { memoryMib: 96, cpus: 0.5 },
+        host: new technicia.Connection("host", {}),
+        networks: [new docker.Network("edge", {}, { provider })],
+        config: {
+          domain: DOMAIN,
+          editorDomain: EDITOR,
+          editorCidrs: ["172.16.0.0/12"],
+          uploadMaxMib: 2,
+          uploadSeconds: 600,
+          answerSeconds: 120,
+          hsts: true,
+          frontend: true,
+        },
+        convergenceSeconds: 300,
+        observationSeconds: 10,
+      },
+      { provider },
+    );
+  });
+  const { taskSpec } = resource("gateway-service").inputs as { taskSpec: { containerSpec: ContainerSpec } };
+  return {
+    configuration: resource("gateway-configuration").inputs as { content: string; validate: string },
+    placeholder: resource("gateway-placeholder").inputs as { apply: string },
+    container: taskSpec.containerSpec,
+  };
+}
+
+function runArguments(container: ContainerSpec, folder: string): string[] {
+  const onHost: Record<string, string> = {
+    "/opt/technicia/gateway": folder,
+    "/opt/technicia/acme": join(folder, "acme"),
+  };
+  const mounts = container.mounts.flatMap(({ type, source = "", target }) => [
+    "--mount",
+    type === "tmpfs" ? `type=tmpfs,dst=${target}` : `type=bind,src=${onHost[source]},dst=${target},readonly`,
+  ]);
+  return [
+    ...["--init", "--read-only", "--security-opt", "no-new-privileges:true"],
+    ...container.capDrops.flatMap((capability) => ["--cap-drop", capability]),
+    ...container.capAdds.flatMap((capability) => ["--cap-add", capability]),
+    ...mounts,
+  ];
+}
+
+const get = (path: string, change: Partial<Question> = {}) => ask(gateway, { path, name: DOMAIN, ...change });
+
+beforeAll(async () => {
+  files = await define();
+  stage = await createStage({ store: ["vector-store"], others: ["n8n", "frontend"] });
+  await stage.write("nginx.conf", files.configuration.content);
+  await makeCertificate(files.placeholder.apply, stage.folder, DOMAIN);
+  gateway = await stage.network.start("gateway", [
+    ...runArguments(files.container, stage.folder),
+    ...[await imageOf("nginx"), ...files.container.commands],
+  ]);
+  await untilServing(() => get("/healthz"));
+});
+
+afterAll(() => stage.remove());
+
+describe("the gateway's own judgement", () => {
+  const judge = async (text: string) => {
+    await stage.write("nginx.conf.new", text);
+    const command = files.configuration.validate
+      .replace("/opt/technicia/gateway:", `${stage.folder}:`)
+      .replace("'nginx'", await imageOf("nginx"));
+    return run("bash", ["-euo", "pipefail", "-c", command], {
+      env: { FILE: join(stage.folder, "nginx.conf.new") },
+    });
+  };
+
+  it("accepts the rendered configuration", async () => {
+    expect(await judge(files.configuration.content)).toMatchObject({ code: 0 });
+  });
+
+  it("fails when the configuration is none that nginx reads", async () => {
+    const broken = files.configuration.content.replace("server_tokens off;", "server_tokens perhaps;");
+
+    const { code, stderr } = await judge(broken);
+
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('invalid value "perhaps"');
+  });
+});
+
+describe("the public routes", () => {
+  it.each([
+    ["/api/upload", "5678 POST /webhook/upload"],
+    ["/api/upload?part=2", "5678 POST /webhook/upload?part=2"],
+    ["/api/question", "5678 POST /webhook/question"],
+    ["/api/start-diagnosis", "5678 POST /webhook/start-diagnosis"],
+    ["/api/diagnosis-step", "5678 POST /webhook/diagnosis-step"],
+    ["/webhook/anything?x=1", "5678 POST /webhook/anything?x=1"],
+  ])("%s leads to %s", async (path, answer) => {
+    expect(await get(path, { method: "POST" })).toMatchObject({ status: 200, body: answer });
+  });
+
+  it("/healthz answers for the services behind it", async () => {
+    expect(await get("/healthz")).toMatchObject({ status: 200, body: "5678 GET /healthz/readiness" });
+  });
+
+  it.each([
+    "/api/",
+    "/api/rest/login",
+    "/api/v1/workflows",
+    "/api/upload/",
+    "/api/question/more",
+    "/api/../api/rest/login",
+    "/internal/vector-store-ready",
+  ])("%s is closed", async (path) => {
+    expect((await get(path)).status).toBe(404);
+  });
+
+  it.each([
+    "/rest/settings",
+    "/rest/owner/setup",
+    "/metrics",
+    "/webhook-test/upload",
+    "/webhook",
+    "/collections/technicia",
+    "/webhook/..%2frest/settings",
+    "/webhook/%2e%2e/rest/settings",
+    "//rest/settings",
+  ])("%s reaches the frontend at most, never n8n", async (path) => {
+    const { body } = await get(path);
+
+    expect(body).not.toMatch(/^(5678|8000) /);
+  });
+
+  it("tells the service who asks, by which name and how, whatever the visitor claims", async () => {
+    const { body } = await get("/webhook/headers", {
+      headers: { "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "http", "x-forwarded-host": "evil" },
+    });
+
+    expect(body).toMatch(new RegExp(`^${DOMAIN}\\|${DOMAIN}\\|https\\|[0-9.]+\\|$`));
+    expect(body).not.toContain("192.0.2.1");
+  });
+
+  it("shows the certificate for its name and sends the headers of a trusted one", async () => {
+    const { names, headers } = await get("/");
+
+    expect(names).toBe(`DNS:${DOMAIN}`);
+    expect(headers).toMatchObject({
+      "strict-transport-security": "max-age=31536000",
+      "x-content-type-options": "nosniff",
+      "x-frame-options": "SAMEORIGIN",
+      "referrer-policy": "strict-origin-when-cross-origin",
+    });
+    expect(headers["server"]).toBe("nginx");
+  });
+
+  it("refuses a name that is not its own", async () => {
+    expect((await get("/", { name: "other.exemple.fr" })).status).toBe(421);
+  });
+});
+
+describe("the size of an upload", () => {
+  const upload = (path: string, bytes: number) =>
+    get(path, { method: "POST", headers: { "content-length": String(bytes) } });
+
+  it.each(["/api/upload", "/webhook/upload"])("may reach the limit at %s", async (path) => {
+    const body = Buffer.alloc(LIMIT);
+
+    expect((await get(path, { method: "POST", body })).status).toBe(200);
+  });
+
+  it.each(["/api/upload", "/webhook/upload"])("is refused above the limit at %s", async (path) => {
+    expect((await upload(path, LIMIT + 1)).status).toBe(413);
+  });
+
+  it("is one MiB at most for a question", async () => {
+    expect((await upload("/api/question", LIMIT)).status).toBe(413);
+  });
+});
+
+describe("the editor", () => {
+  it("is there for an address of the list, all but the metrics", async () => {
+    expect((await get("/rest/settings", { name: EDITOR })).body).toBe("5678 GET /rest/settings");
+    expect((await get("/metrics", { name: EDITOR })).status).toBe(404);
+  });
+});
+
+describe("the gateway without the vector-store", () => {
+  beforeAll(() => stage.network.stop("store"));
+
+  it("is not healthy, and still answers for n8n", async () => {
+    expect(await get("/healthz")).toMatchObject({ status: 503, headers: { "retry-after": "15" } });
+    expect((await get("/api/question")).status).toBe(200);
+  });
+});
+
+describe("the gateway without any service behind it", () => {
+  beforeAll(() => stage.network.stop("others"));
+
+  it.each(["/healthz", "/api/upload", "/api/question", "/webhook/upload", "/"])(
+    "answers 503 and when to come back at %s",
+    async (path) => {
+      expect(await get(path)).toMatchObject({
+        status: 503,
+        headers: { "retry-after": "15", "content-type": "application/json" },
+        body: '{"status":"unavailable"}',
+      });
+    },
+  );
+});

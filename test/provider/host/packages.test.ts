@@ -1,0 +1,188 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+import { startHost, until, type TestHost } from "../../support/host.ts";
+import { Plugin } from "../plugin.ts";
+
+const PACKAGES = "technicia:host:Packages";
+
+/** A source of packages on the host itself, so that nothing depends on a mirror. */
+const SOURCE = `
+rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
+mkdir -p /srv/repo; cd /srv/repo
+build() { # name, further control fields, postinst
+  mkdir -p "$1/DEBIAN"
+  printf 'Package: %s\\nVersion: 1.0\\nArchitecture: all\\nMaintainer: Test <test@example.com>\\nDescription: test\\n%b' "$1" "$2" > "$1/DEBIAN/control"
+  printf '#!/bin/sh\\nset -e\\n%s\\n' "$3" > "$1/DEBIAN/postinst"; chmod 755 "$1/DEBIAN/postinst"
+  dpkg-deb --build --root-owner-group "$1" >/dev/null
+}
+build alpha '' 'echo alpha is set up'
+build beta 'Recommends: gamma\\n' ''
+build gamma '' ''
+build sick '' 'echo no medicine >&2; exit 1'
+build slow '' 'touch /srv/waiting; while ! test -e /srv/go; do sleep 0.1; done'
+build provider 'Provides: virtual\\n' ''
+build late '' ''
+rm -f late.deb.off; mv late.deb late.deb.off
+index() { apt-ftparchive packages . > Packages; }
+index
+echo 'deb [trusted=yes] file:/srv/repo ./' > /etc/apt/sources.list
+`;
+
+let host: TestHost;
+let plugin: Plugin;
+
+beforeAll(async () => {
+  host = await startHost();
+  await host.exec(SOURCE);
+});
+afterAll(() => host.stop());
+beforeEach(async () => {
+  plugin = await Plugin.start({
+    hostAddress: host.address,
+    hostUser: host.user,
+    hostPrivateKeyFile: host.privateKeyFile,
+  });
+});
+afterEach(async () => {
+  await plugin.stop();
+  await host.exec(
+    "dpkg --purge --force-all alpha beta gamma sick slow provider late >/dev/null 2>&1; rm -f /srv/waiting /srv/go",
+  );
+});
+
+const create = (...names: string[]) => plugin.create(PACKAGES, "p", { names });
+const status = async (name: string): Promise<string> =>
+  (
+    await host.exec(`dpkg-query --show --showformat '\${db:Status-Abbrev}' ${name} 2>/dev/null || true`)
+  ).trim();
+
+describe("Packages", () => {
+  it("installs what is missing, and nothing that is merely recommended", async () => {
+    const packages = await create("beta", "alpha", "beta");
+
+    expect(packages).toMatchObject({
+      id: "alpha,beta",
+      state: { names: ["alpha", "beta"], versions: { alpha: "1.0", beta: "1.0" } },
+    });
+    expect([await status("alpha"), await status("gamma")]).toEqual(["ii", ""]);
+    expect(await plugin.read(packages)).toEqual(packages);
+    expect(plugin.logs).toContainEqual(
+      expect.objectContaining({
+        ephemeral: true,
+        message: expect.stringContaining("Setting up alpha") as string,
+      }),
+    );
+  });
+
+  it("does not call apt where nothing is missing", async () => {
+    await create("alpha");
+    await host.exec("mv /usr/bin/apt-get /usr/bin/apt-get.off");
+
+    const again = await create("alpha").finally(() => host.exec("mv /usr/bin/apt-get.off /usr/bin/apt-get"));
+
+    expect(again.state["versions"]).toEqual({ alpha: "1.0" });
+  });
+
+  it("shows a removed package as drift, and an update installs it", async () => {
+    const packages = await create("alpha", "beta");
+    await host.exec("dpkg --remove beta");
+
+    const drifted = await plugin.read(packages);
+
+    expect(drifted?.inputs).toEqual({ names: ["alpha"] });
+    expect((await plugin.diff(drifted ?? packages, { names: ["alpha", "beta"] })).detailed).toEqual({
+      "names[1]": "add",
+    });
+    expect(
+      (await plugin.update(drifted ?? packages, { names: ["alpha", "beta"] })).state["versions"],
+    ).toEqual({ alpha: "1.0", beta: "1.0" });
+  });
+
+  it("is gone when none is left", async () => {
+    const packages = await create("alpha");
+    await host.exec("dpkg --purge alpha");
+
+    expect(await plugin.read(packages)).toBeUndefined();
+  });
+
+  it("refreshes the package lists when they do not know a package", async () => {
+    await create("alpha");
+    await host.exec("cd /srv/repo; mv late.deb.off late.deb; apt-ftparchive packages . > Packages");
+
+    const packages = await create("late");
+
+    expect(packages.state["versions"]).toEqual({ late: "1.0" });
+  });
+
+  it("leaves the packages on deletion", async () => {
+    await plugin.delete(await create("alpha"));
+
+    expect(await status("alpha")).toBe("ii");
+  });
+
+  it("is imported by its names", async () => {
+    await create("alpha");
+
+    expect((await plugin.import(PACKAGES, "alpha, beta"))?.inputs).toEqual({ names: ["alpha"] });
+    expect(await plugin.import(PACKAGES, "beta")).toBeUndefined();
+    await expect(plugin.import(PACKAGES, "a b=1")).rejects.toThrow(
+      'expected package names separated by commas, got "a b=1"',
+    );
+  });
+});
+
+describe("Packages that cannot be installed", () => {
+  it("fails when the sources do not have one", async () => {
+    await expect(create("alpha", "unheard-of")).rejects.toThrow(
+      /^names: expected packages that the host's sources have, got unheard-of; check the spelling, and the sources of debian@/,
+    );
+  });
+
+  it("fails when one exists in name only", async () => {
+    await expect(create("virtual")).rejects.toThrow(/virtual/);
+  });
+
+  it("fails when one does not set itself up, with what it said", async () => {
+    await expect(create("sick")).rejects.toThrow(
+      /could not install the packages sick on debian@.*: exit code 100; it said:\n[\s\S]*no medicine/,
+    );
+  });
+
+  it("fails when apt stays locked, and says by whom", async () => {
+    await host.exec(`python3 -c 'import fcntl, time
+lock = open("/var/lib/dpkg/lock-frontend", "w"); fcntl.lockf(lock, fcntl.LOCK_EX); open("/srv/waiting", "w").close(); time.sleep(600)' >/dev/null 2>&1 &
+echo $! > /srv/holder; until [ -e /srv/waiting ]; do sleep 0.05; done`);
+
+    const failing = plugin.create(PACKAGES, "p", { names: ["alpha"] }, { timeoutSeconds: 8 });
+
+    await expect(failing).rejects.toThrow(
+      /^apt on debian@.* is locked by process \d+ \(python3\), and stayed so for 4 s; wait for it to end/,
+    );
+    await host.exec("kill $(cat /srv/holder)");
+    expect((await create("alpha")).state["versions"]).toEqual({ alpha: "1.0" });
+  });
+});
+
+describe("an installation that was broken off", () => {
+  it("is finished by the next one", async () => {
+    const failing = create("slow").catch((error: unknown) => String(error));
+    await until(
+      "the package sets itself up",
+      async () => (await host.tryExec("test -e /srv/waiting")).code === 0,
+    );
+    await plugin.cancel();
+    expect(await failing).toMatch(/cancelled; it was killed there/);
+    expect(await status("slow")).not.toBe("ii");
+    await host.exec("touch /srv/go");
+
+    const later = await Plugin.start({
+      hostAddress: host.address,
+      hostUser: host.user,
+      hostPrivateKeyFile: host.privateKeyFile,
+    });
+    const packages = await later.create(PACKAGES, "p", { names: ["alpha"] }).finally(() => later.stop());
+
+    expect(packages.state["versions"]).toEqual({ alpha: "1.0" });
+    expect(await status("slow")).toBe("ii");
+  });
+});
