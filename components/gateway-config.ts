@@ -73,6 +73,7 @@ http {
   add_header X-Frame-Options SAMEORIGIN always;
   add_header Referrer-Policy strict-origin-when-cross-origin always;
 ${config.hsts ? "  add_header Strict-Transport-Security 'max-age=31536000' always;\n" : ""}
+  http2 on;
   ssl_protocols TLSv1.2 TLSv1.3;
   ssl_session_cache shared:tls:10m;
   ssl_session_timeout 1d;
@@ -98,15 +99,15 @@ ${config.hsts ? "  add_header Strict-Transport-Security 'max-age=31536000' alway
   }
 ${config.editorDomain === undefined ? "" : renderRedirectHost(config.domain, config.editorDomain)}
   server {
-    listen 443 ssl http2 default_server;
-    listen [::]:443 ssl http2 default_server;
+    listen 443 ssl default_server;
+    listen [::]:443 ssl default_server;
     server_name _;
     return 421;
   }
 
   server {
-    listen 443 ssl http2;
-    listen [::]:443 ssl http2;
+    listen 443 ssl;
+    listen [::]:443 ssl;
     server_name ${config.domain};
 
     # Says that the gateway, n8n, the vector store and the database behind it all answer.
@@ -182,8 +183,8 @@ function renderRedirectHost(domain: string, editorDomain: string): string {
 function renderEditor(editorDomain: string, config: GatewayConfig): string {
   return `
   server {
-    listen 443 ssl http2;
-    listen [::]:443 ssl http2;
+    listen 443 ssl;
+    listen [::]:443 ssl;
     server_name ${editorDomain};
 ${config.editorCidrs.map((cidr) => `    allow ${cidr};\n`).join("")}    deny all;
     location = /metrics { return 404; }

@@ -86,7 +86,6 @@ export class Gateway extends pulumi.ComponentResource {
           { type: "bind", source: WEBROOT.host, target: WEBROOT.container, readOnly: true },
           { type: "tmpfs", target: "/run" },
           { type: "tmpfs", target: "/var/cache/nginx" },
-          { type: "tmpfs", target: "/var/lib/nginx" },
           { type: "tmpfs", target: "/tmp" },
         ],
         health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1/gateway-health"],

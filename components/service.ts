@@ -243,13 +243,16 @@ export function withSecretEnvironment(
   return ["sh", "-ec", `${exports.join(" ")} exec ${command}`];
 }
 
-/** Docker reads durations back in Go's own form: 90 s is `1m30s`, and only that form is stable. */
+/** The plugin reads a service's durations back in Go's form without zeros at the end; only that form is stable: `90` is `1m30s`, `60` is `1m`. */
 export function goDuration(seconds: number): string {
   const hours = Math.floor(seconds / 3600);
   const minutes = Math.floor((seconds % 3600) / 60);
-  const rest = `${seconds % 60}s`;
-  if (hours > 0) return `${hours}h${minutes}m${rest}`;
-  return minutes === 0 ? rest : `${minutes}m${rest}`;
+  const parts = [
+    ...(hours > 0 ? [`${hours}h`] : []),
+    ...(hours > 0 || minutes > 0 ? [`${minutes}m`] : []),
+    `${seconds % 60}s`,
+  ];
+  return parts.join("").replace(/m0s$/, "m").replace(/h0m$/, "h");
 }
 
 function secretLabel(file: string): string {

@@ -141,8 +141,9 @@ export interface FileArgs {
 /**
  * A file on the host, never seen half-written.
  *
- * Deleting puts back the file that was there before, or removes it when there was none, and then runs `onChange`. A file found with exactly
- * the wanted content, owner and mode counts as ours and is removed. Imported by its path.
+ * Deleting puts back the file that was there before, or removes it when there was none, and then runs `onChange`, whose failure is only told
+ * then: what it acts on may be gone already. A file found with exactly the wanted content, owner and mode counts as ours and is removed.
+ * Imported by its path.
  */
 export class File extends pulumi.CustomResource {
   declare readonly path: pulumi.Output<string>;

@@ -1,4 +1,5 @@
 /** The process of the plugin: listens, tells the engine where, and ends with it. */
+import { flushCompileCache } from "node:module";
 import grpc from "@grpc/grpc-js";
 import providerRpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import type { AnyDefinition } from "./definition.ts";
@@ -39,6 +40,8 @@ export async function serve(definitions: readonly AnyDefinition[], args: readonl
     endWithParent(end);
   }
   console.log(String(port));
+  // The engine ends its plugins by killing them, and the cache would be written on exit only.
+  flushCompileCache();
 }
 
 // An engine that was killed leaves its plugins behind, and with them work that nobody will ever record.

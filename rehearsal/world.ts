@@ -41,7 +41,9 @@ export async function removeWorld(): Promise<string[]> {
     ["network", ["network", "ls", ...named, "{{.Name}}"]],
     ["volume", ["volume", "ls", ...named, "{{.Name}}"]],
   ] as const) {
-    const names = (await docker(list)).split("\n").filter((name) => name !== "" && !(kind === "volume" && isCache(name)));
+    const names = (await docker(list))
+      .split("\n")
+      .filter((name) => name !== "" && !(kind === "volume" && isCache(name)));
     if (names.length === 0) continue;
     await docker(kind === "container" ? ["rm", "--force", "--volumes", ...names] : [kind, "rm", ...names]);
     removed.push(...names.map((name) => `${kind} ${name}`));

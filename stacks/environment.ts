@@ -107,7 +107,9 @@ export interface Environment {
   };
 
   readonly services: {
-    readonly qdrant: Limits & { /** Whether every caller of Qdrant sends the API key. */ readonly apiKey: boolean };
+    readonly qdrant: Limits & {
+      /** Whether every caller of Qdrant sends the API key. */ readonly apiKey: boolean;
+    };
     readonly vectorStore: Limits;
     readonly n8n: Limits & {
       readonly database: "sqlite" | "postgres";
@@ -115,7 +117,9 @@ export interface Environment {
     };
     readonly n8nRunners: Limits & { readonly enabled: boolean };
     readonly postgres: Limits;
-    readonly gateway: Limits & { /** Addresses that may open n8n's editor over HTTPS. */ readonly editorCidrs: readonly string[] };
+    readonly gateway: Limits & {
+      /** Addresses that may open n8n's editor over HTTPS. */ readonly editorCidrs: readonly string[];
+    };
     readonly documentProcessor: Limits & {
       readonly enabled: boolean;
       readonly project: string;

@@ -5,4 +5,7 @@ import { defineTechnicia } from "./technicia.ts";
 const environment = readSettings();
 const secrets = resolveSecrets(environment);
 
-export const { deploymentStatus, url, ipv4, ipv6, sshCommand, tunnels } = defineTechnicia(environment, secrets);
+export const { deploymentStatus, url, ipv4, ipv6, sshCommand, tunnels } = defineTechnicia(
+  environment,
+  secrets,
+);

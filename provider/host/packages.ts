@@ -131,7 +131,8 @@ async function install(call: Call, names: readonly string[]): Promise<Outputs["v
 }
 
 function explain(failure: CommandFailure, call: Call, lockSeconds: number): UserError {
-  const holder = /held by process (\d+) \(([^)]*)\)/.exec(failure.stderr);
+  // Who holds it is said on the way, not in the error.
+  const holder = /held by process (\d+) \(([^)]*)\)/.exec(failure.stdout + failure.stderr);
   if (
     /Could not get lock|Unable to acquire the dpkg frontend lock|dpkg (frontend|database) lock/i.test(
       failure.stderr,

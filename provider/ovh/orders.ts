@@ -72,9 +72,10 @@ export async function readServerOrder(work: Work, id: number): Promise<ServerOrd
 
 /** Orders of servers since then that are neither cancelled nor claimed by another resource of this machine. */
 export async function readServerOrders(work: Work, since: number): Promise<readonly ServerOrder[]> {
+  const ids = await listOrders(work, since);
   const others = work.journal.ordersOfOthers();
   const orders: ServerOrder[] = [];
-  for (const id of await listOrders(work, since)) {
+  for (const id of ids) {
     const order = others.has(id) ? undefined : await readServerOrder(work, id);
     if (order && !isCancelled(order.status)) orders.push(order);
   }

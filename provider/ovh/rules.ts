@@ -54,7 +54,11 @@ export function planChanges(current: readonly EdgeRule[], wanted: readonly EdgeR
 /** The list after one step. */
 export function applyStep(rules: readonly EdgeRule[], step: Step): readonly EdgeRule[] {
   if (step.kind === "remove") return rules.filter(({ sequence }) => sequence !== step.sequence);
-  return [...rules, step.rule].sort((a, b) => a.sequence - b.sequence);
+  return inOrder([...rules, step.rule]);
+}
+
+function inOrder(rules: readonly EdgeRule[]): readonly EdgeRule[] {
+  return [...rules].sort((a, b) => a.sequence - b.sequence);
 }
 
 function isDeny({ action }: EdgeRule): boolean {
@@ -98,19 +102,18 @@ function keepsOpen(
   wanted: readonly EdgeRule[],
   steps: readonly Step[],
 ): boolean {
-  const packets = telling([...current, ...wanted]).filter(
-    (packet) => lets(current, packet) && lets(wanted, packet),
-  );
-  let rules = current;
+  let rules = inOrder(current);
+  const goal = inOrder(wanted);
+  const packets = telling([...rules, ...goal]).filter((packet) => lets(rules, packet) && lets(goal, packet));
   return steps.every((step) => {
     rules = applyStep(rules, step);
     return packets.every((packet) => lets(rules, packet));
   });
 }
 
+/** Whether a list in order lets a packet through. */
 function lets(rules: readonly EdgeRule[], packet: Packet): boolean {
-  const ordered = [...rules].sort((a, b) => a.sequence - b.sequence);
-  return ordered.find((rule) => matches(rule, packet))?.action !== "deny";
+  return rules.find((rule) => matches(rule, packet))?.action !== "deny";
 }
 
 function matches(rule: EdgeRule, packet: Packet): boolean {
@@ -157,6 +160,8 @@ function values(named: readonly (number | undefined)[]): ReadonlySet<number> {
   return new Set([...known, other]);
 }
 
+const parsed = new Map<string, { readonly network: number; readonly bits: number }>();
+
 /** Network and number of bits of a CIDR. */
 export function parseCidr(cidr: string): { readonly network: number; readonly bits: number } {
   const [address = "", bits = "32"] = cidr.split("/");
@@ -164,7 +169,10 @@ export function parseCidr(cidr: string): { readonly network: number; readonly bi
 }
 
 function contains(cidr: string, address: number): boolean {
-  const { network, bits } = parseCidr(cidr);
+  // Asked for every packet at every step.
+  let known = parsed.get(cidr);
+  if (!known) parsed.set(cidr, (known = parseCidr(cidr)));
+  const { network, bits } = known;
   return network - (network % size(bits)) === address - (address % size(bits));
 }
 

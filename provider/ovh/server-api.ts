@@ -64,6 +64,7 @@ export interface Task {
   readonly type: string;
   readonly state: string;
   readonly progress: number;
+  readonly date: string;
 }
 
 interface Vps {
@@ -132,9 +133,13 @@ export async function readFacts(
     ipv6: primary("v6")?.ipAddress ?? "",
     ipv6Gateway: primary("v6")?.gateway ?? undefined,
     contract,
-    installTask: Math.max(0, ...installations.filter(({ state }) => state === "done").map(({ id }) => id)),
+    installTask: newest(installations.filter(({ state }) => state === "done"))?.id ?? 0,
     installing: installations.find(isUnfinished),
   };
+}
+
+function newest(tasks: readonly Task[]): Task | undefined {
+  return [...tasks].sort((a, b) => Date.parse(a.date) - Date.parse(b.date) || a.id - b.id).at(-1);
 }
 
 // Ranges of before 2020 have templates instead of images, and no answer to this.

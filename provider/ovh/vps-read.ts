@@ -77,7 +77,7 @@ export function outputsOf(facts: Facts, known: Partial<VpsOutputs>): VpsOutputs 
     state,
     ...(orderId !== undefined && { orderId, plan, monthlyPriceEur }),
     // OVH may forget old tasks; a disk installed once does not become another one by that.
-    serverId: `${serviceName}/${Math.max(facts.installTask, knownInstallation(known))}`,
+    serverId: `${serviceName}/${facts.installTask || knownInstallation(known)}`,
   };
 }
 
@@ -88,7 +88,10 @@ function knownInstallation({ serverId }: Partial<VpsOutputs>): number {
 function inputsOf(facts: Facts, { inputs, outputs }: Known): VpsInputs {
   const { serviceName, displayName, vcore, memoryMib, zone, image } = facts;
   const memoryGib = memoryMib / 1024;
-  const isReinstalled = outputs.serverId !== undefined && facts.installTask > knownInstallation(outputs);
+  const isReinstalled =
+    outputs.serverId !== undefined &&
+    facts.installTask !== 0 &&
+    facts.installTask !== knownInstallation(outputs);
   const isImport = inputs.name === undefined;
   return {
     ...(isImport ? { serviceName } : { serviceName: inputs.serviceName, order: inputs.order }),

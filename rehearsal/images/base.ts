@@ -64,12 +64,27 @@ function certificatesIn(text: string): string[] {
   );
 }
 
+/** How a root is made, but for its release, its sources and where it goes. */
+const ROOT_ARGUMENTS = [
+  // The package that merges /usr on old systems would bring all of Perl along.
+  ...["--variant=minbase", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"],
+  ...["--include=usr-is-merged,ca-certificates", '--aptopt=APT::Install-Recommends "false"'],
+  // Nobody reads these in a container; licences stay.
+  ...["man", "doc", "locale"].map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`),
+  "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+];
+
 /** What a base image is made from; equal words make equal images. */
 export interface BaseContent {
   /** Image to start from. @default a root made by mmdebstrap from `sources` */
   readonly pulled?: string;
   readonly sources: string;
   readonly certificates: readonly string[];
+}
+
+/** All that decides what a base image is, but for the files of its folder. */
+export function describeBase(release: Release, content: BaseContent): string {
+  return JSON.stringify([release, content, ROOT_ARGUMENTS]);
 }
 
 /** Makes the base image of a release under `tag`. */
@@ -118,20 +133,7 @@ async function importRoot(
   const root = join(folder, "root.tar");
   const list = join(folder, "sources.list");
   await writeFile(list, sources);
-  const unread = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*"];
-  await run("mmdebstrap", [
-    // The package that merges /usr on old systems would bring all of Perl along.
-    ...[
-      "--variant=minbase",
-      "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-      "--include=usr-is-merged,ca-certificates",
-    ],
-    ...[
-      '--aptopt=APT::Install-Recommends "false"',
-      ...unread.map((path) => `--dpkgopt=path-exclude=${path}`),
-    ],
-    ...["--dpkgopt=path-include=/usr/share/doc/*/copyright", "--quiet", RELEASES[release], root, list],
-  ]);
+  await run("mmdebstrap", [...ROOT_ARGUMENTS, "--quiet", RELEASES[release], root, list]);
   // No label: containers inherit an image's, and those of a running build are not the rehearsal's to remove.
   await docker(["import", "--change", 'CMD ["bash"]', root, tag]);
   return tag;

@@ -7,11 +7,13 @@ import { docker, type Progress, run } from "../docker.ts";
 import {
   type BaseContent,
   buildBase,
+  describeBase,
   readMachineCertificates,
   readSources,
   type Release,
   RELEASES,
   renderSources,
+  type Source,
 } from "./base.ts";
 import { OTHERS, OURS, RECIPES } from "./catalog.ts";
 import { canPull, pull } from "./upstream.ts";
@@ -45,7 +47,6 @@ export async function prepareImages({ progress }: { progress: Progress }): Promi
     published[made] = await workshop.build(recipe);
     if (setting !== undefined) overrides[setting] = made;
   });
-  // The longest first, or it would start when all others are done.
   const own = Object.entries(OURS).map(
     async ([name, recipe]) => (published[name] = await workshop.build(recipe)),
   );
@@ -61,7 +62,7 @@ export async function prepareImages({ progress }: { progress: Progress }): Promi
 /** What the bases are made from: this machine's package sources, or Debian's own images where they can be pulled. */
 async function readGround(hubAnswers: boolean, progress: Progress): Promise<Record<Release, BaseContent>> {
   const certificates = await readMachineCertificates();
-  const sources = await readSources();
+  const sources = await ensureSources(progress);
   const content = async (release: Release): Promise<BaseContent> => {
     const slim = `library/debian:${RELEASES[release]}-slim`;
     const lines = renderSources(sources, release);
@@ -69,6 +70,16 @@ async function readGround(hubAnswers: boolean, progress: Progress): Promise<Reco
     return { sources: lines, certificates, ...(pulled ? { pulled: slim } : {}) };
   };
   return { debian12: await content("debian12"), debian13: await content("debian13") };
+}
+
+/** APT tells whose its sources are only once it has read them. */
+async function ensureSources(progress: Progress): Promise<Source[]> {
+  const sources = await readSources();
+  if (sources.length > 0 || process.getuid?.() !== 0) return sources;
+  progress("reading APT's package lists …");
+  // One source out of reach fails the whole update; Debian's own may have been read all the same.
+  await run("apt-get", ["update"]).catch(() => undefined);
+  return readSources();
 }
 
 /** Builds each image once, its foundations first, `AT_ONCE` at the same time. */
@@ -125,8 +136,7 @@ class Workshop {
 
   async #base(release: Release): Promise<string> {
     const content = this.#ground[release];
-    const program = await readFile(join(FOLDER, "base.ts"), "utf8");
-    const hash = await hashFolder(join(FOLDER, "base"), JSON.stringify([release, content, program]));
+    const hash = await hashFolder(join(FOLDER, "base"), describeBase(release, content));
     return this.#ensure(release, hash, (tag) =>
       buildBase(release, content, { tag, progress: this.#progress }),
     );
@@ -135,7 +145,7 @@ class Workshop {
   async #ensure(name: string, content: string, make: (tag: string) => Promise<void>): Promise<string> {
     const tag = `${REPOSITORY}/${name}:${content.slice(0, 12)}`;
     if ((await docker(["images", "--quiet", tag])).trim() !== "") return tag;
-    await this.#enter();
+    await this.#enter(RECIPES[name]?.first === true || name === "debian13");
     const began = Date.now();
     try {
       this.#progress(`building the image ${name} …`);
@@ -147,9 +157,14 @@ class Workshop {
     return tag;
   }
 
-  async #enter(): Promise<void> {
-    if (this.#running >= AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#running += 1;
+  async #enter(isFirst: boolean): Promise<void> {
+    if (this.#running < AT_ONCE) this.#running += 1;
+    else {
+      await new Promise<void>((resolve) => {
+        if (isFirst) this.#waiting.unshift(resolve);
+        else this.#waiting.push(resolve);
+      });
+    }
   }
 
   /** Hands the place on to the next in the queue, or frees it. */

@@ -12,6 +12,9 @@ export interface Recipe {
 
   /** Whether the folder's npm packages are installed into the build's context first. */
   readonly npm?: boolean;
+
+  /** Whether it goes before all that waits, for being on the longest way to the end. */
+  readonly first?: boolean;
 }
 
 function on(base: "debian12" | "debian13", folder: string): Recipe {
@@ -33,10 +36,10 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   certbot: on("debian13", "certbot"),
   postgres: on("debian13", "postgres"),
   python: on("debian13", "python"),
-  "node-build": { ...on("debian13", "node"), target: "build", npm: true },
-  node: { ...on("debian13", "node"), npm: true },
+  "node-build": { ...on("debian13", "node"), target: "build", npm: true, first: true },
+  node: { ...on("debian13", "node"), npm: true, first: true },
   clouds: { folder: "clouds", images: { NODE: "node" } },
-  n8n: { folder: "n8n", images: { BUILD: "node-build", NODE: "node" } },
+  n8n: { folder: "n8n", images: { BUILD: "node-build", NODE: "node" }, first: true },
   qdrant: python("qdrant", { VERSION: "1.19.0" }),
   "qdrant-next": python("qdrant", { VERSION: "1.19.1" }),
   "vector-store": python("vector-store", { VERSION: "1.0.0" }),

@@ -32,9 +32,12 @@ export async function publishImages(images: Images, { progress }: { progress: Pr
       await docker(["push", "--quiet", `${address}/${name}`]);
       await docker(["rmi", `${address}/${name}`]);
       published[name] = tag;
-      await docker(["exec", "--interactive", PUBLISHER, "sh", "-c", `cat > ${MARKER}`], {
-        stdin: JSON.stringify(published),
-      });
+      await docker(
+        ["exec", "--interactive", PUBLISHER, "sh", "-c", `cat > ${MARKER}.new && mv ${MARKER}.new ${MARKER}`],
+        {
+          stdin: JSON.stringify(published),
+        },
+      );
     }
   } finally {
     await docker(["rm", "--force", PUBLISHER]);
@@ -66,12 +69,8 @@ export function registryRunArgs(options: {
   return {
     args: [
       ...["--network", options.network, "--ip", options.ip],
-      ...[
-        "--volume",
-        `${VOLUME}:/var/lib/registry:ro`,
-        "--volume",
-        `${options.certificates}:/certificates:ro`,
-      ],
+      ...["--volume", `${VOLUME}:/var/lib/registry:ro`],
+      ...["--volume", `${options.certificates}:/certificates:ro`],
       ...["--env", "REGISTRY_HTTP_ADDR=:443", "--env", `REGISTRY_HTTP_HOST=https://${HUB}`],
       ...["--env", "REGISTRY_HTTP_TLS_CERTIFICATE=/certificates/cert.pem"],
       ...["--env", "REGISTRY_HTTP_TLS_KEY=/certificates/key.pem"],
@@ -82,14 +81,18 @@ export function registryRunArgs(options: {
 
 async function untilReady(address: string): Promise<void> {
   const deadline = Date.now() + READY_MS;
-  while (
-    !(await fetch(`http://${address}/v2/`).then(
-      ({ ok }) => ok,
-      () => false,
-    ))
-  ) {
-    if (Date.now() > deadline)
-      throw new Error(`registry at ${address}: expected an answer within ${READY_MS} ms`);
+  while (!(await answers(`http://${address}/v2/`))) {
+    if (Date.now() > deadline) {
+      throw new Error(`registry at ${address}: expected an answer within ${READY_MS / 1000} s, got none`);
+    }
     await wait(POLL_MS);
+  }
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url)).ok;
+  } catch {
+    return false;
   }
 }

@@ -91,13 +91,16 @@ describe("the public server", () => {
     expect(block(render(), "location = /internal/vector-store-ready")).toContain("internal;");
   });
 
-  it.each(["location = /api/upload", "location /webhook/"])("takes uploads of n8n's size in %s, for as long", (where) => {
-    const text = block(render({ uploadMaxMib: 150, uploadSeconds: 900 }), where);
+  it.each(["location = /api/upload", "location /webhook/"])(
+    "takes uploads of n8n's size in %s, for as long",
+    (where) => {
+      const text = block(render({ uploadMaxMib: 150, uploadSeconds: 900 }), where);
 
-    expect(text).toContain("client_max_body_size 150m;");
-    expect(text).toContain("proxy_read_timeout 900s;");
-    expect(text).toContain("proxy_send_timeout 900s;");
-  });
+      expect(text).toContain("client_max_body_size 150m;");
+      expect(text).toContain("proxy_read_timeout 900s;");
+      expect(text).toContain("proxy_send_timeout 900s;");
+    },
+  );
 
   it("takes small bodies anywhere else, and waits for a language model's answer", () => {
     const text = render({ answerSeconds: 180 });
@@ -122,7 +125,9 @@ describe("the public server", () => {
     const passing = locations(text).filter((location) => /^(= \/api\/|\/webhook\/)/.test(location ?? ""));
 
     for (const location of passing) {
-      expect(block(text, `location ${location}`), location).toContain("error_page 502 503 504 = @unavailable;");
+      expect(block(text, `location ${location}`), location).toContain(
+        "error_page 502 503 504 = @unavailable;",
+      );
     }
     expect(block(text, "location @unavailable")).toContain(`return 503 '{"status":"unavailable"}';`);
     expect(block(text, "map $status $retry_after")).toContain("503 15;");
@@ -130,7 +135,9 @@ describe("the public server", () => {
 
   it("asks for the address of a service again and again", () => {
     const text = render({ frontend: true, ...withEditor });
-    const fixed = [...text.matchAll(/proxy_pass (.+);/g)].filter(([, target]) => !target?.startsWith("http://$"));
+    const fixed = [...text.matchAll(/proxy_pass (.+);/g)].filter(
+      ([, target]) => !target?.startsWith("http://$"),
+    );
 
     expect(text).toContain("resolver 127.0.0.11 valid=1s ipv6=off;");
     expect(fixed).toEqual([]);

@@ -25,7 +25,7 @@ interface ContainerSpec {
   readonly mounts: readonly { readonly type: string; readonly source?: string; readonly target: string }[];
 }
 
-async function define() {
+async function define(editorCidr: string) {
   const { resource } = await register(() => {
     const provider = new docker.Provider("docker", {});
     new Gateway(
@@ -38,7 +38,7 @@ async function define() {
         config: {
           domain: DOMAIN,
           editorDomain: EDITOR,
-          editorCidrs: ["172.16.0.0/12"],
+          editorCidrs: [editorCidr],
           uploadMaxMib: 2,
           uploadSeconds: 600,
           answerSeconds: 120,
@@ -76,18 +76,27 @@ function runArguments(container: ContainerSpec, folder: string): string[] {
   ];
 }
 
+/** Starts nginx with exactly the rights that the component registers. */
+async function start(role: string, configuration: string): Promise<string> {
+  const address = await stage.network.start(role, [
+    ...runArguments(files.container, stage.folder),
+    await imageOf("nginx"),
+    ...files.container.commands.map((word) => word.replace("nginx.conf", configuration)),
+  ]);
+  await untilServing(() => ask(address, { path: "/", name: DOMAIN })).catch(async (error: unknown) => {
+    throw new Error(await stage.network.logs(role), { cause: error });
+  });
+  return address;
+}
+
 const get = (path: string, change: Partial<Question> = {}) => ask(gateway, { path, name: DOMAIN, ...change });
 
 beforeAll(async () => {
-  files = await define();
   stage = await createStage({ store: ["vector-store"], others: ["n8n", "frontend"] });
+  files = await define(stage.network.subnet);
   await stage.write("nginx.conf", files.configuration.content);
   await makeCertificate(files.placeholder.apply, stage.folder, DOMAIN);
-  gateway = await stage.network.start("gateway", [
-    ...runArguments(files.container, stage.folder),
-    ...[await imageOf("nginx"), ...files.container.commands],
-  ]);
-  await untilServing(() => get("/healthz"));
+  gateway = await start("gateway", "nginx.conf");
 });
 
 afterAll(() => stage.remove());
@@ -211,6 +220,15 @@ describe("the editor", () => {
   it("is there for an address of the list, all but the metrics", async () => {
     expect((await get("/rest/settings", { name: EDITOR })).body).toBe("5678 GET /rest/settings");
     expect((await get("/metrics", { name: EDITOR })).status).toBe(404);
+  });
+
+  it("is closed to any other address", async () => {
+    const { configuration } = await define("192.0.2.0/24");
+    await stage.write("closed.conf", configuration.content);
+    const closed = await start("closed", "closed.conf");
+
+    expect((await ask(closed, { path: "/rest/settings", name: EDITOR })).status).toBe(403);
+    expect((await ask(closed, { path: "/webhook/x", name: DOMAIN })).status).toBe(200);
   });
 });
 

@@ -70,17 +70,10 @@ describe("Gateway", () => {
             { type: "bind", source: "/opt/technicia/acme", target: "/var/www/acme", readOnly: true },
             { type: "tmpfs", target: "/run" },
             { type: "tmpfs", target: "/var/cache/nginx" },
-            { type: "tmpfs", target: "/var/lib/nginx" },
             { type: "tmpfs", target: "/tmp" },
           ],
           capDrops: ["ALL"],
-          capAdds: [
-            "CAP_CHOWN",
-            "CAP_DAC_OVERRIDE",
-            "CAP_NET_BIND_SERVICE",
-            "CAP_SETGID",
-            "CAP_SETUID",
-          ],
+          capAdds: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID"],
           healthcheck: { tests: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1/gateway-health"] },
         },
       },
@@ -94,7 +87,7 @@ describe("Gateway", () => {
       path: "/opt/technicia/gateway/nginx.conf",
       content: renderGateway(config),
       validate:
-        "docker run --rm --network none --volume /opt/technicia/gateway:/etc/nginx/technicia:ro 'nginx:1.30.4-alpine' nginx -t -q -c \"/etc/nginx/technicia/$(basename \"$FILE\")\"",
+        'docker run --rm --network none --volume /opt/technicia/gateway:/etc/nginx/technicia:ro \'nginx:1.30.4-alpine\' nginx -t -q -c "/etc/nginx/technicia/$(basename "$FILE")"',
       onChange: "/opt/technicia/bin/gateway-reload",
     });
   });

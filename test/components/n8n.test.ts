@@ -126,7 +126,12 @@ describe("N8n", () => {
   it("sets nothing that n8n warns of as deprecated but the older name of its address", async () => {
     const names = Object.keys(await environmentOf({ database: postgres, runners }));
 
-    for (const name of ["N8N_RUNNERS_ENABLED", "N8N_CONFIG_FILES", "EXECUTIONS_PROCESS", "N8N_BINARY_DATA_TTL"]) {
+    for (const name of [
+      "N8N_RUNNERS_ENABLED",
+      "N8N_CONFIG_FILES",
+      "EXECUTIONS_PROCESS",
+      "N8N_BINARY_DATA_TTL",
+    ]) {
       expect(names).not.toContain(name);
     }
   });
@@ -146,10 +151,12 @@ describe("N8n", () => {
           image: "n8nio/n8n:2.41.3",
           healthcheck: {
             tests: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:5678/healthz/readiness"],
-            startPeriod: "2m0s",
+            startPeriod: "2m",
           },
           stopGracePeriod: "40s",
-          mounts: [{ type: "volume", source: "technicia-n8n-data", target: "/home/node/.n8n", readOnly: false }],
+          mounts: [
+            { type: "volume", source: "technicia-n8n-data", target: "/home/node/.n8n", readOnly: false },
+          ],
         },
       },
       updateConfig: { order: "stop-first" },
@@ -170,7 +177,10 @@ describe("N8n", () => {
     };
 
     expect(await networks({})).toEqual(met);
-    expect(await networks({ database: postgres })).toEqual([...met, { id: "id-of-technicia-data", aliases: [] }]);
+    expect(await networks({ database: postgres })).toEqual([
+      ...met,
+      { id: "id-of-technicia-data", aliases: [] },
+    ]);
   });
 
   it("reads every secret from a file that its own user owns", async () => {
@@ -206,7 +216,10 @@ describe("N8n", () => {
   it.each([true, false])("protects and retains its volume as it is told: %s", async (protectData) => {
     const { resource } = await define({ protectData });
 
-    expect(resource("technicia-n8n-data")).toMatchObject({ protect: protectData, retainOnDelete: protectData });
+    expect(resource("technicia-n8n-data")).toMatchObject({
+      protect: protectData,
+      retainOnDelete: protectData,
+    });
   });
 });
 

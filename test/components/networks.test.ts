@@ -7,14 +7,16 @@ import { register } from "../support/engine.ts";
 const define = () => register(() => new Networks("networks", { provider: new docker.Provider("host", {}) }));
 
 describe("Networks", () => {
-  it("are three overlays with fixed subnets, which a plain container may join; data leads nowhere", async () => {
+  it("are three overlays with fixed addresses, which a plain container may join; data leads nowhere", async () => {
     const { ofType } = await define();
     const overlay = { driver: "overlay", attachable: true };
 
+    const addresses = (third: number) => [{ subnet: `172.31.${third}.0/24`, gateway: `172.31.${third}.1` }];
+
     expect(ofType("docker:index/network:Network").map(({ inputs }) => inputs)).toEqual([
-      { ...overlay, name: "technicia-app", internal: false, ipamConfigs: [{ subnet: "172.31.1.0/24" }] },
-      { ...overlay, name: "technicia-data", internal: true, ipamConfigs: [{ subnet: "172.31.2.0/24" }] },
-      { ...overlay, name: "technicia-edge", internal: false, ipamConfigs: [{ subnet: "172.31.0.0/24" }] },
+      { ...overlay, name: "technicia-app", internal: false, ipamConfigs: addresses(1) },
+      { ...overlay, name: "technicia-data", internal: true, ipamConfigs: addresses(2) },
+      { ...overlay, name: "technicia-edge", internal: false, ipamConfigs: addresses(0) },
     ]);
   });
 

@@ -39,9 +39,7 @@ export async function createStage(services: Readonly<Record<string, readonly str
   const folder = await mkdtemp(join(tmpdir(), "technicia-nginx-"));
   const network = await createNetwork();
   const write = (name: string, text: string) => writeFile(join(folder, name), text);
-  await mkdir(join(folder, "tls"));
-  await mkdir(join(folder, "acme"));
-  await mkdir(join(folder, "echo"));
+  for (const name of ["tls", "acme", "tunnel", "echo"]) await mkdir(join(folder, name));
   await write("echo/nginx.conf", ECHO);
   for (const [role, names] of Object.entries(services)) {
     await network.start(role, [
@@ -90,7 +88,10 @@ export interface Question {
 }
 
 /** Asks over HTTPS, whoever signed the certificate. */
-export function ask(address: string, { path, name, method = "GET", headers = {}, body }: Question): Promise<Answer> {
+export function ask(
+  address: string,
+  { path, name, method = "GET", headers = {}, body }: Question,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const options = {
       host: address,

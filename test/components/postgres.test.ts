@@ -39,11 +39,11 @@ describe("Postgres", () => {
           },
           healthcheck: {
             tests: ["CMD-SHELL", "pg_isready --quiet --username n8n --dbname n8n --host 127.0.0.1"],
-            startPeriod: "1m0s",
+            startPeriod: "1m",
           },
           capDrops: ["ALL"],
           capAdds: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"],
-          stopGracePeriod: "1m0s",
+          stopGracePeriod: "1m",
           mounts: [
             { source: "technicia-postgres-data", target: "/var/lib/postgresql/data", readOnly: false },
           ],

@@ -8,7 +8,9 @@ import { register, Sealed } from "../support/engine.ts";
 function define(change: Partial<PythonServiceArgs> = {}) {
   return register(() => {
     const provider = new docker.Provider("host", {});
-    const networks = ["technicia-edge", "technicia-app"].map((name) => new docker.Network(name, {}, { provider }));
+    const networks = ["technicia-edge", "technicia-app"].map(
+      (name) => new docker.Network(name, {}, { provider }),
+    );
     new PythonService(
       "technicia-vector-store",
       {

@@ -56,6 +56,8 @@ describe("createQdrantCollection", () => {
     const inputs = await inputsOf();
 
     expect(inputs["remove"]).toBeUndefined();
-    expect(String(inputs["apply"]).match(/DELETE "\S+/g)).toEqual(['DELETE "$collection/index/$field?wait=true"']);
+    expect(String(inputs["apply"]).match(/DELETE "\S+/g)).toEqual([
+      'DELETE "$collection/index/$field?wait=true"',
+    ]);
   });
 });

@@ -47,7 +47,12 @@ describe("Qdrant", () => {
           },
           healthcheck: { tests: ["CMD", "bash", "-c", READY] },
           mounts: [
-            { type: "volume", source: "technicia-qdrant-storage", target: "/qdrant/storage", readOnly: false },
+            {
+              type: "volume",
+              source: "technicia-qdrant-storage",
+              target: "/qdrant/storage",
+              readOnly: false,
+            },
             {
               type: "volume",
               source: "technicia-qdrant-snapshots",
@@ -64,7 +69,7 @@ describe("Qdrant", () => {
     const { resource } = await define();
 
     expect(resource("technicia-qdrant-service").inputs).toMatchObject({
-      taskSpec: { containerSpec: { stopGracePeriod: "1m0s" } },
+      taskSpec: { containerSpec: { stopGracePeriod: "1m" } },
       updateConfig: { order: "stop-first" },
     });
   });

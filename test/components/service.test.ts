@@ -96,7 +96,7 @@ describe("Service", () => {
         delay: "0s",
         order: "start-first",
       },
-      convergeConfig: { delay: "1s", timeout: "5m0s" },
+      convergeConfig: { delay: "1s", timeout: "5m" },
     });
   });
 
@@ -136,8 +136,8 @@ describe("Service", () => {
       args: ["-g", "daemon off;"],
       environment: { TZ: "UTC" },
       readOnly: true,
-      startPeriod: "2m0s",
-      stopGracePeriod: "1m0s",
+      startPeriod: "2m",
+      stopGracePeriod: "1m",
       mounts: [
         { type: "volume", source: "data", target: "/data" },
         { type: "bind", source: "/opt", target: "/opt", readOnly: true },
@@ -150,8 +150,8 @@ describe("Service", () => {
       args: ["-g", "daemon off;"],
       env: { TZ: "UTC" },
       readOnly: true,
-      healthcheck: { startPeriod: "2m0s" },
-      stopGracePeriod: "1m0s",
+      healthcheck: { startPeriod: "2m" },
+      stopGracePeriod: "1m",
       mounts: [
         { type: "volume", source: "data", target: "/data", readOnly: false },
         { type: "bind", source: "/opt", target: "/opt", readOnly: true },
@@ -240,7 +240,8 @@ describe("Service with secrets", () => {
 });
 
 describe("Service.revision", () => {
-  const revisionOf = async (change: Partial<ServiceArgs> = {}) => valueOf((await define(change)).result.revision);
+  const revisionOf = async (change: Partial<ServiceArgs> = {}) =>
+    valueOf((await define(change)).result.revision);
 
   it("stays while what runs stays, and changes with the image, the environment or a limit", async () => {
     const first = await revisionOf();
@@ -254,18 +255,21 @@ describe("Service.revision", () => {
 });
 
 describe("createDataVolume", () => {
-  it.each([true, false])("is neither deleted nor replaced when data are protected: %s", async (protectData) => {
-    const { resource } = await register(() => {
-      const parent = new pulumi.ComponentResource("test:index:Owner", "owner");
-      createDataVolume("owner-data", protectData, parent);
-    });
+  it.each([true, false])(
+    "is neither deleted nor replaced when data are protected: %s",
+    async (protectData) => {
+      const { resource } = await register(() => {
+        const parent = new pulumi.ComponentResource("test:index:Owner", "owner");
+        createDataVolume("owner-data", protectData, parent);
+      });
 
-    expect(resource("owner-data")).toMatchObject({
-      protect: protectData,
-      retainOnDelete: protectData,
-      parent: "owner",
-    });
-  });
+      expect(resource("owner-data")).toMatchObject({
+        protect: protectData,
+        retainOnDelete: protectData,
+        parent: "owner",
+      });
+    },
+  );
 
   it("has nothing but a name: a change of anything else would replace it, data and all", async () => {
     const { resource } = await register(() => {
@@ -290,13 +294,14 @@ describe("goDuration", () => {
   it.each([
     [0, "0s"],
     [5, "5s"],
-    [60, "1m0s"],
+    [60, "1m"],
     [90, "1m30s"],
-    [300, "5m0s"],
+    [300, "5m"],
     [3599, "59m59s"],
-    [3600, "1h0m0s"],
-    [7265, "2h1m5s"],
-  ])("writes %i seconds as Go reads them back: %s", (seconds, text) => {
+    [3600, "1h"],
+    [3605, "1h0m5s"],
+    [7260, "2h1m"],
+  ])("writes %i seconds as the plugin reads them back: %s", (seconds, text) => {
     expect(goDuration(seconds)).toBe(text);
   });
 });

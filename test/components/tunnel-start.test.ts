@@ -32,7 +32,7 @@ beforeAll(async () => {
   const configuration = resource("tunnel-configuration").inputs as { content: string };
 
   stage = await createStage({ services: ["n8n", "qdrant"] });
-  await stage.write("acme/nginx.conf", configuration.content);
+  await stage.write("tunnel/nginx.conf", configuration.content);
   const address = await stage.network.start("tunnel", [
     ...["--init", "--read-only", "--security-opt", "no-new-privileges:true"],
     ...Object.keys(container.tmpfs).flatMap((path) => ["--tmpfs", path]),
@@ -40,7 +40,7 @@ beforeAll(async () => {
     ...container.capabilities.adds.flatMap((capability) => ["--cap-add", capability]),
     ...container.volumes.flatMap(({ containerPath }) => [
       "--volume",
-      `${join(stage.folder, "acme")}:${containerPath}:ro`,
+      `${join(stage.folder, "tunnel")}:${containerPath}:ro`,
     ]),
     ...[await imageOf("nginx"), ...container.command],
   ]);

@@ -62,7 +62,9 @@ describe("Tunnel", () => {
 
     expect(waitsFor("technicia-tunnel", "technicia-tunnel-configuration")).toBe(true);
     expect(path).toBe(`${DIRECTORY.hostPath}/nginx.conf`);
-    expect(onChange).toContain("docker exec technicia-tunnel nginx -c /etc/nginx/tunnel/nginx.conf -s reload");
+    expect(onChange).toContain(
+      "docker exec technicia-tunnel nginx -c /etc/nginx/tunnel/nginx.conf -s reload",
+    );
     expect(String(content).match(/listen .*|set \$target .*/g)).toEqual([
       "listen 5678;",
       "set $target n8n:5678;",

@@ -4,7 +4,9 @@ import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 
 import { Dns, type DnsArgs, type DnsVendor } from "../../infra/dns.ts";
+import * as technicia from "../../provider/resources.ts";
 import { register, UNKNOWN } from "../support/engine.ts";
+import { orderedServer } from "./ordered-server.ts";
 
 type Vendor = "cloudflare" | "ovh";
 
@@ -38,9 +40,7 @@ describe("Dns at Cloudflare", () => {
     });
     const editor = { ...common, name: "n8n.technicia.exemple.fr" };
 
-    expect(
-      ofType("cloudflare:index/dnsRecord:DnsRecord").map(({ name, inputs }) => [name, inputs]),
-    ).toEqual([
+    expect(ofType("cloudflare:index/dnsRecord:DnsRecord").map(({ name, inputs }) => [name, inputs])).toEqual([
       [
         "dns-caa-letsencrypt.org",
         { ...common, type: "CAA", data: { flags: 0, tag: "issue", value: "letsencrypt.org" } },
@@ -55,7 +55,10 @@ describe("Dns at Cloudflare", () => {
   it("writes no CAA record when no authority is named", async () => {
     const { ofType } = await define("cloudflare", { caaIssuers: [] });
 
-    expect(ofType("cloudflare:index/dnsRecord:DnsRecord").map(({ inputs }) => inputs["type"])).toEqual(["A", "AAAA"]);
+    expect(ofType("cloudflare:index/dnsRecord:DnsRecord").map(({ inputs }) => inputs["type"])).toEqual([
+      "A",
+      "AAAA",
+    ]);
   });
 });
 
@@ -84,7 +87,9 @@ describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
     const { ofType } = await define(vendor);
     const common = { ReverseValue: "technicia.exemple.fr.", readinessTimeoutDuration: "5m" };
 
-    expect(ofType("ovh:Ip/reverse:Reverse").map(({ name, inputs, provider }) => [name, provider, inputs])).toEqual([
+    expect(
+      ofType("ovh:Ip/reverse:Reverse").map(({ name, inputs, provider }) => [name, provider, inputs]),
+    ).toEqual([
       ["dns-reverse-v4", "ovh", { ...common, ip: "203.0.113.10/32", ReverseIp: "203.0.113.10" }],
       ["dns-reverse-v6", "ovh", { ...common, ip: "2001:db8:113::10/128", ReverseIp: "2001:db8:113::10" }],
     ]);
@@ -118,8 +123,7 @@ describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
     const preview = await register(
       () => {
         const account = new ovh.Provider("ovh", { endpoint: "ovh-eu" });
-        const server = new pulumi.CustomResource("technicia:ovh:Vps", "server", { ipv4: undefined });
-        const { ipv4 } = server as unknown as { ipv4: pulumi.Output<string> };
+        const { ipv4 } = new technicia.Vps("server", orderedServer);
         new Dns("dns", {
           vendor: { kind: "ovh", provider: account },
           ovh: account,

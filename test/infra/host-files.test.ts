@@ -20,9 +20,7 @@ describe("packageNames", () => {
   });
 
   it("takes Docker from Docker's own repository", () => {
-    expect(packageNames("docker")).toEqual(
-      [...common, "containerd.io", "docker-ce", "docker-ce-cli"].sort(),
-    );
+    expect(packageNames("docker")).toEqual([...common, "containerd.io", "docker-ce", "docker-ce-cli"].sort());
   });
 });
 

@@ -66,7 +66,10 @@ describe("renderFirewall", () => {
   });
 
   it("opens the port that sshd listens on, and port 22 no more", () => {
-    const text = renderFirewall({ sshPort: 2222, adminCidrs: { v4: ["198.51.100.0/24"], v6: ["2001:db8::/64"] } });
+    const text = renderFirewall({
+      sshPort: 2222,
+      adminCidrs: { v4: ["198.51.100.0/24"], v6: ["2001:db8::/64"] },
+    });
 
     expect(text.match(/tcp dport 2222 /g)).toHaveLength(2);
     expect(text).not.toMatch(/tcp dport 22 /);

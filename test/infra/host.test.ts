@@ -6,6 +6,7 @@ import { dockerDaemon, packageNames, sshd } from "../../infra/host-files.ts";
 import * as technicia from "../../provider/resources.ts";
 import { register, type Registration } from "../support/engine.ts";
 import { publicKey } from "../support/fixtures.ts";
+import { orderedServer } from "./ordered-server.ts";
 
 const ssh = {
   user: "debian",
@@ -177,7 +178,10 @@ describe("Host", () => {
     const some = await define({ swapGib: 4 });
     const none = await define({ swapGib: 0 });
 
-    expect(some.resource("host-swap").inputs).toMatchObject({ desired: "4 GiB", variables: { SIZE_GIB: "4" } });
+    expect(some.resource("host-swap").inputs).toMatchObject({
+      desired: "4 GiB",
+      variables: { SIZE_GIB: "4" },
+    });
     expect(names(none.registrations)).not.toContain("host-swap");
   });
 
@@ -202,11 +206,7 @@ describe("Host", () => {
 
   it("registers the same while the server's address is not known yet", async () => {
     const program = () => {
-      const server = new pulumi.CustomResource("technicia:ovh:Vps", "server", {
-        ipv4: undefined,
-        serverId: undefined,
-      });
-      const { ipv4, serverId } = server as unknown as Record<"ipv4" | "serverId", pulumi.Output<string>>;
+      const { ipv4, serverId } = new technicia.Vps("server", orderedServer);
       new Host("host", {
         cloud: new technicia.Connection("cloud", {}),
         address: ipv4,

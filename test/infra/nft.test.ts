@@ -47,7 +47,8 @@ describe("the host's firewall", () => {
 
   it("is seen to be missing before it is loaded and after it is removed", async () => {
     const said = await onHost(
-      ({ observe, apply, remove }) => `(${observe}) | sed -n 1p\n${apply}\n${remove}\n(${observe}) | sed -n 1p`,
+      ({ observe, apply, remove }) =>
+        `(${observe}) | sed -n 1p\n${apply}\n${remove}\n(${observe}) | sed -n 1p`,
     );
 
     expect(said).toBe("the loaded table differs from the file's:\n".repeat(2));
@@ -55,7 +56,8 @@ describe("the host's firewall", () => {
 
   it("shows the rule that somebody added by hand", async () => {
     const said = await onHost(
-      ({ observe, apply }) => `${apply}\nnft add rule inet technicia input tcp dport 5678 accept\n(${observe})`,
+      ({ observe, apply }) =>
+        `${apply}\nnft add rule inet technicia input tcp dport 5678 accept\n(${observe})`,
     );
 
     expect(said).toContain("the loaded table differs from the file's:\n");

@@ -267,8 +267,9 @@ describe("pulumi-resource-technicia", () => {
 
   it("ends when the engine that started it is gone", async () => {
     // The shell stands for the engine: it dies while the plugin runs.
-    const script = `"$1" 127.0.0.1:1 >/dev/null 2>&1 & echo $!; sleep 1`;
-    const { stdout } = spawnSync("bash", ["-c", script, "bash", executable], { encoding: "utf8" });
+    const port = join(mkdtempSync(join(tmpdir(), "technicia-port-")), "port");
+    const script = `"$1" 127.0.0.1:1 >"$2" 2>&1 & echo $!; until [ -s "$2" ]; do sleep 0.05; done`;
+    const { stdout } = spawnSync("bash", ["-c", script, "bash", executable, port], { encoding: "utf8" });
     const pid = Number(stdout);
 
     await until("the plugin has ended", () => {

@@ -29,7 +29,8 @@ export function run(
 /** Runs Docker's client and gives its answer; fails when it fails. */
 export async function docker(...args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await run("docker", args);
-  if (code !== 0) throw new Error(`docker ${args.slice(0, 2).join(" ")}: expected exit code 0, got ${code}; ${stderr}`);
+  if (code !== 0)
+    throw new Error(`docker ${args.slice(0, 2).join(" ")}: expected exit code 0, got ${code}; ${stderr}`);
   return stdout.trim();
 }
 
@@ -45,6 +46,9 @@ export async function imageOf(name: string): Promise<string> {
 export interface TestNetwork {
   readonly name: string;
 
+  /** In CIDR notation; whoever asks from this machine asks from within it. */
+  readonly subnet: string;
+
   /** Starts a container and gives its address. */
   readonly start: (role: string, args: readonly string[]) => Promise<string>;
   readonly stop: (role: string) => Promise<string>;
@@ -58,8 +62,11 @@ export async function createNetwork(): Promise<TestNetwork> {
   const name = `technicia-test-${randomBytes(4).toString("hex")}`;
   const started: string[] = [];
   await docker("network", "create", "--label", LABEL, name);
+  const format = "{{range .IPAM.Config}}{{.Subnet}} {{end}}";
+  const [subnet = ""] = (await docker("network", "inspect", "--format", format, name)).split(" ");
   return {
     name,
+    subnet,
     start: async (role, args) => {
       const container = `${name}-${role}`;
       started.push(container);

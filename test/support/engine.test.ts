@@ -23,7 +23,12 @@ class Group extends pulumi.ComponentResource {
 describe("register", () => {
   it("records inputs with every secret sealed where it was given", async () => {
     const { resource } = await register(
-      () => new Thing("one", { open: "in clear", list: ["a", pulumi.secret("b")], map: { key: pulumi.secret("c") } }),
+      () =>
+        new Thing("one", {
+          open: "in clear",
+          list: ["a", pulumi.secret("b")],
+          map: { key: pulumi.secret("c") },
+        }),
     );
 
     expect(resource("one").inputs).toEqual({

@@ -217,7 +217,7 @@ describe("File with onChange", () => {
     await plugin.cancel();
 
     expect(await failure).toMatch(
-      /cancelled; it was killed there; it said:\n {2}the earlier file was put back/,
+      /cancelled; it was killed there; it said:\n[\s\S]*the earlier file was put back/,
     );
     expect(await host.exec("cat /srv/t/a")).toBe("old");
     expect(await folder()).toBe("a");
@@ -306,7 +306,7 @@ describe("File, impossible", () => {
 
   it("fails when the owner does not exist, and leaves nothing behind", async () => {
     await expect(create({ content: "x", owner: "nobody-at-all" })).rejects.toThrow(
-      "invalid user: 'nobody-at-all:root'",
+      /invalid user: .nobody-at-all:root./,
     );
     expect(await folder()).toBe("");
   });

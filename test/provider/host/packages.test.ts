@@ -64,7 +64,8 @@ describe("Packages", () => {
       id: "alpha,beta",
       state: { names: ["alpha", "beta"], versions: { alpha: "1.0", beta: "1.0" } },
     });
-    expect([await status("alpha"), await status("gamma")]).toEqual(["ii", ""]);
+    expect(await status("alpha")).toBe("ii");
+    expect(await status("gamma")).not.toBe("ii");
     expect(await plugin.read(packages)).toEqual(packages);
     expect(plugin.logs).toContainEqual(
       expect.objectContaining({
@@ -146,6 +147,17 @@ describe("Packages that cannot be installed", () => {
     await expect(create("sick")).rejects.toThrow(
       /could not install the packages sick on debian@.*: exit code 100; it said:\n[\s\S]*no medicine/,
     );
+  });
+
+  it("fails when the sources cannot be reached, and says which", async () => {
+    await host.exec(
+      "mv /etc/apt/sources.list /srv/sources.list; echo 'deb http://127.0.0.1:1/debian stable main' > /etc/apt/sources.list",
+    );
+
+    await expect(create("unheard-of")).rejects.toThrow(
+      /^apt on debian@.*: expected its package sources to answer, got "[^"]*127\.0\.0\.1:1[^"]*"; check the server's name servers/,
+    );
+    await host.exec("mv /srv/sources.list /etc/apt/sources.list; apt-get update");
   });
 
   it("fails when apt stays locked, and says by whom", async () => {

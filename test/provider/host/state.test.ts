@@ -115,7 +115,7 @@ describe("State", () => {
     await plugin.delete(await create(line));
     expect(await exists("/srv/t/line")()).toBe(false);
 
-    const { remove: _, ...kept } = line;
+    const kept = { observe: line.observe, desired: line.desired, apply: line.apply };
     await plugin.delete(await create(kept));
     expect(await exists("/srv/t/line")()).toBe(true);
   });

@@ -1,21 +1,31 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { ORDERED, PUBLIC_KEY } from "./given.ts";
-import { startWorld, type World } from "./world.ts";
+import { NoMachine } from "../../../rehearsal/doubles/machine.ts";
+import { ORDERED, PUBLIC_KEY, settingsOf } from "./given.ts";
+import { startWorld, type VpsStack, type World } from "./world.ts";
 
 let world: World;
+let stack: VpsStack;
 beforeEach(async () => {
   world = await startWorld();
+  stack = world.vps();
 });
 afterEach(() => world.end());
 
+const orders = (): World["ovh"]["state"]["orders"] => world.ovh.state.orders.filter(({ vps }) => vps);
+const changes = (): readonly string[] =>
+  world.ovh.calls.lines("ovh").filter((line) => !line.startsWith("GET "));
+
+async function said(by: VpsStack, word: string): Promise<void> {
+  while (!by.said("status").some((line) => line.includes(word)))
+    await new Promise((resolve) => setImmediate(resolve));
+}
+
 describe("Vps that is ordered", () => {
   it("is bought, named and installed once, and told in full", async () => {
-    const stack = world.vps();
+    expect(await stack.up(ORDERED)).toBe("created");
 
-    await stack.up(ORDERED);
-
-    const [order] = world.ovh.state.orders.filter(({ vps }) => vps);
+    const [order] = orders();
     const [server] = world.ovh.state.servers;
     expect(order).toMatchObject({
       payments: 1,
@@ -27,13 +37,17 @@ describe("Vps that is ordered", () => {
       imageId: "Debian 12",
       publicKey: PUBLIC_KEY,
     });
-    expect(stack.saved).toMatchObject({
+    const installation = server?.tasks.find(({ type }) => type === "reinstallVm");
+    expect(stack.saved).toEqual({
       id: server?.serviceName,
       isPartial: false,
+      inputs: ORDERED,
       outputs: {
         serviceName: server?.serviceName,
         ipv4: server?.ipv4,
         ipv6: server?.ipv6,
+        ipv6Gateway: expect.stringContaining(":") as string,
+        model: "vps-2027-model2",
         vcore: 4,
         memoryMib: 8192,
         diskGib: 75,
@@ -43,9 +57,315 @@ describe("Vps that is ordered", () => {
         orderId: order?.orderId,
         plan: "vps-2027-model2",
         monthlyPriceEur: 8.79,
+        serverId: `${server?.serviceName}/${installation?.id}`,
       },
     });
+  });
+
+  it("shows no difference afterwards", async () => {
+    await stack.up(ORDERED);
+    const before = stack.outputs;
+
+    expect(await stack.refresh()).toBe(false);
+    expect(stack.outputs).toEqual(before);
+    world.ovh.calls.clear();
+    expect(await stack.up(ORDERED)).toBe("same");
+    await stack.preview(ORDERED);
+    expect(world.ovh.calls.lines("ovh")).toEqual([]);
+  });
+
+  it("waits for slow deliveries and slow installations", async () => {
+    Object.assign(world.ovh.delays, {
+      checkingMs: 100,
+      deliveringMs: 100,
+      installingMs: 600,
+      taskMs: 50,
+      reinstallMs: 200,
+    });
+
+    await stack.up(ORDERED);
+
+    expect(world.ovh.state.servers[0]?.tasks.map(({ type, state }) => `${type} ${state}`)).toEqual([
+      "deliverVm done",
+      "reinstallVm done",
+    ]);
+    const steps = stack.said("status").map((line) => line.replace(/^.*?: /, "").replace(/\d+ %/, "… %"));
+    expect([...new Set(steps)]).toEqual([
+      "checking",
+      "delivering",
+      "waiting for deliverVm, … %",
+      "waiting for reinstallVm, … %",
+    ]);
+  });
+
+  it("shows plan and price in the preview, and changes nothing", async () => {
+    expect(await stack.preview(ORDERED)).toEqual({ plan: "vps-2027-model2", monthlyPriceEur: 8.79 });
+    expect(stack.said("info")).toEqual([
+      "will order vps-2027-model2 (4 vCores, 8 GiB) at €8.79/month without tax, in GRA",
+    ]);
+    expect(changes()).toEqual([]);
+  });
+
+  it("fails in the preview already when it costs more than is accepted", async () => {
+    const frugal = { ...ORDERED, order: { subsidiary: "FR", maxMonthlyPriceEur: 8.5 } };
+    const message =
+      "server.order.maxMonthlyPriceEur: expected at least €8.79/month for vps-2027-model2 (4 vCores, 8 GiB), the cheapest that fits, got €8.50/month; " +
+      "accept that price with pulumi config set --path technicia:server.order.maxMonthlyPriceEur 8.79, or ask for a smaller server";
+
+    await expect(stack.preview(frugal)).rejects.toThrow(message);
+    await expect(stack.up(frugal)).rejects.toThrow(message);
+    expect(changes()).toEqual([]);
+  });
+
+  it("fails before there is an order when this account pays more than the catalogue says", async () => {
+    world.ovh.faults.add({
+      api: "ovh",
+      method: "GET",
+      path: "/checkout$",
+      status: 200,
+      body: { orderId: null, prices: { withoutTax: { value: 12.5 } } },
+    });
+
+    await expect(stack.up(ORDERED)).rejects.toThrow(
+      "server.order.maxMonthlyPriceEur: expected at least €12.50/month for vps-2027-model2 (4 vCores, 8 GiB) in this account's cart, got €10.00/month",
+    );
+    expect(orders()).toEqual([]);
+  });
+
+  it("fails before there is an order when the account has no way to pay", async () => {
+    const [method] = world.ovh.state.paymentMethods.splice(0);
+
+    await expect(stack.up(ORDERED)).rejects.toThrow(
+      "server.order: expected a default payment method in the OVH account, got none; add a card",
+    );
+    expect(orders()).toEqual([]);
+
+    if (method) world.ovh.state.paymentMethods.push(method);
+    expect(await stack.up(ORDERED)).toBe("created");
+  });
+
+  it("fails when there are no keys", async () => {
+    const keyless = world.vps({ settings: { ovhEndpoint: world.ovh.url } });
+
+    await expect(keyless.up(ORDERED)).rejects.toThrow(
+      "ovh: expected keys of an OVH account, got none; set technicia:ovhApplicationKey, ovhApplicationSecret and ovhConsumerKey",
+    );
+  });
+});
+
+describe("order of a Vps that does not go well", () => {
+  it.each([
+    [
+      "documentsRequested",
+      /^order \d+: expected it to be delivered, got "documentsRequested"; send OVH the documents/,
+    ],
+    ["cancelled", /^order \d+: expected it to be delivered, got "cancelled"; .* pulumi state delete <urn>/],
+  ] as const)("fails when OVH answers the payment with %s, and keeps the order", async (outcome, message) => {
+    world.ovh.state.account.afterPayment = outcome;
+
+    await expect(stack.up(ORDERED)).rejects.toThrow(message);
+
+    const [order] = orders();
+    expect(stack.saved).toMatchObject({
+      id: `order/${order?.orderId}`,
+      isPartial: true,
+      outputs: { orderId: order?.orderId, plan: "vps-2027-model2", monthlyPriceEur: 8.79 },
+    });
+    await expect(stack.up(ORDERED)).rejects.toThrow(message);
+    expect(orders()).toHaveLength(1);
+  });
+
+  it("goes on with the same order once the documents are there", async () => {
+    world.ovh.state.account.afterPayment = "documentsRequested";
+    await expect(stack.up(ORDERED)).rejects.toThrow("documentsRequested");
+    expect(await stack.refresh()).toBe(false);
+    const [order] = orders();
+    world.ovh.state.account.afterPayment = "delivered";
+    // OVH releases an order by looking at its payment again.
+    if (order) order.status = "notPaid";
+
+    expect(await stack.up(ORDERED)).toBe("updated");
+
+    expect(orders()).toHaveLength(1);
+    expect(stack.saved).toMatchObject({ id: `order/${order?.orderId}`, isPartial: false });
+    expect(stack.outputs).toMatchObject({ orderId: order?.orderId, state: "running" });
     expect(await stack.refresh()).toBe(false);
     expect(await stack.up(ORDERED)).toBe("same");
+  });
+
+  it("goes on from the state alone, without the journal of the machine that ordered", async () => {
+    world.ovh.faults.add({
+      api: "ovh",
+      path: "/status$",
+      nth: 3,
+      times: 0,
+      status: 403,
+      body: { message: "no" },
+    });
+    await expect(stack.up(ORDERED)).rejects.toThrow(/give the key the right GET \/me\/order\/\d+\/status/);
+    world.ovh.faults.clear();
+    const other = world.vps({ folder: `${world.folder}/other`, saved: stack.saved });
+
+    expect(await other.up(ORDERED)).toBe("updated");
+
+    expect(orders()).toMatchObject([{ payments: 1 }]);
+    expect(other.outputs).toMatchObject({ state: "running", osImage: "Debian 12" });
+  });
+
+  it("fails when the payment is not taken, and pays once that is mended", async () => {
+    world.ovh.faults.add({
+      api: "ovh",
+      method: "POST",
+      path: "/pay$",
+      status: 400,
+      body: { class: "Client::BadRequest", message: "Payment refused by the bank" },
+    });
+
+    await expect(stack.up(ORDERED)).rejects.toThrow(
+      /^POST \/me\/order\/\d+\/pay: expected an answer, got 400 Client::BadRequest "Payment refused by the bank".* is kept: pulumi up goes on from here\)$/,
+    );
+    expect(orders()).toMatchObject([{ payments: 0 }]);
+
+    expect(await stack.up(ORDERED)).toBe("updated");
+    expect(orders()).toMatchObject([{ payments: 1 }]);
+  });
+
+  it("fails when the installation fails, and tries it again on the next run", async () => {
+    const machine = new NoMachine();
+    machine.rebuild = () => {
+      machine.rebuild = () => Promise.resolve();
+      return Promise.reject(new Error("disk full"));
+    };
+    const broken = await startWorld({ machine });
+    const unlucky = broken.vps();
+
+    await expect(unlucky.up(ORDERED)).rejects.toThrow(
+      /^vps-[0-9a-f]+\.vps\.ovh\.net: expected the installation to succeed, got task \d+ "error"; run pulumi up again, which tries again/,
+    );
+    expect(await unlucky.up(ORDERED)).toBe("updated");
+
+    const tasks = broken.ovh.state.servers[0]?.tasks.filter(({ type }) => type === "reinstallVm");
+    expect(tasks?.map(({ state }) => state)).toEqual(["error", "done"]);
+    await broken.end();
+  });
+
+  it("fails when the image is none that the server can have, and names those", async () => {
+    world.ovh.faults.add({ api: "ovh", path: "/images/available$", status: 200, body: [], times: 1 });
+
+    await expect(stack.up(ORDERED)).rejects.toThrow(
+      /server\.image: expected an image that vps-[0-9a-f]+\.vps\.ovh\.net can be installed with, got "Debian 12"/,
+    );
+
+    expect(await stack.up(ORDERED)).toBe("updated");
+    expect(stack.outputs.osImage).toBe("Debian 12");
+  });
+
+  it("stops when it is cancelled, and goes on later", async () => {
+    world.ovh.delays.deliveringMs = 200;
+    const cancel = new AbortController();
+    const cancelled = world.vps({ signal: cancel.signal });
+    const run = cancelled.up(ORDERED);
+    await said(cancelled, "delivering");
+    cancel.abort();
+
+    await expect(run).rejects.toThrow(
+      /^order \d+: expected to finish, got cancelled; pulumi up goes on from here$/,
+    );
+    expect(cancelled.saved).toMatchObject({ isPartial: true });
+
+    const next = world.vps({ saved: cancelled.saved });
+    expect(await next.up(ORDERED)).toBe("updated");
+    expect(orders()).toMatchObject([{ payments: 1 }]);
+  });
+});
+
+describe("second order of a Vps", () => {
+  it("is refused when a server has that name already", async () => {
+    const server = world.ovh.addServer("vps-2027-model2", { displayName: "technicia-test" });
+
+    const refusal =
+      `server.order: expected no server named "technicia-test" in this account, got ${server.serviceName}, which has that name; ` +
+      `use it: pulumi config set --path technicia:server.serviceName ${server.serviceName} (it is not reinstalled), ` +
+      "or give it another name in OVH's control panel to order one more";
+    await expect(stack.preview(ORDERED)).rejects.toThrow(refusal);
+    await expect(stack.up(ORDERED)).rejects.toThrow(refusal);
+    expect(changes()).toEqual([]);
+  });
+
+  it("is refused after a destroy, which leaves the server", async () => {
+    await stack.up(ORDERED);
+    const { serviceName } = stack.outputs;
+    await stack.destroy();
+
+    await expect(stack.up(ORDERED)).rejects.toThrow(
+      `pulumi config set --path technicia:server.serviceName ${serviceName}`,
+    );
+    expect(orders()).toHaveLength(1);
+  });
+
+  it("is made when every recent server has a name of its own", async () => {
+    world.ovh.addServer("vps-2027-model2", { displayName: "somebody else's" });
+
+    expect(await stack.up(ORDERED)).toBe("created");
+  });
+
+  it("does not hinder another stack of this machine while the first is being delivered", async () => {
+    world.ovh.delays.deliveringMs = 2_000;
+    const first = stack.up(ORDERED);
+    await said(stack, "delivering");
+    world.ovh.delays.deliveringMs = 0;
+
+    await world.vps({ name: "staging" }).up({ ...ORDERED, name: "technicia-staging" });
+
+    await first;
+    expect(world.ovh.state.servers.map(({ displayName }) => displayName)).toEqual([
+      "technicia-staging",
+      "technicia-test",
+    ]);
+  });
+
+  it("is made when the first was given back and its server is gone", async () => {
+    await stack.up(ORDERED);
+    world.ovh.state.servers.splice(0);
+
+    expect(await stack.refresh()).toBe(true);
+    expect(stack.saved).toBeUndefined();
+    expect(await stack.up(ORDERED)).toBe("created");
+    expect(orders()).toHaveLength(2);
+  });
+
+  it("is not made because the keys of another account see no server", async () => {
+    await stack.up(ORDERED);
+    const other = await startWorld();
+    const lost = world.vps({ saved: stack.saved, settings: settingsOf(other.ovh.url) });
+
+    await expect(lost.refresh()).rejects.toThrow(
+      /expected the account that made order \d+, got keys of another; set the OVH keys of this stack to that account's/,
+    );
+    await other.end();
+  });
+
+  it("stops when another order came between a checkout and its lost answer", async () => {
+    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "after" });
+    await expect(stack.up(ORDERED)).rejects.toThrow(
+      /^POST \/order\/cart\/[^/]+\/checkout: expected an answer, got a broken connection.*it may have taken effect: run pulumi up again/,
+    );
+    const [order] = orders();
+    if (order) world.ovh.state.orders.push({ ...order, orderId: order.orderId + 50 });
+
+    await expect(stack.up(ORDERED)).rejects.toThrow(
+      `got ${order?.orderId} (notPaid), ${(order?.orderId ?? 0) + 50} (notPaid); look at the orders in OVH's control panel`,
+    );
+    expect(orders().every(({ payments }) => payments === 0)).toBe(true);
+  });
+
+  it("is made when the lost checkout had no effect", async () => {
+    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "before" });
+    await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
+    expect(orders()).toEqual([]);
+
+    expect(await stack.up(ORDERED)).toBe("created");
+    expect(orders()).toHaveLength(1);
+    expect(world.ovh.state.carts).toHaveLength(1);
   });
 });

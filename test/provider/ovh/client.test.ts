@@ -1,0 +1,272 @@
+import { afterEach, describe, expect, it } from "vitest";
+
+import type { Credentials } from "../../../provider/ovh/auth.ts";
+import { endpointUrl, OvhClient } from "../../../provider/ovh/client.ts";
+import { OvhError } from "../../../provider/ovh/errors.ts";
+import { type OvhDouble, type OvhOptions, startOvh } from "../../../rehearsal/doubles/ovh/server.ts";
+import { KEYS } from "./given.ts";
+
+const CREDENTIALS: Credentials = {
+  kind: "keys",
+  applicationKey: KEYS.ovhApplicationKey,
+  applicationSecret: KEYS.ovhApplicationSecret,
+  consumerKey: KEYS.ovhConsumerKey,
+};
+
+const doubles: OvhDouble[] = [];
+afterEach(async () => {
+  await Promise.all(doubles.splice(0).map((double) => double.close()));
+});
+
+async function start(options?: OvhOptions): Promise<{ ovh: OvhDouble; client: OvhClient }> {
+  const ovh = await startOvh(options);
+  doubles.push(ovh);
+  return { ovh, client: new OvhClient({ endpoint: ovh.url, credentials: CREDENTIALS, retryMs: 1 }) };
+}
+
+const failure = async (act: Promise<unknown>): Promise<OvhError> => {
+  const error: unknown = await act.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof OvhError) return error;
+  throw new Error(`expected an OvhError, got ${String(error)}`);
+};
+
+describe("OvhClient", () => {
+  it("signs by OVH's clock, which it asks for once", async () => {
+    const { ovh, client } = await start({ clockSkewSeconds: 4_000 });
+    await client.get("/me");
+    await client.get("/vps");
+
+    expect(ovh.calls.lines("ovh")).toEqual(["GET /auth/time", "GET /me", "GET /vps"]);
+  });
+
+  it("signs queries, escapes and bodies as they are sent", async () => {
+    const { ovh, client } = await start();
+    ovh.addServer("vps-2027-model2", { ipv4: "203.0.113.10" });
+
+    await client.post("/ip/203.0.113.10%2F32/firewall", { ipOnFirewall: "203.0.113.10" });
+    const orders = await client.get<number[]>("/me/order", {
+      query: { "date.from": "2024-01-01T00:00:00+00:00" },
+    });
+
+    expect(ovh.state.firewalls).toHaveLength(1);
+    expect(orders).toHaveLength(1);
+  });
+
+  it("reaches newer versions beside the base path", async () => {
+    const { ovh, client } = await start();
+    await client.get("/v1/vps/order/rule/datacenter", {
+      isPublic: true,
+      query: { ovhSubsidiary: "FR", planCode: "vps-2027-model2" },
+    });
+
+    expect(ovh.calls.list("ovh")).toMatchObject([{ status: 200 }]);
+  });
+
+  it("makes a GET again after a fault or a lost answer, and no other call", async () => {
+    const { ovh, client } = await start();
+    await client.get("/auth/time", { isPublic: true });
+    for (const method of ["GET", "POST"]) {
+      ovh.faults.add({ api: "ovh", method, path: "/order/cart", times: 1, status: 502 });
+      ovh.faults.add({ api: "ovh", method, path: "/order/cart", nth: 2, times: 1, cut: "after" });
+    }
+    ovh.calls.clear();
+
+    await client.get("/order/cart");
+    const error = await failure(client.post("/order/cart", { ovhSubsidiary: "FR" }));
+
+    expect(error).toMatchObject({ status: 502, maybeDone: true });
+    expect(ovh.calls.list("ovh").map(({ method, status }) => `${method} ${status}`)).toEqual([
+      "GET 502",
+      "GET 0",
+      "GET 200",
+      "POST 502",
+    ]);
+  });
+
+  it("waits as long as OVH asks when it asks too often, whatever the call", async () => {
+    const { ovh, client } = await start();
+    await client.get("/me");
+    ovh.faults.add({
+      api: "ovh",
+      method: "POST",
+      path: "/order/cart",
+      status: 429,
+      headers: { "retry-after": "1" },
+    });
+    const before = Date.now();
+
+    await client.post("/order/cart", { ovhSubsidiary: "FR" });
+
+    expect(Date.now() - before).toBeGreaterThanOrEqual(950);
+    expect(ovh.state.carts).toHaveLength(1);
+  });
+
+  it("gives up after four attempts", async () => {
+    const { ovh, client } = await start();
+    await client.get("/me");
+    ovh.faults.add({ api: "ovh", path: "/vps", times: 0, status: 503 });
+    ovh.calls.clear();
+
+    await failure(client.get("/vps"));
+
+    expect(ovh.calls.lines("ovh")).toHaveLength(4);
+  });
+
+  it("stops waiting as soon as it is told to", async () => {
+    const { ovh, client } = await start();
+    await client.get("/me");
+    ovh.faults.add({ api: "ovh", path: "/vps", times: 0, delayMs: 100_000 });
+    const stop = new AbortController();
+    const waiting = client.get("/vps", { signal: stop.signal });
+    setImmediate(() => stop.abort());
+
+    await expect(waiting).rejects.toThrow("aborted");
+  });
+
+  it("knows what OVH means by an answer", async () => {
+    const { ovh, client } = await start();
+    const { serviceName } = ovh.addServer("vps-2027-model2", { expired: true });
+
+    expect(await failure(client.get("/vps/none"))).toMatchObject({ isGone: true, isExpired: false });
+    expect(await failure(client.get(`/vps/${serviceName}`))).toMatchObject({
+      isExpired: true,
+      message: expect.stringMatching(
+        /got 460 Client::ServiceExpired .*renew it in OVH's control panel$/,
+      ) as string,
+    });
+    ovh.faults.add({
+      api: "ovh",
+      path: "/vps$",
+      status: 400,
+      body: { message: "A rule with sequence 1 already exists" },
+    });
+    expect(await failure(client.get("/vps"))).toMatchObject({ isConflict: true, isBusy: false });
+    ovh.faults.add({ api: "ovh", path: "/vps$", status: 400, body: { message: "Invalid image" } });
+    expect(await failure(client.get("/vps"))).toMatchObject({
+      isConflict: false,
+      isBusy: false,
+      maybeDone: false,
+    });
+  });
+
+  it("names the actions that a service account lacks", async () => {
+    const { ovh, client } = await start();
+    ovh.faults.add({
+      api: "ovh",
+      path: "/vps$",
+      status: 403,
+      body: {
+        class: "Client::Forbidden",
+        message: "User not granted for this request",
+        details: { unauthorizedActionsByIAM: "vps:apiovh:get vps:apiovh:ips/get" },
+      },
+    });
+
+    expect((await failure(client.get("/vps"))).message).toMatch(
+      /; grant vps:apiovh:get, vps:apiovh:ips\/get to the service account in OVH's IAM policies$/,
+    );
+  });
+
+  it("takes an answer that is no JSON for none", async () => {
+    const { ovh, client } = await start();
+    ovh.faults.add({ api: "ovh", path: "/vps$", times: 0, status: 200, body: "<html>maintenance</html>" });
+
+    expect((await failure(client.get("/vps"))).message).toBe(
+      "GET /vps: expected an answer, got a broken connection (the answer is no JSON); run pulumi up again once the API can be reached",
+    );
+  });
+});
+
+describe("OvhClient with a service account", () => {
+  const TOKENS = "https://www.ovh.com/auth/oauth2/token";
+
+  /** OVH's own addresses, served by the double and by a token service made here. */
+  function redirected(ovh: OvhDouble, tokens: readonly object[]): { fetch: typeof fetch; asked: string[] } {
+    const asked: string[] = [];
+    const waiting = [...tokens];
+    return {
+      asked,
+      fetch: (input, init) => {
+        const url = String(input as string);
+        if (url !== TOKENS) return fetch(url.replace("https://eu.api.ovh.com/1.0", ovh.url), init);
+        asked.push(String(init?.body as string));
+        const token = waiting.shift() ?? { error: "invalid_client" };
+        return Promise.resolve(Response.json(token, { status: "error" in token ? 401 : 200 }));
+      },
+    };
+  }
+
+  const account: Credentials = { kind: "account", clientId: "EU.1", clientSecret: "hush" };
+  const withTokens = (ovh: OvhDouble, tokens: readonly object[]): { client: OvhClient; asked: string[] } => {
+    const { fetch: other, asked } = redirected(ovh, tokens);
+    return {
+      client: new OvhClient({ endpoint: "ovh-eu", credentials: account, retryMs: 1, fetch: other }),
+      asked,
+    };
+  };
+
+  it("asks for a token once and sends it with each call", async () => {
+    const { ovh } = await start({ credentials: [{ kind: "bearer", token: "t1" }] });
+    const { client, asked } = withTokens(ovh, [{ access_token: "t1", expires_in: 3600 }]);
+
+    await client.get("/me");
+    await client.get("/vps");
+
+    expect(asked).toEqual(["grant_type=client_credentials&client_id=EU.1&client_secret=hush&scope=all"]);
+    expect(ovh.calls.lines("ovh")).toEqual(["GET /me", "GET /vps"]);
+  });
+
+  it("asks for another token when one is about to expire", async () => {
+    const { ovh } = await start({
+      credentials: [
+        { kind: "bearer", token: "t1" },
+        { kind: "bearer", token: "t2" },
+      ],
+    });
+    const { client, asked } = withTokens(ovh, [
+      { access_token: "t1", expires_in: 30 },
+      { access_token: "t2", expires_in: 3600 },
+    ]);
+
+    await client.get("/me");
+    await client.get("/me");
+
+    expect(asked).toHaveLength(2);
+  });
+
+  it("fails when the account is not known, without a word of its secret", async () => {
+    const { ovh } = await start();
+    const { client } = withTokens(ovh, []);
+
+    await expect(client.get("/me")).rejects.toThrow(
+      "ovh: expected a token for the service account, got 401 invalid_client; set technicia:ovhClientId and technicia:ovhClientSecret to those of a service account of this endpoint",
+    );
+  });
+
+  it("fails at an endpoint of which no token service is known", async () => {
+    const client = new OvhClient({ endpoint: "http://127.0.0.1:1/1.0", credentials: account });
+
+    await expect(client.get("/me")).rejects.toThrow(
+      'ovh.endpoint: expected ovh-eu, ovh-ca or ovh-us with a service account, got "http://127.0.0.1:1/1.0"; use an application key',
+    );
+  });
+});
+
+describe("endpointUrl", () => {
+  it("knows OVH's endpoints by name", () => {
+    expect(["ovh-eu", "ovh-ca", "ovh-us"].map(endpointUrl)).toEqual([
+      "https://eu.api.ovh.com/1.0",
+      "https://ca.api.ovh.com/1.0",
+      "https://api.us.ovhcloud.com/1.0",
+    ]);
+  });
+
+  it.each(["ovh-de", "http://127.0.0.1:8080/1.0/", "api.ovh.com"])("fails for %s", (endpoint) => {
+    expect(() => endpointUrl(endpoint)).toThrow(
+      `ovh.endpoint: expected ovh-eu, ovh-ca, ovh-us or a URL without a trailing slash, got "${endpoint}"; correct technicia:ovh.endpoint`,
+    );
+  });
+});

@@ -1,0 +1,315 @@
+import { readFileSync } from "node:fs";
+
+import { describe, expect, it } from "vitest";
+
+import { stackOutputs } from "../../stacks/deployment-status.ts";
+import { Sealed, UNKNOWN, valueOf } from "../support/engine.ts";
+import { deploy, everything, least, usual, type Variant } from "../support/technicia.ts";
+
+const variants: [string, Variant][] = [
+  ["everything", everything],
+  ["the least", least],
+];
+
+const HOST = "host-connection";
+const DOCKER = "host-docker-connection";
+
+describe.each(variants)("the program with %s", (_name, variant) => {
+  it("shows in the first preview exactly what the update makes", async () => {
+    const [preview, update] = [await deploy(variant, { preview: true }), await deploy(variant)];
+    const urns = (recording: typeof preview) => recording.registrations.map(({ urn }) => urn).sort();
+
+    expect(preview.resource("host-docker-connection").inputs["host"]).toBe(UNKNOWN);
+    expect(urns(preview)).toEqual(urns(update));
+  });
+
+  it("gives every resource the provider that leads to where it lives", async () => {
+    const { registrations } = await deploy(variant);
+    const expected: Record<string, string> = {
+      "technicia:ovh": "cloud",
+      "technicia:host": HOST,
+      docker: DOCKER,
+      cloudflare: "cloudflare",
+      ovh: "ovh",
+      command: "default",
+    };
+    const strays = registrations
+      .filter(({ custom, type }) => custom && !type.startsWith("pulumi:providers:"))
+      .filter(({ type, name, provider }) => {
+        const [vendor = "", module = ""] = type.split(":");
+        const wanted = expected[`${vendor}:${module}`] ?? expected[vendor];
+        return provider !== (name === "host-key" ? "cloud" : wanted === "default" ? "" : wanted);
+      });
+
+    expect(strays).toEqual([]);
+  });
+
+  it("names every child after its parent", async () => {
+    const { registrations } = await deploy(variant);
+    const others = registrations.filter(({ name, parent }) => !name.startsWith(parent));
+
+    expect(others.map(({ name, parent }) => [parent, name]).sort()).toEqual([
+      ["networks", "technicia-app"],
+      ["networks", "technicia-data"],
+      ["networks", "technicia-edge"],
+    ]);
+  });
+
+  it("gives every resource that a provider makes a name of its own", async () => {
+    const { registrations } = await deploy(variant);
+    const names = registrations.filter(({ custom }) => custom).map(({ name }) => name);
+
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+  });
+
+  it.each([
+    ["the server's host key is taken", "host-key", "the edge firewall stands", "edge-firewall-rules"],
+    ["the swarm starts", "host-swarm", "the firewall is loaded", "host-firewall-loaded"],
+    ["a network is made", "technicia-edge", "the swarm runs", "host-swarm"],
+    ["the collection is made", "qdrant-collection", "Qdrant runs", "technicia-qdrant-service"],
+    ["the collection is made", "qdrant-collection", "the tunnel leads to it", "technicia-tunnel"],
+    [
+      "the vector-store starts",
+      "technicia-vector-store-service",
+      "its collection is there",
+      "qdrant-collection",
+    ],
+    ["n8n's owner is made", "n8n-owner", "n8n runs", "technicia-n8n-service"],
+    ["n8n's owner is made", "n8n-owner", "the tunnel leads to n8n", "technicia-tunnel"],
+    ["the gateway opens", "technicia-gateway-service", "n8n has an owner", "n8n-owner"],
+    ["a certificate is asked for", "certificate-served", "the gateway answers", "technicia-gateway-service"],
+    ["a certificate is asked for", "certificate-served", "the name leads here", "dns-technicia-a"],
+    [
+      "a certificate is asked for",
+      "certificate-served",
+      "the authority is admitted",
+      "dns-caa-letsencrypt.org",
+    ],
+    ["the public address is probed", "public-probe", "its certificate is served", "certificate-served"],
+    [
+      "the public address is probed",
+      "public-probe",
+      "the vector-store runs",
+      "technicia-vector-store-service",
+    ],
+  ])("%s (%s) only after %s (%s)", async (_later, later, _earlier, earlier) => {
+    const { waitsFor } = await deploy(variant);
+
+    expect(waitsFor(later, earlier)).toBe(true);
+    expect(waitsFor(earlier, later)).toBe(false);
+  });
+});
+
+describe("the program", () => {
+  it("starts n8n only after its database server, where it has one", async () => {
+    const { waitsFor } = await deploy(everything);
+
+    expect(waitsFor("technicia-n8n-service", "technicia-postgres-service")).toBe(true);
+  });
+
+  it("probes the public address after every service that is switched on", async () => {
+    const { waitsFor, ofType } = await deploy(everything);
+    const behind = ofType("docker:index/service:Service").filter(({ name }) => !name.includes("runners"));
+
+    expect(behind).toHaveLength(8);
+    expect(behind.filter(({ name }) => !waitsFor("public-probe", name))).toEqual([]);
+  });
+
+  it("registers these kinds of resources and no other", async () => {
+    const kinds = async (variant: Variant) => [
+      ...new Set(
+        (await deploy(variant)).registrations.filter(({ custom }) => custom).map(({ type }) => type),
+      ),
+    ];
+    const all = new Set([...(await kinds(everything)), ...(await kinds(least))]);
+
+    // Of OVH's plugin only what is safe: its Vps orders twice, its firewall rules remove each other.
+    expect([...all].sort()).toEqual([
+      "cloudflare:index/dnsRecord:DnsRecord",
+      "command:local:Command",
+      "docker:index/container:Container",
+      "docker:index/network:Network",
+      "docker:index/secret:Secret",
+      "docker:index/service:Service",
+      "docker:index/volume:Volume",
+      "ovh:Domain/zoneRecord:ZoneRecord",
+      "ovh:Ip/reverse:Reverse",
+      "pulumi:providers:cloudflare",
+      "pulumi:providers:docker",
+      "pulumi:providers:ovh",
+      "pulumi:providers:technicia",
+      "technicia:host:File",
+      "technicia:host:HostKey",
+      "technicia:host:Packages",
+      "technicia:host:State",
+      "technicia:host:Unit",
+      "technicia:ovh:EdgeFirewall",
+      "technicia:ovh:Vps",
+    ]);
+  });
+
+  it("has exactly these services, each switch of the settings for one", async () => {
+    const services = async (variant: Variant) =>
+      (await deploy(variant)).ofType("docker:index/service:Service").map(({ inputs }) => inputs["name"]);
+
+    expect(await services(least)).toEqual([
+      "technicia-gateway",
+      "technicia-n8n",
+      "technicia-qdrant",
+      "technicia-vector-store",
+    ]);
+    expect(await services(everything)).toEqual([
+      "technicia-document-processor",
+      "technicia-frontend",
+      "technicia-gateway",
+      "technicia-n8n-runners",
+      "technicia-n8n",
+      "technicia-postgres",
+      "technicia-qdrant",
+      "technicia-vector-store",
+      "technicia-vision-classifier",
+    ]);
+  });
+
+  it("adopts the server that is named, and orders one where none is", async () => {
+    const { serviceName, order } = (await deploy()).resource("vps-server").inputs;
+    const ordered = (await deploy(least)).resource("vps-server").inputs;
+
+    expect({ serviceName, order }).toEqual({ serviceName: "vps-1a2b3c4d.vps.ovh.net", order: undefined });
+    expect(ordered["order"]).toEqual({ subsidiary: "FR", maxMonthlyPriceEur: 15 });
+    expect(ordered["serviceName"]).toBeUndefined();
+  });
+
+  it("serves the editor under a name of its own once somebody may open it", async () => {
+    const { resource, registrations } = await deploy(everything);
+    const without = await deploy();
+
+    expect(resource("certificate-settings").inputs["content"]).toContain(
+      "DOMAINS='technicia.exemple.fr n8n.technicia.exemple.fr'",
+    );
+    expect(resource("technicia-gateway-configuration").inputs["content"]).toContain(
+      "server_name n8n.technicia.exemple.fr;",
+    );
+    expect(registrations.map(({ name }) => name)).toContain("dns-n8n.technicia-a");
+    expect(without.registrations.map(({ name }) => name)).not.toContain("dns-n8n.technicia-a");
+    expect(without.resource("certificate-settings").inputs["content"]).toContain(
+      "DOMAINS='technicia.exemple.fr'\n",
+    );
+  });
+
+  it("tells browsers to insist on HTTPS only for an authority that they trust", async () => {
+    const staging = "https://acme-staging-v02.api.letsencrypt.org/directory";
+    const configuration = async (variant: Variant) =>
+      (await deploy(variant)).resource("technicia-gateway-configuration").inputs["content"];
+
+    expect(await configuration(usual)).toContain("Strict-Transport-Security");
+    expect(await configuration({ settings: { "acme.directory": staging } })).not.toContain(
+      "Strict-Transport-Security",
+    );
+  });
+
+  it("uses one upload limit in nginx and in both settings of n8n", async () => {
+    const { resource } = await deploy({ settings: { uploadMaxMib: 150 } });
+    const { taskSpec } = resource("technicia-n8n-service").inputs as {
+      taskSpec: { containerSpec: { env: Record<string, string> } };
+    };
+    const { N8N_PAYLOAD_SIZE_MAX, N8N_FORMDATA_FILE_SIZE_MAX } = taskSpec.containerSpec.env;
+    const content = String(resource("technicia-gateway-configuration").inputs["content"]);
+
+    expect([N8N_PAYLOAD_SIZE_MAX, N8N_FORMDATA_FILE_SIZE_MAX]).toEqual(["150", "150"]);
+    expect([...content.matchAll(/client_max_body_size (\d+)m/g)].map(([, limit]) => limit)).toEqual([
+      "1",
+      "150",
+      "150",
+    ]);
+  });
+
+  it("lets workflows call the services beside n8n by either name", async () => {
+    const { resource } = await deploy();
+    const { taskSpec } = resource("technicia-n8n-service").inputs as {
+      taskSpec: { containerSpec: { env: Record<string, string> } };
+    };
+
+    expect(taskSpec.containerSpec.env["N8N_SSRF_ALLOWED_HOSTNAMES"]?.split(",")).toEqual(
+      ["qdrant", "vector-store", "document-processor", "vision-classifier"].flatMap((name) => [
+        name,
+        `technicia-${name}`,
+      ]),
+    );
+  });
+
+  it("makes the collection that the contract names before anybody writes into it", async () => {
+    const { resource } = await deploy();
+
+    expect(JSON.parse(String(resource("qdrant-collection").inputs["desired"]))).toEqual({
+      size: 1024,
+      distance: "Cosine",
+      indexes: {
+        document_id: "keyword",
+        document_name: "keyword",
+        page_number: "integer",
+        schema_type: "keyword",
+        type: "keyword",
+      },
+    });
+  });
+});
+
+describe("the last probe", () => {
+  it("asks the public address again when anything that it passes through changes", async () => {
+    const { resource } = await deploy(everything);
+    const { create, triggers } = resource("public-probe").inputs as { create: string; triggers: string[] };
+
+    expect(create).toBe("node components/probe.ts https://technicia.exemple.fr/healthz 300");
+    expect(triggers.slice(0, 2)).toEqual([
+      "what certificate-served observed",
+      "digest of technicia-gateway-configuration",
+    ]);
+    expect(triggers.slice(2)).toHaveLength(7);
+    for (const revision of triggers.slice(2)) expect(revision).toMatch(/^[0-9a-f]{16}$/);
+  });
+
+  it("undoes nothing when its successor takes its place, and cannot hang on a long line", async () => {
+    const { resource } = await deploy();
+    const { inputs } = resource("public-probe");
+
+    expect(Object.keys(inputs).sort()).toEqual(["create", "logging", "triggers"]);
+    expect(inputs["logging"]).toBe("none");
+  });
+});
+
+describe("the outputs", () => {
+  it("are what the status command reads, in clear", async () => {
+    const { result } = await deploy(everything);
+    const outputs = await valueOf({ ...result });
+
+    expect(outputs).not.toBeInstanceOf(Sealed);
+    expect(stackOutputs.parse(outputs)).toEqual(outputs);
+  });
+
+  it("tell how to get in", async () => {
+    const { result } = await deploy();
+
+    expect(result.url).toBe("https://technicia.exemple.fr");
+    expect(await valueOf(result.ipv4)).toBe("203.0.113.10");
+    expect(await valueOf(result.ipv6)).toBe("2001:db8:113::10");
+    expect(await valueOf(result.sshCommand)).toBe("ssh -i ~/.ssh/id_ed25519 -p 22 debian@203.0.113.10");
+  });
+});
+
+describe("stacks/index.ts", () => {
+  const source = readFileSync(new URL("../../stacks/index.ts", import.meta.url), "utf8");
+
+  it("reads, defines and exports in twenty lines at most", () => {
+    expect(source.trimEnd().split("\n").length).toBeLessThanOrEqual(20);
+  });
+
+  it("exports every output that the status command reads", () => {
+    const exported = /export const \{([^}]+)\}/
+      .exec(source)?.[1]
+      ?.split(",")
+      .map((name) => name.trim());
+
+    expect(exported?.sort()).toEqual(Object.keys(stackOutputs.shape).sort());
+  });
+});

@@ -1,0 +1,80 @@
+import type { SecretName } from "../../secrets/catalog.ts";
+import { resolveSecrets } from "../../secrets/resolve.ts";
+import type { Environment } from "../../stacks/environment.ts";
+import type { Deployment } from "../../stacks/outputs.ts";
+import { parseSettings } from "../../stacks/settings.ts";
+import { defineTechnicia } from "../../stacks/technicia.ts";
+import { register, type Recording } from "./engine.ts";
+import { change, strongSecrets, validSettings } from "./fixtures.ts";
+
+/** What a test says differently from the valid settings: paths and their values, and the secrets that are not given. */
+export interface Variant {
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly without?: readonly SecretName[];
+}
+
+const OAUTH: readonly SecretName[] = ["ovhClientId", "ovhClientSecret"];
+
+/** Every service and every choice that makes the most resources. */
+export const everything: Variant = {
+  settings: {
+    "services.n8n.database": "postgres",
+    "services.gateway.editorCidrs": ["198.51.100.0/24"],
+    "host.dockerSource": "docker",
+  },
+};
+
+/** Nothing that can be left out, DNS at OVH, and a server that is yet to be ordered. */
+export const least: Variant = {
+  settings: {
+    "services.n8nRunners.enabled": false,
+    "services.documentProcessor.enabled": false,
+    "services.visionClassifier.enabled": false,
+    "services.frontend.enabled": false,
+    "services.qdrant.apiKey": false,
+    "dns.provider": "ovh",
+    "dns.zoneId": undefined,
+    "server.serviceName": undefined,
+    "server.order": { subsidiary: "FR", maxMonthlyPriceEur: 15 },
+    "ssh.admins": [],
+    "host.swapGib": 0,
+    protectData: false,
+  },
+  without: [...OAUTH, "googleCredentials", "n8nRunnersToken", "qdrantApiKey", "cloudflareApiToken"],
+};
+
+export function environmentOf({ settings: changes = {} }: Variant): Environment {
+  const settings = validSettings();
+  for (const [path, value] of Object.entries(changes)) change(settings, path, value);
+  return parseSettings("test", settings);
+}
+
+/** The secrets that a variant is given. */
+export function secretsOf({ without = OAUTH }: Variant): [SecretName, string][] {
+  const given = Object.entries(strongSecrets()) as [SecretName, string][];
+  return given.filter(([name]) => !without.includes(name));
+}
+
+/** The valid settings as they are. */
+export const usual: Variant = {};
+
+const recordings = new Map<Variant, Partial<Record<"preview" | "update", Promise<Recording<Deployment>>>>>();
+
+/** Registers the whole program for a variant, as an update or as the first preview; once for each. */
+export function deploy(
+  variant: Variant = usual,
+  { preview = false }: { readonly preview?: boolean } = {},
+): Promise<Recording<Deployment>> {
+  const known = recordings.get(variant) ?? {};
+  recordings.set(variant, known);
+  return (known[preview ? "preview" : "update"] ??= registerProgram(variant, preview));
+}
+
+function registerProgram(variant: Variant, preview: boolean): Promise<Recording<Deployment>> {
+  const values = Object.fromEntries(secretsOf(variant).map(([name, value]) => [`technicia:${name}`, value]));
+  const environment = environmentOf(variant);
+  return register(() => defineTechnicia(environment, resolveSecrets(environment)), {
+    preview,
+    configuration: { values, encrypted: Object.keys(values) },
+  });
+}
