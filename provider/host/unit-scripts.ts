@@ -41,10 +41,13 @@ else
   systemctl reset-failed -- "$UNIT" 2>/dev/null || true
   systemctl "$verb" -- "$UNIT" || failed "it did not $verb"
   # For a simple service "started" means only that the process was made: it counts once it has stayed for a second.
-  stayed=0
+  stayed=0; since=
   for _ in {1..300}; do
     case $(property ActiveState) in
-      active) stayed=$((stayed + 1)); if [ "$stayed" = 10 ]; then break; fi ;;
+      active)
+        now=$(property ActiveEnterTimestampMonotonic)
+        if [ "\${since:=$now}" != "$now" ]; then failed "it ended right after it was started, and was started again"; fi
+        stayed=$((stayed + 1)); if [ "$stayed" = 10 ]; then break; fi ;;
       activating) stayed=0; if [ "$(property SubState)" = auto-restart ]; then failed "it ended right after it was started"; fi ;;
       reloading) ;;
       *)

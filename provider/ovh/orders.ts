@@ -70,14 +70,14 @@ export async function readServerOrder(work: Work, id: number): Promise<ServerOrd
   return undefined;
 }
 
-/** Orders of servers since then that are neither cancelled nor claimed by another resource of this machine. */
+/** Orders of servers since then that no other resource of this machine claims. */
 export async function readServerOrders(work: Work, since: number): Promise<readonly ServerOrder[]> {
   const ids = await listOrders(work, since);
   const others = work.journal.ordersOfOthers();
   const orders: ServerOrder[] = [];
   for (const id of ids) {
     const order = others.has(id) ? undefined : await readServerOrder(work, id);
-    if (order && !isCancelled(order.status)) orders.push(order);
+    if (order) orders.push(order);
   }
   return orders;
 }
@@ -97,7 +97,7 @@ export async function refuseSecondOrder(work: Work, name: string, marker: string
     );
   }
   const orders = await readServerOrders(work, Date.now() - RECENT_MS);
-  for (const order of orders) await refuseOrder(work, order);
+  for (const order of orders) if (!isCancelled(order.status)) await refuseOrder(work, order);
   await refuseCart(work, marker, orders);
 }
 
@@ -135,19 +135,17 @@ async function refuseOrder(work: Work, order: ServerOrder): Promise<void> {
 }
 
 // The list of orders may lag behind a checkout of a moment ago.
-async function refuseCart(
-  { client, call }: Work,
-  marker: string,
-  orders: readonly ServerOrder[],
-): Promise<void> {
+async function refuseCart(work: Work, marker: string, orders: readonly ServerOrder[]): Promise<void> {
+  const { client, call } = work;
   const { signal } = call;
   const ids = await client.get<readonly string[]>("/order/cart", { signal, query: { description: marker } });
   for (const id of ids) {
     const cart = await ifThere(client.get<Cart>(`/order/cart/${encodeURIComponent(id)}`, { signal }));
-    if (cart?.description !== marker || !cart.readOnly) continue;
-    const made = Date.parse(cart.expire ?? "") - CART_LIFE_MS;
-    // Each order that the list does show was judged one by one before this.
-    if (Number.isNaN(made) || Date.now() - made > CLOCK_SLACK_MS || orders.length > 0) continue;
+    const made = Date.parse(cart?.expire ?? "") - CART_LIFE_MS;
+    if (cart?.description !== marker || !cart.readOnly || !(Date.now() - made < CLOCK_SLACK_MS)) continue;
+    // An order that the list does show by now was judged before this.
+    const listed = await listOrders(work, made);
+    if (orders.some((order) => listed.includes(order.id))) continue;
     throw refusal(
       "no cart of this stack that was just ordered",
       `cart ${cart.cartId}`,

@@ -70,6 +70,21 @@ describe("a connection", () => {
     expect(await plugin.read(file)).toEqual(file);
   });
 
+  it("is opened again when it was lost without anybody noticing", async () => {
+    const plugin = await connect();
+    const file = await touch(plugin);
+    const session = "sshd: debian";
+    await host.exec(`pkill -STOP -f '^${session}'`);
+    const reading = plugin.read(file);
+    await until("the command has reached the host", async () => {
+      return /^\s*[1-9]/m.test(await host.exec("ss -Htn state established sport = :22 | awk '{ print $1 }'"));
+    });
+
+    await host.exec(`pkill -KILL -f '^${session}'`);
+
+    expect(await reading).toEqual(file);
+  });
+
   it("tells that it was lost during a command", async () => {
     const plugin = await connect();
     const work = { observe: "cat /srv/done || true", desired: "x", apply: "touch /srv/begun; sleep 60" };

@@ -71,21 +71,21 @@ export async function createNetwork(): Promise<TestNetwork> {
       const container = `${name}-${role}`;
       started.push(container);
       await docker("run", "--detach", "--label", LABEL, "--name", container, "--network", name, ...args);
-      return docker(
-        "inspect",
-        "--format",
-        "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
-        container,
-      );
+      const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+      const address = await docker("inspect", "--format", format, container);
+      if (address === "") throw new Error(`${role}: expected it to run, got ${await logsOf(container)}`);
+      return address;
     },
     stop: (role) => docker("stop", "--time", "1", `${name}-${role}`),
-    logs: async (role) => {
-      const { stdout, stderr } = await run("docker", ["logs", `${name}-${role}`]);
-      return stdout + stderr;
-    },
+    logs: (role) => logsOf(`${name}-${role}`),
     remove: async () => {
       if (started.length > 0) await docker("rm", "--force", "--volumes", ...started);
       await docker("network", "rm", name);
     },
   };
+}
+
+async function logsOf(container: string): Promise<string> {
+  const { stdout, stderr } = await run("docker", ["logs", container]);
+  return stdout + stderr;
 }

@@ -202,7 +202,7 @@ describe("State with secrets", () => {
   it("shows none in a command line or an environment on the host", async () => {
     const creating = create({
       ...line,
-      apply: `${line.apply}; touch /srv/t/waiting; until [ -e /srv/t/go ]; do sleep 0.05; done`,
+      apply: `${line.apply}; sleep 600 & touch /srv/t/waiting; until [ -e /srv/t/go ]; do sleep 0.05; done; kill $!`,
       secrets: { KEY: secret(CANARY) },
     });
     await until("apply runs", exists("/srv/t/waiting"));
@@ -213,7 +213,7 @@ describe("State with secrets", () => {
 
     await host.exec("touch /srv/t/go");
     await creating;
-    expect(seen).toContain("bash");
+    expect(seen).toContain("sleep\n600");
     expect(seen).not.toContain(CANARY);
   });
 });

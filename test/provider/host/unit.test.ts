@@ -166,12 +166,13 @@ describe("Unit that cannot be brought there", () => {
   it.each([
     ["", "it ended right after it was started"],
     ["Restart=always\nRestartSec=100ms\n", "it ended right after it was started"],
+    ["Restart=always\nRestartSec=0\n", "it ended right after it was started, and was started again"],
     ["Type=notify\n", "it did not start"],
   ])(
     "fails when it does not stay (%j), with its last words, and keeps that it was enabled",
     async (options, reason) => {
       await service(
-        `[Service]\n${options}ExecStart=/bin/sh -c 'echo my last words; exit 3'\n[Install]\nWantedBy=multi-user.target`,
+        `[Service]\n${options}ExecStart=/bin/sh -c 'sleep 0.3; echo my last words; exit 3'\n[Install]\nWantedBy=multi-user.target`,
       );
 
       const failure = await create().catch((error: unknown) => error);

@@ -5,9 +5,7 @@ export const EDGE_PACE = { pollMs: 2, stepMs: 10_000 };
 export const PUBLIC_KEY =
   "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExampl operator";
 
-/** Inputs of a server to be ordered. */
-export const ORDERED = {
-  order: { subsidiary: "FR", maxMonthlyPriceEur: 10 },
+const WANTED = {
   name: "technicia-test",
   vcores: 4,
   memoryGib: 8,
@@ -17,10 +15,12 @@ export const ORDERED = {
   deleteAtExpiry: false,
 };
 
+/** Inputs of a server to be ordered. */
+export const ORDERED = { ...WANTED, order: { subsidiary: "FR", maxMonthlyPriceEur: 10 } };
+
 /** Inputs of a server to be adopted. */
-export function adopted(serviceName: string): Omit<typeof ORDERED, "order"> & { serviceName: string } {
-  const { order: _, ...rest } = ORDERED;
-  return { ...rest, serviceName };
+export function adopted(serviceName: string): typeof WANTED & { serviceName: string } {
+  return { ...WANTED, serviceName };
 }
 
 /** Keys that the double accepts. */

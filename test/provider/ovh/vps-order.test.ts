@@ -230,6 +230,57 @@ describe("order of a Vps that does not go well", () => {
     expect(orders()).toMatchObject([{ payments: 1 }]);
   });
 
+  it("is paid once although OVH shows it as unpaid for a while", async () => {
+    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "after" });
+    await expect(stack.up(ORDERED)).rejects.toThrow("a broken connection");
+    world.ovh.faults.add({ api: "ovh", path: "/status$", times: 3, status: 200, body: "notPaid" });
+
+    expect(await stack.up(ORDERED)).toBe("updated");
+
+    expect(changes().filter((line) => line.endsWith("/pay"))).toHaveLength(1);
+    expect(orders()).toMatchObject([{ payments: 1 }]);
+  });
+
+  it("is made anew when OVH cancelled it and the user took it out of the state", async () => {
+    world.ovh.state.account.afterPayment = "cancelled";
+    await expect(stack.up(ORDERED)).rejects.toThrow('got "cancelled"');
+    world.ovh.state.account.afterPayment = "delivered";
+    const next = world.vps();
+
+    expect(await next.up(ORDERED)).toBe("created");
+
+    expect(orders().map(({ status }) => status)).toEqual(["cancelled", "delivered"]);
+    expect(next.said("warning")).toEqual([
+      `order ${orders()[0]?.orderId}: cancelled, and there is no server of it; ordering again`,
+    ]);
+  });
+
+  it("is left alone by a destroy while it is open, and taken up again after it", async () => {
+    world.ovh.state.account.afterPayment = "documentsRequested";
+    await expect(stack.up(ORDERED)).rejects.toThrow("documentsRequested");
+    const [order] = orders();
+    await stack.destroy();
+
+    expect(stack.said("warning")).toEqual([
+      `order ${order?.orderId}: left as it is; cancel it in OVH's control panel if the server is not wanted`,
+    ]);
+    world.ovh.state.account.afterPayment = "delivered";
+    if (order) order.status = "notPaid";
+    expect(await stack.up(ORDERED)).toBe("created");
+    expect(orders()).toHaveLength(1);
+  });
+
+  it("fails when it stays unpaid, and pays it on the next run", async () => {
+    world.ovh.faults.add({ api: "ovh", path: "/status$", nth: 2, times: 0, status: 200, body: "notPaid" });
+
+    await expect(stack.up(ORDERED)).rejects.toThrow(
+      /^order \d+: expected it to be paid, got "notPaid"; pay it in OVH's control panel \(Billing, Orders\)/,
+    );
+    world.ovh.faults.clear();
+    expect(await stack.up(ORDERED)).toBe("updated");
+    expect(orders()).toMatchObject([{ payments: 1 }]);
+  });
+
   it("fails when the installation fails, and tries it again on the next run", async () => {
     const machine = new NoMachine();
     machine.rebuild = () => {
@@ -247,6 +298,26 @@ describe("order of a Vps that does not go well", () => {
     const tasks = broken.ovh.state.servers[0]?.tasks.filter(({ type }) => type === "reinstallVm");
     expect(tasks?.map(({ state }) => state)).toEqual(["error", "done"]);
     await broken.end();
+  });
+
+  it("fails when another key is wanted by the time the disk is installed", async () => {
+    world.ovh.faults.add({
+      api: "ovh",
+      path: "/serviceInfos$",
+      nth: 2,
+      times: 0,
+      status: 403,
+      body: { message: "no" },
+    });
+    await expect(stack.up(ORDERED)).rejects.toThrow("give the key the right GET /vps/");
+    world.ovh.faults.clear();
+    const publicKey = PUBLIC_KEY.replace("Example", "Another");
+
+    await expect(stack.up({ ...ORDERED, publicKey })).rejects.toThrow(
+      /expected the image and key it was installed with \(Debian 12\), got others \(Debian 12\); set server\.image and ssh\.publicKey back/,
+    );
+    expect(await stack.up(ORDERED)).toBe("updated");
+    expect(changes().filter((line) => line.endsWith("/rebuild"))).toHaveLength(1);
   });
 
   it("fails when the image is none that the server can have, and names those", async () => {
@@ -357,6 +428,45 @@ describe("second order of a Vps", () => {
       `got ${order?.orderId} (notPaid), ${(order?.orderId ?? 0) + 50} (notPaid); look at the orders in OVH's control panel`,
     );
     expect(orders().every(({ payments }) => payments === 0)).toBe(true);
+  });
+
+  it("is refused on another machine while the first does not show in the list of orders yet", async () => {
+    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
+    await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
+    world.ovh.faults.add({ api: "ovh", path: "^/me/order\\?", times: 0, status: 200, body: [] });
+
+    await expect(world.vps({ folder: `${world.folder}/other` }).up(ORDERED)).rejects.toThrow(
+      /expected no cart of this stack that was just ordered, got cart .*; another run ordered a server a moment ago/,
+    );
+    expect(orders()).toHaveLength(1);
+  });
+
+  it("is not mistaken for one that somebody else made meanwhile", async () => {
+    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
+    await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
+    const [own] = orders();
+    if (own) world.ovh.state.orders.push({ ...own, orderId: own.orderId + 50 });
+    const next = world.vps();
+
+    expect(await next.up(ORDERED)).toBe("created");
+
+    expect(next.outputs.orderId).toBe(own?.orderId);
+    expect(orders().map(({ payments }) => payments)).toEqual([1, 0]);
+  });
+
+  it("is not taken from somebody else when the own one was never made", async () => {
+    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
+    await expect(world.vps({ name: "first", folder: `${world.folder}/first` }).up(ORDERED)).rejects.toThrow();
+    const [strange] = world.ovh.state.orders.splice(-1);
+    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "before" });
+    await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
+    if (strange) world.ovh.state.orders.push({ ...strange, date: Date.now() });
+
+    await expect(stack.up(ORDERED)).rejects.toThrow(
+      `got ${strange?.orderId} (notPaid); look at the orders in OVH's control panel`,
+    );
+
+    expect(orders()).toMatchObject([{ payments: 0 }]);
   });
 
   it("is made when the lost checkout had no effect", async () => {
