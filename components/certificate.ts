@@ -68,7 +68,7 @@ export class Certificate extends pulumi.ComponentResource {
       {
         observe: `${PROGRAM} status`,
         desired: describe(args),
-        apply: `${PROGRAM} issue`,
+        apply: `ADDRESS="$ADDRESS" ${PROGRAM} issue`,
         variables: { ADDRESS: args.address },
         // The authority answers within seconds; names that were just written may take minutes to be seen.
         timeoutSeconds: 600,

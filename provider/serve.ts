@@ -30,11 +30,11 @@ export async function serve(definitions: readonly AnyDefinition[], args: readonl
   });
 
   const end = (): void => {
-    server.cancel();
-    listener.tryShutdown(() => process.exit(0));
+    void server.end().then(() => process.exit(0));
   };
-  // Ctrl-C is the engine's to handle: it asks us to cancel, and waits for what we have to say.
-  process.on("SIGINT", () => undefined);
+  // The engine ends its plugins with SIGINT, and waits five seconds for each that takes its time. Ctrl-C does not come here: they are in
+  // a process group of their own.
+  process.on("SIGINT", end);
   process.on("SIGTERM", end);
   if (engineAddress !== undefined) {
     endWithParent(end);

@@ -36,6 +36,7 @@ export class Server {
   readonly #definitions: ReadonlyMap<string, AnyDefinition>;
   readonly #log = new EngineLog();
   readonly #cancelled = new AbortController();
+  readonly #running = new Set<Promise<void>>();
   #settings: Settings = {};
   #settingSecrets: readonly string[] = [];
   #host: Host | undefined;
@@ -103,6 +104,12 @@ export class Server {
   cancel(): void {
     this.#cancelled.abort(new UserError("cancelled"));
     this.#host?.close();
+  }
+
+  /** Breaks off what runs, and resolves once it has ended. */
+  async end(): Promise<void> {
+    this.cancel();
+    await Promise.all(this.#running);
   }
 
   #checkConfig(request: provider.CheckRequest): provider.CheckResponse {
@@ -289,7 +296,7 @@ export class Server {
         this.#cancelled.signal.throwIfAborted();
         return handle(call.request, this.#definitionFor(call.request.getUrn()), work);
       };
-      run()
+      const running = run()
         .then(
           async (response) => {
             await this.#log.flush();
@@ -300,7 +307,11 @@ export class Server {
             reply(toStatus(error, { clean: work.clean, keep: work.keep }));
           },
         )
-        .finally(work.end);
+        .finally(() => {
+          work.end();
+          this.#running.delete(running);
+        });
+      this.#running.add(running);
     };
   }
 

@@ -218,7 +218,8 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
   const probe = new command.local.Command(
     "public-probe",
     {
-      create: `node components/probe.ts ${url}/healthz ${timeouts.convergenceSeconds}`,
+      create: `node ../components/probe.ts ${url}/healthz ${timeouts.convergenceSeconds}`,
+      // Pulumi runs commands in the folder of the program.
       // A changed value asks the public address again; nothing is undone when the old probe goes.
       triggers: [
         certificate.served.observed,

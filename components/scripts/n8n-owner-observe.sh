@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2154
 # Says whether somebody owns the instance. n8n answers programs it takes for robots with an empty page.
 set -euo pipefail
-settings=$(curl --silent --show-error --fail --max-time 20 --user-agent Mozilla/5.0 "$N8N/rest/settings")
+# It says that it is ready some moments before these paths answer.
+settings=$(curl --silent --show-error --fail --max-time 20 --retry 30 --retry-delay 1 --retry-all-errors --user-agent Mozilla/5.0 "$N8N/rest/settings")
 case $(jq '.data.userManagement.showSetupOnFirstLoad' <<<"$settings") in
   false) echo "the instance has an owner" ;;
   true) echo "the instance has no owner" ;;

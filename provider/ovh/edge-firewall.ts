@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 
 import {
@@ -12,6 +11,7 @@ import {
 import type { OvhClient } from "./client.ts";
 import { type ClientOf, sharedClient } from "./clients.ts";
 import { OvhError } from "./errors.ts";
+import { poll } from "./poll.ts";
 import { type EdgeRule, isSameRule, MOST_RULES, parseCidr, planChanges, type Step } from "./rules.ts";
 
 export interface EdgeFirewallOptions {
@@ -88,7 +88,7 @@ export interface EdgeOutputs {
   readonly state: string;
 }
 
-const PACE: EdgePace = { pollMs: 2_000, stepMs: 600_000 };
+const PACE: EdgePace = { pollMs: 250, stepMs: 600_000 };
 
 /** `technicia:ovh:EdgeFirewall`. */
 export function defineEdgeFirewall(
@@ -304,22 +304,11 @@ async function readRules(work: Work): Promise<readonly ApiRule[]> {
   return rules.filter((rule) => rule !== undefined);
 }
 
-async function until<Answer>(
-  work: Work,
-  what: string,
-  look: () => Promise<Answer | undefined>,
-): Promise<Answer> {
-  const end = Date.now() + Math.max(work.pace.stepMs, (work.call.timeoutSeconds ?? 0) * 1000);
-  for (;;) {
-    const answer = await look();
-    if (answer !== undefined) return answer;
-    if (Date.now() >= end) {
-      throw new UserError(
-        `firewall of ${work.ip}: expected ${what}, got no end of it; run pulumi up again later`,
-      );
-    }
-    await delay(work.pace.pollMs, undefined, { signal: work.call.signal });
-  }
+function until<Answer>(work: Work, what: string, look: () => Promise<Answer | undefined>): Promise<Answer> {
+  const { call, pace, ip } = work;
+  const late = (): string =>
+    `firewall of ${ip}: expected ${what}, got no end of it; run pulumi up again later`;
+  return poll({ call, pollMs: pace.pollMs, limitMs: pace.stepMs, late }, look);
 }
 
 async function ignoring<Answer>(

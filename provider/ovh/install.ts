@@ -4,7 +4,7 @@ import {
   awaitRest,
   isInstallation,
   isUnfinished,
-  poll,
+  pollFor,
   serverPath,
   type Task,
   type Work,
@@ -57,7 +57,7 @@ async function rebuild(work: Work, serviceName: string, { image, publicKey }: In
   call.log.info(`${serviceName}: installing ${image} with your key`);
   const late = (): string =>
     `${serviceName}: expected it to be at rest, got one task after the other; run pulumi up again later`;
-  return poll(work, { limitMs: pace.tasksMs, late }, async () => {
+  return pollFor(work, { limitMs: pace.tasksMs, late }, async () => {
     try {
       return await client.post<Task>(
         `${serverPath(serviceName)}/rebuild`,
@@ -104,10 +104,14 @@ async function awaitInstallation(work: Work, serviceName: string, { id }: Task):
 }
 
 function refuseOther(serviceName: string, installed: Installation, wanted: Installation): void {
-  if (isSameImage(installed.image, wanted.image) && isSameKey(installed.publicKey, wanted.publicKey)) return;
+  const what = !isSameImage(installed.image, wanted.image)
+    ? `${installed.image}, which it was installed with, got ${wanted.image}; set server.image back`
+    : !isSameKey(installed.publicKey, wanted.publicKey)
+      ? "the key it was installed with, got another; set ssh.publicKey back"
+      : undefined;
+  if (what === undefined) return;
   throw new UserError(
-    `${serviceName}: expected the image and key it was installed with (${installed.image}), got others (${wanted.image}); ` +
-      `set server.image and ssh.publicKey back, or reinstall it yourself in OVH's control panel, which wipes the disk, and then run pulumi up --refresh`,
+    `${serviceName}: expected ${what}, or reinstall it yourself in OVH's control panel, which wipes the disk, and then run pulumi up --refresh`,
   );
 }
 

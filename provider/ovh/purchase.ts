@@ -10,7 +10,7 @@ import {
   readServerOrder,
   type ServerOrder,
 } from "./orders.ts";
-import { poll, type Work } from "./server-api.ts";
+import { pollFor, type Work } from "./server-api.ts";
 
 /** What was ordered, and under which order. */
 export type Purchase = NonNullable<Entry["order"]>;
@@ -108,6 +108,7 @@ export async function payOrder(work: Work, { id }: Purchase): Promise<void> {
   try {
     await client.post(`/me/order/${id}/pay`, { paymentMethod: { id: method } }, { signal: call.signal });
   } catch (error) {
+    if (error instanceof OvhError && /already paid/i.test(error.detail)) return;
     // Refused for certain, so the next run need not wait for it to show.
     if (error instanceof OvhError && !error.maybeDone) journal.note({ isPaying: false });
     throw error;
@@ -120,14 +121,14 @@ export async function awaitDelivery(work: Work, { id }: Purchase): Promise<strin
   let status = "";
   const late = (): string =>
     `order ${id}: expected OVH to deliver the server, got "${status}" still; wait for OVH's mail and run pulumi up again, which goes on from here`;
-  await poll(work, { limitMs: work.pace.deliveryMs, late }, async () => {
+  await pollFor(work, { limitMs: work.pace.deliveryMs, late }, async () => {
     status = await orderStatus(work, id);
     if (status === "delivered") return true;
     refuseStatus(id, status, Date.now() > unpaidUntil);
     work.call.log.status(`order ${id}: ${status}`);
     return undefined;
   });
-  return poll(
+  return pollFor(
     work,
     { limitMs: work.pace.tasksMs, late },
     async () => (await readServerOrder(work, id))?.serviceName,
@@ -223,7 +224,7 @@ async function defaultPayment({ client, call }: Work): Promise<number> {
 // Paying twice is what must not happen: an order just paid may be shown as unpaid for a while.
 function awaitPayment(work: Work, id: number): Promise<string> {
   const end = Date.now() + work.pace.paymentMs;
-  return poll(work, { limitMs: Infinity, late: () => "" }, async () => {
+  return pollFor(work, { limitMs: Infinity, late: () => "" }, async () => {
     const status = await orderStatus(work, id);
     return status !== "notPaid" || Date.now() >= end ? status : undefined;
   });

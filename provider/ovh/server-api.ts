@@ -1,12 +1,12 @@
-import { setTimeout as delay } from "node:timers/promises";
-
-import { type Call, UserError } from "../definition.ts";
+import type { Call } from "../definition.ts";
 import type { OvhClient } from "./client.ts";
 import { ifThere } from "./errors.ts";
 import type { Journal } from "./journal.ts";
+import { poll } from "./poll.ts";
 
 /** How often to look, and how long to wait. */
 export interface Pace {
+  /** First pause between two looks. */
   readonly pollMs: number;
   /** Longest wait for an order to be delivered. */
   readonly deliveryMs: number;
@@ -16,7 +16,7 @@ export interface Pace {
   readonly paymentMs: number;
 }
 
-export const PACE: Pace = { pollMs: 10_000, deliveryMs: 3_600_000, tasksMs: 1_800_000, paymentMs: 120_000 };
+export const PACE: Pace = { pollMs: 500, deliveryMs: 3_600_000, tasksMs: 1_800_000, paymentMs: 120_000 };
 
 /** What every step of making a server is given. */
 export interface Work {
@@ -186,26 +186,19 @@ export function isUnfinished(task: Task): boolean {
   return !FINISHED.includes(task.state);
 }
 
-/** Looks again and again until there is an answer; fails with `late` when that takes longer than `limitMs`. */
-export async function poll<Answer>(
+/** As `poll`, at the pace of this work. */
+export function pollFor<Answer>(
   { call, pace }: Pick<Work, "call" | "pace">,
   { limitMs, late }: { readonly limitMs: number; readonly late: () => string },
   look: () => Promise<Answer | undefined>,
 ): Promise<Answer> {
-  // Whoever allowed the resource more time meant it for the waiting.
-  const end = Date.now() + Math.max(limitMs, (call.timeoutSeconds ?? 0) * 1000);
-  for (;;) {
-    const answer = await look();
-    if (answer !== undefined) return answer;
-    if (Date.now() >= end) throw new UserError(late());
-    await delay(pace.pollMs, undefined, { signal: call.signal });
-  }
+  return poll({ call, pollMs: pace.pollMs, limitMs, late }, look);
 }
 
 /** Waits until no task is left and gives them all. */
 export function awaitRest(work: Work, serviceName: string): Promise<readonly Task[]> {
   let busy: Task | undefined;
-  return poll(
+  return pollFor(
     work,
     {
       limitMs: work.pace.tasksMs,

@@ -13,7 +13,7 @@ import { installOnce } from "./install.ts";
 import { Journal, journalFolder, markerOf } from "./journal.ts";
 import { isCancelled, orderStatus, refuseSecondOrder } from "./orders.ts";
 import { awaitDelivery, findOwnOrder, payOrder, placeOrder, type Purchase } from "./purchase.ts";
-import { type Facts, PACE, type Pace, poll, readFacts, serverPath, type Work } from "./server-api.ts";
+import { type Facts, PACE, type Pace, pollFor, readFacts, serverPath, type Work } from "./server-api.ts";
 import { deleteVps } from "./vps-delete.ts";
 import { checkVps, diffVps, type VpsInputs, type VpsOutputs, vpsSchema, wishOf } from "./vps-inputs.ts";
 import { outputsOf, readVps, warnOfEnd } from "./vps-read.ts";
@@ -169,13 +169,13 @@ async function complete(work: Work, purchase: Purchase, inputs: VpsInputs): Prom
   journal.note({ serviceName });
   const late = (): string =>
     `${serviceName}: expected it to be there, as its order is delivered, got nothing; run pulumi up again later`;
-  const found = await poll(work, { limitMs: pace.tasksMs, late }, () =>
+  const found = await pollFor(work, { limitMs: pace.tasksMs, late }, () =>
     ifThere(readFacts(work, serviceName)),
   );
   await rename(work, found, inputs.name);
   await installOnce(work, serviceName, inputs);
   let state = "";
-  const facts = await poll(
+  const facts = await pollFor(
     work,
     {
       limitMs: pace.tasksMs,

@@ -265,6 +265,19 @@ describe("pulumi-resource-technicia", () => {
     await linked.stop();
   });
 
+  it.each(["SIGINT", "SIGTERM"] as const)(
+    "ends at once on %s, with which engines end their plugins",
+    async (signal) => {
+      const own = await Plugin.start({});
+
+      own.process.kill(signal);
+
+      await until("it has ended", () => own.process.exitCode !== null, 3_000);
+      expect(own.process.exitCode).toBe(0);
+      await own.stop();
+    },
+  );
+
   it("ends when the engine that started it is gone", async () => {
     // The shell stands for the engine: it dies while the plugin runs.
     const port = join(mkdtempSync(join(tmpdir(), "technicia-port-")), "port");

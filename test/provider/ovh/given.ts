@@ -1,6 +1,6 @@
 import type { Settings } from "../../../provider/definition.ts";
 
-export const PACE = { pollMs: 2, deliveryMs: 10_000, tasksMs: 10_000, paymentMs: 20 };
+export const PACE = { pollMs: 2, deliveryMs: 10_000, tasksMs: 10_000, paymentMs: 1_000 };
 export const EDGE_PACE = { pollMs: 2, stepMs: 10_000 };
 export const PUBLIC_KEY =
   "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExampl operator";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { docker } from "../../../rehearsal/docker.ts";
-import { Bench, call, type Container, images, published } from "./container.ts";
+import { Bench, call, type Container, images, published, until } from "./container.ts";
 
 const START_SECONDS = 90;
 const OWNER = { email: "owner@technicia.example", firstName: "A", lastName: "B", password: "Passwort-1234" };
@@ -30,13 +30,19 @@ beforeAll(async () => {
   ];
   const args = [...data, ...quiet, "--env", "N8N_SECURE_COOKIE=false", "--publish", "127.0.0.1::5678"];
   n8n = await bench.start(await published(overrides["n8n"] ?? "n8nio/n8n:2.41.3"), args);
-  url = await n8n.ready(5678, "/healthz/readiness", START_SECONDS);
+  url = await started();
 });
 
 afterAll(async () => {
   await bench.remove();
   await rm(secrets, { recursive: true });
 });
+
+/** n8n is ready, by its own word, some time before it takes calls. */
+async function started(): Promise<string> {
+  await n8n.ready(5678, "/healthz/readiness", START_SECONDS);
+  return n8n.ready(5678, "/rest/settings", START_SECONDS);
+}
 
 async function logIn(): Promise<unknown> {
   const login = { emailOrLdapLoginId: OWNER.email, password: OWNER.password };
@@ -95,13 +101,14 @@ describe("the n8n image", () => {
     await n8n.exec(["n8n", "publish:workflow", `--id=${WORKFLOW.id}`]);
     const { seconds } = await n8n.stop(40);
     await docker(["start", n8n.name]);
-    url = await n8n.ready(5678, "/healthz/readiness", START_SECONDS);
+    url = await started();
 
     expect(seconds).toBeLessThan(30);
-    expect(await call("POST", `${url}/webhook/echo`, { words: "bonjour" })).toEqual({
-      status: 200,
-      body: { answer: "BONJOUR" },
+    const answer = await until("the webhook", async () => {
+      const { status, body } = await call("POST", `${url}/webhook/echo`, { words: "bonjour" });
+      return status === 404 ? undefined : { status, body };
     });
+    expect(answer).toEqual({ status: 200, body: { answer: "BONJOUR" } });
   });
 });
 

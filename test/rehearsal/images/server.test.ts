@@ -174,11 +174,11 @@ describe("publishImages", () => {
     const { directory } = await ensureCertificate(folder, "registry", ["registry-1.docker.io"], []);
     const registry = registryRunArgs({ network, ip: REGISTRY, certificates: directory });
     await bench.start((await images()).registry, registry.args, registry.command);
+    await ssh(ADDRESS, `echo '${REGISTRY} registry-1.docker.io' | sudo tee -a /etc/hosts`);
     await ssh(
       ADDRESS,
       "sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker.io >/dev/null 2>&1",
     );
-    await ssh(ADDRESS, `echo '${REGISTRY} registry-1.docker.io' | sudo tee -a /etc/hosts`);
     await ssh(
       ADDRESS,
       "sudo docker pull --quiet nginx:1.30.4-alpine && sudo docker pull --quiet qdrant/qdrant:v1.19.0-unprivileged",
