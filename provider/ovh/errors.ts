@@ -82,7 +82,7 @@ function wayOut(failure: OvhFailure): string {
     return "set technicia:ovhApplicationSecret to the secret that belongs to the application key";
   }
   if (/application key is invalid/i.test(detail)) {
-    return "set technicia:ovhApplicationKey to a key of this endpoint, made at https://eu.api.ovh.com/createToken/";
+    return "set technicia:ovhApplicationKey to a key of this endpoint, made at https://api.ovh.com/createToken/";
   }
   if (/INVALID_CREDENTIAL|credential is not valid/i.test(`${errorClass} ${detail}`)) {
     return "set technicia:ovhConsumerKey to a valid one; it has expired, was revoked or was never validated";
@@ -91,7 +91,7 @@ function wayOut(failure: OvhFailure): string {
     case 401:
       return "set the OVH keys of this stack (technicia:ovhApplicationKey, ovhApplicationSecret, ovhConsumerKey)";
     case 403:
-      return `give the key the right ${method} ${path} (https://eu.api.ovh.com/createToken/)`;
+      return `give the key the right ${method} ${path} (https://api.ovh.com/createToken/)`;
     case 404:
       return "check the name and that these keys belong to the account that owns it";
     case 409:

@@ -87,14 +87,14 @@ async function previewVps(
   const wish = wishOf(inputs);
   if (!wish || !inputs.name) return {};
   const { order, checkout } = journal.entry;
-  if (order) {
+  if (order && (await endOf(work, order)) === undefined) {
     call.log.info(
       `goes on with order ${order.id} (${order.plan}, ${euros(order.monthlyPriceEur)}) of an interrupted run`,
     );
     return { orderId: order.id, plan: order.plan, monthlyPriceEur: order.monthlyPriceEur };
   }
   const offer = await findOffer(client, wish, call.signal);
-  if (!checkout) await refuseSecondOrder(work, inputs.name, markerOf(call.urn));
+  if (!order && !checkout) await refuseSecondOrder(work, inputs.name, markerOf(call.urn));
   call.log.info(
     `will order ${describeOffer(offer)} at ${euros(offer.monthlyPriceEur)} without tax, in ${wish.datacentre}`,
   );
@@ -133,21 +133,28 @@ async function adopt(work: Work, serviceName: string, inputs: VpsInputs): Promis
 async function ownPurchase(work: Work): Promise<Purchase | undefined> {
   const purchase = await findOwnOrder(work);
   if (!purchase) return undefined;
-  const { journal, call } = work;
-  const { serviceName, isComplete } = journal.entry;
-  const status = await ifThere(orderStatus(work, purchase.id));
-  const isOver =
-    status === undefined ||
-    isCancelled(status) ||
-    (isComplete === true &&
-      serviceName !== undefined &&
-      (await ifThere(work.client.get(serverPath(serviceName), { signal: call.signal }))) === undefined);
-  if (!isOver) return purchase;
-  call.log.warning(
-    `order ${purchase.id}: ${status ?? "unknown to this account"}, and there is no server of it; ordering again`,
-  );
-  journal.clear();
+  const end = await endOf(work, purchase);
+  if (end === undefined) return purchase;
+  work.call.log.warning(`order ${purchase.id}: ${end}; ordering again`);
+  work.journal.clear();
   return undefined;
+}
+
+/** Why nothing can come of an order any more; undefined when something can. */
+async function endOf(work: Work, { id }: Purchase): Promise<string | undefined> {
+  const { client, call, journal } = work;
+  const status = await ifThere(orderStatus(work, id));
+  if (status === undefined) {
+    throw new UserError(
+      `order ${id}: expected it in this OVH account, which ordered it in an earlier run, got none; set the OVH keys of that account, ` +
+        `or remove ${journal.path} if the order is void`,
+    );
+  }
+  if (isCancelled(status)) return "it was cancelled";
+  const { serviceName, isComplete } = journal.entry;
+  if (!isComplete || !serviceName) return undefined;
+  const server = await ifThere(client.get(serverPath(serviceName), { signal: call.signal }));
+  return server === undefined ? `its server ${serviceName} is gone` : undefined;
 }
 
 async function buy(work: Work, inputs: VpsInputs): Promise<Purchase> {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { NoMachine } from "../../../rehearsal/doubles/machine.ts";
-import { ORDERED, PUBLIC_KEY, settingsOf } from "./given.ts";
-import { startWorld, type VpsStack, type World } from "./world.ts";
+import { ORDERED, PUBLIC_KEY } from "./given.ts";
+import { said, startWorld, type VpsStack, type World } from "./world.ts";
 
 let world: World;
 let stack: VpsStack;
@@ -15,11 +15,6 @@ afterEach(() => world.end());
 const orders = (): World["ovh"]["state"]["orders"] => world.ovh.state.orders.filter(({ vps }) => vps);
 const changes = (): readonly string[] =>
   world.ovh.calls.lines("ovh").filter((line) => !line.startsWith("GET "));
-
-async function said(by: VpsStack, word: string): Promise<void> {
-  while (!by.said("status").some((line) => line.includes(word)))
-    await new Promise((resolve) => setImmediate(resolve));
-}
 
 describe("Vps that is ordered", () => {
   it("is bought, named and installed once, and told in full", async () => {
@@ -264,9 +259,7 @@ describe("order of a Vps that does not go well", () => {
     expect(await next.up(ORDERED)).toBe("created");
 
     expect(orders().map(({ status }) => status)).toEqual(["cancelled", "delivered"]);
-    expect(next.said("warning")).toEqual([
-      `order ${orders()[0]?.orderId}: cancelled, and there is no server of it; ordering again`,
-    ]);
+    expect(next.said("warning")).toEqual([`order ${orders()[0]?.orderId}: it was cancelled; ordering again`]);
   });
 
   it("is left alone by a destroy while it is open, and taken up again after it", async () => {
@@ -361,135 +354,5 @@ describe("order of a Vps that does not go well", () => {
     const next = world.vps({ saved: cancelled.saved });
     expect(await next.up(ORDERED)).toBe("updated");
     expect(orders()).toMatchObject([{ payments: 1 }]);
-  });
-});
-
-describe("second order of a Vps", () => {
-  it("is refused when a server has that name already", async () => {
-    const server = world.ovh.addServer("vps-2027-model2", { displayName: "technicia-test" });
-
-    const refusal =
-      `server.order: expected no server named "technicia-test" in this account, got ${server.serviceName}, which has that name; ` +
-      `use it: pulumi config set --path technicia:server.serviceName ${server.serviceName} (it is not reinstalled), ` +
-      "or give it another name in OVH's control panel to order one more";
-    await expect(stack.preview(ORDERED)).rejects.toThrow(refusal);
-    await expect(stack.up(ORDERED)).rejects.toThrow(refusal);
-    expect(changes()).toEqual([]);
-  });
-
-  it("is refused after a destroy, which leaves the server", async () => {
-    await stack.up(ORDERED);
-    const { serviceName } = stack.outputs;
-    await stack.destroy();
-
-    await expect(stack.up(ORDERED)).rejects.toThrow(
-      `pulumi config set --path technicia:server.serviceName ${serviceName}`,
-    );
-    expect(orders()).toHaveLength(1);
-  });
-
-  it("is made when every recent server has a name of its own", async () => {
-    world.ovh.addServer("vps-2027-model2", { displayName: "somebody else's" });
-
-    expect(await stack.up(ORDERED)).toBe("created");
-  });
-
-  it("does not hinder another stack of this machine while the first is being delivered", async () => {
-    world.ovh.delays.deliveringMs = 2_000;
-    const first = stack.up(ORDERED);
-    await said(stack, "delivering");
-    world.ovh.delays.deliveringMs = 0;
-
-    await world.vps({ name: "staging" }).up({ ...ORDERED, name: "technicia-staging" });
-
-    await first;
-    expect(world.ovh.state.servers.map(({ displayName }) => displayName)).toEqual([
-      "technicia-staging",
-      "technicia-test",
-    ]);
-  });
-
-  it("is made when the first was given back and its server is gone", async () => {
-    await stack.up(ORDERED);
-    world.ovh.state.servers.splice(0);
-
-    expect(await stack.refresh()).toBe(true);
-    expect(stack.saved).toBeUndefined();
-    expect(await stack.up(ORDERED)).toBe("created");
-    expect(orders()).toHaveLength(2);
-  });
-
-  it("is not made because the keys of another account see no server", async () => {
-    await stack.up(ORDERED);
-    const other = await startWorld();
-    const lost = world.vps({ saved: stack.saved, settings: settingsOf(other.ovh.url) });
-
-    await expect(lost.refresh()).rejects.toThrow(
-      /expected the account that made order \d+, got keys of another; set the OVH keys of this stack to that account's/,
-    );
-    await other.end();
-  });
-
-  it("stops when another order came between a checkout and its lost answer", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "after" });
-    await expect(stack.up(ORDERED)).rejects.toThrow(
-      /^POST \/order\/cart\/[^/]+\/checkout: expected an answer, got a broken connection.*it may have taken effect: run pulumi up again/,
-    );
-    const [order] = orders();
-    if (order) world.ovh.state.orders.push({ ...order, orderId: order.orderId + 50 });
-
-    await expect(stack.up(ORDERED)).rejects.toThrow(
-      `got ${order?.orderId} (notPaid), ${(order?.orderId ?? 0) + 50} (notPaid); look at the orders in OVH's control panel`,
-    );
-    expect(orders().every(({ payments }) => payments === 0)).toBe(true);
-  });
-
-  it("is refused on another machine while the first does not show in the list of orders yet", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
-    await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
-    world.ovh.faults.add({ api: "ovh", path: "^/me/order\\?", times: 0, status: 200, body: [] });
-
-    await expect(world.vps({ folder: `${world.folder}/other` }).up(ORDERED)).rejects.toThrow(
-      /expected no cart of this stack that was just ordered, got cart .*; another run ordered a server a moment ago/,
-    );
-    expect(orders()).toHaveLength(1);
-  });
-
-  it("is not mistaken for one that somebody else made meanwhile", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
-    await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
-    const [own] = orders();
-    if (own) world.ovh.state.orders.push({ ...own, orderId: own.orderId + 50 });
-    const next = world.vps();
-
-    expect(await next.up(ORDERED)).toBe("created");
-
-    expect(next.outputs.orderId).toBe(own?.orderId);
-    expect(orders().map(({ payments }) => payments)).toEqual([1, 0]);
-  });
-
-  it("is not taken from somebody else when the own one was never made", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
-    await expect(world.vps({ name: "first", folder: `${world.folder}/first` }).up(ORDERED)).rejects.toThrow();
-    const [strange] = world.ovh.state.orders.splice(-1);
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "before" });
-    await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
-    if (strange) world.ovh.state.orders.push({ ...strange, date: Date.now() });
-
-    await expect(stack.up(ORDERED)).rejects.toThrow(
-      `got ${strange?.orderId} (notPaid); look at the orders in OVH's control panel`,
-    );
-
-    expect(orders()).toMatchObject([{ payments: 0 }]);
-  });
-
-  it("is made when the lost checkout had no effect", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "before" });
-    await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
-    expect(orders()).toEqual([]);
-
-    expect(await stack.up(ORDERED)).toBe("created");
-    expect(orders()).toHaveLength(1);
-    expect(world.ovh.state.carts).toHaveLength(1);
   });
 });

@@ -52,3 +52,9 @@ export async function startWorld(options: OvhOptions = {}): Promise<World> {
     },
   };
 }
+
+/** Resolves once the stack has told its progress in this word. */
+export async function said(by: VpsStack, word: string): Promise<void> {
+  while (!by.said("status").some((line) => line.includes(word)))
+    await new Promise((resolve) => setImmediate(resolve));
+}
