@@ -7,19 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { prepareImages } from "../../rehearsal/images/build.ts";
 import { DATACENTRE, INTERNET, STATE } from "../../rehearsal/places.ts";
-import {
-  ask,
-  askHealth,
-  DOMAIN,
-  npm,
-  onServer,
-  operator,
-  pulumi,
-  set,
-  traffic,
-  until,
-  up,
-} from "./rehearsal.ts";
+import { ask, askHealth, DOMAIN, npm, onServer, operator, pulumi, traffic, until, up } from "./rehearsal.ts";
 
 const execute = promisify(execFile);
 
