@@ -47,7 +47,7 @@ describe("Certificate", () => {
     expect(resource("certificate-served").inputs).toEqual({
       observe: "/opt/technicia/bin/certificate status",
       desired: `valid for n8n.technicia.exemple.fr technicia.exemple.fr, ecdsa, from ${DIRECTORY}`,
-      apply: "/opt/technicia/bin/certificate issue",
+      apply: 'ADDRESS="$ADDRESS" /opt/technicia/bin/certificate issue',
       variables: { ADDRESS: "203.0.113.10" },
       timeoutSeconds: 600,
     });

@@ -260,7 +260,7 @@ describe("the last probe", () => {
     const { resource } = await deploy(everything);
     const { create, triggers } = resource("public-probe").inputs as { create: string; triggers: string[] };
 
-    expect(create).toBe("node components/probe.ts https://technicia.exemple.fr/healthz 300");
+    expect(create).toBe("node ../components/probe.ts https://technicia.exemple.fr/healthz 300");
     expect(triggers.slice(0, 2)).toEqual([
       "what certificate-served observed",
       "digest of technicia-gateway-configuration",
