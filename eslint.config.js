@@ -7,7 +7,7 @@ const FOLDERS = {
   secrets: [],
   components: ["infra", "provider"],
   stacks: ["components", "infra", "provider", "secrets"],
-  ops: ["stacks", "secrets"],
+  ops: ["provider", "stacks", "secrets"],
   rehearsal: ["secrets"],
 };
 
@@ -28,8 +28,9 @@ const boundaries = Object.entries(FOLDERS).map(([folder, allowed]) => {
             ...(allowed.includes("provider")
               ? [
                   {
-                    regex: "/provider/(?!resources\\.ts$)",
-                    message: "Only provider/resources.ts is for the program.",
+                    regex: folder === "ops" ? "/provider/(?!ssh\\.ts$)" : "/provider/(?!resources\\.ts$)",
+                    message:
+                      "Only provider/resources.ts is for the program, and provider/ssh.ts for operators.",
                   },
                 ]
               : []),

@@ -1,83 +1,69 @@
+/** The operator's commands: `npm run <name> -- …`. */
 import { parseArgs } from "node:util";
+
+import { onlyStack, readArguments, type Commands } from "./command.ts";
 import { pulumiOnPath } from "./pulumi.ts";
-import { initializeSecrets, reportSecrets } from "./secrets.ts";
 import { resume } from "./resume.ts";
+import { initializeSecrets, reportSecrets } from "./secrets.ts";
 import { readStatus, renderStatus } from "./status.ts";
 import { UserError } from "./user-error.ts";
 
-const USAGE = `usage:
-  npm run secrets -- <stack> [--init] [--config-file <file>]
-  npm run status -- <stack> [--json]
-  npm run resume -- <stack>`;
-
-interface Outcome {
-  readonly text: string;
-  readonly exitCode: number;
-}
-
-type Action = (args: readonly string[]) => Promise<Outcome>;
-
-const ACTIONS: Readonly<Record<string, Action>> = {
-  async secrets(args) {
-    const { values, positionals } = read(() =>
-      parseArgs({
-        args: [...args],
-        allowPositionals: true,
-        options: { init: { type: "boolean" }, "config-file": { type: "string" } },
-      }),
-    );
-    const request = { stack: onlyStack(positionals), configFile: values["config-file"] };
-    const run = values.init === true ? initializeSecrets : reportSecrets;
-    const { text, complete } = await run(request, pulumiOnPath);
-    return { text, exitCode: complete ? 0 : 1 };
+const COMMANDS: Commands = {
+  secrets: {
+    usage: "npm run secrets -- <stack> [--init] [--config-file <file>]",
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, () =>
+        parseArgs({
+          args: [...args],
+          allowPositionals: true,
+          options: { init: { type: "boolean" }, "config-file": { type: "string" } },
+        }),
+      );
+      const request = { stack: onlyStack(this.usage, positionals), configFile: values["config-file"] };
+      const act = values.init === true ? initializeSecrets : reportSecrets;
+      const { text, complete } = await act(request, pulumiOnPath);
+      return { text, exitCode: complete ? 0 : 1 };
+    },
   },
 
-  async resume(args) {
-    const { positionals } = read(() => parseArgs({ args: [...args], allowPositionals: true, options: {} }));
-    const { adopted, forgotten } = await resume(onlyStack(positionals), pulumiOnPath);
-    const lines = [
-      ...adopted.map((name) => `taken into the state: ${name}`),
-      ...forgotten.map((name) => `was not made, or is made again safely: ${name}`),
-    ];
-    return { text: lines.length === 0 ? "nothing was left pending" : lines.join("\n"), exitCode: 0 };
+  status: {
+    usage: "npm run status -- <stack> [--json]",
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, () =>
+        parseArgs({ args: [...args], allowPositionals: true, options: { json: { type: "boolean" } } }),
+      );
+      const outputs = await readStatus(onlyStack(this.usage, positionals), pulumiOnPath);
+      const text = values.json === true ? JSON.stringify(outputs, null, 2) : renderStatus(outputs);
+      return { text, exitCode: 0 };
+    },
   },
 
-  async status(args) {
-    const { values, positionals } = read(() =>
-      parseArgs({ args: [...args], allowPositionals: true, options: { json: { type: "boolean" } } }),
-    );
-    const outputs = await readStatus(onlyStack(positionals), pulumiOnPath);
-    return {
-      text: values.json === true ? JSON.stringify(outputs, null, 2) : renderStatus(outputs),
-      exitCode: 0,
-    };
+  resume: {
+    usage: "npm run resume -- <stack>",
+    async run(args) {
+      const { positionals } = readArguments(this.usage, () =>
+        parseArgs({ args: [...args], allowPositionals: true, options: {} }),
+      );
+      const { adopted, forgotten } = await resume(onlyStack(this.usage, positionals), pulumiOnPath);
+      const lines = [
+        ...adopted.map((name) => `taken into the state: ${name}`),
+        ...forgotten.map((name) => `was not made, or is made again safely: ${name}`),
+      ];
+      return { text: lines.length === 0 ? "nothing was left pending" : lines.join("\n"), exitCode: 0 };
+    },
   },
 };
 
-function read<T>(parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw new UserError(`${(error as Error).message}\n${USAGE}`);
-  }
-}
-
-function onlyStack(positionals: readonly string[]): string {
-  const [stack, ...rest] = positionals;
-  if (stack === undefined || rest.length > 0) {
-    throw new UserError(
-      `expected the name of one stack (test, staging, prod), got ${positionals.length}\n${USAGE}`,
-    );
-  }
-  return stack;
-}
-
 try {
   const [name = "", ...args] = process.argv.slice(2);
-  const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
-  if (!action)
-    throw new UserError(`expected secrets, status or resume, got ${JSON.stringify(name)}\n${USAGE}`);
-  const { text, exitCode } = await action(args);
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!command) {
+    const usages = Object.values(COMMANDS).map(({ usage }) => `  ${usage}`);
+    throw new UserError(
+      `expected one of ${Object.keys(COMMANDS).join(", ")}, got ${JSON.stringify(name)}\nusage:\n${usages.join("\n")}`,
+    );
+  }
+  const { text, exitCode } = await command.run(args);
   process.stdout.write(`${text}\n`);
   process.exitCode = exitCode;
 } catch (error) {

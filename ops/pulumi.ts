@@ -1,22 +1,47 @@
 import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
 import { UserError } from "./user-error.ts";
 
 export interface PulumiCall {
   readonly args: readonly string[];
   /** Text for its standard input: the one way on which a secret travels. */
   readonly input?: string;
+
+  /** Added to this process's own environment. */
+  readonly environment?: Readonly<Record<string, string>>;
+
+  /** Lines of both outputs as they come. */
+  readonly onLine?: (line: string) => void;
 }
 
-/** Runs the Pulumi CLI and gives what it printed; every failure is a `UserError` that says the way out. */
+/** The CLI ended with another code than 0; what it had printed until then may still be read. */
+export class PulumiFailure extends UserError {
+  override readonly name = "PulumiFailure";
+  readonly stdout: string;
+  readonly stderr: string;
+
+  constructor(message: string, printed: { readonly stdout: string; readonly stderr: string }) {
+    super(message);
+    this.stdout = printed.stdout;
+    this.stderr = printed.stderr;
+  }
+}
+
+/** Runs the Pulumi CLI and gives its standard output; every failure is a `UserError` that says the way out. */
 export type Pulumi = (call: PulumiCall) => Promise<string>;
 
 /** The `pulumi` that PATH finds. */
-export const pulumiOnPath: Pulumi = ({ args, input = "" }) =>
+export const pulumiOnPath: Pulumi = ({ args, input = "", environment, onLine }) =>
   new Promise((resolve, reject) => {
-    const child = spawn("pulumi", [...args, "--non-interactive"], { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn("pulumi", [...args, "--non-interactive"], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, ...environment },
+    });
     const printed = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"] as const) {
       child[stream].setEncoding("utf8").on("data", (text: string) => (printed[stream] += text));
+      if (onLine) createInterface({ input: child[stream] }).on("line", onLine);
     }
     child.on("error", (error: NodeJS.ErrnoException) => {
       const missing = new UserError(
@@ -26,7 +51,7 @@ export const pulumiOnPath: Pulumi = ({ args, input = "" }) =>
     });
     child.on("close", (code) => {
       if (code === 0) resolve(printed.stdout);
-      else reject(explain(args, printed.stderr));
+      else reject(explain(args, printed));
     });
     // A CLI that fails before it reads closes the pipe; what it printed tells more than the broken pipe.
     child.stdin.on("error", () => undefined);
@@ -56,10 +81,10 @@ const EXPLANATIONS: readonly { readonly sign: RegExp; readonly text: (stack: str
   },
 ];
 
-function explain(args: readonly string[], stderr: string): UserError {
+function explain(args: readonly string[], printed: { stdout: string; stderr: string }): PulumiFailure {
   const stack = args[args.indexOf("--stack") + 1] ?? "";
-  const known = EXPLANATIONS.find(({ sign }) => sign.test(stderr));
-  if (known) return new UserError(known.text(stack));
-  const told = stderr.trim().split("\n").slice(-20).join("\n");
-  return new UserError(`pulumi ${args[0] ?? ""} failed: ${told || "it printed nothing"}`);
+  const known = EXPLANATIONS.find(({ sign }) => sign.test(printed.stderr));
+  if (known) return new PulumiFailure(known.text(stack), printed);
+  const told = printed.stderr.trim().split("\n").slice(-20).join("\n");
+  return new PulumiFailure(`pulumi ${args[0] ?? ""} failed: ${told || "it printed nothing"}`, printed);
 }

@@ -54,6 +54,14 @@ export const stackOutputs = z.object({
   ipv4: z.string(),
   ipv6: z.string(),
   sshCommand: z.string(),
+  /** What a program needs to log in, host key included. */
+  ssh: z.object({
+    address: z.string(),
+    port: z.number(),
+    user: z.string(),
+    privateKeyFile: z.string(),
+    hostKey: z.string(),
+  }),
   tunnels: z.array(z.object({ service: z.string(), url: z.string(), command: z.string() })),
 });
 
@@ -164,11 +172,14 @@ export function urlOf(environment: Environment): string {
 export function describeAccess(
   environment: Environment,
   ipv4: string,
-): Pick<StackOutputs, "sshCommand" | "tunnels"> {
+  hostKey: string,
+): Pick<StackOutputs, "sshCommand" | "ssh" | "tunnels"> {
   const { port, privateKeyFile } = environment.ssh;
-  const target = `-i ${privateKeyFile} -p ${port} ${environment.server.loginUser}@${ipv4}`;
+  const user = environment.server.loginUser;
+  const target = `-i ${privateKeyFile} -p ${port} ${user}@${ipv4}`;
   return {
     sshCommand: `ssh ${target}`,
+    ssh: { address: ipv4, port, user, privateKeyFile, hostKey },
     tunnels: [
       { service: "n8n", port: 5678 },
       { service: "Qdrant", port: 6333 },

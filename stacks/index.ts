@@ -5,7 +5,7 @@ import { defineTechnicia } from "./technicia.ts";
 const environment = readSettings();
 const secrets = resolveSecrets(environment);
 
-export const { deploymentStatus, url, ipv4, ipv6, sshCommand, tunnels } = defineTechnicia(
+export const { deploymentStatus, url, ipv4, ipv6, sshCommand, ssh, tunnels } = defineTechnicia(
   environment,
   secrets,
 );

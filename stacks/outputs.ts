@@ -38,6 +38,7 @@ export interface Deployment {
   readonly ipv4: pulumi.Output<string>;
   readonly ipv6: pulumi.Output<string>;
   readonly sshCommand: pulumi.Output<string>;
+  readonly ssh: pulumi.Output<StackOutputs["ssh"]>;
   readonly tunnels: pulumi.Output<StackOutputs["tunnels"]>;
 }
 
@@ -55,13 +56,16 @@ export function describeDeployment(
     ),
     evidence: evidenceOf(parts, environment),
   });
-  const access = server.ipv4.apply((ipv4) => describeAccess(environment, ipv4));
+  const access = pulumi
+    .all([server.ipv4, parts.host.hostKey.hostKey])
+    .apply(([ipv4, hostKey]) => describeAccess(environment, ipv4, hostKey));
   return {
     deploymentStatus: facts.apply((known) => describeStatus(environment, { ...known, keys })),
     url: urlOf(environment),
     ipv4: server.ipv4,
     ipv6: server.ipv6,
     sshCommand: access.sshCommand,
+    ssh: access.ssh,
     tunnels: access.tunnels,
   };
 }

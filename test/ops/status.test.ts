@@ -15,7 +15,7 @@ function outputs(): StackOutputs {
     url: "https://technicia.exemple.fr",
     ipv4: facts.server.ipv4,
     ipv6: facts.server.ipv6,
-    ...describeAccess(environment, facts.server.ipv4),
+    ...describeAccess(environment, facts.server.ipv4, "ssh-ed25519 AAAAhost"),
   };
 }
 

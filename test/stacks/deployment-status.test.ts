@@ -154,7 +154,14 @@ describe("describeStatus", () => {
 
 describe("describeAccess", () => {
   it("writes commands that can be pasted", () => {
-    expect(describeAccess(validEnvironment(), "203.0.113.10")).toEqual({
+    expect(describeAccess(validEnvironment(), "203.0.113.10", "ssh-ed25519 AAAAhost")).toEqual({
+      ssh: {
+        address: "203.0.113.10",
+        port: 22,
+        user: "debian",
+        privateKeyFile: "~/.ssh/id_ed25519",
+        hostKey: "ssh-ed25519 AAAAhost",
+      },
       sshCommand: "ssh -i ~/.ssh/id_ed25519 -p 22 debian@203.0.113.10",
       tunnels: [
         {

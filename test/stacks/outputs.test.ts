@@ -22,7 +22,7 @@ const ANSWERS: Readonly<Record<string, Record<string, unknown>>> = {
     serverId: "1",
   },
   "technicia:ovh:EdgeFirewall": { state: "ok" },
-  "technicia:host:HostKey": { fingerprint: "SHA256:abc" },
+  "technicia:host:HostKey": { hostKey: "ssh-ed25519 AAAAhost", fingerprint: "SHA256:abc" },
   "technicia:host:Packages": { versions: { curl: "7.88", "docker.io": "20.10.24" } },
 };
 

@@ -1,0 +1,37 @@
+/** What every operator's command is made of. */
+import { UserError } from "./user-error.ts";
+
+export interface Outcome {
+  /** Printed on standard output. */
+  readonly text: string;
+  readonly exitCode: number;
+}
+
+export interface Command {
+  /** Line of the help, such as `npm run status -- <stack> [--json]`. */
+  readonly usage: string;
+
+  /** A failure that the user can put right is a `UserError`. */
+  run(args: readonly string[]): Promise<Outcome>;
+}
+
+export type Commands = Readonly<Record<string, Command>>;
+
+/** Reads a command line with `parseArgs`; a wrong one is answered with how it should be. */
+export function readArguments<T>(usage: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new UserError(`${(error as Error).message}\nusage: ${usage}`);
+  }
+}
+
+export function onlyStack(usage: string, positionals: readonly string[]): string {
+  const [stack, ...rest] = positionals;
+  if (stack === undefined || rest.length > 0) {
+    throw new UserError(
+      `expected the name of one stack (test, staging, prod), got ${positionals.length}\nusage: ${usage}`,
+    );
+  }
+  return stack;
+}

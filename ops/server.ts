@@ -1,0 +1,50 @@
+/** The server of a deployed stack, over one pinned ssh connection. */
+import { Host, type Result } from "../provider/ssh.ts";
+import type { StackOutputs } from "../stacks/deployment-status.ts";
+import { UserError } from "./user-error.ts";
+
+export interface ServerCommand {
+  /** What it is for, to follow "could not": `read the releases`. */
+  readonly purpose: string;
+
+  /** Bash, run as root with `set -euo pipefail`, in `/`. */
+  readonly script: string;
+
+  /** Shell variables; none of them reaches a command line. */
+  readonly variables?: Readonly<Record<string, string>>;
+
+  readonly stdin?: string;
+
+  /** @default 120 */
+  readonly timeoutSeconds?: number;
+}
+
+export interface Server {
+  /** `user@address:port`. */
+  readonly name: string;
+
+  /** Runs the script; whatever goes wrong is a `UserError` that says the way out. */
+  run(command: ServerCommand): Promise<Result>;
+
+  close(): void;
+}
+
+/** Connects at the first command, and once, however many follow. */
+export function openServer({ ssh }: Pick<StackOutputs, "ssh">): Server {
+  const ended = new AbortController();
+  const host = new Host({ ...ssh }, () => undefined);
+  return {
+    name: host.name,
+    async run(command) {
+      try {
+        return await host.run({ ...command, signal: ended.signal });
+      } catch (error) {
+        throw error instanceof Error ? new UserError(error.message, { cause: error }) : error;
+      }
+    },
+    close() {
+      ended.abort(new UserError("the command ended"));
+      host.close();
+    },
+  };
+}
