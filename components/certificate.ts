@@ -12,7 +12,7 @@ export interface CertificateArgs {
   readonly host: technicia.Connection;
 
   /** certbot's image. */
-  readonly image: string;
+  readonly image: pulumi.Input<string>;
 
   /** Names that the certificate covers; the first one gives it its name. */
   readonly domains: readonly string[];
@@ -43,7 +43,10 @@ export class Certificate extends pulumi.ComponentResource {
 
     const settings = new technicia.File(
       `${name}-settings`,
-      { path: "/etc/technicia/certificate.env", content: renderSettings(args) },
+      {
+        path: "/etc/technicia/certificate.env",
+        content: pulumi.output(args.image).apply((image) => renderSettings(args, image)),
+      },
       own,
     );
     const program = new technicia.File(
@@ -89,9 +92,9 @@ function describe(args: CertificateArgs): string {
   return `valid for ${[...args.domains].sort().join(" ")}, ${args.keyType}, from ${args.directory}`;
 }
 
-function renderSettings(args: CertificateArgs): string {
+function renderSettings(args: CertificateArgs, image: string): string {
   const settings = {
-    IMAGE: args.image,
+    IMAGE: image,
     DOMAINS: args.domains.join(" "),
     EMAIL: args.email,
     DIRECTORY: args.directory,

@@ -101,6 +101,6 @@ export class Gateway extends pulumi.ComponentResource {
 }
 
 /** Asks the very image that will read the file. */
-function validation(image: string): string {
-  return `docker run --rm --network none --volume ${GATEWAY_DIRECTORY.host}:${GATEWAY_DIRECTORY.container}:ro '${image}' nginx -t -q -c "${GATEWAY_DIRECTORY.container}/$(basename "$FILE")"`;
+function validation(image: pulumi.Input<string>): pulumi.Output<string> {
+  return pulumi.interpolate`docker run --rm --network none --volume ${GATEWAY_DIRECTORY.host}:${GATEWAY_DIRECTORY.container}:ro '${image}' nginx -t -q -c "${GATEWAY_DIRECTORY.container}/$(basename "$FILE")"`;
 }

@@ -38,7 +38,7 @@ export interface N8nArgs extends Pick<
 
   /** Runners of Code nodes as a service of their own; n8n starts them itself when absent. */
   readonly runners?: {
-    readonly image: string;
+    readonly image: pulumi.Input<string>;
     readonly limits: ServiceArgs["limits"];
     readonly token: pulumi.Input<string>;
   };

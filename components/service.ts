@@ -31,8 +31,11 @@ export interface Mount {
 
 /** What one long-running service decides; the rest are house rules. */
 export interface ServiceArgs {
-  /** Image by exact tag or digest. */
-  readonly image: string;
+  /**
+   * Image with its digest. Docker's plugin resolves a tag when it creates a service and not when it updates one, so a tag alone would show as a
+   * difference after every creation.
+   */
+  readonly image: pulumi.Input<string>;
 
   /** Memory ceiling in MiB and CPU ceiling in cores. */
   readonly limits: { readonly memoryMib: number; readonly cpus: number };
@@ -164,7 +167,8 @@ export class Service extends pulumi.ComponentResource {
             image: args.image,
             ...(args.command === undefined ? {} : { commands: [...args.command] }),
             ...(args.args === undefined ? {} : { args: [...args.args] }),
-            env: { ...args.environment },
+            // An empty one is read back as none.
+            ...(args.environment === undefined ? {} : { env: { ...args.environment } }),
             healthcheck: {
               tests: [...args.health],
               interval: "5s",

@@ -9,7 +9,7 @@ const CONFIGURATION = "/opt/technicia/tunnel/nginx.conf";
 /** What an environment decides about the ports that its operators reach through ssh. */
 export interface TunnelArgs {
   /** nginx image; the gateway's, so that nothing more has to be pulled. */
-  readonly image: string;
+  readonly image: pulumi.Input<string>;
 
   readonly host: technicia.Connection;
   readonly networks: readonly Attachment[];

@@ -1,6 +1,7 @@
 /** Every kind of resource that the provider `technicia` has. */
 import { file } from "./host/file.ts";
 import { hostKey } from "./host/host-key.ts";
+import { image } from "./host/image.ts";
 import { packages } from "./host/packages.ts";
 import { state } from "./host/state.ts";
 import { unit } from "./host/unit.ts";
@@ -8,4 +9,4 @@ import { edgeFirewall } from "./ovh/edge-firewall.ts";
 import { vps } from "./ovh/vps.ts";
 import { serve } from "./serve.ts";
 
-await serve([hostKey, file, packages, unit, state, vps, edgeFirewall], process.argv.slice(2));
+await serve([hostKey, file, image, packages, unit, state, vps, edgeFirewall], process.argv.slice(2));

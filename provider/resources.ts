@@ -156,6 +156,27 @@ export class File extends pulumi.CustomResource {
   }
 }
 
+/** Which image Docker on the host must have. */
+export interface ImageArgs {
+  /** Name with tag or digest, as `docker pull` takes it. */
+  readonly name: pulumi.Input<string>;
+}
+
+/**
+ * An image pulled on the host before anything runs from it.
+ *
+ * The digest is looked up when the name changes and stays then, so a tag that is pushed anew changes nothing by itself. A name that the registry
+ * does not have fails the preview. Deleting removes the image unless a container needs it. Imported by its name.
+ */
+export class Image extends pulumi.CustomResource {
+  /** The name with the digest it stood for: `nginx:1.30.4-alpine@sha256:…`. */
+  declare readonly reference: pulumi.Output<string>;
+
+  constructor(name: string, args: ImageArgs, opts?: pulumi.CustomResourceOptions) {
+    super("technicia:host:Image", name, { ...args, reference: undefined }, opts);
+  }
+}
+
 /** Which packages the host must have. */
 export interface PackagesArgs {
   /** Debian package names, without version. */

@@ -28,6 +28,52 @@ export interface OrderedServer {
   readonly maxMonthlyPriceEur: number;
 }
 
+export const weekdays = [
+  "monday",
+  "tuesday",
+  "wednesday",
+  "thursday",
+  "friday",
+  "saturday",
+  "sunday",
+] as const;
+export type Weekday = (typeof weekdays)[number];
+
+/** When this environment may be deployed, and what its deployment is measured against. */
+export interface Operations {
+  /** Undefined: at any time. Times are UTC, `09:00`. */
+  readonly window:
+    { readonly days: readonly Weekday[]; readonly fromUtc: string; readonly toUtc: string } | undefined;
+  /** Days, and the days before them, on which the window stays shut. */
+  readonly holidays: {
+    /** Country whose public holidays count. */
+    readonly country: "FR" | undefined;
+    /** More days of one's own, `2026-12-24`. */
+    readonly extra: readonly string[];
+  };
+  /** Spans of days, both included, in which nothing is deployed. */
+  readonly freezes: readonly { readonly from: string; readonly to: string; readonly reason: string }[];
+  /** How long the name must have pointed at the server before a deployment. */
+  readonly dnsSettledHours: number;
+  readonly thresholds: {
+    /** Largest share of failed requests, from 0 to 1. */
+    readonly errorRatio: number;
+    readonly p50Ms: number;
+    readonly p95Ms: number;
+    readonly p99Ms: number;
+    /** Least throughput of what is served without a language model. */
+    readonly requestsPerSecond: number;
+    /** How long the load lasts. */
+    readonly loadSeconds: number;
+    /** Fewest days that the certificate is still valid. */
+    readonly certificateDays: number;
+    readonly diskFreePercent: number;
+    readonly memoryUsedPercent: number;
+    /** Longest time that putting the previous release back may take. */
+    readonly rollbackSeconds: number;
+  };
+}
+
 export interface Environment {
   /** Stack name: test, staging, prod. */
   readonly name: string;
@@ -144,4 +190,6 @@ export interface Environment {
   };
   /** Whether `pulumi destroy` must leave stored data alone. */
   readonly protectData: boolean;
+  /** Read by the operator's commands only: no resource follows from it. */
+  readonly operations: Operations;
 }

@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { rangeProblem, type Family } from "./address-range.ts";
+import { weekdays } from "./environment.ts";
 import { isExact } from "./image-reference.ts";
 import { isPublicKey } from "./public-key.ts";
 
@@ -96,6 +97,25 @@ const personName = text(
 const linuxUser = text("expected a Linux user name, such as debian", (name) =>
   /^[a-z_][a-z0-9_-]{0,31}$/.test(name),
 );
+
+const timeOfDay = text('expected a time of day in UTC, such as "09:00"', (time) =>
+  /^([01]\d|2[0-3]):[0-5]\d$/.test(time),
+);
+
+const day = text(
+  'expected a day in quotes, such as "2026-12-24"',
+  (date) => z.iso.date().safeParse(date).success,
+);
+
+/** Two values of a map of which the second must not come before the first; both compare as text. */
+function inOrder(keys: { readonly first: string; readonly second: string; readonly orEqual: boolean }) {
+  return (map: Readonly<Record<string, unknown>>, context: z.core.$RefinementCtx) => {
+    const [first, second] = [String(map[keys.first]), String(map[keys.second])];
+    if (first < second || (keys.orEqual && first === second)) return;
+    const message = `expected ${keys.orEqual ? "not before" : "later than"} ${keys.first}, "${first}"`;
+    context.addIssue({ code: "custom", message, path: [keys.second], input: second });
+  };
+}
 
 export const sections = {
   domain: hostName("technicia.exemple.fr"),
@@ -222,6 +242,39 @@ export const sections = {
     observationSeconds: whole("seconds", 5, 3600),
   }),
   protectData: flag(),
+  operations: map({
+    window: optionalMap({
+      days: list(choice(weekdays)).min(1, { error: "expected at least one day, such as tuesday" }),
+      fromUtc: timeOfDay,
+      toUtc: timeOfDay,
+    })
+      .superRefine(inOrder({ first: "fromUtc", second: "toUtc", orEqual: false }))
+      .optional(),
+    holidays: map({
+      country: z.enum(["FR"], { error: 'expected "FR"' }).optional(),
+      extra: list(day).default([]),
+    }),
+    freezes: list(
+      optionalMap({
+        from: day,
+        to: day,
+        reason: text("expected why, in a few words", (reason) => reason.trim() !== ""),
+      }).superRefine(inOrder({ first: "from", second: "to", orEqual: true })),
+    ).default([]),
+    dnsSettledHours: whole("hours", 0, 720),
+    thresholds: map({
+      errorRatio: number("expected a share from 0 to 1, such as 0.01", (ratio) => ratio >= 0 && ratio <= 1),
+      p50Ms: whole("milliseconds", 1, 600_000),
+      p95Ms: whole("milliseconds", 1, 600_000),
+      p99Ms: whole("milliseconds", 1, 600_000),
+      requestsPerSecond: whole("requests a second", 1, 100_000),
+      loadSeconds: whole("seconds", 1, 600),
+      certificateDays: whole("days", 1, 365),
+      diskFreePercent: whole("percent", 1, 99),
+      memoryUsedPercent: whole("percent", 1, 99),
+      rollbackSeconds: whole("seconds", 1, 3600),
+    }),
+  }),
 } as const;
 
 export type SectionName = keyof typeof sections;

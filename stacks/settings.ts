@@ -74,6 +74,7 @@ function toEnvironment(stack: string, settings: Sections): Environment {
     ...documentProcessor
   } = settings.services.documentProcessor;
   const { directory, keyType, trusted } = settings.acme;
+  const { window, holidays, ...operations } = settings.operations;
   return {
     ...settings,
     name: stack,
@@ -87,6 +88,7 @@ function toEnvironment(stack: string, settings: Sections): Environment {
       ...settings.services,
       documentProcessor: { ...documentProcessor, project, location, processorId },
     },
+    operations: { ...operations, window, holidays: { country: holidays.country, extra: holidays.extra } },
   };
 }
 

@@ -5,6 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { Certificate } from "../components/certificate.ts";
 import { Gateway } from "../components/gateway.ts";
+import { pullImage } from "../components/image.ts";
 import { createN8nOwner, N8n } from "../components/n8n.ts";
 import { Networks } from "../components/networks.ts";
 import { Postgres } from "../components/postgres.ts";
@@ -26,7 +27,7 @@ const COLLECTION = "technicia";
 
 /** Everything one environment consists of, in order of dependence: the system's table of contents. */
 export function defineTechnicia(environment: Environment, secrets: Secrets): Deployment {
-  const { images, services, timeouts, protectData } = environment;
+  const { services, timeouts, protectData } = environment;
   const patience = {
     convergenceSeconds: timeouts.convergenceSeconds,
     observationSeconds: timeouts.observationSeconds,
@@ -79,13 +80,15 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
   const onHost = { provider: host.connection, dependsOn: [host.swarm] };
   const onSwarm = { provider: host.docker, dependsOn: [host.swarm] };
 
+  const pull: Pull = (service) => pullImage(service, environment.images[service], onHost);
+  const gatewayImage = pull("gateway");
   const networks = new Networks("networks", onSwarm);
   const qdrantKey = services.qdrant.apiKey ? { apiKey: secrets.value("qdrantApiKey") } : {};
   const qdrant = new Qdrant(
     "technicia-qdrant",
     {
       ...patience,
-      image: images.qdrant,
+      image: pull("qdrant"),
       limits: services.qdrant,
       network: networks.data,
       protectData,
@@ -96,7 +99,7 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
   const tunnel = new Tunnel(
     "technicia-tunnel",
     {
-      image: images.gateway,
+      image: gatewayImage,
       host: host.connection,
       networks: [{ network: networks.edge }, { network: networks.data }],
       ports: { 5678: "n8n:5678", 6333: "qdrant:6333" },
@@ -124,7 +127,7 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
     "technicia-vector-store",
     {
       ...patience,
-      image: images.vectorStore,
+      image: pull("vectorStore"),
       limits: services.vectorStore,
       alias: "vector-store",
       networks: [networks.edge, networks.app, networks.data],
@@ -136,14 +139,14 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
     },
     { ...onSwarm, dependsOn: [collection] },
   );
-  const helpers = createDocumentServices(environment, secrets, networks, onSwarm);
+  const helpers = createDocumentServices(environment, secrets, pull, networks, onSwarm);
   const database =
-    services.n8n.database === "postgres" ? createDatabase(environment, secrets, networks, onSwarm) : [];
+    services.n8n.database === "postgres" ? createDatabase(environment, secrets, pull, networks, onSwarm) : [];
   const n8n = new N8n(
     "technicia-n8n",
     {
       ...patience,
-      image: images.n8n,
+      image: pull("n8n"),
       limits: services.n8n,
       edge: networks.edge,
       app: networks.app,
@@ -160,7 +163,7 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
       ...(services.n8nRunners.enabled
         ? {
             runners: {
-              image: images.n8nRunners,
+              image: pull("n8nRunners"),
               limits: services.n8nRunners,
               token: secrets.value("n8nRunnersToken"),
             },
@@ -184,7 +187,7 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
     "technicia-gateway",
     {
       ...patience,
-      image: images.gateway,
+      image: gatewayImage,
       limits: services.gateway,
       host: host.connection,
       networks: [networks.edge],
@@ -205,7 +208,7 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
     "certificate",
     {
       host: host.connection,
-      image: images.certbot,
+      image: pull("certbot"),
       domains: names,
       email: environment.adminEmail,
       directory: environment.acme.directory,
@@ -286,6 +289,9 @@ function sourceOf(environment: Environment) {
   return { order: { subsidiary: source.subsidiary, maxMonthlyPriceEur: source.maxMonthlyPriceEur } };
 }
 
+/** The image of one service, pulled on the host. */
+type Pull = (service: keyof Environment["images"]) => pulumi.Output<string>;
+
 /** Both spellings of every service: the workflows use one and the other. */
 function internalHosts(): string[] {
   return ["qdrant", "vector-store", "document-processor", "vision-classifier"].flatMap((name) => [
@@ -297,15 +303,16 @@ function internalHosts(): string[] {
 function createDatabase(
   environment: Environment,
   secrets: Secrets,
+  pull: Pull,
   networks: Networks,
   opts: pulumi.ComponentResourceOptions,
 ): Postgres[] {
-  const { images, services, timeouts, protectData } = environment;
+  const { services, timeouts, protectData } = environment;
   return [
     new Postgres(
       "technicia-postgres",
       {
-        image: images.postgres,
+        image: pull("postgres"),
         limits: services.postgres,
         convergenceSeconds: timeouts.convergenceSeconds,
         observationSeconds: timeouts.observationSeconds,
@@ -321,10 +328,11 @@ function createDatabase(
 function createDocumentServices(
   environment: Environment,
   secrets: Secrets,
+  pull: Pull,
   networks: Networks,
   opts: pulumi.ComponentResourceOptions,
 ): { readonly service: Service }[] {
-  const { images, services, timeouts } = environment;
+  const { services, timeouts } = environment;
   const patience = {
     convergenceSeconds: timeouts.convergenceSeconds,
     observationSeconds: timeouts.observationSeconds,
@@ -343,7 +351,7 @@ function createDocumentServices(
         "technicia-document-processor",
         {
           ...patience,
-          image: images.documentProcessor,
+          image: pull("documentProcessor"),
           limits: services.documentProcessor,
           alias: "document-processor",
           networks: [networks.app],
@@ -367,7 +375,7 @@ function createDocumentServices(
         "technicia-vision-classifier",
         {
           ...patience,
-          image: images.visionClassifier,
+          image: pull("visionClassifier"),
           limits: services.visionClassifier,
           alias: "vision-classifier",
           networks: [networks.app],
@@ -382,7 +390,7 @@ function createDocumentServices(
       "technicia-frontend",
       {
         ...patience,
-        image: images.frontend,
+        image: pull("frontend"),
         limits: services.frontend,
         networks: [{ network: networks.edge, aliases: ["frontend", "technicia-frontend"] }],
         health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:80/"],

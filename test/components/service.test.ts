@@ -57,7 +57,6 @@ describe("Service", () => {
       taskSpec: {
         containerSpec: {
           image: "technicia/sample:1.0.0",
-          env: {},
           healthcheck: {
             tests: ["CMD", "true"],
             interval: "5s",

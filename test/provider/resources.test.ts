@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { AnyDefinition } from "../../provider/definition.ts";
 import { file } from "../../provider/host/file.ts";
 import { hostKey } from "../../provider/host/host-key.ts";
+import { image } from "../../provider/host/image.ts";
 import { packages } from "../../provider/host/packages.ts";
 import { state } from "../../provider/host/state.ts";
 import { unit } from "../../provider/host/unit.ts";
@@ -45,6 +46,7 @@ const programs: Readonly<Record<string, () => pulumi.Resource>> = {
       validate: "v",
       onChange: "c",
     }),
+  [image.token]: () => new resources.Image("x", { name: "a:1.0.0" }),
   [packages.token]: () => new resources.Packages("x", { names: ["a"] }),
   [unit.token]: () =>
     new resources.Unit("x", { unit: "a.service", enabled: true, active: true, triggers: ["t"] }),
@@ -75,7 +77,7 @@ const programs: Readonly<Record<string, () => pulumi.Resource>> = {
 
 const shapes = new Map<string, Readonly<Record<string, unknown>>>([
   ["pulumi:providers:technicia", settingsSchema.shape],
-  ...[hostKey, file, packages, unit, state, vps, edgeFirewall].map((definition: AnyDefinition) => {
+  ...[hostKey, file, image, packages, unit, state, vps, edgeFirewall].map((definition: AnyDefinition) => {
     return [definition.token, definition.schema.shape] as const;
   }),
 ]);

@@ -109,6 +109,29 @@ describe("Pulumi.<stack>.yaml", () => {
     expect(kept).toEqual([false, true, true]);
   });
 
+  it("opens production three mornings a week, and the others at any time", () => {
+    const windows = STACKS.map(
+      (stack) => parseSettings(stack, withAnswers(committed(stack))).operations.window,
+    );
+
+    expect(windows).toEqual([
+      undefined,
+      undefined,
+      { days: ["tuesday", "wednesday", "thursday"], fromUtc: "09:00", toUtc: "12:00" },
+    ]);
+  });
+
+  it("asks of production what the operators were promised", () => {
+    expect(parseSettings("prod", withAnswers(committed("prod"))).operations.thresholds).toMatchObject({
+      errorRatio: 0.01,
+      p50Ms: 500,
+      p95Ms: 2000,
+      p99Ms: 5000,
+      requestsPerSecond: 100,
+      rollbackSeconds: 300,
+    });
+  });
+
   it("holds no secret", () => {
     for (const stack of STACKS) {
       expect(Object.keys(committed(stack)).filter((key) => secretNames.includes(key as never))).toEqual([]);

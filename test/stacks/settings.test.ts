@@ -37,6 +37,10 @@ const A_ZONE_ID = "Cloudflare's id of the zone, 32 hexadecimal digits";
 const A_DIRECTORY = "the address of an ACME directory (https://…)";
 const A_SUBSIDIARY = '"DE", "ES", "FI", "FR", "IE", "IT", "LT", "NL" or "PT"';
 const MIB = "a whole number of MiB from 16 to 65536, without a unit";
+const A_WEEKDAY = '"monday", "tuesday", "wednesday", "thursday", "friday", "saturday" or "sunday"';
+const A_TIME = 'a time of day in UTC, such as "09:00"';
+const A_DAY = 'a day in quotes, such as "2026-12-24"';
+const MS = "a whole number of milliseconds from 1 to 600000, without a unit";
 const CORES = "a number of cores of at least 0.05, such as 0.5";
 
 const WRONG_VALUES: readonly (readonly [path: string, value: unknown, expected: string, got: string])[] = [
@@ -107,6 +111,14 @@ const WRONG_VALUES: readonly (readonly [path: string, value: unknown, expected: 
   ["timeouts.convergenceSeconds", 1, "a whole number of seconds from 30 to 3600, without a unit", "1"],
   ["timeouts.observationSeconds", 0, "a whole number of seconds from 5 to 3600, without a unit", "0"],
   ["protectData", "maybe", "true or false", '"maybe"'],
+  ["operations.window.fromUtc", "9:00", A_TIME, '"9:00"'],
+  ["operations.window.toUtc", "24:00", A_TIME, '"24:00"'],
+  ["operations.window.toUtc", "09:00", 'later than fromUtc, "09:00"', '"09:00"'],
+  ["operations.holidays.country", "SN", '"FR"', '"SN"'],
+  ["operations.dnsSettledHours", -1, "a whole number of hours from 0 to 720, without a unit", "-1"],
+  ["operations.thresholds.errorRatio", 5, "a share from 0 to 1, such as 0.01", "5"],
+  ["operations.thresholds.p95Ms", "2s", MS, '"2s"'],
+  ["operations.thresholds.diskFreePercent", 0, "a whole number of percent from 1 to 99, without a unit", "0"],
 ];
 
 const REQUIRED: readonly (readonly [path: string, expected: string])[] = [
@@ -122,6 +134,8 @@ const REQUIRED: readonly (readonly [path: string, expected: string])[] = [
   ["services.n8n.owner.firstName", "a name of at most 32 characters"],
   ["uploadMaxMib", "a whole number of MiB from 1 to 2048, without a unit"],
   ["protectData", "true or false"],
+  ["operations.dnsSettledHours", "a whole number of hours from 0 to 720, without a unit"],
+  ["operations.thresholds.p99Ms", MS],
 ];
 
 describe("parseSettings", () => {
@@ -295,6 +309,40 @@ describe("server", () => {
     expect(problems((settings) => change(settings, "server.order", order))).toEqual([
       "technicia:server: expected either serviceName (a server you have) or order (a server to buy), got both; " +
         "remove one, for example with pulumi config rm --path technicia:server.order --stack test",
+    ]);
+  });
+});
+
+describe("operations", () => {
+  it.each([
+    ["window.days[0]", "mardi", A_WEEKDAY],
+    ["holidays.extra[0]", "24/12/2026", A_DAY],
+    ["freezes[0].from", "2026-02-30", A_DAY],
+    ["freezes[0].to", "2026-12-17", 'not before from, "2026-12-18"'],
+    ["freezes[0].reason", " ", "why, in a few words"],
+  ])("fails when %s is %j", (path, value, expected) => {
+    const place = `operations.${path.replaceAll("[0]", ".0")}`;
+    const whole = `operations.${path}`;
+
+    expect(problems((settings) => change(settings, place, value))).toEqual([
+      `technicia:${whole}: expected ${expected}, got "${value}"; set it with ${setCommand(whole)}`,
+    ]);
+  });
+
+  it("knows no window, holiday or freeze when none is given", () => {
+    const settings = validSettings();
+    for (const name of ["window", "holidays", "freezes"]) change(settings, `operations.${name}`, undefined);
+
+    expect(parseSettings("test", settings).operations).toMatchObject({
+      window: undefined,
+      holidays: { country: undefined, extra: [] },
+      freezes: [],
+    });
+  });
+
+  it("fails when a window has no day", () => {
+    expect(problems((settings) => change(settings, "operations.window.days", []))).toEqual([
+      "technicia:operations.window.days: expected at least one day, such as tuesday, got an empty list; edit it in Pulumi.test.yaml",
     ]);
   });
 });

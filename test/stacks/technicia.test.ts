@@ -140,12 +140,23 @@ describe("the program", () => {
       "pulumi:providers:technicia",
       "technicia:host:File",
       "technicia:host:HostKey",
+      "technicia:host:Image",
       "technicia:host:Packages",
       "technicia:host:State",
       "technicia:host:Unit",
       "technicia:ovh:EdgeFirewall",
       "technicia:ovh:Vps",
     ]);
+  });
+
+  it("runs every service from an image with its digest, pulled before", async () => {
+    const { ofType } = await deploy(everything);
+    const names = ofType("technicia:host:Image").map(({ inputs }) => inputs["name"]);
+    for (const { inputs } of ofType("docker:index/service:Service")) {
+      const { image } = (inputs["taskSpec"] as { containerSpec: { image: string } }).containerSpec;
+      expect(image).toMatch(/@sha256:[0-9a-f]{64}$/);
+      expect(names).toContain(image.replace(/@.*/, ""));
+    }
   });
 
   it("has exactly these services, each switch of the settings for one", async () => {

@@ -92,7 +92,10 @@ export async function register<T>(
     },
     newResource: ({ type, name, inputs, custom }) => ({
       id: preview || custom === false ? undefined : `id-of-${name}`,
-      state: { ...(inputs as object), ...(preview ? {} : computed(type, name)) },
+      state: {
+        ...(inputs as object),
+        ...(preview ? {} : computed(type, name, inputs as Readonly<Record<string, unknown>>)),
+      },
     }),
   };
   await pulumi.runtime.setMocks(mocks, "technicia", "test", preview);
@@ -125,7 +128,11 @@ function openAll(value: unknown): unknown {
 }
 
 /** What the providers of this project's resources compute. */
-function computed(type: string, name: string): Record<string, unknown> {
+function computed(
+  type: string,
+  name: string,
+  inputs: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
   switch (type) {
     case "technicia:ovh:Vps":
       return {
@@ -147,6 +154,8 @@ function computed(type: string, name: string): Record<string, unknown> {
       return { hostKey: "ssh-ed25519 AAAAhost", fingerprint: "SHA256:host" };
     case "technicia:host:Packages":
       return { versions: { "docker.io": "20.10.24" } };
+    case "technicia:host:Image":
+      return { reference: `${String(inputs["name"])}@sha256:${"1".repeat(64)}` };
     case "technicia:host:File":
       return { sha256: `digest of ${name}` };
     case "technicia:host:State":

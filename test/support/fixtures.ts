@@ -91,6 +91,24 @@ export function validSettings(): Settings {
     uploadMaxMib: 200,
     timeouts: { uploadSeconds: 600, answerSeconds: 120, convergenceSeconds: 300, observationSeconds: 10 },
     protectData: true,
+    operations: {
+      window: { days: ["tuesday", "wednesday", "thursday"], fromUtc: "09:00", toUtc: "12:00" },
+      holidays: { country: "FR", extra: ["2027-04-06"] },
+      freezes: [{ from: "2026-12-18", to: "2027-01-04", reason: "fêtes" }],
+      dnsSettledHours: 24,
+      thresholds: {
+        errorRatio: 0.01,
+        p50Ms: 500,
+        p95Ms: 2000,
+        p99Ms: 5000,
+        requestsPerSecond: 100,
+        loadSeconds: 30,
+        certificateDays: 14,
+        diskFreePercent: 20,
+        memoryUsedPercent: 85,
+        rollbackSeconds: 300,
+      },
+    },
   };
 }
 

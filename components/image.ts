@@ -1,0 +1,13 @@
+import type * as pulumi from "@pulumi/pulumi";
+
+import * as technicia from "../provider/resources.ts";
+
+/** Has an image pulled on the host, and gives its name with the digest that services run. */
+export function pullImage(
+  service: string,
+  name: string,
+  opts: pulumi.CustomResourceOptions,
+): pulumi.Output<string> {
+  const label = service.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase();
+  return new technicia.Image(`image-${label}`, { name }, opts).reference;
+}
