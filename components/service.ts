@@ -158,54 +158,55 @@ export class Service extends pulumi.ComponentResource {
       delay: "0s",
       order: stopFirst ? "stop-first" : "start-first",
     };
+    const taskSpec: docker.types.input.ServiceTaskSpec = {
+      containerSpec: {
+        image: args.image,
+        ...(args.command === undefined ? {} : { commands: [...args.command] }),
+        ...(args.args === undefined ? {} : { args: [...args.args] }),
+        // An empty one is read back as none.
+        ...(args.environment === undefined ? {} : { env: { ...args.environment } }),
+        healthcheck: {
+          tests: [...args.health],
+          interval: "5s",
+          timeout: "5s",
+          retries: 3,
+          startPeriod: args.startPeriod ?? "30s",
+        },
+        init: true,
+        readOnly: args.readOnly ?? false,
+        capDrops: ["ALL"],
+        capAdds: (args.capabilities ?? []).map((capability) => `CAP_${capability}`),
+        stopGracePeriod: args.stopGracePeriod ?? "30s",
+        mounts: (args.mounts ?? []).map((mount) => ({ ...mount, readOnly: mount.readOnly ?? false })),
+        secrets: secrets.map(({ file, secret }) => ({
+          secretId: secret.id,
+          secretName: secret.name,
+          fileName: file,
+          fileUid: String(args.uid ?? 0),
+          fileGid: String(args.uid ?? 0),
+          fileMode: 0o400,
+        })),
+      },
+      // With `name` the service would be replaced at every preview: the daemon answers with ids.
+      networksAdvanceds: args.networks.map(({ network, aliases }) => ({
+        id: network.id,
+        aliases: [...(aliases ?? [])],
+      })),
+      resources: {
+        limits: {
+          memoryBytes: args.limits.memoryMib * 1024 * 1024,
+          nanoCpus: Math.round(args.limits.cpus * 1_000_000_000),
+        },
+      },
+      // All four are read back by the daemon; one left out shows as a difference for ever.
+      restartPolicy: { condition: "any", delay: "2s", maxAttempts: 0, window: "0s" },
+      logDriver: { name: "json-file", options: { "max-size": "10m", "max-file": "5" } },
+    };
     this.service = new docker.Service(
       `${name}-service`,
       {
         name,
-        taskSpec: {
-          containerSpec: {
-            image: args.image,
-            ...(args.command === undefined ? {} : { commands: [...args.command] }),
-            ...(args.args === undefined ? {} : { args: [...args.args] }),
-            // An empty one is read back as none.
-            ...(args.environment === undefined ? {} : { env: { ...args.environment } }),
-            healthcheck: {
-              tests: [...args.health],
-              interval: "5s",
-              timeout: "5s",
-              retries: 3,
-              startPeriod: args.startPeriod ?? "30s",
-            },
-            init: true,
-            readOnly: args.readOnly ?? false,
-            capDrops: ["ALL"],
-            capAdds: (args.capabilities ?? []).map((capability) => `CAP_${capability}`),
-            stopGracePeriod: args.stopGracePeriod ?? "30s",
-            mounts: (args.mounts ?? []).map((mount) => ({ ...mount, readOnly: mount.readOnly ?? false })),
-            secrets: secrets.map(({ file, secret }) => ({
-              secretId: secret.id,
-              secretName: secret.name,
-              fileName: file,
-              fileUid: String(args.uid ?? 0),
-              fileGid: String(args.uid ?? 0),
-              fileMode: 0o400,
-            })),
-          },
-          // With `name` the service would be replaced at every preview: the daemon answers with ids.
-          networksAdvanceds: args.networks.map(({ network, aliases }) => ({
-            id: network.id,
-            aliases: [...(aliases ?? [])],
-          })),
-          resources: {
-            limits: {
-              memoryBytes: args.limits.memoryMib * 1024 * 1024,
-              nanoCpus: Math.round(args.limits.cpus * 1_000_000_000),
-            },
-          },
-          // All four are read back by the daemon; one left out shows as a difference for ever.
-          restartPolicy: { condition: "any", delay: "2s", maxAttempts: 0, window: "0s" },
-          logDriver: { name: "json-file", options: { "max-size": "10m", "max-file": "5" } },
-        },
+        taskSpec,
         mode: { replicated: { replicas: 1 } },
         endpointSpec: {
           // Virtual addresses need IPVS in the kernel; one task per service has no use for them.
@@ -224,9 +225,10 @@ export class Service extends pulumi.ComponentResource {
       { parent: this },
     );
 
-    this.revision = this.service.taskSpec.apply((spec) =>
-      createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 16),
-    );
+    // Of what was asked for: what the daemon answers gains defaults at the first refresh.
+    this.revision = pulumi
+      .all([taskSpec, this.service.id])
+      .apply(([spec]) => createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 16));
     this.registerOutputs({ revision: this.revision });
   }
 }
