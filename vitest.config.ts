@@ -1,9 +1,21 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer } from "vitest/node";
+
+// From nothing at first, to nothing at last; what is between leaves a deployment as it found it.
+const rank = (file: string) =>
+  file.endsWith("/deployment.test.ts") ? 0 : file.endsWith("/destroy.test.ts") ? 2 : 1;
+
+class FirstAndLast extends BaseSequencer {
+  override async sort(files: Parameters<BaseSequencer["sort"]>[0]) {
+    return (await super.sort(files)).sort((a, b) => rank(a.moduleId) - rank(b.moduleId));
+  }
+}
 
 const shared = { testTimeout: 60_000, hookTimeout: 180_000, retry: 0, unstubEnvs: true };
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: FirstAndLast },
     projects: [
       {
         test: {

@@ -1,21 +1,27 @@
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { promisify } from "node:util";
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 
 import { prepareImages } from "../../rehearsal/images/build.ts";
-import { DATACENTRE, INTERNET, STATE } from "../../rehearsal/places.ts";
-import { ask, askHealth, DOMAIN, npm, onServer, operator, pulumi, traffic, until, up } from "./rehearsal.ts";
+import { DATACENTRE, INTERNET } from "../../rehearsal/places.ts";
+import {
+  ask,
+  askHealth,
+  DOMAIN,
+  expectQuiet,
+  npm,
+  onServer,
+  operator,
+  pulumi,
+  traffic,
+  until,
+  up,
+} from "./rehearsal.ts";
 
 const execute = promisify(execFile);
 
 beforeAll(async () => {
-  await npm("run", "rehearsal:stop");
-});
-
-afterAll(async () => {
   await npm("run", "rehearsal:stop");
 });
 
@@ -29,6 +35,19 @@ describe("npm start", () => {
     expect(stdout).toContain(`https://${DOMAIN}`);
     expect(stdout).toContain("ssh -i");
     await askHealth();
+  });
+
+  it("finds everything when it is typed again, and changes nothing", async () => {
+    const { code, stdout, stderr } = await npm("start");
+
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+    expect(stdout).toMatch(/Resources:\s+\d+ unchanged\s/);
+  });
+
+  it("leaves a preview that is quiet, also after a refresh", async () => {
+    await expectQuiet();
+    await up("--refresh");
+    await expectQuiet();
   });
 });
 
@@ -199,6 +218,7 @@ describe("drift", () => {
 
     await up("--refresh");
     expect(await onServer("cat /etc/docker/daemon.json")).not.toContain("by hand");
+    await expectQuiet();
   });
 });
 
@@ -216,6 +236,7 @@ describe("the certificate", () => {
     expect(failures).toEqual([]);
     expect(asked).toBeGreaterThan(5);
     expect(await serial()).not.toBe(before);
+    await expectQuiet();
   });
 });
 
@@ -225,6 +246,7 @@ describe("a reboot", () => {
     await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
 
     expect(await scan(DATACENTRE.server, "-4")).toEqual(["80", "443"]);
+    await expectQuiet();
   });
 
   it("of dockerd alone changes nothing in what a stranger sees", async () => {
@@ -233,24 +255,5 @@ describe("a reboot", () => {
 
     expect(await scan(DATACENTRE.server, "-4")).toEqual(["80", "443"]);
     expect(await scan(DATACENTRE.server6, "-6")).toEqual(["80", "443"]);
-  });
-});
-
-describe("destroy", () => {
-  it("leaves nothing of ours on the server, in DNS or in the state, and the contract alone", async () => {
-    const { code, stdout, stderr } = await pulumi("destroy", "--yes", "--skip-preview");
-    expect(code, `${stdout}\n${stderr}`).toBe(0);
-
-    expect(await onServer("docker ps --all --quiet; docker volume ls --quiet | grep technicia || true")).toBe(
-      "",
-    );
-    expect(await onServer("nft list tables")).not.toContain("inet technicia");
-    const state = JSON.parse((await pulumi("stack", "export")).stdout) as {
-      deployment: { resources?: unknown[] };
-    };
-    expect(state.deployment.resources ?? []).toHaveLength(0);
-    const backups = readdirSync(join(STATE, "backend", ".pulumi"));
-    expect(backups).toContain("stacks");
-    expect(readFileSync(join(STATE, "clouds", "state.json"), "utf8")).toContain("vps");
   });
 });

@@ -52,6 +52,18 @@ export async function up(...args: string[]): Promise<Outcome> {
   return outcome;
 }
 
+/** Fails the test with the whole difference when a preview, after looking at everything, would change something. */
+export async function expectQuiet(): Promise<void> {
+  const { code, stdout, stderr } = await pulumi("preview", "--refresh", "--diff", "--expect-no-changes");
+  if (code !== 0) throw new Error(`expected a quiet preview, got\n${stdout}\n${stderr}`);
+}
+
+/** A deployment for a file of tests that runs alone; what is running already stays as it is. */
+export async function ensureStarted(): Promise<void> {
+  const { code, stdout, stderr } = await npm("start");
+  if (code !== 0) throw new Error(`npm start ended with ${code}\n${stdout}\n${stderr}`);
+}
+
 export async function set(path: string, value: string): Promise<void> {
   const outcome = await pulumi("config", "set", "--path", path, value);
   if (outcome.code !== 0) throw new Error(outcome.stderr);
