@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 
 import { onlyStack, readArguments, type Commands } from "./command.ts";
+import { commands as preview } from "./preview/commands.ts";
 import { pulumiOnPath } from "./pulumi.ts";
 import { resume } from "./resume.ts";
 import { initializeSecrets, reportSecrets } from "./secrets.ts";
@@ -44,14 +45,19 @@ const COMMANDS: Commands = {
       const { positionals } = readArguments(this.usage, () =>
         parseArgs({ args: [...args], allowPositionals: true, options: {} }),
       );
-      const { adopted, forgotten } = await resume(onlyStack(this.usage, positionals), pulumiOnPath);
+      const { adopted, forgotten, refreshed } = await resume(
+        onlyStack(this.usage, positionals),
+        pulumiOnPath,
+      );
       const lines = [
         ...adopted.map((name) => `taken into the state: ${name}`),
         ...forgotten.map((name) => `was not made, or is made again safely: ${name}`),
+        ...refreshed.map((name) => `read anew: ${name}`),
       ];
       return { text: lines.length === 0 ? "nothing was left pending" : lines.join("\n"), exitCode: 0 };
     },
   },
+  ...preview,
 };
 
 try {

@@ -1,0 +1,85 @@
+import { appendFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { onlyStack, readArguments, type Commands } from "../command.ts";
+import { openGithub, readPullRequest } from "../github.ts";
+import { pulumiWithOwnLocks } from "../state-lock.ts";
+import { UserError } from "../user-error.ts";
+import { gitOnPath } from "./facts.ts";
+import { GITHUB_LIMIT, renderPreview, type PreviewReport } from "./markdown.ts";
+import { previewStack } from "./preview.ts";
+
+/** Most characters of one value in a comment. */
+const VALUE_LENGTH = 200;
+
+export const commands: Commands = {
+  preview: {
+    usage: "npm run preview -- <stack> [--out <folder>] [--refresh] [--comment]",
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, () =>
+        parseArgs({
+          args: [...args],
+          allowPositionals: true,
+          options: {
+            out: { type: "string" },
+            refresh: { type: "boolean", default: false },
+            comment: { type: "boolean", default: false },
+          },
+        }),
+      );
+      const stack = onlyStack(this.usage, positionals);
+      const { out, refresh, comment } = values;
+      // Asked first: a preview of minutes must not end with a missing variable.
+      const target = comment ? await commentTarget(stack) : undefined;
+      const report = await previewStack(
+        { stack, out, refresh },
+        { pulumi: pulumiWithOwnLocks, git: gitOnPath, now: () => new Date(), environment: process.env },
+      );
+      const whole = renderPreview(report);
+      if (out !== undefined) await writeFile(join(out, "preview.md"), `${whole}\n`);
+      const short = shorten(report, out);
+      const { GITHUB_STEP_SUMMARY: summary } = process.env;
+      if (summary !== undefined && summary !== "") await appendFile(summary, `${short}\n`);
+
+      const problem = await target?.(short).then(
+        () => undefined,
+        (error: unknown) => {
+          if (error instanceof UserError) return error.message;
+          throw error;
+        },
+      );
+      const text = problem === undefined ? whole : `${whole}\n\n${problem}`;
+      return { text, exitCode: problem === undefined && report.failure === undefined ? 0 : 1 };
+    },
+  },
+};
+
+/** Where the comment goes; what is missing to write it is said now. */
+async function commentTarget(stack: string): Promise<(body: string) => Promise<unknown>> {
+  const github = openGithub(process.env);
+  const number = await readPullRequest(process.env);
+  return (body) => github.upsertComment({ number, marker: previewMarker(stack), body });
+}
+
+export function previewMarker(stack: string): string {
+  return `<!-- technicia-preview:${stack} -->`;
+}
+
+function shorten(report: PreviewReport, out: string | undefined): string {
+  const run = runAddress();
+  const whole =
+    out === undefined
+      ? "the job's log"
+      : `preview.md${run === undefined ? "" : ` among the [run's artifacts](${run}#artifacts)`}`;
+  return renderPreview(report, {
+    length: GITHUB_LIMIT - previewMarker(report.stack).length - 1,
+    value: VALUE_LENGTH,
+    whole,
+  });
+}
+
+function runAddress(): string | undefined {
+  const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: repository, GITHUB_RUN_ID: run } = process.env;
+  return server && repository && run ? `${server}/${repository}/actions/runs/${run}` : undefined;
+}

@@ -1,0 +1,114 @@
+/** What a preview depends on: the program's files, the settings, the state. Two equal sets of facts make equal plans. */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { relative } from "node:path";
+
+import { z } from "zod";
+
+import type { Pulumi } from "../pulumi.ts";
+import { UserError } from "../user-error.ts";
+
+export interface Facts {
+  readonly stack: string;
+  /** Commit, with `+` when files differ from it: for people. */
+  readonly revision: string;
+  /** Digest of the files themselves: the same after a merge that changed nothing. */
+  readonly source: string;
+  /** SHA-256 of the stack's settings without secrets. */
+  readonly settingsHash: string;
+  /** When the state last changed; empty before the first deployment. */
+  readonly stateAsOf: string;
+}
+
+/** Runs git in the project's folder and gives its standard output. */
+export type Git = (args: readonly string[]) => Promise<string>;
+
+export const gitOnPath: Git = (args) =>
+  new Promise((resolve, reject) => {
+    execFile("git", args, { maxBuffer: 256 * 1024 * 1024 }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else {
+        const got = stderr.trim().split("\n")[0] ?? error.message;
+        reject(
+          new UserError(
+            `git ${args[0] ?? ""}: expected a checkout with a commit, got: ${got || error.message}; run this in a clone of the project`,
+          ),
+        );
+      }
+    });
+  });
+
+/** Commit and digest of the project's files; `without` is a folder of our own results that does not count. */
+export async function readSource(git: Git, without?: string): Promise<Pick<Facts, "revision" | "source">> {
+  const place = without === undefined ? "" : relative(process.cwd(), without);
+  const isInside = place !== "" && !place.startsWith("..");
+  const paths = ["--", ".", ...(isInside ? [`:(exclude)${place}`] : [])];
+  const [commit, tree, status] = await Promise.all([
+    git(["rev-parse", "HEAD"]),
+    git(["rev-parse", "HEAD^{tree}"]),
+    git(["status", "--porcelain", "--untracked-files=all", ...paths]),
+  ]);
+  if (status.trim() === "") return { revision: commit.trim(), source: tree.trim() };
+  const changed = await git(["diff", "HEAD", "--binary", ...paths]);
+  const untracked = await git(["ls-files", "--others", "--exclude-standard", "-z", ...paths]);
+  const hash = createHash("sha256").update(tree).update(changed);
+  for (const file of untracked.split("\0").filter((name) => name !== "")) {
+    hash.update(`\0${file}\0`).update(await readFile(file));
+  }
+  return { revision: `${commit.trim()}+`, source: hash.digest("hex") };
+}
+
+const configuration = z.record(z.string(), z.object({ secret: z.boolean(), value: z.string().optional() }));
+
+export type Settings = z.output<typeof configuration>;
+
+/** The stack's settings, secrets in clear: never print them. */
+export async function readSettings(stack: string, pulumi: Pulumi): Promise<Settings> {
+  const printed = await pulumi({ args: ["config", "--json", "--show-secrets", "--stack", stack] });
+  return parse("pulumi config --json", printed, configuration);
+}
+
+/** Digest of the settings that are no secrets; which secrets there are counts, their values do not. */
+export function hashSettings(settings: Settings): string {
+  const entries = Object.entries(settings)
+    .map(([name, { secret, value }]) => [name, secret ? null : (value ?? "")] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash("sha256").update(JSON.stringify(entries)).digest("hex");
+}
+
+const stacks = z.array(z.object({ name: z.string(), lastUpdate: z.string().optional() }));
+
+export async function readStateAsOf(stack: string, pulumi: Pulumi): Promise<string> {
+  const printed = await pulumi({ args: ["stack", "ls", "--json"] });
+  const listed = parse("pulumi stack ls --json", printed, stacks);
+  const found = listed.find(({ name }) => name === stack || name.endsWith(`/${stack}`));
+  return found?.lastUpdate ?? "";
+}
+
+export async function readFacts(
+  stack: string,
+  { pulumi, git }: { readonly pulumi: Pulumi; readonly git: Git },
+  without?: string,
+): Promise<Facts> {
+  const [source, settings, stateAsOf] = await Promise.all([
+    readSource(git, without),
+    readSettings(stack, pulumi),
+    readStateAsOf(stack, pulumi),
+  ]);
+  return { stack, ...source, settingsHash: hashSettings(settings), stateAsOf };
+}
+
+function parse<T>(origin: string, text: string, schema: z.ZodType<T>): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Undefined is of no schema, and the text may hold a secret.
+  }
+  const { success, data } = schema.safeParse(value);
+  if (success) return data;
+  throw new UserError(
+    `${origin}: expected JSON of another form; use the version of the Pulumi CLI that package.json names`,
+  );
+}

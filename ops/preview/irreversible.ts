@@ -1,0 +1,177 @@
+/** What a deployment would do that the next one cannot undo. */
+import { entryOf, secretNames } from "../../secrets/catalog.ts";
+import { edgeOpenings, tableOpenings } from "./opening.ts";
+import { describeProperties } from "./properties.ts";
+import type { Step } from "./steps.ts";
+
+export interface Irreversible {
+  readonly kind: "data" | "key" | "server" | "reinstall" | "order" | "opening" | "secret" | "protection";
+  readonly resource: string;
+  /** A clause of ours that follows the resource's name. */
+  readonly text: string;
+  /** Words from elsewhere that end the sentence: a rule, a property, a plan. */
+  readonly detail?: string | undefined;
+}
+
+type Finding = Omit<Irreversible, "resource">;
+
+/** Each looks at one step and tells what it sees. */
+const WATCHES: readonly ((step: Step) => Finding[])[] = [
+  watchData,
+  watchKeys,
+  watchServer,
+  watchInstallation,
+  watchEdgeFirewall,
+  watchHostFirewall,
+  watchSecrets,
+  watchProtection,
+];
+
+/** In the order of their kinds, as people should read them. */
+export function findIrreversible(steps: readonly Step[]): Irreversible[] {
+  return WATCHES.flatMap((watch) =>
+    steps.flatMap((step) => watch(step).map((finding) => ({ ...finding, resource: step.name }))),
+  );
+}
+
+function watchData({ type, kind, layer, before }: Step): Finding[] {
+  if (type === "docker:index/volume:Volume") {
+    if (kind === "delete") return [{ kind: "data", text: "is deleted: what this volume holds is lost" }];
+    if (kind === "replace") {
+      return [{ kind: "data", text: "is replaced by an empty volume: what it holds is lost" }];
+    }
+  }
+  const { inputs = {} } = before ?? {};
+  return layer === "Data" &&
+    type === "technicia:host:State" &&
+    inputs["remove"] !== undefined &&
+    isRemoved(kind)
+    ? [{ kind: "data", text: "is removed from the service that stores it" }]
+    : [];
+}
+
+function watchKeys({ type, kind, name }: Step): Finding[] {
+  if (type === "technicia:host:HostKey" && isRemoved(kind)) {
+    const text =
+      kind === "delete"
+        ? "is forgotten: whatever answers at this address next is believed"
+        : "is taken anew: whatever answers at this address now is believed from then on";
+    return [{ kind: "key", text }];
+  }
+  if (type === "technicia:host:File" && name.endsWith("login-keys") && isRemoved(kind)) {
+    return [{ kind: "key", text: "is removed: the people it names can no longer log in" }];
+  }
+  return [];
+}
+
+function watchServer({ type, kind, before, after, foreseen }: Step): Finding[] {
+  if (type !== "technicia:ovh:Vps") return [];
+  const endsContract = before?.inputs["deleteAtExpiry"] === true;
+  const loss = endsContract
+    ? "its contract ends at its expiry, with everything on its disk"
+    : "it is left running and paid for, and nobody manages it any more";
+  switch (kind) {
+    case "delete":
+      return [{ kind: "server", text: `is given up: ${loss}` }];
+    case "replace":
+      return [
+        { kind: "server", text: `is replaced by another server: ${loss}` },
+        ...describeOrder(after?.inputs ?? {}, foreseen),
+      ];
+    case "create":
+      return describeOrder(after?.inputs ?? {}, foreseen);
+    default:
+      return [];
+  }
+}
+
+function describeOrder(
+  inputs: Record<string, unknown>,
+  foreseen: Readonly<Record<string, unknown>>,
+): Finding[] {
+  const { order } = inputs;
+  if (typeof order !== "object" || order === null) return [];
+  const { plan, monthlyPriceEur, orderId } = foreseen;
+  const most = (order as Record<string, unknown>)["maxMonthlyPriceEur"];
+  const price =
+    typeof monthlyPriceEur === "number"
+      ? `${monthlyPriceEur.toFixed(2)} € a month without tax`
+      : typeof most === "number"
+        ? `at most ${most.toFixed(2)} € a month without tax, the exact price is not known yet`
+        : "a price that is not known yet";
+  const verb = typeof orderId === "number" ? `goes on with order ${orderId}` : "is ordered and paid";
+  return [{ kind: "order", text: `${verb}: ${price}`, detail: typeof plan === "string" ? plan : undefined }];
+}
+
+function watchInstallation(step: Step): Finding[] {
+  if (step.type !== "pulumi:providers:technicia" || step.kind === "same" || step.kind === "create") return [];
+  const changed = describeProperties(step).some(({ path }) => path === "serverId");
+  return changed && step.kind !== "delete"
+    ? [{ kind: "reinstall", text: "is of a server installed anew: everything on the host is made again" }]
+    : [];
+}
+
+function watchEdgeFirewall({ type, kind, before, after }: Step): Finding[] {
+  if (type !== "technicia:ovh:EdgeFirewall") return [];
+  if (kind === "delete")
+    return [{ kind: "opening", text: "is removed: the host's own firewall stands alone" }];
+  if (kind !== "update" && kind !== "replace") return [];
+  return edgeOpenings(before?.inputs["rules"], after?.inputs["rules"]).map(opening);
+}
+
+function watchHostFirewall({ type, kind, name, before, after }: Step): Finding[] {
+  if (name === "host-firewall-loaded" && kind === "delete") {
+    return [
+      { kind: "opening", text: "is removed: the host lets through whatever Docker and sshd listen on" },
+    ];
+  }
+  if (type === "technicia:host:File" && name === "host-firewall-table") {
+    const [old, next] = [before?.inputs["content"], after?.inputs["content"]];
+    if (kind !== "update" && kind !== "replace") return [];
+    if (typeof old !== "string" || typeof next !== "string") {
+      return [{ kind: "opening", text: "changes in a way that is not known yet" }];
+    }
+    return tableOpenings(old, next).map(opening);
+  }
+  const isOff = name === "host-firewall-unit" && after?.inputs["active"] === false;
+  return isOff && kind === "update" ? [{ kind: "opening", text: "is switched off" }] : [];
+}
+
+function opening(rule: string): Finding {
+  return { kind: "opening", text: "lets through what it did not until now", detail: rule };
+}
+
+function watchSecrets(step: Step): Finding[] {
+  const { type, kind, name } = step;
+  const known = secretNames.find((secret) => name.endsWith(`-${kebab(secret)}`));
+  const isKey = known !== undefined && entryOf(known).irreplaceable === true;
+  const finding = (text: string, detail?: string): Finding => ({
+    kind: isKey ? "key" : "secret",
+    text: isKey ? `${text}; ${entryOf(known).rotation.replace(/^never: /, "")}` : text,
+    detail,
+  });
+  if (kind === "delete") {
+    return type === "docker:index/secret:Secret" ? [finding("is deleted, and what reads it stops")] : [];
+  }
+  if (kind !== "update" && kind !== "replace") return [];
+  return describeProperties(step)
+    .filter(({ before }) => before.kind === "secret")
+    .map(({ path }) => finding("has another secret, and the one before it no longer serves", path));
+}
+
+function watchProtection({ kind, before, after }: Step): Finding[] {
+  if (!before || !after || kind === "delete" || kind === "forget") return [];
+  const lost = [
+    ...(before.protect && !after.protect ? ["its protection against deletion"] : []),
+    ...(before.retainOnDelete && !after.retainOnDelete ? ["the rule that it stays when it is deleted"] : []),
+  ];
+  return lost.map((what) => ({ kind: "protection", text: `loses ${what}` }));
+}
+
+function isRemoved(kind: Step["kind"]): boolean {
+  return kind === "delete" || kind === "replace";
+}
+
+function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

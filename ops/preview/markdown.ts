@@ -1,0 +1,223 @@
+/** A preview as Markdown, for a pull request's comment and for people at a terminal. */
+import type { Change, Changes, Message } from "./changes.ts";
+import { block, clip, code } from "./escape.ts";
+import type { Irreversible } from "./irreversible.ts";
+import type { Shown } from "./properties.ts";
+import type { Kind } from "./steps.ts";
+
+export interface PreviewReport extends Pick<Changes, "changes" | "counts" | "messages"> {
+  readonly stack: string;
+  /** Commit that was previewed. */
+  readonly revision: string;
+  readonly irreversible: readonly Irreversible[];
+  /** Whether the real things were read first, or just the state. */
+  readonly refreshed: boolean;
+  /** The engine's own diff. */
+  readonly diff: string;
+  /** Why there is no preview. */
+  readonly failure?: string | undefined;
+}
+
+export interface Bounds {
+  /** Most characters of the whole. */
+  readonly length: number;
+  /** Most characters of one value. */
+  readonly value: number;
+  /** Where the whole is found, to follow "the whole is in". */
+  readonly whole: string;
+}
+
+/** Most characters that GitHub takes as a comment or an issue. */
+export const GITHUB_LIMIT = 65_536;
+
+const UNBOUNDED: Bounds = { length: Infinity, value: Infinity, whole: "" };
+
+/** Room for the sentences that say what was left out. */
+const NOTES_LENGTH = 1_000;
+
+const VERBS: readonly (readonly [kind: Kind, verb: string])[] = [
+  ["create", "to create"],
+  ["import", "to import"],
+  ["update", "to update"],
+  ["replace", "to replace"],
+  ["delete", "to delete"],
+  ["forget", "to forget"],
+  ["same", "unchanged"],
+];
+
+export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED): string {
+  const head = [headline(report), ...host(report)].join("\n\n");
+  if (report.failure !== undefined) return renderFailure(report, head, bounds);
+
+  const budget = new Budget(bounds.length - head.length - NOTES_LENGTH);
+  const banner = budget.take(
+    report.irreversible.map((one) => `> - ${renderIrreversible(one, bounds.value)}`),
+    1 / 3,
+  );
+  const rows = budget.take(
+    report.changes.flatMap((change) => renderChange(change, bounds.value)),
+    2 / 3,
+  );
+  const messages = budget.take(
+    report.messages.map((message) => `- ${renderMessage(message, bounds.value * 4)}`),
+    1 / 2,
+  );
+  const diffLines = report.diff
+    .trimEnd()
+    .split("\n")
+    .map((line) => clip(line, bounds.value * 10));
+  budget.reserve(block(diffLines).length - diffLines.join("\n").length);
+  const diff = budget.take(diffLines, 1);
+
+  const left = [
+    ...leftOut(banner.left, "warning"),
+    ...leftOut(rows.left, "row"),
+    ...leftOut(messages.left, "message"),
+    ...leftOut(diff.left, "line of the diff", "lines of the diff"),
+  ];
+  return [
+    head,
+    ...(banner.kept.length > 0
+      ? [`> [!CAUTION]\n> **This cannot be undone**\n>\n${banner.kept.join("\n")}`]
+      : []),
+    ...(left.length > 0 ? [`Left out here: ${left.join(", ")}; the whole is in ${bounds.whole}.`] : []),
+    ...(rows.kept.length > 0 ? [[...TABLE_HEAD, ...rows.kept].join("\n")] : []),
+    ...(messages.kept.length > 0 ? [folded("Messages of the engine", messages.kept.join("\n"))] : []),
+    ...(report.diff.trim() === "" || diff.kept.length === 0
+      ? []
+      : [folded("The engine's full diff", block(diff.kept))]),
+  ].join("\n\n");
+}
+
+function renderFailure(report: PreviewReport, head: string, bounds: Bounds): string {
+  const errors = report.messages.filter(({ severity }) => severity === "error").map(({ text }) => text);
+  const reasons = errors.length > 0 ? errors : [report.failure ?? ""];
+  const budget = new Budget(bounds.length - head.length - NOTES_LENGTH);
+  const told = reasons.flatMap((reason) => reason.split("\n")).map((line) => clip(line, bounds.value * 10));
+  budget.reserve(block(told).length - told.join("\n").length);
+  const lines = budget.take(told, 1);
+  const left = leftOut(lines.left, "line");
+  return [
+    head,
+    ...(lines.kept.length > 0 ? [block(lines.kept)] : []),
+    ...(left.length > 0 ? [`Left out here: ${left.join(", ")}; the whole is in ${bounds.whole}.`] : []),
+    "Nothing of what would change is known until this is solved.",
+  ].join("\n\n");
+}
+
+function headline({ stack, counts, failure, revision }: PreviewReport): string {
+  const at = `Commit ${code(clip(revision, 60))}.`;
+  const title = `### Preview of ${code(clip(stack, 100))}`;
+  if (failure !== undefined) return `${title}: failed\n\n${at}`;
+  const told = VERBS.filter(([kind]) => counts[kind] > 0).map(([kind, verb]) => `${counts[kind]} ${verb}`);
+  const isQuiet = VERBS.every(([kind]) => kind === "same" || counts[kind] === 0);
+  return `${title}: ${[...(isQuiet ? ["nothing changes"] : []), ...told].join(", ")}\n\n${at}`;
+}
+
+function host({ refreshed, failure }: PreviewReport): string[] {
+  return refreshed || failure !== undefined
+    ? []
+    : ["The host was not looked at: this compares the program with the state that the last deployment left."];
+}
+
+const TABLE_HEAD = [
+  "| Layer | Resource | Change | Property | Before | After |",
+  "| --- | --- | --- | --- | --- | --- |",
+];
+
+function renderChange({ layer, noun, name, kind, properties }: Change, length: number): string[] {
+  const row = (property: string, before: string, after: string, change: string = kind) =>
+    `| ${[layer, `${noun} ${code(clip(name, 120))}`, change, property, before, after].join(" | ")} |`;
+  if (kind === "update" || kind === "replace") {
+    if (properties.length === 0) return [row("–", "–", "–")];
+    return properties.map(({ path, before, after, replaces }) =>
+      row(
+        code(clip(path, 200)),
+        renderShown(before, length),
+        renderShown(after, length),
+        kind === "replace" && replaces ? "replace, because of this" : kind,
+      ),
+    );
+  }
+  const isThere = kind !== "delete" && kind !== "forget";
+  const summary = summarize(
+    properties.map(({ path, ...sides }) => [path, isThere ? sides.after : sides.before]),
+  );
+  const cell = summary === "" ? "–" : code(clip(summary, length));
+  return [isThere ? row("–", "–", cell) : row("–", cell, "–")];
+}
+
+/** What tells one new or deleted thing from another; the diff has the rest. */
+function summarize(properties: readonly (readonly [path: string, value: Shown])[]): string {
+  return properties
+    .flatMap(([path, value]) => {
+      if (value.kind === "secret") return [`${path}: [secret]`];
+      const [line = "", ...more] = value.kind === "text" ? value.lines : [];
+      return more.length > 0 || line === "" || line.length > 80 ? [] : [`${path}: ${line}`];
+    })
+    .slice(0, 6)
+    .join(", ");
+}
+
+function renderShown(shown: Shown, length: number): string {
+  switch (shown.kind) {
+    case "none":
+      return "–";
+    case "secret":
+      return code("[secret]");
+    case "unknown":
+      return "*known after deployment*";
+    case "text":
+      return code(clip(shown.lines.join("\n"), length));
+  }
+}
+
+function renderIrreversible({ resource, text, detail }: Irreversible, length: number): string {
+  const end = detail === undefined ? "" : ` (${code(clip(detail, length))})`;
+  return `${code(clip(resource, 120))} ${text}${end}`;
+}
+
+function renderMessage({ severity, resource, text }: Message, length: number): string {
+  const about = resource === "" ? "" : ` ${code(clip(resource, 120))}`;
+  return `${severity}${about}: ${code(clip(text, length))}`;
+}
+
+function folded(summary: string, content: string): string {
+  return `<details>\n<summary>${summary}</summary>\n\n${content}\n\n</details>`;
+}
+
+function leftOut(count: number, one: string, many = `${one}s`): string[] {
+  return count === 0 ? [] : [`${count} ${count === 1 ? one : many}`];
+}
+
+interface Taken {
+  readonly kept: readonly string[];
+  readonly left: number;
+}
+
+/** Characters that are still free. */
+class Budget {
+  #free: number;
+
+  constructor(length: number) {
+    this.#free = length;
+  }
+
+  reserve(length: number): void {
+    this.#free -= Math.max(0, length);
+  }
+
+  /** Keeps lines from the first on, within a share of what is free; the lines that no longer fit are counted. */
+  take(lines: readonly string[], share: number): Taken {
+    const most = this.#free * share;
+    let used = 0;
+    const kept: string[] = [];
+    for (const line of lines) {
+      if (used + line.length + 1 > most) break;
+      used += line.length + 1;
+      kept.push(line);
+    }
+    this.#free -= used;
+    return { kept, left: lines.length - kept.length };
+  }
+}
