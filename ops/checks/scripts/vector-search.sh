@@ -1,0 +1,46 @@
+# shellcheck shell=bash disable=SC2154
+# Stores one marked sentence, searches it, takes it out again, and prints what was seen as one line of JSON.
+set -euo pipefail
+container=$(docker ps --quiet --filter "label=com.docker.swarm.service.name=$SERVICE" | head -n 1)
+if [ -z "$container" ]; then
+  echo "$SERVICE does not run" >&2
+  exit 1
+fi
+qdrant() {
+  curl --silent --show-error --fail-with-body --max-time 30 --header @<(printf 'api-key: %s\n' "$API_KEY") \
+    --header 'content-type: application/json' --data @- "$QDRANT/collections/$COLLECTION/points/$1"
+}
+# shellcheck disable=SC2016
+store() {
+  docker exec --interactive "$container" python3 -c '
+import sys, urllib.error, urllib.request
+request = urllib.request.Request("http://127.0.0.1:8000" + sys.argv[1], sys.stdin.buffer.read(), {"content-type": "application/json"})
+try:
+    print(urllib.request.urlopen(request, timeout=45).read().decode())
+except urllib.error.HTTPError as error:
+    sys.exit(f"{sys.argv[1]}: {error.code} {error.read(300).decode()}")' "$1"
+}
+marked=$(jq --null-input --arg marker "$MARKER" '{ filter: { must: [{ key: "document_id", match: { value: $marker } }] } }')
+count() { jq '. + { exact: true }' <<<"$1" | qdrant count | jq .result.count; }
+take_out() { qdrant 'delete?wait=true' <<<"$marked" >/dev/null; }
+now() { date +%s%3N; }
+
+before=$(count '{}')
+# Whatever happens from here on, the sentence does not stay.
+trap 'take_out' EXIT
+began=$(now)
+stored=$(jq --null-input --arg text "$SENTENCE" --arg marker "$MARKER" '{ text: $text, metadata: { document_id: $marker } }' | store /embed-text)
+embedded=$(now)
+found=$(jq --null-input --arg text "$SENTENCE" '{ query: $text, limit: 5 }' | store /search)
+searched=$(now)
+during=$(count "$marked")
+take_out
+trap - EXIT
+jq --null-input --compact-output --argjson stored "$stored" --argjson found "$found" \
+  --argjson before "$before" --argjson during "$during" --argjson left "$(count "$marked")" --argjson after "$(count '{}')" \
+  --argjson embedMs "$((embedded - began))" --argjson searchMs "$((searched - embedded))" '{
+    length: $stored.vector_length,
+    rank: ([$found.results[].id] | index($stored.id)),
+    score: ($found.results[0].score // null),
+    before: $before, during: $during, left: $left, after: $after, embedMs: $embedMs, searchMs: $searchMs
+  }'
