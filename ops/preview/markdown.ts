@@ -147,9 +147,13 @@ function renderChange({ layer, noun, name, kind, properties }: Change, length: n
   return [isThere ? row("–", "–", cell) : row("–", cell, "–")];
 }
 
+/** Properties that say how a thing is made, not what it is. */
+const MEANS = new Set(["apply", "observe", "remove", "validate", "onChange", "timeoutSeconds"]);
+
 /** What tells one new or deleted thing from another; the diff has the rest. */
 function summarize(properties: readonly (readonly [path: string, value: Shown])[]): string {
   return properties
+    .filter(([path]) => !MEANS.has(path))
     .flatMap(([path, value]) => {
       if (value.kind === "secret") return [`${path}: [secret]`];
       const [line = "", ...more] = value.kind === "text" ? value.lines : [];
@@ -168,7 +172,7 @@ function renderShown(shown: Shown, length: number): string {
     case "unknown":
       return "*known after deployment*";
     case "text":
-      return code(clip(shown.lines.join("\n"), length));
+      return clip(shown.lines.join("\n"), length).split("\n").map(code).join("<br>");
   }
 }
 
