@@ -1,0 +1,208 @@
+import { spawn } from "node:child_process";
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import type { Check } from "../../../ops/checks/check.ts";
+import type { CheckContext } from "../../../ops/checks/context.ts";
+import type { World } from "../../../ops/checks/world.ts";
+import { realWorld } from "../../../ops/checks/world.ts";
+import type { Pulumi } from "../../../ops/pulumi.ts";
+import type { Server } from "../../../ops/server.ts";
+import { UserError } from "../../../ops/user-error.ts";
+import { describeAccess, describeStatus, type StackOutputs } from "../../../stacks/deployment-status.ts";
+import type { Environment } from "../../../stacks/environment.ts";
+import { parseSettings } from "../../../stacks/settings.ts";
+import { run } from "../../support/containers.ts";
+import { change, deploymentFacts, strongSecrets, validSettings } from "../../support/fixtures.ts";
+
+/** A valid environment with some settings of its own, by dotted path. */
+export function environmentWith(changes: Readonly<Record<string, unknown>> = {}): Environment {
+  const settings = validSettings();
+  for (const [path, value] of Object.entries(changes)) change(settings, path, value);
+  return parseSettings("test", settings);
+}
+
+export function outputsOf(environment: Environment, versions: Record<string, string> = {}): StackOutputs {
+  const facts = deploymentFacts();
+  const { ipv4, ipv6 } = facts.server;
+  return {
+    deploymentStatus: describeStatus(environment, {
+      ...facts,
+      images: { qdrant: environment.images.qdrant, ...facts.images, ...versions },
+    }),
+    url: `https://${environment.domain}`,
+    ipv4,
+    ipv6,
+    ...describeAccess(environment, ipv4, "ssh-ed25519 AAAA"),
+  };
+}
+
+export const noPulumi: Pulumi = () => Promise.reject(new UserError("pulumi: not meant to be asked here"));
+
+/** Everything before the first deployment, unless told otherwise. */
+export function contextWith(parts: Partial<CheckContext> = {}): CheckContext {
+  return {
+    stack: "test",
+    environment: environmentWith(),
+    outputs: undefined,
+    server: undefined,
+    pulumi: noPulumi,
+    secrets: {},
+    signal: new AbortController().signal,
+    ...parts,
+  };
+}
+
+/** A world in which nobody answers, but for what a test puts there. */
+export function worldWith(parts: Partial<World> = {}): World {
+  return {
+    ...realWorld(),
+    fetch: () => Promise.reject(new TypeError("fetch failed", { cause: coded("ENETUNREACH") })),
+    resolver: {
+      resolve4: () => Promise.reject(coded("ECONNREFUSED")),
+      resolve6: () => Promise.reject(coded("ECONNREFUSED")),
+    } as World["resolver"],
+    variables: {},
+    ...parts,
+  };
+}
+
+export function coded(code: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(code), { code });
+}
+
+export const never = new AbortController().signal;
+
+export function byId(checks: readonly Check[], id: string): Check {
+  const found = checks.find((check) => check.id === id);
+  if (!found) throw new Error(`expected a check ${id}, got ${checks.map((check) => check.id).join(", ")}`);
+  return found;
+}
+
+export const strong = strongSecrets();
+
+/** Runs scripts on this machine, as the real one runs them on the host; a script that fails is a UserError. */
+export function localServer(variables: Readonly<Record<string, string>> = {}): Server {
+  return {
+    name: "root@localhost:22",
+    close() {},
+    run: (command) =>
+      new Promise((resolve, reject) => {
+        const quoted = Object.entries({ ...command.variables }).map(
+          ([name, value]) => `${name}='${value.replaceAll("'", `'\\''`)}'`,
+        );
+        const program = ["set -euo pipefail", ...quoted, command.script].join("\n");
+        const child = spawn("bash", ["-c", program], { env: { ...process.env, ...variables } });
+        const printed = { stdout: "", stderr: "" };
+        for (const stream of ["stdout", "stderr"] as const) {
+          child[stream].setEncoding("utf8").on("data", (text: string) => (printed[stream] += text));
+        }
+        child.on("error", reject);
+        child.on("close", (code) => {
+          if (code === 0) resolve(printed);
+          else reject(new UserError(`could not ${command.purpose}: exit code ${code}; it said:\n  ${printed.stderr}`));
+        });
+        child.stdin.end(command.stdin ?? "");
+      }),
+  };
+}
+
+/** Answers every script with the same text. */
+export function answeringServer(stdout: string): Server {
+  return { name: "root@server:22", close() {}, run: () => Promise.resolve({ stdout, stderr: "" }) };
+}
+
+export const unreachableServer: Server = {
+  name: "root@server:22",
+  close() {},
+  run: () => Promise.reject(new UserError("could not connect to root@server:22: no answer")),
+};
+
+export interface Double {
+  readonly origin: string;
+  /** Requests, oldest first. */
+  readonly asked: { method: string; url: string; headers: IncomingMessage["headers"]; body: string }[];
+  close(): Promise<void>;
+}
+
+export type Handler = (request: Double["asked"][number]) => {
+  readonly status: number;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+};
+
+/** An HTTP server on the loopback, for one API. */
+export async function startDouble(answer: Handler): Promise<Double> {
+  const asked: Double["asked"] = [];
+  const server = createServer((request, response) => void respond(request, response));
+  async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let body = "";
+    for await (const chunk of request.setEncoding("utf8")) body += chunk as string;
+    const { method = "", url = "", headers } = request;
+    asked.push({ method, url, headers, body });
+    const given = answer(asked.at(-1)!);
+    response.writeHead(given.status, { "content-type": "application/json", ...given.headers });
+    response.end(typeof given.body === "string" ? given.body : JSON.stringify(given.body ?? {}));
+  }
+  return { origin: await listen(server), asked, close: () => close(server) };
+}
+
+/** Sends what is meant for the named origins to doubles; anything else fails. */
+export function rewritten(origins: Readonly<Record<string, string>>): typeof fetch {
+  return (input, init) => {
+    const url = input instanceof Request ? input.url : String(input);
+    const known = Object.keys(origins).find((origin) => url.startsWith(origin));
+    if (known === undefined) return Promise.reject(new Error(`not meant to be asked: ${url}`));
+    return fetch(origins[known]! + url.slice(known.length), init);
+  };
+}
+
+export async function listen(server: HttpServer | import("node:https").Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+export function close(server: HttpServer | import("node:https").Server): Promise<void> {
+  server.closeAllConnections();
+  return new Promise((resolve) => server.close(() => resolve()));
+}
+
+export interface Issued {
+  readonly folder: string;
+  readonly authority: string;
+  readonly certificate: string;
+  readonly key: string;
+  remove(): Promise<void>;
+}
+
+/** An authority of its own, and a certificate for a name that lasts so many days. */
+export async function issue(name: string, days: number): Promise<Issued> {
+  const folder = await mkdtemp(join(tmpdir(), "technicia-checks-"));
+  const openssl = async (...args: string[]) => {
+    const { code, stderr } = await run("openssl", args);
+    if (code !== 0) throw new Error(`openssl ${args[0]}: exit code ${code}; ${stderr}`);
+  };
+  const at = (file: string) => join(folder, file);
+  const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  await openssl(
+    ...["req", "-x509", ...newKey, "-subj", "/O=Essai/CN=Essai racine", "-days", "30"],
+    ...["-keyout", at("ca.key"), "-out", at("ca.pem")],
+  );
+  await openssl("req", ...newKey, "-subj", `/CN=${name}`, "-keyout", at("privkey.pem"), "-out", at("leaf.csr"));
+  await writeFile(at("names"), `subjectAltName=DNS:${name}\n`);
+  await openssl(
+    ...["x509", "-req", "-in", at("leaf.csr"), "-CA", at("ca.pem"), "-CAkey", at("ca.key"), "-CAcreateserial"],
+    ...["-days", String(days), "-extfile", at("names"), "-out", at("fullchain.pem")],
+  );
+  const read = (file: string) => readFile(at(file), "utf8");
+  return {
+    folder,
+    authority: await read("ca.pem"),
+    certificate: await read("fullchain.pem"),
+    key: await read("privkey.pem"),
+    remove: () => rm(folder, { recursive: true }),
+  };
+}
