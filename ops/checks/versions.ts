@@ -15,11 +15,11 @@ export function versionsProbe({ environment, outputs }: CheckContext, inside: In
       const problems: string[] = [];
       const unknown: string[] = [];
       const look = (name: string, from: string | undefined, to: string, judge: Judge) => {
-        if (from === undefined) unknown.push(`version de ${name} en service inconnue`);
+        if (!/^v?\d/.test(from ?? "")) unknown.push(`version de ${name} en service inconnue`);
         else {
-          const problem = judge(numbersOf(from), numbersOf(to));
-          if (problem === undefined) told.push(`${name} ${from} → ${to}`);
-          else problems.push(`${name} ${from} → ${to} : ${problem}`);
+          const problem = judge(numbersOf(from!), numbersOf(to));
+          if (problem === undefined) told.push(`${name} ${from!} → ${to}`);
+          else problems.push(`${name} ${from!} → ${to} : ${problem}`);
         }
       };
       const running = outputs.deploymentStatus.versions.find(({ service }) => service === "qdrant")?.version;
