@@ -14,11 +14,14 @@ export const release = z.strictObject({
   /** Commit of the project, with `+` when files differed from it. */
   revision: z.string(),
 
-  /** Service → image with its digest. */
+  /** Key of the setting `images` → image with its digest, of those that run; not known before a first deployment has ended. */
   images: z.record(z.string(), z.string()),
 
   /** SHA-256 of the stack's settings without secrets. */
   settingsHash: z.string(),
+
+  /** Settings by which the images run (`services`, `uploadMaxMib`, `timeouts`): a rollback puts them back too. */
+  settings: z.record(z.string(), z.unknown()).default({}),
 
   who: z.string(),
 
@@ -34,10 +37,18 @@ export const release = z.strictObject({
   /** Release that a rollback put back. */
   restored: z.number().int().positive().optional(),
 
+  /** Why it failed, in French; symptoms for whoever looks into it. */
+  failure: z.string().optional(),
+
   preflight: z.array(check),
+
+  /** Of this release itself; empty when it was not verified, which never counts as good. */
   verify: z.array(check),
 
-  /** Part (`preflight`, `plan`, `up`, `verify`, `rollback`) → seconds. */
+  /** How a rollback went: its time, and for an automatic one the checks of what it put back. */
+  restoredVerify: z.array(check).default([]),
+
+  /** Part (`preflight`, `plan`, `up`, `verify`, `rollback`, `rollbackVerify`) → seconds. */
   seconds: z.record(z.string(), z.number()),
 });
 

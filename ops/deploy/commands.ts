@@ -1,0 +1,241 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { hostname, userInfo } from "node:os";
+import { createInterface } from "node:readline/promises";
+import { parseArgs } from "node:util";
+
+import { preflight } from "../checks/preflight.ts";
+import { verify } from "../checks/verify.ts";
+import { realWorld } from "../checks/world.ts";
+import { onlyStack, readArguments, type Commands, type Outcome } from "../command.ts";
+import { gitOnPath, readFacts } from "../preview/facts.ts";
+import { renderPreview } from "../preview/markdown.ts";
+import { checkPlan, planFile } from "../preview/plan.ts";
+import { previewStack } from "../preview/preview.ts";
+import { resume } from "../resume.ts";
+import { openServer } from "../server.ts";
+import { pulumiWithOwnLocks } from "../state-lock.ts";
+import { UserError } from "../user-error.ts";
+import { showHistory, unlock } from "./audit.ts";
+import { deploy } from "./deploy.ts";
+import { isStateLocked } from "./engine.ts";
+import { pinImages } from "./images.ts";
+import { LockRefusal } from "./lock.ts";
+import type { Operator } from "./operator.ts";
+import { promote } from "./promote.ts";
+import { rollback } from "./rollback.ts";
+import { EXIT, steps, type Step } from "./run.ts";
+import { settingsFile } from "./settings-file.ts";
+import { identify } from "./who.ts";
+
+export const commands: Commands = {
+  deploy: {
+    usage: `npm run deploy -- <stack> [--only ${steps.join("|")}] [--plan <folder>] [--emergency --reason "…"] [--yes]`,
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, () =>
+        parseArgs({
+          args: [...args],
+          allowPositionals: true,
+          options: {
+            only: { type: "string" },
+            plan: { type: "string" },
+            emergency: { type: "boolean", default: false },
+            reason: { type: "string", default: "" },
+            yes: { type: "boolean", default: false },
+          },
+        }),
+      );
+      const stack = onlyStack(this.usage, positionals);
+      const { only, plan, emergency, yes } = values;
+      const reason = values.reason.trim();
+      if (only !== undefined && !isStep(only))
+        throw wrong("--only", steps.join(", "), JSON.stringify(only), this.usage);
+      if (emergency && reason === "")
+        throw wrong("--emergency", 'why, as --reason "…"', "nothing", this.usage);
+      return await operating((operator) => deploy({ stack, only, plan, emergency, reason, yes }, operator));
+    },
+  },
+
+  rollback: {
+    usage: 'npm run rollback -- <stack> [--to <release>] --reason "…" [--yes]',
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, () =>
+        parseArgs({
+          args: [...args],
+          allowPositionals: true,
+          options: {
+            to: { type: "string" },
+            reason: { type: "string", default: "" },
+            yes: { type: "boolean", default: false },
+          },
+        }),
+      );
+      const stack = onlyStack(this.usage, positionals);
+      const reason = values.reason.trim();
+      if (reason === "") throw wrong("--reason", "why, in a few words", "nothing", this.usage);
+      if (values.to !== undefined && !/^[1-9]\d*$/.test(values.to))
+        throw wrong("--to", "the number of a release", JSON.stringify(values.to), this.usage);
+      const to = values.to === undefined ? undefined : Number(values.to);
+      return await operating((operator) => rollback({ stack, to, reason, yes: values.yes }, operator));
+    },
+  },
+
+  promote: {
+    usage: "npm run promote -- <from> <to>",
+    async run(args) {
+      const { positionals } = readArguments(this.usage, () =>
+        parseArgs({ args: [...args], allowPositionals: true, options: {} }),
+      );
+      const [from, to, ...rest] = positionals;
+      if (from === undefined || to === undefined || rest.length > 0 || from === to)
+        throw wrong(
+          "promote",
+          "two stacks, such as staging prod",
+          positionals.join(" ") || "none",
+          this.usage,
+        );
+      return await operating((operator) => promote({ from, to }, operator));
+    },
+  },
+
+  images: {
+    usage: "npm run images -- pin <stack>",
+    async run(args) {
+      const { positionals } = readArguments(this.usage, () =>
+        parseArgs({ args: [...args], allowPositionals: true, options: {} }),
+      );
+      const [action, ...stacks] = positionals;
+      if (action !== "pin") throw wrong("images", "pin", action ?? "nothing", this.usage);
+      const stack = onlyStack(this.usage, stacks);
+      return await operating((operator) => pinImages(stack, operator, realWorld()));
+    },
+  },
+
+  history: {
+    usage: "npm run history -- <stack> [--json]",
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, () =>
+        parseArgs({
+          args: [...args],
+          allowPositionals: true,
+          options: { json: { type: "boolean", default: false } },
+        }),
+      );
+      const stack = onlyStack(this.usage, positionals);
+      return await operating((operator) => showHistory({ stack, json: values.json }, operator));
+    },
+  },
+
+  unlock: {
+    usage: 'npm run unlock -- <stack> --holder <name> [--force --reason "…"]',
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, () =>
+        parseArgs({
+          args: [...args],
+          allowPositionals: true,
+          options: {
+            holder: { type: "string" },
+            force: { type: "boolean", default: false },
+            reason: { type: "string", default: "" },
+          },
+        }),
+      );
+      const stack = onlyStack(this.usage, positionals);
+      const { holder, force } = values;
+      const reason = values.reason.trim();
+      if (holder === undefined) throw wrong("--holder", "who holds the lock", "nothing", this.usage);
+      if (force && reason === "") throw wrong("--force", 'why, as --reason "…"', "nothing", this.usage);
+      return await operating((operator) => unlock({ stack, holder, force, reason }, operator));
+    },
+  },
+};
+
+function isStep(name: string): name is Step {
+  return (steps as readonly string[]).includes(name);
+}
+
+function wrong(what: string, expected: string, got: string, usage: string): UserError {
+  return new UserError(`${what}: expected ${expected}, got ${got}\nusage: ${usage}`);
+}
+
+/** Works as the person at this keyboard, or as this run of the CI. Told to stop, it ends what it began, and records that. */
+async function operating(work: (operator: Operator) => Promise<Outcome>): Promise<Outcome> {
+  const told = new AbortController();
+  const stop = () => told.abort(new UserError("told to stop"));
+  process.on("SIGINT", stop).on("SIGTERM", stop);
+  try {
+    return await work(operatorHere(told.signal));
+  } catch (error) {
+    if (error instanceof LockRefusal || isStateLocked(error))
+      return { text: error.message, exitCode: EXIT.refused };
+    throw error;
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+}
+
+function operatorHere(signal: AbortSignal): Operator {
+  const pulumi = pulumiWithOwnLocks;
+  const git = gitOnPath;
+  return {
+    pulumi,
+    git,
+    signal,
+    openServer,
+    preflight,
+    verify,
+    identity: identify({
+      variables: process.env,
+      user: userInfo().username,
+      host: hostname(),
+      process: process.pid,
+    }),
+    now: () => new Date(),
+    every(seconds, action) {
+      const timer = setInterval(action, seconds * 1000).unref();
+      return () => clearInterval(timer);
+    },
+    isAlive,
+    // What it comes to is printed on standard output at the end.
+    say: (line) => process.stderr.write(`${line}\n`),
+    confirm,
+    resume: (stack) => resume(stack, pulumi),
+    async makePlan(stack, folder) {
+      const world = { pulumi, git, now: () => new Date(), environment: process.env };
+      const report = await previewStack({ stack, out: folder, refresh: false }, world);
+      const plan = { file: planFile(folder), reviewed: false, refreshed: false };
+      return { plan, text: renderPreview(report), failure: report.failure };
+    },
+    async checkPlan(stack, folder) {
+      const checked = await checkPlan(folder, await readFacts(stack, { pulumi, git }, folder));
+      if (!checked.fits) return { changed: checked.changed };
+      return { plan: { file: checked.file, reviewed: true, refreshed: checked.manifest.refreshed } };
+    },
+    readSettingsFile: (stack) => readFile(settingsFile(stack), "utf8"),
+    // Written in place: the file may be one that another is mounted over, which cannot be replaced.
+    writeSettingsFile: (stack, text) => writeFile(settingsFile(stack), text),
+  };
+}
+
+function isAlive(id: number): boolean {
+  try {
+    process.kill(id, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it is there, and somebody else's.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+async function confirm(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY)
+    throw new UserError(
+      `expected a terminal to ask "${question}" on, got none; add --yes once you have decided`,
+    );
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await lines.question(`${question} (yes/no) `);
+    return /^y(es)?$/i.test(answer.trim());
+  } finally {
+    lines.close();
+  }
+}

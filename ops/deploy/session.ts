@@ -1,0 +1,177 @@
+/** One command on one stack: its settings, its server, its lock, and what a killed command left behind. */
+import type { CheckContext } from "../checks/context.ts";
+import type { Pulumi } from "../pulumi.ts";
+import type { Server } from "../server.ts";
+import { readEnvironment, readSecretSettings } from "../settings.ts";
+import { UserError } from "../user-error.ts";
+import type { StackOutputs } from "../../stacks/deployment-status.ts";
+import type { Environment } from "../../stacks/environment.ts";
+import { readDeployed } from "./deployed.ts";
+import { appendHistory } from "./history.ts";
+import { describe, LEASE_SECONDS, RENEW_SECONDS, takeLock, type Lock } from "./lock.ts";
+import type { Operator } from "./operator.ts";
+import { renderCorrupt } from "./place.ts";
+import type { AuditEvent } from "./release.ts";
+import { finishRelease, readReleases } from "./releases.ts";
+
+export interface SessionRequest {
+  readonly stack: string;
+  /** What the lock is taken for; undefined takes none, for what only looks. */
+  readonly why: string | undefined;
+}
+
+export class Session {
+  readonly stack: string;
+  readonly environment: Environment;
+  readonly pulumi: Pulumi;
+
+  readonly #operator: Operator;
+  readonly #why: string | undefined;
+  readonly #secrets: Readonly<Record<string, string>>;
+  readonly #lost = new AbortController();
+  #outputs: StackOutputs | undefined;
+  #server: Server | undefined;
+  #address = "";
+  #lock: Lock | undefined;
+  #stopRenewing: () => void = () => undefined;
+
+  private constructor(
+    request: SessionRequest,
+    operator: Operator,
+    read: Pick<Session, "environment"> & { readonly secrets: Readonly<Record<string, string>> },
+  ) {
+    this.stack = request.stack;
+    this.environment = read.environment;
+    this.pulumi = operator.pulumi;
+    this.#why = request.why;
+    this.#operator = operator;
+    this.#secrets = read.secrets;
+  }
+
+  /** Opens the session, does the work and closes it, whatever happens. */
+  static async during<T>(
+    request: SessionRequest,
+    operator: Operator,
+    work: (session: Session) => Promise<T>,
+  ): Promise<T> {
+    const environment = await readEnvironment(request.stack, operator.pulumi);
+    const secrets = await readSecretSettings(request.stack, operator.pulumi);
+    const session = new Session(request, operator, { environment, secrets });
+    try {
+      await session.refresh();
+      return await work(session);
+    } finally {
+      await session.#leave();
+    }
+  }
+
+  /** The stack's server; undefined before the first deployment. */
+  get server(): Server | undefined {
+    return this.#server;
+  }
+
+  /** Aborted when the command is told to stop, and when the lock is lost. */
+  get signal(): AbortSignal {
+    return AbortSignal.any([this.#operator.signal, this.#lost.signal]);
+  }
+
+  get context(): CheckContext {
+    return {
+      stack: this.stack,
+      environment: this.environment,
+      outputs: this.#outputs,
+      server: this.#server,
+      pulumi: this.pulumi,
+      secrets: this.#secrets,
+      signal: this.signal,
+    };
+  }
+
+  /** Reads again what is deployed: a first deployment has a server afterwards, and one that was made anew another. */
+  async refresh(): Promise<void> {
+    const { outputs, ssh } = await readDeployed(this.stack, this.pulumi);
+    this.#outputs = outputs;
+    if (ssh === undefined || JSON.stringify(ssh) === this.#address) return;
+    await this.#leave();
+    this.#server = this.#operator.openServer({ ssh });
+    this.#address = JSON.stringify(ssh);
+    if (this.#why !== undefined) await this.#enter(this.#server, this.#why);
+  }
+
+  /** Adds to the audit, where there is a server to keep it. */
+  async audit(event: Omit<AuditEvent, "at" | "who">): Promise<void> {
+    if (this.#server === undefined) return;
+    const { identity, now } = this.#operator;
+    await appendHistory(this.#server, { ...event, at: now().toISOString(), who: identity.who });
+  }
+
+  async #enter(server: Server, why: string): Promise<void> {
+    const { identity, isAlive, every, say } = this.#operator;
+    const { lock, replaced } = await takeLock(server, { stack: this.stack, identity, isAlive, why });
+    this.#lock = lock;
+    this.#stopRenewing = every(RENEW_SECONDS, () => void this.#renew(lock));
+    if (replaced) {
+      say(`took over the lock that a killed command of yours had left: ${describe(replaced)}`);
+      await this.audit({
+        action: "unlock",
+        reason: "",
+        detail: `verrou laissé par une commande interrompue de ${replaced.holder.who}, repris`,
+      });
+    }
+    await this.#closeKilled(server);
+  }
+
+  /** Whoever ran them held the lock that is ours now: they cannot be running any more. */
+  async #closeKilled(server: Server): Promise<void> {
+    const { releases, corrupt } = await readReleases(server);
+    for (const line of renderCorrupt(corrupt)) this.#operator.say(line);
+    for (const killed of releases.filter(({ outcome }) => outcome === "running")) {
+      const failure = "interrompue : la commande a été tuée avant la fin";
+      await finishRelease(server, {
+        ...killed,
+        outcome: "failed",
+        failure,
+        finishedAt: this.#operator.now().toISOString(),
+      });
+      await this.audit({
+        action: killed.kind,
+        reason: killed.reason,
+        detail: `version ${killed.number} ${failure}`,
+        release: killed.number,
+      });
+      this.#operator.say(
+        `release ${killed.number} of ${killed.who} was killed before its end: recorded as failed`,
+      );
+    }
+  }
+
+  async #renew(lock: Lock): Promise<void> {
+    try {
+      if (await lock.renew()) return;
+    } catch (error) {
+      // A server that restarts does not answer for a while; the lease bridges that.
+      this.#operator.say(`the lock could not be renewed (${(error as Error).message}); trying again`);
+      return;
+    }
+    this.#stopRenewing();
+    this.#lost.abort(
+      new UserError(
+        `${this.stack}: expected to keep the deployment lock, got it taken away; somebody broke it (after ${LEASE_SECONDS} s without ` +
+          `a sign of life, or by force): see npm run history -- ${this.stack}`,
+      ),
+    );
+  }
+
+  async #leave(): Promise<void> {
+    this.#stopRenewing();
+    const [server, lock] = [this.#server, this.#lock];
+    this.#server = this.#lock = undefined;
+    try {
+      await lock?.release();
+    } catch (error) {
+      // The deployment itself is done, and its lock dies with its lease.
+      this.#operator.say(`the lock could not be released: ${(error as Error).message}`);
+    }
+    server?.close();
+  }
+}

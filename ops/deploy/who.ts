@@ -1,0 +1,43 @@
+/** Who acts, and on what version of the project. */
+import type { Git } from "../preview/facts.ts";
+
+export interface Identity {
+  /** `alice@laptop`, or `alice@github`. */
+  readonly who: string;
+
+  /** Address of the CI run; empty by hand. */
+  readonly run: string;
+
+  readonly process: number;
+}
+
+export function identify(machine: {
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  readonly user: string;
+  readonly host: string;
+  readonly process: number;
+}): Identity {
+  const { variables, user, host, process } = machine;
+  if (variables["GITHUB_ACTIONS"] !== "true") return { who: `${user}@${host}`, run: "", process };
+  const { GITHUB_ACTOR, GITHUB_SERVER_URL, GITHUB_REPOSITORY, GITHUB_RUN_ID } = variables;
+  return {
+    who: `${GITHUB_ACTOR ?? user}@github`,
+    run: `${GITHUB_SERVER_URL ?? "https://github.com"}/${GITHUB_REPOSITORY ?? ""}/actions/runs/${GITHUB_RUN_ID ?? ""}`,
+    process,
+  };
+}
+
+export interface Revision {
+  /** Commit, with `+` when files differ from it. */
+  readonly revision: string;
+
+  /** Subject of that commit. */
+  readonly subject: string;
+}
+
+export async function readRevision(git: Git): Promise<Revision> {
+  const commit = (await git(["rev-parse", "HEAD"])).trim();
+  const changed = (await git(["status", "--porcelain"])).trim();
+  const subject = (await git(["log", "-1", "--format=%s"])).trim();
+  return { revision: changed === "" ? commit : `${commit}+`, subject };
+}
