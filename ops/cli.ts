@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 
 import { onlyStack, readArguments, type Commands } from "./command.ts";
+import { commands as deploy } from "./deploy/commands.ts";
 import { commands as preview } from "./preview/commands.ts";
 import { pulumiOnPath } from "./pulumi.ts";
 import { resume } from "./resume.ts";
@@ -57,6 +58,7 @@ const COMMANDS: Commands = {
       return { text: lines.length === 0 ? "nothing was left pending" : lines.join("\n"), exitCode: 0 };
     },
   },
+  ...deploy,
   ...preview,
 };
 
