@@ -28,9 +28,12 @@ const boundaries = Object.entries(FOLDERS).map(([folder, allowed]) => {
             ...(allowed.includes("provider")
               ? [
                   {
-                    regex: folder === "ops" ? "/provider/(?!ssh\\.ts$)" : "/provider/(?!resources\\.ts$)",
+                    regex:
+                      folder === "ops"
+                        ? "/provider/(?!ssh\\.ts$|ovh/client\\.ts$)"
+                        : "/provider/(?!resources\\.ts$)",
                     message:
-                      "Only provider/resources.ts is for the program, and provider/ssh.ts for operators.",
+                      "Only provider/resources.ts is for the program, and for operators its ssh and OVH's client.",
                   },
                 ]
               : []),

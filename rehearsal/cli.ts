@@ -114,7 +114,10 @@ async function prepare(stack: string): Promise<Prepared> {
       },
       {
         title: `settings and secrets of ${stack}`,
-        task: () => ensureStack(stack, prepared as Prepared),
+        task: async (_, task) => {
+          const resumed = await ensureStack(stack, prepared as Prepared);
+          if (resumed !== undefined) task.title += `; the last run was killed: ${resumed}`;
+        },
       },
     ],
     { rendererOptions: { collapseSubtasks: false, timer: undefined as never }, fallbackRenderer: "simple" },
@@ -123,8 +126,12 @@ async function prepare(stack: string): Promise<Prepared> {
   return prepared as Prepared;
 }
 
-/** Writes the settings and, where they are missing, the passphrase, the stack and its secrets. */
-async function ensureStack(stack: string, { engine, images, accounts }: Prepared): Promise<void> {
+/** Writes the settings and, where they are missing, the passphrase, the stack and its secrets. Tells what a killed run left. */
+async function ensureStack(
+  stack: string,
+  { engine, images, accounts }: Prepared,
+): Promise<string | undefined> {
+  let settled: string | undefined;
   await mkdir(join(STATE, "backend"), { recursive: true });
   const passphrase = join(STATE, "passphrase");
   if (!existsSync(passphrase)) await writeFile(passphrase, randomBytes(24).toString("hex"), { mode: 0o600 });
@@ -147,15 +154,17 @@ async function ensureStack(stack: string, { engine, images, accounts }: Prepared
   if (await releaseDeadLock(stack, pulumi)) {
     const resumed = await runAsOperator(["node", "ops/cli.ts", "resume", stack], { stack, engine });
     if (resumed.code !== 0) throw new UserError(`resuming ${stack}: ${resumed.stderr || resumed.stdout}`);
+    settled = resumed.stdout.trim().replaceAll("\n", ", ");
   }
   const settings = await readFile(join(STATE, `Pulumi.${stack}.yaml`), "utf8");
   for (const name of GIVEN_SECRETS) {
     if (settings.includes(`technicia:${name}:`)) continue;
     await pulumi(["config", "set", "--secret", `technicia:${name}`, "--stack", stack], accounts[name]);
   }
-  if (settings.includes("technicia:n8nEncryptionKey:")) return;
+  if (settings.includes("technicia:n8nEncryptionKey:")) return settled;
   const made = await runAsOperator(["node", "ops/cli.ts", "secrets", stack, "--init"], { stack, engine });
   if (made.code !== 0) throw new UserError(`secrets of ${stack}: ${made.stderr || made.stdout}`);
+  return settled;
 }
 
 /** A lock whose process is gone was left by a run that was killed; another's is not touched. Says whether there was one. */

@@ -29,7 +29,7 @@ served() {
 status() {
   local certificate names kind authority
   certificate=$(served) || { echo "port 443 presents no certificate"; return; }
-  if openssl x509 -noout -subject <<<"$certificate" | grep -q placeholder.invalid; then
+  if [[ $(openssl x509 -noout -subject <<<"$certificate") == *placeholder.invalid* ]]; then
     echo "port 443 presents the placeholder"
     return
   fi
@@ -43,12 +43,13 @@ status() {
   fi
   names=$(openssl x509 -noout -ext subjectAltName <<<"$certificate" | grep -o 'DNS:[^, ]*' | cut -d: -f2 | LC_ALL=C sort | tr '\n' ' ')
   kind=rsa
-  if openssl x509 -noout -text <<<"$certificate" | grep -q 'Public Key Algorithm: id-ecPublicKey'; then kind=ecdsa; fi
+  if [[ $(openssl x509 -noout -text <<<"$certificate") == *'Public Key Algorithm: id-ecPublicKey'* ]]; then kind=ecdsa; fi
   authority=$(sed -n 's/^server = //p' "$LETSENCRYPT/renewal/$name.conf")
   echo "valid for ${names% }, $kind, from $authority"
 }
 
-fingerprint() { openssl x509 -noout -fingerprint -sha256; }
+# Nothing in, nothing out.
+fingerprint() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
 
 # The names must lead here as the authority sees them, or it counts a failure against the account.
 await_names() {
@@ -75,7 +76,7 @@ install_live() {
   local deadline=$((SECONDS + 30))
   until [ "$(served | fingerprint)" = "$(fingerprint <"$live/fullchain.pem")" ]; do
     if [ "$SECONDS" -ge "$deadline" ]; then
-      echo "certificate: expected port 443 to present the new certificate within 30 s, got the old one; look at the gateway's log" >&2
+      echo "certificate: expected port 443 to present the new certificate within 30 s, got $([ -n "$(served)" ] && echo another || echo none); look at the gateway's log" >&2
       exit 1
     fi
     sleep 1

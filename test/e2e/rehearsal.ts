@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 
 import { prepareEngine, type Engine } from "../../rehearsal/engine/prepare.ts";
 import { type Outcome, runAsOperator, type RunOptions } from "../../rehearsal/operator.ts";
-import { DATACENTRE, ROOT, STATE } from "../../rehearsal/places.ts";
+import { DATACENTRE, INTERNET, ROOT, STATE } from "../../rehearsal/places.ts";
 import { SERVER } from "../../rehearsal/world.ts";
 
 const execute = promisify(execFile);
@@ -75,6 +75,16 @@ export async function onServer(script: string): Promise<string> {
     maxBuffer: 64 * 1024 * 1024,
   });
   return stdout;
+}
+
+/** What somebody else does to the clouds, and what there is: the doubles' own port. */
+export async function management<T>(path: string, method = "GET", body?: unknown): Promise<T> {
+  const response = await fetch(`http://${INTERNET.clouds}:8090/${path}`, {
+    method,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+  return (await response.json()) as T;
 }
 
 export interface Answer {

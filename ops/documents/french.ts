@@ -1,0 +1,50 @@
+/** How the user's documents name and write things. */
+
+/** Stack → the name that the documents give its environment. */
+export const ENVIRONMENTS = [
+  { stack: "test", name: "Test" },
+  { stack: "staging", name: "Staging" },
+  { stack: "prod", name: "Production" },
+] as const;
+
+export type EnvironmentName = (typeof ENVIRONMENTS)[number]["name"];
+
+// The team's day, wherever the command runs.
+const timeZone = "Europe/Paris";
+const day = new Intl.DateTimeFormat("fr-FR", { dateStyle: "long", timeZone });
+const moment = new Intl.DateTimeFormat("fr-FR", { dateStyle: "long", timeStyle: "short", timeZone });
+const isoDay = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeZone });
+const number = new Intl.NumberFormat("fr-FR", { maximumFractionDigits: 2 });
+
+/** Such as `24 mars 2025`. */
+export function formatDay(at: Date): string {
+  return day.format(at);
+}
+
+/** Such as `24 mars 2025 à 09:30`. */
+export function formatMoment(at: Date): string {
+  return moment.format(at);
+}
+
+/** Such as `2025-03-24`. */
+export function formatIsoDay(at: Date): string {
+  return isoDay.format(at);
+}
+
+export function formatNumber(value: number): string {
+  // Its thin spaces are not in every font.
+  return number.format(value).replaceAll("\u202f", "\u00a0");
+}
+
+/** Such as `48 s`, `4 min 12 s`, `2 h 05 min`. */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 60) return `${formatNumber(seconds < 10 ? seconds : Math.round(seconds))} s`;
+  const whole = Math.round(seconds);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+  const minutes = Math.round(whole / 60);
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+}
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${formatNumber(count)} ${count < 2 ? one : many}`;
+}

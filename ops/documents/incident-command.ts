@@ -1,0 +1,167 @@
+/** `npm run incident`: what a person tells of a problem, on one command line. */
+import { parseArgs } from "node:util";
+
+import { readArguments, type Command, type Outcome } from "../command.ts";
+import { renderTable } from "../table.ts";
+import { UserError } from "../user-error.ts";
+import { ENVIRONMENTS } from "./french.ts";
+import {
+  ISSUES_FILE,
+  listIncidents,
+  openIncident,
+  resolveIncident,
+  type NewIncident,
+} from "./incident-book.ts";
+import { categories, priorities } from "./incidents.ts";
+import { formatHours, formatShare, recurring, trendsByCategory } from "./trends.ts";
+
+const USAGE = `npm run incident -- list [--open]
+       npm run incident -- new --environment <stack> --title <text> --priority <${priorities.join("|")}> --category <${categories.join("|")}>
+                               --impact <text> --description <text> --symptom <text>… [--diagnostic <text>…]
+       npm run incident -- resolve <DEPLOY-001> --cause <text> --solution <text> [--command <text>] --prevention <text>… --lesson <text>…
+                               [--workaround]`;
+
+const text = { type: "string" } as const;
+const texts = { type: "string", multiple: true } as const;
+
+export const incident: Command = {
+  usage: USAGE,
+  async run(args) {
+    const [action, ...rest] = args;
+    if (action === "list") return list(rest);
+    if (action === "new") return open(rest);
+    if (action === "resolve") return resolve(rest);
+    throw new UserError(`expected one of list, new, resolve, got ${JSON.stringify(action ?? "")}\nusage: ${USAGE}`);
+  },
+};
+
+async function list(args: readonly string[]): Promise<Outcome> {
+  const { values } = readArguments(USAGE, () =>
+    parseArgs({ args: [...args], options: { open: { type: "boolean" } } }),
+  );
+  const all = await listIncidents();
+  const shown = all.filter(({ status }) => values.open !== true || status === "Ouvert");
+  if (shown.length === 0) return { text: all.length === 0 ? "no incident" : "no open incident", exitCode: 0 };
+  const table = renderTable(
+    ["ID", "Environnement", "Statut", "Priorité", "Catégorie", "Date", "Titre"],
+    shown.map((entry) => [
+      ...[entry.id, entry.environment, entry.status, entry.priority],
+      ...[entry.category, entry.identified, entry.title],
+    ]),
+  );
+  const trends = renderTable(
+    ["Catégorie", "Nombre", "% du total", "Temps moyen de résolution"],
+    trendsByCategory(all)
+      .filter(({ count }) => count > 0)
+      .map(({ category, count, share, meanHours }) => [
+        category,
+        String(count),
+        formatShare(share),
+        formatHours(meanHours),
+      ]),
+  );
+  const again = recurring(all).map(({ title, occurrences }) => `récurrent (${occurrences} fois) : ${title}`);
+  return { text: [table, trends, ...again].join("\n\n"), exitCode: 0 };
+}
+
+async function open(args: readonly string[]): Promise<Outcome> {
+  const { values } = readArguments(USAGE, () =>
+    parseArgs({
+      args: [...args],
+      options: {
+        ...{ environment: text, title: text, priority: text, category: text },
+        ...{ impact: text, description: text, symptom: texts, diagnostic: texts },
+      },
+    }),
+  );
+  const problems: string[] = [];
+  const entry: NewIncident = {
+    stack: oneOf("environment", values.environment, STACKS, problems),
+    title: given("title", values.title, problems),
+    priority: oneOf("priority", values.priority, wordsOf(priorities), problems),
+    category: oneOf("category", values.category, wordsOf(categories), problems),
+    impact: given("impact", values.impact, problems),
+    description: given("description", values.description, problems),
+    symptoms: someOf("symptom", values.symptom, problems),
+    diagnostics: values.diagnostic ?? [],
+  };
+  refuse(problems);
+  const { id, isNew } = await openIncident(entry, { now: new Date() });
+  return { text: isNew ? `opened ${id} in ${ISSUES_FILE}` : `${id} is open already: noted that it was seen again`, exitCode: 0 };
+}
+
+async function resolve(args: readonly string[]): Promise<Outcome> {
+  const { values, positionals } = readArguments(USAGE, () =>
+    parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        ...{ cause: text, solution: text, command: text, prevention: texts, lesson: texts },
+        workaround: { type: "boolean" },
+      },
+    }),
+  );
+  const problems: string[] = [];
+  const [id = "", ...others] = positionals;
+  if (id === "" || others.length > 0) {
+    problems.push(`expected one number such as DEPLOY-001, got ${positionals.length}; npm run incident -- list shows them`);
+  }
+  const resolution = {
+    cause: given("cause", values.cause, problems),
+    solution: given("solution", values.solution, problems),
+    command: values.command,
+    prevention: someOf("prevention", values.prevention, problems),
+    lessons: someOf("lesson", values.lesson, problems),
+    workaround: values.workaround === true,
+  };
+  refuse(problems);
+  await resolveIncident(id, resolution, { now: new Date() });
+  return { text: `${id} is ${resolution.workaround ? "contourné" : "résolu"}`, exitCode: 0 };
+}
+
+type Words<Value extends string> = readonly (readonly [word: string, value: Value])[];
+
+/** A stack's name, or the one that the documents give it. */
+const STACKS: Words<string> = ENVIRONMENTS.flatMap(({ stack, name }) => [
+  [stack, stack] as const,
+  [name, stack] as const,
+]);
+
+function wordsOf<Value extends string>(values: readonly Value[]): Words<Value> {
+  return values.map((value) => [value, value]);
+}
+
+function oneOf<Value extends string>(
+  option: string,
+  value: string | undefined,
+  words: Words<Value>,
+  problems: string[],
+): Value {
+  const found = words.find(([word]) => bare(word) === bare(value ?? ""));
+  if (!found) {
+    const names = [...new Set(words.map(([word]) => word))].join(", ");
+    problems.push(`--${option}: expected one of ${names}, got ${value === undefined ? "nothing" : JSON.stringify(value)}`);
+  }
+  return found?.[1] ?? words[0]![1];
+}
+
+/** Without capitals and accents, which a keyboard may not have. */
+function bare(word: string): string {
+  return word.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+}
+
+function given(option: string, value: string | undefined, problems: string[]): string {
+  if (value === undefined || value.trim() === "") problems.push(`--${option}: expected a text, got nothing`);
+  return value ?? "";
+}
+
+function someOf(option: string, values: readonly string[] | undefined, problems: string[]): readonly string[] {
+  if (values === undefined || values.some((value) => value.trim() === "")) {
+    problems.push(`--${option}: expected a text, once or more often, got nothing`);
+  }
+  return values ?? [];
+}
+
+function refuse(problems: readonly string[]): void {
+  if (problems.length > 0) throw new UserError(`${problems.join("\n")}\nusage: ${USAGE}`);
+}
