@@ -132,7 +132,7 @@ export async function startGithub(): Promise<GithubDouble> {
         number: ++lastId,
         login: SELF,
         title: String(input["title"]),
-        body: String(input["body"] ?? ""),
+        body: typeof input["body"] === "string" ? input["body"] : "",
         state: "open",
         stateReason: null,
         labels: (input["labels"] as string[] | undefined) ?? [],
