@@ -59,7 +59,7 @@ function cloudflareZone({ environment, secrets, fetch: send = fetch }: DnsZoneOp
       );
     });
     const answer = (await response.json().catch(() => ({}))) as CloudflareAnswer;
-    if (response.ok && answer.success === true) return answer.result;
+    if (response.ok && answer.success !== false) return answer.result;
     const told = answer.errors?.map(({ code, message }) => `${code ?? ""} ${message ?? ""}`).join(", ") ?? "";
     throw new UserError(
       `Cloudflare: expected ${method} of the records of zone ${zoneId} to succeed, got ${response.status} ${told}; ` +
