@@ -28,6 +28,8 @@ export interface Made {
 export interface Records {
   readonly releases: readonly Release[];
   readonly history: readonly AuditEvent[];
+  /** Records that are there and cannot be read, one line each. */
+  readonly corrupt: readonly string[];
 }
 
 /** What could not be had, and why. */
@@ -122,17 +124,6 @@ export function recordsOf(facts: EnvironmentFacts): Records | undefined {
   return facts.state === "present" && "releases" in facts.records ? facts.records : undefined;
 }
 
-/** The release that serves: the newest that succeeded, or the one that a rollback put back. */
-export function servingRelease(releases: readonly Release[]): Release | undefined {
-  for (const release of releases.toSorted((one, other) => other.number - one.number)) {
-    if (release.outcome === "succeeded" && release.restored === undefined) return release;
-    if (release.restored !== undefined && release.outcome !== "failed" && release.outcome !== "running") {
-      return releases.find(({ number }) => number === release.restored);
-    }
-  }
-  return undefined;
-}
-
 /** Everything that could not be read, for the person who ran the command. */
 export function gapsOf(all: readonly EnvironmentFacts[]): string[] {
   return all.flatMap((facts) => {
@@ -140,6 +131,6 @@ export function gapsOf(all: readonly EnvironmentFacts[]): string[] {
     if (facts.state === "present" && facts.outputs && "why" in facts.records) {
       return [`${facts.stack}: releases and history could not be read: ${facts.records.why}`];
     }
-    return [];
+    return (recordsOf(facts)?.corrupt ?? []).map((line) => `${facts.stack}: ${line}`);
   });
 }

@@ -31,7 +31,9 @@ export const incident: Command = {
     if (action === "list") return list(rest);
     if (action === "new") return open(rest);
     if (action === "resolve") return resolve(rest);
-    throw new UserError(`expected one of list, new, resolve, got ${JSON.stringify(action ?? "")}\nusage: ${USAGE}`);
+    throw new UserError(
+      `expected one of list, new, resolve, got ${JSON.stringify(action ?? "")}\nusage: ${USAGE}`,
+    );
   },
 };
 
@@ -87,7 +89,10 @@ async function open(args: readonly string[]): Promise<Outcome> {
   };
   refuse(problems);
   const { id, isNew } = await openIncident(entry, { now: new Date() });
-  return { text: isNew ? `opened ${id} in ${ISSUES_FILE}` : `${id} is open already: noted that it was seen again`, exitCode: 0 };
+  return {
+    text: isNew ? `opened ${id} in ${ISSUES_FILE}` : `${id} is open already: noted that it was seen again`,
+    exitCode: 0,
+  };
 }
 
 async function resolve(args: readonly string[]): Promise<Outcome> {
@@ -104,7 +109,9 @@ async function resolve(args: readonly string[]): Promise<Outcome> {
   const problems: string[] = [];
   const [id = "", ...others] = positionals;
   if (id === "" || others.length > 0) {
-    problems.push(`expected one number such as DEPLOY-001, got ${positionals.length}; npm run incident -- list shows them`);
+    problems.push(
+      `expected one number such as DEPLOY-001, got ${positionals.length}; npm run incident -- list shows them`,
+    );
   }
   const resolution = {
     cause: given("cause", values.cause, problems),
@@ -140,7 +147,9 @@ function oneOf<Value extends string>(
   const found = words.find(([word]) => bare(word) === bare(value ?? ""));
   if (!found) {
     const names = [...new Set(words.map(([word]) => word))].join(", ");
-    problems.push(`--${option}: expected one of ${names}, got ${value === undefined ? "nothing" : JSON.stringify(value)}`);
+    problems.push(
+      `--${option}: expected one of ${names}, got ${value === undefined ? "nothing" : JSON.stringify(value)}`,
+    );
   }
   return found?.[1] ?? words[0]![1];
 }
@@ -155,7 +164,11 @@ function given(option: string, value: string | undefined, problems: string[]): s
   return value ?? "";
 }
 
-function someOf(option: string, values: readonly string[] | undefined, problems: string[]): readonly string[] {
+function someOf(
+  option: string,
+  values: readonly string[] | undefined,
+  problems: string[],
+): readonly string[] {
   if (values === undefined || values.some((value) => value.trim() === "")) {
     problems.push(`--${option}: expected a text, once or more often, got nothing`);
   }

@@ -213,17 +213,22 @@ function tellChecks(all: number, failed: readonly Check[], open: readonly Check[
     : `${counted}, sans échec`;
 }
 
-/** Part of the verification that a check belongs to. */
+/** Part of the verification that a check belongs to, by its id. */
 export function familyOf({ id }: Pick<Check, "id">): CheckFamily {
-  if (/^(workflow|webhook)/.test(id)) return "workflows";
-  if (/^(load|latency|performance)/.test(id)) return "performance";
-  if (/^(ports|tls|redirect|headers|certificate|closed|default-credentials|security)/.test(id))
-    return "security";
-  return "functional";
+  if (id === "functional-webhooks") return "workflows";
+  if (id.startsWith("performance-")) return "performance";
+  return id.startsWith("security-") ? "security" : "functional";
 }
 
 function releasesOf(facts: PresentFacts): Release[] {
   return (recordsOf(facts)?.releases ?? []).toSorted((one, other) => one.number - other.number);
+}
+
+/** Such as `nº 12 (1a2b3c4)`. */
+export function describeRelease({ number, kind, restored, revision }: Release): string {
+  return kind === "rollback" && restored !== undefined
+    ? `nº ${number} (retour au nº ${restored})`
+    : `nº ${number} (${shortRevision(revision)})`;
 }
 
 export function shortRevision(revision: string): string {

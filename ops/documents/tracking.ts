@@ -2,11 +2,12 @@
 import { readFile } from "node:fs/promises";
 
 import { isBlank, Fingerprints, mergeTable, type Cell, type Cells } from "./cells.ts";
-import { recordsOf, servingRelease, type EnvironmentFacts } from "./facts.ts";
+import { currentRelease } from "../deploy/restore.ts";
+import { recordsOf, type EnvironmentFacts } from "./facts.ts";
 import { ENVIRONMENTS, formatDay } from "./french.ts";
 import type { Incident } from "./incidents.ts";
 import { endOf, MarkdownFile, plainText, startOf } from "./markdown.ts";
-import { describePhases, shortRevision, type Phase, type Step } from "./steps.ts";
+import { describePhases, describeRelease, type Phase, type Step } from "./steps.ts";
 
 const TEMPLATE = new URL("deployment-tracking.template.md", import.meta.url);
 
@@ -37,12 +38,32 @@ export async function renderTracking(path: string, text: string, facts: Tracking
   return unchanged === text ? text : render(path, text, facts, facts.now);
 }
 
-async function render(
+/** Throws, with their lines, all the places where the document is no longer what it has to be. */
+export function checkTracking(path: string, text: string): void {
+  const environments = ENVIRONMENTS.map(({ stack, name }): EnvironmentFacts => ({
+    stack,
+    name,
+    state: "unreadable",
+    why: "",
+  }));
+  write(path, text, { environments, incidents: [] }, undefined).refuseProblems();
+}
+
+function render(
   path: string,
   text: string,
   facts: TrackingFacts,
   updated: Date | undefined,
 ): Promise<string> {
+  return write(path, text, facts, updated).render();
+}
+
+function write(
+  path: string,
+  text: string,
+  facts: Omit<TrackingFacts, "now">,
+  updated: Date | undefined,
+): MarkdownFile {
   const file = new MarkdownFile(path, text);
   const marks = new Fingerprints(text);
   const phases = facts.environments.map(describePhases);
@@ -95,7 +116,7 @@ async function render(
     ...["Date", "Type", "Environnement", "Description", "Responsable", "Statut"],
   ]);
   marks.writeTo(file);
-  return file.render();
+  return file;
 }
 
 /** Writes the bold fields of the overall state. */
@@ -180,14 +201,14 @@ function environmentRow(facts: EnvironmentFacts): Cells {
     return { ...row, URL: proposal("N/A"), Serveur: proposal("N/A"), Version: proposal("-") };
   }
   const { outputs } = facts;
-  const serving = servingRelease(recordsOf(facts)?.releases ?? []);
+  const serving = currentRelease(recordsOf(facts)?.releases ?? []);
   return {
     ...row,
     URL: { fact: outputs.url },
     Serveur: { fact: outputs.deploymentStatus.server.serviceName },
     // Without releases nobody knows which version it is: what a person wrote stays.
     Version: serving
-      ? { fact: `nº ${serving.number} (${shortRevision(serving.revision)})` }
+      ? { fact: describeRelease(serving) }
       : "why" in facts.records
         ? undefined
         : proposal("-"),
