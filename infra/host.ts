@@ -150,7 +150,8 @@ function createAccess(name: string, args: HostArgs, own: Own): pulumi.Resource[]
         desired: `${admin.name} administers`,
         apply:
           'id "$LOGIN" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$LOGIN"; usermod --append --groups sudo "$LOGIN"',
-        remove: 'userdel "$LOGIN"',
+        // The account may have been found to be one too many, and be gone.
+        remove: '! id "$LOGIN" >/dev/null 2>&1 || userdel "$LOGIN"',
         variables: { LOGIN: admin.name },
       },
       own,

@@ -88,7 +88,7 @@ describe("Host", () => {
 
     expect(resource("host-admin-alice").inputs).toMatchObject({
       desired: "alice administers",
-      remove: 'userdel "$LOGIN"',
+      remove: '! id "$LOGIN" >/dev/null 2>&1 || userdel "$LOGIN"',
       variables: { LOGIN: "alice" },
     });
     expect(resource("host-admin-alice-keys").inputs).toEqual({

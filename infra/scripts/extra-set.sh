@@ -1,0 +1,43 @@
+# Common to every exclusive set; the set's own script, which follows, says `extras` and `take`.
+#   extras        what is there beside what is declared, one a line: words for people, then a tab, then fields for `take`
+#   take <field>… takes one away
+readonly nothing="nothing beside what is declared"
+# Before the first comparison nothing may be taken away: a server that was in use may hold what its owner still needs.
+readonly compared=/var/lib/technicia/compared/${SET:?}
+
+words() { LC_ALL=C sort --unique | cut --fields 1; }
+
+# Whether the first argument is one of the others.
+among() {
+  local wanted=$1 one
+  shift
+  for one in "$@"; do [ "$one" != "$wanted" ] || return 0; done
+  return 1
+}
+
+observe() {
+  [ -e "$compared" ] || { echo "not compared yet"; return; }
+  local found
+  found=$(extras | words)
+  echo "${found:-$nothing}"
+}
+
+apply() {
+  local found line fields
+  found=$(extras | LC_ALL=C sort --unique)
+  if [ ! -e "$compared" ]; then
+    if [ -n "$found" ]; then
+      printf 'expected a server without anything that nobody declared, got:\n%s\nremove each by hand, or begin with a server that is installed anew; nothing was removed\n' "$(words <<<"$found")" >&2
+      exit 1
+    fi
+    install --directory --mode 0755 "${compared%/*}"
+    touch "$compared"
+    return
+  fi
+  [ -n "$found" ] || return 0
+  while IFS= read -r line; do
+    IFS=$'\t' read -r -a fields <<<"$line"
+    echo "removing: ${fields[0]}"
+    take "${fields[@]:1}" </dev/null
+  done <<<"$found"
+}

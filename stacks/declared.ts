@@ -1,0 +1,28 @@
+/**
+ * Names of all that may be on a server, whatever the settings: beside these nothing is left there.
+ *
+ * A name stays here when a setting turns its thing off, because the engine deletes that itself; a test compares these with what the
+ * program makes.
+ */
+export const DECLARED = {
+  files: [
+    "/etc/sysctl.d/60-technicia.conf",
+    "/etc/systemd/journald.conf.d/10-technicia.conf",
+    "/etc/systemd/system/technicia-certificate.service",
+    "/etc/systemd/system/technicia-certificate.timer",
+    "/etc/systemd/system/technicia-firewall.service",
+  ],
+  containers: ["technicia-tunnel"],
+  services: [
+    "technicia-document-processor",
+    "technicia-frontend",
+    "technicia-gateway",
+    "technicia-n8n",
+    "technicia-n8n-runners",
+    "technicia-postgres",
+    "technicia-qdrant",
+    "technicia-vector-store",
+    "technicia-vision-classifier",
+  ],
+  networks: ["technicia-app", "technicia-data", "technicia-edge"],
+} as const;

@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+
+import { HostExtras, NOTHING_EXTRA } from "../../infra/host-extras.ts";
+import * as technicia from "../../provider/resources.ts";
+import { DECLARED } from "../../stacks/declared.ts";
+import { register } from "../support/engine.ts";
+import { deploy, everything } from "../support/technicia.ts";
+
+const WATCHED =
+  /^\/(etc\/(cron|systemd|sysctl|rc\.local|ld\.so\.preload)|usr\/(local\/)?lib\/(systemd|sysctl\.d)|var\/spool\/cron)/;
+
+function define() {
+  return register(
+    () =>
+      new HostExtras(
+        "extra",
+        {
+          host: new technicia.Connection("host", {}),
+          ssh: { user: "debian", port: 2222, admins: [{ name: "alice" }, { name: "bob" }] },
+          files: ["/etc/sysctl.d/60-technicia.conf"],
+          containers: ["technicia-tunnel"],
+          services: ["technicia-n8n", "technicia-qdrant"],
+          networks: ["technicia-data"],
+        },
+        {},
+      ),
+  );
+}
+
+describe("HostExtras", () => {
+  it("compares five sets, each as a whole", async () => {
+    const { registrations } = await define();
+    const sets = registrations.filter(({ type }) => type === "technicia:host:State");
+
+    expect(sets.map(({ name }) => name).sort()).toEqual([
+      "extra-access",
+      "extra-containers",
+      "extra-files",
+      "extra-ports",
+      "extra-rules",
+    ]);
+    expect(new Set(sets.map(({ inputs }) => inputs["desired"]))).toEqual(new Set([NOTHING_EXTRA]));
+  });
+
+  it("tells each set what is declared", async () => {
+    const { resource } = await define();
+    const variables = (name: string) => resource(name).inputs["variables"] as Record<string, string>;
+
+    expect(variables("extra-access")).toMatchObject({ LOGIN: "debian", ADMINS: "alice bob" });
+    expect(variables("extra-access")["SSHD"]?.split("\n")).toEqual(
+      expect.arrayContaining(["port 2222", "permitrootlogin no", "allowusers debian alice bob"]),
+    );
+    expect(variables("extra-files")["SYSCTL"]?.split("\n")).toContain("vm.swappiness = 10");
+    expect(variables("extra-ports")).toEqual({ SET: "ports", SSH_PORT: "2222" });
+    expect(variables("extra-containers")).toEqual({
+      SET: "containers",
+      CONTAINERS: "technicia-tunnel",
+      SERVICES: "technicia-n8n technicia-qdrant",
+      NETWORKS: "technicia-data",
+    });
+  });
+});
+
+describe("DECLARED", () => {
+  it("names every file of the program that a set looks at, and no other", async () => {
+    const { registrations } = await deploy(everything);
+    const paths = registrations
+      .filter(({ type }) => type === "technicia:host:File")
+      .map(({ inputs }) => String(inputs["path"]))
+      .filter((path) => WATCHED.test(path));
+
+    expect(paths.sort()).toEqual([...DECLARED.files].sort());
+  });
+
+  it.each([
+    ["docker:index/service:Service", DECLARED.services],
+    ["docker:index/container:Container", DECLARED.containers],
+    ["docker:index/network:Network", DECLARED.networks],
+  ] as const)("names every %s of the program, and no other", async (type, names) => {
+    const { registrations } = await deploy(everything);
+    const made = registrations.filter((one) => one.type === type).map(({ inputs }) => inputs["name"]);
+
+    expect(made.sort()).toEqual([...names].sort());
+  });
+
+  it("names the owner of every secret, whose own name ends in letters that nobody chose", async () => {
+    const { registrations } = await deploy(everything);
+    const strays = registrations
+      .filter(({ type }) => type === "docker:index/secret:Secret")
+      .filter(({ name }) => !DECLARED.services.some((service) => name.startsWith(`${service}-`)));
+
+    expect(strays).toEqual([]);
+  });
+});
