@@ -72,7 +72,7 @@ http {
   add_header X-Content-Type-Options nosniff always;
   add_header X-Frame-Options SAMEORIGIN always;
   add_header Referrer-Policy strict-origin-when-cross-origin always;
-${config.hsts ? "  add_header Strict-Transport-Security 'max-age=31536000' always;\n" : ""}
+${config.hsts ? HSTS : ""}
   http2 on;
   ssl_protocols TLSv1.2 TLSv1.3;
   ssl_session_cache shared:tls:10m;
@@ -171,6 +171,14 @@ function renderWebhook(name: string): string {
     }
 `;
 }
+
+// A browser must heed it over HTTPS only, and is sent it only there.
+const HSTS = `  map $https $hsts {
+    on 'max-age=31536000';
+    default '';
+  }
+  add_header Strict-Transport-Security $hsts always;
+`;
 
 function renderRedirectHost(domain: string, editorDomain: string): string {
   return `  map $host $redirect_host {

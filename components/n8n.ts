@@ -59,6 +59,9 @@ export interface N8nArgs extends Pick<
 export class N8n extends pulumi.ComponentResource {
   readonly service: Service;
 
+  /** The service that runs the workflows' code; none when n8n runs it itself. */
+  readonly runners: Service | undefined;
+
   constructor(name: string, args: N8nArgs, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:N8n", name, {}, opts);
 
@@ -86,7 +89,7 @@ export class N8n extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    if (args.runners !== undefined) createRunners(name, args, args.runners, this);
+    this.runners = args.runners && createRunners(name, args, args.runners, this);
     this.registerOutputs({});
   }
 }

@@ -12,15 +12,17 @@ import { Postgres } from "../components/postgres.ts";
 import { PythonService } from "../components/python-service.ts";
 import { createQdrantCollection } from "../components/qdrant-collection.ts";
 import { Qdrant } from "../components/qdrant.ts";
-import { Service } from "../components/service.ts";
 import { Tunnel } from "../components/tunnel.ts";
 import { Dns, type DnsVendor } from "../infra/dns.ts";
 import { EdgeFirewall } from "../infra/edge-firewall.ts";
+import { HostExtras } from "../infra/host-extras.ts";
 import { Host } from "../infra/host.ts";
 import { Vps } from "../infra/vps.ts";
 import * as technicia from "../provider/resources.ts";
 import type { Secrets } from "../secrets/resolve.ts";
+import { DECLARED } from "./declared.ts";
 import type { Environment } from "./environment.ts";
+import { createDocumentServices, type Pull } from "./document-services.ts";
 import { describeDeployment, type Deployment } from "./outputs.ts";
 
 const COLLECTION = "technicia";
@@ -76,6 +78,15 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
       timeZone: environment.locale.timeZone,
     },
     { dependsOn: [edgeFirewall] },
+  );
+  new HostExtras(
+    "extra",
+    {
+      host: host.connection,
+      ssh: { ...environment.ssh, user: environment.server.loginUser },
+      ...DECLARED,
+    },
+    { dependsOn: [host] },
   );
   const onHost = { provider: host.connection, dependsOn: [host.swarm] };
   const onSwarm = { provider: host.docker, dependsOn: [host.swarm] };
@@ -227,11 +238,13 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
       triggers: [
         certificate.served.observed,
         gateway.configuration.sha256,
-        ...[qdrant, vectorStore, n8n, gateway, ...helpers].map(({ service }) => service.revision),
+        ...[qdrant, vectorStore, n8n, gateway, ...Object.values(helpers)].map(
+          ({ service }) => service.revision,
+        ),
       ],
       logging: "none",
     },
-    { dependsOn: [certificate, vectorStore, ...helpers.map(({ service }) => service)] },
+    { dependsOn: [certificate, vectorStore, ...Object.values(helpers).map(({ service }) => service)] },
   );
 
   return describeDeployment(environment, secrets, {
@@ -242,7 +255,15 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
     certificate: certificate.served,
     collection,
     owner,
-    services: { qdrant, vectorStore, n8n, gateway },
+    services: {
+      qdrant,
+      vectorStore,
+      n8n,
+      ...(n8n.runners === undefined ? {} : { n8nRunners: { service: n8n.runners } }),
+      ...(database[0] === undefined ? {} : { postgres: database[0] }),
+      ...helpers,
+      gateway,
+    },
     probe,
   });
 }
@@ -289,9 +310,6 @@ function sourceOf(environment: Environment) {
   return { order: { subsidiary: source.subsidiary, maxMonthlyPriceEur: source.maxMonthlyPriceEur } };
 }
 
-/** The image of one service, pulled on the host. */
-type Pull = (service: keyof Environment["images"]) => pulumi.Output<string>;
-
 /** Both spellings of every service: the workflows use one and the other. */
 function internalHosts(): string[] {
   return ["qdrant", "vector-store", "document-processor", "vision-classifier"].flatMap((name) => [
@@ -323,82 +341,4 @@ function createDatabase(
       opts,
     ),
   ];
-}
-
-function createDocumentServices(
-  environment: Environment,
-  secrets: Secrets,
-  pull: Pull,
-  networks: Networks,
-  opts: pulumi.ComponentResourceOptions,
-): { readonly service: Service }[] {
-  const { services, timeouts } = environment;
-  const patience = {
-    convergenceSeconds: timeouts.convergenceSeconds,
-    observationSeconds: timeouts.observationSeconds,
-  };
-  const google = {
-    environment: { GOOGLE_APPLICATION_CREDENTIALS: "/run/secrets/google_credentials" },
-    secretFiles: secrets.has("googleCredentials")
-      ? [{ file: "google_credentials", value: secrets.value("googleCredentials") }]
-      : [],
-  };
-  const made: { readonly service: Service }[] = [];
-  if (services.documentProcessor.enabled) {
-    const { project, location, processorId } = services.documentProcessor;
-    made.push(
-      new PythonService(
-        "technicia-document-processor",
-        {
-          ...patience,
-          image: pull("documentProcessor"),
-          limits: services.documentProcessor,
-          alias: "document-processor",
-          networks: [networks.app],
-          secretFiles: google.secretFiles,
-          environment: {
-            ...google.environment,
-            DOCUMENT_AI_PROJECT: project,
-            DOCUMENT_AI_LOCATION: location,
-            DOCUMENT_AI_PROCESSOR_ID: processorId,
-            // The file system is read-only but for /tmp, which the task loses when it ends: nothing piles up.
-            TEMP_DIR: "/tmp/technicia",
-          },
-        },
-        opts,
-      ),
-    );
-  }
-  if (services.visionClassifier.enabled) {
-    made.push(
-      new PythonService(
-        "technicia-vision-classifier",
-        {
-          ...patience,
-          image: pull("visionClassifier"),
-          limits: services.visionClassifier,
-          alias: "vision-classifier",
-          networks: [networks.app],
-          ...google,
-        },
-        opts,
-      ),
-    );
-  }
-  if (services.frontend.enabled) {
-    const service = new Service(
-      "technicia-frontend",
-      {
-        ...patience,
-        image: pull("frontend"),
-        limits: services.frontend,
-        networks: [{ network: networks.edge, aliases: ["frontend", "technicia-frontend"] }],
-        health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:80/"],
-        capabilities: ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"],
-      },
-      opts,
-    );
-    made.push({ service });
-  }
-  return made;
 }

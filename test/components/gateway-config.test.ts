@@ -155,9 +155,11 @@ describe("TLS", () => {
 
   it("makes browsers insist on HTTPS only once they trust the certificate", () => {
     expect(render({ hsts: false })).not.toContain("Strict-Transport-Security");
-    expect(render({ hsts: true }).match(/add_header Strict-Transport-Security .*/g)).toEqual([
-      "add_header Strict-Transport-Security 'max-age=31536000' always;",
+    const text = render({ hsts: true });
+    expect(text.match(/add_header Strict-Transport-Security .*/g)).toEqual([
+      "add_header Strict-Transport-Security $hsts always;",
     ]);
+    expect(block(text, "map $https $hsts")).toMatch(/on 'max-age=31536000';\s+default '';/);
   });
 
   it("adds headers in one place only, since a second would take away the first", () => {

@@ -192,6 +192,15 @@ describe("the public routes", () => {
     expect(headers["server"]).toBe("nginx");
   });
 
+  it("tells browsers to insist on HTTPS only over HTTPS", async () => {
+    // A browser ignores the name in a plain request's address; the gateway answers any with its own.
+    const response = await fetch(`http://${gateway}/`, { redirect: "manual" });
+
+    expect(response.status).toBe(301);
+    expect(response.headers.has("x-content-type-options")).toBe(true);
+    expect(response.headers.has("strict-transport-security")).toBe(false);
+  });
+
   it("refuses a name that is not its own", async () => {
     expect((await get("/", { name: "other.exemple.fr" })).status).toBe(421);
   });

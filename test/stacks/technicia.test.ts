@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 
 import { describe, expect, it } from "vitest";
 
-import { stackOutputs } from "../../stacks/deployment-status.ts";
+import { type DeploymentStatus, stackOutputs } from "../../stacks/deployment-status.ts";
 import { Sealed, UNKNOWN, valueOf } from "../support/engine.ts";
 import { deploy, everything, least, usual, type Variant } from "../support/technicia.ts";
 
@@ -157,6 +157,18 @@ describe("the program", () => {
       expect(image).toMatch(/@sha256:[0-9a-f]{64}$/);
       expect(names).toContain(image.replace(/@.*/, ""));
     }
+  });
+
+  it("tells the version of every service that is switched on", async () => {
+    const { result, ofType } = await deploy(everything);
+    const { versions } = (await valueOf(result.deploymentStatus)) as DeploymentStatus;
+
+    expect(versions.map(({ service }) => service).sort()).toEqual(
+      ofType("docker:index/service:Service")
+        .map(({ name }) => name.replace(/^technicia-|-service$/g, ""))
+        .map((name) => name.replace(/-[a-z]/g, (part) => part.slice(1).toUpperCase()))
+        .sort(),
+    );
   });
 
   it("has exactly these services, each switch of the settings for one", async () => {
