@@ -1,7 +1,7 @@
 /** What a preview depends on: the program's files, the settings, the state. Two equal sets of facts make equal plans. */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { lstat, readFile, readlink } from "node:fs/promises";
 import { relative } from "node:path";
 
 import { z } from "zod";
@@ -54,9 +54,16 @@ export async function readSource(git: Git, without?: string): Promise<Pick<Facts
   const untracked = await git(["ls-files", "--others", "--exclude-standard", "-z", ...paths]);
   const hash = createHash("sha256").update(tree).update(changed);
   for (const file of untracked.split("\0").filter((name) => name !== "")) {
-    hash.update(`\0${file}\0`).update(await readFile(file));
+    hash.update(`\0${file}\0`).update(await contentOf(file));
   }
   return { revision: `${commit.trim()}+`, source: hash.digest("hex") };
+}
+
+async function contentOf(path: string): Promise<Buffer | string> {
+  const found = await lstat(path);
+  if (found.isSymbolicLink()) return await readlink(path);
+  // A checkout of something else inside this one is listed as a folder.
+  return found.isFile() ? await readFile(path) : "";
 }
 
 const configuration = z.record(z.string(), z.object({ secret: z.boolean(), value: z.string().optional() }));

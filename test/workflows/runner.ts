@@ -1,0 +1,159 @@
+/** Runs a workflow's steps as a runner does: the shell, the files and variables of a job, npm for real, and stand-ins for what is outside. */
+import { spawn } from "node:child_process";
+import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { startEngine, type Call, type Play } from "../ops/preview/fake-engine.ts";
+import { pullRequest, startGithub, type GithubDouble } from "../ops/github-double.ts";
+import { environmentOf, type RunStep } from "./workflow.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Values of the expressions that our workflows use in `env`. */
+const SECRETS = {
+  "secrets.PULUMI_ACCESS_TOKEN": "",
+  "secrets.PULUMI_CONFIG_PASSPHRASE": "canary-passphrase",
+  "secrets.AWS_ACCESS_KEY_ID": "",
+  "secrets.AWS_SECRET_ACCESS_KEY": "",
+  "secrets.SSH_PRIVATE_KEY": "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary\n-----END OPENSSH PRIVATE KEY-----",
+  "vars.PULUMI_BACKEND_URL": "s3://canary",
+};
+
+export interface Finished {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+export interface Runner {
+  readonly github: GithubDouble;
+  readonly home: string;
+  readonly temp: string;
+  /** What stood-in programs were called with, in order. */
+  calls(): Promise<readonly string[]>;
+  engineCalls(): Promise<readonly Call[]>;
+  summary(): Promise<string>;
+  run(step: RunStep, values?: Readonly<Record<string, string>>): Promise<Finished>;
+  close(): Promise<void>;
+}
+
+export async function startRunner(play: Play): Promise<Runner> {
+  const engine = await startEngine(play);
+  const github = await startGithub();
+  github.issues.push(pullRequest(7));
+  const folder = await mkdtemp(join(tmpdir(), "runner-"));
+  const [bin, home, temp, checkout] = ["bin", "home", "temp", "checkout"].map((name) =>
+    join(folder, name),
+  ) as [string, string, string, string];
+  for (const made of [bin, home, temp]) await mkdir(made);
+  await makeCheckout(checkout, engine.project, engine.bin);
+  // Installing and renaming the machine are for a machine of GitHub's; everything else of npm is npm.
+  await program(
+    join(bin, "npm"),
+    `if [ "$1" = ci ]; then echo "npm $*" >> "${folder}/calls"; else exec "${await npm()}" "$@"; fi`,
+  );
+  await program(join(bin, "sudo"), `echo "sudo $*" >> "${folder}/calls"`);
+  const event = join(folder, "event.json");
+  await writeFile(event, JSON.stringify({ pull_request: { number: 7 } }));
+  await writeFile(join(folder, "calls"), "");
+  const lines = async (name: string) => (await readFile(join(folder, name), "utf8")).trim().split("\n");
+
+  return {
+    github,
+    home,
+    temp,
+    calls: () => lines("calls"),
+    engineCalls: () => engine.calls(),
+    summary: async () => await readFile(join(folder, "summary.md"), "utf8").catch(() => ""),
+    async run(step, values = {}) {
+      const script = join(folder, "step.sh");
+      await writeFile(script, step.run);
+      const environment = environmentOf(step, {
+        ...SECRETS,
+        "github.token": github.environment["GITHUB_TOKEN"] ?? "",
+        "matrix.stack": "test",
+        "inputs.stack || 'test'": "test",
+        "inputs.emergency_reason": "",
+        ...values,
+      });
+      return await shell(script, checkout, {
+        PATH: `${bin}:/usr/local/bin:/usr/bin:/bin`,
+        HOME: home,
+        RUNNER_TEMP: temp,
+        CI: "true",
+        GITHUB_ACTIONS: "true",
+        GITHUB_API_URL: github.url,
+        GITHUB_REPOSITORY: github.environment["GITHUB_REPOSITORY"] ?? "",
+        GITHUB_SERVER_URL: "https://github.example",
+        GITHUB_RUN_ID: "77",
+        GITHUB_RUN_ATTEMPT: "2",
+        GITHUB_ACTOR: "alice",
+        GITHUB_EVENT_PATH: event,
+        GITHUB_STEP_SUMMARY: join(folder, "summary.md"),
+        ...environment,
+      });
+    },
+    async close() {
+      await github.close();
+      await engine.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** The project as it is, but for the Pulumi CLI, which npm finds first in the project's own programs. */
+async function makeCheckout(checkout: string, repository: string, engine: string): Promise<void> {
+  await mkdir(join(checkout, "node_modules/.bin"), { recursive: true });
+  await symlink(join(repository, ".git"), join(checkout, ".git"));
+  const left = new Set([".git", "node_modules", ".rehearsal"]);
+  for (const name of await readdir(ROOT)) {
+    if (!left.has(name)) await symlink(join(ROOT, name), join(checkout, name));
+  }
+  for (const name of await readdir(join(ROOT, "node_modules"))) {
+    if (name !== ".bin")
+      await symlink(join(ROOT, "node_modules", name), join(checkout, "node_modules", name));
+  }
+  for (const name of await readdir(join(ROOT, "node_modules/.bin"))) {
+    const original = join(ROOT, "node_modules/.bin", name);
+    await symlink(
+      name === "pulumi" ? join(engine, "pulumi") : original,
+      join(checkout, "node_modules/.bin", name),
+    );
+  }
+}
+
+async function program(file: string, script: string): Promise<void> {
+  await writeFile(file, `#!/bin/bash\n${script}\n`);
+  await chmod(file, 0o755);
+}
+
+/** The machine's npm: the first on PATH that is not one of a project. */
+async function npm(): Promise<string> {
+  for (const folder of (process.env["PATH"] ?? "").split(":")) {
+    const file = join(folder, "npm");
+    const isThere = await access(file).then(
+      () => true,
+      () => false,
+    );
+    if (isThere && !dirname(file).includes("node_modules")) return file;
+  }
+  throw new Error("npm: expected on PATH, got none");
+}
+
+function shell(script: string, folder: string, environment: Record<string, string>): Promise<Finished> {
+  return new Promise((resolve, reject) => {
+    // The runner's own shell where a workflow names none.
+    const child = spawn("bash", ["-e", script], {
+      cwd: folder,
+      env: environment,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    for (const stream of ["stdout", "stderr"] as const) {
+      child[stream].setEncoding("utf8").on("data", (text: string) => (output += text));
+    }
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, output }));
+  });
+}
