@@ -299,6 +299,7 @@ describe("renderPreview within GitHub's limit", () => {
   it.each([
     ["one endless line", "x".repeat(500_000)],
     ["an endless run of backticks", "`".repeat(500_000)],
+    ["many lines of backticks", "`".repeat(1_900).concat("\n").repeat(200)],
     ["nothing but pipes", "|".repeat(500_000)],
     ["many lines of pictographs", "😀".repeat(100).concat("\n").repeat(2_000)],
   ])("stands %s in the diff, in a value, in a name, and in an error", (_what, text) => {
