@@ -1,14 +1,16 @@
 import { mkdir, readdir, rename, rm, symlink } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
+
+import launcher from "pulumi/package.json" with { type: "json" };
 
 import type { Part } from "./parts.ts";
 
 /**
- * Makes `home` a Pulumi home whose plugin cache holds exactly `parts`, as links.
+ * Makes `home` a Pulumi home whose plugin cache holds exactly `parts`, as links, and where `npx pulumi` finds the CLI.
  *
  * The plugin cache rather than PATH, because the engine warns about every plugin that it takes from PATH.
  */
-export async function furnishHome(home: string, parts: readonly Part[]): Promise<void> {
+export async function furnishHome(home: string, pulumi: string, parts: readonly Part[]): Promise<void> {
   const plugins = join(home, "plugins");
   const wanted = new Map(parts.map((part) => [`${part.kind}-${part.name}-v${part.version}`, part]));
 
@@ -20,14 +22,17 @@ export async function furnishHome(home: string, parts: readonly Part[]): Promise
   }
 
   for (const [name, part] of wanted) {
-    const folder = join(plugins, name);
-    const link = join(folder, `pulumi-${part.kind}-${part.name}`);
-    // Made aside and renamed: another run may be starting this very plugin.
-    const fresh = join(folder, `.${basename(link)}.${process.pid}`);
-
-    await mkdir(folder, { recursive: true });
-    await rm(fresh, { force: true });
-    await symlink(part.file, fresh);
-    await rename(fresh, link);
+    await link(join(plugins, name, `pulumi-${part.kind}-${part.name}`), part.file);
   }
+  // The npm launcher runs what is installed there, and downloads only what is not.
+  await link(join(home, "versions", launcher.version, "bin", "pulumi"), pulumi);
+}
+
+async function link(path: string, target: string): Promise<void> {
+  // Made aside and renamed: another run may be starting this very program.
+  const fresh = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  await mkdir(dirname(path), { recursive: true });
+  await rm(fresh, { force: true });
+  await symlink(target, fresh);
+  await rename(fresh, path);
 }

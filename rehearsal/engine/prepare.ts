@@ -73,7 +73,7 @@ export async function prepareEngine(options: PrepareOptions): Promise<Engine> {
   const home = options.home ?? join(CHECKOUT, ".rehearsal", "pulumi");
   const choice = await choose({ ...options, environment });
 
-  await furnishHome(home, choice.parts);
+  await furnishHome(home, choice.pulumi, choice.parts);
 
   return {
     description: choice.description,

@@ -62,13 +62,13 @@ describe("an update", () => {
   );
 
   it("of the gateway's routes loses no request", async () => {
-    await set("technicia:uploadMaxMib", "180");
+    await set("technicia:timeouts.answerSeconds", "130");
     const asking = traffic(askHealth);
     await up();
     const { failures } = await asking.stop();
 
     expect(failures).toEqual([]);
-    expect(await onServer("cat /opt/technicia/gateway/nginx.conf")).toContain("180m");
+    expect(await onServer("cat /opt/technicia/gateway/nginx.conf")).toContain("130s");
     await expectQuiet();
   });
 

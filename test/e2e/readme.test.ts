@@ -1,0 +1,125 @@
+/** Runs the README's commands as they are written: a command that breaks, or one that nobody runs here, fails. */
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+import remarkGfm from "remark-gfm";
+import remarkParse from "remark-parse";
+import { unified } from "unified";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { ROOT } from "../../rehearsal/places.ts";
+import { ensureStarted, operator } from "./rehearsal.ts";
+
+/** How a command is run. */
+interface Way {
+  /** Folder: a new checkout with a state of its own, or the rehearsal's deployment. */
+  readonly on: "new" | "rehearsal";
+  readonly stdin?: string;
+
+  /** @default 0 */
+  readonly code?: number;
+
+  /** What it must have said. */
+  readonly says?: RegExp;
+}
+
+/** In the order in which they are run. */
+const WAYS: Readonly<Record<string, Way>> = {
+  "npx pulumi version": { on: "new", says: /^v\d+\.\d+\.\d+/ },
+  "npx pulumi login file://$HOME/technicia-state": { on: "new", says: /Logged in/ },
+  "npx pulumi stack init test": { on: "new", says: /Created stack 'test'/ },
+  "npx pulumi config set --secret technicia:ovhApplicationKey --stack test": {
+    on: "new",
+    stdin: "0123456789abcdef",
+  },
+  // Some secrets are the user's to give.
+  "npm run secrets -- test": { on: "new", code: 1, says: /VoyageAI/ },
+  "npm run secrets -- test --init": { on: "new", code: 1, says: /made .*n8nEncryptionKey/ },
+  "npm run rehearsal -- preview --diff": { on: "rehearsal", says: /unchanged/ },
+  "npm run rehearsal:exec -- npm run status -- test": { on: "rehearsal", says: /Environnement/ },
+  "npx pulumi preview --stack test --diff": { on: "rehearsal", says: /unchanged/ },
+  "npx pulumi up --stack test": { on: "rehearsal", says: /unchanged/ },
+  "npm run status -- test": { on: "rehearsal", says: /https:\/\// },
+  "npx pulumi refresh --preview-only --diff --stack test": { on: "rehearsal" },
+  "npx pulumi up --refresh --stack test": { on: "rehearsal" },
+};
+
+/** Commands that are run elsewhere, and where; and those that need what no test has. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  "npm ci": "rehearsal/bootstrap.mjs, at the start of every run",
+  "npm start": "test/e2e/deployment.test.ts",
+  "npm test": "this very run",
+  "npm run rehearsal:stop": "test/e2e/destroy.test.ts",
+  "npx pulumi destroy --stack test": "test/e2e/destroy.test.ts",
+};
+
+interface Node {
+  readonly type: string;
+  readonly lang?: string | null;
+  readonly value?: string;
+  readonly children?: readonly Node[];
+}
+
+/** Every line of a shell block, and every npm or npx command in the text. */
+function commandsOf(node: Node): string[] {
+  const value = node.value ?? "";
+  if (node.type === "code" && /^(ba)?sh$/.test(node.lang ?? "")) {
+    return value.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  }
+  // A word alone names a program; a placeholder makes it a pattern, of which an instance stands in a block.
+  if (node.type === "inlineCode" && /^np[mx] /.test(value) && !/[<…]/.test(value)) return [value];
+  return (node.children ?? []).flatMap(commandsOf);
+}
+
+let commands: string[];
+let folder: string;
+
+beforeAll(async () => {
+  const text = await readFile(join(ROOT, "README.md"), "utf8");
+  commands = [...new Set(commandsOf(unified().use(remarkParse).use(remarkGfm).parse(text) as Node))];
+  folder = await mkdtemp(join(tmpdir(), "technicia-readme-"));
+  const { stdout } = await promisify(execFile)(
+    "git",
+    ["ls-files", "--cached", "--others", "--exclude-standard"],
+    {
+      cwd: ROOT,
+      maxBuffer: 16 * 1024 * 1024,
+    },
+  );
+  for (const file of stdout.split("\n").filter((line) => line !== "")) {
+    await cp(join(ROOT, file), join(folder, "checkout", file));
+  }
+  await symlink(join(ROOT, "node_modules"), join(folder, "checkout", "node_modules"));
+  await ensureStarted();
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe("the README", () => {
+  it("has no command that no test runs, and its tests none that it no longer has", () => {
+    expect([...commands].sort()).toEqual([...Object.keys(WAYS), ...Object.keys(ELSEWHERE)].sort());
+  });
+
+  it.each(Object.entries(WAYS))("%s", async (command, { on, stdin, code = 0, says }) => {
+    const environment: Record<string, string> =
+      on === "new"
+        ? {
+            HOME: folder,
+            PULUMI_BACKEND_URL: "",
+            PULUMI_CONFIG_PASSPHRASE_FILE: "",
+            PULUMI_CONFIG_PASSPHRASE: "of-the-readme",
+          }
+        : // What answers the question before a change.
+          { PULUMI_SKIP_CONFIRMATIONS: "true" };
+    const place = on === "new" ? join(folder, "checkout") : ROOT;
+    const run = await operator(["sh", "-c", `cd '${place}' && ${command}`], {
+      environment,
+      ...(stdin === undefined ? {} : { stdin }),
+    });
+
+    expect(run.code, `${run.stdout}\n${run.stderr}`).toBe(code);
+    if (says) expect(`${run.stdout}\n${run.stderr}`).toMatch(says);
+  });
+});
