@@ -3,7 +3,9 @@ import * as pulumi from "@pulumi/pulumi";
 /** Docker's packages come under other names from each source; the rest is the distribution's. */
 export function packageNames(dockerSource: "distribution" | "docker"): string[] {
   const engine = dockerSource === "docker" ? ["containerd.io", "docker-ce", "docker-ce-cli"] : ["docker.io"];
-  return ["ca-certificates", "curl", "jq", "nftables", "openssl", "unattended-upgrades", ...engine].sort();
+  // Docker unpacks images through pigz where it finds it, beside writing them instead of in turns.
+  const tools = ["ca-certificates", "curl", "jq", "nftables", "openssl", "pigz", "unattended-upgrades"];
+  return [...tools, ...engine].sort();
 }
 
 /** sshd's settings: keys only, named users only, and room for what a parallel deployment opens. */

@@ -13,7 +13,7 @@ import {
 import { valueOf } from "../support/engine.ts";
 
 describe("packageNames", () => {
-  const common = ["ca-certificates", "curl", "jq", "nftables", "openssl", "unattended-upgrades"];
+  const common = ["ca-certificates", "curl", "jq", "nftables", "openssl", "pigz", "unattended-upgrades"];
 
   it("takes Docker from the distribution", () => {
     expect(packageNames("distribution")).toEqual([...common, "docker.io"].sort());
