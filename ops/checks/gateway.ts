@@ -118,12 +118,10 @@ export async function checkUploads(world: World, site: Site, signal: AbortSignal
 }
 
 function isClosed({ status, headers, text }: PublicAnswer, hasFrontend: boolean): boolean {
-  if ([401, 403, 404, 405, 421].includes(status)) {
-    // n8n's own 404 or 401 would say that it was reached.
-    return !/n8n|"code":\d+,"message"/i.test(text);
-  }
-  const isPage = status === 200 && String(headers["content-type"] ?? "").startsWith("text/html");
-  return hasFrontend && isPage && !/n8n/i.test(text);
+  const type = String(headers["content-type"] ?? "");
+  // A refusal in JSON is n8n's own, which was reached then; the gateway and the frontend speak HTML.
+  if ([401, 403, 404, 405, 421].includes(status)) return !type.includes("json") && !/n8n/i.test(text);
+  return hasFrontend && status === 200 && type.startsWith("text/html") && !/n8n/i.test(text);
 }
 
 function statusIn(text: string): unknown {

@@ -75,5 +75,5 @@ function tryPort(address: string, port: number, signal: AbortSignal): Promise<St
 function hasGlobalIpv6(): boolean {
   return Object.values(networkInterfaces())
     .flat()
-    .some((own) => own?.family === "IPv6" && !own.address.startsWith("fe80:"));
+    .some((own) => own?.family === "IPv6" && !own.internal && !own.address.startsWith("fe80:"));
 }

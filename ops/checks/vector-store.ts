@@ -72,6 +72,7 @@ export async function checkSearch(
       COLLECTION,
       API_KEY: environment.services.qdrant.apiKey ? (secrets["qdrantApiKey"] ?? "") : "",
       MARKER: marker,
+      NAME: "verification-technicia",
       SENTENCE: `Phrase de vérification du déploiement, numéro ${marker}`,
     },
     timeoutSeconds: 120,

@@ -20,16 +20,20 @@ try:
 except urllib.error.HTTPError as error:
     sys.exit(f"{sys.argv[1]}: {error.code} {error.read(300).decode()}")' "$1"
 }
-marked=$(jq --null-input --arg marker "$MARKER" '{ filter: { must: [{ key: "document_id", match: { value: $marker } }] } }')
+named() { jq --null-input --arg key "$1" --arg value "$2" '{ filter: { must: [{ key: $key, match: { value: $value } }] } }'; }
+marked=$(named document_id "$MARKER")
+# Every sentence of every verification has this name: one that was killed left its own behind.
+ours=$(named document_name "$NAME")
 count() { jq '. + { exact: true }' <<<"$1" | qdrant count | jq .result.count; }
-take_out() { qdrant 'delete?wait=true' <<<"$marked" >/dev/null; }
+take_out() { qdrant 'delete?wait=true' <<<"$ours" >/dev/null; }
 now() { date +%s%3N; }
 
+take_out
 before=$(count '{}')
 # Whatever happens from here on, the sentence does not stay.
 trap 'take_out' EXIT
 began=$(now)
-stored=$(jq --null-input --arg text "$SENTENCE" --arg marker "$MARKER" '{ text: $text, metadata: { document_id: $marker } }' | store /embed-text)
+stored=$(jq --null-input --arg text "$SENTENCE" --arg marker "$MARKER" --arg name "$NAME" '{ text: $text, metadata: { document_id: $marker, document_name: $name } }' | store /embed-text)
 embedded=$(now)
 found=$(jq --null-input --arg text "$SENTENCE" '{ query: $text, limit: 5 }' | store /search)
 searched=$(now)
@@ -37,7 +41,7 @@ during=$(count "$marked")
 take_out
 trap - EXIT
 jq --null-input --compact-output --argjson stored "$stored" --argjson found "$found" \
-  --argjson before "$before" --argjson during "$during" --argjson left "$(count "$marked")" --argjson after "$(count '{}')" \
+  --argjson before "$before" --argjson during "$during" --argjson left "$(count "$ours")" --argjson after "$(count '{}')" \
   --argjson embedMs "$((embedded - began))" --argjson searchMs "$((searched - embedded))" '{
     length: $stored.vector_length,
     rank: ([$found.results[].id] | index($stored.id)),

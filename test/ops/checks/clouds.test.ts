@@ -95,7 +95,9 @@ describe("checkOvhKey", () => {
   });
 
   it("fails when a needed right is missing", async () => {
-    const { key } = await ask(grant(EXACT.filter(({ method, path }) => method !== "DELETE" || path !== "/ip/*")));
+    const { key } = await ask(
+      grant(EXACT.filter(({ method, path }) => method !== "DELETE" || path !== "/ip/*")),
+    );
 
     expect(key.outcome).toBe("failed");
     expect(key.detail).toContain("il manque à la clé : DELETE /ip/203.0.113.10%2F32/firewall/203.0.113.10");
@@ -147,14 +149,27 @@ describe("the rights", () => {
     expect(has(neededRights(after), "POST /me/order/1/pay")).toBe(false);
     expect(has(dangerousRights(after), "POST /me/order/1/pay")).toBe(true);
     expect(has(dangerousRights(after), "POST /vps/vps-1a2b3c4d.vps.ovh.net/rebuild")).toBe(true);
-    expect(has(dangerousRights({ environment: adopted, outputs: undefined }), "POST /vps/vps-1a2b3c4d.vps.ovh.net/rebuild")).toBe(true);
+    expect(
+      has(
+        dangerousRights({ environment: adopted, outputs: undefined }),
+        "POST /vps/vps-1a2b3c4d.vps.ovh.net/rebuild",
+      ),
+    ).toBe(true);
   });
 
   it("never calls dangerous what it needs", () => {
-    for (const environment of [adopted, order, environmentWith({ "dns.provider": "ovh", "dns.zoneId": undefined })]) {
+    for (const environment of [
+      adopted,
+      order,
+      environmentWith({ "dns.provider": "ovh", "dns.zoneId": undefined }),
+    ]) {
       for (const outputs of [undefined, outputsOf(environment)]) {
         const dangerous = dangerousRights({ environment, outputs });
-        expect(neededRights({ environment, outputs }).filter((right) => dangerous.some((other) => covers(other, right)))).toEqual([]);
+        expect(
+          neededRights({ environment, outputs }).filter((right) =>
+            dangerous.some((other) => covers(other, right)),
+          ),
+        ).toEqual([]);
       }
     }
   });

@@ -4,7 +4,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import type { CheckContext } from "../../../ops/checks/context.ts";
 import { dnsProbe } from "../../../ops/checks/dns.ts";
-import { DEFAULT_TOKEN, startCloudflare, type CloudflareDouble } from "../../../rehearsal/doubles/cloudflare/server.ts";
+import {
+  DEFAULT_TOKEN,
+  startCloudflare,
+  type CloudflareDouble,
+} from "../../../rehearsal/doubles/cloudflare/server.ts";
 import { ManualClock } from "../../../rehearsal/doubles/clock.ts";
 import { startDns, type DnsServer } from "../../../rehearsal/doubles/dns/server.ts";
 import { cloudflareZones } from "../../../rehearsal/doubles/dns/zones.ts";
@@ -45,7 +49,9 @@ function look(hoursLater: number, parts: Partial<CheckContext> = {}, port = dns.
     secrets: { cloudflareApiToken: DEFAULT_TOKEN.token },
     ...parts,
   });
-  return dnsProbe(context, worldWith({ fetch, resolver, now: () => MADE + hoursLater * HOUR_MS })).find(never);
+  return dnsProbe(context, worldWith({ fetch, resolver, now: () => MADE + hoursLater * HOUR_MS })).find(
+    never,
+  );
 }
 
 describe("dnsProbe", () => {
@@ -82,22 +88,40 @@ describe("dnsProbe", () => {
     await point("AAAA", "2001:db8:113::10");
     const at = (hours: number) => new Date(MADE + hours * HOUR_MS).toISOString();
     const resources = [
-      { type: "ovh:Domain/zoneRecord:ZoneRecord", created: at(0), modified: at(10), outputs: { target: "203.0.113.10" } },
+      {
+        type: "ovh:Domain/zoneRecord:ZoneRecord",
+        created: at(0),
+        modified: at(10),
+        outputs: { target: "203.0.113.10" },
+      },
       { type: "pulumi:pulumi:Stack", created: at(20) },
     ];
     const pulumi = () => Promise.resolve(JSON.stringify({ deployment: { resources } }));
 
-    expect(await look(30, { secrets: {}, pulumi })).toMatchObject({ outcome: "failed", measures: { settledHours: 20 } });
-    expect(await look(34, { secrets: {}, pulumi })).toMatchObject({ outcome: "ok", measures: { settledHours: 24 } });
+    expect(await look(30, { secrets: {}, pulumi })).toMatchObject({
+      outcome: "failed",
+      measures: { settledHours: 20 },
+    });
+    expect(await look(34, { secrets: {}, pulumi })).toMatchObject({
+      outcome: "ok",
+      measures: { settledHours: 24 },
+    });
   });
 
   it("does not call a name settled whose age nobody knows, unless no age is asked", async () => {
     await point("A", "203.0.113.10");
     await point("AAAA", "2001:db8:113::10");
     const patient = environmentWith({ "dns.cloudflareBaseUrl": cloudflare.url });
-    const hasty = environmentWith({ "dns.cloudflareBaseUrl": cloudflare.url, "operations.dnsSettledHours": 0 });
+    const hasty = environmentWith({
+      "dns.cloudflareBaseUrl": cloudflare.url,
+      "operations.dnsSettledHours": 0,
+    });
 
-    expect(await look(99, { secrets: {}, pulumi: noPulumi, environment: patient })).toMatchObject({ outcome: "not-checked" });
-    expect(await look(99, { secrets: {}, pulumi: noPulumi, environment: hasty })).toMatchObject({ outcome: "ok" });
+    expect(await look(99, { secrets: {}, pulumi: noPulumi, environment: patient })).toMatchObject({
+      outcome: "not-checked",
+    });
+    expect(await look(99, { secrets: {}, pulumi: noPulumi, environment: hasty })).toMatchObject({
+      outcome: "ok",
+    });
   });
 });

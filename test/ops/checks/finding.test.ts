@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 
 import type { Check } from "../../../ops/checks/check.ts";
-import { carryOut, failed, notChecked, ok, type Probe, redact, summarize } from "../../../ops/checks/finding.ts";
+import {
+  carryOut,
+  failed,
+  notChecked,
+  ok,
+  type Probe,
+  redact,
+  summarize,
+} from "../../../ops/checks/finding.ts";
 import { UserError } from "../../../ops/user-error.ts";
 import { never, strong } from "./support.ts";
 
@@ -13,7 +21,13 @@ describe("carryOut", () => {
   it("gives what was found, with how long it took", async () => {
     const check = await carry(() => ok("vu", { p95Ms: 12 }));
 
-    expect(check).toMatchObject({ id: "probe", title: "Essai", outcome: "ok", detail: "vu", measures: { p95Ms: 12 } });
+    expect(check).toMatchObject({
+      id: "probe",
+      title: "Essai",
+      outcome: "ok",
+      detail: "vu",
+      measures: { p95Ms: 12 },
+    });
     expect(check.seconds).toBeTypeOf("number");
   });
 
@@ -22,9 +36,15 @@ describe("carryOut", () => {
       cause: Object.assign(new Error("connect"), { code: "ECONNREFUSED" }),
     });
 
-    expect(await carry(() => Promise.reject(refused))).toMatchObject({ outcome: "failed", detail: "ECONNREFUSED" });
+    expect(await carry(() => Promise.reject(refused))).toMatchObject({
+      outcome: "failed",
+      detail: "ECONNREFUSED",
+    });
     const inside = new UserError("could not look", { cause: new Error("other") });
-    expect(await carry(() => Promise.reject(inside))).toMatchObject({ outcome: "failed", detail: "could not look" });
+    expect(await carry(() => Promise.reject(inside))).toMatchObject({
+      outcome: "failed",
+      detail: "could not look",
+    });
   });
 
   it("reports a look that does not end as a failure, whether it heeds its signal or not", async () => {

@@ -18,13 +18,22 @@ beforeAll(async () => {
     ...["--publish", "127.0.0.1::5000", await imageOf("registry")],
   );
   address = (await docker("port", NAME, "5000/tcp")).split("\n")[0]!;
-  await until("the registry answers", async () => (await fetch(`http://${address}/v2/`).catch(() => undefined))?.ok === true);
-  const built = await run("docker", ["build", "--quiet", "--label", `made=${NAME}`, "--tag", `${address}/outil:1.2.3`, "-"], {
-    input: "FROM scratch\nLABEL essai=1\nWORKDIR /vide\n",
-  });
+  await until(
+    "the registry answers",
+    async () => (await fetch(`http://${address}/v2/`).catch(() => undefined))?.ok === true,
+  );
+  const built = await run(
+    "docker",
+    ["build", "--quiet", "--label", `made=${NAME}`, "--tag", `${address}/outil:1.2.3`, "-"],
+    {
+      input: "FROM scratch\nLABEL essai=1\nWORKDIR /vide\n",
+    },
+  );
   expect(built.code).toBe(0);
   await docker("push", "--quiet", `${address}/outil:1.2.3`);
-  digest = (await docker("inspect", "--format", "{{index .RepoDigests 0}}", `${address}/outil:1.2.3`)).split("@")[1]!;
+  digest = (await docker("inspect", "--format", "{{index .RepoDigests 0}}", `${address}/outil:1.2.3`)).split(
+    "@",
+  )[1]!;
 });
 afterAll(async () => {
   await docker("rm", "--force", NAME);
@@ -74,7 +83,10 @@ describe("findImage", () => {
       };
     });
     const world = worldWith({
-      fetch: rewritten({ "https://registry-1.docker.io": double.origin, "https://auth.docker.io": double.origin }),
+      fetch: rewritten({
+        "https://registry-1.docker.io": double.origin,
+        "https://auth.docker.io": double.origin,
+      }),
     });
 
     expect(await findImage(world, "nginx:1.30.4-alpine", never)).toEqual({
@@ -97,27 +109,32 @@ describe("findImage", () => {
     }));
     const world = worldWith({ fetch: rewritten({ "https://registry-1.docker.io": double.origin }) });
 
-    await expect(findImage(world, "nginx:1.30.4-alpine", never)).rejects.toThrow("pas de variante linux/amd64");
+    await expect(findImage(world, "nginx:1.30.4-alpine", never)).rejects.toThrow(
+      "pas de variante linux/amd64",
+    );
   });
 });
 
 describe("findImages", () => {
   const only = (image: string) =>
     environmentWith({
-      ...Object.fromEntries(["qdrant", "vectorStore", "n8n", "gateway", "certbot"].map((name) => [`images.${name}`, image])),
       ...Object.fromEntries(
-        ["n8nRunners", "documentProcessor", "visionClassifier", "frontend"].map((name) => [`services.${name}.enabled`, false]),
+        ["qdrant", "vectorStore", "n8n", "gateway", "certbot"].map((name) => [`images.${name}`, image]),
+      ),
+      ...Object.fromEntries(
+        ["n8nRunners", "documentProcessor", "visionClassifier", "frontend"].map((name) => [
+          `services.${name}.enabled`,
+          false,
+        ]),
       ),
     });
 
   it("looks at the images of services that are on, and only at them", () => {
-    expect(imagesInUse(only("nginx:1.30.4")).map(({ service }) => service).sort()).toEqual([
-      "certbot",
-      "gateway",
-      "n8n",
-      "qdrant",
-      "vectorStore",
-    ]);
+    expect(
+      imagesInUse(only("nginx:1.30.4"))
+        .map(({ service }) => service)
+        .sort(),
+    ).toEqual(["certbot", "gateway", "n8n", "qdrant", "vectorStore"]);
     expect(imagesInUse(environmentWith({ "services.n8n.database": "postgres" }))).toHaveLength(10);
   });
 

@@ -6,7 +6,17 @@ import { checkApiKeys } from "../../../ops/checks/api-keys.ts";
 import { checkAnthropicKey } from "../../../ops/checks/key-anthropic.ts";
 import { checkDocumentAi, checkVisionAi } from "../../../ops/checks/key-google.ts";
 import { checkVoyageKey } from "../../../ops/checks/key-voyage.ts";
-import { byId, contextWith, type Double, environmentWith, type Handler, never, rewritten, startDouble, worldWith } from "./support.ts";
+import {
+  byId,
+  contextWith,
+  type Double,
+  environmentWith,
+  type Handler,
+  never,
+  rewritten,
+  startDouble,
+  worldWith,
+} from "./support.ts";
 
 const KEY = "pa-canary-of-the-key-0123456789";
 let double: Double | undefined;
@@ -18,7 +28,9 @@ afterEach(async () => {
 
 async function worldOf(origins: readonly string[], answer: Handler) {
   double = await startDouble(answer);
-  return worldWith({ fetch: rewritten(Object.fromEntries(origins.map((origin) => [origin, double!.origin]))) });
+  return worldWith({
+    fetch: rewritten(Object.fromEntries(origins.map((origin) => [origin, double!.origin]))),
+  });
 }
 
 const embedding = (size: number) => ({ data: [{ embedding: Array<number>(size).fill(0.1) }] });
@@ -30,7 +42,11 @@ describe("checkVoyageKey", () => {
   it("asks for one embedding and wants 1024 numbers", async () => {
     const { key, quota } = await ask({ status: 200, body: embedding(1024) });
 
-    expect(key).toEqual({ outcome: "ok", detail: "1024 nombres rendus par voyage-3", measures: { dimensions: 1024 } });
+    expect(key).toEqual({
+      outcome: "ok",
+      detail: "1024 nombres rendus par voyage-3",
+      measures: { dimensions: 1024 },
+    });
     expect(quota).toMatchObject({ outcome: "not-checked" });
     expect(double!.asked).toHaveLength(1);
     expect(double!.asked[0]).toMatchObject({
@@ -115,7 +131,10 @@ describe("checkDocumentAi", () => {
   };
   const ORIGINS = ["https://oauth2.googleapis.com", "https://eu-documentai.googleapis.com"];
   const google =
-    (processorAnswer: ReturnType<Handler>, tokenAnswer: ReturnType<Handler> = { status: 200, body: { access_token: "ya29" } }): Handler =>
+    (
+      processorAnswer: ReturnType<Handler>,
+      tokenAnswer: ReturnType<Handler> = { status: 200, body: { access_token: "ya29" } },
+    ): Handler =>
     ({ url }) =>
       url === "/token" ? tokenAnswer : processorAnswer;
   const ask = async (answer: Handler, given = credentials) =>
@@ -129,7 +148,12 @@ describe("checkDocumentAi", () => {
     const assertion = new URLSearchParams(token!.body).get("assertion") ?? "";
     const [head = "", claims = "", signature = ""] = assertion.split(".");
     expect(
-      verifySignature("RSA-SHA256", Buffer.from(`${head}.${claims}`), publicKey, Buffer.from(signature, "base64url")),
+      verifySignature(
+        "RSA-SHA256",
+        Buffer.from(`${head}.${claims}`),
+        publicKey,
+        Buffer.from(signature, "base64url"),
+      ),
     ).toBe(true);
     expect(JSON.parse(Buffer.from(claims, "base64url").toString())).toMatchObject({
       iss: "technicia@technicia-1234.iam.gserviceaccount.com",
@@ -145,7 +169,11 @@ describe("checkDocumentAi", () => {
     ["processor that is off", google({ status: 200, body: { state: "DISABLED" } }), "état DISABLED"],
     ["unknown processor", google({ status: 404 }), "ne connaît pas"],
     ["missing right", google({ status: 403 }), "n'a pas le droit"],
-    ["deleted key", google({ status: 200 }, { status: 400, body: { error: "invalid_grant" } }), "400 invalid_grant"],
+    [
+      "deleted key",
+      google({ status: 200 }, { status: 400, body: { error: "invalid_grant" } }),
+      "400 invalid_grant",
+    ],
   ])("fails with a %s", async (_, answer, told) => {
     const found = await ask(answer);
 
@@ -154,7 +182,9 @@ describe("checkDocumentAi", () => {
   });
 
   it("fails with a file that is no key", async () => {
-    expect(await ask(google({ status: 200 }), '{"type":"service_account"}')).toMatchObject({ outcome: "failed" });
+    expect(await ask(google({ status: 200 }), '{"type":"service_account"}')).toMatchObject({
+      outcome: "failed",
+    });
     expect(double!.asked).toEqual([]);
   });
 
@@ -194,20 +224,31 @@ describe("checkApiKeys", () => {
     };
     const checks = await checkApiKeys(contextWith({ environment: small, secrets }), worldWith());
 
-    for (const id of ["api-keys", "api-key-voyage", "api-key-cloudflare", "api-key-ovh", "api-quotas", "access-rights"]) {
+    for (const id of [
+      "api-keys",
+      "api-key-voyage",
+      "api-key-cloudflare",
+      "api-key-ovh",
+      "api-quotas",
+      "access-rights",
+    ]) {
       expect(byId(checks, id).outcome, id).toBe("not-checked");
     }
-    expect(byId(checks, "api-key-voyage").detail).toBe("api.voyageai.com est injoignable d'ici (ENETUNREACH)");
+    expect(byId(checks, "api-key-voyage").detail).toBe(
+      "api.voyageai.com est injoignable d'ici (ENETUNREACH)",
+    );
     expect(JSON.stringify(checks)).not.toContain(KEY);
   });
 
   it("is ok once every needed key is", async () => {
-    const world = await worldOf(["https://api.voyageai.com", "https://api.cloudflare.com"], ({ url, method }) =>
-      url.startsWith("/v1/embeddings")
-        ? { status: 200, body: embedding(1024) }
-        : method === "POST"
-          ? { status: 400 }
-          : { status: 200, body: { result: url.includes("verify") ? { status: "active" } : [] } },
+    const world = await worldOf(
+      ["https://api.voyageai.com", "https://api.cloudflare.com"],
+      ({ url, method }) =>
+        url.startsWith("/v1/embeddings")
+          ? { status: 200, body: embedding(1024) }
+          : method === "POST"
+            ? { status: 400 }
+            : { status: 200, body: { result: url.includes("verify") ? { status: "active" } : [] } },
     );
     const secrets = { voyageApiKey: KEY, cloudflareApiToken: "c".repeat(40) };
     const checks = await checkApiKeys(contextWith({ environment: small, secrets }), world);

@@ -2,18 +2,28 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { automatedTestsProbe } from "../../../ops/checks/automated-tests.ts";
 import { configurationProbe, encryptionProbe } from "../../../ops/checks/configuration.ts";
-import { contextWith, type Double, environmentWith, never, outputsOf, startDouble, strong, worldWith } from "./support.ts";
+import {
+  contextWith,
+  type Double,
+  environmentWith,
+  never,
+  outputsOf,
+  startDouble,
+  strongBut,
+  worldWith,
+} from "./support.ts";
 
 describe("configurationProbe", () => {
-  const look = (parts: Parameters<typeof contextWith>[0]) => configurationProbe(contextWith(parts)).find(never);
-  const { ovhClientId: _id, ovhClientSecret: _secret, ...secrets } = strong;
+  const look = (parts: Parameters<typeof contextWith>[0]) =>
+    configurationProbe(contextWith(parts)).find(never);
+  const secrets = strongBut();
 
   it("is ok with every needed secret there and strong", () => {
     expect(look({ secrets })).toMatchObject({ outcome: "ok" });
   });
 
   it("fails for missing and weak secrets, and another environment's settings, without a value", async () => {
-    const { voyageApiKey: _, ...rest } = secrets;
+    const rest = strongBut("voyageApiKey");
     const weak = "Password12345";
     const found = await look({ stack: "prod", secrets: { ...rest, n8nJwtSecret: weak } });
 
@@ -39,11 +49,21 @@ describe("encryptionProbe", () => {
   const domain = { "technicia:domain": { value: "technicia.exemple.fr", secret: false } };
 
   it("tells encrypted secrets, one in clear, and none", async () => {
-    const sealed = { ...domain, "technicia:voyageApiKey": { secret: true }, "technicia:qdrantApiKey": { value: "", secret: false } };
-    expect(await look(sealed)).toMatchObject({ outcome: "ok", detail: "1 secrets chiffrés dans Pulumi.test.yaml, aucun en clair" });
+    const sealed = {
+      ...domain,
+      "technicia:voyageApiKey": { secret: true },
+      "technicia:qdrantApiKey": { value: "", secret: false },
+    };
+    expect(await look(sealed)).toMatchObject({
+      outcome: "ok",
+      detail: "1 secrets chiffrés dans Pulumi.test.yaml, aucun en clair",
+    });
 
     const open = { ...sealed, "technicia:anthropicApiKey": { value: "sk-canary", secret: false } };
-    expect(await look(open)).toEqual({ outcome: "failed", detail: "en clair dans Pulumi.test.yaml : technicia:anthropicApiKey" });
+    expect(await look(open)).toEqual({
+      outcome: "failed",
+      detail: "en clair dans Pulumi.test.yaml : technicia:anthropicApiKey",
+    });
 
     expect(await look(domain)).toMatchObject({ outcome: "not-checked" });
   });
@@ -56,9 +76,16 @@ describe("automatedTestsProbe", () => {
     double = undefined;
   });
 
-  const variables = { GITHUB_REPOSITORY: "acme/technicia", GITHUB_SHA: "0123456789abcdef", GITHUB_TOKEN: "ghs_canary" };
+  const variables = {
+    GITHUB_REPOSITORY: "acme/technicia",
+    GITHUB_SHA: "0123456789abcdef",
+    GITHUB_TOKEN: "ghs_canary",
+  };
   const look = async (runs: readonly { run_number: number; status: string; conclusion: string | null }[]) => {
-    double = await startDouble(() => ({ status: 200, body: { total_count: runs.length, workflow_runs: runs } }));
+    double = await startDouble(() => ({
+      status: 200,
+      body: { total_count: runs.length, workflow_runs: runs },
+    }));
     const world = worldWith({ fetch, variables: { ...variables, GITHUB_API_URL: double.origin } });
     return automatedTestsProbe(world).find(never);
   };

@@ -1,0 +1,214 @@
+/** The system as it is deployed, in containers of its own on this machine: gateway, n8n, Qdrant and the vector-store. */
+import { createServer, type AddressInfo } from "node:net";
+import { randomBytes } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { renderGateway } from "../../../components/gateway-config.ts";
+import { script } from "../../../components/script.ts";
+import type { CheckContext } from "../../../ops/checks/context.ts";
+import type { World } from "../../../ops/checks/world.ts";
+import { createNetwork, docker, imageOf } from "../../support/containers.ts";
+import { until } from "../../support/host.ts";
+import { contextWith, environmentWith, issue, localServer, outputsOf, strong, worldWith } from "./support.ts";
+
+export const DOMAIN = "localhost";
+export const UPLOAD_MAX_MIB = 25;
+const QDRANT_KEY = strong.qdrantApiKey;
+const LABEL = "com.docker.swarm.service.name";
+
+export interface Stage {
+  readonly context: CheckContext;
+  readonly world: World;
+  /** Name of the container that plays a service. */
+  container(role: string): string;
+  /** Changes nginx's configuration and has it read. */
+  configure(change: (configuration: string) => string): Promise<void>;
+  remove(): Promise<void>;
+}
+
+export async function createStage(): Promise<Stage> {
+  const [http, https] = [await freePort(), await freePort()];
+  const issued = await issue(DOMAIN, 60);
+  const network = await createNetwork();
+  const played = (service: string) => [
+    "--label",
+    `${LABEL}=technicia-${service}`,
+    "--network-alias",
+    service,
+  ];
+  const outer = `${network.name}-v6`;
+  const remove = async () => {
+    await network.remove();
+    await docker("network", "rm", outer).catch(() => undefined);
+    await issued.remove();
+  };
+  try {
+    await network.start("qdrant", [
+      ...played("qdrant"),
+      ...["--publish", "127.0.0.1::6333", "--env", `QDRANT__SERVICE__API_KEY=${QDRANT_KEY}`],
+      await imageOf("qdrant"),
+    ]);
+    await network.start("n8n", [
+      ...played("n8n"),
+      ...["--publish", "127.0.0.1::5678", "--env", "N8N_PROXY_HOPS=1", "--env", "N8N_METRICS=true"],
+      ...["--env", "N8N_DIAGNOSTICS_ENABLED=false", await imageOf("n8n")],
+    ]);
+    await network.start("vector-store", [
+      ...played("vector-store"),
+      ...["--env", `QDRANT_API_KEY=${QDRANT_KEY}`, "--env", "VOYAGE_API_KEY=pa-rehearsal-0123456789"],
+      await imageOf("vector-store"),
+    ]);
+    await mkdir(join(issued.folder, "tls"));
+    await writeFile(join(issued.folder, "tls/fullchain.pem"), issued.certificate);
+    await writeFile(join(issued.folder, "tls/privkey.pem"), issued.key);
+    const configuration = renderGateway({
+      domain: DOMAIN,
+      editorCidrs: [],
+      uploadMaxMib: UPLOAD_MAX_MIB,
+      uploadSeconds: 60,
+      answerSeconds: 60,
+      hsts: false,
+      frontend: false,
+    })
+      .replaceAll(/(listen (?:\[::\]:)?)80 /g, `$1${http} `)
+      .replaceAll(/(listen (?:\[::\]:)?)443 /g, `$1${https} `);
+    const file = join(issued.folder, "nginx.conf");
+    await writeFile(file, configuration);
+    const gateway = await network.start("gateway", [
+      ...played("gateway"),
+      ...["--publish", `127.0.0.1:${http}:${http}`, "--publish", `127.0.0.1:${https}:${https}`],
+      ...["--volume", `${issued.folder}:/etc/nginx/technicia:ro`, await imageOf("nginx")],
+      ...["nginx", "-c", "/etc/nginx/technicia/nginx.conf", "-g", "daemon off;"],
+    ]);
+    await docker(
+      "network",
+      "create",
+      "--label",
+      "technicia.rehearsal=1",
+      "--ipv6",
+      "--subnet",
+      `${freeSubnet6()}::/64`,
+      outer,
+    );
+    await docker("network", "connect", outer, `${network.name}-gateway`);
+    const format = `{{(index .NetworkSettings.Networks "${outer}").GlobalIPv6Address}}`;
+    const ipv6 = await docker("container", "inspect", "--format", format, `${network.name}-gateway`);
+    await network.start("tunnel", [...played("tunnel"), await imageOf("nginx")]);
+
+    const container = (role: string) => `${network.name}-${role}`;
+    const published = async (role: string, port: number) =>
+      `http://${(await docker("port", container(role), `${port}/tcp`)).split("\n")[0]}`;
+    const loopback = { n8n: await published("n8n", 5678), qdrant: await published("qdrant", 6333) };
+    await prepareN8n(loopback.n8n);
+    await prepareCollection(loopback.qdrant);
+    const plain = environmentWith({
+      uploadMaxMib: UPLOAD_MAX_MIB,
+      "acme.directory": "https://acme-staging-v02.api.letsencrypt.org/directory",
+      "timeouts.observationSeconds": 5,
+      ...Object.fromEntries(
+        ["n8nRunners", "documentProcessor", "visionClassifier", "frontend"].map((name) => [
+          `services.${name}.enabled`,
+          false,
+        ]),
+      ),
+      // The port on which an administrator is let in; here one that is open anyway.
+      "ssh.port": http,
+      "operations.thresholds.requestsPerSecond": 20,
+      "operations.thresholds.loadSeconds": 2,
+      "operations.thresholds.memoryUsedPercent": 99,
+      "operations.thresholds.diskFreePercent": 1,
+    });
+    // No host name of the settings leads to this machine.
+    const environment = { ...plain, domain: DOMAIN };
+    return {
+      context: contextWith({
+        environment,
+        outputs: { ...outputsOf(environment), ipv4: gateway, ipv6 },
+        server: localServer(),
+        secrets: strong,
+      }),
+      world: worldWith({ ports: { http, https }, authorities: issued.authority, loopback }),
+      container,
+      async configure(change) {
+        await writeFile(file, change(configuration));
+        // Written in place, so that the container sees it; a reload is done once the old workers are told to go.
+        await docker(
+          "exec",
+          container("gateway"),
+          "nginx",
+          "-c",
+          "/etc/nginx/technicia/nginx.conf",
+          "-s",
+          "reload",
+        );
+      },
+      remove,
+    };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+/** n8n says that it is ready some moments before its paths answer. */
+export function untilN8n(n8n: string): Promise<void> {
+  const headers = { "user-agent": "Mozilla/5.0" };
+  return until(
+    "n8n answers",
+    async () => {
+      const answer = await fetch(`${n8n}/rest/settings`, { headers }).catch(() => undefined);
+      return answer?.ok === true && (answer.headers.get("content-type") ?? "").includes("json");
+    },
+    90_000,
+  );
+}
+
+async function prepareN8n(n8n: string): Promise<void> {
+  const server = localServer();
+  await untilN8n(n8n);
+  const owner = {
+    email: "admin@exemple.fr",
+    firstName: "Ada",
+    lastName: "Lovelace",
+    password: strong.n8nOwnerPassword,
+  };
+  await server.run({
+    purpose: "claim n8n",
+    script: script("n8n-owner-apply.sh"),
+    variables: { N8N: n8n, OWNER: JSON.stringify(owner) },
+  });
+}
+
+async function prepareCollection(qdrant: string): Promise<void> {
+  const ready = async () => (await fetch(`${qdrant}/readyz`).catch(() => undefined))?.ok === true;
+  await until("Qdrant is ready", ready);
+  const fields = {
+    type: "keyword",
+    schema_type: "keyword",
+    document_name: "keyword",
+    document_id: "keyword",
+    page_number: "integer",
+  };
+  await localServer().run({
+    purpose: "make the collection",
+    script: script("qdrant-collection-apply.sh"),
+    variables: {
+      ...{ QDRANT: qdrant, COLLECTION: "technicia", SIZE: "1024", DISTANCE: "Cosine" },
+      ...{ INDEXES: JSON.stringify(fields), API_KEY: QDRANT_KEY },
+    },
+  });
+}
+
+function freeSubnet6(): string {
+  const part = () => randomBytes(2).toString("hex");
+  return `fd00:${part()}:${part()}`;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return port;
+}
