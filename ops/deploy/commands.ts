@@ -163,7 +163,7 @@ async function operating(work: (operator: Operator) => Promise<Outcome>): Promis
   const stop = () => told.abort(new UserError("told to stop"));
   process.on("SIGINT", stop).on("SIGTERM", stop);
   try {
-    return await work(operatorHere(told.signal));
+    return await work(operatorHere(told));
   } catch (error) {
     if (error instanceof LockRefusal || isStateLocked(error))
       return { text: error.message, exitCode: EXIT.refused };
@@ -173,13 +173,13 @@ async function operating(work: (operator: Operator) => Promise<Outcome>): Promis
   }
 }
 
-function operatorHere(signal: AbortSignal): Operator {
+function operatorHere(told: AbortController): Operator {
   const pulumi = pulumiWithOwnLocks;
   const git = gitOnPath;
   return {
     pulumi,
     git,
-    signal,
+    signal: told.signal,
     openServer,
     preflight,
     verify,
@@ -197,7 +197,7 @@ function operatorHere(signal: AbortSignal): Operator {
     isAlive,
     // What it comes to is printed on standard output at the end.
     say: (line) => process.stderr.write(`${line}\n`),
-    confirm,
+    confirm: (question) => confirm(question, told),
     resume: (stack) => resume(stack, pulumi),
     async makePlan(stack, folder) {
       const world = { pulumi, git, now: () => new Date(), environment: process.env };
@@ -226,15 +226,20 @@ function isAlive(id: number): boolean {
   }
 }
 
-async function confirm(question: string): Promise<boolean> {
+async function confirm(question: string, told: AbortController): Promise<boolean> {
   if (!process.stdin.isTTY)
     throw new UserError(
       `expected a terminal to ask "${question}" on, got none; add --yes once you have decided`,
     );
   const lines = createInterface({ input: process.stdin, output: process.stderr });
+  // While it reads, the terminal gives Ctrl-C to it and not to the process.
+  lines.on("SIGINT", () => told.abort(new UserError("told to stop")));
   try {
-    const answer = await lines.question(`${question} (yes/no) `);
+    const answer = await lines.question(`${question} (yes/no) `, { signal: told.signal });
     return /^y(es)?$/i.test(answer.trim());
+  } catch (error) {
+    told.signal.throwIfAborted();
+    throw error;
   } finally {
     lines.close();
   }

@@ -64,9 +64,7 @@ async function breakOff(run: Run, { message }: Error): Promise<void> {
 }
 
 async function everyStep(run: Run): Promise<Outcome> {
-  const { request, session } = run;
-  if (request.emergency)
-    await session.audit({ action: "emergency", reason: request.reason, detail: "déploiement d'urgence" });
+  const { session } = run;
   await settlePending(run);
   await preflight(run);
   return await inScratchFolder(async (folder) => {

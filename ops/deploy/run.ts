@@ -99,6 +99,14 @@ export async function begin({ request, operator, session, attempt }: Run): Promi
     restoredVerify: [],
     seconds: {},
   });
+  if (request.emergency) {
+    await session.audit({
+      action: "emergency",
+      reason: attempt.reason,
+      detail: `version ${attempt.release.number} : déploiement d'urgence`,
+      release: attempt.release.number,
+    });
+  }
 }
 
 /** Writes that it runs and is well, as far as `verify` says. */

@@ -1,0 +1,81 @@
+import { describe, expect, it } from "vitest";
+
+import { commands } from "../../../ops/deploy/commands.ts";
+import { isStateLocked } from "../../../ops/deploy/engine.ts";
+import { PulumiFailure } from "../../../ops/pulumi.ts";
+import { releasingOwnLocks } from "../../../ops/state-lock.ts";
+import { UserError } from "../../../ops/user-error.ts";
+import { runCli } from "../fake-pulumi.ts";
+
+describe("the deployment's command line", () => {
+  it.each([
+    [["deploy"], "expected the name of one stack (test, staging, prod), got 0"],
+    [
+      ["deploy", "test", "--only", "test"],
+      '--only: expected preflight, plan, window, up, verify, record, got "test"',
+    ],
+    [["deploy", "test", "--emergency"], '--emergency: expected why, as --reason "…", got nothing'],
+    [
+      ["deploy", "test", "--emergency", "--reason", " "],
+      '--emergency: expected why, as --reason "…", got nothing',
+    ],
+    [["rollback", "test"], "--reason: expected why, in a few words, got nothing"],
+    [["rollback", "test", "--reason", "x", "--to", "0"], '--to: expected the number of a release, got "0"'],
+    [["rollback", "test", "--reason", "x", "--to", "v1"], '--to: expected the number of a release, got "v1"'],
+    [["promote", "staging"], "promote: expected two stacks, such as staging prod, got staging"],
+    [["promote", "prod", "prod"], "promote: expected two stacks, such as staging prod, got prod prod"],
+    [["images", "show", "test"], "images: expected pin, got show"],
+    [["images", "pin"], "expected the name of one stack (test, staging, prod), got 0"],
+    [["history"], "expected the name of one stack (test, staging, prod), got 0"],
+    [["unlock", "test"], "--holder: expected who holds the lock, got nothing"],
+    [["unlock", "test", "--holder", "a@b", "--force"], '--force: expected why, as --reason "…", got nothing'],
+  ])("fails with the usage when given %j", async ([name = "", ...args], told) => {
+    const outcome = commands[name]!.run(args);
+
+    await expect(outcome).rejects.toThrow(told);
+    await expect(outcome).rejects.toThrow(`usage: ${commands[name]!.usage}`);
+    await expect(outcome).rejects.toBeInstanceOf(UserError);
+  });
+
+  it.each([
+    [["history", "test"], "test: expected a deployed stack, got none; deploy it with npm run deploy -- test"],
+    [["unlock", "test", "--holder", "a@b"], "test: expected a deployed stack, got none"],
+    [["promote", "test", "prod"], "test: expected a deployed stack, got none"],
+  ])("says so when %j finds nothing deployed", async (args, told) => {
+    const run = await runCli(args, { "stack output": {} });
+
+    expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining(told) as string });
+  });
+
+  it("says which settings are wrong before anything else", async () => {
+    const run = await runCli(["images", "pin", "test"], {
+      "config --json": { "technicia:domain": { value: "nowhere", secret: false } },
+    });
+
+    expect(run.code).toBe(1);
+    expect(run.stderr).toContain(
+      'the settings of stack "test" have problems:\n  technicia:domain: expected a host name',
+    );
+    expect(run.calls.map(({ args }) => args[0])).toEqual(["config"]);
+  });
+});
+
+describe("isStateLocked", () => {
+  const stderr =
+    "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock file with `pulumi cancel`.\n" +
+    "  file:///state/.pulumi/locks/x.json: created by bob@desk (pid 7) at 2026-11-24T10:00:00Z\n";
+
+  it("recognises the engine's own lock, as it is reported", async () => {
+    const pulumi = releasingOwnLocks(
+      () => Promise.reject(new PulumiFailure(stderr, { stdout: "", stderr })),
+      () => Promise.resolve({ isOursAndDead: false, because: "another machine, which cannot be asked" }),
+      () => undefined,
+    );
+    const error: unknown = await pulumi({ args: ["up", "--stack", "test"] }).catch(
+      (reason: unknown) => reason,
+    );
+
+    expect(isStateLocked(error)).toBe(true);
+    expect(isStateLocked(new Error("else"))).toBe(false);
+  });
+});

@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { appendHistory, readHistory } from "../../../ops/deploy/history.ts";
+import { breakLock, readLock, takeLock } from "../../../ops/deploy/lock.ts";
+import type { AuditEvent, Release } from "../../../ops/deploy/release.ts";
+import { finishRelease, readReleases, startRelease } from "../../../ops/deploy/releases.ts";
+import { openServer, type Server } from "../../../ops/server.ts";
+import { startHost, type TestHost } from "../../support/host.ts";
+
+let host: TestHost;
+let server: Server;
+let second: Server;
+
+beforeAll(async () => {
+  host = await startHost();
+  const [type, key] = (await host.exec("cat /etc/ssh/ssh_host_ed25519_key.pub")).split(" ");
+  const { address, port, user, privateKeyFile } = host;
+  const ssh = { address, port, user, privateKeyFile, hostKey: `${type} ${key}` };
+  [server, second] = [openServer({ ssh }), openServer({ ssh })];
+});
+
+afterAll(async () => {
+  server.close();
+  second.close();
+  await host.stop();
+});
+
+const identity = (who: string) => ({ who, run: "", process: 1 });
+
+describe("a real server", () => {
+  it("keeps releases of two writers apart, each with one end", async () => {
+    const begun: Omit<Release, "number" | "outcome"> = {
+      stack: "test",
+      kind: "deploy",
+      revision: "abc",
+      images: {},
+      settingsHash: "0",
+      settings: {},
+      who: "alice@laptop",
+      reason: "l'été \"d'ici\" à $HOME",
+      emergency: false,
+      startedAt: "2026-11-24T10:00:00.000Z",
+      preflight: [],
+      verify: [],
+      restoredVerify: [],
+      seconds: {},
+    };
+    const made = await Promise.all([server, second, server, second].map((one) => startRelease(one, begun)));
+    await finishRelease(server, { ...made[0]!, outcome: "succeeded" });
+    await expect(finishRelease(second, { ...made[0]!, outcome: "failed" })).rejects.toThrow(
+      "somebody else wrote",
+    );
+
+    const { releases, corrupt } = await readReleases(second);
+    expect(releases.map(({ number }) => number)).toEqual([1, 2, 3, 4]);
+    expect(releases.find(({ number }) => number === made[0]!.number)).toEqual({
+      ...made[0],
+      outcome: "succeeded",
+    });
+    expect(corrupt).toEqual([]);
+  });
+
+  it("keeps the audit where even root can only add to it", async () => {
+    const event: AuditEvent = {
+      at: "2026-11-24T10:00:00.000Z",
+      who: "alice@laptop",
+      action: "deploy",
+      reason: "",
+      detail: "l'été",
+    };
+    await Promise.all([server, second].map((one) => appendHistory(one, event)));
+
+    expect((await readHistory(server)).events).toEqual([event, event]);
+    const tampered = await host.tryExec("echo > /var/lib/technicia/history.jsonl");
+    expect(tampered).toMatchObject({ stderr: expect.stringContaining("Operation not permitted") as string });
+    expect((await host.tryExec("rm -f /var/lib/technicia/history.jsonl")).code).not.toBe(0);
+    expect((await readHistory(server)).events).toHaveLength(2);
+  });
+
+  it("gives the lock to one at a time, takes signs of life, and lets a dead one be broken by name", async () => {
+    const ask = (who: string, from: Server) =>
+      takeLock(from, { stack: "test", identity: identity(who), why: "deploy: x", isAlive: () => true });
+    const { lock } = await ask("alice@laptop", server);
+    await expect(ask("bob@desk", second)).rejects.toThrow("got alice@laptop since");
+    expect(await lock.renew()).toBe(true);
+    await host.exec("touch --date '5 minutes ago' /var/lib/technicia/lock/lease");
+    await breakLock(second, { stack: "test", holder: "alice@laptop", force: undefined });
+    await ask("bob@desk", second);
+
+    expect(await lock.renew()).toBe(false);
+    await lock.release();
+    expect((await readLock(server))!.holder.who).toBe("bob@desk");
+    expect((await host.exec("ls -A /var/lib/technicia")).trim().split("\n")).toEqual([
+      "history.jsonl",
+      "lock",
+      "releases",
+    ]);
+  });
+});

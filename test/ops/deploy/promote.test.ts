@@ -1,0 +1,145 @@
+import { readFileSync } from "node:fs";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+
+import { deploy } from "../../../ops/deploy/deploy.ts";
+import type { Operator } from "../../../ops/deploy/operator.ts";
+import { promote } from "../../../ops/deploy/promote.ts";
+import type { DeployRequest } from "../../../ops/deploy/run.ts";
+import { ill, ok, pulled, Scene } from "./scene.ts";
+
+const PROD = readFileSync(new URL("../../../Pulumi.prod.yaml", import.meta.url), "utf8");
+
+let staging: Scene;
+let prod: Scene;
+/** Text of `Pulumi.prod.yaml`. */
+let file: string;
+
+beforeEach(async () => {
+  [staging, prod] = await Promise.all([Scene.open(), Scene.open()]);
+  file = PROD;
+});
+
+afterEach(async () => {
+  await staging[Symbol.asyncDispose]();
+  await prod[Symbol.asyncDispose]();
+});
+
+/** One operator who reaches both. */
+function operator(): Operator {
+  return {
+    ...staging.operator,
+    pulumi: (call) => (call.args.includes("prod") ? prod : staging).operator.pulumi(call),
+    readSettingsFile: () => Promise.resolve(file),
+    writeSettingsFile: (_stack, text) => Promise.resolve(void (file = text)),
+  };
+}
+
+const run = (request: Partial<DeployRequest> = {}) =>
+  deploy(
+    {
+      stack: "staging",
+      only: undefined,
+      plan: undefined,
+      emergency: false,
+      reason: "",
+      yes: true,
+      ...request,
+    },
+    staging.operator,
+  );
+
+const promoted = () => promote({ from: "staging", to: "prod" }, operator());
+
+describe("promote", () => {
+  it("writes the digests that were verified, and changes nothing else in the file", async () => {
+    await run();
+    const outcome = await promoted();
+
+    expect(outcome.exitCode).toBe(0);
+    expect(outcome.text).toContain("release 1 (0123456789ab): ");
+    expect(outcome.text).toContain("of staging is now in Pulumi.prod.yaml");
+    expect(outcome.text).toContain("  not checked in staging  Sauvegardes: aucune");
+    const changed = file
+      .split("\n")
+      .flatMap((line, index) => (line === PROD.split("\n")[index] ? [] : [line]));
+    expect(file.split("\n")).toHaveLength(PROD.split("\n").length);
+    expect(changed).toContain(`    qdrant: ${pulled("qdrant/qdrant:v1.19.0-unprivileged")}`);
+    expect(changed).toHaveLength(9);
+    expect((parse(file) as { config: object }).config).toMatchObject({
+      "technicia:images": { vectorStore: pulled("technicia/vector-store:1.0.0") },
+      "technicia:protectData": true,
+    });
+    expect((await staging.history()).at(-1)).toMatch(
+      /^promote: version 1 proposée pour prod : .*vectorStore/,
+    );
+  });
+
+  it("says so when there is nothing to change", async () => {
+    await run();
+    await promoted();
+
+    expect((await promoted()).text).toMatch(/^Pulumi\.prod\.yaml already asks for release 1/);
+    expect((await staging.history()).filter((line) => line.startsWith("promote"))).toHaveLength(1);
+  });
+
+  it("refuses what was not verified", async () => {
+    await run({ only: "up" });
+
+    await expect(promoted()).rejects.toThrow(
+      "staging: expected what runs to have passed its verification, got release 1, which was not verified",
+    );
+    expect(file).toBe(PROD);
+  });
+
+  it("refuses what failed its verification", async () => {
+    staging.verify = () => Promise.resolve([ill]);
+    await run();
+
+    await expect(promoted()).rejects.toThrow(
+      "staging: expected what runs to have passed its verification, got no release",
+    );
+  });
+
+  it("takes what a rollback put back, and not what failed", async () => {
+    await run();
+    staging.setImage("vectorStore", "technicia/vector-store:1.0.1");
+    staging.verify = () =>
+      Promise.resolve([staging.images["vectorStore"]?.includes("1.0.1") === true ? ill : ok]);
+    expect(await run()).toMatchObject({ exitCode: 4 });
+    await promoted();
+
+    expect(file).toContain(`vectorStore: ${pulled("technicia/vector-store:1.0.0")}`);
+  });
+
+  it("refuses while a deployment is under way", async () => {
+    await run();
+    const reached = Promise.withResolvers<void>();
+    staging.verify = () => {
+      reached.resolve();
+      return new Promise(() => undefined);
+    };
+    void run();
+    await reached.promise;
+
+    await expect(promoted()).rejects.toThrow(
+      /^staging: expected no deployment under way, got release 2 of alice@laptop since 2026-11-24T/,
+    );
+  });
+
+  it("refuses a target that runs what was never verified, and names each image", async () => {
+    staging.off = new Set(["frontend", "visionClassifier"]);
+    await run();
+
+    await expect(promoted()).rejects.toThrow(
+      "images.visionClassifier: expected an image that staging has verified, because prod runs it, got none; " +
+        "turn it on in staging and deploy that, or off in prod\nimages.frontend: expected an image",
+    );
+    expect(file).toBe(PROD);
+  });
+
+  it("fails where the source is not deployed", async () => {
+    await expect(promoted()).rejects.toThrow("staging: expected a deployed stack, got none");
+  });
+});

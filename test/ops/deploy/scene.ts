@@ -1,0 +1,241 @@
+import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+
+import { parse, stringify } from "yaml";
+
+import type { Check } from "../../../ops/checks/check.ts";
+import type { VerifyContext } from "../../../ops/checks/context.ts";
+import type { Plan } from "../../../ops/deploy/engine.ts";
+import type { Operator } from "../../../ops/deploy/operator.ts";
+import type { Release } from "../../../ops/deploy/release.ts";
+import { readReleases } from "../../../ops/deploy/releases.ts";
+import { readHistory } from "../../../ops/deploy/history.ts";
+import { PulumiFailure, type PulumiCall } from "../../../ops/pulumi.ts";
+import { deploymentFacts, validEnvironment, validSettings } from "../../support/fixtures.ts";
+import { describeAccess, describeStatus } from "../../../stacks/deployment-status.ts";
+import { startLocalServer, type LocalServer } from "./local-server.ts";
+
+/** A Tuesday on which the window of the fixtures' settings is open. */
+export const TUESDAY = new Date("2026-11-24T10:00:00Z");
+
+export const ok: Check = { id: "https", title: "Application accessible", outcome: "ok", detail: "200" };
+export const ill: Check = { ...ok, outcome: "failed", detail: "500" };
+export const unknown: Check = {
+  ...ok,
+  id: "backups",
+  title: "Sauvegardes",
+  outcome: "not-checked",
+  detail: "aucune",
+};
+
+/** What a pull of that image would give. */
+export function pulled(name: string): string {
+  return name.includes("@") ? name : `${name}@sha256:${createHash("sha256").update(name).digest("hex")}`;
+}
+
+/** What the engine answers to an update: nothing, or why it fails and whether it had changed anything. */
+export type UpAnswer = { readonly said: string; readonly changed: boolean } | undefined;
+
+/** A stack on a server of its own, and everything around it that a test may turn. */
+export class Scene implements AsyncDisposable {
+  readonly server: LocalServer;
+  readonly calls: PulumiCall[] = [];
+  readonly said: string[] = [];
+  /** Parts in the order in which they were run. */
+  readonly parts: string[] = [];
+  /** Text of the settings of the update that ran last. */
+  applied = "";
+
+  settings: string;
+  images: Record<string, string> = {};
+  deployed = false;
+  /** Services that do not run, whatever the settings say. */
+  off = new Set<string>();
+  now = TUESDAY;
+
+  preflight: () => Promise<Check[]> = () => Promise.resolve([ok, unknown]);
+  verify: (context: VerifyContext) => Promise<Check[]> = () => Promise.resolve([ok, unknown]);
+  up: (images: Readonly<Record<string, string>>) => Promise<UpAnswer> = () => Promise.resolve(undefined);
+  upSeconds = 60;
+  plan: Plan = { file: "/scratch/plan.json", reviewed: false, refreshed: false };
+  planFailure: string | undefined;
+  planChanges: string[] = [];
+  pending = { adopted: [] as string[], forgotten: [] as string[], refreshed: [] as string[] };
+  confirms = true;
+  identity = { who: "alice@laptop", run: "", process: 4001 };
+  alive = new Set([4001]);
+  stop = new AbortController();
+  tick: () => void = () => undefined;
+
+  private constructor(server: LocalServer) {
+    this.server = server;
+    const settings = Object.entries(validSettings());
+    this.settings = stringify({
+      encryptionsalt: "v1:salt",
+      config: {
+        ...Object.fromEntries(settings.map(([key, value]) => [`technicia:${key}`, value])),
+        "technicia:voyageApiKey": { secure: "v1:cipher" },
+      },
+    });
+  }
+
+  static async open(): Promise<Scene> {
+    return new Scene(await startLocalServer());
+  }
+
+  get operator(): Operator {
+    return {
+      pulumi: (call) => this.#pulumi(call),
+      openServer: () => this.server,
+      identity: this.identity,
+      git: (args) => Promise.resolve(this.#git(args[0] ?? "")),
+      now: () => this.now,
+      every: (_seconds, action) => {
+        this.tick = action;
+        return () => (this.tick = () => undefined);
+      },
+      isAlive: (process) => this.alive.has(process),
+      say: (line) => void this.said.push(line),
+      confirm: () => Promise.resolve(this.confirms),
+      signal: this.stop.signal,
+      preflight: () => this.#part("preflight", 5, () => this.preflight()),
+      verify: (context) => this.#part("verify", 20, () => this.verify(context)),
+      makePlan: () =>
+        this.#part("plan", 10, () =>
+          Promise.resolve({ plan: this.plan, text: "1 to update", failure: this.planFailure }),
+        ),
+      checkPlan: (_stack, folder) =>
+        Promise.resolve(
+          this.planChanges.length > 0
+            ? { changed: this.planChanges }
+            : { plan: { file: `${folder}/plan.json`, reviewed: true, refreshed: false } },
+        ),
+      resume: () => Promise.resolve(this.pending),
+      readSettingsFile: () => Promise.resolve(this.settings),
+      writeSettingsFile: (_stack, text) => Promise.resolve(void (this.settings = text)),
+    };
+  }
+
+  setImage(name: string, image: string): void {
+    const file = parse(this.settings) as { config: { "technicia:images": Record<string, string> } };
+    file.config["technicia:images"][name] = image;
+    this.settings = stringify(file);
+  }
+
+  /** Updates that the engine was asked for. */
+  get ups(): readonly PulumiCall[] {
+    return this.calls.filter(({ args }) => args[0] === "up");
+  }
+
+  async releases(): Promise<readonly Release[]> {
+    return (await readReleases(this.server)).releases;
+  }
+
+  async lastRelease(): Promise<Release> {
+    return (await this.releases()).at(-1)!;
+  }
+
+  async history(): Promise<readonly string[]> {
+    return (await readHistory(this.server)).events.map(({ action, detail }) => `${action}: ${detail}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+  }
+
+  async #part<T>(name: string, seconds: number, work: () => Promise<T>): Promise<T> {
+    this.parts.push(name);
+    this.#pass(seconds);
+    return await work();
+  }
+
+  #pass(seconds: number): void {
+    this.now = new Date(this.now.getTime() + seconds * 1000);
+  }
+
+  #git(command: string): string {
+    const answers: Readonly<Record<string, string>> = {
+      "rev-parse": "0123456789abcdef0123456789abcdef01234567\n",
+      status: "",
+      log: "Raise vector-store\n",
+    };
+    return answers[command] ?? "";
+  }
+
+  async #pulumi(call: PulumiCall): Promise<string> {
+    this.calls.push(call);
+    const { args } = call;
+    if (args[0] === "config") return JSON.stringify(this.#configuration(args.includes("--show-secrets")));
+    if (args[0] === "stack" && args[1] === "output") return JSON.stringify(this.deployed ? outputs() : {});
+    if (args[0] === "stack" && args[1] === "export") return JSON.stringify(this.#state());
+    if (args[0] !== "up") throw new Error(`unexpected: pulumi ${args.join(" ")}`);
+    return await this.#update(call);
+  }
+
+  #configuration(showSecrets: boolean): unknown {
+    const { config } = parse(this.settings) as { config: Record<string, unknown> };
+    return Object.fromEntries(
+      Object.entries(config).map(([key, value]) =>
+        key === "technicia:voyageApiKey"
+          ? [key, { secret: true, ...(showSecrets ? { value: "pa-hush" } : {}) }]
+          : [key, { secret: false, value: typeof value === "string" ? value : JSON.stringify(value) }],
+      ),
+    );
+  }
+
+  #state(): unknown {
+    const resources = Object.entries(this.images).map(([name, reference]) => {
+      const label = name.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase();
+      return {
+        urn: `urn:pulumi:test::technicia::technicia:host:Image::image-${label}`,
+        type: "technicia:host:Image",
+        outputs: { reference },
+      };
+    });
+    return { deployment: { resources } };
+  }
+
+  async #update({ args }: PulumiCall): Promise<string> {
+    this.parts.push("up");
+    this.#pass(this.upSeconds);
+    const value = (flag: string) => (args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined);
+    const configFile = value("--config-file");
+    this.applied = configFile === undefined ? this.settings : readFileSync(configFile, "utf8");
+    const { config } = parse(this.applied) as { config: { "technicia:images": Record<string, string> } };
+    const images = config["technicia:images"];
+    const answer = await this.up(images);
+    if (answer === undefined || answer.changed) {
+      this.images = Object.fromEntries(
+        Object.entries(images).flatMap(([name, image]) =>
+          this.off.has(name) ? [] : [[name, pulled(image)]],
+        ),
+      );
+    }
+    writeFileSync(
+      value("--event-log")!,
+      [
+        JSON.stringify({ resourcePreEvent: { metadata: { op: "update" }, planning: true } }),
+        ...(answer?.changed === false
+          ? []
+          : [JSON.stringify({ resourcePreEvent: { metadata: { op: "update" } } })]),
+      ].join("\n"),
+    );
+    if (answer) {
+      const stderr = `error: ${answer.said}\n`;
+      throw new PulumiFailure(`pulumi up failed: ${stderr}`, { stdout: "", stderr });
+    }
+    this.deployed = true;
+    return "";
+  }
+}
+
+function outputs(): unknown {
+  const environment = validEnvironment();
+  return {
+    deploymentStatus: describeStatus(environment, deploymentFacts()),
+    url: "https://technicia.exemple.fr",
+    ipv4: "203.0.113.10",
+    ipv6: "2001:db8:113::10",
+    ...describeAccess(environment, "203.0.113.10", "ssh-ed25519 AAAA"),
+  };
+}

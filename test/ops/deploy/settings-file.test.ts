@@ -1,0 +1,63 @@
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+
+import { withImages, withSettings } from "../../../ops/deploy/settings-file.ts";
+
+const FILE = "Pulumi.prod.yaml";
+const TEXT = `# Settings of production.
+encryptionsalt: v1:abc
+config:
+  # One exact version each.
+  technicia:images:
+    # Upgraded one minor version at a time.
+    qdrant:   qdrant/qdrant:v1.19.0  # tried in test
+    n8n: "n8nio/n8n:2.41.3"
+    gateway: 'nginx:1.30.4-alpine'
+  technicia:voyageApiKey:
+    secure: v1:cipher
+`;
+
+describe("withImages", () => {
+  it("changes the values and nothing around them", () => {
+    const digest = `sha256:${"a".repeat(64)}`;
+    const images = { qdrant: `qdrant/qdrant:v1.20.0@${digest}`, n8n: `n8nio/n8n:2.41.4@${digest}` };
+
+    expect(withImages(FILE, TEXT, images)).toBe(
+      TEXT.replace("qdrant/qdrant:v1.19.0", images.qdrant).replace('"n8nio/n8n:2.41.3"', images.n8n),
+    );
+  });
+
+  it("leaves the text as it is when nothing changes", () => {
+    expect(withImages(FILE, TEXT, { gateway: "nginx:1.30.4-alpine" })).toBe(TEXT);
+  });
+
+  it("fails with every image that the file does not have", () => {
+    expect(() =>
+      withImages(FILE, TEXT, { frontend: "a:1.0.0", qdrant: "b:1.0.0", certbot: "c:1.0.0" }),
+    ).toThrow(
+      "Pulumi.prod.yaml: expected an image under technicia:images frontend, got none; write the line frontend: a:1.0.0\n" +
+        "Pulumi.prod.yaml: expected an image under technicia:images certbot, got none; write the line certbot: c:1.0.0",
+    );
+  });
+
+  it("fails when the file is no YAML", () => {
+    expect(() => withImages(FILE, "config: [", { qdrant: "a:1.0.0" })).toThrow(
+      "Pulumi.prod.yaml: expected YAML",
+    );
+  });
+});
+
+describe("withSettings", () => {
+  it("replaces whole settings, and keeps the salt and the secrets", () => {
+    const text = withSettings(FILE, TEXT, { images: { qdrant: "a:1.0.0" }, uploadMaxMib: 50 });
+
+    expect(parse(text)).toEqual({
+      encryptionsalt: "v1:abc",
+      config: {
+        "technicia:images": { qdrant: "a:1.0.0" },
+        "technicia:voyageApiKey": { secure: "v1:cipher" },
+        "technicia:uploadMaxMib": 50,
+      },
+    });
+  });
+});

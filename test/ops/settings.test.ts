@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+
+import { hashSettings, readEnvironment, readSecretSettings } from "../../ops/settings.ts";
+import { UserError } from "../../ops/user-error.ts";
+import { validEnvironment, validSettings } from "../support/fixtures.ts";
+
+const entries = Object.entries(validSettings()).map(([key, value]) => [
+  `technicia:${key}`,
+  { secret: false, value: typeof value === "string" ? value : JSON.stringify(value), objectValue: value },
+]);
+const configuration = {
+  ...(Object.fromEntries(entries) as object),
+  "technicia:voyageApiKey": { secret: true, value: "pa-hush" },
+  "technicia:ovhConsumerKey": { secret: false, value: "" },
+  "other:token": { secret: true, value: "not ours" },
+};
+
+const printing = (value: unknown) => () => Promise.resolve(JSON.stringify(value));
+
+describe("readEnvironment", () => {
+  it("reads the settings as the program would", async () => {
+    expect(await readEnvironment("test", printing(configuration))).toEqual(validEnvironment());
+  });
+
+  it("fails with every problem in one message for the user", async () => {
+    const wrong = { ...configuration, "technicia:uploadMaxMib": { secret: false, value: "200MB" } };
+
+    await expect(readEnvironment("test", printing(wrong))).rejects.toThrow(UserError);
+    await expect(readEnvironment("test", printing(wrong))).rejects.toThrow(
+      "technicia:uploadMaxMib: expected",
+    );
+  });
+
+  it("asks for no secret", async () => {
+    const asked: string[][] = [];
+    await readEnvironment("test", ({ args }) => {
+      asked.push([...args]);
+      return Promise.resolve(JSON.stringify(configuration));
+    });
+
+    expect(asked).toEqual([["config", "--json", "--stack", "test"]]);
+  });
+});
+
+describe("readSecretSettings", () => {
+  it("gives the secrets that are set, and nothing else", async () => {
+    expect(await readSecretSettings("test", printing(configuration))).toEqual({ voyageApiKey: "pa-hush" });
+  });
+});
+
+describe("hashSettings", () => {
+  it("does not mind the order of keys, and minds every value", () => {
+    const environment = validEnvironment();
+    const turned = Object.fromEntries(Object.entries(environment).reverse()) as unknown as typeof environment;
+
+    expect(hashSettings(turned)).toBe(hashSettings(environment));
+    expect(hashSettings({ ...environment, uploadMaxMib: 201 })).not.toBe(hashSettings(environment));
+  });
+});
