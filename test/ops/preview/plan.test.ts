@@ -133,12 +133,15 @@ describe("readStateAsOf", () => {
 describe("readSource", () => {
   const git =
     (status: string, diff = ""): Git =>
-    ([command, argument]) =>
-      Promise.resolve(
-        { "rev-parse HEAD": "c0ffee\n", "rev-parse HEAD^{tree}": "7ree\n" }[`${command} ${argument}`] ??
-          { status, diff, "ls-files": "" }[command ?? ""] ??
-          "",
-      );
+    (args) => {
+      const answers: Record<string, string> = {
+        "rev-parse HEAD": "c0ffee\n",
+        "rev-parse HEAD^{tree}": "7ree\n",
+        "status --porcelain": status,
+        "diff HEAD": diff,
+      };
+      return Promise.resolve(answers[args.slice(0, 2).join(" ")] ?? "");
+    };
 
   it("is the commit's tree when every file is in the commit", async () => {
     expect(await readSource(git(""))).toEqual({ revision: "c0ffee", source: "7ree" });
