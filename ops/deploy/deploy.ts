@@ -185,12 +185,20 @@ async function up(run: Run, plan: Plan): Promise<Outcome | undefined> {
   const { stack } = request;
   await begin(run);
   const message = attempt.release ? `release ${attempt.release.number}` : "first deployment";
-  const failure = await timed(run, "up", () =>
+  const { failure, rotated } = await timed(run, "up", () =>
     update({ stack, pulumi: session.pulumi, message, onLine: operator.say, plan }),
   );
   await session.refresh();
   // A first deployment has made its server by now, or the part of it that can be logged in to.
   await begin(run);
+  if (rotated.length > 0) {
+    await session.audit({
+      action: "secret",
+      reason: attempt.reason,
+      detail: `secrets changés : ${rotated.join(", ")}`,
+      ...(attempt.release ? { release: attempt.release.number } : {}),
+    });
+  }
   if (failure === undefined) return undefined;
 
   const told = `${stack}: expected the update to work, got:\n${failure.said}`;

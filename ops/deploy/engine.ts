@@ -3,6 +3,9 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { readChanges } from "../preview/changes.ts";
+import { readEvents } from "../preview/events.ts";
+import { findIrreversible } from "../preview/irreversible.ts";
 import { PulumiFailure, type Pulumi } from "../pulumi.ts";
 import { UserError } from "../user-error.ts";
 
@@ -50,7 +53,14 @@ export interface UpdateRequest {
   readonly refresh?: boolean;
 }
 
-/** Undefined when it worked. */
+export interface Updated {
+  /** Undefined when it worked. */
+  readonly failure: UpdateFailure | undefined;
+
+  /** Secrets that got another value. */
+  readonly rotated: readonly string[];
+}
+
 export interface UpdateFailure {
   /** Whether anything had been changed, or been tried to change, when it failed. */
   readonly changed: boolean;
@@ -59,7 +69,7 @@ export interface UpdateFailure {
   readonly said: string;
 }
 
-export async function update(request: UpdateRequest): Promise<UpdateFailure | undefined> {
+export async function update(request: UpdateRequest): Promise<Updated> {
   const { stack, pulumi, message, onLine, plan, configFile } = request;
   return await inScratchFolder(async (folder) => {
     const log = join(folder, "events.jsonl");
@@ -73,29 +83,43 @@ export async function update(request: UpdateRequest): Promise<UpdateFailure | un
     try {
       // The flag for the log is one of those that the CLI hides otherwise.
       await pulumi({ args, onLine, environment: { PULUMI_DEBUG_COMMANDS: "true" } });
-      return undefined;
+      return { failure: undefined, rotated: rotatedIn(await readUpdate(log), onLine) };
     } catch (error) {
       if (!(error instanceof PulumiFailure)) throw error;
-      return { changed: await hasTouchedAnything(log), said: lastWords(error) };
+      const lines = await readUpdate(log);
+      const failure = { changed: lines.some(isChange), said: lastWords(error) };
+      return { failure, rotated: rotatedIn(lines, onLine) };
     }
   });
 }
 
-/** Whether the update itself, after its preview, got to any step that changes something. */
-async function hasTouchedAnything(log: string): Promise<boolean> {
-  let text: string;
+/** Lines of the engine's log about the update itself; those of the preview before it tell of nothing done. */
+async function readUpdate(log: string): Promise<string[]> {
   try {
-    text = await readFile(log, "utf8");
-  } catch {
+    return (await readFile(log, "utf8")).split("\n").filter((line) => asEvent(line)?.planning !== true);
+  } catch (error) {
     // Without a log the engine had not begun.
-    return false;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
   }
-  return text.split("\n").some((line) => {
-    const event = asEvent(line);
-    return (
-      event?.planning !== true && event?.op !== undefined && !["same", "read", "refresh"].includes(event.op)
-    );
-  });
+}
+
+function isChange(line: string): boolean {
+  const op = asEvent(line)?.op;
+  return op !== undefined && !["same", "read", "refresh"].includes(op);
+}
+
+function rotatedIn(lines: readonly string[], onLine: (line: string) => void): string[] {
+  try {
+    const { steps } = readChanges(readEvents(lines.join("\n")));
+    const changed = findIrreversible(steps).filter(({ kind }) => kind === "secret" || kind === "key");
+    return [...new Set(changed.map(({ resource }) => resource))];
+  } catch (error) {
+    // What was done is done: a log of another form must not make it fail.
+    if (!(error instanceof UserError)) throw error;
+    onLine(`whether a secret changed is not known: ${error.message}`);
+    return [];
+  }
 }
 
 function asEvent(line: string): { readonly op?: string; readonly planning?: boolean } | undefined {

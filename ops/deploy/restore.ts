@@ -100,7 +100,8 @@ export async function restore(
       mode: 0o600,
     });
     const { pulumi } = session;
-    return await update({ stack, pulumi, message, onLine: operator.say, configFile, refresh });
+    const updated = await update({ stack, pulumi, message, onLine: operator.say, configFile, refresh });
+    return updated.failure;
   });
   await session.refresh();
   const restored = operator.now();

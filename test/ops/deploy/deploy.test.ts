@@ -182,6 +182,26 @@ describe("deploy", () => {
   });
 });
 
+describe("a changed secret", () => {
+  it("is in the audit by its name", async () => {
+    await run();
+    scene.recorded = "secret";
+    await run({ reason: "key rotated" });
+
+    expect(await scene.history()).toContain(
+      "secret: secrets changés : technicia-vector-store-voyage-api-key",
+    );
+  });
+
+  it("is not made up where there is none", async () => {
+    await run();
+    scene.recorded = "bump";
+    await run();
+
+    expect((await scene.history()).filter((line) => line.startsWith("secret"))).toEqual([]);
+  });
+});
+
 describe("a first deployment", () => {
   it("is recorded, and locked, as soon as there is a server", async () => {
     scene.up = async () => {

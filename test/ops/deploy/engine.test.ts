@@ -42,7 +42,7 @@ async function open(): Promise<Stack> {
   const stack = await createStack(engine, PROGRAM);
   await stack.pulumi("config", "set", "technicia:image", "one");
   await stack.pulumi("config", "set", "--secret", "technicia:key", "hush");
-  expect(await update({ ...common(stack) })).toBeUndefined();
+  expect(await update(common(stack))).toEqual({ failure: undefined, rotated: [] });
   await stack.pulumi("config", "set", "technicia:image", "two");
   return stack;
 }
@@ -68,7 +68,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
   it("applies a plan", async () => {
     await using stack = await open();
 
-    expect(await update({ ...common(stack), plan: await savePlan(stack) })).toBeUndefined();
+    expect((await update({ ...common(stack), plan: await savePlan(stack) })).failure).toBeUndefined();
     expect(await running(stack)).toBe("two");
   });
 
@@ -77,7 +77,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
     const plan = { ...(await savePlan(stack)), reviewed: true };
     await stack.pulumi("config", "set", "technicia:image", "three");
 
-    expect(await update({ ...common(stack), plan })).toMatchObject({
+    expect((await update({ ...common(stack), plan })).failure).toMatchObject({
       changed: false,
       said: expect.stringContaining("violates plan") as string,
     });
@@ -88,7 +88,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
     await using stack = await open();
     await stack.pulumi("config", "set", "technicia:ill", "true");
 
-    expect(await update(common(stack))).toEqual({
+    expect((await update(common(stack))).failure).toEqual({
       changed: true,
       said: expect.stringContaining("exit status 3") as string,
     });
@@ -96,7 +96,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
     expect(await running(stack)).toMatch(/^(one|two)$/);
 
     await stack.write("throw new Error('the settings are wrong');");
-    expect(await update(common(stack))).toEqual({
+    expect((await update(common(stack))).failure).toEqual({
       changed: false,
       said: expect.stringContaining("failed with an unhandled exception") as string,
     });
@@ -108,11 +108,8 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
     const file = join(stack.folder, "plan.json");
     await writeFile(file, "{ not a plan");
 
-    expect(
-      await update({ ...common(stack), plan: { file, reviewed: true, refreshed: false } }),
-    ).toMatchObject({
-      changed: false,
-    });
+    const { failure } = await update({ ...common(stack), plan: { file, reviewed: true, refreshed: false } });
+    expect(failure).toMatchObject({ changed: false });
     expect(await running(stack)).toBe("one");
   });
 
@@ -124,7 +121,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
     await inScratchFolder(async (folder) => {
       const configFile = join(folder, "Pulumi.test.yaml");
       await writeFile(configFile, withSettings(file, text, { image: "one" }));
-      expect(await update({ ...common(stack), configFile, refresh: true })).toBeUndefined();
+      expect((await update({ ...common(stack), configFile, refresh: true })).failure).toBeUndefined();
     });
 
     expect(await running(stack)).toBe("one");

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
 
 import { parse, stringify } from "yaml";
 
@@ -26,6 +27,12 @@ export const unknown: Check = {
   title: "Sauvegardes",
   outcome: "not-checked",
   detail: "aucune",
+};
+
+const STEP = {
+  op: "update",
+  urn: "urn:pulumi:test::technicia::docker:index/service:Service::technicia-vector-store-service",
+  type: "docker:index/service:Service",
 };
 
 /** What a pull of that image would give. */
@@ -57,6 +64,8 @@ export class Scene implements AsyncDisposable {
   verify: (context: VerifyContext) => Promise<Check[]> = () => Promise.resolve([ok, unknown]);
   up: (images: Readonly<Record<string, string>>) => Promise<UpAnswer> = () => Promise.resolve(undefined);
   upSeconds = 60;
+  /** Log of a real preview, which the update's own log then holds too. */
+  recorded: string | undefined;
   plan: Plan = { file: "/scratch/plan.json", reviewed: false, refreshed: false };
   planFailure: string | undefined;
   planChanges: string[] = [];
@@ -214,10 +223,9 @@ export class Scene implements AsyncDisposable {
     writeFileSync(
       value("--event-log")!,
       [
-        JSON.stringify({ resourcePreEvent: { metadata: { op: "update" }, planning: true } }),
-        ...(answer?.changed === false
-          ? []
-          : [JSON.stringify({ resourcePreEvent: { metadata: { op: "update" } } })]),
+        JSON.stringify({ resourcePreEvent: { metadata: STEP, planning: true } }),
+        ...(this.recorded === undefined ? [] : [asUpdate(this.recorded)]),
+        ...(answer?.changed === false ? [] : [JSON.stringify({ resourcePreEvent: { metadata: STEP } })]),
       ].join("\n"),
     );
     if (answer) {
@@ -227,6 +235,12 @@ export class Scene implements AsyncDisposable {
     this.deployed = true;
     return "";
   }
+}
+
+/** The steps that a preview foresaw, as the update tells of them. */
+function asUpdate(recorded: string): string {
+  const file = new URL(`../preview/recorded/${recorded}.events.jsonl.gz`, import.meta.url);
+  return gunzipSync(readFileSync(file)).toString("utf8").trim().replaceAll(',"planning":true', "");
 }
 
 function outputs(): unknown {
