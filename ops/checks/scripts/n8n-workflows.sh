@@ -13,7 +13,7 @@ fi
 # The cookie is for HTTPS only, which curl would not send here by itself.
 sed -n 's/^[Ss]et-[Cc]ookie: \(n8n-auth=[^;]*\).*/Cookie: \1/p' "$folder/headers" | tr -d '\r' >"$folder/cookie"
 call --fail-with-body --header "@$folder/cookie" "$N8N/rest/workflows" |
-  jq --compact-output '.data | {
+  jq --compact-output '.data | map(select(.isArchived != true)) | {
     login: 200,
     total: length,
     active: (map(select(.active == true or (.activeVersionId // null) != null)) | length)

@@ -131,17 +131,19 @@ export async function createStage(): Promise<Stage> {
       world: worldWith({ ports: { http, https }, authorities: issued.authority, loopback }),
       container,
       async configure(change) {
+        const old = [...(await workersOf(container("gateway"))).keys()];
         await writeFile(file, change(configuration));
-        // Written in place, so that the container sees it; a reload is done once the old workers are told to go.
         await docker(
-          "exec",
-          container("gateway"),
-          "nginx",
-          "-c",
-          "/etc/nginx/technicia/nginx.conf",
-          "-s",
-          "reload",
+          ...["exec", container("gateway"), "nginx", "-c", "/etc/nginx/technicia/nginx.conf", "-s", "reload"],
         );
+        // Old and new workers both take connections until the old ones are told to go.
+        await until("the gateway has read its configuration", async () => {
+          const workers = await workersOf(container("gateway"));
+          const accepting = [...workers]
+            .filter(([, title]) => !title.includes("shutting down"))
+            .map(([id]) => id);
+          return accepting.length > 0 && !accepting.some((id) => old.includes(id));
+        });
       },
       remove,
     };
@@ -149,6 +151,17 @@ export async function createStage(): Promise<Stage> {
     await remove();
     throw error;
   }
+}
+
+/** nginx's workers by their process ids, with their titles. */
+async function workersOf(container: string): Promise<Map<string, string>> {
+  const lines = (await docker("top", container, "-eo", "pid,args")).split("\n");
+  return new Map(
+    lines.flatMap((line) => {
+      const [, id = "", title = ""] = /^\s*(\d+)\s+(nginx: worker.*)$/.exec(line) ?? [];
+      return id === "" ? [] : [[id, title] as const];
+    }),
+  );
 }
 
 /** n8n says that it is ready some moments before its paths answer. */
