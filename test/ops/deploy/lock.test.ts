@@ -67,6 +67,7 @@ describe("takeLock", () => {
 
   it.each([
     ["somebody else's", bob, alice],
+    ["a CI's, asked for by hand", { ...alice, run: "https://ci/1" }, alice],
     [
       "a CI's, whose runners share names",
       { ...alice, run: "https://ci/1" },
