@@ -37,14 +37,23 @@ extras() {
 # Sorted by their words: containers and configs, networks, secrets, services. A second look takes what the first could not yet.
 take() {
   case $1 in
-    down)
-      echo "expected dockerd to answer, got nothing at $socket; look at journalctl --unit docker.service" >&2
-      return 1
-      ;;
+    down) await_docker ;;
     container) docker container rm --force "$2" >/dev/null 2>&1 || gone container "$2" ;;
     service) remove_service "$2" ;;
     *) drop_users "$1" "$2" && docker "$1" rm "$2" >/dev/null ;;
   esac
+}
+
+# Its own unit starts it; what it runs then is compared when the state is observed again.
+await_docker() {
+  local deadline=$((SECONDS + 60))
+  until curl --silent --max-time 10 --output /dev/null --unix-socket "$socket" http://docker/_ping; do
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      echo "expected dockerd to answer within 60 s, got nothing at $socket; look at journalctl --unit docker.service" >&2
+      return 1
+    fi
+    sleep 0.5
+  done
 }
 
 gone() { ! docker "$1" inspect "$2" >/dev/null 2>&1; }

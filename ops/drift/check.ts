@@ -1,0 +1,166 @@
+/** One check: the engine's view, the vendor's records under our names, and since when. */
+import { openDnsZone, type DnsRecord } from "../dns-records.ts";
+import { describe, readLock } from "../deploy/lock.ts";
+import type { Pulumi } from "../pulumi.ts";
+import type { Server } from "../server.ts";
+import { readEnvironment, readSecretSettings } from "../settings.ts";
+import { UserError } from "../user-error.ts";
+import type { StackOutputs } from "../../stacks/deployment-status.ts";
+import { readDifferences, type Difference } from "./differences.ts";
+import { layers, outcomeOf, type DriftReport, type Finding, type Gap } from "./finding.ts";
+import { findExtraRecords, type ExtraRecords } from "./records.ts";
+import { refresh } from "./refresh.ts";
+import { effectOf } from "./repairs.ts";
+import { readSince } from "./since.ts";
+import { isOnServer, readState, type State } from "./state.ts";
+
+/** What a check and a repair reach. */
+export interface World {
+  readonly pulumi: Pulumi;
+  readonly openServer: (outputs: Pick<StackOutputs, "ssh">) => Server;
+  readonly fetch: typeof fetch;
+  readonly now: () => Date;
+}
+
+export interface Checked {
+  readonly report: DriftReport;
+  readonly state: State;
+
+  /** Undefined when it cannot be reached. */
+  readonly server: Server | undefined;
+
+  readonly differences: readonly Difference[];
+
+  /** Whether all that could not be looked at are things whose providers fail, such as containers while dockerd is down. */
+  readonly onlyProvidersFail: boolean;
+
+  readonly extraRecords: readonly DnsRecord[];
+  close(): void;
+}
+
+const REACH_SECONDS = 20;
+
+/** A server that answers stays open until the result is closed. */
+export async function checkDrift(
+  stack: string,
+  world: World,
+  options: { readonly holdsLock?: boolean } = {},
+): Promise<Checked> {
+  const began = world.now();
+  const state = await readState(stack, world.pulumi);
+  const { server, gap: unreachable } = await reach(state, world, options.holdsLock === true);
+  try {
+    const without = server === undefined ? state.things.filter(isOnServer) : [];
+    const [refreshed, extra] = await Promise.all([
+      refresh({ stack, things: state.things, without }, world.pulumi),
+      readExtraRecords(stack, state, world),
+    ]);
+    const differences = readDifferences(refreshed.steps);
+    const since = await tellSince(differences, server);
+    const findings = [
+      ...differences.map((one, index) => findingOf(one, since.times[index])),
+      ...extra.findings,
+    ];
+    const gaps = [
+      ...(state.incomplete === undefined
+        ? []
+        : [{ what: "the rest of the deployment", reason: state.incomplete }]),
+      ...(unreachable === undefined ? [] : [unreachable]),
+      ...refreshed.gaps,
+      ...extra.gaps,
+      ...since.gaps,
+    ];
+    const ordered = layers.flatMap((layer) => findings.filter((one) => one.layer === layer));
+    return {
+      report: {
+        stack,
+        at: began.toISOString(),
+        seconds: Math.round((world.now().getTime() - began.getTime()) / 100) / 10,
+        outcome: outcomeOf({ findings, gaps }),
+        findings: ordered,
+        gaps,
+      },
+      state,
+      server,
+      differences,
+      onlyProvidersFail: gaps.length === refreshed.gaps.length + since.gaps.length,
+      extraRecords: extra.records,
+      close: () => server?.close(),
+    };
+  } catch (error) {
+    server?.close();
+    throw error;
+  }
+}
+
+interface Reached {
+  readonly server: Server | undefined;
+  readonly gap: Gap | undefined;
+}
+
+/** Tried before the engine is asked, because each of its providers would wait for a server that does not answer. */
+async function reach(state: State, world: World, holdsLock: boolean): Promise<Reached> {
+  const what = "the server and everything on it";
+  if (state.ssh === undefined) {
+    return { server: undefined, gap: { what, reason: "the deployment has not got to the server yet" } };
+  }
+  const server = world.openServer({ ssh: state.ssh });
+  try {
+    await server.run({ purpose: "log in", script: "true", timeoutSeconds: REACH_SECONDS });
+    const held = holdsLock ? undefined : await readLock(server);
+    if (held === undefined || held.dead) return { server, gap: undefined };
+    server.close();
+    const reason = `something is being deployed, so what is there is not what will be: ${describe(held)}; check again when it has ended`;
+    return { server: undefined, gap: { what, reason } };
+  } catch (error) {
+    server.close();
+    if (!(error instanceof UserError)) throw error;
+    return { server: undefined, gap: { what, reason: error.message } };
+  }
+}
+
+async function readExtraRecords(
+  stack: string,
+  { things }: State,
+  { pulumi, fetch: send }: World,
+): Promise<ExtraRecords & { readonly gaps: readonly Gap[] }> {
+  try {
+    const environment = await readEnvironment(stack, pulumi);
+    const secrets = await readSecretSettings(stack, pulumi);
+    const of = openDnsZone({ environment, secrets, fetch: send });
+    const names = [environment.domain, `n8n.${environment.domain}`];
+    const found = await findExtraRecords(names, { zone: environment.dns.zone, of }, things);
+    return { ...found, gaps: [] };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const gap = { what: "DNS records that nobody declared", reason: error.message };
+    return { records: [], findings: [], gaps: [gap] };
+  }
+}
+
+async function tellSince(
+  differences: readonly Difference[],
+  server: Server | undefined,
+): Promise<{ readonly times: readonly (Date | undefined)[]; readonly gaps: readonly Gap[] }> {
+  if (server === undefined) return { times: [], gaps: [] };
+  try {
+    return { times: await readSince(differences, server), gaps: [] };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    // What differs is known all the same.
+    return { times: [], gaps: [{ what: "since when", reason: error.message }] };
+  }
+}
+
+function findingOf(difference: Difference, since: Date | undefined): Finding {
+  const { layer, resource, what, expected, found } = difference;
+  return {
+    layer,
+    resource,
+    what,
+    expected: [...expected],
+    found: [...found],
+    ...(since === undefined ? {} : { since: since.toISOString() }),
+    ...effectOf(difference),
+  };
+}

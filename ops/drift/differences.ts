@@ -1,0 +1,175 @@
+/** The engine's steps as differences: one a property, one a line of an exclusive set. */
+import { isDeepStrictEqual } from "node:util";
+
+import type { StepMetadata } from "../preview/events.ts";
+import { identify } from "../preview/layers.ts";
+import { at, describeProperties, parsePath, type Shown } from "../preview/properties.ts";
+import type { Layer } from "./finding.ts";
+
+/** One thing that is not as it was deployed. */
+export interface Difference {
+  readonly layer: Layer;
+  readonly urn: string;
+  readonly resource: string;
+  readonly type: string;
+  readonly kind: "gone" | "changed" | "extra";
+  readonly what: string;
+  readonly expected: readonly string[];
+  readonly found: readonly string[];
+
+  /** What the state has of the thing. */
+  readonly inputs: Readonly<Record<string, unknown>>;
+}
+
+/** As `infra/host-extras.ts` has an exclusive set print it. */
+const NOTHING_EXTRA = "nothing beside what is declared";
+
+/** Most lines told of one value. */
+const MOST_LINES = 12;
+
+/** In the order of resources and of what differs: the engine's own changes from run to run. */
+export function readDifferences(steps: readonly StepMetadata[]): Difference[] {
+  const all = steps.flatMap((step): Difference[] => {
+    if (step.old?.custom !== true || step.type.startsWith("pulumi:")) return [];
+    const { name, type, noun } = identify(step.urn);
+    const common = {
+      layer: layerOf(step.urn),
+      urn: step.urn,
+      resource: name,
+      type,
+      inputs: step.old.inputs,
+    };
+    // In a refresh that belongs to an update, every step is called "refresh".
+    if (!step.new || step.op === "delete") {
+      return [{ ...common, kind: "gone", what: noun, expected: ["there"], found: ["not there"] } as const];
+    }
+    if (type === "technicia:host:State" && step.old.inputs["desired"] === NOTHING_EXTRA) {
+      return extrasOf(step).map((line) => ({
+        ...common,
+        kind: "extra" as const,
+        what: line,
+        expected: [NOTHING_EXTRA],
+        found: [line],
+      }));
+    }
+    if (type === "technicia:host:Packages") {
+      const missing = missingNames(step);
+      const what = "packages";
+      return missing.length === 0
+        ? []
+        : [{ ...common, kind: "changed", what, expected: missing, found: ["not installed"] }];
+    }
+    return changesOf(step).map((change) => ({ ...common, kind: "changed" as const, ...change }));
+  });
+  return all.sort((a, b) => order(a).localeCompare(order(b)));
+}
+
+function order({ resource, what }: Difference): string {
+  return `${resource}\n${what}`;
+}
+
+const LAYERS: Readonly<Record<string, Layer>> = {
+  Cloud: "cloud",
+  DNS: "dns",
+  Host: "host",
+  Containers: "containers",
+  Data: "data",
+  Certificate: "certificate",
+};
+
+function layerOf(urn: string): Layer {
+  const { name, layer } = identify(urn);
+  return name === "extra-containers" ? "containers" : (LAYERS[layer] ?? "host");
+}
+
+function extrasOf(step: StepMetadata): string[] {
+  const observed = step.new?.inputs["desired"];
+  return typeof observed === "string" && observed !== NOTHING_EXTRA ? observed.split("\n") : [];
+}
+
+/** Position by position, a list without its first name would differ in every place. */
+function missingNames({ old, new: now }: StepMetadata): string[] {
+  const [wanted, there] = [old, now].map((state) => {
+    const names = state?.inputs["names"];
+    return Array.isArray(names) ? names.map(String) : [];
+  });
+  return (wanted ?? []).filter((name) => !(there ?? []).includes(name));
+}
+
+function changesOf(step: StepMetadata): Pick<Difference, "what" | "expected" | "found">[] {
+  const { old, new: now, detailedDiff, diffs } = step;
+  if (!old || !now) return [];
+  const detailed = Object.keys(detailedDiff ?? {});
+  const paths = detailed.length > 0 ? detailed : (diffs ?? []);
+  const detail = Object.fromEntries(
+    paths
+      .filter((path) => !isKnownResult(step, path))
+      .map((path) => [path, { diffKind: "update", inputDiff: true }]),
+  );
+  if (Object.keys(detail).length === 0) return [];
+  // A provider reads some properties back as results only.
+  const [before, after] = [old, now].map(({ inputs, outputs }) => {
+    const both = structuredClone(inputs);
+    for (const segments of Object.keys(detail).map(parsePath)) {
+      if (at(both, segments) === undefined) put(both, segments, at(outputs, segments));
+    }
+    return both;
+  });
+  const properties = describeProperties({
+    ...identify(step.urn),
+    urn: step.urn,
+    kind: "update",
+    before: { ...old, inputs: before ?? {} },
+    after: { ...now, inputs: after ?? {} },
+    foreseen: {},
+    replaceKeys: [],
+    changedKeys: [],
+    detail,
+  });
+  return properties.map(({ path, before: expected, after: found }) => ({
+    what: wordsOf(step, path),
+    expected: linesOf(expected),
+    found: linesOf(found),
+  }));
+}
+
+/** The result is what it was after the deployment; it only differs from what was asked for, such as an image by its digest. */
+function isKnownResult({ old, new: now }: StepMetadata, path: string): boolean {
+  const segments = parsePath(path);
+  const [before, after] = [at(old?.outputs, segments), at(now?.outputs, segments)];
+  return before !== undefined && isDeepStrictEqual(before, after);
+}
+
+function wordsOf({ urn, type }: StepMetadata, path: string): string {
+  if (type === "technicia:host:State") return identify(urn).name.replaceAll("-", " ");
+  return path.replace(/^taskSpec\.(containerSpec\.)?/, "");
+}
+
+function linesOf(shown: Shown): string[] {
+  switch (shown.kind) {
+    case "none":
+      return ["nothing"];
+    case "secret":
+      return ["[secret]"];
+    case "unknown":
+      return ["not known"];
+    case "text": {
+      const rest = shown.lines.length - MOST_LINES;
+      return [...shown.lines.slice(0, MOST_LINES), ...(rest > 0 ? [`… and ${rest} more lines`] : [])];
+    }
+  }
+}
+
+function put(tree: Record<string, unknown>, segments: readonly (string | number)[], value: unknown): void {
+  let place: Record<string | number, unknown> = tree;
+  for (const [index, segment] of segments.slice(0, -1).entries()) {
+    const next = place[segment];
+    if (typeof next !== "object" || next === null) {
+      if (value === undefined) return;
+      place[segment] = typeof segments[index + 1] === "number" ? [] : {};
+    }
+    place = place[segment] as Record<string | number, unknown>;
+  }
+  const last = segments.at(-1);
+  if (last !== undefined && value !== undefined) place[last] = value;
+}

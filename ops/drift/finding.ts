@@ -1,0 +1,60 @@
+/** What a check for drift found: the schema of `npm run drift -- <stack> --json`. */
+import { z } from "zod";
+
+/** From the outside in; the order in which findings are told. */
+export const layers = ["cloud", "dns", "host", "containers", "data", "certificate"] as const;
+
+export const layer = z.enum(layers);
+export type Layer = z.output<typeof layer>;
+
+export const finding = z.strictObject({
+  layer,
+
+  /** Name of the resource in the program; of an undeclared DNS record, its name in the zone. */
+  resource: z.string(),
+
+  /** What of it differs. */
+  what: z.string(),
+
+  /** One line each; of a long text those lines only that differ. Secrets are `[secret]`. */
+  expected: z.array(z.string()),
+  found: z.array(z.string()),
+
+  /** When it came to be so, where something could tell. */
+  since: z.iso.datetime().optional(),
+
+  /** What `--repair` does about it. */
+  repair: z.string(),
+
+  /** What stops working meanwhile, and for how long; absent when nothing does. */
+  interruption: z.string().optional(),
+});
+
+export type Finding = z.output<typeof finding>;
+
+/** Something that could not be looked at, and why: nothing is known of it. */
+export const gap = z.strictObject({ what: z.string(), reason: z.string() });
+export type Gap = z.output<typeof gap>;
+
+export const driftReport = z.strictObject({
+  stack: z.string(),
+  at: z.iso.datetime(),
+  seconds: z.number(),
+
+  /** `failed`: something could not be looked at, whatever was found of the rest. */
+  outcome: z.enum(["clean", "drift", "failed"]),
+  findings: z.array(finding),
+  gaps: z.array(gap),
+});
+
+export type DriftReport = z.output<typeof driftReport>;
+
+export const EXIT_CODES: Readonly<Record<DriftReport["outcome"], number>> = { clean: 0, drift: 7, failed: 1 };
+
+export function outcomeOf({
+  findings,
+  gaps,
+}: Pick<DriftReport, "findings" | "gaps">): DriftReport["outcome"] {
+  if (gaps.length > 0) return "failed";
+  return findings.length > 0 ? "drift" : "clean";
+}

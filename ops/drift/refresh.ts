@@ -1,0 +1,120 @@
+/**
+ * Asks the engine how everything in the state is in reality, and changes nothing.
+ *
+ * `pulumi refresh --preview-only` and not `preview --refresh`: it compares with what was deployed, so settings that are not deployed yet
+ * are no drift and a program that fails hides none; and it runs no program, whose secrets a preview's log of events tells in clear.
+ */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { readEvents, type EngineEvent, type StepMetadata } from "../preview/events.ts";
+import { PulumiFailure, type Pulumi } from "../pulumi.ts";
+import { nameOf, type StateResource } from "./state.ts";
+import type { Gap } from "./finding.ts";
+
+export interface RefreshRequest {
+  readonly stack: string;
+  readonly things: readonly StateResource[];
+
+  /** Things that cannot be reached and are not asked for. */
+  readonly without: readonly StateResource[];
+}
+
+export interface Refreshed {
+  /** How each thing came out; one that is the same is there too. */
+  readonly steps: readonly StepMetadata[];
+  readonly gaps: readonly Gap[];
+}
+
+/** A provider that fails may take others down with it: what was not looked at is asked for once more, and then again. */
+const PASSES = 4;
+
+export async function refresh(request: RefreshRequest, pulumi: Pulumi): Promise<Refreshed> {
+  const steps = new Map<string, StepMetadata>();
+  const failed = new Map<string, string>();
+  const left = new Set(request.without.map(({ urn }) => urn));
+  const wanted = request.things.filter(({ urn }) => !left.has(urn));
+  const unseen = () => wanted.filter(({ urn }) => !steps.has(urn) && !failed.has(urn));
+
+  let reason = "";
+  for (let pass = 0; pass < PASSES && unseen().length > 0; pass++) {
+    const before = unseen().length;
+    const selection =
+      pass === 0
+        ? [...left].flatMap((urn) => ["--exclude", urn])
+        : unseen().flatMap(({ urn }) => ["--target", urn]);
+    const { events, failure } = await runEngine(request.stack, selection, pulumi);
+    for (const step of stepsOf(events)) steps.set(step.urn, step);
+    for (const [urn, message] of failuresOf(events)) if (!steps.has(urn)) failed.set(urn, message);
+    reason = failure ?? reason;
+    if (failure === undefined || unseen().length === before) break;
+  }
+  const gaps = grouped([
+    ...wanted.flatMap(({ urn }) => {
+      const message = failed.get(urn);
+      return message === undefined ? [] : [{ name: nameOf(urn), reason: message }];
+    }),
+    ...unseen().map(({ urn }) => ({
+      name: nameOf(urn),
+      reason: reason === "" ? "the engine did not say how it is" : reason,
+    })),
+  ]);
+  return { steps: [...steps.values()], gaps };
+}
+
+async function runEngine(
+  stack: string,
+  selection: readonly string[],
+  pulumi: Pulumi,
+): Promise<{ readonly events: EngineEvent[]; readonly failure: string | undefined }> {
+  // Only we may read in it: what the engine does not know to be secret stands there as it is.
+  const folder = await mkdtemp(join(tmpdir(), "technicia-drift-"));
+  const log = join(folder, "events.jsonl");
+  try {
+    const args = ["refresh", "--preview-only", "--color", "never", "--event-log", log, ...selection];
+    const failure = await pulumi({
+      args: [...args, "--stack", stack],
+      // Without it the CLI has no --event-log.
+      environment: { PULUMI_DEBUG_COMMANDS: "true" },
+    }).then(
+      () => undefined,
+      (error: unknown) => {
+        if (error instanceof PulumiFailure) return error.message;
+        throw error;
+      },
+    );
+    return { events: await readLog(log), failure };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function readLog(file: string): Promise<EngineEvent[]> {
+  try {
+    return readEvents(await readFile(file, "utf8"));
+  } catch (error) {
+    // An engine that fails before it starts writes no log.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function stepsOf(events: readonly EngineEvent[]): StepMetadata[] {
+  return events.flatMap(({ resOutputsEvent }) => (resOutputsEvent ? [resOutputsEvent.metadata] : []));
+}
+
+function failuresOf(events: readonly EngineEvent[]): [string, string][] {
+  return events.flatMap(({ diagnosticEvent: told }): [string, string][] =>
+    told?.severity === "error" && told.urn !== ""
+      ? [[told.urn, told.message.trim().replace(/^Preview failed: (refreshing \S+: )?/, "")]]
+      : [],
+  );
+}
+
+/** What failed for one reason is named together. */
+function grouped(failures: readonly { readonly name: string; readonly reason: string }[]): Gap[] {
+  const reasons = new Map<string, string[]>();
+  for (const { name, reason } of failures) reasons.set(reason, [...(reasons.get(reason) ?? []), name]);
+  return [...reasons].map(([reason, names]) => ({ what: names.join(", "), reason }));
+}

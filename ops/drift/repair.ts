@@ -1,0 +1,198 @@
+/** Puts back what was deployed: shows what will happen, asks, does it, and looks again. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { openDnsZone } from "../dns-records.ts";
+import { readSteps } from "../preview/steps.ts";
+import { readEvents } from "../preview/events.ts";
+import { PulumiFailure } from "../pulumi.ts";
+import type { Server } from "../server.ts";
+import { readEnvironment, readSecretSettings } from "../settings.ts";
+import { UserError } from "../user-error.ts";
+import { audit, type Auditor } from "./audit.ts";
+import { checkDrift, type Checked, type World } from "./check.ts";
+import type { DriftReport } from "./finding.ts";
+import { renderReport } from "./render.ts";
+import { nameOf, type StateResource } from "./state.ts";
+
+export interface RepairRequest {
+  readonly stack: string;
+
+  /** Whether nobody is asked. */
+  readonly yes: boolean;
+
+  /** Whether settings that are not deployed yet may be deployed with it. */
+  readonly withChanges: boolean;
+}
+
+export interface RepairWorld extends World, Auditor {
+  readonly say: (line: string) => void;
+
+  /** Asks the person at the keyboard; without one it is a failure that names `--yes`. */
+  readonly confirm: (question: string) => Promise<boolean>;
+
+  /** Works while no other deployment of the stack does. */
+  readonly exclusively: <T>(server: Server, stack: string, work: () => Promise<T>) => Promise<T>;
+}
+
+export interface Repaired {
+  /** What was found first. */
+  readonly before: DriftReport;
+
+  /** What was found after the repair; undefined when there was none. */
+  readonly after: DriftReport | undefined;
+}
+
+export async function repairDrift(request: RepairRequest, world: RepairWorld): Promise<Repaired> {
+  const { stack } = request;
+  const checked = await checkDrift(stack, world);
+  try {
+    const { report } = checked;
+    await audit(checked, world);
+    if (report.outcome === "clean") return { before: report, after: undefined };
+    world.say(renderReport(report));
+    if (checked.server === undefined || !checked.onlyProvidersFail || isEmpty(checked)) {
+      throw new UserError(
+        `${stack}: expected to reach what is to be repaired, got ${report.gaps.length} gap${report.gaps.length === 1 ? "" : "s"} (above); mend those first`,
+      );
+    }
+    return await world.exclusively(checked.server, stack, async () => {
+      await plan(request, checked, world);
+      const after = await carryOutAndCheck(request, checked, world);
+      return { before: report, after };
+    });
+  } finally {
+    checked.close();
+  }
+}
+
+function isEmpty({ differences, extraRecords }: Checked): boolean {
+  return differences.length + extraRecords.length === 0;
+}
+
+async function carryOutAndCheck(
+  request: RepairRequest,
+  checked: Checked,
+  world: RepairWorld,
+): Promise<DriftReport> {
+  await carryOut(request, checked, world);
+  const again = await checkDrift(request.stack, world, { holdsLock: true });
+  try {
+    await audit(again, world, repairOf(checked.report, again.report));
+    const isNewlySeen = checked.report.gaps.length > 0 && again.report.gaps.length === 0;
+    if (!isNewlySeen || isEmpty(again)) return again.report;
+    // What had kept the rest from being looked at is mended, and the rest was found to differ too.
+    world.say(renderReport(again.report));
+    await plan(request, again, world);
+    return await carryOutAndCheck(request, again, world);
+  } finally {
+    again.close();
+  }
+}
+
+/** While a provider fails, only what was found to differ is touched: the others could not even be read. */
+function targetsOf({ report, differences }: Checked): string[] {
+  return report.gaps.length === 0
+    ? []
+    : [...new Set(differences.map(({ urn }) => urn))].flatMap((urn) => ["--target", urn]);
+}
+
+/** Shows what the engine will do, and has it agreed to. */
+async function plan(
+  { stack, yes, withChanges }: RepairRequest,
+  checked: Checked,
+  world: RepairWorld,
+): Promise<void> {
+  const { changed, unasked } = await readPlan(stack, checked, world);
+  const records = checked.extraRecords.map(({ name, type, content }) => `delete  ${name} ${type} ${content}`);
+  world.say(
+    ["Plan", ...changed.map((line) => `  ${line}`), ...records.map((line) => `  ${line}`)].join("\n"),
+  );
+  if (unasked.length > 0) {
+    const names = unasked.map(nameOf).join(", ");
+    world.say(`also changes, because the settings or the program are not those that were deployed: ${names}`);
+    if (!withChanges) {
+      throw new UserError(
+        `${stack}: expected the settings that were deployed, got others, which a repair would deploy unreviewed (${names}); ` +
+          `deploy them with npm run deploy -- ${stack}, or add --with-changes`,
+      );
+    }
+  }
+  if (!yes && !(await world.confirm(`Repair ${stack} so?`))) {
+    throw new UserError(`${stack}: expected a yes, got a no; nothing was changed`);
+  }
+}
+
+async function readPlan(
+  stack: string,
+  checked: Checked,
+  { pulumi }: World,
+): Promise<{ readonly changed: string[]; readonly unasked: string[] }> {
+  // A preview's log tells secrets in clear: it stays in a folder that only we can read, and goes with it.
+  const folder = await mkdtemp(join(tmpdir(), "technicia-repair-"));
+  try {
+    const log = join(folder, "events.jsonl");
+    await pulumi({
+      args: [
+        ...["preview", "--refresh", "--color", "never", "--event-log", log, "--stack", stack],
+        ...targetsOf(checked),
+      ],
+      environment: { PULUMI_DEBUG_COMMANDS: "true" },
+    });
+    const steps = readSteps(readEvents(await readFile(log, "utf8"))).filter(
+      ({ kind, before, after }) => kind !== "same" && (after ?? before)?.custom === true,
+    );
+    const drifted = new Set(checked.differences.map(({ urn }) => urn));
+    const affected = withDependents(drifted, checked.state.things);
+    return {
+      changed: steps.map(({ kind, name, noun }) => `${kind.padEnd(8)}${name} (${noun})`),
+      unasked: steps.map(({ urn }) => urn).filter((urn) => !affected.has(urn)),
+    };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** A thing made again brings those along that were made from it. */
+export function withDependents(urns: ReadonlySet<string>, things: readonly StateResource[]): Set<string> {
+  const all = new Set(urns);
+  for (let size = -1; size !== all.size;) {
+    size = all.size;
+    for (const { urn, dependencies } of things) {
+      if ((dependencies ?? []).some((dependency) => all.has(dependency))) all.add(urn);
+    }
+  }
+  return all;
+}
+
+async function carryOut({ stack }: RepairRequest, checked: Checked, world: RepairWorld): Promise<void> {
+  // First, because a record that stands in the way keeps ours from being put back.
+  if (checked.extraRecords.length > 0) {
+    const environment = await readEnvironment(stack, world.pulumi);
+    const secrets = await readSecretSettings(stack, world.pulumi);
+    const zone = openDnsZone({ environment, secrets, fetch: world.fetch });
+    for (const record of checked.extraRecords) await zone.remove(record);
+  }
+  if (checked.differences.length === 0) return;
+  const args = ["up", "--refresh", "--yes", "--skip-preview", "--color", "never"];
+  try {
+    await world.pulumi({
+      args: [...args, "--message", "repair of drift", "--stack", stack, ...targetsOf(checked)],
+      onLine: world.say,
+    });
+  } catch (error) {
+    if (!(error instanceof PulumiFailure)) throw error;
+    const said = [...new Set(`${error.stdout}\n${error.stderr}`.match(/\berror: .*/g) ?? [error.message])];
+    throw new UserError(
+      `${stack}: expected the repair to succeed, got:\n${said.join("\n")}\n` +
+        `what was repaired stays so; mend what is named above and run npm run drift -- ${stack} --repair again`,
+      { cause: error },
+    );
+  }
+}
+
+function repairOf(before: DriftReport, after: DriftReport): string {
+  const repaired = before.findings.map(({ resource, what }) => `${resource} : ${what}`).join(" ; ");
+  return `${repaired}. Ensuite : ${after.outcome === "clean" ? "plus aucun écart" : `${after.findings.length} écarts restent`}`;
+}

@@ -1,0 +1,246 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+import { checkDrift, type World } from "../../../ops/drift/check.ts";
+import { driftReport, EXIT_CODES } from "../../../ops/drift/finding.ts";
+import { startCloudflare, type CloudflareDouble } from "../../../rehearsal/doubles/cloudflare/server.ts";
+import {
+  fakeEngine,
+  fakeServer,
+  recorded,
+  stateOf,
+  stateOfRecording,
+  TOKEN,
+  ZONE_ID,
+  type FakeServer,
+} from "./world.ts";
+
+const ZONE = "exemple.fr";
+const DOMAIN = "technicia.exemple.fr";
+
+let cloudflare: CloudflareDouble;
+
+beforeAll(async () => {
+  cloudflare = await startCloudflare({ zones: [{ name: ZONE, id: ZONE_ID }], tokens: [{ token: TOKEN }] });
+});
+afterAll(() => cloudflare.close());
+beforeEach(() => {
+  cloudflare.state.zones[0]!.records = [];
+  cloudflare.faults.clear();
+});
+
+async function addRecord(record: Record<string, unknown>): Promise<string> {
+  const answer = await fetch(`${cloudflare.url}/zones/${ZONE_ID}/dns_records`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${TOKEN}` },
+    body: JSON.stringify({ ttl: 300, ...record }),
+  });
+  expect(answer.status).toBe(200);
+  return ((await answer.json()) as { result: { id: string } }).result.id;
+}
+
+interface Stage {
+  readonly recording?: string;
+  readonly state?: unknown;
+  readonly failure?: string;
+  readonly server?: FakeServer;
+  readonly settings?: Record<string, unknown>;
+}
+
+async function stage({ recording = "quiet", state, failure, server = fakeServer(), settings }: Stage = {}) {
+  const engine = fakeEngine({
+    runs: [
+      {
+        log: recording === "" ? "" : await recorded(recording),
+        ...(failure === undefined ? {} : { failure }),
+      },
+    ],
+    state: state ?? (await stateOfRecording(recording)),
+    cloudflareUrl: cloudflare.url,
+    ...(settings === undefined ? {} : { settings }),
+  });
+  let time = Date.parse("2026-11-21T02:17:00Z");
+  const world: World = {
+    pulumi: engine.pulumi,
+    openServer: () => server,
+    fetch,
+    now: () => new Date((time += 1_500)),
+  };
+  return { world, server, ...engine };
+}
+
+describe("checkDrift", () => {
+  it("is clean where nothing differs and everything could be looked at", async () => {
+    const { world, server } = await stage();
+    const checked = await checkDrift("test", world);
+    checked.close();
+    const { report } = checked;
+
+    expect(driftReport.parse(report)).toEqual({
+      stack: "test",
+      at: "2026-11-21T02:17:01.500Z",
+      seconds: 1.5,
+      outcome: "clean",
+      findings: [],
+      gaps: [],
+    });
+    expect(EXIT_CODES[report.outcome]).toBe(0);
+    expect(server.closed).toBe(1);
+  });
+
+  it("lists what differs from the outside in, since when, and what repairing it does and interrupts", async () => {
+    await addRecord({ type: "TXT", name: DOMAIN, content: "evil" });
+    // One answer a question, in the order of the questions: nothing is known of rules in the kernel.
+    const server = fakeServer({
+      since: Array.from({ length: 12 }, (_, index) => `${1_795_000_000 + index}\n`).join(""),
+    });
+    const { report } = await checkDrift("test", (await stage({ recording: "drifted", server })).world);
+
+    expect(report.outcome).toBe("drift");
+    expect(EXIT_CODES[report.outcome]).toBe(7);
+    expect([...new Set(report.findings.map(({ layer }) => layer))]).toEqual(["dns", "host", "containers"]);
+    expect(report.findings[0]).toMatchObject({
+      resource: DOMAIN,
+      what: "TXT record that nobody declared",
+      found: ["TXT evil"],
+    });
+    expect(report.findings.find(({ resource }) => resource === "host-docker-settings")).toMatchObject({
+      since: "2026-11-18T11:06:44.000Z",
+      repair: "the file is put back and dockerd restarts",
+      interruption: expect.stringContaining("dockerd") as string,
+    });
+    expect(report.findings.find(({ resource }) => resource === "extra-rules")).not.toHaveProperty("since");
+  });
+
+  it("leaves alone declared records, the zone's own at its top, and names that are not ours", async () => {
+    const id = await addRecord({ type: "A", name: ZONE, content: "203.0.113.10" });
+    for (const type of ["MX", "TXT", "NS"]) await addRecord({ type, name: ZONE, content: "mail.exemple.fr" });
+    await addRecord({ type: "A", name: `blog.${ZONE}`, content: "203.0.113.9" });
+    await addRecord({ type: "A", name: ZONE, content: "203.0.113.66" });
+    const state = stateOf([
+      {
+        urn: "urn:pulumi:test::technicia::cloudflare:index/dnsRecord:DnsRecord::dns-a",
+        type: "cloudflare:index/dnsRecord:DnsRecord",
+        id,
+      },
+    ]);
+    const log = JSON.stringify({
+      resOutputsEvent: {
+        metadata: {
+          op: "same",
+          urn: state.deployment.resources[2]!.urn,
+          type: "cloudflare:index/dnsRecord:DnsRecord",
+        },
+      },
+    });
+    const engine = fakeEngine({
+      runs: [{ log: `${log}\n` }],
+      state,
+      cloudflareUrl: cloudflare.url,
+      settings: { domain: ZONE },
+    });
+    const { world } = await stage();
+    const { report } = await checkDrift("test", { ...world, pulumi: engine.pulumi });
+
+    expect(report.findings.map(({ found }) => found)).toEqual([["A 203.0.113.66"]]);
+  });
+
+  it("still looks at the rest when nobody gets into the server, names the gap and fails", async () => {
+    const server = fakeServer({
+      problem: "could not log in on debian@203.0.113.10:22: no answer within 20 s",
+    });
+    const { world, calls } = await stage({ server });
+    await addRecord({ type: "TXT", name: DOMAIN, content: "evil" });
+    const { report, server: open } = await checkDrift("test", world);
+
+    expect(open).toBeUndefined();
+    expect(report.outcome).toBe("failed");
+    expect(EXIT_CODES[report.outcome]).toBe(1);
+    expect(report.gaps).toEqual([
+      {
+        what: "the server and everything on it",
+        reason: "could not log in on debian@203.0.113.10:22: no answer within 20 s",
+      },
+    ]);
+    expect(report.findings).toHaveLength(1);
+    const refresh = calls.find(([command]) => command === "refresh") ?? [];
+    expect(refresh.filter((word) => /^urn:.*(technicia:host:|docker:)/.test(word)).length).toBeGreaterThan(
+      40,
+    );
+    expect(refresh.filter((word) => /^urn:.*(technicia:ovh:|cloudflare:)/.test(word))).toEqual([]);
+  });
+
+  it("does not judge a server on which something is being deployed", async () => {
+    const holder = { token: "t", who: "alice@laptop", run: "", process: 1, why: "version 4" };
+    const server = fakeServer({ lock: JSON.stringify({ now: 100, since: 60, renewed: 95, holder }) });
+    const { report } = await checkDrift("test", (await stage({ server })).world);
+
+    expect(report.outcome).toBe("failed");
+    expect(report.gaps[0]?.reason).toMatch(/^something is being deployed.*alice@laptop since/);
+  });
+
+  it("looks past the lock of a deployment that died", async () => {
+    const holder = { token: "t", who: "alice@laptop", run: "", process: 1, why: "version 4" };
+    const server = fakeServer({ lock: JSON.stringify({ now: 10_000, since: 60, renewed: 95, holder }) });
+
+    expect((await checkDrift("test", (await stage({ server })).world)).report.outcome).toBe("clean");
+  });
+
+  it("names what was not looked at when the vendor refuses the token, and tells the rest", async () => {
+    const body = { success: false, errors: [{ code: 10000, message: "Authentication error" }] };
+    cloudflare.faults.add({ api: "cloudflare", path: "dns_records", status: 403, body });
+    const { report } = await checkDrift("test", (await stage({ recording: "drifted" })).world);
+
+    expect(report.outcome).toBe("failed");
+    expect(report.gaps.map(({ what }) => what)).toEqual(["DNS records that nobody declared"]);
+    expect(report.gaps[0]?.reason).toContain("technicia:cloudflareApiToken");
+    expect(report.findings.length).toBeGreaterThan(10);
+  });
+
+  it("is never clean when settings cannot be read, however quiet the rest", async () => {
+    const { report } = await checkDrift("test", (await stage({ settings: { domain: "https://no" } })).world);
+
+    expect(report.outcome).toBe("failed");
+    expect(report.gaps[0]?.reason).toContain("technicia:domain");
+  });
+
+  it("is never clean when the engine fails", async () => {
+    const { world } = await stage({ failure: "error: the stack is broken" });
+    const { report } = await checkDrift("test", {
+      ...world,
+      pulumi: (
+        await stage({
+          recording: "",
+          state: await stateOfRecording("quiet"),
+          failure: "error: the stack is broken",
+        })
+      ).pulumi,
+    });
+
+    expect(report.outcome).toBe("failed");
+    expect(report.gaps.at(-1)?.reason).toContain("the stack is broken");
+  });
+
+  it("says that a half-delivered server has not been reached yet", async () => {
+    const state = stateOf([
+      { urn: "urn:pulumi:test::technicia::technicia:ovh:Vps::vps-server", type: "technicia:ovh:Vps" },
+    ]);
+    state.deployment.resources = state.deployment.resources.filter(
+      ({ type }) => type !== "pulumi:providers:technicia",
+    );
+    state.deployment.resources[0] = { ...state.deployment.resources[0]!, outputs: {} } as never;
+    const log = JSON.stringify({
+      resOutputsEvent: {
+        metadata: { op: "same", urn: state.deployment.resources[1]!.urn, type: "technicia:ovh:Vps" },
+      },
+    });
+    const engine = fakeEngine({ runs: [{ log: `${log}\n` }], state, cloudflareUrl: cloudflare.url });
+    const { world } = await stage();
+    const { report } = await checkDrift("test", { ...world, pulumi: engine.pulumi });
+
+    expect(report.outcome).toBe("failed");
+    expect(report.gaps.map(({ what }) => what)).toEqual([
+      "the rest of the deployment",
+      "the server and everything on it",
+    ]);
+  });
+});

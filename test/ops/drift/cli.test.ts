@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+
+import { driftReport } from "../../../ops/drift/finding.ts";
+import { runCli } from "../fake-pulumi.ts";
+import { stateOf } from "./world.ts";
+
+const urn = "urn:pulumi:test::technicia::technicia:ovh:Vps::vps-server";
+const state = stateOf([{ urn, type: "technicia:ovh:Vps" }]);
+state.deployment.resources = state.deployment.resources.filter(
+  ({ type }) => type !== "pulumi:providers:technicia",
+);
+
+const answers = { "stack export": state, refresh: "", config: {} };
+
+describe("npm run drift", () => {
+  it("fails, and is never clean, when the engine says nothing of a thing", async () => {
+    const { code, stdout, stderr, calls } = await runCli(["drift", "test", "--json"], answers);
+    const report = driftReport.parse(JSON.parse(stdout));
+
+    expect([code, stderr]).toEqual([1, ""]);
+    expect(report).toMatchObject({ stack: "test", outcome: "failed", findings: [] });
+    expect(report.gaps.map(({ what }) => what)).toEqual([
+      "the server and everything on it",
+      "vps-server",
+      "DNS records that nobody declared",
+    ]);
+    expect(calls.map(({ args }) => args[0])).not.toContain("up");
+  });
+
+  it("repairs nothing of what could not be looked at", async () => {
+    const { code, stderr, calls } = await runCli(["drift", "test", "--repair", "--yes"], answers);
+
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      "expected to reach what is to be repaired, got 3 gaps (above); mend those first",
+    );
+    expect(calls.map(({ args }) => args[0])).not.toContain("up");
+  });
+
+  it("passes on what the CLI says of a stack that is not there", async () => {
+    const { code, stderr } = await runCli(["drift", "staging"], {
+      "stack export": { stderr: "error: no stack named 'staging' found" },
+    });
+
+    expect([code, stderr.split(";")[0]]).toEqual([
+      1,
+      "staging: expected a stack that exists, got none of that name",
+    ]);
+  });
+
+  it("asks for what an issue needs before it looks at anything", async () => {
+    const { code, stderr, calls } = await runCli(["drift", "test", "--issue"], answers);
+
+    expect(code).toBe(1);
+    expect(stderr).toContain("GITHUB_TOKEN: expected a token, got nothing");
+    expect(calls).toEqual([]);
+  });
+
+  it("fails when no stack is named, and shows how to name one", async () => {
+    const { code, stderr } = await runCli(["drift"], answers);
+
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      "usage: npm run drift -- <stack> [--json] [--repair [--yes] [--with-changes]] [--issue]",
+    );
+  });
+});

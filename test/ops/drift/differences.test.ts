@@ -1,0 +1,103 @@
+import { describe, expect, it } from "vitest";
+
+import { NOTHING_EXTRA } from "../../../infra/host-extras.ts";
+import { readDifferences } from "../../../ops/drift/differences.ts";
+import type { StepMetadata } from "../../../ops/preview/events.ts";
+import { recordedSteps } from "./world.ts";
+
+async function told(recording: string): Promise<string[]> {
+  return readDifferences(await recordedSteps(recording)).map(
+    ({ layer, resource, what, expected, found }) =>
+      `${layer} ${resource}: ${what}: ${expected.join("|")} → ${found.join("|")}`,
+  );
+}
+
+describe("readDifferences", () => {
+  it("finds none where only the engine's view of an image differs, by its digest", async () => {
+    const steps = await recordedSteps("quiet");
+
+    expect(steps.filter(({ op }) => op === "update").length).toBe(4);
+    expect(readDifferences(steps)).toEqual([]);
+  });
+
+  it("tells every property that differs, and every line of an exclusive set", async () => {
+    expect(await told("drifted")).toEqual([
+      `host extra-access: account mallory with the shell /bin/bash: ${NOTHING_EXTRA} → account mallory with the shell /bin/bash`,
+      `containers extra-containers: container rogue of tiny:1: ${NOTHING_EXTRA} → container rogue of tiny:1`,
+      `host extra-files: cron entry /etc/cron.d/evil: ${NOTHING_EXTRA} → cron entry /etc/cron.d/evil`,
+      `host extra-ports: listener tcp 0.0.0.0:4444 by python3.11: ${NOTHING_EXTRA} → listener tcp 0.0.0.0:4444 by python3.11`,
+      `host extra-rules: rule tcp dport 4444 counter accept in ip filter INPUT: ${NOTHING_EXTRA} → rule tcp dport 4444 counter accept in ip filter INPUT`,
+      'host host-docker-settings: content: {} → { "debug": true }',
+      "host host-packages: packages: less → not installed",
+      "host host-upgrades-timer: active: true → false",
+      "host host-upgrades-timer: enabled: true → false",
+      "containers technicia-n8n-service: env.EVIL: nothing → 1",
+      "containers technicia-n8n-service: env.MODE: one → nothing",
+      "containers technicia-n8n-service: mode.replicated.replicas: 1 → 0",
+      "containers technicia-qdrant-key: container secret: there → not there",
+      "containers technicia-qdrant-service: container service: there → not there",
+    ]);
+  });
+
+  it("tells what is gone, data apart from what runs", async () => {
+    expect(await told("gone")).toEqual([
+      'host host-docker-settings: content: {} → { "debug": true }',
+      "host host-upgrades-timer: active: true → false",
+      "host host-upgrades-timer: enabled: true → false",
+      "containers technicia-app: container network: there → not there",
+      "data technicia-n8n-data: data volume: there → not there",
+      "containers technicia-n8n-service: container service: there → not there",
+      "containers technicia-qdrant-key: container secret: there → not there",
+      "containers technicia-qdrant-service: container service: there → not there",
+    ]);
+  });
+
+  it("shows no secret, whichever side has it", () => {
+    const secret = { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270" };
+    const differences = readDifferences([file({ content: secret }, { content: "typed by hand" })]);
+
+    expect(differences.map(({ expected, found }) => [expected, found])).toEqual([
+      [["[secret]"], ["[secret]"]],
+    ]);
+  });
+
+  it("shows of a long text the lines that differ, and counts what it leaves out", () => {
+    const lines = Array.from({ length: 40 }, (_, index) => `line ${index}`);
+    const [difference] = readDifferences([
+      file(
+        { content: lines.join("\n") },
+        { content: ["first", ...lines.map((line) => `${line}!`)].join("\n") },
+      ),
+    ]);
+
+    expect(difference?.expected).toHaveLength(13);
+    expect(difference?.found.at(0)).toBe("first");
+    expect(difference?.found.at(-1)).toBe("… and 29 more lines");
+  });
+
+  it("names a state of the host that no script sees any more", () => {
+    const step: StepMetadata = { ...file({ content: "a" }, {}), op: "delete", new: null };
+
+    expect(readDifferences([step])).toMatchObject([
+      { kind: "gone", what: "file on the host", expected: ["there"], found: ["not there"] },
+    ]);
+  });
+});
+
+function file(before: Record<string, unknown>, after: Record<string, unknown>): StepMetadata {
+  const side = (inputs: Record<string, unknown>) => ({
+    custom: true,
+    protect: false,
+    retainOnDelete: false,
+    inputs: { path: "/etc/a", ...inputs },
+    outputs: { path: "/etc/a", ...inputs },
+  });
+  return {
+    op: "update",
+    urn: "urn:pulumi:test::technicia::technicia:infra:Host$technicia:host:File::host-a",
+    type: "technicia:host:File",
+    old: side(before),
+    new: side(after),
+    detailedDiff: { content: { diffKind: "update", inputDiff: true } },
+  };
+}

@@ -1,0 +1,228 @@
+/** A check and a repair with the real engine, our own provider and a real host; Cloudflare is a double. */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { stringify } from "yaml";
+
+import { checkDrift, type World } from "../../../ops/drift/check.ts";
+import type { DriftReport } from "../../../ops/drift/finding.ts";
+import { repairDrift, type RepairWorld } from "../../../ops/drift/repair.ts";
+import { readHistory } from "../../../ops/deploy/history.ts";
+import { PulumiFailure, type Pulumi } from "../../../ops/pulumi.ts";
+import { openServer } from "../../../ops/server.ts";
+import { startCloudflare, type CloudflareDouble } from "../../../rehearsal/doubles/cloudflare/server.ts";
+import { prepareEngine, type Engine } from "../../../rehearsal/engine/prepare.ts";
+import { createStack, type Stack } from "../../rehearsal/engine/stack.ts";
+import { validSettings } from "../../support/fixtures.ts";
+import { startHost, type TestHost } from "../../support/host.ts";
+import { TOKEN, ZONE_ID } from "./world.ts";
+
+const ROOT = join(import.meta.dirname, "../../..");
+const TIMEOUT = { timeout: 240_000 };
+
+let home: string;
+let engine: Engine;
+let host: TestHost;
+let cloudflare: CloudflareDouble;
+let stack: Stack;
+let world: RepairWorld;
+
+const program = ({ address, privateKeyFile }: TestHost, motd = "as deployed") => `
+  import * as technicia from "${ROOT}/provider/resources.ts";
+  import { HostExtras } from "${ROOT}/infra/host-extras.ts";
+  import { sshd } from "${ROOT}/infra/host-files.ts";
+  const key = new technicia.HostKey("host-key", { address: "${address}", port: 22, serverId: "disk" }, { provider: new technicia.Connection("cloud", {}) });
+  const host = new technicia.Connection("host-connection", {
+    hostAddress: "${address}", hostPort: "22", hostUser: "debian", hostPrivateKeyFile: "${privateKeyFile}", hostKey: key.hostKey, serverId: "disk",
+  });
+  const on = { provider: host };
+  const settings = new technicia.File("host-sshd", { path: "/etc/ssh/sshd_config.d/10-technicia.conf", content: sshd(22, ["debian"]), onChange: "systemctl reload ssh.service" }, on);
+  new technicia.File("host-motd", { path: "/etc/motd", content: "${motd}\\n" }, on);
+  const fragile = new technicia.State("host-fragile", { observe: "test ! -e /etc/fragile-fails; echo well", desired: "well", apply: "true" }, on);
+  new technicia.State("host-time-zone", { observe: "timedatectl show --property Timezone --value", desired: "Europe/Paris", apply: "timedatectl set-timezone Europe/Paris" }, on);
+  new HostExtras("extra", { host, ssh: { user: "debian", port: 22, admins: [] }, files: ["/none"], containers: ["none"], services: ["none"], networks: ["none"] }, { dependsOn: [settings, fragile] });
+  export const deploymentStatus = "deployed";
+`;
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), "technicia-home-"));
+  [engine, host, cloudflare] = await Promise.all([
+    prepareEngine({ progress: () => undefined, home }),
+    startHost(),
+    startCloudflare({ zones: [{ name: "exemple.fr", id: ZONE_ID }], tokens: [{ token: TOKEN }] }),
+  ]);
+  // Without Docker and nftables there is nothing of them to compare: their sets have tests of their own.
+  await host.exec(
+    "printf '#!/bin/sh\\nexit 0\\n' | tee /usr/bin/nft > /usr/bin/jq; chmod 755 /usr/bin/nft /usr/bin/jq",
+  );
+  await host.exec(
+    "printf '#!/bin/sh\\nexit 0\\n' > /usr/local/bin/curl; chmod 755 /usr/local/bin/curl; sysctl --quiet --write vm.swappiness=10 vm.max_map_count=262144 net.core.somaxconn=4096 fs.inotify.max_user_instances=1024",
+  );
+  // The stack's CLI keeps the variables that are there when it is made.
+  vi.stubEnv("PULUMI_DEBUG_COMMANDS", "true");
+  stack = await createStack(engine, program(host));
+  const project = join(stack.folder, "Pulumi.yaml");
+  const plugins = `plugins:\n  providers:\n    - name: technicia\n      path: ${ROOT}/provider\n`;
+  const named = (await readFile(project, "utf8")).replace("name: trial", "name: technicia");
+  await writeFile(project, `${named}${plugins}`);
+  await stack.pulumi("stack", "init", "prod");
+  await writeFile(
+    join(stack.folder, "Pulumi.prod.yaml"),
+    stringify(await settingsFile(), { defaultStringType: "QUOTE_DOUBLE" }),
+  );
+  world = {
+    pulumi: pulumiOf(stack),
+    openServer,
+    fetch,
+    now: () => new Date(),
+    who: "alice@laptop",
+    say: () => undefined,
+    confirm: () => Promise.reject(new Error("nobody is to be asked")),
+    exclusively: (_server, _stack, work) => work(),
+  };
+  const up = await stack.pulumi("up", "--yes", "--skip-preview", "--stack", "prod");
+  if (up.code !== 0) throw new Error(up.output);
+}, 1_500_000);
+
+afterAll(async () => {
+  await Promise.all([
+    stack[Symbol.asyncDispose](),
+    host.stop(),
+    cloudflare.close(),
+    rm(home, { recursive: true, force: true }),
+  ]);
+});
+
+/** What the CLI wrote when it made the stack, and everything else that a user would have set. */
+async function settingsFile(): Promise<object> {
+  const settings = validSettings();
+  const dns = { ...(settings["dns"] as object), zoneId: ZONE_ID, cloudflareBaseUrl: cloudflare.url };
+  const entries = Object.entries({ ...settings, dns }).map(([name, value]) => [
+    `technicia:${name}`,
+    typeof value === "object" ? value : String(value),
+  ]);
+  const set = await stack.pulumi(
+    "config",
+    "set",
+    "--secret",
+    "technicia:cloudflareApiToken",
+    TOKEN,
+    "--stack",
+    "prod",
+  );
+  if (set.code !== 0) throw new Error(set.output);
+  const text = await readFile(join(stack.folder, "Pulumi.prod.yaml"), "utf8");
+  const token = /technicia:cloudflareApiToken:\s*\n\s*secure: (\S+)/.exec(text)?.[1];
+  const salt = /encryptionsalt: (\S+)/.exec(text)?.[1];
+  return {
+    encryptionsalt: salt,
+    config: { ...(Object.fromEntries(entries) as object), "technicia:cloudflareApiToken": { secure: token } },
+  };
+}
+
+function pulumiOf({ pulumi }: Stack): Pulumi {
+  return async ({ args }) => {
+    const { code, output } = await pulumi(...args);
+    // Both outputs are one here; JSON stands first in it.
+    if (code !== 0)
+      throw new PulumiFailure(`pulumi ${args[0] ?? ""} failed: ${output}`, {
+        stdout: output,
+        stderr: output,
+      });
+    return /^(stack|config)$/.test(args[0] ?? "") ? output.slice(0, output.lastIndexOf("}") + 1) : output;
+  };
+}
+
+async function check(changes: Partial<World> = {}): Promise<DriftReport> {
+  const checked = await checkDrift("prod", { ...world, ...changes });
+  checked.close();
+  return checked.report;
+}
+
+const brief = ({ findings }: DriftReport) => findings.map(({ resource, what }) => `${resource}: ${what}`);
+
+const TAMPER = `
+  echo 'by hand' > /etc/motd
+  useradd --create-home --shell /bin/bash mallory
+  echo '* * * * * root true' > /etc/cron.d/evil
+  timedatectl set-timezone Asia/Tokyo
+  echo 'PermitRootLogin yes' > /etc/ssh/sshd_config.d/00-open.conf`;
+
+describe("drift of a deployed stack", TIMEOUT, () => {
+  it("is none right after the deployment", async () => {
+    expect(await check()).toMatchObject({ outcome: "clean", findings: [], gaps: [] });
+  });
+
+  it("is found in one check, repaired in one run, recorded on the server, and gone", async () => {
+    await host.exec(TAMPER);
+    await fetch(`${cloudflare.url}/zones/${ZONE_ID}/dns_records`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${TOKEN}` },
+      body: JSON.stringify({ type: "A", name: "technicia.exemple.fr", content: "203.0.113.66", ttl: 300 }),
+    });
+    const { before, after } = await repairDrift({ stack: "prod", yes: true, withChanges: false }, world);
+
+    expect(brief(before)).toEqual([
+      "technicia.exemple.fr: A record that nobody declared",
+      "extra-access: account mallory with the shell /bin/bash",
+      "extra-access: sshd setting permitrootlogin is yes instead of no",
+      "extra-files: cron entry /etc/cron.d/evil",
+      "host-motd: content",
+      "host-time-zone: host time zone",
+    ]);
+    expect(before.findings.filter(({ since }) => since === undefined).map(({ what }) => what)).toEqual([
+      "A record that nobody declared",
+      "sshd setting permitrootlogin is yes instead of no",
+    ]);
+    expect(after).toMatchObject({ outcome: "clean", findings: [], gaps: [] });
+    expect(
+      await host.exec("cat /etc/motd; timedatectl show --property Timezone --value; ls /etc/cron.d"),
+    ).not.toMatch(/by hand|Tokyo|evil/);
+    const hostKey = (await host.exec("cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub")).trim();
+    const server = openServer({ ssh: { ...host, hostKey } });
+    const { events, corrupt } = await readHistory(server);
+    server.close();
+    expect(corrupt).toEqual([]);
+    expect(events.map(({ action, findings }) => [action, findings])).toEqual([
+      ["drift", 6],
+      ["repair", undefined],
+      ["drift", 0],
+    ]);
+  });
+
+  it("is told of the rest when one thing cannot be looked at", async () => {
+    await host.exec("touch /etc/fragile-fails; echo 'by hand' > /etc/motd");
+    const report = await check();
+    await host.exec("rm /etc/fragile-fails");
+
+    expect(report.outcome).toBe("failed");
+    expect(brief(report)).toEqual(["host-motd: content"]);
+    expect(report.gaps).toEqual([
+      { what: "host-fragile", reason: expect.stringContaining("could not observe host-fragile") as string },
+    ]);
+  });
+
+  it("is not what is merely not deployed yet, which a repair does not deploy by the way", async () => {
+    await stack.write(program(host, "of tomorrow").replace("Europe/Paris", "Europe/Rome"));
+    try {
+      expect(brief(await check())).toEqual(["host-motd: content"]);
+      await expect(repairDrift({ stack: "prod", yes: true, withChanges: false }, world)).rejects.toThrow(
+        "which a repair would deploy unreviewed (host-time-zone)",
+      );
+    } finally {
+      await stack.write(program(host));
+    }
+  });
+
+  it("is not known of a server that nobody reaches, and the vendor's records still are", async () => {
+    const dark = (outputs: Parameters<typeof openServer>[0]) =>
+      openServer({ ssh: { ...outputs.ssh, port: 1 } });
+    const report = await check({ openServer: dark });
+
+    expect(report.outcome).toBe("failed");
+    expect(report.findings).toEqual([]);
+    expect(report.gaps.map(({ what }) => what)).toEqual(["the server and everything on it"]);
+  });
+});

@@ -1,0 +1,194 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { repairDrift, withDependents, type RepairWorld } from "../../../ops/drift/repair.ts";
+import { startCloudflare, type CloudflareDouble } from "../../../rehearsal/doubles/cloudflare/server.ts";
+import {
+  fakeEngine,
+  fakeServer,
+  recorded,
+  recordedAsRepaired,
+  stateOfRecording,
+  TOKEN,
+  ZONE_ID,
+  type EngineOptions,
+} from "./world.ts";
+
+let cloudflare: CloudflareDouble;
+
+beforeAll(async () => {
+  cloudflare = await startCloudflare({
+    zones: [{ name: "exemple.fr", id: ZONE_ID }],
+    tokens: [{ token: TOKEN }],
+  });
+});
+afterAll(() => cloudflare.close());
+
+interface Stage extends Partial<EngineOptions> {
+  readonly recording?: string;
+  readonly answer?: boolean;
+}
+
+async function stage({ recording = "drifted", answer = true, ...more }: Stage = {}) {
+  const engine = fakeEngine({
+    runs: [{ log: await recorded(recording) }, { log: await recordedAsRepaired(recording) }],
+    state: await stateOfRecording(recording),
+    cloudflareUrl: cloudflare.url,
+    plan: await recorded("plan"),
+    ...more,
+  });
+  const server = fakeServer();
+  const said: string[] = [];
+  const world: RepairWorld = {
+    pulumi: engine.pulumi,
+    openServer: () => server,
+    fetch,
+    now: () => new Date("2026-11-21T08:00:00Z"),
+    who: "alice@laptop",
+    say: (line) => said.push(line),
+    confirm: () => Promise.resolve(answer),
+    exclusively: (_server, _stack, work) => work(),
+  };
+  const audit = () =>
+    server.commands.flatMap(({ stdin, purpose }) =>
+      purpose.includes("history")
+        ? [JSON.parse(stdin ?? "") as { action: string; findings?: number; detail: string }]
+        : [],
+    );
+  return { world, said, audit, ...engine };
+}
+
+const request = { stack: "test", yes: true, withChanges: false };
+
+describe("repairDrift", () => {
+  it("shows the plan, puts everything back in one run, looks again and records both", async () => {
+    const { world, calls, said, audit } = await stage();
+    const { before, after } = await repairDrift(request, world);
+
+    expect(before.findings).toHaveLength(14);
+    expect(after?.outcome).toBe("clean");
+    const commands = calls
+      .map(([command]) => command)
+      .filter((command) => !["config", "stack"].includes(command ?? ""));
+    expect(commands).toEqual(["refresh", "preview", "up", "refresh"]);
+    expect(calls.find(([command]) => command === "up")).toEqual([
+      ...["up", "--refresh", "--yes", "--skip-preview", "--color", "never"],
+      ...["--message", "repair of drift", "--stack", "test"],
+    ]);
+    expect(said.join("\n")).toContain("create  technicia-qdrant-service (container service)");
+    expect(audit()).toMatchObject([
+      { action: "drift", findings: 14 },
+      { action: "repair", detail: expect.stringContaining("plus aucun écart") as string },
+      { action: "drift", findings: 0 },
+    ]);
+  });
+
+  it("does nothing where nothing differs", async () => {
+    const { world, calls } = await stage({ recording: "quiet" });
+
+    expect(await repairDrift(request, world)).toMatchObject({
+      before: { outcome: "clean" },
+      after: undefined,
+    });
+    expect(calls.some(([command]) => command === "up" || command === "preview")).toBe(false);
+  });
+
+  it("changes nothing when the answer is no", async () => {
+    const { world, calls } = await stage({ answer: false });
+
+    await expect(repairDrift({ ...request, yes: false }, world)).rejects.toThrow("nothing was changed");
+    expect(calls.some(([command]) => command === "up")).toBe(false);
+  });
+
+  it("refuses to deploy, by the way, settings that nobody deployed", async () => {
+    const pending = JSON.stringify({
+      resourcePreEvent: {
+        metadata: {
+          op: "update",
+          urn: "urn:pulumi:test::technicia::technicia:ovh:EdgeFirewall::edge-firewall-rules",
+          type: "technicia:ovh:EdgeFirewall",
+          old: { custom: true },
+          new: { custom: true },
+        },
+      },
+    });
+    const plan = `${await recorded("plan")}\n${pending}\n`;
+    const refused = await stage({ plan });
+    await expect(repairDrift(request, refused.world)).rejects.toThrow(
+      "expected the settings that were deployed, got others, which a repair would deploy unreviewed (edge-firewall-rules)",
+    );
+    expect(refused.calls.some(([command]) => command === "up")).toBe(false);
+
+    const agreed = await stage({ plan });
+    expect((await repairDrift({ ...request, withChanges: true }, agreed.world)).after?.outcome).toBe("clean");
+  });
+
+  it("deletes a record that nobody declared before the engine puts ours back, and needs no engine for it alone", async () => {
+    const records = `${cloudflare.url}/zones/${ZONE_ID}/dns_records`;
+    const headers = { authorization: `Bearer ${TOKEN}` };
+    const body = JSON.stringify({ type: "TXT", name: "technicia.exemple.fr", content: "evil", ttl: 300 });
+    await fetch(records, { method: "POST", headers, body });
+    const { world, calls } = await stage({ recording: "quiet", plan: "" });
+    const { before, after } = await repairDrift(request, world);
+
+    expect([before.outcome, after?.outcome]).toEqual(["drift", "clean"]);
+    expect(cloudflare.state.zones[0]?.records).toEqual([]);
+    expect(calls.some(([command]) => command === "up")).toBe(false);
+  });
+
+  it("touches only what was found to differ while dockerd is down", async () => {
+    const log = await recorded("dockerd-down");
+    const { world, calls } = await stage({
+      recording: "dockerd-down",
+      runs: [{ log, failure: "preview failed" }, { log: await recordedAsRepaired("dockerd-down") }],
+      state: await withFailing(log),
+      plan: "",
+    });
+    await repairDrift(request, world);
+    const up = calls.find(([command]) => command === "up") ?? [];
+
+    expect(
+      up.filter((_, index) => up[index - 1] === "--target").map((urn) => urn.split("::").at(-1)),
+    ).toEqual(["extra-containers", "extra-files", "host-docker"]);
+  });
+
+  it("says what the engine said when it fails, and how to go on", async () => {
+    const { world } = await stage({
+      upFailure: { stdout: "x\n  error: could not write /etc/docker/daemon.json on h: disk full\n" },
+    });
+
+    await expect(repairDrift(request, world)).rejects.toThrow(
+      /expected the repair to succeed, got:\nerror: could not write .*disk full\nwhat was repaired stays so/,
+    );
+  });
+
+  it("refuses while the server cannot be reached", async () => {
+    const { world, calls } = await stage();
+    const dark = { ...world, openServer: () => fakeServer({ problem: "no answer" }) };
+
+    await expect(repairDrift(request, dark)).rejects.toThrow("expected to reach what is to be repaired, got");
+    expect(calls.some(([command]) => command === "up")).toBe(false);
+  });
+});
+
+/** The things that failed are in the state too, as those that came out are. */
+async function withFailing(log: string) {
+  const state = await stateOfRecording("dockerd-down");
+  const urns = [...log.matchAll(/"urn":"(urn:[^"]*docker:index[^"]*)"/g)].map(([, urn]) => urn ?? "");
+  const missing = [...new Set(urns)].map((urn) => ({
+    urn,
+    type: "docker:index/service:Service",
+    custom: true,
+  }));
+  return { deployment: { resources: [...state.deployment.resources, ...missing] } };
+}
+
+describe("withDependents", () => {
+  it("follows what was made from what, however far", () => {
+    const thing = (urn: string, ...dependencies: string[]) => ({
+      ...{ urn, dependencies, type: "", id: "", custom: true, delete: false, inputs: {}, outputs: {} },
+    });
+    const things = [thing("c", "b"), thing("b", "a"), thing("a"), thing("x", "y"), thing("y")];
+
+    expect([...withDependents(new Set(["a"]), things)].sort()).toEqual(["a", "b", "c"]);
+  });
+});

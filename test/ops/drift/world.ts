@@ -1,0 +1,164 @@
+/** Stand-ins for what a check reaches: an engine that gives recorded events, a server, and a vendor's API. */
+import { readFile, writeFile } from "node:fs/promises";
+import { gunzipSync } from "node:zlib";
+
+import { stringify } from "yaml";
+
+import { readEvents, type StepMetadata } from "../../../ops/preview/events.ts";
+import { PulumiFailure, type PulumiCall } from "../../../ops/pulumi.ts";
+import type { Server, ServerCommand } from "../../../ops/server.ts";
+import { UserError } from "../../../ops/user-error.ts";
+import { validSettings } from "../../support/fixtures.ts";
+
+export async function recorded(name: string): Promise<string> {
+  const file = new URL(`recorded/${name}.jsonl.gz`, import.meta.url);
+  return gunzipSync(await readFile(file)).toString();
+}
+
+export async function recordedSteps(name: string): Promise<StepMetadata[]> {
+  return readEvents(await recorded(name)).flatMap(({ resOutputsEvent }) =>
+    resOutputsEvent ? [resOutputsEvent.metadata] : [],
+  );
+}
+
+/** The same run once everything is as it was deployed. */
+export async function recordedAsRepaired(name: string): Promise<string> {
+  const events = (await recordedSteps(name)).map((metadata) => ({
+    resOutputsEvent: {
+      metadata: { ...metadata, op: "same", new: metadata.old, diffs: null, detailedDiff: null },
+    },
+  }));
+  return `${events.map((event) => JSON.stringify(event)).join("\n")}\n`;
+}
+
+export const ZONE_ID = "0123456789abcdef0123456789abcdef";
+
+export interface EngineOptions {
+  /** Events of the first, second, … run of a refresh. */
+  readonly runs: readonly { readonly log: string; readonly failure?: string }[];
+  readonly state: unknown;
+  readonly plan?: string;
+  readonly cloudflareUrl?: string;
+  readonly settings?: Record<string, unknown>;
+  /** What `up` fails with. */
+  readonly upFailure?: { readonly stdout: string };
+}
+
+/** Answers as the CLI does, and keeps what it was asked. */
+export function fakeEngine(options: EngineOptions) {
+  const calls: string[][] = [];
+  let run = 0;
+  const pulumi = async ({ args, environment = {} }: PulumiCall): Promise<string> => {
+    calls.push([...args]);
+    const [command = "", second] = args;
+    if (command === "stack" && second === "export") return JSON.stringify(options.state);
+    if (command === "config") return JSON.stringify(configOf(options, args.includes("--show-secrets")));
+    const log = args[args.indexOf("--event-log") + 1] ?? "";
+    if (command === "refresh") {
+      if (environment["PULUMI_DEBUG_COMMANDS"] !== "true") throw new Error("unknown flag: --event-log");
+      const recording = options.runs[Math.min(run++, options.runs.length - 1)];
+      if (recording?.log) await writeFile(log, recording.log);
+      if (recording?.failure !== undefined) {
+        throw new PulumiFailure(`pulumi refresh failed: ${recording.failure}`, {
+          stdout: "",
+          stderr: recording.failure,
+        });
+      }
+      return "";
+    }
+    if (command === "preview") {
+      await writeFile(log, options.plan ?? "");
+      return "";
+    }
+    if (command === "up") {
+      if (options.upFailure)
+        throw new PulumiFailure("pulumi up failed: it printed nothing", { ...options.upFailure, stderr: "" });
+      return "";
+    }
+    throw new Error(`unexpected: pulumi ${args.join(" ")}`);
+  };
+  return { pulumi, calls };
+}
+
+function configOf({ cloudflareUrl, settings = {} }: EngineOptions, clear: boolean): unknown {
+  const all = { ...validSettings(), ...settings };
+  const dns = {
+    ...(all["dns"] as object),
+    zoneId: ZONE_ID,
+    cloudflareBaseUrl: cloudflareUrl ?? "http://127.0.0.1:9",
+  };
+  const entries = Object.entries({ ...all, dns }).map(([name, value]) => {
+    const text = typeof value === "object" ? JSON.stringify(value) : stringify(value).trim();
+    return [`technicia:${name}`, { secret: false, value: text }] as const;
+  });
+  const token = { secret: true, ...(clear ? { value: TOKEN } : {}) };
+  return Object.fromEntries([...entries, ["technicia:cloudflareApiToken", token] as const]);
+}
+
+export const TOKEN = "cloudflare-token-of-a-test-0000000000000001";
+
+/** A state with these things, as `pulumi stack export` prints it. */
+export function stateOf(
+  things: readonly { urn: string; type: string; [key: string]: unknown }[],
+  more: object = {},
+) {
+  const stack = {
+    urn: "urn:pulumi:test::technicia::pulumi:pulumi:Stack::technicia-test",
+    type: "pulumi:pulumi:Stack",
+    outputs: { deploymentStatus: {} },
+  };
+  const connection = {
+    urn: "urn:pulumi:test::technicia::technicia:infra:Host$pulumi:providers:technicia::host-connection",
+    type: "pulumi:providers:technicia",
+    custom: true,
+    inputs: {
+      hostAddress: "203.0.113.10",
+      hostPort: "22",
+      hostUser: "debian",
+      hostPrivateKeyFile: "/project/key",
+      hostKey: "ssh-ed25519 AAAA",
+    },
+  };
+  const resources = [stack, connection, ...things.map((thing) => ({ custom: true, ...thing }))];
+  return { deployment: { resources, ...more } };
+}
+
+/** The things that a recording tells of, each with its state of then. */
+export async function stateOfRecording(name: string) {
+  const steps = await recordedSteps(name);
+  const things = steps
+    .filter(({ old, type }) => old?.custom === true && !type.startsWith("pulumi:"))
+    .map(({ urn, type, old }) => ({ urn, type, inputs: old?.inputs, outputs: old?.outputs }));
+  return stateOf(things);
+}
+
+export interface FakeServer extends Server {
+  readonly commands: ServerCommand[];
+  closed: number;
+}
+
+/** `lock`: what the lock's folder answers; `problem`: why nobody gets in. */
+export function fakeServer(
+  options: { readonly lock?: string; readonly problem?: string; readonly since?: string } = {},
+): FakeServer {
+  const commands: ServerCommand[] = [];
+  const server: FakeServer = {
+    name: "debian@203.0.113.10:22",
+    commands,
+    closed: 0,
+    run(command) {
+      commands.push(command);
+      if (options.problem !== undefined) return Promise.reject(new UserError(options.problem));
+      const stdout = /lock/.test(command.purpose)
+        ? (options.lock ?? "")
+        : /since/.test(command.purpose)
+          ? (options.since ?? "")
+          : "";
+      return Promise.resolve({ stdout, stderr: "" });
+    },
+    close() {
+      server.closed += 1;
+    },
+  };
+  return server;
+}
