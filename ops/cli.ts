@@ -3,6 +3,8 @@ import { parseArgs } from "node:util";
 
 import { onlyStack, readArguments, type Commands } from "./command.ts";
 import { commands as deploy } from "./deploy/commands.ts";
+import { commands as documents } from "./documents/commands.ts";
+import { commands as drift } from "./drift/commands.ts";
 import { commands as preview } from "./preview/commands.ts";
 import { pulumiOnPath } from "./pulumi.ts";
 import { resume } from "./resume.ts";
@@ -59,6 +61,8 @@ const COMMANDS: Commands = {
     },
   },
   ...deploy,
+  ...documents,
+  ...drift,
   ...preview,
 };
 

@@ -124,13 +124,24 @@ export function recordsOf(facts: EnvironmentFacts): Records | undefined {
   return facts.state === "present" && "releases" in facts.records ? facts.records : undefined;
 }
 
-/** Everything that could not be read, for the person who ran the command. */
-export function gapsOf(all: readonly EnvironmentFacts[]): string[] {
-  return all.flatMap((facts) => {
-    if (facts.state === "unreadable") return [`${facts.stack}: could not be read: ${facts.why}`];
-    if (facts.state === "present" && facts.outputs && "why" in facts.records) {
-      return [`${facts.stack}: releases and history could not be read: ${facts.records.why}`];
-    }
-    return (recordsOf(facts)?.corrupt ?? []).map((line) => `${facts.stack}: ${line}`);
+/** Something that could not be read. */
+export interface Gap extends Missing {
+  readonly stack: string;
+  readonly name: EnvironmentName;
+  readonly what: "state" | "records" | "record";
+}
+
+export function gapsOf(all: readonly EnvironmentFacts[]): Gap[] {
+  return all.flatMap((facts): Gap[] => {
+    const gap = (what: Gap["what"], why: string): Gap => ({
+      stack: facts.stack,
+      name: facts.name,
+      what,
+      why,
+    });
+    if (facts.state === "unreadable") return [gap("state", facts.why)];
+    if (facts.state === "absent") return [];
+    if ("why" in facts.records) return facts.outputs ? [gap("records", facts.records.why)] : [];
+    return facts.records.corrupt.map((line) => gap("record", line));
   });
 }

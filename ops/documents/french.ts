@@ -13,6 +13,7 @@ export type EnvironmentName = (typeof ENVIRONMENTS)[number]["name"];
 const timeZone = "Europe/Paris";
 const day = new Intl.DateTimeFormat("fr-FR", { dateStyle: "long", timeZone });
 const moment = new Intl.DateTimeFormat("fr-FR", { dateStyle: "long", timeStyle: "short", timeZone });
+const shortMoment = new Intl.DateTimeFormat("fr-FR", { dateStyle: "medium", timeStyle: "short", timeZone });
 const isoDay = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeZone });
 const number = new Intl.NumberFormat("fr-FR", { maximumFractionDigits: 2 });
 
@@ -24,6 +25,11 @@ export function formatDay(at: Date): string {
 /** Such as `24 mars 2025 à 09:30`. */
 export function formatMoment(at: Date): string {
   return moment.format(at);
+}
+
+/** Such as `24 mars 2025, 09:30`. */
+export function formatShortMoment(at: Date): string {
+  return shortMoment.format(at);
 }
 
 /** Such as `2025-03-24`. */

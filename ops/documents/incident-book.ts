@@ -8,18 +8,9 @@ import { unified } from "unified";
 import { UserError } from "../user-error.ts";
 import { isBlank } from "./cells.ts";
 import { ENVIRONMENTS, formatIsoDay, type EnvironmentName } from "./french.ts";
-import {
-  fields,
-  readIncidents,
-  renderNote,
-  SECTION,
-  type Category,
-  type Field,
-  type Incident,
-  type Priority,
-  type Status,
-} from "./incidents.ts";
-import { endOf, escapeInline, MarkdownFile, startOf, writeWhole } from "./markdown.ts";
+import { fields, readIncidents, renderNote, SECTION, type Field, type Incident } from "./incidents.ts";
+import { type Category, type Priority, type Status } from "./words.ts";
+import { endOf, escapeInline, MarkdownFile, shownPath, startOf, writeWhole } from "./markdown.ts";
 import { writeTrends } from "./trends-section.ts";
 import { kindOf } from "./trends.ts";
 
@@ -104,7 +95,7 @@ export async function resolveIncident(
   if (!incident) {
     const known = incidents.map((entry) => entry.id).join(", ");
     throw new UserError(
-      `${id}: expected an entry of ${path}, got none of that number; there ${incidents.length === 1 ? "is" : "are"} ${known || "none"}`,
+      `${id}: expected an entry of ${shownPath(path)}, got none of that number; there ${incidents.length === 1 ? "is" : "are"} ${known || "none"}`,
     );
   }
   if (incident.status === "Résolu") {

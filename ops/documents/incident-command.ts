@@ -1,7 +1,7 @@
 /** `npm run incident`: what a person tells of a problem, on one command line. */
 import { parseArgs } from "node:util";
 
-import { readArguments, type Command, type Outcome } from "../command.ts";
+import { readArguments, type Outcome } from "../command.ts";
 import { renderTable } from "../table.ts";
 import { UserError } from "../user-error.ts";
 import { ENVIRONMENTS } from "./french.ts";
@@ -10,38 +10,35 @@ import {
   listIncidents,
   openIncident,
   resolveIncident,
+  type BookOptions,
   type NewIncident,
 } from "./incident-book.ts";
-import { categories, priorities } from "./incidents.ts";
+import { categories, priorities } from "./words.ts";
+import { shownPath } from "./markdown.ts";
 import { formatHours, formatShare, recurring, trendsByCategory } from "./trends.ts";
-
-const USAGE = `npm run incident -- list [--open]
-       npm run incident -- new --environment <stack> --title <text> --priority <${priorities.join("|")}> --category <${categories.join("|")}>
-                               --impact <text> --description <text> --symptom <text>… [--diagnostic <text>…]
-       npm run incident -- resolve <DEPLOY-001> --cause <text> --solution <text> [--command <text>] --prevention <text>… --lesson <text>…
-                               [--workaround]`;
 
 const text = { type: "string" } as const;
 const texts = { type: "string", multiple: true } as const;
 
-export const incident: Command = {
-  usage: USAGE,
-  async run(args) {
-    const [action, ...rest] = args;
-    if (action === "list") return list(rest);
-    if (action === "new") return open(rest);
-    if (action === "resolve") return resolve(rest);
-    throw new UserError(
-      `expected one of list, new, resolve, got ${JSON.stringify(action ?? "")}\nusage: ${USAGE}`,
-    );
-  },
-};
+export async function incident(
+  usage: string,
+  args: readonly string[],
+  book: BookOptions = { now: new Date() },
+): Promise<Outcome> {
+  const [action, ...rest] = args;
+  if (action === "list") return list(usage, rest, book);
+  if (action === "new") return open(usage, rest, book);
+  if (action === "resolve") return resolve(usage, rest, book);
+  throw new UserError(
+    `expected one of list, new, resolve, got ${JSON.stringify(action ?? "")}\nusage: ${usage}`,
+  );
+}
 
-async function list(args: readonly string[]): Promise<Outcome> {
-  const { values } = readArguments(USAGE, () =>
+async function list(usage: string, args: readonly string[], book: BookOptions): Promise<Outcome> {
+  const { values } = readArguments(usage, () =>
     parseArgs({ args: [...args], options: { open: { type: "boolean" } } }),
   );
-  const all = await listIncidents();
+  const all = await listIncidents(book.path);
   const shown = all.filter(({ status }) => values.open !== true || status === "Ouvert");
   if (shown.length === 0) return { text: all.length === 0 ? "no incident" : "no open incident", exitCode: 0 };
   const table = renderTable(
@@ -66,8 +63,8 @@ async function list(args: readonly string[]): Promise<Outcome> {
   return { text: [table, trends, ...again].join("\n\n"), exitCode: 0 };
 }
 
-async function open(args: readonly string[]): Promise<Outcome> {
-  const { values } = readArguments(USAGE, () =>
+async function open(usage: string, args: readonly string[], book: BookOptions): Promise<Outcome> {
+  const { values } = readArguments(usage, () =>
     parseArgs({
       args: [...args],
       options: {
@@ -87,16 +84,18 @@ async function open(args: readonly string[]): Promise<Outcome> {
     symptoms: someOf("symptom", values.symptom, problems),
     diagnostics: values.diagnostic ?? [],
   };
-  refuse(problems);
-  const { id, isNew } = await openIncident(entry, { now: new Date() });
+  refuse(usage, problems);
+  const { id, isNew } = await openIncident(entry, book);
   return {
-    text: isNew ? `opened ${id} in ${ISSUES_FILE}` : `${id} is open already: noted that it was seen again`,
+    text: isNew
+      ? `opened ${id} in ${shownPath(book.path ?? ISSUES_FILE)}`
+      : `${id} is open already: noted that it was seen again`,
     exitCode: 0,
   };
 }
 
-async function resolve(args: readonly string[]): Promise<Outcome> {
-  const { values, positionals } = readArguments(USAGE, () =>
+async function resolve(usage: string, args: readonly string[], book: BookOptions): Promise<Outcome> {
+  const { values, positionals } = readArguments(usage, () =>
     parseArgs({
       args: [...args],
       allowPositionals: true,
@@ -121,8 +120,8 @@ async function resolve(args: readonly string[]): Promise<Outcome> {
     lessons: someOf("lesson", values.lesson, problems),
     workaround: values.workaround === true,
   };
-  refuse(problems);
-  await resolveIncident(id, resolution, { now: new Date() });
+  refuse(usage, problems);
+  await resolveIncident(id, resolution, book);
   return { text: `${id} is ${resolution.workaround ? "contourné" : "résolu"}`, exitCode: 0 };
 }
 
@@ -175,6 +174,6 @@ function someOf(
   return values ?? [];
 }
 
-function refuse(problems: readonly string[]): void {
-  if (problems.length > 0) throw new UserError(`${problems.join("\n")}\nusage: ${USAGE}`);
+function refuse(usage: string, problems: readonly string[]): void {
+  if (problems.length > 0) throw new UserError(`${problems.join("\n")}\nusage: ${usage}`);
 }

@@ -3,22 +3,8 @@ import type { Heading, Nodes, RootContent } from "mdast";
 
 import { isBlank } from "./cells.ts";
 import { ENVIRONMENTS, type EnvironmentName } from "./french.ts";
+import { categories, priorities, statuses, type Category, type Priority, type Status } from "./words.ts";
 import { endOf, lineOf, plainText, startOf, type MarkdownFile } from "./markdown.ts";
-
-export const statuses = ["Ouvert", "Résolu", "Contourné"] as const;
-export const priorities = ["Basse", "Moyenne", "Haute", "Critique"] as const;
-export const categories = [
-  "Configuration",
-  "Réseau",
-  "Sécurité",
-  "Performance",
-  "Compatibilité",
-  "Autres",
-] as const;
-
-export type Status = (typeof statuses)[number];
-export type Priority = (typeof priorities)[number];
-export type Category = (typeof categories)[number];
 
 /** The bold fields of an entry, in the document's order. */
 export const fields = [

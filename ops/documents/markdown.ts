@@ -1,7 +1,7 @@
 /** A Markdown file that people and programs both write: read as a tree, changed in place, and only where asked. */
 import { randomBytes } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, relative } from "node:path";
 
 import type { Heading, Nodes, Root, RootContent, Table as TableNode } from "mdast";
 import { format, resolveConfig } from "prettier";
@@ -48,7 +48,7 @@ export class MarkdownFile {
 
   /** Notes what is wrong; nothing is thrown before everything has been looked at. */
   complain(line: number, problem: string): void {
-    this.#problems.push(`${this.path}:${line}: ${problem}`);
+    this.#problems.push(`${shownPath(this.path)}:${line}: ${problem}`);
   }
 
   /** Throws every complaint at once; the file is as it was. */
@@ -151,6 +151,12 @@ export class MarkdownFile {
   }
 }
 
+/** The path as a person in the project's folder would type it. */
+export function shownPath(path: string): string {
+  const short = relative("", path);
+  return short.startsWith("..") ? path : short;
+}
+
 export async function formatMarkdown(path: string, text: string): Promise<string> {
   return format(text, { ...(await resolveConfig(path)), parser: "markdown" });
 }
@@ -199,12 +205,12 @@ export function endOf(node: Nodes): number {
 /** A reader sees the old file or the new one, never a part. */
 export async function writeWhole(path: string, text: string): Promise<void> {
   const beside = `${path}.${randomBytes(4).toString("hex")}`;
-  await mkdir(dirname(path), { recursive: true });
   try {
+    await mkdir(dirname(path), { recursive: true });
     await writeFile(beside, text);
     await rename(beside, path);
   } catch (error) {
-    await rm(beside, { force: true });
+    await rm(beside, { force: true }).catch(() => undefined);
     const { code, message } = error as NodeJS.ErrnoException;
     throw code === undefined ? error : new UserError(`${path}: expected a file to write, got ${message}`);
   }

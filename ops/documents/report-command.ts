@@ -2,12 +2,11 @@
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 
-import { readArguments, type Command } from "../command.ts";
+import { readArguments, type Outcome } from "../command.ts";
 import { pulumiOnPath } from "../pulumi.ts";
-import { gapsOf, readAllFacts, type FactSources } from "./facts.ts";
+import { gapsOf, readAllFacts, type FactSources, type Gap } from "./facts.ts";
 import { listIncidents } from "./incident-book.ts";
-import { writeWhole } from "./markdown.ts";
-import { renderPage } from "./page.ts";
+import { shownPath, writeWhole } from "./markdown.ts";
 import { readRecords } from "./records.ts";
 import { checkTracking, emptyTracking, renderTracking } from "./tracking.ts";
 
@@ -46,22 +45,31 @@ export async function writeReport(request: ReportRequest, sources: FactSources):
   const updated = await renderTracking(tracking, text, facts);
   const isNew = updated !== text;
   if (isNew) await writeWhole(tracking, updated);
-  const written = [isNew ? `wrote ${tracking}` : `${tracking} is up to date`];
+  const written = [isNew ? `wrote ${shownPath(tracking)}` : `${shownPath(tracking)} is up to date`];
   if (request.html !== undefined) {
+    const { renderPage } = await import("./page.ts");
     await writeWhole(request.html, renderPage(facts));
     written.push(`wrote ${request.html}`);
   }
-  return { text: written.join("\n"), gaps: gapsOf(environments) };
+  return { text: written.join("\n"), gaps: gapsOf(environments).map(renderGap) };
 }
 
-export const report: Command = {
-  usage: "npm run report [-- --html <file>]",
-  async run(args) {
-    const { values } = readArguments(this.usage, () =>
-      parseArgs({ args: [...args], options: { html: { type: "string" } } }),
-    );
-    const request = { html: values.html, now: new Date() };
-    const { text, gaps } = await writeReport(request, { pulumi: pulumiOnPath, readRecords });
-    return { text: [text, ...gaps].join("\n"), exitCode: gaps.length === 0 ? 0 : 1 };
-  },
-};
+function renderGap({ stack, what, why }: Gap): string {
+  if (what === "record") return `${stack}: ${why}`;
+  return what === "state"
+    ? `${stack}: could not be read: ${why}`
+    : `${stack}: releases and history could not be read: ${why}`;
+}
+
+export async function report(
+  usage: string,
+  args: readonly string[],
+  request: ReportRequest = { now: new Date() },
+  sources: FactSources = { pulumi: pulumiOnPath, readRecords },
+): Promise<Outcome> {
+  const { values } = readArguments(usage, () =>
+    parseArgs({ args: [...args], options: { html: { type: "string" } } }),
+  );
+  const { text, gaps } = await writeReport({ ...request, html: values.html }, sources);
+  return { text: [text, ...gaps].join("\n"), exitCode: gaps.length === 0 ? 0 : 1 };
+}

@@ -1,7 +1,8 @@
 /** What the incidents have in common: by category, and those that come again. */
 import { isBlank } from "./cells.ts";
 import { formatNumber, plural } from "./french.ts";
-import { categories, type Category, type Incident } from "./incidents.ts";
+import { type Incident } from "./incidents.ts";
+import { categories, type Category } from "./words.ts";
 
 export interface CategoryTrend {
   readonly category: Category;

@@ -1,0 +1,187 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { describe, expect, it } from "vitest";
+
+import { commands } from "../../../ops/documents/commands.ts";
+import { incident } from "../../../ops/documents/incident-command.ts";
+import { report } from "../../../ops/documents/report-command.ts";
+import { runCli } from "../fake-pulumi.ts";
+import { book, later, now, read, sick } from "./book.ts";
+import { newFolder } from "./folder.ts";
+import { noRecords, release, sources } from "./world.ts";
+
+const USAGE = commands["incident"]!.usage;
+
+describe("npm run incident", () => {
+  it("opens, lists and resolves, whatever the capitals and accents of its words", async () => {
+    const path = await book();
+    const opened = await incident(
+      USAGE,
+      [
+        ...[
+          "new",
+          "--environment",
+          "Production",
+          "--title",
+          "Certificat non renouvelé",
+          "--priority",
+          "CRITIQUE",
+        ],
+        ...["--category", "securite", "--impact", "Site refusé", "--description", "Expiré hier."],
+        ...[
+          "--symptom",
+          "curl : certificate has expired",
+          "--symptom",
+          "alerte",
+          "--diagnostic",
+          "journal lu",
+        ],
+      ],
+      { path, now },
+    );
+    expect(opened).toEqual({ text: `opened DEPLOY-001 in ${path}`, exitCode: 0 });
+    expect(await read(path)).toContain("**Symptômes**:\n\n- curl : certificate has expired\n- alerte\n");
+
+    const list = await incident(USAGE, ["list"], { path, now });
+    expect(list.text.replace(/ {2,}/g, " | ")).toContain(
+      "DEPLOY-001 | Production | Ouvert | Critique | Sécurité | 2026-11-21 | Certificat non renouvelé",
+    );
+    expect(list.text.replace(/ {2,}/g, " | ")).toContain("Sécurité | 1 | 100 % | -");
+
+    const found = [
+      "--cause",
+      "minuterie arrêtée",
+      "--solution",
+      "relancée",
+      "--prevention",
+      "a",
+      "--lesson",
+      "b",
+    ];
+    expect(await incident(USAGE, ["resolve", "DEPLOY-001", ...found], { path, now: later })).toEqual({
+      text: "DEPLOY-001 is résolu",
+      exitCode: 0,
+    });
+    expect((await incident(USAGE, ["list", "--open"], { path, now })).text).toBe("no open incident");
+  });
+
+  it("says that it had been open already", async () => {
+    const path = await book();
+    const args = [
+      ...[
+        "new",
+        "--environment",
+        "test",
+        "--title",
+        sick().title,
+        "--priority",
+        "basse",
+        "--category",
+        "Autres",
+      ],
+      ...["--impact", "x", "--description", "x", "--symptom", "x"],
+    ];
+    await incident(USAGE, args, { path, now });
+
+    expect((await incident(USAGE, args, { path, now: later })).text).toBe(
+      "DEPLOY-001 is open already: noted that it was seen again",
+    );
+  });
+
+  it.each([
+    [[], 'expected one of list, new, resolve, got ""'],
+    [["close"], 'expected one of list, new, resolve, got "close"'],
+    [["new"], "--title: expected a text, got nothing\n--priority: expected one of Basse, Moyenne"],
+    [
+      ["new", "--environment", "dev"],
+      '--environment: expected one of test, Test, staging, Staging, prod, Production, got "dev"',
+    ],
+    [["new", "--symptom", " "], "--symptom: expected a text, once or more often, got nothing"],
+    [
+      ["resolve"],
+      "expected one number such as DEPLOY-001, got 0; npm run incident -- list shows them\n--cause:",
+    ],
+    [["list", "--all"], "Unknown option '--all'"],
+  ])("fails with all that is wrong and the usage when given %j", async (args, told) => {
+    const run = await runCli(["incident", ...args], {});
+
+    expect(run).toMatchObject({ code: 1, stdout: "", calls: [] });
+    expect(run.stderr).toContain(told);
+    expect(run.stderr).toContain(`usage: ${USAGE}`);
+  });
+});
+
+describe("npm run report", () => {
+  const usage = commands["report"]!.usage;
+
+  it("writes the document and the page", async () => {
+    const folder = await newFolder();
+    const [tracking, html] = [join(folder, "docs", "suivi.md"), join(folder, "rapport.html")];
+    const records = { ...noRecords, releases: [release(1)] };
+
+    expect(
+      await report(
+        usage,
+        ["--html", html],
+        { tracking, issues: join(folder, "none.md"), now },
+        sources({ test: { records } }),
+      ),
+    ).toEqual({ text: `wrote ${tracking}\nwrote ${html}`, exitCode: 0 });
+    expect(await readFile(tracking, "utf8")).toContain("nº 1 (0123456)");
+    expect(await readFile(html, "utf8")).toMatch(/^<!doctype html>[^]*nº 1 \(0123456\)[^]*<\/html>\s*$/);
+  });
+
+  it("fails, and has written what it knows, when a stack could not be read", async () => {
+    const folder = await newFolder();
+    const tracking = join(folder, "suivi.md");
+    const stacks = sources({ test: {}, prod: { failure: "error: not logged in" } });
+
+    expect(await report(usage, [], { tracking, issues: join(folder, "none.md"), now }, stacks)).toEqual({
+      text: `wrote ${tracking}\nprod: could not be read: error: not logged in`,
+      exitCode: 1,
+    });
+    expect(await readFile(tracking, "utf8")).toMatch(/\| Production +\| Inconnu \(état illisible\)/);
+  });
+
+  it("asks the CLI for each stack's state and outputs, and never for a secret", async () => {
+    const folder = await newFolder();
+    const asked: string[] = [];
+    const { pulumi, readRecords } = sources({ test: {} });
+    await report(
+      usage,
+      [],
+      { tracking: join(folder, "suivi.md"), issues: join(folder, "none.md"), now },
+      {
+        readRecords,
+        pulumi: (call) => {
+          asked.push(call.args.join(" "));
+          return pulumi(call);
+        },
+      },
+    );
+
+    expect(asked.toSorted()).toEqual([
+      "stack export --stack prod",
+      "stack export --stack staging",
+      "stack export --stack test",
+      "stack output --json --stack test",
+    ]);
+  });
+
+  it("fails when the folder of the page cannot be written", async () => {
+    const folder = await newFolder();
+    const request = { tracking: join(folder, "suivi.md"), issues: join(folder, "none.md"), now };
+
+    await expect(report(usage, ["--html", "/dev/null/rapport.html"], request, sources({}))).rejects.toThrow(
+      /^\/dev\/null\/rapport\.html: expected a file to write, got /,
+    );
+  });
+
+  it("fails with the usage when given what it does not know", async () => {
+    expect(await runCli(["report", "--pdf"], {})).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`Unknown option '--pdf'`) as string,
+    });
+  });
+});
