@@ -13,6 +13,9 @@ export interface PulumiCall {
 
   /** Lines of both outputs as they come. */
   readonly onLine?: (line: string) => void;
+
+  /** Asks the CLI to stop, as Ctrl-C does: it ends what it is doing and keeps the state. */
+  readonly signal?: AbortSignal;
 }
 
 /** The CLI ended with another code than 0; what it had printed until then may still be read. */
@@ -32,11 +35,13 @@ export class PulumiFailure extends UserError {
 export type Pulumi = (call: PulumiCall) => Promise<string>;
 
 /** The `pulumi` that PATH finds. */
-export const pulumiOnPath: Pulumi = ({ args, input = "", environment, onLine }) =>
+export const pulumiOnPath: Pulumi = ({ args, input = "", environment, onLine, signal }) =>
   new Promise((resolve, reject) => {
     const child = spawn("pulumi", [...args, "--non-interactive"], {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, ...environment },
+      // A Ctrl-C at the terminal would reach it, too, and a second one makes it drop everything.
+      detached: signal !== undefined,
     });
     const printed = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"] as const) {
@@ -49,7 +54,11 @@ export const pulumiOnPath: Pulumi = ({ args, input = "", environment, onLine }) 
       );
       reject(error.code === "ENOENT" ? missing : error);
     });
+    const interrupt = () => child.kill("SIGINT");
+    if (signal?.aborted) interrupt();
+    signal?.addEventListener("abort", interrupt, { once: true });
     child.on("close", (code) => {
+      signal?.removeEventListener("abort", interrupt);
       if (code === 0) resolve(printed.stdout);
       else reject(explain(args, printed));
     });

@@ -63,6 +63,9 @@ export class CommandFailure extends UserError {
 const MAX_SHELLS = 8;
 const DEFAULT_TIMEOUT_SECONDS = 120;
 const BOOT_DEADLINE_SECONDS = 60;
+
+// Dozens of resources ask for the same host; once one has waited in vain, the others need not wait as long each.
+const UNANSWERED_DEADLINE_SECONDS = 3;
 const STDERR_LINES = 20;
 
 export class Host {
@@ -74,6 +77,7 @@ export class Host {
   #connection: Promise<Client> | undefined;
   #idle: Shell[] = [];
   #busy = 0;
+  #isUnanswered = false;
   #limit = MAX_SHELLS;
 
   constructor(target: Target, onUnpinned: (message: string) => void) {
@@ -205,18 +209,24 @@ export class Host {
   async #connect(command: Command): Promise<Client> {
     if (this.#connection === undefined) {
       const attempt = connect(this.#target, {
-        deadlineSeconds: Math.min(BOOT_DEADLINE_SECONDS, command.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS),
+        deadlineSeconds: Math.min(
+          this.#isUnanswered ? UNANSWERED_DEADLINE_SECONDS : BOOT_DEADLINE_SECONDS,
+          command.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
+        ),
         signal: this.#closed.signal,
         onWaiting: command.onWaiting ?? (() => undefined),
       });
       this.#connection = attempt;
       attempt.then(
         (client) => {
+          this.#isUnanswered = false;
           client.on("error", () => this.#forget(client));
           client.on("close", () => this.#forget(client));
         },
         () => {
           this.#connection = undefined;
+          // A command with a short limit of its own has not waited long enough to tell.
+          this.#isUnanswered ||= (command.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) >= BOOT_DEADLINE_SECONDS;
         },
       );
       if (this.#target.hostKey === undefined) {

@@ -186,7 +186,7 @@ async function up(run: Run, plan: Plan): Promise<Outcome | undefined> {
   await begin(run);
   const message = attempt.release ? `release ${attempt.release.number}` : "first deployment";
   const { failure, rotated } = await timed(run, "up", () =>
-    update({ stack, pulumi: session.pulumi, message, onLine: operator.say, plan }),
+    update({ stack, pulumi: session.pulumi, message, onLine: operator.say, signal: session.signal, plan }),
   );
   await session.refresh();
   // A first deployment has made its server by now, or the part of it that can be logged in to.

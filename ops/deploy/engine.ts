@@ -43,6 +43,9 @@ export interface UpdateRequest {
   readonly message: string;
   readonly onLine: (line: string) => void;
 
+  /** Interrupts it. */
+  readonly signal?: AbortSignal;
+
   /** Plan that the update must not exceed. */
   readonly plan?: Plan | undefined;
 
@@ -70,7 +73,7 @@ export interface UpdateFailure {
 }
 
 export async function update(request: UpdateRequest): Promise<Updated> {
-  const { stack, pulumi, message, onLine, plan, configFile } = request;
+  const { stack, pulumi, message, onLine, signal, plan, configFile } = request;
   return await inScratchFolder(async (folder) => {
     const log = join(folder, "events.jsonl");
     const args = [
@@ -82,7 +85,12 @@ export async function update(request: UpdateRequest): Promise<Updated> {
     ];
     try {
       // The flag for the log is one of those that the CLI hides otherwise.
-      await pulumi({ args, onLine, environment: { PULUMI_DEBUG_COMMANDS: "true" } });
+      await pulumi({
+        args,
+        onLine,
+        ...(signal === undefined ? {} : { signal }),
+        environment: { PULUMI_DEBUG_COMMANDS: "true" },
+      });
       return { failure: undefined, rotated: rotatedIn(await readUpdate(log), onLine) };
     } catch (error) {
       if (!(error instanceof PulumiFailure)) throw error;

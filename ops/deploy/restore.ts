@@ -100,7 +100,15 @@ export async function restore(
       mode: 0o600,
     });
     const { pulumi } = session;
-    const updated = await update({ stack, pulumi, message, onLine: operator.say, configFile, refresh });
+    const updated = await update({
+      stack,
+      pulumi,
+      message,
+      onLine: operator.say,
+      signal: session.signal,
+      configFile,
+      refresh,
+    });
     return updated.failure;
   });
   await session.refresh();

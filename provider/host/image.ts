@@ -23,7 +23,10 @@ interface Outputs {
   readonly reference: string;
 }
 
-const PULL = `docker image pull "$NAME" 2>&1`;
+// What a digest names is the same everywhere: with it there already, a way back needs no registry.
+const PULL = `
+if [[ $NAME == *@* ]] && docker image inspect "$NAME" >/dev/null 2>&1; then echo "Digest: \${NAME#*@}"; exit 0; fi
+docker image pull "$NAME" 2>&1`;
 
 // What Docker itself asks when it makes a service: the daemon's mirrors and credentials apply, and nothing is pulled.
 const RESOLVE = `

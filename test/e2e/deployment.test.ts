@@ -128,36 +128,73 @@ describe("the public side", () => {
   });
 });
 
-/** Open TCP ports of the server as a stranger's container sees them. */
-async function scan(address: string, family: "-4" | "-6"): Promise<string[]> {
+type Family = "-4" | "-6";
+
+/** Runs nmap against the server in a stranger's container; gives the ports that it found open. */
+async function openPorts(address: string, family: Family, how: string): Promise<string[]> {
   const images = await prepareImages({ progress: () => undefined });
   const { stdout } = await execute(
     "docker",
     [
-      ...[
-        "run",
-        "--rm",
-        "--label",
-        "technicia.rehearsal=1",
-        "--network",
-        INTERNET.network,
-        "--cap-add",
-        "NET_ADMIN",
-        "--cap-add",
-        "NET_RAW",
-      ],
-      ...[images.scanner, "sh", "-c"],
-      `ip route replace ${DATACENTRE.subnet} via ${INTERNET.router}; nmap ${family === "-6" ? "-6" : ""} -n -Pn -sS -p- -T5 --min-rate 8000 --max-retries 1 --defeat-rst-ratelimit --open -oG - ${address}`,
+      ...["run", "--rm", "--label", "technicia.rehearsal=1", "--network", INTERNET.network],
+      ...["--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW", images.scanner, "sh", "-c"],
+      `ip route replace ${DATACENTRE.subnet} via ${INTERNET.router}; nmap ${family === "-6" ? "-6" : ""} -n -Pn ${how} -oG - ${address}`,
     ],
     { timeout: 300_000 },
   );
-  return [...stdout.matchAll(/(\d+)\/open\/tcp/g)].map((match) => match[1] ?? "");
+  return [...stdout.matchAll(/(\d+)\/open\/(?:tcp|udp)/g)].map((match) => match[1] ?? "");
 }
+
+/** All TCP ports. */
+function scan(address: string, family: Family): Promise<string[]> {
+  const pace = "-T5 --min-rate 8000 --max-retries 1 --defeat-rst-ratelimit";
+  return openPorts(address, family, `-sS -p- ${pace} --open`);
+}
+
+/** A port on which the server would answer everybody, were there no firewall. */
+const ECHO = 9999;
+const UDP_PORTS = [
+  53,
+  67,
+  68,
+  69,
+  111,
+  123,
+  137,
+  161,
+  323,
+  500,
+  514,
+  546,
+  1900,
+  4500,
+  4789,
+  5353,
+  7946,
+  ECHO,
+];
 
 describe("the firewall", () => {
   it("shows a stranger ports 80 and 443 and no other, over IPv4 and IPv6", async () => {
     expect(await scan(DATACENTRE.server, "-4")).toEqual(["80", "443"]);
     expect(await scan(DATACENTRE.server6, "-6")).toEqual(["80", "443"]);
+  });
+
+  it("answers a stranger on no UDP port, also where something listens", async () => {
+    const listen = `use Socket qw(:all); socket(S, PF_INET6, SOCK_DGRAM, 0); setsockopt(S, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+      bind(S, pack_sockaddr_in6(${ECHO}, IN6ADDR_ANY)) or die; while (defined($from = recv(S, $_, 999, 0))) { send(S, "echo", 0, $from) }`;
+    await onServer(`systemd-run --quiet --unit=rogue-echo perl -e '${listen}'`);
+    try {
+      const ask = `use Socket; socket(S, PF_INET, SOCK_DGRAM, 0); alarm 1; send(S, "?", 0, pack_sockaddr_in(${ECHO}, inet_aton("127.0.0.1"))); recv(S, $_, 9, 0); print`;
+      await until("the echo to answer on the server itself", async () =>
+        (await onServer(`perl -e '${ask}'`)).includes("echo"),
+      );
+      const how = `-sU -p ${UDP_PORTS.join(",")} --max-retries 1`;
+      expect(await openPorts(DATACENTRE.server, "-4", how)).toEqual([]);
+      expect(await openPorts(DATACENTRE.server6, "-6", how)).toEqual([]);
+    } finally {
+      await onServer("systemctl stop rogue-echo.service");
+    }
   });
 
   it("keeps a port closed that somebody publishes with Docker", async () => {

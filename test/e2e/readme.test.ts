@@ -19,6 +19,9 @@ interface Way {
   readonly on: "new" | "rehearsal";
   readonly stdin?: string;
 
+  /** Whether it asks before it changes anything; the answer is yes. @default false */
+  readonly asks?: boolean;
+
   /** @default 0 */
   readonly code?: number;
 
@@ -29,7 +32,10 @@ interface Way {
 /** In the order in which they are run. */
 const WAYS: Readonly<Record<string, Way>> = {
   "npx pulumi version": { on: "new", says: /^v\d+\.\d+\.\d+/ },
-  "npx pulumi login file://$HOME/technicia-state": { on: "new", says: /Logged in/ },
+  "mkdir -p $HOME/technicia-state && npx pulumi login file://$HOME/technicia-state": {
+    on: "new",
+    says: /Logged in/,
+  },
   "npx pulumi stack init test": { on: "new", says: /Created stack 'test'/ },
   "npx pulumi config set --secret technicia:ovhApplicationKey --stack test": {
     on: "new",
@@ -41,10 +47,10 @@ const WAYS: Readonly<Record<string, Way>> = {
   "npm run rehearsal -- preview --diff": { on: "rehearsal", says: /unchanged/ },
   "npm run rehearsal:exec -- npm run status -- test": { on: "rehearsal", says: /Environnement/ },
   "npx pulumi preview --stack test --diff": { on: "rehearsal", says: /unchanged/ },
-  "npx pulumi up --stack test": { on: "rehearsal", says: /unchanged/ },
+  "npx pulumi up --stack test": { on: "rehearsal", asks: true, says: /unchanged/ },
   "npm run status -- test": { on: "rehearsal", says: /https:\/\// },
   "npx pulumi refresh --preview-only --diff --stack test": { on: "rehearsal" },
-  "npx pulumi up --refresh --stack test": { on: "rehearsal" },
+  "npx pulumi up --refresh --stack test": { on: "rehearsal", asks: true },
 };
 
 /** Commands that are run elsewhere, and where; and those that need what no test has. */
@@ -102,7 +108,7 @@ describe("the README", () => {
     expect([...commands].sort()).toEqual([...Object.keys(WAYS), ...Object.keys(ELSEWHERE)].sort());
   });
 
-  it.each(Object.entries(WAYS))("%s", async (command, { on, stdin, code = 0, says }) => {
+  it.each(Object.entries(WAYS))("%s", async (command, { on, stdin, asks = false, code = 0, says }) => {
     const environment: Record<string, string> =
       on === "new"
         ? {
@@ -111,8 +117,9 @@ describe("the README", () => {
             PULUMI_CONFIG_PASSPHRASE_FILE: "",
             PULUMI_CONFIG_PASSPHRASE: "of-the-readme",
           }
-        : // What answers the question before a change.
-          { PULUMI_SKIP_CONFIRMATIONS: "true" };
+        : asks
+          ? { PULUMI_SKIP_CONFIRMATIONS: "true" }
+          : {};
     const place = on === "new" ? join(folder, "checkout") : ROOT;
     const run = await operator(["sh", "-c", `cd '${place}' && ${command}`], {
       environment,

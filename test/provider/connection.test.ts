@@ -115,6 +115,19 @@ describe("a connection", () => {
     expect((await creating).id).toBe("/srv/a");
   });
 
+  it("waits in vain once, not once for every resource", async () => {
+    await host.exec("systemctl stop ssh.socket ssh.service 2>/dev/null || systemctl stop ssh");
+    const plugin = await connect();
+    await expect(touch(plugin)).rejects.toThrow(/refused/);
+
+    const began = Date.now();
+    await expect(touch(plugin)).rejects.toThrow(/refused/);
+    expect(Date.now() - began).toBeLessThan(20_000);
+
+    await host.exec("systemctl start ssh");
+    expect((await touch(plugin)).id).toBe("/srv/a");
+  }, 150_000);
+
   it("waits for a host that answers but lets nobody in before it has booted", async () => {
     await host.exec("touch /run/nologin");
     const plugin = await connect();

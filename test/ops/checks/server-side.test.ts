@@ -326,6 +326,13 @@ describe("checkEarlierPerformance", () => {
     },
   );
 
+  it("judges what was put back, not the release that failed", async () => {
+    const [load] = record("ok").verify;
+    const putBack = { ...record("failed"), outcome: "rolled-back", restored: 6, restoredVerify: [load] };
+
+    expect(await checkEarlierPerformance(listed(putBack))).toMatchObject({ outcome: "ok" });
+  });
+
   it("knows nothing before the first", async () => {
     expect(await checkEarlierPerformance(answeringServer(""))).toMatchObject({ outcome: "not-checked" });
   });

@@ -21,7 +21,7 @@ case "$1 $2" in
   fi
   echo "1.0.0: Pulling from a"; echo "Digest: $digest"; echo "Status: Downloaded newer image"
   touch "/srv/pulled/\${digest#sha256:}" ;;
-"image inspect") test -e "/srv/pulled/\${5#*@sha256:}" && echo present ;;
+"image inspect") last=\${!#}; test -e "/srv/pulled/\${last#*@sha256:}" && echo present ;;
 "image rm") if test -e /srv/used; then echo "conflict: in use" >&2; exit 1; fi; rm "/srv/pulled/\${3#*@sha256:}" ;;
 "version --format") if test -e /srv/fault; then cat /srv/fault >&2; exit 1; fi; echo gone ;;
 esac
@@ -76,6 +76,13 @@ describe("Image", () => {
     const made = await create(`team/a:1.0.0@${NEXT}`);
 
     expect(made.state).toMatchObject({ reference: `team/a:1.0.0@${NEXT}` });
+  });
+
+  it("needs no registry for a digest that is there", async () => {
+    await create(`team/a:1.0.0@${NEXT}`);
+    await host.exec("echo 'registry is down' > /srv/fault");
+
+    expect((await create(`team/a:1.0.0@${NEXT}`)).state).toMatchObject({ reference: `team/a:1.0.0@${NEXT}` });
   });
 
   it("keeps the digest when the tag is pushed anew, and finds it when it is asked", async () => {
