@@ -144,7 +144,7 @@ function describeStep(name: string, proven: Proven, facts: EnvironmentFacts): St
   if ("checks" in proven) return describeChecks(name, proven.checks, facts);
   if ("released" in proven) return describeReleases(name, facts);
   const told = toldOf(name, facts);
-  const proof = told?.proof ?? "";
+  const proof = inFrench(told?.proof ?? "");
   if (!("made" in proven)) return { ...nothing, status: told?.status ?? "Non commencé", proof };
 
   const found = proven.made.map((kind) => facts.made.filter((made) => isOf(kind, made)));
@@ -161,6 +161,18 @@ function describeStep(name: string, proven: Proven, facts: EnvironmentFacts): St
     to: status === "Complété" ? latest(dates) : undefined,
     proof: status === "Non commencé" ? "" : proof,
   };
+}
+
+/** What the host is observed to be is told in English; these are the ways in which it is well. */
+const OBSERVED: readonly (readonly [RegExp, string])[] = [
+  [/the loaded table is the file's/, "table chargée conforme au fichier"],
+  [/swarm active, manager: true/, "swarm actif"],
+  [/the instance has an owner/, "l'instance a un propriétaire"],
+  [/valid for (.+), (ecdsa|rsa), from (\S+)/, "valable pour $1, $2, émis par $3"],
+];
+
+function inFrench(proof: string): string {
+  return OBSERVED.reduce((text, [english, french]) => text.replace(english, french), proof);
 }
 
 function isOf([type, name]: Kind, made: Made): boolean {
@@ -187,7 +199,7 @@ function describeChecks(name: string, family: CheckFamily, facts: PresentFacts):
       status: told?.status ?? "Non commencé",
       from: undefined,
       to: undefined,
-      proof: told?.proof ?? "",
+      proof: inFrench(told?.proof ?? ""),
     };
   }
   const checks = last.verify.filter((check) => familyOf(check) === family);

@@ -126,7 +126,8 @@ describe("the tracking document of a deployed environment", () => {
       expect.arrayContaining([
         `**Préparation du serveur**|Complété|${day}|${day}|-|-`,
         `- Installation OS|Complété|${day}|${day}|-|Debian 12, clé SHA256:abc`,
-        `- Configuration Firewall|Complété|${day}|${day}|-|OVH : ok ; serveur : chargé`,
+        `- Configuration Firewall|Complété|${day}|${day}|-|OVH : ok ; serveur : table chargée conforme au fichier`,
+        `- Obtention certificats SSL|Complété|${day}|${day}|-|valable pour technicia.exemple.fr, ecdsa, émis par https://acme-v02.api.letsencrypt.org/directory`,
         `**Déploiement des services**|En cours|${day}|-|-|-`,
         `- Clonage du repository|Non commencé|-|-|-|-`,
         `- Configuration des clés API|En cours|${day}|-|-|Google Document AI, Google Vision AI, VoyageAI ; reste Anthropic`,

@@ -22,15 +22,16 @@ export function outputs(domain = "technicia.exemple.fr"): StackOutputs {
     ),
     evidence: {
       os: "Debian 12, clé SHA256:abc",
-      firewall: "OVH : ok ; serveur : chargé",
-      docker: "docker.io 20.10 ; swarm actif",
+      firewall: "OVH : ok ; serveur : the loaded table is the file's",
+      docker: "docker.io 20.10 ; swarm active, manager: true",
       services: "technicia-n8n, technicia-qdrant",
       n8nEncryptionKey: "secret de technicia-n8n",
       n8nEnvironment: "admin@exemple.fr",
       n8nHttps: "2027-02-19",
       dns: "3 enregistrements",
       certbot: "certbot/certbot:v5.8.0",
-      certificate: "2027-02-19",
+      certificate:
+        "valid for technicia.exemple.fr, ecdsa, from https://acme-v02.api.letsencrypt.org/directory",
       functionalTests: { partly: "https://technicia.exemple.fr/healthz" },
     },
   });
