@@ -86,6 +86,8 @@ function overlay(stack: string, answers: Answers, accounts: Accounts): Change[] 
     [["technicia:dns", "cloudflareBaseUrl"], `http://${INTERNET.clouds}:8081/client/v4`],
     // A container has its host's swap, and Docker's own repository is out of its reach.
     [["technicia:host"], { dockerSource: "distribution", swapGib: 0 }],
+    // A container has its host's disk, too, however full that is.
+    [["technicia:operations", "thresholds", "diskFreePercent"], 1],
     [["technicia:acme", "directory"], `https://${INTERNET.acme}:14000/dir`],
     [["technicia:acme", "trusted"], false],
     // n8n's runners come as an image of their own, which cannot be had where no image can be pulled.

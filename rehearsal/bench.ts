@@ -5,11 +5,14 @@
  *   npm run bench -- --cold   also from empty caches, which are then built again
  */
 import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 
 import Table from "cli-table3";
 
+import { domainOf } from "./answers.ts";
 import { docker, run } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { runAsOperator } from "./operator.ts";
@@ -23,6 +26,8 @@ interface Measure {
   readonly seconds: number;
   readonly peakMib: number;
   readonly logins: number | undefined;
+  /** Requests that failed meanwhile, of those that were made. */
+  readonly requests?: string;
   readonly target?: string;
 }
 
@@ -195,22 +200,86 @@ await measure(
 );
 await measure(
   "drift check",
-  () => pulumi("refresh", "--preview-only", "--expect-no-changes"),
+  () => ops("drift", "--", "test"),
   (s) => verdict(s, 3 * floor.refresh),
 );
-await pulumi("config", "set", "--path", "technicia:images.vectorStore", "technicia/vector-store:1.0.1");
-await measure("rollout of one service", () => pulumi("up", "--yes", "--skip-preview"));
+await release("1.0.1");
+const bare = await underTraffic("rollout of one service", () => pulumi("up", "--yes", "--skip-preview"));
+await release("1.0.0");
+const gated = await underTraffic("npm run deploy, of one service", () =>
+  ops("deploy", "--", "test", "--yes"),
+);
+measures.push({ name: "  of which gates", seconds: gated - bare, peakMib: 0, logins: undefined });
+await release("1.0.3-faulty");
+// Exit code 4: the previous release is back.
+await underTraffic("npm run deploy, rolled back", () =>
+  ops("deploy", "--", "test", "--yes").catch(expectCode(4)),
+);
 await measure("floor: the same containers by a plain script", startPlainly);
+
+function ops(script: string, ...args: string[]): Promise<void> {
+  return operate(engine, ["npm", "run", "--silent", script, ...args]);
+}
+
+async function release(version: string): Promise<void> {
+  const image = `technicia/vector-store:${version}`;
+  await pulumi("config", "set", "--path", "technicia:images.vectorStore", image);
+}
+
+function expectCode(code: number): (error: Error) => void {
+  return (error) => {
+    if (!error.message.includes(`ended with ${code}`)) throw error;
+  };
+}
+
+/** Measures a step while the public address is asked again and again. */
+async function underTraffic(name: string, step: () => Promise<unknown>): Promise<number> {
+  const ca = await readFile(join(STATE, "acme-root.pem"));
+  const seen = { asked: 0, failed: 0 };
+  const ended = new AbortController();
+  const asking = (async () => {
+    while (!ended.signal.aborted) {
+      seen.asked += 1;
+      if (!(await answersWell(ca))) seen.failed += 1;
+      await delay(20);
+    }
+  })();
+  const seconds = await measure(name, step);
+  ended.abort();
+  await asking;
+  const last = measures.pop()!;
+  measures.push({ ...last, requests: `${seen.failed} of ${seen.asked}` });
+  return seconds;
+}
+
+function answersWell(ca: Buffer): Promise<boolean> {
+  const name = domainOf("test");
+  const options = {
+    host: DATACENTRE.server,
+    servername: name,
+    headers: { host: name },
+    path: "/healthz",
+    ca,
+  };
+  return new Promise((resolve) => {
+    const request = get({ ...options, agent: false, timeout: 10_000 }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    request.on("timeout", () => request.destroy(new Error("no answer")));
+    request.on("error", () => resolve(false));
+  });
+}
 
 function verdict(seconds: number, limit: number): string {
   return `${seconds <= limit ? "met" : "missed"}: at most ${limit.toFixed(1)} s`;
 }
 
 const table = new Table({
-  head: ["what", "seconds", "peak MiB", "ssh logins", "target"],
+  head: ["what", "seconds", "peak MiB", "ssh logins", "failed requests", "target"],
   style: { head: [], border: [] },
 });
-for (const { name, seconds, peakMib, logins: opened, target } of measures) {
-  table.push([name, seconds.toFixed(1), peakMib, opened ?? "-", target ?? ""]);
+for (const { name, seconds, peakMib, logins: opened, requests, target } of measures) {
+  table.push([name, seconds.toFixed(1), peakMib || "-", opened ?? "-", requests ?? "-", target ?? ""]);
 }
 console.log(table.toString());

@@ -77,7 +77,7 @@ export async function update(request: UpdateRequest): Promise<Updated> {
   return await inScratchFolder(async (folder) => {
     const log = join(folder, "events.jsonl");
     const args = [
-      ...["up", "--yes", "--stack", stack, "--message", message, "--event-log", log],
+      ...["up", "--yes", "--suppress-outputs", "--stack", stack, "--message", message, "--event-log", log],
       ...(plan?.reviewed === true ? [] : ["--skip-preview"]),
       ...(plan === undefined ? [] : ["--plan", plan.file]),
       ...(configFile === undefined ? [] : ["--config-file", configFile]),

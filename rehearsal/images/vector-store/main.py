@@ -39,6 +39,8 @@ class Point(BaseModel):
 
 def guarded(what: str, action):
     """Whatever fails behind is 500 here; the code of the service behind never comes through."""
+    if os.environ["SICK"] == "calls":
+        raise HTTPException(500, f"Erreur lors de {what} : cette version est malade")
     try:
         return action()
     except Exception as error:
@@ -58,7 +60,7 @@ def store(text: str, payload: dict[str, Any]) -> dict[str, Any]:
 
 @app.get("/health")
 def health():
-    if os.environ["SICK"] == "yes":
+    if os.environ["SICK"] == "health":
         return JSONResponse({"status": "error", "message": "cette version est malade"}, 500)
     try:
         exists = qdrant.collection_exists()

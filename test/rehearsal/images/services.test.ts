@@ -136,6 +136,15 @@ describe("the vector-store image", () => {
     expect(await call("GET", `${address}/health`)).toMatchObject({ status: 500, body: { status: "error" } });
   });
 
+  it("answers 500 on every call but its health in the faulty release", async () => {
+    const faulty = await startVectorStore("technicia/vector-store:1.0.3-faulty");
+    const address = await faulty.ready(8000, "/health");
+
+    expect(await call("GET", `${address}/health`)).toMatchObject({ status: 200 });
+    expect(await call("POST", `${address}/search`, { query: "x" })).toMatchObject({ status: 500 });
+    expect(await call("POST", `${address}/embed-text`, { text: "x" })).toMatchObject({ status: 500 });
+  });
+
   it("asks VoyageAI when it has a key, and turns its refusal into 500", async () => {
     const voyage = [
       "--env",

@@ -1,0 +1,172 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import type { AuditEvent, Release } from "../../ops/deploy/release.ts";
+import { ROOT } from "../../rehearsal/places.ts";
+import { askHealth, ensureStarted, expectQuiet, onServer, operator, set, traffic } from "./rehearsal.ts";
+
+const IMAGE = "technicia:images.vectorStore";
+const WEEK = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"] as const;
+
+beforeAll(ensureStarted);
+afterAll(ensureStarted);
+
+const npm = (...args: string[]) => operator(["npm", "run", "--silent", ...args]);
+const deploy = (...args: string[]) => npm("deploy", "--", "test", "--yes", ...args);
+const runningImage = () =>
+  onServer(
+    "docker service inspect technicia-vector-store --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'",
+  );
+
+async function lastRelease(): Promise<Release> {
+  const { releases } = await history();
+  return releases.at(-1)!;
+}
+
+async function history(): Promise<{ releases: Release[]; events: AuditEvent[] }> {
+  const { code, stdout, stderr } = await npm("history", "--", "test", "--json");
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout) as { releases: Release[]; events: AuditEvent[] };
+}
+
+/** Starts a deployment as its own process, and tells each line. */
+function startDeploy(onLine: (line: string, kill: () => void) => void): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(
+      "npm",
+      ["run", "--silent", "rehearsal:exec", "--", "npm", "run", "--silent", "deploy", "--", "test", "--yes"],
+      {
+        cwd: ROOT,
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    const kill = () => process.kill(-(child.pid ?? 0), "SIGKILL");
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => onLine(line, kill));
+    }
+    child.on("error", reject);
+    child.on("close", resolve);
+  });
+}
+
+describe("a deployment", () => {
+  it("goes through every gate, is recorded, and leaves a quiet preview", async () => {
+    const { code, stdout, stderr } = await deploy();
+
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+    const release = await lastRelease();
+    expect(release).toMatchObject({ stack: "test", kind: "deploy", outcome: "succeeded" });
+    expect(release.verify.filter(({ outcome }) => outcome === "failed")).toEqual([]);
+    expect(release.verify.filter(({ outcome }) => outcome === "ok").length).toBeGreaterThan(15);
+    expect(Object.keys(release.seconds)).toEqual(
+      expect.arrayContaining(["preflight", "plan", "up", "verify"]),
+    );
+    await expectQuiet();
+  });
+
+  it("that answers 500 is rolled back by itself, with the old release serving throughout", async () => {
+    const before = await runningImage();
+    await set(IMAGE, "technicia/vector-store:1.0.3-faulty");
+    const asking = traffic(askHealth);
+    const { code, stdout, stderr } = await deploy();
+    const { asked, failures } = await asking.stop();
+
+    expect(code, `${stdout}\n${stderr}`).toBe(4);
+    expect(await runningImage()).toBe(before);
+    expect(failures).toEqual([]);
+    expect(asked).toBeGreaterThan(100);
+    const release = await lastRelease();
+    expect(release).toMatchObject({ outcome: "rolled-back", restored: 1 });
+    const { rollback = 0, rollbackVerify = 0 } = release.seconds;
+    console.log(
+      `rollback ${rollback.toFixed(1)} s, verified in ${rollbackVerify.toFixed(1)} s, ${asked} requests`,
+    );
+    expect(rollback + rollbackVerify).toBeLessThan(300);
+  });
+
+  it("whose service never becomes healthy is rolled back, too", async () => {
+    const before = await runningImage();
+    await set(IMAGE, "technicia/vector-store:1.0.2-sick");
+    const asking = traffic(askHealth);
+    const { code, stdout, stderr } = await deploy();
+    const { failures } = await asking.stop();
+
+    expect(code, `${stdout}\n${stderr}`).toBe(4);
+    expect(failures).toEqual([]);
+    expect(await runningImage()).toBe(before);
+    await set(IMAGE, "technicia/vector-store:1.0.0");
+  });
+
+  it("is undone by hand, with a reason", async () => {
+    await set(IMAGE, "technicia/vector-store:1.0.1");
+    expect((await deploy()).code).toBe(0);
+    expect(await runningImage()).toContain(":1.0.1@");
+
+    const without = await npm("rollback", "--", "test", "--yes");
+    expect(without.code).not.toBe(0);
+    expect(without.stderr).toContain("--reason");
+    const { code, stdout, stderr } = await npm("rollback", "--", "test", "--yes", "--reason", "essai");
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+    expect(await runningImage()).toContain(":1.0.0@");
+    expect(await lastRelease()).toMatchObject({ kind: "rollback", reason: "essai", outcome: "succeeded" });
+    await set(IMAGE, "technicia/vector-store:1.0.0");
+  });
+
+  it("is refused outside the window, says when it opens, and passes in an emergency", async () => {
+    const other = WEEK[(new Date().getUTCDay() + 3) % 7]!;
+    await set("technicia:operations.window.days[0]", other);
+    await set("technicia:operations.window.fromUtc", "09:00");
+    await set("technicia:operations.window.toUtc", "12:00");
+    const refused = await deploy();
+    expect(refused.code, refused.stderr).toBe(3);
+    expect(refused.stdout + refused.stderr).toMatch(/\d{4}-\d{2}-\d{2}.*09:00/);
+
+    const passed = await deploy("--emergency", "--reason", "panne en production");
+    expect(passed.code, `${passed.stdout}\n${passed.stderr}`).toBe(0);
+    expect(await lastRelease()).toMatchObject({
+      emergency: true,
+      reason: expect.stringContaining("panne") as string,
+    });
+    // The settings are written anew, without the window.
+    await ensureStarted();
+  });
+
+  it("lets a second one wait its turn, and names the first", async () => {
+    let second: Promise<{ code: number; stdout: string; stderr: string }> | undefined;
+    const first = await startDeploy((line) => {
+      if (line.startsWith("plan:")) second ??= deploy();
+    });
+    const refused = await second!;
+
+    expect(first).toBe(0);
+    expect(refused.code, refused.stdout).toBe(3);
+    expect(refused.stderr).toMatch(/root@\S+/);
+  });
+
+  it("that is killed at any step is closed by the next, which succeeds", async () => {
+    for (const line of ["preflight:", "plan:", "up:"]) {
+      await startDeploy((said, kill) => {
+        if (said.startsWith(line)) kill();
+      });
+    }
+    const { code, stdout, stderr } = await deploy();
+
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+    const { releases } = await history();
+    expect(releases.filter(({ outcome }) => outcome === "running")).toEqual([]);
+    await expectQuiet();
+  });
+});
+
+describe("npm run images -- pin", () => {
+  it("writes digests, which change nothing that runs", async () => {
+    const { code, stdout, stderr } = await npm("images", "--", "pin", "test");
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+    const settings = await operator(["cat", "Pulumi.test.yaml"]);
+
+    expect(settings.stdout).toMatch(/vectorStore: technicia\/vector-store:1\.0\.0@sha256:[0-9a-f]{64}/);
+  });
+});
