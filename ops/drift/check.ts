@@ -8,6 +8,7 @@ import { UserError } from "../user-error.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import { readDifferences, type Difference } from "./differences.ts";
 import { layers, outcomeOf, type DriftReport, type Finding, type Gap } from "./finding.ts";
+import { readGaps } from "./gaps.ts";
 import { findExtraRecords, type ExtraRecords } from "./records.ts";
 import { refresh } from "./refresh.ts";
 import { effectOf } from "./repairs.ts";
@@ -61,12 +62,13 @@ export async function checkDrift(
       ...differences.map((one, index) => findingOf(one, since.times[index])),
       ...extra.findings,
     ];
-    const gaps = [
+    const unread = readGaps(refreshed.unread, differences, state.all);
+    const gaps: Gap[] = [
       ...(state.incomplete === undefined
         ? []
         : [{ what: "the rest of the deployment", reason: state.incomplete }]),
       ...(unreachable === undefined ? [] : [unreachable]),
-      ...refreshed.gaps,
+      ...unread,
       ...extra.gaps,
       ...since.gaps,
     ];
@@ -83,7 +85,7 @@ export async function checkDrift(
       state,
       server,
       differences,
-      onlyProvidersFail: gaps.length === refreshed.gaps.length + since.gaps.length,
+      onlyProvidersFail: gaps.length === unread.length + since.gaps.length,
       extraRecords: extra.records,
       close: () => server?.close(),
     };

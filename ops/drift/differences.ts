@@ -59,7 +59,8 @@ export function readDifferences(steps: readonly StepMetadata[]): Difference[] {
         ? []
         : [{ ...common, kind: "changed", what, expected: missing, found: ["not installed"] }];
     }
-    return changesOf(step).map((change) => ({ ...common, kind: "changed" as const, ...change }));
+    const changes = type === "technicia:ovh:EdgeFirewall" ? firewallChangesOf(step) : changesOf(step);
+    return changes.map((change) => ({ ...common, kind: "changed" as const, ...change }));
   });
   return all.sort((a, b) => order(a).localeCompare(order(b)));
 }
@@ -96,36 +97,66 @@ function missingNames({ old, new: now }: StepMetadata): string[] {
   return (wanted ?? []).filter((name) => !(there ?? []).includes(name));
 }
 
-function changesOf(step: StepMetadata): Pick<Difference, "what" | "expected" | "found">[] {
-  const { old, new: now, detailedDiff, diffs } = step;
+interface EdgeRule {
+  readonly sequence: number;
+  readonly [part: string]: unknown;
+}
+
+/** Rule by rule under its number: in a list, one more would shift all that follow. */
+function firewallChangesOf(step: StepMetadata): Change[] {
+  const others = changesOf(step).filter(({ what }) => !what.startsWith("rules"));
+  const [wanted, there] = [step.old, step.new].map((state) => {
+    const rules = state?.inputs["rules"];
+    const list = Array.isArray(rules) ? (rules as EdgeRule[]) : [];
+    return new Map(list.map((rule) => [rule.sequence, wordsOfRule(rule)]));
+  });
+  const numbers = [...new Set([...(wanted?.keys() ?? []), ...(there?.keys() ?? [])])].sort((a, b) => a - b);
+  const rules = numbers.flatMap((number) => {
+    const [expected, found] = [wanted?.get(number) ?? "nothing", there?.get(number) ?? "nothing"];
+    return expected === found ? [] : [{ what: `rule ${number}`, expected: [expected], found: [found] }];
+  });
+  return [...others, ...rules];
+}
+
+function wordsOfRule({ action, protocol, tcpOption, port, sourcePort, source }: EdgeRule): string {
+  const parts = [
+    ...[action, protocol, tcpOption],
+    ...(port === undefined ? [] : ["port", port]),
+    ...(sourcePort === undefined ? [] : ["from port", sourcePort]),
+    ...(source === undefined ? [] : ["from", source]),
+  ];
+  return parts.filter((part) => typeof part === "string" || typeof part === "number").join(" ");
+}
+
+type Change = Pick<Difference, "what" | "expected" | "found">;
+
+function changesOf(step: StepMetadata): Change[] {
+  const { op, old, new: now, detailedDiff, diffs } = step;
   if (!old || !now) return [];
   const detailed = Object.keys(detailedDiff ?? {});
-  const paths = detailed.length > 0 ? detailed : (diffs ?? []);
-  const detail = Object.fromEntries(
-    paths
-      .filter((path) => !isKnownResult(step, path))
-      .map((path) => [path, { diffKind: "update", inputDiff: true }]),
-  );
-  if (Object.keys(detail).length === 0) return [];
-  // A provider reads some properties back as results only.
-  const [before, after] = [old, now].map(({ inputs, outputs }) => {
-    const both = structuredClone(inputs);
-    for (const segments of Object.keys(detail).map(parsePath)) {
-      if (at(both, segments) === undefined) put(both, segments, at(outputs, segments));
-    }
-    return both;
-  });
+  const told = detailed.length > 0 ? detailed : (diffs ?? []);
+  const paths = told.filter((path) => !isKnownResult(step, path));
+  if (paths.length === 0 && (op !== "update" || told.length > 0)) return [];
+
+  const before = { ...old, inputs: structuredClone(old.inputs) };
+  const after = { ...now, inputs: structuredClone(now.inputs) };
+  for (const segments of paths.map(parsePath)) {
+    // What a provider reads back is the result; its view of what was asked for may stay as it was.
+    const results = [at(old.outputs, segments), at(now.outputs, segments)];
+    if (isDeepStrictEqual(results[0], results[1])) continue;
+    put(before.inputs, segments, results[0]);
+    put(after.inputs, segments, results[1]);
+  }
   const properties = describeProperties({
     ...identify(step.urn),
-    urn: step.urn,
-    kind: "update",
-    before: { ...old, inputs: before ?? {} },
-    after: { ...now, inputs: after ?? {} },
-    foreseen: {},
-    replaceKeys: [],
-    changedKeys: [],
-    detail,
+    ...{ urn: step.urn, kind: "update", before, after, foreseen: {}, replaceKeys: [], changedKeys: [] },
+    detail: Object.fromEntries(paths.map((path) => [path, { diffKind: "update", inputDiff: true }])),
   });
+  if (properties.length === 0) {
+    // The engine says that it differs: that must not be lost because its words for it are not known.
+    const what = paths.map((path) => wordsOf(step, path)).join(", ") || identify(step.urn).noun;
+    return [{ what, expected: ["as deployed"], found: ["otherwise"] }];
+  }
   return properties.map(({ path, before: expected, after: found }) => ({
     what: wordsOf(step, path),
     expected: linesOf(expected),
@@ -165,11 +196,12 @@ function put(tree: Record<string, unknown>, segments: readonly (string | number)
   for (const [index, segment] of segments.slice(0, -1).entries()) {
     const next = place[segment];
     if (typeof next !== "object" || next === null) {
-      if (value === undefined) return;
       place[segment] = typeof segments[index + 1] === "number" ? [] : {};
     }
     place = place[segment] as Record<string | number, unknown>;
   }
   const last = segments.at(-1);
-  if (last !== undefined && value !== undefined) place[last] = value;
+  if (last === undefined) return;
+  if (value === undefined) delete place[last];
+  else place[last] = value;
 }

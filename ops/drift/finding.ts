@@ -33,7 +33,13 @@ export const finding = z.strictObject({
 export type Finding = z.output<typeof finding>;
 
 /** Something that could not be looked at, and why: nothing is known of it. */
-export const gap = z.strictObject({ what: z.string(), reason: z.string() });
+export const gap = z.strictObject({
+  what: z.string(),
+  reason: z.string(),
+
+  /** The finding's resource that keeps it from being looked at, such as a service that is gone; it is looked at again after the repair. */
+  because: z.string().optional(),
+});
 export type Gap = z.output<typeof gap>;
 
 export const driftReport = z.strictObject({
@@ -41,7 +47,7 @@ export const driftReport = z.strictObject({
   at: z.iso.datetime(),
   seconds: z.number(),
 
-  /** `failed`: something could not be looked at, whatever was found of the rest. */
+  /** `failed`: something could not be looked at and no finding explains it, whatever was found of the rest. */
   outcome: z.enum(["clean", "drift", "failed"]),
   findings: z.array(finding),
   gaps: z.array(gap),
@@ -55,6 +61,6 @@ export function outcomeOf({
   findings,
   gaps,
 }: Pick<DriftReport, "findings" | "gaps">): DriftReport["outcome"] {
-  if (gaps.length > 0) return "failed";
+  if (gaps.some(({ because }) => because === undefined)) return "failed";
   return findings.length > 0 ? "drift" : "clean";
 }

@@ -125,8 +125,9 @@ function symptom({ layer, resource, what, expected, found, since }: Finding): st
   ];
 }
 
-function missing({ what, reason }: Gap): string {
-  return `- **non vérifié** — ${code(what)} : ${code(reason.replaceAll("\n", " "))}`;
+function missing({ what, reason, because }: Gap): string {
+  const cause = because === undefined ? "" : `, à cause de ${code(because)}`;
+  return `- **non vérifié** — ${code(what)}${cause} : ${code(reason.replaceAll("\n", " "))}`;
 }
 
 /** An account, a rule for root, a port: somebody may be inside. */

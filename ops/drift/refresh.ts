@@ -10,8 +10,7 @@ import { join } from "node:path";
 
 import { readEvents, type EngineEvent, type StepMetadata } from "../preview/events.ts";
 import { PulumiFailure, type Pulumi } from "../pulumi.ts";
-import { nameOf, type StateResource } from "./state.ts";
-import type { Gap } from "./finding.ts";
+import type { StateResource } from "./state.ts";
 
 export interface RefreshRequest {
   readonly stack: string;
@@ -24,7 +23,9 @@ export interface RefreshRequest {
 export interface Refreshed {
   /** How each thing came out; one that is the same is there too. */
   readonly steps: readonly StepMetadata[];
-  readonly gaps: readonly Gap[];
+
+  /** URN of what could not be looked at → why. */
+  readonly unread: ReadonlyMap<string, string>;
 }
 
 /** A provider that fails may take others down with it: what was not looked at is asked for once more, and then again. */
@@ -50,17 +51,11 @@ export async function refresh(request: RefreshRequest, pulumi: Pulumi): Promise<
     reason = failure ?? reason;
     if (failure === undefined || unseen().length === before) break;
   }
-  const gaps = grouped([
-    ...wanted.flatMap(({ urn }) => {
-      const message = failed.get(urn);
-      return message === undefined ? [] : [{ name: nameOf(urn), reason: message }];
-    }),
-    ...unseen().map(({ urn }) => ({
-      name: nameOf(urn),
-      reason: reason === "" ? "the engine did not say how it is" : reason,
-    })),
-  ]);
-  return { steps: [...steps.values()], gaps };
+  const otherwise = reason === "" ? "the engine did not say how it is" : reason;
+  const unread = wanted.flatMap(({ urn }): [string, string][] =>
+    steps.has(urn) ? [] : [[urn, failed.get(urn) ?? otherwise]],
+  );
+  return { steps: [...steps.values()], unread: new Map(unread) };
 }
 
 async function runEngine(
@@ -110,11 +105,4 @@ function failuresOf(events: readonly EngineEvent[]): [string, string][] {
       ? [[told.urn, told.message.trim().replace(/^Preview failed: (refreshing \S+: )?/, "")]]
       : [],
   );
-}
-
-/** What failed for one reason is named together. */
-function grouped(failures: readonly { readonly name: string; readonly reason: string }[]): Gap[] {
-  const reasons = new Map<string, string[]>();
-  for (const { name, reason } of failures) reasons.set(reason, [...(reasons.get(reason) ?? []), name]);
-  return [...reasons].map(([reason, names]) => ({ what: names.join(", "), reason }));
 }

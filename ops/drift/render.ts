@@ -45,8 +45,14 @@ function renderFinding(finding: Finding): string {
 
 function renderGaps(gaps: readonly Gap[]): string[] {
   if (gaps.length === 0) return [];
-  const lines = gaps.map(
-    ({ what, reason }) => `  ${what}\n${labelled("reason", shorten(reason.split("\n"))).join("\n")}`,
+  const lines = gaps.map(({ what, reason, because }) =>
+    [
+      `  ${what}`,
+      ...labelled("reason", shorten(reason.split("\n"))),
+      ...(because === undefined
+        ? []
+        : labelled("because", [`${because} is not as it should be; looked at again after its repair`])),
+    ].join("\n"),
   );
   return [`Not looked at\n${lines.join("\n")}`];
 }

@@ -58,7 +58,6 @@ export async function repairDrift(request: RepairRequest, world: RepairWorld): P
       );
     }
     return await world.exclusively(checked.server, stack, async () => {
-      await plan(request, checked, world);
       const after = await carryOutAndCheck(request, checked, world);
       return { before: report, after };
     });
@@ -71,21 +70,23 @@ function isEmpty({ differences, extraRecords }: Checked): boolean {
   return differences.length + extraRecords.length === 0;
 }
 
+/** `repaired`: what an earlier round put back; what was made from it may have to be made again now. */
 async function carryOutAndCheck(
   request: RepairRequest,
   checked: Checked,
   world: RepairWorld,
+  repaired: readonly string[] = [],
 ): Promise<DriftReport> {
-  await carryOut(request, checked, world);
+  const causes = new Set([...repaired, ...checked.differences.map(({ urn }) => urn)]);
+  const hasChanges = await plan(request, checked, world, causes);
+  await carryOut(request, checked, world, hasChanges);
   const again = await checkDrift(request.stack, world, { holdsLock: true });
   try {
     await audit(again, world, repairOf(checked.report, again.report));
-    const isNewlySeen = checked.report.gaps.length > 0 && again.report.gaps.length === 0;
-    if (!isNewlySeen || isEmpty(again)) return again.report;
-    // What had kept the rest from being looked at is mended, and the rest was found to differ too.
-    world.say(renderReport(again.report));
-    await plan(request, again, world);
-    return await carryOutAndCheck(request, again, world);
+    // What kept the rest from being looked at is mended: now for the rest.
+    if (checked.report.gaps.length === 0 || again.report.gaps.length > 0) return again.report;
+    if (again.report.findings.length > 0) world.say(renderReport(again.report));
+    return await carryOutAndCheck(request, again, world, [...causes]);
   } finally {
     again.close();
   }
@@ -98,13 +99,15 @@ function targetsOf({ report, differences }: Checked): string[] {
     : [...new Set(differences.map(({ urn }) => urn))].flatMap((urn) => ["--target", urn]);
 }
 
-/** Shows what the engine will do, and has it agreed to. */
+/** Shows what the engine will do, and has it agreed to; tells whether there is anything for it to do. */
 async function plan(
   { stack, yes, withChanges }: RepairRequest,
   checked: Checked,
   world: RepairWorld,
-): Promise<void> {
-  const { changed, unasked } = await readPlan(stack, checked, world);
+  causes: ReadonlySet<string>,
+): Promise<boolean> {
+  const { changed, unasked } = await readPlan(stack, checked, world, causes);
+  if (changed.length + checked.extraRecords.length === 0) return false;
   const records = checked.extraRecords.map(({ name, type, content }) => `delete  ${name} ${type} ${content}`);
   world.say(
     ["Plan", ...changed.map((line) => `  ${line}`), ...records.map((line) => `  ${line}`)].join("\n"),
@@ -122,12 +125,14 @@ async function plan(
   if (!yes && !(await world.confirm(`Repair ${stack} so?`))) {
     throw new UserError(`${stack}: expected a yes, got a no; nothing was changed`);
   }
+  return changed.length > 0;
 }
 
 async function readPlan(
   stack: string,
   checked: Checked,
   { pulumi }: World,
+  causes: ReadonlySet<string>,
 ): Promise<{ readonly changed: string[]; readonly unasked: string[] }> {
   // A preview's log tells secrets in clear: it stays in a folder that only we can read, and goes with it.
   const folder = await mkdtemp(join(tmpdir(), "technicia-repair-"));
@@ -143,8 +148,7 @@ async function readPlan(
     const steps = readSteps(readEvents(await readFile(log, "utf8"))).filter(
       ({ kind, before, after }) => kind !== "same" && (after ?? before)?.custom === true,
     );
-    const drifted = new Set(checked.differences.map(({ urn }) => urn));
-    const affected = withDependents(drifted, checked.state.things);
+    const affected = withDependents(causes, checked.state.things);
     return {
       changed: steps.map(({ kind, name, noun }) => `${kind.padEnd(8)}${name} (${noun})`),
       unasked: steps.map(({ urn }) => urn).filter((urn) => !affected.has(urn)),
@@ -166,7 +170,12 @@ export function withDependents(urns: ReadonlySet<string>, things: readonly State
   return all;
 }
 
-async function carryOut({ stack }: RepairRequest, checked: Checked, world: RepairWorld): Promise<void> {
+async function carryOut(
+  { stack }: RepairRequest,
+  checked: Checked,
+  world: RepairWorld,
+  hasChanges: boolean,
+): Promise<void> {
   // First, because a record that stands in the way keeps ours from being put back.
   if (checked.extraRecords.length > 0) {
     const environment = await readEnvironment(stack, world.pulumi);
@@ -174,7 +183,7 @@ async function carryOut({ stack }: RepairRequest, checked: Checked, world: Repai
     const zone = openDnsZone({ environment, secrets, fetch: world.fetch });
     for (const record of checked.extraRecords) await zone.remove(record);
   }
-  if (checked.differences.length === 0) return;
+  if (!hasChanges) return;
   const args = ["up", "--refresh", "--yes", "--skip-preview", "--color", "never"];
   try {
     await world.pulumi({

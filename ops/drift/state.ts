@@ -11,6 +11,8 @@ const resource = z.object({
   id: z.string().default(""),
   custom: z.boolean().default(false),
   delete: z.boolean().default(false),
+  parent: z.string().optional(),
+  provider: z.string().optional(),
   dependencies: z.array(z.string()).nullish(),
   inputs: z.record(z.string(), z.unknown()).default({}),
   outputs: z.record(z.string(), z.unknown()).default({}),
@@ -31,6 +33,9 @@ export interface State {
   /** Things, not components or providers. */
   readonly things: readonly StateResource[];
 
+  /** Things, components and providers. */
+  readonly all: readonly StateResource[];
+
   /** How to log in to the server; undefined before one was ever reached. */
   readonly ssh: StackOutputs["ssh"] | undefined;
 
@@ -50,6 +55,7 @@ export async function readState(stack: string, pulumi: Pulumi): Promise<State> {
   }
   return {
     things,
+    all: resources,
     ssh: sshOf(resources),
     incomplete: incompleteOf(
       stack,

@@ -443,6 +443,7 @@ const CONTAINERS: readonly Drift[] = [
     "the tunnel's container is stopped",
     "docker stop technicia-tunnel",
     /^containers technicia-tunnel: mustRun: true → false$/,
+    /^containers technicia-tunnel: ports\[\d\]: .* → nothing$/,
   ),
   inDocker(
     "containers",

@@ -75,6 +75,54 @@ describe("readDifferences", () => {
     expect(difference?.found.at(-1)).toBe("… and 29 more lines");
   });
 
+  it("sees what a provider tells in its results only", () => {
+    const ports = [{ publishedPort: 8003, targetPort: 8000 }];
+    const step = file({ content: "a" }, { content: "a" });
+    const [old, now] = [step.old!, step.new!];
+    const published: StepMetadata = {
+      ...step,
+      old: { ...old, inputs: { spec: { ports: [] } }, outputs: { spec: { ports: [] } } },
+      new: { ...now, inputs: { spec: { ports: [] } }, outputs: { spec: { ports } } },
+      detailedDiff: { "spec.ports": { diffKind: "add", inputDiff: false } },
+    };
+
+    expect(readDifferences([published])).toMatchObject([
+      { what: "spec.ports[0]", expected: ["nothing"], found: [JSON.stringify(ports[0])] },
+    ]);
+  });
+
+  it("never loses that something differs, even where the engine has no words for it", () => {
+    const same = file({ content: "a" }, { content: "a" });
+
+    expect(readDifferences([{ ...same, detailedDiff: null }])).toMatchObject([
+      { what: "file on the host", expected: ["as deployed"], found: ["otherwise"] },
+    ]);
+    expect(readDifferences([{ ...same, detailedDiff: null, diffs: ["other"] }])).toMatchObject([
+      { what: "other", expected: ["as deployed"] },
+    ]);
+  });
+
+  it("tells of the edge firewall which rule differs, not what shifted behind it", () => {
+    const ssh = { sequence: 1, action: "permit", protocol: "tcp", port: 22, source: "198.51.100.1/32" };
+    const web = { sequence: 2, action: "permit", protocol: "tcp", port: 80 };
+    const deny = { sequence: 19, action: "deny", protocol: "ipv4" };
+    const dns = { sequence: 5, action: "permit", protocol: "udp", sourcePort: 53 };
+    const step: StepMetadata = {
+      ...file({ rules: [ssh, web, deny] }, { rules: [{ ...ssh, source: undefined }, dns, deny] }),
+      urn: "urn:pulumi:test::technicia::technicia:infra:EdgeFirewall$technicia:ovh:EdgeFirewall::edge-firewall-rules",
+      type: "technicia:ovh:EdgeFirewall",
+      detailedDiff: { rules: { diffKind: "update", inputDiff: true } },
+    };
+
+    expect(readDifferences([step]).map(({ what, expected, found }) => [what, ...expected, ...found])).toEqual(
+      [
+        ["rule 1", "permit tcp port 22 from 198.51.100.1/32", "permit tcp port 22"],
+        ["rule 2", "permit tcp port 80", "nothing"],
+        ["rule 5", "nothing", "permit udp from port 53"],
+      ],
+    );
+  });
+
   it("names a state of the host that no script sees any more", () => {
     const step: StepMetadata = { ...file({ content: "a" }, {}), op: "delete", new: null };
 

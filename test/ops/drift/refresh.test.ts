@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { describe, expect, it } from "vitest";
 
 import { readDifferences } from "../../../ops/drift/differences.ts";
+import { readGaps } from "../../../ops/drift/gaps.ts";
 import { refresh } from "../../../ops/drift/refresh.ts";
 import { readState } from "../../../ops/drift/state.ts";
 import { readEvents } from "../../../ops/preview/events.ts";
@@ -34,7 +35,7 @@ describe("refresh", () => {
     const before = (await readdir(tmpdir())).filter((name) => name.startsWith("technicia-drift-"));
     const found = await refresh({ stack: "test", things, without: things.slice(3) }, engine.pulumi);
 
-    expect(found.gaps).toEqual([]);
+    expect([...found.unread]).toEqual([]);
     expect(engine.calls).toHaveLength(1);
     expect(engine.calls[0]).toEqual(
       expect.arrayContaining(["refresh", "--preview-only", "--exclude", `${URN}d`]),
@@ -55,7 +56,10 @@ describe("refresh", () => {
     expect(engine.calls[1]).toEqual(expect.arrayContaining(["--target", `${URN}c`, "--target", `${URN}d`]));
     expect(engine.calls[1]).not.toContain(`${URN}a`);
     expect(found.steps.map(({ urn }) => urn)).toEqual([`${URN}a`, `${URN}c`]);
-    expect(found.gaps).toEqual([{ what: "b, d", reason: "no answer" }]);
+    expect([...found.unread]).toEqual([
+      [`${URN}b`, "no answer"],
+      [`${URN}d`, "no answer"],
+    ]);
   });
 
   it("gives up where nothing more comes to light, and says why of all that is left", async () => {
@@ -66,16 +70,17 @@ describe("refresh", () => {
     const found = await refresh({ stack: "test", things, without: [] }, engine.pulumi);
 
     expect(engine.calls).toHaveLength(1);
-    expect(found.gaps).toEqual([
-      { what: "a, b, c, d", reason: "pulumi refresh failed: error: could not decrypt the state" },
-    ]);
+    expect([...found.unread.keys()]).toEqual(things.map(({ urn }) => urn));
+    expect(new Set(found.unread.values())).toEqual(
+      new Set(["pulumi refresh failed: error: could not decrypt the state"]),
+    );
   });
 
   it("counts a thing of which an engine that ended well said nothing as not looked at", async () => {
     const engine = fakeEngine({ runs: [log(came("a"), came("b"), came("c"))], state: {} });
     const found = await refresh({ stack: "test", things, without: [] }, engine.pulumi);
 
-    expect(found.gaps).toEqual([{ what: "d", reason: "the engine did not say how it is" }]);
+    expect([...found.unread]).toEqual([[`${URN}d`, "the engine did not say how it is"]]);
   });
 
   it("tells what is known of the host while dockerd is down", async () => {
@@ -102,9 +107,11 @@ describe("refresh", () => {
       "host-docker: active",
       "host-docker: enabled",
     ]);
-    expect(found.gaps).toHaveLength(1);
-    expect(found.gaps[0]?.what.split(", ")).toHaveLength(8);
-    expect(found.gaps[0]?.reason).toContain("Is the docker daemon running?");
+    const gaps = readGaps(found.unread, readDifferences(found.steps), all);
+    expect(gaps).toHaveLength(1);
+    expect(gaps[0]?.what.split(", ")).toHaveLength(8);
+    expect(gaps[0]).toMatchObject({ because: "extra-containers" });
+    expect(gaps[0]?.reason).toContain("Is the docker daemon running?");
   });
 });
 
@@ -144,5 +151,39 @@ describe("readState", () => {
     const { pulumi } = fakeEngine({ runs: [], state });
 
     expect((await readState("test", pulumi)).incomplete).toContain("never come to its end");
+  });
+});
+
+describe("readGaps", () => {
+  const graph = [
+    { ...things[0]!, urn: "tunnel", type: "docker:index/container:Container" },
+    { ...things[0]!, urn: "x::collection", dependencies: ["tunnel"] },
+    { ...things[0]!, urn: "x::owner", dependencies: ["x::collection"] },
+    { ...things[0]!, urn: "x::other" },
+  ];
+  const stopped = {
+    layer: "containers",
+    urn: "tunnel",
+    resource: "technicia-tunnel",
+    kind: "changed",
+  } as const;
+  const rest = { what: "mustRun", expected: ["true"], found: ["false"], inputs: {} };
+  const unread = new Map(["x::collection", "x::owner", "x::other"].map((urn) => [urn, "no answer"]));
+
+  it("explains what is read through something that was found stopped, and nothing else", () => {
+    const differences = [{ ...stopped, ...rest, type: "docker:index/container:Container" }];
+
+    expect(readGaps(unread, differences, graph)).toEqual([
+      { what: "collection, owner", reason: "no answer", because: "technicia-tunnel" },
+      { what: "other", reason: "no answer" },
+    ]);
+  });
+
+  it("explains nothing by a thing that others are not read through", () => {
+    const differences = [{ ...stopped, ...rest, type: "technicia:host:File" }];
+
+    expect(readGaps(unread, differences, graph)).toEqual([
+      { what: "collection, owner, other", reason: "no answer" },
+    ]);
   });
 });

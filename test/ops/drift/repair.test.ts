@@ -135,20 +135,27 @@ describe("repairDrift", () => {
     expect(calls.some(([command]) => command === "up")).toBe(false);
   });
 
-  it("touches only what was found to differ while dockerd is down", async () => {
+  it("touches only what was found to differ while dockerd is down, then all that hung on it", async () => {
     const log = await recorded("dockerd-down");
+    const differing = log.split("\n").filter((line) => line.includes('"op":"update"'));
     const { world, calls } = await stage({
       recording: "dockerd-down",
-      runs: [{ log, failure: "preview failed" }, { log: await recordedAsRepaired("dockerd-down") }],
+      runs: [
+        { log, failure: "preview failed" },
+        { log: `${await recordedAsRepaired("dockerd-down")}${calmDocker(log)}` },
+      ],
       state: await withFailing(log),
-      plan: "",
+      plan: differing.join("\n").replaceAll("resOutputsEvent", "resourcePreEvent"),
     });
-    await repairDrift(request, world);
-    const up = calls.find(([command]) => command === "up") ?? [];
-
-    expect(
+    const { before, after } = await repairDrift(request, world);
+    const ups = calls.filter(([command]) => command === "up");
+    const targets = ups.map((up) =>
       up.filter((_, index) => up[index - 1] === "--target").map((urn) => urn.split("::").at(-1)),
-    ).toEqual(["extra-containers", "extra-files", "host-docker"]);
+    );
+
+    expect([before.outcome, after?.outcome]).toEqual(["drift", "clean"]);
+    expect(before.gaps).toMatchObject([{ because: "extra-containers" }]);
+    expect(targets).toEqual([["extra-containers", "extra-files", "host-docker"], []]);
   });
 
   it("says what the engine said when it fails, and how to go on", async () => {
@@ -170,15 +177,22 @@ describe("repairDrift", () => {
   });
 });
 
+function dockerUrns(log: string): string[] {
+  return [...new Set([...log.matchAll(/"urn":"(urn:[^"]*docker:index[^"]*)"/g)].map(([, urn]) => urn ?? ""))];
+}
+
+/** What the engine says of them once dockerd runs again. */
+function calmDocker(log: string): string {
+  const metadata = { op: "same", type: "docker:index/service:Service" };
+  return dockerUrns(log)
+    .map((urn) => `${JSON.stringify({ resOutputsEvent: { metadata: { ...metadata, urn } } })}\n`)
+    .join("");
+}
+
 /** The things that failed are in the state too, as those that came out are. */
 async function withFailing(log: string) {
   const state = await stateOfRecording("dockerd-down");
-  const urns = [...log.matchAll(/"urn":"(urn:[^"]*docker:index[^"]*)"/g)].map(([, urn]) => urn ?? "");
-  const missing = [...new Set(urns)].map((urn) => ({
-    urn,
-    type: "docker:index/service:Service",
-    custom: true,
-  }));
+  const missing = dockerUrns(log).map((urn) => ({ urn, type: "docker:index/service:Service", custom: true }));
   return { deployment: { resources: [...state.deployment.resources, ...missing] } };
 }
 
