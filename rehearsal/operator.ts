@@ -32,14 +32,16 @@ export interface RunOptions {
 /**
  * Runs a command as the rehearsal's operator would on a machine of their own.
  *
- * A private mount namespace gives it the rehearsal's name server, and the stack's settings with the answers that only a user has in the
- * place of the committed ones: whatever the command is, it needs no option that a real deployment would not.
+ * A private mount namespace gives it the rehearsal's name server, and in the place of the committed files the stack's settings with the
+ * answers that only a user has, and documents of its own: whatever the command is, it needs no option that a real deployment would not.
  */
 export function runAsOperator(command: readonly string[], options: RunOptions): Promise<Outcome> {
   const settings = `Pulumi.${options.stack}.yaml`;
   const mounts = [
     ["resolv.conf", "/etc/resolv.conf"],
     [settings, join(ROOT, settings)],
+    // What its commands write into the team's documents is about servers that do not exist.
+    ["docs", join(ROOT, "docs")],
   ].map(([from, to]) => `mount --bind '${join(STATE, from ?? "")}' '${to ?? ""}'`);
   const script = `${mounts.join(" && ")} && exec "$@"`;
   const child = spawn(

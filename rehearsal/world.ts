@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -28,6 +28,11 @@ export async function ensureWorld(images: Images, accounts: Accounts): Promise<v
   await Promise.all([ensureClouds(images, accounts, authority), ensureRegistry(images), ensureAcme(images)]);
   await writeTrust(authority);
   await writeFile(join(STATE, "resolv.conf"), `nameserver ${INTERNET.clouds}\n`);
+  await cp(join(ROOT, "docs"), join(STATE, "docs"), {
+    recursive: true,
+    // What the rehearsal's own commands wrote stays.
+    filter: (_, to) => !(/deployment-.*\.md$/.test(to) && existsSync(to)),
+  });
   // ssh keeps its shared connection's socket here and does not make the folder itself.
   await mkdir(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
 }

@@ -210,6 +210,11 @@ function operatorHere(told: AbortController): Operator {
       if (!checked.fits) return { changed: checked.changed };
       return { plan: { file: checked.file, reviewed: true, refreshed: checked.manifest.refreshed } };
     },
+    async openIncident(incident) {
+      // What reads and writes Markdown takes a while to load, and most deployments succeed.
+      const { openIncident } = await import("../documents/incident-book.ts");
+      return await openIncident(incident, { now: new Date() });
+    },
     readSettingsFile: (stack) => readFile(settingsFile(stack), "utf8"),
     // Written in place: the file may be one that another is mounted over, which cannot be replaced.
     writeSettingsFile: (stack, text) => writeFile(settingsFile(stack), text),

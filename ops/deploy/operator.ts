@@ -1,6 +1,7 @@
 /** Everything outside of these commands that a deployment touches, so that a test can take its place. */
 import type { PreflightContext, VerifyContext } from "../checks/context.ts";
 import type { Check } from "../checks/check.ts";
+import type { NewIncident } from "../documents/incident-book.ts";
 import type { Pulumi } from "../pulumi.ts";
 import type { Resumed } from "../resume.ts";
 import type { Server } from "../server.ts";
@@ -48,6 +49,9 @@ export interface Operator {
 
   /** Settles what a killed run of the engine left pending. */
   readonly resume: (stack: string) => Promise<Resumed>;
+
+  /** Opens an entry in the team's issues document, or notes there that it was seen again. */
+  readonly openIncident: (incident: NewIncident) => Promise<{ readonly id: string; readonly isNew: boolean }>;
 
   /** Text of `Pulumi.<stack>.yaml`. */
   readonly readSettingsFile: (stack: string) => Promise<string>;

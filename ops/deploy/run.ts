@@ -2,7 +2,9 @@
 import type { Check } from "../checks/check.ts";
 import type { Outcome } from "../command.ts";
 import { hashSettings } from "../settings.ts";
+import { UserError } from "../user-error.ts";
 import { readDeployedImages } from "./deployed.ts";
+import { describeFailure } from "./incident.ts";
 import type { Operator } from "./operator.ts";
 import type { Release } from "./release.ts";
 import { finishRelease, readReleases, startRelease } from "./releases.ts";
@@ -180,5 +182,19 @@ export async function end(
   };
   await finishRelease(session.server, ended);
   attempt.release = ended;
+  if (ended.outcome === "failed" || ended.outcome === "rolled-back") await open(operator, session, ended);
   return ended;
+}
+
+/** An entry that cannot be written is told, and takes nothing from what is recorded. */
+async function open(operator: Operator, session: Session, release: Release): Promise<void> {
+  try {
+    const { id, isNew } = await operator.openIncident(describeFailure(release));
+    operator.say(`${isNew ? "opened" : "seen again:"} ${id} in docs/deployment-issues.md`);
+    const detail = `${id} ${isNew ? "ouvert" : "constaté à nouveau"} : version ${release.number}`;
+    await session.audit({ action: "incident", reason: "", detail, release: release.number });
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    operator.say(`no incident was opened: ${error.message}`);
+  }
 }

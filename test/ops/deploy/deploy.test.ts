@@ -271,6 +271,37 @@ describe("a release that turns out ill", () => {
     );
   });
 
+  it("opens an incident with what was seen, and says so", async () => {
+    await withNewVersion();
+    scene.verify = failsOnNew;
+    await run();
+
+    expect(scene.incidents).toMatchObject([
+      {
+        stack: "test",
+        priority: "Moyenne",
+        description: "vérification en échec : Application accessible (500)",
+        symptoms: ["Application accessible : 500"],
+        impact: "la version 1 sert à nouveau ; la version 2 n'est pas livrée",
+      },
+    ]);
+    expect(scene.incidents[0]?.diagnostics).toContain(`vectorStore : ${pulled(NEW)}`);
+    expect(scene.said).toContain("opened DEPLOY-001 in docs/deployment-issues.md");
+    expect(await scene.history()).toContain("incident: DEPLOY-001 ouvert : version 2");
+  });
+
+  it("is recorded also when the issues document cannot be written", async () => {
+    await withNewVersion();
+    scene.verify = failsOnNew;
+    scene.bookFault = "docs/deployment-issues.md:12: expected a table, got none";
+
+    expect((await run()).exitCode).toBe(4);
+    expect(await scene.lastRelease()).toMatchObject({ outcome: "rolled-back" });
+    expect(scene.said).toContain(
+      "no incident was opened: docs/deployment-issues.md:12: expected a table, got none",
+    );
+  });
+
   it("is put back from a copy of the settings: images by digest, secrets as they were, the file itself untouched", async () => {
     await withNewVersion();
     const file = scene.settings;

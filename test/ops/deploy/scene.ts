@@ -11,6 +11,8 @@ import type { Operator } from "../../../ops/deploy/operator.ts";
 import type { Release } from "../../../ops/deploy/release.ts";
 import { readReleases } from "../../../ops/deploy/releases.ts";
 import { readHistory } from "../../../ops/deploy/history.ts";
+import type { NewIncident } from "../../../ops/documents/incident-book.ts";
+import { UserError } from "../../../ops/user-error.ts";
 import { PulumiFailure, type PulumiCall } from "../../../ops/pulumi.ts";
 import { deploymentFacts, validEnvironment, validSettings } from "../../support/fixtures.ts";
 import { describeAccess, describeStatus } from "../../../stacks/deployment-status.ts";
@@ -70,6 +72,8 @@ export class Scene implements AsyncDisposable {
   planFailure: string | undefined;
   planChanges: string[] = [];
   pending = { adopted: [] as string[], forgotten: [] as string[], refreshed: [] as string[] };
+  readonly incidents: NewIncident[] = [];
+  bookFault: string | undefined;
   confirms = true;
   identity = { who: "alice@laptop", run: "", process: 4001 };
   alive = new Set([4001]);
@@ -120,6 +124,11 @@ export class Scene implements AsyncDisposable {
             : { plan: { file: `${folder}/plan.json`, reviewed: true, refreshed: false } },
         ),
       resume: () => Promise.resolve(this.pending),
+      openIncident: (incident) => {
+        if (this.bookFault !== undefined) return Promise.reject(new UserError(this.bookFault));
+        this.incidents.push(incident);
+        return Promise.resolve({ id: `DEPLOY-00${this.incidents.length}`, isNew: true });
+      },
       readSettingsFile: () => Promise.resolve(this.settings),
       writeSettingsFile: (_stack, text) => Promise.resolve(void (this.settings = text)),
     };
