@@ -13,6 +13,18 @@ class FirstAndLast extends BaseSequencer {
 
 const shared = { testTimeout: 60_000, hookTimeout: 180_000, retry: 0, unstubEnvs: true };
 
+// One rehearsal at a time: its addresses are fixed.
+const rehearsed = (name: string, folder: string) => ({
+  test: {
+    ...shared,
+    name,
+    include: [`${folder}/**/*.test.ts`],
+    fileParallelism: false,
+    testTimeout: 600_000,
+    hookTimeout: 1_500_000,
+  },
+});
+
 export default defineConfig({
   test: {
     sequence: { sequencer: FirstAndLast },
@@ -22,21 +34,12 @@ export default defineConfig({
           ...shared,
           name: "parts",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**"],
+          exclude: ["test/e2e/**", "test/long/**"],
           maxWorkers: 2,
         },
       },
-      {
-        test: {
-          ...shared,
-          name: "end-to-end",
-          include: ["test/e2e/**/*.test.ts"],
-          // One rehearsal at a time: its addresses are fixed.
-          fileParallelism: false,
-          testTimeout: 600_000,
-          hookTimeout: 1_500_000,
-        },
-      },
+      rehearsed("end-to-end", "test/e2e"),
+      rehearsed("long", "test/long"),
     ],
   },
 });

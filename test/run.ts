@@ -4,6 +4,7 @@
  *   npm test                 all of it
  *   npm test -- parts        without the end-to-end suite
  *   npm test -- end-to-end   that suite alone
+ *   npm test -- long         what takes an hour: every drift, every interruption, every failure, the runbook; CI runs it every night
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
@@ -113,7 +114,7 @@ async function setUp(): Promise<void> {
 }
 
 const wanted = process.argv.slice(2);
-const includes = (part: string) => wanted.length === 0 || wanted.includes(part);
+const includes = (part: string) => (wanted.length === 0 ? part !== "long" : wanted.includes(part));
 try {
   await setUp();
   if (includes("parts")) {
@@ -124,6 +125,9 @@ try {
     suite("parts");
   }
   if (includes("end-to-end")) suite("end-to-end");
+  if (includes("long")) suite("long");
+  if (wanted.length === 0)
+    say("test/long is not among these: npm test -- long runs it, and so does CI every night");
 } catch (error) {
   if (!(error instanceof UserError)) throw error;
   totals.failed += 1;

@@ -1,20 +1,26 @@
-/** Adds each check and each repair to the audit on the server, where it can be reached. */
+/** Adds each check and each repair to the audit on the server, where it can be reached, and opens an incident for what a check found. */
+import type { NewIncident } from "../documents/incident-book.ts";
 import { appendHistory } from "../deploy/history.ts";
 import { UserError } from "../user-error.ts";
 import type { Checked } from "./check.ts";
+import type { DriftReport } from "./finding.ts";
 
 export interface Auditor {
   readonly who: string;
   readonly now: () => Date;
   readonly say: (line: string) => void;
+
+  /** Opens an entry in the team's issues document, or notes there that it was seen again. */
+  readonly openIncident: (incident: NewIncident) => Promise<{ readonly id: string; readonly isNew: boolean }>;
 }
 
 /** `repaired`: what a repair did, in French; undefined for a check. */
 export async function audit(
   { report, server }: Checked,
-  { who, now, say }: Auditor,
+  { who, now, say, openIncident }: Auditor,
   repaired?: string,
 ): Promise<void> {
+  if (repaired === undefined && report.findings.length > 0) await open(report, { say, openIncident });
   if (server === undefined) return;
   const { findings, gaps } = report;
   const names = [...new Set(findings.map(({ resource }) => resource))].join(", ");
@@ -43,4 +49,45 @@ export async function audit(
     if (!(error instanceof UserError)) throw error;
     say(`the check could not be added to the audit: ${error.message}`);
   }
+}
+
+/** An entry that cannot be written is told, and takes nothing from what was found. */
+async function open(
+  report: DriftReport,
+  { say, openIncident }: Pick<Auditor, "say" | "openIncident">,
+): Promise<void> {
+  try {
+    const { id, isNew } = await openIncident(describeDrift(report));
+    say(`${isNew ? "opened" : "seen again:"} ${id} in docs/deployment-issues.md`);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    say(`no incident was opened: ${error.message}`);
+  }
+}
+
+function describeDrift({ stack, at, findings, gaps }: DriftReport): NewIncident {
+  const isOutside = findings.every(({ layer }) => layer === "cloud" || layer === "dns");
+  const interruptions = [...new Set(findings.flatMap(({ interruption }) => interruption ?? []))];
+  return {
+    stack,
+    title: "Dérive de la configuration",
+    category: isOutside ? "Réseau" : "Configuration",
+    priority: "Moyenne",
+    impact:
+      interruptions.length === 0
+        ? "la réparation n'interrompt rien"
+        : `la réparation interrompt : ${interruptions.join(" ; ")}`,
+    description: `${findings.length} écart(s) entre ce qui a été déployé et ce qui existe, constaté(s) le ${at}`,
+    symptoms: findings.map(
+      ({ resource, what, expected, found }) =>
+        `${resource}, ${what} : ${expected.join(" / ")} → ${found.join(" / ")}`,
+    ),
+    diagnostics: [
+      `npm run drift -- ${stack}`,
+      ...findings.flatMap(({ resource, since }) =>
+        since === undefined ? [] : [`${resource} : depuis ${since}`],
+      ),
+      ...gaps.map(({ what, reason }) => `non vérifié : ${what} (${reason})`),
+    ],
+  };
 }

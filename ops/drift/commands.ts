@@ -104,6 +104,10 @@ function realWorld(): RepairWorld {
     now: () => new Date(),
     who: identity.who,
     say,
+    async openIncident(incident) {
+      const { openIncident } = await import("../documents/incident-book.ts");
+      return await openIncident(incident, { now: new Date() });
+    },
     async confirm(question) {
       if (!process.stdin.isTTY) {
         throw new UserError(

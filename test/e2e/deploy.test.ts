@@ -1,56 +1,10 @@
-import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
-
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import type { AuditEvent, Release } from "../../ops/deploy/release.ts";
-import { ROOT } from "../../rehearsal/places.ts";
-import { askHealth, ensureStarted, expectQuiet, onServer, operator, set, traffic } from "./rehearsal.ts";
-
-const IMAGE = "technicia:images.vectorStore";
-const WEEK = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"] as const;
+import { deploy, IMAGE, lastRelease, runningImage, startDeploy } from "./deployments.ts";
+import { askHealth, ensureStarted, expectQuiet, set, traffic } from "./rehearsal.ts";
 
 beforeAll(ensureStarted);
 afterAll(ensureStarted);
-
-const npm = (...args: string[]) => operator(["npm", "run", "--silent", ...args]);
-const deploy = (...args: string[]) => npm("deploy", "--", "test", "--yes", ...args);
-const runningImage = () =>
-  onServer(
-    "docker service inspect technicia-vector-store --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'",
-  );
-
-async function lastRelease(): Promise<Release> {
-  const { releases } = await history();
-  return releases.at(-1)!;
-}
-
-async function history(): Promise<{ releases: Release[]; events: AuditEvent[] }> {
-  const { code, stdout, stderr } = await npm("history", "--", "test", "--json");
-  expect(code, stderr).toBe(0);
-  return JSON.parse(stdout) as { releases: Release[]; events: AuditEvent[] };
-}
-
-/** Starts a deployment as its own process, and tells each line. */
-function startDeploy(onLine: (line: string, kill: () => void) => void): Promise<number | null> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(
-      "npm",
-      ["run", "--silent", "rehearsal:exec", "--", "npm", "run", "--silent", "deploy", "--", "test", "--yes"],
-      {
-        cwd: ROOT,
-        detached: true,
-        stdio: ["ignore", "pipe", "pipe"],
-      },
-    );
-    const kill = () => process.kill(-(child.pid ?? 0), "SIGKILL");
-    for (const stream of [child.stdout, child.stderr]) {
-      createInterface({ input: stream }).on("line", (line) => onLine(line, kill));
-    }
-    child.on("error", reject);
-    child.on("close", resolve);
-  });
-}
 
 describe("a deployment", () => {
   it("goes through every gate, is recorded, and leaves a quiet preview", async () => {
@@ -87,53 +41,6 @@ describe("a deployment", () => {
     expect(rollback + rollbackVerify).toBeLessThan(300);
   });
 
-  it("whose service never becomes healthy is rolled back, too", async () => {
-    const before = await runningImage();
-    await set(IMAGE, "technicia/vector-store:1.0.2-sick");
-    const asking = traffic(askHealth);
-    const { code, stdout, stderr } = await deploy();
-    const { failures } = await asking.stop();
-
-    expect(code, `${stdout}\n${stderr}`).toBe(4);
-    expect(failures).toEqual([]);
-    expect(await runningImage()).toBe(before);
-    await set(IMAGE, "technicia/vector-store:1.0.0");
-  });
-
-  it("is undone by hand, with a reason", async () => {
-    await set(IMAGE, "technicia/vector-store:1.0.1");
-    expect((await deploy()).code).toBe(0);
-    expect(await runningImage()).toContain(":1.0.1@");
-
-    const without = await npm("rollback", "--", "test", "--yes");
-    expect(without.code).not.toBe(0);
-    expect(without.stderr).toContain("--reason");
-    const { code, stdout, stderr } = await npm("rollback", "--", "test", "--yes", "--reason", "essai");
-    expect(code, `${stdout}\n${stderr}`).toBe(0);
-    expect(await runningImage()).toContain(":1.0.0@");
-    expect(await lastRelease()).toMatchObject({ kind: "rollback", reason: "essai", outcome: "succeeded" });
-    await set(IMAGE, "technicia/vector-store:1.0.0");
-  });
-
-  it("is refused outside the window, says when it opens, and passes in an emergency", async () => {
-    const other = WEEK[(new Date().getUTCDay() + 3) % 7]!;
-    await set("technicia:operations.window.days[0]", other);
-    await set("technicia:operations.window.fromUtc", "09:00");
-    await set("technicia:operations.window.toUtc", "12:00");
-    const refused = await deploy();
-    expect(refused.code, refused.stderr).toBe(3);
-    expect(refused.stdout + refused.stderr).toMatch(/\d{4}-\d{2}-\d{2}.*09:00/);
-
-    const passed = await deploy("--emergency", "--reason", "panne en production");
-    expect(passed.code, `${passed.stdout}\n${passed.stderr}`).toBe(0);
-    expect(await lastRelease()).toMatchObject({
-      emergency: true,
-      reason: expect.stringContaining("panne") as string,
-    });
-    // The settings are written anew, without the window.
-    await ensureStarted();
-  });
-
   it("lets a second one wait its turn, and names the first", async () => {
     let second: Promise<{ code: number; stdout: string; stderr: string }> | undefined;
     const first = await startDeploy((line) => {
@@ -143,30 +50,6 @@ describe("a deployment", () => {
 
     expect(first).toBe(0);
     expect(refused.code, refused.stdout).toBe(3);
-    expect(refused.stderr).toMatch(/root@\S+/);
-  });
-
-  it("that is killed at any step is closed by the next, which succeeds", async () => {
-    for (const line of ["preflight:", "plan:", "up:"]) {
-      await startDeploy((said, kill) => {
-        if (said.startsWith(line)) kill();
-      });
-    }
-    const { code, stdout, stderr } = await deploy();
-
-    expect(code, `${stdout}\n${stderr}`).toBe(0);
-    const { releases } = await history();
-    expect(releases.filter(({ outcome }) => outcome === "running")).toEqual([]);
-    await expectQuiet();
-  });
-});
-
-describe("npm run images -- pin", () => {
-  it("writes digests, which change nothing that runs", async () => {
-    const { code, stdout, stderr } = await npm("images", "--", "pin", "test");
-    expect(code, `${stdout}\n${stderr}`).toBe(0);
-    const settings = await operator(["cat", "Pulumi.test.yaml"]);
-
-    expect(settings.stdout).toMatch(/vectorStore: technicia\/vector-store:1\.0\.0@sha256:[0-9a-f]{64}/);
+    expect(refused.stdout + refused.stderr).toMatch(/root@\S+/);
   });
 });

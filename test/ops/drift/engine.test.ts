@@ -79,6 +79,7 @@ beforeAll(async () => {
     now: () => new Date(),
     who: "alice@laptop",
     say: () => undefined,
+    openIncident: () => Promise.resolve({ id: "DEPLOY-001", isNew: true }),
     confirm: () => Promise.reject(new Error("nobody is to be asked")),
     exclusively: (_server, _stack, work) => work(),
   };

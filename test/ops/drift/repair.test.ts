@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import type { NewIncident } from "../../../ops/documents/incident-book.ts";
 import { repairDrift, withDependents, type RepairWorld } from "../../../ops/drift/repair.ts";
 import { startCloudflare, type CloudflareDouble } from "../../../rehearsal/doubles/cloudflare/server.ts";
 import {
@@ -38,6 +39,7 @@ async function stage({ recording = "drifted", answer = true, ...more }: Stage = 
   });
   const server = fakeServer();
   const said: string[] = [];
+  const incidents: NewIncident[] = [];
   const world: RepairWorld = {
     pulumi: engine.pulumi,
     openServer: () => server,
@@ -45,6 +47,10 @@ async function stage({ recording = "drifted", answer = true, ...more }: Stage = 
     now: () => new Date("2026-11-21T08:00:00Z"),
     who: "alice@laptop",
     say: (line) => said.push(line),
+    openIncident: (incident) => {
+      incidents.push(incident);
+      return Promise.resolve({ id: "DEPLOY-001", isNew: true });
+    },
     confirm: () => Promise.resolve(answer),
     exclusively: (_server, _stack, work) => work(),
   };
@@ -54,7 +60,7 @@ async function stage({ recording = "drifted", answer = true, ...more }: Stage = 
         ? [JSON.parse(stdin ?? "") as { action: string; findings?: number; detail: string }]
         : [],
     );
-  return { world, said, audit, ...engine };
+  return { world, said, audit, incidents, ...engine };
 }
 
 const request = { stack: "test", yes: true, withChanges: false };
@@ -80,6 +86,16 @@ describe("repairDrift", () => {
       { action: "repair", detail: expect.stringContaining("plus aucun écart") as string },
       { action: "drift", findings: 0 },
     ]);
+  });
+
+  it("opens one incident for what was found, and none for what is well", async () => {
+    const { world, said, incidents } = await stage();
+    const { before } = await repairDrift(request, world);
+
+    expect(incidents).toHaveLength(1);
+    expect(incidents[0]).toMatchObject({ stack: "test", title: "Dérive de la configuration" });
+    expect(incidents[0]?.symptoms).toHaveLength(before.findings.length);
+    expect(said).toContain("opened DEPLOY-001 in docs/deployment-issues.md");
   });
 
   it("does nothing where nothing differs", async () => {

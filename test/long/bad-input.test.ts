@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
-import { ensureStarted, expectQuiet, management, onServer, pulumi, set } from "./rehearsal.ts";
+import { ensureStarted, expectQuiet, management, onServer, pulumi, set } from "../e2e/rehearsal.ts";
 
 beforeAll(ensureStarted);
 afterAll(ensureStarted);

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { ROOT } from "../../rehearsal/places.ts";
-import { askHealth, ensureStarted, expectQuiet, management, npm } from "./rehearsal.ts";
+import { askHealth, ensureStarted, expectQuiet, management, npm } from "../e2e/rehearsal.ts";
 
 beforeAll(async () => {
   await npm("run", "rehearsal:stop");

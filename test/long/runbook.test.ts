@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { OvhClient } from "../../provider/ovh/client.ts";
 import { INTERNET, ROOT, STATE } from "../../rehearsal/places.ts";
 import { readRunbook, type Block } from "../support/runbook.ts";
-import { askHealth, ensureStarted, management, onServer, operator, set, until } from "./rehearsal.ts";
+import { askHealth, ensureStarted, management, onServer, operator, set, until } from "../e2e/rehearsal.ts";
 
 const HOLDER = "Ada Lovelace <ada@exemple.fr>";
 const DOCUMENTS = ["deployment-issues.md", "deployment-tracking.md"].map((name) => join(ROOT, "docs", name));

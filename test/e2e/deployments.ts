@@ -1,0 +1,51 @@
+/** Deployments as an operator makes them, and what is recorded of them. */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
+import { expect } from "vitest";
+
+import type { AuditEvent, Release } from "../../ops/deploy/release.ts";
+import { ROOT } from "../../rehearsal/places.ts";
+import { onServer, operator } from "./rehearsal.ts";
+
+/** Key of the image that the tests deploy other versions of. */
+export const IMAGE = "technicia:images.vectorStore";
+
+export const npm = (...args: string[]) => operator(["npm", "run", "--silent", ...args]);
+export const deploy = (...args: string[]) => npm("deploy", "--", "test", "--yes", ...args);
+export const runningImage = () =>
+  onServer(
+    "docker service inspect technicia-vector-store --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'",
+  );
+
+export async function lastRelease(): Promise<Release> {
+  const { releases } = await history();
+  return releases.at(-1)!;
+}
+
+export async function history(): Promise<{ releases: Release[]; events: AuditEvent[] }> {
+  const { code, stdout, stderr } = await npm("history", "--", "test", "--json");
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout) as { releases: Release[]; events: AuditEvent[] };
+}
+
+/** Starts a deployment as its own process, and tells each line. */
+export function startDeploy(onLine: (line: string, kill: () => void) => void): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(
+      "npm",
+      ["run", "--silent", "rehearsal:exec", "--", "npm", "run", "--silent", "deploy", "--", "test", "--yes"],
+      {
+        cwd: ROOT,
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    const kill = () => process.kill(-(child.pid ?? 0), "SIGKILL");
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => onLine(line, kill));
+    }
+    child.on("error", reject);
+    child.on("close", resolve);
+  });
+}
