@@ -11,14 +11,17 @@ class FirstAndLast extends BaseSequencer {
   }
 }
 
+/** What takes a minute and more by itself, beside what it tests. */
+const LONG = "test/**/*.long.test.ts";
+
 const shared = { testTimeout: 60_000, hookTimeout: 180_000, retry: 0, unstubEnvs: true };
 
 // One rehearsal at a time: its addresses are fixed.
-const rehearsed = (name: string, folder: string) => ({
+const rehearsed = (name: string, include: string[]) => ({
   test: {
     ...shared,
     name,
-    include: [`${folder}/**/*.test.ts`],
+    include,
     fileParallelism: false,
     testTimeout: 600_000,
     hookTimeout: 1_500_000,
@@ -34,12 +37,13 @@ export default defineConfig({
           ...shared,
           name: "parts",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/long/**"],
-          maxWorkers: 2,
+          exclude: ["test/e2e/**", "test/long/**", LONG],
+          // Most of them wait for containers.
+          maxWorkers: 3,
         },
       },
-      rehearsed("end-to-end", "test/e2e"),
-      rehearsed("long", "test/long"),
+      rehearsed("end-to-end", ["test/e2e/**/*.test.ts"]),
+      rehearsed("long", ["test/long/**/*.test.ts", LONG]),
     ],
   },
 });

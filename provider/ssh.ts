@@ -225,8 +225,7 @@ export class Host {
         },
         () => {
           this.#connection = undefined;
-          // A command with a short limit of its own has not waited long enough to tell.
-          this.#isUnanswered ||= (command.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) >= BOOT_DEADLINE_SECONDS;
+          this.#isUnanswered = true;
         },
       );
       if (this.#target.hostKey === undefined) {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Who may come in and become root: accounts, members of groups that are as good as root, keys, sudo's rules, sshd's settings.
 : "${LOGIN:?}" "${SSHD:?}"
 read -r -a admins <<<"${ADMINS-}"

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Containers, Swarm services, secrets, configs and networks that nobody declared. Volumes stay: what they hold may be somebody's data.
 : "${CONTAINERS:?}" "${SERVICES:?}" "${NETWORKS:?}"
 readonly socket=/var/run/docker.sock

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What root starts by the clock or at boot, and what changes how units and the kernel run: files that no package brought, that are
 # not ours, and that came after the system was delivered.
 mapfile -t declared <<<"${FILES:?}"

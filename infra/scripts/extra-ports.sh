@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Who listens beside sshd, Docker and the system's own resolver and clients. A published port belongs to its container, compared elsewhere.
 : "${SSH_PORT:?}"
 

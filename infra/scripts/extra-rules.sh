@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Chains and rules of nftables beside our own table, which is compared with its file, and Docker's and fail2ban's, which they write themselves.
 extras() {
   nft --stateless --handle list ruleset 2>/dev/null | awk '

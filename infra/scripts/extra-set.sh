@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Common to every exclusive set; the set's own script, which follows, says `extras` and `take`.
 #   extras        what is there beside what is declared, one a line: words for people, then a tab, then fields for `take`
 #   take <field>… takes one away
