@@ -30,8 +30,14 @@ export interface SshDouble extends AsyncDisposable {
 }
 
 function newKey(): { private: string; public: string } {
-  const pair = ssh.utils.generateKeyPairSync("ed25519");
-  return { private: pair.private, public: pair.public.trim() };
+  // ssh2 writes a few in a thousand so that it cannot read them itself.
+  for (;;) {
+    const pair = ssh.utils.generateKeyPairSync("ed25519");
+    const isReadable = [pair.private, pair.public].every(
+      (key) => !(ssh.utils.parseKey(key) instanceof Error),
+    );
+    if (isReadable) return { private: pair.private, public: pair.public.trim() };
+  }
 }
 
 /** Another key, for a host that is not the expected one. */
