@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+
 import * as pulumi from "@pulumi/pulumi";
 
 /** Docker's packages come under other names from each source; the rest is the distribution's. */
@@ -43,8 +45,10 @@ export function dockerDaemon(): string {
   return `${JSON.stringify(settings, undefined, 2)}\n`;
 }
 
-export const RESTART_DOCKER_IF_RUNNING =
-  "systemctl is-active --quiet docker.service && systemctl restart docker.service || true";
+export const RESTART_DOCKER_IF_RUNNING = readFileSync(
+  new URL("scripts/restart-docker.sh", import.meta.url),
+  "utf8",
+);
 
 /** Kernel settings: Qdrant maps many files, and swap is a cushion, not memory. */
 export function sysctl(): string {

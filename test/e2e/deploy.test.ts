@@ -39,6 +39,7 @@ describe("a deployment", () => {
       `rollback ${rollback.toFixed(1)} s, verified in ${rollbackVerify.toFixed(1)} s, ${asked} requests`,
     );
     expect(rollback + rollbackVerify).toBeLessThan(300);
+    await set(IMAGE, "technicia/vector-store:1.0.0");
   });
 
   it("lets a second one wait its turn, and names the first", async () => {

@@ -1,3 +1,9 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 
@@ -11,6 +17,22 @@ import {
   unattendedUpgrades,
 } from "../../infra/host-files.ts";
 import { valueOf } from "../support/engine.ts";
+
+/** Runs the restart with programs that do as told; gives what it called. */
+async function fakeHost(programs: Readonly<Record<string, string>>): Promise<string[]> {
+  const folder = await mkdtemp(join(tmpdir(), "technicia-restart-"));
+  const log = join(folder, "log");
+  for (const [name, text] of Object.entries(programs)) {
+    const file = join(folder, name);
+    await writeFile(file, `#!/bin/bash\necho "${name} $*" >> "$LOG"\n${text}\n`, { mode: 0o755 });
+  }
+  await promisify(execFile)("bash", ["-euo", "pipefail", "-c", RESTART_DOCKER_IF_RUNNING], {
+    env: { PATH: `${folder}:${process.env["PATH"] ?? ""}`, LOG: log },
+  });
+  const calls = (await readFile(log, "utf8")).trim().split("\n");
+  await rm(folder, { recursive: true });
+  return calls;
+}
 
 describe("packageNames", () => {
   const common = ["ca-certificates", "curl", "jq", "nftables", "openssl", "pigz", "unattended-upgrades"];
@@ -60,10 +82,29 @@ describe("dockerDaemon", () => {
     expect(dockerDaemon()).not.toContain("live-restore");
   });
 
-  it("is read again by a running daemon only: a first start reads it anyway", () => {
-    expect(RESTART_DOCKER_IF_RUNNING).toBe(
-      "systemctl is-active --quiet docker.service && systemctl restart docker.service || true",
-    );
+  it("is read again by a running daemon only: a first start reads it anyway", async () => {
+    const calls = await fakeHost({ systemctl: "exit 3", docker: "exit 1" });
+
+    expect(calls).toEqual(["systemctl is-active --quiet docker.service"]);
+  });
+
+  it("is read before anybody asks a service that the restart stopped", async () => {
+    // Healthy at the third look.
+    const docker = `case $1 in
+      service) echo one ;;
+      ps) echo x >> "$LOG.looks"; [ "$(wc -l < "$LOG.looks")" -lt 3 ] || echo abc ;;
+    esac`;
+    const calls = await fakeHost({ systemctl: "exit 0", docker, sleep: "exit 0" });
+
+    expect(calls).toEqual([
+      "systemctl is-active --quiet docker.service",
+      "docker service ls --format {{.Name}}",
+      "systemctl restart docker.service",
+      ...Array.from({ length: 3 }).flatMap((_, look) => [
+        ...(look > 0 ? ["sleep 1"] : []),
+        "docker ps --quiet --filter label=com.docker.swarm.service.name=one --filter health=healthy",
+      ]),
+    ]);
   });
 });
 
