@@ -14,7 +14,7 @@ class FirstAndLast extends BaseSequencer {
 /** What takes a minute and more by itself, beside what it tests. */
 const LONG = "test/**/*.long.test.ts";
 
-const shared = { testTimeout: 60_000, hookTimeout: 180_000, retry: 0, unstubEnvs: true };
+const shared = { testTimeout: 120_000, hookTimeout: 240_000, retry: 0, unstubEnvs: true };
 
 // One rehearsal at a time: its addresses are fixed.
 const rehearsed = (name: string, include: string[]) => ({
@@ -38,8 +38,7 @@ export default defineConfig({
           name: "parts",
           include: ["test/**/*.test.ts"],
           exclude: ["test/e2e/**", "test/long/**", LONG],
-          // Most of them wait for containers.
-          maxWorkers: 3,
+          maxWorkers: 2,
         },
       },
       rehearsed("end-to-end", ["test/e2e/**/*.test.ts"]),

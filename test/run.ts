@@ -6,7 +6,7 @@
  *   npm test -- end-to-end   that suite alone
  *   npm test -- long         what takes an hour: every drift, every interruption, every failure, the runbook; CI runs it every night
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
@@ -24,9 +24,9 @@ function say(text: string): void {
 }
 
 /** Runs one check that has no runner of its own; it counts as one test. */
-function check(name: string, command: string, args: readonly string[]): void {
+async function check(name: string, command: string, args: readonly string[]): Promise<void> {
   const began = Date.now();
-  const run = spawnSync(command, args, { cwd: ROOT, encoding: "utf8", maxBuffer: 64 * 1024 * 1024 });
+  const run = await collect(command, args);
   const seconds = ((Date.now() - began) / 1000).toFixed(1);
   if (run.status === 0) {
     totals.passed += 1;
@@ -34,7 +34,23 @@ function check(name: string, command: string, args: readonly string[]): void {
     return;
   }
   totals.failed += 1;
-  say(`✗ ${name} (${seconds} s)\n${run.stdout}${run.stderr}${run.error?.message ?? ""}`);
+  say(`✗ ${name} (${seconds} s)\n${run.printed}`);
+}
+
+/** Runs a program to its end and keeps what it printed: two of them at once would be unreadable. */
+function collect(
+  command: string,
+  args: readonly string[],
+): Promise<{ readonly status: number | null; readonly printed: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+    let printed = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => (printed += text));
+    }
+    child.on("error", reject);
+    child.on("close", (status) => resolve({ status, printed }));
+  });
 }
 
 interface Report {
@@ -51,13 +67,11 @@ interface Report {
 }
 
 /** Runs one vitest project and adds its totals. A file that could not be loaded counts as one failure. */
-function suite(project: string): void {
+async function suite(project: string): Promise<void> {
   const file = join(mkdtempSync(join(tmpdir(), "technicia-test-")), "report.json");
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
-  const run = spawnSync("vitest", ["run", "--project", project, ...reporters], {
-    cwd: ROOT,
-    stdio: "inherit",
-  });
+  const run = await collect("vitest", ["run", "--project", project, ...reporters]);
+  process.stdout.write(run.printed);
   let report: Report;
   try {
     report = JSON.parse(readFileSync(file, "utf8")) as Report;
@@ -117,15 +131,20 @@ const wanted = process.argv.slice(2);
 const includes = (part: string) => (wanted.length === 0 ? part !== "long" : wanted.includes(part));
 try {
   await setUp();
-  if (includes("parts")) {
-    check("formatting (prettier)", "prettier", ["--check", "."]);
-    check("lint (eslint)", "eslint", ["."]);
-    check("types (tsc)", "tsc", ["--noEmit"]);
-    check("shell scripts (shellcheck)", "shellcheck", shellFiles(ROOT));
-    suite("parts");
-  }
-  if (includes("end-to-end")) suite("end-to-end");
-  if (includes("long")) suite("long");
+  // The rehearsal waits most of its time, for systemd, Docker and the authority; the parts need the processor.
+  const rehearsed = async () => {
+    if (includes("end-to-end")) await suite("end-to-end");
+    if (includes("long")) await suite("long");
+  };
+  const parts = async () => {
+    if (!includes("parts")) return;
+    await check("formatting (prettier)", "prettier", ["--check", "."]);
+    await check("lint (eslint)", "eslint", ["."]);
+    await check("types (tsc)", "tsc", ["--noEmit"]);
+    await check("shell scripts (shellcheck)", "shellcheck", shellFiles(ROOT));
+    await suite("parts");
+  };
+  await Promise.all([rehearsed(), parts()]);
   if (wanted.length === 0)
     say("test/long is not among these: npm test -- long runs it, and so does CI every night");
 } catch (error) {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { deploy, IMAGE, lastRelease, runningImage, startDeploy } from "./deployments.ts";
+import { deploy, IMAGE, lastRelease, runningImage } from "./deployments.ts";
 import { askHealth, ensureStarted, expectQuiet, set, traffic } from "./rehearsal.ts";
 
 beforeAll(ensureStarted);
@@ -40,17 +40,5 @@ describe("a deployment", () => {
     );
     expect(rollback + rollbackVerify).toBeLessThan(300);
     await set(IMAGE, "technicia/vector-store:1.0.0");
-  });
-
-  it("lets a second one wait its turn, and names the first", async () => {
-    let second: Promise<{ code: number; stdout: string; stderr: string }> | undefined;
-    const first = await startDeploy((line) => {
-      if (line.startsWith("plan:")) second ??= deploy();
-    });
-    const refused = await second!;
-
-    expect(first).toBe(0);
-    expect(refused.code, refused.stdout).toBe(3);
-    expect(refused.stdout + refused.stderr).toMatch(/root@\S+/);
   });
 });

@@ -61,6 +61,18 @@ describe("a deployment", () => {
     await ensureStarted();
   });
 
+  it("lets a second one wait its turn, and names the first", async () => {
+    let second: Promise<{ code: number; stdout: string; stderr: string }> | undefined;
+    const first = await startDeploy((line) => {
+      if (line.startsWith("plan:")) second ??= deploy();
+    });
+    const refused = await second!;
+
+    expect(first).toBe(0);
+    expect(refused.code, refused.stdout).toBe(3);
+    expect(refused.stdout + refused.stderr).toMatch(/root@\S+/);
+  });
+
   it("that is killed at any step is closed by the next, which succeeds", async () => {
     for (const line of ["preflight:", "plan:", "up:"]) {
       await startDeploy((said, kill) => {

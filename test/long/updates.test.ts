@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import {
+  ask,
+  askHealth,
+  ensureStarted,
+  expectQuiet,
+  onServer,
+  pulumi,
+  set,
+  traffic,
+  until,
+  up,
+} from "../e2e/rehearsal.ts";
+
+beforeAll(ensureStarted);
+// The settings are written anew, and what the tests changed goes back.
+afterAll(ensureStarted);
+
+const imageOf = (service: string) =>
+  onServer(
+    `docker service inspect technicia-${service} --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'`,
+  );
+
+describe("an update", () => {
+  it.each([
+    ["qdrant", "technicia:images.qdrant", "qdrant/qdrant:v1.19.1-unprivileged", ":v1.19.1"],
+    ["n8n", "technicia:services.n8n.memoryMib", "1300", "n8n"],
+  ])(
+    "restarts %s, which owns data, with 503 and Retry-After meanwhile",
+    async (service, key, value, image) => {
+      await set(key, value);
+      const seen = new Set<number>();
+      const asking = traffic(async () => {
+        const { status, headers } = await ask(service === "n8n" ? "/webhook/none" : "/healthz");
+        seen.add(status);
+        if (status === 503 && headers["retry-after"] === undefined)
+          throw new Error("503 without Retry-After");
+      });
+      await up();
+      const { failures } = await asking.stop();
+
+      expect(failures).toEqual([]);
+      expect([...seen].filter((status) => ![200, 404, 503].includes(status))).toEqual([]);
+      expect(await imageOf(service)).toContain(image);
+      await until("TechnicIA to answer", async () => (await ask("/healthz")).status === 200);
+      await expectQuiet();
+    },
+  );
+
+  it("of the gateway's routes loses no request", async () => {
+    await set("technicia:timeouts.answerSeconds", "130");
+    const asking = traffic(askHealth);
+    await up();
+    const { failures } = await asking.stop();
+
+    expect(failures).toEqual([]);
+    expect(await onServer("cat /opt/technicia/gateway/nginx.conf")).toContain("130s");
+    await expectQuiet();
+  });
+
+  it("to an image that the registry does not have fails before anything is touched", async () => {
+    await set("technicia:images.vectorStore", "technicia/vector-store:9.9.9");
+    const preview = await pulumi("preview");
+    const run = await pulumi("up", "--yes", "--skip-preview");
+
+    for (const { code, stdout, stderr } of [preview, run]) {
+      expect(code).not.toBe(0);
+      expect(`${stdout}${stderr}`).toContain(
+        "image: expected technicia/vector-store:9.9.9 in its registry, got",
+      );
+    }
+    expect(await imageOf("vector-store")).toContain(":1.0.0");
+    await askHealth();
+    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.0");
+    await up();
+    await expectQuiet();
+  });
+});
