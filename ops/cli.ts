@@ -1,5 +1,4 @@
 /** The operator's commands: `npm run <name> -- …`. */
-import { parseArgs } from "node:util";
 
 import { onlyStack, readArguments, type Commands } from "./command.ts";
 import { commands as deploy } from "./deploy/commands.ts";
@@ -16,13 +15,10 @@ const COMMANDS: Commands = {
   secrets: {
     usage: "npm run secrets -- <stack> [--init] [--config-file <file>]",
     async run(args) {
-      const { values, positionals } = readArguments(this.usage, () =>
-        parseArgs({
-          args: [...args],
-          allowPositionals: true,
-          options: { init: { type: "boolean" }, "config-file": { type: "string" } },
-        }),
-      );
+      const { values, positionals } = readArguments(this.usage, args, {
+        init: { type: "boolean" },
+        "config-file": { type: "string" },
+      });
       const request = { stack: onlyStack(this.usage, positionals), configFile: values["config-file"] };
       const act = values.init === true ? initializeSecrets : reportSecrets;
       const { text, complete } = await act(request, pulumiOnPath);
@@ -33,9 +29,7 @@ const COMMANDS: Commands = {
   status: {
     usage: "npm run status -- <stack> [--json]",
     async run(args) {
-      const { values, positionals } = readArguments(this.usage, () =>
-        parseArgs({ args: [...args], allowPositionals: true, options: { json: { type: "boolean" } } }),
-      );
+      const { values, positionals } = readArguments(this.usage, args, { json: { type: "boolean" } });
       const outputs = await readStatus(onlyStack(this.usage, positionals), pulumiOnPath);
       const text = values.json === true ? JSON.stringify(outputs, null, 2) : renderStatus(outputs);
       return { text, exitCode: 0 };
@@ -45,9 +39,7 @@ const COMMANDS: Commands = {
   resume: {
     usage: "npm run resume -- <stack>",
     async run(args) {
-      const { positionals } = readArguments(this.usage, () =>
-        parseArgs({ args: [...args], allowPositionals: true, options: {} }),
-      );
+      const { positionals } = readArguments(this.usage, args, {});
       const { adopted, forgotten, refreshed } = await resume(
         onlyStack(this.usage, positionals),
         pulumiOnPath,

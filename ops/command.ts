@@ -1,4 +1,6 @@
 /** What every operator's command is made of. */
+import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
+
 import { UserError } from "./user-error.ts";
 
 export interface Outcome {
@@ -17,10 +19,15 @@ export interface Command {
 
 export type Commands = Readonly<Record<string, Command>>;
 
-/** Reads a command line with `parseArgs`; a wrong one is answered with how it should be. */
-export function readArguments<T>(usage: string, parse: () => T): T {
+/** Reads a command line; a wrong one is answered with how it should be. */
+export function readArguments<Options extends ParseArgsOptionsConfig>(
+  usage: string,
+  args: readonly string[],
+  options: Options,
+  allowPositionals = true,
+) {
   try {
-    return parse();
+    return parseArgs({ args: [...args], allowPositionals, options });
   } catch (error) {
     throw new UserError(`${(error as Error).message}\nusage: ${usage}`);
   }

@@ -1,7 +1,5 @@
 import { readFile, writeFile } from "node:fs/promises";
-import { hostname, userInfo } from "node:os";
 import { createInterface } from "node:readline/promises";
-import { parseArgs } from "node:util";
 
 import { preflight } from "../checks/preflight.ts";
 import { verify } from "../checks/verify.ts";
@@ -25,25 +23,19 @@ import { promote } from "./promote.ts";
 import { rollback } from "./rollback.ts";
 import { EXIT, steps, type Step } from "./run.ts";
 import { settingsFile } from "./settings-file.ts";
-import { identify } from "./who.ts";
+import { identifyHere, isAlive } from "./who.ts";
 
 export const commands: Commands = {
   deploy: {
     usage: `npm run deploy -- <stack> [--only ${steps.join("|")}] [--plan <folder>] [--emergency --reason "…"] [--yes]`,
     async run(args) {
-      const { values, positionals } = readArguments(this.usage, () =>
-        parseArgs({
-          args: [...args],
-          allowPositionals: true,
-          options: {
-            only: { type: "string" },
-            plan: { type: "string" },
-            emergency: { type: "boolean", default: false },
-            reason: { type: "string", default: "" },
-            yes: { type: "boolean", default: false },
-          },
-        }),
-      );
+      const { values, positionals } = readArguments(this.usage, args, {
+        only: { type: "string" },
+        plan: { type: "string" },
+        emergency: { type: "boolean", default: false },
+        reason: { type: "string", default: "" },
+        yes: { type: "boolean", default: false },
+      });
       const stack = onlyStack(this.usage, positionals);
       const { only, plan, emergency, yes } = values;
       const reason = values.reason.trim();
@@ -58,17 +50,11 @@ export const commands: Commands = {
   rollback: {
     usage: 'npm run rollback -- <stack> [--to <release>] --reason "…" [--yes]',
     async run(args) {
-      const { values, positionals } = readArguments(this.usage, () =>
-        parseArgs({
-          args: [...args],
-          allowPositionals: true,
-          options: {
-            to: { type: "string" },
-            reason: { type: "string", default: "" },
-            yes: { type: "boolean", default: false },
-          },
-        }),
-      );
+      const { values, positionals } = readArguments(this.usage, args, {
+        to: { type: "string" },
+        reason: { type: "string", default: "" },
+        yes: { type: "boolean", default: false },
+      });
       const stack = onlyStack(this.usage, positionals);
       const reason = values.reason.trim();
       if (reason === "") throw wrong("--reason", "why, in a few words", "nothing", this.usage);
@@ -82,9 +68,7 @@ export const commands: Commands = {
   promote: {
     usage: "npm run promote -- <from> <to>",
     async run(args) {
-      const { positionals } = readArguments(this.usage, () =>
-        parseArgs({ args: [...args], allowPositionals: true, options: {} }),
-      );
+      const { positionals } = readArguments(this.usage, args, {});
       const [from, to, ...rest] = positionals;
       if (from === undefined || to === undefined || rest.length > 0 || from === to)
         throw wrong(
@@ -100,9 +84,7 @@ export const commands: Commands = {
   images: {
     usage: "npm run images -- pin <stack>",
     async run(args) {
-      const { positionals } = readArguments(this.usage, () =>
-        parseArgs({ args: [...args], allowPositionals: true, options: {} }),
-      );
+      const { positionals } = readArguments(this.usage, args, {});
       const [action, ...stacks] = positionals;
       if (action !== "pin") throw wrong("images", "pin", action ?? "nothing", this.usage);
       const stack = onlyStack(this.usage, stacks);
@@ -113,13 +95,9 @@ export const commands: Commands = {
   history: {
     usage: "npm run history -- <stack> [--json]",
     async run(args) {
-      const { values, positionals } = readArguments(this.usage, () =>
-        parseArgs({
-          args: [...args],
-          allowPositionals: true,
-          options: { json: { type: "boolean", default: false } },
-        }),
-      );
+      const { values, positionals } = readArguments(this.usage, args, {
+        json: { type: "boolean", default: false },
+      });
       const stack = onlyStack(this.usage, positionals);
       return await operating((operator) => showHistory({ stack, json: values.json }, operator));
     },
@@ -128,17 +106,11 @@ export const commands: Commands = {
   unlock: {
     usage: 'npm run unlock -- <stack> --holder <name> [--force --reason "…"]',
     async run(args) {
-      const { values, positionals } = readArguments(this.usage, () =>
-        parseArgs({
-          args: [...args],
-          allowPositionals: true,
-          options: {
-            holder: { type: "string" },
-            force: { type: "boolean", default: false },
-            reason: { type: "string", default: "" },
-          },
-        }),
-      );
+      const { values, positionals } = readArguments(this.usage, args, {
+        holder: { type: "string" },
+        force: { type: "boolean", default: false },
+        reason: { type: "string", default: "" },
+      });
       const stack = onlyStack(this.usage, positionals);
       const { holder, force } = values;
       const reason = values.reason.trim();
@@ -183,12 +155,7 @@ function operatorHere(told: AbortController): Operator {
     openServer,
     preflight,
     verify,
-    identity: identify({
-      variables: process.env,
-      user: userInfo().username,
-      host: hostname(),
-      process: process.pid,
-    }),
+    identity: identifyHere(),
     now: () => new Date(),
     every(seconds, action) {
       const timer = setInterval(action, seconds * 1000).unref();
@@ -219,16 +186,6 @@ function operatorHere(told: AbortController): Operator {
     // Written in place: the file may be one that another is mounted over, which cannot be replaced.
     writeSettingsFile: (stack, text) => writeFile(settingsFile(stack), text),
   };
-}
-
-function isAlive(id: number): boolean {
-  try {
-    process.kill(id, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it is there, and somebody else's.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }
 
 async function confirm(question: string, told: AbortController): Promise<boolean> {

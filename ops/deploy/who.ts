@@ -1,4 +1,6 @@
 /** Who acts, and on what version of the project. */
+import { hostname, userInfo } from "node:os";
+
 import type { Git } from "../preview/facts.ts";
 
 export interface Identity {
@@ -40,4 +42,25 @@ export async function readRevision(git: Git): Promise<Revision> {
   const changed = (await git(["status", "--porcelain"])).trim();
   const subject = (await git(["log", "-1", "--format=%s"])).trim();
   return { revision: changed === "" ? commit : `${commit}+`, subject };
+}
+
+/** The person at this keyboard, or this run of the CI. */
+export function identifyHere(): Identity {
+  return identify({
+    variables: process.env,
+    user: userInfo().username,
+    host: hostname(),
+    process: process.pid,
+  });
+}
+
+/** Whether a process of this machine still runs. */
+export function isAlive(id: number): boolean {
+  try {
+    process.kill(id, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it is there, and somebody else's.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }

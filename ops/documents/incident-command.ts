@@ -1,6 +1,4 @@
 /** `npm run incident`: what a person tells of a problem, on one command line. */
-import { parseArgs } from "node:util";
-
 import { readArguments, type Outcome } from "../command.ts";
 import { renderTable } from "../table.ts";
 import { UserError } from "../user-error.ts";
@@ -35,9 +33,7 @@ export async function incident(
 }
 
 async function list(usage: string, args: readonly string[], book: BookOptions): Promise<Outcome> {
-  const { values } = readArguments(usage, () =>
-    parseArgs({ args: [...args], options: { open: { type: "boolean" } } }),
-  );
+  const { values } = readArguments(usage, args, { open: { type: "boolean" } }, false);
   const all = await listIncidents(book.path);
   const shown = all.filter(({ status }) => values.open !== true || status === "Ouvert");
   if (shown.length === 0) return { text: all.length === 0 ? "no incident" : "no open incident", exitCode: 0 };
@@ -64,14 +60,14 @@ async function list(usage: string, args: readonly string[], book: BookOptions): 
 }
 
 async function open(usage: string, args: readonly string[], book: BookOptions): Promise<Outcome> {
-  const { values } = readArguments(usage, () =>
-    parseArgs({
-      args: [...args],
-      options: {
-        ...{ environment: text, title: text, priority: text, category: text },
-        ...{ impact: text, description: text, symptom: texts, diagnostic: texts },
-      },
-    }),
+  const { values } = readArguments(
+    usage,
+    args,
+    {
+      ...{ environment: text, title: text, priority: text, category: text },
+      ...{ impact: text, description: text, symptom: texts, diagnostic: texts },
+    },
+    false,
   );
   const problems: string[] = [];
   const entry: NewIncident = {
@@ -95,16 +91,10 @@ async function open(usage: string, args: readonly string[], book: BookOptions): 
 }
 
 async function resolve(usage: string, args: readonly string[], book: BookOptions): Promise<Outcome> {
-  const { values, positionals } = readArguments(usage, () =>
-    parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        ...{ cause: text, solution: text, command: text, prevention: texts, lesson: texts },
-        workaround: { type: "boolean" },
-      },
-    }),
-  );
+  const { values, positionals } = readArguments(usage, args, {
+    ...{ cause: text, solution: text, command: text, prevention: texts, lesson: texts },
+    workaround: { type: "boolean" },
+  });
   const problems: string[] = [];
   const [id = "", ...others] = positionals;
   if (id === "" || others.length > 0) {

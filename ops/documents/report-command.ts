@@ -1,6 +1,5 @@
 /** `npm run report`: the user's documents, brought up to date. */
 import { readFile } from "node:fs/promises";
-import { parseArgs } from "node:util";
 
 import { readArguments, type Outcome } from "../command.ts";
 import { pulumiOnPath } from "../pulumi.ts";
@@ -67,9 +66,7 @@ export async function report(
   request: ReportRequest = { now: new Date() },
   sources: FactSources = { pulumi: pulumiOnPath, readRecords },
 ): Promise<Outcome> {
-  const { values } = readArguments(usage, () =>
-    parseArgs({ args: [...args], options: { html: { type: "string" } } }),
-  );
+  const { values } = readArguments(usage, args, { html: { type: "string" } }, false);
   const { text, gaps } = await writeReport({ ...request, html: values.html }, sources);
   return { text: [text, ...gaps].join("\n"), exitCode: gaps.length === 0 ? 0 : 1 };
 }

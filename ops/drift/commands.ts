@@ -1,10 +1,8 @@
-import { userInfo, hostname } from "node:os";
 import { createInterface } from "node:readline/promises";
-import { parseArgs } from "node:util";
 
 import { onlyStack, readArguments, type Commands } from "../command.ts";
 import { RENEW_SECONDS, takeLock } from "../deploy/lock.ts";
-import { identify } from "../deploy/who.ts";
+import { identifyHere, isAlive } from "../deploy/who.ts";
 import { openGithub } from "../github.ts";
 import { openServer, type Server } from "../server.ts";
 import { pulumiWithOwnLocks } from "../state-lock.ts";
@@ -20,19 +18,13 @@ export const commands: Commands = {
   drift: {
     usage: "npm run drift -- <stack> [--json] [--repair [--yes] [--with-changes]] [--issue]",
     async run(args) {
-      const { values, positionals } = readArguments(this.usage, () =>
-        parseArgs({
-          args: [...args],
-          allowPositionals: true,
-          options: {
-            json: { type: "boolean", default: false },
-            repair: { type: "boolean", default: false },
-            yes: { type: "boolean", default: false },
-            "with-changes": { type: "boolean", default: false },
-            issue: { type: "boolean", default: false },
-          },
-        }),
-      );
+      const { values, positionals } = readArguments(this.usage, args, {
+        json: { type: "boolean", default: false },
+        repair: { type: "boolean", default: false },
+        yes: { type: "boolean", default: false },
+        "with-changes": { type: "boolean", default: false },
+        issue: { type: "boolean", default: false },
+      });
       const stack = onlyStack(this.usage, positionals);
       // Asked first: a check of minutes must not end with a missing variable.
       const tracker = values.issue ? openGithub(process.env) : undefined;
@@ -89,12 +81,7 @@ async function tellFailure(
 }
 
 function realWorld(): RepairWorld {
-  const identity = identify({
-    variables: process.env,
-    user: userInfo().username,
-    host: hostname(),
-    process: process.pid,
-  });
+  const identity = identifyHere();
   // Standard output is the report's alone.
   const say = (line: string) => process.stderr.write(`${line}\n`);
   return {
@@ -127,7 +114,7 @@ function realWorld(): RepairWorld {
 
 interface LockOptions {
   readonly stack: string;
-  readonly identity: ReturnType<typeof identify>;
+  readonly identity: ReturnType<typeof identifyHere>;
   readonly say: (line: string) => void;
 }
 
@@ -144,14 +131,5 @@ async function underLock<T>(server: Server, options: LockOptions, work: () => Pr
     await lock.release().catch((error: unknown) => {
       say(`the lock could not be released: ${(error as Error).message}`);
     });
-  }
-}
-
-function isAlive(id: number): boolean {
-  try {
-    process.kill(id, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

@@ -1,6 +1,5 @@
 import { appendFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 
 import { onlyStack, readArguments, type Commands } from "../command.ts";
 import { openGithub, readPullRequest } from "../github.ts";
@@ -17,17 +16,11 @@ export const commands: Commands = {
   preview: {
     usage: "npm run preview -- <stack> [--out <folder>] [--refresh] [--comment]",
     async run(args) {
-      const { values, positionals } = readArguments(this.usage, () =>
-        parseArgs({
-          args: [...args],
-          allowPositionals: true,
-          options: {
-            out: { type: "string" },
-            refresh: { type: "boolean", default: false },
-            comment: { type: "boolean", default: false },
-          },
-        }),
-      );
+      const { values, positionals } = readArguments(this.usage, args, {
+        out: { type: "string" },
+        refresh: { type: "boolean", default: false },
+        comment: { type: "boolean", default: false },
+      });
       const stack = onlyStack(this.usage, positionals);
       const { out, refresh, comment } = values;
       // Asked first: a preview of minutes must not end with a missing variable.
