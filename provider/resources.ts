@@ -241,7 +241,7 @@ export interface StateArgs {
 
   /**
    * Bash that makes it so. Runs when `observe` differs from `desired`, and when `secrets` change, which `observe` may be unable to see.
-   * `"$OBSERVED"` and `"$DESIRED"` hold both.
+   * `"$OBSERVED"` and `"$DESIRED"` hold both, `"$PREVIOUS_<name>"` what each secret was until this update.
    */
   readonly apply: pulumi.Input<string>;
 

@@ -8,7 +8,7 @@ const SHOWN_LINES = 20;
 
 /** Names that bash keeps for itself, or that change how the script runs. */
 const RESERVED =
-  /^(BASH.*|DIRSTACK|EUID|FUNCNAME|GROUPS|HOME|IFS|LC_ALL|OPTARG|OPTIND|PATH|PPID|PWD|SECONDS|SHELL|SHELLOPTS|SHLVL|UID|_|OBSERVED|DESIRED)$/;
+  /^(BASH.*|DIRSTACK|EUID|FUNCNAME|GROUPS|HOME|IFS|LC_ALL|OPTARG|OPTIND|PATH|PPID|PWD|SECONDS|SHELL|SHELLOPTS|SHLVL|UID|_|OBSERVED|DESIRED|PREVIOUS_.*)$/;
 
 const script = z.string().min(1, "bash");
 const variables = z.record(
@@ -97,7 +97,8 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
   async update(call, existing, news) {
     const before = await observe(call, news);
     const sameSecrets = JSON.stringify(existing.inputs.secrets ?? {}) === JSON.stringify(news.secrets ?? {});
-    return { observed: before === news.desired && sameSecrets ? before : await apply(call, news, before) };
+    if (before === news.desired && sameSecrets) return { observed: before };
+    return { observed: await apply(call, news, before, existing.inputs.secrets) };
   },
 
   async delete(call, { inputs }) {
@@ -127,8 +128,15 @@ class NotReached extends UserError {
   }
 }
 
-async function apply(call: Call, inputs: Inputs, before: string): Promise<string> {
-  await run(call, inputs, { purpose: "apply", script: inputs.apply, observed: before });
+async function apply(
+  call: Call,
+  inputs: Inputs,
+  before: string,
+  previous: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const renamed = Object.entries(previous).map(([name, value]) => [`PREVIOUS_${name}`, value]);
+  const secrets = { ...inputs.secrets, ...(Object.fromEntries(renamed) as Record<string, string>) };
+  await run(call, { ...inputs, secrets }, { purpose: "apply", script: inputs.apply, observed: before });
   const after = await observe(call, inputs);
   if (after !== inputs.desired) {
     throw new NotReached(describe(call, inputs.desired, after), after);

@@ -284,7 +284,8 @@ describe("createN8nOwner", () => {
     expect(variables).toEqual({ N8N: "http://127.0.0.1:5678" });
     expect(remove).toBeUndefined();
     expect(observe).toContain('"$N8N/rest/settings"');
-    expect(apply).toContain('--data @- "$N8N/rest/owner/setup" <<<"$OWNER"');
+    expect(apply).toContain('change POST owner/setup <<<"$OWNER"');
+    expect(apply).toContain("--data @-");
     for (const text of [observe, apply]) expect(text).toContain("--user-agent Mozilla/5.0");
   });
 });

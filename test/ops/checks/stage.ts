@@ -189,7 +189,7 @@ async function prepareN8n(n8n: string): Promise<void> {
   await server.run({
     purpose: "claim n8n",
     script: script("n8n-owner-apply.sh"),
-    variables: { N8N: n8n, OWNER: JSON.stringify(owner) },
+    variables: { N8N: n8n, OWNER: JSON.stringify(owner), OBSERVED: "", DESIRED: "the instance has an owner" },
   });
 }
 

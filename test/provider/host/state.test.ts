@@ -111,6 +111,15 @@ describe("State", () => {
     expect(await host.exec("cat /srv/t/runs")).toBe("applied\napplied\n");
   });
 
+  it("tells apply what each secret was until then", async () => {
+    const apply = `${line.apply}; echo "\${PREVIOUS_KEY-none} $KEY" >> /srv/t/keys`;
+    const first = await create({ ...line, apply, secrets: { KEY: secret("one") } });
+
+    await plugin.update(first, { ...line, apply, secrets: { KEY: secret("two") } });
+
+    expect(await host.exec("cat /srv/t/keys")).toBe("none one\none two\n");
+  });
+
   it("runs remove on deletion, and leaves the state when there is none", async () => {
     await plugin.delete(await create(line));
     expect(await exists("/srv/t/line")()).toBe(false);
