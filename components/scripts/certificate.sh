@@ -88,7 +88,10 @@ order() {
   for domain in $DOMAINS; do names+=(--domain "$domain"); done
   certbot certonly --non-interactive --agree-tos --email "$EMAIL" --server "$DIRECTORY" \
     --webroot --webroot-path /var/www/acme --cert-name "$name" "${names[@]}" \
-    --key-type "$KEY_TYPE" --renew-with-new-domains "$@"
+    --key-type "$KEY_TYPE" --renew-with-new-domains "$@" || {
+    echo "certificate: expected a certificate from $DIRECTORY, got the refusal above; what was served before is served on. certbot's log on the server is $LETSENCRYPT.log/letsencrypt.log" >&2
+    exit 1
+  }
 }
 
 case ${1:-} in
