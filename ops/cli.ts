@@ -6,6 +6,7 @@ import { commands as documents } from "./documents/commands.ts";
 import { commands as drift } from "./drift/commands.ts";
 import { commands as preview } from "./preview/commands.ts";
 import { pulumiOnPath } from "./pulumi.ts";
+import { forgetReinstalled } from "./reinstalled.ts";
 import { resume } from "./resume.ts";
 import { initializeSecrets, reportSecrets } from "./secrets.ts";
 import { readStatus, renderStatus } from "./status.ts";
@@ -37,13 +38,17 @@ const COMMANDS: Commands = {
   },
 
   resume: {
-    usage: "npm run resume -- <stack>",
+    usage: "npm run resume -- <stack> [--reinstalled]",
     async run(args) {
-      const { positionals } = readArguments(this.usage, args, {});
-      const { adopted, forgotten, refreshed } = await resume(
-        onlyStack(this.usage, positionals),
-        pulumiOnPath,
-      );
+      const { values, positionals } = readArguments(this.usage, args, { reinstalled: { type: "boolean" } });
+      const stack = onlyStack(this.usage, positionals);
+      if (values.reinstalled === true) {
+        const names = await forgetReinstalled(stack, pulumiOnPath);
+        const text = `${names.length} resources stood on the lost installation and left the state: ${names.join(", ")}
+now set the server up again: npx pulumi up --stack ${stack}`;
+        return { text, exitCode: 0 };
+      }
+      const { adopted, forgotten, refreshed } = await resume(stack, pulumiOnPath);
       const lines = [
         ...adopted.map((name) => `taken into the state: ${name}`),
         ...forgotten.map((name) => `was not made, or is made again safely: ${name}`),

@@ -93,8 +93,8 @@ export function fetchHostKey(endpoint: Endpoint, patience: Patience): Promise<Bu
 export function hostKeyChanged(endpoint: Endpoint, expected: Buffer, got: Buffer): string {
   return (
     `ssh ${where(endpoint)}: expected the host key ${fingerprint(expected)}, got ${fingerprint(got)}; another machine answers there, or the host ` +
-    `was installed anew, or its keys were. If you know which, accept the new key by replacing the HostKey resource: ` +
-    `pulumi up --replace <its URN, from pulumi stack --show-urns>`
+    `was installed anew, or its keys were. After an installation at OVH: npm run resume -- <stack> --reinstalled. If somebody whom you know ` +
+    `changed the keys alone, accept the new one: pulumi up --replace <URN of the HostKey, from pulumi stack --show-urns>`
   );
 }
 

@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -26,10 +27,16 @@ if (!existsSync(marker) || readFileSync(marker, "utf8") !== wanted) {
 }
 
 const binaries = join(root, "node_modules", ".bin");
+// Stripping the types at every start of a program takes longer than most of what it then does.
+const compiled = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "technicia/node");
 const [script = "rehearsal/cli.ts", ...rest] = process.argv.slice(2);
 const run = spawnSync(join(binaries, "node"), [join(root, script), ...rest], {
   cwd: root,
   stdio: "inherit",
-  env: { ...process.env, PATH: `${binaries}:${process.env.PATH ?? ""}` },
+  env: {
+    NODE_COMPILE_CACHE: compiled,
+    ...process.env,
+    PATH: `${binaries}:${process.env.PATH ?? ""}`,
+  },
 });
 process.exit(run.status ?? 1);

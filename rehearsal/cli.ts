@@ -152,7 +152,7 @@ async function ensureStack(
     await pulumi(["stack", "init", stack, "--secrets-provider", "passphrase"]);
   }
   if (await releaseDeadLock(stack, pulumi)) {
-    const resumed = await runAsOperator(["node", "ops/cli.ts", "resume", stack], { stack, engine });
+    const resumed = await runAsOperator(["node", "ops/main.ts", "resume", stack], { stack, engine });
     if (resumed.code !== 0) throw new UserError(`resuming ${stack}: ${resumed.stderr || resumed.stdout}`);
     settled = resumed.stdout.trim().replaceAll("\n", ", ");
   }
@@ -162,7 +162,7 @@ async function ensureStack(
     await pulumi(["config", "set", "--secret", `technicia:${name}`, "--stack", stack], accounts[name]);
   }
   if (settings.includes("technicia:n8nEncryptionKey:")) return settled;
-  const made = await runAsOperator(["node", "ops/cli.ts", "secrets", stack, "--init"], { stack, engine });
+  const made = await runAsOperator(["node", "ops/main.ts", "secrets", stack, "--init"], { stack, engine });
   if (made.code !== 0) throw new UserError(`secrets of ${stack}: ${made.stderr || made.stdout}`);
   return settled;
 }

@@ -89,6 +89,7 @@ function operatorEnvironment({ engine }: RunOptions): NodeJS.ProcessEnv {
     PATH: [enginePath ?? "", binaries, process.env["PATH"] ?? ""].join(":"),
     NODE_EXTRA_CA_CERTS: join(STATE, "trusted.pem"),
     SSL_CERT_FILE: join(STATE, "trusted.pem"),
+    CURL_CA_BUNDLE: join(STATE, "trusted.pem"),
     PULUMI_BACKEND_URL: `file://${join(STATE, "backend")}`,
     PULUMI_CONFIG_PASSPHRASE_FILE: join(STATE, "passphrase"),
     PULUMI_SKIP_UPDATE_CHECK: "true",

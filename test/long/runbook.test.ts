@@ -1,16 +1,16 @@
 /** Runs the runbook's commands as they are written, each part in the trouble that it is for. */
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { OvhClient } from "../../provider/ovh/client.ts";
-import { INTERNET, ROOT, STATE } from "../../rehearsal/places.ts";
+import { INTERNET, STATE } from "../../rehearsal/places.ts";
 import { readRunbook, type Block } from "../support/runbook.ts";
 import { askHealth, ensureStarted, management, onServer, operator, set, until } from "../e2e/rehearsal.ts";
 
 const HOLDER = "Ada Lovelace <ada@exemple.fr>";
-const DOCUMENTS = ["deployment-issues.md", "deployment-tracking.md"].map((name) => join(ROOT, "docs", name));
+const DOCUMENTS = ["deployment-issues.md", "deployment-tracking.md"].map((name) => join(STATE, "docs", name));
 
 /** What makes the trouble, and what has to be so once the part's commands have been run. */
 interface Trouble {
@@ -129,7 +129,6 @@ async function reinstall(): Promise<void> {
 
 const blocks = readRunbook();
 const [preparation] = blocks;
-const kept = new Map<string, string>();
 
 async function run(script: string) {
   const outcome = await operator(
@@ -141,15 +140,9 @@ async function run(script: string) {
   return { ...outcome, told: `${outcome.stdout}\n${outcome.stderr}` };
 }
 
-beforeAll(async () => {
-  for (const path of DOCUMENTS) kept.set(path, await readFile(path, "utf8"));
-  await ensureStarted();
-});
-afterAll(async () => {
-  for (const [path, text] of kept) await writeFile(path, text);
-  // The settings are written anew, and what the tests changed goes back.
-  await ensureStarted();
-});
+beforeAll(ensureStarted);
+// The settings are written anew, and what the tests changed goes back.
+afterAll(ensureStarted);
 
 const sections = Map.groupBy(blocks.slice(1), ({ section }) => section);
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const CLI = fileURLToPath(new URL("../../ops/cli.ts", import.meta.url));
+const CLI = fileURLToPath(new URL("../../ops/main.ts", import.meta.url));
 
 export interface Call {
   readonly args: readonly string[];

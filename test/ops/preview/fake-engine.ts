@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 
 import { diffText, eventLog, savedPlan, type Recording } from "./recorded.ts";
 
-const CLI = fileURLToPath(new URL("../../../ops/cli.ts", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../ops/main.ts", import.meta.url));
 
 export interface Play {
   readonly recording: Recording;
