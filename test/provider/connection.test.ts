@@ -371,7 +371,7 @@ describe("a host that answers with another key", () => {
     expect(failure).toContain(
       `expected the host key ${String(key.state["fingerprint"])}, got ${now}; another machine answers there`,
     );
-    expect(failure).toContain("pulumi up --replace <its URN, from pulumi stack --show-urns>");
+    expect(failure).toContain("npm run resume -- <stack> --reinstalled");
   });
 
   it("is refused when it has no key of that type at all", async () => {
