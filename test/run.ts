@@ -121,10 +121,11 @@ function requireShellcheck(): void {
 async function setUp(): Promise<void> {
   const progress = (text: string) => say(text);
   await ensureDocker({ progress });
-  await prepareEngine({ progress });
-  const images = await prepareImages({ progress });
-  await publishImages(images, { progress });
+  // Before anything else asks for APT's lock.
   requireShellcheck();
+  // The compiler needs the processor, the images mostly wait for package registries.
+  const [images] = await Promise.all([prepareImages({ progress }), prepareEngine({ progress })]);
+  await publishImages(images, { progress });
 }
 
 const wanted = process.argv.slice(2);

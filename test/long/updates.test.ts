@@ -12,6 +12,7 @@ import {
   until,
   up,
 } from "../e2e/rehearsal.ts";
+import { openTcpPorts, WEB } from "../e2e/scan.ts";
 
 beforeAll(ensureStarted);
 // The settings are written anew, and what the tests changed goes back.
@@ -75,5 +76,15 @@ describe("an update", () => {
     await set("technicia:images.vectorStore", "technicia/vector-store:1.0.0");
     await up();
     await expectQuiet();
+  });
+});
+
+describe("a restart of dockerd", () => {
+  it("changes nothing in what a stranger sees", async () => {
+    await onServer("systemctl restart docker.service");
+    await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
+
+    expect(await openTcpPorts("-4")).toEqual(WEB);
+    expect(await openTcpPorts("-6")).toEqual(WEB);
   });
 });

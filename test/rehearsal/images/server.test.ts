@@ -4,15 +4,14 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { ensureAuthority, ensureCertificate } from "../../../rehearsal/authority.ts";
+import { ensureAuthority } from "../../../rehearsal/authority.ts";
 import { docker, run } from "../../../rehearsal/docker.ts";
-import { publishImages, registryRunArgs } from "../../../rehearsal/images/publish.ts";
+import { publishImages } from "../../../rehearsal/images/publish.ts";
 import { serverRunArgs } from "../../../rehearsal/images/server/run.ts";
 import { Bench, type Container, images, uniqueName, until } from "./container.ts";
 
 const ADDRESS = "198.18.77.10";
 const ADDRESS6 = "2001:db8:77::10";
-const REGISTRY = "198.18.77.5";
 
 const bench = new Bench();
 let folder: string;
@@ -169,27 +168,4 @@ describe("publishImages", () => {
 
     expect(progress).toEqual([]);
   });
-
-  it("lets Docker on a server pull under Docker Hub's own names, over trusted TLS", async () => {
-    const { directory } = await ensureCertificate(folder, "registry", ["registry-1.docker.io"], []);
-    const registry = registryRunArgs({ network, ip: REGISTRY, certificates: directory });
-    await bench.start((await images()).registry, registry.args, registry.command);
-    await ssh(ADDRESS, `echo '${REGISTRY} registry-1.docker.io' | sudo tee -a /etc/hosts`);
-    await ssh(
-      ADDRESS,
-      "sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker.io >/dev/null 2>&1",
-    );
-    await ssh(
-      ADDRESS,
-      "sudo docker pull --quiet nginx:1.30.4-alpine && sudo docker pull --quiet qdrant/qdrant:v1.19.0-unprivileged",
-    );
-
-    expect(await ssh(ADDRESS, "sudo docker info --format '{{.Driver}}'")).toBe("overlay2\n");
-    expect(await ssh(ADDRESS, "sudo docker run --rm nginx:1.30.4-alpine nginx -v 2>&1")).toMatch(
-      /^nginx version/,
-    );
-    await expect(ssh(ADDRESS, "sudo docker pull --quiet nginx:1.31")).rejects.toThrow(
-      /manifest.*unknown|not found/,
-    );
-  }, 180_000);
 });

@@ -1,0 +1,64 @@
+/** What a stranger on the internet finds open on the server. */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+import { prepareImages } from "../../rehearsal/images/build.ts";
+import { DATACENTRE, INTERNET } from "../../rehearsal/places.ts";
+
+const execute = promisify(execFile);
+
+export type Family = "-4" | "-6";
+
+/** The ports that are meant to be open. */
+export const WEB = ["80", "443"];
+
+/** A UDP port for a program that answers everybody. */
+export const ECHO = 9999;
+
+// Name service, DHCP, TFTP, portmapper, time, NetBIOS, SNMP, chrony, IPsec, syslog, DHCPv6, SSDP, NAT traversal, Swarm's overlay and gossip, mDNS.
+const UDP_PORTS = [
+  53,
+  67,
+  68,
+  69,
+  111,
+  123,
+  137,
+  161,
+  323,
+  500,
+  514,
+  546,
+  1900,
+  4500,
+  4789,
+  5353,
+  7946,
+  ECHO,
+];
+
+/** Open ones of all 65535 TCP ports. */
+export function openTcpPorts(family: Family): Promise<string[]> {
+  return openPorts(family, "-sS -p- -T5 --min-rate 8000 --max-retries 1 --defeat-rst-ratelimit --open");
+}
+
+/** Those UDP ports that answer. */
+export function openUdpPorts(family: Family): Promise<string[]> {
+  return openPorts(family, `-sU -p ${UDP_PORTS.join(",")} --max-retries 1`);
+}
+
+/** Runs nmap against the server in a stranger's container. */
+async function openPorts(family: Family, how: string): Promise<string[]> {
+  const images = await prepareImages({ progress: () => undefined });
+  const target = family === "-4" ? DATACENTRE.server : `-6 ${DATACENTRE.server6}`;
+  const { stdout } = await execute(
+    "docker",
+    [
+      ...["run", "--rm", "--label", "technicia.rehearsal=1", "--network", INTERNET.network],
+      ...["--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW", images.scanner, "sh", "-c"],
+      `ip route replace ${DATACENTRE.subnet} via ${INTERNET.router}; nmap -n -Pn ${how} -oG - ${target}`,
+    ],
+    { timeout: 300_000 },
+  );
+  return [...stdout.matchAll(/(\d+)\/open\/(?:tcp|udp)/g)].map((match) => match[1] ?? "");
+}
