@@ -69,6 +69,8 @@ export function runAsOperator(command: readonly string[], options: RunOptions): 
       for (const line of lines) options.onLine?.(line);
     });
   }
+  // A command that ends without reading its input is judged by its exit code.
+  child.stdin?.on("error", () => undefined);
   if (options.stdin !== undefined) child.stdin?.end(options.stdin);
 
   return new Promise((resolve, reject) => {

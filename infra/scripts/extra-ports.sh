@@ -3,6 +3,15 @@
 : "${SSH_PORT:?}"
 
 extras() {
+  local seen
+  seen=$(listeners | LC_ALL=C sort)
+  [ -n "$seen" ] || return 0
+  # Whoever asks a name server listens for the answer for a moment.
+  sleep 2
+  LC_ALL=C comm -12 <(printf "%s\n" "$seen") <(listeners | LC_ALL=C sort)
+}
+
+listeners() {
   local protocol address owner pid name exe unit
   while read -r protocol _ _ _ address _ owner; do
     pid=

@@ -392,3 +392,14 @@ describe.each(SETS)("the set %s", (set) => {
     },
   );
 });
+
+describe("the set ports", () => {
+  it("does not take for a service who listens for an answer", async () => {
+    await host.exec(
+      "timeout 1.5 python3 -c 'import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((\"\", 55524)); time.sleep(9)' >/dev/null 2>&1 & " +
+        "until ss -lnu | grep -q :55524; do sleep 0.1; done",
+    );
+
+    expect(await observed("ports")).toEqual([NOTHING_EXTRA]);
+  });
+});

@@ -22,6 +22,8 @@ export function run(
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
       resolve({ code, stdout, stderr: stderr === "" && error !== null ? error.message : stderr });
     });
+    // A program that ends without reading its input is judged by its exit code.
+    child.stdin?.on("error", () => undefined);
     child.stdin?.end(input);
   });
 }

@@ -173,6 +173,8 @@ function run(program: string, args: readonly string[], stdin?: string): Promise<
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
     child.once("error", reject);
     child.once("close", (code) => resolve({ code: code ?? 255, stdout, stderr }));
+    // A program that ends without reading its input is judged by its exit code.
+    child.stdin.on("error", () => undefined);
     child.stdin.end(stdin);
   });
 }
