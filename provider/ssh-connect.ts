@@ -72,7 +72,7 @@ export async function connect(target: Target, patience: Patience): Promise<Clien
       if (fault.level === "client-authentication") {
         throw new UserError(
           `ssh ${target.user}@${where(target)}: login refused with ${login.description}; ` +
-            `put that key into ~${target.user}/.ssh/authorized_keys on the host, or set hostUser or hostPrivateKeyFile to what it accepts`,
+            `put that key into ~${target.user}/.ssh/authorized_keys on the host (which nobody else may write to), or set hostUser or hostPrivateKeyFile to what it accepts`,
         );
       }
       const otherKey = seen.key !== undefined && pinned !== undefined && !seen.key.equals(pinned.blob);

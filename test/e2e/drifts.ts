@@ -5,8 +5,8 @@
  * name and `{A test.technicia.example}` the id of that record. Each is repaired before the next begins, because many could not stand
  * side by side: two that stop dockerd, two that change one service or one file, all that take the collection or the tunnel away.
  *
- * Not here: the login user taken out of the group docker, which an ssh connection that is open already does not notice; the hostname,
- * which nothing declares; fail2ban, which is not installed; a deleted data volume, whose repair is a restored backup.
+ * Not here: the login user taken out of the group docker, which an ssh connection that is open already does not notice; its keys made
+ * writable for others, after which sshd lets nobody in and a check says so; the hostname, which nothing declares; fail2ban, which is not installed; a deleted data volume, whose repair is a restored backup.
  */
 import type { Layer } from "../../ops/drift/finding.ts";
 
@@ -199,9 +199,9 @@ const ACCESS: readonly Drift[] = [
   ),
   onServer(
     "host",
-    "everybody may write the login user's keys",
-    "chmod 0666 /home/debian/.ssh/authorized_keys",
-    /^host host-login-keys: mode: 0600 → 0666$/,
+    "everybody may read the login user's keys",
+    "chmod 0644 /home/debian/.ssh/authorized_keys",
+    /^host host-login-keys: mode: 0600 → 0644$/,
   ),
   onServer(
     "host",
