@@ -1,9 +1,15 @@
+import { basename } from "node:path";
+
 import { defineConfig } from "vitest/config";
 import { BaseSequencer } from "vitest/node";
 
-// From nothing at first, to nothing at last; what is between leaves a deployment as it found it.
-const rank = (file: string) =>
-  file.endsWith("/deployment.test.ts") ? 0 : file.endsWith("/destroy.test.ts") ? 2 : 1;
+// From nothing at first, to nothing at last; what is between leaves a deployment as it found it, and the README tells of its history.
+const RANKS: Readonly<Record<string, number>> = {
+  "deployment.test.ts": 0,
+  "readme.test.ts": 2,
+  "destroy.test.ts": 3,
+};
+const rank = (file: string) => RANKS[basename(file)] ?? 1;
 
 class FirstAndLast extends BaseSequencer {
   override async sort(files: Parameters<BaseSequencer["sort"]>[0]) {
