@@ -70,15 +70,19 @@ function isEmpty({ differences, extraRecords }: Checked): boolean {
   return differences.length + extraRecords.length === 0;
 }
 
-/** `repaired`: what an earlier round put back; what was made from it may have to be made again now. */
+/**
+ * `repaired`: what an earlier round put back, and all that was made from it, which may have to be made again now. The engine no longer tells
+ * the second by then: a refresh that finds a thing gone takes it out of what the others depend on.
+ */
 async function carryOutAndCheck(
   request: RepairRequest,
   checked: Checked,
   world: RepairWorld,
-  repaired: readonly string[] = [],
+  repaired: ReadonlySet<string> = new Set(),
 ): Promise<DriftReport> {
   const causes = new Set([...repaired, ...checked.differences.map(({ urn }) => urn)]);
-  const hasChanges = await plan(request, checked, world, causes);
+  const affected = withDependents(causes, checked.state.things);
+  const hasChanges = await plan(request, checked, world, affected);
   await carryOut(request, checked, world, hasChanges);
   const again = await checkDrift(request.stack, world, { holdsLock: true });
   try {
@@ -86,7 +90,7 @@ async function carryOutAndCheck(
     // What kept the rest from being looked at is mended: now for the rest.
     if (checked.report.gaps.length === 0 || again.report.gaps.length > 0) return again.report;
     if (again.report.findings.length > 0) world.say(renderReport(again.report));
-    return await carryOutAndCheck(request, again, world, [...causes]);
+    return await carryOutAndCheck(request, again, world, affected);
   } finally {
     again.close();
   }
@@ -104,9 +108,9 @@ async function plan(
   { stack, yes, withChanges }: RepairRequest,
   checked: Checked,
   world: RepairWorld,
-  causes: ReadonlySet<string>,
+  affected: ReadonlySet<string>,
 ): Promise<boolean> {
-  const { changed, unasked } = await readPlan(stack, checked, world, causes);
+  const { changed, unasked } = await readPlan(stack, checked, world, affected);
   if (changed.length + checked.extraRecords.length === 0) return false;
   const records = checked.extraRecords.map(({ name, type, content }) => `delete  ${name} ${type} ${content}`);
   world.say(
@@ -132,7 +136,7 @@ async function readPlan(
   stack: string,
   checked: Checked,
   { pulumi }: World,
-  causes: ReadonlySet<string>,
+  affected: ReadonlySet<string>,
 ): Promise<{ readonly changed: string[]; readonly unasked: string[] }> {
   // A preview's log tells secrets in clear: it stays in a folder that only we can read, and goes with it.
   const folder = await mkdtemp(join(tmpdir(), "technicia-repair-"));
@@ -148,7 +152,6 @@ async function readPlan(
     const steps = readSteps(readEvents(await readFile(log, "utf8"))).filter(
       ({ kind, before, after }) => kind !== "same" && (after ?? before)?.custom === true,
     );
-    const affected = withDependents(causes, checked.state.things);
     return {
       changed: steps.map(({ kind, name, noun }) => `${kind.padEnd(8)}${name} (${noun})`),
       unasked: steps.map(({ urn }) => urn).filter((urn) => !affected.has(urn)),

@@ -174,6 +174,38 @@ describe("repairDrift", () => {
     expect(targets).toEqual([["extra-containers", "extra-files", "host-docker"], []]);
   });
 
+  // A refresh that finds a thing gone takes it out of what the others depend on.
+  it("makes again in the second round what was made from what the first one put back", async () => {
+    const log = await recorded("dockerd-down");
+    const differing = log.split("\n").filter((line) => line.includes('"op":"update"'));
+    const plan = differing.join("\n").replaceAll("resOutputsEvent", "resourcePreEvent");
+    const cause = /"urn":"(urn:[^"]*::host-docker)"/.exec(log)?.[1] ?? "";
+    const urn = "urn:pulumi:test::technicia::command:local:Command::public-probe";
+    const probe = { urn, type: "command:local:Command", custom: true };
+    const same = `${JSON.stringify({ resOutputsEvent: { metadata: { ...probe, op: "same" } } })}\n`;
+    const made = { ...probe, op: "replace", old: { custom: true }, new: { custom: true } };
+    const { deployment } = await withFailing(log);
+    const withProbe = (dependencies: string[]) => ({
+      deployment: { resources: [...deployment.resources, { ...probe, dependencies }] },
+    });
+    const { world } = await stage({
+      recording: "dockerd-down",
+      runs: [
+        { log: `${log}${same}`, failure: "preview failed" },
+        { log: `${await recordedAsRepaired("dockerd-down")}${calmDocker(log)}${same}` },
+      ],
+      state: withProbe([cause]),
+      plan,
+      updated: {
+        state: withProbe([]),
+        plan: JSON.stringify({ resourcePreEvent: { metadata: made } }),
+      },
+    });
+
+    expect(cause).not.toBe("");
+    expect((await repairDrift(request, world)).after?.outcome).toBe("clean");
+  });
+
   it("says what the engine said when it fails, and how to go on", async () => {
     const { world } = await stage({
       upFailure: { stdout: "x\n  error: could not write /etc/docker/daemon.json on h: disk full\n" },

@@ -38,6 +38,9 @@ export interface EngineOptions {
   readonly runs: readonly { readonly log: string; readonly failure?: string }[];
   readonly state: unknown;
   readonly plan?: string;
+
+  /** What there is once `up` has run. @default the same */
+  readonly updated?: { readonly state: unknown; readonly plan: string };
   readonly cloudflareUrl?: string;
   readonly settings?: Record<string, unknown>;
   /** What `up` fails with. */
@@ -48,10 +51,12 @@ export interface EngineOptions {
 export function fakeEngine(options: EngineOptions) {
   const calls: string[][] = [];
   let run = 0;
+  let isUpdated = false;
   const pulumi = async ({ args, environment = {} }: PulumiCall): Promise<string> => {
     calls.push([...args]);
     const [command = "", second] = args;
-    if (command === "stack" && second === "export") return JSON.stringify(options.state);
+    if (command === "stack" && second === "export")
+      return JSON.stringify((isUpdated ? options.updated?.state : undefined) ?? options.state);
     if (command === "config") return JSON.stringify(configOf(options, args.includes("--show-secrets")));
     const log = args[args.indexOf("--event-log") + 1] ?? "";
     if (command === "refresh") {
@@ -67,12 +72,13 @@ export function fakeEngine(options: EngineOptions) {
       return "";
     }
     if (command === "preview") {
-      await writeFile(log, options.plan ?? "");
+      await writeFile(log, (isUpdated ? options.updated?.plan : undefined) ?? options.plan ?? "");
       return "";
     }
     if (command === "up") {
       if (options.upFailure)
         throw new PulumiFailure("pulumi up failed: it printed nothing", { ...options.upFailure, stderr: "" });
+      isUpdated = true;
       return "";
     }
     throw new Error(`unexpected: pulumi ${args.join(" ")}`);
