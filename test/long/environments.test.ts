@@ -59,7 +59,13 @@ describe("the rehearsal of staging", () => {
       stack: "staging",
     });
   const runningImages = async () =>
-    (await onServer("docker service ls --format '{{.Image}}'")).trim().split("\n").sort();
+    (
+      await onServer(
+        "docker service inspect $(docker service ls --quiet) --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'",
+      )
+    )
+      .trim()
+      .split("\n");
 
   beforeAll(async () => {
     await npm("run", "rehearsal:stop");
