@@ -10,9 +10,6 @@ if (path === undefined) throw new Error("usage: node main.ts <configuration.json
 
 const configuration = JSON.parse(readFileSync(path, "utf8")) as Configuration;
 const clouds = await startClouds(configuration, values.state);
-console.log(
-  `OVH ${clouds.ovh.url}, Cloudflare ${clouds.cloudflare.url}, management ${clouds.management.url}`,
-);
 
 let isStopping = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -22,3 +19,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     void clouds.close().then(() => process.exit(0));
   });
 }
+// Whoever waits for this line may stop it right after.
+console.log(
+  `OVH ${clouds.ovh.url}, Cloudflare ${clouds.cloudflare.url}, management ${clouds.management.url}`,
+);
