@@ -1,16 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import {
-  askHealth,
-  ensureStarted,
-  expectQuiet,
-  onServer,
-  operator,
-  pulumi,
-  set,
-  traffic,
-  up,
-} from "./rehearsal.ts";
+import { askHealth, ensureStarted, expectQuiet, onServer, operator, set, traffic, up } from "./rehearsal.ts";
 
 beforeAll(ensureStarted);
 // The settings are written anew, and what the tests changed goes back.
@@ -31,23 +21,6 @@ describe("an update", () => {
     expect(failures).toEqual([]);
     expect(asked).toBeGreaterThan(20);
     expect(await imageOf("vector-store")).toMatch(/^technicia\/vector-store:1\.0\.1@sha256:/);
-    await expectQuiet();
-  });
-
-  it("to a sick release is put back while the old one serves", async () => {
-    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.2-sick");
-    const asking = traffic(askHealth);
-    const { code, stdout, stderr } = await pulumi("up", "--yes", "--skip-preview");
-    const { failures } = await asking.stop();
-
-    expect(code).not.toBe(0);
-    expect(`${stdout}${stderr}`).toContain("rollback");
-    expect(failures).toEqual([]);
-    expect(await imageOf("vector-store")).toContain(":1.0.1");
-
-    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.1");
-    await up("--refresh");
-    await askHealth();
     await expectQuiet();
   });
 

@@ -60,6 +60,23 @@ describe("an update", () => {
     await expectQuiet();
   });
 
+  it("to a sick release is put back while the old one serves", async () => {
+    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.2-sick");
+    const asking = traffic(askHealth);
+    const { code, stdout, stderr } = await pulumi("up", "--yes", "--skip-preview");
+    const { failures } = await asking.stop();
+
+    expect(code).not.toBe(0);
+    expect(`${stdout}${stderr}`).toContain("rollback");
+    expect(failures).toEqual([]);
+    expect(await imageOf("vector-store")).toContain(":1.0.0");
+
+    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.0");
+    await up("--refresh");
+    await askHealth();
+    await expectQuiet();
+  });
+
   it("to an image that the registry does not have fails before anything is touched", async () => {
     await set("technicia:images.vectorStore", "technicia/vector-store:9.9.9");
     const preview = await pulumi("preview");
