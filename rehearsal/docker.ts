@@ -5,6 +5,8 @@ import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
+import { aptCommand } from "./apt.ts";
+
 const ENGINE_READY_MS = 60_000;
 const POLL_MS = 200;
 const TOLD_LINES = 20;
@@ -166,10 +168,8 @@ export async function startEngine(options: {
 
 async function installEngine(progress: Progress): Promise<void> {
   progress("no Docker engine answers: installing docker.io with apt");
-  const environment = { DEBIAN_FRONTEND: "noninteractive" };
-  await run("apt-get", ["update"], { onLine: progress });
   // Recommended packages hold what the engine needs on most machines (apparmor, cgroup mounts).
-  await run("apt-get", ["install", "--yes", "docker.io"], { environment, onLine: progress });
+  await run(...aptCommand(["docker.io"], { recommends: true }), { onLine: progress });
 }
 
 async function engineFailure(host?: string): Promise<string | undefined> {

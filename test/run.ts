@@ -10,8 +10,10 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { inspect } from "node:util";
 
-import { ensureDocker, UserError } from "../rehearsal/docker.ts";
+import { aptCommand } from "../rehearsal/apt.ts";
+import { ensureDocker, run, UserError } from "../rehearsal/docker.ts";
 import { prepareEngine } from "../rehearsal/engine/prepare.ts";
 import { prepareImages } from "../rehearsal/images/build.ts";
 import { publishImages } from "../rehearsal/images/publish.ts";
@@ -110,19 +112,16 @@ function shellFiles(folder: string): string[] {
   });
 }
 
-function requireShellcheck(): void {
+async function requireShellcheck(): Promise<void> {
   if (spawnSync("shellcheck", ["--version"]).status === 0) return;
   say("installing shellcheck …");
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  spawnSync("apt-get", ["update", "-qq"], { env, stdio: "ignore" });
-  spawnSync("apt-get", ["install", "-y", "-qq", "shellcheck"], { env, stdio: "ignore" });
+  await run(...aptCommand(["shellcheck"]));
 }
 
 async function setUp(): Promise<void> {
   const progress = (text: string) => say(text);
   await ensureDocker({ progress });
-  // Before anything else asks for APT's lock.
-  requireShellcheck();
+  await requireShellcheck();
   // The compiler needs the processor, the images mostly wait for package registries.
   const [images] = await Promise.all([prepareImages({ progress }), prepareEngine({ progress })]);
   await publishImages(images, { progress });
@@ -149,9 +148,9 @@ try {
   if (wanted.length === 0)
     say("test/long is not among these: npm test -- long runs it, and so does CI every night");
 } catch (error) {
-  if (!(error instanceof UserError)) throw error;
+  // Whatever ends the run, the last line tells the totals.
   totals.failed += 1;
-  say(`✗ set-up: ${error.message}`);
+  say(`✗ set-up: ${error instanceof UserError ? error.message : inspect(error)}`);
 }
 const skipped = totals.skipped === 0 ? "" : `, ${totals.skipped} skipped`;
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { aptCommand } from "../apt.ts";
 import { docker, type Progress, run, UserError } from "../docker.ts";
 
 const POCKETS = /^[a-z]+(|-updates|-security)$/;
@@ -151,8 +152,5 @@ async function requireMmdebstrap(progress: Progress): Promise<void> {
     );
   }
   progress("installing mmdebstrap with apt");
-  await run("apt-get", ["update"]);
-  await run("apt-get", ["install", "--yes", "mmdebstrap", "debian-archive-keyring"], {
-    environment: { DEBIAN_FRONTEND: "noninteractive" },
-  });
+  await run(...aptCommand(["mmdebstrap", "debian-archive-keyring"]));
 }

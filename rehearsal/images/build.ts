@@ -3,6 +3,7 @@ import { cp, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { aptCommand } from "../apt.ts";
 import { docker, type Progress, run } from "../docker.ts";
 import {
   type BaseContent,
@@ -77,8 +78,7 @@ async function ensureSources(progress: Progress): Promise<Source[]> {
   const sources = await readSources();
   if (sources.length > 0 || process.getuid?.() !== 0) return sources;
   progress("reading APT's package lists …");
-  // One source out of reach fails the whole update; Debian's own may have been read all the same.
-  await run("apt-get", ["update"]).catch(() => undefined);
+  await run(...aptCommand([]));
   return readSources();
 }
 

@@ -1,12 +1,13 @@
-import { spawn } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 
 import { chromium, type Browser } from "playwright-core";
 
+import { aptCommand } from "../../rehearsal/apt.ts";
+import { run } from "../../rehearsal/docker.ts";
+
 const NAMES = ["chromium", "chromium-browser", "google-chrome"];
-const INSTALL = ["install", "--yes", "--no-install-recommends", "chromium"];
-const BY_HAND = `apt-get ${INSTALL.join(" ")}`;
+const BY_HAND = "apt-get install --yes --no-install-recommends chromium";
 
 let executable: Promise<string> | undefined;
 
@@ -24,8 +25,7 @@ async function findOrInstall(): Promise<string> {
   }
   console.log(`chromium is not there; installing it: ${BY_HAND}`);
   const began = performance.now();
-  await apt(["update", "--quiet"]);
-  await apt(INSTALL);
+  await run(...aptCommand(["chromium"]));
   const installed = await find();
   if (installed === undefined)
     throw new Error(`chromium: expected it on PATH after ${BY_HAND}, got none; install it by hand`);
@@ -44,30 +44,4 @@ async function find(): Promise<string | undefined> {
     }
   }
   return undefined;
-}
-
-function apt(args: readonly string[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // Another installation may hold dpkg's lock for a while.
-    const child = spawn("apt-get", ["-o", "DPkg::Lock::Timeout=300", ...args], {
-      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let told = "";
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding("utf8").on("data", (text: string) => (told += text));
-    child.on("error", (error) => {
-      reject(new Error(`chromium: expected apt-get to install it, got ${error.message}; install it by hand`));
-    });
-    child.on("close", (code) => {
-      if (code === 0) resolve();
-      else
-        reject(
-          new Error(
-            `chromium: expected apt-get ${args.join(" ")} to succeed, got exit code ${code}; ` +
-              `install it by hand\n${told.trim().split("\n").slice(-20).join("\n")}`,
-          ),
-        );
-    });
-  });
 }

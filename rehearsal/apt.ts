@@ -1,0 +1,21 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** Ours alone: APT waits for dpkg's lock, but lets nobody wait for that of its package lists. */
+const LOCK = join(tmpdir(), "technicia-apt.lock");
+
+/**
+ * A command, for root, that installs Debian packages from lists just read. Any number may run at the same time: each waits for its turn.
+ *
+ * A list that cannot be read does not end it; a package that cannot be had does.
+ */
+export function aptCommand(
+  packages: readonly string[],
+  { recommends = false }: { readonly recommends?: boolean } = {},
+): readonly [command: string, args: readonly string[]] {
+  const apt = "DEBIAN_FRONTEND=noninteractive apt-get --quiet -o DPkg::Lock::Timeout=300";
+  const install = ["install --yes", ...(recommends ? [] : ["--no-install-recommends"]), ...packages].join(
+    " ",
+  );
+  return ["flock", [LOCK, "sh", "-c", `${apt} update; ${apt} ${install}`]];
+}
