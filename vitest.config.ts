@@ -20,7 +20,23 @@ class FirstAndLast extends BaseSequencer {
 /** What takes a minute and more by itself, beside what it tests. */
 const LONG = "test/**/*.long.test.ts";
 
+/** Parts whose subject runs in a container; the others need no image and go first, while images are built. */
+const IN_CONTAINERS = [
+  "test/components/{gateway-routes,tunnel-start}.test.ts",
+  "test/infra/nft.test.ts",
+  "test/ops/checks/*.test.ts",
+  "test/ops/{deploy/host,drift/since}.test.ts",
+  "test/provider/{connection,server}.test.ts",
+  "test/provider/host/*.test.ts",
+  "test/rehearsal/doubles/{clouds,docker-machine}.test.ts",
+  "test/stacks/technicia-rules.test.ts",
+];
+
 const shared = { testTimeout: 120_000, hookTimeout: 240_000, retry: 0, unstubEnvs: true };
+
+const parts = (name: string, include: string[], exclude: string[]) => ({
+  test: { ...shared, name, include, exclude: [...exclude, LONG], maxWorkers: 2 },
+});
 
 // One rehearsal at a time: its addresses are fixed.
 const rehearsed = (name: string, include: string[]) => ({
@@ -38,15 +54,8 @@ export default defineConfig({
   test: {
     sequence: { sequencer: FirstAndLast },
     projects: [
-      {
-        test: {
-          ...shared,
-          name: "parts",
-          include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/long/**", LONG],
-          maxWorkers: 2,
-        },
-      },
+      parts("parts", ["test/**/*.test.ts"], ["test/e2e/**", "test/long/**", ...IN_CONTAINERS]),
+      parts("containers", IN_CONTAINERS, []),
       rehearsed("end-to-end", ["test/e2e/**/*.test.ts"]),
       rehearsed("long", ["test/long/**/*.test.ts", LONG]),
     ],

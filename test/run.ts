@@ -118,39 +118,61 @@ async function requireShellcheck(): Promise<void> {
   await run(...aptCommand(["shellcheck"]));
 }
 
-async function setUp(): Promise<void> {
+/** Makes everything that is built rather than installed, and keeps it for the next time. */
+async function build(): Promise<void> {
   const progress = (text: string) => say(text);
-  await ensureDocker({ progress });
-  await requireShellcheck();
   // The compiler needs the processor, the images mostly wait for package registries.
-  const [images] = await Promise.all([prepareImages({ progress }), prepareEngine({ progress })]);
-  await publishImages(images, { progress });
+  const made = await Promise.allSettled([
+    prepareImages({ progress }).then((images) => publishImages(images, { progress })),
+    prepareEngine({ progress }),
+  ]);
+  for (const part of made) if (part.status === "rejected") throw part.reason;
 }
 
 const wanted = process.argv.slice(2);
 const includes = (part: string) => (wanted.length === 0 ? part !== "long" : wanted.includes(part));
-try {
-  await setUp();
+
+/** What needs nothing that is built. */
+async function plainParts(): Promise<void> {
+  if (!includes("parts")) return;
+  await check("formatting (prettier)", "prettier", ["--check", "."]);
+  await check("lint (eslint)", "eslint", ["."]);
+  await check("types (tsc)", "tsc", ["--noEmit"]);
+  await check("shell scripts (shellcheck)", "shellcheck", shellFiles(ROOT));
+  await suite("parts");
+}
+
+async function rehearsed(): Promise<void> {
+  if (includes("end-to-end")) await suite("end-to-end");
+  if (includes("long")) await suite("long");
+}
+
+/** Runs one part of the whole; whatever ends it, the others go on and the last line tells the totals. */
+async function guarded(what: string, work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    totals.failed += 1;
+    say(`✗ ${what}: ${error instanceof UserError ? error.message : inspect(error)}`);
+    return false;
+  }
+}
+
+const isReady = await guarded("set-up", async () => {
+  await ensureDocker({ progress: say });
+  await requireShellcheck();
+});
+if (isReady) {
+  const plain = guarded("parts", plainParts);
+  const isBuilt = await guarded("set-up", build);
   // The rehearsal waits most of its time, for systemd, Docker and the authority; the parts need the processor.
-  const rehearsed = async () => {
-    if (includes("end-to-end")) await suite("end-to-end");
-    if (includes("long")) await suite("long");
-  };
-  const parts = async () => {
-    if (!includes("parts")) return;
-    await check("formatting (prettier)", "prettier", ["--check", "."]);
-    await check("lint (eslint)", "eslint", ["."]);
-    await check("types (tsc)", "tsc", ["--noEmit"]);
-    await check("shell scripts (shellcheck)", "shellcheck", shellFiles(ROOT));
-    await suite("parts");
-  };
-  await Promise.all([rehearsed(), parts()]);
+  const rehearsal = isBuilt && guarded("rehearsal", rehearsed);
+  await plain;
+  if (isBuilt && includes("parts")) await guarded("parts in containers", () => suite("containers"));
+  await rehearsal;
   if (wanted.length === 0)
     say("test/long is not among these: npm test -- long runs it, and so does CI every night");
-} catch (error) {
-  // Whatever ends the run, the last line tells the totals.
-  totals.failed += 1;
-  say(`✗ set-up: ${error instanceof UserError ? error.message : inspect(error)}`);
 }
 const skipped = totals.skipped === 0 ? "" : `, ${totals.skipped} skipped`;
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);

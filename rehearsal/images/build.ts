@@ -107,14 +107,19 @@ class Workshop {
   async #fromRecipe(name: string): Promise<string> {
     const recipe = RECIPES[name];
     if (recipe === undefined) throw new Error(`there is no recipe for the image ${name}`);
+    const folder = join(FOLDER, recipe.folder);
+    // What npm installs does not wait for the images below where it is certain to be needed.
+    const isNew =
+      recipe.npm === true && (await docker(["images", "--quiet", `${REPOSITORY}/${name}`])) === "";
+    const early = isNew ? installInto(folder) : undefined;
+    early?.catch(() => undefined);
     const images = Object.entries(recipe.images).map(
       async ([argument, image]) => [argument, await this.build(image)] as const,
     );
     const args = [...(await Promise.all(images)), ...Object.entries(recipe.values ?? {})];
-    const folder = join(FOLDER, recipe.folder);
     const content = await hashFolder(folder, JSON.stringify([args, recipe.target ?? ""]));
     return this.#ensure(name, content, async (tag) => {
-      const context = recipe.npm === true ? await installInto(folder) : folder;
+      const context = recipe.npm === true ? await (early ?? installInto(folder)) : folder;
       const proxies = PROXIES.flatMap((variable) => (process.env[variable] === undefined ? [] : [variable]));
       try {
         await docker(
@@ -175,12 +180,18 @@ class Workshop {
   }
 }
 
-/** A copy of a folder with its npm packages installed from the lock file. */
+/** A copy of a folder with its npm packages installed from the lock file, and without what its script "slim" takes out. */
 async function installInto(folder: string): Promise<string> {
   const context = await mkdtemp(join(tmpdir(), "technicia-context-"));
-  await cp(folder, context, { recursive: true });
-  await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: context });
-  return context;
+  try {
+    await cp(folder, context, { recursive: true });
+    await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: context });
+    await run("npm", ["run", "--if-present", "slim"], { cwd: context });
+    return context;
+  } catch (error) {
+    await rm(context, { recursive: true });
+    throw error;
+  }
 }
 
 /** Content and executable bits of a folder's files, whatever their dates. */

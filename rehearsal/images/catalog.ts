@@ -10,7 +10,7 @@ export interface Recipe {
   /** Stage of the Dockerfile that is the image. @default the last */
   readonly target?: string;
 
-  /** Whether the folder's npm packages are installed into the build's context first. */
+  /** Whether the folder's npm packages are installed into the build's context first, and its script "slim" is run there. */
   readonly npm?: boolean;
 
   /** Whether it goes before all that waits, for being on the longest way to the end. */
@@ -39,7 +39,7 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   "node-build": { ...on("debian13", "node"), target: "build", npm: true, first: true },
   node: { ...on("debian13", "node"), npm: true, first: true },
   clouds: { folder: "clouds", images: { NODE: "node" } },
-  n8n: { folder: "n8n", images: { BUILD: "node-build", NODE: "node" }, first: true },
+  n8n: { folder: "n8n", images: { BUILD: "node-build", NODE: "node" }, npm: true, first: true },
   qdrant: python("qdrant", { VERSION: "1.19.0" }),
   "qdrant-next": python("qdrant", { VERSION: "1.19.1" }),
   "vector-store": python("vector-store", { VERSION: "1.0.0" }),

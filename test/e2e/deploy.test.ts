@@ -1,10 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 
 import { deploy, IMAGE, lastRelease, runningImage } from "./deployments.ts";
 import { askHealth, ensureStarted, expectQuiet, set, traffic } from "./rehearsal.ts";
 
 beforeAll(ensureStarted);
-afterAll(ensureStarted);
 
 describe("a deployment", () => {
   it("goes through every gate, is recorded, and leaves a quiet preview", async () => {

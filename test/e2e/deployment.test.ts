@@ -200,13 +200,3 @@ describe("the certificate", () => {
     await expectQuiet();
   });
 });
-
-describe("a reboot", () => {
-  it("brings everything back, behind the firewall from the start", async () => {
-    await execute("docker", ["restart", "--time", "30", "technicia-rehearsal-server"]);
-    await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
-
-    expect(await openTcpPorts("-4")).toEqual(WEB);
-    await expectQuiet();
-  });
-});

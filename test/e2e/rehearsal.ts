@@ -58,8 +58,13 @@ export async function expectQuiet(): Promise<void> {
   if (code !== 0) throw new Error(`expected a quiet preview, got\n${stdout}\n${stderr}`);
 }
 
-/** A deployment for a file of tests that runs alone; what is running already stays as it is. */
+/** A deployment for a file of tests that runs alone; one that answers stays as it is. */
 export async function ensureStarted(): Promise<void> {
+  await askHealth().catch(startAgain);
+}
+
+/** Writes the settings anew and deploys them: what the tests changed goes back. */
+export async function startAgain(): Promise<void> {
   const { code, stdout, stderr } = await npm("start");
   if (code !== 0) throw new Error(`npm start ended with ${code}\n${stdout}\n${stderr}`);
 }

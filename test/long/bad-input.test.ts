@@ -1,9 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
-import { ensureStarted, expectQuiet, management, onServer, pulumi, set } from "../e2e/rehearsal.ts";
+import {
+  ensureStarted,
+  startAgain,
+  expectQuiet,
+  management,
+  onServer,
+  pulumi,
+  set,
+} from "../e2e/rehearsal.ts";
 
 beforeAll(ensureStarted);
-afterAll(ensureStarted);
+afterAll(startAgain);
 
 /** What a run said that was meant to fail; colours and line breaks of the terminal taken out. */
 async function failureOf(...args: string[]): Promise<string> {

@@ -1,7 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { deploy, history, IMAGE, lastRelease, npm, runningImage, startDeploy } from "../e2e/deployments.ts";
-import { askHealth, ensureStarted, expectQuiet, operator, set, traffic } from "../e2e/rehearsal.ts";
+import {
+  askHealth,
+  ensureStarted,
+  startAgain,
+  expectQuiet,
+  operator,
+  set,
+  traffic,
+} from "../e2e/rehearsal.ts";
 
 const WEEK = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"] as const;
 
@@ -11,7 +19,7 @@ beforeAll(async () => {
   const { code, stdout, stderr } = await deploy();
   if (code !== 0) throw new Error(`npm run deploy ended with ${code}\n${stdout}\n${stderr}`);
 });
-afterAll(ensureStarted);
+afterAll(startAgain);
 
 describe("a deployment", () => {
   it("whose service never becomes healthy is rolled back, too", async () => {
@@ -58,7 +66,7 @@ describe("a deployment", () => {
       reason: expect.stringContaining("panne") as string,
     });
     // The settings are written anew, without the window.
-    await ensureStarted();
+    await startAgain();
   });
 
   it("lets a second one wait its turn, and names the first", async () => {

@@ -4,12 +4,12 @@ import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { ROOT } from "../../rehearsal/places.ts";
-import { askHealth, ensureStarted, expectQuiet, management, npm } from "../e2e/rehearsal.ts";
+import { askHealth, expectQuiet, startAgain, management, npm } from "../e2e/rehearsal.ts";
 
 beforeAll(async () => {
   await npm("run", "rehearsal:stop");
 });
-afterAll(ensureStarted);
+afterAll(startAgain);
 
 /** Runs `npm start` until it says `line`, then sends the signal to all of it; gives what it said. */
 function interruptedAt(line: RegExp, signal: NodeJS.Signals): Promise<string> {

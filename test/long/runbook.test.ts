@@ -7,7 +7,16 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { OvhClient } from "../../provider/ovh/client.ts";
 import { INTERNET, STATE } from "../../rehearsal/places.ts";
 import { readRunbook, type Block } from "../support/runbook.ts";
-import { askHealth, ensureStarted, management, onServer, operator, set, until } from "../e2e/rehearsal.ts";
+import {
+  askHealth,
+  ensureStarted,
+  startAgain,
+  management,
+  onServer,
+  operator,
+  set,
+  until,
+} from "../e2e/rehearsal.ts";
 
 const HOLDER = "Ada Lovelace <ada@exemple.fr>";
 const DOCUMENTS = ["deployment-issues.md", "deployment-tracking.md"].map((name) => join(STATE, "docs", name));
@@ -142,7 +151,7 @@ async function run(script: string) {
 
 beforeAll(ensureStarted);
 // The settings are written anew, and what the tests changed goes back.
-afterAll(ensureStarted);
+afterAll(startAgain);
 
 const sections = Map.groupBy(blocks.slice(1), ({ section }) => section);
 

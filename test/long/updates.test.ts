@@ -1,11 +1,16 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import {
   ask,
   askHealth,
   ensureStarted,
+  startAgain,
   expectQuiet,
   onServer,
+  operator,
   pulumi,
   set,
   traffic,
@@ -14,9 +19,11 @@ import {
 } from "../e2e/rehearsal.ts";
 import { openTcpPorts, WEB } from "../e2e/scan.ts";
 
+const execute = promisify(execFile);
+
 beforeAll(ensureStarted);
 // The settings are written anew, and what the tests changed goes back.
-afterAll(ensureStarted);
+afterAll(startAgain);
 
 const imageOf = (service: string) =>
   onServer(
@@ -24,6 +31,38 @@ const imageOf = (service: string) =>
   );
 
 describe("an update", () => {
+  it("rolls a stateless service over without a failed request", async () => {
+    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.1");
+    const asking = traffic(askHealth);
+    await up();
+    const { asked, failures } = await asking.stop();
+
+    expect(failures).toEqual([]);
+    expect(asked).toBeGreaterThan(20);
+    expect(await imageOf("vector-store")).toMatch(/^technicia\/vector-store:1\.0\.1@sha256:/);
+    await expectQuiet();
+  });
+
+  it("of a secret leaves the new one alone", async () => {
+    const ids = async () =>
+      (await onServer("docker secret ls --format '{{.ID}} {{.Name}}' | grep voyage")).trim();
+    const before = await ids();
+    const rotated = await operator(
+      ["pulumi", "config", "set", "--secret", "technicia:voyageApiKey", "--stack", "test"],
+      { stdin: "pa-rehearsal-rotated00000000000000000000" },
+    );
+    expect(rotated.code, rotated.stderr).toBe(0);
+    const asking = traffic(askHealth);
+    await up();
+    const { failures } = await asking.stop();
+
+    expect(failures).toEqual([]);
+    const after = await ids();
+    expect(after.split("\n")).toHaveLength(1);
+    expect(after).not.toBe(before);
+    await expectQuiet();
+  });
+
   it.each([
     ["qdrant", "technicia:images.qdrant", "qdrant/qdrant:v1.19.1-unprivileged", ":v1.19.1"],
     ["n8n", "technicia:services.n8n.memoryMib", "1300", "n8n"],
@@ -103,5 +142,15 @@ describe("a restart of dockerd", () => {
 
     expect(await openTcpPorts("-4")).toEqual(WEB);
     expect(await openTcpPorts("-6")).toEqual(WEB);
+  });
+});
+
+describe("a reboot", () => {
+  it("brings everything back, behind the firewall from the start", async () => {
+    await execute("docker", ["restart", "--time", "30", "technicia-rehearsal-server"]);
+    await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
+
+    expect(await openTcpPorts("-4")).toEqual(WEB);
+    await expectQuiet();
   });
 });

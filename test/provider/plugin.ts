@@ -76,6 +76,7 @@ export interface CallOptions {
 export class Plugin {
   readonly logs: LogLine[] = [];
   readonly process: ChildProcess;
+  #isSpent = false;
   readonly #client: providerRpc.ResourceProviderClient;
   readonly #engine: grpc.Server;
 
@@ -143,6 +144,16 @@ export class Plugin {
     await call<provider.ProviderHandshakeResponse>((reply) => client.handshake(handshake, reply));
     await plugin.configure(settings);
     return plugin;
+  }
+
+  /** The same plugin with nothing logged yet, or another where a test has ended it: starting one takes most of a short test. */
+  static async renew(before: Plugin | undefined, settings: Values): Promise<Plugin> {
+    if (before !== undefined && !before.#isSpent && before.process.signalCode === null) {
+      before.logs.length = 0;
+      return before;
+    }
+    await before?.stop();
+    return Plugin.start(settings);
   }
 
   async configure(settings: Values): Promise<void> {
@@ -244,11 +255,13 @@ export class Plugin {
   }
 
   async cancel(): Promise<void> {
+    this.#isSpent = true;
     await call((reply) => this.#client.cancel(new empty.Empty(), reply));
   }
 
   /** Ends the plugin as the engine does. */
   async stop(): Promise<void> {
+    this.#isSpent = true;
     this.#client.close();
     this.#engine.forceShutdown();
     if (this.process.exitCode === null && this.process.signalCode === null) {

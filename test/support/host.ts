@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { serverRunArgs } from "../../rehearsal/images/server/run.ts";
+import { imageOf } from "./containers.ts";
 
-const IMAGES = "technicia-rehearsal/server";
 // Not the rehearsal's own value: whoever ends a rehearsal takes away all that bears it.
 const LABEL = "technicia.rehearsal=test";
 const ATTEMPTS_AT_A_FREE_SUBNET = 50;
@@ -31,15 +31,6 @@ export interface TestHost {
   /** The same, whatever its exit code. */
   tryExec(script: string): Promise<Execution>;
   stop(): Promise<void>;
-}
-
-/** Newest image of the rehearsal's server; the set-up of the tests builds it. */
-async function serverImage(): Promise<string> {
-  const { stdout } = await run("docker", ["images", "--format", "{{.Repository}}:{{.Tag}}", IMAGES], "");
-  const [newest] = stdout.split("\n").filter((line) => line !== "" && !line.endsWith(":<none>"));
-  if (newest === undefined)
-    throw new Error(`expected an image ${IMAGES}, got none; run npm test, which builds it`);
-  return newest;
 }
 
 /** Starts a server on a network of its own and returns once sshd answers. */
@@ -66,7 +57,7 @@ export async function startHost(): Promise<TestHost> {
     await command("docker", ["volume", "create", "--label", LABEL, name]);
     const args = serverRunArgs({
       name,
-      image: await serverImage(),
+      image: await imageOf("server"),
       hostname: "server",
       network: name,
       ip: address,

@@ -49,18 +49,20 @@ beforeAll(async () => {
   host = await startHost();
   await host.exec(DOCKER);
 });
-afterAll(() => host.stop());
+afterAll(async () => {
+  await plugin.stop();
+  await host.stop();
+});
 beforeEach(async () => {
   await publish("team/a:1.0.0", DIGEST);
   await publish("team/a:1.0.1", NEXT);
-  plugin = await Plugin.start({
+  plugin = await Plugin.renew(plugin, {
     hostAddress: host.address,
     hostUser: host.user,
     hostPrivateKeyFile: host.privateKeyFile,
   });
 });
 afterEach(async () => {
-  await plugin.stop();
   await host.exec("rm -rf /srv/pulled/* /srv/registry/* /srv/fault /srv/used");
 });
 

@@ -35,16 +35,18 @@ beforeAll(async () => {
   host = await startHost();
   await host.exec(SOURCE);
 });
-afterAll(() => host.stop());
+afterAll(async () => {
+  await plugin.stop();
+  await host.stop();
+});
 beforeEach(async () => {
-  plugin = await Plugin.start({
+  plugin = await Plugin.renew(plugin, {
     hostAddress: host.address,
     hostUser: host.user,
     hostPrivateKeyFile: host.privateKeyFile,
   });
 });
 afterEach(async () => {
-  await plugin.stop();
   await host.exec(
     "dpkg --purge --force-all alpha beta gamma sick slow provider late >/dev/null 2>&1; rm -f /srv/waiting /srv/go",
   );

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { startHost, until, type TestHost } from "../../support/host.ts";
 import { CallFailure, Plugin, secret, type Resource } from "../plugin.ts";
@@ -12,16 +12,18 @@ let plugin: Plugin;
 beforeAll(async () => {
   host = await startHost();
 });
-afterAll(() => host.stop());
+afterAll(async () => {
+  await plugin.stop();
+  await host.stop();
+});
 beforeEach(async () => {
   await host.exec("rm -rf /srv/t; mkdir -p /srv/t");
-  plugin = await Plugin.start({
+  plugin = await Plugin.renew(plugin, {
     hostAddress: host.address,
     hostUser: host.user,
     hostPrivateKeyFile: host.privateKeyFile,
   });
 });
-afterEach(() => plugin.stop());
 
 /** A state that is a line in a file. */
 const line = {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { startHost, type TestHost } from "../../support/host.ts";
 import { CallFailure, Plugin, type Resource } from "../plugin.ts";
@@ -11,19 +11,21 @@ let plugin: Plugin;
 beforeAll(async () => {
   host = await startHost();
 });
-afterAll(() => host.stop());
+afterAll(async () => {
+  await plugin.stop();
+  await host.stop();
+});
 beforeEach(async () => {
   await host.exec(
     "systemctl unmask --quiet t.service; systemctl disable --quiet --now t.service 2>/dev/null || true; rm -f /tmp/t",
   );
   await service("[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target");
-  plugin = await Plugin.start({
+  plugin = await Plugin.renew(plugin, {
     hostAddress: host.address,
     hostUser: host.user,
     hostPrivateKeyFile: host.privateKeyFile,
   });
 });
-afterEach(() => plugin.stop());
 
 const service = (text: string): Promise<string> =>
   host.exec(

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { DockerApi } from "../../../rehearsal/doubles/docker-api.ts";
 import { DockerMachine } from "../../../rehearsal/doubles/docker-machine.ts";
 import type { ServerAddress } from "../../../rehearsal/doubles/ovh/context.ts";
+import { imageOf } from "../../support/containers.ts";
 import { until } from "../../support/host.ts";
 
 const run = promisify(execFile);
@@ -44,7 +45,7 @@ export async function startDatacentre(): Promise<Datacentre> {
   try {
     const outer = await createNetwork(internet);
     const inner = await createNetwork(inside);
-    const image = await newestImage("router");
+    const image = await imageOf("router");
     const common = ["run", "--detach", "--label", LABEL, "--cap-add", "NET_ADMIN"];
     await run("docker", [
       ...[...common, "--name", router, "--network", internet, "--ip", `${outer}.2`],
@@ -65,7 +66,7 @@ export async function startDatacentre(): Promise<Datacentre> {
     const machine = new DockerMachine({
       docker,
       container: server,
-      images: { "Debian 12": await newestImage("server") },
+      images: { "Debian 12": await imageOf("server") },
       network: inside,
       gateway: address.ipv4Gateway,
       nameserver: "198.51.100.53",
@@ -104,16 +105,6 @@ export function connects(
 }
 
 export { until };
-
-/** Tag of the newest image of that name; the set-up of the tests builds them. */
-export async function newestImage(name: string): Promise<string> {
-  const repository = `technicia-rehearsal/${name}`;
-  const { stdout } = await run("docker", ["images", "--format", "{{.Repository}}:{{.Tag}}", repository]);
-  const [newest] = stdout.split("\n").filter((line) => line !== "" && !line.endsWith(":<none>"));
-  if (newest === undefined)
-    throw new Error(`expected an image ${repository}, got none; run npm test, which builds it`);
-  return newest;
-}
 
 // Test files run side by side, and Docker refuses a subnet that is taken.
 async function createNetwork(name: string): Promise<string> {
