@@ -3,7 +3,7 @@ import { readSettings } from "./settings.ts";
 import { defineTechnicia } from "./technicia.ts";
 
 // The engine's runtime maps every line of every stack trace back to a source; Node runs these sources as they are, and the maps cost a second.
-delete Error.prepareStackTrace;
+Reflect.deleteProperty(Error, "prepareStackTrace");
 
 const environment = readSettings();
 const secrets = resolveSecrets(environment);
