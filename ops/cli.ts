@@ -1,77 +1,38 @@
 /** The operator's commands: `npm run <name> -- …`. */
 
-import { onlyStack, readArguments, type Commands } from "./command.ts";
-import { commands as deploy } from "./deploy/commands.ts";
-import { commands as documents } from "./documents/commands.ts";
-import { commands as drift } from "./drift/commands.ts";
-import { commands as preview } from "./preview/commands.ts";
-import { pulumiOnPath } from "./pulumi.ts";
-import { forgetReinstalled } from "./reinstalled.ts";
-import { resume } from "./resume.ts";
-import { initializeSecrets, reportSecrets } from "./secrets.ts";
-import { readStatus, renderStatus } from "./status.ts";
+import type { Commands } from "./command.ts";
 import { UserError } from "./user-error.ts";
 
-const COMMANDS: Commands = {
-  secrets: {
-    usage: "npm run secrets -- <stack> [--init] [--config-file <file>]",
-    async run(args) {
-      const { values, positionals } = readArguments(this.usage, args, {
-        init: { type: "boolean" },
-        "config-file": { type: "string" },
-      });
-      const request = { stack: onlyStack(this.usage, positionals), configFile: values["config-file"] };
-      const act = values.init === true ? initializeSecrets : reportSecrets;
-      const { text, complete } = await act(request, pulumiOnPath);
-      return { text, exitCode: complete ? 0 : 1 };
-    },
+/** Where each command is. Only the one that is called is loaded: a load generator or a calendar takes longer to load than a status to tell. */
+const AREAS = [
+  { names: ["secrets", "status", "resume"], load: () => import("./commands.ts") },
+  {
+    names: ["deploy", "rollback", "promote", "images", "history", "unlock"],
+    load: () => import("./deploy/commands.ts"),
   },
+  { names: ["report", "incident"], load: () => import("./documents/commands.ts") },
+  { names: ["drift"], load: () => import("./drift/commands.ts") },
+  { names: ["preview"], load: () => import("./preview/commands.ts") },
+];
 
-  status: {
-    usage: "npm run status -- <stack> [--json]",
-    async run(args) {
-      const { values, positionals } = readArguments(this.usage, args, { json: { type: "boolean" } });
-      const outputs = await readStatus(onlyStack(this.usage, positionals), pulumiOnPath);
-      const text = values.json === true ? JSON.stringify(outputs, null, 2) : renderStatus(outputs);
-      return { text, exitCode: 0 };
-    },
-  },
-
-  resume: {
-    usage: "npm run resume -- <stack> [--reinstalled]",
-    async run(args) {
-      const { values, positionals } = readArguments(this.usage, args, { reinstalled: { type: "boolean" } });
-      const stack = onlyStack(this.usage, positionals);
-      if (values.reinstalled === true) {
-        const names = await forgetReinstalled(stack, pulumiOnPath);
-        const text = `${names.length} resources stood on the lost installation and left the state: ${names.join(", ")}
-now set the server up again: npx pulumi up --stack ${stack}`;
-        return { text, exitCode: 0 };
-      }
-      const { adopted, forgotten, refreshed } = await resume(stack, pulumiOnPath);
-      const lines = [
-        ...adopted.map((name) => `taken into the state: ${name}`),
-        ...forgotten.map((name) => `was not made, or is made again safely: ${name}`),
-        ...refreshed.map((name) => `read anew: ${name}`),
-      ];
-      return { text: lines.length === 0 ? "nothing was left pending" : lines.join("\n"), exitCode: 0 };
-    },
-  },
-  ...deploy,
-  ...documents,
-  ...drift,
-  ...preview,
-};
+/** Gives the command of that name; without it, how each is written. */
+async function findCommand(name: string) {
+  const area = AREAS.find(({ names }) => names.includes(name));
+  const command = (await area?.load())?.commands[name];
+  if (command) return command;
+  const all: Commands = Object.assign(
+    {},
+    ...(await Promise.all(AREAS.map(async ({ load }) => (await load()).commands))),
+  );
+  const usages = Object.values(all).map(({ usage }) => `  ${usage}`);
+  throw new UserError(
+    `expected one of ${Object.keys(all).join(", ")}, got ${JSON.stringify(name)}\nusage:\n${usages.join("\n")}`,
+  );
+}
 
 try {
   const [name = "", ...args] = process.argv.slice(2);
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!command) {
-    const usages = Object.values(COMMANDS).map(({ usage }) => `  ${usage}`);
-    throw new UserError(
-      `expected one of ${Object.keys(COMMANDS).join(", ")}, got ${JSON.stringify(name)}\nusage:\n${usages.join("\n")}`,
-    );
-  }
+  const command = await findCommand(name);
   const { text, exitCode } = await command.run(args);
   process.stdout.write(`${text}\n`);
   process.exitCode = exitCode;

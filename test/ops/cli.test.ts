@@ -1,6 +1,10 @@
+import { readFileSync } from "node:fs";
+
 import { describe, expect, it } from "vitest";
 
 import { runCli } from "./fake-pulumi.ts";
+
+const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
 
 describe("the command line", () => {
   it.each([
@@ -17,5 +21,22 @@ describe("the command line", () => {
     expect(run.stderr).toMatch(told);
     expect(run.stderr).toMatch(/usage:\s+npm run \w+ -- <stack>/);
     expect(run.calls).toEqual([]);
+  });
+
+  const named = Object.values(scripts).flatMap(
+    (script) => /^node ops\/main\.ts (\S+)$/.exec(script)?.[1] ?? [],
+  );
+
+  it.each(named)("knows %s, as package.json calls it", async (name) => {
+    const run = await runCli([name, "--no-such-option"], {});
+
+    expect(run.stderr).toContain("--no-such-option");
+    expect(run.stderr).toMatch(new RegExp(`^usage: npm run ${name}\\b`, "m"));
+  });
+
+  it("tells of every one of them when it does not know a name", async () => {
+    const { stderr } = await runCli(["deplyo"], {});
+
+    for (const name of named) expect(stderr).toContain(`npm run ${name}`);
   });
 });
