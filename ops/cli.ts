@@ -20,10 +20,8 @@ async function findCommand(name: string) {
   const area = AREAS.find(({ names }) => names.includes(name));
   const command = (await area?.load())?.commands[name];
   if (command) return command;
-  const all: Commands = Object.assign(
-    {},
-    ...(await Promise.all(AREAS.map(async ({ load }) => (await load()).commands))),
-  );
+  const areas = await Promise.all(AREAS.map(async ({ load }) => Object.entries((await load()).commands)));
+  const all: Commands = Object.fromEntries(areas.flat());
   const usages = Object.values(all).map(({ usage }) => `  ${usage}`);
   throw new UserError(
     `expected one of ${Object.keys(all).join(", ")}, got ${JSON.stringify(name)}\nusage:\n${usages.join("\n")}`,
