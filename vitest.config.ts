@@ -29,6 +29,7 @@ const IN_CONTAINERS = [
   "test/provider/{connection,server}.test.ts",
   "test/provider/host/*.test.ts",
   "test/rehearsal/doubles/{clouds,docker-machine}.test.ts",
+  "test/rehearsal/images/{catalog,docker}.test.ts",
   "test/stacks/technicia-rules.test.ts",
 ];
 

@@ -8,7 +8,7 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { setPriority, tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { inspect } from "node:util";
 
@@ -19,6 +19,9 @@ import { prepareImages } from "../rehearsal/images/build.ts";
 import { publishImages } from "../rehearsal/images/publish.ts";
 
 const ROOT = join(import.meta.dirname, "..");
+
+/** The longest way to the end is the engine's building and then the rehearsal: what runs beside them takes what they leave. */
+const YIELDING = 5;
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
 function say(text: string): void {
@@ -28,7 +31,7 @@ function say(text: string): void {
 /** Runs one check that has no runner of its own; it counts as one test. */
 async function check(name: string, command: string, args: readonly string[]): Promise<void> {
   const began = Date.now();
-  const run = await collect(command, args);
+  const run = await collect(command, args, YIELDING);
   const seconds = ((Date.now() - began) / 1000).toFixed(1);
   if (run.status === 0) {
     totals.passed += 1;
@@ -43,9 +46,11 @@ async function check(name: string, command: string, args: readonly string[]): Pr
 function collect(
   command: string,
   args: readonly string[],
+  niceness = 0,
 ): Promise<{ readonly status: number | null; readonly printed: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+    if (child.pid !== undefined) setPriority(child.pid, niceness);
     let printed = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => (printed += text));
@@ -69,10 +74,10 @@ interface Report {
 }
 
 /** Runs one vitest project and adds its totals. A file that could not be loaded counts as one failure. */
-async function suite(project: string): Promise<void> {
+async function suite(project: string, niceness = 0): Promise<void> {
   const file = join(mkdtempSync(join(tmpdir(), "technicia-test-")), "report.json");
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
-  const run = await collect("vitest", ["run", "--project", project, ...reporters]);
+  const run = await collect("vitest", ["run", "--project", project, ...reporters], niceness);
   process.stdout.write(run.printed);
   let report: Report;
   try {
@@ -139,7 +144,7 @@ async function plainParts(): Promise<void> {
   await check("lint (eslint)", "eslint", ["."]);
   await check("types (tsc)", "tsc", ["--noEmit"]);
   await check("shell scripts (shellcheck)", "shellcheck", shellFiles(ROOT));
-  await suite("parts");
+  await suite("parts", YIELDING);
 }
 
 async function rehearsed(): Promise<void> {
@@ -169,7 +174,7 @@ if (isReady) {
   // The rehearsal waits most of its time, for systemd, Docker and the authority; the parts need the processor.
   const rehearsal = isBuilt && guarded("rehearsal", rehearsed);
   await plain;
-  if (isBuilt && includes("parts")) await guarded("parts in containers", () => suite("containers"));
+  if (isBuilt && includes("parts")) await guarded("parts in containers", () => suite("containers", YIELDING));
   await rehearsal;
   if (wanted.length === 0)
     say("test/long is not among these: npm test -- long runs it, and so does CI every night");

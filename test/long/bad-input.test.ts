@@ -70,6 +70,22 @@ describe("a server that cannot be used", () => {
     expect(await onServer(`cat ${file}`)).toContain("autre@technicia.example");
     await expectQuiet();
   });
+
+  it("is told who holds apt's lock, and gets the package once it is free", async () => {
+    const version = "dpkg-query --show --showformat '\${db:Status-Abbrev}' unattended-upgrades";
+    await onServer("DEBIAN_FRONTEND=noninteractive apt-get remove --yes --quiet unattended-upgrades");
+    await onServer(`systemd-run --quiet --unit=holds-apt python3 -c '
+import fcntl, time
+lock = open("/var/lib/dpkg/lock-frontend", "w"); fcntl.lockf(lock, fcntl.LOCK_EX); time.sleep(3600)'`);
+    try {
+      expect(await failureOf(...APPLY, "--refresh")).toMatch(/is locked by process \d+ \(python3\)/);
+    } finally {
+      await onServer("systemctl stop holds-apt.service");
+    }
+    await apply("--refresh");
+    expect(await onServer(version)).toBe("ii ");
+    await expectQuiet();
+  });
 });
 
 describe("a certificate authority that refuses", () => {
@@ -134,7 +150,7 @@ describe("a cloud that fails", () => {
   });
 });
 
-async function apply(): Promise<void> {
-  const { code, stdout, stderr } = await pulumi(...APPLY);
+async function apply(...args: string[]): Promise<void> {
+  const { code, stdout, stderr } = await pulumi(...APPLY, ...args);
   expect(code, `${stdout}\n${stderr}`).toBe(0);
 }
