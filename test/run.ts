@@ -10,6 +10,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { setPriority, tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { createInterface } from "node:readline";
 import { inspect } from "node:util";
 
 import { aptCommand } from "../rehearsal/apt.ts";
@@ -42,11 +43,12 @@ async function check(name: string, command: string, args: readonly string[]): Pr
   say(`✗ ${name} (${seconds} s)\n${run.printed}`);
 }
 
-/** Runs a program to its end and keeps what it printed: two of them at once would be unreadable. */
+/** Runs a program to its end and keeps what it printed; `onLine` is told each line as it comes. */
 function collect(
   command: string,
   args: readonly string[],
   niceness = 0,
+  onLine?: (line: string) => void,
 ): Promise<{ readonly status: number | null; readonly printed: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
@@ -54,6 +56,7 @@ function collect(
     let printed = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => (printed += text));
+      if (onLine !== undefined) createInterface({ input: stream }).on("line", onLine);
     }
     child.on("error", reject);
     child.on("close", (status) => resolve({ status, printed }));
@@ -74,11 +77,14 @@ interface Report {
 }
 
 /** Runs one vitest project and adds its totals. A file that could not be loaded counts as one failure. */
-async function suite(project: string, niceness = 0): Promise<void> {
+async function suite(project: string, { reporter = "default", niceness = 0 } = {}): Promise<void> {
   const file = join(mkdtempSync(join(tmpdir(), "technicia-test-")), "report.json");
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
-  const run = await collect("vitest", ["run", "--project", project, ...reporters], niceness);
-  process.stdout.write(run.printed);
+  const reporters = [`--reporter=${reporter}`, "--reporter=json", `--outputFile.json=${file}`];
+  // Two suites run at once: each line says whose it is.
+  const tell = (line: string) => {
+    if (line.trim() !== "") console.log(`${project} | ${line}`);
+  };
+  const run = await collect("vitest", ["run", "--project", project, ...reporters], niceness, tell);
   let report: Report;
   try {
     report = JSON.parse(readFileSync(file, "utf8")) as Report;
@@ -123,13 +129,15 @@ async function requireShellcheck(): Promise<void> {
   await run(...aptCommand(["shellcheck"]));
 }
 
-/** Makes everything that is built rather than installed, and keeps it for the next time. */
-async function build(): Promise<void> {
+/** Makes everything that is installed or built, and keeps it for the next time. */
+async function setUp(): Promise<void> {
   const progress = (text: string) => say(text);
-  // The compiler needs the processor, the images mostly wait for package registries.
+  // The compiler needs the processor and nothing else of this; the others mostly wait for package registries.
   const made = await Promise.allSettled([
-    prepareImages({ progress }).then((images) => publishImages(images, { progress })),
     prepareEngine({ progress }),
+    ensureDocker({ progress })
+      .then(() => prepareImages({ progress }))
+      .then((images) => publishImages(images, { progress })),
   ]);
   for (const part of made) if (part.status === "rejected") throw part.reason;
 }
@@ -137,19 +145,21 @@ async function build(): Promise<void> {
 const wanted = process.argv.slice(2);
 const includes = (part: string) => (wanted.length === 0 ? part !== "long" : wanted.includes(part));
 
-/** What needs nothing that is built. */
+/** What needs nothing of the set-up. */
 async function plainParts(): Promise<void> {
   if (!includes("parts")) return;
+  await requireShellcheck();
   await check("formatting (prettier)", "prettier", ["--check", "."]);
   await check("lint (eslint)", "eslint", ["."]);
   await check("types (tsc)", "tsc", ["--noEmit"]);
   await check("shell scripts (shellcheck)", "shellcheck", shellFiles(ROOT));
-  await suite("parts", YIELDING);
+  await suite("parts", { niceness: YIELDING });
 }
 
 async function rehearsed(): Promise<void> {
-  if (includes("end-to-end")) await suite("end-to-end");
-  if (includes("long")) await suite("long");
+  // A file of these takes minutes: each test is told when it ends.
+  if (includes("end-to-end")) await suite("end-to-end", { reporter: "verbose" });
+  if (includes("long")) await suite("long", { reporter: "verbose" });
 }
 
 /** Runs one part of the whole; whatever ends it, the others go on and the last line tells the totals. */
@@ -164,21 +174,16 @@ async function guarded(what: string, work: () => Promise<void>): Promise<boolean
   }
 }
 
-const isReady = await guarded("set-up", async () => {
-  await ensureDocker({ progress: say });
-  await requireShellcheck();
-});
-if (isReady) {
-  const plain = guarded("parts", plainParts);
-  const isBuilt = await guarded("set-up", build);
-  // The rehearsal waits most of its time, for systemd, Docker and the authority; the parts need the processor.
-  const rehearsal = isBuilt && guarded("rehearsal", rehearsed);
-  await plain;
-  if (isBuilt && includes("parts")) await guarded("parts in containers", () => suite("containers", YIELDING));
-  await rehearsal;
-  if (wanted.length === 0)
-    say("test/long is not among these: npm test -- long runs it, and so does CI every night");
-}
+const plain = guarded("parts", plainParts);
+const isReady = await guarded("set-up", setUp);
+const rehearsal = isReady && guarded("rehearsal", rehearsed);
+await plain;
+if (isReady && includes("parts"))
+  await guarded("parts in containers", () => suite("containers", { niceness: YIELDING }));
+await rehearsal;
+if (wanted.length === 0)
+  say("test/long is not among these: npm test -- long runs it, and so does CI every night");
+
 const skipped = totals.skipped === 0 ? "" : `, ${totals.skipped} skipped`;
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
 process.exitCode = totals.failed === 0 ? 0 : 1;

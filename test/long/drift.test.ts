@@ -1,7 +1,7 @@
 /** Every drift of the matrix, alone on a clean environment. */
 import { beforeAll, describe, expect, it } from "vitest";
 
-import { expectFoundAndRepaired } from "../e2e/drift-check.ts";
+import { expectFoundAndRepaired, expectNoDrift } from "../e2e/drift-check.ts";
 import { DRIFTS } from "../e2e/drifts.ts";
 import { ensureStarted } from "../e2e/rehearsal.ts";
 
@@ -11,6 +11,8 @@ describe("drift", () => {
   it("has a matrix of at least 40 ways", () => {
     expect(DRIFTS.length).toBeGreaterThanOrEqual(40);
   });
+
+  it("is none after a deployment", expectNoDrift);
 
   it.each(DRIFTS)("is found and repaired where $name", expectFoundAndRepaired);
 });
