@@ -117,7 +117,7 @@ class Workshop {
       async ([argument, image]) => [argument, await this.build(image)] as const,
     );
     const args = [...(await Promise.all(images)), ...Object.entries(recipe.values ?? {})];
-    const content = await hashFolder(folder, JSON.stringify([args, recipe.target ?? ""]));
+    const content = await hashFolder(folder, JSON.stringify(args));
     return this.#ensure(name, content, async (tag) => {
       const context = recipe.npm === true ? await (early ?? installInto(folder)) : folder;
       const proxies = PROXIES.flatMap((variable) => (process.env[variable] === undefined ? [] : [variable]));
@@ -127,7 +127,6 @@ class Workshop {
             ...["build", "--quiet", "--force-rm", "--tag", tag],
             ...args.flatMap(([argument, value]) => ["--build-arg", `${argument}=${value}`]),
             ...proxies.flatMap((variable) => ["--build-arg", variable]),
-            ...(recipe.target === undefined ? [] : ["--target", recipe.target]),
             context,
           ],
           // Debian's engine has no newer builder for the client to talk to.

@@ -7,9 +7,6 @@ export interface Recipe {
   readonly images: Readonly<Record<string, string>>;
   readonly values?: Readonly<Record<string, string>>;
 
-  /** Stage of the Dockerfile that is the image. @default the last */
-  readonly target?: string;
-
   /** Whether the folder's npm packages are installed into the build's context first, and its script "slim" is run there. */
   readonly npm?: boolean;
 
@@ -36,10 +33,9 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   certbot: on("debian13", "certbot"),
   postgres: on("debian13", "postgres"),
   python: on("debian13", "python"),
-  "node-build": { ...on("debian13", "node"), target: "build", npm: true, first: true },
   node: { ...on("debian13", "node"), npm: true, first: true },
   clouds: { folder: "clouds", images: { NODE: "node" } },
-  n8n: { folder: "n8n", images: { BUILD: "node-build", NODE: "node" }, npm: true, first: true },
+  n8n: { folder: "n8n", images: { BASE: "debian13", NODE: "node" }, npm: true, first: true },
   qdrant: python("qdrant", { VERSION: "1.19.0" }),
   "qdrant-next": python("qdrant", { VERSION: "1.19.1" }),
   "vector-store": python("vector-store", { VERSION: "1.0.0" }),

@@ -1,11 +1,10 @@
-// Takes out of node_modules what no running program reads: the server pulls this image in every rehearsal. sqlite3 goes beside it, whole: the
-// image compiles it.
-import { readdirSync, renameSync, rmSync, statSync } from "node:fs";
+// Takes out of node_modules what no running program reads: the server pulls this image in every rehearsal.
+import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 const UNREAD = /\.(map|d\.ts|d\.mts|d\.cts|d\.ts\.gz|tsbuildinfo|md|markdown|flow|c|cc|cpp|h|hpp|gyp|o|a)$/i;
-// The compiler reads its own declarations, and licences travel with what they cover.
-const KEPT = /(^|\/)(typescript\/lib|node-addon-api)\/|licen[cs]e|notice/i;
+// TypeScript reads its own declarations, and licences travel with what they cover.
+const KEPT = /(^|\/)typescript\/lib\/|licen[cs]e|notice/i;
 const UNREAD_FOLDERS = new Set(["__tests__", ".github", "coverage"]);
 const OTHER_PLATFORMS = /(darwin|win32|windows|android|freebsd|musl|alpine)/;
 const BINARIES = /(^|\/)(prebuilds|bindings-cpp|@napi-rs)\/[^/]+$/;
@@ -32,9 +31,8 @@ function walk(folder) {
   }
 }
 
-renameSync("node_modules/sqlite3", "sqlite3");
-// Types alone: nothing requires them when no compiler runs.
-for (const folder of ["@types", "@typespec/ts-http-runtime/dist/react-native"]) {
+// Types alone: nothing requires them when no compiler runs. What sqlite3 would be compiled from: the image brings it compiled.
+for (const folder of ["@types", "@typespec/ts-http-runtime/dist/react-native", "sqlite3/deps"]) {
   rmSync(join("node_modules", folder), { recursive: true, force: true });
 }
 walk("node_modules");
