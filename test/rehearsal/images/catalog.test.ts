@@ -92,7 +92,7 @@ describe("the catalogue", () => {
     for (const lock of locks) {
       const text = readFileSync(join(FOLDER, lock), "utf8");
       const packages = lock.endsWith(".json") ? readNpmLock(text) : readPythonLock(text);
-      expect(Object.keys(packages).length).toBeGreaterThan(2);
+      expect(Object.keys(packages)).not.toEqual([]);
       expect(Object.entries(packages).filter(([, isHashed]) => !isHashed)).toEqual([]);
       expect(text).not.toContain('"resolved"');
     }
