@@ -8,7 +8,7 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { setPriority, tmpdir } from "node:os";
+import { getPriority, setPriority, tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { inspect } from "node:util";
@@ -32,7 +32,7 @@ function say(text: string): void {
 /** Runs one check that has no runner of its own; it counts as one test. */
 async function check(name: string, command: string, args: readonly string[]): Promise<void> {
   const began = Date.now();
-  const run = await collect(command, args, YIELDING);
+  const run = await collect(command, args, { yields: true });
   const seconds = ((Date.now() - began) / 1000).toFixed(1);
   if (run.status === 0) {
     totals.passed += 1;
@@ -47,12 +47,11 @@ async function check(name: string, command: string, args: readonly string[]): Pr
 function collect(
   command: string,
   args: readonly string[],
-  niceness = 0,
-  onLine?: (line: string) => void,
+  { yields, onLine }: { readonly yields: boolean; readonly onLine?: (line: string) => void },
 ): Promise<{ readonly status: number | null; readonly printed: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
-    if (child.pid !== undefined) setPriority(child.pid, niceness);
+    if (yields && child.pid !== undefined) setPriority(child.pid, Math.min(getPriority() + YIELDING, 19));
     let printed = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => (printed += text));
@@ -77,14 +76,17 @@ interface Report {
 }
 
 /** Runs one vitest project and adds its totals. A file that could not be loaded counts as one failure. */
-async function suite(project: string, { reporter = "default", niceness = 0 } = {}): Promise<void> {
+async function suite(project: string, { isRehearsal }: { readonly isRehearsal: boolean }): Promise<void> {
   const file = join(mkdtempSync(join(tmpdir(), "technicia-test-")), "report.json");
+  // A file of rehearsals takes minutes: each of its tests is told when it ends.
+  const reporter = isRehearsal ? "verbose" : "default";
   const reporters = [`--reporter=${reporter}`, "--reporter=json", `--outputFile.json=${file}`];
   // Two suites run at once: each line says whose it is.
-  const tell = (line: string) => {
+  const onLine = (line: string) => {
     if (line.trim() !== "") console.log(`${project} | ${line}`);
   };
-  const run = await collect("vitest", ["run", "--project", project, ...reporters], niceness, tell);
+  const args = ["run", "--project", project, ...reporters];
+  const run = await collect("vitest", args, { yields: !isRehearsal, onLine });
   let report: Report;
   try {
     report = JSON.parse(readFileSync(file, "utf8")) as Report;
@@ -131,13 +133,12 @@ async function requireShellcheck(): Promise<void> {
 
 /** Makes everything that is installed or built, and keeps it for the next time. */
 async function setUp(): Promise<void> {
-  const progress = (text: string) => say(text);
   // The compiler needs the processor and nothing else of this; the others mostly wait for package registries.
   const made = await Promise.allSettled([
-    prepareEngine({ progress }),
-    ensureDocker({ progress })
-      .then(() => prepareImages({ progress }))
-      .then((images) => publishImages(images, { progress })),
+    prepareEngine({ progress: say }),
+    ensureDocker({ progress: say })
+      .then(() => prepareImages({ progress: say }))
+      .then((images) => publishImages(images, { progress: say })),
   ]);
   for (const part of made) if (part.status === "rejected") throw part.reason;
 }
@@ -153,13 +154,12 @@ async function plainParts(): Promise<void> {
   await check("lint (eslint)", "eslint", ["."]);
   await check("types (tsc)", "tsc", ["--noEmit"]);
   await check("shell scripts (shellcheck)", "shellcheck", shellFiles(ROOT));
-  await suite("parts", { niceness: YIELDING });
+  await suite("parts", { isRehearsal: false });
 }
 
 async function rehearsed(): Promise<void> {
-  // A file of these takes minutes: each test is told when it ends.
-  if (includes("end-to-end")) await suite("end-to-end", { reporter: "verbose" });
-  if (includes("long")) await suite("long", { reporter: "verbose" });
+  if (includes("end-to-end")) await suite("end-to-end", { isRehearsal: true });
+  if (includes("long")) await suite("long", { isRehearsal: true });
 }
 
 /** Runs one part of the whole; whatever ends it, the others go on and the last line tells the totals. */
@@ -179,7 +179,7 @@ const isReady = await guarded("set-up", setUp);
 const rehearsal = isReady && guarded("rehearsal", rehearsed);
 await plain;
 if (isReady && includes("parts"))
-  await guarded("parts in containers", () => suite("containers", { niceness: YIELDING }));
+  await guarded("parts in containers", () => suite("containers", { isRehearsal: false }));
 await rehearsal;
 if (wanted.length === 0)
   say("test/long is not among these: npm test -- long runs it, and so does CI every night");

@@ -13,6 +13,7 @@ import {
   onServer,
   operator,
   pulumi,
+  QUIET,
   traffic,
   until,
 } from "./rehearsal.ts";
@@ -40,7 +41,7 @@ describe("npm start", () => {
     const { code, stdout, stderr } = await npm("start");
 
     expect(code, `${stdout}\n${stderr}`).toBe(0);
-    expect(stdout).toMatch(/Resources:\s+\d+ unchanged\s/);
+    expect(stdout).toMatch(QUIET);
   });
 
   it("leaves a preview that is quiet after a look at everything", expectQuiet);

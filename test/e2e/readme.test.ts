@@ -11,7 +11,7 @@ import { unified } from "unified";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { ROOT } from "../../rehearsal/places.ts";
-import { ensureStarted, operator } from "./rehearsal.ts";
+import { ensureStarted, operator, QUIET } from "./rehearsal.ts";
 
 /** How a command is run. */
 interface Way {
@@ -28,9 +28,6 @@ interface Way {
   /** What it must have said. */
   readonly says?: RegExp;
 }
-
-/** The engine's totals where nothing changes: no other word stands before this one. */
-const QUIET = /Resources:\s+\d+ unchanged\s/;
 
 /** In the order in which they are run. */
 const WAYS: Readonly<Record<string, Way>> = {

@@ -14,6 +14,9 @@ import { SERVER } from "../../rehearsal/world.ts";
 const execute = promisify(execFile);
 
 export const DOMAIN = "test.technicia.example";
+
+/** The engine's totals where nothing changes: no other word stands before this one. */
+export const QUIET = /Resources:\s+\d+ unchanged\s/;
 let engine: Engine | undefined;
 
 /** Runs an npm script as typed; resolves with its code and everything it printed. */

@@ -8,6 +8,7 @@ import {
   onServer,
   pulumi,
   set,
+  up,
 } from "../e2e/rehearsal.ts";
 
 beforeAll(ensureStarted);
@@ -66,13 +67,13 @@ describe("a server that cannot be used", () => {
     } finally {
       await onServer("umount /etc/technicia; rm -rf /root/technicia.kept");
     }
-    await apply();
+    await up();
     expect(await onServer(`cat ${file}`)).toContain("autre@technicia.example");
     await expectQuiet();
   });
 
   it("is told who holds apt's lock, and gets the package once it is free", async () => {
-    const version = "dpkg-query --show --showformat '\${db:Status-Abbrev}' unattended-upgrades";
+    const version = "dpkg-query --show --showformat '${db:Status-Abbrev}' unattended-upgrades";
     await onServer("DEBIAN_FRONTEND=noninteractive apt-get remove --yes --quiet unattended-upgrades");
     await onServer(`systemd-run --quiet --unit=holds-apt python3 -c '
 import fcntl, time
@@ -82,7 +83,7 @@ lock = open("/var/lib/dpkg/lock-frontend", "w"); fcntl.lockf(lock, fcntl.LOCK_EX
     } finally {
       await onServer("systemctl stop holds-apt.service");
     }
-    await apply("--refresh");
+    await up("--refresh");
     expect(await onServer(version)).toBe("ii ");
     await expectQuiet();
   });
@@ -95,7 +96,7 @@ describe("a certificate authority that refuses", () => {
     expect(await failureOf(...APPLY)).toMatch(/certificate-served.*(404|not found|directory)/is);
 
     await set("technicia:acme.directory", `${directory}/dir`);
-    await apply();
+    await up();
     await expectQuiet();
   });
 });
@@ -149,8 +150,3 @@ describe("a cloud that fails", () => {
     await expectQuiet();
   });
 });
-
-async function apply(...args: string[]): Promise<void> {
-  const { code, stdout, stderr } = await pulumi(...APPLY, ...args);
-  expect(code, `${stdout}\n${stderr}`).toBe(0);
-}

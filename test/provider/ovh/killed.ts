@@ -52,7 +52,7 @@ export const ONE_OF_EACH = {
 };
 
 /** What is wrong after a run that was killed there and one that was not; undefined when nothing is. */
-export async function outcomeOf(death: Death): Promise<object | undefined> {
+async function outcomeOf(death: Death): Promise<object | undefined> {
   const world = await startWorld();
   try {
     await up({ url: world.ovh.url, folder: world.folder, inputs: ORDERED, death });
