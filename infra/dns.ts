@@ -1,18 +1,22 @@
-import * as cloudflare from "@pulumi/cloudflare";
-import * as ovh from "@ovhcloud/pulumi-ovh";
+// An import of a whole SDK would load each of its hundreds of resources, at every preview.
+import { DnsRecord } from "@pulumi/cloudflare/dnsRecord.js";
+import type { Provider as CloudflareProvider } from "@pulumi/cloudflare/provider.js";
+import { ZoneRecord } from "@ovhcloud/pulumi-ovh/domain/zoneRecord.js";
+import { Reverse } from "@ovhcloud/pulumi-ovh/ip/reverse.js";
+import type { Provider as OvhProvider } from "@ovhcloud/pulumi-ovh/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 
 /** A vendor that holds the zone. */
 export type DnsVendor =
-  | { readonly kind: "cloudflare"; readonly provider: cloudflare.Provider; readonly zoneId: string }
-  | { readonly kind: "ovh"; readonly provider: ovh.Provider };
+  | { readonly kind: "cloudflare"; readonly provider: CloudflareProvider; readonly zoneId: string }
+  | { readonly kind: "ovh"; readonly provider: OvhProvider };
 
 /** What an environment decides about its names. */
 export interface DnsArgs {
   readonly vendor: DnsVendor;
 
   /** OVH's provider: the reverse names belong to the address, wherever the zone is. */
-  readonly ovh: ovh.Provider;
+  readonly ovh: OvhProvider;
 
   /** Zone that holds the names, for example `exemple.fr`. */
   readonly zone: string;
@@ -49,7 +53,7 @@ export class Dns extends pulumi.ComponentResource {
       ["v4", args.ipv4, 32],
       ["v6", args.ipv6, 128],
     ] as const) {
-      new ovh.ip.Reverse(
+      new Reverse(
         `${name}-reverse-${family}`,
         {
           ip: pulumi.interpolate`${address}/${bits}`,
@@ -91,7 +95,7 @@ function createRecord(
   // A changed type would otherwise be refused beside the record that it replaces.
   const opts = { parent, provider: args.vendor.provider, deleteBeforeReplace: true };
   if (args.vendor.kind === "cloudflare") {
-    return new cloudflare.DnsRecord(
+    return new DnsRecord(
       name,
       {
         zoneId: args.vendor.zoneId,
@@ -106,7 +110,7 @@ function createRecord(
       opts,
     );
   }
-  return new ovh.domain.ZoneRecord(
+  return new ZoneRecord(
     name,
     {
       zone: args.zone,

@@ -11,7 +11,7 @@ import { z } from "zod";
 
 import { openDnsZone } from "./dns-records.ts";
 import type { Pulumi } from "./pulumi.ts";
-import { readEnvironment, readSecretSettings } from "./settings.ts";
+import { readSettings } from "./settings.ts";
 import { UserError } from "./user-error.ts";
 
 const resource = z.looseObject({
@@ -132,10 +132,9 @@ async function lookUp(
 }
 
 async function findDnsRecord(made: Resource, stack: string, pulumi: Pulumi): Promise<string | undefined> {
-  const environment = await readEnvironment(stack, pulumi);
   const wanted = DNS[made.type]?.(made.inputs);
   if (wanted === undefined) return undefined;
-  const zone = openDnsZone({ environment, secrets: await readSecretSettings(stack, pulumi) });
+  const zone = openDnsZone(await readSettings(stack, pulumi));
   const records = await zone.list(wanted.name);
   return records.find(({ type, content }) => type === wanted.type && content === wanted.content)?.id;
 }

@@ -10,11 +10,33 @@ import { UserError } from "./user-error.ts";
 
 const configuration = z.record(z.string(), z.object({ secret: z.boolean(), value: z.string().optional() }));
 
+type Configuration = z.output<typeof configuration>;
+
+/** A stack's settings, and the secrets that are set, in clear. */
+export interface Settings {
+  readonly environment: Environment;
+
+  /** They stay in memory: whoever reads them neither prints them nor puts them on a command line. */
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
 /** The settings as the program would read them; no secret passes through here. */
 export async function readEnvironment(stack: string, pulumi: Pulumi): Promise<Environment> {
-  const entries = configuration.parse(
-    JSON.parse(await pulumi({ args: ["config", "--json", "--stack", stack] })),
-  );
+  return environmentIn(stack, await ask(stack, [], pulumi));
+}
+
+/** The same with the secrets, for checks that call with them. */
+export async function readSettings(stack: string, pulumi: Pulumi): Promise<Settings> {
+  const entries = await ask(stack, ["--show-secrets"], pulumi);
+  return { environment: await environmentIn(stack, entries), secrets: secretsIn(entries) };
+}
+
+async function ask(stack: string, options: readonly string[], pulumi: Pulumi): Promise<Configuration> {
+  const printed = await pulumi({ args: ["config", ...options, "--json", "--stack", stack] });
+  return configuration.parse(JSON.parse(printed));
+}
+
+async function environmentIn(stack: string, entries: Configuration): Promise<Environment> {
   const inClear = Object.entries(entries).flatMap(([key, { secret, value }]) =>
     secret || value === undefined ? [] : [[key, value] as const],
   );
@@ -27,17 +49,9 @@ export async function readEnvironment(stack: string, pulumi: Pulumi): Promise<En
   }
 }
 
-/**
- * The secrets that are set, in clear, for checks that call with them. They stay in memory: whoever reads them neither prints them nor puts
- * them on a command line.
- */
-export async function readSecretSettings(
-  stack: string,
-  pulumi: Pulumi,
-): Promise<Readonly<Record<string, string>>> {
-  const printed = await pulumi({ args: ["config", "--show-secrets", "--json", "--stack", stack] });
+function secretsIn(entries: Configuration): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(configuration.parse(JSON.parse(printed))).flatMap(([key, { secret, value }]) => {
+    Object.entries(entries).flatMap(([key, { secret, value }]) => {
       const name = key.replace(/^technicia:/, "");
       return secret && isSecretName(name) && value ? [[name, value] as const] : [];
     }),

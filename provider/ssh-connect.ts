@@ -1,7 +1,7 @@
 /** Opening a connection: who answers, whether it is the right host, whether it lets us in, and what to say when not. */
-import ssh2, { type Client, type ConnectConfig } from "ssh2";
+import type { Client, ClientErrorExtensions, ConnectConfig, ServerHostKeyAlgorithm } from "ssh2";
 import { UserError } from "./definition.ts";
-import { fingerprint, readLogin, readPublicKey, signatureAlgorithms } from "./ssh-keys.ts";
+import { fingerprint, readPublicKey, signatureAlgorithms } from "./ssh-keys.ts";
 
 export interface Endpoint {
   readonly address: string;
@@ -50,6 +50,8 @@ export function where({ address, port }: Endpoint): string {
 
 /** A connection that has logged in. */
 export async function connect(target: Target, patience: Patience): Promise<Client> {
+  // Like ssh2 below: a preview that asks no host does not wait for what would.
+  const { readLogin } = await import("./ssh-login.ts");
   const login = await readLogin(target.user, target.privateKeyFile);
   const pinned = target.hostKey === undefined ? undefined : readPublicKey(target.hostKey);
 
@@ -68,7 +70,7 @@ export async function connect(target: Target, patience: Patience): Promise<Clien
     try {
       return await open(config, patience.signal);
     } catch (error) {
-      const fault = error as ssh2.ClientErrorExtensions & Error;
+      const fault = error as ClientErrorExtensions & Error;
       if (fault.level === "client-authentication") {
         throw new UserError(
           `ssh ${target.user}@${where(target)}: login refused with ${login.description}; ` +
@@ -98,7 +100,7 @@ export function hostKeyChanged(endpoint: Endpoint, expected: Buffer, got: Buffer
   );
 }
 
-const KEY_PREFERENCE: ssh2.ServerHostKeyAlgorithm[] = [
+const KEY_PREFERENCE: ServerHostKeyAlgorithm[] = [
   "ssh-ed25519",
   "ecdsa-sha2-nistp256",
   "ecdsa-sha2-nistp384",
@@ -141,7 +143,8 @@ async function knock(endpoint: Endpoint, signal: AbortSignal): Promise<Buffer> {
   return seen.key;
 }
 
-function open(config: ConnectConfig, signal: AbortSignal): Promise<Client> {
+async function open(config: ConnectConfig, signal: AbortSignal): Promise<Client> {
+  const { default: ssh2 } = await import("ssh2");
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client();
     const settle = (finish: () => void): void => {

@@ -1,6 +1,7 @@
-import * as cloudflare from "@pulumi/cloudflare";
+// An import of a whole SDK would load each of its hundreds of resources, at every preview.
+import { Provider as CloudflareProvider } from "@pulumi/cloudflare/provider.js";
+import { Provider as OvhProvider } from "@ovhcloud/pulumi-ovh/provider.js";
 import * as command from "@pulumi/command";
-import * as ovh from "@ovhcloud/pulumi-ovh";
 import * as pulumi from "@pulumi/pulumi";
 
 import { Certificate } from "../components/certificate.ts";
@@ -280,7 +281,7 @@ const OVH_KEYS = [
 interface Cloud {
   /** Our own provider's view of OVH. */
   readonly own: technicia.Connection;
-  readonly ovh: ovh.Provider;
+  readonly ovh: OvhProvider;
   readonly dns: DnsVendor;
 }
 
@@ -294,10 +295,10 @@ function createCloud(environment: Environment, secrets: Secrets): Cloud {
       OVH_KEYS.filter((key) => secrets.has(key.secret)).map((key) => [key.secret, secrets.value(key.secret)]),
     ),
   });
-  const vendor = new ovh.Provider("ovh", { endpoint: environment.ovh.endpoint, ...keys });
+  const vendor = new OvhProvider("ovh", { endpoint: environment.ovh.endpoint, ...keys });
   if (environment.dns.provider === "ovh") return { own, ovh: vendor, dns: { kind: "ovh", provider: vendor } };
 
-  const provider = new cloudflare.Provider("cloudflare", {
+  const provider = new CloudflareProvider("cloudflare", {
     apiToken: secrets.value("cloudflareApiToken"),
     ...(environment.dns.cloudflareBaseUrl === "" ? {} : { baseUrl: environment.dns.cloudflareBaseUrl }),
   });

@@ -2,7 +2,7 @@
 import type { CheckContext } from "../checks/context.ts";
 import type { Pulumi } from "../pulumi.ts";
 import type { Server } from "../server.ts";
-import { readEnvironment, readSecretSettings } from "../settings.ts";
+import { readSettings } from "../settings.ts";
 import { UserError } from "../user-error.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
@@ -54,9 +54,8 @@ export class Session {
     operator: Operator,
     work: (session: Session) => Promise<T>,
   ): Promise<T> {
-    const environment = await readEnvironment(request.stack, operator.pulumi);
-    const secrets = await readSecretSettings(request.stack, operator.pulumi);
-    const session = new Session(request, operator, { environment, secrets });
+    const settings = await readSettings(request.stack, operator.pulumi);
+    const session = new Session(request, operator, settings);
     try {
       await session.refresh();
       return await work(session);

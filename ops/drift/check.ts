@@ -3,7 +3,7 @@ import { openDnsZone, type DnsRecord } from "../dns-records.ts";
 import { describe, readLock } from "../deploy/lock.ts";
 import type { Pulumi } from "../pulumi.ts";
 import type { Server } from "../server.ts";
-import { readEnvironment, readSecretSettings } from "../settings.ts";
+import { readSettings } from "../settings.ts";
 import { UserError } from "../user-error.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import { readDifferences, type Difference } from "./differences.ts";
@@ -127,8 +127,7 @@ async function readExtraRecords(
   { pulumi, fetch: send }: World,
 ): Promise<ExtraRecords & { readonly gaps: readonly Gap[] }> {
   try {
-    const environment = await readEnvironment(stack, pulumi);
-    const secrets = await readSecretSettings(stack, pulumi);
+    const { environment, secrets } = await readSettings(stack, pulumi);
     const of = openDnsZone({ environment, secrets, fetch: send });
     const names = [environment.domain, `n8n.${environment.domain}`];
     const found = await findExtraRecords(names, { zone: environment.dns.zone, of }, things);

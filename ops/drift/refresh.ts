@@ -28,6 +28,9 @@ export interface Refreshed {
   readonly unread: ReadonlyMap<string, string>;
 }
 
+/** Reading waits more than it works, Docker's services two seconds each; sshd has room for as many (infra/host-files.ts). */
+const AT_ONCE = "32";
+
 /** A provider that fails may take others down with it: what was not looked at is asked for once more, and then again. */
 const PASSES = 4;
 
@@ -67,7 +70,8 @@ async function runEngine(
   const folder = await mkdtemp(join(tmpdir(), "technicia-drift-"));
   const log = join(folder, "events.jsonl");
   try {
-    const args = ["refresh", "--preview-only", "--color", "never", "--event-log", log, ...selection];
+    const options = ["--color", "never", "--parallel", AT_ONCE, "--event-log", log];
+    const args = ["refresh", "--preview-only", ...options, ...selection];
     const failure = await pulumi({
       args: [...args, "--stack", stack],
       // Without it the CLI has no --event-log.

@@ -8,7 +8,7 @@ import { readSteps } from "../preview/steps.ts";
 import { readEvents } from "../preview/events.ts";
 import { PulumiFailure } from "../pulumi.ts";
 import type { Server } from "../server.ts";
-import { readEnvironment, readSecretSettings } from "../settings.ts";
+import { readSettings } from "../settings.ts";
 import { UserError } from "../user-error.ts";
 import { audit, type Auditor } from "./audit.ts";
 import { checkDrift, type Checked, type World } from "./check.ts";
@@ -181,9 +181,7 @@ async function carryOut(
 ): Promise<void> {
   // First, because a record that stands in the way keeps ours from being put back.
   if (checked.extraRecords.length > 0) {
-    const environment = await readEnvironment(stack, world.pulumi);
-    const secrets = await readSecretSettings(stack, world.pulumi);
-    const zone = openDnsZone({ environment, secrets, fetch: world.fetch });
+    const zone = openDnsZone({ ...(await readSettings(stack, world.pulumi)), fetch: world.fetch });
     for (const record of checked.extraRecords) await zone.remove(record);
   }
   if (!hasChanges) return;

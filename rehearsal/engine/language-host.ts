@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { createRequire } from "node:module";
+import { createRequire, flushCompileCache } from "node:module";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -127,6 +127,8 @@ function serve(engineAddress: string): void {
       throw error;
     }
     process.stdout.write(`${port}\n`);
+    // The engine ends its plugins without asking; Node would have kept what it compiled only at the end.
+    flushCompileCache();
   });
 
   // An engine that was killed stops nobody; without this its language host would stay for ever.

@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import process from "node:process";
 
 import grpc from "@grpc/grpc-js";
@@ -48,6 +49,8 @@ export function servePlugin(plugin: Plugin): void {
       throw error;
     }
     process.stdout.write(`${port}\n`);
+    // The engine ends its plugins without asking; Node would have kept what it compiled only at the end.
+    flushCompileCache();
   });
 
   // An engine that was killed stops nobody; without this its plugins would stay for ever.

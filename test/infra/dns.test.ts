@@ -1,5 +1,5 @@
-import * as cloudflare from "@pulumi/cloudflare";
-import * as ovh from "@ovhcloud/pulumi-ovh";
+import { Provider as CloudflareProvider } from "@pulumi/cloudflare/provider.js";
+import { Provider as OvhProvider } from "@ovhcloud/pulumi-ovh/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 
@@ -12,11 +12,11 @@ type Vendor = "cloudflare" | "ovh";
 
 function define(vendor: Vendor, change: Partial<DnsArgs> = {}) {
   return register(() => {
-    const account = new ovh.Provider("ovh", { endpoint: "ovh-eu" });
+    const account = new OvhProvider("ovh", { endpoint: "ovh-eu" });
     const holder: DnsVendor =
       vendor === "ovh"
         ? { kind: "ovh", provider: account }
-        : { kind: "cloudflare", provider: new cloudflare.Provider("cloudflare", {}), zoneId: "0123" };
+        : { kind: "cloudflare", provider: new CloudflareProvider("cloudflare", {}), zoneId: "0123" };
     return new Dns("dns", {
       vendor: holder,
       ovh: account,
@@ -122,7 +122,7 @@ describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
   it("shows every record in a preview that does not know the address yet", async () => {
     const preview = await register(
       () => {
-        const account = new ovh.Provider("ovh", { endpoint: "ovh-eu" });
+        const account = new OvhProvider("ovh", { endpoint: "ovh-eu" });
         const { ipv4 } = new technicia.Vps("server", orderedServer);
         new Dns("dns", {
           vendor: { kind: "ovh", provider: account },

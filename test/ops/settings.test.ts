@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { hashSettings, readEnvironment, readSecretSettings } from "../../ops/settings.ts";
+import { hashSettings, readEnvironment, readSettings } from "../../ops/settings.ts";
 import { UserError } from "../../ops/user-error.ts";
 import { validEnvironment, validSettings } from "../support/fixtures.ts";
 
@@ -42,9 +42,22 @@ describe("readEnvironment", () => {
   });
 });
 
-describe("readSecretSettings", () => {
-  it("gives the secrets that are set, and nothing else", async () => {
-    expect(await readSecretSettings("test", printing(configuration))).toEqual({ voyageApiKey: "pa-hush" });
+describe("readSettings", () => {
+  it("gives the settings and the secrets that are set, and nothing else", async () => {
+    expect(await readSettings("test", printing(configuration))).toEqual({
+      environment: validEnvironment(),
+      secrets: { voyageApiKey: "pa-hush" },
+    });
+  });
+
+  it("asks once", async () => {
+    const asked: string[][] = [];
+    await readSettings("test", ({ args }) => {
+      asked.push([...args]);
+      return Promise.resolve(JSON.stringify(configuration));
+    });
+
+    expect(asked).toEqual([["config", "--show-secrets", "--json", "--stack", "test"]]);
   });
 });
 

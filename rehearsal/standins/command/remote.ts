@@ -3,7 +3,7 @@ import type { Client, ClientChannel } from "ssh2";
 import type { Failure, Properties } from "../plugin.ts";
 import { UNKNOWN } from "../plugin.ts";
 import type { Run } from "./command.ts";
-import { dial, type Connection } from "./dial.ts";
+import type { Connection } from "./dial.ts";
 
 /** Judges the connection as far as it is known. */
 export function checkConnection({ connection }: Properties): Failure[] {
@@ -29,6 +29,8 @@ export function checkConnection({ connection }: Properties): Failure[] {
 
 /** Runs a script on another machine, as the command of one ssh session. */
 export async function runRemotely({ script, inputs, previousOutput, output, call }: Run): Promise<void> {
+  // With it comes all of ssh, which a local command does not need.
+  const { dial } = await import("./dial.ts");
   const client = await dial(inputs.connection as unknown as Connection, call.signal);
   // Left open for the life of this process: so does the official plugin, and a test of how many logins the host sees
   // must see as many.
