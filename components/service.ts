@@ -220,7 +220,7 @@ export class Service extends pulumi.ComponentResource {
         },
         updateConfig: change,
         rollbackConfig: { ...change, failureAction: "pause" },
-        convergeConfig: { delay: "1s", timeout: goDuration(args.convergenceSeconds) },
+        convergeConfig: { delay: "7s", timeout: goDuration(args.convergenceSeconds) },
       },
       { parent: this },
     );

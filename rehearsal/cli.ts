@@ -21,7 +21,7 @@ import { publishImages } from "./images/publish.ts";
 import { type Outcome, runAsOperator } from "./operator.ts";
 import { ROOT, STATE } from "./places.ts";
 import { type Outputs, renderSummary } from "./summary.ts";
-import { ensureWorld, operatorPublicKey, removeWorld } from "./world.ts";
+import { ensureOperator, ensureWorld, operatorPublicKey, removeWorld } from "./world.ts";
 
 const STACKS = ["test", "staging", "prod"];
 const GIVEN_SECRETS = [
@@ -106,17 +106,29 @@ async function prepare(stack: string): Promise<Prepared> {
           ),
       },
       {
-        title: "OVH, Cloudflare, name server, registry and ACME",
-        task: async () => {
+        title: "the outside world and the settings",
+        task: async (_, task) => {
           prepared.accounts = await ensureAccounts();
-          await ensureWorld(known(prepared.images), prepared.accounts);
+          await ensureOperator();
+          return task.newListr(
+            [
+              {
+                title: "OVH, Cloudflare, name server, registry and ACME",
+                task: () => ensureWorld(known(prepared.images), known(prepared.accounts)),
+              },
+              {
+                title: `settings and secrets of ${stack}`,
+                task: () => ensureStack(stack, prepared as Prepared),
+              },
+            ],
+            { concurrent: true },
+          );
         },
       },
       {
-        title: `settings and secrets of ${stack}`,
+        title: "what a killed run left",
         task: async (_, task) => {
-          const resumed = await ensureStack(stack, prepared as Prepared);
-          if (resumed !== undefined) task.title += `; the last run was killed: ${resumed}`;
+          task.title += `: ${(await settle(stack, known(prepared.engine))) ?? "nothing"}`;
         },
       },
     ],
@@ -126,52 +138,48 @@ async function prepare(stack: string): Promise<Prepared> {
   return prepared as Prepared;
 }
 
-/** Writes the settings and, where they are missing, the passphrase, the stack and its secrets. Tells what a killed run left. */
-async function ensureStack(
-  stack: string,
-  { engine, images, accounts }: Prepared,
-): Promise<string | undefined> {
-  let settled: string | undefined;
+/** Writes the settings and, where they are missing, the passphrase, the stack and its secrets. */
+async function ensureStack(stack: string, { engine, images, accounts }: Prepared): Promise<void> {
   await mkdir(join(STATE, "backend"), { recursive: true });
   const passphrase = join(STATE, "passphrase");
   if (!existsSync(passphrase)) await writeFile(passphrase, randomBytes(24).toString("hex"), { mode: 0o600 });
   await writeSettings(stack, { publicKey: await operatorPublicKey(), images: images.overrides }, accounts);
 
-  const pulumi = async (args: readonly string[], stdin?: string): Promise<Outcome> => {
-    const outcome = await runAsOperator(["pulumi", ...args], {
-      stack,
-      engine,
-      ...(stdin === undefined ? {} : { stdin }),
-    });
-    if (outcome.code !== 0)
-      throw new UserError(`pulumi ${args[0] ?? ""}: ${outcome.stderr || outcome.stdout}`);
-    return outcome;
-  };
+  const pulumi = (args: readonly string[], stdin?: string) => runPulumi(args, { stack, engine, stdin });
   const listed = JSON.parse((await pulumi(["stack", "ls", "--json"])).stdout) as { name: string }[];
   if (!listed.some(({ name }) => name === stack)) {
     await pulumi(["stack", "init", stack, "--secrets-provider", "passphrase"]);
-  }
-  if (await releaseDeadLock(stack, pulumi)) {
-    const resumed = await runAsOperator(["node", "ops/main.ts", "resume", stack], { stack, engine });
-    if (resumed.code !== 0) throw new UserError(`resuming ${stack}: ${resumed.stderr || resumed.stdout}`);
-    settled = resumed.stdout.trim().replaceAll("\n", ", ");
   }
   const settings = await readFile(join(STATE, `Pulumi.${stack}.yaml`), "utf8");
   for (const name of GIVEN_SECRETS) {
     if (settings.includes(`technicia:${name}:`)) continue;
     await pulumi(["config", "set", "--secret", `technicia:${name}`, "--stack", stack], accounts[name]);
   }
-  if (settings.includes("technicia:n8nEncryptionKey:")) return settled;
+  if (settings.includes("technicia:n8nEncryptionKey:")) return;
   const made = await runAsOperator(["node", "ops/main.ts", "secrets", stack, "--init"], { stack, engine });
   if (made.code !== 0) throw new UserError(`secrets of ${stack}: ${made.stderr || made.stdout}`);
-  return settled;
+}
+
+/** Goes on from a run that was killed; tells what it had left, undefined when there was none. */
+async function settle(stack: string, engine: Engine): Promise<string | undefined> {
+  if (!(await releaseDeadLock(stack, engine))) return undefined;
+  const resumed = await runAsOperator(["node", "ops/main.ts", "resume", stack], { stack, engine });
+  if (resumed.code !== 0) throw new UserError(`resuming ${stack}: ${resumed.stderr || resumed.stdout}`);
+  return resumed.stdout.trim().replaceAll("\n", ", ");
+}
+
+async function runPulumi(
+  args: readonly string[],
+  { stdin, ...operator }: { stack: string; engine: Engine; stdin?: string | undefined },
+): Promise<Outcome> {
+  const given = stdin === undefined ? {} : { stdin };
+  const outcome = await runAsOperator(["pulumi", ...args], { ...operator, ...given });
+  if (outcome.code !== 0) throw new UserError(`pulumi ${args[0] ?? ""}: ${outcome.stderr || outcome.stdout}`);
+  return outcome;
 }
 
 /** A lock whose process is gone was left by a run that was killed; another's is not touched. Says whether there was one. */
-async function releaseDeadLock(
-  stack: string,
-  pulumi: (args: readonly string[]) => Promise<Outcome>,
-): Promise<boolean> {
+async function releaseDeadLock(stack: string, engine: Engine): Promise<boolean> {
   const folder = join(STATE, "backend", ".pulumi", "locks", "organization", "technicia", stack);
   const locks = existsSync(folder) ? await readdir(folder) : [];
   for (const file of locks) {
@@ -183,7 +191,7 @@ async function releaseDeadLock(
     }
   }
   if (locks.length === 0) return false;
-  await pulumi(["cancel", "--yes", "--stack", stack]);
+  await runPulumi(["cancel", "--yes", "--stack", stack], { stack, engine });
   return true;
 }
 

@@ -19,14 +19,9 @@ const PREFIX = "technicia-rehearsal";
 export const ROUTER = `${PREFIX}-router`;
 export const SERVER = `${PREFIX}-server`;
 
-/** Brings up everything that stands for the world outside the project: networks, clouds, name server, registry, ACME. */
-export async function ensureWorld(images: Images, accounts: Accounts): Promise<void> {
+/** What the operator's commands find on their machine: a key, a name server, documents of their own. */
+export async function ensureOperator(): Promise<void> {
   await ensureOperatorKey();
-  const authority = await ensureAuthority(join(STATE, "authority"));
-  await ensureNetworks();
-  await ensureRouter(images);
-  await Promise.all([ensureClouds(images, accounts, authority), ensureRegistry(images), ensureAcme(images)]);
-  await writeTrust(authority);
   await writeFile(join(STATE, "resolv.conf"), `nameserver ${INTERNET.clouds}\n`);
   await cp(join(ROOT, "docs"), join(STATE, "docs"), {
     recursive: true,
@@ -35,6 +30,15 @@ export async function ensureWorld(images: Images, accounts: Accounts): Promise<v
   });
   // ssh keeps its shared connection's socket here and does not make the folder itself.
   await mkdir(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
+}
+
+/** Brings up everything that stands for the world outside the project: networks, clouds, name server, registry, ACME. */
+export async function ensureWorld(images: Images, accounts: Accounts): Promise<void> {
+  const authority = await ensureAuthority(join(STATE, "authority"));
+  await ensureNetworks();
+  await ensureRouter(images);
+  await Promise.all([ensureClouds(images, accounts, authority), ensureRegistry(images), ensureAcme(images)]);
+  await writeTrust(authority);
 }
 
 /** Takes away the rehearsal's containers, networks and volumes; returns what it removed. Caches and tests' own things stay. */

@@ -1,11 +1,15 @@
 // Takes out of node_modules what no running program reads: the server pulls this image in every rehearsal.
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-const UNREAD = /\.(map|d\.ts|d\.mts|d\.cts|d\.ts\.gz|tsbuildinfo|md|markdown|flow|c|cc|cpp|h|hpp|gyp|o|a)$/i;
+const UNREAD = /\.(map|ts|mts|cts|d\.ts\.gz|tsbuildinfo|md|markdown|flow|c|cc|cpp|h|hpp|gyp|o|a)$/i;
 // TypeScript reads its own declarations, and licences travel with what they cover.
 const KEPT = /(^|\/)typescript\/lib\/|licen[cs]e|notice/i;
 const UNREAD_FOLDERS = new Set(["__tests__", ".github", "coverage"]);
+const TESTS = new Set(["test", "tests"]);
+// These bring all they have twice and more: n8n requires their CommonJS, and nothing imports the rest.
+const TWINS =
+  /(^|\/)(@aws-sdk|@aws-crypto|@smithy)\/[^/]+\/dist-es$|(^|\/)(@azure|@azure-rest|@opentelemetry|@typespec)\/[^/]+\/(dist|build)\/(esm|esnext|browser|react-native)$/;
 const OTHER_PLATFORMS = /(darwin|win32|windows|android|freebsd|musl|alpine)/;
 const BINARIES = /(^|\/)(prebuilds|bindings-cpp|@napi-rs)\/[^/]+$/;
 
@@ -23,7 +27,10 @@ function walk(folder) {
     if (entry.isSymbolicLink()) continue;
     if (entry.isDirectory()) {
       const isForeign = BINARIES.test(path) && OTHER_PLATFORMS.test(entry.name);
-      if (UNREAD_FOLDERS.has(entry.name) || isForeign) rmSync(path, { recursive: true });
+      // Deeper down a folder of that name may be the package itself.
+      const isTest = TESTS.has(entry.name) && existsSync(join(folder, "package.json"));
+      const isUnread = UNREAD_FOLDERS.has(entry.name) || isTest || TWINS.test(path);
+      if (isUnread || isForeign) rmSync(path, { recursive: true });
       else walk(path);
     } else if (UNREAD.test(entry.name) && !KEPT.test(path)) {
       remove(path);
@@ -32,7 +39,7 @@ function walk(folder) {
 }
 
 // Types alone: nothing requires them when no compiler runs. What sqlite3 would be compiled from: the image brings it compiled.
-for (const folder of ["@types", "@typespec/ts-http-runtime/dist/react-native", "sqlite3/deps"]) {
+for (const folder of ["@types", "sqlite3/deps"]) {
   rmSync(join("node_modules", folder), { recursive: true, force: true });
 }
 walk("node_modules");
