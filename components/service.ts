@@ -220,6 +220,7 @@ export class Service extends pulumi.ComponentResource {
         },
         updateConfig: change,
         rollbackConfig: { ...change, failureAction: "pause" },
+        // Docker's plugin looks when this is over, 5 s later, and then every 10 s; a task is healthy after its first check, at 5 s.
         convergeConfig: { delay: "7s", timeout: goDuration(args.convergenceSeconds) },
       },
       { parent: this },
