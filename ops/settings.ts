@@ -5,6 +5,7 @@ import { z } from "zod";
 
 import { isSecretName } from "../secrets/catalog.ts";
 import type { Environment } from "../stacks/environment.ts";
+import { parseSettings, settingsIn, SettingsError } from "../stacks/settings.ts";
 import type { Pulumi } from "./pulumi.ts";
 import { UserError } from "./user-error.ts";
 
@@ -28,7 +29,7 @@ export async function readEnvironment(stack: string, pulumi: Pulumi): Promise<En
 /** The same with the secrets, for checks that call with them. */
 export async function readSettings(stack: string, pulumi: Pulumi): Promise<Settings> {
   const entries = await ask(stack, ["--show-secrets"], pulumi);
-  return { environment: await environmentIn(stack, entries), secrets: secretsIn(entries) };
+  return { environment: environmentIn(stack, entries), secrets: secretsIn(entries) };
 }
 
 async function ask(stack: string, options: readonly string[], pulumi: Pulumi): Promise<Configuration> {
@@ -36,12 +37,10 @@ async function ask(stack: string, options: readonly string[], pulumi: Pulumi): P
   return configuration.parse(JSON.parse(printed));
 }
 
-async function environmentIn(stack: string, entries: Configuration): Promise<Environment> {
+function environmentIn(stack: string, entries: Configuration): Environment {
   const inClear = Object.entries(entries).flatMap(([key, { secret, value }]) =>
     secret || value === undefined ? [] : [[key, value] as const],
   );
-  // The program's reader brings Pulumi's SDK, which takes a second to load: commands without settings do not wait for it.
-  const { parseSettings, settingsIn, SettingsError } = await import("../stacks/settings.ts");
   try {
     return parseSettings(stack, settingsIn(Object.fromEntries(inClear)));
   } catch (error) {

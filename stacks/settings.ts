@@ -1,5 +1,4 @@
-/** Reads a stack's settings once, reports every problem at once, and yields the `Environment`. */
-import * as pulumi from "@pulumi/pulumi";
+/** Checks a stack's settings once, reports every problem at once, and yields the `Environment`. Without Pulumi's SDK: operators' commands read them too. */
 import type { z } from "zod";
 import { isSecretName, secretNames } from "../secrets/catalog.ts";
 import { commandsFor, NAMESPACE, nameOf, type Commands, type SettingPath } from "./config-command.ts";
@@ -10,8 +9,8 @@ import { suggest } from "./suggestion.ts";
 
 export const settingNames = Object.keys(sections) as SectionName[];
 
-/** Thrown with every problem in its message; the engine prints it without a stack trace. */
-export class SettingsError extends pulumi.RunError {
+/** Thrown with every problem in its message. */
+export class SettingsError extends Error {
   override readonly name = "SettingsError";
 
   constructor(stack: string, problems: readonly string[]) {
@@ -19,11 +18,6 @@ export class SettingsError extends pulumi.RunError {
       `the settings of stack "${stack}" have problems:\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
     );
   }
-}
-
-/** The environment that the running program was started for. */
-export function readSettings(): Environment {
-  return parseSettings(pulumi.getStack(), settingsIn(pulumi.runtime.allConfig()));
 }
 
 /** The settings in a configuration as the engine hands it over: keys with a namespace, structures as JSON. */

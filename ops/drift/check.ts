@@ -3,7 +3,7 @@ import { openDnsZone, type DnsRecord } from "../dns-records.ts";
 import { describe, readLock } from "../deploy/lock.ts";
 import type { Pulumi } from "../pulumi.ts";
 import type { Server } from "../server.ts";
-import { readSettings } from "../settings.ts";
+import { readSettings, type Settings } from "../settings.ts";
 import { UserError } from "../user-error.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import { readDifferences, type Difference } from "./differences.ts";
@@ -48,13 +48,16 @@ export async function checkDrift(
   options: { readonly holdsLock?: boolean } = {},
 ): Promise<Checked> {
   const began = world.now();
+  // Read while the state is: the engine's look at everything has both of a small machine's cores to itself.
+  const settings = readSettings(stack, world.pulumi);
+  settings.catch(() => undefined);
   const state = await readState(stack, world.pulumi);
   const { server, gap: unreachable } = await reach(state, world, options.holdsLock === true);
   try {
     const without = server === undefined ? state.things.filter(isOnServer) : [];
     const [refreshed, extra] = await Promise.all([
       refresh({ stack, things: state.things, without }, world.pulumi),
-      readExtraRecords(stack, state, world),
+      readExtraRecords(settings, state, world.fetch),
     ]);
     const differences = readDifferences(refreshed.steps);
     const since = await tellSince(differences, server);
@@ -122,12 +125,12 @@ async function reach(state: State, world: World, holdsLock: boolean): Promise<Re
 }
 
 async function readExtraRecords(
-  stack: string,
+  settings: Promise<Settings>,
   { things }: State,
-  { pulumi, fetch: send }: World,
+  send: typeof fetch,
 ): Promise<ExtraRecords & { readonly gaps: readonly Gap[] }> {
   try {
-    const { environment, secrets } = await readSettings(stack, pulumi);
+    const { environment, secrets } = await settings;
     const of = openDnsZone({ environment, secrets, fetch: send });
     const names = [environment.domain, `n8n.${environment.domain}`];
     const found = await findExtraRecords(names, { zone: environment.dns.zone, of }, things);

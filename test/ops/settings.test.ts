@@ -1,3 +1,6 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
 import { describe, expect, it } from "vitest";
 
 import { hashSettings, readEnvironment, readSettings } from "../../ops/settings.ts";
@@ -58,6 +61,23 @@ describe("readSettings", () => {
     });
 
     expect(asked).toEqual([["config", "--show-secrets", "--json", "--stack", "test"]]);
+  });
+});
+
+describe("the commands", () => {
+  it("come without Pulumi's SDK, which takes longer to load than most of them take", async () => {
+    const program = `
+      for (const folder of [".", "deploy", "documents", "drift", "preview"]) await import(\`./ops/\${folder}/commands.ts\`);
+      const { _cache } = process.getBuiltinModule("node:module");
+      console.log(Object.keys(_cache).filter((file) => file.includes("@pulumi/pulumi/")).join());
+    `;
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      "--input-type=module",
+      "--eval",
+      program,
+    ]);
+
+    expect(stdout.trim()).toBe("");
   });
 });
 

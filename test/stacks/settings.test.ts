@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { parseSettings, readSettings, SettingsError, settingsIn } from "../../stacks/settings.ts";
+import { readConfiguration } from "../../stacks/configuration.ts";
+import { parseSettings, SettingsError, settingsIn } from "../../stacks/settings.ts";
 import { change, publicKey, validEnvironment, validSettings, type Settings } from "../support/fixtures.ts";
 
 /** The problems of the valid settings with one change, one line each; none when they are still right. */
@@ -646,7 +647,7 @@ describe("settingsIn", () => {
   });
 });
 
-describe("readSettings", () => {
+describe("readConfiguration", () => {
   afterEach(() => pulumi.runtime.setAllConfig({}));
 
   it("reads what the engine hands over, where every value is text", async () => {
@@ -661,6 +662,23 @@ describe("readSettings", () => {
     ]);
     pulumi.runtime.setAllConfig(Object.fromEntries([...settings, ["technicia:n8nJwtSecret", "canary"]]));
 
-    expect(readSettings()).toEqual(validEnvironment());
+    expect(readConfiguration()).toEqual(validEnvironment());
+  });
+
+  it("fails as the engine prints without a stack trace, with every problem", async () => {
+    await pulumi.runtime.setMocks({ call: () => ({}), newResource: ({ name }) => ({ id: name, state: {} }) });
+    pulumi.runtime.setAllConfig({ "technicia:domain": "no domain", "technicia:adminEmail": "nobody" });
+
+    const error: unknown = (() => {
+      try {
+        return readConfiguration();
+      } catch (thrown) {
+        return thrown;
+      }
+    })();
+
+    expect(pulumi.RunError.isInstance(error)).toBe(true);
+    expect((error as Error).message).toContain("technicia:domain: expected");
+    expect((error as Error).message).toContain("technicia:adminEmail: expected");
   });
 });
