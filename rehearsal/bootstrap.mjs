@@ -8,6 +8,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+// Installing asks for more names at once than some name servers take; what they drop is asked for again sooner and more often.
+const patient = { RES_OPTIONS: "timeout:2 attempts:5", ...process.env };
 const marker = join(root, "node_modules", ".installed-from");
 const wanted = createHash("sha256")
   .update(readFileSync(join(root, "package-lock.json")))
@@ -18,6 +20,7 @@ if (!existsSync(marker) || readFileSync(marker, "utf8") !== wanted) {
   const install = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,
     stdio: ["ignore", "ignore", "inherit"],
+    env: patient,
   });
   if (install.status !== 0) {
     console.error("npm packages: expected npm ci to succeed, got the above; mend it and start again");
@@ -35,7 +38,7 @@ const run = spawnSync(join(binaries, "node"), [join(root, script), ...rest], {
   stdio: "inherit",
   env: {
     NODE_COMPILE_CACHE: compiled,
-    ...process.env,
+    ...patient,
     PATH: `${binaries}:${process.env.PATH ?? ""}`,
   },
 });

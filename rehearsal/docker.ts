@@ -119,6 +119,9 @@ export function planEngine(machine: Machine, failure: string): ("install" | "sys
   return ["install", start];
 }
 
+/** For the containers' resolvers, as in bootstrap.mjs for what runs beside them. */
+const PATIENT = ["--dns-opt", "timeout:2", "--dns-opt", "attempts:5"];
+
 /** Makes sure that a Docker engine answers: the one that is there, else the distribution's own. */
 export async function ensureDocker({ progress }: { progress: Progress }): Promise<void> {
   const failure = await engineFailure();
@@ -126,7 +129,7 @@ export async function ensureDocker({ progress }: { progress: Progress }): Promis
   for (const step of planEngine(await readMachine(), failure)) {
     if (step === "install") await installEngine(progress);
     if (step === "systemctl") await run("systemctl", ["enable", "--now", "docker"]);
-    if (step === "start") await startEngine({ progress });
+    if (step === "start") await startEngine({ progress, args: PATIENT });
   }
   const still = await engineFailure();
   if (still !== undefined) throw new UserError(`Docker: expected an engine that answers, got "${still}"`);
