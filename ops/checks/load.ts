@@ -26,9 +26,9 @@ export async function checkLoad(
   const rate = Math.max(CONNECTIONS, Math.ceil(thresholds.requestsPerSecond * MARGIN));
   const times: number[] = [];
   let wrong = 0;
-  const started = performance.now();
   // Most commands put no load on anything, and it takes a while to load itself.
   const { default: autocannon } = await import("autocannon");
+  const started = performance.now();
   const result = await new Promise<Result>((resolve, reject) => {
     const instance = autocannon(
       {
