@@ -5,7 +5,7 @@ import { join } from "node:path";
 const LOCK = join(tmpdir(), "technicia-apt.lock");
 
 /** Name servers drop what they cannot take at once, and a set-up asks much; APT's own three tries are over within seconds. */
-export const APT_PATIENCE = "Acquire::Retries=10";
+export const APT_RETRIES = 10;
 
 /**
  * A command, for root, that installs Debian packages from lists just read. Any number may run at the same time: each waits for its turn.
@@ -16,7 +16,7 @@ export function aptCommand(
   packages: readonly string[],
   { recommends = false }: { readonly recommends?: boolean } = {},
 ): readonly [command: string, args: readonly string[]] {
-  const apt = `DEBIAN_FRONTEND=noninteractive apt-get --quiet -o DPkg::Lock::Timeout=300 -o ${APT_PATIENCE}`;
+  const apt = `DEBIAN_FRONTEND=noninteractive apt-get --quiet -o DPkg::Lock::Timeout=300 -o Acquire::Retries=${APT_RETRIES}`;
   const install = ["install --yes", ...(recommends ? [] : ["--no-install-recommends"]), ...packages].join(
     " ",
   );

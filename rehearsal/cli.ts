@@ -128,7 +128,8 @@ async function prepare(stack: string): Promise<Prepared> {
       {
         title: "what a killed run left",
         task: async (_, task) => {
-          task.title += `: ${(await settle(stack, known(prepared.engine))) ?? "nothing"}`;
+          const left = await settle(stack, known(prepared.engine));
+          if (left !== undefined) task.title = `the last run was killed: ${left}`;
         },
       },
     ],

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { APT_PATIENCE, aptCommand } from "../apt.ts";
+import { APT_RETRIES, aptCommand } from "../apt.ts";
 import { docker, type Progress, run, UserError } from "../docker.ts";
 
 const POCKETS = /^[a-z]+(|-updates|-security)$/;
@@ -71,7 +71,7 @@ const ROOT_ARGUMENTS = [
   ...["--variant=minbase", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"],
   ...["--include=usr-is-merged,ca-certificates", '--aptopt=APT::Install-Recommends "false"'],
   // Stays in the image, for the packages that are added to it.
-  `--aptopt=${APT_PATIENCE.replace("=", ' "')}"`,
+  `--aptopt=Acquire::Retries "${APT_RETRIES}"`,
   // Nobody reads these in a container; licences stay.
   ...["man", "doc", "locale"].map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`),
   "--dpkgopt=path-include=/usr/share/doc/*/copyright",
