@@ -26,6 +26,13 @@ export const GATEWAY_DIRECTORY = {
 } as const;
 export const WEBROOT = { host: "/opt/technicia/acme", container: "/var/www/acme" } as const;
 
+/** Where nginx learns how to reach n8n. It is a pattern there, because nginx does without a file only where it looks for several. */
+export const N8N_ROUTE = {
+  host: `${GATEWAY_DIRECTORY.host}/routes/n8n.conf`,
+  container: `${GATEWAY_DIRECTORY.container}/routes/*.conf`,
+  content: "default n8n:5678;\n",
+} as const;
+
 /** nginx's whole configuration. */
 export function renderGateway(config: GatewayConfig): string {
   return `# Managed: a change made here by hand is found and undone.
@@ -56,6 +63,10 @@ http {
   proxy_set_header X-Forwarded-For $remote_addr;
   proxy_set_header X-Forwarded-Host $http_host;
   proxy_set_header X-Forwarded-Proto $scheme;
+  # Empty until n8n has an owner: whoever reached it before could claim it.
+  map $host $n8n {
+    include ${N8N_ROUTE.container};
+  }
   map $http_upgrade $connection_upgrade {
     default upgrade;
     '' '';
@@ -109,12 +120,13 @@ ${config.editorDomain === undefined ? "" : renderRedirectHost(config.domain, con
     listen 443 ssl;
     listen [::]:443 ssl;
     server_name ${config.domain};
+    error_page 503 = @unavailable;
+    if ($n8n = '') { return 503; }
 
     # Says that the gateway, n8n, the vector store and the database behind it all answer.
     location = /healthz {
       auth_request /internal/vector-store-ready;
-      set $target n8n:5678;
-      proxy_pass http://$target/healthz/readiness;
+      proxy_pass http://$n8n/healthz/readiness;
       proxy_intercept_errors on;
       error_page 401 403 404 500 502 503 504 = @unavailable;
     }
@@ -133,8 +145,7 @@ ${config.editorDomain === undefined ? "" : renderRedirectHost(config.domain, con
       proxy_buffering off;
       proxy_read_timeout ${config.uploadSeconds}s;
       proxy_send_timeout ${config.uploadSeconds}s;
-      set $target n8n:5678;
-      proxy_pass http://$target/webhook/upload$is_args$args;
+      proxy_pass http://$n8n/webhook/upload$is_args$args;
       error_page 502 503 504 = @unavailable;
     }
 ${["question", "start-diagnosis", "diagnosis-step"].map(renderWebhook).join("")}
@@ -143,8 +154,7 @@ ${["question", "start-diagnosis", "diagnosis-step"].map(renderWebhook).join("")}
       client_max_body_size ${config.uploadMaxMib}m;
       proxy_read_timeout ${config.uploadSeconds}s;
       proxy_send_timeout ${config.uploadSeconds}s;
-      set $target n8n:5678;
-      proxy_pass http://$target;
+      proxy_pass http://$n8n;
       error_page 502 503 504 = @unavailable;
     }
     location / {
@@ -165,8 +175,7 @@ const FRONTEND = `      set $target frontend:80;
 
 function renderWebhook(name: string): string {
   return `    location = /api/${name} {
-      set $target n8n:5678;
-      proxy_pass http://$target/webhook/${name}$is_args$args;
+      proxy_pass http://$n8n/webhook/${name}$is_args$args;
       error_page 502 503 504 = @unavailable;
     }
 `;
@@ -195,12 +204,12 @@ function renderEditor(editorDomain: string, config: GatewayConfig): string {
     listen [::]:443 ssl;
     server_name ${editorDomain};
 ${config.editorCidrs.map((cidr) => `    allow ${cidr};\n`).join("")}    deny all;
+    if ($n8n = '') { return 503; }
     location = /metrics { return 404; }
     location / {
       client_max_body_size ${config.uploadMaxMib}m;
       proxy_read_timeout 1h;
-      set $target n8n:5678;
-      proxy_pass http://$target;
+      proxy_pass http://$n8n;
     }
   }
 `;

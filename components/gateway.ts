@@ -2,9 +2,17 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 import * as technicia from "../provider/resources.ts";
-import { GATEWAY_DIRECTORY, type GatewayConfig, renderGateway, WEBROOT } from "./gateway-config.ts";
+import {
+  GATEWAY_DIRECTORY,
+  type GatewayConfig,
+  N8N_ROUTE,
+  renderGateway,
+  WEBROOT,
+} from "./gateway-config.ts";
 import { script } from "./script.ts";
 import { Service, type ServiceArgs } from "./service.ts";
+
+const RELOAD = "/opt/technicia/bin/gateway-reload";
 
 /** What an environment decides about its gateway. */
 export interface GatewayArgs extends Pick<
@@ -17,6 +25,9 @@ export interface GatewayArgs extends Pick<
   readonly networks: readonly docker.Network[];
 
   readonly config: GatewayConfig;
+
+  /** n8n's owner: before it exists nothing is led to n8n, whatever is asked for. */
+  readonly n8nOwner: pulumi.Resource;
 }
 
 /** nginx: TLS, the public routes and nothing else. Its configuration is a host file, reloaded without a dropped connection. */
@@ -53,7 +64,7 @@ export class Gateway extends pulumi.ComponentResource {
     const reload = new technicia.File(
       `${name}-reload`,
       {
-        path: "/opt/technicia/bin/gateway-reload",
+        path: RELOAD,
         content: script("gateway-reload.sh"),
         mode: "0755",
         validate: 'bash -n "$FILE"',
@@ -66,7 +77,7 @@ export class Gateway extends pulumi.ComponentResource {
         path: `${GATEWAY_DIRECTORY.host}/nginx.conf`,
         content: renderGateway(args.config),
         validate: validation(args.image),
-        onChange: "/opt/technicia/bin/gateway-reload",
+        onChange: RELOAD,
       },
       { ...own, dependsOn: [placeholder, reload] },
     );
@@ -95,6 +106,12 @@ export class Gateway extends pulumi.ComponentResource {
         capabilities: ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"],
       },
       { parent: this, dependsOn: [this.configuration] },
+    );
+    // After the service: a gateway that is still starting may have read its files already, and is not told to read them again.
+    new technicia.File(
+      `${name}-n8n-route`,
+      { path: N8N_ROUTE.host, content: N8N_ROUTE.content, onChange: RELOAD },
+      { ...own, dependsOn: [this.service, args.n8nOwner] },
     );
     this.registerOutputs({});
   }

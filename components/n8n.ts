@@ -82,8 +82,9 @@ export class N8n extends pulumi.ComponentResource {
         secrets: secretFiles(args),
         uid: UID,
         mounts: [{ type: "volume", source: volume.name, target: "/home/node/.n8n" }],
-        health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:5678/healthz/readiness"],
+        health: ["CMD-SHELL", READY],
         startPeriod: "2m",
+        firstLook: "9s",
         ownsData: true,
         stopGracePeriod: "40s",
       },
@@ -93,6 +94,10 @@ export class N8n extends pulumi.ComponentResource {
     this.registerOutputs({});
   }
 }
+
+// n8n starts in 6 s or so and serves nobody meanwhile: the check at 5 s waits for it instead of the next one, at 10 s.
+const READY =
+  "for try in 1 2 3 4; do wget -q -O /dev/null http://127.0.0.1:5678/healthz/readiness && exit 0; sleep 1; done; exit 1";
 
 /** First account of an instance, made before anybody can reach it. */
 export interface N8nOwnerArgs {

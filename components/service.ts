@@ -53,6 +53,13 @@ export interface ServiceArgs {
   readonly startPeriod?: string;
 
   /**
+   * When Docker's plugin first looks whether it runs, as a Go duration; the next look is 5 s later, then every 10 s.
+   *
+   * @default "7s", as a quick start is healthy at its first check after 5 s
+   */
+  readonly firstLook?: string;
+
+  /**
    * Command instead of the image's entrypoint.
    *
    * @default - the image's own
@@ -220,8 +227,7 @@ export class Service extends pulumi.ComponentResource {
         },
         updateConfig: change,
         rollbackConfig: { ...change, failureAction: "pause" },
-        // Docker's plugin looks when this is over, 5 s later, and then every 10 s; a task is healthy after its first check, at 5 s.
-        convergeConfig: { delay: "7s", timeout: goDuration(args.convergenceSeconds) },
+        convergeConfig: { delay: args.firstLook ?? "7s", timeout: goDuration(args.convergenceSeconds) },
       },
       { parent: this },
     );

@@ -48,6 +48,9 @@ export class Host extends pulumi.ComponentResource {
   readonly packages: technicia.Packages;
   readonly firewall: HostFirewall;
 
+  /** Docker's engine; images can be pulled as soon as it runs. */
+  readonly engine: technicia.Unit;
+
   /** The last step: whoever depends on it finds the host ready. */
   readonly swarm: technicia.State;
 
@@ -98,7 +101,7 @@ export class Host extends pulumi.ComponentResource {
       { host: this.connection, sshPort: args.ssh.port, adminCidrs: args.ssh.adminCidrs },
       { parent: this, dependsOn: [this.packages] },
     );
-    const engine = new technicia.Unit(
+    this.engine = new technicia.Unit(
       `${name}-docker`,
       { unit: "docker.service", enabled: true, active: true },
       { ...own, dependsOn: [this.packages, this.firewall.loaded] },
@@ -124,7 +127,7 @@ export class Host extends pulumi.ComponentResource {
         remove: "docker swarm leave --force",
         variables: { ADDRESS: args.address },
       },
-      { ...own, dependsOn: [engine, group, ...access, ...kernel] },
+      { ...own, dependsOn: [this.engine, group, ...access, ...kernel] },
     );
     this.docker = new docker.Provider(
       `${name}-docker-connection`,

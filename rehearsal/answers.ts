@@ -61,6 +61,13 @@ export async function writeSettings(stack: string, answers: Answers, accounts: A
   await writeFile(path, document.toString());
 }
 
+/** Adds to one settings file the secrets of another; both of the same stack. */
+export async function addSecrets(path: string, from: string): Promise<void> {
+  const document = parseDocument(await readFile(path, "utf8"));
+  keepSecrets(document, parse(await readFile(from, "utf8")));
+  await writeFile(path, document.toString());
+}
+
 function keepSecrets(document: ReturnType<typeof parseDocument>, earlier: unknown): void {
   const { encryptionsalt, config } = earlier as { encryptionsalt?: string; config?: Record<string, unknown> };
   if (encryptionsalt !== undefined) document.set("encryptionsalt", encryptionsalt);

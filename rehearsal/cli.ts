@@ -7,13 +7,14 @@
  *   stop                             takes all of it away; caches stay
  */
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 
 import { Listr } from "listr2";
 
-import { type Accounts, ensureAccounts, writeSettings } from "./answers.ts";
+import { type Accounts, addSecrets, type Answers, ensureAccounts, writeSettings } from "./answers.ts";
+import { entryOf, type SecretName, secretNames } from "../secrets/catalog.ts";
 import { ensureDocker, UserError } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { type Images, prepareImages } from "./images/build.ts";
@@ -82,48 +83,67 @@ async function prepare(stack: string): Promise<Prepared> {
         task: (_, task) => ensureDocker({ progress: (text) => (task.output = text) }),
       },
       {
-        title: "Pulumi's engine and images",
-        task: (_, task) =>
-          task.newListr(
-            [
-              {
-                title: "engine",
-                task: async (_context, sub) => {
-                  prepared.engine = await prepareEngine({ progress: (text) => (sub.output = text) });
-                  sub.title = `engine: ${prepared.engine.description}`;
-                },
-              },
-              {
-                title: "images",
-                task: async (_context, sub) => {
-                  const progress = (text: string) => (sub.output = text);
-                  prepared.images = await prepareImages({ progress });
-                  await publishImages(prepared.images, { progress });
-                },
-              },
-            ],
-            { concurrent: true },
-          ),
-      },
-      {
-        title: "the outside world and the settings",
+        title: "what a deployment needs",
         task: async (_, task) => {
-          prepared.accounts = await ensureAccounts();
+          const accounts = await ensureAccounts();
+          prepared.accounts = accounts;
           await ensureOperator();
           return task.newListr(
             [
               {
-                title: "OVH, Cloudflare, name server, registry and ACME",
-                task: () => ensureWorld(known(prepared.images), known(prepared.accounts)),
+                title: "Pulumi",
+                task: (_context, branch) =>
+                  branch.newListr(
+                    [
+                      {
+                        title: "engine",
+                        task: async (_engine, sub) => {
+                          prepared.engine = await prepareEngine({ progress: (text) => (sub.output = text) });
+                          sub.title = `engine: ${prepared.engine.description}`;
+                        },
+                      },
+                      {
+                        title: `stack and secrets of ${stack}`,
+                        task: () => ensureStack(stack, known(prepared.engine), accounts),
+                      },
+                    ],
+                    { concurrent: false },
+                  ),
               },
               {
-                title: `settings and secrets of ${stack}`,
-                task: () => ensureStack(stack, prepared as Prepared),
+                title: "the outside world",
+                task: (_context, branch) =>
+                  branch.newListr(
+                    [
+                      {
+                        title: "images",
+                        task: async (_images, sub) => {
+                          prepared.images = await prepareImages({ progress: (text) => (sub.output = text) });
+                        },
+                      },
+                      {
+                        title: "OVH, Cloudflare, name server, registry and ACME",
+                        task: async (_world, sub) => {
+                          const images = known(prepared.images);
+                          const progress = (text: string) => (sub.output = text);
+                          await Promise.all([
+                            publishImages(images, { progress }),
+                            ensureWorld(images, accounts),
+                          ]);
+                        },
+                      },
+                    ],
+                    { concurrent: false },
+                  ),
               },
             ],
             { concurrent: true },
           );
         },
+      },
+      {
+        title: `settings of ${stack}`,
+        task: () => ensureSettings(stack, known(prepared.accounts), known(prepared.images).overrides),
       },
       {
         title: "what a killed run left",
@@ -139,26 +159,49 @@ async function prepare(stack: string): Promise<Prepared> {
   return prepared as Prepared;
 }
 
-/** Writes the settings and, where they are missing, the passphrase, the stack and its secrets. */
-async function ensureStack(stack: string, { engine, images, accounts }: Prepared): Promise<void> {
+async function ensureSettings(stack: string, accounts: Accounts, images: Answers["images"]): Promise<void> {
+  await writeSettings(stack, { publicKey: await operatorPublicKey(), images }, accounts);
+}
+
+/** Makes what is missing: the passphrase, the stack and, in its settings, its secrets. */
+async function ensureStack(stack: string, engine: Engine, accounts: Accounts): Promise<void> {
   await mkdir(join(STATE, "backend"), { recursive: true });
   const passphrase = join(STATE, "passphrase");
   if (!existsSync(passphrase)) await writeFile(passphrase, randomBytes(24).toString("hex"), { mode: 0o600 });
-  await writeSettings(stack, { publicKey: await operatorPublicKey(), images: images.overrides }, accounts);
+  // The CLI wants a file to write secrets to; which images it has to name is known later.
+  if (!existsSync(join(STATE, `Pulumi.${stack}.yaml`))) await ensureSettings(stack, accounts, {});
 
   const pulumi = (args: readonly string[], stdin?: string) => runPulumi(args, { stack, engine, stdin });
   const listed = JSON.parse((await pulumi(["stack", "ls", "--json"])).stdout) as { name: string }[];
   if (!listed.some(({ name }) => name === stack)) {
     await pulumi(["stack", "init", stack, "--secrets-provider", "passphrase"]);
   }
-  const settings = await readFile(join(STATE, `Pulumi.${stack}.yaml`), "utf8");
-  for (const name of GIVEN_SECRETS) {
-    if (settings.includes(`technicia:${name}:`)) continue;
-    await pulumi(["config", "set", "--secret", `technicia:${name}`, "--stack", stack], accounts[name]);
-  }
-  if (settings.includes("technicia:n8nEncryptionKey:")) return;
+  const path = join(STATE, `Pulumi.${stack}.yaml`);
+  const settings = await readFile(path, "utf8");
+  const isMissing = (name: SecretName) => !settings.includes(`technicia:${name}:`);
+  const missing = GIVEN_SECRETS.filter(isMissing);
+  // Each call reads and writes a whole file: beside those that are made, those that are given have one of their own.
+  const given = join(STATE, "given.yaml");
+  await cp(path, given);
+  await Promise.all([
+    (async () => {
+      for (const name of missing) {
+        const file = ["--config-file", given, "--stack", stack];
+        await pulumi(["config", "set", "--secret", `technicia:${name}`, ...file], accounts[name]);
+      }
+    })(),
+    secretNames.some((name) => entryOf(name).generate !== undefined && isMissing(name))
+      ? makeSecrets(stack, engine)
+      : undefined,
+  ]);
+  if (missing.length > 0) await addSecrets(path, given);
+}
+
+async function makeSecrets(stack: string, engine: Engine): Promise<void> {
   const made = await runAsOperator(["node", "ops/main.ts", "secrets", stack, "--init"], { stack, engine });
-  if (made.code !== 0) throw new UserError(`secrets of ${stack}: ${made.stderr || made.stdout}`);
+  // It ends with 1 while those that are given are not there yet.
+  if (!made.stdout.startsWith("made "))
+    throw new UserError(`secrets of ${stack}: ${made.stderr || made.stdout}`);
 }
 
 /** Goes on from a run that was killed; tells what it had left, undefined when there was none. */

@@ -36,8 +36,12 @@ export async function ensureOperator(): Promise<void> {
 export async function ensureWorld(images: Images, accounts: Accounts): Promise<void> {
   const authority = await ensureAuthority(join(STATE, "authority"));
   await ensureNetworks();
-  await ensureRouter(images);
-  await Promise.all([ensureClouds(images, accounts, authority), ensureRegistry(images), ensureAcme(images)]);
+  await Promise.all([
+    ensureRouter(images),
+    ensureClouds(images, accounts, authority),
+    ensureRegistry(images),
+    ensureAcme(images),
+  ]);
   await writeTrust(authority);
 }
 

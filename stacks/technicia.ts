@@ -1,6 +1,3 @@
-// An import of a whole SDK would load each of its hundreds of resources, at every preview.
-import { Provider as CloudflareProvider } from "@pulumi/cloudflare/provider.js";
-import { Provider as OvhProvider } from "@ovhcloud/pulumi-ovh/provider.js";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 
@@ -14,13 +11,13 @@ import { PythonService } from "../components/python-service.ts";
 import { createQdrantCollection } from "../components/qdrant-collection.ts";
 import { Qdrant } from "../components/qdrant.ts";
 import { Tunnel } from "../components/tunnel.ts";
-import { Dns, type DnsVendor } from "../infra/dns.ts";
+import { Dns } from "../infra/dns.ts";
 import { EdgeFirewall } from "../infra/edge-firewall.ts";
 import { HostExtras } from "../infra/host-extras.ts";
 import { Host } from "../infra/host.ts";
 import { Vps } from "../infra/vps.ts";
-import * as technicia from "../provider/resources.ts";
 import type { Secrets } from "../secrets/resolve.ts";
+import type { Cloud } from "./cloud.ts";
 import { DECLARED } from "./declared.ts";
 import type { Environment } from "./environment.ts";
 import { createDocumentServices, type Pull } from "./document-services.ts";
@@ -29,14 +26,13 @@ import { describeDeployment, type Deployment } from "./outputs.ts";
 const COLLECTION = "technicia";
 
 /** Everything one environment consists of, in order of dependence: the system's table of contents. */
-export function defineTechnicia(environment: Environment, secrets: Secrets): Deployment {
+export function defineTechnicia(environment: Environment, secrets: Secrets, cloud: Cloud): Deployment {
   const { services, timeouts, protectData } = environment;
   const patience = {
     convergenceSeconds: timeouts.convergenceSeconds,
     observationSeconds: timeouts.observationSeconds,
   };
 
-  const cloud = createCloud(environment, secrets);
   const vps = new Vps("vps", {
     cloud: cloud.own,
     ...sourceOf(environment),
@@ -89,7 +85,7 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
     },
     { dependsOn: [host] },
   );
-  const onHost = { provider: host.connection, dependsOn: [host.swarm] };
+  const onHost = { provider: host.connection, dependsOn: [host.engine] };
   const onSwarm = { provider: host.docker, dependsOn: [host.swarm] };
 
   const pull: Pull = (service) => pullImage(service, environment.images[service], onHost);
@@ -213,8 +209,9 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
         hsts: environment.acme.trusted,
         frontend: services.frontend.enabled,
       },
+      n8nOwner: owner,
     },
-    { ...onSwarm, dependsOn: [owner] },
+    onSwarm,
   );
   const certificate = new Certificate(
     "certificate",
@@ -227,7 +224,7 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
       keyType: environment.acme.keyType,
       address: vps.ipv4,
     },
-    { dependsOn: [gateway, dns] },
+    { dependsOn: [gateway.service, dns] },
   );
   const url = `https://${environment.domain}`;
   const probe = new command.local.Command(
@@ -245,7 +242,9 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
       ],
       logging: "none",
     },
-    { dependsOn: [certificate, vectorStore, ...Object.values(helpers).map(({ service }) => service)] },
+    {
+      dependsOn: [certificate, gateway, vectorStore, ...Object.values(helpers).map(({ service }) => service)],
+    },
   );
 
   return describeDeployment(environment, secrets, {
@@ -267,42 +266,6 @@ export function defineTechnicia(environment: Environment, secrets: Secrets): Dep
     },
     probe,
   });
-}
-
-/** Secret → argument of OVH's provider. */
-const OVH_KEYS = [
-  { secret: "ovhApplicationKey", argument: "applicationKey" },
-  { secret: "ovhApplicationSecret", argument: "applicationSecret" },
-  { secret: "ovhConsumerKey", argument: "consumerKey" },
-  { secret: "ovhClientId", argument: "clientId" },
-  { secret: "ovhClientSecret", argument: "clientSecret" },
-] as const;
-
-interface Cloud {
-  /** Our own provider's view of OVH. */
-  readonly own: technicia.Connection;
-  readonly ovh: OvhProvider;
-  readonly dns: DnsVendor;
-}
-
-function createCloud(environment: Environment, secrets: Secrets): Cloud {
-  const keys = Object.fromEntries(
-    OVH_KEYS.filter((key) => secrets.has(key.secret)).map((key) => [key.argument, secrets.value(key.secret)]),
-  );
-  const own = new technicia.Connection("cloud", {
-    ovhEndpoint: environment.ovh.endpoint,
-    ...Object.fromEntries(
-      OVH_KEYS.filter((key) => secrets.has(key.secret)).map((key) => [key.secret, secrets.value(key.secret)]),
-    ),
-  });
-  const vendor = new OvhProvider("ovh", { endpoint: environment.ovh.endpoint, ...keys });
-  if (environment.dns.provider === "ovh") return { own, ovh: vendor, dns: { kind: "ovh", provider: vendor } };
-
-  const provider = new CloudflareProvider("cloudflare", {
-    apiToken: secrets.value("cloudflareApiToken"),
-    ...(environment.dns.cloudflareBaseUrl === "" ? {} : { baseUrl: environment.dns.cloudflareBaseUrl }),
-  });
-  return { own, ovh: vendor, dns: { kind: "cloudflare", provider, zoneId: environment.dns.zoneId } };
 }
 
 function sourceOf(environment: Environment) {

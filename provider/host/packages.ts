@@ -35,7 +35,8 @@ missing() { installed=$(query | awk '$2 == "ii" { print $1 }'); for name in $NAM
 update() {
   # The lock of the package lists has no time limit of its own in apt.
   for ((waited = 0; ; waited++)); do
-    if said=$(apt-get "\${options[@]}" -o APT::Update::Error-Mode=any update 2>&1); then printf '%s\\n' "$said"; return; fi
+    # Descriptions of packages in words are 6 MB that nobody reads here.
+    if said=$(apt-get "\${options[@]}" -o Acquire::Languages=none -o APT::Update::Error-Mode=any update 2>&1); then printf '%s\\n' "$said"; return; fi
     if [ "$waited" -ge "$LOCK_SECONDS" ] || [[ $said != *'Could not get lock'* ]]; then printf '%s\\n' "$said" >&2; return 1; fi
     echo "waiting for another apt to end"; sleep 1
   done

@@ -88,7 +88,7 @@ export interface EdgeOutputs {
   readonly state: string;
 }
 
-const PACE: EdgePace = { pollMs: 250, stepMs: 600_000 };
+const PACE: EdgePace = { pollMs: 100, stepMs: 600_000 };
 
 /** `technicia:ovh:EdgeFirewall`. */
 export function defineEdgeFirewall(

@@ -11,7 +11,7 @@ export interface Patience {
   readonly late: () => string;
 }
 
-const GROWTH = 1.5;
+const GROWTH = 1.2;
 const LONGEST = 20;
 
 /** Looks again and again until there is an answer. */

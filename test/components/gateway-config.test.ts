@@ -63,13 +63,13 @@ describe("the public server", () => {
     const targets = [...serverOf(render(), DOMAIN).matchAll(/proxy_pass (.+);/g)].map(([, target]) => target);
 
     expect(targets).toEqual([
-      "http://$target/healthz/readiness",
+      "http://$n8n/healthz/readiness",
       "http://$store/health",
-      "http://$target/webhook/upload$is_args$args",
-      "http://$target/webhook/question$is_args$args",
-      "http://$target/webhook/start-diagnosis$is_args$args",
-      "http://$target/webhook/diagnosis-step$is_args$args",
-      "http://$target",
+      "http://$n8n/webhook/upload$is_args$args",
+      "http://$n8n/webhook/question$is_args$args",
+      "http://$n8n/webhook/start-diagnosis$is_args$args",
+      "http://$n8n/webhook/diagnosis-step$is_args$args",
+      "http://$n8n",
     ]);
   });
 
@@ -200,7 +200,7 @@ describe("the editor", () => {
     ]);
     expect(locations(server)).toEqual(["= /metrics", "/"]);
     expect(block(server, "location = /metrics")).toContain("return 404;");
-    expect(block(server, "location /")).toContain("set $target n8n:5678;");
+    expect(block(server, "location /")).toContain("proxy_pass http://$n8n;");
   });
 
   it("changes nothing of the public server", () => {

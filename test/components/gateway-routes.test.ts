@@ -1,6 +1,7 @@
-import { join } from "node:path";
+import { join, relative } from "node:path";
 
 import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Gateway } from "../../components/gateway.ts";
@@ -45,6 +46,7 @@ async function define(editorCidr: string) {
           hsts: true,
           frontend: true,
         },
+        n8nOwner: new pulumi.ComponentResource("test:index:Owner", "owner"),
         convergenceSeconds: 300,
         observationSeconds: 10,
       },
@@ -55,6 +57,7 @@ async function define(editorCidr: string) {
   return {
     configuration: resource("gateway-configuration").inputs as { content: string; validate: string },
     placeholder: resource("gateway-placeholder").inputs as { apply: string },
+    route: resource("gateway-n8n-route").inputs as { path: string; content: string },
     container: taskSpec.containerSpec,
   };
 }
@@ -100,6 +103,31 @@ beforeAll(async () => {
 });
 
 afterAll(() => stage.remove());
+
+describe("the gateway before n8n has an owner", () => {
+  const onN8n = ["/healthz", "/api/upload", "/api/question", "/webhook/upload", "/webhook/x", "/"];
+
+  it.each(onN8n)("leads nobody to n8n at %s, and says when to come back", async (path) => {
+    expect(await get(path)).toMatchObject({
+      status: 503,
+      headers: { "retry-after": "15" },
+      body: '{"status":"unavailable"}',
+    });
+  });
+
+  it("keeps the editor closed, also to an address of the list", async () => {
+    expect((await get("/rest/owner/setup", { name: EDITOR })).status).toBe(503);
+  });
+
+  it("leads to n8n as soon as the route is there and nginx has read it", async () => {
+    await stage.write(relative("/opt/technicia/gateway", files.route.path), files.route.content);
+    const container = `${stage.network.name}-gateway`;
+    const reload = ["exec", container, "nginx", "-s", "reload", "-c", "/etc/nginx/technicia/nginx.conf"];
+    expect(await run("docker", reload)).toMatchObject({ code: 0 });
+
+    await expect.poll(async () => (await get("/healthz")).status, { timeout: 20_000 }).toBe(200);
+  });
+});
 
 describe("the gateway's own judgement", () => {
   const judge = async (text: string) => {

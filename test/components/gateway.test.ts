@@ -27,6 +27,7 @@ const define = () =>
         host: new technicia.Connection("host", {}),
         networks: [new docker.Network("technicia-edge", {}, { provider })],
         config,
+        n8nOwner: new docker.Volume("owner", {}, { provider }),
         convergenceSeconds: 300,
         observationSeconds: 10,
       },
@@ -101,6 +102,19 @@ describe("Gateway", () => {
     expect(waitsFor("technicia-gateway-service", "technicia-gateway-configuration")).toBe(true);
   });
 
+  it("leads to n8n once n8n has an owner and the gateway runs, which is then told", async () => {
+    const { resource, waitsFor } = await define();
+
+    expect(resource("technicia-gateway-n8n-route").inputs).toEqual({
+      path: "/opt/technicia/gateway/routes/n8n.conf",
+      content: "default n8n:5678;\n",
+      onChange: "/opt/technicia/bin/gateway-reload",
+    });
+    expect(waitsFor("technicia-gateway-n8n-route", "owner")).toBe(true);
+    expect(waitsFor("technicia-gateway-n8n-route", "technicia-gateway-service")).toBe(true);
+    expect(waitsFor("technicia-gateway-service", "owner")).toBe(false);
+  });
+
   it("keeps the private key's directory closed and leaves a certificate that is there alone", async () => {
     const { resource } = await define();
 
@@ -120,6 +134,7 @@ describe("Gateway", () => {
 
     expect(onHost.map(({ name, provider }) => [name, provider])).toEqual([
       ["technicia-gateway-configuration", "host"],
+      ["technicia-gateway-n8n-route", "host"],
       ["technicia-gateway-reload", "host"],
       ["technicia-gateway-directories", "host"],
       ["technicia-gateway-placeholder", "host"],

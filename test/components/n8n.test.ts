@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 
 import { createN8nOwner, N8n, type N8nArgs } from "../../components/n8n.ts";
 import * as technicia from "../../provider/resources.ts";
+import { run } from "../support/containers.ts";
 import { register, reveal, Sealed } from "../support/engine.ts";
 
 function define(change: Partial<N8nArgs> = {}) {
@@ -150,7 +151,10 @@ describe("N8n", () => {
         containerSpec: {
           image: "n8nio/n8n:2.41.3",
           healthcheck: {
-            tests: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:5678/healthz/readiness"],
+            tests: [
+              "CMD-SHELL",
+              expect.stringContaining("http://127.0.0.1:5678/healthz/readiness") as string,
+            ],
             startPeriod: "2m",
           },
           stopGracePeriod: "40s",
@@ -162,6 +166,23 @@ describe("N8n", () => {
       updateConfig: { order: "stop-first" },
       endpointSpec: { ports: [] },
     });
+  });
+
+  it.each([
+    { ready: "at the third try", tries: 3, expected: 0 },
+    { ready: "never", tries: 99, expected: 1 },
+  ])("waits for n8n within a check, here ready $ready", async ({ tries, expected }) => {
+    const { resource } = await define();
+    const { taskSpec } = resource("technicia-n8n-service").inputs as {
+      taskSpec: { containerSpec: { healthcheck: { tests: string[] } } };
+    };
+    const [, command = ""] = taskSpec.containerSpec.healthcheck.tests;
+    // In the place of the image's wget, and of a second's pause.
+    const given = `n=0; wget() { n=$((n + 1)); [ $n -ge ${tries} ]; }; sleep() { :; }; trap 'echo $n' EXIT`;
+
+    const { code, stdout } = await run("sh", ["-c", `${given}\n${command}`]);
+
+    expect({ code, asked: Number(stdout) }).toEqual({ code: expected, asked: Math.min(tries, 4) });
   });
 
   it("answers to both names, and meets the database server only when it has one", async () => {

@@ -39,7 +39,7 @@ export async function createStage(services: Readonly<Record<string, readonly str
   const folder = await mkdtemp(join(tmpdir(), "technicia-nginx-"));
   const network = await createNetwork();
   const write = (name: string, text: string) => writeFile(join(folder, name), text);
-  for (const name of ["tls", "acme", "tunnel", "echo"]) await mkdir(join(folder, name));
+  for (const name of ["tls", "acme", "tunnel", "echo", "routes"]) await mkdir(join(folder, name));
   await write("echo/nginx.conf", ECHO);
   for (const [role, names] of Object.entries(services)) {
     await network.start(role, [

@@ -181,7 +181,10 @@ describe.each(variants)("every service with %s", (_name, variant) => {
     for (const { name, updateConfig, rollbackConfig, convergeConfig } of services(await deploy(variant))) {
       expect(updateConfig, name).toMatchObject({ failureAction: "rollback", monitor: "10s", parallelism: 1 });
       expect(rollbackConfig, name).toMatchObject({ failureAction: "pause", order: updateConfig["order"] });
-      expect(convergeConfig, name).toEqual({ delay: "7s", timeout: "5m" });
+      expect(convergeConfig, name).toEqual({
+        delay: name === "technicia-n8n" ? "9s" : "7s",
+        timeout: "5m",
+      });
     }
   });
 

@@ -76,7 +76,7 @@ describe.each(variants)("the program with %s", (_name, variant) => {
     ],
     ["n8n's owner is made", "n8n-owner", "n8n runs", "technicia-n8n-service"],
     ["n8n's owner is made", "n8n-owner", "the tunnel leads to n8n", "technicia-tunnel"],
-    ["the gateway opens", "technicia-gateway-service", "n8n has an owner", "n8n-owner"],
+    ["the gateway leads to n8n", "technicia-gateway-n8n-route", "n8n has an owner", "n8n-owner"],
     ["a certificate is asked for", "certificate-served", "the gateway answers", "technicia-gateway-service"],
     ["a certificate is asked for", "certificate-served", "the name leads here", "dns-technicia-a"],
     [
@@ -86,6 +86,7 @@ describe.each(variants)("the program with %s", (_name, variant) => {
       "dns-caa-letsencrypt.org",
     ],
     ["the public address is probed", "public-probe", "its certificate is served", "certificate-served"],
+    ["the public address is probed", "public-probe", "n8n is reached", "technicia-gateway-n8n-route"],
     [
       "the public address is probed",
       "public-probe",
@@ -105,6 +106,13 @@ describe("the program", () => {
     const { waitsFor } = await deploy(everything);
 
     expect(waitsFor("technicia-n8n-service", "technicia-postgres-service")).toBe(true);
+  });
+
+  it("opens the gateway and asks for the certificate while n8n, the largest image, is still pulled", async () => {
+    const { waitsFor } = await deploy(everything);
+
+    expect(waitsFor("technicia-gateway-service", "image-n8n")).toBe(false);
+    expect(waitsFor("certificate-served", "image-n8n")).toBe(false);
   });
 
   it("probes the public address after every service that is switched on", async () => {

@@ -3,6 +3,7 @@ import { resolveSecrets } from "../../secrets/resolve.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Deployment } from "../../stacks/outputs.ts";
 import { parseSettings } from "../../stacks/settings.ts";
+import { createCloud } from "../../stacks/cloud.ts";
 import { defineTechnicia } from "../../stacks/technicia.ts";
 import { register, type Recording } from "./engine.ts";
 import { change, strongSecrets, validSettings } from "./fixtures.ts";
@@ -73,8 +74,14 @@ export function deploy(
 function registerProgram(variant: Variant, preview: boolean): Promise<Recording<Deployment>> {
   const values = Object.fromEntries(secretsOf(variant).map(([name, value]) => [`technicia:${name}`, value]));
   const environment = environmentOf(variant);
-  return register(() => defineTechnicia(environment, resolveSecrets(environment)), {
-    preview,
-    configuration: { values, encrypted: Object.keys(values) },
-  });
+  return register(
+    () => {
+      const secrets = resolveSecrets(environment);
+      return defineTechnicia(environment, secrets, createCloud(environment, secrets));
+    },
+    {
+      preview,
+      configuration: { values, encrypted: Object.keys(values) },
+    },
+  );
 }

@@ -1,15 +1,19 @@
 // Takes out of node_modules what no running program reads: the server pulls this image in every rehearsal.
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 
 const UNREAD = /\.(map|ts|mts|cts|d\.ts\.gz|tsbuildinfo|md|markdown|flow|c|cc|cpp|h|hpp|gyp|o|a)$/i;
 // TypeScript reads its own declarations, and licences travel with what they cover.
 const KEPT = /(^|\/)typescript\/lib\/|licen[cs]e|notice/i;
 const UNREAD_FOLDERS = new Set(["__tests__", ".github", "coverage"]);
 const TESTS = new Set(["test", "tests"]);
-// These bring all they have twice and more: n8n requires their CommonJS, and nothing imports the rest.
+// Many bring all they have twice and more: n8n requires their CommonJS, and nothing imports the rest.
 const TWINS =
   /(^|\/)(@aws-sdk|@aws-crypto|@smithy)\/[^/]+\/dist-es$|(^|\/)(@azure|@azure-rest|@opentelemetry|@typespec)\/[^/]+\/(dist|build)\/(esm|esnext|browser|react-native)$/;
+const TWIN_FOLDERS = new Set(["esm", "es", "es6", "dist-esm"]);
+const COMMONJS_FOLDERS = ["cjs", "commonjs", "lib", "dist"];
+const TWIN_FILES =
+  /(^|\/)(@langchain\/[^/]+|langchain|langsmith|openai|groq-sdk|@anthropic-ai\/sdk|js-tiktoken)\//;
 const OTHER_PLATFORMS = /(darwin|win32|windows|android|freebsd|musl|alpine)/;
 const BINARIES = /(^|\/)(prebuilds|bindings-cpp|@napi-rs)\/[^/]+$/;
 
@@ -21,18 +25,29 @@ function remove(path) {
   freed += size;
 }
 
+/** Whether the same module stands beside it as CommonJS. */
+function isTwin(path) {
+  if (!TWIN_FILES.test(path)) return false;
+  const [stem, extension] = [path.slice(0, path.lastIndexOf(".")), extname(path)];
+  if (extension === ".mjs") return existsSync(`${stem}.js`) || existsSync(`${stem}.cjs`);
+  return extension === ".js" && existsSync(`${stem}.cjs`);
+}
+
 function walk(folder) {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+  const entries = readdirSync(folder, { withFileTypes: true });
+  const hasCommonJs = entries.some((entry) => entry.isDirectory() && COMMONJS_FOLDERS.includes(entry.name));
+  for (const entry of entries) {
     const path = join(folder, entry.name);
     if (entry.isSymbolicLink()) continue;
     if (entry.isDirectory()) {
       const isForeign = BINARIES.test(path) && OTHER_PLATFORMS.test(entry.name);
       // Deeper down a folder of that name may be the package itself.
       const isTest = TESTS.has(entry.name) && existsSync(join(folder, "package.json"));
-      const isUnread = UNREAD_FOLDERS.has(entry.name) || isTest || TWINS.test(path);
+      const isTwinFolder = TWINS.test(path) || (hasCommonJs && TWIN_FOLDERS.has(entry.name));
+      const isUnread = UNREAD_FOLDERS.has(entry.name) || isTest || isTwinFolder;
       if (isUnread || isForeign) rmSync(path, { recursive: true });
       else walk(path);
-    } else if (UNREAD.test(entry.name) && !KEPT.test(path)) {
+    } else if ((UNREAD.test(entry.name) && !KEPT.test(path)) || isTwin(path)) {
       remove(path);
     }
   }

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { renderGateway } from "../../../components/gateway-config.ts";
+import { N8N_ROUTE, renderGateway } from "../../../components/gateway-config.ts";
 import { script } from "../../../components/script.ts";
 import type { CheckContext } from "../../../ops/checks/context.ts";
 import type { World } from "../../../ops/checks/world.ts";
@@ -60,6 +60,8 @@ export async function createStage(): Promise<Stage> {
       await imageOf("vector-store"),
     ]);
     await mkdir(join(issued.folder, "tls"));
+    await mkdir(join(issued.folder, "routes"));
+    await writeFile(join(issued.folder, "routes/n8n.conf"), N8N_ROUTE.content);
     await writeFile(join(issued.folder, "tls/fullchain.pem"), issued.certificate);
     await writeFile(join(issued.folder, "tls/privkey.pem"), issued.key);
     const configuration = renderGateway({

@@ -1,0 +1,45 @@
+// An import of a whole SDK would load each of its hundreds of resources, at every preview.
+import { Provider as CloudflareProvider } from "@pulumi/cloudflare/provider.js";
+import { Provider as OvhProvider } from "@ovhcloud/pulumi-ovh/provider.js";
+
+import type { DnsVendor } from "../infra/dns.ts";
+import * as technicia from "../provider/resources.ts";
+import type { Secrets } from "../secrets/resolve.ts";
+import type { Environment } from "./environment.ts";
+
+/** Secret → argument of OVH's provider. */
+const OVH_KEYS = [
+  { secret: "ovhApplicationKey", argument: "applicationKey" },
+  { secret: "ovhApplicationSecret", argument: "applicationSecret" },
+  { secret: "ovhConsumerKey", argument: "consumerKey" },
+  { secret: "ovhClientId", argument: "clientId" },
+  { secret: "ovhClientSecret", argument: "clientSecret" },
+] as const;
+
+/** The accounts that a deployment uses. */
+export interface Cloud {
+  /** Our own provider's view of OVH. */
+  readonly own: technicia.Connection;
+  readonly ovh: OvhProvider;
+  readonly dns: DnsVendor;
+}
+
+export function createCloud(environment: Environment, secrets: Secrets): Cloud {
+  const keys = Object.fromEntries(
+    OVH_KEYS.filter((key) => secrets.has(key.secret)).map((key) => [key.argument, secrets.value(key.secret)]),
+  );
+  const own = new technicia.Connection("cloud", {
+    ovhEndpoint: environment.ovh.endpoint,
+    ...Object.fromEntries(
+      OVH_KEYS.filter((key) => secrets.has(key.secret)).map((key) => [key.secret, secrets.value(key.secret)]),
+    ),
+  });
+  const vendor = new OvhProvider("ovh", { endpoint: environment.ovh.endpoint, ...keys });
+  if (environment.dns.provider === "ovh") return { own, ovh: vendor, dns: { kind: "ovh", provider: vendor } };
+
+  const provider = new CloudflareProvider("cloudflare", {
+    apiToken: secrets.value("cloudflareApiToken"),
+    ...(environment.dns.cloudflareBaseUrl === "" ? {} : { baseUrl: environment.dns.cloudflareBaseUrl }),
+  });
+  return { own, ovh: vendor, dns: { kind: "cloudflare", provider, zoneId: environment.dns.zoneId } };
+}
