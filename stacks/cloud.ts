@@ -1,5 +1,6 @@
 // An import of a whole SDK would load each of its hundreds of resources, at every preview.
 import { Provider as CloudflareProvider } from "@pulumi/cloudflare/provider.js";
+import { Provider as CommandProvider } from "@pulumi/command/provider.js";
 import { Provider as OvhProvider } from "@ovhcloud/pulumi-ovh/provider.js";
 
 import type { DnsVendor } from "../infra/dns.ts";
@@ -22,6 +23,9 @@ export interface Cloud {
   readonly own: technicia.Connection;
   readonly ovh: OvhProvider;
   readonly dns: DnsVendor;
+
+  /** Runs what is done on the operator's machine. Named here so that the engine starts it with the others, not when all the rest is done. */
+  readonly local: CommandProvider;
 }
 
 export function createCloud(environment: Environment, secrets: Secrets): Cloud {
@@ -35,11 +39,14 @@ export function createCloud(environment: Environment, secrets: Secrets): Cloud {
     ),
   });
   const vendor = new OvhProvider("ovh", { endpoint: environment.ovh.endpoint, ...keys });
-  if (environment.dns.provider === "ovh") return { own, ovh: vendor, dns: { kind: "ovh", provider: vendor } };
+  const local = new CommandProvider("local");
+  if (environment.dns.provider === "ovh") {
+    return { own, ovh: vendor, dns: { kind: "ovh", provider: vendor }, local };
+  }
 
   const provider = new CloudflareProvider("cloudflare", {
     apiToken: secrets.value("cloudflareApiToken"),
     ...(environment.dns.cloudflareBaseUrl === "" ? {} : { baseUrl: environment.dns.cloudflareBaseUrl }),
   });
-  return { own, ovh: vendor, dns: { kind: "cloudflare", provider, zoneId: environment.dns.zoneId } };
+  return { own, ovh: vendor, dns: { kind: "cloudflare", provider, zoneId: environment.dns.zoneId }, local };
 }

@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers/promises";
+
 import { resolveSecrets } from "../secrets/resolve.ts";
 import { createCloud } from "./cloud.ts";
 import { readConfiguration } from "./configuration.ts";
@@ -9,7 +11,8 @@ const environment = readConfiguration();
 const secrets = resolveSecrets(environment);
 const cloud = createCloud(environment, secrets);
 
-// Loaded while the engine starts the plugins of the clouds.
+// The engine starts the plugins of the clouds while the rest is loaded: what was asked for has to leave first.
+await setImmediate();
 const { defineTechnicia } = await import("./technicia.ts");
 const deployment = defineTechnicia(environment, secrets, cloud);
 

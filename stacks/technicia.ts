@@ -243,6 +243,7 @@ export function defineTechnicia(environment: Environment, secrets: Secrets, clou
       logging: "none",
     },
     {
+      provider: cloud.local,
       dependsOn: [certificate, gateway, vectorStore, ...Object.values(helpers).map(({ service }) => service)],
     },
   );

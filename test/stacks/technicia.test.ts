@@ -31,14 +31,14 @@ describe.each(variants)("the program with %s", (_name, variant) => {
       docker: DOCKER,
       cloudflare: "cloudflare",
       ovh: "ovh",
-      command: "default",
+      command: "local",
     };
     const strays = registrations
       .filter(({ custom, type }) => custom && !type.startsWith("pulumi:providers:"))
       .filter(({ type, name, provider }) => {
         const [vendor = "", module = ""] = type.split(":");
         const wanted = expected[`${vendor}:${module}`] ?? expected[vendor];
-        return provider !== (name === "host-key" ? "cloud" : wanted === "default" ? "" : wanted);
+        return provider !== (name === "host-key" ? "cloud" : wanted);
       });
 
     expect(strays).toEqual([]);
@@ -143,6 +143,7 @@ describe("the program", () => {
       "ovh:Domain/zoneRecord:ZoneRecord",
       "ovh:Ip/reverse:Reverse",
       "pulumi:providers:cloudflare",
+      "pulumi:providers:command",
       "pulumi:providers:docker",
       "pulumi:providers:ovh",
       "pulumi:providers:technicia",
