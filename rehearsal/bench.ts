@@ -19,7 +19,7 @@ import { runAsOperator } from "./operator.ts";
 import { DATACENTRE, ROOT, STATE } from "./places.ts";
 import { SERVER } from "./world.ts";
 
-const SAMPLE_MS = 100;
+const SAMPLE_MS = 200;
 
 /** What takes seconds is taken as often as this, one after the other, and its median counts. */
 const TIMES = 5;
@@ -79,33 +79,38 @@ async function logins(): Promise<number | undefined> {
   return printed === undefined ? undefined : Number(printed);
 }
 
-/** Samples the resident memory of this process's descendants. */
+/** Samples the resident memory of this process's descendants, and reads no other process: what is measured needs every core. */
 function watchMemory(): { stop(): number } {
   let peak = 0;
-  const timer = setInterval(() => {
-    void descendantsKib(process.pid).then((kib) => (peak = Math.max(peak, kib)));
-  }, SAMPLE_MS);
+  const ended = new AbortController();
+  void (async () => {
+    while (!ended.signal.aborted) {
+      peak = Math.max(peak, await descendantsKib(process.pid));
+      await delay(SAMPLE_MS);
+    }
+  })();
   return {
     stop() {
-      clearInterval(timer);
+      ended.abort();
       return Math.round(peak / 1024);
     },
   };
 }
 
 async function descendantsKib(root: number): Promise<number> {
-  const children = new Map<number, number[]>();
-  const resident = new Map<number, number>();
-  for (const entry of await readdir("/proc")) {
-    if (!/^\d+$/.test(entry)) continue;
-    const status = await readFile(`/proc/${entry}/status`, "utf8").catch(() => "");
-    const parent = Number(/^PPid:\s+(\d+)/m.exec(status)?.[1] ?? 0);
-    children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
-    resident.set(Number(entry), Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0));
+  let total = 0;
+  for (const child of await childrenOf(root)) {
+    const status = await readFile(`/proc/${child}/status`, "utf8").catch(() => "");
+    total += Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) + (await descendantsKib(child));
   }
-  const total = (pid: number): number =>
-    (children.get(pid) ?? []).reduce((sum, child) => sum + (resident.get(child) ?? 0) + total(child), 0);
-  return total(root);
+  return total;
+}
+
+/** A process that ends meanwhile has none. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const listed = threads.map((id) => readFile(`/proc/${pid}/task/${id}/children`, "utf8").catch(() => ""));
+  return (await Promise.all(listed)).join(" ").split(/\s+/).filter(Boolean).map(Number);
 }
 
 async function npm(...args: string[]): Promise<void> {
