@@ -19,7 +19,7 @@ import { runAsOperator } from "./operator.ts";
 import { DATACENTRE, ROOT, STATE } from "./places.ts";
 import { SERVER } from "./world.ts";
 
-const SAMPLE_MS = 200;
+const SAMPLE_MS = 500;
 
 /** What takes seconds is taken as often as this, one after the other, and its median counts. */
 const TIMES = 5;
