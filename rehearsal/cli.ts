@@ -182,7 +182,7 @@ async function ensureStack(stack: string, engine: Engine, accounts: Accounts): P
   const missing = GIVEN_SECRETS.filter(isMissing);
   // Each call reads and writes a whole file: beside those that are made, those that are given have one of their own.
   const given = join(STATE, "given.yaml");
-  await cp(path, given);
+  if (missing.length > 0) await cp(path, given);
   await Promise.all([
     (async () => {
       for (const name of missing) {

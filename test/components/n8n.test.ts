@@ -153,7 +153,7 @@ describe("N8n", () => {
           healthcheck: {
             tests: [
               "CMD-SHELL",
-              expect.stringContaining("http://127.0.0.1:5678/healthz/readiness") as string,
+              "for try in 1 2 3 4; do wget -q -O /dev/null http://127.0.0.1:5678/healthz/readiness && exit 0; sleep 1; done; exit 1",
             ],
             startPeriod: "2m",
           },
