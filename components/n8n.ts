@@ -84,7 +84,6 @@ export class N8n extends pulumi.ComponentResource {
         mounts: [{ type: "volume", source: volume.name, target: "/home/node/.n8n" }],
         health: ["CMD-SHELL", READY],
         startPeriod: "2m",
-        firstLook: "9s",
         ownsData: true,
         stopGracePeriod: "40s",
       },

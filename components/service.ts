@@ -3,6 +3,13 @@ import { createHash } from "node:crypto";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
+/**
+ * When Docker's plugin first looks whether a service runs; the next look is 5 s later, then every 10 s.
+ *
+ * A task takes 1 to 4 s to start, and is healthy at its first check, 5 s later.
+ */
+const FIRST_LOOK = "10s";
+
 /** A network that a service joins, and the names it answers to there. */
 export interface Attachment {
   readonly network: docker.Network;
@@ -51,13 +58,6 @@ export interface ServiceArgs {
    * @default "30s"
    */
   readonly startPeriod?: string;
-
-  /**
-   * When Docker's plugin first looks whether it runs, as a Go duration; the next look is 5 s later, then every 10 s.
-   *
-   * @default "7s", as a quick start is healthy at its first check after 5 s
-   */
-  readonly firstLook?: string;
 
   /**
    * Command instead of the image's entrypoint.
@@ -227,7 +227,7 @@ export class Service extends pulumi.ComponentResource {
         },
         updateConfig: change,
         rollbackConfig: { ...change, failureAction: "pause" },
-        convergeConfig: { delay: args.firstLook ?? "7s", timeout: goDuration(args.convergenceSeconds) },
+        convergeConfig: { delay: FIRST_LOOK, timeout: goDuration(args.convergenceSeconds) },
       },
       { parent: this },
     );

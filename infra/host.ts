@@ -16,6 +16,9 @@ export interface HostArgs {
   /** Connection under which the host key is first taken. */
   readonly cloud: technicia.Connection;
 
+  /** OVH's firewall before the server: what listens is installed once it stands, and what is downloaded not while its rules change. */
+  readonly edgeFirewall: pulumi.Resource;
+
   readonly ssh: {
     readonly user: string;
     readonly port: number;
@@ -92,7 +95,7 @@ export class Host extends pulumi.ComponentResource {
     this.packages = new technicia.Packages(
       `${name}-packages`,
       { names: render.packageNames(args.dockerSource) },
-      { ...own, dependsOn: [daemon, ...repository] },
+      { ...own, dependsOn: [args.edgeFirewall, daemon, ...repository] },
     );
     const afterPackages = { ...own, dependsOn: [this.packages] };
     createUpgrades(name, afterPackages);

@@ -4,7 +4,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 import { parse, parseDocument } from "yaml";
+import { z } from "zod";
 
+import { encryptValues } from "./passphrase.ts";
 import { INTERNET, ROOT, STATE, ZONE } from "./places.ts";
 
 /** What a user would fill into `Pulumi.<stack>.yaml`, and what the rehearsal cannot have as it is committed. */
@@ -25,6 +27,13 @@ export interface Accounts {
   readonly voyageApiKey: string;
   readonly anthropicApiKey: string;
 }
+
+/** Of what the engine keeps of a stack, the salt of its secrets. */
+const checkpointOf = z.object({
+  checkpoint: z.object({
+    latest: z.object({ secrets_providers: z.object({ state: z.object({ salt: z.string() }) }) }),
+  }),
+});
 
 /** Accounts of this rehearsal, made once. */
 export async function ensureAccounts(): Promise<Accounts> {
@@ -61,10 +70,29 @@ export async function writeSettings(stack: string, answers: Answers, accounts: A
   await writeFile(path, document.toString());
 }
 
-/** Adds to one settings file the secrets of another; both of the same stack. */
-export async function addSecrets(path: string, from: string): Promise<void> {
+/**
+ * Encrypts into a stack's settings the secrets that they lack.
+ *
+ * A run may be killed after the engine made the stack and before it wrote the salt into the settings: the checkpoint has it in any case.
+ */
+export async function addSecrets(
+  stack: string,
+  values: ReadonlyMap<string, () => string>,
+  { checkpoint, passphrase }: { readonly checkpoint: string; readonly passphrase: string },
+): Promise<void> {
+  const path = join(STATE, `Pulumi.${stack}.yaml`);
   const document = parseDocument(await readFile(path, "utf8"));
-  keepSecrets(document, parse(await readFile(from, "utf8")));
+  const missing = [...values].filter(([name]) => !document.hasIn(["config", `technicia:${name}`]));
+  if (missing.length === 0) return;
+
+  const { salt } = checkpointOf.parse(JSON.parse(await readFile(checkpoint, "utf8"))).checkpoint.latest
+    .secrets_providers.state;
+  const clear = Object.fromEntries(missing.map(([name, value]) => [name, value()]));
+  const encrypted = await encryptValues(clear, await readFile(passphrase, "utf8"), salt);
+  document.set("encryptionsalt", salt);
+  for (const [name, secure] of Object.entries(encrypted)) {
+    document.setIn(["config", `technicia:${name}`], { secure });
+  }
   await writeFile(path, document.toString());
 }
 

@@ -7,7 +7,7 @@
  *   stop                             takes all of it away; caches stay
  */
 import { existsSync } from "node:fs";
-import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 
@@ -19,7 +19,7 @@ import { ensureDocker, UserError } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { type Images, prepareImages } from "./images/build.ts";
 import { publishImages } from "./images/publish.ts";
-import { type Outcome, runAsOperator } from "./operator.ts";
+import { runAsOperator } from "./operator.ts";
 import { ROOT, STATE } from "./places.ts";
 import { type Outputs, renderSummary } from "./summary.ts";
 import { ensureOperator, ensureWorld, operatorPublicKey, removeWorld } from "./world.ts";
@@ -168,40 +168,23 @@ async function ensureStack(stack: string, engine: Engine, accounts: Accounts): P
   await mkdir(join(STATE, "backend"), { recursive: true });
   const passphrase = join(STATE, "passphrase");
   if (!existsSync(passphrase)) await writeFile(passphrase, randomBytes(24).toString("hex"), { mode: 0o600 });
-  // The CLI wants a file to write secrets to; which images it has to name is known later.
+  // The CLI wants a file to write to; which images it has to name is known later.
   if (!existsSync(join(STATE, `Pulumi.${stack}.yaml`))) await ensureSettings(stack, accounts, {});
 
-  const pulumi = (args: readonly string[], stdin?: string) => runPulumi(args, { stack, engine, stdin });
-  const listed = JSON.parse((await pulumi(["stack", "ls", "--json"])).stdout) as { name: string }[];
-  if (!listed.some(({ name }) => name === stack)) {
-    await pulumi(["stack", "init", stack, "--secrets-provider", "passphrase"]);
+  const checkpoint = join(STATE, "backend", ".pulumi", "stacks", "technicia", `${stack}.json`);
+  if (!existsSync(checkpoint)) {
+    await runPulumi(["stack", "init", stack, "--secrets-provider", "passphrase"], { stack, engine });
   }
-  const path = join(STATE, `Pulumi.${stack}.yaml`);
-  const settings = await readFile(path, "utf8");
-  const isMissing = (name: SecretName) => !settings.includes(`technicia:${name}:`);
-  const missing = GIVEN_SECRETS.filter(isMissing);
-  // Each call reads and writes a whole file: beside those that are made, those that are given have one of their own.
-  const given = join(STATE, "given.yaml");
-  if (missing.length > 0) await cp(path, given);
-  await Promise.all([
-    (async () => {
-      for (const name of missing) {
-        const file = ["--config-file", given, "--stack", stack];
-        await pulumi(["config", "set", "--secret", `technicia:${name}`, ...file], accounts[name]);
-      }
-    })(),
-    secretNames.some((name) => entryOf(name).generate !== undefined && isMissing(name))
-      ? makeSecrets(stack, engine)
-      : undefined,
-  ]);
-  if (missing.length > 0) await addSecrets(path, given);
+  await addSecrets(stack, secretsOf(accounts), { checkpoint, passphrase });
 }
 
-async function makeSecrets(stack: string, engine: Engine): Promise<void> {
-  const made = await runAsOperator(["node", "ops/main.ts", "secrets", stack, "--init"], { stack, engine });
-  // It ends with 1 while those that are given are not there yet.
-  if (!made.stdout.startsWith("made "))
-    throw new UserError(`secrets of ${stack}: ${made.stderr || made.stdout}`);
+/** Those that a user would be given, and of ours a value for each. */
+function secretsOf(accounts: Accounts): Map<SecretName, () => string> {
+  const ours = secretNames.flatMap((name) => {
+    const { generate } = entryOf(name);
+    return generate === undefined ? [] : [[name, generate] as const];
+  });
+  return new Map([...GIVEN_SECRETS.map((name) => [name, () => accounts[name]] as const), ...ours]);
 }
 
 /** Goes on from a run that was killed; tells what it had left, undefined when there was none. */
@@ -214,12 +197,10 @@ async function settle(stack: string, engine: Engine): Promise<string | undefined
 
 async function runPulumi(
   args: readonly string[],
-  { stdin, ...operator }: { stack: string; engine: Engine; stdin?: string | undefined },
-): Promise<Outcome> {
-  const given = stdin === undefined ? {} : { stdin };
-  const outcome = await runAsOperator(["pulumi", ...args], { ...operator, ...given });
+  operator: { stack: string; engine: Engine },
+): Promise<void> {
+  const outcome = await runAsOperator(["pulumi", ...args], operator);
   if (outcome.code !== 0) throw new UserError(`pulumi ${args[0] ?? ""}: ${outcome.stderr || outcome.stdout}`);
-  return outcome;
 }
 
 /** A lock whose process is gone was left by a run that was killed; another's is not touched. Says whether there was one. */

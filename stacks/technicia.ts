@@ -63,19 +63,16 @@ export function defineTechnicia(environment: Environment, secrets: Secrets, clou
     ttlSeconds: environment.dns.ttlSeconds,
     caaIssuers: environment.dns.caaIssuers,
   });
-  const host = new Host(
-    "host",
-    {
-      cloud: cloud.own,
-      address: vps.ipv4,
-      serverId: vps.serverId,
-      ssh: { ...environment.ssh, user: environment.server.loginUser },
-      dockerSource: environment.host.dockerSource,
-      swapGib: environment.host.swapGib,
-      timeZone: environment.locale.timeZone,
-    },
-    { dependsOn: [edgeFirewall] },
-  );
+  const host = new Host("host", {
+    cloud: cloud.own,
+    edgeFirewall,
+    address: vps.ipv4,
+    serverId: vps.serverId,
+    ssh: { ...environment.ssh, user: environment.server.loginUser },
+    dockerSource: environment.host.dockerSource,
+    swapGib: environment.host.swapGib,
+    timeZone: environment.locale.timeZone,
+  });
   new HostExtras(
     "extra",
     {

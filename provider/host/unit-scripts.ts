@@ -37,6 +37,10 @@ if [ "$ACTIVE" = no ]; then
 else
   verb=start
   if [ "$RESTART" = yes ]; then verb=restart; fi
+  # What ran before has stayed, unless systemd keeps starting it; a timer, a socket and an ended oneshot have no process that could end.
+  stay=10
+  case $(property Type) in "" | oneshot) stay=1 ;; esac
+  if [ "$verb:$(property ActiveState):$(property NRestarts)" = start:active:0 ]; then stay=1; fi
   # Earlier failures count towards the limit of starts.
   systemctl reset-failed -- "$UNIT" 2>/dev/null || true
   systemctl "$verb" -- "$UNIT" || failed "it did not $verb"
@@ -47,7 +51,7 @@ else
       active)
         now=$(property ActiveEnterTimestampMonotonic)
         if [ "\${since:=$now}" != "$now" ]; then failed "it ended right after it was started, and was started again"; fi
-        stayed=$((stayed + 1)); if [ "$stayed" = 10 ]; then break; fi ;;
+        stayed=$((stayed + 1)); if [ "$stayed" = "$stay" ]; then break; fi ;;
       activating) stayed=0; if [ "$(property SubState)" = auto-restart ]; then failed "it ended right after it was started"; fi ;;
       reloading) ;;
       *)
@@ -56,7 +60,7 @@ else
     esac
     sleep 0.1
   done
-  if [ "$stayed" != 10 ]; then failed "it was still not active after 30 s ($(property SubState))"; fi
+  if [ "$stayed" != "$stay" ]; then failed "it was still not active after 30 s ($(property SubState))"; fi
 fi
 if [ "$ENABLEMENT" = masked ]; then systemctl mask --quiet -- "$UNIT"; fi
 show`;

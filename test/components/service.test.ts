@@ -95,7 +95,7 @@ describe("Service", () => {
         delay: "0s",
         order: "start-first",
       },
-      convergeConfig: { delay: "7s", timeout: "5m" },
+      convergeConfig: { delay: "10s", timeout: "5m" },
     });
   });
 

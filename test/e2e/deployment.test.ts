@@ -140,8 +140,14 @@ describe("the firewall", () => {
         ).endsWith("echo 200"),
       );
 
-      expect(await Promise.all([openTcpPorts("-4"), openTcpPorts("-6")])).toEqual([WEB, WEB]);
-      expect(await Promise.all([openUdpPorts("-4"), openUdpPorts("-6")])).toEqual([[], []]);
+      const [tcp4, tcp6, udp4, udp6] = await Promise.all([
+        openTcpPorts("-4"),
+        openTcpPorts("-6"),
+        openUdpPorts("-4"),
+        openUdpPorts("-6"),
+      ]);
+      expect([tcp4, tcp6]).toEqual([WEB, WEB]);
+      expect([udp4, udp6]).toEqual([[], []]);
     } finally {
       await onServer("systemctl stop rogue-echo.service; docker rm --force rogue");
     }

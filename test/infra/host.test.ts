@@ -22,6 +22,7 @@ function define(change: Partial<HostArgs> = {}) {
     () =>
       new Host("host", {
         cloud: new technicia.Connection("cloud", {}),
+        edgeFirewall: new pulumi.ComponentResource("test:EdgeFirewall", "edge"),
         address: pulumi.output("203.0.113.10"),
         serverId: pulumi.output("disk-1"),
         ssh,
@@ -209,6 +210,7 @@ describe("Host", () => {
       const { ipv4, serverId } = new technicia.Vps("server", orderedServer);
       new Host("host", {
         cloud: new technicia.Connection("cloud", {}),
+        edgeFirewall: new pulumi.ComponentResource("test:EdgeFirewall", "edge"),
         address: ipv4,
         serverId,
         ssh,

@@ -182,7 +182,7 @@ describe.each(variants)("every service with %s", (_name, variant) => {
       expect(updateConfig, name).toMatchObject({ failureAction: "rollback", monitor: "10s", parallelism: 1 });
       expect(rollbackConfig, name).toMatchObject({ failureAction: "pause", order: updateConfig["order"] });
       expect(convergeConfig, name).toEqual({
-        delay: name === "technicia-n8n" ? "9s" : "7s",
+        delay: "10s",
         timeout: "5m",
       });
     }

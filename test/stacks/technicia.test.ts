@@ -63,7 +63,8 @@ describe.each(variants)("the program with %s", (_name, variant) => {
   });
 
   it.each([
-    ["the server's host key is taken", "host-key", "the edge firewall stands", "edge-firewall-rules"],
+    ["packages are installed", "host-packages", "the edge firewall stands", "edge-firewall-rules"],
+    ["Docker runs", "host-docker", "the edge firewall stands", "edge-firewall-rules"],
     ["the swarm starts", "host-swarm", "the firewall is loaded", "host-firewall-loaded"],
     ["a network is made", "technicia-edge", "the swarm runs", "host-swarm"],
     ["the collection is made", "qdrant-collection", "Qdrant runs", "technicia-qdrant-service"],

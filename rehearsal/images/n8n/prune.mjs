@@ -14,6 +14,13 @@ const TWIN_FOLDERS = new Set(["esm", "es", "es6", "dist-esm"]);
 const COMMONJS_FOLDERS = ["cjs", "commonjs", "lib", "dist"];
 const TWIN_FILES =
   /(^|\/)(@langchain\/[^/]+|langchain|langsmith|openai|groq-sdk|@anthropic-ai\/sdk|js-tiktoken)\//;
+// For bundlers and browsers, or for programs that are older than Node's own modules.
+const FOR_OTHERS =
+  /(^|\/)(uuid\/dist\/(esm-browser|commonjs-browser|cjs-browser|umd)|underscore\/(amd|modules)|class-validator\/esm[0-9]+|libphonenumber-js\/(es6-modern|source)|moment\/(src|dist)|dayjs\/esm)$/;
+// Each edition of the language has a folder of all its operations; what requires them names one of the last three.
+const OLD_EDITIONS = /(^|\/)es-abstract\/(5|20(1[5-9]|2[0-2])|operations)$/;
+const EDITORS =
+  /^\.(idea|vscode|editorconfig|eslint.*|prettier.*|nycrc.*|npmignore|gitattributes|travis\.yml|jscs.*|jshint.*)$/;
 const OTHER_PLATFORMS = /(darwin|win32|windows|android|freebsd|musl|alpine)/;
 const BINARIES = /(^|\/)(prebuilds|bindings-cpp|@napi-rs)\/[^/]+$/;
 
@@ -44,10 +51,11 @@ function walk(folder) {
       // Deeper down a folder of that name may be the package itself.
       const isTest = TESTS.has(entry.name) && existsSync(join(folder, "package.json"));
       const isTwinFolder = TWINS.test(path) || (hasCommonJs && TWIN_FOLDERS.has(entry.name));
-      const isUnread = UNREAD_FOLDERS.has(entry.name) || isTest || isTwinFolder;
+      const isNobodys = FOR_OTHERS.test(path) || OLD_EDITIONS.test(path) || EDITORS.test(entry.name);
+      const isUnread = UNREAD_FOLDERS.has(entry.name) || isTest || isTwinFolder || isNobodys;
       if (isUnread || isForeign) rmSync(path, { recursive: true });
       else walk(path);
-    } else if ((UNREAD.test(entry.name) && !KEPT.test(path)) || isTwin(path)) {
+    } else if ((UNREAD.test(entry.name) && !KEPT.test(path)) || EDITORS.test(entry.name) || isTwin(path)) {
       remove(path);
     }
   }

@@ -157,6 +157,17 @@ describe("Unit that cannot be brought there", () => {
     );
   });
 
+  it("fails when it ran before, because systemd starts it again and again", async () => {
+    await service(
+      "[Service]\nExecStart=/bin/sleep 0.3\nRestart=always\nRestartSec=200ms\nStartLimitIntervalSec=0",
+    );
+    const restarted =
+      'until [ "$(systemctl show --value --property NRestarts t.service)" -gt 0 ]; do sleep 0.05; done';
+    await host.exec(`systemctl start t.service; ${restarted}`);
+
+    await expect(create({ enabled: false })).rejects.toThrow("it ended right after it was started");
+  });
+
   it("fails when it is never active", async () => {
     await service("[Service]\nType=oneshot\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target");
 
