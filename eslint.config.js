@@ -31,9 +31,9 @@ const boundaries = Object.entries(FOLDERS).map(([folder, allowed]) => {
                     regex:
                       folder === "ops"
                         ? "/provider/(?!ssh\\.ts$|ovh/client\\.ts$)"
-                        : "/provider/(?!resources\\.ts$)",
+                        : "/provider/(?!(resources|lean-zod)\\.ts$)",
                     message:
-                      "Only provider/resources.ts is for the program, and for operators its ssh and OVH's client.",
+                      "Only provider/resources.ts and lean-zod.ts are for the program, and for operators its ssh and OVH's client.",
                   },
                 ]
               : []),

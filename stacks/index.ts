@@ -1,11 +1,10 @@
+// What is imported by name is loaded before anything runs; this has to run before the rest is loaded.
+import "./lean-sdk.ts";
 import { setImmediate } from "node:timers/promises";
 
-import { resolveSecrets } from "../secrets/resolve.ts";
-import { createCloud } from "./cloud.ts";
-import { readConfiguration } from "./configuration.ts";
-
-// The engine's runtime maps every line of every stack trace back to a source; Node runs these sources as they are, and the maps cost a second.
-Reflect.deleteProperty(Error, "prepareStackTrace");
+const { resolveSecrets } = await import("../secrets/resolve.ts");
+const { createCloud } = await import("./cloud.ts");
+const { readConfiguration } = await import("./configuration.ts");
 
 const environment = readConfiguration();
 const secrets = resolveSecrets(environment);

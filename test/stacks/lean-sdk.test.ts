@@ -1,0 +1,48 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+import { describe, expect, it } from "vitest";
+
+const ROOT = join(import.meta.dirname, "../..");
+
+/** What the lines print, as JSON, in a process of their own that has loaded Pulumi's SDK and zod as the program does. */
+async function inProgram(lines: string): Promise<unknown> {
+  const script = `
+    import "./stacks/lean-sdk.ts";
+    const pulumi = await import("@pulumi/pulumi");
+    const { z } = await import("zod");
+    console.log(JSON.stringify(await (async () => { ${lines} })()));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script], {
+    cwd: ROOT,
+  });
+  return JSON.parse(stdout);
+}
+
+describe("what the program does not load", () => {
+  it("is what the SDK needs to serialize functions", async () => {
+    const loaded = await inProgram(`
+      const { createRequire } = await import("node:module");
+      return Object.values(createRequire(import.meta.url).cache).filter((module) => module.children !== undefined).map(({ id }) => id);`);
+
+    expect(loaded).toContainEqual(expect.stringContaining("/node_modules/@pulumi/pulumi/index.js"));
+    const needless = /\/node_modules\/(typescript|@npmcli\/arborist|pacote|@sigstore\/sign)\//;
+    expect((loaded as string[]).filter((path) => needless.test(path))).toEqual([]);
+  });
+
+  it("is asked for in vain, and says why", async () => {
+    const message = await inProgram(`
+      return pulumi.runtime.serializeFunction(() => 1).then(() => "serialized", (error) => String(error));`);
+
+    expect(message).toMatch(
+      /expected a program that hands no function to the engine, got one; remove stacks/,
+    );
+  });
+
+  it("is zod's words in other languages, of which its own English is none", async () => {
+    const seen = await inProgram(`
+      return [Object.keys(z.locales), z.string().safeParse(1).error.issues[0].message];`);
+
+    expect(seen).toEqual([[], "Invalid input: expected string, received number"]);
+  });
+});
