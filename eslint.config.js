@@ -30,10 +30,10 @@ const boundaries = Object.entries(FOLDERS).map(([folder, allowed]) => {
                   {
                     regex:
                       folder === "ops"
-                        ? "/provider/(?!ssh\\.ts$|ovh/client\\.ts$)"
+                        ? "/provider/(?!(ssh|ovh/client|lean-zod)\\.ts$)"
                         : "/provider/(?!(resources|lean-zod)\\.ts$)",
                     message:
-                      "Only provider/resources.ts and lean-zod.ts are for the program, and for operators its ssh and OVH's client.",
+                      "Only provider/resources.ts is for the program, for operators its ssh and OVH's client, and for both lean-zod.ts.",
                   },
                 ]
               : []),

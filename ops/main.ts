@@ -3,6 +3,8 @@ import { enableCompileCache } from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
+import "../provider/lean-zod.ts";
+
 process.env["NODE_COMPILE_CACHE"] ??= join(
   process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"),
   "technicia/node",

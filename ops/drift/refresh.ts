@@ -60,8 +60,8 @@ export interface Refreshed {
   readonly unread: ReadonlyMap<string, string>;
 }
 
-/** Reading waits more than it works, Docker's services two seconds each; sshd has room for as many (infra/host-files.ts). */
-const AT_ONCE = "32";
+/** All of a deployment: reading waits more than it works, Docker's services two seconds each, and each provider limits itself. */
+const AT_ONCE = "96";
 
 /** A provider that fails may take others down with it: what was not looked at is asked for once more, and then again. */
 const PASSES = 4;
