@@ -16,9 +16,6 @@ export interface PulumiCall {
 
   /** Asks the CLI to stop, as Ctrl-C does: it ends what it is doing and keeps the state. */
   readonly signal?: AbortSignal;
-
-  /** Whether a Ctrl-C at the terminal reaches it, too, for which there is no harm in dropping everything. @default - where there is no `signal` */
-  readonly hearsTerminal?: boolean;
 }
 
 /** The CLI ended with another code than 0; what it had printed until then may still be read. */
@@ -38,13 +35,13 @@ export class PulumiFailure extends UserError {
 export type Pulumi = (call: PulumiCall) => Promise<string>;
 
 /** The `pulumi` that PATH finds. */
-export const pulumiOnPath: Pulumi = ({ args, input = "", environment, onLine, signal, hearsTerminal }) =>
+export const pulumiOnPath: Pulumi = ({ args, input = "", environment, onLine, signal }) =>
   new Promise((resolve, reject) => {
     const child = spawn("pulumi", [...args, "--non-interactive"], {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, ...environment },
       // A Ctrl-C at the terminal would reach it, too, and a second one makes it drop everything.
-      detached: !(hearsTerminal ?? signal === undefined),
+      detached: signal !== undefined,
     });
     const printed = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"] as const) {

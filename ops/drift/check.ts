@@ -10,7 +10,7 @@ import { readDifferences, type Difference } from "./differences.ts";
 import { layers, outcomeOf, type DriftReport, type Finding, type Gap } from "./finding.ts";
 import { readGaps } from "./gaps.ts";
 import { findExtraRecords, type ExtraRecords } from "./records.ts";
-import { beginLook, refresh, type Look } from "./refresh.ts";
+import { refresh } from "./refresh.ts";
 import { effectOf } from "./repairs.ts";
 import { readSince } from "./since.ts";
 import { isOnServer, readState, type State } from "./state.ts";
@@ -48,30 +48,15 @@ export async function checkDrift(
   options: { readonly holdsLock?: boolean } = {},
 ): Promise<Checked> {
   const began = world.now();
-  const look = beginLook(stack, world.pulumi);
-  try {
-    return await judge(stack, world, { began, look, holdsLock: options.holdsLock === true });
-  } finally {
-    // Of no use any more, or at its end.
-    await look.abandon();
-  }
-}
-
-async function judge(
-  stack: string,
-  world: World,
-  { began, look, holdsLock }: { readonly began: Date; readonly look: Look; readonly holdsLock: boolean },
-): Promise<Checked> {
+  // Read while the state is: the engine's look at everything has both of a small machine's cores to itself.
   const settings = readSettings(stack, world.pulumi);
   settings.catch(() => undefined);
   const state = await readState(stack, world.pulumi);
-  const { server, gap: unreachable } = await reach(state, world, holdsLock);
+  const { server, gap: unreachable } = await reach(state, world, options.holdsLock === true);
   try {
     const without = server === undefined ? state.things.filter(isOnServer) : [];
-    // Each of its providers would wait for a server that does not answer.
-    if (without.length > 0) await look.abandon();
     const [refreshed, extra] = await Promise.all([
-      refresh({ stack, look, things: state.things, without }, world.pulumi),
+      refresh({ stack, things: state.things, without }, world.pulumi),
       readExtraRecords(settings, state, world.fetch),
     ]);
     const differences = readDifferences(refreshed.steps);
@@ -118,7 +103,7 @@ interface Reached {
   readonly gap: Gap | undefined;
 }
 
-/** Tried beside the engine's look, which is given up when nobody gets in. */
+/** Tried before the engine is asked, because each of its providers would wait for a server that does not answer. */
 async function reach(state: State, world: World, holdsLock: boolean): Promise<Reached> {
   const what = "the server and everything on it";
   if (state.ssh === undefined) {

@@ -12,40 +12,8 @@ import { readEvents, type EngineEvent, type StepMetadata } from "../preview/even
 import { PulumiFailure, type Pulumi } from "../pulumi.ts";
 import type { StateResource } from "./state.ts";
 
-/** The engine's look at everything, begun before it is known what can be reached: it takes longest. */
-export interface Look {
-  readonly result: Promise<EngineRun>;
-
-  /** Ends it and takes away what it wrote; what it found is dropped. */
-  abandon(): Promise<void>;
-}
-
-interface EngineRun {
-  readonly events: EngineEvent[];
-  readonly failure: string | undefined;
-}
-
-export function beginLook(stack: string, pulumi: Pulumi): Look {
-  const abandoned = new AbortController();
-  const result = runEngine(stack, [], pulumi, abandoned.signal);
-  const ended = result.then(
-    () => undefined,
-    () => undefined,
-  );
-  return {
-    result,
-    abandon() {
-      abandoned.abort();
-      return ended;
-    },
-  };
-}
-
 export interface RefreshRequest {
   readonly stack: string;
-
-  /** Counts when everything can be reached. */
-  readonly look: Look;
   readonly things: readonly StateResource[];
 
   /** Things that cannot be reached and are not asked for. */
@@ -80,9 +48,7 @@ export async function refresh(request: RefreshRequest, pulumi: Pulumi): Promise<
       pass === 0
         ? [...left].flatMap((urn) => ["--exclude", urn])
         : unseen().flatMap(({ urn }) => ["--target", urn]);
-    const isWhole = pass === 0 && selection.length === 0;
-    const run = isWhole ? request.look.result : runEngine(request.stack, selection, pulumi);
-    const { events, failure } = await run;
+    const { events, failure } = await runEngine(request.stack, selection, pulumi);
     for (const step of stepsOf(events)) steps.set(step.urn, step);
     for (const [urn, message] of failuresOf(events)) if (!steps.has(urn)) failed.set(urn, message);
     reason = failure ?? reason;
@@ -99,8 +65,7 @@ async function runEngine(
   stack: string,
   selection: readonly string[],
   pulumi: Pulumi,
-  signal?: AbortSignal,
-): Promise<EngineRun> {
+): Promise<{ readonly events: EngineEvent[]; readonly failure: string | undefined }> {
   // Only we may read in it: what the engine does not know to be secret stands there as it is.
   const folder = await mkdtemp(join(tmpdir(), "technicia-drift-"));
   const log = join(folder, "events.jsonl");
@@ -111,7 +76,6 @@ async function runEngine(
       args: [...args, "--stack", stack],
       // Without it the CLI has no --event-log.
       environment: { PULUMI_DEBUG_COMMANDS: "true" },
-      ...(signal === undefined ? {} : { signal, hearsTerminal: true }),
     }).then(
       () => undefined,
       (error: unknown) => {

@@ -5,10 +5,9 @@ import { describe, expect, it } from "vitest";
 
 import { readDifferences } from "../../../ops/drift/differences.ts";
 import { readGaps } from "../../../ops/drift/gaps.ts";
-import { beginLook, refresh, type Look } from "../../../ops/drift/refresh.ts";
-import { readState, type StateResource } from "../../../ops/drift/state.ts";
+import { refresh } from "../../../ops/drift/refresh.ts";
+import { readState } from "../../../ops/drift/state.ts";
 import { readEvents } from "../../../ops/preview/events.ts";
-import type { Pulumi } from "../../../ops/pulumi.ts";
 import { fakeEngine, recorded, stateOf, stateOfRecording } from "./world.ts";
 
 const URN = "urn:pulumi:test::technicia::technicia:host:File::";
@@ -30,18 +29,11 @@ const failed = (name: string, message: string) =>
   JSON.stringify({ diagnosticEvent: { urn: `${URN}${name}`, severity: "error", message } });
 const log = (...lines: string[]) => ({ log: `${lines.join("\n")}\n` });
 
-const UNFINISHED: Look = { result: new Promise(() => undefined), abandon: () => Promise.resolve() };
-
-function refreshAll(all: readonly StateResource[], pulumi: Pulumi) {
-  return refresh({ stack: "test", look: beginLook("test", pulumi), things: all, without: [] }, pulumi);
-}
-
 describe("refresh", () => {
   it("asks the engine for a preview of a refresh, leaves out what cannot be reached, and leaves no log behind", async () => {
     const engine = fakeEngine({ runs: [log(came("a"), came("b"), came("c"))], state: {} });
     const before = (await readdir(tmpdir())).filter((name) => name.startsWith("technicia-drift-"));
-    const given = { stack: "test", look: UNFINISHED, things, without: things.slice(3) };
-    const found = await refresh(given, engine.pulumi);
+    const found = await refresh({ stack: "test", things, without: things.slice(3) }, engine.pulumi);
 
     expect([...found.unread]).toEqual([]);
     expect(engine.calls).toHaveLength(1);
@@ -59,7 +51,7 @@ describe("refresh", () => {
       ],
       state: {},
     });
-    const found = await refreshAll(things, engine.pulumi);
+    const found = await refresh({ stack: "test", things, without: [] }, engine.pulumi);
 
     expect(engine.calls[1]).toEqual(expect.arrayContaining(["--target", `${URN}c`, "--target", `${URN}d`]));
     expect(engine.calls[1]).not.toContain(`${URN}a`);
@@ -75,7 +67,7 @@ describe("refresh", () => {
       runs: [{ log: "", failure: "error: could not decrypt the state" }],
       state: {},
     });
-    const found = await refreshAll(things, engine.pulumi);
+    const found = await refresh({ stack: "test", things, without: [] }, engine.pulumi);
 
     expect(engine.calls).toHaveLength(1);
     expect([...found.unread.keys()]).toEqual(things.map(({ urn }) => urn));
@@ -86,7 +78,7 @@ describe("refresh", () => {
 
   it("counts a thing of which an engine that ended well said nothing as not looked at", async () => {
     const engine = fakeEngine({ runs: [log(came("a"), came("b"), came("c"))], state: {} });
-    const found = await refreshAll(things, engine.pulumi);
+    const found = await refresh({ stack: "test", things, without: [] }, engine.pulumi);
 
     expect([...found.unread]).toEqual([[`${URN}d`, "the engine did not say how it is"]]);
   });
@@ -106,7 +98,7 @@ describe("refresh", () => {
       ...seen,
       ...unseen.map((urn) => ({ ...things[0]!, urn, type: "docker:index/service:Service" })),
     ];
-    const found = await refreshAll(all, engine.pulumi);
+    const found = await refresh({ stack: "test", things: all, without: [] }, engine.pulumi);
 
     expect(unseen).toHaveLength(8);
     expect(readDifferences(found.steps).map(({ resource, what }) => `${resource}: ${what}`)).toEqual([
