@@ -84,14 +84,21 @@ install_live() {
 }
 
 order() {
-  local domain names=()
+  local domain said names=()
   for domain in $DOMAINS; do names+=(--domain "$domain"); done
-  certbot certonly --non-interactive --agree-tos --email "$EMAIL" --server "$DIRECTORY" \
-    --webroot --webroot-path /var/www/acme --cert-name "$name" "${names[@]}" \
-    --key-type "$KEY_TYPE" --renew-with-new-domains "$@" || {
-    echo "certificate: expected a certificate from $DIRECTORY, got the refusal above; what was served before is served on. certbot's log on the server is $LETSENCRYPT.log/letsencrypt.log" >&2
-    exit 1
-  }
+  for _ in 1 2 3; do
+    if said=$(certbot certonly --non-interactive --agree-tos --email "$EMAIL" --server "$DIRECTORY" \
+      --webroot --webroot-path /var/www/acme --cert-name "$name" "${names[@]}" \
+      --key-type "$KEY_TYPE" --renew-with-new-domains "$@" 2>&1); then
+      echo "$said"
+      return
+    fi
+    echo "$said" >&2
+    # An authority may refuse any nonce (RFC 8555, 6.5); certbot asks again once, and some refuse two in a row.
+    if [[ $said != *'anti-replay nonce'* ]]; then break; fi
+  done
+  echo "certificate: expected a certificate from $DIRECTORY, got the refusal above; what was served before is served on. certbot's log on the server is $LETSENCRYPT.log/letsencrypt.log" >&2
+  exit 1
 }
 
 case ${1:-} in
