@@ -17,6 +17,9 @@ export interface ServerCommand {
 
   /** @default 120 */
   readonly timeoutSeconds?: number;
+
+  /** Told, of a connection that this command opens, once the right host answers and before it lets us in. */
+  readonly onAnswer?: () => void;
 }
 
 export interface Server {

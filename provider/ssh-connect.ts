@@ -20,6 +20,8 @@ export interface Patience {
   readonly signal: AbortSignal;
   /** Told after each attempt in vain. */
   readonly onWaiting: (reason: string) => void;
+  /** Told once a host with the pinned key answers; whether it lets us in is not known yet. */
+  readonly onAnswer?: (() => void) | undefined;
 }
 
 /** Another key than the pinned one: another host, another installation, or somebody in between. */
@@ -68,7 +70,7 @@ export async function connect(target: Target, patience: Patience): Promise<Clien
       },
     };
     try {
-      return await open(config, patience.signal);
+      return await open(config, patience);
     } catch (error) {
       const fault = error as ClientErrorExtensions & Error;
       if (fault.level === "client-authentication") {
@@ -130,7 +132,7 @@ async function knock(endpoint: Endpoint, signal: AbortSignal): Promise<Buffer> {
       return false;
     },
   };
-  const client = await open(config, signal).catch((error: unknown) => {
+  const client = await open(config, { signal }).catch((error: unknown) => {
     if (seen.key === undefined) {
       throw error;
     }
@@ -143,7 +145,10 @@ async function knock(endpoint: Endpoint, signal: AbortSignal): Promise<Buffer> {
   return seen.key;
 }
 
-async function open(config: ConnectConfig, signal: AbortSignal): Promise<Client> {
+async function open(
+  config: ConnectConfig,
+  { signal, onAnswer }: Pick<Patience, "signal" | "onAnswer">,
+): Promise<Client> {
   const { default: ssh2 } = await import("ssh2");
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client();
@@ -164,6 +169,7 @@ async function open(config: ConnectConfig, signal: AbortSignal): Promise<Client>
       fail(signal.reason instanceof Error ? signal.reason : new Error("cancelled"));
     };
     signal.addEventListener("abort", onAbort);
+    if (onAnswer !== undefined) client.once("handshake", onAnswer);
     client.once("ready", () => {
       settle(() => {
         resolve(client);

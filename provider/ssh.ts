@@ -30,6 +30,9 @@ export interface Command {
 
   /** Told while the connection waits for a host that does not answer yet. */
   readonly onWaiting?: (reason: string) => void;
+
+  /** Told, of a connection that this command opens, once a host with the pinned key answers and before it lets us in. */
+  readonly onAnswer?: () => void;
 }
 
 export interface Result {
@@ -215,6 +218,7 @@ export class Host {
         ),
         signal: this.#closed.signal,
         onWaiting: command.onWaiting ?? (() => undefined),
+        onAnswer: command.onAnswer,
       });
       this.#connection = attempt;
       attempt.then(

@@ -8,7 +8,7 @@ import { randomUUID } from "node:crypto";
 
 import { z } from "zod";
 
-import type { Server } from "../server.ts";
+import type { Server, ServerCommand } from "../server.ts";
 import { UserError } from "../user-error.ts";
 import { PLACE } from "./place.ts";
 import type { Identity } from "./who.ts";
@@ -122,8 +122,12 @@ export async function takeLock(
 }
 
 /** Who has the lock; undefined when nobody has. */
-export async function readLock(server: Server): Promise<Held | undefined> {
+export async function readLock(
+  server: Server,
+  options: Pick<ServerCommand, "timeoutSeconds" | "onAnswer"> = {},
+): Promise<Held | undefined> {
   const { stdout } = await server.run({
+    ...options,
     purpose: "read the deployment lock",
     script: LOOK,
     variables: { FOLDER },

@@ -10,10 +10,10 @@ import { readDifferences, type Difference } from "./differences.ts";
 import { layers, outcomeOf, type DriftReport, type Finding, type Gap } from "./finding.ts";
 import { readGaps } from "./gaps.ts";
 import { findExtraRecords, type ExtraRecords } from "./records.ts";
-import { refresh } from "./refresh.ts";
+import { refresh, type Refreshed } from "./refresh.ts";
 import { effectOf } from "./repairs.ts";
 import { readSince } from "./since.ts";
-import { isOnServer, readState, type State } from "./state.ts";
+import { isOnServer, readState, type State, type StateResource } from "./state.ts";
 
 /** What a check and a repair reach. */
 export interface World {
@@ -52,13 +52,22 @@ export async function checkDrift(
   const settings = readSettings(stack, world.pulumi);
   settings.catch(() => undefined);
   const state = await readState(stack, world.pulumi);
-  const { server, gap: unreachable } = await reach(state, world, options.holdsLock === true);
+  const { promise: answered, resolve: onAnswer } = Promise.withResolvers<undefined>();
+  const reaching = reach(state, world, {
+    holdsLock: options.holdsLock === true,
+    onAnswer: () => onAnswer(undefined),
+  });
+  // Once the server answers, the engine may begin: its plugins start while we log in. Before, each of them would wait for one that does not.
+  const refusal = await Promise.race([answered, reaching]);
+  const without =
+    refusal !== undefined && refusal.server === undefined ? state.things.filter(isOnServer) : [];
   try {
-    const without = server === undefined ? state.things.filter(isOnServer) : [];
-    const [refreshed, extra] = await Promise.all([
+    const [{ server, gap: unreachable }, looked, extra] = await Promise.all([
+      reaching,
       refresh({ stack, things: state.things, without }, world.pulumi),
       readExtraRecords(settings, state, world.fetch),
     ]);
+    const refreshed = server === undefined ? leaveOut(looked, state.things.filter(isOnServer)) : looked;
     const differences = readDifferences(refreshed.steps);
     const since = await tellSince(differences, server);
     const findings = [
@@ -93,9 +102,19 @@ export async function checkDrift(
       close: () => server?.close(),
     };
   } catch (error) {
+    const { server } = await reaching;
     server?.close();
     throw error;
   }
+}
+
+/** What the engine saw of a server that then did not let us in, or on which somebody deploys, counts for nothing. */
+function leaveOut({ steps, unread }: Refreshed, things: readonly StateResource[]): Refreshed {
+  const urns = new Set(things.map(({ urn }) => urn));
+  return {
+    steps: steps.filter(({ urn }) => !urns.has(urn)),
+    unread: new Map([...unread].filter(([urn]) => !urns.has(urn))),
+  };
 }
 
 interface Reached {
@@ -103,16 +122,20 @@ interface Reached {
   readonly gap: Gap | undefined;
 }
 
-/** Tried before the engine is asked, because each of its providers would wait for a server that does not answer. */
-async function reach(state: State, world: World, holdsLock: boolean): Promise<Reached> {
+/** Logs in to the server, unless somebody deploys on it. */
+async function reach(
+  state: State,
+  world: World,
+  { holdsLock, onAnswer }: { readonly holdsLock: boolean; readonly onAnswer: () => void },
+): Promise<Reached> {
   const what = "the server and everything on it";
   if (state.ssh === undefined) {
     return { server: undefined, gap: { what, reason: "the deployment has not got to the server yet" } };
   }
   const server = world.openServer({ ssh: state.ssh });
   try {
-    await server.run({ purpose: "log in", script: "true", timeoutSeconds: REACH_SECONDS });
-    const held = holdsLock ? undefined : await readLock(server);
+    const held = await readLock(server, { timeoutSeconds: REACH_SECONDS, onAnswer });
+    if (holdsLock) return { server, gap: undefined };
     if (held === undefined || held.dead) return { server, gap: undefined };
     server.close();
     const reason = `something is being deployed, so what is there is not what will be: ${describe(held)}; check again when it has ended`;

@@ -8,6 +8,7 @@ import { openServer, type Server } from "../../../ops/server.ts";
 import { startHost, type TestHost } from "../../support/host.ts";
 
 let host: TestHost;
+let ssh: Parameters<typeof openServer>[0]["ssh"];
 let server: Server;
 let second: Server;
 
@@ -15,7 +16,7 @@ beforeAll(async () => {
   host = await startHost();
   const [type, key] = (await host.exec("cat /etc/ssh/ssh_host_ed25519_key.pub")).split(" ");
   const { address, port, user, privateKeyFile } = host;
-  const ssh = { address, port, user, privateKeyFile, hostKey: `${type} ${key}` };
+  ssh = { address, port, user, privateKeyFile, hostKey: `${type} ${key}` };
   [server, second] = [openServer({ ssh }), openServer({ ssh })];
 });
 
@@ -28,6 +29,23 @@ afterAll(async () => {
 const identity = (who: string) => ({ who, run: "", process: 1 });
 
 describe("a real server", () => {
+  it("is known to answer before it lets in, and not when it is another than the pinned one", async () => {
+    const told: string[] = [];
+    const look = (one: Server) =>
+      one.run({ purpose: "look", script: "echo in", onAnswer: () => told.push("answers") });
+    const fresh = openServer({ ssh });
+    told.push((await look(fresh)).stdout.trim());
+    told.push((await look(fresh)).stdout.trim());
+    fresh.close();
+    expect(told).toEqual(["answers", "in", "in"]);
+
+    const other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB4A2DnKKdlJnNUKlt2TiqPsm5gQEmu0CjtkkGGPfPIe";
+    await expect(look(openServer({ ssh: { ...ssh, hostKey: other } }))).rejects.toThrow(
+      "expected the host key",
+    );
+    expect(told).toHaveLength(3);
+  });
+
   it("keeps releases of two writers apart, each with one end", async () => {
     const begun: Omit<Release, "number" | "outcome"> = {
       stack: "test",

@@ -169,6 +169,31 @@ describe("checkDrift", () => {
     expect(refresh.filter((word) => /^urn:.*(technicia:ovh:|cloudflare:)/.test(word))).toEqual([]);
   });
 
+  it("lets the engine begin once the server answers, and disregards what it saw of one that then lets nobody in", async () => {
+    const problem = "ssh debian@203.0.113.10:22: login refused";
+    const server = fakeServer({ answersFirst: true, problem });
+    const { world, calls } = await stage({ recording: "drifted", server });
+    const { report, server: open, differences } = await checkDrift("test", world);
+
+    expect(calls.find(([command]) => command === "refresh")).not.toContain("--exclude");
+    expect(open).toBeUndefined();
+    expect(report.outcome).toBe("failed");
+    expect(report.gaps).toEqual([{ what: "the server and everything on it", reason: problem }]);
+    expect(differences.map(({ resource }) => resource)).toEqual([]);
+  });
+
+  it("disregards what the engine saw meanwhile of a server on which something is being deployed", async () => {
+    const holder = { token: "t", who: "alice@laptop", run: "", process: 1, why: "version 4" };
+    const lock = JSON.stringify({ now: 100, since: 60, renewed: 95, holder });
+    const server = fakeServer({ answersFirst: true, lock });
+    const { report } = await checkDrift("test", (await stage({ recording: "drifted", server })).world);
+
+    expect(report.gaps).toHaveLength(1);
+    expect(report.gaps[0]?.reason).toMatch(/^something is being deployed.*alice@laptop since/);
+    expect(report.findings.filter(({ layer }) => layer === "host" || layer === "containers")).toEqual([]);
+    expect(server.closed).toBe(1);
+  });
+
   it("does not judge a server on which something is being deployed", async () => {
     const holder = { token: "t", who: "alice@laptop", run: "", process: 1, why: "version 4" };
     const server = fakeServer({ lock: JSON.stringify({ now: 100, since: 60, renewed: 95, holder }) });

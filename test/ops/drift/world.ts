@@ -145,7 +145,13 @@ export interface FakeServer extends Server {
 
 /** `lock`: what the lock's folder answers; `problem`: why nobody gets in. */
 export function fakeServer(
-  options: { readonly lock?: string; readonly problem?: string; readonly since?: string } = {},
+  options: {
+    readonly lock?: string;
+    readonly problem?: string;
+    readonly since?: string;
+    /** Whether it is known to answer before it is known whether it lets us in. */
+    readonly answersFirst?: boolean;
+  } = {},
 ): FakeServer {
   const commands: ServerCommand[] = [];
   const server: FakeServer = {
@@ -154,6 +160,7 @@ export function fakeServer(
     closed: 0,
     run(command) {
       commands.push(command);
+      if (options.answersFirst === true) command.onAnswer?.();
       if (options.problem !== undefined) return Promise.reject(new UserError(options.problem));
       const stdout = /lock/.test(command.purpose)
         ? (options.lock ?? "")
