@@ -89,10 +89,10 @@ export async function addSecrets(
     .secrets_providers.state;
   const clear = Object.fromEntries(missing.map(([name, value]) => [name, value()]));
   const encrypted = await encryptValues(clear, await readFile(passphrase, "utf8"), salt);
-  document.set("encryptionsalt", salt);
-  for (const [name, secure] of Object.entries(encrypted)) {
-    document.setIn(["config", `technicia:${name}`], { secure });
-  }
+  const config = Object.entries(encrypted).map(
+    ([name, secure]) => [`technicia:${name}`, { secure }] as const,
+  );
+  keepSecrets(document, { encryptionsalt: salt, config: Object.fromEntries(config) });
   await writeFile(path, document.toString());
 }
 

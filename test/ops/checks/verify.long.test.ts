@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { N8N_ROUTE } from "../../../components/gateway-config.ts";
 import { check } from "../../../ops/checks/check.ts";
 import { checkCollection, checkQdrantReady } from "../../../ops/checks/collection.ts";
 import {
@@ -28,7 +29,11 @@ afterAll(() => stage.remove());
 
 /** Looks at a gateway that was configured badly, and has it put right again. */
 async function withGateway<T>(change: (configuration: string) => string, look: () => Promise<T>): Promise<T> {
-  await stage.configure(change);
+  await stage.configure((configuration) => {
+    const changed = change(configuration);
+    expect(changed).not.toBe(configuration);
+    return changed;
+  });
   try {
     return await look();
   } finally {
@@ -359,7 +364,7 @@ describe("n8n", () => {
 
   it("fails behind a gateway that cannot reach n8n", async () => {
     const found = await withGateway(
-      (configuration) => configuration.replaceAll("n8n:5678", "personne:5678"),
+      (configuration) => configuration.replace(`include ${N8N_ROUTE.container};`, "default personne:5678;"),
       webhooks,
     );
 
