@@ -9,6 +9,7 @@
 import { readFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 
+import { isAlive } from "./deploy/who.ts";
 import { openGithub, type Environment } from "./github.ts";
 import { PulumiFailure, pulumiOnPath, type Pulumi } from "./pulumi.ts";
 import { UserError } from "./user-error.ts";
@@ -143,12 +144,7 @@ function thisMachine(): Machine {
     host: hostname(),
     user: userInfo().username,
     program(pid) {
-      try {
-        process.kill(pid, 0);
-      } catch (error) {
-        // EPERM: it is there, and somebody else's.
-        if ((error as NodeJS.ErrnoException).code !== "EPERM") return undefined;
-      }
+      if (!isAlive(pid)) return undefined;
       try {
         return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
       } catch {

@@ -1,4 +1,5 @@
 /** Who acts, and on what version of the project. */
+import { readFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 
 import type { Git } from "../preview/facts.ts";
@@ -58,9 +59,18 @@ export function identifyHere(): Identity {
 export function isAlive(id: number): boolean {
   try {
     process.kill(id, 0);
-    return true;
   } catch (error) {
     // EPERM: it is there, and somebody else's.
     return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+  return !isZombie(id);
+}
+
+/** One that was killed stays in Linux's list until its parent asks how it ended, and the first process of a container may take seconds. */
+function isZombie(id: number): boolean {
+  try {
+    return /^State:\s+[ZX]/m.test(readFileSync(`/proc/${id}/status`, "utf8"));
+  } catch {
+    return false;
   }
 }
