@@ -58,9 +58,8 @@ export async function checkDrift(
     onAnswer: () => onAnswer(undefined),
   });
   // Once the server answers, the engine may begin: its plugins start while we log in. Before, each of them would wait for one that does not.
-  const refusal = await Promise.race([answered, reaching]);
-  const without =
-    refusal !== undefined && refusal.server === undefined ? state.things.filter(isOnServer) : [];
+  const early = await Promise.race([answered, reaching]);
+  const without = early !== undefined && early.server === undefined ? state.things.filter(isOnServer) : [];
   try {
     const [{ server, gap: unreachable }, looked, extra] = await Promise.all([
       reaching,
