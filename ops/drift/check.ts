@@ -59,14 +59,15 @@ export async function checkDrift(
   });
   // Once the server answers, the engine may begin: its plugins start while we log in. Before, each of them would wait for one that does not.
   const early = await Promise.race([answered, reaching]);
-  const without = early !== undefined && early.server === undefined ? state.things.filter(isOnServer) : [];
+  const onServer = state.things.filter(isOnServer);
+  const without = early !== undefined && early.server === undefined ? onServer : [];
   try {
     const [{ server, gap: unreachable }, looked, extra] = await Promise.all([
       reaching,
       refresh({ stack, things: state.things, without }, world.pulumi),
       readExtraRecords(settings, state, world.fetch),
     ]);
-    const refreshed = server === undefined ? leaveOut(looked, state.things.filter(isOnServer)) : looked;
+    const refreshed = server === undefined ? leaveOut(looked, onServer) : looked;
     const differences = readDifferences(refreshed.steps);
     const since = await tellSince(differences, server);
     const findings = [
@@ -133,8 +134,12 @@ async function reach(
   }
   const server = world.openServer({ ssh: state.ssh });
   try {
-    const held = await readLock(server, { timeoutSeconds: REACH_SECONDS, onAnswer });
-    if (holdsLock) return { server, gap: undefined };
+    const patience = { timeoutSeconds: REACH_SECONDS, onAnswer };
+    if (holdsLock) {
+      await server.run({ ...patience, purpose: "log in", script: "true" });
+      return { server, gap: undefined };
+    }
+    const held = await readLock(server, patience);
     if (held === undefined || held.dead) return { server, gap: undefined };
     server.close();
     const reason = `something is being deployed, so what is there is not what will be: ${describe(held)}; check again when it has ended`;
