@@ -30,10 +30,10 @@ const boundaries = Object.entries(FOLDERS).map(([folder, allowed]) => {
                   {
                     regex:
                       folder === "ops"
-                        ? "/provider/(?!(ssh|ovh/client|lean-zod)\\.ts$)"
-                        : "/provider/(?!(resources|lean-zod)\\.ts$)",
+                        ? "/provider/(?!(ssh|openssh|ovh/client|lean-zod)\\.ts$)"
+                        : "/provider/(?!(resources|openssh|lean-zod)\\.ts$)",
                     message:
-                      "Only provider/resources.ts is for the program, for operators its ssh and OVH's client, and for both lean-zod.ts.",
+                      "Only provider/resources.ts is for the program, for operators its ssh and OVH's client, and for both openssh.ts and lean-zod.ts.",
                   },
                 ]
               : []),

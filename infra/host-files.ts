@@ -1,7 +1,5 @@
 import { readFileSync } from "node:fs";
 
-import * as pulumi from "@pulumi/pulumi";
-
 /** Docker's packages come under other names from each source; the rest is the distribution's. */
 export function packageNames(dockerSource: "distribution" | "docker"): string[] {
   const engine = dockerSource === "docker" ? ["containerd.io", "docker-ce", "docker-ce-cli"] : ["docker.io"];
@@ -68,30 +66,6 @@ APT::Periodic::Unattended-Upgrade "1";
 Unattended-Upgrade::Package-Blacklist { "docker"; "containerd"; "runc"; };
 Unattended-Upgrade::Automatic-Reboot "false";
 `;
-}
-
-/**
- * Options of the ssh client that Docker's plugin starts.
- *
- * The host key comes from the state, so that a colleague's known_hosts file has no say; one master connection carries
- * every call, or sshd would meet a login for each.
- */
-export function sshOptions(privateKeyFile: string, hostKey: pulumi.Input<string>): pulumi.Input<string>[] {
-  const options: pulumi.Input<string>[] = [
-    "BatchMode=yes",
-    "IdentitiesOnly=yes",
-    `IdentityFile=${privateKeyFile}`,
-    "StrictHostKeyChecking=yes",
-    "UserKnownHostsFile=/dev/null",
-    "GlobalKnownHostsFile=/dev/null",
-    pulumi.interpolate`KnownHostsCommand=/bin/echo %H ${hostKey}`,
-    "ControlMaster=auto",
-    "ControlPath=~/.ssh/technicia-%C",
-    "ControlPersist=120s",
-    "ServerAliveInterval=15",
-    "ConnectTimeout=30",
-  ];
-  return options.flatMap((option) => ["-o", option]);
 }
 
 export const MAKE_SWAP = `

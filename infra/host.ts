@@ -1,6 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
+import { opensshOptions } from "../provider/openssh.ts";
 import * as technicia from "../provider/resources.ts";
 import { HostFirewall } from "./host-firewall.ts";
 import * as render from "./host-files.ts";
@@ -136,7 +137,9 @@ export class Host extends pulumi.ComponentResource {
       `${name}-docker-connection`,
       {
         host: pulumi.interpolate`ssh://${args.ssh.user}@${args.address}:${args.ssh.port}`,
-        sshOpts: render.sshOptions(args.ssh.privateKeyFile, this.hostKey.hostKey),
+        sshOpts: this.hostKey.hostKey.apply((hostKey) =>
+          opensshOptions({ privateKeyFile: args.ssh.privateKeyFile, hostKey }),
+        ),
       },
       { parent: this, dependsOn: [this.swarm] },
     );

@@ -1,4 +1,7 @@
 /** The server of a deployed stack, over one pinned ssh connection. */
+import { spawn } from "node:child_process";
+
+import { opensshOptions } from "../provider/openssh.ts";
 import { Host, type Result } from "../provider/ssh.ts";
 import type { StackOutputs } from "../stacks/deployment-status.ts";
 import { UserError } from "./user-error.ts";
@@ -29,6 +32,12 @@ export interface Server {
   /** Runs the script; whatever goes wrong is a `UserError` that says the way out. */
   run(command: ServerCommand): Promise<Result>;
 
+  /**
+   * Logs in for Docker's plugin, before an engine run that asks Docker anything: each of the plugin's calls would log in by itself until
+   * one of them has. Without success nothing is said, because the plugin's own try tells more.
+   */
+  logInForDocker(): Promise<void>;
+
   close(): void;
 }
 
@@ -36,6 +45,8 @@ export interface Server {
 export function openServer({ ssh }: Pick<StackOutputs, "ssh">): Server {
   const ended = new AbortController();
   const host = new Host({ ...ssh }, () => undefined);
+  // The engine's plugin for hosts would log in anew in each run.
+  const sharing = host.share(ended.signal);
   return {
     name: host.name,
     async run(command) {
@@ -45,8 +56,16 @@ export function openServer({ ssh }: Pick<StackOutputs, "ssh">): Server {
         throw error instanceof Error ? new UserError(error.message, { cause: error }) : error;
       }
     },
+    logInForDocker: () =>
+      new Promise((resolve) => {
+        const target = ["-p", String(ssh.port), "-l", ssh.user, "--", ssh.address, "true"];
+        spawn("ssh", [...opensshOptions(ssh), ...target], { stdio: "ignore" })
+          .on("error", () => resolve())
+          .on("close", () => resolve());
+      }),
     close() {
       ended.abort(new UserError("the command ended"));
+      sharing.close();
       host.close();
     },
   };

@@ -377,7 +377,7 @@ export class Server {
   }
 
   #sharedHost(log: Log): Host {
-    this.#host ??= new Host(targetOf(this.#settings), (message) => log.warning(message));
+    this.#host ??= new Host(targetOf(this.#settings), (message) => log.warning(message), { joins: true });
     return this.#host;
   }
 }

@@ -70,7 +70,7 @@ export async function connect(target: Target, patience: Patience): Promise<Clien
       },
     };
     try {
-      return await open(config, patience);
+      return await openConnection(config, patience);
     } catch (error) {
       const fault = error as ClientErrorExtensions & Error;
       if (fault.level === "client-authentication") {
@@ -132,7 +132,7 @@ async function knock(endpoint: Endpoint, signal: AbortSignal): Promise<Buffer> {
       return false;
     },
   };
-  const client = await open(config, { signal }).catch((error: unknown) => {
+  const client = await openConnection(config, { signal }).catch((error: unknown) => {
     if (seen.key === undefined) {
       throw error;
     }
@@ -145,7 +145,8 @@ async function knock(endpoint: Endpoint, signal: AbortSignal): Promise<Buffer> {
   return seen.key;
 }
 
-async function open(
+/** One attempt; whatever goes wrong is the library's own error. */
+export async function openConnection(
   config: ConnectConfig,
   { signal, onAnswer }: Pick<Patience, "signal" | "onAnswer">,
 ): Promise<Client> {
@@ -181,7 +182,8 @@ async function open(
       fail(Object.assign(new Error("closed the connection before login"), { code: "ECONNRESET" }));
     });
     signal.throwIfAborted();
-    client.connect(config);
+    // A command is a few small packets: held back until the one before is acknowledged, each would take 40 ms longer.
+    client.connect(config).setNoDelay(true);
   });
 }
 

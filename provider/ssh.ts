@@ -2,6 +2,7 @@
 import type { Client, ClientChannel } from "ssh2";
 import { UserError } from "./definition.ts";
 import { connect, where, type Target } from "./ssh-connect.ts";
+import { joinLogin, shareLogin, type Sharing } from "./ssh-sharing.ts";
 import { Shell, type Outcome } from "./ssh-shell.ts";
 
 export interface Command {
@@ -40,6 +41,8 @@ export interface Result {
   readonly stderr: string;
 }
 
+type Patience = Pick<Command, "timeoutSeconds" | "signal" | "onWaiting" | "onAnswer">;
+
 /** The script ended with another code than 0, or was killed. */
 export class CommandFailure extends UserError {
   readonly exitCode: number | undefined;
@@ -74,18 +77,29 @@ const STDERR_LINES = 20;
 export class Host {
   readonly #target: Target;
   readonly #onUnpinned: (message: string) => void;
+  readonly #invocation: string;
   readonly #closed = new AbortController();
   readonly #queue: (() => void)[] = [];
   readonly #turns = new Map<string, Promise<unknown>>();
   #connection: Promise<Client> | undefined;
+  #client: Client | undefined;
   #idle: Shell[] = [];
   #busy = 0;
   #isUnanswered = false;
   #limit = MAX_SHELLS;
+  #mayJoin: boolean;
+  #joined: Client | undefined;
 
-  constructor(target: Target, onUnpinned: (message: string) => void) {
+  /** `joins`: whether a login that the process which started this one shares is as good as one of its own. */
+  constructor(
+    target: Target,
+    onUnpinned: (message: string) => void,
+    { joins = false }: { readonly joins?: boolean } = {},
+  ) {
     this.#target = target;
     this.#onUnpinned = onUnpinned;
+    this.#invocation = target.user === "root" ? "bash -s" : "sudo -n bash -s";
+    this.#mayJoin = joins;
   }
 
   /** `user@address:port`. */
@@ -116,6 +130,13 @@ export class Host {
       turn.catch(() => undefined),
     );
     return turn;
+  }
+
+  /** Lets the processes that are started from now on work over this login; it is made when the first of them needs it. */
+  share(signal: AbortSignal): Sharing {
+    return shareLogin(this.#target, async () =>
+      openChannel(await this.#connect({ signal }), this.#invocation),
+    );
   }
 
   /** Takes nothing more, and hangs up once what runs has ended. */
@@ -186,9 +207,7 @@ export class Host {
       return idle;
     }
     try {
-      return new Shell(
-        await openChannel(client, this.#target.user === "root" ? "bash -s" : "sudo -n bash -s"),
-      );
+      return new Shell(await openChannel(client, this.#invocation));
     } catch (error) {
       const isRefused = /open failed|administratively prohibited/i.test((error as Error).message);
       if (isRefused && this.#busy > 1) {
@@ -198,7 +217,7 @@ export class Host {
         await this.#enter(command.signal);
         return this.#openShell(command, mayReconnect);
       }
-      if (!isRefused && mayReconnect) {
+      if ((!isRefused || client === this.#joined) && mayReconnect) {
         this.#forget(client);
         return this.#openShell(command, false);
       }
@@ -209,21 +228,14 @@ export class Host {
     }
   }
 
-  async #connect(command: Command): Promise<Client> {
+  async #connect(command: Patience): Promise<Client> {
     if (this.#connection === undefined) {
-      const attempt = connect(this.#target, {
-        deadlineSeconds: Math.min(
-          this.#isUnanswered ? UNANSWERED_DEADLINE_SECONDS : BOOT_DEADLINE_SECONDS,
-          command.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
-        ),
-        signal: this.#closed.signal,
-        onWaiting: command.onWaiting ?? (() => undefined),
-        onAnswer: command.onAnswer,
-      });
+      const attempt = this.#open(command);
       this.#connection = attempt;
       attempt.then(
         (client) => {
           this.#isUnanswered = false;
+          this.#client = client;
           client.on("error", () => this.#forget(client));
           client.on("close", () => this.#forget(client));
         },
@@ -239,16 +251,29 @@ export class Host {
     return abortable(this.#connection, command.signal);
   }
 
+  async #open(command: Patience): Promise<Client> {
+    if (this.#mayJoin) {
+      // Once only: a shared login that was lost, or has no session left, is followed by one of our own.
+      this.#mayJoin = false;
+      this.#joined = await joinLogin(this.#target, this.#closed.signal);
+      if (this.#joined !== undefined) return this.#joined;
+    }
+    return connect(this.#target, {
+      deadlineSeconds: Math.min(
+        this.#isUnanswered ? UNANSWERED_DEADLINE_SECONDS : BOOT_DEADLINE_SECONDS,
+        command.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
+      ),
+      signal: this.#closed.signal,
+      onWaiting: command.onWaiting ?? (() => undefined),
+      onAnswer: command.onAnswer,
+    });
+  }
+
   #forget(client: Client): void {
-    const current = this.#connection;
-    void current?.then(
-      (held) => {
-        if (held === client && this.#connection === current) {
-          this.#connection = undefined;
-        }
-      },
-      () => undefined,
-    );
+    // At once: whoever forgets it may ask for another in the same breath.
+    if (this.#client === client) {
+      this.#client = this.#connection = undefined;
+    }
     client.destroy();
   }
 

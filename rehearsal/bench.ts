@@ -15,6 +15,7 @@ import Table from "cli-table3";
 import { domainOf } from "./answers.ts";
 import { docker, run } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
+import { countLogins, hangUp } from "./logins.ts";
 import { runAsOperator } from "./operator.ts";
 import { DATACENTRE, ROOT, STATE } from "./places.ts";
 import { SERVER } from "./world.ts";
@@ -53,12 +54,13 @@ async function measure(
   const seconds: number[] = [];
   const opened: number[] = [];
   for (let time = 0; time < times; time++) {
-    const before = await logins();
+    await hangUp();
+    const before = await countLogins();
     const began = performance.now();
     await step();
     seconds.push((performance.now() - began) / 1000);
     // Where there was no server before, all that it has seen came of this.
-    const after = await logins();
+    const after = await countLogins();
     if (after !== undefined) opened.push(after - (before ?? 0));
   }
   const median = seconds.toSorted((a, b) => a - b)[Math.floor(times / 2)] ?? 0;
@@ -70,13 +72,6 @@ async function measure(
     ...(target ? { target: target(median) } : {}),
   });
   return median;
-}
-
-/** Logins that the server's sshd has accepted; undefined while there is no server. */
-async function logins(): Promise<number | undefined> {
-  const count = "journalctl --unit ssh --quiet --no-pager | grep -c 'Accepted publickey' || true";
-  const printed = await docker(["exec", SERVER, "bash", "-c", count]).catch(() => undefined);
-  return printed === undefined ? undefined : Number(printed);
 }
 
 /** Samples the resident memory of this process's descendants, and reads no other process: what is measured needs every core. */

@@ -167,7 +167,7 @@ function operatorHere(told: AbortController): Operator {
     confirm: (question) => confirm(question, told),
     resume: (stack) => resume(stack, pulumi),
     async makePlan(stack, folder) {
-      const world = { pulumi, git, now: () => new Date(), environment: process.env };
+      const world = { pulumi, git, now: () => new Date(), environment: process.env, openServer };
       const report = await previewStack({ stack, out: folder, refresh: false }, world);
       const plan = { file: planFile(folder), reviewed: false, refreshed: false };
       return { plan, text: renderPreview(report), failure: report.failure };

@@ -184,6 +184,7 @@ async function up(run: Run, plan: Plan): Promise<Outcome | undefined> {
   const { request, operator, session, attempt } = run;
   const { stack } = request;
   await begin(run);
+  await session.server?.logInForDocker();
   const message = attempt.release ? `release ${attempt.release.number}` : "first deployment";
   const { failure, rotated } = await timed(run, "up", () =>
     update({ stack, pulumi: session.pulumi, message, onLine: operator.say, signal: session.signal, plan }),

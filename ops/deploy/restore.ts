@@ -100,6 +100,7 @@ export async function restore(
       mode: 0o600,
     });
     const { pulumi } = session;
+    await session.server?.logInForDocker();
     const updated = await update({
       stack,
       pulumi,

@@ -134,7 +134,13 @@ async function reach(
   }
   const server = world.openServer({ ssh: state.ssh });
   try {
-    const patience = { timeoutSeconds: REACH_SECONDS, onAnswer };
+    const patience = {
+      timeoutSeconds: REACH_SECONDS,
+      onAnswer() {
+        void server.logInForDocker();
+        onAnswer();
+      },
+    };
     if (holdsLock) {
       await server.run({ ...patience, purpose: "log in", script: "true" });
       return { server, gap: undefined };

@@ -142,6 +142,7 @@ async function readPlan(
   const folder = await mkdtemp(join(tmpdir(), "technicia-repair-"));
   try {
     const log = join(folder, "events.jsonl");
+    await checked.server?.logInForDocker();
     await pulumi({
       args: [
         ...["preview", "--refresh", "--color", "never", "--event-log", log, "--stack", stack],
@@ -186,6 +187,7 @@ async function carryOut(
   }
   if (!hasChanges) return;
   const args = ["up", "--refresh", "--yes", "--skip-preview", "--color", "never"];
+  await checked.server?.logInForDocker();
   try {
     await world.pulumi({
       args: [...args, "--message", "repair of drift", "--stack", stack, ...targetsOf(checked)],

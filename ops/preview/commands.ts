@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { onlyStack, readArguments, type Commands } from "../command.ts";
 import { openGithub, readPullRequest } from "../github.ts";
+import { openServer } from "../server.ts";
 import { pulumiWithOwnLocks } from "../state-lock.ts";
 import { UserError } from "../user-error.ts";
 import { gitOnPath } from "./facts.ts";
@@ -25,10 +26,14 @@ export const commands: Commands = {
       const { out, refresh, comment } = values;
       // Asked first: a preview of minutes must not end with a missing variable.
       const target = comment ? await commentTarget(stack) : undefined;
-      const report = await previewStack(
-        { stack, out, refresh },
-        { pulumi: pulumiWithOwnLocks, git: gitOnPath, now: () => new Date(), environment: process.env },
-      );
+      const world = {
+        pulumi: pulumiWithOwnLocks,
+        git: gitOnPath,
+        now: () => new Date(),
+        environment: process.env,
+        openServer,
+      };
+      const report = await previewStack({ stack, out, refresh }, world);
       const whole = renderPreview(report);
       if (out !== undefined) await writeFile(join(out, "preview.md"), `${whole}\n`);
       const short = shorten(report, out);

@@ -3,7 +3,10 @@ import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
+import { readDeployed } from "../deploy/deployed.ts";
 import { PulumiFailure, type Pulumi } from "../pulumi.ts";
+import type { Server } from "../server.ts";
+import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import { readChanges } from "./changes.ts";
 import { readEvents, type EngineEvent } from "./events.ts";
 import { hashSettings, readSettings, readSource, readStateAsOf, type Git } from "./facts.ts";
@@ -25,6 +28,7 @@ export interface World {
   readonly git: Git;
   readonly now: () => Date;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly openServer: (outputs: Pick<StackOutputs, "ssh">) => Server;
 }
 
 /** A preview that the engine refuses is a report too, with its `failure`. */
@@ -37,10 +41,12 @@ export async function previewStack(request: PreviewRequest, world: World): Promi
   }
   const source = await readSource(world.git, folder);
   const scratch = await mkdtemp(join(tmpdir(), "technicia-preview-"));
+  const server = refresh ? logIn(stack, world) : undefined;
   try {
     const [settings, stateAsOf] = await Promise.all([
       readSettings(stack, world.pulumi),
       readStateAsOf(stack, world.pulumi),
+      server,
     ]);
     const secrets = Object.values(settings).flatMap(({ secret, value }) =>
       secret && value !== undefined ? [value] : [],
@@ -67,8 +73,18 @@ export async function previewStack(request: PreviewRequest, world: World): Promi
     if (!(error instanceof PulumiFailure)) throw error;
     return failedReport(request, source.revision, error.message);
   } finally {
+    (await server?.catch(() => undefined))?.close();
     await rm(scratch, { recursive: true });
   }
+}
+
+/** The engine's plugins look at the server over one login of ours and one for Docker, instead of one for each and for each call. */
+async function logIn(stack: string, { pulumi, openServer }: World): Promise<Server | undefined> {
+  const { ssh } = await readDeployed(stack, pulumi);
+  if (ssh === undefined) return undefined;
+  const server = openServer({ ssh });
+  await server.logInForDocker();
+  return server;
 }
 
 interface Run {

@@ -1,13 +1,13 @@
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { deploy, lastRelease } from "./deployments.ts";
-import { ensureStarted, expectQuiet } from "./rehearsal.ts";
+import { ensureStarted, expectQuiet, withFewLogins } from "./rehearsal.ts";
 
 beforeAll(ensureStarted);
 
 describe("a deployment", () => {
   it("goes through every gate, is recorded, and leaves a quiet preview", async () => {
-    const { code, stdout, stderr } = await deploy();
+    const { code, stdout, stderr } = await withFewLogins(deploy);
 
     expect(code, `${stdout}\n${stderr}`).toBe(0);
     const release = await lastRelease();

@@ -6,8 +6,11 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { promisify } from "node:util";
 
+import { expect } from "vitest";
+
 import { prepareEngine, type Engine } from "../../rehearsal/engine/prepare.ts";
 import { type Outcome, runAsOperator, type RunOptions } from "../../rehearsal/operator.ts";
+import { countLogins, hangUp } from "../../rehearsal/logins.ts";
 import { DATACENTRE, INTERNET, ROOT, STATE } from "../../rehearsal/places.ts";
 import { SERVER } from "../../rehearsal/world.ts";
 
@@ -75,6 +78,17 @@ export async function startAgain(): Promise<void> {
 export async function set(path: string, value: string): Promise<void> {
   const outcome = await pulumi("config", "set", "--path", path, value);
   if (outcome.code !== 0) throw new Error(outcome.stderr);
+}
+
+/** Fails the test when the command, begun without any connection, logs in to the server more than three times. */
+export async function withFewLogins<T>(command: () => Promise<T>): Promise<T> {
+  await hangUp();
+  const before = (await countLogins()) ?? 0;
+  const outcome = await command();
+  const logins = ((await countLogins()) ?? 0) - before;
+  expect(logins).toBeGreaterThan(0);
+  expect(logins).toBeLessThanOrEqual(3);
+  return outcome;
 }
 
 /** Runs a script on the server as root, without the deployment's own connection. */

@@ -12,11 +12,9 @@ import {
   packageNames,
   RESTART_DOCKER_IF_RUNNING,
   sshd,
-  sshOptions,
   sysctl,
   unattendedUpgrades,
 } from "../../infra/host-files.ts";
-import { valueOf } from "../support/engine.ts";
 
 /** Runs the restart with programs that do as told; gives what it called. */
 async function fakeHost(programs: Readonly<Record<string, string>>): Promise<string[]> {
@@ -129,27 +127,5 @@ describe("unattendedUpgrades", () => {
       'Unattended-Upgrade::Automatic-Reboot "false";',
       "",
     ]);
-  });
-});
-
-describe("sshOptions", () => {
-  it("asks nobody, trusts the recorded host key alone and shares one connection", async () => {
-    const given = await valueOf(sshOptions("~/.ssh/id_ed25519", pulumi.output("ssh-ed25519 AAAAhost")));
-    const options = [
-      "BatchMode=yes",
-      "IdentitiesOnly=yes",
-      "IdentityFile=~/.ssh/id_ed25519",
-      "StrictHostKeyChecking=yes",
-      "UserKnownHostsFile=/dev/null",
-      "GlobalKnownHostsFile=/dev/null",
-      "KnownHostsCommand=/bin/echo %H ssh-ed25519 AAAAhost",
-      "ControlMaster=auto",
-      "ControlPath=~/.ssh/technicia-%C",
-      "ControlPersist=120s",
-      "ServerAliveInterval=15",
-      "ConnectTimeout=30",
-    ];
-
-    expect(given).toEqual(options.flatMap((option) => ["-o", option]));
   });
 });

@@ -9,6 +9,7 @@ import {
   operator,
   set,
   traffic,
+  withFewLogins,
 } from "../e2e/rehearsal.ts";
 
 const WEEK = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"] as const;
@@ -26,7 +27,7 @@ describe("a deployment", () => {
     const before = await runningImage();
     await set(IMAGE, "technicia/vector-store:1.0.3-faulty");
     const asking = traffic(askHealth);
-    const { code, stdout, stderr } = await deploy();
+    const { code, stdout, stderr } = await withFewLogins(deploy);
     const { asked, failures } = await asking.stop();
 
     expect(code, `${stdout}\n${stderr}`).toBe(4);

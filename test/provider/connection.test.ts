@@ -1,8 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { copyFileSync, writeFileSync } from "node:fs";
+import { Socket } from "node:net";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 
+import { Host } from "../../provider/ssh.ts";
 import { startHost, until, type TestHost } from "../support/host.ts";
 import { Plugin, type Resource } from "./plugin.ts";
 
@@ -50,6 +52,18 @@ describe("a connection", () => {
 
     expect(await logins()).toBe(before + 1);
     expect(await host.exec("ls /srv/many | wc -l")).toBe("40\n");
+  });
+
+  it("sends what is short at once", async () => {
+    const delays = vi.spyOn(Socket.prototype, "setNoDelay");
+    const { address, port, user, privateKeyFile } = host;
+    const direct = new Host({ address, port, user, privateKeyFile, hostKey: undefined }, () => undefined);
+
+    await direct.run({ purpose: "look", script: "true", signal: new AbortController().signal });
+
+    expect(delays).toHaveBeenCalledWith(true);
+    direct.close();
+    delays.mockRestore();
   });
 
   it("makes do with fewer sessions than most hosts allow", async () => {
@@ -192,6 +206,120 @@ describe("a connection that cannot be", () => {
     await plugin.cancel();
 
     expect(await failing).toBe("Error: cancelled");
+  });
+});
+
+describe("a login that another process shares", () => {
+  const work = (script: string) => ({ purpose: "work", script, signal: new AbortController().signal });
+
+  /** Somebody who is logged in and shares, and a plugin that this somebody starts. */
+  async function together(): Promise<{
+    readonly sharer: Host;
+    readonly plugin: Plugin;
+    readonly end: () => void;
+  }> {
+    const [type, key] = (await host.exec("cat /etc/ssh/ssh_host_ed25519_key.pub")).split(" ");
+    const { address, port, user, privateKeyFile } = host;
+    const hostKey = `${type} ${key}`;
+    const sharer = new Host({ address, port, user, privateKeyFile, hostKey }, () => undefined);
+    const sharing = sharer.share(new AbortController().signal);
+    await sharer.run(work("true"));
+    const end = (): void => {
+      sharing.close();
+      sharer.close();
+    };
+    return { sharer, plugin: await connect({ hostKey }), end };
+  }
+
+  it("is the plugin's, too", async () => {
+    const before = await logins();
+    const { sharer, plugin, end } = await together();
+
+    const files = await Promise.all(Array.from({ length: 20 }, (_, i) => touch(plugin, `/srv/shared/${i}`)));
+    const failing = plugin.create(STATE, "s", {
+      observe: "true",
+      desired: "x",
+      apply: "echo no >&2; exit 3",
+    });
+    await expect(failing).rejects.toThrow(/exit code 3; it said:\n {2}no/);
+    await Promise.all(files.map((file) => plugin.read(file)));
+
+    expect((await sharer.run(work("ls /srv/shared | wc -l"))).stdout).toBe("20\n");
+    expect(await logins()).toBe(before + 1);
+    end();
+  });
+
+  it("carries what is long in both directions", async () => {
+    const { plugin, end } = await together();
+    const content = Array.from({ length: 200_000 }, (_, line) => `${line}\n`).join("");
+
+    const file = await plugin.create(FILE, "f", { path: "/srv/long", content });
+
+    expect((await host.exec("wc -c < /srv/long")).trim()).toBe(`${content.length}`);
+    expect((await plugin.read(file))?.state["content"]).toBe(content);
+    end();
+  });
+
+  it("is not taken by who expects another host key", async () => {
+    const { end } = await together();
+    const before = await logins();
+
+    await touch(await connect());
+
+    expect(await logins()).toBe(before + 1);
+    end();
+  });
+
+  it("is followed by a login of the plugin's own when the other process has ended", async () => {
+    const { plugin, end } = await together();
+    const file = await touch(plugin);
+    const before = await logins();
+
+    end();
+
+    expect(await plugin.read(file)).toEqual(file);
+    expect(await logins()).toBe(before + 1);
+  });
+
+  it("is followed by a login of the plugin's own when it has no session left", async () => {
+    await host.exec("echo 'MaxSessions 1' > /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
+    const { plugin, end } = await together();
+    const before = await logins();
+
+    expect((await touch(plugin)).id).toBe("/srv/a");
+
+    expect(await logins()).toBe(before + 1);
+    end();
+    await host.exec("rm /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
+  });
+
+  it("takes what runs over it along when the other process is killed", async () => {
+    const { plugin, end } = await together();
+    const apply = "touch /srv/shared-begun; sleep 61";
+    const failing = plugin
+      .create(STATE, "s", { observe: "true", desired: "x", apply })
+      .catch((error: unknown) => String(error));
+    await until("it runs", async () => (await host.tryExec("test -e /srv/shared-begun")).code === 0);
+
+    end();
+
+    expect(await failing).toMatch(/the connection was lost meanwhile; how far it came is not known/);
+    await until("it was killed", async () => (await host.tryExec("pgrep -xf 'sleep 61'")).code !== 0);
+  });
+
+  it("lets what is cancelled be killed on the host", async () => {
+    const { plugin, end } = await together();
+    const apply = "touch /srv/shared-cancelled; sleep 62";
+    const failing = plugin
+      .create(STATE, "s", { observe: "true", desired: "x", apply })
+      .catch((error: unknown) => String(error));
+    await until("it runs", async () => (await host.tryExec("test -e /srv/shared-cancelled")).code === 0);
+
+    await plugin.cancel();
+
+    expect(await failing).toMatch(/cancelled/);
+    await until("it was killed", async () => (await host.tryExec("pgrep -xf 'sleep 62'")).code !== 0);
+    end();
   });
 });
 

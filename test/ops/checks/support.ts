@@ -100,6 +100,7 @@ export function localServer(variables: Readonly<Record<string, string>> = {}): S
   return {
     name: "root@localhost:22",
     close() {},
+    logInForDocker: () => Promise.resolve(),
     run: (command) =>
       new Promise((resolve, reject) => {
         const quoted = Object.entries({ ...command.variables }).map(
@@ -128,12 +129,18 @@ export function localServer(variables: Readonly<Record<string, string>> = {}): S
 
 /** Answers every script with the same text. */
 export function answeringServer(stdout: string): Server {
-  return { name: "root@server:22", close() {}, run: () => Promise.resolve({ stdout, stderr: "" }) };
+  return {
+    name: "root@server:22",
+    close() {},
+    logInForDocker: () => Promise.resolve(),
+    run: () => Promise.resolve({ stdout, stderr: "" }),
+  };
 }
 
 export const unreachableServer: Server = {
   name: "root@server:22",
   close() {},
+  logInForDocker: () => Promise.resolve(),
   run: () => Promise.reject(new UserError("could not connect to root@server:22: no answer")),
 };
 

@@ -202,6 +202,18 @@ describe("a changed secret", () => {
   });
 });
 
+describe("Docker's plugin", () => {
+  it("finds a login before the update, and before the one that puts the previous release back", async () => {
+    await withNewVersion();
+    scene.verify = failsOnNew;
+    const before: (string | undefined)[] = [];
+    scene.up = () => Promise.resolve(void before.push(scene.server.purposes.at(-1)));
+
+    expect(await run()).toMatchObject({ exitCode: 4 });
+    expect(before).toEqual(["log in for Docker", "log in for Docker"]);
+  });
+});
+
 describe("a first deployment", () => {
   it("is recorded, and locked, as soon as there is a server", async () => {
     scene.up = async () => {

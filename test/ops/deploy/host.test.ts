@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+import { opensshOptions } from "../../../provider/openssh.ts";
 import { appendHistory, readHistory } from "../../../ops/deploy/history.ts";
 import { breakLock, readLock, takeLock } from "../../../ops/deploy/lock.ts";
 import type { AuditEvent, Release } from "../../../ops/deploy/release.ts";
@@ -44,6 +48,20 @@ describe("a real server", () => {
       "expected the host key",
     );
     expect(told).toHaveLength(3);
+  });
+
+  it("is logged in to once for all that Docker's plugin asks at the same moment", async () => {
+    const accepted = "journalctl --unit ssh --no-pager | grep -c 'Accepted publickey' || true";
+    const before = Number(await host.exec(accepted));
+    const target = [...opensshOptions(ssh), "-p", `${ssh.port}`, "-l", ssh.user, ssh.address];
+    const openssh = (...args: string[]) => promisify(execFile)("ssh", [...target, ...args]);
+
+    await server.logInForDocker();
+    const said = await Promise.all(Array.from({ length: 8 }, () => openssh("echo in")));
+
+    expect(said.map(({ stdout }) => stdout)).toEqual(Array(8).fill("in\n"));
+    expect(Number(await host.exec(accepted))).toBe(before + 1);
+    await openssh("-O", "exit");
   });
 
   it("keeps releases of two writers apart, each with one end", async () => {

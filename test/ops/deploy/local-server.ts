@@ -12,7 +12,7 @@ export interface LocalServer extends Server, AsyncDisposable {
   /** What is `/var/lib/technicia` there. */
   readonly folder: string;
 
-  /** Purposes of the commands that it was given. */
+  /** Purposes of the commands that it was given, and of the logins. */
   readonly purposes: string[];
 }
 
@@ -37,6 +37,7 @@ export async function startLocalServer(): Promise<LocalServer> {
       const environment = { ...Object.fromEntries(variables), PATH: `${bin}:/usr/bin:/bin` };
       return await bash(command, environment);
     },
+    logInForDocker: () => Promise.resolve(void purposes.push("log in for Docker")),
     close: () => undefined,
     [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
   };

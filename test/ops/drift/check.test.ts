@@ -167,6 +167,7 @@ describe("checkDrift", () => {
       40,
     );
     expect(refresh.filter((word) => /^urn:.*(technicia:ovh:|cloudflare:)/.test(word))).toEqual([]);
+    expect(server.dockerLogins).toBe(0);
   });
 
   it("lets the engine begin once the server answers, and disregards what it saw of one that then lets nobody in", async () => {
@@ -180,6 +181,7 @@ describe("checkDrift", () => {
     expect(report.outcome).toBe("failed");
     expect(report.gaps).toEqual([{ what: "the server and everything on it", reason: problem }]);
     expect(differences.map(({ resource }) => resource)).toEqual([]);
+    expect(server.dockerLogins).toBe(1);
   });
 
   it("disregards what the engine saw meanwhile of a server on which something is being deployed", async () => {

@@ -60,17 +60,19 @@ async function stage({ recording = "drifted", answer = true, ...more }: Stage = 
         ? [JSON.parse(stdin ?? "") as { action: string; findings?: number; detail: string }]
         : [],
     );
-  return { world, said, audit, incidents, ...engine };
+  return { world, said, audit, incidents, server, ...engine };
 }
 
 const request = { stack: "test", yes: true, withChanges: false };
 
 describe("repairDrift", () => {
   it("shows the plan, puts everything back in one run, looks again and records both", async () => {
-    const { world, calls, said, audit } = await stage();
+    const { world, calls, said, audit, server } = await stage();
     const { before, after } = await repairDrift(request, world);
 
     expect(before.findings).toHaveLength(14);
+    // For the preview of the repair, and for the repair.
+    expect(server.dockerLogins).toBe(2);
     expect(after?.outcome).toBe("clean");
     const commands = calls
       .map(([command]) => command)

@@ -65,6 +65,7 @@ describe("readSince", () => {
     const nobody: Server = {
       name: "",
       run: () => Promise.reject(new Error("asked")),
+      logInForDocker: () => Promise.resolve(),
       close: () => undefined,
     };
 

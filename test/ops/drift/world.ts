@@ -140,6 +140,7 @@ export async function stateOfRecording(name: string) {
 
 export interface FakeServer extends Server {
   readonly commands: ServerCommand[];
+  dockerLogins: number;
   closed: number;
 }
 
@@ -157,6 +158,7 @@ export function fakeServer(
   const server: FakeServer = {
     name: "debian@203.0.113.10:22",
     commands,
+    dockerLogins: 0,
     closed: 0,
     run(command) {
       commands.push(command);
@@ -168,6 +170,10 @@ export function fakeServer(
           ? (options.since ?? "")
           : "";
       return Promise.resolve({ stdout, stderr: "" });
+    },
+    logInForDocker() {
+      server.dockerLogins += 1;
+      return Promise.resolve();
     },
     close() {
       server.closed += 1;

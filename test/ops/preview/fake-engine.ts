@@ -61,7 +61,8 @@ if (args[0] === "cancel") rmSync(at("locked"), { force: true });
 else if (args[0] === "config") process.stdout.write(readFileSync(at("settings")));
 else if (args[0] === "stack" && args[1] === "ls") {
   process.stdout.write(JSON.stringify([{ name: "test", current: true, lastUpdate: "2026-11-21T07:06:22.814Z" }]));
-} else if (args[0] === "preview" && existsSync(at("locked"))) fail(readFileSync(at("locked"), "utf8"));
+} else if (args[0] === "stack" && args[1] === "output") process.stdout.write("{}");
+else if (args[0] === "preview" && existsSync(at("locked"))) fail(readFileSync(at("locked"), "utf8"));
 else if (args[0] === "preview") {
   writeFileSync(option("--event-log"), readFileSync(at("events")));
   process.stdout.write(readFileSync(at("diff")));
