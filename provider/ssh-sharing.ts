@@ -22,7 +22,9 @@ export interface Sharing {
 export function shareLogin(target: Target, open: () => Promise<ClientChannel>): Sharing {
   const sockets = new Set<Socket>();
   const listener = createServer((socket) => {
-    sockets.add(socket.on("close", () => sockets.delete(socket)));
+    sockets.add(socket);
+    // Whoever joined may have been killed.
+    socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
     void serve(socket, open);
   });
   // Without a socket, or beside one that leads to the same host already, each logs in by itself.

@@ -1,9 +1,9 @@
 /** A drift on the server; test/long/drift.test.ts has every drift, and the README's commands a check that finds none. */
-import { beforeAll, describe, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 
 import { expectFoundAndRepaired, expectNoDrift } from "./drift-check.ts";
 import { DRIFTS } from "./drifts.ts";
-import { ensureStarted, withFewLogins } from "./rehearsal.ts";
+import { ensureStarted, operator, withFewLogins } from "./rehearsal.ts";
 
 const ONE = DRIFTS.filter(({ name }) => name === "the kernel's settings are edited");
 
@@ -11,6 +11,14 @@ beforeAll(ensureStarted);
 
 describe("drift", () => {
   it("is looked for with few logins", () => withFewLogins(expectNoDrift));
+
+  it("is looked for with few logins by a preview, too", async () => {
+    const preview = ["npm", "run", "--silent", "preview", "--", "test", "--refresh"];
+    const { code, stdout, stderr } = await withFewLogins(() => operator(preview));
+
+    expect(code, stderr).toBe(0);
+    expect(stdout).not.toContain("The host was not looked at");
+  });
 
   it.each(ONE)("is found and repaired where $name", expectFoundAndRepaired);
 });
