@@ -11,7 +11,8 @@ export function opensshOptions({ privateKeyFile, hostKey }: Trust): string[] {
     "GlobalKnownHostsFile=/dev/null",
     `KnownHostsCommand=/bin/echo %H ${hostKey}`,
     "ControlMaster=auto",
-    "ControlPath=~/.ssh/technicia-%C",
+    // Not in ~/.ssh: ssh does not make that folder, and gives up without it.
+    "ControlPath=~/.technicia-%C",
     "ControlPersist=120s",
     "ServerAliveInterval=15",
     "ConnectTimeout=30",

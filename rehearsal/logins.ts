@@ -12,7 +12,7 @@ export async function countLogins(): Promise<number | undefined> {
 
 /** Ends the connection that Docker's plugin leaves open for two minutes: the next command would seem to need no login of its own. */
 export async function hangUp(): Promise<void> {
-  const master = ["-o", "ControlPath=~/.ssh/technicia-%C", "-l", "debian", "-p", "22"];
+  const master = ["-o", "ControlPath=~/.technicia-%C", "-l", "debian", "-p", "22"];
   // It fails where there is none.
   await run("ssh", [...master, "-O", "exit", DATACENTRE.server]).catch(() => undefined);
 }

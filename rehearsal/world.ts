@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
@@ -28,8 +27,6 @@ export async function ensureOperator(): Promise<void> {
     // What the rehearsal's own commands wrote stays.
     filter: (_, to) => !(/deployment-.*\.md$/.test(to) && existsSync(to)),
   });
-  // ssh keeps its shared connection's socket here and does not make the folder itself.
-  await mkdir(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
 }
 
 /** Brings up everything that stands for the world outside the project: networks, clouds, name server, registry, ACME. */

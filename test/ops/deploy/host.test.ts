@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { execFile } from "node:child_process";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 
 import { opensshOptions } from "../../../provider/openssh.ts";
@@ -62,6 +65,21 @@ describe("a real server", () => {
     expect(said.map(({ stdout }) => stdout)).toEqual(Array(8).fill("in\n"));
     expect(Number(await host.exec(accepted))).toBe(before + 1);
     await openssh("-O", "exit");
+  });
+
+  it("lets Docker's plugin in from a home without a folder for ssh", async () => {
+    const home = await mkdtemp(join(tmpdir(), "home-"));
+    const target = [...opensshOptions(ssh), "-p", `${ssh.port}`, "-l", ssh.user, ssh.address];
+    const bare = (...args: string[]) =>
+      promisify(execFile)("unshare", [
+        ...["--mount", "--propagation", "private", "sh", "-c", 'mount --bind "$0" ~ && exec ssh "$@"'],
+        ...[home, ...target, ...args],
+      ]);
+
+    expect((await bare("echo in")).stdout).toBe("in\n");
+    expect(await readdir(home)).toEqual([expect.stringMatching(/^\.technicia-[0-9a-f]{40}$/)]);
+    await bare("-O", "exit");
+    await rm(home, { recursive: true });
   });
 
   it("keeps releases of two writers apart, each with one end", async () => {
