@@ -55,6 +55,9 @@ export interface TestNetwork {
   readonly start: (role: string, args: readonly string[]) => Promise<string>;
   readonly stop: (role: string) => Promise<string>;
 
+  /** Docker's word for how a container's health check goes. */
+  readonly health: (role: string) => Promise<string>;
+
   /** What a container has printed. */
   readonly logs: (role: string) => Promise<string>;
   readonly remove: () => Promise<void>;
@@ -79,6 +82,7 @@ export async function createNetwork(): Promise<TestNetwork> {
       return address;
     },
     stop: (role) => docker("stop", "--time", "1", `${name}-${role}`),
+    health: (role) => docker("inspect", "--format", "{{.State.Health.Status}}", `${name}-${role}`),
     logs: (role) => logsOf(`${name}-${role}`),
     remove: async () => {
       if (started.length > 0) await docker("rm", "--force", "--volumes", ...started);
