@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 
 import {
