@@ -52,13 +52,13 @@ export async function joinLogin(target: Target, signal: AbortSignal): Promise<Cl
   }
 }
 
-let folder: string | undefined;
+let own: string | undefined;
 
 function ownFolder(): string {
-  if (folder !== undefined) return folder;
+  if (own !== undefined) return own;
   const made = mkdtempSync(join(tmpdir(), "technicia-ssh-"));
   process.on("exit", () => rmSync(made, { recursive: true, force: true }));
-  return (folder = process.env[FOLDER] = made);
+  return (own = process.env[FOLDER] = made);
 }
 
 /** Another key is another host; a path to a socket has little room. */

@@ -231,6 +231,20 @@ describe("a login that another process shares", () => {
     return { sharer, plugin: await connect({ hostKey }), end };
   }
 
+  /** A command that runs on the host: what the plugin comes to say of it, and a wait for its end there. */
+  async function startSleeping(
+    plugin: Plugin,
+    seconds: number,
+  ): Promise<{ readonly failing: Promise<unknown>; readonly killed: () => Promise<void> }> {
+    const sleep = `sleep ${seconds}`;
+    const runs = async (): Promise<boolean> => (await host.tryExec(`pgrep -xf '${sleep}'`)).code === 0;
+    const failing = plugin
+      .create(STATE, "s", { observe: "true", desired: "x", apply: sleep })
+      .catch((error: unknown) => String(error));
+    await until("it runs", runs);
+    return { failing, killed: () => until("it was killed", async () => !(await runs())) };
+  }
+
   it("is the plugin's, too", async () => {
     const before = await logins();
     const { sharer, plugin, end } = await together();
@@ -295,30 +309,22 @@ describe("a login that another process shares", () => {
 
   it("takes what runs over it along when the other process is killed", async () => {
     const { plugin, end } = await together();
-    const apply = "touch /srv/shared-begun; sleep 61";
-    const failing = plugin
-      .create(STATE, "s", { observe: "true", desired: "x", apply })
-      .catch((error: unknown) => String(error));
-    await until("it runs", async () => (await host.tryExec("test -e /srv/shared-begun")).code === 0);
+    const { failing, killed } = await startSleeping(plugin, 61);
 
     end();
 
     expect(await failing).toMatch(/the connection was lost meanwhile; how far it came is not known/);
-    await until("it was killed", async () => (await host.tryExec("pgrep -xf 'sleep 61'")).code !== 0);
+    await killed();
   });
 
   it("lets what is cancelled be killed on the host", async () => {
     const { plugin, end } = await together();
-    const apply = "touch /srv/shared-cancelled; sleep 62";
-    const failing = plugin
-      .create(STATE, "s", { observe: "true", desired: "x", apply })
-      .catch((error: unknown) => String(error));
-    await until("it runs", async () => (await host.tryExec("test -e /srv/shared-cancelled")).code === 0);
+    const { failing, killed } = await startSleeping(plugin, 62);
 
     await plugin.cancel();
 
     expect(await failing).toMatch(/cancelled/);
-    await until("it was killed", async () => (await host.tryExec("pgrep -xf 'sleep 62'")).code !== 0);
+    await killed();
     end();
   });
 });
