@@ -1,56 +1,90 @@
 import tseslint from "typescript-eslint";
 
-/** Who may import whom: [folder, folders that it may import besides itself]. */
+/**
+ * Who may import whom: folder → the folders that it may import besides itself.
+ *
+ * An entry with a slash is a folder inside `ops/` or `provider/`: its list names only siblings, and the list of the folder around it applies as
+ * well. Files directly in `ops/` and `provider/` may import every folder inside. Nothing imports `test/`.
+ */
 const FOLDERS = {
-  provider: [],
-  infra: ["provider"],
-  secrets: [],
-  components: ["infra", "provider"],
-  stacks: ["components", "infra", "provider", "secrets"],
-  ops: ["provider", "stacks", "secrets"],
-  rehearsal: ["secrets"],
+  common: [],
+  provider: ["common"],
+  infra: ["common", "provider"],
+  secrets: ["common"],
+  components: ["common", "infra", "provider"],
+  stacks: ["common", "components", "infra", "provider", "secrets"],
+  reports: ["common", "stacks"],
+  ops: ["common", "provider", "stacks", "secrets", "reports"],
+  rehearsal: ["common", "provider", "secrets"],
 };
 
-const boundaries = Object.entries(FOLDERS).map(([folder, allowed]) => {
+const INNER_FOLDERS = {
+  "provider/ssh": [],
+  "provider/plugin": ["ssh"],
+  "provider/host": ["plugin", "ssh"],
+  "provider/ovh": ["plugin"],
+  "ops/vendors": [],
+  "ops/server": ["vendors"],
+  "ops/engine": ["server", "vendors"],
+  "ops/changes": ["engine"],
+  "ops/checks": ["engine", "server", "vendors"],
+  "ops/preview": ["changes", "engine", "server", "vendors"],
+  "ops/drift": ["changes", "engine", "server", "vendors"],
+  "ops/deploy": ["changes", "checks", "engine", "preview", "server", "vendors"],
+  "ops/documents": ["engine", "server"],
+};
+
+/** Files that a folder may import from a folder of which it may not import everything. */
+const ONLY_THESE_FILES = {
+  infra: { provider: ["resources", "ssh/openssh-options"] },
+  components: { provider: ["resources"] },
+  stacks: { provider: ["resources"] },
+  ops: { provider: ["ssh/host", "ssh/openssh-options", "ovh/client"] },
+  rehearsal: { provider: ["plugin/[a-z-]+"], secrets: ["catalog"] },
+};
+
+const outside = (folder) => {
+  const allowed = FOLDERS[folder];
   const forbidden = Object.keys(FOLDERS).filter((other) => other !== folder && !allowed.includes(other));
-  return {
-    files: [`${folder}/**/*.ts`],
-    rules: {
-      "no-restricted-imports": [
-        "error",
-        {
-          patterns: [
-            {
-              regex: `^(\\.\\./)+(${[...forbidden, "test"].join("|")})/`,
-              message: `${folder}/ may import ${allowed.length === 0 ? "no other folder" : allowed.join(", ")}.`,
-            },
-            // The program sees the provider's classes, never its works.
-            ...(allowed.includes("provider")
-              ? [
-                  {
-                    regex:
-                      folder === "ops"
-                        ? "/provider/(?!(ssh|openssh|ovh/client|lean-zod)\\.ts$)"
-                        : "/provider/(?!(resources|openssh|lean-zod)\\.ts$)",
-                    message:
-                      "Only provider/resources.ts is for the program, for operators its ssh and OVH's client, and for both openssh.ts and lean-zod.ts.",
-                  },
-                ]
-              : []),
-            ...(folder === "rehearsal"
-              ? [
-                  {
-                    regex: "/secrets/(?!catalog\\.ts$)",
-                    message: "The rehearsal uses the program as a user would.",
-                  },
-                ]
-              : []),
-          ],
-        },
-      ],
+  return [
+    {
+      regex: `^(\\.\\./)+(${[...forbidden, "test"].join("|")})/`,
+      message: `${folder}/ may import ${allowed.join(", ") || "no other folder"}.`,
     },
-  };
-});
+    ...Object.entries(ONLY_THESE_FILES[folder] ?? {}).map(([other, files]) => ({
+      regex: `^(\\.\\./)+${other}/(?!(${files.join("|")})\\.ts$)`,
+      message: `Of ${other}/, ${folder}/ may import only ${files.join(", ")}.`,
+    })),
+  ];
+};
+
+const inside = (folder) => {
+  const [parent] = folder.split("/");
+  const siblings = Object.keys(INNER_FOLDERS)
+    .filter((other) => other !== folder && other.startsWith(`${parent}/`))
+    .map((other) => other.slice(parent.length + 1));
+  const forbidden = siblings.filter((sibling) => !INNER_FOLDERS[folder].includes(sibling));
+  return [
+    {
+      regex: `^\\.\\./(?:\\.\\./)?(${forbidden.join("|")})/`,
+      message: `${folder}/ may import ${INNER_FOLDERS[folder].join(", ") || "no sibling"}.`,
+    },
+  ];
+};
+
+const boundaries = [...Object.keys(FOLDERS), ...Object.keys(INNER_FOLDERS)].map((folder) => ({
+  files: [`${folder}/**/*.ts`],
+  rules: {
+    "no-restricted-imports": [
+      "error",
+      {
+        patterns: folder.includes("/")
+          ? [...outside(folder.split("/")[0]), ...inside(folder)]
+          : outside(folder),
+      },
+    ],
+  },
+}));
 
 export default tseslint.config(
   { ignores: ["node_modules/", ".rehearsal/", "rehearsal/images/**/node_modules/"] },
@@ -61,7 +95,7 @@ export default tseslint.config(
     },
     linterOptions: { reportUnusedDisableDirectives: "error" },
     rules: {
-      // A resource is named by being made: nothing has to hold it.
+      // A resource exists once it is constructed; nothing has to keep a reference to it.
       "no-new": "off",
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
       "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_" }],

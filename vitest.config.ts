@@ -17,34 +17,27 @@ class FirstAndLast extends BaseSequencer {
   }
 }
 
-/** What takes a minute and more by itself, beside what it tests. */
+/**
+ * A test file says in its name what it needs: `.containers.test.ts` runs its subject in a container; `.long.test.ts` takes minutes and runs
+ * every night (`npm test -- long`); test/e2e/ shares one rehearsal.
+ */
 const LONG = "test/**/*.long.test.ts";
-
-/** Parts whose subject runs in a container; the others need no image and go first, while images are built. */
-const IN_CONTAINERS = [
-  "test/components/{gateway-routes,tunnel-start}.test.ts",
-  "test/infra/nft.test.ts",
-  "test/ops/checks/*.test.ts",
-  "test/ops/{deploy/host,drift/since}.test.ts",
-  "test/provider/{connection,server}.test.ts",
-  "test/provider/host/*.test.ts",
-  "test/rehearsal/doubles/{clouds,docker-machine}.test.ts",
-  "test/rehearsal/images/{catalog,docker}.test.ts",
-  "test/stacks/technicia-rules.test.ts",
-];
+const IN_CONTAINERS = "test/**/*.containers.test.ts";
+const REHEARSED = "test/e2e/**/*.test.ts";
 
 const shared = { testTimeout: 120_000, hookTimeout: 240_000, retry: 0, unstubEnvs: true };
 
 const parts = (name: string, include: string[], exclude: string[]) => ({
-  test: { ...shared, name, include, exclude: [...exclude, LONG], maxWorkers: 2 },
+  test: { ...shared, name, include, exclude, maxWorkers: 2 },
 });
 
 // One rehearsal at a time: its addresses are fixed.
-const rehearsed = (name: string, include: string[]) => ({
+const rehearsed = (name: string, include: string[], exclude: string[]) => ({
   test: {
     ...shared,
     name,
     include,
+    exclude,
     fileParallelism: false,
     testTimeout: 600_000,
     hookTimeout: 1_500_000,
@@ -55,10 +48,10 @@ export default defineConfig({
   test: {
     sequence: { sequencer: FirstAndLast },
     projects: [
-      parts("parts", ["test/**/*.test.ts"], ["test/e2e/**", "test/long/**", ...IN_CONTAINERS]),
-      parts("containers", IN_CONTAINERS, []),
-      rehearsed("end-to-end", ["test/e2e/**/*.test.ts"]),
-      rehearsed("long", ["test/long/**/*.test.ts", LONG]),
+      parts("parts", ["test/**/*.test.ts"], [REHEARSED, IN_CONTAINERS, LONG]),
+      parts("containers", [IN_CONTAINERS], []),
+      rehearsed("end-to-end", [REHEARSED], [LONG]),
+      rehearsed("long", [LONG], []),
     ],
   },
 });

@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import { opensshOptions } from "../provider/openssh.ts";
+import { opensshOptions } from "../provider/ssh/openssh-options.ts";
 import * as technicia from "../provider/resources.ts";
 import { HostFirewall } from "./host-firewall.ts";
 import * as render from "./host-files.ts";

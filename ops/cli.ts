@@ -1,7 +1,7 @@
 /** The operator's commands: `npm run <name> -- …`. */
 
 import type { Commands } from "./command.ts";
-import { UserError } from "./user-error.ts";
+import { UserError } from "../common/user-error.ts";
 
 /** Where each command is. Only the one that is called is loaded: a load generator or a calendar takes longer to load than a status to tell. */
 const AREAS = [

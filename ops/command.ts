@@ -1,7 +1,7 @@
 /** What every operator's command is made of. */
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 
-import { UserError } from "./user-error.ts";
+import { UserError } from "../common/user-error.ts";
 
 export interface Outcome {
   /** Printed on standard output. */

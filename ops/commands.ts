@@ -1,8 +1,8 @@
 /** Commands on a stack's secrets, outputs and state. */
 import { onlyStack, readArguments, type Commands } from "./command.ts";
-import { pulumiOnPath } from "./pulumi.ts";
-import { forgetReinstalled } from "./reinstalled.ts";
-import { resume } from "./resume.ts";
+import { pulumiOnPath } from "./engine/cli.ts";
+import { forgetReinstalled } from "./engine/reinstalled.ts";
+import { resume } from "./engine/resume.ts";
 import { initializeSecrets, reportSecrets } from "./secrets.ts";
 import { readStatus, renderStatus } from "./status.ts";
 

@@ -3,7 +3,7 @@ import { enableCompileCache } from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-import "../provider/lean-zod.ts";
+import "../common/startup/lean-zod.ts";
 
 process.env["NODE_COMPILE_CACHE"] ??= join(
   process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"),

@@ -9,9 +9,9 @@ import {
   type SecretName,
   type SecretsContext,
 } from "../secrets/catalog.ts";
-import type { Pulumi } from "./pulumi.ts";
+import type { Pulumi } from "./engine/cli.ts";
 import { renderTable } from "./table.ts";
-import { UserError } from "./user-error.ts";
+import { UserError } from "../common/user-error.ts";
 
 const NAMESPACE = "technicia";
 

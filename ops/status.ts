@@ -1,9 +1,9 @@
 /** What a stack's outputs say of its deployment, for a person or for a program. */
 import { z } from "zod";
 import { stackOutputs, type StackOutputs } from "../stacks/deployment-status.ts";
-import type { Pulumi } from "./pulumi.ts";
+import type { Pulumi } from "./engine/cli.ts";
 import { renderTable } from "./table.ts";
-import { UserError } from "./user-error.ts";
+import { UserError } from "../common/user-error.ts";
 
 export async function readStatus(stack: string, pulumi: Pulumi): Promise<StackOutputs> {
   const printed = await pulumi({ args: ["stack", "output", "--json", "--stack", stack] });

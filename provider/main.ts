@@ -5,8 +5,8 @@ import { image } from "./host/image.ts";
 import { packages } from "./host/packages.ts";
 import { state } from "./host/state.ts";
 import { unit } from "./host/unit.ts";
-import { edgeFirewall } from "./ovh/edge-firewall.ts";
-import { vps } from "./ovh/vps.ts";
-import { serve } from "./serve.ts";
+import { edgeFirewall } from "./ovh/firewall/resource.ts";
+import { vps } from "./ovh/vps/resource.ts";
+import { serve } from "./plugin/serve.ts";
 
 await serve([hostKey, file, image, packages, unit, state, vps, edgeFirewall], process.argv.slice(2));

@@ -12,12 +12,12 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import Table from "cli-table3";
 
-import { domainOf } from "./answers.ts";
+import { domainOf } from "./stack-settings.ts";
 import { docker, run } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { countLogins, hangUp } from "./logins.ts";
-import { runAsOperator } from "./operator.ts";
-import { DATACENTRE, ROOT, STATE } from "./places.ts";
+import { runAsOperator } from "./run-as-operator.ts";
+import { DATACENTRE, ROOT, STATE } from "./addresses.ts";
 import { SERVER } from "./world.ts";
 
 const SAMPLE_MS = 500;

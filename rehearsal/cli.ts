@@ -13,14 +13,15 @@ import { join } from "node:path";
 
 import { Listr } from "listr2";
 
-import { type Accounts, addSecrets, type Answers, ensureAccounts, writeSettings } from "./answers.ts";
+import { type Accounts, addSecrets, type Answers, ensureAccounts, writeSettings } from "./stack-settings.ts";
 import { entryOf, type SecretName, secretNames } from "../secrets/catalog.ts";
-import { ensureDocker, UserError } from "./docker.ts";
+import { UserError } from "../common/user-error.ts";
+import { ensureDocker } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { type Images, prepareImages } from "./images/build.ts";
 import { publishImages } from "./images/publish.ts";
-import { runAsOperator } from "./operator.ts";
-import { ROOT, STATE } from "./places.ts";
+import { runAsOperator } from "./run-as-operator.ts";
+import { ROOT, STATE } from "./addresses.ts";
 import { type Outputs, renderSummary } from "./summary.ts";
 import { ensureOperator, ensureWorld, operatorPublicKey, removeWorld } from "./world.ts";
 

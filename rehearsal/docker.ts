@@ -5,15 +5,13 @@ import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
+import { UserError } from "../common/user-error.ts";
 import { aptCommand } from "./apt.ts";
 
 const ENGINE_READY_MS = 60_000;
 const POLL_MS = 200;
 const TOLD_LINES = 20;
 const INSTALL = "apt-get update && apt-get install --yes docker.io";
-
-/** Something that the user can mend; its message says how and is all that gets printed. */
-export class UserError extends Error {}
 
 /** Told one line about what is being done now. */
 export type Progress = (line: string) => void;

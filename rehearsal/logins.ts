@@ -1,6 +1,6 @@
 /** How often a command logs in to the rehearsed server, begun as on another morning. */
 import { docker, run } from "./docker.ts";
-import { DATACENTRE } from "./places.ts";
+import { DATACENTRE } from "./addresses.ts";
 import { SERVER } from "./world.ts";
 
 /** Logins that the server's sshd has accepted; undefined while there is no server. */

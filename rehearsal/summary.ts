@@ -1,7 +1,7 @@
 import Table from "cli-table3";
 
 import type { Engine } from "./engine/prepare.ts";
-import { DATACENTRE } from "./places.ts";
+import { DATACENTRE } from "./addresses.ts";
 
 /** The parts of a stack's outputs that the summary shows. */
 export interface Outputs {

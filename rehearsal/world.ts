@@ -4,12 +4,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
-import type { Accounts } from "./answers.ts";
+import type { Accounts } from "./stack-settings.ts";
 import { ensureAuthority, ensureCertificate, machineCertificates, writeBundle } from "./authority.ts";
 import { docker, run } from "./docker.ts";
 import type { Images } from "./images/build.ts";
 import { registryRunArgs } from "./images/publish.ts";
-import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./places.ts";
+import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./addresses.ts";
 
 const POLL_MS = 200;
 const READY_MS = 60_000;
@@ -141,7 +141,7 @@ async function ensureClouds(images: Images, accounts: Accounts, authority: strin
     ...["--volume", "/var/run/docker.sock:/var/run/docker.sock"],
   ];
   await ensureContainer(`${PREFIX}-clouds`, args, images.clouds, [
-    ...["node", "/project/rehearsal/doubles/main.ts"],
+    ...["node", "/project/rehearsal/fake-clouds/main.ts"],
     ...["/clouds/config.json", "--state", "/clouds/state.json"],
   ]);
   await routeThroughRouter(`${PREFIX}-clouds`);

@@ -1,5 +1,5 @@
 // What is imported by name is loaded before anything runs; this has to run before the rest is loaded.
-import "./lean-sdk.ts";
+import "../common/startup/lean-sdk.ts";
 import { setImmediate } from "node:timers/promises";
 
 const { resolveSecrets } = await import("../secrets/resolve.ts");

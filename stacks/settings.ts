@@ -5,12 +5,13 @@ import { commandsFor, NAMESPACE, nameOf, type Commands, type SettingPath } from 
 import type { Environment } from "./environment.ts";
 import { brokenRules, knownAuthority, type Problem } from "./settings-rules.ts";
 import { sections, type SectionName, type Sections } from "./settings-schema.ts";
+import { UserError } from "../common/user-error.ts";
 import { suggest } from "./suggestion.ts";
 
 export const settingNames = Object.keys(sections) as SectionName[];
 
 /** Thrown with every problem in its message. */
-export class SettingsError extends Error {
+export class SettingsError extends UserError {
   override readonly name = "SettingsError";
 
   constructor(stack: string, problems: readonly string[]) {

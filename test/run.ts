@@ -14,7 +14,8 @@ import { createInterface } from "node:readline";
 import { inspect } from "node:util";
 
 import { aptCommand } from "../rehearsal/apt.ts";
-import { ensureDocker, run, UserError } from "../rehearsal/docker.ts";
+import { UserError } from "../common/user-error.ts";
+import { ensureDocker, run } from "../rehearsal/docker.ts";
 import { prepareEngine } from "../rehearsal/engine/prepare.ts";
 import { prepareImages } from "../rehearsal/images/build.ts";
 import { publishImages } from "../rehearsal/images/publish.ts";
@@ -182,7 +183,7 @@ if (isReady && includes("parts"))
   await guarded("parts in containers", () => suite("containers", { isRehearsal: false }));
 await rehearsal;
 if (wanted.length === 0)
-  say("test/long is not among these: npm test -- long runs it, and so does CI every night");
+  say("long tests (*.long.test.ts) did not run: npm test -- long runs them, and so does CI every night");
 
 const skipped = totals.skipped === 0 ? "" : `, ${totals.skipped} skipped`;
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);

@@ -1,5 +1,5 @@
 /** Items of the users' checklists that no program can answer, or that nothing exists for yet. */
-import type { Check } from "./check.ts";
+import type { Check } from "../../common/check.ts";
 import { notChecked } from "./finding.ts";
 
 const PERSON = "à faire par une personne ; aucun programme ne peut en juger";

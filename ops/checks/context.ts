@@ -1,8 +1,8 @@
 /** What a check of a stack may look at; preflight and verification get the same. */
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
-import type { Pulumi } from "../pulumi.ts";
-import type { Server } from "../server.ts";
+import type { Pulumi } from "../engine/cli.ts";
+import type { Server } from "../server/connection.ts";
 
 export interface CheckContext {
   readonly stack: string;

@@ -1,5 +1,5 @@
-import { readReleases } from "../deploy/releases.ts";
-import type { Server } from "../server.ts";
+import { readReleases } from "../server/releases.ts";
+import type { Server } from "../server/connection.ts";
 import { failed, type Finding, notChecked, ok } from "./finding.ts";
 
 /** The load that followed the last release: the tests that the checklist asks for, with the thresholds as their analysis. */

@@ -1,5 +1,6 @@
 /** What one look gives, and how looks are carried out: within a limit, never throwing, never showing a secret. */
-import type { Check } from "./check.ts";
+import type { Check } from "../../common/check.ts";
+import { reasonOf } from "../../common/reason.ts";
 
 export type Finding = Pick<Check, "outcome" | "detail" | "measures">;
 
@@ -91,14 +92,6 @@ export function redact(text: string, secrets: Readonly<Record<string, string>>):
     .filter((value) => value.length >= SHORTEST_SECRET)
     .sort((a, b) => b.length - a.length)
     .reduce((clean, value) => clean.replaceAll(value, "[secret]"), text);
-}
-
-/** What an error says, with the cause that it hides. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const cause = error.cause instanceof Error ? error.cause : undefined;
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? (error as NodeJS.ErrnoException).code;
-  return cause === undefined || error.name === "UserError" ? error.message : (code ?? cause.message);
 }
 
 function finding(

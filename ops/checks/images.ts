@@ -1,7 +1,8 @@
 import type { Environment } from "../../stacks/environment.ts";
-import { failed, notChecked, ok, reasonOf, type Finding } from "./finding.ts";
-import { findImage, type RegistryImage } from "./registry.ts";
-import { Unreachable } from "./vendor-call.ts";
+import { failed, notChecked, ok, type Finding } from "./finding.ts";
+import { reasonOf } from "../../common/reason.ts";
+import { findImage, type RegistryImage } from "../vendors/registry.ts";
+import { Unreachable } from "../vendors/http.ts";
 import type { World } from "./world.ts";
 
 const MIB = 1024 * 1024;

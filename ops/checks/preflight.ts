@@ -1,24 +1,24 @@
 /** Before a deployment: the users' checklists, item by item. */
-import { checkApiKeys } from "./api-keys.ts";
+import { checkApiKeys } from "./keys/api-keys.ts";
 import { automatedTestsProbe } from "./automated-tests.ts";
 import { BACKUPS, BY_PERSON, SECURITY_REVIEW } from "./by-person.ts";
-import { checkCertificate } from "./certificate.ts";
-import type { Check } from "./check.ts";
-import { clockProbe } from "./clock.ts";
+import { checkCertificate } from "./public/certificate.ts";
+import type { Check } from "../../common/check.ts";
+import { clockProbe } from "./server/clock.ts";
 import { configurationProbe, encryptionProbe } from "./configuration.ts";
 import type { PreflightContext } from "./context.ts";
-import { dnsProbe } from "./dns.ts";
+import { dnsProbe } from "./public/dns.ts";
 import { checkEarlierPerformance } from "./earlier-performance.ts";
 import { carryOut, carryOutAll, type Finding, notChecked, type Probe } from "./finding.ts";
-import { checkHealthRoute } from "./gateway.ts";
+import { checkHealthRoute } from "./public/gateway.ts";
 import { findImages, type ImagesFound } from "./images.ts";
-import { enter, type Inside, onServer } from "./inside.ts";
-import { checkLogs } from "./logs.ts";
-import { checkWebhooks } from "./n8n.ts";
-import { checkPorts } from "./ports.ts";
-import { checkRoomFor } from "./resources.ts";
-import { checkVectorStore } from "./vector-store.ts";
-import { versionsProbe } from "./versions.ts";
+import { enter, type Inside, onServer } from "./server/access.ts";
+import { checkLogs } from "./server/logs.ts";
+import { checkWebhooks } from "./server/n8n.ts";
+import { checkPorts } from "./public/ports.ts";
+import { checkRoomFor } from "./server/resources.ts";
+import { checkVectorStore } from "./server/vector-store.ts";
+import { versionsProbe } from "./server/versions.ts";
 import { realWorld, type World } from "./world.ts";
 
 const NOT_DEPLOYED = "rien n'est encore déployé";

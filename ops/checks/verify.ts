@@ -2,10 +2,10 @@
 import { setTimeout as wait } from "node:timers/promises";
 
 import { BACKUPS } from "./by-person.ts";
-import { checkCertificate } from "./certificate.ts";
-import type { Check } from "./check.ts";
-import { checkCollection, checkQdrantReady } from "./collection.ts";
-import { judgeContainers, readContainers, type RunningContainer } from "./containers.ts";
+import { checkCertificate } from "./public/certificate.ts";
+import type { Check } from "../../common/check.ts";
+import { checkCollection, checkQdrantReady } from "./server/collection.ts";
+import { judgeContainers, readContainers, type RunningContainer } from "./server/containers.ts";
 import type { VerifyContext } from "./context.ts";
 import { carryOut, carryOutAll, notChecked, type Probe } from "./finding.ts";
 import {
@@ -15,19 +15,19 @@ import {
   checkHealthRoute,
   checkRedirect,
   checkUploads,
-} from "./gateway.ts";
-import { enter, type Inside, onServer } from "./inside.ts";
-import { checkLoad } from "./load.ts";
-import { checkDefaultCredentials, checkN8nReady, checkWebhooks } from "./n8n.ts";
-import { checkPorts, CLOSED_PORTS } from "./ports.ts";
-import { checkRoom } from "./resources.ts";
-import { checkTlsVersions } from "./tls-versions.ts";
+} from "./public/gateway.ts";
+import { enter, type Inside, onServer } from "./server/access.ts";
+import { checkLoad } from "./public/load.ts";
+import { checkDefaultCredentials, checkN8nReady, checkWebhooks } from "./server/n8n.ts";
+import { checkPorts, CLOSED_PORTS } from "./public/ports.ts";
+import { checkRoom } from "./server/resources.ts";
+import { checkTlsVersions } from "./public/tls-versions.ts";
 import {
   checkDocumentProcessor,
   checkSearch,
   checkVectorStore,
   checkVisionClassifier,
-} from "./vector-store.ts";
+} from "./server/vector-store.ts";
 import { realWorld, type World } from "./world.ts";
 
 const UPLOAD_SECONDS = 120;

@@ -5,25 +5,26 @@ import { preflight } from "../checks/preflight.ts";
 import { verify } from "../checks/verify.ts";
 import { realWorld } from "../checks/world.ts";
 import { onlyStack, readArguments, type Commands, type Outcome } from "../command.ts";
-import { gitOnPath, readFacts } from "../preview/facts.ts";
+import { readFacts } from "../preview/facts.ts";
+import { gitOnPath } from "../vendors/git.ts";
 import { renderPreview } from "../preview/markdown.ts";
 import { checkPlan, planFile } from "../preview/plan.ts";
 import { previewStack } from "../preview/preview.ts";
-import { resume } from "../resume.ts";
-import { openServer } from "../server.ts";
-import { pulumiWithOwnLocks } from "../state-lock.ts";
-import { UserError } from "../user-error.ts";
-import { showHistory, unlock } from "./audit.ts";
+import { resume } from "../engine/resume.ts";
+import { openServer } from "../server/connection.ts";
+import { pulumiWithOwnLocks } from "../engine/state-lock.ts";
+import { UserError } from "../../common/user-error.ts";
+import { showHistory, unlock } from "./history-commands.ts";
 import { deploy } from "./deploy.ts";
-import { isStateLocked } from "./engine.ts";
-import { pinImages } from "./images.ts";
-import { LockRefusal } from "./lock.ts";
+import { isStateLocked } from "./update.ts";
+import { pinImages } from "./pin-images.ts";
+import { LockRefusal } from "../server/lock.ts";
 import type { Operator } from "./operator.ts";
 import { promote } from "./promote.ts";
 import { rollback } from "./rollback.ts";
-import { EXIT, steps, type Step } from "./run.ts";
+import { EXIT, steps, type Step } from "./release-progress.ts";
 import { settingsFile } from "./settings-file.ts";
-import { identifyHere, isAlive } from "./who.ts";
+import { identifyHere, isAlive } from "../server/identity.ts";
 
 export const commands: Commands = {
   deploy: {
@@ -179,7 +180,7 @@ function operatorHere(told: AbortController): Operator {
     },
     async openIncident(incident) {
       // What reads and writes Markdown takes a while to load, and most deployments succeed.
-      const { openIncident } = await import("../documents/incident-book.ts");
+      const { openIncident } = await import("../../reports/incidents/book.ts");
       return await openIncident(incident, { now: new Date() });
     },
     readSettingsFile: (stack) => readFile(settingsFile(stack), "utf8"),

@@ -1,6 +1,6 @@
 /** `npm run deploy`: preflight → plan → window → up → verify → record, and the previous release back when the new one is ill. */
 import type { Outcome } from "../command.ts";
-import { inScratchFolder, update, type Plan } from "./engine.ts";
+import { inScratchFolder, update, type Plan } from "./update.ts";
 import type { Operator } from "./operator.ts";
 import { renderChecks } from "./render.ts";
 import {
@@ -14,10 +14,10 @@ import {
   type DeployRequest,
   type Run,
   type Step,
-} from "./run.ts";
+} from "./release-progress.ts";
 import { Session } from "./session.ts";
-import { undo } from "./undo.ts";
-import { readRevision } from "./who.ts";
+import { undo } from "./automatic-rollback.ts";
+import { readRevision } from "../server/identity.ts";
 import { renderInstant, windowAt } from "./window.ts";
 
 const TAKE_THE_LOCK: readonly Step[] = ["up", "record"];

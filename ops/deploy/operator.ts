@@ -1,14 +1,14 @@
 /** Everything outside of these commands that a deployment touches, so that a test can take its place. */
 import type { PreflightContext, VerifyContext } from "../checks/context.ts";
-import type { Check } from "../checks/check.ts";
-import type { NewIncident } from "../documents/incident-book.ts";
-import type { Pulumi } from "../pulumi.ts";
-import type { Resumed } from "../resume.ts";
-import type { Server } from "../server.ts";
+import type { Check } from "../../common/check.ts";
+import type { NewIncident } from "../../reports/incidents/book.ts";
+import type { Pulumi } from "../engine/cli.ts";
+import type { Resumed } from "../engine/resume.ts";
+import type { Server } from "../server/connection.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
-import type { Git } from "../preview/facts.ts";
-import type { Plan } from "./engine.ts";
-import type { Identity } from "./who.ts";
+import type { Git } from "../vendors/git.ts";
+import type { Plan } from "./update.ts";
+import type { Identity } from "../server/identity.ts";
 
 export interface Operator {
   readonly pulumi: Pulumi;

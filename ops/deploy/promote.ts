@@ -1,17 +1,17 @@
 /** `npm run promote`: what one stack has verified becomes what another asks for, as a change to review. */
 import { imagesInUse } from "../checks/images.ts";
 import type { Outcome } from "../command.ts";
-import { readEnvironment } from "../settings.ts";
-import { UserError } from "../user-error.ts";
-import { readDeployed } from "./deployed.ts";
-import { appendHistory } from "./history.ts";
+import { readEnvironment } from "../engine/settings.ts";
+import { UserError } from "../../common/user-error.ts";
+import { readDeployed } from "../engine/outputs.ts";
+import { appendHistory } from "../server/audit-log.ts";
 import type { Operator } from "./operator.ts";
-import { renderCorrupt } from "./place.ts";
-import type { Release } from "./release.ts";
-import { readReleases, type Releases } from "./releases.ts";
+import { renderCorrupt } from "../server/records-folder.ts";
+import type { Release } from "../../common/release.ts";
+import { readReleases, type Releases } from "../server/releases.ts";
 import { renderImageChanges, renderRelease } from "./render.ts";
-import { currentRelease, isGood } from "./restore.ts";
-import { EXIT } from "./run.ts";
+import { currentRelease, isGood } from "../../common/release.ts";
+import { EXIT } from "./release-progress.ts";
 import { settingsFile, withImages } from "./settings-file.ts";
 
 export interface PromoteRequest {

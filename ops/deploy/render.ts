@@ -1,6 +1,6 @@
 /** What a deployment tells the person who started it. */
-import type { Check } from "../checks/check.ts";
-import type { Release } from "./release.ts";
+import type { Check } from "../../common/check.ts";
+import type { Release } from "../../common/release.ts";
 
 /** Counts, then every check that is not ok. */
 export function renderChecks(part: string, checks: readonly Check[]): string[] {

@@ -3,13 +3,13 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
-import type { Check } from "../checks/check.ts";
+import type { Check } from "../../common/check.ts";
 import { versionOf } from "../../stacks/image-reference.ts";
 import type { Environment } from "../../stacks/environment.ts";
-import { readDeployedImages } from "./deployed.ts";
-import { inScratchFolder, update } from "./engine.ts";
+import { readDeployedImages } from "../engine/outputs.ts";
+import { inScratchFolder, update } from "./update.ts";
 import type { Operator } from "./operator.ts";
-import type { Release } from "./release.ts";
+import type { Release } from "../../common/release.ts";
 import type { Session } from "./session.ts";
 import { settingsFile, withSettings } from "./settings-file.ts";
 
@@ -37,29 +37,6 @@ export interface RestoreRequest {
 export function runningSettings(environment: Environment): Record<string, unknown> {
   const { services, uploadMaxMib, timeouts } = environment;
   return { services, uploadMaxMib, timeouts };
-}
-
-/** A release that ran, passed its verification, and can be put back. */
-export function isGood({ outcome, verify, images }: Release): boolean {
-  return (
-    outcome === "succeeded" &&
-    verify.length > 0 &&
-    verify.every((check) => check.outcome !== "failed") &&
-    Object.keys(images).length > 0
-  );
-}
-
-export function lastGood(releases: readonly Release[], before: number): Release | undefined {
-  return releases.findLast((release) => release.number < before && isGood(release));
-}
-
-/** The release whose images run: the last that succeeded, or the one that a later failure put back. */
-export function currentRelease(releases: readonly Release[]): Release | undefined {
-  const last = releases.findLast(
-    ({ outcome, restored }) => outcome === "succeeded" || restored !== undefined,
-  );
-  if (last === undefined || last.kind === "rollback" || last.outcome === "succeeded") return last;
-  return releases.find(({ number }) => number === last.restored);
 }
 
 /** Whether putting the release back would change anything of what runs by these settings. */

@@ -1,28 +1,19 @@
 /** `npm run rollback`: a person puts an earlier release back. Its window is always open. */
 import type { Outcome } from "../command.ts";
-import { hashSettings } from "../settings.ts";
-import { UserError } from "../user-error.ts";
-import { readDeployedImages } from "./deployed.ts";
+import { hashSettings } from "../engine/settings.ts";
+import { UserError } from "../../common/user-error.ts";
+import { readDeployedImages } from "../engine/outputs.ts";
 import type { Operator } from "./operator.ts";
-import { renderCorrupt } from "./place.ts";
-import type { Release } from "./release.ts";
-import { finishRelease, readReleases, startRelease, type Releases } from "./releases.ts";
+import { renderCorrupt } from "../server/records-folder.ts";
+import type { Release } from "../../common/release.ts";
+import { finishRelease, readReleases, startRelease, type Releases } from "../server/releases.ts";
 import { renderChecks, renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
-import {
-  currentRelease,
-  dataWarnings,
-  isGood,
-  isWell,
-  lastGood,
-  restore,
-  restoredSeconds,
-  runningSettings,
-  timeCheck,
-} from "./restore.ts";
-import { EXIT } from "./run.ts";
+import { dataWarnings, isWell, restore, restoredSeconds, runningSettings, timeCheck } from "./restore.ts";
+import { currentRelease, isGood, lastGood } from "../../common/release.ts";
+import { EXIT } from "./release-progress.ts";
 import { Session } from "./session.ts";
-import { renderLate } from "./undo.ts";
-import { readRevision } from "./who.ts";
+import { renderLate } from "./automatic-rollback.ts";
+import { readRevision } from "../server/identity.ts";
 
 export interface RollbackRequest {
   readonly stack: string;

@@ -1,18 +1,18 @@
 /** One command on one stack: its settings, its server, its lock, and what a killed command left behind. */
 import type { CheckContext } from "../checks/context.ts";
-import type { Pulumi } from "../pulumi.ts";
-import type { Server } from "../server.ts";
-import { readSettings } from "../settings.ts";
-import { UserError } from "../user-error.ts";
+import type { Pulumi } from "../engine/cli.ts";
+import type { Server } from "../server/connection.ts";
+import { readSettings } from "../engine/settings.ts";
+import { UserError } from "../../common/user-error.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
-import { readDeployed } from "./deployed.ts";
-import { appendHistory } from "./history.ts";
-import { describe, LEASE_SECONDS, RENEW_SECONDS, takeLock, type Lock } from "./lock.ts";
+import { readDeployed } from "../engine/outputs.ts";
+import { appendHistory } from "../server/audit-log.ts";
+import { describe, LEASE_SECONDS, RENEW_SECONDS, takeLock, type Lock } from "../server/lock.ts";
 import type { Operator } from "./operator.ts";
-import { renderCorrupt } from "./place.ts";
-import type { AuditEvent } from "./release.ts";
-import { finishRelease, readReleases } from "./releases.ts";
+import { renderCorrupt } from "../server/records-folder.ts";
+import type { AuditEvent } from "../../common/release.ts";
+import { finishRelease, readReleases } from "../server/releases.ts";
 
 export interface SessionRequest {
   readonly stack: string;

@@ -1,7 +1,7 @@
 /** `Pulumi.<stack>.yaml` as text that people read: an edit changes a value and nothing around it. */
 import { isScalar, parseDocument, type Document } from "yaml";
 
-import { UserError } from "../user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 
 export function settingsFile(stack: string): string {
   return `Pulumi.${stack}.yaml`;

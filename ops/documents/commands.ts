@@ -1,5 +1,5 @@
 import type { Commands } from "../command.ts";
-import { categories, priorities } from "./words.ts";
+import { categories, priorities } from "../../reports/incidents/vocabulary.ts";
 
 // Their parsers, formatter and charts are loaded when they are asked for: they would slow down every other command.
 export const commands: Commands = {

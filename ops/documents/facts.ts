@@ -1,11 +1,11 @@
-/** What is known of each environment: from its state, and from the records on its server. */
+/** Reads what is known of each environment: from its state, and from the records on its server. */
 import { z } from "zod";
 
+import { UserError } from "../../common/user-error.ts";
+import type { EnvironmentFacts, Made, Missing, Records } from "../../reports/facts.ts";
+import { ENVIRONMENTS } from "../../reports/labels-fr.ts";
 import { stackOutputs, type StackOutputs } from "../../stacks/deployment-status.ts";
-import type { AuditEvent, Release } from "../deploy/release.ts";
-import { PulumiFailure, type Pulumi } from "../pulumi.ts";
-import { UserError } from "../user-error.ts";
-import { ENVIRONMENTS, type EnvironmentName } from "./french.ts";
+import { PulumiFailure, type Pulumi } from "../engine/cli.ts";
 
 /** A resource that the state holds, and since when. */
 const resource = z.object({
@@ -17,39 +17,6 @@ const resource = z.object({
 const exported = z.object({
   deployment: z.object({ resources: z.array(resource).optional() }).nullish(),
 });
-
-export interface Made {
-  readonly type: string;
-  /** Logical name, the last part of the URN. */
-  readonly name: string;
-  readonly at: Date | undefined;
-}
-
-export interface Records {
-  readonly releases: readonly Release[];
-  readonly history: readonly AuditEvent[];
-  /** Records that are there and cannot be read, one line each. */
-  readonly corrupt: readonly string[];
-}
-
-/** What could not be had, and why. */
-export interface Missing {
-  readonly why: string;
-}
-
-export type EnvironmentFacts = { readonly stack: string; readonly name: EnvironmentName } & (
-  | { readonly state: "absent" }
-  | ({ readonly state: "unreadable" } & Missing)
-  | {
-      readonly state: "present";
-      readonly made: readonly Made[];
-      /** Undefined as long as no deployment has come to its end. */
-      readonly outputs: StackOutputs | undefined;
-      readonly records: Records | Missing;
-    }
-);
-
-export type PresentFacts = Extract<EnvironmentFacts, { state: "present" }>;
 
 export interface FactSources {
   readonly pulumi: Pulumi;
@@ -118,30 +85,4 @@ async function orWhy<T>(reading: Promise<T>): Promise<T | Missing> {
     if (error instanceof UserError) return { why: error.message };
     throw error;
   }
-}
-
-export function recordsOf(facts: EnvironmentFacts): Records | undefined {
-  return facts.state === "present" && "releases" in facts.records ? facts.records : undefined;
-}
-
-/** Something that could not be read. */
-export interface Gap extends Missing {
-  readonly stack: string;
-  readonly name: EnvironmentName;
-  readonly what: "state" | "records" | "record";
-}
-
-export function gapsOf(all: readonly EnvironmentFacts[]): Gap[] {
-  return all.flatMap((facts): Gap[] => {
-    const gap = (what: Gap["what"], why: string): Gap => ({
-      stack: facts.stack,
-      name: facts.name,
-      what,
-      why,
-    });
-    if (facts.state === "unreadable") return [gap("state", facts.why)];
-    if (facts.state === "absent") return [];
-    if ("why" in facts.records) return facts.outputs ? [gap("records", facts.records.why)] : [];
-    return facts.records.corrupt.map((line) => gap("record", line));
-  });
 }

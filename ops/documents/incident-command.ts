@@ -1,8 +1,8 @@
 /** `npm run incident`: what a person tells of a problem, on one command line. */
 import { readArguments, type Outcome } from "../command.ts";
 import { renderTable } from "../table.ts";
-import { UserError } from "../user-error.ts";
-import { ENVIRONMENTS } from "./french.ts";
+import { UserError } from "../../common/user-error.ts";
+import { ENVIRONMENTS } from "../../reports/labels-fr.ts";
 import {
   ISSUES_FILE,
   listIncidents,
@@ -10,10 +10,10 @@ import {
   resolveIncident,
   type BookOptions,
   type NewIncident,
-} from "./incident-book.ts";
-import { categories, priorities } from "./words.ts";
-import { shownPath } from "./markdown.ts";
-import { formatHours, formatShare, recurring, trendsByCategory } from "./trends.ts";
+} from "../../reports/incidents/book.ts";
+import { categories, priorities } from "../../reports/incidents/vocabulary.ts";
+import { shownPath } from "../../reports/markdown.ts";
+import { formatHours, formatShare, recurring, trendsByCategory } from "../../reports/incidents/trends.ts";
 
 const text = { type: "string" } as const;
 const texts = { type: "string", multiple: true } as const;

@@ -1,10 +1,10 @@
 /** What a stack's server remembers of its deployments, over one connection. */
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
-import { readHistory } from "../deploy/history.ts";
-import { renderCorrupt } from "../deploy/place.ts";
-import { readReleases } from "../deploy/releases.ts";
-import { openServer, type Server } from "../server.ts";
-import type { Records } from "./facts.ts";
+import { readHistory } from "../server/audit-log.ts";
+import { renderCorrupt } from "../server/records-folder.ts";
+import { readReleases } from "../server/releases.ts";
+import { openServer, type Server } from "../server/connection.ts";
+import type { Records } from "../../reports/facts.ts";
 
 export async function readRecords(
   outputs: Pick<StackOutputs, "ssh">,

@@ -2,12 +2,13 @@
 import { readFile } from "node:fs/promises";
 
 import { readArguments, type Outcome } from "../command.ts";
-import { pulumiOnPath } from "../pulumi.ts";
-import { gapsOf, readAllFacts, type FactSources, type Gap } from "./facts.ts";
-import { listIncidents } from "./incident-book.ts";
-import { shownPath, writeWhole } from "./markdown.ts";
+import { pulumiOnPath } from "../engine/cli.ts";
+import { gapsOf, type Gap } from "../../reports/facts.ts";
+import { readAllFacts, type FactSources } from "./facts.ts";
+import { listIncidents } from "../../reports/incidents/book.ts";
+import { shownPath, writeWhole } from "../../reports/markdown.ts";
 import { readRecords } from "./records.ts";
-import { checkTracking, emptyTracking, renderTracking } from "./tracking.ts";
+import { checkTracking, emptyTracking, renderTracking } from "../../reports/tracking/tracking.ts";
 
 export const TRACKING_FILE = new URL("../../docs/deployment-tracking.md", import.meta.url).pathname;
 
@@ -46,7 +47,7 @@ export async function writeReport(request: ReportRequest, sources: FactSources):
   if (isNew) await writeWhole(tracking, updated);
   const written = [isNew ? `wrote ${shownPath(tracking)}` : `${shownPath(tracking)} is up to date`];
   if (request.html !== undefined) {
-    const { renderPage } = await import("./page.ts");
+    const { renderPage } = await import("../../reports/page/page.ts");
     await writeWhole(request.html, renderPage(facts));
     written.push(`wrote ${request.html}`);
   }

@@ -1,7 +1,7 @@
 /** Adds each check and each repair to the audit on the server, where it can be reached, and opens an incident for what a check found. */
-import type { NewIncident } from "../documents/incident-book.ts";
-import { appendHistory } from "../deploy/history.ts";
-import { UserError } from "../user-error.ts";
+import type { NewIncident } from "../../reports/incidents/book.ts";
+import { appendHistory } from "../server/audit-log.ts";
+import { UserError } from "../../common/user-error.ts";
 import type { Checked } from "./check.ts";
 import type { DriftReport } from "./finding.ts";
 

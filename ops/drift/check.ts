@@ -1,10 +1,10 @@
 /** One check: the engine's view, the vendor's records under our names, and since when. */
-import { openDnsZone, type DnsRecord } from "../dns-records.ts";
-import { describe, readLock } from "../deploy/lock.ts";
-import type { Pulumi } from "../pulumi.ts";
-import type { Server } from "../server.ts";
-import { readSettings, type Settings } from "../settings.ts";
-import { UserError } from "../user-error.ts";
+import { openDnsZone, type DnsRecord } from "../vendors/dns-records.ts";
+import { describe, readLock } from "../server/lock.ts";
+import type { Pulumi } from "../engine/cli.ts";
+import type { Server } from "../server/connection.ts";
+import { readSettings, type Settings } from "../engine/settings.ts";
+import { UserError } from "../../common/user-error.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import { readDifferences, type Difference } from "./differences.ts";
 import { layers, outcomeOf, type DriftReport, type Finding, type Gap } from "./finding.ts";

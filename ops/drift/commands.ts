@@ -1,12 +1,12 @@
 import { createInterface } from "node:readline/promises";
 
 import { onlyStack, readArguments, type Commands } from "../command.ts";
-import { RENEW_SECONDS, takeLock } from "../deploy/lock.ts";
-import { identifyHere, isAlive } from "../deploy/who.ts";
-import { openGithub } from "../github.ts";
-import { openServer, type Server } from "../server.ts";
-import { pulumiWithOwnLocks } from "../state-lock.ts";
-import { UserError } from "../user-error.ts";
+import { RENEW_SECONDS, takeLock } from "../server/lock.ts";
+import { identifyHere, isAlive } from "../server/identity.ts";
+import { openGithub } from "../vendors/github.ts";
+import { openServer, type Server } from "../server/connection.ts";
+import { pulumiWithOwnLocks } from "../engine/state-lock.ts";
+import { UserError } from "../../common/user-error.ts";
 import { audit } from "./audit.ts";
 import { checkDrift } from "./check.ts";
 import { EXIT_CODES, type DriftReport } from "./finding.ts";
@@ -92,7 +92,7 @@ function realWorld(): RepairWorld {
     who: identity.who,
     say,
     async openIncident(incident) {
-      const { openIncident } = await import("../documents/incident-book.ts");
+      const { openIncident } = await import("../../reports/incidents/book.ts");
       return await openIncident(incident, { now: new Date() });
     },
     async confirm(question) {

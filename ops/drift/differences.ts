@@ -1,9 +1,9 @@
 /** The engine's steps as differences: one a property, one a line of an exclusive set. */
 import { isDeepStrictEqual } from "node:util";
 
-import type { StepMetadata } from "../preview/events.ts";
-import { identify } from "../preview/layers.ts";
-import { at, describeProperties, parsePath, type Shown } from "../preview/properties.ts";
+import type { StepMetadata } from "../engine/events.ts";
+import { identify } from "../changes/layers.ts";
+import { at, describeProperties, parsePath, type Shown } from "../changes/properties.ts";
 import type { Layer } from "./finding.ts";
 
 /** One thing that is not as it was deployed. */

@@ -1,5 +1,5 @@
 /** One issue a stack, in the form of the team's own `DEPLOY-XXX` entries; closed when the stack is clean again. */
-import type { Github, Written } from "../github.ts";
+import type { Github, Written } from "../vendors/github.ts";
 import type { DriftReport, Finding, Gap, Layer } from "./finding.ts";
 
 const LAYERS: Readonly<Record<Layer, string>> = {

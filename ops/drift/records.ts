@@ -1,5 +1,5 @@
 /** DNS records under our names that nobody declared. */
-import type { DnsRecord, DnsZone } from "../dns-records.ts";
+import type { DnsRecord, DnsZone } from "../vendors/dns-records.ts";
 import type { Finding } from "./finding.ts";
 import type { StateResource } from "./state.ts";
 

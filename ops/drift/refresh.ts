@@ -8,8 +8,8 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { readEvents, type EngineEvent, type StepMetadata } from "../preview/events.ts";
-import { PulumiFailure, type Pulumi } from "../pulumi.ts";
+import { readEvents, type EngineEvent, type StepMetadata } from "../engine/events.ts";
+import { PulumiFailure, type Pulumi } from "../engine/cli.ts";
 import type { StateResource } from "./state.ts";
 
 export interface RefreshRequest {

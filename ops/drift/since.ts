@@ -1,7 +1,7 @@
 /** Since when things are as they were found: dates of files, systemd's and Docker's own records, asked in one call. */
 import { readFileSync } from "node:fs";
 
-import type { Server } from "../server.ts";
+import type { Server } from "../server/connection.ts";
 import type { Difference } from "./differences.ts";
 
 /** What of the host may know, as a function of the script and its arguments. */

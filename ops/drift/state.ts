@@ -1,8 +1,8 @@
 /** What the stack's state says that there is, and how to reach it. */
 import { z } from "zod";
 
-import type { Pulumi } from "../pulumi.ts";
-import { UserError } from "../user-error.ts";
+import type { Pulumi } from "../engine/cli.ts";
+import { UserError } from "../../common/user-error.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 
 const resource = z.object({

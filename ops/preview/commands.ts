@@ -2,11 +2,11 @@ import { appendFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { onlyStack, readArguments, type Commands } from "../command.ts";
-import { openGithub, readPullRequest } from "../github.ts";
-import { openServer } from "../server.ts";
-import { pulumiWithOwnLocks } from "../state-lock.ts";
-import { UserError } from "../user-error.ts";
-import { gitOnPath } from "./facts.ts";
+import { openGithub, readPullRequest } from "../vendors/github.ts";
+import { openServer } from "../server/connection.ts";
+import { pulumiWithOwnLocks } from "../engine/state-lock.ts";
+import { UserError } from "../../common/user-error.ts";
+import { gitOnPath } from "../vendors/git.ts";
 import { GITHUB_LIMIT, renderPreview, type PreviewReport } from "./markdown.ts";
 import { previewStack } from "./preview.ts";
 

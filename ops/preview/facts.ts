@@ -1,13 +1,13 @@
 /** What a preview depends on: the program's files, the settings, the state. Two equal sets of facts make equal plans. */
-import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { lstat, readFile, readlink } from "node:fs/promises";
 import { relative } from "node:path";
 
 import { z } from "zod";
 
-import type { Pulumi } from "../pulumi.ts";
-import { UserError } from "../user-error.ts";
+import type { Pulumi } from "../engine/cli.ts";
+import { UserError } from "../../common/user-error.ts";
+import type { Git } from "../vendors/git.ts";
 
 export interface Facts {
   readonly stack: string;
@@ -20,24 +20,6 @@ export interface Facts {
   /** When the state last changed; empty before the first deployment. */
   readonly stateAsOf: string;
 }
-
-/** Runs git in the project's folder and gives its standard output. */
-export type Git = (args: readonly string[]) => Promise<string>;
-
-export const gitOnPath: Git = (args) =>
-  new Promise((resolve, reject) => {
-    execFile("git", args, { maxBuffer: 256 * 1024 * 1024 }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else {
-        const got = stderr.trim().split("\n")[0] ?? error.message;
-        reject(
-          new UserError(
-            `git ${args[0] ?? ""}: expected a checkout with a commit, got: ${got || error.message}; run this in a clone of the project`,
-          ),
-        );
-      }
-    });
-  });
 
 /** Commit and digest of the project's files; `without` is a folder of our own results that does not count. */
 export async function readSource(git: Git, without?: string): Promise<Pick<Facts, "revision" | "source">> {

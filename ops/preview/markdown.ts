@@ -1,9 +1,9 @@
 /** A preview as Markdown, for a pull request's comment and for people at a terminal. */
-import type { Change, Changes, Message } from "./changes.ts";
+import type { Change, Changes, Message } from "../changes/changes.ts";
 import { block, clip, code } from "./escape.ts";
-import type { Irreversible } from "./irreversible.ts";
-import type { Shown } from "./properties.ts";
-import type { Kind } from "./steps.ts";
+import type { Irreversible } from "../changes/irreversible.ts";
+import type { Shown } from "../changes/properties.ts";
+import type { Kind } from "../changes/steps.ts";
 
 export interface PreviewReport extends Pick<Changes, "changes" | "counts" | "messages"> {
   readonly stack: string;

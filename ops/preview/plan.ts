@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import { z } from "zod";
 
-import { UserError } from "../user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 import type { Facts } from "./facts.ts";
 
 const manifestSchema = z.strictObject({

@@ -3,17 +3,18 @@ import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-import { readDeployed } from "../deploy/deployed.ts";
-import { PulumiFailure, type Pulumi } from "../pulumi.ts";
-import type { Server } from "../server.ts";
+import { readDeployed } from "../engine/outputs.ts";
+import { PulumiFailure, type Pulumi } from "../engine/cli.ts";
+import type { Server } from "../server/connection.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
-import { readChanges } from "./changes.ts";
-import { readEvents, type EngineEvent } from "./events.ts";
-import { hashSettings, readSettings, readSource, readStateAsOf, type Git } from "./facts.ts";
-import { findIrreversible } from "./irreversible.ts";
+import { readChanges } from "../changes/changes.ts";
+import { readEvents, type EngineEvent } from "../engine/events.ts";
+import { hashSettings, readSettings, readSource, readStateAsOf } from "./facts.ts";
+import type { Git } from "../vendors/git.ts";
+import { findIrreversible } from "../changes/irreversible.ts";
 import type { PreviewReport } from "./markdown.ts";
 import { describePlan, discardPlan, planFile } from "./plan.ts";
-import { redactDeep, redactor, secretsOfEnvironment } from "./redact.ts";
+import { redactDeep, redactor, secretsOfEnvironment } from "../changes/redact.ts";
 
 export interface PreviewRequest {
   readonly stack: string;

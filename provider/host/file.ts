@@ -1,8 +1,9 @@
 /** `technicia:host:File`: a file that is either the old one or the new one, at every moment. */
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { UserError, type Call, type ResourceDefinition } from "../definition.ts";
-import { CommandFailure } from "../ssh.ts";
+import { UserError } from "../../common/user-error.ts";
+import type { Call, ResourceDefinition } from "../plugin/definition.ts";
+import { CommandFailure } from "../ssh/host.ts";
 import { DELETE, EXIT, INSPECT, WRITE } from "./file-scripts.ts";
 
 const MAX_CONTENT_BYTES = 8 * 1024 * 1024;

@@ -1,8 +1,9 @@
 /** `technicia:host:HostKey`: trust on first use, and only then. */
 import { z } from "zod";
-import { UserError, type Call, type ResourceDefinition } from "../definition.ts";
-import { fetchHostKey, hostKeyChanged, where, type Endpoint, type Patience } from "../ssh-connect.ts";
-import { fingerprint, publicKeyText, readPublicKey } from "../ssh-keys.ts";
+import { UserError } from "../../common/user-error.ts";
+import type { Call, ResourceDefinition } from "../plugin/definition.ts";
+import { fetchHostKey, hostKeyChanged, where, type Endpoint, type Patience } from "../ssh/connect.ts";
+import { fingerprint, publicKeyText, readPublicKey } from "../ssh/keys.ts";
 
 const BOOT_SECONDS = 600;
 const ANSWER_SECONDS = 30;

@@ -1,7 +1,8 @@
 /** `technicia:host:Image`: an image that Docker has on the host, and the digest that its name stood for when it was pulled. */
 import { z } from "zod";
-import { UserError, type Call, type ResourceDefinition } from "../definition.ts";
-import { CommandFailure } from "../ssh.ts";
+import { UserError } from "../../common/user-error.ts";
+import type { Call, ResourceDefinition } from "../plugin/definition.ts";
+import { CommandFailure } from "../ssh/host.ts";
 
 const TIMEOUT_SECONDS = 900;
 

@@ -1,7 +1,8 @@
 /** `technicia:host:Packages`: Debian packages that are installed, at whatever version the distribution has. */
 import { z } from "zod";
-import { UserError, type Call, type ResourceDefinition } from "../definition.ts";
-import { CommandFailure } from "../ssh.ts";
+import { UserError } from "../../common/user-error.ts";
+import type { Call, ResourceDefinition } from "../plugin/definition.ts";
+import { CommandFailure } from "../ssh/host.ts";
 
 const TIMEOUT_SECONDS = 900;
 const MAX_LOCK_SECONDS = 300;

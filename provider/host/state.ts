@@ -1,7 +1,8 @@
 /** `technicia:host:State`: anything on the host that a script can see and another can bring about. */
 import { z } from "zod";
-import { PartialFailure, UserError, type Call, type ResourceDefinition } from "../definition.ts";
-import { CommandFailure } from "../ssh.ts";
+import { UserError } from "../../common/user-error.ts";
+import { PartialFailure, type Call, type ResourceDefinition } from "../plugin/definition.ts";
+import { CommandFailure } from "../ssh/host.ts";
 
 const DEFAULT_TIMEOUT_SECONDS = 120;
 const SHOWN_LINES = 20;

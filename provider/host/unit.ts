@@ -1,7 +1,8 @@
 /** `technicia:host:Unit`: whether systemd starts a unit at boot, and whether it runs. */
 import { z } from "zod";
-import { PartialFailure, UserError, type Call, type ResourceDefinition } from "../definition.ts";
-import { CommandFailure } from "../ssh.ts";
+import { UserError } from "../../common/user-error.ts";
+import { PartialFailure, type Call, type ResourceDefinition } from "../plugin/definition.ts";
+import { CommandFailure } from "../ssh/host.ts";
 import { APPLY, EXIT, INSPECT } from "./unit-scripts.ts";
 
 const TIMEOUT_SECONDS = 300;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-import { UserError } from "../definition.ts";
+import { UserError } from "../../common/user-error.ts";
 import { OvhError } from "./errors.ts";
 
 /** Three keys that sign each request, or a service account (OAuth2) that gets a token for them. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-import { UserError } from "../definition.ts";
+import { UserError } from "../../common/user-error.ts";
 import { type Credentials, Signer } from "./auth.ts";
 import { OvhError } from "./errors.ts";
 

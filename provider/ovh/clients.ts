@@ -1,4 +1,4 @@
-import type { Settings } from "../definition.ts";
+import type { Settings } from "../plugin/definition.ts";
 import type { Credentials } from "./auth.ts";
 import { type ClientOptions, OvhClient } from "./client.ts";
 

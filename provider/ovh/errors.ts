@@ -1,4 +1,4 @@
-import { UserError } from "../definition.ts";
+import { UserError } from "../../common/user-error.ts";
 
 /** How a call to OVH ended when it did not end well. */
 export interface OvhFailure {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-import { type Call, UserError } from "../definition.ts";
+import { UserError } from "../../common/user-error.ts";
+import type { Call } from "../plugin/definition.ts";
 
 export interface Patience {
   readonly call: Pick<Call, "signal" | "timeoutSeconds">;

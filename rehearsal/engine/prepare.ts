@@ -2,15 +2,15 @@ import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { buildEngine, findBuiltEngine, type BuiltEngine } from "./build.ts";
-import { readFolderEngine } from "./folder.ts";
+import { buildEngine, findBuiltEngine, type BuiltEngine } from "./from-source.ts";
+import { readFolderEngine } from "./from-folder.ts";
 import { furnishHome } from "./home.ts";
 import {
   fetchOfficialEngine,
   findOfficialEngine,
   type OfficialEngine,
   type OfficialOptions,
-} from "./official.ts";
+} from "./from-official.ts";
 import { NPM_PROGRAMS, readPluginNeeds, type Part, type PluginNeed } from "./parts.ts";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
@@ -185,5 +185,5 @@ function chooseBuilt(engine: BuiltEngine, needs: readonly PluginNeed[]): Choice 
 }
 
 function standIn(name: string): string {
-  return fileURLToPath(new URL(`../standins/${name}/pulumi-resource-${name}`, import.meta.url));
+  return fileURLToPath(new URL(`../fake-plugins/${name}/pulumi-resource-${name}`, import.meta.url));
 }

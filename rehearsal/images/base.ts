@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { APT_RETRIES, aptCommand } from "../apt.ts";
-import { docker, type Progress, run, UserError } from "../docker.ts";
+import { UserError } from "../../common/user-error.ts";
+import { docker, type Progress, run } from "../docker.ts";
 
 const POCKETS = /^[a-z]+(|-updates|-security)$/;
 const DISTRIBUTION_CERTIFICATES = "/usr/share/ca-certificates";

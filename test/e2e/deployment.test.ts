@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 
 import { beforeAll, describe, expect, it } from "vitest";
 
-import { DATACENTRE } from "../../rehearsal/places.ts";
+import { DATACENTRE } from "../../rehearsal/addresses.ts";
 import {
   ask,
   askHealth,

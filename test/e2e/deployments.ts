@@ -4,8 +4,8 @@ import { createInterface } from "node:readline";
 
 import { expect } from "vitest";
 
-import type { AuditEvent, Release } from "../../ops/deploy/release.ts";
-import { ROOT } from "../../rehearsal/places.ts";
+import type { AuditEvent, Release } from "../../common/release.ts";
+import { ROOT } from "../../rehearsal/addresses.ts";
 import { onServer, operator } from "./rehearsal.ts";
 
 /** Key of the image that the tests deploy other versions of. */

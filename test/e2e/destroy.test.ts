@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { STATE } from "../../rehearsal/places.ts";
+import { STATE } from "../../rehearsal/addresses.ts";
 import { ensureStarted, npm, onServer, pulumi } from "./rehearsal.ts";
 
 beforeAll(ensureStarted);

@@ -2,8 +2,8 @@
 import { expect } from "vitest";
 
 import { driftReport, type DriftReport } from "../../ops/drift/finding.ts";
-import { INTERNET } from "../../rehearsal/places.ts";
-import type { Outcome } from "../../rehearsal/operator.ts";
+import { INTERNET } from "../../rehearsal/addresses.ts";
+import type { Outcome } from "../../rehearsal/run-as-operator.ts";
 import { told, type Drift } from "./drifts.ts";
 import { onServer, operator } from "./rehearsal.ts";
 

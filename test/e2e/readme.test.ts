@@ -10,7 +10,7 @@ import remarkParse from "remark-parse";
 import { unified } from "unified";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { ROOT } from "../../rehearsal/places.ts";
+import { ROOT } from "../../rehearsal/addresses.ts";
 import { ensureStarted, operator, QUIET } from "./rehearsal.ts";
 
 /** How a command is run. */
@@ -62,13 +62,13 @@ const WAYS: Readonly<Record<string, Way>> = {
 const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm ci": "rehearsal/bootstrap.mjs, at the start of every run",
   "npm start": "test/e2e/deployment.test.ts",
-  "npm start -- --stack prod": "test/long/environments.test.ts",
+  "npm start -- --stack prod": "test/e2e/environments.long.test.ts",
   "npm test": "this very run",
   "npm run deploy -- test --yes": "test/e2e/deploy.test.ts",
-  "npm run resume -- test --reinstalled": "test/long/runbook.test.ts",
+  "npm run resume -- test --reinstalled": "test/e2e/runbook.long.test.ts",
   "npm run rehearsal:stop": "test/e2e/destroy.test.ts",
   "npx pulumi destroy --stack test": "test/e2e/destroy.test.ts",
-  "npx pulumi destroy --exclude-protected --stack prod": "test/long/environments.test.ts",
+  "npx pulumi destroy --exclude-protected --stack prod": "test/e2e/environments.long.test.ts",
 };
 
 /** Commands that need what no test has. */

@@ -9,9 +9,9 @@ import { promisify } from "node:util";
 import { expect } from "vitest";
 
 import { prepareEngine, type Engine } from "../../rehearsal/engine/prepare.ts";
-import { type Outcome, runAsOperator, type RunOptions } from "../../rehearsal/operator.ts";
+import { type Outcome, runAsOperator, type RunOptions } from "../../rehearsal/run-as-operator.ts";
 import { countLogins, hangUp } from "../../rehearsal/logins.ts";
-import { DATACENTRE, INTERNET, ROOT, STATE } from "../../rehearsal/places.ts";
+import { DATACENTRE, INTERNET, ROOT, STATE } from "../../rehearsal/addresses.ts";
 import { SERVER } from "../../rehearsal/world.ts";
 
 const execute = promisify(execFile);

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
 import { prepareImages } from "../../rehearsal/images/build.ts";
-import { DATACENTRE, INTERNET } from "../../rehearsal/places.ts";
+import { DATACENTRE, INTERNET } from "../../rehearsal/addresses.ts";
 
 const execute = promisify(execFile);
 

@@ -1,17 +1,17 @@
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
 
-import type { AnyDefinition } from "../../provider/definition.ts";
+import type { AnyDefinition } from "../../provider/plugin/definition.ts";
 import { file } from "../../provider/host/file.ts";
 import { hostKey } from "../../provider/host/host-key.ts";
 import { image } from "../../provider/host/image.ts";
 import { packages } from "../../provider/host/packages.ts";
 import { state } from "../../provider/host/state.ts";
 import { unit } from "../../provider/host/unit.ts";
-import { edgeFirewall } from "../../provider/ovh/edge-firewall.ts";
-import { vps } from "../../provider/ovh/vps.ts";
+import { edgeFirewall } from "../../provider/ovh/firewall/resource.ts";
+import { vps } from "../../provider/ovh/vps/resource.ts";
 import * as resources from "../../provider/resources.ts";
-import { settingsSchema } from "../../provider/settings.ts";
+import { settingsSchema } from "../../provider/plugin/settings.ts";
 
 interface Registered {
   readonly type: string;

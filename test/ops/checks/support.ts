@@ -10,13 +10,13 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import type { Check } from "../../../ops/checks/check.ts";
+import type { Check } from "../../../common/check.ts";
 import type { CheckContext } from "../../../ops/checks/context.ts";
 import type { World } from "../../../ops/checks/world.ts";
 import { realWorld } from "../../../ops/checks/world.ts";
-import type { Pulumi } from "../../../ops/pulumi.ts";
-import type { Server } from "../../../ops/server.ts";
-import { UserError } from "../../../ops/user-error.ts";
+import type { Pulumi } from "../../../ops/engine/cli.ts";
+import type { Server } from "../../../ops/server/connection.ts";
+import { UserError } from "../../../common/user-error.ts";
 import { describeAccess, describeStatus, type StackOutputs } from "../../../stacks/deployment-status.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 import { parseSettings } from "../../../stacks/settings.ts";

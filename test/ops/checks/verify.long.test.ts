@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { N8N_ROUTE } from "../../../components/gateway-config.ts";
-import { check } from "../../../ops/checks/check.ts";
-import { checkCollection, checkQdrantReady } from "../../../ops/checks/collection.ts";
+import { check } from "../../../common/check.ts";
+import { checkCollection, checkQdrantReady } from "../../../ops/checks/server/collection.ts";
 import {
   checkClosedPaths,
   checkHeaders,
   checkHealthRoute,
   checkRedirect,
   checkUploads,
-} from "../../../ops/checks/gateway.ts";
-import { checkLoad } from "../../../ops/checks/load.ts";
-import { checkDefaultCredentials, checkN8nReady, checkWebhooks } from "../../../ops/checks/n8n.ts";
-import { checkSearch, checkVectorStore } from "../../../ops/checks/vector-store.ts";
+} from "../../../ops/checks/public/gateway.ts";
+import { checkLoad } from "../../../ops/checks/public/load.ts";
+import { checkDefaultCredentials, checkN8nReady, checkWebhooks } from "../../../ops/checks/server/n8n.ts";
+import { checkSearch, checkVectorStore } from "../../../ops/checks/server/vector-store.ts";
 import { verify } from "../../../ops/checks/verify.ts";
 import { docker, imageOf } from "../../support/containers.ts";
 import { until } from "../../support/host.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 
 import { commands } from "../../../ops/deploy/commands.ts";
-import { isStateLocked } from "../../../ops/deploy/engine.ts";
-import { PulumiFailure } from "../../../ops/pulumi.ts";
-import { releasingOwnLocks } from "../../../ops/state-lock.ts";
-import { UserError } from "../../../ops/user-error.ts";
+import { isStateLocked } from "../../../ops/deploy/update.ts";
+import { PulumiFailure } from "../../../ops/engine/cli.ts";
+import { releasingOwnLocks } from "../../../ops/engine/state-lock.ts";
+import { UserError } from "../../../common/user-error.ts";
 import { runCli } from "../fake-pulumi.ts";
 
 describe("the deployment's command line", () => {

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
 import { deploy } from "../../../ops/deploy/deploy.ts";
-import { LockRefusal, readLock, takeLock } from "../../../ops/deploy/lock.ts";
-import { PLACE } from "../../../ops/deploy/place.ts";
-import type { DeployRequest } from "../../../ops/deploy/run.ts";
+import { LockRefusal, readLock, takeLock } from "../../../ops/server/lock.ts";
+import { PLACE } from "../../../ops/server/records-folder.ts";
+import type { DeployRequest } from "../../../ops/deploy/release-progress.ts";
 import { ill, ok, pulled, Scene, unknown } from "./scene.ts";
 
 let scene: Scene;

@@ -6,7 +6,7 @@ import { parse } from "yaml";
 import { deploy } from "../../../ops/deploy/deploy.ts";
 import type { Operator } from "../../../ops/deploy/operator.ts";
 import { promote } from "../../../ops/deploy/promote.ts";
-import type { DeployRequest } from "../../../ops/deploy/run.ts";
+import type { DeployRequest } from "../../../ops/deploy/release-progress.ts";
 import { ill, ok, pulled, Scene } from "./scene.ts";
 
 const PROD = readFileSync(new URL("../../../Pulumi.prod.yaml", import.meta.url), "utf8");

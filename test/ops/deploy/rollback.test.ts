@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { deploy } from "../../../ops/deploy/deploy.ts";
-import { readLock } from "../../../ops/deploy/lock.ts";
+import { readLock } from "../../../ops/server/lock.ts";
 import { rollback, type RollbackRequest } from "../../../ops/deploy/rollback.ts";
 import { ill, ok, pulled, Scene } from "./scene.ts";
 

@@ -4,19 +4,19 @@ import { gunzipSync } from "node:zlib";
 
 import { parse, stringify } from "yaml";
 
-import type { Check } from "../../../ops/checks/check.ts";
+import type { Check } from "../../../common/check.ts";
 import type { VerifyContext } from "../../../ops/checks/context.ts";
-import type { Plan } from "../../../ops/deploy/engine.ts";
+import type { Plan } from "../../../ops/deploy/update.ts";
 import type { Operator } from "../../../ops/deploy/operator.ts";
-import type { Release } from "../../../ops/deploy/release.ts";
-import { readReleases } from "../../../ops/deploy/releases.ts";
-import { readHistory } from "../../../ops/deploy/history.ts";
-import type { NewIncident } from "../../../ops/documents/incident-book.ts";
-import { UserError } from "../../../ops/user-error.ts";
-import { PulumiFailure, type PulumiCall } from "../../../ops/pulumi.ts";
+import type { Release } from "../../../common/release.ts";
+import { readReleases } from "../../../ops/server/releases.ts";
+import { readHistory } from "../../../ops/server/audit-log.ts";
+import type { NewIncident } from "../../../reports/incidents/book.ts";
+import { UserError } from "../../../common/user-error.ts";
+import { PulumiFailure, type PulumiCall } from "../../../ops/engine/cli.ts";
 import { deploymentFacts, validEnvironment, validSettings } from "../../support/fixtures.ts";
 import { describeAccess, describeStatus } from "../../../stacks/deployment-status.ts";
-import { startLocalServer, type LocalServer } from "./local-server.ts";
+import { startLocalServer, type LocalServer } from "../server/local-server.ts";
 
 /** A Tuesday on which the window of the fixtures' settings is open. */
 export const TUESDAY = new Date("2026-11-24T10:00:00Z");

@@ -7,9 +7,9 @@ import { commands } from "../../../ops/documents/commands.ts";
 import { incident } from "../../../ops/documents/incident-command.ts";
 import { report } from "../../../ops/documents/report-command.ts";
 import { runCli } from "../fake-pulumi.ts";
-import { book, later, now, read, sick } from "./book.ts";
-import { newFolder } from "./folder.ts";
-import { noRecords, release, sources } from "./world.ts";
+import { book, later, now, read, sick } from "../../reports/book.ts";
+import { newFolder } from "../../reports/folder.ts";
+import { noRecords, release, sources } from "../../reports/world.ts";
 
 const USAGE = commands["incident"]!.usage;
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { checkDrift, type World } from "../../../ops/drift/check.ts";
 import { driftReport, EXIT_CODES } from "../../../ops/drift/finding.ts";
-import { startCloudflare, type CloudflareDouble } from "../../../rehearsal/doubles/cloudflare/server.ts";
+import { startCloudflare, type CloudflareDouble } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import {
   fakeEngine,
   fakeServer,

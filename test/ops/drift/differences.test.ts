@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { NOTHING_EXTRA } from "../../../infra/host-extras.ts";
 import { readDifferences } from "../../../ops/drift/differences.ts";
-import type { StepMetadata } from "../../../ops/preview/events.ts";
+import type { StepMetadata } from "../../../ops/engine/events.ts";
 import { recordedSteps } from "./world.ts";
 
 async function told(recording: string): Promise<string[]> {

@@ -7,7 +7,7 @@ import { readDifferences } from "../../../ops/drift/differences.ts";
 import { readGaps } from "../../../ops/drift/gaps.ts";
 import { refresh } from "../../../ops/drift/refresh.ts";
 import { readState } from "../../../ops/drift/state.ts";
-import { readEvents } from "../../../ops/preview/events.ts";
+import { readEvents } from "../../../ops/engine/events.ts";
 import { fakeEngine, recorded, stateOf, stateOfRecording } from "./world.ts";
 
 const URN = "urn:pulumi:test::technicia::technicia:host:File::";

@@ -5,8 +5,8 @@ import { readDifferences } from "../../../ops/drift/differences.ts";
 import type { DriftReport, Finding } from "../../../ops/drift/finding.ts";
 import { driftMarker, renderIssue, reportFailure, reportToIssue } from "../../../ops/drift/issue.ts";
 import { renderReport } from "../../../ops/drift/render.ts";
-import type { IssueRequest } from "../../../ops/github.ts";
-import { fields } from "../../../ops/documents/incidents.ts";
+import type { IssueRequest } from "../../../ops/vendors/github.ts";
+import { fields } from "../../../reports/incidents/incidents.ts";
 import { recordedSteps } from "./world.ts";
 
 const file: Finding = {

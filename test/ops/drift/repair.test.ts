@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import type { NewIncident } from "../../../ops/documents/incident-book.ts";
+import type { NewIncident } from "../../../reports/incidents/book.ts";
 import { repairDrift, withDependents, type RepairWorld } from "../../../ops/drift/repair.ts";
-import { startCloudflare, type CloudflareDouble } from "../../../rehearsal/doubles/cloudflare/server.ts";
+import { startCloudflare, type CloudflareDouble } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import {
   fakeEngine,
   fakeServer,

@@ -4,10 +4,10 @@ import { gunzipSync } from "node:zlib";
 
 import { stringify } from "yaml";
 
-import { readEvents, type StepMetadata } from "../../../ops/preview/events.ts";
-import { PulumiFailure, type PulumiCall } from "../../../ops/pulumi.ts";
-import type { Server, ServerCommand } from "../../../ops/server.ts";
-import { UserError } from "../../../ops/user-error.ts";
+import { readEvents, type StepMetadata } from "../../../ops/engine/events.ts";
+import { PulumiFailure, type PulumiCall } from "../../../ops/engine/cli.ts";
+import type { Server, ServerCommand } from "../../../ops/server/connection.ts";
+import { UserError } from "../../../common/user-error.ts";
 import { validSettings } from "../../support/fixtures.ts";
 
 export async function recorded(name: string): Promise<string> {

@@ -4,7 +4,7 @@ import remarkParse from "remark-parse";
 import { unified } from "unified";
 import { describe, expect, it } from "vitest";
 
-import type { Change } from "../../../ops/preview/changes.ts";
+import type { Change } from "../../../ops/changes/changes.ts";
 import { block, clip, code } from "../../../ops/preview/escape.ts";
 import { GITHUB_LIMIT, renderPreview, type Bounds } from "../../../ops/preview/markdown.ts";
 import { diffText, eventLog, manyDeletions, reportOf } from "./recorded.ts";

@@ -4,7 +4,8 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { hashSettings, readSource, readStateAsOf, type Facts, type Git } from "../../../ops/preview/facts.ts";
+import { hashSettings, readSource, readStateAsOf, type Facts } from "../../../ops/preview/facts.ts";
+import type { Git } from "../../../ops/vendors/git.ts";
 import { checkPlan, describePlan, discardPlan, planFile } from "../../../ops/preview/plan.ts";
 import { savedPlan } from "./recorded.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { pullRequest, startGithub, type GithubDouble } from "../github-double.ts";
+import { pullRequest, startGithub, type GithubDouble } from "../vendors/github-double.ts";
 import { startEngine, type Engine } from "./fake-engine.ts";
 import { diffText, eventLog, manyDeletions, savedPlan } from "./recorded.ts";
 

@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 
-import { readChanges } from "../../../ops/preview/changes.ts";
-import { readEvents } from "../../../ops/preview/events.ts";
-import { findIrreversible } from "../../../ops/preview/irreversible.ts";
+import { readChanges } from "../../../ops/changes/changes.ts";
+import { readEvents } from "../../../ops/engine/events.ts";
+import { findIrreversible } from "../../../ops/changes/irreversible.ts";
 import type { PreviewReport } from "../../../ops/preview/markdown.ts";
 
 export const recordings = ["quiet", "bump", "domain", "secret", "firewall", "destroy"] as const;

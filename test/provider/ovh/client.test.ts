@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Credentials } from "../../../provider/ovh/auth.ts";
 import { endpointUrl, OvhClient } from "../../../provider/ovh/client.ts";
 import { OvhError } from "../../../provider/ovh/errors.ts";
-import { type OvhDouble, type OvhOptions, startOvh } from "../../../rehearsal/doubles/ovh/server.ts";
+import { type OvhDouble, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { KEYS } from "./given.ts";
 
 const CREDENTIALS: Credentials = {

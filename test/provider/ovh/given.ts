@@ -1,4 +1,4 @@
-import type { Settings } from "../../../provider/definition.ts";
+import type { Settings } from "../../../provider/plugin/definition.ts";
 
 export const PACE = { pollMs: 2, deliveryMs: 10_000, tasksMs: 10_000, paymentMs: 1_000 };
 export const EDGE_PACE = { pollMs: 2, stepMs: 10_000 };

@@ -1,5 +1,5 @@
-import type { Call, Log, ResourceDefinition, Settings } from "../../../provider/definition.ts";
-import { PartialFailure } from "../../../provider/definition.ts";
+import type { Call, Log, ResourceDefinition, Settings } from "../../../provider/plugin/definition.ts";
+import { PartialFailure } from "../../../provider/plugin/definition.ts";
 
 /** A resource as the engine keeps it between runs. */
 export interface Saved {

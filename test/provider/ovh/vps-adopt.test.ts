@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import type { VpsService } from "../../../rehearsal/doubles/ovh/state.ts";
+import type { VpsService } from "../../../rehearsal/fake-clouds/ovh/state.ts";
 import { adopted, ORDERED, PUBLIC_KEY } from "./given.ts";
 import { startWorld, type VpsStack, type World } from "./world.ts";
 

@@ -4,7 +4,7 @@
  * Reads its task as JSON from the first argument and prints what the engine would have saved.
  */
 import { clients } from "../../../provider/ovh/clients.ts";
-import { defineVps } from "../../../provider/ovh/vps.ts";
+import { defineVps } from "../../../provider/ovh/vps/resource.ts";
 import { type Saved, Stack } from "./stack.ts";
 import { PACE, settingsOf } from "./given.ts";
 

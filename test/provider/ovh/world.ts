@@ -7,10 +7,10 @@ import {
   defineEdgeFirewall,
   type EdgeInputs,
   type EdgeOutputs,
-} from "../../../provider/ovh/edge-firewall.ts";
-import { defineVps } from "../../../provider/ovh/vps.ts";
-import type { VpsInputs, VpsOutputs } from "../../../provider/ovh/vps-inputs.ts";
-import { type OvhDouble, type OvhOptions, startOvh } from "../../../rehearsal/doubles/ovh/server.ts";
+} from "../../../provider/ovh/firewall/resource.ts";
+import { defineVps } from "../../../provider/ovh/vps/resource.ts";
+import type { VpsInputs, VpsOutputs } from "../../../provider/ovh/vps/inputs.ts";
+import { type OvhDouble, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { EDGE_PACE, PACE, settingsOf } from "./given.ts";
 import { Stack, type StackOptions } from "./stack.ts";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { prepareEngine, type Engine } from "../../../rehearsal/engine/prepare.ts";
-import { startHttpDouble, type Answer } from "../standins/http-double.ts";
+import { startHttpDouble, type Answer } from "../fake-plugins/http-double.ts";
 import { createStack } from "./stack.ts";
 
 // The first run on a machine may have to build the engine.

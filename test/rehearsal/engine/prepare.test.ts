@@ -5,10 +5,10 @@ import { dirname, join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { buildEngine, findBuiltEngine } from "../../../rehearsal/engine/build.ts";
+import { buildEngine, findBuiltEngine } from "../../../rehearsal/engine/from-source.ts";
 import { readPluginNeeds } from "../../../rehearsal/engine/parts.ts";
 import { prepareEngine, type Engine } from "../../../rehearsal/engine/prepare.ts";
-import { startHttpDouble } from "../standins/http-double.ts";
+import { startHttpDouble } from "../fake-plugins/http-double.ts";
 
 const PLUGINS = ["command", "docker", "cloudflare", "ovh"];
 const BASE_PATH = "/usr/bin:/bin";

@@ -1,0 +1,108 @@
+/** One attempt to change what a stack runs, as it is kept on the server. */
+import { z } from "zod";
+
+import { check } from "./check.ts";
+
+const timestamp = z.iso.datetime();
+
+export const release = z.strictObject({
+  /** 1, 2, 3, … per stack. */
+  number: z.number().int().positive(),
+  stack: z.string(),
+  kind: z.enum(["deploy", "rollback"]),
+
+  /** Commit of the project, with `+` when files differed from it. */
+  revision: z.string(),
+
+  /** Key of the setting `images` → image with its digest, of those that run; not known before a first deployment has ended. */
+  images: z.record(z.string(), z.string()),
+
+  /** SHA-256 of the stack's settings without secrets. */
+  settingsHash: z.string(),
+
+  /** Settings by which the images run (`services`, `uploadMaxMib`, `timeouts`): a rollback puts them back too. */
+  settings: z.record(z.string(), z.unknown()).default({}),
+
+  who: z.string(),
+
+  /** Why: always there for a rollback and an emergency. */
+  reason: z.string(),
+  emergency: z.boolean(),
+  startedAt: timestamp,
+  finishedAt: timestamp.optional(),
+
+  /** `running` without an end is a deployment that was killed. */
+  outcome: z.enum(["running", "succeeded", "failed", "rolled-back"]),
+
+  /** Release that a rollback put back. */
+  restored: z.number().int().positive().optional(),
+
+  /** Why it failed, in French; symptoms for whoever looks into it. */
+  failure: z.string().optional(),
+
+  preflight: z.array(check),
+
+  /** Of this release itself; empty when it was not verified, which never counts as good. */
+  verify: z.array(check),
+
+  /** How a rollback went: its time, and for an automatic one the checks of what it put back. */
+  restoredVerify: z.array(check).default([]),
+
+  /** Part (`preflight`, `plan`, `up`, `verify`, `rollback`, `rollbackVerify`) → seconds. */
+  seconds: z.record(z.string(), z.number()),
+});
+
+export type Release = z.output<typeof release>;
+
+/** Who did what when: one line of the audit. */
+export const auditEvent = z.strictObject({
+  at: timestamp,
+  who: z.string(),
+  action: z.enum([
+    "deploy",
+    "rollback",
+    "repair",
+    "drift",
+    "secret",
+    "emergency",
+    "promote",
+    "unlock",
+    "resume",
+    "incident",
+  ]),
+  reason: z.string().default(""),
+
+  /** Plain French; never a secret. */
+  detail: z.string(),
+
+  /** Number of the release it belongs to. */
+  release: z.number().int().positive().optional(),
+
+  /** For `drift`: how many differences there were; 0 is clean. */
+  findings: z.number().int().nonnegative().optional(),
+});
+
+export type AuditEvent = z.output<typeof auditEvent>;
+
+/** A release that ran, passed its verification, and can be put back. */
+export function isGood({ outcome, verify, images }: Release): boolean {
+  return (
+    outcome === "succeeded" &&
+    verify.length > 0 &&
+    verify.every((check) => check.outcome !== "failed") &&
+    Object.keys(images).length > 0
+  );
+}
+
+export function lastGood(releases: readonly Release[], before: number): Release | undefined {
+  return releases.findLast((release) => release.number < before && isGood(release));
+}
+
+/** The release whose images run: the last that succeeded, or the one that a later failure put back. */
+export function currentRelease(releases: readonly Release[]): Release | undefined {
+  const last = releases.findLast(
+    ({ outcome, restored }) => outcome === "succeeded" || restored !== undefined,
+  );
+  if (last === undefined || last.kind === "rollback" || last.outcome === "succeeded") return last;
+  return releases.find(({ number }) => number === last.restored);
+}

@@ -1,0 +1,57 @@
+/** What the engine's state says of a deployment. */
+import { z } from "zod";
+
+import { stackOutputs, type StackOutputs } from "../../stacks/deployment-status.ts";
+import type { Pulumi } from "./cli.ts";
+
+const exported = z.object({
+  deployment: z.object({
+    resources: z
+      .array(
+        z.object({
+          urn: z.string(),
+          type: z.string(),
+          outputs: z.record(z.string(), z.unknown()).default({}),
+        }),
+      )
+      .default([]),
+  }),
+});
+
+export interface Deployed {
+  /** Undefined before the first deployment that worked, and when another version of the program made them. */
+  readonly outputs: StackOutputs | undefined;
+
+  /** How to log in to the server; there as soon as a deployment has worked, whatever its version. */
+  readonly ssh: StackOutputs["ssh"] | undefined;
+}
+
+export async function readDeployed(stack: string, pulumi: Pulumi): Promise<Deployed> {
+  const printed = await pulumi({ args: ["stack", "output", "--json", "--stack", stack] });
+  const outputs: unknown = JSON.parse(printed);
+  return {
+    outputs: stackOutputs.safeParse(outputs).data,
+    ssh: z.object({ ssh: stackOutputs.shape.ssh }).safeParse(outputs).data?.ssh,
+  };
+}
+
+/** Key of the setting `images` → image with the digest that the server runs. */
+export async function readDeployedImages(stack: string, pulumi: Pulumi): Promise<Record<string, string>> {
+  const { deployment } = exported.parse(
+    JSON.parse(await pulumi({ args: ["stack", "export", "--stack", stack] })),
+  );
+  return Object.fromEntries(
+    deployment.resources.flatMap(({ urn, type, outputs }) => {
+      const { reference } = outputs;
+      const name = urn.slice(urn.lastIndexOf("::") + 2).replace(/^image-/, "");
+      return type === "technicia:host:Image" && typeof reference === "string"
+        ? [[keyOf(name), reference] as const]
+        : [];
+    }),
+  );
+}
+
+/** `vector-store` → `vectorStore`: the program names the resource after the setting. */
+function keyOf(name: string): string {
+  return name.replace(/-(.)/g, (_match, letter: string) => letter.toUpperCase());
+}

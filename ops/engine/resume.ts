@@ -1,0 +1,172 @@
+/**
+ * After a run that was killed: the state knows what was being made, the server and the clouds know what was made.
+ *
+ * What Docker or the name servers made and the state has not would make the next `up` fail for its name; its id is looked up and the resource is
+ * put into the state, where a refresh completes it. What was not made is forgotten. Our own provider's resources are made again safely and
+ * need none of this. (`pulumi refresh --import-pending-creates` only marks the operation; it brings nothing into the state.)
+ */
+import { spawn } from "node:child_process";
+
+import { z } from "zod";
+
+import { openDnsZone } from "../vendors/dns-records.ts";
+import type { Pulumi } from "./cli.ts";
+import { readSettings } from "./settings.ts";
+import { UserError } from "../../common/user-error.ts";
+
+const resource = z.looseObject({
+  urn: z.string(),
+  type: z.string(),
+  provider: z.string().optional(),
+  inputs: z.record(z.string(), z.unknown()).default({}),
+});
+const exported = z.looseObject({
+  deployment: z.looseObject({
+    resources: z.array(resource).default([]),
+    pending_operations: z.array(z.looseObject({ type: z.string(), resource })).optional(),
+  }),
+});
+type Resource = z.output<typeof resource>;
+
+/** Docker's command that prints the id of what a resource type names. */
+const DOCKER: Readonly<Record<string, string>> = {
+  "docker:index/network:Network": "docker network inspect --format '{{.Id}}'",
+  "docker:index/volume:Volume": "docker volume inspect --format '{{.Name}}'",
+  "docker:index/secret:Secret": "docker secret inspect --format '{{.ID}}'",
+  "docker:index/service:Service": "docker service inspect --format '{{.ID}}'",
+  "docker:index/container:Container": "docker container inspect --format '{{.Id}}'",
+};
+
+type Wanted = Readonly<Record<"name" | "type" | "content", string>>;
+
+/** What a DNS record of the state asks for, in the words of its vendor. */
+const DNS: Readonly<Record<string, (inputs: Resource["inputs"]) => Wanted>> = {
+  "cloudflare:index/dnsRecord:DnsRecord": (inputs) => {
+    const { name, type, content, data } = cloudflareRecord.parse(inputs);
+    return { name, type, content: content ?? (data ? `${data.flags} ${data.tag} "${data.value}"` : "") };
+  },
+  "ovh:Domain/zoneRecord:ZoneRecord": (inputs) => {
+    const { zone, subdomain, fieldtype, target } = ovhRecord.parse(inputs);
+    return { name: subdomain === "" ? zone : `${subdomain}.${zone}`, type: fieldtype, content: target };
+  },
+};
+const cloudflareRecord = z.object({
+  name: z.string(),
+  type: z.string(),
+  content: z.string().optional(),
+  data: z.object({ flags: z.number(), tag: z.string(), value: z.string() }).optional(),
+});
+const ovhRecord = z.object({
+  zone: z.string(),
+  subdomain: z.string().default(""),
+  fieldtype: z.string(),
+  target: z.string(),
+});
+
+/** Runs a command on the server that a docker provider of the state names; undefined when it fails there. */
+export type OnServer = (provider: Resource, command: string) => Promise<string | undefined>;
+
+/** Gives the id under which a DNS record exists; undefined when it does not. */
+export type FindRecord = (record: Resource) => Promise<string | undefined>;
+
+export interface Resumed {
+  readonly adopted: readonly string[];
+  readonly forgotten: readonly string[];
+  /** Changed or removed half-way: read anew. */
+  readonly refreshed: readonly string[];
+}
+
+/** Settles the operations that an earlier run left pending. */
+export async function resume(
+  stack: string,
+  pulumi: Pulumi,
+  onServer: OnServer = overSsh,
+  findRecord: FindRecord = (record) => findDnsRecord(record, stack, pulumi),
+): Promise<Resumed> {
+  const state = exported.parse(JSON.parse(await pulumi({ args: ["stack", "export", "--stack", stack] })));
+  const { resources, pending_operations: pending = [] } = state.deployment;
+  if (pending.length === 0) return { adopted: [], forgotten: [], refreshed: [] };
+
+  const known = new Set(resources.map(({ urn }) => urn));
+  const adopted: (Resource & { id: string })[] = [];
+  const creating = pending.filter(({ type, resource: { urn } }) => type === "creating" && !known.has(urn));
+  for (const { resource: made } of creating) {
+    const id = await lookUp(made, resources, onServer, findRecord);
+    // What it came to be is read right after; until then what was asked for stands in.
+    if (id) adopted.push({ ...made, id, outputs: made.inputs });
+  }
+  const settled = {
+    ...state,
+    deployment: { ...state.deployment, resources: [...resources, ...adopted], pending_operations: [] },
+  };
+  await pulumi({ args: ["stack", "import", "--stack", stack], input: JSON.stringify(settled) });
+
+  const halfway = pending.map(({ resource: { urn } }) => urn).filter((urn) => known.has(urn));
+  const targets = [...adopted.map(({ urn }) => urn), ...halfway].flatMap((urn) => ["--target", urn]);
+  if (targets.length > 0) {
+    await pulumi({ args: ["refresh", "--yes", "--skip-preview", "--stack", stack, ...targets] });
+  }
+  const isAdopted = new Set(adopted.map(({ urn }) => urn));
+  return {
+    adopted: [...isAdopted].map(nameOf),
+    forgotten: creating
+      .map(({ resource: { urn } }) => urn)
+      .filter((urn) => !isAdopted.has(urn))
+      .map(nameOf),
+    refreshed: halfway.map(nameOf),
+  };
+}
+
+async function lookUp(
+  made: Resource,
+  resources: readonly Resource[],
+  onServer: OnServer,
+  findRecord: FindRecord,
+): Promise<string | undefined> {
+  if (made.type in DNS) return findRecord(made);
+  const command = DOCKER[made.type];
+  const { name } = made.inputs;
+  const provider = resources.find(({ urn }) => made.provider?.startsWith(`${urn}::`) === true);
+  if (command === undefined || provider === undefined || typeof name !== "string") return undefined;
+  return (await onServer(provider, `${command} '${name}'`))?.trim();
+}
+
+async function findDnsRecord(made: Resource, stack: string, pulumi: Pulumi): Promise<string | undefined> {
+  const wanted = DNS[made.type]?.(made.inputs);
+  if (wanted === undefined) return undefined;
+  const zone = openDnsZone(await readSettings(stack, pulumi));
+  const records = await zone.list(wanted.name);
+  return records.find(({ type, content }) => type === wanted.type && content === wanted.content)?.id;
+}
+
+function nameOf(urn: string): string {
+  return urn.slice(urn.lastIndexOf("::") + 2);
+}
+
+/** Uses the address and the ssh options that the provider itself connects with. */
+function overSsh(provider: Resource, command: string): Promise<string | undefined> {
+  const { host, sshOpts } = provider.inputs;
+  const address = typeof host === "string" ? URL.parse(host) : null;
+  // Provider inputs stand in the state as text, lists as JSON.
+  const options: unknown = typeof sshOpts === "string" ? JSON.parse(sshOpts) : sshOpts;
+  if (address === null || !Array.isArray(options)) {
+    throw new UserError(
+      "the state: expected a docker provider with an ssh address, got another; run pulumi refresh by hand",
+    );
+  }
+  const target = ["-p", address.port || "22", "-l", address.username, "--", address.hostname, command];
+  return new Promise((resolve, reject) => {
+    const child = spawn("ssh", [...options.map(String), ...target], { stdio: ["ignore", "pipe", "pipe"] });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    child.on("error", reject);
+    child.on("close", (code) => {
+      // 255 is ssh's own failure: nothing is known then about what exists, so nothing may be forgotten.
+      if (code === 255)
+        reject(new UserError(`ssh to ${address.hostname}: expected a login, got: ${stderr.trim()}`));
+      else resolve(code === 0 ? stdout : undefined);
+    });
+  });
+}

@@ -1,0 +1,70 @@
+/** A stack's settings for the operator's commands: read with the CLI, checked by the program's own schema. */
+import { createHash } from "node:crypto";
+
+import { z } from "zod";
+
+import { isSecretName } from "../../secrets/catalog.ts";
+import type { Environment } from "../../stacks/environment.ts";
+import { parseSettings, settingsIn, SettingsError } from "../../stacks/settings.ts";
+import type { Pulumi } from "./cli.ts";
+import { UserError } from "../../common/user-error.ts";
+
+const configuration = z.record(z.string(), z.object({ secret: z.boolean(), value: z.string().optional() }));
+
+type Configuration = z.output<typeof configuration>;
+
+/** A stack's settings, and the secrets that are set, in clear. */
+export interface Settings {
+  readonly environment: Environment;
+
+  /** They stay in memory: whoever reads them neither prints them nor puts them on a command line. */
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
+/** The settings as the program would read them; no secret passes through here. */
+export async function readEnvironment(stack: string, pulumi: Pulumi): Promise<Environment> {
+  return environmentIn(stack, await ask(stack, [], pulumi));
+}
+
+/** The same with the secrets, for checks that call with them. */
+export async function readSettings(stack: string, pulumi: Pulumi): Promise<Settings> {
+  const entries = await ask(stack, ["--show-secrets"], pulumi);
+  return { environment: environmentIn(stack, entries), secrets: secretsIn(entries) };
+}
+
+async function ask(stack: string, options: readonly string[], pulumi: Pulumi): Promise<Configuration> {
+  const printed = await pulumi({ args: ["config", ...options, "--json", "--stack", stack] });
+  return configuration.parse(JSON.parse(printed));
+}
+
+function environmentIn(stack: string, entries: Configuration): Environment {
+  const inClear = Object.entries(entries).flatMap(([key, { secret, value }]) =>
+    secret || value === undefined ? [] : [[key, value] as const],
+  );
+  try {
+    return parseSettings(stack, settingsIn(Object.fromEntries(inClear)));
+  } catch (error) {
+    throw error instanceof SettingsError ? new UserError(error.message, { cause: error }) : error;
+  }
+}
+
+function secretsIn(entries: Configuration): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(entries).flatMap(([key, { secret, value }]) => {
+      const name = key.replace(/^technicia:/, "");
+      return secret && isSecretName(name) && value ? [[name, value] as const] : [];
+    }),
+  );
+}
+
+/** SHA-256 of the settings, whatever the order of their keys. */
+export function hashSettings(environment: Environment): string {
+  return createHash("sha256")
+    .update(JSON.stringify(environment, (_key, value: unknown) => sorted(value)))
+    .digest("hex");
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

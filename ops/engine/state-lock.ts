@@ -1,0 +1,167 @@
+/**
+ * A lock on the state that a killed run of ours left behind.
+ *
+ * A self-managed backend (file, S3, …) names who holds a lock: user, host, process, since when. It is ours and dead in two cases only: the
+ * process was on this very machine and runs no more; or the host is called `technicia-run-<run>-<attempt>`, as our workflows call a runner
+ * that GitHub hosts, and GitHub says that this attempt of a run of this repository is over, and its machine with it. Everything else is
+ * another's and stays: a host of any other name, and Pulumi Cloud, which does not say who holds a stack.
+ */
+import { readFileSync } from "node:fs";
+import { hostname, userInfo } from "node:os";
+
+import { isAlive } from "../server/identity.ts";
+import { openGithub, type Environment } from "../vendors/github.ts";
+import { PulumiFailure, pulumiOnPath, type Pulumi } from "./cli.ts";
+import { UserError } from "../../common/user-error.ts";
+
+export interface Lock {
+  /** Address of the lock's file. */
+  readonly file: string;
+  readonly user: string;
+  readonly host: string;
+  readonly pid: number;
+  /** As the CLI writes it. */
+  readonly since: string;
+}
+
+export interface Verdict {
+  readonly isOursAndDead: boolean;
+  /** A clause that follows the holder's name. */
+  readonly because: string;
+}
+
+/** Says of a lock's holder whether it is one of ours that runs no more. */
+export type Judge = (lock: Lock) => Promise<Verdict>;
+
+const LOCKED = /the stack is currently locked by \d+ lock\(s\)/;
+const LOCKED_BY_SERVICE = /\[409\] Conflict: Another update is currently in progress/;
+const HOLDER = /^\s*(\S+): created by (.+)@(\S*) \(pid (\d+)\) at (\S+)\s*$/gm;
+const RUN_HOST = /^technicia-run-(\d+)-(\d+)$/;
+
+/** The locks that the CLI complains about; undefined when that is not its complaint. */
+export function readLocks(stderr: string): Lock[] | undefined {
+  if (LOCKED_BY_SERVICE.test(stderr)) return [];
+  if (!LOCKED.test(stderr)) return undefined;
+  return [...stderr.matchAll(HOLDER)].map(([, file = "", user = "", host = "", pid, since = ""]) => ({
+    file,
+    user,
+    host,
+    pid: Number(pid),
+    since,
+  }));
+}
+
+/** A CLI that releases a lock of ours that no process holds any more, and then does what it was asked. */
+export function releasingOwnLocks(pulumi: Pulumi, judge: Judge, tell: (line: string) => void): Pulumi {
+  return async (call) => {
+    try {
+      return await pulumi(call);
+    } catch (error) {
+      const locks = error instanceof PulumiFailure ? readLocks(error.stderr) : undefined;
+      if (locks === undefined) throw error;
+      const stack = call.args[call.args.indexOf("--stack") + 1] ?? "";
+      await release(stack, locks, { pulumi, judge, tell });
+      return pulumi(call);
+    }
+  };
+}
+
+interface Release {
+  readonly pulumi: Pulumi;
+  readonly judge: Judge;
+  readonly tell: (line: string) => void;
+}
+
+async function release(
+  stack: string,
+  locks: readonly Lock[],
+  { pulumi, judge, tell }: Release,
+): Promise<void> {
+  const judged = await Promise.all(locks.map(async (lock) => ({ lock, ...(await judge(lock)) })));
+  // `pulumi cancel` takes every lock away, so one that is not ours keeps them all.
+  if (judged.length === 0 || judged.some(({ isOursAndDead }) => !isOursAndDead)) {
+    const holders = judged.map(({ lock, because }) => `  ${describe(lock)}: ${because}`);
+    const who =
+      holders.length > 0 ? `, got:\n${holders.join("\n")}\n` : ", got a lock without its holder's name; ";
+    throw new UserError(
+      `the state of stack ${stack}: expected no other run on it${who}` +
+        `wait for it to end; if nothing runs any more, release it with pulumi cancel --stack ${stack}`,
+    );
+  }
+  await pulumi({ args: ["cancel", "--yes", "--stack", stack] });
+  for (const { lock, because } of judged) {
+    tell(
+      `released the lock of ${describe(lock)}: ${because}; npm run resume -- ${stack} settles what it left pending`,
+    );
+  }
+}
+
+function describe({ user, host, pid, since }: Lock): string {
+  return `${user}@${host} (pid ${pid}) since ${since}`;
+}
+
+/** What can be known of this machine. */
+export interface Machine {
+  readonly host: string;
+  readonly user: string;
+  /** Name of the program that runs under a process id; undefined when none does. */
+  program(pid: number): string | undefined;
+}
+
+export type RunStatus = (run: {
+  readonly id: number;
+  readonly attempt: number;
+}) => Promise<string | undefined>;
+
+/** `runStatus` is undefined where GitHub cannot be asked. */
+export function judgeBy(machine: Machine, runStatus: RunStatus | undefined): Judge {
+  return async ({ host, user, pid }) => {
+    if (host === machine.host && host !== "localhost") {
+      if (user !== machine.user) return no("another user of this machine");
+      const program = machine.program(pid);
+      return program === undefined || (program !== "" && !program.startsWith("pulumi"))
+        ? { isOursAndDead: true, because: "that process of this machine runs no more" }
+        : no("it still runs on this machine");
+    }
+    const [, id, attempt] = RUN_HOST.exec(host) ?? [];
+    if (id === undefined) return no("another machine, which cannot be asked");
+    const run = `workflow run ${id}, attempt ${attempt ?? ""}`;
+    if (runStatus === undefined) return no(`${run}, and GitHub cannot be asked about it from here`);
+    const status = await runStatus({ id: Number(id), attempt: Number(attempt) });
+    if (status === undefined) return no(`${run}, which this repository does not have`);
+    return status === "completed"
+      ? { isOursAndDead: true, because: `${run} of this repository is over` }
+      : no(`${run} of this repository is ${status}`);
+  };
+}
+
+function no(because: string): Verdict {
+  return { isOursAndDead: false, because };
+}
+
+function thisMachine(): Machine {
+  return {
+    host: hostname(),
+    user: userInfo().username,
+    program(pid) {
+      if (!isAlive(pid)) return undefined;
+      try {
+        return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+      } catch {
+        return "";
+      }
+    },
+  };
+}
+
+function githubRuns(environment: Environment): RunStatus | undefined {
+  if (!environment["GITHUB_TOKEN"] || !environment["GITHUB_REPOSITORY"]) return undefined;
+  const github = openGithub(environment);
+  return (run) => github.runStatus(run);
+}
+
+/** The `pulumi` that PATH finds, releasing dead locks of ours; what it releases is said on standard error. */
+export const pulumiWithOwnLocks: Pulumi = (call) =>
+  releasingOwnLocks(pulumiOnPath, judgeBy(thisMachine(), githubRuns(process.env)), (line) =>
+    process.stderr.write(`${line}\n`),
+  )(call);

@@ -1,0 +1,227 @@
+/**
+ * One deployment at a time: a folder on the server that only one can make.
+ *
+ * The folder is filled under another name and then moved, which fails while there is one: so it is never seen without its holder. All times
+ * are the server's own. The holder renews its lease; a lease that is over means that the holder died.
+ */
+import { randomUUID } from "node:crypto";
+
+import { z } from "zod";
+
+import type { Server, ServerCommand } from "./connection.ts";
+import { UserError } from "../../common/user-error.ts";
+import { PLACE } from "./records-folder.ts";
+import type { Identity } from "./identity.ts";
+
+const FOLDER = `${PLACE}/lock`;
+
+/** How long a holder that shows no sign of life keeps the lock. */
+export const LEASE_SECONDS = 120;
+export const RENEW_SECONDS = 20;
+
+const holder = z.object({
+  token: z.string(),
+  who: z.string(),
+  /** Address of the CI run; empty by hand. */
+  run: z.string(),
+  process: z.number(),
+  why: z.string(),
+});
+
+const answer = z.object({ now: z.number(), since: z.number(), renewed: z.number(), holder });
+
+export interface Held {
+  readonly holder: z.output<typeof holder>;
+  readonly since: Date;
+  /** Since the last sign of life. */
+  readonly silentSeconds: number;
+  /** Whether the lease is over. */
+  readonly dead: boolean;
+}
+
+/** Somebody else deploys; nothing was changed. */
+export class LockRefusal extends UserError {
+  override readonly name = "LockRefusal";
+}
+
+export interface Lock {
+  readonly token: string;
+
+  /** Shows a sign of life; false when the lock is no longer ours. */
+  renew(): Promise<boolean>;
+
+  release(): Promise<void>;
+}
+
+const TAKE = `
+umask 027
+install -d -m 0750 "$PLACE"
+made=$(mktemp --directory "$PLACE/.lock.XXXXXXXX")
+trap 'rm --force --recursive "$made"' EXIT
+cat > "$made/holder.json"
+touch "$made/lease"
+if mv --no-target-directory "$made" "$FOLDER" 2>/dev/null; then echo taken; else echo refused; fi`;
+
+// The lock may go between two lines: one that is gone prints nothing.
+const LOOK = `
+cd "$FOLDER" 2>/dev/null || exit 0
+if holder=$(cat holder.json 2>/dev/null) && since=$(stat --format %Y holder.json 2>/dev/null) && renewed=$(stat --format %Y lease 2>/dev/null); then
+  printf '{"now":%s,"since":%s,"renewed":%s,"holder":%s}' "$(date +%s)" "$since" "$renewed" "$holder"
+elif [ -d "$FOLDER" ]; then
+  echo unreadable
+fi`;
+
+const RENEW = `
+if grep --quiet --fixed-strings "$TOKEN" "$FOLDER/holder.json" 2>/dev/null; then
+  touch --no-create "$FOLDER/lease"
+  echo renewed
+fi`;
+
+// Moved before it is taken away: of two who end it, one alone gets it, and one that changed hands meanwhile is put back.
+const END = `
+grep --quiet --fixed-strings "$TOKEN" "$FOLDER/holder.json" 2>/dev/null || exit 0
+ended=$(mktemp --directory "$PLACE/.ended.XXXXXXXX")
+trap 'rm --force --recursive "$ended"' EXIT
+mv --no-target-directory "$FOLDER" "$ended" 2>/dev/null || exit 0
+if grep --quiet --fixed-strings "$TOKEN" "$ended/holder.json"; then
+  echo ended
+else
+  mv --no-target-directory "$ended" "$FOLDER"
+fi`;
+
+export interface LockRequest {
+  readonly stack: string;
+  readonly identity: Identity;
+  readonly why: string;
+  /** Whether a process of this machine still runs. */
+  readonly isAlive: (process: number) => boolean;
+}
+
+/** Takes the lock, or throws a `LockRefusal` that tells who has it. A lock that a killed command of ours left on this machine is taken over. */
+export async function takeLock(
+  server: Server,
+  request: LockRequest,
+): Promise<{ readonly lock: Lock; readonly replaced: Held | undefined }> {
+  const mine = { token: randomUUID(), ...request.identity, why: request.why };
+  let replaced: Held | undefined;
+  for (;;) {
+    const { stdout } = await server.run({
+      purpose: "take the deployment lock",
+      script: TAKE,
+      variables: { PLACE, FOLDER },
+      stdin: JSON.stringify(mine),
+    });
+    if (stdout.trim() === "taken") return { lock: lockOf(server, mine.token), replaced };
+    const held = await readLock(server);
+    // Released in between.
+    if (held === undefined) continue;
+    if (!isLeftByUs(held, request)) throw new LockRefusal(describeRefusal(request.stack, held));
+    await endLock(server, held.holder.token);
+    replaced = held;
+  }
+}
+
+/** Who has the lock; undefined when nobody has. */
+export async function readLock(
+  server: Server,
+  options: Pick<ServerCommand, "timeoutSeconds" | "onAnswer"> = {},
+): Promise<Held | undefined> {
+  const { stdout } = await server.run({
+    ...options,
+    purpose: "read the deployment lock",
+    script: LOOK,
+    variables: { FOLDER },
+  });
+  if (stdout === "") return undefined;
+  let read: z.output<typeof answer>;
+  try {
+    read = answer.parse(JSON.parse(stdout));
+  } catch {
+    throw new LockRefusal(
+      `${FOLDER} on ${server.name}: expected a lock with its holder, got something else; ` +
+        "look at it there, and take it away by hand once you know that nobody deploys",
+    );
+  }
+  const silentSeconds = Math.max(0, read.now - read.renewed);
+  return {
+    holder: read.holder,
+    since: new Date(read.since * 1000),
+    silentSeconds,
+    dead: silentSeconds > LEASE_SECONDS,
+  };
+}
+
+export interface UnlockRequest {
+  readonly stack: string;
+  readonly holder: string;
+  /** Why a holder that still shows signs of life loses its lock; undefined refuses that. */
+  readonly force: string | undefined;
+}
+
+/** Ends a dead lock of the named holder, a live one only by force. */
+export async function breakLock(server: Server, request: UnlockRequest): Promise<Held> {
+  const held = await readLock(server);
+  if (held === undefined)
+    throw new UserError(
+      `${request.stack}: expected a lock, got none; nothing keeps a deployment from starting`,
+    );
+  if (held.holder.who !== request.holder) {
+    throw new UserError(`--holder: expected ${held.holder.who}, got ${request.holder}; ${describe(held)}`);
+  }
+  if (!held.dead && request.force === undefined) {
+    throw new UserError(
+      `${request.stack}: expected a holder without a sign of life for ${LEASE_SECONDS} s, got one ${held.silentSeconds} s ago; ` +
+        `wait for it, or end it there first and then add --force --reason "…" (${describe(held)})`,
+    );
+  }
+  if (!(await endLock(server, held.holder.token))) {
+    throw new UserError(
+      `${request.stack}: expected the lock of ${request.holder}, got another meanwhile; run this again`,
+    );
+  }
+  return held;
+}
+
+function lockOf(server: Server, token: string): Lock {
+  return {
+    token,
+    async renew() {
+      const { stdout } = await server.run({
+        purpose: "renew the deployment lock",
+        script: RENEW,
+        variables: { FOLDER, TOKEN: token },
+        timeoutSeconds: RENEW_SECONDS,
+      });
+      return stdout.trim() === "renewed";
+    },
+    async release() {
+      await endLock(server, token);
+    },
+  };
+}
+
+async function endLock(server: Server, token: string): Promise<boolean> {
+  const { stdout } = await server.run({
+    purpose: "release the deployment lock",
+    script: END,
+    variables: { PLACE, FOLDER, TOKEN: token },
+  });
+  return stdout.trim() === "ended";
+}
+
+// The runners of a CI share names and process numbers: only a person's own machine is recognised.
+function isLeftByUs({ holder: held }: Held, { identity, isAlive }: LockRequest): boolean {
+  return held.run === "" && identity.run === "" && held.who === identity.who && !isAlive(held.process);
+}
+
+export function describe({ holder: { who, run, why }, since, silentSeconds }: Held): string {
+  const at = since.toISOString().slice(0, 19).replace("T", " ");
+  return `${who}${run === "" ? "" : ` (${run})`} since ${at} UTC, why: ${why}, last sign of life ${silentSeconds} s ago`;
+}
+
+function describeRefusal(stack: string, held: Held): string {
+  const remedy = held.dead
+    ? `it died; free it with npm run unlock -- ${stack} --holder ${held.holder.who}`
+    : "wait until it has ended";
+  return `${stack}: expected no deployment under way, got ${describe(held)}; ${remedy}`;
+}

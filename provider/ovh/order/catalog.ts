@@ -1,0 +1,252 @@
+import { UserError } from "../../../common/user-error.ts";
+import type { OvhClient } from "../client.ts";
+
+/** What a server must be, and what it may cost. */
+export interface Wish {
+  readonly subsidiary: string;
+  readonly vcores: number;
+  readonly memoryGib: number;
+  /** Datacentre as the catalogue names it, for example `GRA`. */
+  readonly datacentre: string;
+  /** Operating system as the catalogue names it. */
+  readonly image: string;
+  readonly maxMonthlyPriceEur: number;
+}
+
+/** A plan of the catalogue that grants a wish, with all that must be bought with it. */
+export interface Offer {
+  readonly planCode: string;
+  readonly invoiceName: string;
+  readonly vcores: number;
+  readonly memoryGib: number;
+  /** Cheapest option of each family that OVH demands. */
+  readonly addons: readonly string[];
+  /** Plan and options together, without tax. */
+  readonly monthlyPriceEur: number;
+  /** Paid once, without tax. */
+  readonly setupPriceEur: number;
+}
+
+/** The public catalogue, as far as we read it. */
+export interface Catalogue {
+  readonly locale: { readonly currencyCode: string };
+  readonly plans: readonly Plan[];
+  readonly addons: readonly Product[];
+  readonly products?: readonly { readonly name: string; readonly blobs?: Blobs | null }[];
+}
+
+interface Product {
+  readonly planCode: string;
+  readonly pricings: readonly Pricing[];
+}
+
+interface Plan extends Product {
+  readonly invoiceName: string;
+  readonly product?: string;
+  readonly blobs?: Blobs | null;
+  readonly configurations: readonly { readonly name: string; readonly values: readonly string[] }[];
+  readonly addonFamilies: readonly {
+    readonly name: string;
+    readonly mandatory?: boolean;
+    readonly addons: readonly string[];
+  }[];
+}
+
+interface Pricing {
+  readonly mode: string;
+  readonly interval: number;
+  readonly intervalUnit: string;
+  readonly capacities: readonly string[];
+  /** In hundred-millionths of the currency, without tax. */
+  readonly price: number;
+}
+
+interface Blobs {
+  readonly technical?: {
+    readonly cpu?: { readonly cores?: number };
+    readonly memory?: { readonly size?: number };
+  } | null;
+}
+
+interface Stock {
+  readonly datacenters: readonly {
+    readonly datacenter: string;
+    readonly status: string;
+    readonly linuxStatus?: string;
+  }[];
+}
+
+interface Candidate {
+  readonly offer: Offer;
+  /** What it lacks, in words; nothing when it grants the wish. */
+  readonly lacks: readonly string[];
+}
+
+const PRICE_UNIT = 100_000_000;
+const NEAREST = 3;
+
+/**
+ * The cheapest plan that grants the wish and is in stock.
+ *
+ * Fails with the nearest plans and what each lacks, or with both prices when it costs more than is accepted.
+ */
+export async function findOffer(client: OvhClient, wish: Wish, signal?: AbortSignal): Promise<Offer> {
+  const catalogue = await client.get<Catalogue>("/order/catalog/public/vps", {
+    signal,
+    isPublic: true,
+    query: { ovhSubsidiary: wish.subsidiary },
+  });
+  const candidates = judgePlans(catalogue, wish);
+  const outOfStock: Candidate[] = [];
+  for (const candidate of candidates.filter(({ lacks }) => lacks.length === 0)) {
+    if (await isInStock(client, wish, { planCode: candidate.offer.planCode, signal })) {
+      return requireAccepted(candidate.offer, wish);
+    }
+    outOfStock.push({ offer: candidate.offer, lacks: [`stock in ${wish.datacentre}`] });
+  }
+  throw noOffer(wish, [...outOfStock, ...candidates.filter(({ lacks }) => lacks.length > 0)]);
+}
+
+/** Every plan with what it lacks for the wish: the best first, then the cheapest. */
+export function judgePlans(catalogue: Catalogue, wish: Wish): readonly Candidate[] {
+  const currency = catalogue.locale.currencyCode;
+  if (currency !== "EUR") {
+    throw new UserError(
+      `server.order.subsidiary: expected a country where OVH bills in EUR, got ${wish.subsidiary}, which bills in ${currency}; ` +
+        "the accepted price is in euros, so choose another subsidiary",
+    );
+  }
+  const candidates = catalogue.plans.flatMap((plan) => judge(catalogue, plan, wish) ?? []);
+  return candidates.sort(
+    (a, b) =>
+      a.lacks.length - b.lacks.length ||
+      a.offer.monthlyPriceEur - b.offer.monthlyPriceEur ||
+      a.offer.planCode.localeCompare(b.offer.planCode),
+  );
+}
+
+function requireAccepted(offer: Offer, wish: Wish): Offer {
+  if (offer.monthlyPriceEur <= wish.maxMonthlyPriceEur) return offer;
+  throw new UserError(
+    `server.order.maxMonthlyPriceEur: expected at least ${euros(offer.monthlyPriceEur)} for ${describeOffer(offer)}, ` +
+      `the cheapest that fits, got ${euros(wish.maxMonthlyPriceEur)}; accept that price with ` +
+      `pulumi config set --path technicia:server.order.maxMonthlyPriceEur ${offer.monthlyPriceEur}, or ask for a smaller server`,
+  );
+}
+
+/** An offer in a line. */
+export function describeOffer(offer: Offer): string {
+  return `${offer.planCode} (${offer.vcores} vCores, ${offer.memoryGib} GiB)`;
+}
+
+export function euros(amount: number): string {
+  return `€${amount.toFixed(2)}/month`;
+}
+
+function judge(catalogue: Catalogue, plan: Plan, wish: Wish): Candidate | undefined {
+  const size = readSize(catalogue, plan);
+  const price = priceOf(plan.pricings, "renew");
+  // Plans that only existing contracts keep, that cannot be had by the month, or whose size nobody says, are not for us.
+  if (!size || price === undefined || !isOrderable(plan.pricings)) return undefined;
+  const families = plan.addonFamilies.filter(({ mandatory }) => mandatory);
+  const chosen = families.map((family) => cheapest(catalogue, family.addons));
+  const addons = chosen.flatMap((addon) => addon ?? []);
+  const lacks = [
+    size.vcores < wish.vcores && `${wish.vcores - size.vcores} vCores`,
+    size.memoryGib < wish.memoryGib && `${wish.memoryGib - size.memoryGib} GiB of memory`,
+    !offers(plan, "vps_datacenter", wish.datacentre) && `datacentre ${wish.datacentre}`,
+    !offers(plan, "vps_os", wish.image) && `the image "${wish.image}"`,
+    ...families.map(
+      (family, index) => !chosen[index] && `an option of the family "${family.name}" that can be ordered`,
+    ),
+  ];
+  const units = addons.reduce((sum, addon) => sum + addon.monthly, price);
+  const setup = addons.reduce((sum, addon) => sum + addon.setup, priceOf(plan.pricings, "installation") ?? 0);
+  return {
+    offer: {
+      planCode: plan.planCode,
+      invoiceName: plan.invoiceName,
+      ...size,
+      addons: addons.map(({ planCode }) => planCode),
+      monthlyPriceEur: units / PRICE_UNIT,
+      setupPriceEur: setup / PRICE_UNIT,
+    },
+    lacks: lacks.filter((lack) => lack !== false),
+  };
+}
+
+// The catalogue keeps sizes with the plan, with its product, or, for older ranges, in the code only: vps-comfort-4-8-160.
+function readSize(catalogue: Catalogue, plan: Plan): { vcores: number; memoryGib: number } | undefined {
+  const product = catalogue.products?.find(({ name }) => name === plan.product);
+  for (const blobs of [plan.blobs, product?.blobs]) {
+    const vcores = blobs?.technical?.cpu?.cores;
+    const memoryGib = blobs?.technical?.memory?.size;
+    if (vcores !== undefined && memoryGib !== undefined) return { vcores, memoryGib };
+  }
+  const inCode = /-(\d+)-(\d+)-\d+$/.exec(plan.planCode);
+  return inCode ? { vcores: Number(inCode[1]), memoryGib: Number(inCode[2]) } : undefined;
+}
+
+function offers(plan: Plan, label: string, value: string): boolean {
+  return plan.configurations.some(({ name, values }) => name === label && values.includes(value));
+}
+
+// Options for Windows are in the same family as those for Linux, and cost more; the cheapest is Linux's.
+function cheapest(
+  catalogue: Catalogue,
+  codes: readonly string[],
+): { planCode: string; monthly: number; setup: number } | undefined {
+  const priced = codes.flatMap((planCode) => {
+    const addon = catalogue.addons.find((candidate) => candidate.planCode === planCode);
+    const monthly = addon && priceOf(addon.pricings, "renew");
+    if (!addon || monthly === undefined || !isOrderable(addon.pricings) || /windows/.test(planCode))
+      return [];
+    return { planCode, monthly, setup: priceOf(addon.pricings, "installation") ?? 0 };
+  });
+  return priced.sort(
+    (a, b) => a.monthly + a.setup - b.monthly - b.setup || a.planCode.localeCompare(b.planCode),
+  )[0];
+}
+
+function isOrderable(pricings: readonly Pricing[]): boolean {
+  return pricings.some(({ mode, capacities }) => mode === "default" && capacities.includes("installation"));
+}
+
+function priceOf(pricings: readonly Pricing[], capacity: "renew" | "installation"): number | undefined {
+  const fitting = pricings.filter(
+    ({ mode, capacities, interval, intervalUnit }) =>
+      mode === "default" &&
+      capacities.includes(capacity) &&
+      // What is paid at every renewal may say so for installation too; only that of the installation alone is paid once.
+      (capacity === "renew" ? interval === 1 && intervalUnit === "month" : !capacities.includes("renew")),
+  );
+  return fitting.length > 0 ? Math.min(...fitting.map(({ price }) => price)) : undefined;
+}
+
+async function isInStock(
+  client: OvhClient,
+  wish: Wish,
+  { planCode, signal }: { planCode: string; signal: AbortSignal | undefined },
+): Promise<boolean> {
+  const stock = await client.get<Stock>("/v1/vps/order/rule/datacenter", {
+    signal,
+    isPublic: true,
+    query: { ovhSubsidiary: wish.subsidiary, planCode },
+  });
+  const place = stock.datacenters.find(({ datacenter }) => datacenter === wish.datacentre);
+  return (place?.linuxStatus ?? place?.status) === "available";
+}
+
+function noOffer(wish: Wish, candidates: readonly Candidate[]): UserError {
+  const asked = `${wish.vcores} vCores, ${wish.memoryGib} GiB, ${wish.datacentre}, ${wish.image}`;
+  const nearest = candidates
+    .slice(0, NEAREST)
+    .map(
+      ({ offer, lacks }) =>
+        `${describeOffer(offer)} at ${euros(offer.monthlyPriceEur)} lacks ${lacks.join(" and ")}`,
+    );
+  return new UserError(
+    `server.order: expected a plan with ${asked} in the catalogue of ${wish.subsidiary}, got none ` +
+      `(${nearest.join("; ") || "the catalogue is empty"}); change what server asks for, or adopt a server with server.serviceName`,
+  );
+}

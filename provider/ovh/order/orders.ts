@@ -1,0 +1,177 @@
+import { UserError } from "../../../common/user-error.ts";
+import { ifThere, OvhError } from "../errors.ts";
+import { serverPath, type Work } from "../vps/server-api.ts";
+
+/** An order of the account, as far as servers are concerned. */
+export interface ServerOrder {
+  readonly id: number;
+  readonly status: string;
+  readonly plan: string;
+  /** Service that came of it; undefined until OVH names it. */
+  readonly serviceName: string | undefined;
+}
+
+interface Detail {
+  readonly domain: string | null;
+}
+
+interface Extension {
+  readonly order: { readonly plan: { readonly code: string } };
+}
+
+interface Cart {
+  readonly cartId: string;
+  readonly description: string | null;
+  readonly expire: string | null;
+  readonly readOnly: boolean;
+}
+
+const DAY_MS = 24 * 3600 * 1000;
+/** Unpaid orders and carts are gone after this. */
+const RECENT_MS = 30 * DAY_MS;
+export const CART_LIFE_MS = DAY_MS;
+const CLOCK_SLACK_MS = 3600 * 1000;
+const CANCELLED = ["cancelled", "cancelling"];
+
+/** Ids of the orders made since then. */
+export function listOrders({ client, call }: Work, since: number): Promise<readonly number[]> {
+  const from = new Date(since - CLOCK_SLACK_MS).toISOString().replace(/\.\d{3}Z$/, "+00:00");
+  return client.get<readonly number[]>("/me/order", { signal: call.signal, query: { "date.from": from } });
+}
+
+export function orderStatus({ client, call }: Work, id: number): Promise<string> {
+  return client.get<string>(`/me/order/${id}/status`, { signal: call.signal });
+}
+
+export function isCancelled(status: string): boolean {
+  return CANCELLED.includes(status);
+}
+
+/** The order, when a server is bought with it. */
+export async function readServerOrder(work: Work, id: number): Promise<ServerOrder | undefined> {
+  const { client, call } = work;
+  const path = `/me/order/${id}/details`;
+  const details = await client.get<readonly number[]>(path, { signal: call.signal });
+  for (const detail of details) {
+    const extension = await ifThere(
+      client.get<Extension>(`${path}/${detail}/extension`, { signal: call.signal }),
+    );
+    const plan = extension?.order.plan.code;
+    // Options of a server are lines of their own and have codes of their own.
+    if (!plan?.startsWith("vps")) continue;
+    const { domain } = await client.get<Detail>(`${path}/${detail}`, { signal: call.signal });
+    return {
+      id,
+      status: await orderStatus(work, id),
+      plan,
+      serviceName: domain && domain !== "*" ? domain : undefined,
+    };
+  }
+  return undefined;
+}
+
+/** Orders of servers since then that no other resource of this machine claims. */
+export async function readServerOrders(work: Work, since: number): Promise<readonly ServerOrder[]> {
+  const ids = await listOrders(work, since);
+  const others = work.journal.ordersOfOthers();
+  const orders: ServerOrder[] = [];
+  for (const id of ids) {
+    const order = others.has(id) ? undefined : await readServerOrder(work, id);
+    if (order) orders.push(order);
+  }
+  return orders;
+}
+
+/**
+ * Stops when the account holds anything that could be the server to be ordered.
+ *
+ * This machine's journal knows nothing of it, but another machine may have been interrupted while ordering.
+ */
+export async function refuseSecondOrder(work: Work, name: string, marker: string): Promise<void> {
+  const named = await findByName(work, name);
+  if (named) {
+    throw refusal(
+      `no server named "${name}" in this account`,
+      `${named}, which has that name`,
+      `use it: ${adoptCommand(named)} (it is not reinstalled), or give it another name in OVH's control panel to order one more`,
+    );
+  }
+  const orders = await readServerOrders(work, Date.now() - RECENT_MS);
+  for (const order of orders) if (!isCancelled(order.status)) await refuseOrder(work, order);
+  await refuseCart(work, marker, orders);
+}
+
+export function adoptCommand(serviceName: string): string {
+  return `pulumi config set --path technicia:server.serviceName ${serviceName}`;
+}
+
+async function findByName({ client, call }: Work, name: string): Promise<string | undefined> {
+  const servers = await client.get<readonly string[]>("/vps", { signal: call.signal });
+  for (const serviceName of servers) {
+    if ((await readDisplayName({ client, call }, serviceName)) === name) return serviceName;
+  }
+  return undefined;
+}
+
+async function refuseOrder(work: Work, order: ServerOrder): Promise<void> {
+  if (order.status !== "delivered") {
+    throw refusal(
+      "no open order of a server in this account",
+      `order ${order.id} (${order.plan}, ${order.status})`,
+      "it may come from an interrupted run on another machine: run pulumi up there, or pay it in OVH's control panel, wait for the " +
+        `server and use it with ${adoptCommand("<its name>")}; if it is not wanted, cancel it, and if it is another server, ` +
+        "wait until it is delivered and named",
+    );
+  }
+  if (!order.serviceName) return;
+  const displayName = await readDisplayName(work, order.serviceName);
+  if (displayName !== order.serviceName) return;
+  throw refusal(
+    "every newly ordered server to have a name",
+    `${order.serviceName} of order ${order.id}, which has none yet`,
+    `it may come from an interrupted run on another machine: use it with ${adoptCommand(order.serviceName)} after installing ` +
+      "your key on it, or give it a name in OVH's control panel if it is another server",
+  );
+}
+
+// The list of orders may lag behind a checkout of a moment ago.
+async function refuseCart(work: Work, marker: string, orders: readonly ServerOrder[]): Promise<void> {
+  const { client, call } = work;
+  const { signal } = call;
+  const ids = await client.get<readonly string[]>("/order/cart", { signal, query: { description: marker } });
+  for (const id of ids) {
+    const cart = await ifThere(client.get<Cart>(`/order/cart/${encodeURIComponent(id)}`, { signal }));
+    const made = Date.parse(cart?.expire ?? "") - CART_LIFE_MS;
+    if (cart?.description !== marker || !cart.readOnly || !(Date.now() - made < CLOCK_SLACK_MS)) continue;
+    // An order that the list does show by now was judged before this.
+    const listed = await listOrders(work, made);
+    if (orders.some((order) => listed.includes(order.id))) continue;
+    throw refusal(
+      "no cart of this stack that was just ordered",
+      `cart ${cart.cartId}`,
+      "another run ordered a server a moment ago: wait until its order shows in OVH's control panel and run pulumi up again",
+    );
+  }
+}
+
+async function readDisplayName(
+  { client, call }: Pick<Work, "client" | "call">,
+  serviceName: string,
+): Promise<string | undefined> {
+  try {
+    const server = await client.get<{ readonly name: string; readonly displayName: string | null }>(
+      serverPath(serviceName),
+      {
+        signal: call.signal,
+      },
+    );
+    return server.displayName || server.name;
+  } catch (error) {
+    if (error instanceof OvhError && (error.isGone || error.isExpired)) return undefined;
+    throw error;
+  }
+}
+
+function refusal(expected: string, got: string, todo: string): UserError {
+  return new UserError(`server.order: expected ${expected}, got ${got}; ${todo}`);
+}

@@ -1,0 +1,259 @@
+import { UserError } from "../../../common/user-error.ts";
+import { describeOffer, euros, type Offer, type Wish } from "./catalog.ts";
+import { ifThere, OvhError } from "../errors.ts";
+import type { Entry } from "./journal.ts";
+import {
+  CART_LIFE_MS,
+  isCancelled,
+  listOrders,
+  orderStatus,
+  readServerOrder,
+  type ServerOrder,
+} from "./orders.ts";
+import { pollFor, type Work } from "../vps/server-api.ts";
+
+/** What was ordered, and under which order. */
+export type Purchase = NonNullable<Entry["order"]>;
+
+interface Requirement {
+  readonly label: string;
+  readonly required: boolean;
+  readonly allowedValues: readonly string[];
+}
+
+interface Checkout {
+  readonly orderId: number | null;
+  readonly prices: { readonly withoutTax: { readonly value: number } };
+}
+
+const NORTH_AMERICA = ["BHS", "YNM", "YYZ"];
+const CENT = 0.01;
+
+/**
+ * Turns a cart into an order, not yet paid.
+ *
+ * Before the one call that makes the order, the journal says what is needed to find that order again should its answer be lost.
+ */
+export async function placeOrder(
+  work: Work,
+  { offer, wish, marker }: { offer: Offer; wish: Wish; marker: string },
+): Promise<Purchase> {
+  const { client, call, journal } = work;
+  const { signal } = call;
+  const { cartId } = await client.post<{ cartId: string }>(
+    "/order/cart",
+    {
+      ovhSubsidiary: wish.subsidiary,
+      description: marker,
+      expire: new Date(Date.now() + CART_LIFE_MS).toISOString(),
+    },
+    { signal },
+  );
+  const cart = `/order/cart/${encodeURIComponent(cartId)}`;
+  await client.post(`${cart}/assign`, undefined, { signal });
+  await fillCart(work, cart, { offer, wish });
+  const { prices } = await client.get<Checkout>(`${cart}/checkout`, { signal });
+  refuseDearer(prices.withoutTax.value, offer, wish);
+  await defaultPayment(work);
+
+  const at = Date.now();
+  const { planCode: plan, monthlyPriceEur } = offer;
+  const knownOrders = await listOrders(work, at);
+  journal.note({ checkout: { cartId, at: new Date(at).toISOString(), knownOrders, plan, monthlyPriceEur } });
+  const { orderId } = await client.post<Checkout>(
+    `${cart}/checkout`,
+    { autoPayWithPreferredPaymentMethod: false, waiveRetractationPeriod: false },
+    { signal },
+  );
+  if (!orderId) throw new Error(`POST ${cart}/checkout gave no order id`);
+  return keep(work, { id: orderId, plan, monthlyPriceEur });
+}
+
+/** The order that an earlier run made and whose id it may not have lived to read; undefined when there is none. */
+export async function findOwnOrder(work: Work): Promise<Purchase | undefined> {
+  const { order, checkout } = work.journal.entry;
+  if (order) return order;
+  if (!checkout) return undefined;
+  const cart = await findCart(work, checkout.cartId);
+  if (cart && !cart.readOnly) await deleteCart(work, checkout.cartId);
+  const all = await newOrders(work, checkout);
+  const open = all.filter(({ status }) => !isCancelled(status));
+  // Without an order that stands, only a cart that was checked out speaks for one that is not listed yet.
+  if (open.length === 0 && (all.length > 0 || !cart?.readOnly)) {
+    work.journal.clear();
+    return undefined;
+  }
+  const [only, ...more] = open;
+  if (cart?.readOnly && only && more.length === 0) {
+    return keep(work, { id: only.id, plan: checkout.plan, monthlyPriceEur: checkout.monthlyPriceEur });
+  }
+  const orders = open.map(({ id, status }) => `${id} (${status})`).join(", ") || "none listed yet";
+  throw new UserError(
+    `server.order: expected to find the order made from cart ${checkout.cartId} at ${checkout.at}, got ${orders}; look at the orders in ` +
+      "OVH's control panel: if none is listed, wait some minutes and run pulumi up again; if one is of this stack, pay it and, once it is " +
+      "delivered, use the server with pulumi config set --path technicia:server.serviceName <its name>; if none is, remove " +
+      `${work.journal.path} and run pulumi up again`,
+  );
+}
+
+/** Pays unless that was done. */
+export async function payOrder(work: Work, { id }: Purchase): Promise<void> {
+  const { client, call, journal } = work;
+  let status = await orderStatus(work, id);
+  if (status === "notPaid" && journal.entry.isPaying) status = await awaitPayment(work, id);
+  if (status !== "notPaid") return;
+  const method = await defaultPayment(work);
+  journal.note({ isPaying: true });
+  call.log.info(`order ${id}: paying with the account's default payment method`);
+  try {
+    await client.post(`/me/order/${id}/pay`, { paymentMethod: { id: method } }, { signal: call.signal });
+  } catch (error) {
+    if (error instanceof OvhError && /already paid/i.test(error.detail)) return;
+    // Refused for certain, so the next run need not wait for it to show.
+    if (error instanceof OvhError && !error.maybeDone) journal.note({ isPaying: false });
+    throw error;
+  }
+}
+
+/** Waits for the order to be delivered and gives the name of the server. */
+export async function awaitDelivery(work: Work, { id }: Purchase): Promise<string> {
+  const unpaidUntil = Date.now() + work.pace.paymentMs;
+  let status = "";
+  const late = (): string =>
+    `order ${id}: expected OVH to deliver the server, got "${status}" still; wait for OVH's mail and run pulumi up again, which goes on from here`;
+  await pollFor(work, { limitMs: work.pace.deliveryMs, late }, async () => {
+    status = await orderStatus(work, id);
+    if (status === "delivered") return true;
+    refuseStatus(id, status, Date.now() > unpaidUntil);
+    work.call.log.status(`order ${id}: ${status}`);
+    return undefined;
+  });
+  return pollFor(
+    work,
+    { limitMs: work.pace.tasksMs, late },
+    async () => (await readServerOrder(work, id))?.serviceName,
+  );
+}
+
+function refuseStatus(id: number, status: string, isOverdue: boolean): void {
+  const go = "then run pulumi up again, which goes on with this order";
+  if (isCancelled(status)) {
+    throw new UserError(
+      `order ${id}: expected it to be delivered, got "${status}"; nothing will come of it: to order again, remove the server from the state ` +
+        "with pulumi state delete <urn> and run pulumi up",
+    );
+  }
+  if (status === "documentsRequested") {
+    throw new UserError(
+      `order ${id}: expected it to be delivered, got "documentsRequested"; send OVH the documents it asks for by mail, ${go}`,
+    );
+  }
+  if (status === "notPaid" && isOverdue) {
+    throw new UserError(
+      `order ${id}: expected it to be paid, got "notPaid"; pay it in OVH's control panel (Billing, Orders) or correct the default payment method, ${go}`,
+    );
+  }
+}
+
+async function fillCart(
+  work: Work,
+  cart: string,
+  { offer, wish }: { offer: Offer; wish: Wish },
+): Promise<void> {
+  const { client, call } = work;
+  const { signal } = call;
+  const terms = { duration: "P1M", pricingMode: "default", quantity: 1 };
+  const { itemId } = await client.post<{ itemId: number }>(
+    `${cart}/vps`,
+    { planCode: offer.planCode, ...terms },
+    { signal },
+  );
+  const item = `${cart}/item/${itemId}`;
+  const requirements = await client.get<readonly Requirement[]>(`${item}/requiredConfiguration`, { signal });
+  for (const requirement of requirements.filter(({ required }) => required)) {
+    const value = configured(requirement, offer, wish);
+    await client.post(`${item}/configuration`, { label: requirement.label, value }, { signal });
+  }
+  for (const planCode of offer.addons) {
+    await client.post(`${cart}/vps/options`, { itemId, planCode, ...terms }, { signal });
+  }
+}
+
+function configured({ label, allowedValues }: Requirement, offer: Offer, wish: Wish): string {
+  switch (label) {
+    case "vps_datacenter":
+      return wish.datacentre;
+    case "vps_os":
+      return wish.image;
+    case "region":
+      return NORTH_AMERICA.includes(wish.datacentre) ? "canada" : "europe";
+    case "infrastructure":
+      return "production";
+    default: {
+      const [only, ...more] = allowedValues;
+      if (only !== undefined && more.length === 0) return only;
+      throw new UserError(
+        `server.order: expected ${offer.planCode} to ask for a datacentre and an image, got the question "${label}" ` +
+          `(${allowedValues.join(", ")}); order it in OVH's control panel and adopt it with server.serviceName`,
+      );
+    }
+  }
+}
+
+// The catalogue is public; what this account pays is known only now.
+function refuseDearer(price: number, offer: Offer, wish: Wish): void {
+  if (price <= wish.maxMonthlyPriceEur + offer.setupPriceEur + CENT) return;
+  throw new UserError(
+    `server.order.maxMonthlyPriceEur: expected at least ${euros(price)} for ${describeOffer(offer)} in this account's cart, ` +
+      `got ${euros(wish.maxMonthlyPriceEur)}; accept that price with pulumi config set --path technicia:server.order.maxMonthlyPriceEur ${price}`,
+  );
+}
+
+async function defaultPayment({ client, call }: Work): Promise<number> {
+  const methods = await client.get<readonly number[]>("/me/payment/method", {
+    signal: call.signal,
+    query: { default: "true" },
+  });
+  const [method] = methods;
+  if (method !== undefined) return method;
+  throw new UserError(
+    "server.order: expected a default payment method in the OVH account, got none; add a card in OVH's control panel (Billing, Payment methods)",
+  );
+}
+
+// Paying twice is what must not happen: an order just paid may be shown as unpaid for a while.
+function awaitPayment(work: Work, id: number): Promise<string> {
+  const end = Date.now() + work.pace.paymentMs;
+  return pollFor(work, { limitMs: Infinity, late: () => "" }, async () => {
+    const status = await orderStatus(work, id);
+    return status !== "notPaid" || Date.now() >= end ? status : undefined;
+  });
+}
+
+async function newOrders(
+  work: Work,
+  checkout: NonNullable<Entry["checkout"]>,
+): Promise<readonly ServerOrder[]> {
+  const orders: ServerOrder[] = [];
+  for (const id of await listOrders(work, Date.parse(checkout.at))) {
+    if (checkout.knownOrders.includes(id) || work.journal.ordersOfOthers().has(id)) continue;
+    const order = await readServerOrder(work, id);
+    if (order?.plan === checkout.plan) orders.push(order);
+  }
+  return orders;
+}
+
+function findCart({ client, call }: Work, cartId: string): Promise<{ readOnly: boolean } | undefined> {
+  return ifThere(client.get(`/order/cart/${encodeURIComponent(cartId)}`, { signal: call.signal }));
+}
+
+// A checkout that still hangs somewhere finds nothing to order after this.
+async function deleteCart({ client, call }: Work, cartId: string): Promise<void> {
+  await ifThere(client.delete(`/order/cart/${encodeURIComponent(cartId)}`, { signal: call.signal }));
+}
+
+function keep({ journal, call }: Work, purchase: Purchase): Purchase {
+  journal.note({ order: purchase });
+  call.log.info(`order ${purchase.id}: ${purchase.plan} at ${euros(purchase.monthlyPriceEur)} without tax`);
+  return purchase;
+}

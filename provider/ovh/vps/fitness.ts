@@ -1,0 +1,112 @@
+import { UserError } from "../../../common/user-error.ts";
+import { isSameImage } from "./install.ts";
+import type { Facts } from "./server-api.ts";
+
+/** What a server must be to serve. */
+export interface Requirements {
+  readonly vcores: number;
+  readonly memoryGib: number;
+  readonly datacentre: string;
+  readonly image: string;
+}
+
+const PANEL = "in OVH's control panel";
+
+/** Refuses a server that is not at our disposal now: expired, locked, in rescue mode, stopped or being reinstalled. */
+export function requireUsable(facts: Facts): void {
+  refuse(facts, ailments(facts));
+}
+
+/** Refuses a server that cannot be taken over as it is; nothing is done to it to make it fit. */
+export function requireFit(facts: Facts, wanted: Requirements): void {
+  const { image } = facts;
+  refuse(facts, [
+    ...ailments(facts),
+    ...misfits(facts, wanted),
+    ...(image !== undefined && !isSameImage(image, wanted.image)
+      ? [
+          `expected ${wanted.image}, got ${image}; set server.image to it, or reinstall the server yourself ${PANEL}, which wipes the disk`,
+        ]
+      : []),
+  ]);
+}
+
+/** In which ways the server is less than wanted. */
+export function misfits(
+  facts: Pick<Facts, "vcore" | "memoryMib" | "zone">,
+  wanted: Partial<Requirements>,
+): readonly string[] {
+  const { vcores, memoryGib, datacentre } = wanted;
+  const bigger = `upgrade it ${PANEL}, or ask for less`;
+  return [
+    ...(vcores !== undefined && facts.vcore < vcores
+      ? [`expected at least ${vcores} vCores, got ${facts.vcore}; ${bigger}`]
+      : []),
+    ...(memoryGib !== undefined && facts.memoryMib < memoryGib * 1024
+      ? [`expected at least ${memoryGib} GiB of memory, got ${facts.memoryMib / 1024}; ${bigger}`]
+      : []),
+    ...(datacentre !== undefined && !isIn(facts.zone, datacentre)
+      ? [
+          `expected it in ${datacentre}, got ${facts.zone}; set server.datacentre to ${datacentreOf(facts.zone)}, or use another server`,
+        ]
+      : []),
+  ];
+}
+
+/** Whether a zone such as `Region OpenStack: os-gra7` is in a datacentre such as `GRA`. */
+export function isIn(zone: string, datacentre: string): boolean {
+  return (
+    datacentre.toLowerCase() === datacentreOf(zone).toLowerCase() || tokens(zone).includes(stem(datacentre))
+  );
+}
+
+/** Code of the datacentre that a zone is in. */
+export function datacentreOf(zone: string): string {
+  return (tokens(zone).at(-1) ?? zone).toUpperCase();
+}
+
+function tokens(zone: string): readonly string[] {
+  return zone
+    .split(/[^A-Za-z0-9]+/)
+    .filter(Boolean)
+    .map(stem);
+}
+
+function stem(word: string): string {
+  return word.toLowerCase().replace(/\d+$/, "");
+}
+
+function ailments(facts: Facts): readonly string[] {
+  const { contract, lock, netbootMode, state, installing } = facts;
+  const isRescued = netbootMode === "rescue" || state === "rescued";
+  return [
+    ...(contract.status !== "ok" && contract.status !== "inCreation"
+      ? [
+          `expected a contract in force, got "${contract.status}" (until ${contract.expiration}); renew or pay it ${PANEL}`,
+        ]
+      : []),
+    ...(lock !== undefined
+      ? [`expected it unlocked, got a lock by OVH (${lock}); settle that with OVH's support`]
+      : []),
+    ...(isRescued
+      ? [`expected it to boot from its disk, got rescue mode; end the rescue mode ${PANEL} and reboot it`]
+      : []),
+    ...(lock === undefined && (state === "stopped" || state === "stopping")
+      ? [`expected it running, got ${state}; start it ${PANEL}`]
+      : []),
+    ...(installing
+      ? [
+          `expected it at rest, got a reinstallation at ${installing.progress} %; run this again when OVH has finished`,
+        ]
+      : []),
+  ];
+}
+
+function refuse(facts: Facts, problems: readonly string[]): void {
+  const [first, ...more] = problems;
+  if (first === undefined) return;
+  const subject = facts.serviceName;
+  throw new UserError(
+    more.length === 0 ? `${subject}: ${first}` : [`${subject} has problems:`, ...problems].join("\n  "),
+  );
+}

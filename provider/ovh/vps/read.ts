@@ -1,0 +1,114 @@
+import { UserError } from "../../../common/user-error.ts";
+import type { Existing, Found } from "../../plugin/definition.ts";
+import { ifThere } from "../errors.ts";
+import { datacentreOf, isIn, requireUsable } from "./fitness.ts";
+import { isSameImage } from "./install.ts";
+import { orderStatus, readServerOrder } from "../order/orders.ts";
+import { type Facts, readFacts, type Work } from "./server-api.ts";
+import type { VpsInputs, VpsOutputs } from "./inputs.ts";
+
+type Known = Existing<Partial<VpsInputs>, Partial<VpsOutputs>>;
+
+const ORDER_ID = /^order\/(\d+)$/;
+
+/** What the server is now. Null only when OVH says to its owner that it is gone; a server that cannot serve is an error. */
+export async function readVps(work: Work, known: Known): Promise<Found<VpsInputs, VpsOutputs> | null> {
+  const serviceName = await serviceNameOf(work, known);
+  const { inputs, outputs } = known;
+  // Still being ordered: there is nothing to read, and the next update goes on.
+  if (serviceName === undefined)
+    return { id: known.id, inputs: inputs as VpsInputs, outputs: outputs as VpsOutputs };
+  const facts = await ifThere(readFacts(work, serviceName));
+  if (!facts) return gone(work, serviceName, known);
+  if (outputs.orderId !== undefined && !outputs.serverId) {
+    return { id: known.id, inputs: inputs as VpsInputs, outputs: { ...outputs, serviceName } as VpsOutputs };
+  }
+  requireUsable(facts);
+  warnOfEnd(work, facts);
+  return {
+    id: known.id,
+    inputs: inputsOf(facts, known),
+    outputs: outputsOf(facts, { ...outputs, osImage: facts.image ?? outputs.osImage ?? "" }),
+  };
+}
+
+async function serviceNameOf(work: Work, { id, outputs }: Known): Promise<string | undefined> {
+  if (outputs.serviceName) return outputs.serviceName;
+  const orderId = ORDER_ID.exec(id)?.[1];
+  if (orderId === undefined) return id;
+  return (await readServerOrder(work, Number(orderId)))?.serviceName;
+}
+
+// To keys of another account every server is unknown, and forgetting ours would order a second one.
+async function gone(work: Work, serviceName: string, { outputs }: Known): Promise<null> {
+  const { orderId } = outputs;
+  if (orderId !== undefined && (await ifThere(orderStatus(work, orderId))) === undefined) {
+    throw new UserError(
+      `${serviceName}: expected the account that made order ${orderId}, got keys of another; set the OVH keys of this stack to that account's`,
+    );
+  }
+  work.call.log.warning(`${serviceName}: OVH knows no such server any more`);
+  return null;
+}
+
+/** Says so when the contract is about to end. */
+export function warnOfEnd({ call }: Work, { serviceName, contract }: Facts): void {
+  if (contract.renew?.deleteAtExpiration) {
+    call.log.warning(
+      `${serviceName}: its contract ends on ${contract.expiration}; renew it in OVH's control panel to keep it`,
+    );
+  }
+}
+
+/** What the state keeps of a server. */
+export function outputsOf(facts: Facts, known: Partial<VpsOutputs>): VpsOutputs {
+  const { serviceName, ipv4, ipv6, ipv6Gateway, model, vcore, memoryMib, diskGib, zone, state } = facts;
+  const { orderId, plan, monthlyPriceEur } = known;
+  return {
+    serviceName,
+    ipv4,
+    ipv6,
+    ...(ipv6Gateway && { ipv6Gateway }),
+    model,
+    vcore,
+    memoryMib,
+    diskGib,
+    zone,
+    osImage: facts.image ?? known.osImage ?? "",
+    state,
+    ...(orderId !== undefined && { orderId, plan, monthlyPriceEur }),
+    // OVH may forget old tasks; a disk installed once does not become another one by that.
+    serverId: `${serviceName}/${facts.installTask || knownInstallation(known)}`,
+  };
+}
+
+function knownInstallation({ serverId }: Partial<VpsOutputs>): number {
+  return Number(serverId?.split("/").at(-1) ?? 0);
+}
+
+function inputsOf(facts: Facts, { inputs, outputs }: Known): VpsInputs {
+  const { serviceName, displayName, vcore, memoryMib, zone, image } = facts;
+  const memoryGib = memoryMib / 1024;
+  const isReinstalled =
+    outputs.serverId !== undefined &&
+    facts.installTask !== 0 &&
+    facts.installTask !== knownInstallation(outputs);
+  const isImport = inputs.name === undefined;
+  return {
+    ...(isImport ? { serviceName } : { serviceName: inputs.serviceName, order: inputs.order }),
+    name: displayName,
+    vcores: inputs.vcores !== undefined && vcore >= inputs.vcores ? inputs.vcores : vcore,
+    memoryGib: inputs.memoryGib !== undefined && memoryGib >= inputs.memoryGib ? inputs.memoryGib : memoryGib,
+    datacentre:
+      inputs.datacentre !== undefined && isIn(zone, inputs.datacentre)
+        ? inputs.datacentre
+        : datacentreOf(zone),
+    image:
+      image === undefined || (inputs.image && isSameImage(image, inputs.image))
+        ? (inputs.image ?? "")
+        : image,
+    // Nobody knows which key another installation got.
+    publicKey: isReinstalled ? "" : (inputs.publicKey ?? ""),
+    deleteAtExpiry: inputs.deleteAtExpiry ?? facts.contract.renew?.deleteAtExpiration ?? false,
+  };
+}

@@ -1,0 +1,101 @@
+/** Turns what the engine keeps of a resource into what its definition works with, and back. */
+import { differences } from "./diff.ts";
+import type { AnyDefinition, Existing } from "./definition.ts";
+import { stringsIn } from "../../common/redactor.ts";
+import { hasUnknown, secretNames, UNKNOWN, type Path, type Properties } from "./wire.ts";
+
+export type Values = Record<string, unknown>;
+
+/** What the engine keeps of a resource. */
+export interface Stored {
+  readonly inputs: Properties;
+  readonly state: Properties;
+}
+
+/** A resource as its definition knows it. */
+export function existingOf(
+  definition: AnyDefinition,
+  id: string,
+  { inputs, state }: Stored,
+): Existing<Values, Values> {
+  const names: readonly string[] = definition.outputs;
+  const outputs = Object.fromEntries(
+    names.map((name) => [name, state.values[name]] as const).filter(([, value]) => value !== undefined),
+  );
+  return { id, inputs: inputs.values, outputs };
+}
+
+/** Inputs of an engine that keeps none apart: they are part of the state. */
+export function inputsOf(definition: AnyDefinition, state: Properties): Properties {
+  const names = new Set(Object.keys(definition.schema.shape));
+  return {
+    values: Object.fromEntries(Object.entries(state.values).filter(([name]) => names.has(name))),
+    secrets: state.secrets.filter(([name]) => names.has(String(name))),
+  };
+}
+
+/** State to keep: the outputs beside the inputs, as secret as they have to be. */
+export function stateOf(definition: AnyDefinition, inputs: Properties, outputs: Values): Properties {
+  const secretOutputs = definition.secretOutputs?.(outputs, secretNames(inputs.secrets)) ?? [];
+  return {
+    values: { ...inputs.values, ...outputs },
+    secrets: [
+      ...inputs.secrets.filter(([name]) => !(String(name) in outputs)),
+      ...outputSecrets(inputs, outputs, secretOutputs),
+    ],
+  };
+}
+
+// An output that bears an input's name, such as a server's service name, is at least as secret as the input.
+function outputSecrets(inputs: Properties, outputs: Values, secretOutputs: readonly string[]): Path[] {
+  const inherited = [...secretNames(inputs.secrets)].filter((name) => name in outputs);
+  return [...new Set([...inherited, ...secretOutputs])]
+    .filter((name) => outputs[name] !== undefined)
+    .map((name) => [name]);
+}
+
+/** State during a preview: outputs that are not known yet are said to be. */
+export function previewState(definition: AnyDefinition, inputs: Properties, outputs: Values): Properties {
+  const { values, secrets } = stateOf(definition, inputs, outputs);
+  const unknown = definition.outputs
+    .filter((name) => !(name in outputs))
+    .map((name) => [name, UNKNOWN] as const);
+  return { values: { ...values, ...Object.fromEntries(unknown) }, secrets };
+}
+
+/** The values that hold nothing unknown. */
+export function known(values: Readonly<Values>): Values {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => !hasUnknown(value)));
+}
+
+/**
+ * Values that were made from others, as secret as those.
+ *
+ * A secret that has moved or grown inside its property must not come to light: the whole property is secret then.
+ */
+export function derivedFrom(origin: Properties, values: Values): Properties {
+  const names = [...secretNames(origin.secrets)].filter((name) => values[name] !== undefined);
+  const secrets = names.flatMap((name) => {
+    const isSame = differences({ it: origin.values[name] }, { it: values[name] }).length === 0;
+    return isSame ? origin.secrets.filter(([root]) => root === name) : [[name]];
+  });
+  return { values, secrets };
+}
+
+/** All text that must not be seen. */
+export function secretTexts(properties: Properties): string[] {
+  return properties.secrets.flatMap((path) => stringsIn(at(properties.values, path)));
+}
+
+function at(values: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (inner, part) => (inner as Record<string | number, unknown> | undefined)?.[part],
+    values,
+  );
+}
+
+/** Arguments of a connection without what the engine adds to them. */
+export function withoutVersion(properties: Properties): Properties {
+  const values = Object.fromEntries(Object.entries(properties.values).filter(([name]) => name !== "version"));
+  return { values, secrets: properties.secrets.filter(([name]) => name !== "version") };
+}

@@ -1,0 +1,132 @@
+import { randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
+import { parse, parseDocument } from "yaml";
+import { z } from "zod";
+
+import { encryptValues } from "./passphrase.ts";
+import { INTERNET, ROOT, STATE, ZONE } from "./addresses.ts";
+
+/** What a user would fill into `Pulumi.<stack>.yaml`, and what the rehearsal cannot have as it is committed. */
+export interface Answers {
+  readonly publicKey: string;
+
+  /** Images that stand in under another tag than the committed one. */
+  readonly images: Readonly<Record<string, string>>;
+}
+
+/** Credentials of the rehearsal's accounts: valid at the doubles and nowhere else. */
+export interface Accounts {
+  readonly ovhApplicationKey: string;
+  readonly ovhApplicationSecret: string;
+  readonly ovhConsumerKey: string;
+  readonly cloudflareApiToken: string;
+  readonly zoneId: string;
+  readonly voyageApiKey: string;
+  readonly anthropicApiKey: string;
+}
+
+/** Of what the engine keeps of a stack, the salt of its secrets. */
+const checkpointOf = z.object({
+  checkpoint: z.object({
+    latest: z.object({ secrets_providers: z.object({ state: z.object({ salt: z.string() }) }) }),
+  }),
+});
+
+/** Accounts of this rehearsal, made once. */
+export async function ensureAccounts(): Promise<Accounts> {
+  const path = join(STATE, "accounts.json");
+  if (existsSync(path)) return JSON.parse(await readFile(path, "utf8")) as Accounts;
+  const hex = (bytes: number) => randomBytes(bytes).toString("hex");
+  const accounts: Accounts = {
+    ovhApplicationKey: hex(8),
+    ovhApplicationSecret: hex(16),
+    ovhConsumerKey: hex(16),
+    cloudflareApiToken: hex(20),
+    zoneId: hex(16),
+    voyageApiKey: `pa-rehearsal-${hex(16)}`,
+    anthropicApiKey: `sk-ant-api03-${hex(40)}`,
+  };
+  await writeFile(path, JSON.stringify(accounts), { mode: 0o600 });
+  return accounts;
+}
+
+export function domainOf(stack: string): string {
+  return `${stack}.${ZONE}`;
+}
+
+/**
+ * Writes the settings of one rehearsed stack: the committed file, with a user's answers over it.
+ *
+ * Secrets that an earlier run encrypted into it stay; a changed committed value comes through.
+ */
+export async function writeSettings(stack: string, answers: Answers, accounts: Accounts): Promise<void> {
+  const path = join(STATE, `Pulumi.${stack}.yaml`);
+  const document = parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"));
+  for (const [keys, value] of overlay(stack, answers, accounts)) document.setIn(["config", ...keys], value);
+  if (existsSync(path)) keepSecrets(document, parse(await readFile(path, "utf8")));
+  await writeFile(path, document.toString());
+}
+
+/**
+ * Encrypts into a stack's settings the secrets that they lack.
+ *
+ * A run may be killed after the engine made the stack and before it wrote the salt into the settings: the checkpoint has it in any case.
+ */
+export async function addSecrets(
+  stack: string,
+  values: ReadonlyMap<string, () => string>,
+  { checkpoint, passphrase }: { readonly checkpoint: string; readonly passphrase: string },
+): Promise<void> {
+  const path = join(STATE, `Pulumi.${stack}.yaml`);
+  const document = parseDocument(await readFile(path, "utf8"));
+  const missing = [...values].filter(([name]) => !document.hasIn(["config", `technicia:${name}`]));
+  if (missing.length === 0) return;
+
+  const { salt } = checkpointOf.parse(JSON.parse(await readFile(checkpoint, "utf8"))).checkpoint.latest
+    .secrets_providers.state;
+  const clear = Object.fromEntries(missing.map(([name, value]) => [name, value()]));
+  const encrypted = await encryptValues(clear, await readFile(passphrase, "utf8"), salt);
+  const config = Object.entries(encrypted).map(
+    ([name, secure]) => [`technicia:${name}`, { secure }] as const,
+  );
+  keepSecrets(document, { encryptionsalt: salt, config: Object.fromEntries(config) });
+  await writeFile(path, document.toString());
+}
+
+function keepSecrets(document: ReturnType<typeof parseDocument>, earlier: unknown): void {
+  const { encryptionsalt, config } = earlier as { encryptionsalt?: string; config?: Record<string, unknown> };
+  if (encryptionsalt !== undefined) document.set("encryptionsalt", encryptionsalt);
+  for (const [key, value] of Object.entries(config ?? {})) {
+    const isSecret = typeof value === "object" && value !== null && "secure" in value;
+    if (isSecret) document.setIn(["config", key], value);
+  }
+}
+
+type Change = readonly [keys: readonly string[], value: unknown];
+
+function overlay(stack: string, answers: Answers, accounts: Accounts): Change[] {
+  return [
+    [["technicia:domain"], domainOf(stack)],
+    [["technicia:adminEmail"], `equipe@${ZONE}`],
+    [["technicia:server", "order"], { subsidiary: "FR", maxMonthlyPriceEur: 30 }],
+    [["technicia:ssh", "privateKeyFile"], join(STATE, "id_ed25519")],
+    [["technicia:ssh", "publicKey"], answers.publicKey],
+    [["technicia:ssh", "adminCidrs"], { v4: [`${INTERNET.operator}/32`], v6: [`${INTERNET.operator6}/128`] }],
+    [["technicia:ovh", "endpoint"], `http://${INTERNET.clouds}:8080/1.0`],
+    [["technicia:dns", "zone"], ZONE],
+    [["technicia:dns", "zoneId"], accounts.zoneId],
+    [["technicia:dns", "cloudflareBaseUrl"], `http://${INTERNET.clouds}:8081/client/v4`],
+    // A container has its host's swap, and Docker's own repository is out of its reach.
+    [["technicia:host"], { dockerSource: "distribution", swapGib: 0 }],
+    // A container has its host's disk, too, however full that is.
+    [["technicia:operations", "thresholds", "diskFreePercent"], 1],
+    [["technicia:acme", "directory"], `https://${INTERNET.acme}:14000/dir`],
+    [["technicia:acme", "trusted"], false],
+    // n8n's runners come as an image of their own, which cannot be had where no image can be pulled.
+    [["technicia:services", "n8nRunners", "enabled"], false],
+    ...Object.entries(answers.images).map(([name, image]): Change => [["technicia:images", name], image]),
+  ];
+}

@@ -1,0 +1,257 @@
+/** Opening, resolving and listing incidents in `docs/deployment-issues.md`. */
+import { readFile } from "node:fs/promises";
+
+import type { List, Paragraph } from "mdast";
+import remarkStringify from "remark-stringify";
+import { unified } from "unified";
+
+import { UserError } from "../../common/user-error.ts";
+import { isBlank } from "../kept-cells.ts";
+import { ENVIRONMENTS, formatIsoDay, type EnvironmentName } from "../labels-fr.ts";
+import { fields, readIncidents, renderNote, SECTION, type Field, type Incident } from "./incidents.ts";
+import { type Category, type Priority, type Status } from "./vocabulary.ts";
+import { endOf, escapeInline, MarkdownFile, shownPath, startOf, writeWhole } from "../markdown.ts";
+import { writeTrends } from "./trends-section.ts";
+import { kindOf } from "./trends.ts";
+
+export const ISSUES_FILE = new URL("../../docs/deployment-issues.md", import.meta.url).pathname;
+
+const TEMPLATE = new URL("deployment-issues.template.md", import.meta.url);
+const OPEN = "À compléter";
+const writer = unified().use(remarkStringify, { bullet: "-", listItemIndent: "one" });
+
+export interface NewIncident {
+  /** Stack, such as `prod`. */
+  readonly stack: string;
+
+  /** Short, and the same whenever the same thing happens: by it a recurring problem is recognised. */
+  readonly title: string;
+  readonly category: Category;
+  readonly priority: Priority;
+  readonly impact: string;
+  readonly description: string;
+  readonly symptoms: readonly string[];
+
+  /** What has been looked at, and what it showed. */
+  readonly diagnostics: readonly string[];
+}
+
+export interface Resolution {
+  readonly cause: string;
+  readonly solution: string;
+  /** Command that solved it, shown in a block of its own. */
+  readonly command?: string | undefined;
+  readonly prevention: readonly string[];
+  readonly lessons: readonly string[];
+  /** The problem is still there, but no longer in the way. */
+  readonly workaround?: boolean;
+}
+
+export interface BookOptions {
+  /** @default docs/deployment-issues.md */
+  readonly path?: string;
+  readonly now: Date;
+}
+
+/**
+ * Opens an entry, or notes on the open one of the same title and environment that it was seen again.
+ *
+ * Gives the entry's number; the file is as it was when anything in it cannot be read.
+ */
+export async function openIncident(
+  incident: NewIncident,
+  { path = ISSUES_FILE, now }: BookOptions,
+): Promise<{ readonly id: string; readonly isNew: boolean }> {
+  const environment = nameOfStack(incident.stack);
+  const { file, incidents } = await readBook(path);
+  const known = incidents.find(
+    (entry) =>
+      entry.status === "Ouvert" &&
+      entry.environment === environment &&
+      kindOf(entry.title) === kindOf(incident.title),
+  );
+  if (known) {
+    noteAgain(file, known, now);
+    await save(path, file);
+    return { id: known.id, isNew: false };
+  }
+  const id = nextId(incidents);
+  const entry = renderEntry(id, environment, incident, now);
+  const last = incidents.at(-1);
+  if (last) file.replace(last.end, last.end, `\n\n${entry}`);
+  else writeFirst(file, entry);
+  await save(path, file);
+  return { id, isNew: true };
+}
+
+/** Fills in what was found out; text that people wrote there already stays above it. */
+export async function resolveIncident(
+  id: string,
+  resolution: Resolution,
+  { path = ISSUES_FILE, now }: BookOptions,
+): Promise<void> {
+  const { file, incidents } = await readBook(path);
+  const incident = incidents.find((entry) => entry.id === id);
+  if (!incident) {
+    const known = incidents.map((entry) => entry.id).join(", ");
+    throw new UserError(
+      `${id}: expected an entry of ${shownPath(path)}, got none of that number; there ${incidents.length === 1 ? "is" : "are"} ${known || "none"}`,
+    );
+  }
+  if (incident.status === "Résolu") {
+    throw new UserError(
+      `${id}: expected an open entry, got one that was resolved on ${incident.resolved}; open another if it came again`,
+    );
+  }
+  const put = (field: Field, text: string) => {
+    const span = incident.fields[field];
+    file.replace(span.start, span.end, `${text}\n`);
+  };
+  const add = (field: Field, text: string) => {
+    if (text === "") return;
+    const written = incident.fields[field].text;
+    put(field, isPlaceholder(written) ? `\n\n${text}\n` : `\n\n${written}\n\n${text}\n`);
+  };
+  const { command } = resolution;
+  put("Date de résolution", ` ${formatIsoDay(now)}  `);
+  put("Statut", ` ${(resolution.workaround === true ? "Contourné" : "Résolu") satisfies Status}  `);
+  add("Cause racine", paragraphs(resolution.cause));
+  add(
+    "Solution",
+    `${paragraphs(resolution.solution)}${command === undefined ? "" : `\n\n${codeBlock(command)}`}`,
+  );
+  add("Mesures préventives", list(resolution.prevention));
+  add("Leçons apprises", list(resolution.lessons));
+  const note = renderNote(incident.category, incident.seen, now);
+  if (incident.note) file.replace(incident.note.start, incident.note.end, note);
+  await save(path, file);
+}
+
+export async function listIncidents(path = ISSUES_FILE): Promise<Incident[]> {
+  return (await readBook(path)).incidents;
+}
+
+async function readBook(path: string): Promise<{ file: MarkdownFile; incidents: Incident[] }> {
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return readFile(TEMPLATE, "utf8");
+    throw error;
+  });
+  const file = new MarkdownFile(path, text);
+  const incidents = readIncidents(file);
+  file.refuseProblems();
+  return { file, incidents };
+}
+
+/** Writes the entries, then what follows from all of them. */
+async function save(path: string, file: MarkdownFile): Promise<void> {
+  const changed = new MarkdownFile(path, await file.render());
+  const incidents = readIncidents(changed);
+  writeTrends(changed, incidents);
+  await writeWhole(path, await changed.render());
+}
+
+function nameOfStack(stack: string): EnvironmentName {
+  const environment = ENVIRONMENTS.find((candidate) => candidate.stack === stack);
+  if (environment) return environment.name;
+  throw new UserError(
+    `environment: expected one of ${ENVIRONMENTS.map((candidate) => candidate.stack).join(", ")}, got ${JSON.stringify(stack)}`,
+  );
+}
+
+function nextId(incidents: readonly Incident[]): string {
+  const numbers = incidents.map(({ id }) => Number(id.slice("DEPLOY-".length)));
+  return `DEPLOY-${String(Math.max(0, ...numbers) + 1).padStart(3, "0")}`;
+}
+
+function renderEntry(id: string, environment: EnvironmentName, incident: NewIncident, now: Date): string {
+  const head: Partial<Record<Field, string>> = {
+    Environnement: environment,
+    "Date d'identification": formatIsoDay(now),
+    "Date de résolution": "-",
+    Statut: "Ouvert" satisfies Status,
+    Priorité: incident.priority,
+    Impact: escapeInline(incident.impact) || OPEN,
+  };
+  const body: Partial<Record<Field, string>> = {
+    Description: paragraphs(incident.description) || OPEN,
+    Symptômes: list(incident.symptoms),
+    "Étapes de diagnostic": list(incident.diagnostics, { ordered: true }),
+    "Cause racine": OPEN,
+    Solution: OPEN,
+    "Mesures préventives": list([]),
+    "Leçons apprises": list([]),
+  };
+  const label = (field: Field) => `**${field}**:`;
+  return [
+    `### ${id}: ${escapeInline(incident.title)}`,
+    renderNote(incident.category, [now]),
+    fields
+      .flatMap((field) => (head[field] === undefined ? [] : [`${label(field)} ${head[field]}`]))
+      .join("  \n"),
+    ...fields.flatMap((field) => (body[field] === undefined ? [] : [`${label(field)}\n\n${body[field]}`])),
+  ].join("\n\n");
+}
+
+/** The first entry takes the place of the sentence that there is none. */
+function writeFirst(file: MarkdownFile, entry: string): void {
+  const section = file.section(SECTION);
+  if (!section) return;
+  const none = section.nodes.find((node) => node.type === "blockquote");
+  if (none) file.replace(startOf(none), endOf(none), entry);
+  else file.replace(endOf(section.heading), endOf(section.heading), `\n\n${entry}`);
+}
+
+function noteAgain(file: MarkdownFile, incident: Incident, now: Date): void {
+  const note = renderNote(incident.category, [...incident.seen, now]);
+  if (incident.note) file.replace(incident.note.start, incident.note.end, note);
+  else {
+    const heading = file.text.indexOf("\n", incident.start);
+    file.replace(heading, heading, `\n\n${note}\n`);
+  }
+}
+
+function isPlaceholder(text: string): boolean {
+  return isBlank(text.replace(/^(-|\d+\.)\s+/, ""));
+}
+
+/** Plain text as Markdown that shows it as it is: a paragraph for each, and its lines kept. */
+function paragraphs(text: string): string {
+  return writer
+    .stringify({
+      type: "root",
+      children: text
+        .trim()
+        .split(/\n\s*\n/)
+        .filter((part) => part.trim() !== "")
+        .map(paragraph),
+    })
+    .trim();
+}
+
+function paragraph(text: string): Paragraph {
+  const lines = text.split("\n").map((line) => line.trim());
+  return {
+    type: "paragraph",
+    children: lines.flatMap((line, index) => [
+      ...(index > 0 ? [{ type: "break" } as const] : []),
+      { type: "text", value: line } as const,
+    ]),
+  };
+}
+
+function list(items: readonly string[], { ordered = false } = {}): string {
+  const texts = items.length === 0 ? [OPEN] : items;
+  const node: List = {
+    type: "list",
+    ordered,
+    spread: false,
+    children: texts.map((text) => ({ type: "listItem", spread: false, children: [paragraph(text)] })),
+  };
+  return writer.stringify({ type: "root", children: [node] }).trim();
+}
+
+function codeBlock(command: string): string {
+  return writer
+    .stringify({ type: "root", children: [{ type: "code", lang: "bash", value: command }] })
+    .trim();
+}

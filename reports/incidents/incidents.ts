@@ -1,0 +1,298 @@
+/** The user's "Suivi des Problèmes": its entries, read strictly, because what is not understood must not be lost. */
+import type { Heading, Nodes, RootContent } from "mdast";
+
+import { isBlank } from "../kept-cells.ts";
+import { ENVIRONMENTS, type EnvironmentName } from "../labels-fr.ts";
+import { categories, priorities, statuses, type Category, type Priority, type Status } from "./vocabulary.ts";
+import { endOf, lineOf, plainText, startOf, type MarkdownFile } from "../markdown.ts";
+
+/** The bold fields of an entry, in the document's order. */
+export const fields = [
+  "Environnement",
+  "Date d'identification",
+  "Date de résolution",
+  "Statut",
+  "Priorité",
+  "Impact",
+  "Description",
+  "Symptômes",
+  "Étapes de diagnostic",
+  "Cause racine",
+  "Solution",
+  "Mesures préventives",
+  "Leçons apprises",
+] as const;
+
+export type Field = (typeof fields)[number];
+
+/** Where a field's text stands in the file. */
+export interface Span {
+  readonly line: number;
+  readonly start: number;
+  readonly end: number;
+  /** As written, without blanks around it. */
+  readonly text: string;
+}
+
+export interface Incident {
+  /** `DEPLOY-001`. */
+  readonly id: string;
+  readonly title: string;
+  readonly environment: EnvironmentName;
+  readonly status: Status;
+  readonly priority: Priority;
+  readonly category: Category;
+  readonly impact: string;
+  /** As a person reads it; on one line. */
+  readonly solution: string;
+  readonly prevention: readonly string[];
+  /** `2025-03-24`. */
+  readonly identified: string;
+  readonly resolved: string | undefined;
+
+  /** When it was seen, and seen again while it was open; just the first day when only that is known. */
+  readonly seen: readonly Date[];
+  readonly resolvedAt: Date | undefined;
+
+  readonly fields: Readonly<Record<Field, Span>>;
+  /** The hidden note of what the form has no field for, where there is one. */
+  readonly note: Span | undefined;
+  /** From its heading to its last character. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Heading that the entries stand under. */
+export const SECTION = "Problèmes Identifiés";
+const HEADING = /^(DEPLOY-\d{3,}): (.+)$/;
+const DAY = /^\d{4}-\d{2}-\d{2}$/;
+
+/** Reads every entry; whatever is not as the form says is complained of with its line. */
+export function readIncidents(file: MarkdownFile): Incident[] {
+  const section = file.section(SECTION);
+  if (!section) return [];
+  const starts = section.nodes.flatMap((node, index) =>
+    node.type === "heading" && node.depth === 3 ? [{ heading: node, index }] : [],
+  );
+  const incidents = starts.flatMap(({ heading, index }, place) => {
+    const next = starts[place + 1]?.index ?? section.nodes.length;
+    const incident = readIncident(file, heading, withoutTemplate(section.nodes.slice(index + 1, next)));
+    return incident ? [incident] : [];
+  });
+  for (const [index, incident] of incidents.entries()) {
+    if (incidents.findIndex(({ id }) => id === incident.id) < index) {
+      file.complain(
+        lineAt(file, incident.start),
+        `expected one entry ${incident.id}, got another; give it the next free number`,
+      );
+    }
+  }
+  return incidents;
+}
+
+/** The form's own example, which is a comment, belongs to no entry. */
+function withoutTemplate(nodes: readonly RootContent[]): readonly RootContent[] {
+  const template = nodes.findIndex((node) => node.type === "html" && /^<!--\s*###/.test(node.value));
+  return template === -1 ? nodes : nodes.slice(0, template);
+}
+
+function readIncident(
+  file: MarkdownFile,
+  heading: Heading,
+  nodes: readonly RootContent[],
+): Incident | undefined {
+  const [, id = "", title = ""] = HEADING.exec(plainText(heading)) ?? [];
+  if (id === "") {
+    file.complain(
+      lineOf(heading),
+      `expected an entry such as "### DEPLOY-001: titre", got ${JSON.stringify(plainText(heading))}; name it so`,
+    );
+    return undefined;
+  }
+  const end = endOf(nodes.at(-1) ?? heading);
+  const found = readFields(file, id, nodes, end);
+  if (!fields.every((field) => found.has(field))) {
+    for (const field of fields.filter((name) => !found.has(name))) {
+      file.complain(
+        lineOf(heading),
+        `${id}: expected the field **${field}**, got none; write it bold at the start of a line, with a colon after it`,
+      );
+    }
+    return undefined;
+  }
+  const spans = Object.fromEntries(found) as Record<Field, Span>;
+  const one = <Word extends string>(field: Field, words: readonly Word[]): Word => {
+    const word = words.find((candidate) => candidate === spans[field].text);
+    if (word === undefined) complainOf(file, id, spans, { field, expected: `one of ${words.join(", ")}` });
+    return word ?? words[0]!;
+  };
+  const note = readNote(file, id, nodes);
+  const identified = readDay(file, id, spans, "Date d'identification");
+  const status = one("Statut", statuses);
+  const resolved = isBlank(spans["Date de résolution"].text)
+    ? undefined
+    : readDay(file, id, spans, "Date de résolution");
+  if (resolved === undefined && status === "Résolu") {
+    complainOf(file, id, spans, {
+      field: "Date de résolution",
+      expected: "the day it was solved, YYYY-MM-DD",
+    });
+  }
+  return {
+    id,
+    title,
+    environment: one(
+      "Environnement",
+      ENVIRONMENTS.map(({ name }) => name),
+    ),
+    status,
+    priority: one("Priorité", priorities),
+    category: note?.category ?? "Autres",
+    impact: oneLine(textOf(nodes, spans.Impact)),
+    solution: oneLine(textOf(nodes, spans.Solution)),
+    prevention: itemsOf(nodes, spans["Mesures préventives"]).filter((item) => !isBlank(item)),
+    identified,
+    resolved,
+    seen: note && note.seen.length > 0 ? note.seen : [new Date(identified)],
+    resolvedAt: resolved === undefined ? undefined : (note?.resolvedAt ?? new Date(resolved)),
+    fields: spans,
+    note: note?.span,
+    start: startOf(heading),
+    end,
+  };
+}
+
+/** Bold names at the start of a line; a field's text reaches to the next one. */
+function readFields(
+  file: MarkdownFile,
+  id: string,
+  nodes: readonly RootContent[],
+  end: number,
+): Map<Field, Span> {
+  const labels = nodes
+    .flatMap((node) => (node.type === "paragraph" ? node.children : []))
+    .flatMap((child) => {
+      const field = fields.find((name) => child.type === "strong" && plainText(child) === name);
+      const before = /[^\n]*$/.exec(file.text.slice(0, startOf(child)))?.[0] ?? "";
+      const colon = /^ ?:/.exec(file.text.slice(endOf(child)));
+      return field !== undefined && before.trim() === "" && colon
+        ? [{ field, from: startOf(child), text: endOf(child) + colon[0].length, line: lineOf(child) }]
+        : [];
+    });
+  const spans = new Map<Field, Span>();
+  for (const [index, { field, text: start, line }] of labels.entries()) {
+    if (spans.has(field)) {
+      file.complain(line, `${id}: expected the field **${field}** once, got it again; keep one`);
+    }
+    const stop = labels[index + 1]?.from ?? end;
+    spans.set(field, { line, start, end: stop, text: file.text.slice(start, stop).trim() });
+  }
+  return spans;
+}
+
+function readDay(file: MarkdownFile, id: string, spans: Readonly<Record<Field, Span>>, field: Field): string {
+  const { text } = spans[field];
+  const at = DAY.test(text) ? new Date(text) : undefined;
+  const isDay = at !== undefined && !isNaN(at.getTime()) && at.toISOString().startsWith(text);
+  if (!isDay) complainOf(file, id, spans, { field, expected: "a day such as 2025-03-24" });
+  return isDay ? text : "1970-01-01";
+}
+
+function complainOf(
+  file: MarkdownFile,
+  id: string,
+  spans: Readonly<Record<Field, Span>>,
+  { field, expected }: { readonly field: Field; readonly expected: string },
+): void {
+  const { line, text } = spans[field];
+  file.complain(
+    line,
+    `${id}: expected **${field}** to be ${expected}, got ${JSON.stringify(text)}; correct it by hand`,
+  );
+}
+
+interface Note {
+  readonly category: Category;
+  readonly seen: readonly Date[];
+  readonly resolvedAt: Date | undefined;
+  readonly span: Span;
+}
+
+const NOTE = /^<!-- catégorie : ([^;]+?) ; constaté : ([^;]*?)(?: ; résolu : ([^;]+?))? -->$/;
+
+export function renderNote(
+  category: Category,
+  seen: readonly Date[],
+  resolvedAt: Date | undefined = undefined,
+): string {
+  const end = resolvedAt === undefined ? "" : ` ; résolu : ${resolvedAt.toISOString()}`;
+  return `<!-- catégorie : ${category} ; constaté : ${seen.map((at) => at.toISOString()).join(" ")}${end} -->`;
+}
+
+function readNote(file: MarkdownFile, id: string, nodes: readonly RootContent[]): Note | undefined {
+  const node = nodes.find((child) => child.type === "html" && child.value.startsWith("<!-- catégorie"));
+  if (node?.type !== "html") return undefined;
+  const [, name, seen = "", resolved] = NOTE.exec(node.value) ?? [];
+  const category = categories.find((candidate) => candidate === name);
+  const dates = seen
+    .split(/\s+/)
+    .filter((word) => word !== "")
+    .map((word) => new Date(word));
+  const resolvedAt = resolved === undefined ? undefined : new Date(resolved);
+  if (
+    category === undefined ||
+    [...dates, ...(resolvedAt ? [resolvedAt] : [])].some((at) => isNaN(at.getTime()))
+  ) {
+    file.complain(
+      lineOf(node),
+      `${id}: expected the hidden note "<!-- catégorie : <one of ${categories.join(", ")}> ; constaté : <times> -->", ` +
+        `got ${JSON.stringify(node.value)}; correct it, or delete the line`,
+    );
+    return undefined;
+  }
+  const span = { line: lineOf(node), start: startOf(node), end: endOf(node), text: node.value };
+  return { category, seen: dates, resolvedAt, span };
+}
+
+/** The readable text between two places, without marks of Markdown. */
+function textOf(nodes: readonly Nodes[], span: Span): string {
+  return blocksOf(nodes, span).join(" ");
+}
+
+function itemsOf(nodes: readonly Nodes[], span: Span): string[] {
+  return nodes
+    .filter((node) => node.type === "list" && isWithin(node, span))
+    .flatMap((list) =>
+      "children" in list ? list.children.map((item) => blocksOf([item], span).join(" ")) : [],
+    );
+}
+
+function blocksOf(nodes: readonly Nodes[], span: Span): string[] {
+  return nodes.flatMap((node) => {
+    if (!("children" in node)) return [];
+    if (node.type !== "paragraph") return blocksOf(node.children, span);
+    const text = oneLine(
+      node.children
+        .filter((child) => isWithin(child, span))
+        .map(plainText)
+        .join(""),
+    );
+    return text === "" ? [] : [text];
+  });
+}
+
+// The text after a label is one node with the label's colon, which begins before the span does.
+function isWithin(node: Nodes, { start, end }: Span): boolean {
+  return startOf(node) >= start - 2 && endOf(node) <= end;
+}
+
+function oneLine(text: string): string {
+  return text
+    .replace(/\s+/g, " ")
+    .replace(/^ ?: ?/, "")
+    .trim();
+}
+
+function lineAt(file: MarkdownFile, offset: number): number {
+  return file.text.slice(0, offset).split("\n").length;
+}

@@ -1,0 +1,291 @@
+/** Charts of a deployment's figures: drawn as SVG without a browser, told in a sentence, and given as a table. */
+import { BarChart, LineChart, type BarSeriesOption, type LineSeriesOption } from "echarts/charts";
+import {
+  AriaComponent,
+  GridComponent,
+  LegendComponent,
+  type AriaComponentOption,
+  type GridComponentOption,
+  type LegendComponentOption,
+} from "echarts/components";
+import { init, use, type ComposeOption } from "echarts/core";
+import { SVGRenderer } from "echarts/renderers";
+
+import type { AuditEvent, Release } from "../../common/release.ts";
+import { formatDay, formatNumber, formatSeconds, plural } from "../labels-fr.ts";
+
+use([AriaComponent, BarChart, GridComponent, LegendComponent, LineChart, SVGRenderer]);
+
+type Option = ComposeOption<
+  AriaComponentOption | BarSeriesOption | GridComponentOption | LegendComponentOption | LineSeriesOption
+>;
+
+export interface Chart {
+  readonly title: string;
+  /** How to read the drawing. */
+  readonly note?: string;
+  /** What it shows, for whoever cannot see it. */
+  readonly summary: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  /** On a wide page and on a phone's. */
+  readonly drawings: { readonly wide: string; readonly narrow: string };
+}
+
+const WIDE = { width: 860, height: 280, points: 20 };
+const NARROW = { width: 340, height: 260, points: 7 };
+type Size = typeof WIDE;
+
+const LATENCIES = [
+  { key: "p50Ms", name: "p50", line: "solid", symbol: "circle" },
+  { key: "p95Ms", name: "p95", line: "dashed", symbol: "rect" },
+  { key: "p99Ms", name: "p99", line: "dotted", symbol: "triangle" },
+] as const;
+
+/** Part of a deployment → its name on the page. */
+export const PARTS = [
+  { key: "preflight", name: "Contrôles préalables" },
+  { key: "plan", name: "Plan" },
+  { key: "up", name: "Déploiement" },
+  { key: "verify", name: "Vérification" },
+  { key: "rollback", name: "Retour arrière" },
+  { key: "rollbackVerify", name: "Vérification du retour" },
+] as const;
+
+// The page's style sheet gives the colours, so that they follow its light and its dark form.
+const INK = "var(--ink)";
+const LINE = "var(--line)";
+const COLOURS = ["var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)"];
+const FONT = "system-ui, sans-serif";
+const LEGEND_ROW = 24;
+
+/** Lines at different angles, and dots: each part has its own. */
+const SHADES = [
+  { symbol: "none" },
+  { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 6], rotation: Math.PI / 4 },
+  { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 5], rotation: 0 },
+  {
+    symbol: "circle",
+    dashArrayX: [
+      [6, 4],
+      [0, 5, 6, 0],
+    ],
+    dashArrayY: [5, 3],
+    symbolSize: 0.8,
+  },
+  { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 4], rotation: -Math.PI / 4 },
+  { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 4], rotation: Math.PI / 2 },
+] as const;
+
+/** Response times of each verified release; nothing when none was measured. */
+export function latencyChart(releases: readonly Release[]): Chart | undefined {
+  const measured = releases.flatMap((release) => {
+    const measures = release.verify.find(({ id }) => id === "performance-health")?.measures;
+    return measures?.["p95Ms"] === undefined ? [] : [{ release, measures }];
+  });
+  const last = measured.at(-1);
+  if (!last) return undefined;
+
+  const ms = (value: number | undefined) => (value === undefined ? "-" : `${formatNumber(value)} ms`);
+  const draw = (size: Size): string => {
+    const shown = measured.slice(-size.points);
+    const names = shown.map(({ release }) => `nº ${release.number}`);
+    return render(
+      { size, names, unit: " ms", series: LATENCIES.map(({ name }) => name), log: true },
+      {
+        series: LATENCIES.map(({ key, name, line, symbol }, index) => ({
+          ...{ type: "line", name, symbol, symbolSize: 8, silent: true, emphasis: { disabled: true } },
+          lineStyle: { type: line, width: 2.5, color: COLOURS[index] ?? INK },
+          itemStyle: { color: COLOURS[index] ?? INK },
+          // A logarithm knows no zero.
+          data: shown.map(({ measures }) => measures[key] || "-"),
+        })),
+      },
+    );
+  };
+  return {
+    title: "Temps de réponse mesurés à chaque vérification",
+    note: "échelle logarithmique",
+    summary:
+      `Courbes des temps de réponse de ${plural(measured.length, "mise en production", "mises en production")}. ` +
+      `La dernière, nº ${last.release.number} : ` +
+      LATENCIES.map(({ key, name }) => `${name} ${ms(last.measures[key])}`).join(", "),
+    columns: ["Mise en production", "p50", "p95", "p99", "Requêtes", "Erreurs"],
+    rows: measured.map(({ release, measures }) => [
+      `nº ${release.number}`,
+      ...LATENCIES.map(({ key }) => ms(measures[key])),
+      measures["requests"] === undefined ? "-" : formatNumber(measures["requests"]),
+      measures["errorRatio"] === undefined ? "-" : `${formatNumber(measures["errorRatio"] * 100)} %`,
+    ]),
+    drawings: { wide: draw(WIDE), narrow: draw(NARROW) },
+  };
+}
+
+/** How long each part of each release took. */
+export function durationChart(releases: readonly Release[]): Chart | undefined {
+  const timed = releases.filter(({ seconds }) => Object.keys(seconds).length > 0);
+  const last = timed.at(-1);
+  if (!last) return undefined;
+
+  const parts = PARTS.filter(({ key }) => timed.some(({ seconds }) => (seconds[key] ?? 0) > 0));
+  const draw = (size: Size): string => {
+    const shown = timed.slice(-size.points);
+    const names = shown.map(({ number }) => `nº ${number}`);
+    return render(
+      { size, names, unit: " s", series: parts.map(({ name }) => name) },
+      {
+        aria: { enabled: true, decal: { show: true, decals: parts.map((_, index) => shade(index)) } },
+        series: parts.map(({ key, name }, index) => ({
+          ...{
+            type: "bar",
+            name,
+            stack: "seconds",
+            silent: true,
+            barMaxWidth: 44,
+            emphasis: { disabled: true },
+          },
+          itemStyle: { color: COLOURS[index] ?? INK, borderColor: "var(--surface)", borderWidth: 1 },
+          data: shown.map(({ seconds }) => Math.round((seconds[key] ?? 0) * 10) / 10),
+        })),
+      },
+    );
+  };
+  return {
+    title: "Durée des mises en production, par partie",
+    summary:
+      `Barres empilées des durées de ${plural(timed.length, "mise en production", "mises en production")}. ` +
+      `La dernière, nº ${last.number}, a pris ${formatSeconds(totalSeconds(last))}`,
+    columns: ["Mise en production", ...parts.map(({ name }) => name), "Total"],
+    rows: timed.map((release) => [
+      `nº ${release.number}`,
+      ...parts.map(({ key }) => {
+        const seconds = release.seconds[key];
+        return seconds === undefined ? "-" : formatSeconds(seconds);
+      }),
+      formatSeconds(totalSeconds(release)),
+    ]),
+    drawings: { wide: draw(WIDE), narrow: draw(NARROW) },
+  };
+}
+
+export function totalSeconds({ seconds }: Release): number {
+  return Object.values(seconds).reduce((sum, value) => sum + value, 0);
+}
+
+/** What each search for drift found. */
+export function driftChart(history: readonly AuditEvent[]): Chart | undefined {
+  const searches = history.filter(({ action, findings }) => action === "drift" && findings !== undefined);
+  const last = searches.at(-1);
+  if (!last) return undefined;
+
+  const short = new Intl.DateTimeFormat("fr-FR", {
+    day: "numeric",
+    month: "short",
+    timeZone: "Europe/Paris",
+  });
+  const draw = (size: Size): string => {
+    const shown = searches.slice(-size.points);
+    const names = shown.map(({ at }) => short.format(new Date(at)));
+    return render(
+      { size, names, unit: "" },
+      {
+        series: [
+          {
+            ...{ type: "bar", silent: true, barMaxWidth: 32, emphasis: { disabled: true } },
+            itemStyle: { color: COLOURS[4] ?? INK },
+            // A clean night is a bar of no height: its figure says that it was looked at.
+            label: { show: true, position: "top", color: INK, fontFamily: FONT, fontSize: 12 },
+            data: shown.map(({ findings }) => findings ?? 0),
+          },
+        ],
+      },
+    );
+  };
+  const clean = searches.filter(({ findings }) => findings === 0).length;
+  return {
+    title: "Écarts trouvés à chaque recherche de dérive",
+    summary:
+      `Barres du nombre d'écarts de ${plural(searches.length, "recherche")}, dont ${plural(clean, "sans écart", "sans écart")}. ` +
+      `La dernière, le ${formatDay(new Date(last.at))}, en a trouvé ${formatNumber(last.findings ?? 0)}`,
+    columns: ["Date", "Écarts", "Détail"],
+    rows: searches.map(({ at, findings, detail }) => [
+      formatDay(new Date(at)),
+      formatNumber(findings ?? 0),
+      detail,
+    ]),
+    drawings: { wide: draw(WIDE), narrow: draw(NARROW) },
+  };
+}
+
+interface Frame {
+  readonly size: Size;
+  readonly names: string[];
+  readonly unit: string;
+  /** @default none */
+  readonly series?: readonly string[];
+  /** Whether ten times as much is one step up. @default false */
+  readonly log?: boolean;
+}
+
+function axes({ size, names, unit, series = [], log = false }: Frame): Option {
+  const text = { color: INK, fontFamily: FONT, fontSize: 12 };
+  const rows = legendRows(series, size.width);
+  return {
+    animation: false,
+    textStyle: text,
+    grid: { left: 64, right: 16, top: 20 + rows * LEGEND_ROW, height: size.height - 60 },
+    legend: {
+      show: rows > 0,
+      data: [...series],
+      top: 0,
+      left: 0,
+      itemWidth: 28,
+      itemGap: 12,
+      textStyle: text,
+    },
+    xAxis: {
+      type: "category",
+      data: names,
+      axisLabel: { ...text, hideOverlap: true },
+      axisLine: { lineStyle: { color: LINE } },
+      axisTick: { show: false },
+    },
+    yAxis: {
+      ...(log ? { type: "log", logBase: 10 } : { type: "value", minInterval: 1 }),
+      axisLabel: { ...text, formatter: (value: number) => `${formatNumber(value)}${unit}` },
+      splitLine: { lineStyle: { color: LINE } },
+    },
+  };
+}
+
+/** Lines that a legend takes: it cannot be measured without a browser, so that a character counts its widest. */
+function legendRows(names: readonly string[], width: number): number {
+  let rows = names.length === 0 ? 0 : 1;
+  let used = 0;
+  for (const name of names) {
+    const item = 28 + 12 + 5 + name.length * 7.5;
+    if (used > 0 && used + item > width) {
+      rows += 1;
+      used = 0;
+    }
+    used += item;
+  }
+  return rows;
+}
+
+/** A pattern over the colour, so that a part is known without it. */
+function shade(index: number): object {
+  return { color: "var(--shade)", ...SHADES[index % SHADES.length] };
+}
+
+function render(frame: Frame, option: Option): string {
+  const { width, height } = frame.size;
+  const rows = legendRows(frame.series ?? [], width);
+  const chart = init(null, null, { renderer: "svg", ssr: true, width, height: height + rows * LEGEND_ROW });
+  try {
+    chart.setOption({ ...axes(frame), ...option });
+    return chart.renderToSVGString();
+  } finally {
+    chart.dispose();
+  }
+}

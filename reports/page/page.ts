@@ -1,0 +1,378 @@
+/** One page that shows all environments at a glance: nothing in it comes from anywhere else. */
+import type { StepStatus } from "../../stacks/deployment-status.ts";
+import type { Check } from "../../common/check.ts";
+import type { AuditEvent, Release } from "../../common/release.ts";
+import { currentRelease } from "../../common/release.ts";
+import { driftChart, durationChart, latencyChart, totalSeconds } from "./charts.ts";
+import { gapsOf, recordsOf, type EnvironmentFacts, type Gap, type Records } from "../facts.ts";
+import { formatDay, formatMoment, formatSeconds, formatShortMoment, plural } from "../labels-fr.ts";
+import { html, Html } from "./html.ts";
+import { badge, breakable, figure, region, table, type Tone } from "./parts.ts";
+import { STYLE } from "./style.ts";
+import { describePhases, describeRelease, type Step } from "../tracking/steps.ts";
+import { environmentStatus, type TrackingFacts } from "../tracking/tracking.ts";
+
+/** Rows of a table; the rest is counted. */
+const SHOWN = 30;
+
+const TITLE = "TechnicIA : état des déploiements";
+const ICON =
+  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E" +
+  "%3Crect width='16' height='16' rx='3' fill='%231f63b5'/%3E%3Cpath d='M4 8.5l3 3L12 5' fill='none' stroke='white' stroke-width='2'/%3E%3C/svg%3E";
+const SECTIONS = [
+  ["environnements", "Environnements"],
+  ["etapes", "Étapes"],
+  ["mises-en-production", "Mises en production"],
+  ["verifications", "Vérifications"],
+  ["derive", "Dérive"],
+  ["problemes", "Problèmes"],
+] as const;
+
+const STEP_TONES: Readonly<Record<StepStatus, Tone>> = {
+  Complété: "done",
+  "En cours": "doing",
+  Bloqué: "stuck",
+  "Non commencé": "todo",
+};
+
+const CHECKS: Readonly<Record<Check["outcome"], readonly [Tone, string]>> = {
+  ok: ["done", "Réussi"],
+  failed: ["stuck", "En échec"],
+  "not-checked": ["unknown", "Non vérifié"],
+};
+
+const ACTIONS: Partial<Record<AuditEvent["action"], string>> = {
+  drift: "Recherche",
+  repair: "Réparation",
+};
+
+export function renderPage(facts: TrackingFacts): string {
+  const { environments, now } = facts;
+  const gaps = gapsOf(environments);
+  const page = html`<!doctype html>
+    <html lang="fr">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta
+          http-equiv="Content-Security-Policy"
+          content="default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+        />
+        <meta name="referrer" content="no-referrer" />
+        <title>${TITLE}</title>
+        <link rel="icon" href="${ICON}" />
+        <style>
+          ${rawStyle}
+        </style>
+      </head>
+      <body>
+        <a class="skip" href="#contenu">Aller au contenu</a>
+        <header class="page">
+          <h1>${TITLE}</h1>
+          <p class="lead">
+            ${summarize(environments)} Relevé le
+            <time datetime="${now.toISOString()}">${formatMoment(now)}</time>.
+          </p>
+          <nav aria-label="Sections de la page">
+            <ul>
+              ${SECTIONS.map(([id, name]) => html`<li><a href="#${id}">${name}</a></li> `)}
+            </ul>
+          </nav>
+          ${gaps.length === 0 ? undefined : gapsNote(gaps)}
+        </header>
+        <main class="page" id="contenu" tabindex="-1">
+          ${section(0, html`<div class="cards">${environments.map(environmentCard)}</div>`)}
+          ${section(1, stepsTable(environments))} ${section(2, perEnvironment(environments, releasesOf))}
+          ${section(3, perEnvironment(environments, verificationsOf))}
+          ${section(4, perEnvironment(environments, driftOf))} ${section(5, incidentsTable(facts))}
+        </main>
+        <footer class="page">
+          <p>
+            Page produite par <code>npm run report</code> à partir de l'état Pulumi, des mises en production
+            et de l'historique gardés sur chaque serveur. Ce qui n'a pas été vu n'est pas affirmé.
+          </p>
+        </footer>
+      </body>
+    </html> `;
+  return page.text;
+}
+
+const rawStyle = new Html(STYLE);
+
+function section(index: number, content: Html): Html {
+  const [id, name] = SECTIONS[index] ?? SECTIONS[0];
+  return html`<section id="${id}" aria-labelledby="${id}-titre">
+    <h2 id="${id}-titre">${name}</h2>
+    ${content}
+  </section>`;
+}
+
+function summarize(environments: readonly EnvironmentFacts[]): string {
+  return `${environments.map((facts) => `${facts.name} : ${environmentStatus(facts).toLowerCase()}`).join(" ; ")}.`;
+}
+
+const GAPS: Readonly<Record<Gap["what"], string>> = {
+  state: "l'état n'a pas pu être lu",
+  records: "les mises en production et l'historique n'ont pas pu être lus",
+  record: "un enregistrement est illisible",
+};
+
+function gapsNote(gaps: readonly Gap[]): Html {
+  return html`<aside class="note" aria-label="Lectures impossibles">
+    <p>Tout n'a pas pu être lu</p>
+    <ul>
+      ${gaps.map(({ name, what, why }) => html`<li>${name} : ${GAPS[what]}. <span lang="en">${why}</span></li>`)}
+    </ul>
+  </aside>`;
+}
+
+function environmentCard(facts: EnvironmentFacts): Html {
+  const outputs = facts.state === "present" ? facts.outputs : undefined;
+  const records = recordsOf(facts);
+  const serving = currentRelease(records?.releases ?? []);
+  const verified = lastVerified(records);
+  const search = records?.history.findLast(
+    ({ action, findings }) => action === "drift" && findings !== undefined,
+  );
+  const tone =
+    facts.state === "unreadable" ? "unknown" : facts.state === "absent" ? "todo" : outputs ? "done" : "doing";
+  const lines: readonly (readonly [string, string | Html | undefined])[] = [
+    [
+      "Adresse",
+      outputs &&
+        html`<a href="${outputs.url}" rel="noreferrer">${breakable(outputs.url.replace("https://", ""))}</a>`,
+    ],
+    ["Serveur", outputs && breakable(outputs.deploymentStatus.server.serviceName)],
+    ["Version", serving && describeRelease(serving)],
+    ["Depuis le", serving?.finishedAt && formatDay(new Date(serving.finishedAt))],
+    ["Vérification", verified && tellChecks(verified)],
+    ["Dérive", search && `${plural(search.findings ?? 0, "écart")} le ${formatDay(new Date(search.at))}`],
+  ];
+  const known = lines.filter(([, value]) => value !== undefined);
+  return html`<article class="card" aria-labelledby="env-${facts.stack}">
+    <h3 id="env-${facts.stack}">${facts.name} ${badge(tone, environmentStatus(facts))}</h3>
+    ${
+      known.length === 0
+        ? html`<dl>
+            <dt>Adresse</dt>
+            <dd>N/A</dd>
+            <dt>Serveur</dt>
+            <dd>N/A</dd>
+          </dl>`
+        : html`<dl>
+            ${known.map(
+              ([name, value]) =>
+                html`<dt>${name}</dt>
+                  <dd>${value}</dd>`,
+            )}
+          </dl>`
+    }
+  </article> `;
+}
+
+function stepsTable(environments: readonly EnvironmentFacts[]): Html {
+  const phases = environments.map(describePhases);
+  const cell = ({ status, to, from }: Step) => {
+    const when = to ? formatDay(to) : from ? `depuis le ${formatDay(from)}` : undefined;
+    return html`<td>
+      ${badge(status === undefined ? "unknown" : STEP_TONES[status], status ?? "Inconnu")}${
+        when === undefined ? undefined : html`<span class="when">${when}</span>`
+      }
+    </td>`;
+  };
+  const groups = (phases[0] ?? []).map(
+    (phase, index) =>
+      html`<tbody>
+        <tr class="phase">
+          <th scope="rowgroup">${phase.name}</th>
+          ${phases.map((all) => all[index] && cell(all[index]))}
+        </tr>
+        ${phase.steps.map(
+          (step, place) =>
+            html`<tr class="step">
+              <th scope="row">${step.name}</th>
+              ${phases.map((all) => {
+                const other = all[index]?.steps[place];
+                return other && cell(other);
+              })}
+            </tr> `,
+        )}
+      </tbody> `,
+  );
+  return html`<div class="block">
+    ${region(
+      "etapes-tableau",
+      "steps",
+      html`<table>
+        <caption id="etapes-tableau">
+          <span>Étapes du déploiement, par environnement</span>
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Étape</th>
+            ${environments.map(({ name }) => html`<th scope="col">${name}</th>`)}
+          </tr>
+        </thead>
+        ${groups}
+      </table>`,
+    )}
+  </div>`;
+}
+
+/** A block for each environment whose records are known; one line for each of the others. */
+function perEnvironment(
+  environments: readonly EnvironmentFacts[],
+  content: (stack: string, records: Records, name: string) => Html,
+): Html {
+  return html`${environments.map((facts) => {
+    const records = recordsOf(facts);
+    const missing =
+      facts.state === "unreadable"
+        ? "L'état n'a pas pu être lu."
+        : facts.state === "absent"
+          ? "Non déployé."
+          : "why" in facts.records
+            ? facts.outputs
+              ? "Le serveur n'a pas pu être lu."
+              : "Pas encore de serveur à lire."
+            : "";
+    return html`<div class="block">
+      <h3>${facts.name}</h3>
+      ${records ? content(facts.stack, records, facts.name) : html`<p>${missing}</p>`}
+    </div> `;
+  })}`;
+}
+
+function releasesOf(stack: string, { releases }: Records, name: string): Html {
+  if (releases.length === 0) return html`<p>Aucune mise en production enregistrée.</p>`;
+  const newest = releases.toReversed().slice(0, SHOWN);
+  const left = releases.length - newest.length;
+  return html`${table({
+    id: `releases-${stack}`,
+    caption: `Mises en production de ${name}, la plus récente d'abord`,
+    kind: "releases",
+    columns: ["Nº", "Date", "Résultat", "Durée", "Vérification", "Par", "Motif"],
+    figures: ["Durée"],
+    rows: newest.map((release) => [
+      `nº ${release.number}`,
+      shortMoment(release.startedAt),
+      outcomeBadge(release),
+      Object.keys(release.seconds).length === 0 ? "-" : formatSeconds(totalSeconds(release)),
+      release.verify.length === 0 ? "Sans vérification" : tellChecks(release.verify),
+      release.who,
+      [release.emergency ? "Urgence" : "", release.reason, release.failure ?? ""]
+        .filter((text) => text !== "")
+        .join(" : ") || "-",
+    ]),
+  })}
+  ${left === 0 ? undefined : html`<p>${plural(left, "mise en production plus ancienne", "mises en production plus anciennes")} : <code>npm run history -- ${stack}</code></p>`}
+  ${figure(`durees-${stack}`, durationChart(releases))}`;
+}
+
+function shortMoment(at: string): Html {
+  return html`<time class="nowrap" datetime="${at}">${formatShortMoment(new Date(at))}</time>`;
+}
+
+function shortDay(day: string): Html {
+  return html`<time class="nowrap" datetime="${day}">${formatDay(new Date(day))}</time>`;
+}
+
+function outcomeBadge({ outcome, kind, restored }: Release): Html {
+  if (outcome === "running") return badge("doing", "En cours ou interrompue");
+  if (outcome === "rolled-back") return badge("stuck", `Annulée, retour au nº ${restored ?? "?"}`);
+  if (outcome === "failed") return badge("stuck", "En échec");
+  return badge("done", kind === "rollback" ? `Retour au nº ${restored ?? "?"}` : "Réussie");
+}
+
+function lastVerified(records: Records | undefined): readonly Check[] | undefined {
+  return records?.releases.findLast(({ verify }) => verify.length > 0)?.verify;
+}
+
+function tellChecks(checks: readonly Check[]): string {
+  const count = (outcome: Check["outcome"]) => checks.filter((check) => check.outcome === outcome).length;
+  const [failed, open] = [count("failed"), count("not-checked")];
+  return [
+    `${plural(count("ok"), "réussi")} sur ${checks.length}`,
+    ...(failed === 0 ? [] : [`${failed} en échec`]),
+    ...(open === 0 ? [] : [plural(open, "non vérifié")]),
+  ].join(", ");
+}
+
+function verificationsOf(stack: string, { releases }: Records, name: string): Html {
+  const last = releases.findLast(({ verify }) => verify.length > 0);
+  if (!last) return html`<p>Aucune vérification enregistrée.</p>`;
+  const order: readonly Check["outcome"][] = ["failed", "not-checked", "ok"];
+  const checks = last.verify.toSorted(
+    (one, other) => order.indexOf(one.outcome) - order.indexOf(other.outcome),
+  );
+  return html`<p>
+      Mise en production nº ${last.number}, ${formatMoment(new Date(last.finishedAt ?? last.startedAt))} :
+      ${tellChecks(checks)}.
+    </p>
+    ${figure(`latences-${stack}`, latencyChart(releases))}
+    <details>
+      <summary>Contrôles de la mise en production nº ${last.number} de ${name}</summary>
+      ${table({
+        id: `controles-${stack}`,
+        caption: `Contrôles de la mise en production nº ${last.number} de ${name}`,
+        kind: "checks",
+        columns: ["Résultat", "Contrôle", "Constaté"],
+        rows: checks.map(({ outcome, title, detail }) => [badge(...CHECKS[outcome]), title, detail]),
+      })}
+    </details>`;
+}
+
+function driftOf(stack: string, { history }: Records, name: string): Html {
+  const events = history.filter(({ action }) => ACTIONS[action] !== undefined);
+  if (events.length === 0) return html`<p>Aucune recherche de dérive enregistrée.</p>`;
+  const newest = events.toReversed().slice(0, SHOWN);
+  const left = events.length - newest.length;
+  return html`${figure(`ecarts-${stack}`, driftChart(history))}
+  ${table({
+    id: `historique-${stack}`,
+    caption: `Dérives et réparations de ${name}, la plus récente d'abord`,
+    kind: "history",
+    columns: ["Date", "Action", "Résultat", "Détail", "Par"],
+    rows: newest.map(({ at, action, findings, detail, reason, who }) => [
+      shortMoment(at),
+      ACTIONS[action] ?? action,
+      findings === undefined
+        ? "-"
+        : findings === 0
+          ? badge("done", "Aucun écart")
+          : badge("stuck", plural(findings, "écart")),
+      reason === "" ? detail : `${detail} (${reason})`,
+      who,
+    ]),
+  })}
+  ${left === 0 ? undefined : html`<p>${plural(left, "événement plus ancien", "événements plus anciens")} : <code>npm run history -- ${stack}</code></p>`}`;
+}
+
+function incidentsTable({ incidents }: TrackingFacts): Html {
+  if (incidents.length === 0) {
+    return html`<div class="block">
+      <p>Aucun problème identifié dans <code>docs/deployment-issues.md</code>.</p>
+    </div>`;
+  }
+  const tones = { Ouvert: "stuck", Contourné: "doing", Résolu: "done" } as const;
+  return html`<div class="block">
+    ${table({
+      id: "problemes-tableau",
+      caption: "Problèmes identifiés, le plus récent d'abord",
+      kind: "releases",
+      columns: ["ID", "Statut", "Environnement", "Titre", "Priorité", "Catégorie", "Identifié", "Résolu"],
+      rows: incidents
+        .toReversed()
+        .map((incident) => [
+          incident.id,
+          badge(tones[incident.status], incident.status),
+          incident.environment,
+          incident.title,
+          incident.priority,
+          incident.category,
+          shortDay(incident.identified),
+          incident.resolved === undefined ? "-" : shortDay(incident.resolved),
+        ]),
+    })}
+  </div>`;
+}

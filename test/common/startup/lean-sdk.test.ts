@@ -1,0 +1,98 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+import grpc from "@grpc/grpc-js";
+import engineRpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
+import type { LogRequest } from "@pulumi/pulumi/proto/engine_pb.js";
+import { Empty } from "google-protobuf/google/protobuf/empty_pb.js";
+import { describe, expect, it } from "vitest";
+
+const ROOT = join(import.meta.dirname, "../../..");
+
+/** What the lines print, as JSON, in a process of their own that has loaded Pulumi's SDK and zod as the program does. */
+async function inProgram(lines: string, environment: NodeJS.ProcessEnv = {}): Promise<unknown> {
+  const script = `
+    import "./common/startup/lean-sdk.ts";
+    const pulumi = await import("@pulumi/pulumi");
+    const { z } = await import("zod");
+    console.log(JSON.stringify(await (async () => { ${lines} })()));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script], {
+    cwd: ROOT,
+    env: { ...process.env, ...environment },
+  });
+  return JSON.parse(stdout);
+}
+
+describe("what the program does not load", () => {
+  it("is what the SDK needs to serialize functions", async () => {
+    const loaded = await inProgram(`
+      const { createRequire } = await import("node:module");
+      return Object.values(createRequire(import.meta.url).cache).filter((module) => module.children !== undefined).map(({ id }) => id);`);
+
+    expect(loaded).toContainEqual(expect.stringContaining("/node_modules/@pulumi/pulumi/index.js"));
+    const needless = /\/node_modules\/(typescript|@npmcli\/arborist|pacote|@sigstore\/sign)\//;
+    expect((loaded as string[]).filter((path) => needless.test(path))).toEqual([]);
+  });
+
+  it("is asked for in vain, and says why", async () => {
+    const message = await inProgram(`
+      return pulumi.runtime.serializeFunction(() => 1).then(() => "serialized", (error) => String(error));`);
+
+    expect(message).toMatch(
+      /expected a program that hands no function to the engine, got one; remove stacks/,
+    );
+  });
+
+  it("is zod's words in other languages, of which its own English is none", async () => {
+    const seen = await inProgram(`
+      return [Object.keys(z.locales), z.string().safeParse(1).error.issues[0].message];`);
+
+    expect(seen).toEqual([[], "Invalid input: expected string, received number"]);
+  });
+});
+
+describe("what the program tells the engine", () => {
+  it("is what it says, and not how the SDK goes about each resource", async () => {
+    expect(await told({ NODE_DEBUG: "" })).toEqual(["of ours"]);
+  });
+
+  it("is that, too, where Node.js is asked to debug pulumi", async () => {
+    const messages = await told({ NODE_DEBUG: "pulumi" });
+
+    expect(messages).toContainEqual(expect.stringMatching(/^Registering resource: t=a:b:C, name=one/));
+    expect(messages).toContain("of ours");
+  });
+});
+
+/** What reaches an engine of a program that registers one resource and says one thing. */
+async function told(environment: NodeJS.ProcessEnv): Promise<string[]> {
+  const messages: string[] = [];
+  const engine = new grpc.Server();
+  engine.addService(engineRpc.EngineService, {
+    log({ request }: { request: LogRequest }, answer: (error: null, empty: Empty) => void) {
+      messages.push(request.getMessage());
+      answer(null, new Empty());
+    },
+  });
+  const port = await promisify(engine.bindAsync.bind(engine))(
+    "127.0.0.1:0",
+    grpc.ServerCredentials.createInsecure(),
+  );
+  try {
+    await inProgram(
+      `
+      const call = () => ({ id: "1", state: {} });
+      await pulumi.runtime.setMocks({ newResource: call, call });
+      const one = new pulumi.CustomResource("a:b:C", "one");
+      await new Promise((resolve) => one.urn.apply(resolve));
+      await pulumi.log.info("of ours");
+      pulumi.runtime.disconnectSync();
+      return true;`,
+      { ...environment, PULUMI_NODEJS_ENGINE: `127.0.0.1:${port}` },
+    );
+  } finally {
+    engine.forceShutdown();
+  }
+  return messages;
+}

@@ -1,0 +1,175 @@
+/** Runs the runbook's commands as they are written, each part in the trouble that it is for. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { OvhClient } from "../../provider/ovh/client.ts";
+import { INTERNET, STATE } from "../../rehearsal/addresses.ts";
+import { readRunbook, type Block } from "../support/runbook.ts";
+import {
+  askHealth,
+  ensureStarted,
+  startAgain,
+  management,
+  onServer,
+  operator,
+  set,
+  until,
+} from "./rehearsal.ts";
+
+const HOLDER = "Ada Lovelace <ada@exemple.fr>";
+const DOCUMENTS = ["deployment-issues.md", "deployment-tracking.md"].map((name) => join(STATE, "docs", name));
+
+/** What makes the trouble, and what has to be so once the part's commands have been run. */
+interface Trouble {
+  readonly make?: () => Promise<void>;
+  readonly isOver?: () => Promise<void>;
+}
+
+const imageOf = (service: string) =>
+  onServer(
+    `docker service inspect technicia-${service} --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'`,
+  );
+const secretsOfN8n = () =>
+  onServer(
+    `docker service inspect technicia-n8n --format '{{json .Spec.TaskTemplate.ContainerSpec.Secrets}}'`,
+  );
+const certificate = () =>
+  onServer("openssl s_client -connect 127.0.0.1:443 </dev/null 2>/dev/null | openssl x509 -noout -serial");
+const BY_HAND = "# changé à la main";
+const EDITED = "/etc/technicia/certificate.env";
+
+let before = "";
+
+const TROUBLES: Readonly<Record<string, Trouble>> = {
+  "Procédure d'intervention": {
+    isOver: async () => {
+      const issues = await readFile(DOCUMENTS[0]!, "utf8");
+      expect(issues).toMatch(/### DEPLOY-\d+: Réponses lentes[^]*\*\*Statut\*\*: Résolu/);
+      expect(await readFile(DOCUMENTS[1]!, "utf8")).toMatch(/\| Test +\| Déployé +\| https:/);
+    },
+  },
+  "Retour arrière": {
+    make: async () => {
+      await set("technicia:images.vectorStore", "technicia/vector-store:1.0.1");
+      await run('npm run deploy -- "$STACK" --yes');
+      expect(await imageOf("vector-store")).toContain(":1.0.1");
+    },
+    isOver: async () => {
+      expect(await imageOf("vector-store")).toContain(":1.0.0");
+      await set("technicia:images.vectorStore", "technicia/vector-store:1.0.0");
+    },
+  },
+  "Rotation d'un secret": {
+    make: async () => {
+      before = await secretsOfN8n();
+    },
+    isOver: async () => {
+      expect(await secretsOfN8n()).not.toBe(before);
+    },
+  },
+  "Problème de certificat": {
+    make: async () => {
+      before = await certificate();
+    },
+    isOver: async () => {
+      expect(await certificate()).not.toBe(before);
+    },
+  },
+  Dérive: {
+    make: async () => {
+      await onServer(`echo '${BY_HAND}' >> ${EDITED}`);
+    },
+    isOver: async () => {
+      expect(await onServer(`cat ${EDITED}`)).not.toContain(BY_HAND);
+    },
+  },
+  "Verrou bloqué": {
+    make: async () => {
+      const holder = { token: "of-a-dead-one", who: HOLDER, run: "", process: 1, why: "deploy: essai" };
+      await onServer(
+        `mkdir -p /var/lib/technicia/lock && cd /var/lib/technicia/lock && ` +
+          `echo '${JSON.stringify(holder)}' > holder.json && touch --date '-1 hour' lease holder.json`,
+      );
+    },
+    isOver: async () => {
+      expect(await onServer("ls /var/lib/technicia")).not.toMatch(/^lock$/m);
+    },
+  },
+  "Serveur perdu": {
+    make: reinstall,
+    isOver: async () => {
+      expect(await onServer("docker service ls --format '{{.Name}} {{.Replicas}}'")).toMatch(
+        /technicia-n8n 1\/1/,
+      );
+    },
+  },
+};
+
+/** As its owner would in OVH's control panel. */
+async function reinstall(): Promise<void> {
+  const keys = JSON.parse(await readFile(join(STATE, "accounts.json"), "utf8")) as Record<string, string>;
+  const client = new OvhClient({
+    endpoint: `http://${INTERNET.clouds}:8080/1.0`,
+    credentials: {
+      kind: "keys",
+      applicationKey: keys["ovhApplicationKey"] ?? "",
+      applicationSecret: keys["ovhApplicationSecret"] ?? "",
+      consumerKey: keys["ovhConsumerKey"] ?? "",
+    },
+  });
+  const [name = ""] = await client.get<string[]>("/vps");
+  const { id } = await client.get<{ id: string }>(`/vps/${name}/images/current`);
+  await client.post(`/vps/${name}/rebuild`, {
+    imageId: id,
+    publicSshKey: (await readFile(join(STATE, "id_ed25519.pub"), "utf8")).trim(),
+    doNotSendPassword: true,
+  });
+  await until(
+    "the reinstallation to end",
+    async () => {
+      const { ovh } = await management<{ ovh: { servers: { tasks: { state: string }[] }[] } }>("state");
+      return ovh.servers[0]?.tasks.every(({ state }) => state === "done") === true;
+    },
+    300,
+  );
+}
+
+const blocks = readRunbook();
+const [preparation] = blocks;
+
+async function run(script: string) {
+  const outcome = await operator(
+    ["bash", "-euo", "pipefail", "-c", `${preparation?.script ?? ""}\n${script}`],
+    {
+      environment: { STACK: "test", DETENTEUR: HOLDER },
+    },
+  );
+  return { ...outcome, told: `${outcome.stdout}\n${outcome.stderr}` };
+}
+
+beforeAll(ensureStarted);
+// The settings are written anew, and what the tests changed goes back.
+afterAll(startAgain);
+
+const sections = Map.groupBy(blocks.slice(1), ({ section }) => section);
+
+describe.each([...sections])("the runbook, %s", (section, steps) => {
+  const trouble = TROUBLES[section];
+  beforeAll(() => trouble?.make?.());
+
+  it.each(steps)("line $line", async ({ script, code }: Block) => {
+    const outcome = await run(script);
+
+    expect(outcome.code, `${script}\n${outcome.told}`).toBe(code);
+  });
+
+  it("is over then", async () => {
+    await trouble?.isOver?.();
+    await until("TechnicIA to answer", async () => {
+      await askHealth();
+      return true;
+    });
+  });
+});

@@ -1,0 +1,158 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import {
+  ask,
+  askHealth,
+  ensureStarted,
+  startAgain,
+  expectQuiet,
+  onServer,
+  operator,
+  pulumi,
+  set,
+  traffic,
+  until,
+  up,
+} from "./rehearsal.ts";
+import { openTcpPorts, WEB } from "./scan.ts";
+
+const execute = promisify(execFile);
+
+beforeAll(ensureStarted);
+// The settings are written anew, and what the tests changed goes back.
+afterAll(startAgain);
+
+const imageOf = (service: string) =>
+  onServer(
+    `docker service inspect technicia-${service} --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'`,
+  );
+
+describe("an update", () => {
+  it("rolls a stateless service over without a failed request", async () => {
+    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.1");
+    const asking = traffic(askHealth);
+    await up();
+    const { asked, failures } = await asking.stop();
+
+    expect(failures).toEqual([]);
+    expect(asked).toBeGreaterThan(20);
+    expect(await imageOf("vector-store")).toMatch(/^technicia\/vector-store:1\.0\.1@sha256:/);
+    await expectQuiet();
+  });
+
+  it("of a secret leaves the new one alone", async () => {
+    const ids = async () =>
+      (await onServer("docker secret ls --format '{{.ID}} {{.Name}}' | grep voyage")).trim();
+    const before = await ids();
+    const rotated = await operator(
+      ["pulumi", "config", "set", "--secret", "technicia:voyageApiKey", "--stack", "test"],
+      { stdin: "pa-rehearsal-rotated00000000000000000000" },
+    );
+    expect(rotated.code, rotated.stderr).toBe(0);
+    const asking = traffic(askHealth);
+    await up();
+    const { failures } = await asking.stop();
+
+    expect(failures).toEqual([]);
+    const after = await ids();
+    expect(after.split("\n")).toHaveLength(1);
+    expect(after).not.toBe(before);
+    await expectQuiet();
+  });
+
+  it.each([
+    ["qdrant", "technicia:images.qdrant", "qdrant/qdrant:v1.19.1-unprivileged", ":v1.19.1"],
+    ["n8n", "technicia:services.n8n.memoryMib", "1300", "n8n"],
+  ])(
+    "restarts %s, which owns data, with 503 and Retry-After meanwhile",
+    async (service, key, value, image) => {
+      await set(key, value);
+      const seen = new Set<number>();
+      const asking = traffic(async () => {
+        const { status, headers } = await ask(service === "n8n" ? "/webhook/none" : "/healthz");
+        seen.add(status);
+        if (status === 503 && headers["retry-after"] === undefined)
+          throw new Error("503 without Retry-After");
+      });
+      await up();
+      const { failures } = await asking.stop();
+
+      expect(failures).toEqual([]);
+      expect([...seen].filter((status) => ![200, 404, 503].includes(status))).toEqual([]);
+      expect(await imageOf(service)).toContain(image);
+      await until("TechnicIA to answer", async () => (await ask("/healthz")).status === 200);
+      await expectQuiet();
+    },
+  );
+
+  it("of the gateway's routes loses no request", async () => {
+    await set("technicia:timeouts.answerSeconds", "130");
+    const asking = traffic(askHealth);
+    await up();
+    const { failures } = await asking.stop();
+
+    expect(failures).toEqual([]);
+    expect(await onServer("cat /opt/technicia/gateway/nginx.conf")).toContain("130s");
+    await expectQuiet();
+  });
+
+  it("to a sick release is put back while the old one serves", async () => {
+    const before = await imageOf("vector-store");
+    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.2-sick");
+    const asking = traffic(askHealth);
+    const { code, stdout, stderr } = await pulumi("up", "--yes", "--skip-preview");
+    const { failures } = await asking.stop();
+
+    expect(code).not.toBe(0);
+    expect(`${stdout}${stderr}`).toContain("rollback");
+    expect(failures).toEqual([]);
+    expect(await imageOf("vector-store")).toBe(before);
+
+    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.0");
+    await up("--refresh");
+    await askHealth();
+    await expectQuiet();
+  });
+
+  it("to an image that the registry does not have fails before anything is touched", async () => {
+    const before = await imageOf("vector-store");
+    await set("technicia:images.vectorStore", "technicia/vector-store:9.9.9");
+    const preview = await pulumi("preview");
+    const run = await pulumi("up", "--yes", "--skip-preview");
+
+    for (const { code, stdout, stderr } of [preview, run]) {
+      expect(code).not.toBe(0);
+      expect(`${stdout}${stderr}`).toContain(
+        "image: expected technicia/vector-store:9.9.9 in its registry, got",
+      );
+    }
+    expect(await imageOf("vector-store")).toBe(before);
+    await askHealth();
+    await set("technicia:images.vectorStore", "technicia/vector-store:1.0.0");
+    await up();
+    await expectQuiet();
+  });
+});
+
+describe("a restart of dockerd", () => {
+  it("changes nothing in what a stranger sees", async () => {
+    await onServer("systemctl restart docker.service");
+    await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
+
+    expect(await openTcpPorts("-4")).toEqual(WEB);
+    expect(await openTcpPorts("-6")).toEqual(WEB);
+  });
+});
+
+describe("a reboot", () => {
+  it("brings everything back, behind the firewall from the start", async () => {
+    await execute("docker", ["restart", "--time", "30", "technicia-rehearsal-server"]);
+    await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
+
+    expect(await openTcpPorts("-4")).toEqual(WEB);
+    await expectQuiet();
+  });
+});

@@ -1,0 +1,176 @@
+import { afterEach, describe, expect, it } from "vitest";
+
+import { checkCloudflareToken } from "../../../ops/checks/keys/cloudflare.ts";
+import { checkOvhKey } from "../../../ops/checks/keys/ovh.ts";
+import { openOvh } from "../../../ops/checks/keys/ovh-api.ts";
+import { covers, dangerousRights, neededRights, type Right } from "../../../ops/checks/keys/ovh-rights.ts";
+import { type CloudflareDouble, startCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
+import type { Permission } from "../../../rehearsal/fake-clouds/cloudflare/auth.ts";
+import { DEFAULT_CREDENTIAL, type OvhDouble, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
+import { environmentWith, never, outputsOf, worldWith } from "./support.ts";
+
+const closing: (CloudflareDouble | OvhDouble)[] = [];
+
+afterEach(async () => {
+  await Promise.all(closing.splice(0).map((double) => double.close()));
+});
+
+const world = worldWith({ fetch });
+
+describe("checkCloudflareToken", () => {
+  const TOKEN = "t".repeat(40);
+  const ZONE = { name: "exemple.fr", id: "0123456789abcdef0123456789abcdef" };
+  const ask = async (
+    { permissions, zones }: { permissions?: readonly Permission[]; zones?: readonly string[] },
+    token = TOKEN,
+  ) => {
+    const cloudflare = await startCloudflare({
+      zones: [ZONE, "autre.fr"],
+      tokens: [{ token: TOKEN, ...(permissions && { permissions }), ...(zones && { zones }) }],
+    });
+    closing.push(cloudflare);
+    const { dns } = environmentWith({ "dns.cloudflareBaseUrl": cloudflare.url });
+    const found = await checkCloudflareToken(world, { dns, token }, never);
+    expect(cloudflare.state.zones[0]!.records).toEqual([]);
+    return found;
+  };
+
+  it("is content with a token that edits the one zone", async () => {
+    const { key, access, quota } = await ask({ zones: ["exemple.fr"] });
+
+    expect(key).toEqual({ outcome: "ok", detail: "zone exemple.fr lisible et modifiable" });
+    expect(access).toEqual({ outcome: "ok", detail: "le jeton ne voit que exemple.fr" });
+    expect(quota?.outcome).toMatch(/^(ok|not-checked)$/);
+  });
+
+  it("fails when the token cannot edit", async () => {
+    const { key } = await ask({ zones: ["exemple.fr"], permissions: ["dns:read", "zone:read"] });
+
+    expect(key).toMatchObject({ outcome: "failed" });
+    expect(key.detail).toContain("ne peut pas la modifier");
+  });
+
+  it("fails when the token reaches another zone", async () => {
+    const { key, access } = await ask({});
+
+    expect(key).toMatchObject({ outcome: "ok" });
+    expect(access).toMatchObject({ outcome: "failed" });
+    expect(access?.detail).toContain("voit aussi autre.fr");
+  });
+
+  it("fails with an unknown token", async () => {
+    const { key, access } = await ask({}, "u".repeat(40));
+
+    expect(key).toMatchObject({ outcome: "failed" });
+    expect(access).toMatchObject({ outcome: "not-checked" });
+  });
+});
+
+describe("checkOvhKey", () => {
+  const keys = {
+    ovhApplicationKey: DEFAULT_CREDENTIAL.applicationKey,
+    ovhApplicationSecret: DEFAULT_CREDENTIAL.applicationSecret,
+    ovhConsumerKey: DEFAULT_CREDENTIAL.consumerKey,
+  };
+  const environment = environmentWith();
+  const context = { environment, outputs: outputsOf(environment) };
+  const grant = (rights: readonly Right[]) => [...rights, { method: "GET", path: "/auth/*" }];
+  const ask = async (rules: readonly Right[] | undefined, given: Record<string, string> = keys) => {
+    const ovh = await startOvh({ credentials: [{ ...DEFAULT_CREDENTIAL, ...(rules && { rules }) }] });
+    closing.push(ovh);
+    return checkOvhKey(openOvh(world, ovh.url, given)!, { rights: context, now: Date.now() }, never);
+  };
+  const EXACT = [
+    { method: "GET", path: "/me" },
+    ...["GET", "PUT"].map((method) => ({ method, path: "/vps/vps-1a2b3c4d.vps.ovh.net" })),
+    { method: "GET", path: "/vps/vps-1a2b3c4d.vps.ovh.net/*" },
+    ...["GET", "POST", "PUT", "DELETE"].map((method) => ({ method, path: "/ip/*" })),
+  ];
+
+  it("is content with what the guide says to grant", async () => {
+    const { key, access } = await ask(grant(EXACT));
+
+    expect(key).toMatchObject({ outcome: "ok" });
+    expect(access).toMatchObject({ outcome: "ok" });
+  });
+
+  it("fails when a needed right is missing", async () => {
+    const { key } = await ask(
+      grant(EXACT.filter(({ method, path }) => method !== "DELETE" || path !== "/ip/*")),
+    );
+
+    expect(key.outcome).toBe("failed");
+    expect(key.detail).toContain("il manque à la clé : DELETE /ip/203.0.113.10%2F32/firewall/203.0.113.10");
+  });
+
+  it.each([
+    [{ method: "POST", path: "/*" }, "POST /vps/vps-1a2b3c4d.vps.ovh.net/terminate"],
+    [{ method: "POST", path: "/vps/*" }, "POST /vps/vps-1a2b3c4d.vps.ovh.net/rebuild"],
+    [{ method: "DELETE", path: "/vps/*" }, "DELETE /vps/vps-1a2b3c4d.vps.ovh.net"],
+    [{ method: "POST", path: "/me/order/*/pay" }, "POST /me/order/1/pay"],
+    [{ method: "GET", path: "/me/*" }, "GET /me/notification/email/history/1"],
+  ])("fails when the key may also do %j", async (rule, told) => {
+    const { key, access } = await ask(grant([...EXACT, rule]));
+
+    expect(key).toMatchObject({ outcome: "ok" });
+    expect(access?.outcome).toBe("failed");
+    expect(access?.detail).toContain(told);
+  });
+
+  it("does not guess when OVH lists no rights", async () => {
+    const { key, access } = await ask(undefined);
+
+    expect([key.outcome, access?.outcome]).toEqual(["not-checked", "not-checked"]);
+  });
+
+  it("fails with a wrong secret", async () => {
+    const { key, access } = await ask(undefined, { ...keys, ovhConsumerKey: "x".repeat(32) });
+
+    expect(key.outcome).toBe("failed");
+    expect(access?.outcome).toBe("not-checked");
+  });
+});
+
+describe("the rights", () => {
+  const adopted = environmentWith();
+  const order = environmentWith({
+    "server.serviceName": undefined,
+    "server.order": { subsidiary: "FR", maxMonthlyPriceEur: 15 },
+  });
+  const has = (rights: readonly Right[], line: string) =>
+    rights.some(({ method, path }) => `${method} ${path}` === line);
+
+  it("lets a key buy and install only as long as there is no server", () => {
+    const before = { environment: order, outputs: undefined };
+    const after = { environment: order, outputs: outputsOf(order) };
+
+    expect(has(neededRights(before), "POST /me/order/1/pay")).toBe(true);
+    expect(has(dangerousRights(before), "POST /me/order/1/pay")).toBe(false);
+    expect(has(neededRights(after), "POST /me/order/1/pay")).toBe(false);
+    expect(has(dangerousRights(after), "POST /me/order/1/pay")).toBe(true);
+    expect(has(dangerousRights(after), "POST /vps/vps-1a2b3c4d.vps.ovh.net/rebuild")).toBe(true);
+    expect(
+      has(
+        dangerousRights({ environment: adopted, outputs: undefined }),
+        "POST /vps/vps-1a2b3c4d.vps.ovh.net/rebuild",
+      ),
+    ).toBe(true);
+  });
+
+  it("never calls dangerous what it needs", () => {
+    for (const environment of [
+      adopted,
+      order,
+      environmentWith({ "dns.provider": "ovh", "dns.zoneId": undefined }),
+    ]) {
+      for (const outputs of [undefined, outputsOf(environment)]) {
+        const dangerous = dangerousRights({ environment, outputs });
+        expect(
+          neededRights({ environment, outputs }).filter((right) =>
+            dangerous.some((other) => covers(other, right)),
+          ),
+        ).toEqual([]);
+      }
+    }
+  });
+});

@@ -1,0 +1,127 @@
+import { Resolver } from "node:dns/promises";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import type { CheckContext } from "../../../ops/checks/context.ts";
+import { dnsProbe } from "../../../ops/checks/public/dns.ts";
+import {
+  DEFAULT_TOKEN,
+  startCloudflare,
+  type CloudflareDouble,
+} from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
+import { ManualClock } from "../../../rehearsal/fake-clouds/clock.ts";
+import { startDns, type DnsServer } from "../../../rehearsal/fake-clouds/dns/server.ts";
+import { cloudflareZones } from "../../../rehearsal/fake-clouds/dns/zones.ts";
+import { contextWith, environmentWith, never, noPulumi, outputsOf, worldWith } from "./support.ts";
+
+const ZONE = { name: "exemple.fr", id: "0123456789abcdef0123456789abcdef" };
+const NAME = "technicia.exemple.fr";
+const MADE = Date.parse("2026-11-01T00:00:00Z");
+const HOUR_MS = 3_600_000;
+
+let clock: ManualClock;
+let cloudflare: CloudflareDouble;
+let dns: DnsServer;
+
+beforeEach(async () => {
+  clock = new ManualClock(new Date(MADE));
+  cloudflare = await startCloudflare({ zones: [ZONE], clock });
+  dns = await startDns({ zones: () => cloudflareZones(cloudflare.state, []) });
+});
+afterEach(() => Promise.all([cloudflare.close(), dns.close()]));
+
+async function point(type: "A" | "AAAA", content: string): Promise<void> {
+  const made = await fetch(`${cloudflare.url}/zones/${ZONE.id}/dns_records`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${DEFAULT_TOKEN.token}` },
+    body: JSON.stringify({ name: NAME, type, content, ttl: 300 }),
+  });
+  expect(made.status).toBe(200);
+}
+
+function look(hoursLater: number, parts: Partial<CheckContext> = {}, port = dns.port) {
+  const environment = parts.environment ?? environmentWith({ "dns.cloudflareBaseUrl": cloudflare.url });
+  const resolver = new Resolver({ timeout: 500, tries: 1 });
+  resolver.setServers([`127.0.0.1:${port}`]);
+  const context = contextWith({
+    environment,
+    outputs: outputsOf(environment),
+    secrets: { cloudflareApiToken: DEFAULT_TOKEN.token },
+    ...parts,
+  });
+  return dnsProbe(context, worldWith({ fetch, resolver, now: () => MADE + hoursLater * HOUR_MS })).find(
+    never,
+  );
+}
+
+describe("dnsProbe", () => {
+  it("is ok once both addresses have been published for as long as the settings ask", async () => {
+    await point("A", "203.0.113.10");
+    await point("AAAA", "2001:db8:113::10");
+
+    expect(await look(25)).toEqual({
+      outcome: "ok",
+      detail: `${NAME} : pointe vers le serveur depuis 25 h ; demandé : 24 h`,
+      measures: { settledHours: 25 },
+    });
+    expect(await look(23)).toMatchObject({ outcome: "failed", measures: { settledHours: 23 } });
+  });
+
+  it("fails when a name leads elsewhere or nowhere", async () => {
+    await point("A", "203.0.113.99");
+
+    expect(await look(48)).toEqual({
+      outcome: "failed",
+      detail: `${NAME} A : attendu 203.0.113.10, trouvé 203.0.113.99 ; ${NAME} AAAA : attendu 2001:db8:113::10, trouvé rien`,
+    });
+  });
+
+  it("knows nothing before there is a server, and when the resolver is silent", async () => {
+    expect(await look(1, { outputs: undefined })).toMatchObject({ outcome: "not-checked" });
+    await dns.close();
+    expect(await look(1)).toMatchObject({ outcome: "not-checked" });
+    dns = await startDns({ zones: () => [] });
+  });
+
+  it("takes the engine's dates where the vendor tells none, the newest of them", async () => {
+    await point("A", "203.0.113.10");
+    await point("AAAA", "2001:db8:113::10");
+    const at = (hours: number) => new Date(MADE + hours * HOUR_MS).toISOString();
+    const resources = [
+      {
+        type: "ovh:Domain/zoneRecord:ZoneRecord",
+        created: at(0),
+        modified: at(10),
+        outputs: { target: "203.0.113.10" },
+      },
+      { type: "pulumi:pulumi:Stack", created: at(20) },
+    ];
+    const pulumi = () => Promise.resolve(JSON.stringify({ deployment: { resources } }));
+
+    expect(await look(30, { secrets: {}, pulumi })).toMatchObject({
+      outcome: "failed",
+      measures: { settledHours: 20 },
+    });
+    expect(await look(34, { secrets: {}, pulumi })).toMatchObject({
+      outcome: "ok",
+      measures: { settledHours: 24 },
+    });
+  });
+
+  it("does not call a name settled whose age nobody knows, unless no age is asked", async () => {
+    await point("A", "203.0.113.10");
+    await point("AAAA", "2001:db8:113::10");
+    const patient = environmentWith({ "dns.cloudflareBaseUrl": cloudflare.url });
+    const hasty = environmentWith({
+      "dns.cloudflareBaseUrl": cloudflare.url,
+      "operations.dnsSettledHours": 0,
+    });
+
+    expect(await look(99, { secrets: {}, pulumi: noPulumi, environment: patient })).toMatchObject({
+      outcome: "not-checked",
+    });
+    expect(await look(99, { secrets: {}, pulumi: noPulumi, environment: hasty })).toMatchObject({
+      outcome: "ok",
+    });
+  });
+});

@@ -1,0 +1,261 @@
+import { generateKeyPairSync, verify as verifySignature } from "node:crypto";
+
+import { afterEach, describe, expect, it } from "vitest";
+
+import { checkApiKeys } from "../../../ops/checks/keys/api-keys.ts";
+import { checkAnthropicKey } from "../../../ops/checks/keys/anthropic.ts";
+import { checkDocumentAi, checkVisionAi } from "../../../ops/checks/keys/google.ts";
+import { checkVoyageKey } from "../../../ops/checks/keys/voyage.ts";
+import {
+  byId,
+  contextWith,
+  type Double,
+  environmentWith,
+  type Handler,
+  never,
+  rewritten,
+  startDouble,
+  worldWith,
+} from "./support.ts";
+
+const KEY = "pa-canary-of-the-key-0123456789";
+let double: Double | undefined;
+
+afterEach(async () => {
+  await double?.close();
+  double = undefined;
+});
+
+async function worldOf(origins: readonly string[], answer: Handler) {
+  double = await startDouble(answer);
+  return worldWith({
+    fetch: rewritten(Object.fromEntries(origins.map((origin) => [origin, double!.origin]))),
+  });
+}
+
+const embedding = (size: number) => ({ data: [{ embedding: Array<number>(size).fill(0.1) }] });
+
+describe("checkVoyageKey", () => {
+  const ask = async (answer: ReturnType<Handler>) =>
+    checkVoyageKey(await worldOf(["https://api.voyageai.com"], () => answer), KEY, never);
+
+  it("asks for one embedding and wants 1024 numbers", async () => {
+    const { key, quota } = await ask({ status: 200, body: embedding(1024) });
+
+    expect(key).toEqual({
+      outcome: "ok",
+      detail: "1024 nombres rendus par voyage-3",
+      measures: { dimensions: 1024 },
+    });
+    expect(quota).toMatchObject({ outcome: "not-checked" });
+    expect(double!.asked).toHaveLength(1);
+    expect(double!.asked[0]).toMatchObject({
+      method: "POST",
+      url: "/v1/embeddings",
+      headers: { authorization: `Bearer ${KEY}` },
+      body: JSON.stringify({ model: "voyage-3", input: ["vérification"], input_type: "document" }),
+    });
+  });
+
+  it.each([
+    [{ status: 200, body: embedding(1536) }, "failed", "1536 nombres rendus par voyage-3, attendu 1024"],
+    [{ status: 401, body: { detail: KEY } }, "failed", "VoyageAI refuse la clé (401)"],
+    [{ status: 429 }, "not-checked", "limite les appels (429)"],
+    [{ status: 503, body: "<html>" }, "not-checked", "répond 503 : la clé n'a pas pu être jugée"],
+    [{ status: 400 }, "failed", "répond 400"],
+  ] as const)("says of the answer %j: %s", async (answer, outcome, told) => {
+    const { key } = await ask(answer);
+
+    expect(key.outcome).toBe(outcome);
+    expect(key.detail).toContain(told);
+    expect(key.detail).not.toContain(KEY);
+  });
+
+  it("fails the quota once the vendor limits", async () => {
+    expect((await ask({ status: 429 })).quota).toMatchObject({ outcome: "failed" });
+  });
+});
+
+describe("checkAnthropicKey", () => {
+  const models = { data: [{ id: "claude-opus-4-6" }] };
+  const ask = async (answer: ReturnType<Handler>) =>
+    checkAnthropicKey(await worldOf(["https://api.anthropic.com"], () => answer), KEY, never);
+
+  it("lists one model", async () => {
+    const { key, quota } = await ask({ status: 200, body: models });
+
+    expect(key).toEqual({ outcome: "ok", detail: "modèles visibles, dont claude-opus-4-6" });
+    expect(quota).toMatchObject({ outcome: "not-checked" });
+    expect(double!.asked[0]).toMatchObject({
+      method: "GET",
+      url: "/v1/models?limit=1",
+      headers: { "x-api-key": KEY, "anthropic-version": "2023-06-01" },
+    });
+  });
+
+  it.each([
+    [1000, 999, "ok"],
+    [1000, 0, "failed"],
+    [5, 5, "failed"],
+  ])("judges a limit of %d with %d left: %s", async (limit, left, outcome) => {
+    const headers = {
+      "anthropic-ratelimit-requests-limit": String(limit),
+      "anthropic-ratelimit-requests-remaining": String(left),
+    };
+
+    expect((await ask({ status: 200, body: models, headers })).quota).toMatchObject({
+      outcome,
+      measures: { requestsLimitPerMinute: limit, requestsRemaining: left },
+    });
+  });
+
+  it("fails with a refused key and with one that opens no model", async () => {
+    expect((await ask({ status: 401 })).key).toMatchObject({ outcome: "failed" });
+    await double!.close();
+    expect((await ask({ status: 200, body: { data: [] } })).key).toMatchObject({ outcome: "failed" });
+  });
+});
+
+describe("checkDocumentAi", () => {
+  const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const credentials = JSON.stringify({
+    type: "service_account",
+    project_id: "technicia-1234",
+    private_key_id: "key-1",
+    private_key: privateKey.export({ type: "pkcs8", format: "pem" }),
+    client_email: "technicia@technicia-1234.iam.gserviceaccount.com",
+    token_uri: "https://evil.example/token",
+  });
+  const { processor } = {
+    processor: environmentWith().services.documentProcessor,
+  };
+  const ORIGINS = ["https://oauth2.googleapis.com", "https://eu-documentai.googleapis.com"];
+  const google =
+    (
+      processorAnswer: ReturnType<Handler>,
+      tokenAnswer: ReturnType<Handler> = { status: 200, body: { access_token: "ya29" } },
+    ): Handler =>
+    ({ url }) =>
+      url === "/token" ? tokenAnswer : processorAnswer;
+  const ask = async (answer: Handler, given = credentials) =>
+    checkDocumentAi(await worldOf(ORIGINS, answer), { credentials: given, processor }, never);
+
+  it("signs an assertion for Google alone and asks for the processor", async () => {
+    const found = await ask(google({ status: 200, body: { state: "ENABLED" } }));
+
+    expect(found).toEqual({ outcome: "ok", detail: "processeur 0123456789abcdef actif" });
+    const [token, read] = double!.asked;
+    const assertion = new URLSearchParams(token!.body).get("assertion") ?? "";
+    const [head = "", claims = "", signature = ""] = assertion.split(".");
+    expect(
+      verifySignature(
+        "RSA-SHA256",
+        Buffer.from(`${head}.${claims}`),
+        publicKey,
+        Buffer.from(signature, "base64url"),
+      ),
+    ).toBe(true);
+    expect(JSON.parse(Buffer.from(claims, "base64url").toString())).toMatchObject({
+      iss: "technicia@technicia-1234.iam.gserviceaccount.com",
+      aud: "https://oauth2.googleapis.com/token",
+    });
+    expect(read).toMatchObject({
+      url: "/v1/projects/technicia-1234/locations/eu/processors/0123456789abcdef",
+      headers: { authorization: "Bearer ya29" },
+    });
+  });
+
+  it.each([
+    ["processor that is off", google({ status: 200, body: { state: "DISABLED" } }), "état DISABLED"],
+    ["unknown processor", google({ status: 404 }), "ne connaît pas"],
+    ["missing right", google({ status: 403 }), "n'a pas le droit"],
+    [
+      "deleted key",
+      google({ status: 200 }, { status: 400, body: { error: "invalid_grant" } }),
+      "400 invalid_grant",
+    ],
+  ])("fails with a %s", async (_, answer, told) => {
+    const found = await ask(answer);
+
+    expect(found.outcome).toBe("failed");
+    expect(found.detail).toContain(told);
+  });
+
+  it("fails with a file that is no key", async () => {
+    expect(await ask(google({ status: 200 }), '{"type":"service_account"}')).toMatchObject({
+      outcome: "failed",
+    });
+    expect(double!.asked).toEqual([]);
+  });
+
+  it("says of Vision AI that only the key is proven", async () => {
+    const world = await worldOf(ORIGINS, google({ status: 200 }));
+
+    expect(await checkVisionAi(world, credentials, never)).toMatchObject({ outcome: "not-checked" });
+  });
+});
+
+describe("checkApiKeys", () => {
+  const small = environmentWith({
+    "services.documentProcessor.enabled": false,
+    "services.visionClassifier.enabled": false,
+  });
+
+  it("fails for keys that are needed and absent, and passes over those that are not", async () => {
+    const checks = await checkApiKeys(contextWith({ environment: small }), worldWith());
+
+    expect(byId(checks, "api-keys")).toMatchObject({
+      title: "Les clés API sont valides et ont les permissions nécessaires",
+      outcome: "failed",
+      detail: "en échec : VoyageAI, Cloudflare, OVH",
+    });
+    expect(byId(checks, "api-key-anthropic")).toMatchObject({ outcome: "not-checked" });
+    expect(byId(checks, "api-quotas")).toMatchObject({ outcome: "not-checked" });
+    expect(byId(checks, "access-rights")).toMatchObject({ outcome: "not-checked" });
+  });
+
+  it("is not green when nobody can be asked", async () => {
+    const secrets = {
+      voyageApiKey: KEY,
+      cloudflareApiToken: "c".repeat(40),
+      ovhApplicationKey: "a".repeat(16),
+      ovhApplicationSecret: "b".repeat(32),
+      ovhConsumerKey: "d".repeat(32),
+    };
+    const checks = await checkApiKeys(contextWith({ environment: small, secrets }), worldWith());
+
+    for (const id of [
+      "api-keys",
+      "api-key-voyage",
+      "api-key-cloudflare",
+      "api-key-ovh",
+      "api-quotas",
+      "access-rights",
+    ]) {
+      expect(byId(checks, id).outcome, id).toBe("not-checked");
+    }
+    expect(byId(checks, "api-key-voyage").detail).toBe(
+      "api.voyageai.com est injoignable d'ici (ENETUNREACH)",
+    );
+    expect(JSON.stringify(checks)).not.toContain(KEY);
+  });
+
+  it("is ok once every needed key is", async () => {
+    const world = await worldOf(
+      ["https://api.voyageai.com", "https://api.cloudflare.com"],
+      ({ url, method }) =>
+        url.startsWith("/v1/embeddings")
+          ? { status: 200, body: embedding(1024) }
+          : method === "POST"
+            ? { status: 400 }
+            : { status: 200, body: { result: url.includes("verify") ? { status: "active" } : [] } },
+    );
+    const secrets = { voyageApiKey: KEY, cloudflareApiToken: "c".repeat(40) };
+    const checks = await checkApiKeys(contextWith({ environment: small, secrets }), world);
+
+    expect(byId(checks, "api-key-voyage").outcome).toBe("ok");
+    expect(byId(checks, "api-key-cloudflare").outcome).toBe("ok");
+    // OVH's keys are still missing.
+    expect(byId(checks, "api-keys")).toMatchObject({ outcome: "failed", detail: "en échec : OVH" });
+  });
+});

@@ -1,0 +1,343 @@
+import { describe, expect, it } from "vitest";
+
+import { clockProbe } from "../../../ops/checks/server/clock.ts";
+import {
+  judgeContainers,
+  expectedServices,
+  type RunningContainer,
+} from "../../../ops/checks/server/containers.ts";
+import { checkEarlierPerformance } from "../../../ops/checks/earlier-performance.ts";
+import type { KnownImage } from "../../../ops/checks/images.ts";
+import { enter } from "../../../ops/checks/server/access.ts";
+import { checkLogs } from "../../../ops/checks/server/logs.ts";
+import { checkRoom, checkRoomFor } from "../../../ops/checks/server/resources.ts";
+import {
+  checkDocumentProcessor,
+  checkSearch,
+  checkVectorStore,
+  checkVisionClassifier,
+} from "../../../ops/checks/server/vector-store.ts";
+import { versionsProbe } from "../../../ops/checks/server/versions.ts";
+import type { Server } from "../../../ops/server/connection.ts";
+import { startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
+import {
+  answeringServer,
+  contextWith,
+  environmentWith,
+  localServer,
+  never,
+  outputsOf,
+  unreachableServer,
+  worldWith,
+} from "./support.ts";
+
+const GIB = 1024 ** 3;
+
+describe("enter", () => {
+  it("tells a server that answers, one that does not, and none", async () => {
+    const server = answeringServer("");
+    expect(await enter(contextWith({ server }), "server")).toMatchObject({
+      check: { outcome: "ok" },
+      inside: server,
+    });
+    expect(await enter(contextWith({ server: unreachableServer }), "server")).toMatchObject({
+      check: { outcome: "failed", detail: "could not connect to root@server:22: no answer" },
+      inside: "le serveur n'est pas joignable par ssh",
+    });
+    expect(await enter(contextWith(), "server")).toMatchObject({ check: { outcome: "not-checked" } });
+  });
+});
+
+describe("the room", () => {
+  const room = {
+    diskBytes: 100 * GIB,
+    diskFreeBytes: 40 * GIB,
+    memoryMib: 8000,
+    memoryAvailableMib: 4000,
+    swapFreeMib: 1000,
+    reclaimable: "3GB (40%)",
+    digests: ["sha256:there"],
+  };
+  const environment = environmentWith();
+  const image = (digest: string, gib: number): KnownImage => ({
+    service: "vectorStore",
+    name: "technicia/vector-store:1.0.1",
+    digest,
+    downloadBytes: gib * GIB,
+  });
+  const look = (images: readonly KnownImage[], change: Partial<typeof room> = {}) =>
+    checkRoomFor(images, { server: answeringServer(JSON.stringify({ ...room, ...change })), environment });
+
+  it("is ok when the new images fit, and those that are there need nothing", async () => {
+    expect(await look([image("sha256:new", 1)])).toMatchObject({
+      outcome: "ok",
+      measures: { diskFreePercent: 36, diskNeededMib: 4096, memoryUsedPercent: 50, memoryNeededMib: 384 },
+    });
+    expect(await look([image("sha256:there", 30)])).toMatchObject({
+      outcome: "ok",
+      measures: { diskFreePercent: 40, diskNeededMib: 0, memoryNeededMib: 0 },
+    });
+  });
+
+  it("fails when the disk would fill, and says what could be given back", async () => {
+    const found = await look([image("sha256:new", 6)]);
+
+    expect(found).toMatchObject({ outcome: "failed", measures: { diskFreePercent: 16 } });
+    expect(found.detail).toContain("docker system prune rendrait 3GB (40%)");
+  });
+
+  it("fails when memory is short, now or during the update", async () => {
+    expect((await look([], { memoryAvailableMib: 1000 })).detail).toBe(
+      "mémoire : 87.5 % utilisés, au plus 85 % attendus",
+    );
+    expect(
+      (await look([image("sha256:new", 1)], { memoryMib: 300, memoryAvailableMib: 200, swapFreeMib: 100 }))
+        .detail,
+    ).toBe("mémoire : 300 Mio libres avec l'échange, 384 Mio nécessaires pendant la mise à jour");
+  });
+
+  it("is read from a real machine with Docker", async () => {
+    const found = await checkRoom(localServer(), environment);
+
+    expect(found.measures?.["diskFreeMib"]).toBeGreaterThan(0);
+    expect(found.measures?.["memoryAvailableMib"]).toBeGreaterThan(0);
+    expect(found.measures?.["diskFreePercent"]).toBeLessThan(100);
+  });
+});
+
+describe("versionsProbe", () => {
+  const look = async (
+    from: Record<string, string>,
+    to: Record<string, unknown>,
+    server: Server = answeringServer(`postgres:17.9-bookworm@sha256:${"a".repeat(64)}\n`),
+  ) => {
+    const environment = environmentWith(to);
+    return versionsProbe(contextWith({ environment, outputs: outputsOf(environment, from) }), server).find(
+      never,
+    );
+  };
+
+  it.each([
+    ["v1.19.0", "v1.19.1", "ok"],
+    ["v1.19.1", "v1.19.0", "ok"],
+    ["v1.18.2", "v1.19.0", "ok"],
+    ["v1.17.0", "v1.19.0", "failed"],
+    ["v1.20.0", "v1.19.0", "failed"],
+    ["v1.19.0", "v2.0.0", "failed"],
+  ])("Qdrant from %s to %s is %s", async (from, to, outcome) => {
+    expect(
+      await look(
+        { qdrant: `qdrant/qdrant:${from}-unprivileged@sha256:${"a".repeat(64)}` },
+        { "images.qdrant": `qdrant/qdrant:${to}` },
+      ),
+    ).toMatchObject({ outcome });
+  });
+
+  it.each([
+    ["postgres:17.10-bookworm", "ok"],
+    ["postgres:18.1-bookworm", "failed"],
+    ["postgres:16.9-bookworm", "failed"],
+  ])("PostgreSQL from 17.9 to %s is %s", async (image, outcome) => {
+    expect(await look({}, { "services.n8n.database": "postgres", "images.postgres": image })).toMatchObject({
+      outcome,
+    });
+  });
+
+  it("does not guess a version that nobody tells", async () => {
+    const postgres = { "services.n8n.database": "postgres" };
+    expect(await look({}, postgres, answeringServer(""))).toMatchObject({ outcome: "not-checked" });
+    expect(await look({}, postgres, answeringServer("postgres:latest"))).toMatchObject({
+      outcome: "not-checked",
+    });
+    expect(await versionsProbe(contextWith(), "pas de serveur").find(never)).toMatchObject({
+      outcome: "not-checked",
+    });
+  });
+});
+
+describe("clockProbe", () => {
+  const look = async (ovhSkew: number, serverSkew: number | undefined) => {
+    const ovh = await startOvh({ clockSkewSeconds: ovhSkew });
+    try {
+      const environment = environmentWith({ "ovh.endpoint": ovh.url });
+      const server =
+        serverSkew === undefined ? "pas de serveur" : answeringServer(String(Date.now() + serverSkew * 1000));
+      return await clockProbe(contextWith({ environment }), server, worldWith({ fetch })).find(never);
+    } finally {
+      await ovh.close();
+    }
+  };
+
+  it("is ok when OVH and the server agree, and not checked when one is not heard", async () => {
+    expect(await look(0, 0)).toMatchObject({ outcome: "ok" });
+    expect(await look(0, undefined)).toMatchObject({ outcome: "not-checked" });
+  });
+
+  it("fails when either is off", async () => {
+    expect(await look(60, 0)).toMatchObject({ outcome: "failed" });
+    const found = await look(0, -9);
+    expect(found.outcome).toBe("failed");
+    expect(found.measures?.["serverOffsetSeconds"]).toBeCloseTo(-9, 0);
+  });
+});
+
+describe("judgeContainers", () => {
+  const environment = environmentWith();
+  const all = expectedServices(environment).map((service): RunningContainer => ({
+    service,
+    id: service,
+    restarts: 0,
+    health: "healthy",
+  }));
+  const change = (service: string, part: Partial<RunningContainer>) =>
+    all.map((one) => (one.service === service ? { ...one, ...part } : one));
+  const judge = (after: readonly RunningContainer[], before = all) =>
+    judgeContainers(environment, { before, after, seconds: 60 });
+
+  it("is ok when every container ran all the while", () => {
+    expect(judge(all)).toMatchObject({
+      outcome: "ok",
+      measures: { containers: all.length, observedSeconds: 60 },
+    });
+    expect(judge(change("technicia-tunnel", { health: "none" }))).toMatchObject({ outcome: "ok" });
+  });
+
+  it.each([
+    ["technicia-n8n ne tourne pas", all.filter(({ service }) => service !== "technicia-n8n")],
+    [
+      "technicia-n8n tourne 2 fois",
+      [...all, { service: "technicia-n8n", id: "2", restarts: 0, health: "healthy" }],
+    ],
+    ["technicia-n8n a été remplacé pendant la vérification", change("technicia-n8n", { id: "other" })],
+    ["technicia-tunnel a redémarré pendant la vérification", change("technicia-tunnel", { restarts: 1 })],
+    ["technicia-qdrant : santé unhealthy", change("technicia-qdrant", { health: "unhealthy" })],
+  ])("fails: %s", (detail, after) => {
+    expect(judge(after)).toMatchObject({ outcome: "failed", detail });
+  });
+});
+
+describe("the services' own health", () => {
+  const vectorStore = {
+    status: "healthy",
+    qdrant_connected: true,
+    collection_exists: true,
+    voyage_api_configured: true,
+  };
+  const answered = (code: number, body: unknown) => answeringServer(`${code}\n${JSON.stringify(body)}\n`);
+
+  it("is ok only when every field that tells something is true", async () => {
+    expect(await checkVectorStore(answered(200, vectorStore))).toMatchObject({ outcome: "ok" });
+    expect(await checkVectorStore(answered(200, { ...vectorStore, voyage_api_configured: false }))).toEqual({
+      outcome: "failed",
+      detail: "technicia-vector-store : voyage_api_configured n'est pas vrai",
+    });
+    expect(await checkVectorStore(answered(500, { status: "error" }))).toMatchObject({ outcome: "failed" });
+    expect(await checkVectorStore(answeringServer("200\n<html>"))).toMatchObject({ outcome: "failed" });
+  });
+
+  it("knows what each service lacks without its keys", async () => {
+    const healthy = { status: "healthy" };
+    expect(
+      await checkDocumentProcessor(answered(200, { ...healthy, google_cloud_configured: true })),
+    ).toMatchObject({ outcome: "ok" });
+    expect(
+      await checkDocumentProcessor(answered(200, { ...healthy, google_cloud_configured: false })),
+    ).toMatchObject({ outcome: "failed" });
+    expect(
+      await checkVisionClassifier(answered(200, { ...healthy, google_vision_initialized: true })),
+    ).toMatchObject({ outcome: "ok" });
+    expect(await checkVisionClassifier(answered(200, healthy))).toMatchObject({ outcome: "failed" });
+  });
+});
+
+describe("checkSearch", () => {
+  const seen = {
+    length: 1024,
+    rank: 0,
+    score: 0.9,
+    before: 3,
+    during: 1,
+    left: 0,
+    after: 3,
+    embedMs: 20,
+    searchMs: 10,
+  };
+  const look = (change: Partial<Record<keyof typeof seen, number | null>>) =>
+    checkSearch(
+      { environment: environmentWith(), secrets: {} },
+      answeringServer(JSON.stringify({ ...seen, ...change })),
+      worldWith(),
+    );
+
+  it("is ok when the sentence came and went, whatever others add meanwhile", async () => {
+    expect(await look({})).toMatchObject({
+      outcome: "ok",
+      measures: { pointsBefore: 3, pointsAfter: 3, embedMs: 20 },
+    });
+    expect((await look({ after: 5 })).detail).toContain("dont 2 ajoutés par d'autres");
+  });
+
+  it.each([
+    [{ length: 1536 }, "vecteur de 1536 nombres, attendu 1024"],
+    [{ rank: null }, "phrase introuvable"],
+    [{ rank: 2 }, "phrase trouvée au rang 3, attendu 1"],
+    [{ during: 0 }, "0 points écrits, attendu 1"],
+    [{ left: 1, after: 4 }, "1 points de vérification restés"],
+    [{ after: 2 }, "3 points avant, 2 après : des points ont disparu"],
+  ])("fails with %j", async (change, detail) => {
+    expect(await look(change)).toMatchObject({ outcome: "failed", detail });
+  });
+});
+
+describe("checkLogs", () => {
+  it("fails for logs without an end, and never claims that they are gathered", async () => {
+    expect(await checkLogs(answeringServer("technicia-n8n 10m\ntechnicia-qdrant \n"))).toMatchObject({
+      outcome: "failed",
+      detail: "journaux sans limite de taille : technicia-qdrant",
+    });
+    expect(await checkLogs(answeringServer("technicia-n8n 10m\n"))).toMatchObject({ outcome: "not-checked" });
+  });
+});
+
+describe("checkEarlierPerformance", () => {
+  const record = (outcome: "ok" | "failed" | "not-checked") => ({
+    number: 7,
+    stack: "test",
+    kind: "deploy",
+    revision: "abc",
+    images: {},
+    settingsHash: "0",
+    who: "ada",
+    reason: "",
+    emergency: false,
+    startedAt: "2026-11-01T09:00:00Z",
+    finishedAt: "2026-11-01T09:10:00Z",
+    outcome: "succeeded",
+    preflight: [],
+    verify: [{ id: "performance-health", title: "Tests de performance", outcome, detail: "p95 12 ms" }],
+    seconds: {},
+  });
+  const listed = (value: unknown) =>
+    answeringServer(`000007.end.json ${Buffer.from(JSON.stringify(value)).toString("base64")}\n`);
+
+  it.each(["ok", "failed", "not-checked"] as const)(
+    "gives the last measured release's word: %s",
+    async (outcome) => {
+      expect(await checkEarlierPerformance(listed(record(outcome)))).toEqual({
+        outcome,
+        detail: "livraison 7 du 2026-11-01 : p95 12 ms",
+      });
+    },
+  );
+
+  it("judges what was put back, not the release that failed", async () => {
+    const [load] = record("ok").verify;
+    const putBack = { ...record("failed"), outcome: "rolled-back", restored: 6, restoredVerify: [load] };
+
+    expect(await checkEarlierPerformance(listed(putBack))).toMatchObject({ outcome: "ok" });
+  });
+
+  it("knows nothing before the first", async () => {
+    expect(await checkEarlierPerformance(answeringServer(""))).toMatchObject({ outcome: "not-checked" });
+  });
+});

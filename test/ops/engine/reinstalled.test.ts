@@ -1,0 +1,116 @@
+import { describe, expect, it } from "vitest";
+
+import { forgetReinstalled } from "../../../ops/engine/reinstalled.ts";
+
+const urn = (type: string, name: string) => `urn:pulumi:test::technicia::${type}::${name}`;
+const CONNECTION = urn("pulumi:providers:technicia", "host-connection");
+const SERVER = urn("technicia:ovh:Vps", "vps-server");
+
+function resource(type: string, name: string, more: object = {}) {
+  return { urn: urn(type, name), type, custom: true, inputs: {}, outputs: {}, ...more };
+}
+
+const dns = resource("cloudflare:index/dnsRecord:DnsRecord", "dns", {
+  dependencies: [SERVER],
+  propertyDependencies: { content: [SERVER], comment: null },
+});
+const probe = resource("command:local:Command", "probe", {
+  dependencies: [SERVER, urn("docker:index/service:Service", "gateway")],
+  propertyDependencies: { triggers: [urn("docker:index/service:Service", "gateway")] },
+});
+
+/** A state whose host was set up under installation 1. */
+function stateOf(installation: number) {
+  const host = { serverId: "vps-1/1" };
+  const onHost = { provider: `${CONNECTION}::old` };
+  return {
+    version: 3,
+    deployment: {
+      manifest: { time: "now" },
+      resources: [
+        resource("pulumi:pulumi:Stack", "technicia-test"),
+        resource("technicia:ovh:Vps", "vps-server", { outputs: { serverId: `vps-1/${installation}` } }),
+        resource("technicia:host:HostKey", "host-key", { inputs: host }),
+        resource("pulumi:providers:technicia", "host-connection", { id: "old", inputs: host }),
+        resource("technicia:host:File", "sysctl", onHost),
+        resource("pulumi:providers:docker", "docker", { id: "d" }),
+        resource("docker:index/volume:Volume", "data", { protect: true }),
+        resource("docker:index/service:Service", "gateway"),
+        dns,
+        probe,
+      ],
+    },
+  };
+}
+
+/** Runs it where a refresh makes the first state into the second; gives what was put back. */
+async function run(before: object, after: object) {
+  let isRefreshed = false;
+  let imported: ReturnType<typeof stateOf> | undefined;
+  const asked: string[] = [];
+  const forgotten = await forgetReinstalled("test", ({ args, input = "" }) => {
+    asked.push(args.join(" "));
+    if (args[0] === "refresh") isRefreshed = true;
+    if (args[1] === "import") imported = JSON.parse(input) as ReturnType<typeof stateOf>;
+    return Promise.resolve(args[1] === "export" ? JSON.stringify(isRefreshed ? after : before) : "");
+  });
+  return { forgotten, imported, asked };
+}
+
+const names = (state: ReturnType<typeof stateOf> | undefined) =>
+  state?.deployment.resources.map((one) => one.urn.split("::").at(-1));
+
+describe("forgetReinstalled", () => {
+  it("takes everything that stood on the old installation out of the state", async () => {
+    const { forgotten, imported, asked } = await run(stateOf(1), stateOf(2));
+
+    expect(forgotten).toEqual(["host-key", "host-connection", "sysctl", "data", "gateway"]);
+    expect(names(imported)).toEqual(["technicia-test", "vps-server", "docker", "dns", "probe"]);
+    expect(imported?.deployment.manifest).toEqual({ time: "now" });
+    expect(asked[1]).toBe(`refresh --yes --skip-preview --stack test --target ${SERVER}`);
+  });
+
+  it("leaves no dependency on what is gone, and every other one", async () => {
+    const { imported } = await run(stateOf(1), stateOf(2));
+
+    expect(imported?.deployment.resources.at(-2)).toEqual({
+      ...dns,
+      propertyDependencies: { content: [SERVER], comment: [] },
+    });
+    expect(imported?.deployment.resources.at(-1)).toMatchObject({
+      dependencies: [SERVER],
+      propertyDependencies: { triggers: [] },
+    });
+  });
+
+  it("finishes what an update has begun since, and keeps what stands on the new installation", async () => {
+    const state = stateOf(2);
+    const news = { id: "new", inputs: { serverId: "vps-1/2" } };
+    state.deployment.resources.push(
+      resource("technicia:host:HostKey", "host-key", { inputs: news.inputs }),
+      resource("pulumi:providers:technicia", "host-connection", news),
+      resource("technicia:host:File", "journal", { provider: `${CONNECTION}::new` }),
+    );
+    const { imported } = await run(state, state);
+
+    expect(names(imported)).toEqual([
+      ...["technicia-test", "vps-server", "docker", "dns", "probe"],
+      ...["host-key", "host-connection", "journal"],
+    ]);
+  });
+
+  it("forgets nothing while OVH knows of the same installation only", async () => {
+    const asked: string[] = [];
+    const forgetting = forgetReinstalled("test", ({ args }) => {
+      asked.push(args[1] ?? "");
+      return Promise.resolve(JSON.stringify(stateOf(1)));
+    });
+
+    await expect(forgetting).rejects.toThrow(/got the installation that the state knows \(vps-1\/1\)/);
+    expect(asked).not.toContain("import");
+  });
+
+  it("fails where there is no server yet", async () => {
+    await expect(run({ deployment: {} }, {})).rejects.toThrow("expected a server in the state, got none");
+  });
+});

@@ -1,0 +1,197 @@
+import { describe, expect, it } from "vitest";
+
+import { PulumiFailure, type Pulumi, type PulumiCall } from "../../../ops/engine/cli.ts";
+import {
+  judgeBy,
+  readLocks,
+  releasingOwnLocks,
+  type Judge,
+  type Machine,
+} from "../../../ops/engine/state-lock.ts";
+
+// What the CLI 3.224.0 printed over a file backend.
+const LOCKED = [
+  "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock file with `pulumi cancel`.",
+  "  file:///tmp/backend/.pulumi/locks/organization/technicia/test/0b7c.json?no_tmp_dir=true: created by runner@technicia-run-77-1 (pid 4242) at 2026-11-21T06:00:00+01:00",
+  "",
+].join("\n");
+const LOCKED_TWICE = [
+  "error: the stack is currently locked by 2 lock(s). Either wait for the other process(es) to end or delete the lock file with `pulumi cancel`.",
+  "  file:///tmp/backend/.pulumi/locks/organization/technicia/test/0b7c.json?no_tmp_dir=true: created by runner@technicia-run-77-1 (pid 4242) at 2026-11-21T06:00:00+01:00",
+  "  file:///tmp/backend/.pulumi/locks/organization/technicia/test/0b7d.json?no_tmp_dir=true: created by alice@laptop (pid 1) at 2026-11-21T06:01:00Z",
+  "",
+].join("\n");
+// Pulumi Cloud's, which names nobody.
+const CONFLICT = [
+  "error: [409] Conflict: Another update is currently in progress.",
+  "To learn more about possible reasons and resolution, visit https://www.pulumi.com/docs/support/troubleshooting/common-issues/update-conflicts/",
+].join("\n");
+
+const UP: PulumiCall = { args: ["up", "--yes", "--stack", "test"] };
+
+const dead: Judge = () => Promise.resolve({ isOursAndDead: true, because: "it is over" });
+
+/** A CLI whose state is locked until somebody cancels. */
+function lockedPulumi(stderr = LOCKED) {
+  const calls: string[] = [];
+  let isLocked = true;
+  const pulumi: Pulumi = ({ args }) => {
+    calls.push(args.join(" "));
+    if (args[0] === "cancel") isLocked = false;
+    else if (isLocked) return Promise.reject(new PulumiFailure("pulumi up failed", { stdout: "", stderr }));
+    return Promise.resolve("done");
+  };
+  return { calls, pulumi };
+}
+
+describe("readLocks", () => {
+  it("reads who holds the state from what the CLI prints", () => {
+    expect(readLocks(LOCKED_TWICE)).toEqual([
+      {
+        file: "file:///tmp/backend/.pulumi/locks/organization/technicia/test/0b7c.json?no_tmp_dir=true",
+        user: "runner",
+        host: "technicia-run-77-1",
+        pid: 4242,
+        since: "2026-11-21T06:00:00+01:00",
+      },
+      expect.objectContaining({ user: "alice", host: "laptop", pid: 1 }),
+    ]);
+  });
+
+  it("knows that Pulumi Cloud says no name, and what is no lock at all", () => {
+    expect(readLocks(CONFLICT)).toEqual([]);
+    expect(readLocks("error: no stack named 'test' found")).toBeUndefined();
+  });
+});
+
+describe("releasingOwnLocks", () => {
+  it("releases a dead lock of ours and does what it was asked", async () => {
+    const { calls, pulumi } = lockedPulumi();
+    const told: string[] = [];
+
+    const result = await releasingOwnLocks(pulumi, dead, (line) => told.push(line))(UP);
+
+    expect(result).toBe("done");
+    expect(calls).toEqual(["up --yes --stack test", "cancel --yes --stack test", "up --yes --stack test"]);
+    expect(told).toEqual([
+      "released the lock of runner@technicia-run-77-1 (pid 4242) since 2026-11-21T06:00:00+01:00: it is over; npm run resume -- test settles what it left pending",
+    ]);
+  });
+
+  it("leaves another's lock, and says who holds it since when and what to do", async () => {
+    const { calls, pulumi } = lockedPulumi();
+    const alive: Judge = () => Promise.resolve({ isOursAndDead: false, because: "it still runs" });
+
+    await expect(releasingOwnLocks(pulumi, alive, () => undefined)(UP)).rejects.toThrow(
+      "the state of stack test: expected no other run on it, got:\n" +
+        "  runner@technicia-run-77-1 (pid 4242) since 2026-11-21T06:00:00+01:00: it still runs\n" +
+        "wait for it to end; if nothing runs any more, release it with pulumi cancel --stack test",
+    );
+    expect(calls).toEqual(["up --yes --stack test"]);
+  });
+
+  it("releases nothing when one of two locks is another's, because cancelling takes both", async () => {
+    const { calls, pulumi } = lockedPulumi(LOCKED_TWICE);
+    const onlyRunner: Judge = ({ user }) =>
+      Promise.resolve({ isOursAndDead: user === "runner", because: user === "runner" ? "over" : "another" });
+
+    await expect(releasingOwnLocks(pulumi, onlyRunner, () => undefined)(UP)).rejects.toThrow(
+      /alice@laptop \(pid 1\)/,
+    );
+    expect(calls).toEqual(["up --yes --stack test"]);
+  });
+
+  it("never releases a stack of Pulumi Cloud", async () => {
+    const { calls, pulumi } = lockedPulumi(CONFLICT);
+
+    await expect(releasingOwnLocks(pulumi, dead, () => undefined)(UP)).rejects.toThrow(
+      "the state of stack test: expected no other run on it, got a lock without its holder's name; wait for it to end",
+    );
+    expect(calls).toEqual(["up --yes --stack test"]);
+  });
+
+  it("does not try a third time when the state is locked again", async () => {
+    const calls: string[] = [];
+    const pulumi: Pulumi = ({ args }) => {
+      calls.push(args[0] ?? "");
+      if (args[0] === "cancel") return Promise.resolve("");
+      return Promise.reject(new PulumiFailure("locked", { stdout: "", stderr: LOCKED }));
+    };
+
+    await expect(releasingOwnLocks(pulumi, dead, () => undefined)(UP)).rejects.toThrow(PulumiFailure);
+    expect(calls).toEqual(["up", "cancel", "up"]);
+  });
+
+  it("passes every other failure on", async () => {
+    const failure = new PulumiFailure("pulumi up failed: no", { stdout: "", stderr: "error: no" });
+
+    await expect(
+      releasingOwnLocks(
+        () => Promise.reject(failure),
+        dead,
+        () => undefined,
+      )(UP),
+    ).rejects.toBe(failure);
+  });
+});
+
+describe("judgeBy", () => {
+  const machine: Machine = {
+    host: "laptop",
+    user: "alice",
+    program: (pid) => ({ 1: "systemd", 10: "pulumi", 11: "" })[pid],
+  };
+  const lock = (changed: object) => ({
+    file: "f",
+    user: "alice",
+    host: "laptop",
+    pid: 99,
+    since: "t",
+    ...changed,
+  });
+  const statuses = new Map([
+    ["77/1", "completed"],
+    ["77/2", "in_progress"],
+  ]);
+  const judge = judgeBy(machine, ({ id, attempt }) => Promise.resolve(statuses.get(`${id}/${attempt}`)));
+
+  it.each([
+    ["a process of ours on this machine that is gone", {}],
+    ["a process number that another program has now", { pid: 1 }],
+    ["an attempt of a run of this repository that is over", { user: "runner", host: "technicia-run-77-1" }],
+  ])("knows as ours and dead %s", async (_what, changed) => {
+    expect(await judge(lock(changed))).toMatchObject({ isOursAndDead: true });
+  });
+
+  it.each([
+    ["a pulumi that still runs here", { pid: 10 }, "it still runs on this machine"],
+    ["a process that cannot be looked at", { pid: 11 }, "it still runs on this machine"],
+    ["another user's", { user: "bob" }, "another user of this machine"],
+    ["another machine's", { host: "desktop" }, "another machine, which cannot be asked"],
+    ["a machine of the name that all have", { host: "localhost" }, "another machine, which cannot be asked"],
+    [
+      "an attempt that still runs",
+      { host: "technicia-run-77-2" },
+      "workflow run 77, attempt 2 of this repository is in_progress",
+    ],
+    [
+      "a run of another repository",
+      { host: "technicia-run-78-1" },
+      "workflow run 78, attempt 1, which this repository does not have",
+    ],
+    [
+      "a name that only looks like a run's",
+      { host: "technicia-run-77-1.example" },
+      "another machine, which cannot be asked",
+    ],
+  ])("leaves %s", async (_what, changed, because) => {
+    expect(await judge(lock(changed))).toEqual({ isOursAndDead: false, because });
+  });
+
+  it("leaves a run that it cannot ask GitHub about", async () => {
+    expect(await judgeBy(machine, undefined)(lock({ host: "technicia-run-77-1" }))).toEqual({
+      isOursAndDead: false,
+      because: "workflow run 77, attempt 1, and GitHub cannot be asked about it from here",
+    });
+  });
+});

@@ -1,0 +1,137 @@
+import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { breakLock, LEASE_SECONDS, readLock, takeLock } from "../../../ops/server/lock.ts";
+import { PLACE } from "../../../ops/server/records-folder.ts";
+import { startLocalServer, type LocalServer } from "./local-server.ts";
+
+let server: LocalServer;
+
+beforeEach(async () => {
+  server = await startLocalServer();
+});
+
+afterEach(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+const alice = { who: "alice@laptop", run: "", process: 4001 };
+const bob = { who: "bob@desk", run: "", process: 5001 };
+
+const take = (identity = alice, isAlive = () => true) =>
+  takeLock(server, { stack: "test", identity, why: "deploy: ticket 12", isAlive });
+
+/** Lets the holder's last sign of life be so long ago. */
+const fallSilent = (seconds: number) =>
+  server.run({
+    purpose: "let time pass",
+    script: `touch --date "$SECONDS_AGO seconds ago" "$PLACE/lock/lease"`,
+    variables: { PLACE, SECONDS_AGO: String(seconds) },
+  });
+
+describe("takeLock", () => {
+  it("is refused to a second one, with holder, since, why and last sign of life", async () => {
+    await take();
+
+    await expect(take(bob)).rejects.toThrow(
+      /^test: expected no deployment under way, got alice@laptop since 20\d\d-\S+ \S+ UTC, why: deploy: ticket 12, last sign of life \d+ s ago; wait until it has ended$/,
+    );
+  });
+
+  it("is given to one of many who ask at once", async () => {
+    const asked = await Promise.allSettled(
+      Array.from({ length: 6 }, (_, index) => take({ ...bob, who: `bob@desk${index}` })),
+    );
+
+    expect(asked.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+  });
+
+  it("is given again once it was released, and leaves nothing behind", async () => {
+    const { lock } = await take();
+    await lock.release();
+    expect(await readdir(server.folder)).toEqual([]);
+
+    expect((await take(bob)).replaced).toBeUndefined();
+    expect((await readLock(server))!.holder.who).toBe("bob@desk");
+  });
+
+  it("is taken over from a command of ours that runs no more", async () => {
+    await take();
+    const { replaced } = await take({ ...alice, process: 4002 }, () => false);
+
+    expect(replaced!.holder.process).toBe(4001);
+    expect((await readLock(server))!.holder.process).toBe(4002);
+  });
+
+  it.each([
+    ["somebody else's", bob, alice],
+    ["a CI's, asked for by hand", { ...alice, run: "https://ci/1" }, alice],
+    [
+      "a CI's, whose runners share names",
+      { ...alice, run: "https://ci/1" },
+      { ...alice, run: "https://ci/2" },
+    ],
+  ])("is not taken over when it is %s", async (_what, holder, other) => {
+    await take(holder);
+
+    await expect(take(other, () => false)).rejects.toThrow("expected no deployment under way");
+  });
+
+  it("fails at a lock that nobody can read, and leaves it", async () => {
+    await mkdir(join(server.folder, "lock"), { recursive: true });
+    await writeFile(join(server.folder, "lock", "note"), "mine");
+
+    await expect(take()).rejects.toThrow(
+      "/var/lib/technicia/lock on debian@203.0.113.10:22: expected a lock with its holder",
+    );
+    expect(await readdir(join(server.folder, "lock"))).toEqual(["note"]);
+  });
+});
+
+describe("a lock", () => {
+  it("is dead once its lease is over, and alive again once it is renewed", async () => {
+    const { lock } = await take();
+    await fallSilent(LEASE_SECONDS + 5);
+    expect((await readLock(server))!.dead).toBe(true);
+
+    expect(await lock.renew()).toBe(true);
+    expect((await readLock(server))!.dead).toBe(false);
+  });
+
+  it("that was taken away cannot be renewed, and releasing it leaves the other's alone", async () => {
+    const { lock } = await take();
+    await fallSilent(LEASE_SECONDS + 5);
+    await breakLock(server, { stack: "test", holder: "alice@laptop", force: undefined });
+    await take(bob);
+
+    expect(await lock.renew()).toBe(false);
+    await lock.release();
+    expect((await readLock(server))!.holder.who).toBe("bob@desk");
+  });
+});
+
+describe("breakLock", () => {
+  const request = { stack: "test", holder: "alice@laptop", force: undefined };
+
+  it("fails where there is no lock", async () => {
+    await expect(breakLock(server, request)).rejects.toThrow("test: expected a lock, got none");
+  });
+
+  it("fails when another name holds it", async () => {
+    await take(bob);
+
+    await expect(breakLock(server, request)).rejects.toThrow("--holder: expected bob@desk, got alice@laptop");
+  });
+
+  it("refuses a live one unless by force", async () => {
+    await take();
+
+    await expect(breakLock(server, request)).rejects.toThrow(
+      /^test: expected a holder without a sign of life for 120 s, got one \d s ago; wait for it, or end it there first and then add --force --reason "…" \(alice@laptop since/,
+    );
+    await breakLock(server, { ...request, force: "the laptop is lost" });
+    expect(await readLock(server)).toBeUndefined();
+  });
+});

@@ -1,0 +1,191 @@
+import { appendFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { appendHistory, readHistory } from "../../../ops/server/audit-log.ts";
+import type { AuditEvent, Release } from "../../../common/release.ts";
+import { finishRelease, readReleases, startRelease } from "../../../ops/server/releases.ts";
+import { startLocalServer, type LocalServer } from "./local-server.ts";
+
+let server: LocalServer;
+
+beforeEach(async () => {
+  server = await startLocalServer();
+});
+
+afterEach(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+const begun: Omit<Release, "number" | "outcome"> = {
+  stack: "test",
+  kind: "deploy",
+  revision: "abc",
+  images: {},
+  settingsHash: "0".repeat(64),
+  settings: { uploadMaxMib: 200 },
+  who: "alice@laptop",
+  reason: "l'été \"d'ici\"\nà $HOME",
+  emergency: false,
+  startedAt: "2026-11-24T10:00:00.000Z",
+  preflight: [],
+  verify: [],
+  restoredVerify: [],
+  seconds: {},
+};
+
+const event: AuditEvent = {
+  at: "2026-11-24T10:00:00.000Z",
+  who: "alice@laptop",
+  action: "deploy",
+  reason: "",
+  detail: 'version 1 en service : l\'été, "$HOME"',
+};
+
+const folder = () => join(server.folder, "releases");
+
+describe("releases", () => {
+  it("are none on a server that never had one", async () => {
+    expect(await readReleases(server)).toEqual({ releases: [], corrupt: [], last: 0 });
+  });
+
+  it("are read as they were written, with their end once they have one", async () => {
+    const first = await startRelease(server, begun);
+    await startRelease(server, begun);
+    const ended: Release = { ...first, outcome: "succeeded", images: { n8n: "n8nio/n8n:2.41.3@sha256:ab" } };
+    await finishRelease(server, ended);
+
+    expect((await readReleases(server)).releases).toEqual([
+      ended,
+      { ...begun, number: 2, outcome: "running" },
+    ]);
+    expect(await readdir(folder())).toEqual(["000001.end.json", "000001.json", "000002.json"]);
+  });
+
+  it("are readable by root alone", async () => {
+    await startRelease(server, begun);
+
+    expect((await stat(join(folder(), "000001.json"))).mode & 0o777).toBe(0o640);
+    expect((await stat(folder())).mode & 0o777).toBe(0o750);
+  });
+
+  it("get a number each, however many begin at once", async () => {
+    const all = await Promise.all(Array.from({ length: 8 }, () => startRelease(server, begun)));
+
+    expect(all.map(({ number }) => number).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect((await readReleases(server)).releases).toHaveLength(8);
+  });
+
+  it("have one end: a second one is refused and changes nothing", async () => {
+    const first = await startRelease(server, begun);
+    await finishRelease(server, { ...first, outcome: "succeeded" });
+
+    await expect(finishRelease(server, { ...first, outcome: "failed" })).rejects.toThrow(
+      "/var/lib/technicia/releases/000001.end.json: expected no end of release 1 yet, got one that somebody else wrote",
+    );
+    expect((await readReleases(server)).releases).toMatchObject([{ outcome: "succeeded" }]);
+  });
+
+  it.each([
+    ["{ not JSON", "expected a release as JSON, got another text"],
+    ["", "expected a release as JSON, got another text"],
+    ['{"number":1,"stack":3}', "expected a release, got one with problems in stack, kind, revision,"],
+    [JSON.stringify({ ...begun, number: 9, outcome: "running" }), "expected release 1, got 9"],
+  ])("that are corrupt (%j) are told with their path, kept, and keep their number", async (text, problem) => {
+    await mkdir(folder(), { recursive: true });
+    await writeFile(join(folder(), "000001.json"), text);
+    const next = await startRelease(server, begun);
+    const { releases, corrupt } = await readReleases(server);
+
+    expect(next.number).toBe(2);
+    expect(releases.map(({ number }) => number)).toEqual([2]);
+    expect(corrupt).toEqual([
+      {
+        path: "/var/lib/technicia/releases/000001.json",
+        problem: expect.stringContaining(problem) as string,
+      },
+    ]);
+    expect(await readFile(join(folder(), "000001.json"), "utf8")).toBe(text);
+  });
+
+  it("whose end is corrupt count neither as running nor as ended", async () => {
+    await startRelease(server, begun);
+    await writeFile(join(folder(), "000001.end.json"), "half");
+
+    expect(await readReleases(server)).toMatchObject({
+      releases: [],
+      corrupt: [{ path: "/var/lib/technicia/releases/000001.end.json" }],
+      last: 1,
+    });
+  });
+
+  it("of a later version of the commands are read too", async () => {
+    await mkdir(folder(), { recursive: true });
+    const later = { ...begun, number: 1, outcome: "running", somethingNew: 1 };
+    await writeFile(join(folder(), "000001.json"), JSON.stringify(later));
+
+    expect((await readReleases(server)).releases).toMatchObject([{ number: 1 }]);
+  });
+
+  it("are not mixed up with a half-written file or a stranger's", async () => {
+    await startRelease(server, begun);
+    await writeFile(join(folder(), ".new.abcdefgh"), "half");
+    await writeFile(join(folder(), "notes.json"), "{}");
+
+    expect(await readReleases(server)).toMatchObject({
+      releases: [{ number: 1 }],
+      corrupt: [{ path: "/var/lib/technicia/releases/notes.json" }],
+    });
+  });
+});
+
+describe("history", () => {
+  const file = () => join(server.folder, "history.jsonl");
+
+  it("is empty on a server that never had one", async () => {
+    expect(await readHistory(server)).toEqual({ events: [], corrupt: [] });
+  });
+
+  it("gives back in order what was added", async () => {
+    await appendHistory(server, event);
+    await appendHistory(server, { ...event, action: "rollback", release: 3 });
+
+    expect((await readHistory(server)).events).toEqual([event, { ...event, action: "rollback", release: 3 }]);
+  });
+
+  it("keeps every line whole when many write at once", async () => {
+    await Promise.all(
+      Array.from({ length: 8 }, (_, index) =>
+        appendHistory(server, { ...event, detail: "x".repeat(20_000 + index) }),
+      ),
+    );
+    const { events, corrupt } = await readHistory(server);
+
+    expect(corrupt).toEqual([]);
+    expect(events.map(({ detail }) => detail.length).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 8 }, (_, index) => 20_000 + index),
+    );
+  });
+
+  it("makes the file append-only", async () => {
+    await appendHistory(server, event);
+
+    expect(await readFile(join(server.folder, "..", "chattr"), "utf8")).toBe(`+a ${file()}\n`);
+  });
+
+  it("tells a corrupt line with its number, and the next one is whole", async () => {
+    await appendHistory(server, event);
+    await appendFile(file(), '{"at":"2026-11');
+    await appendHistory(server, event);
+    const { events, corrupt } = await readHistory(server);
+
+    expect(events).toEqual([event, event]);
+    expect(corrupt).toEqual([
+      {
+        path: "/var/lib/technicia/history.jsonl:2",
+        problem: "expected an event of the audit, got another text",
+      },
+    ]);
+  });
+});

@@ -1,0 +1,204 @@
+import { spawnSync } from "node:child_process";
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+
+import { beginning, ending, quote } from "../../../provider/ssh/remote-shell.ts";
+import { differences, rootOf } from "../../../provider/plugin/diff.ts";
+import { check } from "../../../provider/plugin/check-inputs.ts";
+import { lineDifference } from "../../../provider/host/state.ts";
+import { Redactor } from "../../../common/redactor.ts";
+import { derivedFrom } from "../../../provider/plugin/resource-state.ts";
+import { fingerprint, readPublicKey } from "../../../provider/ssh/keys.ts";
+import { decode, encode, UNKNOWN } from "../../../provider/plugin/wire.ts";
+
+describe("differences", () => {
+  it("names each changed place by its path", () => {
+    const olds = {
+      mode: "0644",
+      rules: [{ port: 22 }, { port: 80 }],
+      labels: { "a.b": "1", c: "2" },
+      gone: true,
+    };
+    const news = {
+      mode: "0644",
+      rules: [{ port: 22 }, { port: 443 }, { port: 25 }],
+      labels: { "a.b": "9", c: "2" },
+      come: 1,
+    };
+
+    expect(differences(olds, news)).toEqual([
+      { path: "rules[1].port", kind: "update" },
+      { path: "rules[2]", kind: "add" },
+      { path: 'labels["a.b"]', kind: "update" },
+      { path: "gone", kind: "delete" },
+      { path: "come", kind: "add" },
+    ]);
+  });
+
+  it("counts what is not known yet as changed", () => {
+    expect(differences({ a: "1" }, { a: UNKNOWN })).toEqual([{ path: "a", kind: "update" }]);
+  });
+
+  it("tells the property that a path belongs to", () => {
+    expect(["rules[1].port", 'labels["a.b"]', "mode"].map(rootOf)).toEqual(["rules", "labels", "mode"]);
+  });
+});
+
+describe("check", () => {
+  const shape = {
+    path: z.string().startsWith("/", "an absolute path; write it from the root"),
+    port: z.int().min(1).max(65535).default(22),
+    kind: z.enum(["tcp", "udp"]).optional(),
+    items: z.array(z.strictObject({ name: z.string() })).optional(),
+  };
+
+  it("reports every problem at once, with what to do", () => {
+    const { problems } = check(shape, {
+      values: { path: "etc", port: "x", kind: "icmp", items: [{ name: 3 }, { name: "a", size: 1 }], paht: 1 },
+      secrets: [],
+    });
+
+    expect(problems).toEqual([
+      "paht: unknown property; known are items, kind, path, port",
+      'path: expected an absolute path, got "etc"; write it from the root',
+      'port: expected a number, got "x"',
+      'kind: expected one of "tcp", "udp", got "icmp"',
+      "items[0].name: expected a string, got 3",
+      "items[1].size: unknown property",
+    ]);
+  });
+
+  it("says nothing where nothing was given", () => {
+    expect(check(shape, { values: {}, secrets: [] }).problems).toEqual([
+      "path: expected a string, got nothing",
+    ]);
+  });
+
+  it("never shows a secret", () => {
+    const { problems } = check(shape, { values: { path: "hunter2" }, secrets: [["path"]] });
+
+    expect(problems).toEqual(["path: expected an absolute path, got a secret value; write it from the root"]);
+  });
+
+  it("lets pass what is not known, judges the rest beside it, and adds defaults", () => {
+    const { values, problems } = check(shape, {
+      values: { path: UNKNOWN, items: [{ name: UNKNOWN }, { name: 1 }] },
+      secrets: [],
+    });
+
+    expect(problems).toEqual(["items[1].name: expected a string, got 1"]);
+    expect(values).toMatchObject({ path: UNKNOWN, port: 22 });
+  });
+});
+
+describe("wire", () => {
+  it("gives back what it was given: secrets where they were, and unknowns", () => {
+    const given = {
+      values: { a: "x", b: { c: [1, "two", { d: true }] }, e: UNKNOWN },
+      secrets: [["a"], ["b", "c", 2]],
+    };
+
+    expect(decode(encode(given))).toEqual(given);
+  });
+
+  it("marks a whole property once a secret inside it has moved", () => {
+    const origin = {
+      values: { names: ["b", "a"], same: { x: "s", y: "p" } },
+      secrets: [
+        ["names", 0],
+        ["same", "x"],
+      ],
+    };
+
+    expect(derivedFrom(origin, { names: ["a", "b"], same: { x: "s", y: "p" } }).secrets).toEqual([
+      ["names"],
+      ["same", "x"],
+    ]);
+  });
+
+  it("fails when a property is an asset", () => {
+    const asset = { "4dabf18193072939515e22adb298388d": "c44067f5952c0a294b673a41bacd8c17", text: "x" };
+
+    expect(() => decode(encode({ values: { content: asset }, secrets: [] }))).toThrow(
+      "content: expected a plain value, got an asset or a reference",
+    );
+  });
+});
+
+describe("Redactor", () => {
+  it("hides a secret whole, by line, by word and encoded", () => {
+    const redactor = new Redactor();
+    redactor.hide("api_key = correcthorse\nother: battery-staple\n");
+
+    const text = redactor.clean(
+      `near correcthorse; battery-staple; ${Buffer.from("api_key = correcthorse\nother: battery-staple\n").toString("base64")}; plain`,
+    );
+
+    expect(text).toBe("near [secret]; [secret]; [secret]; plain");
+  });
+
+  it("leaves no rest of a secret that contains another one", () => {
+    const redactor = new Redactor();
+    redactor.hide("hunter2");
+    redactor.hide("hunter2-and-more");
+
+    expect(redactor.clean("x hunter2-and-more y")).toBe("x [secret] y");
+  });
+
+  it("leaves text alone that is too short to be a secret", () => {
+    const redactor = new Redactor();
+    redactor.hide("1");
+
+    expect(redactor.clean("exit code 1")).toBe("exit code 1");
+  });
+});
+
+describe("quote", () => {
+  it.each(["plain", "it's", '$(id) `id` \\ "x" !!', "two\nlines\n", "", "é ü 漢", "-n", "*"])(
+    "gives bash the text %j back",
+    (text) => {
+      const { stdout } = spawnSync("bash", ["-c", `printf %s ${quote(text)}`], { encoding: "utf8" });
+
+      expect(stdout).toBe(text);
+    },
+  );
+});
+
+describe("marks", () => {
+  const output = Buffer.from("welcome\n\nm begin\nline\n\nm end 3 0\nlate");
+
+  it("take nothing before the beginning and nothing after the end", () => {
+    expect(ending(output, "m")).toEqual({ text: "line\n", code: 3, isHaunted: false });
+  });
+
+  it("are not there before they have come whole", () => {
+    expect(ending(Buffer.from("\nm begin\nx\nm end 3"), "m")).toBeUndefined();
+    expect(beginning(Buffer.from("\nm begi"), "m")).toBeUndefined();
+  });
+});
+
+describe("public keys", () => {
+  const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIpQXBzCEcwA6VFtWSEZQ3oKX5WSH0pBMFnkzDpdqA6u comment";
+
+  it("have the fingerprint that ssh-keygen shows", () => {
+    const { stdout } = spawnSync("ssh-keygen", ["-lf", "-"], { input: key, encoding: "utf8" });
+
+    expect(stdout.split(" ")[1]).toBe(fingerprint(readPublicKey(key).blob));
+  });
+
+  it.each([
+    "",
+    "ssh-ed25519",
+    "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIIpQXBzCEcwA6VFtWSEZQ3oKX5WSH0pBMFnkzDpdqA6u",
+    "ssh-ed25519 ????",
+  ])("fails when the text is %j", (text) => {
+    expect(() => readPublicKey(text)).toThrow("expected a public key");
+  });
+});
+
+describe("lineDifference", () => {
+  it("shows only the lines that differ", () => {
+    expect(lineDifference("a\nb\nc", "a\nx\nc")).toBe("  - b\n  + x");
+    expect(lineDifference("a\nb", "b\na")).toBe("  the same lines in another order or number");
+  });
+});

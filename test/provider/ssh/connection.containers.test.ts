@@ -1,0 +1,542 @@
+import { spawnSync } from "node:child_process";
+import { copyFileSync, writeFileSync } from "node:fs";
+import { Socket } from "node:net";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+
+import { Host } from "../../../provider/ssh/host.ts";
+import { startHost, until, type TestHost } from "../../support/host.ts";
+import { Plugin, type Resource } from "../plugin.ts";
+
+const FILE = "technicia:host:File";
+const HOST_KEY = "technicia:host:HostKey";
+const STATE = "technicia:host:State";
+
+let host: TestHost;
+const plugins: Plugin[] = [];
+
+beforeAll(async () => {
+  host = await startHost();
+});
+afterAll(() => host.stop());
+afterEach(async () => {
+  await Promise.all(plugins.splice(0).map((plugin) => plugin.stop()));
+});
+
+async function connect(
+  settings: Record<string, string> = {},
+  environment: Record<string, string> = {},
+): Promise<Plugin> {
+  const plugin = await Plugin.start(
+    { hostAddress: host.address, hostUser: host.user, hostPrivateKeyFile: host.privateKeyFile, ...settings },
+    { SSH_AUTH_SOCK: undefined, ...environment },
+  );
+  plugins.push(plugin);
+  return plugin;
+}
+
+const touch = (plugin: Plugin, path = "/srv/a"): Promise<Resource> =>
+  plugin.create(FILE, "f", { path, content: "x" });
+const logins = async (): Promise<number> =>
+  Number(await host.exec("journalctl --unit ssh --no-pager | grep -c 'Accepted publickey' || true"));
+const keyOf = async (plugin: Plugin): Promise<Resource> =>
+  plugin.create(HOST_KEY, "k", { address: host.address, serverId: "one" });
+
+describe("a connection", () => {
+  it("is one, however many resources use it at once", async () => {
+    const plugin = await connect();
+    const before = await logins();
+
+    const files = await Promise.all(Array.from({ length: 40 }, (_, i) => touch(plugin, `/srv/many/${i}`)));
+    await Promise.all(files.map((file) => plugin.read(file)));
+
+    expect(await logins()).toBe(before + 1);
+    expect(await host.exec("ls /srv/many | wc -l")).toBe("40\n");
+  });
+
+  it("sends what is short at once", async () => {
+    const delays = vi.spyOn(Socket.prototype, "setNoDelay");
+    const { address, port, user, privateKeyFile } = host;
+    const direct = new Host({ address, port, user, privateKeyFile, hostKey: undefined }, () => undefined);
+
+    await direct.run({ purpose: "look", script: "true", signal: new AbortController().signal });
+
+    expect(delays).toHaveBeenCalledWith(true);
+    direct.close();
+    delays.mockRestore();
+  });
+
+  it("makes do with fewer sessions than most hosts allow", async () => {
+    await host.exec("echo 'MaxSessions 2' > /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
+    const plugin = await connect();
+
+    const files = await Promise.all(Array.from({ length: 12 }, (_, i) => touch(plugin, `/srv/few/${i}`)));
+
+    expect(files).toHaveLength(12);
+    await host.exec("rm /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
+  });
+
+  it("is opened again when it was lost between two commands", async () => {
+    const plugin = await connect();
+    const file = await touch(plugin);
+    await host.exec("systemctl restart ssh; pkill -f '^sshd: debian'");
+
+    expect(await plugin.read(file)).toEqual(file);
+  });
+
+  it("is opened again when it was lost without anybody noticing", async () => {
+    const plugin = await connect();
+    const file = await touch(plugin);
+    const session = "sshd: debian";
+    await host.exec(`pkill -STOP -f '^${session}'`);
+    const reading = plugin.read(file);
+    await until("the command has reached the host", async () => {
+      return /^\s*[1-9]/m.test(await host.exec("ss -Htn state established sport = :22 | awk '{ print $1 }'"));
+    });
+
+    await host.exec(`pkill -KILL -f '^${session}'`);
+
+    expect(await reading).toEqual(file);
+  });
+
+  it("tells that it was lost during a command", async () => {
+    const plugin = await connect();
+    const work = { observe: "cat /srv/done || true", desired: "x", apply: "touch /srv/begun; sleep 60" };
+    const failing = plugin.create(STATE, "s", work).catch((error: unknown) => String(error));
+    await until("the command runs", async () => (await host.tryExec("test -e /srv/begun")).code === 0);
+
+    await host.exec("pkill -f '^sshd: debian'");
+
+    expect(await failing).toMatch(
+      /could not apply s on .*: the connection was lost meanwhile; how far it came is not known/,
+    );
+    await until(
+      "the command was killed",
+      async () => (await host.exec("pgrep -xc sleep || true")).trim() === "0",
+    );
+  });
+
+  it("waits for a host that is booting, and says so", async () => {
+    await host.exec("systemctl stop ssh.socket ssh.service 2>/dev/null || systemctl stop ssh");
+    const plugin = await connect();
+    const creating = touch(plugin);
+    await until("it waits", () =>
+      plugin.logs.some(({ message }) => /waiting for ssh on .*: connection refused/.test(message)),
+    );
+
+    await host.exec("systemctl start ssh");
+
+    expect((await creating).id).toBe("/srv/a");
+  });
+
+  it("waits in vain once, not once for every resource", async () => {
+    await host.exec("systemctl stop ssh.socket ssh.service 2>/dev/null || systemctl stop ssh");
+    const plugin = await connect();
+    const hasty = plugin.create(FILE, "f", { path: "/srv/a", content: "" }, { timeoutSeconds: 5 });
+    await expect(hasty).rejects.toThrow(/refused/);
+
+    const began = Date.now();
+    await expect(touch(plugin)).rejects.toThrow(/refused/);
+    expect(Date.now() - began).toBeLessThan(20_000);
+
+    await host.exec("systemctl start ssh");
+    expect((await touch(plugin)).id).toBe("/srv/a");
+  });
+
+  it("waits for a host that answers but lets nobody in before it has booted", async () => {
+    await host.exec("touch /run/nologin");
+    const plugin = await connect();
+    const creating = touch(plugin);
+    await until("it waits", () =>
+      plugin.logs.some(({ message }) => message.startsWith("waiting for ssh on")),
+    );
+
+    await host.exec("rm /run/nologin");
+
+    expect((await creating).id).toBe("/srv/a");
+  });
+
+  it("works as root", async () => {
+    await host.exec(
+      "install -d -m 700 /root/.ssh; install -m 600 /home/debian/.ssh/authorized_keys /root/.ssh/authorized_keys",
+    );
+    const plugin = await connect({ hostUser: "root" });
+
+    expect((await touch(plugin, "/srv/by-root")).id).toBe("/srv/by-root");
+  });
+});
+
+describe("a connection that cannot be", () => {
+  it("fails when nothing answers, with what to check", async () => {
+    const plugin = await connect({ hostPort: "2" });
+    const work = { observe: "true", desired: "x", apply: "true", timeoutSeconds: 1 };
+
+    await expect(plugin.create(STATE, "s", work)).rejects.toThrow(
+      `ssh ${host.address}:2: expected sshd to answer, got: connection refused (tried for 1 s); check that the host runs`,
+    );
+  });
+
+  it("fails when the name is nobody's", async () => {
+    const plugin = await connect({ hostAddress: "nowhere.invalid" });
+    const work = { observe: "true", desired: "x", apply: "true", timeoutSeconds: 1 };
+
+    await expect(plugin.create(STATE, "s", work)).rejects.toThrow(
+      /^ssh nowhere.invalid:22: expected sshd to answer, got: (no such host name|getaddrinfo EAI_AGAIN)/,
+    );
+  });
+
+  it("fails when something else than sshd answers", async () => {
+    await host.exec(
+      "(python3 -m http.server 8022 >/dev/null 2>&1 & echo $! > /srv/http); until (exec 3<>/dev/tcp/127.0.0.1/8022) 2>/dev/null; do sleep 0.05; done",
+    );
+    const plugin = await connect({ hostPort: "8022" });
+    const work = { observe: "true", desired: "x", apply: "true", timeoutSeconds: 1 };
+
+    await expect(plugin.create(STATE, "s", work)).rejects.toThrow(
+      `ssh ${host.address}:8022: expected sshd to answer`,
+    );
+    await host.exec("kill $(cat /srv/http)");
+  });
+
+  it("stops waiting when it is cancelled", async () => {
+    const plugin = await connect({ hostPort: "2" });
+    const failing = touch(plugin).catch((error: unknown) => String(error));
+    await until("it waits", () => plugin.logs.some(({ message }) => message.startsWith("waiting for ssh")));
+
+    await plugin.cancel();
+
+    expect(await failing).toBe("Error: cancelled");
+  });
+});
+
+describe("a login that another process shares", () => {
+  const work = (script: string) => ({ purpose: "work", script, signal: new AbortController().signal });
+
+  /** Somebody who is logged in and shares, and a plugin that this somebody starts. */
+  async function together(): Promise<{
+    readonly sharer: Host;
+    readonly plugin: Plugin;
+    readonly end: () => void;
+  }> {
+    const [type, key] = (await host.exec("cat /etc/ssh/ssh_host_ed25519_key.pub")).split(" ");
+    const { address, port, user, privateKeyFile } = host;
+    const hostKey = `${type} ${key}`;
+    const sharer = new Host({ address, port, user, privateKeyFile, hostKey }, () => undefined);
+    const sharing = sharer.share(new AbortController().signal);
+    await sharer.run(work("true"));
+    const end = (): void => {
+      sharing.close();
+      sharer.close();
+    };
+    return { sharer, plugin: await connect({ hostKey }), end };
+  }
+
+  /** A command that runs on the host: what the plugin comes to say of it, and a wait for its end there. */
+  async function startSleeping(
+    plugin: Plugin,
+    seconds: number,
+  ): Promise<{ readonly failing: Promise<unknown>; readonly killed: () => Promise<void> }> {
+    const sleep = `sleep ${seconds}`;
+    const runs = async (): Promise<boolean> => (await host.tryExec(`pgrep -xf '${sleep}'`)).code === 0;
+    const failing = plugin
+      .create(STATE, "s", { observe: "true", desired: "x", apply: sleep })
+      .catch((error: unknown) => String(error));
+    await until("it runs", runs);
+    return { failing, killed: () => until("it was killed", async () => !(await runs())) };
+  }
+
+  it("is the plugin's, too", async () => {
+    const before = await logins();
+    const { sharer, plugin, end } = await together();
+
+    const files = await Promise.all(Array.from({ length: 20 }, (_, i) => touch(plugin, `/srv/shared/${i}`)));
+    const failing = plugin.create(STATE, "s", {
+      observe: "true",
+      desired: "x",
+      apply: "echo no >&2; exit 3",
+    });
+    await expect(failing).rejects.toThrow(/exit code 3; it said:\n {2}no/);
+    await Promise.all(files.map((file) => plugin.read(file)));
+
+    expect((await sharer.run(work("ls /srv/shared | wc -l"))).stdout).toBe("20\n");
+    expect(await logins()).toBe(before + 1);
+    end();
+  });
+
+  it("carries what is long in both directions", async () => {
+    const { plugin, end } = await together();
+    const content = Array.from({ length: 200_000 }, (_, line) => `${line}\n`).join("");
+
+    const file = await plugin.create(FILE, "f", { path: "/srv/long", content });
+
+    expect((await host.exec("wc -c < /srv/long")).trim()).toBe(`${content.length}`);
+    expect((await plugin.read(file))?.state["content"]).toBe(content);
+    end();
+  });
+
+  it("is not taken by who expects another host key", async () => {
+    const { end } = await together();
+    const before = await logins();
+
+    await touch(await connect());
+
+    expect(await logins()).toBe(before + 1);
+    end();
+  });
+
+  it("is followed by a login of the plugin's own when the other process has ended", async () => {
+    const { plugin, end } = await together();
+    const file = await touch(plugin);
+    const before = await logins();
+
+    end();
+
+    expect(await plugin.read(file)).toEqual(file);
+    expect(await logins()).toBe(before + 1);
+  });
+
+  it("is followed by a login of the plugin's own when it has no session left", async () => {
+    await host.exec("echo 'MaxSessions 1' > /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
+    const { plugin, end } = await together();
+    const before = await logins();
+
+    expect((await touch(plugin)).id).toBe("/srv/a");
+
+    expect(await logins()).toBe(before + 1);
+    end();
+    await host.exec("rm /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
+  });
+
+  it("takes what runs over it along when the other process is killed", async () => {
+    const { plugin, end } = await together();
+    const { failing, killed } = await startSleeping(plugin, 61);
+
+    end();
+
+    expect(await failing).toMatch(/the connection was lost meanwhile; how far it came is not known/);
+    await killed();
+  });
+
+  it("lets what is cancelled be killed on the host", async () => {
+    const { plugin, end } = await together();
+    const { failing, killed } = await startSleeping(plugin, 62);
+
+    await plugin.cancel();
+
+    expect(await failing).toMatch(/cancelled/);
+    await killed();
+    end();
+  });
+});
+
+describe("login", () => {
+  const other = (): string => join(host.privateKeyFile, "..", "other");
+
+  function keygen(path: string, passphrase: string): void {
+    expect(spawnSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", passphrase, "-f", path]).status).toBe(0);
+  }
+
+  it("fails when the host does not know the key, naming it", async () => {
+    keygen(other(), "");
+    const plugin = await connect({ hostPrivateKeyFile: other() });
+
+    await expect(touch(plugin)).rejects.toThrow(
+      new RegExp(
+        `^ssh debian@${host.address}:22: login refused with the key ${other()} \\(SHA256:.{43}\\); put that key into ~debian/.ssh/authorized_keys`,
+      ),
+    );
+  });
+
+  it("fails when there is no such key file", async () => {
+    const plugin = await connect({ hostPrivateKeyFile: "~/no/such/key" });
+
+    await expect(touch(plugin)).rejects.toThrow(
+      /^hostPrivateKeyFile: expected a readable private key, got \/.*\/no\/such\/key \(ENOENT\)/,
+    );
+  });
+
+  it("fails when the file is something else", async () => {
+    writeFileSync(`${other()}.txt`, "not a key");
+    const plugin = await connect({ hostPrivateKeyFile: `${other()}.txt` });
+    const halves = await connect({ hostPrivateKeyFile: `${host.privateKeyFile}.pub` });
+
+    await expect(touch(plugin)).rejects.toThrow("hostPrivateKeyFile: expected a private key, got");
+    await expect(touch(halves)).rejects.toThrow("name the file without .pub");
+  });
+
+  describe("with a key that has a passphrase", () => {
+    const encrypted = (): string => join(host.privateKeyFile, "..", "encrypted");
+    let agent: { readonly socket: string; readonly pid: string };
+
+    beforeAll(() => {
+      copyFileSync(host.privateKeyFile, encrypted());
+      expect(
+        spawnSync("ssh-keygen", ["-q", "-p", "-P", "", "-N", "correct horse", "-f", encrypted()]).status,
+      ).toBe(0);
+      const { stdout } = spawnSync("ssh-agent", ["-s"], { encoding: "utf8" });
+      agent = {
+        socket: /SSH_AUTH_SOCK=([^;]+)/.exec(stdout)?.[1] ?? "",
+        pid: /SSH_AGENT_PID=(\d+)/.exec(stdout)?.[1] ?? "",
+      };
+    });
+    afterAll(() => {
+      process.kill(Number(agent.pid));
+    });
+
+    it("fails when no agent runs", async () => {
+      const plugin = await connect({ hostPrivateKeyFile: encrypted() });
+
+      await expect(touch(plugin)).rejects.toThrow(
+        `${encrypted()} has a passphrase, and no ssh agent runs (SSH_AUTH_SOCK is not set)`,
+      );
+    });
+
+    it("fails when the agent does not hold it", async () => {
+      const plugin = await connect({ hostPrivateKeyFile: encrypted() }, { SSH_AUTH_SOCK: agent.socket });
+
+      await expect(touch(plugin)).rejects.toThrow(
+        `and the ssh agent does not hold it; add it with: ssh-add ${encrypted()}`,
+      );
+    });
+
+    it("goes through the agent that holds it, whatever else it holds", async () => {
+      const env = { ...process.env, SSH_AUTH_SOCK: agent.socket };
+      for (const key of ["1", "2", "3", "4", "5", "6", "7"].map((n) => `${other()}${n}`)) {
+        keygen(key, "");
+        expect(spawnSync("ssh-add", ["-q", key], { env }).status).toBe(0);
+      }
+      expect(spawnSync("ssh-add", ["-q", host.privateKeyFile], { env }).status).toBe(0);
+      const plugin = await connect({ hostPrivateKeyFile: encrypted() }, { SSH_AUTH_SOCK: agent.socket });
+
+      expect((await touch(plugin)).id).toBe("/srv/a");
+    });
+  });
+
+  it("fails when the user may not sudo", async () => {
+    await host.exec(
+      "id plain >/dev/null 2>&1 || useradd --create-home --shell /bin/bash plain; install -d -o plain -m 700 /home/plain/.ssh; install -o plain -m 600 /home/debian/.ssh/authorized_keys /home/plain/.ssh/authorized_keys",
+    );
+    const plugin = await connect({ hostUser: "plain" });
+
+    await expect(touch(plugin)).rejects.toThrow(
+      /could not write \/srv\/a on plain@.*: sudo refused; give plain the right to sudo without a password \(NOPASSWD: ALL\), or log in as root/,
+    );
+  });
+
+  it("fails when there is no sudo", async () => {
+    await host.exec("mv /usr/bin/sudo /usr/bin/sudo.off");
+    const plugin = await connect();
+
+    await expect(touch(plugin)).rejects.toThrow("there is no sudo; install it, or log in as root");
+    await host.exec("mv /usr/bin/sudo.off /usr/bin/sudo");
+  });
+});
+
+describe("HostKey", () => {
+  it("is the key that the host answers with, told once", async () => {
+    const plugin = await connect();
+
+    const key = await keyOf(plugin);
+
+    const [type, blob] = (await host.exec("cat /etc/ssh/ssh_host_ed25519_key.pub")).split(" ");
+    const shown = (await host.exec("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")).split(" ")[1];
+    expect(key.state).toMatchObject({ hostKey: `${type ?? ""} ${blob ?? ""}`, fingerprint: shown });
+    expect(plugin.logs).toContainEqual(
+      expect.objectContaining({
+        severity: "info",
+        ephemeral: false,
+        message: expect.stringContaining(shown ?? "?") as string,
+      }),
+    );
+    expect(await plugin.read(key)).toEqual(key);
+    await plugin.delete(key);
+  });
+
+  it("is imported by address and server", async () => {
+    const plugin = await connect();
+    const key = await keyOf(plugin);
+
+    const imported = await plugin.import(HOST_KEY, `${host.address}:22/one`);
+
+    expect(imported).toMatchObject({
+      inputs: { address: host.address, port: 22, serverId: "one" },
+      state: key.state,
+    });
+    await expect(plugin.import(HOST_KEY, "somewhere")).rejects.toThrow(
+      "expected an id such as 203.0.113.10:22/<serverId>",
+    );
+  });
+
+  it("is replaced with the server, and follows its address", async () => {
+    const plugin = await connect();
+    const key = await keyOf(plugin);
+
+    expect((await plugin.diff(key, { ...key.inputs, serverId: "two" })).replaces).toEqual(["serverId"]);
+    expect((await plugin.diff(key, { ...key.inputs, address: "x" })).replaces).toEqual([]);
+  });
+});
+
+describe("a host that answers with another key", () => {
+  let key: Resource;
+  let pinned: Record<string, string>;
+  let file: Resource;
+
+  beforeAll(async () => {
+    const plugin = await connect();
+    key = await keyOf(plugin);
+    pinned = { hostKey: String(key.state["hostKey"]) };
+    const trusted = await connect(pinned);
+    file = await touch(trusted);
+    expect(trusted.logs.filter(({ severity }) => severity === "warning")).toEqual([]);
+    await host.exec(
+      "rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh",
+    );
+  });
+
+  const fingerprintNow = async (): Promise<string> =>
+    (await host.exec("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")).split(" ")[1] ?? "";
+
+  it("is refused, with both fingerprints and the way to accept it", async () => {
+    const plugin = await connect(pinned);
+    const now = await fingerprintNow();
+
+    const failure = await plugin.read(file).catch((error: unknown) => String(error));
+
+    expect(failure).toContain(
+      `expected the host key ${String(key.state["fingerprint"])}, got ${now}; another machine answers there`,
+    );
+    expect(failure).toContain("npm run resume -- <stack> --reinstalled");
+  });
+
+  it("is refused when it has no key of that type at all", async () => {
+    await host.exec(
+      "printf 'HostKey /etc/ssh/ssh_host_rsa_key\\n' > /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh",
+    );
+    const plugin = await connect(pinned);
+    const rsa = (await host.exec("ssh-keygen -lf /etc/ssh/ssh_host_rsa_key.pub")).split(" ")[1] ?? "?";
+
+    await expect(plugin.read(file)).rejects.toThrow(`got ${rsa}`);
+    await host.exec("rm /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
+  });
+
+  it("makes the refresh of its HostKey fail", async () => {
+    const plugin = await connect();
+    const now = await fingerprintNow();
+
+    await expect(plugin.read(key)).rejects.toThrow(`got ${now}`);
+  });
+
+  it("is not the one that a deleted resource was on: nothing is touched, and that is said", async () => {
+    const plugin = await connect(pinned);
+
+    await plugin.delete(file);
+
+    expect(plugin.logs).toContainEqual(
+      expect.objectContaining({
+        severity: "warning",
+        message: expect.stringContaining("nothing was removed") as string,
+      }),
+    );
+    expect(await host.exec("cat /srv/a")).toBe("x");
+  });
+});

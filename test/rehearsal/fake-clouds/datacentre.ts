@@ -1,0 +1,123 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { promisify } from "node:util";
+
+import { DockerApi } from "../../../rehearsal/fake-clouds/docker-api.ts";
+import { DockerMachine } from "../../../rehearsal/fake-clouds/docker-machine.ts";
+import type { ServerAddress } from "../../../rehearsal/fake-clouds/ovh/context.ts";
+import { imageOf } from "../../support/containers.ts";
+import { until } from "../../support/host.ts";
+
+const run = promisify(execFile);
+const LABEL = "technicia.rehearsal=1";
+const ATTEMPTS_AT_A_FREE_SUBNET = 50;
+
+/** Two networks with a router between them: in one a client on the internet, in the other room for a server. */
+export interface Datacentre {
+  readonly machine: DockerMachine;
+  readonly docker: DockerApi;
+  readonly address: ServerAddress;
+  /** Container of the server, once there is one. */
+  readonly server: string;
+  readonly router: string;
+  readonly client: string;
+  /** Address of the client. */
+  readonly clientAddress: string;
+  /** Runs bash in a container and answers what it printed; fails when it fails. */
+  on(container: string, script: string): Promise<string>;
+  /** The same, but only says whether it ended well. */
+  succeeds(container: string, script: string): Promise<boolean>;
+  stop(): Promise<void>;
+}
+
+export async function startDatacentre(): Promise<Datacentre> {
+  const id = `technicia-test-${randomBytes(4).toString("hex")}`;
+  const [server, router, client] = [`${id}-server`, `${id}-router`, `${id}-client`];
+  const [internet, inside] = [`${id}-internet`, `${id}-inside`];
+  const docker = new DockerApi();
+  const stop = async (): Promise<void> => {
+    await run("docker", ["rm", "--force", "--volumes", server, router, client]).catch(() => undefined);
+    await run("docker", ["volume", "rm", "--force", `${server}-docker`]);
+    for (const network of [internet, inside])
+      await run("docker", ["network", "rm", network]).catch(() => undefined);
+  };
+
+  try {
+    const outer = await createNetwork(internet);
+    const inner = await createNetwork(inside);
+    const image = await imageOf("router");
+    const common = ["run", "--detach", "--label", LABEL, "--cap-add", "NET_ADMIN"];
+    await run("docker", [
+      ...[...common, "--name", router, "--network", internet, "--ip", `${outer}.2`],
+      ...["--sysctl", "net.ipv4.ip_forward=1", image, "sleep", "infinity"],
+    ]);
+    await run("docker", ["network", "connect", "--ip", `${inner}.254`, inside, router]);
+    await run("docker", [
+      ...[...common, "--name", client, "--network", internet, "--ip", `${outer}.9`],
+      ...[image, "sleep", "infinity"],
+    ]);
+    await run("docker", ["exec", client, "ip", "route", "add", `${inner}.0/24`, "via", `${outer}.2`]);
+    const address = {
+      ipv4: `${inner}.10`,
+      ipv6: `fd00:${inner.split(".").slice(1).join(":")}::10`,
+      ipv4Gateway: `${inner}.254`,
+      ipv6Gateway: `fd00:${inner.split(".").slice(1).join(":")}::1`,
+    };
+    const machine = new DockerMachine({
+      docker,
+      container: server,
+      images: { "Debian 12": await imageOf("server") },
+      network: inside,
+      gateway: address.ipv4Gateway,
+      nameserver: "198.51.100.53",
+      router,
+    });
+    const on = async (container: string, script: string): Promise<string> => {
+      const { code, stdout, stderr } = await docker.exec(
+        container,
+        ["bash", "-euo", "pipefail", "-s"],
+        script,
+      );
+      if (code !== 0) throw new Error(`on ${container}: exit code ${code}\n${script}\n${stderr}`);
+      return stdout.trim();
+    };
+    const succeeds = async (container: string, script: string): Promise<boolean> =>
+      (await docker.exec(container, ["bash", "-euo", "pipefail", "-s"], script)).code === 0;
+    return {
+      ...{ machine, docker, address, server, router, client, on, succeeds, stop },
+      clientAddress: `${outer}.9`,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Whether something accepts connections there. */
+export function connects(
+  from: string,
+  to: string,
+  port: number,
+  { on }: Pick<Datacentre, "on">,
+): Promise<boolean> {
+  const script = `timeout 2 bash -c 'exec 3<>/dev/tcp/${to}/${port}' 2>/dev/null && echo yes || echo no`;
+  return on(from, script).then((answer) => answer === "yes");
+}
+
+export { until };
+
+// Test files run side by side, and Docker refuses a subnet that is taken.
+async function createNetwork(name: string): Promise<string> {
+  for (let attempt = 1; ; attempt += 1) {
+    const [a = 0, b = 0] = randomBytes(2);
+    const prefix = `10.${150 + (a % 50)}.${b}`;
+    const prefix6 = `fd00:${prefix.split(".").slice(1).join(":")}`;
+    const addresses = ["--subnet", `${prefix}.0/24`, "--ipv6", "--subnet", `${prefix6}::/64`];
+    try {
+      await run("docker", ["network", "create", "--label", LABEL, ...addresses, name]);
+      return prefix;
+    } catch (error) {
+      if (!/overlap/i.test(String(error)) || attempt === ATTEMPTS_AT_A_FREE_SUBNET) throw error;
+    }
+  }
+}

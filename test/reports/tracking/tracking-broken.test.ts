@@ -1,0 +1,85 @@
+import { readdir } from "node:fs/promises";
+
+import { describe, expect, it } from "vitest";
+
+import { writeReport } from "../../../ops/documents/report-command.ts";
+import { UserError } from "../../../common/user-error.ts";
+import { Desk, now } from "../desk.ts";
+
+describe("a document broken by hand", () => {
+  it.each([
+    ["a column lost", /^\| Étape( +)\| Statut /m, "| Étape ", /:\d+: expected a row of the table/],
+    [
+      "a column renamed",
+      "| Étape ",
+      "| Etape ",
+      /expected the columns Étape \| Statut \| .*, got Etape \| Statut/,
+    ],
+    [
+      "a row with a cell too many",
+      /^(\| - Installation OS.*)$/m,
+      "$1 et | plus |",
+      /expected 6 cells, got 8/,
+    ],
+    [
+      "a row with a cell too few",
+      /^\| - Installation OS.*$/m,
+      "| - Installation OS | Complété |",
+      /expected 6 cells, got 2/,
+    ],
+    ["an empty line inside", /^(\| - Installation OS)/m, "\n$1", /expected a row of the table of "Processus/],
+    ["text right below", /^(\| 6333.*)$/m, "$1\nSuite", /expected 3 cells, got 1/],
+    [
+      "a row twice",
+      /^(\| - Installation OS.*)$/m,
+      "$1\n$1",
+      /expected one row "Installation OS" in the table/,
+    ],
+    [
+      "a heading gone",
+      "## Environnements",
+      "## Environnement",
+      /expected a heading "Environnements", got none/,
+    ],
+    [
+      "a heading twice",
+      "## Notes",
+      "## Environnements\n\n## Notes",
+      /expected one heading "Environnements", got another/,
+    ],
+    ["a table gone", /^\| Date +\|[^]*?\n\n/m, "", /expected a table \(Date \| Type/],
+    ["a field gone", /^\*\*État global.*$/m, "État global", /expected \*\*État global :\*\*/],
+  ])("fails with its line, and is not touched: %s", async (_, from, to, told) => {
+    const desk = await Desk.open();
+    await desk.report({});
+    await desk.edit((text) => text.replace(from, to));
+    const broken = await desk.read();
+
+    const report = desk.report({ test: {} });
+    await expect(report).rejects.toThrow(told);
+    await expect(report).rejects.toThrow(/^.*deployment-tracking\.md:\d+: /);
+    await expect(report).rejects.toBeInstanceOf(UserError);
+    expect(await desk.read()).toBe(broken);
+    expect(await readdir(desk.folder)).toEqual(["deployment-tracking.md"]);
+  });
+
+  it("is told before anything is asked of a stack", async () => {
+    const desk = await Desk.open();
+    await desk.report({});
+    await desk.edit((text) => text.replace("## Environnements", "## X"));
+    const pulumi = () => Promise.reject(new Error("asked"));
+
+    const request = { tracking: desk.tracking, issues: desk.issues, now };
+    await expect(
+      writeReport(request, { pulumi, readRecords: () => Promise.reject(new Error("asked")) }),
+    ).rejects.toThrow(/expected a heading "Environnements"/);
+  });
+
+  it("fails with every problem at once", async () => {
+    const desk = await Desk.open();
+    await desk.report({});
+    await desk.edit((text) => text.replace("## Environnements", "## X").replace("| Port ", "| Porte "));
+
+    await expect(desk.report({})).rejects.toThrow(/"Environnements"[^]*\n[^]*expected the columns Port/);
+  });
+});
