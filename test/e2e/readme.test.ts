@@ -1,4 +1,4 @@
-/** Runs the README's commands as they are written: a command that breaks, or one that nobody runs here, fails. */
+/** Runs the commands of the README and of the English pages as they are written: one that breaks, or that no test runs, fails. */
 import { execFile } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,8 +13,17 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ROOT } from "../../rehearsal/addresses.ts";
 import { ensureStarted, operator, QUIET } from "./rehearsal.ts";
 
+const PAGES = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "docs/accounts.md",
+  "docs/ci.md",
+  "docs/operations.md",
+  "docs/rehearsal.md",
+];
+
 /** How a command is run. */
-interface Way {
+interface Run {
   /** Folder: a new checkout with a state of its own, or the rehearsal's deployment. */
   readonly on: "new" | "rehearsal";
   readonly stdin?: string;
@@ -25,12 +34,12 @@ interface Way {
   /** @default 0 */
   readonly code?: number;
 
-  /** What it must have said. */
+  /** What it must print. */
   readonly says?: RegExp;
 }
 
 /** In the order in which they are run. */
-const WAYS: Readonly<Record<string, Way>> = {
+const RUNS: Readonly<Record<string, Run>> = {
   "npx pulumi version": { on: "new", says: /^v\d+\.\d+\.\d+/ },
   "mkdir -p $HOME/technicia-state && npx pulumi login file://$HOME/technicia-state": {
     on: "new",
@@ -42,6 +51,7 @@ const WAYS: Readonly<Record<string, Way>> = {
     stdin: "0123456789abcdef",
   },
   // Some secrets are the user's to give.
+  "npm run help": { on: "new", says: /npm run deploy/ },
   "npm run secrets -- test": { on: "new", code: 1, says: /VoyageAI/ },
   "npm run secrets -- test --init": { on: "new", code: 1, says: /made .*n8nEncryptionKey/ },
   "npx pulumi up --refresh --stack test": { on: "rehearsal", asks: true },
@@ -64,8 +74,10 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm start": "test/e2e/deployment.test.ts",
   "npm start -- --stack prod": "test/e2e/environments.long.test.ts",
   "npm test": "this very run",
+  "npm run deploy -- test": "test/e2e/deploy.test.ts, with --yes",
   "npm run deploy -- test --yes": "test/e2e/deploy.test.ts",
   "npm run resume -- test --reinstalled": "test/e2e/runbook.long.test.ts",
+  "npm run promote -- staging prod": "test/ops/deploy/promote.test.ts",
   "npm run rehearsal:stop": "test/e2e/destroy.test.ts",
   "npx pulumi destroy --stack test": "test/e2e/destroy.test.ts",
   "npx pulumi destroy --exclude-protected --stack prod": "test/e2e/environments.long.test.ts",
@@ -89,7 +101,7 @@ function commandsOf(node: Node): string[] {
   if (node.type === "code" && /^(ba)?sh$/.test(node.lang ?? "")) {
     return value.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   }
-  // A word alone names a program; a placeholder makes it a pattern, of which an instance stands in a block.
+  // A word alone names a program. A command with a placeholder is a pattern: a block has an instance of it.
   if (node.type === "inlineCode" && /^(np[mx]|mkdir) /.test(value) && !/[<…]/.test(value)) return [value];
   return (node.children ?? []).flatMap(commandsOf);
 }
@@ -98,8 +110,9 @@ let commands: string[];
 let folder: string;
 
 beforeAll(async () => {
-  const text = await readFile(join(ROOT, "README.md"), "utf8");
-  commands = [...new Set(commandsOf(unified().use(remarkParse).use(remarkGfm).parse(text) as Node))];
+  const texts = await Promise.all(PAGES.map((page) => readFile(join(ROOT, page), "utf8")));
+  const parser = unified().use(remarkParse).use(remarkGfm);
+  commands = [...new Set(texts.flatMap((text) => commandsOf(parser.parse(text) as Node)))];
   folder = await mkdtemp(join(tmpdir(), "technicia-readme-"));
   const { stdout } = await promisify(execFile)(
     "git",
@@ -117,14 +130,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-describe("the README", () => {
-  it("has no command that no test runs, and its tests none that it no longer has", () => {
+describe("the documentation", () => {
+  it("has no command without a test, and no test without its command", () => {
     expect([...commands].sort()).toEqual(
-      [...Object.keys(WAYS), ...Object.keys(ELSEWHERE), ...Object.keys(UNTRIED)].sort(),
+      [...Object.keys(RUNS), ...Object.keys(ELSEWHERE), ...Object.keys(UNTRIED)].sort(),
     );
   });
 
-  it.each(Object.entries(WAYS))("%s", async (command, { on, stdin, asks = false, code = 0, says }) => {
+  it.each(Object.entries(RUNS))("%s", async (command, { on, stdin, asks = false, code = 0, says }) => {
     const environment: Record<string, string> =
       on === "new"
         ? {
