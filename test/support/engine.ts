@@ -29,6 +29,9 @@ export class Sealed {
 /** One resource, as the program asked the engine for it. */
 export interface Registration {
   readonly urn: string;
+
+  /** The URN as the engine would write it, without stack and project: the types of all parents, the type, the name. */
+  readonly identity: string;
   readonly type: string;
   readonly name: string;
 
@@ -185,11 +188,19 @@ function record(): Pick<Recording<unknown>, "registrations" | "componentOutputs"
   const registrations: Registration[] = [];
   const componentOutputs: Record<string, unknown> = {};
 
+  const types = new Map<string, string>();
+
   const answer = monitor.registerResource.bind(monitor);
   monitor.registerResource = (request, callback) =>
     answer(request, (error, response) => {
-      const urn = response?.getUrn() ?? "";
-      if (response !== undefined) registrations.push(read(request, urn));
+      if (response !== undefined) {
+        const above = types.get(request.getParent());
+        const type = above === undefined ? request.getType() : `${above}$${request.getType()}`;
+        types.set(response.getUrn(), type);
+        registrations.push(
+          read(request, { urn: response.getUrn(), identity: `${type}::${request.getName()}` }),
+        );
+      }
       callback(error, response);
     });
   monitor.registerResourceOutputs = (request, callback) => {
@@ -205,9 +216,12 @@ function refuseTwins(registrations: readonly Registration[]): void {
   if (twin !== undefined) throw new Error(`${twin}: expected each resource once, got it twice`);
 }
 
-function read(request: RegisterResourceRequest, urn: string): Registration {
+function read(
+  request: RegisterResourceRequest,
+  identity: Pick<Registration, "urn" | "identity">,
+): Registration {
   return {
-    urn,
+    ...identity,
     type: request.getType(),
     name: request.getName(),
     custom: request.getCustom(),
