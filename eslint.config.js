@@ -39,8 +39,8 @@ const ONLY_THESE_FILES = {
   infra: { provider: ["resources", "ssh/openssh-options"] },
   components: { provider: ["resources"] },
   stacks: { provider: ["resources"] },
-  ops: { provider: ["ssh/host", "ssh/openssh-options", "ovh/client"] },
-  rehearsal: { provider: ["plugin/[a-z-]+"], secrets: ["catalog"] },
+  ops: { provider: ["ssh/host", "ssh/openssh-options", "ovh/client", "ovh/errors"] },
+  rehearsal: { provider: ["plugin/[a-z-]+", "ovh/client", "ovh/errors"], secrets: ["catalog"] },
 };
 
 const outside = (folder) => {

@@ -106,10 +106,15 @@ export class Signer {
       });
     }
     if (!response.ok || !answer.access_token) {
-      throw new UserError(
-        `ovh: expected a token for the service account, got ${response.status} ${answer.error ?? ""}; ` +
+      throw new OvhError({
+        method: "GET",
+        path,
+        status: response.status,
+        errorClass: answer.error,
+        message:
+          `ovh: expected a token for the service account, got ${response.status} ${answer.error ?? ""}; ` +
           "set technicia:ovhClientId and technicia:ovhClientSecret to those of a service account of this endpoint",
-      );
+      });
     }
     this.#token = {
       value: answer.access_token,

@@ -16,19 +16,25 @@ export interface ClientOptions {
    */
   readonly timeoutMs?: number;
   /**
-   * First pause before a request is made again; doubles each time.
+   * First pause before a retry; it doubles each time.
    *
    * @default 500 ms
    */
   readonly retryMs?: number;
-  /** @default the run time's own */
+  /**
+   * How often a request is sent at most.
+   *
+   * @default 4
+   */
+  readonly attempts?: number;
+  /** @default globalThis.fetch */
   readonly fetch?: typeof fetch;
 }
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   readonly query?: Readonly<Record<string, string>> | undefined;
-  /** Neither signed nor in need of any right. */
+  /** Whether the call is sent unsigned; it needs no right then. */
   readonly isPublic?: boolean | undefined;
 }
 
@@ -37,7 +43,7 @@ const ENDPOINTS: Readonly<Record<string, string>> = {
   "ovh-ca": "https://ca.api.ovh.com/1.0",
   "ovh-us": "https://api.us.ovhcloud.com/1.0",
 };
-const ATTEMPTS = 4;
+const DEFAULT_ATTEMPTS = 4;
 const LONGEST_PAUSE_MS = 30_000;
 
 /** Base URL of an endpoint given by name or by URL. */
@@ -51,16 +57,44 @@ export function endpointUrl(endpoint: string): string {
   return url;
 }
 
+/** Settings and secrets that hold OVH's keys, under their names in the stack; an absent one is undefined or empty. */
+export type OvhSecrets = Readonly<
+  Partial<
+    Record<
+      "ovhApplicationKey" | "ovhApplicationSecret" | "ovhConsumerKey" | "ovhClientId" | "ovhClientSecret",
+      string | undefined
+    >
+  >
+>;
+
+/** Reads the keys of a stack; `none` when no set of them is complete. */
+export function credentialsOf(secrets: OvhSecrets): Credentials {
+  const { ovhApplicationKey, ovhApplicationSecret, ovhConsumerKey, ovhClientId, ovhClientSecret } = secrets;
+  if (ovhApplicationKey && ovhApplicationSecret && ovhConsumerKey) {
+    return {
+      kind: "keys",
+      applicationKey: ovhApplicationKey,
+      applicationSecret: ovhApplicationSecret,
+      consumerKey: ovhConsumerKey,
+    };
+  }
+  if (ovhClientId && ovhClientSecret) {
+    return { kind: "account", clientId: ovhClientId, clientSecret: ovhClientSecret };
+  }
+  return { kind: "none" };
+}
+
 /**
- * OVH's API over HTTP.
+ * OVH's API over HTTP. A call that fails throws an `OvhError` with the status.
  *
- * A GET is made again a few times after 429, a server's fault or a lost connection. Any other call is made again only after 429, which
- * says that it was not looked at: it may order something.
+ * A GET is retried after 429, after a 5xx status and after a lost connection. Any other call may have ordered something, so it is retried only
+ * after 429, which means that OVH did not process it.
  */
 export class OvhClient {
   readonly baseUrl: string;
   readonly #timeoutMs: number;
   readonly #retryMs: number;
+  readonly #attempts: number;
   readonly #fetch: typeof fetch;
   readonly #signer: Signer;
 
@@ -68,6 +102,7 @@ export class OvhClient {
     this.baseUrl = endpointUrl(options.endpoint);
     this.#timeoutMs = options.timeoutMs ?? 60_000;
     this.#retryMs = options.retryMs ?? 500;
+    this.#attempts = options.attempts ?? DEFAULT_ATTEMPTS;
     this.#fetch = options.fetch ?? fetch;
     this.#signer = new Signer({
       baseUrl: this.baseUrl,
@@ -106,7 +141,7 @@ export class OvhClient {
       try {
         return await this.#once<Answer>(method, { path, url, body, options });
       } catch (error) {
-        if (!(error instanceof OvhError) || attempt === ATTEMPTS || !isWorthAnother(method, error))
+        if (!(error instanceof OvhError) || attempt === this.#attempts || !isWorthAnother(method, error))
           throw error;
         await delay(this.#pause(attempt, error), undefined, { signal: options.signal });
       }

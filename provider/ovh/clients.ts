@@ -1,6 +1,5 @@
 import type { Settings } from "../plugin/definition.ts";
-import type { Credentials } from "./auth.ts";
-import { type ClientOptions, OvhClient } from "./client.ts";
+import { type ClientOptions, credentialsOf, OvhClient } from "./client.ts";
 
 /** Gives the client for the settings of a connection. */
 export type ClientOf = (settings: Settings) => OvhClient;
@@ -25,18 +24,3 @@ export function clients(
 
 /** The client of every resource in this process. */
 export const sharedClient: ClientOf = clients();
-
-function credentialsOf(settings: Settings): Credentials {
-  const { ovhApplicationKey, ovhApplicationSecret, ovhConsumerKey, ovhClientId, ovhClientSecret } = settings;
-  if (ovhApplicationKey && ovhApplicationSecret && ovhConsumerKey) {
-    return {
-      kind: "keys",
-      applicationKey: ovhApplicationKey,
-      applicationSecret: ovhApplicationSecret,
-      consumerKey: ovhConsumerKey,
-    };
-  }
-  if (ovhClientId && ovhClientSecret)
-    return { kind: "account", clientId: ovhClientId, clientSecret: ovhClientSecret };
-  return { kind: "none" };
-}

@@ -17,6 +17,8 @@ export interface OvhFailure {
   /** Actions that OVH's access management (IAM) says are missing. */
   readonly missingActions?: readonly string[] | undefined;
   readonly cause?: unknown;
+  /** @default a sentence made of the rest */
+  readonly message?: string;
 }
 
 /** A call to OVH that was refused, failed or was never answered. */
@@ -30,7 +32,7 @@ export class OvhError extends UserError {
   readonly maybeDone: boolean;
 
   constructor(failure: OvhFailure) {
-    super(sentence(failure), { cause: failure.cause });
+    super(failure.message ?? sentence(failure), { cause: failure.cause });
     this.status = failure.status;
     this.errorClass = failure.errorClass;
     this.detail = failure.detail ?? "";
@@ -75,7 +77,7 @@ function got({ status, errorClass, detail, queryId, silence }: OvhFailure): stri
 
 function wayOut(failure: OvhFailure): string {
   const { method, path, status, silence, errorClass = "", detail = "", missingActions } = failure;
-  if (silence) return `${again(method)} once the API can be reached`;
+  if (silence) return again(method, "once the API can be reached");
   if (missingActions?.length)
     return `grant ${missingActions.join(", ")} to the service account in OVH's IAM policies`;
   if (/INVALID_SIGNATURE|invalid signature/i.test(`${errorClass} ${detail}`)) {
@@ -102,16 +104,16 @@ function wayOut(failure: OvhFailure): string {
       return "the service has expired: renew it in OVH's control panel";
     default:
       return status >= 500
-        ? `OVH has a fault: ${again(method)} later (https://status.ovhcloud.com)`
+        ? `OVH has a fault: ${again(method, "later (https://status.ovhcloud.com)")}`
         : "correct what OVH names and run pulumi up again";
   }
 }
 
-// After a lost answer nobody knows whether the call counted; the resources look before they act again.
-function again(method: string): string {
+// A call whose answer was lost may have taken effect.
+function again(method: string, when: string): string {
   return method === "GET"
-    ? "run pulumi up again"
-    : "it may have taken effect: run pulumi up again, which looks first, and do so";
+    ? `run pulumi up again ${when}`
+    : `the request may have succeeded; run pulumi up again ${when}, it checks before repeating it`;
 }
 
 /** The answer, or undefined when OVH says that there is no such thing. */

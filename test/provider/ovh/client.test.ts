@@ -1,17 +1,10 @@
 import { afterEach, describe, expect, it } from "vitest";
 
 import type { Credentials } from "../../../provider/ovh/auth.ts";
-import { endpointUrl, OvhClient } from "../../../provider/ovh/client.ts";
+import { credentialsOf, endpointUrl, OvhClient } from "../../../provider/ovh/client.ts";
 import { OvhError } from "../../../provider/ovh/errors.ts";
 import { type OvhDouble, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { KEYS } from "./given.ts";
-
-const CREDENTIALS: Credentials = {
-  kind: "keys",
-  applicationKey: KEYS.ovhApplicationKey,
-  applicationSecret: KEYS.ovhApplicationSecret,
-  consumerKey: KEYS.ovhConsumerKey,
-};
 
 const doubles: OvhDouble[] = [];
 afterEach(async () => {
@@ -21,7 +14,7 @@ afterEach(async () => {
 async function start(options?: OvhOptions): Promise<{ ovh: OvhDouble; client: OvhClient }> {
   const ovh = await startOvh(options);
   doubles.push(ovh);
-  return { ovh, client: new OvhClient({ endpoint: ovh.url, credentials: CREDENTIALS, retryMs: 1 }) };
+  return { ovh, client: new OvhClient({ endpoint: ovh.url, credentials: credentialsOf(KEYS), retryMs: 1 }) };
 }
 
 const failure = async (act: Promise<unknown>): Promise<OvhError> => {
@@ -113,6 +106,26 @@ describe("OvhClient", () => {
     await failure(client.get("/vps"));
 
     expect(ovh.calls.lines("ovh")).toHaveLength(4);
+  });
+
+  it("sends a request as often as it may", async () => {
+    const { ovh } = await start();
+    const client = new OvhClient({ endpoint: ovh.url, credentials: { kind: "none" }, attempts: 1 });
+    ovh.faults.add({ api: "ovh", path: "/auth/time", times: 0, status: 503 });
+
+    const error = await failure(client.get("/auth/time", { isPublic: true }));
+
+    expect(error).toMatchObject({ status: 503 });
+    expect(ovh.calls.lines("ovh")).toHaveLength(1);
+  });
+
+  it("says that a request without an answer may have succeeded", async () => {
+    const { ovh, client } = await start();
+    ovh.faults.add({ api: "ovh", method: "POST", path: "/order/cart", status: 502 });
+
+    expect((await failure(client.post("/order/cart", {}))).message).toMatch(
+      /; OVH has a fault: the request may have succeeded; run pulumi up again later \(https:\/\/status\.ovhcloud\.com\), it checks before repeating it$/,
+    );
   });
 
   it("stops waiting as soon as it is told to", async () => {
@@ -241,9 +254,11 @@ describe("OvhClient with a service account", () => {
     const { ovh } = await start();
     const { client } = withTokens(ovh, []);
 
-    await expect(client.get("/me")).rejects.toThrow(
-      "ovh: expected a token for the service account, got 401 invalid_client; set technicia:ovhClientId and technicia:ovhClientSecret to those of a service account of this endpoint",
-    );
+    expect(await failure(client.get("/me"))).toMatchObject({
+      status: 401,
+      message:
+        "ovh: expected a token for the service account, got 401 invalid_client; set technicia:ovhClientId and technicia:ovhClientSecret to those of a service account of this endpoint",
+    });
   });
 
   it("fails at an endpoint of which no token service is known", async () => {
@@ -252,6 +267,31 @@ describe("OvhClient with a service account", () => {
     await expect(client.get("/me")).rejects.toThrow(
       'ovh.endpoint: expected ovh-eu, ovh-ca or ovh-us with a service account, got "http://127.0.0.1:1/1.0"; use an application key',
     );
+  });
+});
+
+describe("credentialsOf", () => {
+  const account = { ovhClientId: "EU.1", ovhClientSecret: "hush" };
+
+  it("prefers the three keys to a service account", () => {
+    expect(credentialsOf({ ...KEYS, ...account })).toEqual({
+      kind: "keys",
+      applicationKey: KEYS.ovhApplicationKey,
+      applicationSecret: KEYS.ovhApplicationSecret,
+      consumerKey: KEYS.ovhConsumerKey,
+    });
+  });
+
+  it("takes the service account when one of the three keys is missing", () => {
+    expect(credentialsOf({ ...KEYS, ovhConsumerKey: "", ...account })).toEqual({
+      kind: "account",
+      clientId: "EU.1",
+      clientSecret: "hush",
+    });
+  });
+
+  it("finds none in an incomplete account", () => {
+    expect(credentialsOf({ ovhClientId: "EU.1" })).toEqual({ kind: "none" });
   });
 });
 

@@ -15,7 +15,7 @@ interface Kind {
 
 const start = (method: string): string => String.raw`^${method} \/\S+: expected an answer, got `;
 const again = (method: string): string =>
-  method === "GET" ? "run pulumi up again" : "it may have taken effect: run pulumi up again";
+  method === "GET" ? "run pulumi up again" : "the request may have succeeded; run pulumi up again";
 
 const KINDS: readonly Kind[] = [
   {

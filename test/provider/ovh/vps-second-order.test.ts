@@ -111,7 +111,7 @@ describe("second order of a Vps", () => {
   it("stops when another order came between a checkout and its lost answer", async () => {
     world.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "after" });
     await expect(stack.up(ORDERED)).rejects.toThrow(
-      /^POST \/order\/cart\/[^/]+\/checkout: expected an answer, got a broken connection.*it may have taken effect: run pulumi up again/,
+      /^POST \/order\/cart\/[^/]+\/checkout: expected an answer, got a broken connection.*the request may have succeeded; run pulumi up again/,
     );
     const [order] = orders();
     if (order) world.ovh.state.orders.push({ ...order, orderId: order.orderId + 50 });
