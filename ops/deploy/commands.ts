@@ -1,18 +1,16 @@
 import { readFile, writeFile } from "node:fs/promises";
-import { createInterface } from "node:readline/promises";
 
 import { preflight } from "../checks/preflight.ts";
 import { verify } from "../checks/verify.ts";
 import { realWorld } from "../checks/world.ts";
 import { onlyStack, readArguments, type Commands, type Outcome } from "../command.ts";
+import { realEffects, type Effects } from "../effects.ts";
+import { untilStopped } from "../terminal.ts";
 import { readFacts } from "../preview/facts.ts";
-import { gitOnPath } from "../vendors/git.ts";
 import { renderPreview } from "../preview/markdown.ts";
 import { checkPlan, planFile } from "../preview/plan.ts";
 import { previewStack } from "../preview/preview.ts";
 import { resume } from "../engine/resume.ts";
-import { openServer } from "../server/connection.ts";
-import { pulumiWithOwnLocks } from "../engine/state-lock.ts";
 import { UserError } from "../../common/user-error.ts";
 import { showHistory, unlock } from "./history-commands.ts";
 import { deploy } from "./deploy.ts";
@@ -24,7 +22,6 @@ import { promote } from "./promote.ts";
 import { rollback } from "./rollback.ts";
 import { EXIT, steps, type Step } from "./release-progress.ts";
 import { settingsFile } from "./settings-file.ts";
-import { identifyHere, isAlive } from "../server/identity.ts";
 
 export const commands: Commands = {
   deploy: {
@@ -130,45 +127,28 @@ function wrong(what: string, expected: string, got: string, usage: string): User
   return new UserError(`${what}: expected ${expected}, got ${got}\nusage: ${usage}`);
 }
 
-/** Works as the person at this keyboard, or as this run of the CI. Told to stop, it ends what it began, and records that. */
+/** An interrupted command ends what it began, and records that. */
 async function operating(work: (operator: Operator) => Promise<Outcome>): Promise<Outcome> {
-  const told = new AbortController();
-  const stop = () => told.abort(new UserError("told to stop"));
-  process.on("SIGINT", stop).on("SIGTERM", stop);
-  try {
-    return await work(operatorHere(told));
-  } catch (error) {
-    if (error instanceof LockRefusal || isStateLocked(error))
-      return { text: error.message, exitCode: EXIT.refused };
-    throw error;
-  } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
-  }
+  return await untilStopped(async (stop) => {
+    try {
+      return await work(operatorOf(realEffects(stop)));
+    } catch (error) {
+      if (error instanceof LockRefusal || isStateLocked(error))
+        return { text: error.message, exitCode: EXIT.refused };
+      throw error;
+    }
+  });
 }
 
-function operatorHere(told: AbortController): Operator {
-  const pulumi = pulumiWithOwnLocks;
-  const git = gitOnPath;
+function operatorOf(effects: Effects): Operator {
+  const { pulumi, git } = effects;
   return {
-    pulumi,
-    git,
-    signal: told.signal,
-    openServer,
+    ...effects,
     preflight,
     verify,
-    identity: identifyHere(),
-    now: () => new Date(),
-    every(seconds, action) {
-      const timer = setInterval(action, seconds * 1000).unref();
-      return () => clearInterval(timer);
-    },
-    isAlive,
-    // What it comes to is printed on standard output at the end.
-    say: (line) => process.stderr.write(`${line}\n`),
-    confirm: (question) => confirm(question, told),
     resume: (stack) => resume(stack, pulumi),
     async makePlan(stack, folder) {
-      const world = { pulumi, git, now: () => new Date(), environment: process.env, openServer };
+      const world = { ...effects, environment: process.env };
       const report = await previewStack({ stack, out: folder, refresh: false }, world);
       const plan = { file: planFile(folder), reviewed: false, refreshed: false };
       return { plan, text: renderPreview(report), failure: report.failure };
@@ -178,32 +158,8 @@ function operatorHere(told: AbortController): Operator {
       if (!checked.fits) return { changed: checked.changed };
       return { plan: { file: checked.file, reviewed: true, refreshed: checked.manifest.refreshed } };
     },
-    async openIncident(incident) {
-      // What reads and writes Markdown takes a while to load, and most deployments succeed.
-      const { openIncident } = await import("../../reports/incidents/book.ts");
-      return await openIncident(incident, { now: new Date() });
-    },
     readSettingsFile: (stack) => readFile(settingsFile(stack), "utf8"),
     // Written in place: the file may be one that another is mounted over, which cannot be replaced.
     writeSettingsFile: (stack, text) => writeFile(settingsFile(stack), text),
   };
-}
-
-async function confirm(question: string, told: AbortController): Promise<boolean> {
-  if (!process.stdin.isTTY)
-    throw new UserError(
-      `expected a terminal to ask "${question}" on, got none; add --yes once you have decided`,
-    );
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
-  // While it reads, the terminal gives Ctrl-C to it and not to the process.
-  lines.on("SIGINT", () => told.abort(new UserError("told to stop")));
-  try {
-    const answer = await lines.question(`${question} (yes/no) `, { signal: told.signal });
-    return /^y(es)?$/i.test(answer.trim());
-  } catch (error) {
-    told.signal.throwIfAborted();
-    throw error;
-  } finally {
-    lines.close();
-  }
 }

@@ -5,7 +5,7 @@ import { renderTable } from "../table.ts";
 import { UserError } from "../../common/user-error.ts";
 import { readDeployed } from "../engine/outputs.ts";
 import { appendHistory, readHistory } from "../server/audit-log.ts";
-import { breakLock, describe } from "../server/lock.ts";
+import { breakLock, describeLock } from "../server/lock.ts";
 import type { Operator } from "./operator.ts";
 import { renderCorrupt } from "../server/records-folder.ts";
 import { readReleases } from "../server/releases.ts";
@@ -58,7 +58,7 @@ export async function unlock(
       reason,
       detail: `verrou de ${held.holder.who} levé${held.dead ? "" : " de force"} (${held.holder.why})`,
     });
-    return { text: `the lock is free; it was held by ${describe(held)}`, exitCode: EXIT.ok };
+    return { text: `the lock is free; it was held by ${describeLock(held)}`, exitCode: EXIT.ok };
   });
 }
 

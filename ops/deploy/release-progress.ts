@@ -1,6 +1,7 @@
 /** One deployment on its way: what is known of it so far, and how it is written down. */
 import type { Check } from "../../common/check.ts";
 import type { Outcome } from "../command.ts";
+import { reportIncident } from "../effects.ts";
 import { hashSettings } from "../engine/settings.ts";
 import { UserError } from "../../common/user-error.ts";
 import { readDeployedImages } from "../engine/outputs.ts";
@@ -187,15 +188,10 @@ export async function end(
   return ended;
 }
 
-/** An entry that cannot be written is told, and takes nothing from what is recorded. */
 async function open(operator: Operator, session: Session, release: Release): Promise<void> {
-  try {
-    const { id, isNew } = await operator.openIncident(describeFailure(release));
-    operator.say(`${isNew ? "opened" : "seen again:"} ${id} in docs/deployment-issues.md`);
-    const detail = `${id} ${isNew ? "ouvert" : "constaté à nouveau"} : version ${release.number}`;
-    await session.audit({ action: "incident", reason: "", detail, release: release.number });
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    operator.say(`no incident was opened: ${error.message}`);
-  }
+  const opened = await reportIncident(describeFailure(release), operator);
+  if (opened === undefined) return;
+  const { id, isNew } = opened;
+  const detail = `${id} ${isNew ? "ouvert" : "constaté à nouveau"} : version ${release.number}`;
+  await session.audit({ action: "incident", reason: "", detail, release: release.number });
 }

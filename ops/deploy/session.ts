@@ -3,12 +3,11 @@ import type { CheckContext } from "../checks/context.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
 import { readSettings } from "../engine/settings.ts";
-import { UserError } from "../../common/user-error.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { readDeployed } from "../engine/outputs.ts";
 import { appendHistory } from "../server/audit-log.ts";
-import { describe, LEASE_SECONDS, RENEW_SECONDS, takeLock, type Lock } from "../server/lock.ts";
+import { holdLock, type HeldLock } from "../server/lock.ts";
 import type { Operator } from "./operator.ts";
 import { renderCorrupt } from "../server/records-folder.ts";
 import type { AuditEvent } from "../../common/release.ts";
@@ -28,12 +27,10 @@ export class Session {
   readonly #operator: Operator;
   readonly #why: string | undefined;
   readonly #secrets: Readonly<Record<string, string>>;
-  readonly #lost = new AbortController();
   #outputs: StackOutputs | undefined;
   #server: Server | undefined;
   #address = "";
-  #lock: Lock | undefined;
-  #stopRenewing: () => void = () => undefined;
+  #lock: HeldLock | undefined;
 
   private constructor(
     request: SessionRequest,
@@ -60,7 +57,7 @@ export class Session {
       await session.refresh();
       return await work(session);
     } finally {
-      await session.#leave();
+      await session.#disconnect();
     }
   }
 
@@ -69,9 +66,10 @@ export class Session {
     return this.#server;
   }
 
-  /** Aborted when the command is told to stop, and when the lock is lost. */
+  /** Aborted when the command is interrupted, and when the lock is lost. */
   get signal(): AbortSignal {
-    return AbortSignal.any([this.#operator.signal, this.#lost.signal]);
+    const { signal } = this.#operator;
+    return this.#lock === undefined ? signal : AbortSignal.any([signal, this.#lock.lost]);
   }
 
   get context(): CheckContext {
@@ -91,10 +89,10 @@ export class Session {
     const { outputs, ssh } = await readDeployed(this.stack, this.pulumi);
     this.#outputs = outputs;
     if (ssh === undefined || JSON.stringify(ssh) === this.#address) return;
-    await this.#leave();
+    await this.#disconnect();
     this.#server = this.#operator.openServer({ ssh });
     this.#address = JSON.stringify(ssh);
-    if (this.#why !== undefined) await this.#enter(this.#server, this.#why);
+    if (this.#why !== undefined) await this.#lockServer(this.#server, this.#why);
   }
 
   /** Adds to the audit, where there is a server to keep it. */
@@ -104,13 +102,10 @@ export class Session {
     await appendHistory(this.#server, { ...event, at: now().toISOString(), who: identity.who });
   }
 
-  async #enter(server: Server, why: string): Promise<void> {
-    const { identity, isAlive, every, say } = this.#operator;
-    const { lock, replaced } = await takeLock(server, { stack: this.stack, identity, isAlive, why });
-    this.#lock = lock;
-    this.#stopRenewing = every(RENEW_SECONDS, () => void this.#renew(lock));
+  async #lockServer(server: Server, why: string): Promise<void> {
+    this.#lock = await holdLock(server, { ...this.#operator, stack: this.stack, why });
+    const { replaced } = this.#lock;
     if (replaced) {
-      say(`took over the lock that a killed command of yours had left: ${describe(replaced)}`);
       await this.audit({
         action: "unlock",
         reason: "",
@@ -144,33 +139,10 @@ export class Session {
     }
   }
 
-  async #renew(lock: Lock): Promise<void> {
-    try {
-      if (await lock.renew()) return;
-    } catch (error) {
-      // A server that restarts does not answer for a while; the lease bridges that.
-      this.#operator.say(`the lock could not be renewed (${(error as Error).message}); trying again`);
-      return;
-    }
-    this.#stopRenewing();
-    this.#lost.abort(
-      new UserError(
-        `${this.stack}: expected to keep the deployment lock, got it taken away; somebody broke it (after ${LEASE_SECONDS} s without ` +
-          `a sign of life, or by force): see npm run history -- ${this.stack}`,
-      ),
-    );
-  }
-
-  async #leave(): Promise<void> {
-    this.#stopRenewing();
+  async #disconnect(): Promise<void> {
     const [server, lock] = [this.#server, this.#lock];
     this.#server = this.#lock = undefined;
-    try {
-      await lock?.release();
-    } catch (error) {
-      // The deployment itself is done, and its lock dies with its lease.
-      this.#operator.say(`the lock could not be released: ${(error as Error).message}`);
-    }
+    await lock?.release();
     server?.close();
   }
 }

@@ -1,26 +1,21 @@
 /** Adds each check and each repair to the audit on the server, where it can be reached, and opens an incident for what a check found. */
 import type { NewIncident } from "../../reports/incidents/book.ts";
+import { reportIncident, type Effects } from "../effects.ts";
 import { appendHistory } from "../server/audit-log.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Checked } from "./check.ts";
 import type { DriftReport } from "./finding.ts";
 
-export interface Auditor {
-  readonly who: string;
-  readonly now: () => Date;
-  readonly say: (line: string) => void;
-
-  /** Opens an entry in the team's issues document, or notes there that it was seen again. */
-  readonly openIncident: (incident: NewIncident) => Promise<{ readonly id: string; readonly isNew: boolean }>;
-}
+export type Auditor = Pick<Effects, "identity" | "now" | "say" | "openIncident">;
 
 /** `repaired`: what a repair did, in French; undefined for a check. */
 export async function audit(
   { report, server }: Checked,
-  { who, now, say, openIncident }: Auditor,
+  { identity: { who }, now, say, openIncident }: Auditor,
   repaired?: string,
 ): Promise<void> {
-  if (repaired === undefined && report.findings.length > 0) await open(report, { say, openIncident });
+  if (repaired === undefined && report.findings.length > 0)
+    await reportIncident(describeDrift(report), { say, openIncident });
   if (server === undefined) return;
   const { findings, gaps } = report;
   const names = [...new Set(findings.map(({ resource }) => resource))].join(", ");
@@ -48,20 +43,6 @@ export async function audit(
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     say(`the check could not be added to the audit: ${error.message}`);
-  }
-}
-
-/** An entry that cannot be written is told, and takes nothing from what was found. */
-async function open(
-  report: DriftReport,
-  { say, openIncident }: Pick<Auditor, "say" | "openIncident">,
-): Promise<void> {
-  try {
-    const { id, isNew } = await openIncident(describeDrift(report));
-    say(`${isNew ? "opened" : "seen again:"} ${id} in docs/deployment-issues.md`);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    say(`no incident was opened: ${error.message}`);
   }
 }
 

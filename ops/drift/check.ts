@@ -1,6 +1,6 @@
 /** One check: the engine's view, the vendor's records under our names, and since when. */
 import { openDnsZone, type DnsRecord } from "../vendors/dns-records.ts";
-import { describe, readLock } from "../server/lock.ts";
+import { describeLock, readLock } from "../server/lock.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
 import { readSettings, type Settings } from "../engine/settings.ts";
@@ -148,7 +148,7 @@ async function reach(
     const held = await readLock(server, patience);
     if (held === undefined || held.dead) return { server, gap: undefined };
     server.close();
-    const reason = `something is being deployed, so what is there is not what will be: ${describe(held)}; check again when it has ended`;
+    const reason = `something is being deployed, so what is there is not what will be: ${describeLock(held)}; check again when it has ended`;
     return { server: undefined, gap: { what, reason } };
   } catch (error) {
     server.close();

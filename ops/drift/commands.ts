@@ -1,11 +1,10 @@
-import { createInterface } from "node:readline/promises";
-
-import { onlyStack, readArguments, type Commands } from "../command.ts";
-import { RENEW_SECONDS, takeLock } from "../server/lock.ts";
-import { identifyHere, isAlive } from "../server/identity.ts";
+import { onlyStack, readArguments, type Commands, type Outcome } from "../command.ts";
+import { realEffects, type Effects } from "../effects.ts";
+import { untilStopped } from "../terminal.ts";
+import { holdLock } from "../server/lock.ts";
+import type { Pulumi } from "../engine/cli.ts";
 import { openGithub } from "../vendors/github.ts";
-import { openServer, type Server } from "../server/connection.ts";
-import { pulumiWithOwnLocks } from "../engine/state-lock.ts";
+import type { Server } from "../server/connection.ts";
 import { UserError } from "../../common/user-error.ts";
 import { audit } from "./audit.ts";
 import { checkDrift } from "./check.ts";
@@ -28,24 +27,44 @@ export const commands: Commands = {
       const stack = onlyStack(this.usage, positionals);
       // Asked first: a check of minutes must not end with a missing variable.
       const tracker = values.issue ? openGithub(process.env) : undefined;
-      const world = realWorld();
-      try {
-        const report = values.repair
-          ? await repaired({ stack, yes: values.yes, withChanges: values["with-changes"] }, world)
-          : await checked(stack, world);
-        const told = tracker && (await reportToIssue(report, tracker));
-        const lines = [
-          values.json ? JSON.stringify(report, null, 2) : renderReport(report),
-          ...(told === undefined || values.json ? [] : [`issue ${told.action}: ${told.url}`]),
-        ];
-        return { text: lines.join("\n\n"), exitCode: EXIT_CODES[report.outcome] };
-      } catch (error) {
-        if (error instanceof UserError && tracker) await tellFailure(stack, error, tracker, world);
-        throw error;
-      }
+      const request = { stack, json: values.json, tracker };
+      if (!values.repair) return await reported(request, checked, realEffects(new AbortController()));
+      const repair = { stack, yes: values.yes, withChanges: values["with-changes"] };
+      return await untilStopped((stop) => {
+        const effects = realEffects(stop);
+        // An interrupted repair ends the engine's run in order, and releases the lock.
+        const pulumi: Pulumi = (call) => effects.pulumi({ ...call, signal: stop.signal });
+        return reported(request, (_, world) => repaired(repair, world), { ...effects, pulumi });
+      });
     },
   },
 };
+
+interface ReportRequest {
+  readonly stack: string;
+  readonly json: boolean;
+  readonly tracker: IssueTracker | undefined;
+}
+
+async function reported(
+  { stack, json, tracker }: ReportRequest,
+  look: (stack: string, world: RepairWorld) => Promise<DriftReport>,
+  effects: Effects,
+): Promise<Outcome> {
+  const world = worldOf(effects);
+  try {
+    const report = await look(stack, world);
+    const issue = tracker && (await reportToIssue(report, tracker));
+    const lines = [
+      json ? JSON.stringify(report, null, 2) : renderReport(report),
+      ...(issue === undefined || json ? [] : [`issue ${issue.action}: ${issue.url}`]),
+    ];
+    return { text: lines.join("\n\n"), exitCode: EXIT_CODES[report.outcome] };
+  } catch (error) {
+    if (error instanceof UserError && tracker) await tellFailure(stack, error, tracker, world);
+    throw error;
+  }
+}
 
 async function checked(stack: string, world: RepairWorld): Promise<DriftReport> {
   const found = await checkDrift(stack, world);
@@ -80,56 +99,23 @@ async function tellFailure(
   }
 }
 
-function realWorld(): RepairWorld {
-  const identity = identifyHere();
-  // Standard output is the report's alone.
-  const say = (line: string) => process.stderr.write(`${line}\n`);
+function worldOf(effects: Effects): RepairWorld {
   return {
-    pulumi: pulumiWithOwnLocks,
-    openServer,
+    ...effects,
     fetch,
-    now: () => new Date(),
-    who: identity.who,
-    say,
-    async openIncident(incident) {
-      const { openIncident } = await import("../../reports/incidents/book.ts");
-      return await openIncident(incident, { now: new Date() });
-    },
-    async confirm(question) {
-      if (!process.stdin.isTTY) {
-        throw new UserError(
-          "expected somebody at a terminal to agree, got none; read the plan above and add --yes",
-        );
-      }
-      const terminal = createInterface({ input: process.stdin, output: process.stderr });
-      try {
-        return /^y(es)?$/i.test((await terminal.question(`${question} (y/N) `)).trim());
-      } finally {
-        terminal.close();
-      }
-    },
-    exclusively: (server, stack, work) => underLock(server, { stack, identity, say }, work),
+    exclusively: (server, stack, work) => underLock(server, { ...effects, stack }, work),
   };
 }
 
-interface LockOptions {
-  readonly stack: string;
-  readonly identity: ReturnType<typeof identifyHere>;
-  readonly say: (line: string) => void;
-}
-
-async function underLock<T>(server: Server, options: LockOptions, work: () => Promise<T>): Promise<T> {
-  const { stack, identity, say } = options;
-  const { lock } = await takeLock(server, { stack, identity, isAlive, why: "repair of drift" });
-  const timer = setInterval(() => {
-    lock.renew().catch((error: unknown) => say(`the lock could not be renewed: ${(error as Error).message}`));
-  }, RENEW_SECONDS * 1000);
+async function underLock<T>(
+  server: Server,
+  request: Effects & { readonly stack: string },
+  work: () => Promise<T>,
+): Promise<T> {
+  const lock = await holdLock(server, { ...request, why: "repair of drift" });
   try {
     return await work();
   } finally {
-    clearInterval(timer);
-    await lock.release().catch((error: unknown) => {
-      say(`the lock could not be released: ${(error as Error).message}`);
-    });
+    await lock.release();
   }
 }

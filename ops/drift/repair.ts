@@ -10,6 +10,7 @@ import { PulumiFailure } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
 import { readSettings } from "../engine/settings.ts";
 import { UserError } from "../../common/user-error.ts";
+import type { Effects } from "../effects.ts";
 import { audit, type Auditor } from "./audit.ts";
 import { checkDrift, type Checked, type World } from "./check.ts";
 import type { DriftReport } from "./finding.ts";
@@ -26,12 +27,7 @@ export interface RepairRequest {
   readonly withChanges: boolean;
 }
 
-export interface RepairWorld extends World, Auditor {
-  readonly say: (line: string) => void;
-
-  /** Asks the person at the keyboard; without one it is a failure that names `--yes`. */
-  readonly confirm: (question: string) => Promise<boolean>;
-
+export interface RepairWorld extends World, Auditor, Pick<Effects, "confirm"> {
   /** Works while no other deployment of the stack does. */
   readonly exclusively: <T>(server: Server, stack: string, work: () => Promise<T>) => Promise<T>;
 }

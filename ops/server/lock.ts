@@ -17,7 +17,7 @@ const FOLDER = `${PLACE}/lock`;
 
 /** How long a holder that shows no sign of life keeps the lock. */
 export const LEASE_SECONDS = 120;
-export const RENEW_SECONDS = 20;
+const RENEW_SECONDS = 20;
 
 const holder = z.object({
   token: z.string(),
@@ -166,12 +166,14 @@ export async function breakLock(server: Server, request: UnlockRequest): Promise
       `${request.stack}: expected a lock, got none; nothing keeps a deployment from starting`,
     );
   if (held.holder.who !== request.holder) {
-    throw new UserError(`--holder: expected ${held.holder.who}, got ${request.holder}; ${describe(held)}`);
+    throw new UserError(
+      `--holder: expected ${held.holder.who}, got ${request.holder}; ${describeLock(held)}`,
+    );
   }
   if (!held.dead && request.force === undefined) {
     throw new UserError(
       `${request.stack}: expected a holder without a sign of life for ${LEASE_SECONDS} s, got one ${held.silentSeconds} s ago; ` +
-        `wait for it, or end it there first and then add --force --reason "…" (${describe(held)})`,
+        `wait for it, or end it there first and then add --force --reason "…" (${describeLock(held)})`,
     );
   }
   if (!(await endLock(server, held.holder.token))) {
@@ -180,6 +182,60 @@ export async function breakLock(server: Server, request: UnlockRequest): Promise
     );
   }
   return held;
+}
+
+export interface HoldRequest extends LockRequest {
+  /** Repeats an action; the returned function ends that. */
+  readonly every: (seconds: number, action: () => void) => () => void;
+  readonly say: (line: string) => void;
+}
+
+export interface HeldLock {
+  /** Lock of a killed command of ours that was taken over. */
+  readonly replaced: Held | undefined;
+
+  /** Aborted when somebody else breaks the lock. */
+  readonly lost: AbortSignal;
+
+  /** Never fails: a lock that cannot be released ends with its lease. */
+  release(): Promise<void>;
+}
+
+/** Takes the lock and renews it until it is released. */
+export async function holdLock(server: Server, request: HoldRequest): Promise<HeldLock> {
+  const { stack, every, say } = request;
+  const { lock, replaced } = await takeLock(server, request);
+  if (replaced) say(`took over the lock that your killed command had left: ${describeLock(replaced)}`);
+  const lost = new AbortController();
+  const renew = async () => {
+    try {
+      if (await lock.renew()) return;
+    } catch (error) {
+      // A server that restarts does not answer for a while; the lease bridges that.
+      say(`the lock could not be renewed (${(error as Error).message}); trying again`);
+      return;
+    }
+    stopRenewing();
+    lost.abort(
+      new UserError(
+        `${stack}: somebody broke the deployment lock of this command (after ${LEASE_SECONDS} s without a sign of life, or by force); ` +
+          `see npm run history -- ${stack}`,
+      ),
+    );
+  };
+  const stopRenewing = every(RENEW_SECONDS, () => void renew());
+  return {
+    replaced,
+    lost: lost.signal,
+    async release() {
+      stopRenewing();
+      try {
+        await lock.release();
+      } catch (error) {
+        say(`the lock could not be released: ${(error as Error).message}`);
+      }
+    },
+  };
 }
 
 function lockOf(server: Server, token: string): Lock {
@@ -214,7 +270,7 @@ function isLeftByUs({ holder: held }: Held, { identity, isAlive }: LockRequest):
   return held.run === "" && identity.run === "" && held.who === identity.who && !isAlive(held.process);
 }
 
-export function describe({ holder: { who, run, why }, since, silentSeconds }: Held): string {
+export function describeLock({ holder: { who, run, why }, since, silentSeconds }: Held): string {
   const at = since.toISOString().slice(0, 19).replace("T", " ");
   return `${who}${run === "" ? "" : ` (${run})`} since ${at} UTC, why: ${why}, last sign of life ${silentSeconds} s ago`;
 }
@@ -223,5 +279,5 @@ function describeRefusal(stack: string, held: Held): string {
   const remedy = held.dead
     ? `it died; free it with npm run unlock -- ${stack} --holder ${held.holder.who}`
     : "wait until it has ended";
-  return `${stack}: expected no deployment under way, got ${describe(held)}; ${remedy}`;
+  return `${stack}: expected no deployment under way, got ${describeLock(held)}; ${remedy}`;
 }

@@ -485,7 +485,7 @@ describe("one deployment at a time", () => {
     await expect(run()).rejects.toThrow("got bob@github (https://github.com/o/r/actions/runs/7) since");
   });
 
-  it("stops when the lock is taken away, and says so in the record", async () => {
+  it("stops when its lock is broken, and says so in the record", async () => {
     await run();
     scene.verify = async ({ signal }) => {
       await scene.server.run({
@@ -500,7 +500,7 @@ describe("one deployment at a time", () => {
     };
     const outcome = run();
 
-    await expect(outcome).rejects.toThrow("test: expected to keep the deployment lock, got it taken away");
+    await expect(outcome).rejects.toThrow("test: somebody broke the deployment lock of this command");
     expect(await scene.lastRelease()).toMatchObject({
       outcome: "failed",
       failure: expect.stringContaining("interrompue") as string,
@@ -508,11 +508,11 @@ describe("one deployment at a time", () => {
   });
 });
 
-describe("a deployment that is told to stop", () => {
+describe("an interrupted deployment", () => {
   it("rolls nothing back, and is recorded as broken off", async () => {
     await withNewVersion();
     scene.up = () => {
-      scene.stop.abort(new Error("told to stop"));
+      scene.stop.abort(new Error("interrupted by the operator"));
       return Promise.resolve({ said: "update cancelled", changed: true });
     };
     const outcome = await run();
@@ -566,7 +566,7 @@ describe("a deployment that is killed", () => {
     expect(await run()).toMatchObject({ exitCode: 0 });
     expect((await scene.releases()).map(({ outcome }) => outcome)).toEqual(["succeeded", "succeeded"]);
     expect(scene.said.join("\n")).toContain(
-      "took over the lock that a killed command of yours had left: alice@laptop since",
+      "took over the lock that your killed command had left: alice@laptop since",
     );
     expect(await scene.history()).toContain(
       "unlock: verrou laissé par une commande interrompue de alice@laptop, repris",

@@ -77,7 +77,7 @@ beforeAll(async () => {
     openServer,
     fetch,
     now: () => new Date(),
-    who: "alice@laptop",
+    identity: { who: "alice@laptop", run: "", process: 4001 },
     say: () => undefined,
     openIncident: () => Promise.resolve({ id: "DEPLOY-001", isNew: true }),
     confirm: () => Promise.reject(new Error("nobody is to be asked")),

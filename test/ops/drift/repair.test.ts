@@ -45,7 +45,7 @@ async function stage({ recording = "drifted", answer = true, ...more }: Stage = 
     openServer: () => server,
     fetch,
     now: () => new Date("2026-11-21T08:00:00Z"),
-    who: "alice@laptop",
+    identity: { who: "alice@laptop", run: "", process: 4001 },
     say: (line) => said.push(line),
     openIncident: (incident) => {
       incidents.push(incident);
