@@ -2,11 +2,9 @@ import { readFileSync } from "node:fs";
 
 import * as pulumi from "@pulumi/pulumi";
 
+import { NOTHING_EXTRA } from "../common/nothing-extra.ts";
 import * as technicia from "../provider/resources.ts";
 import { sshd, sysctl } from "./host-files.ts";
-
-/** What each set prints when all is well; `npm run drift` knows these words. */
-export const NOTHING_EXTRA = "nothing beside what is declared";
 
 /** Everything that may be on a server. */
 export interface HostExtrasArgs {

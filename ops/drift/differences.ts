@@ -1,6 +1,7 @@
 /** The engine's steps as differences: one a property, one a line of an exclusive set. */
 import { isDeepStrictEqual } from "node:util";
 
+import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
 import type { StepMetadata } from "../engine/events.ts";
 import { identify } from "../changes/layers.ts";
 import { at, describeProperties, parsePath, type Shown } from "../changes/properties.ts";
@@ -20,9 +21,6 @@ export interface Difference {
   /** What the state has of the thing. */
   readonly inputs: Readonly<Record<string, unknown>>;
 }
-
-/** As `infra/host-extras.ts` has an exclusive set print it. */
-const NOTHING_EXTRA = "nothing beside what is declared";
 
 /** Most lines told of one value. */
 const MOST_LINES = 12;

@@ -1,4 +1,5 @@
 /** DNS records under our names that nobody declared. */
+import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
 import type { DnsRecord, DnsZone } from "../vendors/dns-records.ts";
 import type { Finding } from "./finding.ts";
 import type { StateResource } from "./state.ts";
@@ -35,7 +36,7 @@ function findingOf({ name, type, content }: DnsRecord): Finding {
     layer: "dns",
     resource: name,
     what: `${type} record that nobody declared`,
-    expected: ["nothing beside what is declared"],
+    expected: [NOTHING_EXTRA],
     found: [`${type} ${content}`],
     repair: "it is deleted; resolvers keep the answer until its time to live is over",
   };

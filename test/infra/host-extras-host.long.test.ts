@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { HostExtras, NOTHING_EXTRA } from "../../infra/host-extras.ts";
+import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
+import { HostExtras } from "../../infra/host-extras.ts";
 import { sshd, sysctl } from "../../infra/host-files.ts";
 import * as technicia from "../../provider/resources.ts";
 import { DECLARED } from "../../stacks/declared.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { NOTHING_EXTRA } from "../../../infra/host-extras.ts";
+import { NOTHING_EXTRA } from "../../../common/nothing-extra.ts";
 import { readDifferences } from "../../../ops/drift/differences.ts";
 import type { StepMetadata } from "../../../ops/engine/events.ts";
 import { recordedSteps } from "./world.ts";
