@@ -1,3 +1,5 @@
+import { WEBHOOKS } from "../common/services.ts";
+
 /** What nginx needs to know to be the gateway of one environment. */
 export interface GatewayConfig {
   readonly domain: string;
@@ -148,7 +150,9 @@ ${config.editorDomain === undefined ? "" : renderRedirectHost(config.domain, con
       proxy_pass http://$n8n/webhook/upload$is_args$args;
       error_page 502 503 504 = @unavailable;
     }
-${["question", "start-diagnosis", "diagnosis-step"].map(renderWebhook).join("")}
+${WEBHOOKS.filter((name) => name !== "upload")
+  .map(renderWebhook)
+  .join("")}
     location /api/ { return 404; }
     location /webhook/ {
       client_max_body_size ${config.uploadMaxMib}m;

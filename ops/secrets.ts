@@ -132,6 +132,7 @@ function readContext(settings: Readonly<Record<string, unknown>>): SecretsContex
       n8nRunners: { enabled: isOn("n8nRunners", "enabled") },
       documentProcessor: { enabled: isOn("documentProcessor", "enabled") },
       visionClassifier: { enabled: isOn("visionClassifier", "enabled") },
+      frontend: { enabled: isOn("frontend", "enabled") },
     },
   };
 }

@@ -1,6 +1,8 @@
 /** Every secret of an environment: who reads it, who gives it, how it is rotated, what is refused. Never a value. */
 import { randomBytes } from "node:crypto";
 
+import { isServiceOn, type ServiceSettings } from "../common/services.ts";
+
 /** The services that a person gives keys to, as the status and `npm run secrets` list them. */
 export const secretServices = [
   "Google Document AI",
@@ -18,13 +20,7 @@ export type SecretService = (typeof secretServices)[number];
 /** What decides which secrets an environment needs; every `Environment` has it. */
 export interface SecretsContext {
   readonly dns: { readonly provider: "cloudflare" | "ovh" };
-  readonly services: {
-    readonly qdrant: { readonly apiKey: boolean };
-    readonly n8n: { readonly database: "sqlite" | "postgres" };
-    readonly n8nRunners: { readonly enabled: boolean };
-    readonly documentProcessor: { readonly enabled: boolean };
-    readonly visionClassifier: { readonly enabled: boolean };
-  };
+  readonly services: ServiceSettings["services"] & { readonly qdrant: { readonly apiKey: boolean } };
 }
 
 export interface SecretEntry {
@@ -140,9 +136,9 @@ export const catalog = {
       expected: "expected the JSON key file of a Google Cloud service account, whole",
       test: isServiceAccountKey,
     },
-    neededFor: ({ services }) => [
-      ...when(services.documentProcessor.enabled, "Google Document AI"),
-      ...when(services.visionClassifier.enabled, "Google Vision AI"),
+    neededFor: (context) => [
+      ...when(isServiceOn("documentProcessor", context), "Google Document AI"),
+      ...when(isServiceOn("visionClassifier", context), "Google Vision AI"),
     ],
   },
   n8nEncryptionKey: {
@@ -187,7 +183,7 @@ export const catalog = {
     givenBy: "us",
     rotation: "set another one and run pulumi up",
     minimumLength: 32,
-    neededFor: ({ services }) => when(services.n8nRunners.enabled, "n8n"),
+    neededFor: (context) => when(isServiceOn("n8nRunners", context), "n8n"),
     generate: hexadecimal,
   },
   qdrantApiKey: {
@@ -207,7 +203,7 @@ export const catalog = {
     givenBy: "us",
     rotation: "change the role with ALTER ROLE n8n PASSWORD first, then set it and run pulumi up",
     minimumLength: 32,
-    neededFor: ({ services }) => when(services.n8n.database === "postgres", "n8n"),
+    neededFor: (context) => when(isServiceOn("postgres", context), "n8n"),
     generate: hexadecimal,
   },
 } as const satisfies Readonly<Record<string, SecretEntry>>;

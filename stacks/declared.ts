@@ -1,3 +1,5 @@
+import { serviceNames, swarmName } from "../common/services.ts";
+
 /**
  * Names of all that may be on a server, whatever the settings: beside these nothing is left there.
  *
@@ -13,16 +15,6 @@ export const DECLARED = {
     "/etc/systemd/system/technicia-firewall.service",
   ],
   containers: ["technicia-tunnel"],
-  services: [
-    "technicia-document-processor",
-    "technicia-frontend",
-    "technicia-gateway",
-    "technicia-n8n",
-    "technicia-n8n-runners",
-    "technicia-postgres",
-    "technicia-qdrant",
-    "technicia-vector-store",
-    "technicia-vision-classifier",
-  ],
+  services: serviceNames.map(swarmName).sort(),
   networks: ["technicia-app", "technicia-data", "technicia-edge"],
 } as const;

@@ -193,3 +193,16 @@ export interface Environment {
   /** Read by the operator's commands only: no resource follows from it. */
   readonly operations: Operations;
 }
+
+type Named = Pick<Environment, "domain"> & { readonly services: Pick<Environment["services"], "gateway"> };
+
+/** Name under which n8n's editor is served, where it is. */
+export function editorName({ domain }: Pick<Environment, "domain">): string {
+  return `n8n.${domain}`;
+}
+
+/** The names that lead to the server: the editor's only where `services.gateway.editorCidrs` admits somebody. */
+export function publicNames(environment: Named): string[] {
+  const { domain, services } = environment;
+  return services.gateway.editorCidrs.length > 0 ? [domain, editorName(environment)] : [domain];
+}

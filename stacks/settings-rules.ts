@@ -1,4 +1,5 @@
 /** What must hold between settings; each rule judges as soon as what it reads is right, whatever else is wrong. */
+import { enabledServices } from "../common/services.ts";
 import type { Commands, SettingPath } from "./config-command.ts";
 import { versionOf } from "./image-reference.ts";
 import type { SectionName, Sections } from "./settings-schema.ts";
@@ -134,11 +135,10 @@ function documentProcessor({ given, commands }: Judged): Problem[] {
 
 function memoryFits({ sections: { services, server } }: Judged): Problem[] {
   if (!services || !server) return [];
-  const ceilings = Object.entries(services)
-    .filter(([name, service]) =>
-      name === "postgres" ? services.n8n.database === "postgres" : !("enabled" in service) || service.enabled,
-    )
-    .map(([name, { memoryMib }]) => ({ name, memoryMib }));
+  const ceilings = enabledServices({ services }).map((name) => ({
+    name,
+    memoryMib: services[name].memoryMib,
+  }));
   const sum = ceilings.reduce((total, { memoryMib }) => total + memoryMib, 0);
   const room = server.memoryGib * 1024 - SYSTEM_MEMORY_MIB;
   if (sum <= room) return [];

@@ -1,6 +1,7 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 
+import { COLLECTION } from "../common/services.ts";
 import { Certificate } from "../components/certificate.ts";
 import { Gateway } from "../components/gateway.ts";
 import { pullImage } from "../components/image.ts";
@@ -19,11 +20,9 @@ import { Vps } from "../infra/vps.ts";
 import type { Secrets } from "../secrets/resolve.ts";
 import type { Cloud } from "./cloud.ts";
 import { DECLARED } from "./declared.ts";
-import type { Environment } from "./environment.ts";
+import { publicNames, type Environment } from "./environment.ts";
 import { createDocumentServices, type Pull } from "./document-services.ts";
 import { describeDeployment, type Deployment } from "./outputs.ts";
-
-const COLLECTION = "technicia";
 
 /** Everything one environment consists of, in order of dependence: the system's table of contents. */
 export function defineTechnicia(environment: Environment, secrets: Secrets, cloud: Cloud): Deployment {
@@ -51,8 +50,8 @@ export function defineTechnicia(environment: Environment, secrets: Secrets, clou
     sshPort: environment.ssh.port,
     adminCidrs: environment.ssh.adminCidrs.v4,
   });
-  const editorDomain = services.gateway.editorCidrs.length > 0 ? `n8n.${environment.domain}` : undefined;
-  const names = editorDomain === undefined ? [environment.domain] : [environment.domain, editorDomain];
+  const names = publicNames(environment);
+  const [, editorDomain] = names;
   const dns = new Dns("dns", {
     vendor: cloud.dns,
     ovh: cloud.ovh,
@@ -113,19 +112,7 @@ export function defineTechnicia(environment: Environment, secrets: Secrets, clou
   );
   const collection = createQdrantCollection(
     "qdrant-collection",
-    {
-      collection: COLLECTION,
-      size: 1024,
-      distance: "Cosine",
-      indexes: {
-        type: "keyword",
-        schema_type: "keyword",
-        document_name: "keyword",
-        document_id: "keyword",
-        page_number: "integer",
-      },
-      ...qdrantKey,
-    },
+    { ...COLLECTION, ...qdrantKey },
     { ...onHost, dependsOn: [qdrant, tunnel] },
   );
   const vectorStore = new PythonService(
@@ -136,7 +123,7 @@ export function defineTechnicia(environment: Environment, secrets: Secrets, clou
       limits: services.vectorStore,
       alias: "vector-store",
       networks: [networks.edge, networks.app, networks.data],
-      environment: { QDRANT_HOST: "qdrant", QDRANT_PORT: "6333", COLLECTION_NAME: COLLECTION },
+      environment: { QDRANT_HOST: "qdrant", QDRANT_PORT: "6333", COLLECTION_NAME: COLLECTION.collection },
       secretEnvironment: {
         ...(secrets.has("voyageApiKey") ? { VOYAGE_API_KEY: secrets.value("voyageApiKey") } : {}),
         ...(services.qdrant.apiKey ? { QDRANT_API_KEY: secrets.value("qdrantApiKey") } : {}),

@@ -1,3 +1,4 @@
+import { isServiceOn } from "../../common/services.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { failed, notChecked, ok, type Finding } from "./finding.ts";
 import { reasonOf } from "../../common/reason.ts";
@@ -16,21 +17,10 @@ export interface KnownImage extends RegistryImage {
 }
 
 /** Images that this environment runs; those of services that are off are never pulled. */
-export function imagesInUse({ images, services }: Environment): { service: ImageName; name: string }[] {
-  const isOn: Readonly<Record<ImageName, boolean>> = {
-    qdrant: true,
-    vectorStore: true,
-    n8n: true,
-    gateway: true,
-    certbot: true,
-    n8nRunners: services.n8nRunners.enabled,
-    postgres: services.n8n.database === "postgres",
-    documentProcessor: services.documentProcessor.enabled,
-    visionClassifier: services.visionClassifier.enabled,
-    frontend: services.frontend.enabled,
-  };
+export function imagesInUse(environment: Environment): { service: ImageName; name: string }[] {
+  const { images } = environment;
   return (Object.keys(images) as ImageName[])
-    .filter((service) => isOn[service])
+    .filter((image) => image === "certbot" || isServiceOn(image, environment))
     .map((service) => ({ service, name: images[service] }));
 }
 

@@ -6,6 +6,7 @@ import type { Server } from "../server/connection.ts";
 import { readSettings, type Settings } from "../engine/settings.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
+import { editorName } from "../../stacks/environment.ts";
 import { readDifferences, type Difference } from "./differences.ts";
 import { layers, outcomeOf, type DriftReport, type Finding, type Gap } from "./finding.ts";
 import { readGaps } from "./gaps.ts";
@@ -165,7 +166,7 @@ async function readExtraRecords(
   try {
     const { environment, secrets } = await settings;
     const of = openDnsZone({ environment, secrets, fetch: send });
-    const names = [environment.domain, `n8n.${environment.domain}`];
+    const names = [environment.domain, editorName(environment)];
     const found = await findExtraRecords(names, { zone: environment.dns.zone, of }, things);
     return { ...found, gaps: [] };
   } catch (error) {

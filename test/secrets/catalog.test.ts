@@ -20,6 +20,7 @@ function context(change: (services: Writable) => void = () => undefined): Secret
       n8nRunners: { enabled: true },
       documentProcessor: { enabled: true },
       visionClassifier: { enabled: true },
+      frontend: { enabled: true },
     },
   };
   change(everything);
@@ -34,6 +35,7 @@ interface Writable {
     n8nRunners: { enabled: boolean };
     documentProcessor: { enabled: boolean };
     visionClassifier: { enabled: boolean };
+    frontend: { enabled: boolean };
   };
 }
 

@@ -1,12 +1,12 @@
+import { COLLECTION } from "../../../common/services.ts";
 import { failed, notChecked, ok } from "../finding.ts";
 import { refusal, type KeyFindings } from "./vendor-call.ts";
 import { call } from "../../vendors/http.ts";
 import type { World } from "../world.ts";
 
 const EMBEDDINGS = "https://api.voyageai.com/v1/embeddings";
-/** Any model of 1024 dimensions will do; this is the vector-store's. */
+/** The vector-store's model; its vectors have the size of the collection's. */
 const MODEL = "voyage-3";
-const DIMENSIONS = 1024;
 
 /** Has one short text turned into numbers: the only call by which VoyageAI shows that a key is good for that. */
 export async function checkVoyageKey(world: World, key: string, signal: AbortSignal): Promise<KeyFindings> {
@@ -27,7 +27,10 @@ export async function checkVoyageKey(world: World, key: string, signal: AbortSig
   const size = data?.[0]?.embedding?.length ?? 0;
   const seen = `${size} nombres rendus par ${MODEL}`;
   return {
-    key: size === DIMENSIONS ? ok(seen, { dimensions: size }) : failed(`${seen}, attendu ${DIMENSIONS}`),
+    key:
+      size === COLLECTION.size
+        ? ok(seen, { dimensions: size })
+        : failed(`${seen}, attendu ${COLLECTION.size}`),
     quota,
   };
 }

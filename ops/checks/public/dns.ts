@@ -1,4 +1,4 @@
-import type { Environment } from "../../../stacks/environment.ts";
+import { publicNames, type Environment } from "../../../stacks/environment.ts";
 import type { CheckContext } from "../context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "../finding.ts";
 import { cloudflareUrl } from "../keys/cloudflare.ts";
@@ -19,7 +19,7 @@ export function dnsProbe(context: CheckContext, world: World): Probe {
       if (!outputs) return notChecked("pas encore de serveur vers lequel pointer : premier déploiement");
       const expected = { ipv4: outputs.ipv4, ipv6: outputs.ipv6 };
       const wrong: string[] = [];
-      for (const name of namesOf(environment)) {
+      for (const name of publicNames(environment)) {
         try {
           wrong.push(...(await differences(world, name, expected)));
         } catch (error) {
@@ -39,7 +39,7 @@ function judgeAge(
   age: { readonly since: number | undefined; readonly now: number },
 ): Finding {
   const { dnsSettledHours: required } = environment.operations;
-  const pointing = `${namesOf(environment).join(", ")} : pointe vers le serveur`;
+  const pointing = `${publicNames(environment).join(", ")} : pointe vers le serveur`;
   if (age.since === undefined) {
     return required === 0
       ? ok(`${pointing} ; aucun délai n'est demandé`)
@@ -51,10 +51,6 @@ function judgeAge(
   const told = `${pointing} depuis ${hours} h ; demandé : ${required} h`;
   const measures = { settledHours: hours };
   return hours >= required ? ok(told, measures) : failed(told, measures);
-}
-
-function namesOf({ domain, services }: Environment): string[] {
-  return services.gateway.editorCidrs.length > 0 ? [domain, `n8n.${domain}`] : [domain];
 }
 
 async function differences(

@@ -1,5 +1,5 @@
 /** What the public address gives to anybody, and what it keeps to itself. */
-import type { Environment } from "../../../stacks/environment.ts";
+import { publicNames, type Environment } from "../../../stacks/environment.ts";
 import { failed, type Finding, ok } from "../finding.ts";
 import { askPublic, type PublicAnswer } from "./request.ts";
 import type { World } from "../world.ts";
@@ -85,7 +85,9 @@ export async function checkClosedPaths(world: World, site: Site, signal: AbortSi
   const { domain, services } = site;
   const asked = [
     ...CLOSED_PATHS.map((path) => ({ host: domain, path })),
-    ...(services.gateway.editorCidrs.length > 0 ? [{ host: `n8n.${domain}`, path: "/metrics" }] : []),
+    ...publicNames(site)
+      .filter((host) => host !== domain)
+      .map((host) => ({ host, path: "/metrics" })),
   ];
   const open: string[] = [];
   await Promise.all(

@@ -1,20 +1,12 @@
 /** The vector database: ready, with the one collection as it has to be, and deaf without its key. */
+import { COLLECTION } from "../../../common/services.ts";
 import type { Server } from "../../server/connection.ts";
 import type { CheckContext } from "../context.ts";
 import { failed, type Finding, ok } from "../finding.ts";
 import { script } from "./script.ts";
 import type { World } from "../world.ts";
 
-export const COLLECTION = "technicia";
-export const DIMENSIONS = 1024;
-const DISTANCE = "Cosine";
-const INDEXES: Readonly<Record<string, string>> = {
-  type: "keyword",
-  schema_type: "keyword",
-  document_name: "keyword",
-  document_id: "keyword",
-  page_number: "integer",
-};
+const { collection, size, distance, indexes } = COLLECTION;
 
 interface Description {
   readonly status?: string;
@@ -39,25 +31,25 @@ export async function checkQdrantReady(context: Asking, server: Server, world: W
 }
 
 export async function checkCollection(context: Asking, server: Server, world: World): Promise<Finding> {
-  const { code, body } = await ask(context, server, world, `/collections/${COLLECTION}`);
-  if (code !== "200") return failed(`collection ${COLLECTION} : Qdrant répond ${code}`);
+  const { code, body } = await ask(context, server, world, `/collections/${collection}`);
+  if (code !== "200") return failed(`collection ${collection} : Qdrant répond ${code}`);
   const { result = {} } = JSON.parse(body) as { result?: Description };
   const vectors = result.config?.params?.vectors;
   const schema = result.payload_schema ?? {};
-  const missing = Object.entries(INDEXES)
+  const missing = Object.entries(indexes)
     .filter(([field, type]) => schema[field]?.data_type !== type)
     .map(([field, type]) => `${field} (${type})`);
   const problems = [
-    ...(vectors?.size === DIMENSIONS && vectors.distance === DISTANCE
+    ...(vectors?.size === size && vectors.distance === distance
       ? []
-      : [`vecteurs ${vectors?.size ?? "?"} ${vectors?.distance ?? "?"}, attendu ${DIMENSIONS} ${DISTANCE}`]),
+      : [`vecteurs ${vectors?.size ?? "?"} ${vectors?.distance ?? "?"}, attendu ${size} ${distance}`]),
     ...(missing.length > 0 ? [`index manquants : ${missing.join(", ")}`] : []),
     ...(result.status === "red" ? ["Qdrant la dit en panne (red)"] : []),
   ];
   const measures = { points: result.points_count ?? 0 };
-  if (problems.length > 0) return failed(`collection ${COLLECTION} : ${problems.join(" ; ")}`, measures);
+  if (problems.length > 0) return failed(`collection ${collection} : ${problems.join(" ; ")}`, measures);
   return ok(
-    `collection ${COLLECTION} : ${DIMENSIONS} ${DISTANCE}, ${Object.keys(INDEXES).length} index, ${measures.points} points`,
+    `collection ${collection} : ${size} ${distance}, ${Object.keys(indexes).length} index, ${measures.points} points`,
     measures,
   );
 }

@@ -1,3 +1,4 @@
+import { enabledServices, swarmName } from "../../../common/services.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 import type { Server } from "../../server/connection.ts";
 import { failed, type Finding, ok } from "../finding.ts";
@@ -12,19 +13,8 @@ export interface RunningContainer {
 }
 
 /** Names under which this environment's containers run. */
-export function expectedServices({ services }: Environment): string[] {
-  return [
-    "technicia-qdrant",
-    "technicia-vector-store",
-    "technicia-n8n",
-    "technicia-gateway",
-    "technicia-tunnel",
-    ...(services.n8nRunners.enabled ? ["technicia-n8n-runners"] : []),
-    ...(services.n8n.database === "postgres" ? ["technicia-postgres"] : []),
-    ...(services.documentProcessor.enabled ? ["technicia-document-processor"] : []),
-    ...(services.visionClassifier.enabled ? ["technicia-vision-classifier"] : []),
-    ...(services.frontend.enabled ? ["technicia-frontend"] : []),
-  ];
+export function expectedServices(environment: Environment): string[] {
+  return [...enabledServices(environment).map(swarmName), "technicia-tunnel"];
 }
 
 export async function readContainers(server: Server): Promise<RunningContainer[]> {

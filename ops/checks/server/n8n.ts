@@ -1,4 +1,5 @@
 /** The workflow engine: ready, owned by nobody else, and with the webhooks that its workflows register. */
+import { WEBHOOKS } from "../../../common/services.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 import { weaknessOf } from "../../../secrets/weakness.ts";
 import type { Server } from "../../server/connection.ts";
@@ -8,9 +9,6 @@ import type { Inside } from "./access.ts";
 import { askPublic } from "../public/request.ts";
 import { script } from "./script.ts";
 import type { World } from "../world.ts";
-
-/** What the frontend calls; the gateway leads each to the webhook of the same name. */
-const WEBHOOKS = ["upload", "question", "start-diagnosis", "diagnosis-step"];
 
 /** No more than these two: n8n slows down whoever guesses. */
 function guessesFor({ adminEmail }: Environment) {

@@ -1,14 +1,14 @@
 /** TechnicIA's own services, asked from inside: they have no port that leads out. */
 import { randomUUID } from "node:crypto";
 
+import { COLLECTION, swarmName } from "../../../common/services.ts";
 import type { Server } from "../../server/connection.ts";
 import type { CheckContext } from "../context.ts";
 import { failed, type Finding, ok } from "../finding.ts";
 import { script } from "./script.ts";
 import type { World } from "../world.ts";
-import { COLLECTION, DIMENSIONS } from "./collection.ts";
 
-const VECTOR_STORE = "technicia-vector-store";
+const VECTOR_STORE = swarmName("vectorStore");
 
 export function checkVectorStore(server: Server): Promise<Finding> {
   return checkHealth(server, VECTOR_STORE, [
@@ -19,11 +19,11 @@ export function checkVectorStore(server: Server): Promise<Finding> {
 }
 
 export function checkDocumentProcessor(server: Server): Promise<Finding> {
-  return checkHealth(server, "technicia-document-processor", ["google_cloud_configured"]);
+  return checkHealth(server, swarmName("documentProcessor"), ["google_cloud_configured"]);
 }
 
 export function checkVisionClassifier(server: Server): Promise<Finding> {
-  return checkHealth(server, "technicia-vision-classifier", ["google_vision_initialized"]);
+  return checkHealth(server, swarmName("visionClassifier"), ["google_vision_initialized"]);
 }
 
 /** A service says that it is healthy whatever it lacks: every field that tells more has to be true. */
@@ -69,7 +69,7 @@ export async function checkSearch(
     variables: {
       SERVICE: VECTOR_STORE,
       QDRANT: loopback.qdrant,
-      COLLECTION,
+      COLLECTION: COLLECTION.collection,
       API_KEY: environment.services.qdrant.apiKey ? (secrets["qdrantApiKey"] ?? "") : "",
       MARKER: marker,
       NAME: "verification-technicia",
@@ -84,7 +84,7 @@ function judge(seen: Seen): Finding {
   const { length, rank, score, before, during, left, after, embedMs, searchMs } = seen;
   const measures = { embedMs, searchMs, pointsBefore: before, pointsAfter: after };
   const problems = [
-    ...(length === DIMENSIONS ? [] : [`vecteur de ${length} nombres, attendu ${DIMENSIONS}`]),
+    ...(length === COLLECTION.size ? [] : [`vecteur de ${length} nombres, attendu ${COLLECTION.size}`]),
     ...(during === 1 ? [] : [`${during} points écrits, attendu 1`]),
     ...(rank === 0
       ? []

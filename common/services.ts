@@ -1,0 +1,72 @@
+/** The services of an environment, and the names by which the program and the commands know them. Plain data: every folder reads it. */
+
+/** The settings that decide which services run; every `Environment` has them. */
+export interface ServiceSettings {
+  readonly services: {
+    readonly n8n: { readonly database: "sqlite" | "postgres" };
+    readonly n8nRunners: { readonly enabled: boolean };
+    readonly documentProcessor: { readonly enabled: boolean };
+    readonly visionClassifier: { readonly enabled: boolean };
+    readonly frontend: { readonly enabled: boolean };
+  };
+}
+
+interface Service {
+  /** Name on the networks of the containers; the service on the server is `technicia-<alias>`. */
+  readonly alias: string;
+  /** Absent: in every environment. */
+  readonly isOn?: (settings: ServiceSettings) => boolean;
+}
+
+/** Every service, by its key in the settings `services` and `images`. */
+export const SERVICES = {
+  qdrant: { alias: "qdrant" },
+  vectorStore: { alias: "vector-store" },
+  n8n: { alias: "n8n" },
+  n8nRunners: { alias: "n8n-runners", isOn: ({ services }) => services.n8nRunners.enabled },
+  postgres: { alias: "postgres", isOn: ({ services }) => services.n8n.database === "postgres" },
+  gateway: { alias: "gateway" },
+  documentProcessor: {
+    alias: "document-processor",
+    isOn: ({ services }) => services.documentProcessor.enabled,
+  },
+  visionClassifier: { alias: "vision-classifier", isOn: ({ services }) => services.visionClassifier.enabled },
+  frontend: { alias: "frontend", isOn: ({ services }) => services.frontend.enabled },
+} as const satisfies Readonly<Record<string, Service>>;
+
+export type ServiceName = keyof typeof SERVICES;
+
+export const serviceNames = Object.keys(SERVICES) as ServiceName[];
+
+export function isServiceOn(name: ServiceName, settings: ServiceSettings): boolean {
+  const { isOn }: Service = SERVICES[name];
+  return isOn === undefined || isOn(settings);
+}
+
+/** The services that an environment runs, in the order of `SERVICES`. */
+export function enabledServices(settings: ServiceSettings): ServiceName[] {
+  return serviceNames.filter((name) => isServiceOn(name, settings));
+}
+
+/** Name of the Swarm service on the server: `technicia-vector-store`. */
+export function swarmName(name: ServiceName): string {
+  return `technicia-${SERVICES[name].alias}`;
+}
+
+/** The one collection in Qdrant. The vector-store fills it; `indexes` are the payload fields that searches filter by. */
+export const COLLECTION = {
+  collection: "technicia",
+  /** Dimensions of a vector, as VoyageAI's models return them. */
+  size: 1024,
+  distance: "Cosine",
+  indexes: {
+    type: "keyword",
+    schema_type: "keyword",
+    document_name: "keyword",
+    document_id: "keyword",
+    page_number: "integer",
+  },
+} as const;
+
+/** What the frontend calls: the gateway passes `/api/<name>` to n8n's webhook `<name>`. */
+export const WEBHOOKS = ["upload", "question", "start-diagnosis", "diagnosis-step"] as const;
