@@ -12,6 +12,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import Table from "cli-table3";
 
+import { cacheFolder } from "../common/cache-folder.ts";
 import { domainOf } from "./stack-settings.ts";
 import { docker, run } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
@@ -187,10 +188,7 @@ async function startPlainly(): Promise<void> {
 }
 
 async function emptyCaches(): Promise<void> {
-  await rm(
-    join(process.env["XDG_CACHE_HOME"] ?? join(process.env["HOME"] ?? "/root", ".cache"), "technicia"),
-    { recursive: true, force: true },
-  );
+  await rm(cacheFolder(), { recursive: true, force: true });
   const images = (await docker(["images", "--filter", "reference=technicia-rehearsal/*", "--quiet"]))
     .split("\n")
     .filter((id) => id !== "");

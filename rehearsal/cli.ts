@@ -15,6 +15,7 @@ import { Listr } from "listr2";
 
 import { type Accounts, addSecrets, type Answers, ensureAccounts, writeSettings } from "./stack-settings.ts";
 import { entryOf, type SecretName, secretNames } from "../secrets/catalog.ts";
+import { isAlive } from "../common/is-alive.ts";
 import { UserError } from "../common/user-error.ts";
 import { ensureDocker } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
@@ -210,7 +211,7 @@ async function releaseDeadLock(stack: string, engine: Engine): Promise<boolean> 
   const locks = existsSync(folder) ? await readdir(folder) : [];
   for (const file of locks) {
     const { pid } = JSON.parse(await readFile(join(folder, file), "utf8")) as { pid: number };
-    if (await isRunning(pid)) {
+    if (isAlive(pid)) {
       throw new UserError(
         `the rehearsal of ${stack}: expected no other run, got one with process id ${pid}; wait for it or end it`,
       );
@@ -219,12 +220,6 @@ async function releaseDeadLock(stack: string, engine: Engine): Promise<boolean> 
   if (locks.length === 0) return false;
   await runPulumi(["cancel", "--yes", "--stack", stack], { stack, engine });
   return true;
-}
-
-/** One that was killed stays listed as a zombie until the first process of this machine has taken note, which may be seconds later. */
-async function isRunning(pid: number): Promise<boolean> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => undefined);
-  return status !== undefined && !/^State:\s+[ZX]/m.test(status);
 }
 
 async function attached(command: readonly string[], stack: string): Promise<number> {

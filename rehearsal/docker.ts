@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { existsSync, openSync, closeSync, readFileSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
+import { cacheFolder } from "../common/cache-folder.ts";
 import { UserError } from "../common/user-error.ts";
 import { aptCommand } from "./apt.ts";
 
@@ -70,11 +70,6 @@ export function run(command: string, args: readonly string[], options: CommandOp
     child.stdin.on("error", () => undefined);
     child.stdin.end(options.stdin);
   });
-}
-
-/** Where downloads and logs of ours stay between rehearsals. */
-export function cacheDirectory(): string {
-  return join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "technicia");
 }
 
 /** What this machine is, as far as getting a Docker engine goes. */
@@ -144,7 +139,7 @@ export async function startEngine(options: {
   readonly host?: string;
   readonly log?: string;
 }): Promise<number> {
-  const log = options.log ?? join(cacheDirectory(), "dockerd.log");
+  const log = options.log ?? join(cacheFolder(), "dockerd.log");
   await mkdir(dirname(log), { recursive: true });
   options.progress(`starting dockerd (log: ${log})`);
   const output = openSync(log, "a");

@@ -9,7 +9,7 @@
 import { readFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 
-import { isAlive } from "../server/identity.ts";
+import { isAlive } from "../../common/is-alive.ts";
 import { openGithub, type Environment } from "../vendors/github.ts";
 import { PulumiFailure, pulumiOnPath, type Pulumi } from "./cli.ts";
 import { UserError } from "../../common/user-error.ts";

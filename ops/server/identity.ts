@@ -1,5 +1,4 @@
 /** Who acts, and on what version of the project. */
-import { readFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 
 import type { Git } from "../vendors/git.ts";
@@ -53,24 +52,4 @@ export function identifyHere(): Identity {
     host: hostname(),
     process: process.pid,
   });
-}
-
-/** Whether a process of this machine still runs. */
-export function isAlive(id: number): boolean {
-  try {
-    process.kill(id, 0);
-  } catch (error) {
-    // EPERM: it is there, and somebody else's.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-  return !isZombie(id);
-}
-
-/** One that was killed stays in Linux's list until its parent asks how it ended, and the first process of a container may take seconds. */
-function isZombie(id: number): boolean {
-  try {
-    return /^State:\s+[ZX]/m.test(readFileSync(`/proc/${id}/status`, "utf8"));
-  } catch {
-    return false;
-  }
 }

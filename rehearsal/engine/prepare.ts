@@ -1,7 +1,7 @@
-import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { cacheFolder } from "../../common/cache-folder.ts";
 import { buildEngine, findBuiltEngine, type BuiltEngine } from "./from-source.ts";
 import { readFolderEngine } from "./from-folder.ts";
 import { furnishHome } from "./home.ts";
@@ -92,10 +92,7 @@ export async function prepareEngine(options: PrepareOptions): Promise<Engine> {
 
 async function choose(options: PrepareOptions & { environment: NodeJS.ProcessEnv }): Promise<Choice> {
   const { environment, progress } = options;
-  const cache = join(
-    environment.XDG_CACHE_HOME || join(environment.HOME || homedir(), ".cache"),
-    "technicia/engine",
-  );
+  const cache = join(cacheFolder(environment), "engine");
   const needs = await readPluginNeeds();
 
   const folder = environment.REHEARSAL_ENGINE;

@@ -6,7 +6,8 @@ import { sshd, sysctl } from "../../infra/host-files.ts";
 import * as technicia from "../../provider/resources.ts";
 import { DECLARED } from "../../stacks/declared.ts";
 import { register } from "../support/engine.ts";
-import { startHost, until, type TestHost } from "../support/host.ts";
+import { startHost, type TestHost } from "../support/host.ts";
+import { until } from "../support/until.ts";
 
 /** What a deployment has put on the server by the time that the sets are compared. */
 const DEPLOYED = `

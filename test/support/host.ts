@@ -4,14 +4,13 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
 import { serverRunArgs } from "../../rehearsal/images/server/run.ts";
 import { imageOf } from "./containers.ts";
+import { until } from "./until.ts";
 
 // Not the rehearsal's own value: whoever ends a rehearsal takes away all that bears it.
 const LABEL = "technicia.rehearsal=test";
 const ATTEMPTS_AT_A_FREE_SUBNET = 50;
-const READY_MS = 60_000;
 
 export interface Execution {
   readonly code: number;
@@ -92,21 +91,6 @@ export async function startHost(): Promise<TestHost> {
       return stdout;
     },
   };
-}
-
-/** Waits for a condition, and says which one never came. */
-export async function until(
-  what: string,
-  isSo: () => Promise<boolean> | boolean,
-  deadlineMs = READY_MS,
-): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
-  while (!(await isSo())) {
-    if (performance.now() > deadline) {
-      throw new Error(`waited ${deadlineMs / 1000} s in vain until ${what}`);
-    }
-    await wait(25);
-  }
 }
 
 interface Subnet {

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { findImages, imagesInUse } from "../../../ops/checks/images.ts";
 import { findImage } from "../../../ops/vendors/registry.ts";
 import { docker, imageOf, run } from "../../support/containers.ts";
-import { until } from "../../support/host.ts";
+import { until } from "../../support/until.ts";
 import { environmentWith, never, rewritten, startDouble, worldWith, type Double } from "./support.ts";
 
 const NAME = `technicia-test-${randomBytes(4).toString("hex")}-registry`;

@@ -9,7 +9,7 @@ import { script } from "../../../components/script.ts";
 import type { CheckContext } from "../../../ops/checks/context.ts";
 import type { World } from "../../../ops/checks/world.ts";
 import { createNetwork, docker, imageOf } from "../../support/containers.ts";
-import { until } from "../../support/host.ts";
+import { until } from "../../support/until.ts";
 import { contextWith, environmentWith, issue, localServer, outputsOf, strong, worldWith } from "./support.ts";
 
 export const DOMAIN = "localhost";
@@ -167,9 +167,9 @@ async function workersOf(container: string): Promise<Map<string, string>> {
 }
 
 /** n8n says that it is ready some moments before its paths answer. */
-export function untilN8n(n8n: string): Promise<void> {
+export async function untilN8n(n8n: string): Promise<void> {
   const headers = { "user-agent": "Mozilla/5.0" };
-  return until(
+  await until(
     "n8n answers",
     async () => {
       const answer = await fetch(`${n8n}/rest/settings`, { headers }).catch(() => undefined);

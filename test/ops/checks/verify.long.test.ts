@@ -15,7 +15,7 @@ import { checkDefaultCredentials, checkN8nReady, checkWebhooks } from "../../../
 import { checkSearch, checkVectorStore } from "../../../ops/checks/server/vector-store.ts";
 import { verify } from "../../../ops/checks/verify.ts";
 import { docker, imageOf } from "../../support/containers.ts";
-import { until } from "../../support/host.ts";
+import { until } from "../../support/until.ts";
 import { createStage, type Stage, untilN8n } from "./stage.ts";
 import { byId, localServer, never, strong } from "./support.ts";
 

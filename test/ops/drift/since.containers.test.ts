@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Difference } from "../../../ops/drift/differences.ts";
 import { readSince } from "../../../ops/drift/since.ts";
 import { openServer, type Server } from "../../../ops/server/connection.ts";
-import { startHost, until, type TestHost } from "../../support/host.ts";
+import { startHost, type TestHost } from "../../support/host.ts";
+import { until } from "../../support/until.ts";
 
 let host: TestHost;
 let server: Server;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { startHost, until, type TestHost } from "../../support/host.ts";
+import { startHost, type TestHost } from "../../support/host.ts";
+import { until } from "../../support/until.ts";
 import { CallFailure, Plugin, secret, type Resource } from "../plugin.ts";
 
 const FILE = "technicia:host:File";

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { startHost, until, type TestHost } from "../../support/host.ts";
+import { startHost, type TestHost } from "../../support/host.ts";
+import { until } from "../../support/until.ts";
 import { Plugin } from "../plugin.ts";
 
 const PACKAGES = "technicia:host:Packages";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { until } from "../../support/host.ts";
+import { until } from "../../support/until.ts";
 import { CallFailure, Plugin, secret, unknown, type Resource } from "../plugin.ts";
 
 const FILE = "technicia:host:File";

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { Host } from "../../../provider/ssh/host.ts";
-import { startHost, until, type TestHost } from "../../support/host.ts";
+import { startHost, type TestHost } from "../../support/host.ts";
+import { until } from "../../support/until.ts";
 import { Plugin, type Resource } from "../plugin.ts";
 
 const FILE = "technicia:host:File";
@@ -235,7 +236,7 @@ describe("a login that another process shares", () => {
   async function startSleeping(
     plugin: Plugin,
     seconds: number,
-  ): Promise<{ readonly failing: Promise<unknown>; readonly killed: () => Promise<void> }> {
+  ): Promise<{ readonly failing: Promise<unknown>; readonly killed: () => Promise<unknown> }> {
     const sleep = `sleep ${seconds}`;
     const runs = async (): Promise<boolean> => (await host.tryExec(`pgrep -xf '${sleep}'`)).code === 0;
     const failing = plugin

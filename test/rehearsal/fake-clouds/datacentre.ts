@@ -6,7 +6,7 @@ import { DockerApi } from "../../../rehearsal/fake-clouds/docker-api.ts";
 import { DockerMachine } from "../../../rehearsal/fake-clouds/docker-machine.ts";
 import type { ServerAddress } from "../../../rehearsal/fake-clouds/ovh/context.ts";
 import { imageOf } from "../../support/containers.ts";
-import { until } from "../../support/host.ts";
+import { until } from "../../support/until.ts";
 
 const run = promisify(execFile);
 const LABEL = "technicia.rehearsal=1";

@@ -1,0 +1,8 @@
+import { enableCompileCache } from "node:module";
+import { join } from "node:path";
+
+import { cacheFolder } from "../cache-folder.ts";
+
+/** Node.js keeps what it compiled, for this process and for those that it starts. Has to run before anything else is imported. */
+process.env["NODE_COMPILE_CACHE"] ??= join(cacheFolder(), "node");
+enableCompileCache(process.env["NODE_COMPILE_CACHE"]);

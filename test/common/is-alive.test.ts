@@ -1,0 +1,31 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+
+import { describe, expect, it } from "vitest";
+
+import { isAlive } from "../../common/is-alive.ts";
+import { until } from "../support/until.ts";
+
+describe("isAlive", () => {
+  it("is true of a process that runs, and of another user's", () => {
+    expect([process.pid, 1].map(isAlive)).toEqual([true, true]);
+  });
+
+  it("is false of one that has ended, also before its parent has taken note", async () => {
+    // What bash turns into here asks after no child of bash's.
+    const parent = spawn("bash", ["-c", "sleep 0 & echo $!; exec sleep 60"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const [printed] = (await once(parent.stdout.setEncoding("utf8"), "data")) as [string];
+    const pid = Number(printed);
+    await until("it has ended", () =>
+      Promise.resolve(/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))),
+    );
+
+    expect(isAlive(pid)).toBe(false);
+    parent.kill();
+    await once(parent, "close");
+    expect(isAlive(parent.pid ?? 0)).toBe(false);
+  });
+});
