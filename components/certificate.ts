@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 
+import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import { GATEWAY_DIRECTORY, WEBROOT } from "./gateway-config.ts";
-import { script } from "./script.ts";
 
 const PROGRAM = "/opt/technicia/bin/certificate";
 const UNIT = "technicia-certificate";
@@ -39,7 +39,7 @@ export class Certificate extends pulumi.ComponentResource {
 
   constructor(name: string, args: CertificateArgs, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:Certificate", name, {}, opts);
-    const own = { parent: this, provider: args.host };
+    const onHost = { parent: this, provider: args.host };
 
     const settings = new technicia.File(
       `${name}-settings`,
@@ -47,12 +47,17 @@ export class Certificate extends pulumi.ComponentResource {
         path: "/etc/technicia/certificate.env",
         content: pulumi.output(args.image).apply((image) => renderSettings(args, image)),
       },
-      own,
+      onHost,
     );
     const program = new technicia.File(
       `${name}-program`,
-      { path: PROGRAM, content: script("certificate.sh"), mode: "0755", validate: 'bash -n "$FILE"' },
-      own,
+      {
+        path: PROGRAM,
+        content: script(new URL("scripts/certificate.sh", import.meta.url)),
+        mode: "0755",
+        validate: 'bash -n "$FILE"',
+      },
+      onHost,
     );
     const units = ["service", "timer"].map(
       (kind) =>
@@ -63,7 +68,7 @@ export class Certificate extends pulumi.ComponentResource {
             content: kind === "service" ? SERVICE : TIMER,
             onChange: "systemctl daemon-reload",
           },
-          own,
+          onHost,
         ),
     );
     this.served = new technicia.State(
@@ -76,12 +81,12 @@ export class Certificate extends pulumi.ComponentResource {
         // The authority answers within seconds; names that were just written may take minutes to be seen.
         timeoutSeconds: 600,
       },
-      { ...own, dependsOn: [settings, program] },
+      { ...onHost, dependsOn: [settings, program] },
     );
     new technicia.Unit(
       `${name}-renewal`,
       { unit: `${UNIT}.timer`, enabled: true, active: true },
-      { ...own, dependsOn: [...units, this.served] },
+      { ...onHost, dependsOn: [...units, this.served] },
     );
     this.registerOutputs({});
   }

@@ -1,6 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
+import { script, scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import {
   GATEWAY_DIRECTORY,
@@ -9,16 +10,17 @@ import {
   renderGateway,
   WEBROOT,
 } from "./gateway-config.ts";
-import { script } from "./script.ts";
-import { Service, type ServiceArgs } from "./service.ts";
+import { Service, type CommonServiceArgs } from "./service.ts";
 
 const RELOAD = "/opt/technicia/bin/gateway-reload";
+const DIRECTORIES = scriptParts(new URL("scripts/gateway-directories.sh", import.meta.url), [
+  "observe",
+  "apply",
+  "remove",
+]);
 
 /** What an environment decides about its gateway. */
-export interface GatewayArgs extends Pick<
-  ServiceArgs,
-  "image" | "limits" | "convergenceSeconds" | "observationSeconds"
-> {
+export interface GatewayArgs extends CommonServiceArgs {
   readonly host: technicia.Connection;
 
   /** Networks on which the gateway finds what it forwards to. */
@@ -37,39 +39,36 @@ export class Gateway extends pulumi.ComponentResource {
 
   constructor(name: string, args: GatewayArgs, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:Gateway", name, {}, opts);
-    const own = { parent: this, provider: args.host };
+    const onHost = { parent: this, provider: args.host };
 
     const directories = new technicia.State(
       `${name}-directories`,
       {
-        observe: `stat --format '%n %a' "$TLS" "$WEBROOT" 2>/dev/null || true`,
+        ...DIRECTORIES,
         desired: `${GATEWAY_DIRECTORY.host}/tls 700\n${WEBROOT.host} 755`,
-        apply:
-          'install --directory --mode 0755 "$WEBROOT" "$(dirname "$TLS")"; install --directory --mode 0700 "$TLS"',
-        remove: 'rm -rf "$WEBROOT" "$TLS"',
         variables: { TLS: `${GATEWAY_DIRECTORY.host}/tls`, WEBROOT: WEBROOT.host },
       },
-      own,
+      onHost,
     );
     const placeholder = new technicia.State(
       `${name}-placeholder`,
       {
         observe: 'test -s "$TLS/fullchain.pem" -a -s "$TLS/privkey.pem" && echo present || echo absent',
         desired: "present",
-        apply: script("placeholder-certificate.sh"),
+        apply: script(new URL("scripts/placeholder-certificate.sh", import.meta.url)),
         variables: { TLS: `${GATEWAY_DIRECTORY.host}/tls`, DOMAIN: args.config.domain },
       },
-      { ...own, dependsOn: [directories] },
+      { ...onHost, dependsOn: [directories] },
     );
     const reload = new technicia.File(
       `${name}-reload`,
       {
         path: RELOAD,
-        content: script("gateway-reload.sh"),
+        content: script(new URL("scripts/gateway-reload.sh", import.meta.url)),
         mode: "0755",
         validate: 'bash -n "$FILE"',
       },
-      own,
+      onHost,
     );
     this.configuration = new technicia.File(
       `${name}-configuration`,
@@ -79,7 +78,7 @@ export class Gateway extends pulumi.ComponentResource {
         validate: validation(args.image),
         onChange: RELOAD,
       },
-      { ...own, dependsOn: [placeholder, reload] },
+      { ...onHost, dependsOn: [placeholder, reload] },
     );
     this.service = new Service(
       name,
@@ -111,7 +110,7 @@ export class Gateway extends pulumi.ComponentResource {
     new technicia.File(
       `${name}-n8n-route`,
       { path: N8N_ROUTE.host, content: N8N_ROUTE.content, onChange: RELOAD },
-      { ...own, dependsOn: [this.service, args.n8nOwner] },
+      { ...onHost, dependsOn: [this.service, args.n8nOwner] },
     );
     this.registerOutputs({});
   }

@@ -1,19 +1,23 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
+import { script, scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
-import { script } from "./script.ts";
-import { createDataVolume, type SecretFile, Service, type ServiceArgs } from "./service.ts";
+import { createDataVolume, type SecretFile, Service, type CommonServiceArgs } from "./service.ts";
 
 const UID = 1000;
+const { ready: READY } = scriptParts(new URL("scripts/n8n-ready.sh", import.meta.url), ["ready"]);
 /** Part of the memory ceiling that Node's heap may take; the rest is for buffers of uploads. */
 const HEAP_SHARE = 0.7;
 
+/** What an environment decides about the service that runs its workflows' code. */
+export interface RunnersArgs extends CommonServiceArgs {
+  /** Shared with n8n, whose broker admits nobody without it. */
+  readonly token: pulumi.Input<string>;
+}
+
 /** What an environment decides about its n8n. */
-export interface N8nArgs extends Pick<
-  ServiceArgs,
-  "image" | "limits" | "convergenceSeconds" | "observationSeconds"
-> {
+export interface N8nArgs extends CommonServiceArgs {
   readonly edge: docker.Network;
   readonly app: docker.Network;
   readonly data: docker.Network;
@@ -37,11 +41,7 @@ export interface N8nArgs extends Pick<
     { readonly kind: "sqlite" } | { readonly kind: "postgres"; readonly password: pulumi.Input<string> };
 
   /** Runners of Code nodes as a service of their own; n8n starts them itself when absent. */
-  readonly runners?: {
-    readonly image: pulumi.Input<string>;
-    readonly limits: ServiceArgs["limits"];
-    readonly token: pulumi.Input<string>;
-  };
+  readonly runners?: RunnersArgs | undefined;
 
   readonly secrets: {
     readonly encryptionKey: pulumi.Input<string>;
@@ -65,14 +65,11 @@ export class N8n extends pulumi.ComponentResource {
   constructor(name: string, args: N8nArgs, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:N8n", name, {}, opts);
 
-    const volume = createDataVolume(`${name}-data`, args.protectData, this);
+    const volume = createDataVolume(`${name}-data`, args, { parent: this });
     this.service = new Service(
       name,
       {
-        image: args.image,
-        limits: args.limits,
-        convergenceSeconds: args.convergenceSeconds,
-        observationSeconds: args.observationSeconds,
+        ...args,
         networks: [
           { network: args.edge, aliases: ["n8n", "technicia-n8n"] },
           { network: args.app, aliases: ["n8n", "technicia-n8n"] },
@@ -89,14 +86,12 @@ export class N8n extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    this.runners = args.runners && createRunners(name, args, args.runners, this);
+    this.runners =
+      args.runners &&
+      createRunners(`${name}-runners`, { ...args.runners, edge: args.edge }, { parent: this });
     this.registerOutputs({});
   }
 }
-
-// n8n starts in 6 s or so and serves nobody meanwhile: the check at 5 s waits for it instead of the next one, at 10 s.
-const READY =
-  "for try in 1 2 3 4; do wget -q -O /dev/null http://127.0.0.1:5678/healthz/readiness && exit 0; sleep 1; done; exit 1";
 
 /** First account of an instance, made before anybody can reach it. */
 export interface N8nOwnerArgs {
@@ -115,9 +110,9 @@ export function createN8nOwner(
   return new technicia.State(
     name,
     {
-      observe: script("n8n-owner-observe.sh"),
+      observe: script(new URL("scripts/n8n-owner-observe.sh", import.meta.url)),
       desired: "the instance has an owner",
-      apply: script("n8n-owner-apply.sh"),
+      apply: script(new URL("scripts/n8n-owner-apply.sh", import.meta.url)),
       variables: { N8N: "http://127.0.0.1:5678" },
       secrets: {
         OWNER: pulumi.jsonStringify({ ...args }),
@@ -211,15 +206,14 @@ function secretFiles(args: N8nArgs): SecretFile[] {
 
 function createRunners(
   name: string,
-  args: N8nArgs,
-  runners: NonNullable<N8nArgs["runners"]>,
-  parent: pulumi.Resource,
+  args: RunnersArgs & Pick<N8nArgs, "edge">,
+  opts: pulumi.ComponentResourceOptions,
 ): Service {
   return new Service(
-    `${name}-runners`,
+    name,
     {
-      image: runners.image,
-      limits: runners.limits,
+      image: args.image,
+      limits: args.limits,
       convergenceSeconds: args.convergenceSeconds,
       observationSeconds: args.observationSeconds,
       networks: [{ network: args.edge }],
@@ -227,11 +221,11 @@ function createRunners(
         N8N_RUNNERS_TASK_BROKER_URI: "http://n8n:5679",
         N8N_RUNNERS_AUTH_TOKEN_FILE: "/run/secrets/n8n_runners_token",
       },
-      secrets: [{ file: "n8n_runners_token", value: runners.token }],
+      secrets: [{ file: "n8n_runners_token", value: args.token }],
       uid: UID,
       health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:5680/healthz"],
       mounts: [{ type: "tmpfs", target: "/tmp" }],
     },
-    { parent },
+    opts,
   );
 }

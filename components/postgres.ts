@@ -1,13 +1,10 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import { createDataVolume, Service, type ServiceArgs } from "./service.ts";
+import { createDataVolume, Service, type CommonServiceArgs } from "./service.ts";
 
 /** What an environment decides about n8n's database server. */
-export interface PostgresArgs extends Pick<
-  ServiceArgs,
-  "image" | "limits" | "convergenceSeconds" | "observationSeconds"
-> {
+export interface PostgresArgs extends CommonServiceArgs {
   readonly network: docker.Network;
   readonly password: pulumi.Input<string>;
 
@@ -22,7 +19,7 @@ export class Postgres extends pulumi.ComponentResource {
   constructor(name: string, args: PostgresArgs, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:Postgres", name, {}, opts);
 
-    const volume = createDataVolume(`${name}-data`, args.protectData, this);
+    const volume = createDataVolume(`${name}-data`, args, { parent: this });
     this.service = new Service(
       name,
       {

@@ -1,15 +1,12 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import { Service, type SecretFile, type ServiceArgs, withSecretEnvironment } from "./service.ts";
+import { Service, type SecretFile, type CommonServiceArgs, withSecretEnvironment } from "./service.ts";
 
 const PORT = 8000;
 
 /** What one of TechnicIA's own FastAPI services decides. */
-export interface PythonServiceArgs extends Pick<
-  ServiceArgs,
-  "image" | "limits" | "convergenceSeconds" | "observationSeconds"
-> {
+export interface PythonServiceArgs extends CommonServiceArgs {
   /** Name that callers use; the same with the prefix `technicia-` answers too, since workflows use either. */
   readonly alias: string;
 
@@ -44,10 +41,7 @@ export class PythonService extends pulumi.ComponentResource {
     this.service = new Service(
       name,
       {
-        image: args.image,
-        limits: args.limits,
-        convergenceSeconds: args.convergenceSeconds,
-        observationSeconds: args.observationSeconds,
+        ...args,
         networks: args.networks.map((network) => ({
           network,
           aliases: [args.alias, `technicia-${args.alias}`],

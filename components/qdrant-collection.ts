@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 
+import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
-import { script } from "./script.ts";
 
 /** A collection: its vectors, and the payload fields that searches filter by. */
 export interface QdrantCollectionArgs {
@@ -29,9 +29,9 @@ export function createQdrantCollection(
   return new technicia.State(
     name,
     {
-      observe: script("qdrant-collection-observe.sh"),
+      observe: script(new URL("scripts/qdrant-collection-observe.sh", import.meta.url)),
       desired: JSON.stringify({ size: args.size, distance: args.distance, indexes }),
-      apply: script("qdrant-collection-apply.sh"),
+      apply: script(new URL("scripts/qdrant-collection-apply.sh", import.meta.url)),
       variables: {
         QDRANT: "http://127.0.0.1:6333",
         COLLECTION: args.collection,

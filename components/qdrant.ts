@@ -1,15 +1,14 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import { createDataVolume, Service, type ServiceArgs } from "./service.ts";
+import { scriptParts } from "../common/script.ts";
+import { createDataVolume, Service, type CommonServiceArgs } from "./service.ts";
 
 const UID = 1000;
+const { ready: READY } = scriptParts(new URL("scripts/qdrant-ready.sh", import.meta.url), ["ready"]);
 
 /** What an environment decides about its Qdrant. */
-export interface QdrantArgs extends Pick<
-  ServiceArgs,
-  "image" | "limits" | "convergenceSeconds" | "observationSeconds"
-> {
+export interface QdrantArgs extends CommonServiceArgs {
   /** Network that Qdrant shares with its callers. */
   readonly network: docker.Network;
 
@@ -28,8 +27,8 @@ export class Qdrant extends pulumi.ComponentResource {
   constructor(name: string, args: QdrantArgs, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:Qdrant", name, {}, opts);
 
-    this.volume = createDataVolume(`${name}-storage`, args.protectData, this);
-    const snapshots = createDataVolume(`${name}-snapshots`, args.protectData, this);
+    this.volume = createDataVolume(`${name}-storage`, args, { parent: this });
+    const snapshots = createDataVolume(`${name}-snapshots`, args, { parent: this });
     this.service = new Service(
       name,
       {
@@ -67,7 +66,3 @@ export class Qdrant extends pulumi.ComponentResource {
 function configuration(apiKey: pulumi.Input<string>): pulumi.Output<string> {
   return pulumi.jsonStringify({ service: { api_key: apiKey } });
 }
-
-// The image ships bash but neither curl nor wget.
-const READY =
-  "exec 3<>/dev/tcp/127.0.0.1/6333 && printf 'GET /readyz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && grep -q ' 200 ' <&3";

@@ -36,8 +36,8 @@ export interface Mount {
   readonly readOnly?: boolean;
 }
 
-/** What one long-running service decides; the rest are house rules. */
-export interface ServiceArgs {
+/** What an environment decides about every one of its services. */
+export interface CommonServiceArgs {
   /**
    * Image with its digest. Docker's plugin resolves a tag when it creates a service and not when it updates one, so a tag alone would show as a
    * difference after every creation.
@@ -47,6 +47,15 @@ export interface ServiceArgs {
   /** Memory ceiling in MiB and CPU ceiling in cores. */
   readonly limits: { readonly memoryMib: number; readonly cpus: number };
 
+  /** Longest wait for the service to converge, in seconds. */
+  readonly convergenceSeconds: number;
+
+  /** How long an updated task is watched before it counts as good, in seconds. */
+  readonly observationSeconds: number;
+}
+
+/** What one long-running service decides; everything else is the same for all of them. */
+export interface ServiceArgs extends CommonServiceArgs {
   readonly networks: readonly Attachment[];
 
   /** Command of the container's health check, in Docker's form (`CMD`, … or `CMD-SHELL`, …). */
@@ -128,12 +137,6 @@ export interface ServiceArgs {
    * @default "30s"
    */
   readonly stopGracePeriod?: string;
-
-  /** Longest wait for the service to converge, in seconds. */
-  readonly convergenceSeconds: number;
-
-  /** How long an updated task is watched before it counts as good, in seconds. */
-  readonly observationSeconds: number;
 }
 
 /** One long-running service of the Swarm; the only maker of `docker.Service`. */
@@ -145,70 +148,8 @@ export class Service extends pulumi.ComponentResource {
 
   constructor(name: string, args: ServiceArgs, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:Service", name, {}, opts);
-    const stopFirst = args.ownsData === true || args.ports !== undefined;
-
-    const secrets = (args.secrets ?? []).map((secret) => ({
-      file: secret.file,
-      // Auto-named, so that a new value is a new secret and the old one goes only after the service has left it.
-      secret: new docker.Secret(
-        `${name}-${secretLabel(secret.file)}`,
-        { data: pulumi.secret(pulumi.output(secret.value).apply(toBase64)) },
-        { parent: this },
-      ),
-    }));
-
-    const change = {
-      parallelism: 1,
-      failureAction: "rollback",
-      monitor: goDuration(args.observationSeconds),
-      maxFailureRatio: "0.0",
-      delay: "0s",
-      order: stopFirst ? "stop-first" : "start-first",
-    };
-    const taskSpec: docker.types.input.ServiceTaskSpec = {
-      containerSpec: {
-        image: args.image,
-        ...(args.command === undefined ? {} : { commands: [...args.command] }),
-        ...(args.args === undefined ? {} : { args: [...args.args] }),
-        // An empty one is read back as none.
-        ...(args.environment === undefined ? {} : { env: { ...args.environment } }),
-        healthcheck: {
-          tests: [...args.health],
-          interval: "5s",
-          timeout: "5s",
-          retries: 3,
-          startPeriod: args.startPeriod ?? "30s",
-        },
-        init: true,
-        readOnly: args.readOnly ?? false,
-        capDrops: ["ALL"],
-        capAdds: (args.capabilities ?? []).map((capability) => `CAP_${capability}`),
-        stopGracePeriod: args.stopGracePeriod ?? "30s",
-        mounts: (args.mounts ?? []).map((mount) => ({ ...mount, readOnly: mount.readOnly ?? false })),
-        secrets: secrets.map(({ file, secret }) => ({
-          secretId: secret.id,
-          secretName: secret.name,
-          fileName: file,
-          fileUid: String(args.uid ?? 0),
-          fileGid: String(args.uid ?? 0),
-          fileMode: 0o400,
-        })),
-      },
-      // With `name` the service would be replaced at every preview: the daemon answers with ids.
-      networksAdvanceds: args.networks.map(({ network, aliases }) => ({
-        id: network.id,
-        aliases: [...(aliases ?? [])],
-      })),
-      resources: {
-        limits: {
-          memoryBytes: args.limits.memoryMib * 1024 * 1024,
-          nanoCpus: Math.round(args.limits.cpus * 1_000_000_000),
-        },
-      },
-      // All four are read back by the daemon; one left out shows as a difference for ever.
-      restartPolicy: { condition: "any", delay: "2s", maxAttempts: 0, window: "0s" },
-      logDriver: { name: "json-file", options: { "max-size": "10m", "max-file": "5" } },
-    };
+    const taskSpec = describeTask(args, createSecrets(name, args.secrets ?? [], { parent: this }));
+    const update = describeUpdate(args);
     this.service = new docker.Service(
       `${name}-service`,
       {
@@ -225,14 +166,14 @@ export class Service extends pulumi.ComponentResource {
             publishMode: "host",
           })),
         },
-        updateConfig: change,
-        rollbackConfig: { ...change, failureAction: "pause" },
+        updateConfig: update,
+        rollbackConfig: { ...update, failureAction: "pause" },
         convergeConfig: { delay: FIRST_LOOK, timeout: goDuration(args.convergenceSeconds) },
       },
       { parent: this },
     );
 
-    // Of what was asked for: what the daemon answers gains defaults at the first refresh.
+    // Of what was asked for: the daemon's answer gains defaults at the first refresh.
     this.revision = pulumi
       .all([taskSpec, this.service.id])
       .apply(([spec]) => createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 16));
@@ -240,9 +181,100 @@ export class Service extends pulumi.ComponentResource {
   }
 }
 
+interface MountedSecret {
+  readonly file: string;
+  readonly secret: docker.Secret;
+}
+
+/** The secrets are auto-named: a new value is a new secret, and the old one goes only after the service has left it. */
+function createSecrets(
+  name: string,
+  secrets: readonly SecretFile[],
+  opts: pulumi.CustomResourceOptions,
+): MountedSecret[] {
+  return secrets.map(({ file, value }) => {
+    const data = pulumi.secret(pulumi.output(value).apply(toBase64));
+    return { file, secret: new docker.Secret(`${name}-${secretLabel(file)}`, { data }, opts) };
+  });
+}
+
+/** `Service.revision` is a digest of this text: a changed order of keys makes the public probe run again in every stack. */
+function describeTask(
+  args: ServiceArgs,
+  secrets: readonly MountedSecret[],
+): docker.types.input.ServiceTaskSpec {
+  return {
+    containerSpec: describeContainer(args, secrets),
+    // With `name` every preview would replace the service: the daemon answers with ids.
+    networksAdvanceds: args.networks.map(({ network, aliases }) => ({
+      id: network.id,
+      aliases: [...(aliases ?? [])],
+    })),
+    resources: {
+      limits: {
+        memoryBytes: args.limits.memoryMib * 1024 * 1024,
+        nanoCpus: Math.round(args.limits.cpus * 1_000_000_000),
+      },
+    },
+    // The daemon answers with all four; one left out would show as a difference for ever.
+    restartPolicy: { condition: "any", delay: "2s", maxAttempts: 0, window: "0s" },
+    logDriver: { name: "json-file", options: { "max-size": "10m", "max-file": "5" } },
+  };
+}
+
+function describeContainer(
+  args: ServiceArgs,
+  secrets: readonly MountedSecret[],
+): docker.types.input.ServiceTaskSpecContainerSpec {
+  return {
+    image: args.image,
+    ...(args.command === undefined ? {} : { commands: [...args.command] }),
+    ...(args.args === undefined ? {} : { args: [...args.args] }),
+    // The daemon answers with none where it is empty.
+    ...(args.environment === undefined ? {} : { env: { ...args.environment } }),
+    healthcheck: {
+      tests: [...args.health],
+      interval: "5s",
+      timeout: "5s",
+      retries: 3,
+      startPeriod: args.startPeriod ?? "30s",
+    },
+    init: true,
+    readOnly: args.readOnly ?? false,
+    capDrops: ["ALL"],
+    capAdds: (args.capabilities ?? []).map((capability) => `CAP_${capability}`),
+    stopGracePeriod: args.stopGracePeriod ?? "30s",
+    mounts: (args.mounts ?? []).map((mount) => ({ ...mount, readOnly: mount.readOnly ?? false })),
+    secrets: secrets.map(({ file, secret }) => ({
+      secretId: secret.id,
+      secretName: secret.name,
+      fileName: file,
+      fileUid: String(args.uid ?? 0),
+      fileGid: String(args.uid ?? 0),
+      fileMode: 0o400,
+    })),
+  };
+}
+
+function describeUpdate(args: ServiceArgs) {
+  const stopFirst = args.ownsData === true || args.ports !== undefined;
+  return {
+    parallelism: 1,
+    failureAction: "rollback",
+    monitor: goDuration(args.observationSeconds),
+    maxFailureRatio: "0.0",
+    delay: "0s",
+    order: stopFirst ? "stop-first" : "start-first",
+  };
+}
+
 /** A volume for data of one service; with `protectData` neither a destroy nor a replacement takes it. */
-export function createDataVolume(name: string, protectData: boolean, parent: pulumi.Resource): docker.Volume {
-  return new docker.Volume(name, { name }, { parent, protect: protectData, retainOnDelete: protectData });
+export function createDataVolume(
+  name: string,
+  { protectData }: { readonly protectData: boolean },
+  opts: pulumi.CustomResourceOptions,
+): docker.Volume {
+  return new docker.Volume(name, { name }, { ...opts, protect: protectData, retainOnDelete: protectData });
 }
 
 /** Shell text that reads secret files into the environment of the process that replaces the shell. */

@@ -1,10 +1,12 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
+import { scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import type { Attachment } from "./service.ts";
 
 const CONFIGURATION = "/opt/technicia/tunnel/nginx.conf";
+const { reload: RELOAD } = scriptParts(new URL("scripts/tunnel-reload.sh", import.meta.url), ["reload"]);
 
 /** What an environment decides about the ports that its operators reach through ssh. */
 export interface TunnelArgs {
@@ -74,12 +76,6 @@ export class Tunnel extends pulumi.ComponentResource {
     this.registerOutputs({});
   }
 }
-
-const RELOAD = `
-if docker container inspect technicia-tunnel >/dev/null 2>&1; then
-  docker exec technicia-tunnel nginx -c /etc/nginx/tunnel/nginx.conf -s reload
-fi
-`;
 
 function renderTunnel(ports: Readonly<Record<number, string>>): string {
   const servers = Object.entries(ports).map(

@@ -1,8 +1,7 @@
-import { readFileSync } from "node:fs";
-
 import * as pulumi from "@pulumi/pulumi";
 
 import { NOTHING_EXTRA } from "../common/nothing-extra.ts";
+import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import { sshd, sysctl } from "./host-files.ts";
 
@@ -58,7 +57,7 @@ export class HostExtras extends pulumi.ComponentResource {
       },
     };
     for (const [set, variables] of Object.entries(sets)) {
-      const scripts = `${script("extra-set.sh")}\n${script(`extra-${set}.sh`)}`;
+      const scripts = `${readScript("set")}\n${readScript(set)}`;
       new technicia.State(
         `${name}-${set}`,
         {
@@ -75,6 +74,10 @@ export class HostExtras extends pulumi.ComponentResource {
     }
     this.registerOutputs({});
   }
+}
+
+function readScript(name: string): string {
+  return script(new URL(`scripts/extra-${name}.sh`, import.meta.url));
 }
 
 /** Where sshd looks for keys, which our file leaves as OpenSSH has it. */
@@ -99,8 +102,4 @@ function withoutComments(text: string): string {
     .split("\n")
     .filter((line) => !line.startsWith("#"))
     .join("\n");
-}
-
-function script(name: string): string {
-  return readFileSync(new URL(`scripts/${name}`, import.meta.url), "utf8");
 }

@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-
 /** Docker's packages come under other names from each source; the rest is the distribution's. */
 export function packageNames(dockerSource: "distribution" | "docker"): string[] {
   const engine = dockerSource === "docker" ? ["containerd.io", "docker-ce", "docker-ce-cli"] : ["docker.io"];
@@ -43,11 +41,6 @@ export function dockerDaemon(): string {
   return `${JSON.stringify(settings, undefined, 2)}\n`;
 }
 
-export const RESTART_DOCKER_IF_RUNNING = readFileSync(
-  new URL("scripts/restart-docker.sh", import.meta.url),
-  "utf8",
-);
-
 /** Kernel settings: Qdrant maps many files, and swap is a cushion, not memory. */
 export function sysctl(): string {
   return `# Managed: a change made here by hand is found and undone.
@@ -67,30 +60,3 @@ Unattended-Upgrade::Package-Blacklist { "docker"; "containerd"; "runc"; };
 Unattended-Upgrade::Automatic-Reboot "false";
 `;
 }
-
-export const MAKE_SWAP = `
-swapoff /swapfile 2>/dev/null || true
-fallocate --length "\${SIZE_GIB}G" /swapfile
-chmod 0600 /swapfile
-mkswap --quiet /swapfile
-swapon /swapfile
-grep -q "^/swapfile " /etc/fstab || echo "/swapfile none swap sw 0 0" >> /etc/fstab
-`;
-
-export const FETCH_DOCKER_KEY = `
-. /etc/os-release
-install --directory --mode 0755 /etc/apt/keyrings
-curl --fail --silent --show-error --location "https://download.docker.com/linux/$ID/gpg" --output /etc/apt/keyrings/docker.asc.new
-mv /etc/apt/keyrings/docker.asc.new /etc/apt/keyrings/docker.asc
-`;
-
-export const WRITE_DOCKER_SOURCE = `
-. /etc/os-release
-cat > /etc/apt/sources.list.d/docker.sources <<END
-Types: deb
-URIs: https://download.docker.com/linux/$ID
-Suites: $VERSION_CODENAME
-Components: stable
-Signed-By: /etc/apt/keyrings/docker.asc
-END
-`;

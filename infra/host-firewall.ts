@@ -1,9 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 
+import { scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 
 const TABLE_PATH = "/etc/technicia/firewall.nft";
 const UNIT = "technicia-firewall.service";
+const LOADED = scriptParts(new URL("scripts/firewall.sh", import.meta.url), ["observe", "apply", "remove"]);
 
 /** What an environment decides about the server's own firewall. */
 export interface HostFirewallArgs {
@@ -28,7 +30,7 @@ export class HostFirewall extends pulumi.ComponentResource {
 
   constructor(name: string, args: HostFirewallArgs, opts?: pulumi.ComponentResourceOptions) {
     super("technicia:infra:HostFirewall", name, {}, opts);
-    const own = { parent: this, provider: args.host };
+    const onHost = { parent: this, provider: args.host };
 
     const table = new technicia.File(
       `${name}-table`,
@@ -38,51 +40,36 @@ export class HostFirewall extends pulumi.ComponentResource {
         validate: 'nft --check --file "$FILE"',
         onChange: `nft --file ${TABLE_PATH}`,
       },
-      own,
+      onHost,
     );
     const unitFile = new technicia.File(
       `${name}-unit-file`,
       { path: `/etc/systemd/system/${UNIT}`, content: renderUnit(), onChange: "systemctl daemon-reload" },
-      own,
+      onHost,
     );
     const unit = new technicia.Unit(
       `${name}-unit`,
       { unit: UNIT, enabled: true, active: true },
-      { ...own, dependsOn: [table, unitFile] },
+      { ...onHost, dependsOn: [table, unitFile] },
     );
     // The distribution's own rule file flushes every table, Docker's too.
     new technicia.Unit(
       `${name}-distribution-unit`,
       { unit: "nftables.service", enabled: false, active: false },
-      { ...own, dependsOn: [unit] },
+      { ...onHost, dependsOn: [unit] },
     );
     this.loaded = new technicia.State(
       `${name}-loaded`,
       {
-        observe: OBSERVE,
+        ...LOADED,
         desired: "the loaded table is the file's",
-        apply: 'nft --file "$TABLE"',
-        remove: "nft delete table inet technicia",
         variables: { TABLE: TABLE_PATH },
       },
-      { ...own, dependsOn: [unit] },
+      { ...onHost, dependsOn: [unit] },
     );
     this.registerOutputs({});
   }
 }
-
-// The file is loaded into an empty network namespace and printed there, so that both sides speak nft's own words.
-const OBSERVE = `
-test -f "$TABLE" || exit 0
-expected=$(unshare --net sh -c 'nft --file "$1" && nft --stateless list table inet technicia' - "$TABLE")
-loaded=$(nft --stateless list table inet technicia 2>/dev/null || true)
-if [ "$expected" = "$loaded" ]; then
-  echo "the loaded table is the file's"
-else
-  echo "the loaded table differs from the file's:"
-  diff <(echo "$expected") <(echo "$loaded") || true
-fi
-`;
 
 /** The table, as nft reads it. Loading it again replaces the old one in one transaction. */
 export function renderFirewall(args: Omit<HostFirewallArgs, "host">): string {

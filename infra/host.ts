@@ -1,23 +1,26 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
+import { script, scriptParts } from "../common/script.ts";
 import { opensshOptions } from "../provider/ssh/openssh-options.ts";
 import * as technicia from "../provider/resources.ts";
 import { HostFirewall } from "./host-firewall.ts";
 import * as render from "./host-files.ts";
+
+const RESTART_DOCKER_IF_RUNNING = script(new URL("scripts/restart-docker.sh", import.meta.url));
 
 /** What an environment decides about the system on its server. */
 export interface HostArgs {
   /** Address of the server. */
   readonly address: pulumi.Input<string>;
 
-  /** Changes whenever the disk is installed anew: all that is on the host is then made again. */
+  /** Changes whenever the disk is reinstalled: everything on the host is then created again. */
   readonly serverId: pulumi.Input<string>;
 
   /** Connection under which the host key is first taken. */
   readonly cloud: technicia.Connection;
 
-  /** OVH's firewall before the server: what listens is installed once it stands, and what is downloaded not while its rules change. */
+  /** OVH's firewall before the server. Packages are installed only after it is up, and never while its rules change. */
   readonly edgeFirewall: pulumi.Resource;
 
   readonly ssh: {
@@ -66,39 +69,17 @@ export class Host extends pulumi.ComponentResource {
       { address: args.address, port: args.ssh.port, serverId: args.serverId },
       { parent: this, provider: args.cloud },
     );
-    this.connection = new technicia.Connection(
-      `${name}-connection`,
-      {
-        hostAddress: args.address,
-        hostPort: String(args.ssh.port),
-        hostUser: args.ssh.user,
-        hostPrivateKeyFile: args.ssh.privateKeyFile,
-        hostKey: this.hostKey.hostKey,
-        serverId: args.serverId,
-      },
-      { parent: this },
-    );
-    const own = { parent: this, provider: this.connection };
-
-    const access = createAccess(name, args, own);
-    const kernel = createKernelSettings(name, args, own);
-    // dockerd reads its settings at its first start, which installing the package brings about.
-    const daemon = new technicia.File(
-      `${name}-docker-settings`,
-      {
-        path: "/etc/docker/daemon.json",
-        content: render.dockerDaemon(),
-        onChange: render.RESTART_DOCKER_IF_RUNNING,
-      },
-      own,
-    );
-    const repository = args.dockerSource === "docker" ? createDockerRepository(name, own) : [];
+    this.connection = createConnection(name, { ...args, hostKey: this.hostKey }, { parent: this });
+    const onHost = { parent: this, provider: this.connection };
+    const sshd = createAccess(name, args.ssh, onHost);
+    const settings = createSystemSettings(name, args, onHost);
+    const beforePackages = [args.edgeFirewall, ...createDockerSource(name, args, onHost)];
     this.packages = new technicia.Packages(
       `${name}-packages`,
       { names: render.packageNames(args.dockerSource) },
-      { ...own, dependsOn: [args.edgeFirewall, daemon, ...repository] },
+      { ...onHost, dependsOn: beforePackages },
     );
-    const afterPackages = { ...own, dependsOn: [this.packages] };
+    const afterPackages = { ...onHost, dependsOn: [this.packages] };
     createUpgrades(name, afterPackages);
     this.firewall = new HostFirewall(
       `${name}-firewall`,
@@ -108,94 +89,97 @@ export class Host extends pulumi.ComponentResource {
     this.engine = new technicia.Unit(
       `${name}-docker`,
       { unit: "docker.service", enabled: true, active: true },
-      { ...own, dependsOn: [this.packages, this.firewall.loaded] },
+      { ...onHost, dependsOn: [this.packages, this.firewall.loaded] },
     );
-    const group = new technicia.State(
-      `${name}-docker-group`,
-      {
-        observe:
-          'getent group docker | grep -qE "[:,]$LOGIN(,|$)" && echo "$LOGIN may use docker" || echo "$LOGIN may not use docker"',
-        desired: `${args.ssh.user} may use docker`,
-        apply: 'usermod --append --groups docker "$LOGIN"',
-        remove: 'gpasswd --delete "$LOGIN" docker',
-        variables: { LOGIN: args.ssh.user },
-      },
-      afterPackages,
-    );
-    this.swarm = new technicia.State(
-      `${name}-swarm`,
-      {
-        observe: "docker info --format '{{.Swarm.LocalNodeState}}, manager: {{.Swarm.ControlAvailable}}'",
-        desired: "active, manager: true",
-        apply: 'docker swarm init --advertise-addr "$ADDRESS" >/dev/null',
-        remove: "docker swarm leave --force",
-        variables: { ADDRESS: args.address },
-      },
-      { ...own, dependsOn: [this.engine, group, ...access, ...kernel] },
-    );
-    this.docker = new docker.Provider(
-      `${name}-docker-connection`,
-      {
-        host: pulumi.interpolate`ssh://${args.ssh.user}@${args.address}:${args.ssh.port}`,
-        sshOpts: this.hostKey.hostKey.apply((hostKey) =>
-          opensshOptions({ privateKeyFile: args.ssh.privateKeyFile, hostKey }),
-        ),
-      },
+    const group = createDockerGroup(name, args.ssh, afterPackages);
+    const beforeSwarm = [this.engine, group, sshd, ...settings];
+    this.swarm = createSwarm(name, args, { ...onHost, dependsOn: beforeSwarm });
+    this.docker = createDockerConnection(
+      name,
+      { ...args, hostKey: this.hostKey },
       { parent: this, dependsOn: [this.swarm] },
     );
     this.registerOutputs({ hostKey: this.hostKey.fingerprint });
   }
 }
 
-type Own = pulumi.CustomResourceOptions;
+type WithHostKey = HostArgs & { readonly hostKey: technicia.HostKey };
 
-function createAccess(name: string, args: HostArgs, own: Own): pulumi.Resource[] {
-  const people = args.ssh.admins.map((admin) => {
-    const user = new technicia.State(
-      `${name}-admin-${admin.name}`,
-      {
-        observe:
-          'id --groups --name "$LOGIN" 2>/dev/null | tr " " "\\n" | grep -qx sudo && echo "$LOGIN administers" || echo "$LOGIN does not administer"',
-        desired: `${admin.name} administers`,
-        apply:
-          'id "$LOGIN" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$LOGIN"; usermod --append --groups sudo "$LOGIN"',
-        // The account may have been found to be one too many, and be gone.
-        remove: '! id "$LOGIN" >/dev/null 2>&1 || userdel "$LOGIN"',
-        variables: { LOGIN: admin.name },
-      },
-      own,
-    );
-    const sudo = new technicia.File(
-      `${name}-admin-${admin.name}-sudo`,
-      {
-        path: `/etc/sudoers.d/technicia-${admin.name}`,
-        content: `${admin.name} ALL=(ALL) NOPASSWD:ALL\n`,
-        mode: "0440",
-        validate: 'visudo --check --quiet --file="$FILE"',
-      },
-      own,
-    );
-    return [
-      sudo,
-      createKeys(`${name}-admin-${admin.name}`, admin.name, admin.keys, { ...own, dependsOn: [user] }),
-    ];
-  });
-  const login = createKeys(`${name}-login`, args.ssh.user, [args.ssh.publicKey], own);
-  const sshd = new technicia.File(
+function createConnection(
+  name: string,
+  { address, serverId, ssh, hostKey }: WithHostKey,
+  opts: pulumi.ResourceOptions,
+): technicia.Connection {
+  return new technicia.Connection(
+    `${name}-connection`,
+    {
+      hostAddress: address,
+      hostPort: String(ssh.port),
+      hostUser: ssh.user,
+      hostPrivateKeyFile: ssh.privateKeyFile,
+      hostKey: hostKey.hostKey,
+      serverId,
+    },
+    opts,
+  );
+}
+
+/** sshd's settings, once the keys of everybody that they admit are there. */
+function createAccess(
+  name: string,
+  ssh: HostArgs["ssh"],
+  onHost: pulumi.CustomResourceOptions,
+): pulumi.Resource {
+  const login = createKeys(`${name}-login`, { user: ssh.user, keys: [ssh.publicKey] }, onHost);
+  const people = ssh.admins.flatMap((admin) =>
+    createAdministrator(`${name}-admin-${admin.name}`, admin, onHost),
+  );
+  return new technicia.File(
     `${name}-sshd`,
     {
-      // The first value wins, and 50-cloud-init.conf may allow passwords: ours is read before it.
+      // The first value wins, and 50-cloud-init.conf may allow passwords: this file is read before it.
       path: "/etc/ssh/sshd_config.d/10-technicia.conf",
-      content: render.sshd(args.ssh.port, [args.ssh.user, ...args.ssh.admins.map((admin) => admin.name)]),
+      content: render.sshd(ssh.port, [ssh.user, ...ssh.admins.map((admin) => admin.name)]),
       validate: 'sshd -t -f "$FILE"',
       onChange: "systemctl reload ssh.service",
     },
-    { ...own, dependsOn: [login, ...people.flat()] },
+    { ...onHost, dependsOn: [login, ...people] },
   );
-  return [sshd];
 }
 
-function createKeys(name: string, user: string, keys: readonly string[], opts: Own): technicia.File {
+function createAdministrator(
+  name: string,
+  admin: HostArgs["ssh"]["admins"][number],
+  onHost: pulumi.CustomResourceOptions,
+): pulumi.Resource[] {
+  const account = new technicia.State(
+    name,
+    {
+      ...programsOf("administrator.sh"),
+      desired: `${admin.name} administers`,
+      variables: { LOGIN: admin.name },
+    },
+    onHost,
+  );
+  const sudo = new technicia.File(
+    `${name}-sudo`,
+    {
+      path: `/etc/sudoers.d/technicia-${admin.name}`,
+      content: `${admin.name} ALL=(ALL) NOPASSWD:ALL\n`,
+      mode: "0440",
+      validate: 'visudo --check --quiet --file="$FILE"',
+    },
+    onHost,
+  );
+  const keys = createKeys(name, { user: admin.name, keys: admin.keys }, { ...onHost, dependsOn: [account] });
+  return [sudo, keys];
+}
+
+function createKeys(
+  name: string,
+  { user, keys }: { readonly user: string; readonly keys: readonly string[] },
+  opts: pulumi.CustomResourceOptions,
+): technicia.File {
   return new technicia.File(
     `${name}-keys`,
     {
@@ -210,7 +194,11 @@ function createKeys(name: string, user: string, keys: readonly string[], opts: O
   );
 }
 
-function createKernelSettings(name: string, args: HostArgs, own: Own): pulumi.Resource[] {
+function createSystemSettings(
+  name: string,
+  args: HostArgs,
+  onHost: pulumi.CustomResourceOptions,
+): pulumi.Resource[] {
   const sysctl = new technicia.File(
     `${name}-sysctl`,
     {
@@ -218,7 +206,7 @@ function createKernelSettings(name: string, args: HostArgs, own: Own): pulumi.Re
       content: render.sysctl(),
       onChange: "sysctl --quiet --load /etc/sysctl.d/60-technicia.conf",
     },
-    own,
+    onHost,
   );
   const journal = new technicia.File(
     `${name}-journal`,
@@ -227,7 +215,7 @@ function createKernelSettings(name: string, args: HostArgs, own: Own): pulumi.Re
       content: "[Journal]\nSystemMaxUse=500M\nMaxRetentionSec=1month\n",
       onChange: "systemctl restart systemd-journald.service",
     },
-    own,
+    onHost,
   );
   const timeZone = new technicia.State(
     `${name}-time-zone`,
@@ -237,63 +225,73 @@ function createKernelSettings(name: string, args: HostArgs, own: Own): pulumi.Re
       apply: 'timedatectl set-timezone "$ZONE"',
       variables: { ZONE: args.timeZone },
     },
-    own,
+    onHost,
   );
   const clock = new technicia.State(
     `${name}-clock`,
     {
-      // A container has its host's clock: there the service is enabled and rightly does not run.
-      observe:
-        'systemctl is-enabled --quiet systemd-timesyncd.service && { systemctl is-active --quiet systemd-timesyncd.service || systemd-detect-virt --quiet --container; } && echo "kept in time" || echo "left alone"',
+      ...scriptParts(new URL("scripts/clock.sh", import.meta.url), ["observe", "apply"]),
       desired: "kept in time",
-      apply: "systemctl enable --now --quiet systemd-timesyncd.service",
     },
-    own,
+    onHost,
   );
-  const swap = args.swapGib === 0 ? [] : [createSwap(name, args.swapGib, own)];
-  return [sysctl, journal, timeZone, clock, ...swap];
+  return [sysctl, journal, timeZone, clock, ...createSwap(name, args, onHost)];
 }
 
-function createSwap(name: string, sizeGib: number, own: Own): technicia.State {
-  return new technicia.State(
+function createSwap(
+  name: string,
+  { swapGib }: HostArgs,
+  onHost: pulumi.CustomResourceOptions,
+): pulumi.Resource[] {
+  if (swapGib === 0) return [];
+  const swap = new technicia.State(
     `${name}-swap`,
     {
-      observe:
-        'swapon --show=NAME,SIZE --noheadings --bytes | awk \'$1 == "/swapfile" { printf "%d GiB\\n", ($2 + 536870912) / 1073741824 }\'; grep -q "^/swapfile " /etc/fstab || echo "not mounted at boot"',
-      desired: `${sizeGib} GiB`,
-      apply: render.MAKE_SWAP,
-      remove: 'swapoff /swapfile; sed --in-place "\\#^/swapfile #d" /etc/fstab; rm -f /swapfile',
-      variables: { SIZE_GIB: String(sizeGib) },
+      ...programsOf("swap.sh"),
+      desired: `${swapGib} GiB`,
+      variables: { SIZE_GIB: String(swapGib) },
     },
-    own,
+    onHost,
   );
+  return [swap];
 }
 
-function createDockerRepository(name: string, own: Own): pulumi.Resource[] {
+/** What has to be there before Docker's package: dockerd reads its settings when the package starts it. */
+function createDockerSource(
+  name: string,
+  { dockerSource }: HostArgs,
+  onHost: pulumi.CustomResourceOptions,
+): pulumi.Resource[] {
+  const settings = new technicia.File(
+    `${name}-docker-settings`,
+    {
+      path: "/etc/docker/daemon.json",
+      content: render.dockerDaemon(),
+      onChange: RESTART_DOCKER_IF_RUNNING,
+    },
+    onHost,
+  );
+  if (dockerSource === "distribution") return [settings];
   const key = new technicia.State(
     `${name}-docker-repository-key`,
     {
-      observe: "test -s /etc/apt/keyrings/docker.asc && echo present || echo absent",
+      ...programsOf("docker-repository-key.sh"),
       desired: "present",
-      apply: render.FETCH_DOCKER_KEY,
-      remove: "rm -f /etc/apt/keyrings/docker.asc",
     },
-    own,
+    onHost,
   );
-  const source = new technicia.State(
+  const repository = new technicia.State(
     `${name}-docker-repository`,
     {
-      observe: "test -s /etc/apt/sources.list.d/docker.sources && echo present || echo absent",
+      ...programsOf("docker-repository.sh"),
       desired: "present",
-      apply: render.WRITE_DOCKER_SOURCE,
-      remove: "rm -f /etc/apt/sources.list.d/docker.sources",
     },
-    { ...own, dependsOn: [key] },
+    { ...onHost, dependsOn: [key] },
   );
-  return [source];
+  return [settings, repository];
 }
 
-function createUpgrades(name: string, opts: Own): void {
+function createUpgrades(name: string, opts: pulumi.CustomResourceOptions): void {
   new technicia.File(
     `${name}-upgrades`,
     { path: "/etc/apt/apt.conf.d/52technicia-upgrades", content: render.unattendedUpgrades() },
@@ -304,4 +302,59 @@ function createUpgrades(name: string, opts: Own): void {
     { unit: "apt-daily-upgrade.timer", enabled: true, active: true },
     opts,
   );
+}
+
+function createDockerGroup(
+  name: string,
+  { user }: HostArgs["ssh"],
+  opts: pulumi.CustomResourceOptions,
+): technicia.State {
+  return new technicia.State(
+    `${name}-docker-group`,
+    {
+      ...programsOf("docker-group.sh"),
+      desired: `${user} may use docker`,
+      variables: { LOGIN: user },
+    },
+    opts,
+  );
+}
+
+function createSwarm(
+  name: string,
+  { address }: HostArgs,
+  opts: pulumi.CustomResourceOptions,
+): technicia.State {
+  return new technicia.State(
+    `${name}-swarm`,
+    {
+      observe: "docker info --format '{{.Swarm.LocalNodeState}}, manager: {{.Swarm.ControlAvailable}}'",
+      desired: "active, manager: true",
+      apply: 'docker swarm init --advertise-addr "$ADDRESS" >/dev/null',
+      remove: "docker swarm leave --force",
+      variables: { ADDRESS: address },
+    },
+    opts,
+  );
+}
+
+function createDockerConnection(
+  name: string,
+  { address, ssh, hostKey }: WithHostKey,
+  opts: pulumi.ResourceOptions,
+): docker.Provider {
+  return new docker.Provider(
+    `${name}-docker-connection`,
+    {
+      host: pulumi.interpolate`ssh://${ssh.user}@${address}:${ssh.port}`,
+      sshOpts: hostKey.hostKey.apply((key) =>
+        opensshOptions({ privateKeyFile: ssh.privateKeyFile, hostKey: key }),
+      ),
+    },
+    opts,
+  );
+}
+
+function programsOf(file: string) {
+  return scriptParts(new URL(`scripts/${file}`, import.meta.url), ["observe", "apply", "remove"]);
 }

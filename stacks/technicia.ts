@@ -155,6 +155,7 @@ export function defineTechnicia(environment: Environment, secrets: Secrets, clou
       ...(services.n8nRunners.enabled
         ? {
             runners: {
+              ...patience,
               image: pull("n8nRunners"),
               limits: services.n8nRunners,
               token: secrets.value("n8nRunnersToken"),

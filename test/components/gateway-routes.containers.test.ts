@@ -5,7 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Gateway } from "../../components/gateway.ts";
-import { script } from "../../components/script.ts";
+import { script } from "../../common/script.ts";
 import * as technicia from "../../provider/resources.ts";
 import { imageOf, run } from "../support/containers.ts";
 import { register } from "../support/engine.ts";
@@ -126,7 +126,11 @@ describe("the gateway before n8n has an owner", () => {
   it("leads everybody to n8n once the route is there and nginx was told", async () => {
     await expect.poll(() => stage.network.health("gateway"), { timeout: 20_000 }).toBe("healthy");
     await stage.write(relative("/opt/technicia/gateway", files.route.path), files.route.content);
-    expect(await run("bash", ["-s"], { input: script("gateway-reload.sh") })).toMatchObject({ code: 0 });
+    expect(
+      await run("bash", ["-s"], {
+        input: script(new URL("../../components/scripts/gateway-reload.sh", import.meta.url)),
+      }),
+    ).toMatchObject({ code: 0 });
 
     const answers = [];
     for (let asked = 0; asked < 40; asked++) answers.push((await get("/healthz")).status);

@@ -47,6 +47,8 @@ const runners = {
   image: "n8nio/runners:2.41.3",
   limits: { memoryMib: 384, cpus: 1 },
   token: pulumi.secret("canary-of-runners"),
+  convergenceSeconds: 300,
+  observationSeconds: 10,
 };
 
 const sqlite = { DB_TYPE: "sqlite", DB_SQLITE_POOL_SIZE: "4" };

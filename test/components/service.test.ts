@@ -259,7 +259,7 @@ describe("createDataVolume", () => {
     async (protectData) => {
       const { resource } = await register(() => {
         const parent = new pulumi.ComponentResource("test:index:Owner", "owner");
-        createDataVolume("owner-data", protectData, parent);
+        createDataVolume("owner-data", { protectData }, { parent });
       });
 
       expect(resource("owner-data")).toMatchObject({
@@ -272,7 +272,8 @@ describe("createDataVolume", () => {
 
   it("has nothing but a name: a change of anything else would replace it, data and all", async () => {
     const { resource } = await register(() => {
-      createDataVolume("owner-data", true, new pulumi.ComponentResource("test:index:Owner", "owner"));
+      const parent = new pulumi.ComponentResource("test:index:Owner", "owner");
+      createDataVolume("owner-data", { protectData: true }, { parent });
     });
 
     expect(resource("owner-data").inputs).toEqual({ name: "owner-data" });

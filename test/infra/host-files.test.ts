@@ -6,14 +6,10 @@ import { promisify } from "node:util";
 
 import { describe, expect, it } from "vitest";
 
-import {
-  dockerDaemon,
-  packageNames,
-  RESTART_DOCKER_IF_RUNNING,
-  sshd,
-  sysctl,
-  unattendedUpgrades,
-} from "../../infra/host-files.ts";
+import { script } from "../../common/script.ts";
+import { dockerDaemon, packageNames, sshd, sysctl, unattendedUpgrades } from "../../infra/host-files.ts";
+
+const RESTART_DOCKER = script(new URL("../../infra/scripts/restart-docker.sh", import.meta.url));
 
 /** Runs the restart with programs that do as told; gives what it called. */
 async function fakeHost(programs: Readonly<Record<string, string>>): Promise<string[]> {
@@ -23,7 +19,7 @@ async function fakeHost(programs: Readonly<Record<string, string>>): Promise<str
     const file = join(folder, name);
     await writeFile(file, `#!/bin/bash\necho "${name} $*" >> "$LOG"\n${text}\n`, { mode: 0o755 });
   }
-  await promisify(execFile)("bash", ["-euo", "pipefail", "-c", RESTART_DOCKER_IF_RUNNING], {
+  await promisify(execFile)("bash", ["-euo", "pipefail", "-c", RESTART_DOCKER], {
     env: { PATH: `${folder}:${process.env["PATH"] ?? ""}`, LOG: log },
   });
   const calls = (await readFile(log, "utf8")).trim().split("\n");

@@ -5,7 +5,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { N8N_ROUTE, renderGateway } from "../../../components/gateway-config.ts";
-import { script } from "../../../components/script.ts";
+import { script } from "../../../common/script.ts";
 import type { CheckContext } from "../../../ops/checks/context.ts";
 import type { World } from "../../../ops/checks/world.ts";
 import { createNetwork, docker, imageOf } from "../../support/containers.ts";
@@ -190,7 +190,7 @@ async function prepareN8n(n8n: string): Promise<void> {
   };
   await server.run({
     purpose: "claim n8n",
-    script: script("n8n-owner-apply.sh"),
+    script: script(new URL("../../../components/scripts/n8n-owner-apply.sh", import.meta.url)),
     variables: { N8N: n8n, OWNER: JSON.stringify(owner), OBSERVED: "", DESIRED: "the instance has an owner" },
   });
 }
@@ -207,7 +207,7 @@ async function prepareCollection(qdrant: string): Promise<void> {
   };
   await localServer().run({
     purpose: "make the collection",
-    script: script("qdrant-collection-apply.sh"),
+    script: script(new URL("../../../components/scripts/qdrant-collection-apply.sh", import.meta.url)),
     variables: {
       ...{ QDRANT: qdrant, COLLECTION: "technicia", SIZE: "1024", DISTANCE: "Cosine" },
       ...{ INDEXES: JSON.stringify(fields), API_KEY: QDRANT_KEY },

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { script } from "../../../components/script.ts";
+import { script } from "../../../common/script.ts";
 import { docker, run } from "../../../rehearsal/docker.ts";
 import { Bench, call, type Container, images, published, until } from "./container.ts";
 
@@ -61,7 +61,7 @@ async function logIn(account: typeof OWNER): Promise<unknown> {
 async function applyOwner(account: typeof OWNER, previous: typeof OWNER): Promise<void> {
   const state = "the instance has an owner";
   await run("bash", ["-s"], {
-    stdin: script("n8n-owner-apply.sh"),
+    stdin: script(new URL("../../../components/scripts/n8n-owner-apply.sh", import.meta.url)),
     environment: {
       N8N: url,
       OBSERVED: state,

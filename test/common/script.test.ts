@@ -1,0 +1,58 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { script, scriptParts } from "../../common/script.ts";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "technicia-script-"));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+async function write(text: string): Promise<URL> {
+  const file = join(folder, "sample.sh");
+  await writeFile(file, text);
+  return pathToFileURL(file);
+}
+
+const SAMPLE = `# shellcheck shell=bash
+# For readers.
+
+# part: observe
+cat state || true
+
+# part: apply
+# Twice.
+echo one
+echo two
+`;
+
+describe("script", () => {
+  it("gives the text of a file to the last byte", async () => {
+    expect(script(await write(SAMPLE))).toBe(SAMPLE);
+  });
+});
+
+describe("scriptParts", () => {
+  it("gives a program of one line without its newline, and a longer one between two newlines", async () => {
+    expect(scriptParts(await write(SAMPLE), ["observe", "apply"])).toEqual({
+      observe: "cat state || true",
+      apply: "\n# Twice.\necho one\necho two\n",
+    });
+  });
+
+  it.each([[["observe"]], [["observe", "apply", "remove"]]])(
+    "fails when the file's parts are not %j",
+    async (parts) => {
+      const file = await write(SAMPLE);
+
+      expect(() => scriptParts(file, parts)).toThrow(
+        `${file.pathname}: expected the parts ${parts.join()}, got observe,apply`,
+      );
+    },
+  );
+});
