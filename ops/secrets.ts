@@ -10,19 +10,12 @@ import {
   type SecretsContext,
 } from "../secrets/catalog.ts";
 import type { Pulumi } from "./engine/cli.ts";
+import { readConfiguration, type Configuration } from "./engine/settings.ts";
+import { readState } from "./engine/state.ts";
 import { renderTable } from "./table.ts";
 import { UserError } from "../common/user-error.ts";
 
 const NAMESPACE = "technicia";
-
-const configuration = z.record(
-  z.string(),
-  z.object({ secret: z.boolean(), value: z.string().optional(), objectValue: z.unknown().optional() }),
-);
-
-const state = z.object({
-  deployment: z.object({ resources: z.array(z.object({ type: z.string() })).optional() }),
-});
 
 export interface SecretsRequest {
   readonly stack: string;
@@ -43,12 +36,12 @@ export interface SecretsReport {
 }
 
 export async function reportSecrets(request: SecretsRequest, pulumi: Pulumi): Promise<SecretsReport> {
-  return report(request, await readConfiguration(request, pulumi));
+  return report(request, await findSecrets(request, pulumi));
 }
 
 /** Makes every secret of ours that is missing, needed now or later, and reports; one that is there stays as it is. */
 export async function initializeSecrets(request: SecretsRequest, pulumi: Pulumi): Promise<SecretsReport> {
-  const found = await readConfiguration(request, pulumi);
+  const found = await findSecrets(request, pulumi);
   const missing = secretNames.filter((name) => !found.encrypted.has(name) && !found.inClear.has(name));
   const ours = missing.flatMap((name) => {
     const { generate } = entryOf(name);
@@ -81,10 +74,9 @@ async function refuseIrreplaceable(
 ): Promise<void> {
   const irreplaceable = names.filter((name) => entryOf(name).irreplaceable === true);
   if (irreplaceable.length === 0) return;
-  const exported = await pulumi({ args: ["stack", "export", "--stack", request.stack] });
-  const { deployment } = readJson("pulumi stack export", exported, state);
+  const { resources } = await readState(request.stack, pulumi);
   // A failed first deployment has no outputs yet, but may have data.
-  const isDeployed = (deployment.resources ?? []).some(({ type }) => !type.startsWith("pulumi:"));
+  const isDeployed = resources.some(({ type }) => !type.startsWith("pulumi:"));
   if (!isDeployed) return;
   const problems = irreplaceable.map(
     (name) =>
@@ -94,16 +86,13 @@ async function refuseIrreplaceable(
   throw new UserError(problems.join("\n"));
 }
 
-async function readConfiguration(request: SecretsRequest, pulumi: Pulumi): Promise<Found> {
-  const printed = await pulumi({ args: ["config", "--json", ...target(request)] });
-  const entries = Object.entries(readJson("pulumi config --json", printed, configuration)).flatMap(
-    ([key, entry]) => {
-      const [namespace, name] = key.split(":");
-      return namespace === NAMESPACE && name !== undefined ? [{ name, entry }] : [];
-    },
-  );
+async function findSecrets(request: SecretsRequest, pulumi: Pulumi): Promise<Found> {
+  const entries = Object.entries(await readConfiguration(request, pulumi)).flatMap(([key, entry]) => {
+    const [namespace, name] = key.split(":");
+    return namespace === NAMESPACE && name !== undefined ? [{ name, entry }] : [];
+  });
   const settings = Object.fromEntries(entries.map(({ name, entry }) => [name, entry.objectValue]));
-  const given = (isWanted: (entry: z.output<typeof configuration>[string]) => boolean) =>
+  const given = (isWanted: (entry: Configuration[string]) => boolean) =>
     new Set(
       entries
         .filter(({ entry }) => isWanted(entry))
@@ -183,11 +172,4 @@ function setCommand(stack: string, name: SecretName): string {
 
 function target({ stack, configFile }: SecretsRequest): string[] {
   return ["--stack", stack, ...(configFile === undefined ? [] : ["--config-file", configFile])];
-}
-
-function readJson<T>(source: string, text: string, schema: z.ZodType<T>): T {
-  const read = schema.safeParse(JSON.parse(text));
-  if (!read.success)
-    throw new Error(`${source}: expected another form of answer\n${z.prettifyError(read.error)}`);
-  return read.data;
 }

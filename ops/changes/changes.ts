@@ -1,4 +1,5 @@
 /** The engine's events as plain data: what changes, where, from what to what. */
+import { nameOf } from "../../common/urn.ts";
 import type { EngineEvent } from "../engine/events.ts";
 import { layers, type Layer } from "./layers.ts";
 import { describeProperties, type PropertyChange } from "./properties.ts";
@@ -55,7 +56,7 @@ function readMessages(events: readonly EngineEvent[]): Message[] {
     if (!diagnosticEvent) return [];
     const severity = SEVERITIES.find((known) => diagnosticEvent.severity.startsWith(known));
     const text = diagnosticEvent.message.trim();
-    const resource = diagnosticEvent.urn === "" ? "" : (diagnosticEvent.urn.split("::").at(-1) ?? "");
+    const resource = nameOf(diagnosticEvent.urn);
     return severity === undefined || text === "" ? [] : [{ severity, resource, text }];
   });
   const unique = new Map(messages.map((message) => [JSON.stringify(message), message]));

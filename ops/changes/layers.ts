@@ -1,5 +1,7 @@
 /** Where a resource stands in the system, and what people call it. */
 
+import { parseUrn } from "../../common/urn.ts";
+
 /** From the outside in; the order in which changes are listed. */
 export const layers = [
   "Cloud",
@@ -74,10 +76,8 @@ const NOUNS: Readonly<Record<string, string>> = {
 };
 
 export function identify(urn: string): Identity {
-  const [, , chain = "", name = urn] = /^urn:pulumi:([^:]*)::[^:]*::(.*?)::(.*)$/s.exec(urn) ?? [];
-  const types = chain.split("$");
-  const type = types.at(-1) ?? "";
-  const place = { type, parents: types.slice(0, -1), name };
+  const { type, parents, name } = parseUrn(urn);
+  const place = { type, parents, name };
   const layer = RULES.find(({ matches }) => matches(place))?.layer ?? "Other";
   return { name, type, layer, noun: NOUNS[type] ?? nounOf(type) };
 }

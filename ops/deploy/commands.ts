@@ -6,15 +6,15 @@ import { realWorld } from "../checks/world.ts";
 import { onlyStack, readArguments, type Commands, type Outcome } from "../command.ts";
 import { realEffects, type Effects } from "../effects.ts";
 import { untilStopped } from "../terminal.ts";
-import { readFacts } from "../preview/facts.ts";
+import { readPlanInputs } from "../preview/plan-inputs.ts";
 import { renderPreview } from "../preview/markdown.ts";
 import { checkPlan, planFile } from "../preview/plan.ts";
 import { previewStack } from "../preview/preview.ts";
 import { resume } from "../engine/resume.ts";
+import { StateLocked } from "../engine/state-lock.ts";
 import { UserError } from "../../common/user-error.ts";
 import { showHistory, unlock } from "./history-commands.ts";
 import { deploy } from "./deploy.ts";
-import { isStateLocked } from "./update.ts";
 import { pinImages } from "./pin-images.ts";
 import { LockRefusal } from "../server/lock.ts";
 import type { Operator } from "./operator.ts";
@@ -133,7 +133,7 @@ async function operating(work: (operator: Operator) => Promise<Outcome>): Promis
     try {
       return await work(operatorOf(realEffects(stop)));
     } catch (error) {
-      if (error instanceof LockRefusal || isStateLocked(error))
+      if (error instanceof LockRefusal || error instanceof StateLocked)
         return { text: error.message, exitCode: EXIT.refused };
       throw error;
     }
@@ -154,7 +154,10 @@ function operatorOf(effects: Effects): Operator {
       return { plan, text: renderPreview(report), failure: report.failure };
     },
     async checkPlan(stack, folder) {
-      const checked = await checkPlan(folder, await readFacts(stack, { pulumi, git }, folder));
+      const checked = await checkPlan(
+        folder,
+        await readPlanInputs({ stack, without: folder }, { pulumi, git }),
+      );
       if (!checked.fits) return { changed: checked.changed };
       return { plan: { file: checked.file, reviewed: true, refreshed: checked.manifest.refreshed } };
     },

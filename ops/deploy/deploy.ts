@@ -1,6 +1,7 @@
 /** `npm run deploy`: preflight → plan → window → up → verify → record, and the previous release back when the new one is ill. */
 import type { Outcome } from "../command.ts";
-import { inScratchFolder, update, type Plan } from "./update.ts";
+import { inPrivateFolder } from "../engine/run.ts";
+import { update, type Plan } from "./update.ts";
 import type { Operator } from "./operator.ts";
 import { renderChecks } from "./render.ts";
 import {
@@ -67,7 +68,7 @@ async function everyStep(run: Run): Promise<Outcome> {
   const { session } = run;
   await settlePending(run);
   await preflight(run);
-  return await inScratchFolder(async (folder) => {
+  return await inPrivateFolder(async (folder) => {
     const plan = await timed(run, "plan", () => readPlan(run, folder));
     checkWindow(run);
     await confirm(run);
@@ -83,13 +84,13 @@ async function oneStep(step: Step, run: Run): Promise<Outcome> {
       await preflight(run);
       return { text: renderChecks("preflight", attempt.preflight).join("\n"), exitCode: EXIT.ok };
     case "plan":
-      await inScratchFolder((folder) => readPlan(run, folder));
+      await inPrivateFolder((folder) => readPlan(run, folder));
       return { text: "the plan fits the stack as it is now", exitCode: EXIT.ok };
     case "window":
       return { text: checkWindow(run), exitCode: EXIT.ok };
     case "up":
       await settlePending(run);
-      return await inScratchFolder(async (folder) => {
+      return await inPrivateFolder(async (folder) => {
         const plan = await readPlan(run, folder);
         await confirm(run);
         return (await up(run, plan)) ?? (await succeed(run, []));

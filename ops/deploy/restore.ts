@@ -7,7 +7,8 @@ import type { Check } from "../../common/check.ts";
 import { versionOf } from "../../stacks/image-reference.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { readDeployedImages } from "../engine/outputs.ts";
-import { inScratchFolder, update } from "./update.ts";
+import { inPrivateFolder } from "../engine/run.ts";
+import { update } from "./update.ts";
 import type { Operator } from "./operator.ts";
 import type { Release } from "../../common/release.ts";
 import type { Session } from "./session.ts";
@@ -71,7 +72,7 @@ export async function restore(
   const { stack, environment } = session;
   const started = operator.now();
   const text = await operator.readSettingsFile(stack);
-  const failure = await inScratchFolder(async (folder) => {
+  const failure = await inPrivateFolder(async (folder) => {
     const configFile = join(folder, settingsFile(stack));
     await writeFile(configFile, withSettings(settingsFile(stack), text, overrides(target, environment)), {
       mode: 0o600,

@@ -1,30 +1,12 @@
 /** The engine's part of a deployment: an update, and what is known when it fails. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
 import { readChanges } from "../changes/changes.ts";
 import { readEvents } from "../engine/events.ts";
 import { findIrreversible } from "../changes/irreversible.ts";
-import { PulumiFailure, type Pulumi } from "../engine/cli.ts";
+import type { Pulumi } from "../engine/cli.ts";
+import { runEngine } from "../engine/run.ts";
 import { UserError } from "../../common/user-error.ts";
 
 const ERROR_LINES = 12;
-
-/** Whether the engine refused because somebody else is changing the state: the only guard before there is a server with a lock of ours. */
-export function isStateLocked(error: unknown): error is UserError {
-  return error instanceof UserError && /^the state of stack \S+: expected no other run/.test(error.message);
-}
-
-/** Works in a folder that only we can read, and that is gone afterwards. */
-export async function inScratchFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), "technicia-deploy-"));
-  try {
-    return await work(folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
 
 export interface Plan {
   /** The engine's own file. */
@@ -74,42 +56,23 @@ export interface UpdateFailure {
 
 export async function update(request: UpdateRequest): Promise<Updated> {
   const { stack, pulumi, message, onLine, signal, plan, configFile } = request;
-  return await inScratchFolder(async (folder) => {
-    const log = join(folder, "events.jsonl");
-    const args = [
-      ...["up", "--yes", "--suppress-outputs", "--stack", stack, "--message", message, "--event-log", log],
-      ...(plan?.reviewed === true ? [] : ["--skip-preview"]),
-      ...(plan === undefined ? [] : ["--plan", plan.file]),
-      ...(configFile === undefined ? [] : ["--config-file", configFile]),
-      ...(request.refresh === true || plan?.refreshed === true ? ["--refresh"] : []),
-    ];
-    try {
-      // The flag for the log is one of those that the CLI hides otherwise.
-      await pulumi({
-        args,
-        onLine,
-        ...(signal === undefined ? {} : { signal }),
-        environment: { PULUMI_DEBUG_COMMANDS: "true" },
-      });
-      return { failure: undefined, rotated: rotatedIn(await readUpdate(log), onLine) };
-    } catch (error) {
-      if (!(error instanceof PulumiFailure)) throw error;
-      const lines = await readUpdate(log);
-      const failure = { changed: lines.some(isChange), said: lastWords(error) };
-      return { failure, rotated: rotatedIn(lines, onLine) };
-    }
-  });
-}
-
-/** Lines of the engine's log about the update itself; those of the preview before it tell of nothing done. */
-async function readUpdate(log: string): Promise<string[]> {
-  try {
-    return (await readFile(log, "utf8")).split("\n").filter((line) => asEvent(line)?.planning !== true);
-  } catch (error) {
-    // Without a log the engine had not begun.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  }
+  const args = [
+    ...["up", "--yes", "--suppress-outputs", "--stack", stack, "--message", message],
+    ...(plan?.reviewed === true ? [] : ["--skip-preview"]),
+    ...(plan === undefined ? [] : ["--plan", plan.file]),
+    ...(configFile === undefined ? [] : ["--config-file", configFile]),
+    ...(request.refresh === true || plan?.refreshed === true ? ["--refresh"] : []),
+  ];
+  const { log, failure } = await runEngine({ pulumi, args, onLine, ...(signal && { signal }) });
+  // The log also has the preview that comes before the update and changes nothing.
+  const lines = log.split("\n").filter((line) => asEvent(line)?.planning !== true);
+  return {
+    failure: failure && {
+      changed: lines.some(isChange),
+      said: failure.errors.slice(-ERROR_LINES).join("\n"),
+    },
+    rotated: rotatedIn(lines, onLine),
+  };
 }
 
 function isChange(line: string): boolean {
@@ -141,10 +104,4 @@ function asEvent(line: string): { readonly op?: string; readonly planning?: bool
     // A line that a killed engine did not finish was the beginning of a step.
     return { op: "unfinished" };
   }
-}
-
-function lastWords({ stdout, stderr, message }: PulumiFailure): string {
-  const errors = `${stdout}\n${stderr}`.split("\n").filter((line) => /\berror:/.test(line));
-  const lines = errors.length > 0 ? [...new Set(errors.map((line) => line.trim()))] : [message];
-  return lines.slice(-ERROR_LINES).join("\n");
 }

@@ -5,18 +5,9 @@ import { UserError } from "../../common/user-error.ts";
 import type { EnvironmentFacts, Made, Missing, Records } from "../../reports/facts.ts";
 import { ENVIRONMENTS } from "../../reports/labels-fr.ts";
 import { stackOutputs, type StackOutputs } from "../../stacks/deployment-status.ts";
-import { PulumiFailure, type Pulumi } from "../engine/cli.ts";
-
-/** A resource that the state holds, and since when. */
-const resource = z.object({
-  urn: z.string(),
-  type: z.string(),
-  created: z.iso.datetime({ precision: null }).optional(),
-});
-
-const exported = z.object({
-  deployment: z.object({ resources: z.array(resource).optional() }).nullish(),
-});
+import { nameOf } from "../../common/urn.ts";
+import { NoSuchStack, type Pulumi } from "../engine/cli.ts";
+import { readState, type State } from "../engine/state.ts";
 
 export interface FactSources {
   readonly pulumi: Pulumi;
@@ -32,7 +23,7 @@ async function readFacts(
   { pulumi, readRecords }: FactSources,
 ): Promise<EnvironmentFacts> {
   try {
-    const made = readResources(await pulumi({ args: ["stack", "export", "--stack", stack] }));
+    const made = madeIn(await readState(stack, pulumi));
     if (made.length === 0) return { stack, name, state: "absent" };
 
     const outputs = readOutputs(
@@ -48,7 +39,7 @@ async function readFacts(
       records: outputs ? await orWhy(readRecords(outputs)) : { why: "no server to read them from yet" },
     };
   } catch (error) {
-    if (error instanceof PulumiFailure && /no stack named/.test(error.stderr)) {
+    if (error instanceof NoSuchStack) {
       return { stack, name, state: "absent" };
     }
     if (error instanceof UserError) return { stack, name, state: "unreadable", why: error.message };
@@ -56,13 +47,12 @@ async function readFacts(
   }
 }
 
-function readResources(printed: string): Made[] {
-  const { deployment } = exported.parse(JSON.parse(printed));
-  return (deployment?.resources ?? [])
+function madeIn({ resources }: State): Made[] {
+  return resources
     .filter(({ type }) => type !== "pulumi:pulumi:Stack" && !type.startsWith("pulumi:providers:"))
     .map(({ urn, type, created }) => ({
       type,
-      name: urn.split("::").at(-1) ?? "",
+      name: nameOf(urn),
       at: created === undefined ? undefined : new Date(created),
     }));
 }

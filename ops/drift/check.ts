@@ -14,7 +14,8 @@ import { findExtraRecords, type ExtraRecords } from "./records.ts";
 import { refresh, type Refreshed } from "./refresh.ts";
 import { effectOf } from "./repairs.ts";
 import { readSince } from "./since.ts";
-import { isOnServer, readState, type State, type StateResource } from "./state.ts";
+import type { StateResource } from "../engine/state.ts";
+import { isOnServer, readDeployedState, type DeployedState } from "./state.ts";
 
 /** What a check and a repair reach. */
 export interface World {
@@ -26,7 +27,7 @@ export interface World {
 
 export interface Checked {
   readonly report: DriftReport;
-  readonly state: State;
+  readonly state: DeployedState;
 
   /** Undefined when it cannot be reached. */
   readonly server: Server | undefined;
@@ -52,7 +53,7 @@ export async function checkDrift(
   // Read while the state is: the engine's look at everything has both of a small machine's cores to itself.
   const settings = readSettings(stack, world.pulumi);
   settings.catch(() => undefined);
-  const state = await readState(stack, world.pulumi);
+  const state = await readDeployedState(stack, world.pulumi);
   const { promise: answered, resolve: onAnswer } = Promise.withResolvers<undefined>();
   const reaching = reach(state, world, {
     holdsLock: options.holdsLock === true,
@@ -125,7 +126,7 @@ interface Reached {
 
 /** Logs in to the server, unless somebody deploys on it. */
 async function reach(
-  state: State,
+  state: DeployedState,
   world: World,
   { holdsLock, onAnswer }: { readonly holdsLock: boolean; readonly onAnswer: () => void },
 ): Promise<Reached> {
@@ -160,7 +161,7 @@ async function reach(
 
 async function readExtraRecords(
   settings: Promise<Settings>,
-  { things }: State,
+  { things }: DeployedState,
   send: typeof fetch,
 ): Promise<ExtraRecords & { readonly gaps: readonly Gap[] }> {
   try {

@@ -1,7 +1,8 @@
 /** What could not be looked at, and whether something that was found explains it. */
 import type { Difference } from "./differences.ts";
 import type { Gap } from "./finding.ts";
-import { nameOf, type StateResource } from "./state.ts";
+import { nameOf } from "../../common/urn.ts";
+import type { StateResource } from "../engine/state.ts";
 
 /** `unread`: URN → why. What failed for one reason is named together. */
 export function readGaps(

@@ -2,7 +2,7 @@
 import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
 import type { DnsRecord, DnsZone } from "../vendors/dns-records.ts";
 import type { Finding } from "./finding.ts";
-import type { StateResource } from "./state.ts";
+import type { StateResource } from "../engine/state.ts";
 
 export interface ExtraRecords {
   readonly records: readonly DnsRecord[];
@@ -19,7 +19,7 @@ export async function findExtraRecords(
   things: readonly StateResource[],
 ): Promise<ExtraRecords> {
   const declared = new Set(
-    things.filter(({ type }) => /DnsRecord$|ZoneRecord$/.test(type)).map(({ id }) => id),
+    things.filter(({ type }) => /DnsRecord$|ZoneRecord$/.test(type)).map(({ id = "" }) => id),
   );
   const records: DnsRecord[] = [];
   for (const name of names) {

@@ -4,13 +4,10 @@
  * `pulumi refresh --preview-only` and not `preview --refresh`: it compares with what was deployed, so settings that are not deployed yet
  * are no drift and a program that fails hides none; and it runs no program, whose secrets a preview's log of events tells in clear.
  */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
 import { readEvents, type EngineEvent, type StepMetadata } from "../engine/events.ts";
-import { PulumiFailure, type Pulumi } from "../engine/cli.ts";
-import type { StateResource } from "./state.ts";
+import type { Pulumi } from "../engine/cli.ts";
+import { runEngine } from "../engine/run.ts";
+import type { StateResource } from "../engine/state.ts";
 
 export interface RefreshRequest {
   readonly stack: string;
@@ -48,10 +45,12 @@ export async function refresh(request: RefreshRequest, pulumi: Pulumi): Promise<
       pass === 0
         ? [...left].flatMap((urn) => ["--exclude", urn])
         : unseen().flatMap(({ urn }) => ["--target", urn]);
-    const { events, failure } = await runEngine(request.stack, selection, pulumi);
+    const args = ["refresh", "--preview-only", "--color", "never", "--parallel", AT_ONCE, ...selection];
+    const { log, failure } = await runEngine({ pulumi, args: [...args, "--stack", request.stack] });
+    const events = readEvents(log);
     for (const step of stepsOf(events)) steps.set(step.urn, step);
     for (const [urn, message] of failuresOf(events)) if (!steps.has(urn)) failed.set(urn, message);
-    reason = failure ?? reason;
+    reason = failure?.message ?? reason;
     if (failure === undefined || unseen().length === before) break;
   }
   const otherwise = reason === "" ? "the engine did not say how it is" : reason;
@@ -59,44 +58,6 @@ export async function refresh(request: RefreshRequest, pulumi: Pulumi): Promise<
     steps.has(urn) ? [] : [[urn, failed.get(urn) ?? otherwise]],
   );
   return { steps: [...steps.values()], unread: new Map(unread) };
-}
-
-async function runEngine(
-  stack: string,
-  selection: readonly string[],
-  pulumi: Pulumi,
-): Promise<{ readonly events: EngineEvent[]; readonly failure: string | undefined }> {
-  // Only we may read in it: what the engine does not know to be secret stands there as it is.
-  const folder = await mkdtemp(join(tmpdir(), "technicia-drift-"));
-  const log = join(folder, "events.jsonl");
-  try {
-    const options = ["--color", "never", "--parallel", AT_ONCE, "--event-log", log];
-    const args = ["refresh", "--preview-only", ...options, ...selection];
-    const failure = await pulumi({
-      args: [...args, "--stack", stack],
-      // Without it the CLI has no --event-log.
-      environment: { PULUMI_DEBUG_COMMANDS: "true" },
-    }).then(
-      () => undefined,
-      (error: unknown) => {
-        if (error instanceof PulumiFailure) return error.message;
-        throw error;
-      },
-    );
-    return { events: await readLog(log), failure };
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
-
-async function readLog(file: string): Promise<EngineEvent[]> {
-  try {
-    return readEvents(await readFile(file, "utf8"));
-  } catch (error) {
-    // An engine that fails before it starts writes no log.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  }
 }
 
 function stepsOf(events: readonly EngineEvent[]): StepMetadata[] {

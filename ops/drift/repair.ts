@@ -1,12 +1,9 @@
 /** Puts back what was deployed: shows what will happen, asks, does it, and looks again. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
 import { openDnsZone } from "../vendors/dns-records.ts";
 import { readSteps } from "../changes/steps.ts";
 import { readEvents } from "../engine/events.ts";
 import { PulumiFailure } from "../engine/cli.ts";
+import { runEngine } from "../engine/run.ts";
 import type { Server } from "../server/connection.ts";
 import { readSettings } from "../engine/settings.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -15,7 +12,8 @@ import { audit, type Auditor } from "./audit.ts";
 import { checkDrift, type Checked, type World } from "./check.ts";
 import type { DriftReport } from "./finding.ts";
 import { renderReport } from "./render.ts";
-import { nameOf, type StateResource } from "./state.ts";
+import { nameOf } from "../../common/urn.ts";
+import type { StateResource } from "../engine/state.ts";
 
 export interface RepairRequest {
   readonly stack: string;
@@ -134,28 +132,17 @@ async function readPlan(
   { pulumi }: World,
   affected: ReadonlySet<string>,
 ): Promise<{ readonly changed: string[]; readonly unasked: string[] }> {
-  // A preview's log tells secrets in clear: it stays in a folder that only we can read, and goes with it.
-  const folder = await mkdtemp(join(tmpdir(), "technicia-repair-"));
-  try {
-    const log = join(folder, "events.jsonl");
-    await checked.server?.logInForDocker();
-    await pulumi({
-      args: [
-        ...["preview", "--refresh", "--color", "never", "--event-log", log, "--stack", stack],
-        ...targetsOf(checked),
-      ],
-      environment: { PULUMI_DEBUG_COMMANDS: "true" },
-    });
-    const steps = readSteps(readEvents(await readFile(log, "utf8"))).filter(
-      ({ kind, before, after }) => kind !== "same" && (after ?? before)?.custom === true,
-    );
-    return {
-      changed: steps.map(({ kind, name, noun }) => `${kind.padEnd(8)}${name} (${noun})`),
-      unasked: steps.map(({ urn }) => urn).filter((urn) => !affected.has(urn)),
-    };
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  await checked.server?.logInForDocker();
+  const args = ["preview", "--refresh", "--color", "never", "--stack", stack, ...targetsOf(checked)];
+  const { log, failure } = await runEngine({ pulumi, args });
+  if (failure) throw failure;
+  const steps = readSteps(readEvents(log)).filter(
+    ({ kind, before, after }) => kind !== "same" && (after ?? before)?.custom === true,
+  );
+  return {
+    changed: steps.map(({ kind, name, noun }) => `${kind.padEnd(8)}${name} (${noun})`),
+    unasked: steps.map(({ urn }) => urn).filter((urn) => !affected.has(urn)),
+  };
 }
 
 /** A thing made again brings those along that were made from it. */
@@ -191,9 +178,8 @@ async function carryOut(
     });
   } catch (error) {
     if (!(error instanceof PulumiFailure)) throw error;
-    const said = [...new Set(`${error.stdout}\n${error.stderr}`.match(/\berror: .*/g) ?? [error.message])];
     throw new UserError(
-      `${stack}: expected the repair to succeed, got:\n${said.join("\n")}\n` +
+      `${stack}: expected the repair to succeed, got:\n${error.errors.join("\n")}\n` +
         `what was repaired stays so; mend what is named above and run npm run drift -- ${stack} --repair again`,
       { cause: error },
     );

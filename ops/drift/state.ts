@@ -1,35 +1,13 @@
 /** What the stack's state says that there is, and how to reach it. */
 import { z } from "zod";
 
-import type { Pulumi } from "../engine/cli.ts";
+import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
+import type { Pulumi } from "../engine/cli.ts";
+import { readState, type StateResource } from "../engine/state.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 
-const resource = z.object({
-  urn: z.string(),
-  type: z.string(),
-  id: z.string().default(""),
-  custom: z.boolean().default(false),
-  delete: z.boolean().default(false),
-  parent: z.string().optional(),
-  provider: z.string().optional(),
-  dependencies: z.array(z.string()).nullish(),
-  inputs: z.record(z.string(), z.unknown()).default({}),
-  outputs: z.record(z.string(), z.unknown()).default({}),
-});
-
-const exported = z.object({
-  deployment: z.object({
-    resources: z.array(resource).default([]),
-    pending_operations: z
-      .array(z.object({ type: z.string(), resource: z.object({ urn: z.string() }) }))
-      .nullish(),
-  }),
-});
-
-export type StateResource = z.output<typeof resource>;
-
-export interface State {
+export interface DeployedState {
   /** Things, not components or providers. */
   readonly things: readonly StateResource[];
 
@@ -44,10 +22,9 @@ export interface State {
 }
 
 /** No secret is decrypted. */
-export async function readState(stack: string, pulumi: Pulumi): Promise<State> {
-  const printed = await pulumi({ args: ["stack", "export", "--stack", stack] });
-  const { resources, pending_operations: pending } = exported.parse(JSON.parse(printed)).deployment;
-  const things = resources.filter(({ custom, type }) => custom && !type.startsWith("pulumi:"));
+export async function readDeployedState(stack: string, pulumi: Pulumi): Promise<DeployedState> {
+  const { resources, pending } = await readState(stack, pulumi);
+  const things = resources.filter(({ custom, type }) => custom === true && !type.startsWith("pulumi:"));
   if (things.length === 0) {
     throw new UserError(
       `${stack}: expected a deployed stack, got an empty one; deploy it with npm run deploy -- ${stack}`,
@@ -60,13 +37,9 @@ export async function readState(stack: string, pulumi: Pulumi): Promise<State> {
     incomplete: incompleteOf(
       stack,
       resources,
-      (pending ?? []).map(({ resource: { urn } }) => nameOf(urn)),
+      pending.map(({ resource: { urn } }) => nameOf(urn)),
     ),
   };
-}
-
-export function nameOf(urn: string): string {
-  return urn.slice(urn.lastIndexOf("::") + 2);
 }
 
 /** Whether the thing is looked at through the server's sshd. */
@@ -83,7 +56,7 @@ const connection = z.object({
 });
 
 /** The program's own connection: it is there before the outputs of a deployment that was cut short. */
-function sshOf(resources: readonly StateResource[]): State["ssh"] {
+function sshOf(resources: readonly StateResource[]): DeployedState["ssh"] {
   for (const { type, inputs } of resources) {
     const found = type === "pulumi:providers:technicia" ? connection.safeParse(inputs).data : undefined;
     if (found === undefined) continue;

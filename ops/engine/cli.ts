@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
+import type { z } from "zod";
+
 import { UserError } from "../../common/user-error.ts";
 
 export interface PulumiCall {
@@ -18,20 +20,66 @@ export interface PulumiCall {
   readonly signal?: AbortSignal;
 }
 
+interface Printed {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
 /** The CLI ended with another code than 0; what it had printed until then may still be read. */
 export class PulumiFailure extends UserError {
-  override readonly name = "PulumiFailure";
+  override readonly name: string = "PulumiFailure";
   readonly stdout: string;
   readonly stderr: string;
 
-  constructor(message: string, printed: { readonly stdout: string; readonly stderr: string }) {
+  constructor(message: string, { stdout, stderr }: Printed) {
     super(message);
-    this.stdout = printed.stdout;
-    this.stderr = printed.stderr;
+    this.stdout = stdout;
+    this.stderr = stderr;
+  }
+
+  /** Lines in which the engine reports an error, each once; the message where there are none. */
+  get errors(): readonly string[] {
+    const lines = `${this.stdout}\n${this.stderr}`.match(/^.*\berror:.*$/gm) ?? [this.message];
+    return [...new Set(lines.map((line) => line.trim()))];
   }
 }
 
-/** Runs the Pulumi CLI and gives its standard output; every failure is a `UserError` that says the way out. */
+export class NoSuchStack extends PulumiFailure {
+  override readonly name = "NoSuchStack";
+}
+
+export interface Lock {
+  /** Address of the lock's file. */
+  readonly file: string;
+  readonly user: string;
+  readonly host: string;
+  readonly pid: number;
+  /** As the CLI writes it. */
+  readonly since: string;
+}
+
+/** Another run holds the state. */
+export class LockHeld extends PulumiFailure {
+  override readonly name = "LockHeld";
+
+  /** Empty where the backend does not name the holder. */
+  readonly locks: readonly Lock[];
+
+  constructor(message: string, printed: Printed) {
+    super(message, printed);
+    this.locks = [...printed.stderr.matchAll(HOLDER)].map(
+      ([, file = "", user = "", host = "", pid, since = ""]) => ({
+        file,
+        user,
+        host,
+        pid: Number(pid),
+        since,
+      }),
+    );
+  }
+}
+
+/** Runs the Pulumi CLI and gives its standard output; every failure is a `UserError` that says what to do. */
 export type Pulumi = (call: PulumiCall) => Promise<string>;
 
 /** The `pulumi` that PATH finds. */
@@ -50,7 +98,7 @@ export const pulumiOnPath: Pulumi = ({ args, input = "", environment, onLine, si
     }
     child.on("error", (error: NodeJS.ErrnoException) => {
       const missing = new UserError(
-        "pulumi: expected the Pulumi CLI on PATH, got none; install it (https://www.pulumi.com/docs/install/) or run npm install",
+        "pulumi: the Pulumi CLI is not on PATH; install it (https://www.pulumi.com/docs/install/) or run npm install",
       );
       reject(error.code === "ENOENT" ? missing : error);
     });
@@ -60,40 +108,68 @@ export const pulumiOnPath: Pulumi = ({ args, input = "", environment, onLine, si
     child.on("close", (code) => {
       signal?.removeEventListener("abort", interrupt);
       if (code === 0) resolve(printed.stdout);
-      else reject(explain(args, printed));
+      else reject(readFailure(args, printed));
     });
     // A CLI that fails before it reads closes the pipe; what it printed tells more than the broken pipe.
     child.stdin.on("error", () => undefined);
     child.stdin.end(input);
   });
 
-const EXPLANATIONS: readonly { readonly sign: RegExp; readonly text: (stack: string) => string }[] = [
+const HOLDER = /^\s*(\S+): created by (.+)@(\S*) \(pid (\d+)\) at (\S+)\s*$/gm;
+
+/** The failures that the CLI has in words only, read here and nowhere else. */
+const FAILURES: readonly {
+  readonly sign: RegExp;
+  /** Absent where the CLI's own words say enough. */
+  readonly explain?: (stack: string) => string;
+  readonly type?: typeof PulumiFailure;
+}[] = [
+  {
+    sign: /the stack is currently locked by \d+ lock\(s\)|\[409\] Conflict: Another update is currently in progress/,
+    type: LockHeld,
+  },
   {
     sign: /no stack named/,
-    text: (stack) =>
-      `${stack}: expected a stack that exists, got none of that name; make it with pulumi stack init ${stack}`,
+    explain: (stack) => `${stack}: there is no stack of that name; create it with pulumi stack init ${stack}`,
+    type: NoSuchStack,
   },
   {
     sign: /PULUMI_ACCESS_TOKEN must be set|not logged in|pulumi login/i,
-    text: () =>
-      "pulumi: expected a login to where the state is kept, got none; run pulumi login (the README shows the choices)",
+    explain: () =>
+      "pulumi: not logged in to where the state is kept; run pulumi login (the README shows the choices)",
   },
   {
     sign: /passphrase/i,
-    text: (stack) =>
-      `PULUMI_CONFIG_PASSPHRASE: expected the passphrase of stack ${stack}, got none or another; export it, then run this again`,
+    explain: (stack) =>
+      `PULUMI_CONFIG_PASSPHRASE: not the passphrase of stack ${stack}; export the right one, then run this again`,
   },
   {
     sign: /no Pulumi\.yaml project file found/,
-    text: () =>
-      "pulumi: expected to run in the project's folder, got another; change to the folder of Pulumi.yaml",
+    explain: () => "pulumi: this is not the project's folder; change to the folder of Pulumi.yaml",
   },
 ];
 
-function explain(args: readonly string[], printed: { stdout: string; stderr: string }): PulumiFailure {
+/** What a run that printed this failed for. */
+export function readFailure(args: readonly string[], printed: Printed): PulumiFailure {
   const stack = args[args.indexOf("--stack") + 1] ?? "";
-  const known = EXPLANATIONS.find(({ sign }) => sign.test(printed.stderr));
-  if (known) return new PulumiFailure(known.text(stack), printed);
-  const told = printed.stderr.trim().split("\n").slice(-20).join("\n");
-  return new PulumiFailure(`pulumi ${args[0] ?? ""} failed: ${told || "it printed nothing"}`, printed);
+  const { explain, type: Failure = PulumiFailure } =
+    FAILURES.find(({ sign }) => sign.test(printed.stderr)) ?? {};
+  if (explain) return new Failure(explain(stack), printed);
+  const lines = printed.stderr.trim().split("\n").slice(-20).join("\n");
+  return new Failure(`pulumi ${args[0] ?? ""} failed: ${lines || "it printed nothing"}`, printed);
+}
+
+/** Reads what the CLI printed as JSON; a text that does not fit may hold a secret and is not repeated. */
+export function parsePrinted<T>(command: string, text: string, schema: z.ZodType<T>): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Undefined is of no schema.
+  }
+  const { success, data } = schema.safeParse(value);
+  if (success) return data;
+  throw new UserError(
+    `${command}: expected JSON of another form; use the version of the Pulumi CLI that package.json names`,
+  );
 }

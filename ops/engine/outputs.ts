@@ -2,21 +2,9 @@
 import { z } from "zod";
 
 import { stackOutputs, type StackOutputs } from "../../stacks/deployment-status.ts";
+import { nameOf } from "../../common/urn.ts";
 import type { Pulumi } from "./cli.ts";
-
-const exported = z.object({
-  deployment: z.object({
-    resources: z
-      .array(
-        z.object({
-          urn: z.string(),
-          type: z.string(),
-          outputs: z.record(z.string(), z.unknown()).default({}),
-        }),
-      )
-      .default([]),
-  }),
-});
+import { readState } from "./state.ts";
 
 export interface Deployed {
   /** Undefined before the first deployment that worked, and when another version of the program made them. */
@@ -37,17 +25,13 @@ export async function readDeployed(stack: string, pulumi: Pulumi): Promise<Deplo
 
 /** Key of the setting `images` → image with the digest that the server runs. */
 export async function readDeployedImages(stack: string, pulumi: Pulumi): Promise<Record<string, string>> {
-  const { deployment } = exported.parse(
-    JSON.parse(await pulumi({ args: ["stack", "export", "--stack", stack] })),
-  );
+  const { resources } = await readState(stack, pulumi);
   return Object.fromEntries(
-    deployment.resources.flatMap(({ urn, type, outputs }) => {
-      const { reference } = outputs;
-      const name = urn.slice(urn.lastIndexOf("::") + 2).replace(/^image-/, "");
-      return type === "technicia:host:Image" && typeof reference === "string"
-        ? [[keyOf(name), reference] as const]
-        : [];
-    }),
+    resources.flatMap(({ urn, type, outputs: { reference } = {} }) =>
+      type === "technicia:host:Image" && typeof reference === "string"
+        ? [[keyOf(nameOf(urn).replace(/^image-/, "")), reference] as const]
+        : [],
+    ),
   );
 }
 

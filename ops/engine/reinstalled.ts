@@ -5,67 +5,41 @@
  * OVH is asked instead: when its number of the installation is another one than that under which the host was set up, everything on the
  * host leaves the state, and the next `up` sets the host up as a new one.
  */
-import { z } from "zod";
-
-import type { Pulumi } from "./cli.ts";
+import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
+import type { Pulumi } from "./cli.ts";
+import { readState, type StateResource } from "./state.ts";
 
 const VPS = "technicia:ovh:Vps";
 const HOST_KEY = "technicia:host:HostKey";
 const CONNECTION = "pulumi:providers:technicia";
 const DOCKER = "docker:";
 
-const properties = z.record(z.string(), z.unknown()).default({});
-const resource = z.looseObject({
-  urn: z.string(),
-  type: z.string(),
-  id: z.string().optional(),
-  provider: z.string().optional(),
-  inputs: properties,
-  outputs: properties,
-  dependencies: z.array(z.string()).optional(),
-  propertyDependencies: z.record(z.string(), z.array(z.string()).nullable()).optional(),
-});
-const exported = z.looseObject({
-  deployment: z.looseObject({ resources: z.array(resource).default([]) }),
-});
-type Resource = z.output<typeof resource>;
-
 /** Names of what left the state; throws a UserError, and changes nothing, when OVH knows of no other installation. */
 export async function forgetReinstalled(stack: string, pulumi: Pulumi): Promise<readonly string[]> {
-  const { urn } = findServer((await read(stack, pulumi)).deployment.resources, stack);
+  const { urn } = findServer((await readState(stack, pulumi)).resources, stack);
   await pulumi({ args: ["refresh", "--yes", "--skip-preview", "--stack", stack, "--target", urn] });
 
-  const state = await read(stack, pulumi);
-  const { resources } = state.deployment;
-  const installation = findServer(resources, stack).outputs["serverId"];
-  const isOutdated = ({ type, inputs }: Resource) =>
-    (type === HOST_KEY || type === CONNECTION) &&
-    inputs["serverId"] !== undefined &&
-    inputs["serverId"] !== installation;
+  const state = await readState(stack, pulumi);
+  const { resources } = state;
+  const installation = findServer(resources, stack).outputs?.["serverId"];
+  const isOutdated = ({ type, inputs: { serverId } = {} }: StateResource) =>
+    (type === HOST_KEY || type === CONNECTION) && serverId !== undefined && serverId !== installation;
   if (typeof installation !== "string" || !resources.some(isOutdated)) {
     throw new UserError(
       `${stack}: expected OVH to have installed the server anew, got the installation that the state knows (${String(installation)}); nothing is forgotten. If another host key answers all the same, somebody changed it on the server, or another machine answers in its place`,
     );
   }
   const outdated = new Set(resources.filter(isOutdated).map(({ urn: name, id }) => `${name}::${id}`));
-  const isLost = (one: Resource) =>
+  const isLost = (one: StateResource) =>
     isOutdated(one) || outdated.has(one.provider ?? "") || one.type.startsWith(DOCKER);
   const left = resources.filter((one) => !isLost(one));
   const names = new Set(left.map((one) => one.urn));
-  const settled = {
-    ...state,
-    deployment: { ...state.deployment, resources: left.map((one) => withDependencies(one, names)) },
-  };
-  await pulumi({ args: ["stack", "import", "--stack", stack], input: JSON.stringify(settled) });
-  return resources.filter(isLost).map((one) => one.urn.slice(one.urn.lastIndexOf("::") + 2));
+  await state.replace({ ...state, resources: left.map((one) => withDependencies(one, names)) });
+  return resources.filter(isLost).map((one) => nameOf(one.urn));
 }
 
-async function read(stack: string, pulumi: Pulumi): Promise<z.output<typeof exported>> {
-  return exported.parse(JSON.parse(await pulumi({ args: ["stack", "export", "--stack", stack] })));
-}
-
-function findServer(resources: readonly Resource[], stack: string): Resource {
+function findServer(resources: readonly StateResource[], stack: string): StateResource {
   const server = resources.find(({ type }) => type === VPS);
   if (!server) {
     throw new UserError(`${stack}: expected a server in the state, got none; run pulumi up`);
@@ -74,7 +48,7 @@ function findServer(resources: readonly Resource[], stack: string): Resource {
 }
 
 /** The engine refuses a state in which something depends on what is not there. */
-function withDependencies(one: Resource, names: ReadonlySet<string>): Resource {
+function withDependencies(one: StateResource, names: ReadonlySet<string>): StateResource {
   const { dependencies, propertyDependencies } = one;
   const still = (list: readonly string[] | null) => (list ?? []).filter((name) => names.has(name));
   return {

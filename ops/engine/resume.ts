@@ -10,23 +10,11 @@ import { spawn } from "node:child_process";
 import { z } from "zod";
 
 import { openDnsZone } from "../vendors/dns-records.ts";
+import { nameOf } from "../../common/urn.ts";
+import { UserError } from "../../common/user-error.ts";
 import type { Pulumi } from "./cli.ts";
 import { readSettings } from "./settings.ts";
-import { UserError } from "../../common/user-error.ts";
-
-const resource = z.looseObject({
-  urn: z.string(),
-  type: z.string(),
-  provider: z.string().optional(),
-  inputs: z.record(z.string(), z.unknown()).default({}),
-});
-const exported = z.looseObject({
-  deployment: z.looseObject({
-    resources: z.array(resource).default([]),
-    pending_operations: z.array(z.looseObject({ type: z.string(), resource })).optional(),
-  }),
-});
-type Resource = z.output<typeof resource>;
+import { readState, type StateResource } from "./state.ts";
 
 /** Docker's command that prints the id of what a resource type names. */
 const DOCKER: Readonly<Record<string, string>> = {
@@ -37,10 +25,12 @@ const DOCKER: Readonly<Record<string, string>> = {
   "docker:index/container:Container": "docker container inspect --format '{{.Id}}'",
 };
 
+type Properties = NonNullable<StateResource["inputs"]>;
+
 type Wanted = Readonly<Record<"name" | "type" | "content", string>>;
 
 /** What a DNS record of the state asks for, in the words of its vendor. */
-const DNS: Readonly<Record<string, (inputs: Resource["inputs"]) => Wanted>> = {
+const DNS: Readonly<Record<string, (inputs: Properties) => Wanted>> = {
   "cloudflare:index/dnsRecord:DnsRecord": (inputs) => {
     const { name, type, content, data } = cloudflareRecord.parse(inputs);
     return { name, type, content: content ?? (data ? `${data.flags} ${data.tag} "${data.value}"` : "") };
@@ -64,10 +54,10 @@ const ovhRecord = z.object({
 });
 
 /** Runs a command on the server that a docker provider of the state names; undefined when it fails there. */
-export type OnServer = (provider: Resource, command: string) => Promise<string | undefined>;
+export type OnServer = (provider: StateResource, command: string) => Promise<string | undefined>;
 
 /** Gives the id under which a DNS record exists; undefined when it does not. */
-export type FindRecord = (record: Resource) => Promise<string | undefined>;
+export type FindRecord = (record: StateResource) => Promise<string | undefined>;
 
 export interface Resumed {
   readonly adopted: readonly string[];
@@ -83,23 +73,19 @@ export async function resume(
   onServer: OnServer = overSsh,
   findRecord: FindRecord = (record) => findDnsRecord(record, stack, pulumi),
 ): Promise<Resumed> {
-  const state = exported.parse(JSON.parse(await pulumi({ args: ["stack", "export", "--stack", stack] })));
-  const { resources, pending_operations: pending = [] } = state.deployment;
+  const state = await readState(stack, pulumi);
+  const { resources, pending } = state;
   if (pending.length === 0) return { adopted: [], forgotten: [], refreshed: [] };
 
   const known = new Set(resources.map(({ urn }) => urn));
-  const adopted: (Resource & { id: string })[] = [];
+  const adopted: StateResource[] = [];
   const creating = pending.filter(({ type, resource: { urn } }) => type === "creating" && !known.has(urn));
   for (const { resource: made } of creating) {
     const id = await lookUp(made, resources, onServer, findRecord);
     // What it came to be is read right after; until then what was asked for stands in.
     if (id) adopted.push({ ...made, id, outputs: made.inputs });
   }
-  const settled = {
-    ...state,
-    deployment: { ...state.deployment, resources: [...resources, ...adopted], pending_operations: [] },
-  };
-  await pulumi({ args: ["stack", "import", "--stack", stack], input: JSON.stringify(settled) });
+  await state.replace({ resources: [...resources, ...adopted], pending: [] });
 
   const halfway = pending.map(({ resource: { urn } }) => urn).filter((urn) => known.has(urn));
   const targets = [...adopted.map(({ urn }) => urn), ...halfway].flatMap((urn) => ["--target", urn]);
@@ -118,34 +104,34 @@ export async function resume(
 }
 
 async function lookUp(
-  made: Resource,
-  resources: readonly Resource[],
+  made: StateResource,
+  resources: readonly StateResource[],
   onServer: OnServer,
   findRecord: FindRecord,
 ): Promise<string | undefined> {
   if (made.type in DNS) return findRecord(made);
   const command = DOCKER[made.type];
-  const { name } = made.inputs;
+  const { name } = made.inputs ?? {};
   const provider = resources.find(({ urn }) => made.provider?.startsWith(`${urn}::`) === true);
   if (command === undefined || provider === undefined || typeof name !== "string") return undefined;
   return (await onServer(provider, `${command} '${name}'`))?.trim();
 }
 
-async function findDnsRecord(made: Resource, stack: string, pulumi: Pulumi): Promise<string | undefined> {
-  const wanted = DNS[made.type]?.(made.inputs);
+async function findDnsRecord(
+  made: StateResource,
+  stack: string,
+  pulumi: Pulumi,
+): Promise<string | undefined> {
+  const wanted = DNS[made.type]?.(made.inputs ?? {});
   if (wanted === undefined) return undefined;
   const zone = openDnsZone(await readSettings(stack, pulumi));
   const records = await zone.list(wanted.name);
   return records.find(({ type, content }) => type === wanted.type && content === wanted.content)?.id;
 }
 
-function nameOf(urn: string): string {
-  return urn.slice(urn.lastIndexOf("::") + 2);
-}
-
 /** Uses the address and the ssh options that the provider itself connects with. */
-function overSsh(provider: Resource, command: string): Promise<string | undefined> {
-  const { host, sshOpts } = provider.inputs;
+function overSsh(provider: StateResource, command: string): Promise<string | undefined> {
+  const { host, sshOpts } = provider.inputs ?? {};
   const address = typeof host === "string" ? URL.parse(host) : null;
   // Provider inputs stand in the state as text, lists as JSON.
   const options: unknown = typeof sshOpts === "string" ? JSON.parse(sshOpts) : sshOpts;

@@ -6,12 +6,38 @@ import { z } from "zod";
 import { isSecretName } from "../../secrets/catalog.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { parseSettings, settingsIn, SettingsError } from "../../stacks/settings.ts";
-import type { Pulumi } from "./cli.ts";
+import { parsePrinted, type Pulumi } from "./cli.ts";
 import { UserError } from "../../common/user-error.ts";
 
-const configuration = z.record(z.string(), z.object({ secret: z.boolean(), value: z.string().optional() }));
+const configuration = z.record(
+  z.string(),
+  z.object({ secret: z.boolean(), value: z.string().optional(), objectValue: z.unknown().optional() }),
+);
 
-type Configuration = z.output<typeof configuration>;
+/** What `pulumi config --json` prints: key with its namespace → value. */
+export type Configuration = z.output<typeof configuration>;
+
+export interface ConfigurationRequest {
+  readonly stack: string;
+
+  /** Settings file other than the stack's own. */
+  readonly configFile?: string | undefined;
+
+  /** Whether secrets are decrypted; otherwise they have no value. */
+  readonly showSecrets?: boolean;
+}
+
+export async function readConfiguration(
+  { stack, configFile, showSecrets = false }: ConfigurationRequest,
+  pulumi: Pulumi,
+): Promise<Configuration> {
+  const options = [
+    ...(showSecrets ? ["--show-secrets"] : []),
+    ...["--json", "--stack", stack],
+    ...(configFile === undefined ? [] : ["--config-file", configFile]),
+  ];
+  return parsePrinted("pulumi config --json", await pulumi({ args: ["config", ...options] }), configuration);
+}
 
 /** A stack's settings, and the secrets that are set, in clear. */
 export interface Settings {
@@ -23,18 +49,13 @@ export interface Settings {
 
 /** The settings as the program would read them; no secret passes through here. */
 export async function readEnvironment(stack: string, pulumi: Pulumi): Promise<Environment> {
-  return environmentIn(stack, await ask(stack, [], pulumi));
+  return environmentIn(stack, await readConfiguration({ stack }, pulumi));
 }
 
 /** The same with the secrets, for checks that call with them. */
 export async function readSettings(stack: string, pulumi: Pulumi): Promise<Settings> {
-  const entries = await ask(stack, ["--show-secrets"], pulumi);
+  const entries = await readConfiguration({ stack, showSecrets: true }, pulumi);
   return { environment: environmentIn(stack, entries), secrets: secretsIn(entries) };
-}
-
-async function ask(stack: string, options: readonly string[], pulumi: Pulumi): Promise<Configuration> {
-  const printed = await pulumi({ args: ["config", ...options, "--json", "--stack", stack] });
-  return configuration.parse(JSON.parse(printed));
 }
 
 function environmentIn(stack: string, entries: Configuration): Environment {

@@ -11,18 +11,8 @@ import { hostname, userInfo } from "node:os";
 
 import { isAlive } from "../../common/is-alive.ts";
 import { openGithub, type Environment } from "../vendors/github.ts";
-import { PulumiFailure, pulumiOnPath, type Pulumi } from "./cli.ts";
+import { LockHeld, pulumiOnPath, type Lock, type Pulumi } from "./cli.ts";
 import { UserError } from "../../common/user-error.ts";
-
-export interface Lock {
-  /** Address of the lock's file. */
-  readonly file: string;
-  readonly user: string;
-  readonly host: string;
-  readonly pid: number;
-  /** As the CLI writes it. */
-  readonly since: string;
-}
 
 export interface Verdict {
   readonly isOursAndDead: boolean;
@@ -33,23 +23,10 @@ export interface Verdict {
 /** Says of a lock's holder whether it is one of ours that runs no more. */
 export type Judge = (lock: Lock) => Promise<Verdict>;
 
-const LOCKED = /the stack is currently locked by \d+ lock\(s\)/;
-const LOCKED_BY_SERVICE = /\[409\] Conflict: Another update is currently in progress/;
-const HOLDER = /^\s*(\S+): created by (.+)@(\S*) \(pid (\d+)\) at (\S+)\s*$/gm;
 const RUN_HOST = /^technicia-run-(\d+)-(\d+)$/;
 
-/** The locks that the CLI complains about; undefined when that is not its complaint. */
-export function readLocks(stderr: string): Lock[] | undefined {
-  if (LOCKED_BY_SERVICE.test(stderr)) return [];
-  if (!LOCKED.test(stderr)) return undefined;
-  return [...stderr.matchAll(HOLDER)].map(([, file = "", user = "", host = "", pid, since = ""]) => ({
-    file,
-    user,
-    host,
-    pid: Number(pid),
-    since,
-  }));
-}
+/** Somebody else is changing the state: the only guard before there is a server with a lock of ours. */
+export class StateLocked extends UserError {}
 
 /** A CLI that releases a lock of ours that no process holds any more, and then does what it was asked. */
 export function releasingOwnLocks(pulumi: Pulumi, judge: Judge, tell: (line: string) => void): Pulumi {
@@ -57,10 +34,9 @@ export function releasingOwnLocks(pulumi: Pulumi, judge: Judge, tell: (line: str
     try {
       return await pulumi(call);
     } catch (error) {
-      const locks = error instanceof PulumiFailure ? readLocks(error.stderr) : undefined;
-      if (locks === undefined) throw error;
+      if (!(error instanceof LockHeld)) throw error;
       const stack = call.args[call.args.indexOf("--stack") + 1] ?? "";
-      await release(stack, locks, { pulumi, judge, tell });
+      await release(stack, error.locks, { pulumi, judge, tell });
       return pulumi(call);
     }
   };
@@ -83,7 +59,7 @@ async function release(
     const holders = judged.map(({ lock, because }) => `  ${describe(lock)}: ${because}`);
     const who =
       holders.length > 0 ? `, got:\n${holders.join("\n")}\n` : ", got a lock without its holder's name; ";
-    throw new UserError(
+    throw new StateLocked(
       `the state of stack ${stack}: expected no other run on it${who}` +
         `wait for it to end; if nothing runs any more, release it with pulumi cancel --stack ${stack}`,
     );

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { z } from "zod";
 
 import { UserError } from "../../common/user-error.ts";
-import type { Facts } from "./facts.ts";
+import type { PlanInputs } from "./plan-inputs.ts";
 
 const manifestSchema = z.strictObject({
   format: z.literal(1),
@@ -44,12 +44,12 @@ export async function discardPlan(folder: string): Promise<void> {
 
 export async function describePlan(
   folder: string,
-  facts: Facts,
+  inputs: PlanInputs,
   made: { readonly at: Date; readonly refreshed: boolean },
 ): Promise<PlanManifest> {
   const manifest: PlanManifest = {
     format: 1,
-    ...facts,
+    ...inputs,
     refreshed: made.refreshed,
     planHash: await hashFile(planFile(folder)),
     madeAt: made.at.toISOString(),
@@ -59,7 +59,7 @@ export async function describePlan(
 }
 
 /** Whether the plan in a folder is still what would be applied now. A plan that is missing or damaged is an error. */
-export async function checkPlan(folder: string, now: Facts): Promise<PlanCheck> {
+export async function checkPlan(folder: string, now: PlanInputs): Promise<PlanCheck> {
   const manifest = await readManifest(folder, now.stack);
   const file = planFile(folder);
   await requireSamePlan(file, manifest, now.stack);
@@ -67,7 +67,7 @@ export async function checkPlan(folder: string, now: Facts): Promise<PlanCheck> 
   return changed.length === 0 ? { fits: true, file, manifest } : { fits: false, changed, manifest };
 }
 
-const DIFFERENCES: readonly ((plan: PlanManifest, now: Facts) => string[])[] = [
+const DIFFERENCES: readonly ((plan: PlanManifest, now: PlanInputs) => string[])[] = [
   (plan, now) => (plan.stack === now.stack ? [] : [`the plan is for stack ${plan.stack}, not ${now.stack}`]),
   (plan, now) =>
     plan.source === now.source

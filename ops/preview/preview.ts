@@ -1,15 +1,16 @@
 /** Runs a preview of a stack and describes what it would change. */
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { resolve } from "node:path";
 
 import { readDeployed } from "../engine/outputs.ts";
 import { PulumiFailure, type Pulumi } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import { readChanges } from "../changes/changes.ts";
-import { readEvents, type EngineEvent } from "../engine/events.ts";
-import { hashSettings, readSettings, readSource, readStateAsOf } from "./facts.ts";
+import { readEvents } from "../engine/events.ts";
+import { inPrivateFolder, runEngine, type EngineRun } from "../engine/run.ts";
+import { readConfiguration } from "../engine/settings.ts";
+import { hashConfiguration, readSource, readStateAsOf } from "./plan-inputs.ts";
 import type { Git } from "../vendors/git.ts";
 import { findIrreversible } from "../changes/irreversible.ts";
 import type { PreviewReport } from "./markdown.ts";
@@ -41,25 +42,22 @@ export async function previewStack(request: PreviewRequest, world: World): Promi
     await discardPlan(folder);
   }
   const source = await readSource(world.git, folder);
-  const scratch = await mkdtemp(join(tmpdir(), "technicia-preview-"));
   const server = refresh ? logIn(stack, world) : undefined;
   try {
-    const [settings, stateAsOf] = await Promise.all([
-      readSettings(stack, world.pulumi),
+    const [configuration, stateAsOf] = await Promise.all([
+      readConfiguration({ stack, showSecrets: true }, world.pulumi),
       readStateAsOf(stack, world.pulumi),
       server,
     ]);
-    const secrets = Object.values(settings).flatMap(({ secret, value }) =>
+    const secrets = Object.values(configuration).flatMap(({ secret, value }) =>
       secret && value !== undefined ? [value] : [],
     );
     const redact = redactor([...secrets, ...secretsOfEnvironment(world.environment)]);
-    const log = join(scratch, "events.jsonl");
-    const plan = planFile(folder ?? scratch);
-    const { diff, failure } = await runEngine(world.pulumi, { stack, refresh, log, plan });
-    const { steps, ...changes } = readChanges(redactDeep(await readLog(log), redact));
+    const { stdout, log, failure } = await runPreview(request, { folder, pulumi: world.pulumi });
+    const { steps, ...changes } = readChanges(redactDeep(readEvents(log), redact));
     if (failure === undefined && folder !== undefined) {
-      const facts = { stack, ...source, settingsHash: hashSettings(settings), stateAsOf };
-      await describePlan(folder, facts, { at: world.now(), refreshed: refresh });
+      const inputs = { stack, ...source, settingsHash: hashConfiguration(configuration), stateAsOf };
+      await describePlan(folder, inputs, { at: world.now(), refreshed: refresh });
     }
     return {
       ...changes,
@@ -67,15 +65,14 @@ export async function previewStack(request: PreviewRequest, world: World): Promi
       revision: source.revision,
       refreshed: refresh,
       irreversible: findIrreversible(steps),
-      diff: redact(diff),
-      failure: failure === undefined ? undefined : redact(failure),
+      diff: redact(stdout),
+      failure: failure === undefined ? undefined : redact(failure.message),
     };
   } catch (error) {
     if (!(error instanceof PulumiFailure)) throw error;
     return failedReport(request, source.revision, error.message);
   } finally {
     (await server?.catch(() => undefined))?.close();
-    await rm(scratch, { recursive: true });
   }
 }
 
@@ -88,39 +85,15 @@ async function logIn(stack: string, { pulumi, openServer }: World): Promise<Serv
   return server;
 }
 
-interface Run {
-  readonly stack: string;
-  readonly refresh: boolean;
-  readonly log: string;
-  readonly plan: string;
-}
-
-async function runEngine(
-  pulumi: Pulumi,
-  { stack, refresh, log, plan }: Run,
-): Promise<{ readonly diff: string; readonly failure?: string }> {
-  const args = ["preview", "--diff", "--color", "never", "--event-log", log, "--save-plan", plan];
-  try {
-    const diff = await pulumi({
-      args: [...args, ...(refresh ? ["--refresh"] : []), "--stack", stack],
-      // Without it the CLI has no --event-log.
-      environment: { PULUMI_DEBUG_COMMANDS: "true" },
-    });
-    return { diff };
-  } catch (error) {
-    if (!(error instanceof PulumiFailure)) throw error;
-    return { diff: error.stdout, failure: error.message };
-  }
-}
-
-async function readLog(file: string): Promise<EngineEvent[]> {
-  try {
-    return readEvents(await readFile(file, "utf8"));
-  } catch (error) {
-    // An engine that fails before it starts writes no log.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  }
+function runPreview(
+  { stack, refresh }: PreviewRequest,
+  { folder, pulumi }: { readonly folder: string | undefined; readonly pulumi: Pulumi },
+): Promise<EngineRun> {
+  const options = ["--diff", "--color", "never", ...(refresh ? ["--refresh"] : []), "--stack", stack];
+  // A plan is always made: without one the engine would not check that it can be made.
+  const run = (plan: string) =>
+    runEngine({ pulumi, args: ["preview", ...options, "--save-plan", planFile(plan)] });
+  return folder === undefined ? inPrivateFolder(run) : run(folder);
 }
 
 function failedReport({ stack, refresh }: PreviewRequest, revision: string, failure: string): PreviewReport {

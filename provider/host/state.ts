@@ -1,5 +1,6 @@
 /** `technicia:host:State`: anything on the host that a script can see and another can bring about. */
 import { z } from "zod";
+import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import { PartialFailure, type Call, type ResourceDefinition } from "../plugin/definition.ts";
 import { CommandFailure } from "../ssh/host.ts";
@@ -62,7 +63,7 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
   },
 
   async create(call, inputs) {
-    const id = call.urn.split("::").at(-1) ?? call.urn;
+    const id = nameOf(call.urn);
     const before = await observe(call, inputs);
     if (before === inputs.desired) {
       return { id, outputs: { observed: before } };
@@ -113,7 +114,7 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
     await run(call, inputs, { purpose: "remove", script: inputs.remove, observed: before });
     if ((await observe(call, inputs)) === inputs.desired) {
       throw new UserError(
-        `remove of ${nameOf(call)} on ${call.host.name} ended well, but observe still prints what was desired; check the remove script`,
+        `remove of ${nameOf(call.urn)} on ${call.host.name} ended well, but observe still prints what was desired; check the remove script`,
       );
     }
   },
@@ -162,7 +163,7 @@ interface Step {
 
 async function run(call: Call, inputs: Scripts, { purpose, script: text, observed }: Step): Promise<string> {
   const { stdout } = await call.host.run({
-    purpose: `${purpose} ${nameOf(call)}`,
+    purpose: `${purpose} ${nameOf(call.urn)}`,
     script: text,
     variables: { ...inputs.variables, OBSERVED: observed, DESIRED: inputs.desired },
     ...(inputs.secrets === undefined ? {} : { secrets: inputs.secrets }),
@@ -174,12 +175,8 @@ async function run(call: Call, inputs: Scripts, { purpose, script: text, observe
   return stdout;
 }
 
-function nameOf(call: Call): string {
-  return call.urn.split("::").at(-1) ?? call.urn;
-}
-
 function describe(call: Call, desired: string, observed: string): string {
-  const what = `${nameOf(call)} on ${call.host.name}: apply ended well, but observe prints something else than what is desired`;
+  const what = `${nameOf(call.urn)} on ${call.host.name}: apply ended well, but observe prints something else than what is desired`;
   if (call.secretInputs.has("desired")) {
     return `${what}; both are secret (${desired.split("\n").length} and ${observed.split("\n").length} lines)`;
   }

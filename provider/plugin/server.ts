@@ -5,6 +5,7 @@ import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import { differences, rootOf, type Difference } from "./diff.ts";
 import { check } from "./check-inputs.ts";
+import { parseUrn } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { AnyDefinition, Call, Log, Settings } from "./definition.ts";
 import { EngineLog, type Severity } from "./engine-log.ts";
@@ -317,7 +318,7 @@ export class Server {
   }
 
   #definitionFor(urn: string): AnyDefinition {
-    const token = urn.split("::")[2]?.split("$").at(-1) ?? "";
+    const token = parseUrn(urn).type;
     const definition = this.#definitions.get(token);
     if (definition === undefined) {
       throw new UserError(

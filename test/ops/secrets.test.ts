@@ -55,9 +55,10 @@ function states(stdout: string): Record<string, string> {
   ) as Record<string, string>;
 }
 
-const empty = { deployment: { resources: [{ type: "pulumi:pulumi:Stack" }] } };
+const resource = (type: string) => ({ urn: `urn:pulumi:test::technicia::${type}::n`, type });
+const empty = { deployment: { resources: [resource("pulumi:pulumi:Stack")] } };
 const deployed = {
-  deployment: { resources: [...empty.deployment.resources, { type: "docker:index/volume:Volume" }] },
+  deployment: { resources: [...empty.deployment.resources, resource("docker:index/volume:Volume")] },
 };
 
 describe("npm run secrets -- <stack>", () => {
@@ -149,15 +150,15 @@ describe("npm run secrets -- <stack>", () => {
   it.each([
     [
       "error: no stack named 'test' found",
-      "test: expected a stack that exists, got none of that name; make it with pulumi stack init test",
+      "test: there is no stack of that name; create it with pulumi stack init test",
     ],
     [
       "error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions",
-      "pulumi: expected a login to where the state is kept, got none; run pulumi login (the README shows the choices)",
+      "pulumi: not logged in to where the state is kept; run pulumi login (the README shows the choices)",
     ],
     [
       "error: no Pulumi.yaml project file found (searching upwards from /home).",
-      "pulumi: expected to run in the project's folder, got another; change to the folder of Pulumi.yaml",
+      "pulumi: this is not the project's folder; change to the folder of Pulumi.yaml",
     ],
     ["error: disk full", "pulumi config failed: error: disk full"],
   ])("fails in our words when the CLI says %j", async (stderr, told) => {
@@ -170,7 +171,7 @@ describe("npm run secrets -- <stack>", () => {
     const run = await runCli(["secrets", "test"]);
 
     expect(run.code).toBe(1);
-    expect(run.stderr).toMatch(/^pulumi: expected the Pulumi CLI on PATH, got none; /);
+    expect(run.stderr).toMatch(/^pulumi: the Pulumi CLI is not on PATH; /);
   });
 });
 
@@ -253,7 +254,7 @@ describe("npm run secrets -- <stack> --init", () => {
 
     expect(run.code).toBe(1);
     expect(run.stderr).toBe(
-      "PULUMI_CONFIG_PASSPHRASE: expected the passphrase of stack test, got none or another; export it, then run this again\n",
+      "PULUMI_CONFIG_PASSPHRASE: not the passphrase of stack test; export the right one, then run this again\n",
     );
   });
 });

@@ -94,8 +94,7 @@ describe("npm run status -- <stack>", () => {
 
     expect(run).toMatchObject({
       code: 1,
-      stderr:
-        "nope: expected a stack that exists, got none of that name; make it with pulumi stack init nope\n",
+      stderr: "nope: there is no stack of that name; create it with pulumi stack init nope\n",
     });
   });
 });

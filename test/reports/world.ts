@@ -5,7 +5,7 @@ import type { Check } from "../../common/check.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
 import type { Records } from "../../reports/facts.ts";
 import type { FactSources } from "../../ops/documents/facts.ts";
-import { PulumiFailure, type PulumiCall } from "../../ops/engine/cli.ts";
+import { readFailure, type PulumiCall } from "../../ops/engine/cli.ts";
 import { describeAccess, describeStatus, type StackOutputs } from "../../stacks/deployment-status.ts";
 import { deploymentFacts, validEnvironment } from "../support/fixtures.ts";
 
@@ -114,7 +114,7 @@ export function sources(stacks: Readonly<Record<string, Stack>>): FactSources {
       const stack = stacks[name];
       const failure = stack ? stack.failure : `error: no stack named '${name}' found`;
       if (failure !== undefined) {
-        return Promise.reject(new PulumiFailure(failure, { stdout: "", stderr: failure }));
+        return Promise.reject(readFailure(args, { stdout: "", stderr: failure }));
       }
       if (args[1] === "export") return Promise.resolve(JSON.stringify(stack?.state ?? recordedState));
       const told = stack?.outputs ?? outputs(`${name}.technicia.exemple.fr`);

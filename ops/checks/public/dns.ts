@@ -1,4 +1,5 @@
 import { publicNames, type Environment } from "../../../stacks/environment.ts";
+import { readState } from "../../engine/state.ts";
 import type { CheckContext } from "../context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "../finding.ts";
 import { cloudflareUrl } from "../keys/cloudflare.ts";
@@ -109,19 +110,10 @@ async function fromCloudflare(
   return newest((result ?? []).map(({ modified_on: changed }) => changed));
 }
 
-interface StateResource {
-  readonly type: string;
-  readonly created?: string;
-  readonly modified?: string;
-  readonly outputs?: Readonly<Record<string, unknown>>;
-}
-
 /** The engine's own dates: a record that was refreshed counts as new, never as older than it is. */
 async function fromState({ stack, pulumi, outputs }: CheckContext): Promise<number | undefined> {
-  const exported = JSON.parse(await pulumi({ args: ["stack", "export", "--stack", stack] })) as {
-    deployment?: { resources?: readonly StateResource[] };
-  };
-  const records = (exported.deployment?.resources ?? []).filter(
+  const { resources } = await readState(stack, pulumi);
+  const records = resources.filter(
     ({ type, outputs: known }) =>
       /record$/i.test(type) && [known?.["target"], known?.["content"]].includes(outputs?.ipv4),
   );

@@ -13,6 +13,8 @@ import {
 import { homedir } from "node:os";
 import { join } from "node:path";
 
+import { parseUrn } from "../../../common/urn.ts";
+
 /** What has to outlive the process between ordering a server and having it in the state. */
 export interface Entry {
   /** Resource and endpoint that this is about. */
@@ -43,8 +45,8 @@ export interface Entry {
 
 /** Name of a resource in this account, the same on every machine: project, stack and logical name. */
 export function markerOf(urn: string): string {
-  const [stack = "", project = "", , ...name] = urn.split("::");
-  return `technicia ${project}/${stack.replace(/^urn:pulumi:/, "")}/${name.join("::")}`;
+  const { stack, project, name } = parseUrn(urn);
+  return `technicia ${project}/${stack}/${name}`;
 }
 
 /** Where journals are kept when nothing else is said: with Pulumi's own files of this user. */

@@ -1,9 +1,6 @@
 import { describe, expect, it } from "vitest";
 
 import { commands } from "../../../ops/deploy/commands.ts";
-import { isStateLocked } from "../../../ops/deploy/update.ts";
-import { PulumiFailure } from "../../../ops/engine/cli.ts";
-import { releasingOwnLocks } from "../../../ops/engine/state-lock.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { runCli } from "../fake-pulumi.ts";
 
@@ -58,24 +55,16 @@ describe("the deployment's command line", () => {
     );
     expect(run.calls.map(({ args }) => args[0])).toEqual(["config"]);
   });
-});
 
-describe("isStateLocked", () => {
-  const stderr =
-    "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock file with `pulumi cancel`.\n" +
-    "  file:///state/.pulumi/locks/x.json: created by bob@desk (pid 7) at 2026-11-24T10:00:00Z\n";
+  it("exits with 3 while another run holds the state", async () => {
+    const stderr =
+      "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock file with `pulumi cancel`.\n" +
+      "  file:///state/.pulumi/locks/x.json: created by bob@desk (pid 7) at 2026-11-24T10:00:00Z\n";
+    const run = await runCli(["history", "test"], { "stack output": { stderr } });
 
-  it("recognises the engine's own lock, as it is reported", async () => {
-    const pulumi = releasingOwnLocks(
-      () => Promise.reject(new PulumiFailure(stderr, { stdout: "", stderr })),
-      () => Promise.resolve({ isOursAndDead: false, because: "another machine, which cannot be asked" }),
-      () => undefined,
-    );
-    const error: unknown = await pulumi({ args: ["up", "--stack", "test"] }).catch(
-      (reason: unknown) => reason,
-    );
-
-    expect(isStateLocked(error)).toBe(true);
-    expect(isStateLocked(new Error("else"))).toBe(false);
+    expect(run).toMatchObject({
+      code: 3,
+      stdout: expect.stringContaining("bob@desk (pid 7) since 2026-11-24T10:00:00Z") as string,
+    });
   });
 });

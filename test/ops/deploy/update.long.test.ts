@@ -4,7 +4,8 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
-import { inScratchFolder, update } from "../../../ops/deploy/update.ts";
+import { update } from "../../../ops/deploy/update.ts";
+import { inPrivateFolder } from "../../../ops/engine/run.ts";
 import { withSettings } from "../../../ops/deploy/settings-file.ts";
 import { PulumiFailure, type Pulumi } from "../../../ops/engine/cli.ts";
 import { prepareEngine, type Engine } from "../../../rehearsal/engine/prepare.ts";
@@ -118,7 +119,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
     await update(common(stack));
     const file = join(stack.folder, "Pulumi.test.yaml");
     const text = await readFile(file, "utf8");
-    await inScratchFolder(async (folder) => {
+    await inPrivateFolder(async (folder) => {
       const configFile = join(folder, "Pulumi.test.yaml");
       await writeFile(configFile, withSettings(file, text, { image: "one" }));
       expect((await update({ ...common(stack), configFile, refresh: true })).failure).toBeUndefined();

@@ -42,10 +42,7 @@ describe("npm run drift", () => {
       "stack export": { stderr: "error: no stack named 'staging' found" },
     });
 
-    expect([code, stderr.split(";")[0]]).toEqual([
-      1,
-      "staging: expected a stack that exists, got none of that name",
-    ]);
+    expect([code, stderr.split(";")[0]]).toEqual([1, "staging: there is no stack of that name"]);
   });
 
   it("asks for what an issue needs before it looks at anything", async () => {

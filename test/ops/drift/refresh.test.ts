@@ -1,12 +1,12 @@
-import { readdir } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 
 import { describe, expect, it } from "vitest";
 
 import { readDifferences } from "../../../ops/drift/differences.ts";
 import { readGaps } from "../../../ops/drift/gaps.ts";
 import { refresh } from "../../../ops/drift/refresh.ts";
-import { readState } from "../../../ops/drift/state.ts";
+import { readDeployedState } from "../../../ops/drift/state.ts";
 import { readEvents } from "../../../ops/engine/events.ts";
 import { fakeEngine, recorded, stateOf, stateOfRecording } from "./world.ts";
 
@@ -32,7 +32,6 @@ const log = (...lines: string[]) => ({ log: `${lines.join("\n")}\n` });
 describe("refresh", () => {
   it("asks the engine for a preview of a refresh, leaves out what cannot be reached, and leaves no log behind", async () => {
     const engine = fakeEngine({ runs: [log(came("a"), came("b"), came("c"))], state: {} });
-    const before = (await readdir(tmpdir())).filter((name) => name.startsWith("technicia-drift-"));
     const found = await refresh({ stack: "test", things, without: things.slice(3) }, engine.pulumi);
 
     expect([...found.unread]).toEqual([]);
@@ -40,7 +39,9 @@ describe("refresh", () => {
     expect(engine.calls[0]).toEqual(
       expect.arrayContaining(["refresh", "--preview-only", "--exclude", `${URN}d`]),
     );
-    expect((await readdir(tmpdir())).filter((name) => name.startsWith("technicia-drift-"))).toEqual(before);
+    const file = engine.calls[0]?.[engine.calls[0].indexOf("--event-log") + 1];
+    expect(file).toMatch(/events\.jsonl$/);
+    expect(existsSync(dirname(file ?? ""))).toBe(false);
   });
 
   it("asks again for what a failure kept from being looked at, and names what fails, once a reason", async () => {
@@ -89,7 +90,7 @@ describe("refresh", () => {
       runs: [{ log: await recorded("dockerd-down"), failure: "preview failed" }],
       state,
     });
-    const { things: seen } = await readState("test", engine.pulumi);
+    const { things: seen } = await readDeployedState("test", engine.pulumi);
     const urns = readEvents(await recorded("dockerd-down")).map(
       ({ diagnosticEvent }) => diagnosticEvent?.urn ?? "",
     );
@@ -115,11 +116,11 @@ describe("refresh", () => {
   });
 });
 
-describe("readState", () => {
+describe("readDeployedState", () => {
   it("fails when nothing was ever deployed", async () => {
     const { pulumi } = fakeEngine({ runs: [], state: { deployment: { resources: [] } } });
 
-    await expect(readState("test", pulumi)).rejects.toThrow(
+    await expect(readDeployedState("test", pulumi)).rejects.toThrow(
       "test: expected a deployed stack, got an empty one",
     );
   });
@@ -127,7 +128,7 @@ describe("readState", () => {
   it("knows the way to the server from the program's own connection", async () => {
     const { pulumi } = fakeEngine({ runs: [], state: stateOf(things) });
 
-    expect((await readState("test", pulumi)).ssh).toEqual({
+    expect((await readDeployedState("test", pulumi)).ssh).toEqual({
       address: "203.0.113.10",
       port: 22,
       user: "debian",
@@ -137,10 +138,14 @@ describe("readState", () => {
   });
 
   it("says that a run was cut short, by the names of what it left", async () => {
-    const more = { pending_operations: [{ type: "creating", resource: { urn: `${URN}half` } }] };
+    const more = {
+      pending_operations: [
+        { type: "creating", resource: { urn: `${URN}half`, type: "technicia:host:File" } },
+      ],
+    };
     const { pulumi } = fakeEngine({ runs: [], state: stateOf(things, more) });
 
-    expect((await readState("test", pulumi)).incomplete).toContain(
+    expect((await readDeployedState("test", pulumi)).incomplete).toContain(
       "half; settle it with npm run resume -- test",
     );
   });
@@ -150,16 +155,16 @@ describe("readState", () => {
     state.deployment.resources[0] = { ...state.deployment.resources[0]!, outputs: {} } as never;
     const { pulumi } = fakeEngine({ runs: [], state });
 
-    expect((await readState("test", pulumi)).incomplete).toContain("never come to its end");
+    expect((await readDeployedState("test", pulumi)).incomplete).toContain("never come to its end");
   });
 });
 
 describe("readGaps", () => {
   const graph = [
     { ...things[0]!, urn: "tunnel", type: "docker:index/container:Container" },
-    { ...things[0]!, urn: "x::collection", dependencies: ["tunnel"] },
-    { ...things[0]!, urn: "x::owner", dependencies: ["x::collection"] },
-    { ...things[0]!, urn: "x::other" },
+    { ...things[0]!, urn: `${URN}collection`, dependencies: ["tunnel"] },
+    { ...things[0]!, urn: `${URN}owner`, dependencies: [`${URN}collection`] },
+    { ...things[0]!, urn: `${URN}other` },
   ];
   const stopped = {
     layer: "containers",
@@ -168,7 +173,7 @@ describe("readGaps", () => {
     kind: "changed",
   } as const;
   const rest = { what: "mustRun", expected: ["true"], found: ["false"], inputs: {} };
-  const unread = new Map(["x::collection", "x::owner", "x::other"].map((urn) => [urn, "no answer"]));
+  const unread = new Map([`${URN}collection`, `${URN}owner`, `${URN}other`].map((urn) => [urn, "no answer"]));
 
   it("explains what is read through something that was found stopped, and nothing else", () => {
     const differences = [{ ...stopped, ...rest, type: "docker:index/container:Container" }];

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 
-import { PulumiFailure, type Pulumi, type PulumiCall } from "../../../ops/engine/cli.ts";
 import {
-  judgeBy,
-  readLocks,
-  releasingOwnLocks,
-  type Judge,
-  type Machine,
-} from "../../../ops/engine/state-lock.ts";
+  LockHeld,
+  PulumiFailure,
+  readFailure,
+  type Pulumi,
+  type PulumiCall,
+} from "../../../ops/engine/cli.ts";
+import { judgeBy, releasingOwnLocks, type Judge, type Machine } from "../../../ops/engine/state-lock.ts";
 
 // What the CLI 3.224.0 printed over a file backend.
 const LOCKED = [
@@ -38,31 +38,11 @@ function lockedPulumi(stderr = LOCKED) {
   const pulumi: Pulumi = ({ args }) => {
     calls.push(args.join(" "));
     if (args[0] === "cancel") isLocked = false;
-    else if (isLocked) return Promise.reject(new PulumiFailure("pulumi up failed", { stdout: "", stderr }));
+    else if (isLocked) return Promise.reject(readFailure(UP.args, { stdout: "", stderr }));
     return Promise.resolve("done");
   };
   return { calls, pulumi };
 }
-
-describe("readLocks", () => {
-  it("reads who holds the state from what the CLI prints", () => {
-    expect(readLocks(LOCKED_TWICE)).toEqual([
-      {
-        file: "file:///tmp/backend/.pulumi/locks/organization/technicia/test/0b7c.json?no_tmp_dir=true",
-        user: "runner",
-        host: "technicia-run-77-1",
-        pid: 4242,
-        since: "2026-11-21T06:00:00+01:00",
-      },
-      expect.objectContaining({ user: "alice", host: "laptop", pid: 1 }),
-    ]);
-  });
-
-  it("knows that Pulumi Cloud says no name, and what is no lock at all", () => {
-    expect(readLocks(CONFLICT)).toEqual([]);
-    expect(readLocks("error: no stack named 'test' found")).toBeUndefined();
-  });
-});
 
 describe("releasingOwnLocks", () => {
   it("releases a dead lock of ours and does what it was asked", async () => {
@@ -115,10 +95,10 @@ describe("releasingOwnLocks", () => {
     const pulumi: Pulumi = ({ args }) => {
       calls.push(args[0] ?? "");
       if (args[0] === "cancel") return Promise.resolve("");
-      return Promise.reject(new PulumiFailure("locked", { stdout: "", stderr: LOCKED }));
+      return Promise.reject(readFailure(UP.args, { stdout: "", stderr: LOCKED }));
     };
 
-    await expect(releasingOwnLocks(pulumi, dead, () => undefined)(UP)).rejects.toThrow(PulumiFailure);
+    await expect(releasingOwnLocks(pulumi, dead, () => undefined)(UP)).rejects.toThrow(LockHeld);
     expect(calls).toEqual(["up", "cancel", "up"]);
   });
 

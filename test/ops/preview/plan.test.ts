@@ -4,12 +4,17 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { hashSettings, readSource, readStateAsOf, type Facts } from "../../../ops/preview/facts.ts";
+import {
+  hashConfiguration,
+  readSource,
+  readStateAsOf,
+  type PlanInputs,
+} from "../../../ops/preview/plan-inputs.ts";
 import type { Git } from "../../../ops/vendors/git.ts";
 import { checkPlan, describePlan, discardPlan, planFile } from "../../../ops/preview/plan.ts";
 import { savedPlan } from "./recorded.ts";
 
-const facts: Facts = {
+const facts: PlanInputs = {
   stack: "test",
   revision: "0123abc",
   source: "tree-1",
@@ -42,7 +47,7 @@ describe("checkPlan", () => {
   });
 
   it("says everything that changed since", async () => {
-    const now: Facts = {
+    const now: PlanInputs = {
       stack: "prod",
       revision: "4567def",
       source: "tree-2",
@@ -93,19 +98,21 @@ describe("checkPlan", () => {
   });
 });
 
-describe("hashSettings", () => {
+describe("hashConfiguration", () => {
   const settings = {
     "technicia:domain": { secret: false, value: "technicia.exemple.fr" },
     "technicia:voyageApiKey": { secret: true, value: "canary" },
   };
 
   it("changes with a setting and with which secrets there are, not with a secret's value or the order", () => {
-    const hash = hashSettings(settings);
+    const hash = hashConfiguration(settings);
     const { "technicia:voyageApiKey": key, ...rest } = settings;
 
-    expect(hashSettings({ "technicia:voyageApiKey": { ...key, value: "other" }, ...rest })).toBe(hash);
-    expect(hashSettings(rest)).not.toBe(hash);
-    expect(hashSettings({ ...settings, "technicia:domain": { secret: false, value: "x" } })).not.toBe(hash);
+    expect(hashConfiguration({ "technicia:voyageApiKey": { ...key, value: "other" }, ...rest })).toBe(hash);
+    expect(hashConfiguration(rest)).not.toBe(hash);
+    expect(hashConfiguration({ ...settings, "technicia:domain": { secret: false, value: "x" } })).not.toBe(
+      hash,
+    );
   });
 });
 

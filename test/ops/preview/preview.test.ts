@@ -39,7 +39,7 @@ describe("npm run preview -- <stack>", () => {
     const [preview] = calls.filter(({ args }) => args[0] === "preview");
     expect(preview).toMatchObject({ debugCommands: "true" });
     expect(preview?.args.join(" ")).toMatch(
-      /^preview --diff --color never --event-log \S+events\.jsonl --save-plan \S+\/result\/plan\.json --stack test --non-interactive$/,
+      /^preview --diff --color never --stack test --save-plan \S+\/result\/plan\.json --event-log \S+events\.jsonl --non-interactive$/,
     );
     expect(calls.map(({ args }) => args[0]).sort()).toEqual(["config", "preview", "stack"]);
   });
@@ -140,7 +140,7 @@ describe("npm run preview -- <stack>", () => {
 
     expect(run.code).toBe(1);
     expect(run.stdout).toContain(
-      "test: expected a stack that exists, got none of that name; make it with pulumi stack init test",
+      "test: there is no stack of that name; create it with pulumi stack init test",
     );
   });
 

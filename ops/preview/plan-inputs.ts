@@ -1,15 +1,15 @@
-/** What a preview depends on: the program's files, the settings, the state. Two equal sets of facts make equal plans. */
+/** What a preview depends on: the program's files, the settings, the state. Equal inputs give equal plans. */
 import { createHash } from "node:crypto";
 import { lstat, readFile, readlink } from "node:fs/promises";
 import { relative } from "node:path";
 
 import { z } from "zod";
 
-import type { Pulumi } from "../engine/cli.ts";
-import { UserError } from "../../common/user-error.ts";
+import { parsePrinted, type Pulumi } from "../engine/cli.ts";
+import { readConfiguration, type Configuration } from "../engine/settings.ts";
 import type { Git } from "../vendors/git.ts";
 
-export interface Facts {
+export interface PlanInputs {
   readonly stack: string;
   /** Commit, with `+` when files differ from it: for people. */
   readonly revision: string;
@@ -22,7 +22,10 @@ export interface Facts {
 }
 
 /** Commit and digest of the project's files; `without` is a folder of our own results that does not count. */
-export async function readSource(git: Git, without?: string): Promise<Pick<Facts, "revision" | "source">> {
+export async function readSource(
+  git: Git,
+  without?: string,
+): Promise<Pick<PlanInputs, "revision" | "source">> {
   const place = without === undefined ? "" : relative(process.cwd(), without);
   const isInside = place !== "" && !place.startsWith("..");
   const paths = ["--", ".", ...(isInside ? [`:(exclude)${place}`] : [])];
@@ -48,19 +51,9 @@ async function contentOf(path: string): Promise<Buffer | string> {
   return found.isFile() ? await readFile(path) : "";
 }
 
-const configuration = z.record(z.string(), z.object({ secret: z.boolean(), value: z.string().optional() }));
-
-export type Settings = z.output<typeof configuration>;
-
-/** The stack's settings, secrets in clear: never print them. */
-export async function readSettings(stack: string, pulumi: Pulumi): Promise<Settings> {
-  const printed = await pulumi({ args: ["config", "--json", "--show-secrets", "--stack", stack] });
-  return parse("pulumi config --json", printed, configuration);
-}
-
 /** Digest of the settings that are no secrets; which secrets there are counts, their values do not. */
-export function hashSettings(settings: Settings): string {
-  const entries = Object.entries(settings)
+export function hashConfiguration(configuration: Configuration): string {
+  const entries = Object.entries(configuration)
     .map(([name, { secret, value }]) => [name, secret ? null : (value ?? "")] as const)
     .sort(([a], [b]) => (a < b ? -1 : 1));
   return createHash("sha256").update(JSON.stringify(entries)).digest("hex");
@@ -70,34 +63,19 @@ const stacks = z.array(z.object({ name: z.string(), lastUpdate: z.string().optio
 
 export async function readStateAsOf(stack: string, pulumi: Pulumi): Promise<string> {
   const printed = await pulumi({ args: ["stack", "ls", "--json"] });
-  const listed = parse("pulumi stack ls --json", printed, stacks);
+  const listed = parsePrinted("pulumi stack ls --json", printed, stacks);
   const found = listed.find(({ name }) => name === stack || name.endsWith(`/${stack}`));
   return found?.lastUpdate ?? "";
 }
 
-export async function readFacts(
-  stack: string,
+export async function readPlanInputs(
+  { stack, without }: { readonly stack: string; readonly without?: string },
   { pulumi, git }: { readonly pulumi: Pulumi; readonly git: Git },
-  without?: string,
-): Promise<Facts> {
-  const [source, settings, stateAsOf] = await Promise.all([
+): Promise<PlanInputs> {
+  const [source, configuration, stateAsOf] = await Promise.all([
     readSource(git, without),
-    readSettings(stack, pulumi),
+    readConfiguration({ stack, showSecrets: true }, pulumi),
     readStateAsOf(stack, pulumi),
   ]);
-  return { stack, ...source, settingsHash: hashSettings(settings), stateAsOf };
-}
-
-function parse<T>(origin: string, text: string, schema: z.ZodType<T>): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // Undefined is of no schema, and the text may hold a secret.
-  }
-  const { success, data } = schema.safeParse(value);
-  if (success) return data;
-  throw new UserError(
-    `${origin}: expected JSON of another form; use the version of the Pulumi CLI that package.json names`,
-  );
+  return { stack, ...source, settingsHash: hashConfiguration(configuration), stateAsOf };
 }

@@ -1,0 +1,65 @@
+import { describe, expect, it } from "vitest";
+
+import { LockHeld, NoSuchStack, PulumiFailure, readFailure } from "../../../ops/engine/cli.ts";
+
+const failureOf = (stderr: string, stdout = "") =>
+  readFailure(["up", "--yes", "--stack", "test"], { stdout, stderr });
+
+describe("readFailure", () => {
+  // What the CLI prints over a file backend.
+  const LOCKED = [
+    "error: the stack is currently locked by 2 lock(s). Either wait for the other process(es) to end or delete the lock file with `pulumi cancel`.",
+    "  file:///tmp/backend/.pulumi/locks/organization/technicia/test/0b7c.json?no_tmp_dir=true: created by runner@technicia-run-77-1 (pid 4242) at 2026-11-21T06:00:00+01:00",
+    "  file:///tmp/backend/.pulumi/locks/organization/technicia/test/0b7d.json?no_tmp_dir=true: created by alice@laptop (pid 1) at 2026-11-21T06:01:00Z",
+    "",
+  ].join("\n");
+
+  it("names the holders of every lock", () => {
+    const failure = failureOf(LOCKED);
+
+    expect(failure).toBeInstanceOf(LockHeld);
+    expect((failure as LockHeld).locks).toEqual([
+      {
+        file: "file:///tmp/backend/.pulumi/locks/organization/technicia/test/0b7c.json?no_tmp_dir=true",
+        user: "runner",
+        host: "technicia-run-77-1",
+        pid: 4242,
+        since: "2026-11-21T06:00:00+01:00",
+      },
+      expect.objectContaining({ user: "alice", host: "laptop", pid: 1 }),
+    ]);
+  });
+
+  it("names no holder where Pulumi Cloud refuses a second update", () => {
+    const failure = failureOf("error: [409] Conflict: Another update is currently in progress.\n");
+
+    expect(failure).toBeInstanceOf(LockHeld);
+    expect((failure as LockHeld).locks).toEqual([]);
+  });
+
+  it("has a class of its own for a stack that does not exist", () => {
+    const failure = failureOf("error: no stack named 'test' found");
+
+    expect(failure).toBeInstanceOf(NoSuchStack);
+    expect(failure.message).toBe(
+      "test: there is no stack of that name; create it with pulumi stack init test",
+    );
+  });
+
+  it("repeats the CLI's last lines for every other failure", () => {
+    const failure = failureOf("error: disk full\n");
+
+    expect(failure).not.toBeInstanceOf(NoSuchStack);
+    expect(failure.message).toBe("pulumi up failed: error: disk full");
+    expect(failureOf("").message).toBe("pulumi up failed: it printed nothing");
+  });
+});
+
+describe("PulumiFailure", () => {
+  it("gives each error of the engine once", () => {
+    const failure = failureOf("error: disk full", "Updating\n  error: disk full\n  x: error: no answer\n");
+
+    expect(failure.errors).toEqual(["error: disk full", "x: error: no answer"]);
+    expect(new PulumiFailure("killed", { stdout: "", stderr: "" }).errors).toEqual(["killed"]);
+  });
+});
