@@ -28,8 +28,8 @@ export interface RunOptions {
   /** Connects the program to this process's terminal instead of keeping what it prints. @default false */
   readonly terminal?: boolean;
 
-  /** What to do when the program is missing: `install it with apt`. */
-  readonly installation?: string;
+  /** Message of the `UserError` for a missing program. @default one that says to install it */
+  readonly missing?: string;
 }
 
 export interface Ended {
@@ -85,7 +85,7 @@ export function tryRun(command: readonly string[], options: RunOptions = {}): Pr
     signal?.addEventListener("abort", stop, { once: true });
     if (signal?.aborted === true) stop();
     child.on("error", (error: NodeJS.ErrnoException) => {
-      reject(error.code === "ENOENT" ? missing(program, options) : error);
+      reject(error.code === "ENOENT" ? describeMissing(program, options) : error);
     });
     child.on("close", (code, ending) => {
       signal?.removeEventListener("abort", stop);
@@ -95,9 +95,8 @@ export function tryRun(command: readonly string[], options: RunOptions = {}): Pr
 }
 
 /** A folder to run in that does not exist gives the same error, and is an internal one. */
-function missing(program: string, { cwd, installation = "install it" }: RunOptions): Error {
-  const place = program.includes("/") ? `an executable at ${program}` : `${program} on PATH`;
+function describeMissing(program: string, { cwd, missing }: RunOptions): Error {
   if (cwd !== undefined && !existsSync(cwd))
     return new Error(`${program}: expected the folder ${cwd}, got none`);
-  return new UserError(`${program}: expected ${place}, got none; ${installation}`);
+  return new UserError(missing ?? `${program}: expected this program on PATH, got none; install it`);
 }

@@ -1,8 +1,6 @@
-import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
-
 import type { z } from "zod";
 
+import { tryRun } from "../../common/run.ts";
 import { UserError } from "../../common/user-error.ts";
 
 export interface PulumiCall {
@@ -83,37 +81,17 @@ export class LockHeld extends PulumiFailure {
 export type Pulumi = (call: PulumiCall) => Promise<string>;
 
 /** The `pulumi` that PATH finds. */
-export const pulumiOnPath: Pulumi = ({ args, input = "", environment, onLine, signal }) =>
-  new Promise((resolve, reject) => {
-    const child = spawn("pulumi", [...args, "--non-interactive"], {
-      stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, ...environment },
-      // A Ctrl-C at the terminal would reach it, too, and a second one makes it drop everything.
-      detached: signal !== undefined,
-    });
-    const printed = { stdout: "", stderr: "" };
-    for (const stream of ["stdout", "stderr"] as const) {
-      child[stream].setEncoding("utf8").on("data", (text: string) => (printed[stream] += text));
-      if (onLine) createInterface({ input: child[stream] }).on("line", onLine);
-    }
-    child.on("error", (error: NodeJS.ErrnoException) => {
-      const missing = new UserError(
-        "pulumi: the Pulumi CLI is not on PATH; install it (https://www.pulumi.com/docs/install/) or run npm install",
-      );
-      reject(error.code === "ENOENT" ? missing : error);
-    });
-    const interrupt = () => child.kill("SIGINT");
-    if (signal?.aborted) interrupt();
-    signal?.addEventListener("abort", interrupt, { once: true });
-    child.on("close", (code) => {
-      signal?.removeEventListener("abort", interrupt);
-      if (code === 0) resolve(printed.stdout);
-      else reject(readFailure(args, printed));
-    });
-    // A CLI that fails before it reads closes the pipe; what it printed tells more than the broken pipe.
-    child.stdin.on("error", () => undefined);
-    child.stdin.end(input);
+export const pulumiOnPath: Pulumi = async ({ args, ...options }) => {
+  const ended = await tryRun(["pulumi", ...args, "--non-interactive"], {
+    ...options,
+    // A Ctrl-C at the terminal would reach it, too, and a second one makes it drop everything.
+    ownGroup: options.signal !== undefined,
+    missing:
+      "pulumi: the Pulumi CLI is not on PATH; install it (https://www.pulumi.com/docs/install/) or run npm install",
   });
+  if (ended.code !== 0) throw readFailure(args, ended);
+  return ended.stdout;
+};
 
 const HOLDER = /^\s*(\S+): created by (.+)@(\S*) \(pid (\d+)\) at (\S+)\s*$/gm;
 

@@ -5,10 +5,9 @@
  * put into the state, where a refresh completes it. What was not made is forgotten. Our own provider's resources are made again safely and
  * need none of this. (`pulumi refresh --import-pending-creates` only marks the operation; it brings nothing into the state.)
  */
-import { spawn } from "node:child_process";
-
 import { z } from "zod";
 
+import { tryRun } from "../../common/run.ts";
 import { openDnsZone } from "../vendors/dns-records.ts";
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -130,7 +129,7 @@ async function findDnsRecord(
 }
 
 /** Uses the address and the ssh options that the provider itself connects with. */
-function overSsh(provider: StateResource, command: string): Promise<string | undefined> {
+async function overSsh(provider: StateResource, command: string): Promise<string | undefined> {
   const { host, sshOpts } = provider.inputs ?? {};
   const address = typeof host === "string" ? URL.parse(host) : null;
   // Provider inputs stand in the state as text, lists as JSON.
@@ -141,18 +140,10 @@ function overSsh(provider: StateResource, command: string): Promise<string | und
     );
   }
   const target = ["-p", address.port || "22", "-l", address.username, "--", address.hostname, command];
-  return new Promise((resolve, reject) => {
-    const child = spawn("ssh", [...options.map(String), ...target], { stdio: ["ignore", "pipe", "pipe"] });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-    child.on("error", reject);
-    child.on("close", (code) => {
-      // 255 is ssh's own failure: nothing is known then about what exists, so nothing may be forgotten.
-      if (code === 255)
-        reject(new UserError(`ssh to ${address.hostname}: expected a login, got: ${stderr.trim()}`));
-      else resolve(code === 0 ? stdout : undefined);
-    });
-  });
+  const ended = await tryRun(["ssh", ...options.map(String), ...target]);
+  // 255 is ssh's own failure: nothing is known then about what exists, so nothing may be forgotten.
+  if (ended.code === 255) {
+    throw new UserError(`ssh to ${address.hostname}: expected a login, got: ${ended.stderr.trim()}`);
+  }
+  return ended.code === 0 ? ended.stdout : undefined;
 }

@@ -31,13 +31,14 @@ describe("run", () => {
     await expect(run(sh("echo reason; exit 1"))).rejects.toThrow("expected exit code 0, got 1\nreason");
   });
 
-  it("tells the user of a missing program how to install it", async () => {
-    const missing = run(["no-such-program"], { installation: "install it with apt" });
+  it("tells the user that the program is missing", async () => {
+    const missing = run(["no-such-program"]);
 
     await expect(missing).rejects.toThrow(UserError);
     await expect(missing).rejects.toThrow(
-      "no-such-program: expected no-such-program on PATH, got none; install it with apt",
+      "no-such-program: expected this program on PATH, got none; install it",
     );
+    await expect(run(["no-such-program"], { missing: "install Go" })).rejects.toThrow("install Go");
   });
 
   it("does not take a missing folder for a missing program", async () => {
