@@ -5,7 +5,7 @@ export interface GatewayConfig {
   readonly domain: string;
 
   /** Name under which the editor is served to allowed addresses; none keeps it off the public side. */
-  readonly editorDomain?: string;
+  readonly editorDomain?: string | undefined;
 
   /** Networks that may open the editor. */
   readonly editorCidrs: readonly string[];

@@ -55,7 +55,7 @@ export interface N8nArgs extends CommonServiceArgs {
   readonly protectData: boolean;
 }
 
-/** The workflow engine of one environment, its owner is claimed apart. */
+/** n8n. Its owner account is created separately, by `createN8nOwner`. */
 export class N8n extends pulumi.ComponentResource {
   readonly service: Service;
 
@@ -93,7 +93,7 @@ export class N8n extends pulumi.ComponentResource {
   }
 }
 
-/** First account of an instance, made before anybody can reach it. */
+/** First account of an instance, created before anybody can reach it. */
 export interface N8nOwnerArgs {
   readonly email: string;
   readonly firstName: string;
@@ -104,7 +104,7 @@ export interface N8nOwnerArgs {
 /** Claims the instance. Serves n8n 2.3 as well as later ones, whose owner could also come from the environment. */
 export function createN8nOwner(
   name: string,
-  args: N8nOwnerArgs,
+  { email, firstName, lastName, password }: N8nOwnerArgs,
   opts: pulumi.CustomResourceOptions,
 ): technicia.State {
   return new technicia.State(
@@ -114,9 +114,8 @@ export function createN8nOwner(
       desired: "the instance has an owner",
       apply: script(new URL("scripts/n8n-owner-apply.sh", import.meta.url)),
       variables: { N8N: "http://127.0.0.1:5678" },
-      secrets: {
-        OWNER: pulumi.jsonStringify({ ...args }),
-      },
+      // The order of keys is part of the value: another one would sign in to n8n again in every stack.
+      secrets: { OWNER: pulumi.jsonStringify({ email, firstName, lastName, password }) },
     },
     opts,
   );

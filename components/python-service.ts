@@ -16,11 +16,11 @@ export interface PythonServiceArgs extends CommonServiceArgs {
   readonly environment?: Readonly<Record<string, pulumi.Input<string>>>;
 
   /**
-   * Environment variable → secret that it takes its value from; the value is read when the process starts.
+   * Environment variable → secret that it takes its value from; the value is read when the process starts. Without a secret it is not set.
    *
    * @default - none
    */
-  readonly secretEnvironment?: Readonly<Record<string, pulumi.Input<string>>>;
+  readonly secretEnvironment?: Readonly<Record<string, pulumi.Input<string> | undefined>>;
 
   /**
    * Secrets read as files.
@@ -36,7 +36,9 @@ export class PythonService extends pulumi.ComponentResource {
 
   constructor(name: string, args: PythonServiceArgs, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:PythonService", name, {}, opts);
-    const variables = Object.entries(args.secretEnvironment ?? {});
+    const variables = Object.entries(args.secretEnvironment ?? {}).flatMap(([variable, value]) =>
+      value === undefined ? [] : [{ variable, file: variable.toLowerCase(), value }],
+    );
 
     this.service = new Service(
       name,
@@ -47,14 +49,11 @@ export class PythonService extends pulumi.ComponentResource {
           aliases: [args.alias, `technicia-${args.alias}`],
         })),
         command: withSecretEnvironment(
-          Object.fromEntries(variables.map(([variable]) => [variable, variable.toLowerCase()])),
+          Object.fromEntries(variables.map(({ variable, file }) => [variable, file])),
           `uvicorn main:app --host 0.0.0.0 --port ${PORT}`,
         ),
         environment: { ...args.environment },
-        secrets: [
-          ...variables.map(([variable, value]) => ({ file: variable.toLowerCase(), value })),
-          ...(args.secretFiles ?? []),
-        ],
+        secrets: [...variables, ...(args.secretFiles ?? [])],
         health: ["CMD", "python3", "-c", HEALTHY],
         readOnly: true,
         mounts: [{ type: "tmpfs", target: "/tmp" }],

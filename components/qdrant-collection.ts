@@ -16,7 +16,7 @@ export interface QdrantCollectionArgs {
   readonly indexes: Readonly<Record<string, "keyword" | "integer">>;
 
   /** Key of Qdrant, if it asks for one. */
-  readonly apiKey?: pulumi.Input<string>;
+  readonly apiKey?: pulumi.Input<string> | undefined;
 }
 
 /** Makes a collection and its payload indexes; a collection with vectors of another kind is refused, never replaced. */

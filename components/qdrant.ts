@@ -13,7 +13,7 @@ export interface QdrantArgs extends CommonServiceArgs {
   readonly network: docker.Network;
 
   /** Key that every request must carry; none when a caller cannot send it. */
-  readonly apiKey?: pulumi.Input<string>;
+  readonly apiKey?: pulumi.Input<string> | undefined;
 
   /** Whether `pulumi destroy` must leave the stored vectors alone. */
   readonly protectData: boolean;

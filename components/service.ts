@@ -143,6 +143,12 @@ export interface ServiceArgs extends CommonServiceArgs {
 export class Service extends pulumi.ComponentResource {
   readonly service: docker.Service;
 
+  /** Name under which Docker knows it. */
+  readonly swarmName: pulumi.Output<string>;
+
+  /** Image that it runs. */
+  readonly image: pulumi.Output<string>;
+
   /** Changes whenever what runs changes. */
   readonly revision: pulumi.Output<string>;
 
@@ -173,6 +179,8 @@ export class Service extends pulumi.ComponentResource {
       { parent: this },
     );
 
+    this.swarmName = this.service.name;
+    this.image = this.service.taskSpec.containerSpec.image;
     // Of what was asked for: the daemon's answer gains defaults at the first refresh.
     this.revision = pulumi
       .all([taskSpec, this.service.id])

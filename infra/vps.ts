@@ -7,11 +7,10 @@ export interface VpsArgs {
   /** Connection to OVH's API. */
   readonly cloud: technicia.Connection;
 
-  /** Server to adopt; exactly one of `serviceName` and `order` is given. */
-  readonly serviceName?: string;
-
-  /** Terms on which a server is ordered when none is ours yet. */
-  readonly order?: { readonly subsidiary: string; readonly maxMonthlyPriceEur: number };
+  /** A server to adopt, or the terms on which one is ordered. */
+  readonly source:
+    | { readonly kind: "adopt"; readonly serviceName: string }
+    | { readonly kind: "order"; readonly subsidiary: string; readonly maxMonthlyPriceEur: number };
 
   /** Name shown in OVH's console, and the mark by which an interrupted order is found again. */
   readonly displayName: string;
@@ -55,8 +54,9 @@ export class Vps extends pulumi.ComponentResource {
     this.server = new technicia.Vps(
       `${name}-server`,
       {
-        ...(args.serviceName === undefined ? {} : { serviceName: args.serviceName }),
-        ...(args.order === undefined ? {} : { order: args.order }),
+        ...(args.source.kind === "adopt"
+          ? { serviceName: args.source.serviceName }
+          : { order: termsOf(args.source) }),
         name: args.displayName,
         vcores: args.vcores,
         memoryGib: args.memoryGib,
@@ -73,4 +73,8 @@ export class Vps extends pulumi.ComponentResource {
     this.serverId = this.server.serverId;
     this.registerOutputs({ ipv4: this.ipv4, ipv6: this.ipv6, serverId: this.serverId });
   }
+}
+
+function termsOf({ subsidiary, maxMonthlyPriceEur }: Extract<VpsArgs["source"], { readonly kind: "order" }>) {
+  return { subsidiary, maxMonthlyPriceEur };
 }

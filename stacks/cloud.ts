@@ -20,11 +20,11 @@ const OVH_KEYS = [
 /** The accounts that a deployment uses. */
 export interface Cloud {
   /** Our own provider's view of OVH. */
-  readonly own: technicia.Connection;
+  readonly technicia: technicia.Connection;
   readonly ovh: OvhProvider;
   readonly dns: DnsVendor;
 
-  /** Runs what is done on the operator's machine. Named here so that the engine starts it with the others, not when all the rest is done. */
+  /** Runs commands on the operator's machine. It is named here so that the engine starts it with the others, not at the end. */
   readonly local: CommandProvider;
 }
 
@@ -32,7 +32,7 @@ export function createCloud(environment: Environment, secrets: Secrets): Cloud {
   const keys = Object.fromEntries(
     OVH_KEYS.filter((key) => secrets.has(key.secret)).map((key) => [key.argument, secrets.value(key.secret)]),
   );
-  const own = new technicia.Connection("cloud", {
+  const connection = new technicia.Connection("cloud", {
     ovhEndpoint: environment.ovh.endpoint,
     ...Object.fromEntries(
       OVH_KEYS.filter((key) => secrets.has(key.secret)).map((key) => [key.secret, secrets.value(key.secret)]),
@@ -41,12 +41,17 @@ export function createCloud(environment: Environment, secrets: Secrets): Cloud {
   const vendor = new OvhProvider("ovh", { endpoint: environment.ovh.endpoint, ...keys });
   const local = new CommandProvider("local");
   if (environment.dns.provider === "ovh") {
-    return { own, ovh: vendor, dns: { kind: "ovh", provider: vendor }, local };
+    return { technicia: connection, ovh: vendor, dns: { kind: "ovh", provider: vendor }, local };
   }
 
   const provider = new CloudflareProvider("cloudflare", {
     apiToken: secrets.value("cloudflareApiToken"),
     ...(environment.dns.cloudflareBaseUrl === "" ? {} : { baseUrl: environment.dns.cloudflareBaseUrl }),
   });
-  return { own, ovh: vendor, dns: { kind: "cloudflare", provider, zoneId: environment.dns.zoneId }, local };
+  return {
+    technicia: connection,
+    ovh: vendor,
+    dns: { kind: "cloudflare", provider, zoneId: environment.dns.zoneId },
+    local,
+  };
 }

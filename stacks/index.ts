@@ -13,6 +13,6 @@ const cloud = createCloud(environment, secrets);
 // The engine starts the plugins of the clouds while the rest is loaded: what was asked for has to leave first.
 await setImmediate();
 const { defineTechnicia } = await import("./technicia.ts");
-const deployment = defineTechnicia(environment, secrets, cloud);
+const deployment = defineTechnicia({ environment, secrets, cloud });
 
 export const { deploymentStatus, url, ipv4, ipv6, sshCommand, ssh, tunnels } = deployment;

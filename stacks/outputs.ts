@@ -28,7 +28,8 @@ export interface DeploymentParts {
   readonly certificate: technicia.State;
   readonly collection: technicia.State;
   readonly owner: technicia.State;
-  readonly services: Readonly<Record<string, { readonly service: Service }>>;
+  /** By their names in the settings; one that is off is undefined. */
+  readonly services: Readonly<Record<string, Service | undefined>>;
   readonly probe: command.local.Command;
 }
 
@@ -43,17 +44,14 @@ export interface Deployment {
 }
 
 export function describeDeployment(
-  environment: Environment,
-  secrets: Secrets,
+  { environment, secrets }: { readonly environment: Environment; readonly secrets: Secrets },
   parts: DeploymentParts,
 ): Deployment {
   const { server } = parts;
   const keys = keysByService(environment, secrets.configured);
   const facts = pulumi.output({
     server: serverOf(server),
-    images: Object.fromEntries(
-      Object.entries(parts.services).map(([name, { service }]) => [name, imageOf(service)]),
-    ),
+    images: Object.fromEntries(runningIn(parts).map(([name, { image }]) => [name, image])),
     evidence: evidenceOf(parts, environment),
   });
   const access = pulumi
@@ -85,12 +83,14 @@ function serverOf(server: technicia.Vps): pulumi.Output<DeploymentStatus["server
   });
 }
 
-function imageOf(service: Service): pulumi.Output<string> {
-  return service.service.taskSpec.containerSpec.image;
+function runningIn({ services }: DeploymentParts): [string, Service][] {
+  return Object.entries(services).flatMap(([name, service]) =>
+    service === undefined ? [] : [[name, service]],
+  );
 }
 
 function evidenceOf(parts: DeploymentParts, environment: Environment): pulumi.Output<Evidence> {
-  const { server, host, edgeFirewall, dns, certificate, collection, owner, services, probe } = parts;
+  const { server, host, edgeFirewall, dns, certificate, collection, owner, probe } = parts;
   return pulumi
     .output({
       osImage: server.osImage,
@@ -99,7 +99,7 @@ function evidenceOf(parts: DeploymentParts, environment: Environment): pulumi.Ou
       table: host.firewall.loaded.observed,
       packages: host.packages.versions,
       swarm: host.swarm.observed,
-      running: Object.values(services).map(({ service }) => service.service.name),
+      running: runningIn(parts).map(([, service]) => service.swarmName),
       // Waited for, not shown: without the collection and an answer from outside nothing counts as deployed.
       collection: collection.id,
       probe: probe.id,

@@ -5,7 +5,7 @@ import * as technicia from "../../provider/resources.ts";
 import { register, valueOf } from "../support/engine.ts";
 import { publicKey } from "../support/fixtures.ts";
 
-function define(change: Partial<VpsArgs>) {
+function define(change: Partial<VpsArgs> = {}) {
   return register(
     () =>
       new Vps("vps", {
@@ -18,6 +18,7 @@ function define(change: Partial<VpsArgs>) {
         publicKey,
         deleteAtExpiry: false,
         protect: true,
+        source: { kind: "adopt", serviceName: "vps-1a2b3c4d.vps.ovh.net" },
         ...change,
       }),
   );
@@ -35,20 +36,20 @@ const wanted = {
 
 describe("Vps", () => {
   it("adopts the server that is named, and orders none", async () => {
-    const { resource } = await define({ serviceName: "vps-1a2b3c4d.vps.ovh.net" });
+    const { resource } = await define();
 
     expect(resource("vps-server").inputs).toEqual({ ...wanted, serviceName: "vps-1a2b3c4d.vps.ovh.net" });
   });
 
   it("orders on the terms that are given, and names none", async () => {
     const order = { subsidiary: "FR", maxMonthlyPriceEur: 15 };
-    const { resource } = await define({ order });
+    const { resource } = await define({ source: { kind: "order", ...order } });
 
     expect(resource("vps-server").inputs).toEqual({ ...wanted, order });
   });
 
   it("is a resource of our own provider, because the official one orders twice", async () => {
-    const { resource, registrations } = await define({ serviceName: "vps-1a2b3c4d.vps.ovh.net" });
+    const { resource, registrations } = await define();
 
     expect(resource("vps-server")).toMatchObject({
       type: "technicia:ovh:Vps",
@@ -59,13 +60,13 @@ describe("Vps", () => {
   });
 
   it.each([true, false])("is protected when told so: %s", async (protect) => {
-    const { resource } = await define({ serviceName: "vps-1a2b3c4d.vps.ovh.net", protect });
+    const { resource } = await define({ protect });
 
     expect(resource("vps-server").protect).toBe(protect);
   });
 
   it("tells the addresses and the installation that OVH reports", async () => {
-    const { result, component, componentOutputs } = await define({ serviceName: "vps-1a2b3c4d.vps.ovh.net" });
+    const { result, component, componentOutputs } = await define();
     const told = { ipv4: "203.0.113.10", ipv6: "2001:db8:113::10", serverId: "disk-1" };
 
     expect(await valueOf(result.ipv4)).toBe(told.ipv4);

@@ -53,31 +53,34 @@ function define(): Deployment {
     },
     {},
   );
-  return describeDeployment(validEnvironment(), secrets, {
-    server: new technicia.Vps("server", {
-      serviceName: server.serviceName,
-      name: "technicia-test",
-      vcores: 4,
-      memoryGib: 8,
-      datacentre: "GRA",
-      image: "Debian 12",
-      publicKey: "ssh-ed25519 AAAA",
-      deleteAtExpiry: false,
-    }),
-    host: {
-      hostKey: new technicia.HostKey("key", { address: "203.0.113.10", serverId: "1" }),
-      packages: new technicia.Packages("packages", { names: ["docker.io"] }),
-      swarm: state("swarm", "active, manager: true"),
-      firewall: { loaded: state("loaded", "the loaded table is the file's") },
+  return describeDeployment(
+    { environment: validEnvironment(), secrets },
+    {
+      server: new technicia.Vps("server", {
+        serviceName: server.serviceName,
+        name: "technicia-test",
+        vcores: 4,
+        memoryGib: 8,
+        datacentre: "GRA",
+        image: "Debian 12",
+        publicKey: "ssh-ed25519 AAAA",
+        deleteAtExpiry: false,
+      }),
+      host: {
+        hostKey: new technicia.HostKey("key", { address: "203.0.113.10", serverId: "1" }),
+        packages: new technicia.Packages("packages", { names: ["docker.io"] }),
+        swarm: state("swarm", "active, manager: true"),
+        firewall: { loaded: state("loaded", "the loaded table is the file's") },
+      },
+      edgeFirewall: new technicia.EdgeFirewall("edge", { ip: "203.0.113.10", rules: [] }),
+      dns: { records: [state("a", "A"), state("aaaa", "AAAA")] },
+      certificate: state("certificate", "valid for technicia.exemple.fr"),
+      collection: state("collection", "technicia"),
+      owner: state("owner", "the instance has an owner"),
+      services: { n8n: service, frontend: undefined },
+      probe: new command.local.Command("probe", { create: "true" }),
     },
-    edgeFirewall: new technicia.EdgeFirewall("edge", { ip: "203.0.113.10", rules: [] }),
-    dns: { records: [state("a", "A"), state("aaaa", "AAAA")] },
-    certificate: state("certificate", "valid for technicia.exemple.fr"),
-    collection: state("collection", "technicia"),
-    owner: state("owner", "the instance has an owner"),
-    services: { n8n: { service } },
-    probe: new command.local.Command("probe", { create: "true" }),
-  });
+  );
 }
 
 function known<T>(value: pulumi.Input<T>): Promise<pulumi.Unwrap<T>> {

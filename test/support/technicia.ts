@@ -77,7 +77,7 @@ function registerProgram(variant: Variant, preview: boolean): Promise<Recording<
   return register(
     () => {
       const secrets = resolveSecrets(environment);
-      return defineTechnicia(environment, secrets, createCloud(environment, secrets));
+      return defineTechnicia({ environment, secrets, cloud: createCloud(environment, secrets) });
     },
     {
       preview,

@@ -1,0 +1,88 @@
+/** What the public reaches: the gateway, its certificate, and the proof that both answer. */
+import * as command from "@pulumi/command";
+import type * as pulumi from "@pulumi/pulumi";
+
+import { Certificate } from "../../components/certificate.ts";
+import { Gateway } from "../../components/gateway.ts";
+import type { Service } from "../../components/service.ts";
+import type { Dns } from "../../infra/dns.ts";
+import type { Vps } from "../../infra/vps.ts";
+import { urlOf } from "../deployment-status.ts";
+import { publicNames } from "../environment.ts";
+import type { Site } from "./site.ts";
+
+export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Resource }): Gateway {
+  const { environment, host, networks } = site;
+  const { services, timeouts } = environment;
+  const [domain = environment.domain, editorDomain] = publicNames(environment);
+  return new Gateway(
+    "technicia-gateway",
+    {
+      ...site.common("gateway"),
+      host: host.connection,
+      networks: [networks.edge],
+      config: {
+        domain,
+        editorDomain,
+        editorCidrs: services.gateway.editorCidrs,
+        uploadMaxMib: environment.uploadMaxMib,
+        uploadSeconds: timeouts.uploadSeconds,
+        answerSeconds: timeouts.answerSeconds,
+        hsts: environment.acme.trusted,
+        frontend: services.frontend.enabled,
+      },
+      n8nOwner: owner,
+    },
+    site.onSwarm,
+  );
+}
+
+export function createCertificate(
+  { environment, host, pull }: Site,
+  { vps, dns, gateway }: { readonly vps: Vps; readonly dns: Dns; readonly gateway: Gateway },
+): Certificate {
+  return new Certificate(
+    "certificate",
+    {
+      host: host.connection,
+      image: pull("certbot"),
+      domains: publicNames(environment),
+      email: environment.adminEmail,
+      directory: environment.acme.directory,
+      keyType: environment.acme.keyType,
+      address: vps.ipv4,
+    },
+    { dependsOn: [gateway.service, dns] },
+  );
+}
+
+interface Probed {
+  readonly certificate: Certificate;
+  readonly gateway: Gateway;
+
+  /** Services behind the public address; one that is off is undefined. */
+  readonly services: readonly (Service | undefined)[];
+}
+
+/** Asks the public address after everything behind it has changed. */
+export function createProbe(
+  { environment, cloud }: Site,
+  { certificate, gateway, services }: Probed,
+): command.local.Command {
+  const running = services.filter((service) => service !== undefined);
+  return new command.local.Command(
+    "public-probe",
+    {
+      // The engine runs it in the folder of the program, stacks/.
+      create: `node ../components/probe.ts ${urlOf(environment)}/healthz ${environment.timeouts.convergenceSeconds}`,
+      // A changed value runs the probe again; the old one has nothing to undo.
+      triggers: [
+        certificate.served.observed,
+        gateway.configuration.sha256,
+        ...running.map(({ revision }) => revision),
+      ],
+      logging: "none",
+    },
+    { provider: cloud.local, dependsOn: [certificate, gateway, ...running] },
+  );
+}

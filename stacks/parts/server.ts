@@ -1,0 +1,63 @@
+/** The server: rented, named, protected and made ready. */
+import { Dns } from "../../infra/dns.ts";
+import { EdgeFirewall } from "../../infra/edge-firewall.ts";
+import { HostExtras } from "../../infra/host-extras.ts";
+import { Host } from "../../infra/host.ts";
+import { Vps } from "../../infra/vps.ts";
+import { DECLARED } from "../declared.ts";
+import { publicNames } from "../environment.ts";
+import type { TechniciaArgs } from "./site.ts";
+
+export function createVps({ environment, cloud }: TechniciaArgs): Vps {
+  const { server, ssh, protectData } = environment;
+  return new Vps("vps", {
+    ...server,
+    cloud: cloud.technicia,
+    displayName: `technicia-${environment.name}`,
+    publicKey: ssh.publicKey,
+    protect: protectData,
+  });
+}
+
+export function createEdgeFirewall({ environment, cloud }: TechniciaArgs, vps: Vps): EdgeFirewall {
+  return new EdgeFirewall("edge-firewall", {
+    cloud: cloud.technicia,
+    ip: vps.ipv4,
+    sshPort: environment.ssh.port,
+    adminCidrs: environment.ssh.adminCidrs.v4,
+  });
+}
+
+export function createDns({ environment, cloud }: TechniciaArgs, vps: Vps): Dns {
+  return new Dns("dns", {
+    vendor: cloud.dns,
+    ovh: cloud.ovh,
+    zone: environment.dns.zone,
+    names: publicNames(environment),
+    ipv4: vps.ipv4,
+    ipv6: vps.ipv6,
+    ttlSeconds: environment.dns.ttlSeconds,
+    caaIssuers: environment.dns.caaIssuers,
+  });
+}
+
+export function createHost(
+  { environment, cloud }: TechniciaArgs,
+  { vps, edgeFirewall }: { readonly vps: Vps; readonly edgeFirewall: EdgeFirewall },
+): Host {
+  return new Host("host", {
+    cloud: cloud.technicia,
+    edgeFirewall,
+    address: vps.ipv4,
+    serverId: vps.serverId,
+    ssh: { ...environment.ssh, user: environment.server.loginUser },
+    dockerSource: environment.host.dockerSource,
+    swapGib: environment.host.swapGib,
+    timeZone: environment.locale.timeZone,
+  });
+}
+
+export function createHostExtras({ environment }: TechniciaArgs, host: Host): void {
+  const ssh = { ...environment.ssh, user: environment.server.loginUser };
+  new HostExtras("extra", { host: host.connection, ssh, ...DECLARED }, { dependsOn: [host] });
+}

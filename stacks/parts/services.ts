@@ -1,0 +1,208 @@
+/** The services on the swarm, and what is made in them. */
+import type * as pulumi from "@pulumi/pulumi";
+
+import { COLLECTION, isServiceOn, SERVICES, type ServiceName, swarmName } from "../../common/services.ts";
+import { createN8nOwner, N8n } from "../../components/n8n.ts";
+import { Postgres } from "../../components/postgres.ts";
+import { PythonService } from "../../components/python-service.ts";
+import { createQdrantCollection } from "../../components/qdrant-collection.ts";
+import { Qdrant } from "../../components/qdrant.ts";
+import { Service } from "../../components/service.ts";
+import { Tunnel } from "../../components/tunnel.ts";
+import type * as technicia from "../../provider/resources.ts";
+import { publicNames } from "../environment.ts";
+import type { Site } from "./site.ts";
+
+/** Services that workflows call, by either of their names. */
+const CALLED: readonly ServiceName[] = ["qdrant", "vectorStore", "documentProcessor", "visionClassifier"];
+
+export function createQdrant(site: Site): Qdrant {
+  return new Qdrant(
+    "technicia-qdrant",
+    {
+      ...site.common("qdrant"),
+      network: site.networks.data,
+      apiKey: apiKeyOf(site),
+      protectData: site.environment.protectData,
+    },
+    site.onSwarm,
+  );
+}
+
+/** Operators reach Qdrant and n8n through it, and so do the resources that talk to them. */
+export function createTunnel(site: Site): Tunnel {
+  const { edge, data } = site.networks;
+  return new Tunnel(
+    "technicia-tunnel",
+    {
+      image: site.pull("gateway"),
+      host: site.host.connection,
+      networks: [{ network: edge }, { network: data }],
+      ports: { 5678: "n8n:5678", 6333: "qdrant:6333" },
+    },
+    site.onSwarm,
+  );
+}
+
+export function createCollection(
+  site: Site,
+  { qdrant, tunnel }: { readonly qdrant: Qdrant; readonly tunnel: Tunnel },
+): technicia.State {
+  return createQdrantCollection(
+    "qdrant-collection",
+    { ...COLLECTION, apiKey: apiKeyOf(site) },
+    { ...site.onHost, dependsOn: [qdrant, tunnel] },
+  );
+}
+
+export function createVectorStore(
+  site: Site,
+  { collection }: { readonly collection: technicia.State },
+): Service {
+  const { edge, app, data } = site.networks;
+  const { secrets } = site;
+  const vectorStore = new PythonService(
+    "technicia-vector-store",
+    {
+      ...site.common("vectorStore"),
+      alias: "vector-store",
+      networks: [edge, app, data],
+      environment: { QDRANT_HOST: "qdrant", QDRANT_PORT: "6333", COLLECTION_NAME: COLLECTION.collection },
+      secretEnvironment: {
+        VOYAGE_API_KEY: secrets.has("voyageApiKey") ? secrets.value("voyageApiKey") : undefined,
+        QDRANT_API_KEY: apiKeyOf(site),
+      },
+    },
+    { ...site.onSwarm, dependsOn: [collection] },
+  );
+  return vectorStore.service;
+}
+
+export function createDocumentProcessor(site: Site): Service | undefined {
+  if (!isServiceOn("documentProcessor", site.environment)) return undefined;
+  const { project, location, processorId } = site.environment.services.documentProcessor;
+  const { environment, secretFiles } = googleCredentials(site);
+  const processor = new PythonService(
+    "technicia-document-processor",
+    {
+      ...site.common("documentProcessor"),
+      alias: "document-processor",
+      networks: [site.networks.app],
+      secretFiles,
+      environment: {
+        ...environment,
+        DOCUMENT_AI_PROJECT: project,
+        DOCUMENT_AI_LOCATION: location,
+        DOCUMENT_AI_PROCESSOR_ID: processorId,
+        // Only /tmp can be written to, and the task loses it when it ends: nothing piles up.
+        TEMP_DIR: "/tmp/technicia",
+      },
+    },
+    site.onSwarm,
+  );
+  return processor.service;
+}
+
+export function createVisionClassifier(site: Site): Service | undefined {
+  if (!isServiceOn("visionClassifier", site.environment)) return undefined;
+  const classifier = new PythonService(
+    "technicia-vision-classifier",
+    {
+      ...site.common("visionClassifier"),
+      ...googleCredentials(site),
+      alias: "vision-classifier",
+      networks: [site.networks.app],
+    },
+    site.onSwarm,
+  );
+  return classifier.service;
+}
+
+export function createFrontend(site: Site): Service | undefined {
+  if (!isServiceOn("frontend", site.environment)) return undefined;
+  return new Service(
+    "technicia-frontend",
+    {
+      ...site.common("frontend"),
+      networks: [{ network: site.networks.edge, aliases: ["frontend", "technicia-frontend"] }],
+      health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:80/"],
+      capabilities: ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"],
+    },
+    site.onSwarm,
+  );
+}
+
+export function createPostgres(site: Site): Postgres | undefined {
+  const { environment, secrets } = site;
+  if (!isServiceOn("postgres", environment)) return undefined;
+  return new Postgres(
+    "technicia-postgres",
+    {
+      ...site.common("postgres"),
+      network: site.networks.data,
+      password: secrets.value("postgresPassword"),
+      protectData: environment.protectData,
+    },
+    site.onSwarm,
+  );
+}
+
+export function createN8n(site: Site, { postgres }: { readonly postgres: Postgres | undefined }): N8n {
+  const { environment, secrets, networks, onSwarm } = site;
+  const [domain = environment.domain, editorDomain] = publicNames(environment);
+  return new N8n(
+    "technicia-n8n",
+    {
+      ...site.common("n8n"),
+      edge: networks.edge,
+      app: networks.app,
+      data: networks.data,
+      domain,
+      editorUrl: editorDomain === undefined ? "http://localhost:5678/" : `https://${editorDomain}/`,
+      timeZone: environment.locale.timeZone,
+      uploadMaxMib: environment.uploadMaxMib,
+      executionSeconds: environment.timeouts.uploadSeconds,
+      database: postgres
+        ? { kind: "postgres", password: secrets.value("postgresPassword") }
+        : { kind: "sqlite" },
+      runners: isServiceOn("n8nRunners", environment)
+        ? { ...site.common("n8nRunners"), token: secrets.value("n8nRunnersToken") }
+        : undefined,
+      secrets: {
+        encryptionKey: secrets.value("n8nEncryptionKey"),
+        jwtSecret: secrets.value("n8nJwtSecret"),
+      },
+      internalHosts: CALLED.flatMap((name) => [SERVICES[name].alias, swarmName(name)]),
+      protectData: environment.protectData,
+    },
+    { ...onSwarm, dependsOn: postgres ? [...onSwarm.dependsOn, postgres] : onSwarm.dependsOn },
+  );
+}
+
+export function createOwner(
+  { environment, secrets, onHost }: Site,
+  { n8n, tunnel }: { readonly n8n: N8n; readonly tunnel: Tunnel },
+): technicia.State {
+  return createN8nOwner(
+    "n8n-owner",
+    {
+      ...environment.services.n8n.owner,
+      email: environment.adminEmail,
+      password: secrets.value("n8nOwnerPassword"),
+    },
+    { ...onHost, dependsOn: [n8n, tunnel] },
+  );
+}
+
+function apiKeyOf({ environment, secrets }: Site): pulumi.Output<string> | undefined {
+  return environment.services.qdrant.apiKey ? secrets.value("qdrantApiKey") : undefined;
+}
+
+function googleCredentials({ secrets }: Site) {
+  return {
+    environment: { GOOGLE_APPLICATION_CREDENTIALS: "/run/secrets/google_credentials" },
+    secretFiles: secrets.has("googleCredentials")
+      ? [{ file: "google_credentials", value: secrets.value("googleCredentials") }]
+      : [],
+  };
+}
