@@ -1,11 +1,8 @@
 /** Keeps secrets out of what is published: by the engine's mark, by the name of a property, and by value. */
+import { SECRET_SIGNATURE, SIGNATURE_KEY } from "../../common/property-signatures.ts";
 
 /** What stands in place of a secret. */
 export const MASK = "[secret]";
-
-/** The engine's mark on an object that stands for something special; this value of it: a secret. */
-const SIGNATURE = "4dabf18193072939515e22adb298388d";
-const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
 
 const SECRET_NAME =
   /(?:pass(?:word|phrase|wd)|secret|token|(?:api|private|encryption|access|secret|consumer|application)_?key|credentials?)$/i;
@@ -15,12 +12,12 @@ const SHORTEST_VALUE = 8;
 const SHORTEST_LINE = 16;
 
 export function isSpecial(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && SIGNATURE in value;
+  return typeof value === "object" && value !== null && SIGNATURE_KEY in value;
 }
 
 /** Whether the engine marked the value as a secret. */
 export function isMarkedSecret(value: unknown): boolean {
-  return value === MASK || (isSpecial(value) && value[SIGNATURE] === SECRET_SIGNATURE);
+  return value === MASK || (isSpecial(value) && value[SIGNATURE_KEY] === SECRET_SIGNATURE);
 }
 
 /** Whether a property of this name holds a secret, whatever the engine says; `…_FILE` names only say where one is. */

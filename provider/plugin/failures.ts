@@ -11,16 +11,16 @@ export interface Reporting {
   /** Takes the secrets out of a text. */
   readonly clean: (text: string) => string;
   /** State that a partial failure leaves behind; undefined when the call has no state to keep. */
-  readonly keep: ((outputs: object) => Properties) | undefined;
+  readonly partialState: ((outputs: object) => Properties) | undefined;
 }
 
-export function toStatus(error: unknown, { clean, keep }: Reporting): grpc.ServiceError {
+export function toStatus(error: unknown, { clean, partialState }: Reporting): grpc.ServiceError {
   const message = clean(textOf(error));
   const metadata = new grpc.Metadata();
-  if (error instanceof PartialFailure && keep !== undefined) {
+  if (error instanceof PartialFailure && partialState !== undefined) {
     metadata.add(
       "grpc-status-details-bin",
-      Buffer.from(partialStatus(message, error, keep(error.outputs)).serializeBinary()),
+      Buffer.from(partialStatus(message, error, partialState(error.outputs)).serializeBinary()),
     );
   }
   return Object.assign(new Error(message), { code: grpc.status.UNKNOWN, details: message, metadata });

@@ -1,5 +1,5 @@
 /** Serves the engine: turns its calls into calls of resource definitions, and their results and failures back. */
-import grpc from "@grpc/grpc-js";
+import type grpc from "@grpc/grpc-js";
 import provider from "@pulumi/pulumi/proto/provider_pb.js";
 import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
@@ -7,10 +7,11 @@ import { differences, rootOf, type Difference } from "./diff.ts";
 import { check } from "./check-inputs.ts";
 import { parseUrn } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
-import type { AnyDefinition, Call, Log, Settings } from "./definition.ts";
-import { EngineLog, type Severity } from "./engine-log.ts";
+import type { AnyDefinition, Log, Settings } from "./definition.ts";
+import { EngineCall, type CallContext } from "./engine-call.ts";
+import { EngineLog } from "./engine-log.ts";
 import { toStatus } from "./failures.ts";
-import { Redactor, stringsIn } from "../../common/redactor.ts";
+import { stringsIn } from "../../common/redactor.ts";
 import {
   derivedFrom,
   existingOf,
@@ -23,14 +24,18 @@ import {
   type Values,
 } from "./resource-state.ts";
 import { checkResponse, diffResponse } from "./responses.ts";
+import { unary } from "./rpc.ts";
 import { REPLACING_SETTINGS, SECRET_SETTINGS, settingsSchema, targetOf } from "./settings.ts";
 import { HostKeyChanged } from "../ssh/connect.ts";
 import { Host } from "../ssh/host.ts";
-import { decode, encode, hasUnknown, secretNames, type Path, type Properties } from "./wire.ts";
+import { decode, encode, hasUnknown, type Path } from "./wire.ts";
 
-type Request = { getUrn(): string };
-type Unary<Q, S> = grpc.ServerUnaryCall<Q, S>;
-type Reply<S> = grpc.sendUnaryData<S>;
+/** A call about one resource, and what it needs. */
+interface Job<Q> {
+  readonly request: Q;
+  readonly definition: AnyDefinition;
+  readonly engineCall: EngineCall;
+}
 
 const VERSION = "1.0.0";
 
@@ -51,64 +56,46 @@ export class Server {
   }
 
   /** The gRPC service, method by method. */
-  get handlers(): grpc.UntypedServiceImplementation {
+  get methods(): grpc.UntypedServiceImplementation {
     return {
-      handshake: this.#unary(
-        (call: Unary<provider.ProviderHandshakeRequest, provider.ProviderHandshakeResponse>) => {
-          this.#log.connect(call.request.getEngineAddress());
-          return new provider.ProviderHandshakeResponse()
-            .setAcceptSecrets(true)
-            .setAcceptResources(false)
-            .setAcceptOutputs(false);
-        },
-      ),
-      attach: this.#unary((call: Unary<plugin.PluginAttach, empty.Empty>) => {
-        this.#log.connect(call.request.getAddress());
+      handshake: this.#method((request: provider.ProviderHandshakeRequest) => {
+        this.#log.connect(request.getEngineAddress());
+        return new provider.ProviderHandshakeResponse()
+          .setAcceptSecrets(true)
+          .setAcceptResources(false)
+          .setAcceptOutputs(false);
+      }),
+      attach: this.#method((request: plugin.PluginAttach) => {
+        this.#log.connect(request.getAddress());
         return new empty.Empty();
       }),
-      getPluginInfo: this.#unary(() => new plugin.PluginInfo().setVersion(VERSION)),
-      getSchema: this.#unary(() =>
+      getPluginInfo: this.#method(() => new plugin.PluginInfo().setVersion(VERSION)),
+      getSchema: this.#method(() =>
         new provider.GetSchemaResponse().setSchema(JSON.stringify({ name: "technicia", version: VERSION })),
       ),
-      checkConfig: this.#unary((call: Unary<provider.CheckRequest, provider.CheckResponse>) =>
-        this.#checkConfig(call.request),
-      ),
-      diffConfig: this.#unary((call: Unary<provider.DiffRequest, provider.DiffResponse>) =>
-        this.#diffConfig(call.request),
-      ),
-      configure: this.#unary((call: Unary<provider.ConfigureRequest, provider.ConfigureResponse>) =>
-        this.#configure(call.request),
-      ),
-      check: this.#resource((request: provider.CheckRequest, definition) => this.#check(request, definition)),
-      diff: this.#resource((request: provider.DiffRequest, definition, call) =>
-        this.#diff(request, definition, call),
-      ),
-      create: this.#resource((request: provider.CreateRequest, definition, call) =>
-        this.#create(request, definition, call),
-      ),
-      read: this.#resource((request: provider.ReadRequest, definition, call) =>
-        this.#read(request, definition, call),
-      ),
-      update: this.#resource((request: provider.UpdateRequest, definition, call) =>
-        this.#update(request, definition, call),
-      ),
-      delete: this.#resource((request: provider.DeleteRequest, definition, call) =>
-        this.#delete(request, definition, call),
-      ),
-      cancel: this.#unary(() => {
+      checkConfig: this.#method((request: provider.CheckRequest) => this.#checkConfig(request)),
+      diffConfig: this.#method((request: provider.DiffRequest) => this.#diffConfig(request)),
+      configure: this.#method((request: provider.ConfigureRequest) => this.#configure(request)),
+      check: this.#resourceMethod((job: Job<provider.CheckRequest>) => this.#check(job)),
+      diff: this.#resourceMethod((job: Job<provider.DiffRequest>) => this.#diff(job)),
+      create: this.#resourceMethod((job: Job<provider.CreateRequest>) => this.#create(job)),
+      read: this.#resourceMethod((job: Job<provider.ReadRequest>) => this.#read(job)),
+      update: this.#resourceMethod((job: Job<provider.UpdateRequest>) => this.#update(job)),
+      delete: this.#resourceMethod((job: Job<provider.DeleteRequest>) => this.#delete(job)),
+      cancel: this.#method(() => {
         this.cancel();
         return new empty.Empty();
       }),
     };
   }
 
-  /** Breaks off what runs, here and on the host, and refuses what comes. */
+  /** Stops everything that runs, here and on the host, and refuses further calls. */
   cancel(): void {
     this.#cancelled.abort(new UserError("cancelled"));
     this.#host?.close();
   }
 
-  /** Breaks off what runs, and resolves once it has ended. */
+  /** Stops everything that runs and resolves once it has ended. */
   async end(): Promise<void> {
     this.cancel();
     await Promise.all(this.#running);
@@ -157,7 +144,7 @@ export class Server {
       .setSupportspreview(true);
   }
 
-  #check(request: provider.CheckRequest, definition: AnyDefinition): provider.CheckResponse {
+  #check({ request, definition }: Job<provider.CheckRequest>): provider.CheckResponse {
     const news = decode(request.getNews());
     const { values, problems } = check(definition.schema.shape, news);
     const together =
@@ -167,11 +154,11 @@ export class Server {
     return checkResponse(derivedFrom(news, values), [...problems, ...together]);
   }
 
-  #diff(request: provider.DiffRequest, definition: AnyDefinition, work: Work): provider.DiffResponse {
+  #diff({ request, definition, engineCall }: Job<provider.DiffRequest>): provider.DiffResponse {
     const state = decode(request.getOlds());
     const olds = request.hasOldInputs() ? decode(request.getOldInputs()) : inputsOf(definition, state);
     const news = decode(request.getNews());
-    work.begin(news, olds, state);
+    engineCall.openCall(news, { others: [olds, state] });
 
     const plain = differences(olds.values, news.values);
     const existing = existingOf(definition, request.getId(), { inputs: olds, state });
@@ -189,13 +176,15 @@ export class Server {
     });
   }
 
-  async #create(
-    request: provider.CreateRequest,
-    definition: AnyDefinition,
-    work: Work,
-  ): Promise<provider.CreateResponse> {
+  async #create({
+    request,
+    definition,
+    engineCall,
+  }: Job<provider.CreateRequest>): Promise<provider.CreateResponse> {
     const inputs = decode(request.getProperties());
-    const call = work.begin(inputs);
+    const call = engineCall.openCall(inputs, {
+      partialState: (outputs) => stateOf(definition, inputs, outputs as Values),
+    });
     if (request.getPreview()) {
       const outputs =
         definition.preview === undefined
@@ -203,21 +192,20 @@ export class Server {
           : ((await definition.preview(call, known(inputs.values), undefined)) as Values);
       return new provider.CreateResponse().setProperties(encode(previewState(definition, inputs, outputs)));
     }
-    work.keep = (outputs) => stateOf(definition, inputs, outputs as Values);
     const { id, outputs } = (await definition.create(call, inputs.values)) as { id: string; outputs: Values };
     return new provider.CreateResponse()
       .setId(id)
       .setProperties(encode(stateOf(definition, inputs, outputs)));
   }
 
-  async #read(
-    request: provider.ReadRequest,
-    definition: AnyDefinition,
-    work: Work,
-  ): Promise<provider.ReadResponse> {
+  async #read({
+    request,
+    definition,
+    engineCall,
+  }: Job<provider.ReadRequest>): Promise<provider.ReadResponse> {
     const state = decode(request.getProperties());
     const inputs = request.hasInputs() ? decode(request.getInputs()) : inputsOf(definition, state);
-    const call = work.begin(inputs, state);
+    const call = engineCall.openCall(inputs, { others: [state] });
     const found = await definition.read(call, existingOf(definition, request.getId(), { inputs, state }));
     if (found === null) {
       return new provider.ReadResponse();
@@ -233,15 +221,18 @@ export class Server {
       .setProperties(encode(stateOf(definition, foundInputs, found.outputs as Values)));
   }
 
-  async #update(
-    request: provider.UpdateRequest,
-    definition: AnyDefinition,
-    work: Work,
-  ): Promise<provider.UpdateResponse> {
+  async #update({
+    request,
+    definition,
+    engineCall,
+  }: Job<provider.UpdateRequest>): Promise<provider.UpdateResponse> {
     const state = decode(request.getOlds());
     const olds = request.hasOldInputs() ? decode(request.getOldInputs()) : inputsOf(definition, state);
     const news = decode(request.getNews());
-    const call = work.begin(news, olds, state);
+    const call = engineCall.openCall(news, {
+      others: [olds, state],
+      partialState: (outputs) => stateOf(definition, news, outputs as Values),
+    });
     const existing = existingOf(definition, request.getId(), { inputs: olds, state });
     if (request.getPreview()) {
       const outputs =
@@ -252,51 +243,41 @@ export class Server {
         encode(previewState(definition, news, outputs as Values)),
       );
     }
-    work.keep = (outputs) => stateOf(definition, news, outputs as Values);
     const outputs = (await definition.update(call, existing, news.values)) as Values;
     return new provider.UpdateResponse().setProperties(encode(stateOf(definition, news, outputs)));
   }
 
-  async #delete(
-    request: provider.DeleteRequest,
-    definition: AnyDefinition,
-    work: Work,
-  ): Promise<empty.Empty> {
+  async #delete({ request, definition, engineCall }: Job<provider.DeleteRequest>): Promise<empty.Empty> {
     const state = decode(request.getProperties());
     const inputs = request.hasOldInputs() ? decode(request.getOldInputs()) : inputsOf(definition, state);
-    const call = work.begin(inputs, state);
+    const call = engineCall.openCall(inputs, { others: [state] });
     try {
       await definition.delete(call, existingOf(definition, request.getId(), { inputs, state }));
     } catch (error) {
       if (!(error instanceof HostKeyChanged)) {
         throw error;
       }
-      // When a server is installed anew everything is first made on the new one and then deleted with the old connection, to the same address.
+      // A reinstalled server keeps its address. Everything is created on it first, then deleted through the connection with the old key.
       call.log.warning(
-        `nothing was removed: ${error.message.split(";")[0] ?? ""}, so this is not the installation that it was on`,
+        `nothing was removed: ${error.message.split(";")[0] ?? ""}; the server has been reinstalled`,
       );
     }
     return new empty.Empty();
   }
 
-  #unary<Q, S>(handle: (call: Unary<Q, S>) => S): (call: Unary<Q, S>, reply: Reply<S>) => void {
-    return (call, reply) => {
-      try {
-        reply(null, handle(call));
-      } catch (error) {
-        reply(toStatus(error, { clean: (text) => text, keep: undefined }));
-      }
-    };
+  #method<Q, S>(handle: (request: Q) => S): grpc.handleUnaryCall<Q, S> {
+    return unary(handle, (error) => toStatus(error, { clean: (text) => text, partialState: undefined }));
   }
 
-  #resource<Q extends Request, S>(
-    handle: (request: Q, definition: AnyDefinition, work: Work) => S | Promise<S>,
-  ): (call: Unary<Q, S>, reply: Reply<S>) => void {
+  #resourceMethod<Q extends { getUrn(): string }, S>(
+    handle: (job: Job<Q>) => S | Promise<S>,
+  ): grpc.handleUnaryCall<Q, S> {
     return (call, reply) => {
-      const work = this.#work(call);
+      const engineCall = new EngineCall(call, this.#callContext());
       const run = async (): Promise<S> => {
         this.#cancelled.signal.throwIfAborted();
-        return handle(call.request, this.#definitionFor(call.request.getUrn()), work);
+        const { request } = call;
+        return handle({ request, definition: this.#definitionFor(request.getUrn()), engineCall });
       };
       const running = run()
         .then(
@@ -306,11 +287,11 @@ export class Server {
           },
           async (error: unknown) => {
             await this.#log.flush();
-            reply(toStatus(error, { clean: work.clean, keep: work.keep }));
+            reply(engineCall.toStatus(error));
           },
         )
         .finally(() => {
-          work.end();
+          engineCall.close();
           this.#running.delete(running);
         });
       this.#running.add(running);
@@ -328,53 +309,13 @@ export class Server {
     return definition;
   }
 
-  #work<Q extends Request, S>(call: Unary<Q, S>): Work {
-    const redactor = new Redactor();
-    this.#settingSecrets.forEach((secret) => redactor.hide(secret));
-    const ended = new AbortController();
-    const abandoned = new AbortController();
-    call.on("cancelled", () => abandoned.abort(new UserError("cancelled")));
-    const signals = [this.#cancelled.signal, abandoned.signal];
-    const timeoutSeconds = timeoutOf(call.request);
-    if (timeoutSeconds !== undefined) {
-      const timer = setTimeout(() => {
-        abandoned.abort(new UserError(`took longer than the ${timeoutSeconds} s that customTimeouts allows`));
-      }, timeoutSeconds * 1000);
-      ended.signal.addEventListener("abort", () => clearTimeout(timer));
-    }
-
-    const urn = call.request.getUrn();
-    const clean = (text: string): string => redactor.clean(text);
-    const say = (severity: Severity, isStatus = false) => {
-      return (text: string): void => this.#log.send({ severity, text: clean(text), urn, isStatus });
-    };
-    const log: Log = {
-      info: say("info"),
-      warning: say("warning"),
-      debug: say("debug"),
-      status: say("info", true),
-    };
-    const host = (): Host => this.#sharedHost(log);
-
+  #callContext(): CallContext {
     return {
-      clean,
-      keep: undefined,
-      end: () => ended.abort(),
-      begin: (inputs, ...others) => {
-        [inputs, ...others].flatMap(secretTexts).forEach((secret) => redactor.hide(secret));
-        return {
-          urn,
-          settings: this.#settings,
-          get host() {
-            return host();
-          },
-          log,
-          signal: AbortSignal.any(signals),
-          timeoutSeconds,
-          secretInputs: secretNames(inputs.secrets),
-          hide: (secret) => redactor.hide(secret),
-        };
-      },
+      settings: this.#settings,
+      settingSecrets: this.#settingSecrets,
+      engineLog: this.#log,
+      signal: this.#cancelled.signal,
+      hostFor: (log) => this.#sharedHost(log),
     };
   }
 
@@ -382,18 +323,4 @@ export class Server {
     this.#host ??= new Host(targetOf(this.#settings), (message) => log.warning(message), { joins: true });
     return this.#host;
   }
-}
-
-/** One call of the engine while it lasts. */
-interface Work {
-  readonly clean: (text: string) => string;
-  readonly begin: (inputs: Properties, ...others: readonly Properties[]) => Call;
-  readonly end: () => void;
-  /** State to keep when only a part was done; undefined where that cannot be. */
-  keep: ((outputs: object) => Properties) | undefined;
-}
-
-function timeoutOf(request: Request): number | undefined {
-  const seconds = "getTimeout" in request ? (request as { getTimeout(): number }).getTimeout() : 0;
-  return seconds > 0 ? seconds : undefined;
 }

@@ -1,10 +1,6 @@
 /** The engine's property values, from and to plain ones: what is secret, and what is not known yet. */
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
-
-// Signatures of the engine's protocol: an object that carries the key is not a plain object.
-const SIGNATURE = "4dabf18193072939515e22adb298388d";
-const SECRET = "1b47061264138c4ac30d75fd1eb44270";
-const UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+import { SECRET_SIGNATURE, SIGNATURE_KEY, UNKNOWN_TEXT } from "../../common/property-signatures.ts";
 
 /** Stands for a value that is not known during a preview. */
 export const UNKNOWN: unique symbol = Symbol("unknown");
@@ -59,8 +55,8 @@ function plain(value: unknown, path: Path, secrets: Path[]): unknown {
   if (typeof value !== "object" || value === null) {
     return value;
   }
-  const signature: unknown = (value as Record<string, unknown>)[SIGNATURE];
-  if (signature === SECRET) {
+  const signature: unknown = (value as Record<string, unknown>)[SIGNATURE_KEY];
+  if (signature === SECRET_SIGNATURE) {
     secrets.push(path);
     return plain((value as Record<string, unknown>)["value"], path, secrets);
   }
@@ -78,7 +74,9 @@ function plain(value: unknown, path: Path, secrets: Path[]): unknown {
 
 function engine(value: unknown, path: Path, secrets: ReadonlySet<string>): unknown {
   const inner = engineUnmarked(value, path, secrets);
-  return path.length > 0 && secrets.has(pathKey(path)) ? { [SIGNATURE]: SECRET, value: inner } : inner;
+  return path.length > 0 && secrets.has(pathKey(path))
+    ? { [SIGNATURE_KEY]: SECRET_SIGNATURE, value: inner }
+    : inner;
 }
 
 function engineUnmarked(value: unknown, path: Path, secrets: ReadonlySet<string>): unknown {

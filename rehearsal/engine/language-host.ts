@@ -1,21 +1,21 @@
 import { spawn } from "node:child_process";
-import { createRequire, flushCompileCache } from "node:module";
+import { createRequire } from "node:module";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-import grpc from "@grpc/grpc-js";
+import type grpc from "@grpc/grpc-js";
 import services from "@pulumi/pulumi/proto/language_grpc_pb.js";
 import messages from "@pulumi/pulumi/proto/language_pb.js";
 import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 
-// How the SDK's runner says that the user has been told already what went wrong.
-const REPORTED = 32;
+import { engineAddressOf, serveEngine, unary } from "../../provider/plugin/rpc.ts";
 
-const PARENT_CHECK_MS = 2_000;
+/** Exit code of the SDK's runner after it has reported the error to the user. */
+const REPORTED = 32;
 
 type Run = grpc.ServerUnaryCall<messages.RunRequest, messages.RunResponse>;
 
-/** What the program ended with, in the words that the engine expects of a language host. */
+/** How the program ended, in the words that the engine expects from a language host. */
 export function readEnding(
   code: number | null,
   signal: NodeJS.Signals | null,
@@ -34,7 +34,7 @@ export function readEnding(
   };
 }
 
-/** Arguments of the SDK's runner for one run of the program. */
+/** Arguments of the SDK's runner. */
 export function renderArguments(request: messages.RunRequest, engineAddress: string): string[] {
   const info = request.getInfo();
   const flags = {
@@ -56,7 +56,7 @@ export function renderArguments(request: messages.RunRequest, engineAddress: str
   ];
 }
 
-/** Variables that the SDK in the program's process reads its configuration from. */
+/** Variables from which the SDK in the program reads the configuration. */
 export function renderEnvironment(request: messages.RunRequest): Record<string, string> {
   const options = request.getInfo()?.getOptions()?.toJavaScript() ?? {};
 
@@ -68,7 +68,7 @@ export function renderEnvironment(request: messages.RunRequest): Record<string, 
 }
 
 function run(call: Run, engineAddress: string): Promise<messages.RunResponse> {
-  // The project's own copy of the SDK, which need not be the one this file was loaded with.
+  // The project may have another copy of the SDK than the one that this file has loaded.
   const runner = createRequire(`${call.request.getPwd()}/`).resolve("@pulumi/pulumi/cmd/run");
 
   return new Promise((resolve, reject) => {
@@ -90,61 +90,25 @@ function run(call: Run, engineAddress: string): Promise<messages.RunResponse> {
   });
 }
 
-function serve(engineAddress: string): void {
-  const parent = process.ppid;
-  const server = new grpc.Server({ "grpc.max_receive_message_length": -1 });
-
-  server.addService(services.LanguageRuntimeService, {
-    handshake: (_call: unknown, done: grpc.sendUnaryData<messages.LanguageHandshakeResponse>) => {
-      done(null, new messages.LanguageHandshakeResponse());
-    },
-    getPluginInfo: (_call: unknown, done: grpc.sendUnaryData<plugin.PluginInfo>) => {
-      const info = new plugin.PluginInfo();
-      info.setVersion("0.0.0");
-      done(null, info);
-    },
-    // Answering nothing is allowed: it only spares the engine a look for missing plugins before the program asks.
-    getRequiredPlugins: (_call: unknown, done: grpc.sendUnaryData<messages.GetRequiredPluginsResponse>) => {
-      done(null, new messages.GetRequiredPluginsResponse());
-    },
-    getRequiredPackages: (_call: unknown, done: grpc.sendUnaryData<messages.GetRequiredPackagesResponse>) => {
-      done(null, new messages.GetRequiredPackagesResponse());
-    },
-    run: (call: Run, done: grpc.sendUnaryData<messages.RunResponse>) => {
-      run(call, engineAddress).then(
-        (response) => {
-          done(null, response);
-        },
-        (error: unknown) => {
-          done({ code: grpc.status.INTERNAL, details: String(error) });
-        },
-      );
-    },
-  });
-
-  server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
-    if (error !== null) {
-      throw error;
-    }
-    process.stdout.write(`${port}\n`);
-    // The engine ends its plugins without asking; Node would have kept what it compiled only at the end.
-    flushCompileCache();
-  });
-
-  // An engine that was killed stops nobody; without this its language host would stay for ever.
-  setInterval(() => {
-    if (process.ppid !== parent) {
-      process.exit(1);
-    }
-  }, PARENT_CHECK_MS).unref();
+/** Serves the engine at `engineAddress`. */
+async function serve(engineAddress: string): Promise<void> {
+  const methods = {
+    handshake: unary(() => new messages.LanguageHandshakeResponse()),
+    getPluginInfo: unary(() => new plugin.PluginInfo().setVersion("0.0.0")),
+    // An empty answer is allowed: the engine then looks for missing plugins only when the program needs them.
+    getRequiredPlugins: unary(() => new messages.GetRequiredPluginsResponse()),
+    getRequiredPackages: unary(() => new messages.GetRequiredPackagesResponse()),
+    run: unary((_request: messages.RunRequest, call: Run) => run(call, engineAddress)),
+  };
+  await serveEngine({ definition: services.LanguageRuntimeService, methods }, () => process.exit(1));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const address = process.argv.slice(2).find((argument) => !argument.startsWith("-"));
+  const address = engineAddressOf(process.argv.slice(2));
   if (address === undefined) {
     throw new Error(
-      "pulumi-language-nodejs: expected the engine's address, got no argument; it is started by pulumi",
+      "pulumi-language-nodejs: the engine's address is missing; start this program through pulumi only",
     );
   }
-  serve(address);
+  await serve(address);
 }

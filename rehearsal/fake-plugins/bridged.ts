@@ -1,42 +1,37 @@
-import {
-  hasUnknown,
-  isEqual,
-  UNKNOWN,
-  type Change,
-  type Failure,
-  type Properties,
-  type Value,
-} from "./plugin.ts";
+import { isDeepStrictEqual } from "node:util";
+
+import { hasUnknown } from "../../provider/plugin/wire.ts";
+import type { Change, Failure, Properties, Value } from "./plugin.ts";
 
 /** One input of a resource that Pulumi's bridge takes from a Terraform provider. */
 export interface Field {
   readonly required?: boolean;
 
-  /** Whether another value means another resource. */
+  /** Whether another value replaces the resource. */
   readonly replace?: boolean;
 
-  /** Value when the program gives none. */
+  /** Value when the program sets none. */
   readonly fallback?: Value;
 
-  /** Whether the service decides when the program says nothing. */
+  /** Whether the service chooses a value when the program sets none. */
   readonly computed?: boolean;
 
-  /** Values that differ in spelling only. The first is the state's. */
+  /** Whether two values mean the same. The first is that of the state. */
   readonly isSame?: (old: Value, fresh: Value, state: Properties) => boolean;
 
-  /** Reason why the value cannot be right. */
+  /** Reason why the value is invalid. */
   readonly refuse?: (value: Value) => string | undefined;
 }
 
 export type Fields = Readonly<Record<string, Field>>;
 
-/** Refuses unknown, missing and impossible inputs. */
+/** Finds unknown, missing and invalid inputs. */
 export function checkFields(fields: Fields, inputs: Properties): Failure[] {
   const failures: Failure[] = [];
 
   for (const [property, value] of Object.entries(inputs)) {
     const field = fields[property];
-    // The bridge keeps notes of its own among the inputs.
+    // The bridge keeps data of its own among the inputs.
     if (property === "__defaults") {
       continue;
     }
@@ -58,7 +53,7 @@ export function checkFields(fields: Fields, inputs: Properties): Failure[] {
   return failures;
 }
 
-/** Differences as Terraform plans them: between what is wanted now and what the state says, whoever wrote it there. */
+/** Differences as Terraform plans them: between the inputs and the state. */
 export function diffFields(fields: Fields, state: Properties, inputs: Properties): Change[] {
   return Object.entries(fields).flatMap(([property, field]): Change[] => {
     const old = state[property];
@@ -75,7 +70,7 @@ export function diffFields(fields: Fields, state: Properties, inputs: Properties
   });
 }
 
-/** Inputs that describe what a read found: those the program gave, in its own spelling where that means the same. */
+/** Inputs that describe what a read found, in the program's own spelling where that means the same. */
 export function readInputs(fields: Fields, state: Properties, inputs: Properties): Properties {
   const isImport = Object.keys(inputs).length === 0;
   const names = isImport ? Object.keys(fields) : Object.keys(inputs);
@@ -99,14 +94,10 @@ export function compact(properties: Readonly<Record<string, Value | undefined>>)
 }
 
 function isSame(field: Field, old: Value, fresh: Value, state: Properties): boolean {
-  return (
-    fresh !== UNKNOWN &&
-    !hasUnknown(fresh) &&
-    (isEqual(old, fresh) || field.isSame?.(old, fresh, state) === true)
-  );
+  return !hasUnknown(fresh) && (isDeepStrictEqual(old, fresh) || field.isSame?.(old, fresh, state) === true);
 }
 
-// Terraform's older SDK does not tell an empty string from none.
+// Terraform's older SDK treats an empty string as no value.
 function isEmpty(value: Value | undefined): boolean {
   return value === undefined || value === null || value === "";
 }

@@ -4,28 +4,25 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import grpc from "@grpc/grpc-js";
-import engineRpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
-import engine from "@pulumi/pulumi/proto/engine_pb.js";
 import providerRpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import provider from "@pulumi/pulumi/proto/provider_pb.js";
 import rpcStatus from "@pulumi/pulumi/proto/status_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
+import { SECRET_SIGNATURE, SIGNATURE_KEY, UNKNOWN_TEXT } from "../../common/property-signatures.ts";
+import { MESSAGE_LIMITS } from "../../provider/plugin/rpc.ts";
+import { startEngineLog, type EngineLogDouble, type LogLine } from "../support/engine-log.ts";
 
 const EXECUTABLE = join(import.meta.dirname, "../../provider/pulumi-resource-technicia");
-const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
-const SIGNATURE = "4dabf18193072939515e22adb298388d";
-const SECRET = "1b47061264138c4ac30d75fd1eb44270";
-const MAX_BYTES = 400 * 1024 * 1024;
 
 type Values = Record<string, unknown>;
 
 /** A value as the engine sends what is not known yet. */
-export const unknown = UNKNOWN;
+export const unknown = UNKNOWN_TEXT;
 
 /** A value as the engine sends a secret. */
 export function secret(value: unknown): Values {
-  return { [SIGNATURE]: SECRET, value };
+  return { [SIGNATURE_KEY]: SECRET_SIGNATURE, value };
 }
 
 /** A resource as the engine keeps it. */
@@ -35,13 +32,6 @@ export interface Resource {
   readonly id: string;
   readonly inputs: Values;
   readonly state: Values;
-}
-
-export interface LogLine {
-  readonly severity: "debug" | "info" | "warning" | "error";
-  readonly message: string;
-  readonly urn: string;
-  readonly ephemeral: boolean;
 }
 
 export interface Difference {
@@ -74,22 +64,21 @@ export interface CallOptions {
 }
 
 export class Plugin {
-  readonly logs: LogLine[] = [];
+  readonly logs: LogLine[];
   readonly process: ChildProcess;
   #isSpent = false;
   readonly #client: providerRpc.ResourceProviderClient;
-  readonly #engine: grpc.Server;
+  readonly #engine: EngineLogDouble;
 
   private constructor(
     process: ChildProcess,
     client: providerRpc.ResourceProviderClient,
-    server: grpc.Server,
-    logs: LogLine[],
+    engine: EngineLogDouble,
   ) {
     this.process = process;
     this.#client = client;
-    this.#engine = server;
-    this.logs = logs;
+    this.#engine = engine;
+    this.logs = engine.lines;
   }
 
   /** Starts the plugin and configures it as a `Connection` with these arguments would. */
@@ -98,29 +87,8 @@ export class Plugin {
     environment: Readonly<Record<string, string | undefined>> = {},
     executable = EXECUTABLE,
   ): Promise<Plugin> {
-    const logs: LogLine[] = [];
-    const server = new grpc.Server();
-    server.addService(engineRpc.EngineService, {
-      log: (
-        call: grpc.ServerUnaryCall<engine.LogRequest, empty.Empty>,
-        reply: grpc.sendUnaryData<empty.Empty>,
-      ) => {
-        const severities = ["debug", "info", "warning", "error"] as const;
-        logs.push({
-          severity: severities[call.request.getSeverity()] ?? "error",
-          message: call.request.getMessage(),
-          urn: call.request.getUrn(),
-          ephemeral: call.request.getEphemeral(),
-        });
-        reply(null, new empty.Empty());
-      },
-    });
-    const enginePort = await new Promise<number>((resolve, reject) => {
-      server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) =>
-        error ? reject(error) : resolve(port),
-      );
-    });
-    const child = spawn(executable, [`127.0.0.1:${enginePort}`], {
+    const engine = await startEngineLog();
+    const child = spawn(executable, [engine.address], {
       cwd: "/",
       env: { ...process.env, ...environment },
       stdio: ["ignore", "pipe", "inherit"],
@@ -134,13 +102,10 @@ export class Plugin {
     const client = new providerRpc.ResourceProviderClient(
       `127.0.0.1:${port}`,
       grpc.credentials.createInsecure(),
-      {
-        "grpc.max_receive_message_length": MAX_BYTES,
-        "grpc.max_send_message_length": MAX_BYTES,
-      },
+      MESSAGE_LIMITS,
     );
-    const plugin = new Plugin(child, client, server, logs);
-    const handshake = new provider.ProviderHandshakeRequest().setEngineAddress(`127.0.0.1:${enginePort}`);
+    const plugin = new Plugin(child, client, engine);
+    const handshake = new provider.ProviderHandshakeRequest().setEngineAddress(engine.address);
     await call<provider.ProviderHandshakeResponse>((reply) => client.handshake(handshake, reply));
     await plugin.configure(settings);
     return plugin;
@@ -263,7 +228,7 @@ export class Plugin {
   async stop(): Promise<void> {
     this.#isSpent = true;
     this.#client.close();
-    this.#engine.forceShutdown();
+    this.#engine.stop();
     if (this.process.exitCode === null && this.process.signalCode === null) {
       this.process.kill("SIGKILL");
       await once(this.process, "exit");

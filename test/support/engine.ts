@@ -5,10 +5,7 @@
  */
 import * as pulumi from "@pulumi/pulumi";
 import type { RegisterResourceRequest, RegisterResourceResponse } from "@pulumi/pulumi/proto/resource_pb.js";
-
-/** Marks, on the wire, that an object is more than it seems; the value of a secret lies beside it. */
-const SIGNATURE = "4dabf18193072939515e22adb298388d";
-const SECRET = "1b47061264138c4ac30d75fd1eb44270";
+import { SECRET_SIGNATURE, SIGNATURE_KEY } from "../../common/property-signatures.ts";
 
 /** What stands, in a preview, for a value that only an update makes known. */
 export const UNKNOWN = pulumi.runtime.unknownValue;
@@ -244,7 +241,7 @@ function unwrap(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(unwrap);
   if (typeof value !== "object" || value === null) return value;
   const fields = value as Record<string, unknown>;
-  if (fields[SIGNATURE] === SECRET) return new Sealed(unwrap(fields["value"]));
+  if (fields[SIGNATURE_KEY] === SECRET_SIGNATURE) return new Sealed(unwrap(fields["value"]));
   return Object.fromEntries(Object.entries(fields).map(([key, inner]) => [key, unwrap(inner)]));
 }
 

@@ -1,40 +1,36 @@
-import { setTimeout as delay } from "node:timers/promises";
+import type Cloudflare from "cloudflare";
 
-import { textOf, UNKNOWN, type Failure, type Properties } from "../plugin.ts";
+import { reasonOf } from "../../../common/reason.ts";
+import { UNKNOWN } from "../../../provider/plugin/wire.ts";
+import { textOf, type Failure, type Properties } from "../plugin.ts";
 
-const DEFAULT_BASE = "https://api.cloudflare.com/client/v4/";
 const TOKEN_SHAPE = /^[0-9A-Za-z\-_]{40,80}$/;
+
+/** How often the official plugin retries. */
 const MAX_RETRIES = 10;
-const FIRST_WAIT_MS = 2_000;
-const LONGEST_WAIT_MS = 30_000;
-const LONGEST_ASKED_WAIT_MS = 60_000;
 
-/** Where the client finds what it needs. */
-export interface CloudflareOptions {
-  readonly config: Properties;
-  readonly environment: NodeJS.ProcessEnv;
-  readonly signal: AbortSignal;
-
-  /**
-   * Passes the time between two attempts.
-   *
-   * @default waits
-   */
-  readonly wait?: (milliseconds: number) => Promise<void>;
-}
-
-/** A request that the API answered with an error. */
+/** A request that failed; without a status when there was no answer. */
 export class CloudflareError extends Error {
   override readonly name = "CloudflareError";
-  readonly status: number;
+  readonly status: number | undefined;
 
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
+  constructor(request: string, cause: Error & { readonly status?: number }) {
+    // Of a broken connection, only the inner error says why.
+    const reason =
+      cause.cause instanceof Error ? `${cause.message} (${reasonOf(cause.cause)})` : cause.message;
+    super(`${request}: ${reason}`, { cause });
+    this.status = cause.status;
   }
 }
 
-/** Judges the provider's arguments. A token from the environment is not judged. */
+/** Calls Cloudflare's API and returns the `result` of the answer. */
+export type CallCloudflare = (
+  method: "get" | "post" | "put" | "delete",
+  path: string,
+  body?: Properties,
+) => Promise<Properties>;
+
+/** Checks the provider's arguments. A token from the environment is not checked. */
 export function checkCloudflareConfig({ apiToken }: Properties): Failure[] {
   if (apiToken === undefined || apiToken === UNKNOWN || TOKEN_SHAPE.test(textOf(apiToken))) {
     return [];
@@ -47,117 +43,39 @@ export function checkCloudflareConfig({ apiToken }: Properties): Failure[] {
   ];
 }
 
-/** Cloudflare's API as the official client calls it. */
-export class CloudflareClient {
-  readonly #base: string;
-  readonly #headers: Readonly<Record<string, string>>;
-  readonly #signal: AbortSignal;
-  readonly #wait: (milliseconds: number) => Promise<void>;
-
-  constructor({ config, environment, signal, wait }: CloudflareOptions) {
-    const base = readText(config.baseUrl) ?? environment.CLOUDFLARE_BASE_URL ?? DEFAULT_BASE;
-    this.#base = base.endsWith("/") ? base : `${base}/`;
-    this.#headers = renderCredentials(config, environment);
-    this.#signal = signal;
-    this.#wait = wait ?? ((milliseconds) => delay(milliseconds, undefined, { signal }));
-  }
-
-  /** Gives the result of the call; tries again where the official client does. */
-  async call(method: string, path: string, body?: Properties): Promise<Properties> {
-    const url = new URL(path, this.#base).href;
-    for (let retries = 0; ; retries += 1) {
-      const attempt = await this.#attempt(method, url, body);
-      if (attempt.response !== undefined && attempt.response.status < 400) {
-        return (JSON.parse(attempt.text) as { result: Properties | null }).result ?? {};
-      }
-      if (retries === MAX_RETRIES || !isRetried(attempt.response)) {
-        throw renderError({ method, url, ...attempt });
-      }
-      await this.#wait(readWait(attempt.response, retries));
-    }
-  }
-
-  async #attempt(method: string, url: string, body: Properties | undefined): Promise<Attempt> {
+/** Gives the vendor's client, which takes from the environment what the provider's arguments leave out. */
+export function openCloudflare(config: Properties, signal: AbortSignal): CallCloudflare {
+  let client: Promise<Cloudflare> | undefined;
+  return async (method, path, body) => {
+    // It takes half a second to load, and a preview calls nothing.
+    client ??= connect(config);
+    const api = await client;
     try {
-      const response = await fetch(url, {
-        method,
-        headers: { ...this.#headers, ...(body === undefined ? {} : { "content-type": "application/json" }) },
-        signal: this.#signal,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-      return { response, text: await response.text() };
+      const { result } = await api[method]<{ result: Properties | null }>(path, { body, signal });
+      return result ?? {};
     } catch (error) {
-      this.#signal.throwIfAborted();
-      const { message, cause } = error as Error;
-      return { response: undefined, text: cause instanceof Error ? cause.message : message };
+      throw new CloudflareError(`${method.toUpperCase()} ${path}`, error as Error);
     }
-  }
+  };
 }
 
-interface Attempt {
-  /** Undefined when there was none; the text then says why. */
-  readonly response: Response | undefined;
-  readonly text: string;
+async function connect(config: Properties): Promise<Cloudflare> {
+  const { default: Client } = await import("cloudflare");
+  const client = new Client({
+    ...given("apiToken", config.apiToken),
+    ...given("apiKey", config.apiKey),
+    ...given("apiEmail", config.email),
+    ...given("baseURL", config.baseUrl),
+    maxRetries: MAX_RETRIES,
+  });
+  if (client.apiToken === null && (client.apiKey === null || client.apiEmail === null)) {
+    throw new Error(
+      'cloudflare: credentials are missing; give the provider "apiToken", or "apiKey" and "email", or set CLOUDFLARE_API_TOKEN',
+    );
+  }
+  return client;
 }
 
-function renderError({
-  method,
-  url,
-  response,
-  text,
-}: Attempt & { method: string; url: string }): CloudflareError {
-  const answer = response === undefined ? text : `${response.status} ${response.statusText} ${text}`;
-  return new CloudflareError(
-    response?.status ?? 0,
-    `failed to make http request: ${method} "${url}": ${answer}`,
-  );
-}
-
-function isRetried(response: Response | undefined): boolean {
-  const advice = response?.headers.get("x-should-retry");
-  if (advice === "true" || advice === "false") {
-    return advice === "true";
-  }
-  return response === undefined || [408, 409, 429].includes(response.status) || response.status >= 500;
-}
-
-function readWait(response: Response | undefined, retries: number): number {
-  const asked = readAskedWait(response);
-  if (asked !== undefined && asked >= 0 && asked < LONGEST_ASKED_WAIT_MS) {
-    return asked;
-  }
-  const wait = Math.min(FIRST_WAIT_MS * 2 ** retries, LONGEST_WAIT_MS);
-  return wait * (1 - Math.random() / 4);
-}
-
-function readAskedWait(response: Response | undefined): number | undefined {
-  const milliseconds = response?.headers.get("retry-after-ms");
-  const seconds = response?.headers.get("retry-after");
-  if (milliseconds) {
-    return Number(milliseconds);
-  }
-  if (seconds) {
-    return Number.isNaN(Number(seconds)) ? Date.parse(seconds) - Date.now() : Number(seconds) * 1000;
-  }
-  return undefined;
-}
-
-function renderCredentials(config: Properties, environment: NodeJS.ProcessEnv): Record<string, string> {
-  const token = readText(config.apiToken) ?? environment.CLOUDFLARE_API_TOKEN;
-  if (token !== undefined) {
-    return { authorization: `Bearer ${token}` };
-  }
-  const key = readText(config.apiKey) ?? environment.CLOUDFLARE_API_KEY;
-  const email = readText(config.email) ?? environment.CLOUDFLARE_EMAIL;
-  if (key !== undefined && email !== undefined) {
-    return { "x-auth-key": key, "x-auth-email": email };
-  }
-  throw new Error(
-    'cloudflare: expected credentials, got none; give the provider "apiToken", or "apiKey" and "email", ' +
-      "or set CLOUDFLARE_API_TOKEN",
-  );
-}
-
-function readText(value: Properties[string] | undefined): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
+function given(name: string, value: Properties[string] | undefined): Record<string, string> {
+  return typeof value === "string" && value !== "" ? { [name]: value } : {};
 }

@@ -1,14 +1,9 @@
+import { isDeepStrictEqual } from "node:util";
+
+import { UNKNOWN } from "../../../provider/plugin/wire.ts";
 import { checkFields, compact, diffFields, readInputs, type Fields } from "../bridged.ts";
-import {
-  isEqual,
-  textOf,
-  UNKNOWN,
-  type Existing,
-  type Properties,
-  type ResourceType,
-  type Value,
-} from "../plugin.ts";
-import { CloudflareError, type CloudflareClient } from "./client.ts";
+import { textOf, type Existing, type Properties, type ResourceType, type Value } from "../plugin.ts";
+import { CloudflareError, type CallCloudflare } from "./client.ts";
 
 const FIELDS: Fields = {
   zoneId: { required: true, replace: true },
@@ -36,28 +31,28 @@ const COMPUTED = [
 ];
 
 /** `cloudflare.DnsRecord`. */
-export function createDnsRecordType(client: CloudflareClient): ResourceType {
+export function createDnsRecordType(call: CallCloudflare): ResourceType {
   return {
     check: (inputs) => checkFields(FIELDS, inputs),
     diff: ({ state }, inputs) => diffFields(FIELDS, state, inputs),
 
-    create: async (call, inputs) => {
+    create: async ({ preview }, inputs) => {
       const plan = { ...inputs, proxied: inputs.proxied ?? false };
-      if (call.preview) {
+      if (preview) {
         return { id: "", state: { ...unknown(COMPUTED), ...plan } };
       }
-      // The official plugin looks at this here only: neither a preview nor an update notices.
+      // The official plugin checks this here only, neither in a preview nor in an update.
       if (plan.proxied === true && inputs.ttl !== 1) {
         throw new Error("ttl must be set to 1 when `proxied` is true");
       }
-      const record = readRecord(await client.call("POST", path(inputs), renderBody(plan)));
+      const record = readRecord(await call("post", path(inputs), renderBody(plan)));
       return { id: record.id, state: { ...record.computed, ...plan } };
     },
 
     read: async (_call, existing, inputs) => {
       const { id, zoneId } = readKey(existing);
       try {
-        const record = readRecord(await client.call("GET", path({ zoneId }, id)));
+        const record = readRecord(await call("get", path({ zoneId }, id)));
         const state = { ...record.computed, ...record.settable, zoneId };
         return { id: record.id, state, inputs: readInputs(FIELDS, state, inputs) };
       } catch (error) {
@@ -68,13 +63,13 @@ export function createDnsRecordType(client: CloudflareClient): ResourceType {
       }
     },
 
-    update: async (call, { id, state }, inputs) => {
+    update: async ({ preview }, { id, state }, inputs) => {
       const plan = { ...inputs, proxied: inputs.proxied ?? false };
-      if (call.preview) {
+      if (preview) {
         return { ...state, ...plan, modifiedOn: UNKNOWN };
       }
       const body = {
-        // What the program no longer says is taken back in so many words.
+        // A value that the program no longer sets is removed by an explicit null.
         ...Object.fromEntries(
           ["comment", "priority"].filter((key) => key in state).map((key) => [key, null]),
         ),
@@ -84,19 +79,19 @@ export function createDnsRecordType(client: CloudflareClient): ResourceType {
           tags: inputs.tags ?? state.tags ?? [],
         }),
       };
-      const record = readRecord(await client.call("PUT", path(inputs, id), body));
+      const record = readRecord(await call("put", path(inputs, id), body));
       return { ...record.computed, ...plan };
     },
 
-    // A record that is gone already is an error here, as it is with the official plugin: only a refresh mends that.
+    // A record that is already gone is an error here, as in the official plugin. Only a refresh fixes that.
     delete: async (_call, { id, state }) => {
-      await client.call("DELETE", path(state, id));
+      await call("delete", path(state, id));
     },
   };
 }
 
 function path({ zoneId }: Properties, id?: string): string {
-  return `zones/${textOf(zoneId)}/dns_records${id === undefined ? "" : `/${id}`}`;
+  return `/zones/${textOf(zoneId)}/dns_records${id === undefined ? "" : `/${id}`}`;
 }
 
 function readKey({ id, state }: Existing): { id: string; zoneId: Value } {
@@ -154,7 +149,7 @@ function readRecord(result: Properties): DnsRecord {
   };
 }
 
-// The API answers with the full name whichever was given; the zone's own name stands for "@".
+// The API always answers with the full name, and with the name of the zone for "@".
 function isSameName(old: Value, fresh: Value): boolean {
   const [full, given] = [textOf(old).toLowerCase(), textOf(fresh).toLowerCase()];
   return full === given || full.startsWith(`${given}.`) || given === "@";
@@ -162,7 +157,7 @@ function isSameName(old: Value, fresh: Value): boolean {
 
 function containsAll(old: Value, fresh: Value): boolean {
   return Object.entries(fresh as Properties).every(([key, value]) =>
-    isEqual((old as Properties)[key], value),
+    isDeepStrictEqual((old as Properties)[key], value),
   );
 }
 

@@ -1,18 +1,16 @@
-import process from "node:process";
-
 import sdk from "@pulumi/cloudflare/package.json" with { type: "json" };
 
-import { servePlugin } from "../server.ts";
-import { checkCloudflareConfig, CloudflareClient } from "./client.ts";
+import { servePlugin } from "../serve.ts";
+import { checkCloudflareConfig, openCloudflare } from "./client.ts";
 import { createDnsRecordType } from "./dns-record.ts";
 
-servePlugin({
+await servePlugin({
   name: "cloudflare",
   version: sdk.pulumi.version,
   checkConfig: checkCloudflareConfig,
-  // Calls nothing: a wrong token is noticed by the first record.
-  configure: (config, signal) => {
-    const client = new CloudflareClient({ config, environment: process.env, signal });
-    return Promise.resolve({ "cloudflare:index/dnsRecord:DnsRecord": createDnsRecordType(client) });
-  },
+  // This calls nothing: a wrong token fails with the first record.
+  configure: (config, signal) =>
+    Promise.resolve({
+      "cloudflare:index/dnsRecord:DnsRecord": createDnsRecordType(openCloudflare(config, signal)),
+    }),
 });

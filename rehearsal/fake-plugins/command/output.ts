@@ -6,7 +6,7 @@ export type Stream = "stdout" | "stderr";
 // The official plugin reads lines with a buffer of this size.
 const LONGEST_LINE = 64 * 1024;
 
-/** Keeps what a command prints, and shows it line by line while it runs. */
+/** Keeps the output of a command and shows it line by line while the command runs. */
 export class OutputRecorder {
   readonly #logging: Logging;
   readonly #show: (line: string) => void;
@@ -28,12 +28,12 @@ export class OutputRecorder {
     return withoutLastNewline(this.#texts.stderr);
   }
 
-  /** Both streams, in the order in which they came. */
+  /** Both streams, in the order of their chunks. */
   get everything(): string {
     return this.#everything;
   }
 
-  /** Gives the reason when the official plugin would not get over this output. */
+  /** Returns an error for output that hangs the official plugin. */
   add(stream: Stream, chunk: Buffer): Error | undefined {
     const text = this.#decoders[stream].write(chunk);
     this.#texts[stream] += text;
@@ -41,7 +41,7 @@ export class OutputRecorder {
     return this.#logging === "stdoutAndStderr" || this.#logging === stream ? this.#log(text) : undefined;
   }
 
-  /** Shows the last line when it has no end. */
+  /** Shows the last line when it does not end with a newline. */
   finish(): void {
     if (this.#line !== "") {
       this.#show(this.#line);

@@ -1,20 +1,18 @@
-import process from "node:process";
-
 import sdk from "@ovhcloud/pulumi-ovh/package.json" with { type: "json" };
 
-import { servePlugin } from "../server.ts";
+import { servePlugin } from "../serve.ts";
 import { connectOvh } from "./client.ts";
 import { createReverseType } from "./reverse.ts";
 import { createZoneRecordType } from "./zone-record.ts";
 
-servePlugin({
+await servePlugin({
   name: "ovh",
   version: sdk.pulumi.version,
   configure: async (config, signal) => {
-    const client = await connectOvh({ config, environment: process.env, signal });
+    const api = await connectOvh({ config, signal });
     return {
-      "ovh:Domain/zoneRecord:ZoneRecord": createZoneRecordType(client),
-      "ovh:Ip/reverse:Reverse": createReverseType(client),
+      "ovh:Domain/zoneRecord:ZoneRecord": createZoneRecordType(api),
+      "ovh:Ip/reverse:Reverse": createReverseType(api),
     };
   },
 });

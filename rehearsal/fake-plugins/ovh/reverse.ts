@@ -1,6 +1,8 @@
+import { until } from "../../../common/until.ts";
+import { OvhError } from "../../../provider/ovh/errors.ts";
 import { checkFields, diffFields, readInputs, type Fields } from "../bridged.ts";
 import { textOf, type Existing, type Properties, type ResourceType, type Value } from "../plugin.ts";
-import { escapePath, OvhError, type OvhClient } from "./client.ts";
+import { callIfThere, escapePath, type OvhApi } from "./client.ts";
 
 const FIELDS: Fields = {
   ip: { required: true, replace: true },
@@ -12,17 +14,10 @@ const BETWEEN_ATTEMPTS_MS = 5_000;
 const DEFAULT_READINESS_MS = 60_000;
 
 /** `ovh.ip.Reverse`. */
-export function createReverseType(client: OvhClient): ResourceType {
+export function createReverseType(api: OvhApi): ResourceType {
   const read = async (id: string, state: Properties): Promise<Properties | undefined> => {
-    try {
-      const { ipReverse, reverse } = (await client.call("GET", path(state, id))) as Record<string, Value>;
-      return { ...state, ReverseIp: ipReverse ?? id, ReverseValue: reverse ?? "" };
-    } catch (error) {
-      if (error instanceof OvhError && error.status === 404) {
-        return undefined;
-      }
-      throw new Error(`calling ${path(state, id)}:\n\t ${(error as Error).message}`, { cause: error });
-    }
+    const found = (await callIfThere(api, "GET", path(state, id))) as Properties | undefined;
+    return found && { ...state, ReverseIp: found.ipReverse ?? id, ReverseValue: found.reverse ?? "" };
   };
 
   return {
@@ -33,7 +28,7 @@ export function createReverseType(client: OvhClient): ResourceType {
       if (call.preview) {
         return { id: "", state: inputs };
       }
-      const id = await post(client, inputs);
+      const id = await post(api, inputs);
       return { id, state: (await read(id, inputs)) ?? inputs };
     },
 
@@ -46,35 +41,36 @@ export function createReverseType(client: OvhClient): ResourceType {
     update: () => Promise.reject(new Error("ovh.ip.Reverse: every change is a replacement")),
 
     delete: async (_call, { id, state }) => {
-      try {
-        await client.call("DELETE", path(state, id));
-      } catch (error) {
-        if (!(error instanceof OvhError && error.status === 404)) {
-          throw new Error(`calling ${path(state, id)}:\n\t ${(error as Error).message}`, { cause: error });
-        }
-      }
+      await callIfThere(api, "DELETE", path(state, id));
     },
   };
 }
 
-async function post(client: OvhClient, inputs: Properties): Promise<string> {
+async function post(api: OvhApi, inputs: Properties): Promise<string> {
   const body = { ipReverse: inputs.ReverseIp ?? "", reverse: inputs.ReverseValue ?? "" };
   const readiness = inputs.readinessTimeoutDuration;
-  const patience = typeof readiness === "string" ? (parseDuration(readiness) ?? 0) : DEFAULT_READINESS_MS;
+  const failed = (error: unknown): Error =>
+    new Error(`Failed to create OVH IP Reverse: ${(error as Error).message}`, { cause: error });
+  let lastRefusal: unknown;
 
-  for (let waited = 0; ; waited += BETWEEN_ATTEMPTS_MS) {
-    try {
-      const answer = await client.call("POST", path(inputs), body);
-      return textOf((answer as Properties).ipReverse);
-    } catch (error) {
-      // 400 is how the API says that the name does not lead to the address yet.
-      const isNotReady = error instanceof OvhError && error.status === 400;
-      if (!isNotReady || waited + BETWEEN_ATTEMPTS_MS > patience) {
-        throw new Error(`Failed to create OVH IP Reverse: ${(error as Error).message}`, { cause: error });
+  return until(
+    async () => {
+      try {
+        return textOf(((await api.call("POST", path(inputs), body)) as Properties).ipReverse);
+      } catch (error) {
+        // The API answers 400 as long as the name does not point to the address.
+        if (!(error instanceof OvhError && error.status === 400)) throw failed(error);
+        lastRefusal = error;
+        return undefined;
       }
-      await client.wait(BETWEEN_ATTEMPTS_MS);
-    }
-  }
+    },
+    {
+      ...api.patience,
+      every: BETWEEN_ATTEMPTS_MS,
+      limit: typeof readiness === "string" ? (parseDuration(readiness) ?? 0) : DEFAULT_READINESS_MS,
+      late: () => failed(lastRefusal),
+    },
+  );
 }
 
 function path({ ip }: Properties, id?: string): string {

@@ -1,3 +1,4 @@
+import { until } from "../../../common/until.ts";
 import { checkFields, diffFields, readInputs, type Fields } from "../bridged.ts";
 import {
   textOf,
@@ -7,7 +8,7 @@ import {
   type ResourceType,
   type Value,
 } from "../plugin.ts";
-import { OvhError, type OvhClient } from "./client.ts";
+import { callIfThere, type OvhApi } from "./client.ts";
 
 const FIELDS: Fields = {
   zone: { required: true, replace: true },
@@ -16,12 +17,10 @@ const FIELDS: Fields = {
   ttl: { fallback: 0, refuse: refuseTtl },
   subdomain: {},
 };
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 10_000;
 const APPEARANCE_MS = 60_000;
 
 /** `ovh.domain.ZoneRecord`. */
-export function createZoneRecordType(client: OvhClient): ResourceType {
+export function createZoneRecordType(api: OvhApi): ResourceType {
   return {
     check: (inputs) => checkFields(FIELDS, inputs),
     diff: ({ state }, inputs) => diffFields(FIELDS, state, inputs),
@@ -31,18 +30,22 @@ export function createZoneRecordType(client: OvhClient): ResourceType {
       if (call.preview) {
         return { id: "", state: plan };
       }
-      const id = await post(client, plan);
-      await publish(client, { call, zone: plan });
-      const state = await readRecord(client, { id, state: plan }, APPEARANCE_MS);
-      if (state === undefined) {
-        throw new Error(`record ${id} has been deleted`);
-      }
+      const id = await post(api, plan);
+      await publish(api, { call, zone: plan });
+      const state = await until(() => readRecord(api, { id, state: plan }), {
+        ...api.patience,
+        every: 500,
+        growth: 2,
+        longest: 10_000,
+        limit: APPEARANCE_MS,
+        late: () => new Error(`record ${id} has been deleted`),
+      });
       return { id, state };
     },
 
     read: async (_call, existing, inputs) => {
       const { id, state } = readKey(existing);
-      const found = await readRecord(client, { id, state }, 0);
+      const found = await readRecord(api, { id, state });
       return found && { id, state: found, inputs: readInputs(FIELDS, found, inputs) };
     },
 
@@ -50,9 +53,9 @@ export function createZoneRecordType(client: OvhClient): ResourceType {
       if (call.preview) {
         return { ...state, ttl: 0, ...inputs };
       }
-      await attempt("update", () => client.call("PUT", path(state, id), renderBody(inputs)));
-      await publish(client, { call, zone: state });
-      const found = await readRecord(client, { id, state: inputs }, 0);
+      await attempt("update", () => api.call("PUT", path(state, id), renderBody(inputs)));
+      await publish(api, { call, zone: state });
+      const found = await readRecord(api, { id, state: inputs });
       if (found === undefined) {
         throw new Error(`record ${id} has been deleted`);
       }
@@ -60,31 +63,25 @@ export function createZoneRecordType(client: OvhClient): ResourceType {
     },
 
     delete: async (call, { id, state }) => {
-      try {
-        await client.call("DELETE", path(state, id));
-      } catch (error) {
-        if (error instanceof OvhError && error.status === 404) {
-          return;
-        }
-        throw new Error(`calling ${path(state, id)}:\n\t ${(error as Error).message}`, { cause: error });
+      if ((await callIfThere(api, "DELETE", path(state, id))) !== undefined) {
+        await publish(api, { call, zone: state });
       }
-      await publish(client, { call, zone: state });
     },
   };
 }
 
-async function post(client: OvhClient, plan: Properties): Promise<string> {
+async function post(api: OvhApi, plan: Properties): Promise<string> {
   const { target, ttl, subDomain } = renderBody(plan);
   const body = { target: target!, ttl: ttl!, fieldType: plan.fieldtype!, ...(subDomain && { subDomain }) };
-  const { id } = (await attempt("create", () => client.call("POST", path(plan), body))) as Properties;
+  const { id } = (await attempt("create", () => api.call("POST", path(plan), body))) as Properties;
   if (id !== 0) {
     return textOf(id);
   }
 
-  // The API is known to answer 0 now and then; the newest record with these values is the one.
-  const ids = (await attempt("create", () => client.call("GET", path(plan)))) as number[];
+  // The API sometimes answers 0. The newest record with these values is the new one then.
+  const ids = (await attempt("create", () => api.call("GET", path(plan)))) as number[];
   for (const candidate of ids.sort((a, b) => b - a)) {
-    const found = await readRecord(client, { id: String(candidate), state: plan }, 0);
+    const found = await readRecord(api, { id: String(candidate), state: plan });
     if (
       found?.target === plan.target &&
       found?.fieldtype === plan.fieldtype &&
@@ -98,39 +95,23 @@ async function post(client: OvhClient, plan: Properties): Promise<string> {
   );
 }
 
-async function readRecord(
-  client: OvhClient,
-  { id, state }: Existing,
-  patience: number,
-): Promise<Properties | undefined> {
-  let waited = 0;
-  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
-    try {
-      const record = (await client.call("GET", path(state, id))) as Properties;
-      return {
-        zone: record.zone ?? "",
-        fieldtype: record.fieldType ?? "",
-        subdomain: record.subDomain ?? "",
-        ttl: record.ttl ?? 0,
-        target: record.target ?? "",
-      };
-    } catch (error) {
-      if (!(error instanceof OvhError && error.status === 404)) {
-        throw new Error(`calling ${path(state, id)}:\n\t ${(error as Error).message}`, { cause: error });
-      }
-      if (waited >= patience) {
-        return undefined;
-      }
-      await client.wait(wait);
-      waited += wait;
+async function readRecord(api: OvhApi, { id, state }: Existing): Promise<Properties | undefined> {
+  const record = (await callIfThere(api, "GET", path(state, id))) as Properties | undefined;
+  return (
+    record && {
+      zone: record.zone ?? "",
+      fieldtype: record.fieldType ?? "",
+      subdomain: record.subDomain ?? "",
+      ttl: record.ttl ?? 0,
+      target: record.target ?? "",
     }
-  }
+  );
 }
 
-// What is written counts from the refresh on; that it fails is a warning in the official plugin's own log and no more.
-async function publish(client: OvhClient, { call, zone }: { call: Call; zone: Properties }): Promise<void> {
+// Changes take effect with the refresh. When it fails, the official plugin only logs a warning.
+async function publish(api: OvhApi, { call, zone }: { call: Call; zone: Properties }): Promise<void> {
   try {
-    await client.call("POST", `/domain/zone/${textOf(zone.zone)}/refresh`);
+    await api.call("POST", `/domain/zone/${textOf(zone.zone)}/refresh`);
   } catch (error) {
     call.signal.throwIfAborted();
     call.status(`OVH Domain zone refresh failed: ${(error as Error).message}`);
@@ -165,7 +146,7 @@ function readKey({ id, state }: Existing): Existing {
   return { id: id.slice(0, dot), state: { zone: id.slice(dot + 1) } };
 }
 
-// The API puts a text into quotes.
+// The API puts a text in quotes.
 function isSameTarget(old: Value, fresh: Value, state: Properties): boolean {
   return state.fieldtype === "TXT" && unquote(textOf(old)) === unquote(textOf(fresh));
 }

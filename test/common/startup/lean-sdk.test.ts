@@ -2,11 +2,9 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-import grpc from "@grpc/grpc-js";
-import engineRpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
-import type { LogRequest } from "@pulumi/pulumi/proto/engine_pb.js";
-import { Empty } from "google-protobuf/google/protobuf/empty_pb.js";
 import { describe, expect, it } from "vitest";
+
+import { startEngineLog } from "../../support/engine-log.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 
@@ -67,18 +65,7 @@ describe("what the program tells the engine", () => {
 
 /** What reaches an engine of a program that registers one resource and says one thing. */
 async function told(environment: NodeJS.ProcessEnv): Promise<string[]> {
-  const messages: string[] = [];
-  const engine = new grpc.Server();
-  engine.addService(engineRpc.EngineService, {
-    log({ request }: { request: LogRequest }, answer: (error: null, empty: Empty) => void) {
-      messages.push(request.getMessage());
-      answer(null, new Empty());
-    },
-  });
-  const port = await promisify(engine.bindAsync.bind(engine))(
-    "127.0.0.1:0",
-    grpc.ServerCredentials.createInsecure(),
-  );
+  const engine = await startEngineLog();
   try {
     await inProgram(
       `
@@ -89,10 +76,10 @@ async function told(environment: NodeJS.ProcessEnv): Promise<string[]> {
       await pulumi.log.info("of ours");
       pulumi.runtime.disconnectSync();
       return true;`,
-      { ...environment, PULUMI_NODEJS_ENGINE: `127.0.0.1:${port}` },
+      { ...environment, PULUMI_NODEJS_ENGINE: engine.address },
     );
   } finally {
-    engine.forceShutdown();
+    engine.stop();
   }
-  return messages;
+  return engine.lines.map(({ message }) => message);
 }

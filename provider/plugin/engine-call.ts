@@ -1,0 +1,101 @@
+/** One call of the engine about a resource: what its definition is given, and how its failure is reported. */
+import type grpc from "@grpc/grpc-js";
+import { Redactor } from "../../common/redactor.ts";
+import { UserError } from "../../common/user-error.ts";
+import type { Host } from "../ssh/host.ts";
+import type { Call, Log, Settings } from "./definition.ts";
+import type { EngineLog, Severity } from "./engine-log.ts";
+import { toStatus } from "./failures.ts";
+import { secretTexts } from "./resource-state.ts";
+import { secretNames, type Properties } from "./wire.ts";
+
+/** What every call of a configured plugin shares. */
+export interface CallContext {
+  readonly settings: Settings;
+  /** Texts of the settings that are never shown. */
+  readonly settingSecrets: readonly string[];
+  readonly engineLog: EngineLog;
+  /** Aborted when the engine cancels everything. */
+  readonly signal: AbortSignal;
+  readonly hostFor: (log: Log) => Host;
+}
+
+export interface CallDetails {
+  /** Further properties whose secrets the call may meet. */
+  readonly others?: readonly Properties[];
+  /** State to keep when only a part was done; not given where a failure leaves no state. */
+  readonly partialState?: (outputs: object) => Properties;
+}
+
+type Request = { getUrn(): string };
+
+export class EngineCall {
+  readonly #context: CallContext;
+  readonly #urn: string;
+  readonly #timeoutSeconds: number | undefined;
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #abandoned = new AbortController();
+  readonly #redactor = new Redactor();
+  #partialState: CallDetails["partialState"];
+
+  constructor(call: grpc.ServerUnaryCall<Request, unknown>, context: CallContext) {
+    this.#context = context;
+    this.#urn = call.request.getUrn();
+    this.#timeoutSeconds = timeoutOf(call.request);
+    context.settingSecrets.forEach((secret) => this.#redactor.hide(secret));
+    call.on("cancelled", () => this.#abandoned.abort(new UserError("cancelled")));
+    if (this.#timeoutSeconds !== undefined) {
+      const reason = new UserError(
+        `took longer than the ${this.#timeoutSeconds} s that customTimeouts allows`,
+      );
+      this.#timer = setTimeout(() => this.#abandoned.abort(reason), this.#timeoutSeconds * 1000);
+    }
+  }
+
+  /** What the definition is given. From here on, secrets of these properties are hidden in all that the call logs or fails with. */
+  openCall(inputs: Properties, { others = [], partialState }: CallDetails = {}): Call {
+    this.#partialState = partialState;
+    [inputs, ...others].flatMap(secretTexts).forEach((secret) => this.#redactor.hide(secret));
+    const log = this.#log();
+    const { settings, signal, hostFor } = this.#context;
+    return {
+      urn: this.#urn,
+      settings,
+      get host() {
+        return hostFor(log);
+      },
+      log,
+      signal: AbortSignal.any([signal, this.#abandoned.signal]),
+      timeoutSeconds: this.#timeoutSeconds,
+      secretInputs: secretNames(inputs.secrets),
+      hide: (secret) => this.#redactor.hide(secret),
+    };
+  }
+
+  /** The failure as the engine understands it. */
+  toStatus(error: unknown): grpc.ServiceError {
+    return toStatus(error, { clean: (text) => this.#redactor.clean(text), partialState: this.#partialState });
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #log(): Log {
+    const send = (severity: Severity, isStatus = false) => {
+      return (text: string): void =>
+        this.#context.engineLog.send({
+          severity,
+          text: this.#redactor.clean(text),
+          urn: this.#urn,
+          isStatus,
+        });
+    };
+    return { info: send("info"), warning: send("warning"), debug: send("debug"), status: send("info", true) };
+  }
+}
+
+function timeoutOf(request: Request): number | undefined {
+  const seconds = "getTimeout" in request ? (request as { getTimeout(): number }).getTimeout() : 0;
+  return seconds > 0 ? seconds : undefined;
+}
