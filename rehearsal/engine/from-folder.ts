@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 
-import { isExecutable, type Part, type PluginNeed } from "./parts.ts";
-import { runProgram } from "./program.ts";
+import { isExecutable, type Part, type PluginNeed } from "./plugins.ts";
+import { runProgram } from "./programs.ts";
 import { UserError } from "../../common/user-error.ts";
 
 /** An engine that the user brought along. */

@@ -1,7 +1,7 @@
 import { join, delimiter } from "node:path";
 
-import { isExecutable, NPM_PROGRAMS, type Part, type PluginNeed } from "./parts.ts";
-import { runProgram } from "./program.ts";
+import { isExecutable, NPM_PROGRAMS, type Part, type PluginNeed } from "./plugins.ts";
+import { runProgram } from "./programs.ts";
 
 // Older ones lack what the program's SDK or Pulumi.yaml asks for; it is the version that we build ourselves.
 const OLDEST_CLI = [3, 224, 0];

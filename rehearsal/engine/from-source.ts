@@ -5,8 +5,8 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/pro
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { isExecutable } from "./parts.ts";
-import { runProgram } from "./program.ts";
+import { isExecutable } from "./plugins.ts";
+import { runProgram } from "./programs.ts";
 import { UserError } from "../../common/user-error.ts";
 
 const SOURCES = fileURLToPath(new URL(".", import.meta.url));

@@ -4,14 +4,14 @@ import { fileURLToPath } from "node:url";
 import { cacheFolder } from "../../common/cache-folder.ts";
 import { buildEngine, findBuiltEngine, type BuiltEngine } from "./from-source.ts";
 import { readFolderEngine } from "./from-folder.ts";
-import { furnishHome } from "./home.ts";
+import { furnishHome } from "./plugin-cache.ts";
 import {
   fetchOfficialEngine,
   findOfficialEngine,
   type OfficialEngine,
   type OfficialOptions,
 } from "./from-official.ts";
-import { NPM_PROGRAMS, readPluginNeeds, type Part, type PluginNeed } from "./parts.ts";
+import { NPM_PROGRAMS, readPluginNeeds, type Part, type PluginNeed } from "./plugins.ts";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));

@@ -1,18 +1,18 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
-import { CallLog } from "./calls.ts";
-import { type CloudflareDouble, startCloudflare } from "./cloudflare/server.ts";
+import { CallLog } from "./api/calls.ts";
+import { type FakeCloudflare, startCloudflare } from "./cloudflare/server.ts";
 import type { CloudflareState } from "./cloudflare/state.ts";
 import { type Configuration, MODERATE_DELAYS, PORTS } from "./configuration.ts";
-import { DockerApi } from "./docker-api.ts";
-import { DockerMachine } from "./docker-machine.ts";
+import { DockerApi } from "./machine/docker-api.ts";
+import { DockerMachine } from "./machine/docker-machine.ts";
 import { type DnsServer, startDns } from "./dns/server.ts";
 import { cloudflareZones, mergeZones, ovhZones } from "./dns/zones.ts";
-import { Faults } from "./faults.ts";
-import { type Machine, NoMachine } from "./machine.ts";
-import { type Management, startManagement } from "./management.ts";
+import { Faults } from "./api/faults.ts";
+import { type Machine, NoMachine } from "./machine/machine.ts";
+import { type Management, startManagement } from "./management/server.ts";
 import { machineSpec } from "./ovh/context.ts";
-import { type OvhDouble, startOvh } from "./ovh/server.ts";
+import { type FakeOvh, startOvh } from "./ovh/server.ts";
 import type { OvhState } from "./ovh/state.ts";
 
 const OPERATING_SYSTEM = "Debian 12";
@@ -25,8 +25,8 @@ interface SavedState {
 }
 
 export interface Clouds {
-  readonly ovh: OvhDouble;
-  readonly cloudflare: CloudflareDouble;
+  readonly ovh: FakeOvh;
+  readonly cloudflare: FakeCloudflare;
   readonly dns: DnsServer;
   readonly management: Management;
   close(): Promise<void>;
@@ -42,7 +42,7 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
   const proxyAddresses = configuration.cloudflare.proxyAddresses ?? PROXY_ADDRESSES;
   const machine = makeMachine(configuration);
 
-  const started: { ovh?: OvhDouble; cloudflare?: CloudflareDouble } = {};
+  const started: { ovh?: FakeOvh; cloudflare?: FakeCloudflare } = {};
   const save = (): void => {
     if (stateFile === undefined || !started.ovh || !started.cloudflare) return;
     write(stateFile, { ovh: started.ovh.state, cloudflare: started.cloudflare.state });
@@ -109,7 +109,7 @@ function makeMachine({ machine }: Configuration): Machine {
 
 async function deliverFirstServers(
   configuration: Configuration,
-  ovh: OvhDouble,
+  ovh: FakeOvh,
   machine: Machine,
 ): Promise<void> {
   for (const { planCode, ...given } of configuration.ovh.servers ?? []) {

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { ApiRequest } from "../routes.ts";
+import type { ApiRequest } from "../api/routes.ts";
 import { CloudflareError } from "./errors.ts";
 
 export type Permission = "dns:read" | "dns:edit" | "zone:read";

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 
-import { serveApi } from "../api-server.ts";
-import { CallLog } from "../calls.ts";
+import { serveApi } from "../api/server.ts";
+import { CallLog } from "../api/calls.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { Faults } from "../faults.ts";
-import { type ApiAnswer, type ApiRequest, type Params, Router, type Routes } from "../routes.ts";
+import { Faults } from "../api/faults.ts";
+import { type ApiAnswer, type ApiRequest, type Params, Router, type Routes } from "../api/routes.ts";
 import { allows, authenticate, type Permission, type RateLimit, RateLimiter, type Token } from "./auth.ts";
 import { CloudflareError, noRoute, notPermitted, notYours } from "./errors.ts";
 import { readRecord, type RecordInput, renderRecord, requireRoom } from "./records.ts";
@@ -28,7 +28,7 @@ export interface CloudflareOptions {
   readonly rateLimit?: RateLimit;
   /** @default the machine's own */
   readonly clock?: Clock;
-  /** State to go on with, as `CloudflareDouble.state` was. */
+  /** State to go on with, as `FakeCloudflare.state` was. */
   readonly state?: CloudflareState;
   /** Called whenever the state may have changed. */
   readonly onChange?: (state: CloudflareState) => void;
@@ -36,7 +36,7 @@ export interface CloudflareOptions {
   readonly faults?: Faults;
 }
 
-export interface CloudflareDouble {
+export interface FakeCloudflare {
   /** Base URL for clients: ends in `/client/v4`. */
   readonly url: string;
   readonly state: CloudflareState;
@@ -46,7 +46,7 @@ export interface CloudflareDouble {
 }
 
 /** Starts a Cloudflare API: zones and their DNS records. */
-export async function startCloudflare(options: CloudflareOptions = {}): Promise<CloudflareDouble> {
+export async function startCloudflare(options: CloudflareOptions = {}): Promise<FakeCloudflare> {
   const clock = options.clock ?? systemClock;
   const calls = options.calls ?? new CallLog();
   const faults = options.faults ?? new Faults();

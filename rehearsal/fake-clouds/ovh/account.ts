@@ -1,4 +1,4 @@
-import type { ApiRequest, Routes } from "../routes.ts";
+import type { ApiRequest, Routes } from "../api/routes.ts";
 import type { Credential } from "./auth.ts";
 import type { OvhContext } from "./context.ts";
 import { notFound } from "./errors.ts";

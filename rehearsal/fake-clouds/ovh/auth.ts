@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 
-import type { ApiRequest } from "../routes.ts";
+import type { ApiRequest } from "../api/routes.ts";
 import { forbidden, gatewayError, OvhError } from "./errors.ts";
 
 /** A route that a credential may use; `*` in the path stands for anything, slashes included. */

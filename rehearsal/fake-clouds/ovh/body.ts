@@ -1,6 +1,6 @@
 import { isIPv4 } from "node:net";
 
-import type { ApiRequest } from "../routes.ts";
+import type { ApiRequest } from "../api/routes.ts";
 import { badRequest } from "./errors.ts";
 
 /** Says what is wrong with a value, or nothing. */

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 
-import type { ApiRequest, Routes } from "../routes.ts";
+import type { ApiRequest, Routes } from "../api/routes.ts";
 import { anything, boolean, long, optional, readBody, required, string } from "./body.ts";
 import { priceOf, renderCheckout, renderOffer, renderOptions, taxOf } from "./cart-prices.ts";
 import {

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Jobs } from "../jobs.ts";
-import type { Machine, MachineSpec } from "../machine.ts";
+import type { Machine, MachineSpec } from "../machine/machine.ts";
 import { notFound, OvhError } from "./errors.ts";
 import type { Firewall, OvhState, Task, VpsService } from "./state.ts";
 

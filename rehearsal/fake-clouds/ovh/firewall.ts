@@ -2,7 +2,7 @@ import { isIPv4 } from "node:net";
 
 import { ovhDate } from "../clock.ts";
 import type { JobHandler } from "../jobs.ts";
-import type { ApiRequest, Params, Routes } from "../routes.ts";
+import type { ApiRequest, Params, Routes } from "../api/routes.ts";
 import {
   between,
   type Body,

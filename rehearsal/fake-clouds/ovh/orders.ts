@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 
 import { ovhDate } from "../clock.ts";
 import type { JobHandler } from "../jobs.ts";
-import type { Routes } from "../routes.ts";
+import type { Routes } from "../api/routes.ts";
 import { long, object, readBody, required, string } from "./body.ts";
 import { renderPrice, requireModel } from "./catalogue.ts";
 import { machineSpec, now, type OvhContext, type ServerAddress } from "./context.ts";

@@ -1,6 +1,6 @@
 import { isIPv4 } from "node:net";
 
-import type { Params, Routes } from "../routes.ts";
+import type { Params, Routes } from "../api/routes.ts";
 import { optional, readBody, required, string } from "./body.ts";
 import type { OvhContext } from "./context.ts";
 import { badRequest, notFound } from "./errors.ts";

@@ -1,12 +1,12 @@
 import { randomBytes, randomInt } from "node:crypto";
 
-import { type ApiServer, serveApi } from "../api-server.ts";
-import { CallLog } from "../calls.ts";
+import { type ApiServer, serveApi } from "../api/server.ts";
+import { CallLog } from "../api/calls.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { Faults } from "../faults.ts";
+import { Faults } from "../api/faults.ts";
 import { Jobs } from "../jobs.ts";
-import { type Machine, NoMachine } from "../machine.ts";
-import { type ApiAnswer, type ApiRequest, Router } from "../routes.ts";
+import { type Machine, NoMachine } from "../machine/machine.ts";
+import { type ApiAnswer, type ApiRequest, Router } from "../api/routes.ts";
 import { accountRoutes } from "./account.ts";
 import { authenticate, type Credential, isSigned } from "./auth.ts";
 import { cartRoutes } from "./carts.ts";
@@ -67,7 +67,7 @@ export interface OvhOptions {
   readonly ruleConflictStatus?: 400 | 409;
   /** @default looks at the account's own zones */
   readonly resolve?: (name: string) => Promise<readonly string[]>;
-  /** State to go on with, as `OvhDouble.state` was. @default an account without servers */
+  /** State to go on with, as `FakeOvh.state` was. @default an account without servers */
   readonly state?: OvhState;
   /** Called whenever the state may have changed. */
   readonly onChange?: (state: OvhState) => void;
@@ -75,7 +75,7 @@ export interface OvhOptions {
   readonly faults?: Faults;
 }
 
-export interface OvhDouble {
+export interface FakeOvh {
   /** Endpoint for clients: ends in `/1.0`, without a slash. */
   readonly url: string;
   readonly state: OvhState;
@@ -92,7 +92,7 @@ export interface OvhDouble {
 }
 
 /** Starts an OVH API with one customer account behind it. */
-export async function startOvh(options: OvhOptions = {}): Promise<OvhDouble> {
+export async function startOvh(options: OvhOptions = {}): Promise<FakeOvh> {
   const clock = options.clock ?? systemClock;
   const calls = options.calls ?? new CallLog();
   const faults = options.faults ?? new Faults();

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 
 import type { JobHandler } from "../jobs.ts";
-import type { Params, Routes } from "../routes.ts";
+import type { Params, Routes } from "../api/routes.ts";
 import { anything, boolean, object, oneOf, optional, readBody, required, string } from "./body.ts";
 import { findModel } from "./catalogue.ts";
 import {

@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from "node:net";
 
 import type { JobHandler } from "../jobs.ts";
-import type { Params, Routes } from "../routes.ts";
+import type { Params, Routes } from "../api/routes.ts";
 import { long, oneOf, optional, readBody, required, string } from "./body.ts";
 import { newId, type OvhContext } from "./context.ts";
 import { badRequest, notFound } from "./errors.ts";

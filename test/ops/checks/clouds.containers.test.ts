@@ -4,12 +4,12 @@ import { checkCloudflareToken } from "../../../ops/checks/keys/cloudflare.ts";
 import { checkOvhKey } from "../../../ops/checks/keys/ovh.ts";
 import { openOvh } from "../../../ops/checks/keys/ovh-api.ts";
 import { covers, dangerousRights, neededRights, type Right } from "../../../ops/checks/keys/ovh-rights.ts";
-import { type CloudflareDouble, startCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
+import { type FakeCloudflare, startCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import type { Permission } from "../../../rehearsal/fake-clouds/cloudflare/auth.ts";
-import { DEFAULT_CREDENTIAL, type OvhDouble, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
+import { DEFAULT_CREDENTIAL, type FakeOvh, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { environmentWith, never, outputsOf, worldWith } from "./support.ts";
 
-const closing: (CloudflareDouble | OvhDouble)[] = [];
+const closing: (FakeCloudflare | FakeOvh)[] = [];
 
 afterEach(async () => {
   await Promise.all(closing.splice(0).map((double) => double.close()));

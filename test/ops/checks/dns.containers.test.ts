@@ -7,7 +7,7 @@ import { dnsProbe } from "../../../ops/checks/public/dns.ts";
 import {
   DEFAULT_TOKEN,
   startCloudflare,
-  type CloudflareDouble,
+  type FakeCloudflare,
 } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import { ManualClock } from "../../../rehearsal/fake-clouds/clock.ts";
 import { startDns, type DnsServer } from "../../../rehearsal/fake-clouds/dns/server.ts";
@@ -20,7 +20,7 @@ const MADE = Date.parse("2026-11-01T00:00:00Z");
 const HOUR_MS = 3_600_000;
 
 let clock: ManualClock;
-let cloudflare: CloudflareDouble;
+let cloudflare: FakeCloudflare;
 let dns: DnsServer;
 
 beforeEach(async () => {

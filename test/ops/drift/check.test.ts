@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { checkDrift, type World } from "../../../ops/drift/check.ts";
 import { driftReport, EXIT_CODES } from "../../../ops/drift/finding.ts";
-import { startCloudflare, type CloudflareDouble } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
+import { startCloudflare, type FakeCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import {
   fakeEngine,
   fakeServer,
@@ -17,7 +17,7 @@ import {
 const ZONE = "exemple.fr";
 const DOMAIN = "technicia.exemple.fr";
 
-let cloudflare: CloudflareDouble;
+let cloudflare: FakeCloudflare;
 
 beforeAll(async () => {
   cloudflare = await startCloudflare({ zones: [{ name: ZONE, id: ZONE_ID }], tokens: [{ token: TOKEN }] });

@@ -12,7 +12,7 @@ import { repairDrift, type RepairWorld } from "../../../ops/drift/repair.ts";
 import { readHistory } from "../../../ops/server/audit-log.ts";
 import { PulumiFailure, type Pulumi } from "../../../ops/engine/cli.ts";
 import { openServer } from "../../../ops/server/connection.ts";
-import { startCloudflare, type CloudflareDouble } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
+import { startCloudflare, type FakeCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import { prepareEngine, type Engine } from "../../../rehearsal/engine/prepare.ts";
 import { createStack, type Stack } from "../../rehearsal/engine/stack.ts";
 import { validSettings } from "../../support/fixtures.ts";
@@ -25,7 +25,7 @@ const TIMEOUT = { timeout: 240_000 };
 let home: string;
 let engine: Engine;
 let host: TestHost;
-let cloudflare: CloudflareDouble;
+let cloudflare: FakeCloudflare;
 let stack: Stack;
 let world: RepairWorld;
 

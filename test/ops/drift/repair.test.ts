@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { NewIncident } from "../../../reports/incidents/book.ts";
 import { repairDrift, withDependents, type RepairWorld } from "../../../ops/drift/repair.ts";
-import { startCloudflare, type CloudflareDouble } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
+import { startCloudflare, type FakeCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import {
   fakeEngine,
   fakeServer,
@@ -14,7 +14,7 @@ import {
   type EngineOptions,
 } from "./world.ts";
 
-let cloudflare: CloudflareDouble;
+let cloudflare: FakeCloudflare;
 
 beforeAll(async () => {
   cloudflare = await startCloudflare({

@@ -2,20 +2,20 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { type DnsZone, openDnsZone } from "../../../ops/vendors/dns-records.ts";
 import {
-  type CloudflareDouble,
+  type FakeCloudflare,
   DEFAULT_TOKEN,
   startCloudflare,
 } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
-import { NoMachine } from "../../../rehearsal/fake-clouds/machine.ts";
-import { DEFAULT_CREDENTIAL, type OvhDouble, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
-import { ovhClient } from "../../rehearsal/fake-clouds/ovh-client.ts";
+import { NoMachine } from "../../../rehearsal/fake-clouds/machine/machine.ts";
+import { DEFAULT_CREDENTIAL, type FakeOvh, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
+import { ovhClient } from "../../rehearsal/fake-clouds/ovh/client.ts";
 import { validEnvironment } from "../../support/fixtures.ts";
 
 const ZONE = "example.org";
 const NAME = `test.${ZONE}`;
 
-let cloudflare: CloudflareDouble;
-let ovh: OvhDouble;
+let cloudflare: FakeCloudflare;
+let ovh: FakeOvh;
 
 beforeEach(async () => {
   cloudflare = await startCloudflare({ zones: [ZONE] });

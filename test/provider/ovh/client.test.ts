@@ -3,15 +3,15 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Credentials } from "../../../provider/ovh/auth.ts";
 import { credentialsOf, endpointUrl, OvhClient } from "../../../provider/ovh/client.ts";
 import { OvhError } from "../../../provider/ovh/errors.ts";
-import { type OvhDouble, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
+import { type FakeOvh, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { KEYS } from "./given.ts";
 
-const doubles: OvhDouble[] = [];
+const doubles: FakeOvh[] = [];
 afterEach(async () => {
   await Promise.all(doubles.splice(0).map((double) => double.close()));
 });
 
-async function start(options?: OvhOptions): Promise<{ ovh: OvhDouble; client: OvhClient }> {
+async function start(options?: OvhOptions): Promise<{ ovh: FakeOvh; client: OvhClient }> {
   const ovh = await startOvh(options);
   doubles.push(ovh);
   return { ovh, client: new OvhClient({ endpoint: ovh.url, credentials: credentialsOf(KEYS), retryMs: 1 }) };
@@ -197,7 +197,7 @@ describe("OvhClient with a service account", () => {
   const TOKENS = "https://www.ovh.com/auth/oauth2/token";
 
   /** OVH's own addresses, served by the double and by a token service made here. */
-  function redirected(ovh: OvhDouble, tokens: readonly object[]): { fetch: typeof fetch; asked: string[] } {
+  function redirected(ovh: FakeOvh, tokens: readonly object[]): { fetch: typeof fetch; asked: string[] } {
     const asked: string[] = [];
     const waiting = [...tokens];
     return {
@@ -213,7 +213,7 @@ describe("OvhClient with a service account", () => {
   }
 
   const account: Credentials = { kind: "account", clientId: "EU.1", clientSecret: "hush" };
-  const withTokens = (ovh: OvhDouble, tokens: readonly object[]): { client: OvhClient; asked: string[] } => {
+  const withTokens = (ovh: FakeOvh, tokens: readonly object[]): { client: OvhClient; asked: string[] } => {
     const { fetch: other, asked } = redirected(ovh, tokens);
     return {
       client: new OvhClient({ endpoint: "ovh-eu", credentials: account, retryMs: 1, fetch: other }),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import type { Fault } from "../../../rehearsal/fake-clouds/faults.ts";
+import type { Fault } from "../../../rehearsal/fake-clouds/api/faults.ts";
 import { adopted, ORDERED, settingsOf } from "./given.ts";
 import { startWorld, type World } from "./world.ts";
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { NoMachine } from "../../../rehearsal/fake-clouds/machine.ts";
+import { NoMachine } from "../../../rehearsal/fake-clouds/machine/machine.ts";
 import { ORDERED, PUBLIC_KEY } from "./given.ts";
 import { said, startWorld, type VpsStack, type World } from "./world.ts";
 

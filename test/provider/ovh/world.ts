@@ -10,7 +10,7 @@ import {
 } from "../../../provider/ovh/firewall/resource.ts";
 import { defineVps } from "../../../provider/ovh/vps/resource.ts";
 import type { VpsInputs, VpsOutputs } from "../../../provider/ovh/vps/inputs.ts";
-import { type OvhDouble, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
+import { type FakeOvh, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { EDGE_PACE, PACE, settingsOf } from "./given.ts";
 import { Stack, type StackOptions } from "./stack.ts";
 
@@ -18,7 +18,7 @@ export type VpsStack = Stack<VpsInputs, VpsOutputs>;
 export type EdgeStack = Stack<EdgeInputs, EdgeOutputs>;
 
 export interface World {
-  readonly ovh: OvhDouble;
+  readonly ovh: FakeOvh;
   readonly folder: string;
   vps(options?: Partial<StackOptions> & { folder?: string; timeoutMs?: number }): VpsStack;
   edge(options?: Partial<StackOptions> & { timeoutMs?: number }): EdgeStack;

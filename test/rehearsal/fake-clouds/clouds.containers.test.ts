@@ -14,10 +14,10 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import type { Configuration } from "../../../rehearsal/fake-clouds/configuration.ts";
 import { DEFAULT_CREDENTIAL } from "../../../rehearsal/fake-clouds/ovh/server.ts";
-import { ask, lines } from "./dns-client.ts";
+import { ask, lines } from "./dns/client.ts";
 import { until } from "../../support/until.ts";
-import { fillCart } from "./ordering.ts";
-import { type Answered, anonymously, ovhClient } from "./ovh-client.ts";
+import { fillCart } from "./ovh/ordering.ts";
+import { type Answered, anonymously, ovhClient } from "./ovh/client.ts";
 
 const MAIN = join(import.meta.dirname, "../../../rehearsal/fake-clouds/main.ts");
 const TOKEN = "t".repeat(40);

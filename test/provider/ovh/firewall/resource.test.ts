@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { checkRules } from "../../../../provider/ovh/firewall/resource.ts";
 import type { EdgeRule } from "../../../../provider/ovh/firewall/rules.ts";
-import type { Fault } from "../../../../rehearsal/fake-clouds/faults.ts";
+import type { Fault } from "../../../../rehearsal/fake-clouds/api/faults.ts";
 import type { Firewall, FirewallRule } from "../../../../rehearsal/fake-clouds/ovh/state.ts";
 import { type EdgeStack, startWorld, type World } from "../world.ts";
 

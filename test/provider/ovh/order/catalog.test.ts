@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { type Catalogue, findOffer, judgePlans, type Wish } from "../../../../provider/ovh/order/catalog.ts";
 import { OvhClient } from "../../../../provider/ovh/client.ts";
-import { type OvhDouble, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
+import { type FakeOvh, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
 
 const WISH: Wish = {
   subsidiary: "FR",
@@ -13,7 +13,7 @@ const WISH: Wish = {
   maxMonthlyPriceEur: 30,
 };
 
-let ovh: OvhDouble;
+let ovh: FakeOvh;
 let client: OvhClient;
 beforeEach(async () => {
   ovh = await startOvh();

@@ -5,10 +5,10 @@
   -- answers have every shape, and their shape is what is asserted here */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { ManualClock } from "../../../rehearsal/fake-clouds/clock.ts";
-import { NoMachine } from "../../../rehearsal/fake-clouds/machine.ts";
-import { type OvhDouble, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
-import { ovhClient } from "./ovh-client.ts";
+import { ManualClock } from "../../../../rehearsal/fake-clouds/clock.ts";
+import { NoMachine } from "../../../../rehearsal/fake-clouds/machine/machine.ts";
+import { type FakeOvh, type OvhOptions, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
+import { ovhClient } from "./client.ts";
 
 const IP = "203.0.113.10";
 const BLOCK = `/ip/${IP}%2F32`;
@@ -21,7 +21,7 @@ const SSH = {
   source: "198.51.100.0/24",
 };
 
-let ovh: OvhDouble;
+let ovh: FakeOvh;
 let machine: NoMachine;
 let call: ReturnType<typeof ovhClient>;
 

@@ -3,7 +3,7 @@
   -- answers have every shape, and their shape is what is asserted here */
 import { createHash } from "node:crypto";
 
-import { DEFAULT_CREDENTIAL } from "../../../rehearsal/fake-clouds/ovh/server.ts";
+import { DEFAULT_CREDENTIAL } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
 
 export interface Keys {
   readonly applicationKey: string;

@@ -3,7 +3,7 @@ import { createConnection } from "node:net";
 
 import * as packet from "dns-packet";
 
-import { withLength } from "../../../rehearsal/fake-clouds/dns/upstream.ts";
+import { withLength } from "../../../../rehearsal/fake-clouds/dns/upstream.ts";
 
 export type Transport = "udp" | "tcp";
 

@@ -1,11 +1,11 @@
 import { setTimeout as wait } from "node:timers/promises";
 
-import { serverRunArgs } from "../images/server/run.ts";
+import { serverRunArgs } from "../../images/server/run.ts";
 import type { DockerApi } from "./docker-api.ts";
 import { readRunArgs } from "./docker-run.ts";
 import { renderEdge } from "./edge-rules.ts";
 import type { Machine, MachineSpec } from "./machine.ts";
-import type { FirewallRule } from "./ovh/state.ts";
+import type { FirewallRule } from "../ovh/state.ts";
 
 const BOOT_LIMIT_MS = 120_000;
 const POLL_MS = 250;

@@ -2,11 +2,11 @@ import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { promisify } from "node:util";
 
-import { DockerApi } from "../../../rehearsal/fake-clouds/docker-api.ts";
-import { DockerMachine } from "../../../rehearsal/fake-clouds/docker-machine.ts";
-import type { ServerAddress } from "../../../rehearsal/fake-clouds/ovh/context.ts";
-import { imageOf } from "../../support/containers.ts";
-import { until } from "../../support/until.ts";
+import { DockerApi } from "../../../../rehearsal/fake-clouds/machine/docker-api.ts";
+import { DockerMachine } from "../../../../rehearsal/fake-clouds/machine/docker-machine.ts";
+import type { ServerAddress } from "../../../../rehearsal/fake-clouds/ovh/context.ts";
+import { imageOf } from "../../../support/containers.ts";
+import { until } from "../../../support/until.ts";
 
 const run = promisify(execFile);
 const LABEL = "technicia.rehearsal=1";

@@ -1,10 +1,10 @@
-import { serveApi } from "./api-server.ts";
-import { type Api, CallLog } from "./calls.ts";
-import { systemClock } from "./clock.ts";
-import type { CloudflareDouble } from "./cloudflare/server.ts";
-import { type Fault, Faults } from "./faults.ts";
-import type { OvhDouble } from "./ovh/server.ts";
-import { type ApiRequest, Router, type Routes } from "./routes.ts";
+import { serveApi } from "../api/server.ts";
+import { type Api, CallLog } from "../api/calls.ts";
+import { systemClock } from "../clock.ts";
+import type { FakeCloudflare } from "../cloudflare/server.ts";
+import { type Fault, Faults } from "../api/faults.ts";
+import type { FakeOvh } from "../ovh/server.ts";
+import { type ApiRequest, Router, type Routes } from "../api/routes.ts";
 import { cloudflareTampering, ovhTampering, TamperError } from "./tampering.ts";
 
 export interface ManagementOptions {
@@ -12,8 +12,8 @@ export interface ManagementOptions {
   readonly host?: string;
   /** @default a free one */
   readonly port?: number;
-  readonly ovh: OvhDouble;
-  readonly cloudflare: CloudflareDouble;
+  readonly ovh: FakeOvh;
+  readonly cloudflare: FakeCloudflare;
   /** Shared by the doubles. */
   readonly calls: CallLog;
   readonly faults: Faults;

@@ -10,15 +10,15 @@ import { promisify } from "node:util";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { type OvhDouble, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
+import { type FakeOvh, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
 import { connects, type Datacentre, startDatacentre, until } from "./datacentre.ts";
-import { ovhClient } from "./ovh-client.ts";
-import { orderServer } from "./ordering.ts";
+import { ovhClient } from "../ovh/client.ts";
+import { orderServer } from "../ovh/ordering.ts";
 
 const run = promisify(execFile);
 
 let place: Datacentre;
-let ovh: OvhDouble;
+let ovh: FakeOvh;
 let call: ReturnType<typeof ovhClient>;
 let serviceName: string;
 let folder: string;

@@ -7,15 +7,15 @@
   -- answers have every shape, and their shape is what is asserted here */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { ManualClock } from "../../../rehearsal/fake-clouds/clock.ts";
-import { NoMachine } from "../../../rehearsal/fake-clouds/machine.ts";
-import { type OvhDouble, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
-import type { VpsService } from "../../../rehearsal/fake-clouds/ovh/state.ts";
-import { ovhClient } from "./ovh-client.ts";
+import { ManualClock } from "../../../../rehearsal/fake-clouds/clock.ts";
+import { NoMachine } from "../../../../rehearsal/fake-clouds/machine/machine.ts";
+import { type FakeOvh, type OvhOptions, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
+import type { VpsService } from "../../../../rehearsal/fake-clouds/ovh/state.ts";
+import { ovhClient } from "./client.ts";
 
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDThqw2s6x3CJOVu24zxYmT3KUKZdhdt+HkHRUvUKp90 someone";
 
-let ovh: OvhDouble;
+let ovh: FakeOvh;
 let call: ReturnType<typeof ovhClient>;
 let server: VpsService;
 let path: string;

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 
 import launcher from "pulumi/package.json" with { type: "json" };
 
-import type { Part } from "./parts.ts";
+import type { Part } from "./plugins.ts";
 
 /**
  * Makes `home` a Pulumi home whose plugin cache holds exactly `parts`, as links, and where `npx pulumi` finds the CLI.

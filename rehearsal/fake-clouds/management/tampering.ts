@@ -1,11 +1,11 @@
-import { ovhDate } from "./clock.ts";
-import type { CloudflareDouble } from "./cloudflare/server.ts";
-import { readRecord as readCloudflareRecord } from "./cloudflare/records.ts";
-import type { CloudflareZone, DnsRecord } from "./cloudflare/state.ts";
-import { enforce, machineSpec } from "./ovh/context.ts";
-import type { OvhDouble } from "./ovh/server.ts";
-import type { Firewall, FirewallRule, VpsService, Zone } from "./ovh/state.ts";
-import { readRecord } from "./ovh/zone.ts";
+import { ovhDate } from "../clock.ts";
+import type { FakeCloudflare } from "../cloudflare/server.ts";
+import { readRecord as readCloudflareRecord } from "../cloudflare/records.ts";
+import type { CloudflareZone, DnsRecord } from "../cloudflare/state.ts";
+import { enforce, machineSpec } from "../ovh/context.ts";
+import type { FakeOvh } from "../ovh/server.ts";
+import type { Firewall, FirewallRule, VpsService, Zone } from "../ovh/state.ts";
+import { readRecord } from "../ovh/zone.ts";
 
 /** A request to the management port that makes no sense. */
 export class TamperError extends Error {}
@@ -15,7 +15,7 @@ type Params = Readonly<Record<string, string>>;
 type Tampering = Readonly<Record<string, (body: Body, params: Params) => unknown>>;
 
 /** What somebody else, or OVH itself, does to the account behind our back. */
-export function ovhTampering(ovh: OvhDouble): Tampering {
+export function ovhTampering(ovh: FakeOvh): Tampering {
   const { state, context } = ovh;
   const firewallOf = (params: Params): Firewall => requireOne(state.firewalls, "ip", params["ip"]);
   const zoneOf = (params: Params): Zone => requireOne(state.zones, "name", params["zone"]);
@@ -104,7 +104,7 @@ export function ovhTampering(ovh: OvhDouble): Tampering {
 }
 
 /** What somebody else does to the zones at Cloudflare. */
-export function cloudflareTampering(cloudflare: CloudflareDouble): Tampering {
+export function cloudflareTampering(cloudflare: FakeCloudflare): Tampering {
   const zoneOf = (params: Params): CloudflareZone =>
     requireOne(cloudflare.state.zones, "name", params["zone"]);
   const recordOf = (params: Params): DnsRecord => requireOne(zoneOf(params).records, "id", params["id"]);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { readRunArgs } from "../../../rehearsal/fake-clouds/docker-run.ts";
-import { serverRunArgs } from "../../../rehearsal/images/server/run.ts";
+import { readRunArgs } from "../../../../rehearsal/fake-clouds/machine/docker-run.ts";
+import { serverRunArgs } from "../../../../rehearsal/images/server/run.ts";
 
 describe("readRunArgs", () => {
   it("asks the engine for the server that the command line describes", () => {

@@ -2,12 +2,12 @@ import Cloudflare, { APIError, AuthenticationError, NotFoundError, PermissionDen
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import {
-  type CloudflareDouble,
+  type FakeCloudflare,
   DEFAULT_TOKEN,
   startCloudflare,
-} from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
+} from "../../../../rehearsal/fake-clouds/cloudflare/server.ts";
 
-let cloudflare: CloudflareDouble;
+let cloudflare: FakeCloudflare;
 let client: Cloudflare;
 let zoneId: string;
 

@@ -1,4 +1,4 @@
-import type { FirewallRule } from "./ovh/state.ts";
+import type { FirewallRule } from "../ovh/state.ts";
 
 const FLAGS = {
   // No state is kept at the edge: "established" only means that the segment does not open a connection.

@@ -4,8 +4,8 @@
   -- answers have every shape, and their shape is what is asserted here */
 import { expect } from "vitest";
 
-import type { OvhDouble } from "../../../rehearsal/fake-clouds/ovh/server.ts";
-import type { ovhClient } from "./ovh-client.ts";
+import type { FakeOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
+import type { ovhClient } from "./client.ts";
 
 type Call = ReturnType<typeof ovhClient>;
 
@@ -46,7 +46,7 @@ export async function pay(call: Call, orderId: number): Promise<void> {
 }
 
 /** Orders a server, pays it and waits for it; answers the name of its service. */
-export async function orderServer(ovh: OvhDouble, call: Call): Promise<string> {
+export async function orderServer(ovh: FakeOvh, call: Call): Promise<string> {
   const orderId = await placeOrder(call);
   await pay(call, orderId);
   await ovh.settled();

@@ -6,19 +6,19 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import {
-  type CloudflareDouble,
+  type FakeCloudflare,
   type CloudflareOptions,
   DEFAULT_TOKEN,
   startCloudflare,
-} from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
-import { ManualClock } from "../../../rehearsal/fake-clouds/clock.ts";
-import { type Answered, anonymously } from "./ovh-client.ts";
+} from "../../../../rehearsal/fake-clouds/cloudflare/server.ts";
+import { ManualClock } from "../../../../rehearsal/fake-clouds/clock.ts";
+import { type Answered, anonymously } from "../ovh/client.ts";
 
 const ZONE = { name: "example.org", id: "0123456789abcdef0123456789abcdef" };
 const RECORDS = `/zones/${ZONE.id}/dns_records`;
 const A = { name: "n8n.example.org", type: "A", content: "203.0.113.10", ttl: 300 };
 
-let cloudflare: CloudflareDouble;
+let cloudflare: FakeCloudflare;
 
 async function start(options: CloudflareOptions = {}): Promise<void> {
   cloudflare = await startCloudflare({ zones: [ZONE, "other.net"], ...options });

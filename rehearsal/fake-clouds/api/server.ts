@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
 import type { Api, CallLog } from "./calls.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 import { describeFault, type Fault, type Faults } from "./faults.ts";
 import type { ApiAnswer, ApiRequest } from "./routes.ts";
 

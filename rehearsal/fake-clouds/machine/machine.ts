@@ -1,4 +1,4 @@
-import type { FirewallRule } from "./ovh/state.ts";
+import type { FirewallRule } from "../ovh/state.ts";
 
 /** The computer behind a VPS service. */
 export interface MachineSpec {

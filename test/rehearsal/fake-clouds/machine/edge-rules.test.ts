@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { renderEdge } from "../../../rehearsal/fake-clouds/edge-rules.ts";
-import type { FirewallRule } from "../../../rehearsal/fake-clouds/ovh/state.ts";
+import { renderEdge } from "../../../../rehearsal/fake-clouds/machine/edge-rules.ts";
+import type { FirewallRule } from "../../../../rehearsal/fake-clouds/ovh/state.ts";
 
 function rule(given: Partial<FirewallRule>): FirewallRule {
   return {

@@ -7,13 +7,13 @@
   -- answers have every shape, and their shape is what is asserted here */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { ManualClock } from "../../../rehearsal/fake-clouds/clock.ts";
-import { NoMachine } from "../../../rehearsal/fake-clouds/machine.ts";
-import { type OvhDouble, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
+import { ManualClock } from "../../../../rehearsal/fake-clouds/clock.ts";
+import { NoMachine } from "../../../../rehearsal/fake-clouds/machine/machine.ts";
+import { type FakeOvh, type OvhOptions, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
 import { fillCart, orderServer, pay, placeOrder } from "./ordering.ts";
-import { anonymously, ovhClient } from "./ovh-client.ts";
+import { anonymously, ovhClient } from "./client.ts";
 
-let ovh: OvhDouble;
+let ovh: FakeOvh;
 let call: ReturnType<typeof ovhClient>;
 
 async function start(options: OvhOptions = {}): Promise<void> {

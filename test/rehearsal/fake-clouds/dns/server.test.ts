@@ -4,11 +4,11 @@ import { createConnection } from "node:net";
 import * as packet from "dns-packet";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { entryFrom, type NameZone, type ZoneEntry } from "../../../rehearsal/fake-clouds/dns/answers.ts";
-import { type DnsServer, startDns } from "../../../rehearsal/fake-clouds/dns/server.ts";
-import { withLength } from "../../../rehearsal/fake-clouds/dns/upstream.ts";
-import { reverseName } from "../../../rehearsal/fake-clouds/dns/zones.ts";
-import { ask, exchange, lines, type Transport } from "./dns-client.ts";
+import { entryFrom, type NameZone, type ZoneEntry } from "../../../../rehearsal/fake-clouds/dns/answers.ts";
+import { type DnsServer, startDns } from "../../../../rehearsal/fake-clouds/dns/server.ts";
+import { withLength } from "../../../../rehearsal/fake-clouds/dns/upstream.ts";
+import { reverseName } from "../../../../rehearsal/fake-clouds/dns/zones.ts";
+import { ask, exchange, lines, type Transport } from "./client.ts";
 
 const LONG = Array.from({ length: 40 }, (_, index) => [
   "TXT",

@@ -7,16 +7,16 @@ import { request } from "node:http";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { ManualClock } from "../../../rehearsal/fake-clouds/clock.ts";
+import { ManualClock } from "../../../../rehearsal/fake-clouds/clock.ts";
 import {
   DEFAULT_CREDENTIAL,
-  type OvhDouble,
+  type FakeOvh,
   type OvhOptions,
   startOvh,
-} from "../../../rehearsal/fake-clouds/ovh/server.ts";
-import { anonymously, ovhClient } from "./ovh-client.ts";
+} from "../../../../rehearsal/fake-clouds/ovh/server.ts";
+import { anonymously, ovhClient } from "./client.ts";
 
-let ovh: OvhDouble;
+let ovh: FakeOvh;
 
 async function start(options: OvhOptions = {}): Promise<ReturnType<typeof ovhClient>> {
   await ovh.close();

@@ -6,11 +6,11 @@ import { setImmediate } from "node:timers/promises";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { type OvhDouble, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
-import { fillCart } from "./ordering.ts";
-import { ovhClient } from "./ovh-client.ts";
+import { type FakeOvh, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
+import { fillCart } from "../ovh/ordering.ts";
+import { ovhClient } from "../ovh/client.ts";
 
-let ovh: OvhDouble;
+let ovh: FakeOvh;
 let call: ReturnType<typeof ovhClient>;
 
 beforeEach(async () => {
