@@ -1,13 +1,13 @@
 /** The engine's events as plain data: what changes, where, from what to what. */
 import { nameOf } from "../../common/urn.ts";
 import type { EngineEvent } from "../engine/events.ts";
-import { layers, type Layer } from "./layers.ts";
+import { layers, type Layer } from "../../stacks/inventory.ts";
 import { describeProperties, type PropertyChange } from "./properties.ts";
 import { kinds, readSteps, type Kind, type Step } from "./steps.ts";
 
 export interface Change {
   readonly layer: Layer;
-  readonly noun: string;
+  readonly label: string;
   readonly name: string;
   readonly kind: Exclude<Kind, "same">;
   readonly properties: readonly PropertyChange[];
@@ -34,10 +34,10 @@ export interface Changes {
 export function readChanges(events: readonly EngineEvent[]): Changes {
   const steps = readSteps(events);
   const changes = steps.flatMap((step) => {
-    const { kind, layer, noun, name } = step;
+    const { kind, name, row } = step;
     // A component is made of the things listed beside it.
     if (kind === "same" || !(step.after ?? step.before)?.custom) return [];
-    return [{ layer, noun, name, kind, properties: describeProperties(step) }];
+    return [{ layer: row.layer, label: row.label, name, kind, properties: describeProperties(step) }];
   });
   return {
     changes: layers.flatMap((layer) => changes.filter((change) => change.layer === layer)),

@@ -2,6 +2,7 @@
 import { entryOf, secretNames } from "../../secrets/catalog.ts";
 import { edgeOpenings, tableOpenings } from "./opening.ts";
 import { describeProperties } from "./properties.ts";
+import type { Loss } from "../../stacks/inventory.ts";
 import type { Step } from "./steps.ts";
 
 export interface Irreversible {
@@ -14,18 +15,23 @@ export interface Irreversible {
 }
 
 type Finding = Omit<Irreversible, "resource">;
+type Watch = (step: Step) => Finding[];
 
-/** Each looks at one step and tells what it sees. */
-const WATCHES: readonly ((step: Step) => Finding[])[] = [
-  watchData,
-  watchKeys,
-  watchServer,
-  watchInstallation,
-  watchEdgeFirewall,
-  watchHostFirewall,
+/** In the order of their kinds. */
+const WATCHES: readonly Watch[] = [
+  ofLoss({ volume: watchVolume, stored: watchStored }),
+  ofLoss({ "host-key": watchHostKey, "login-keys": watchLoginKeys }),
+  ofLoss({ server: watchServer }),
+  ofLoss({ installation: watchInstallation }),
+  ofLoss({ "edge-firewall": watchEdgeFirewall }),
+  ofLoss({ "host-firewall": watchHostFirewall }),
   watchSecrets,
   watchProtection,
 ];
+
+function ofLoss(watches: Partial<Record<Loss, Watch>>): Watch {
+  return (step) => (step.row.loss && watches[step.row.loss]?.(step)) ?? [];
+}
 
 /** In the order of their kinds, as people should read them. */
 export function findIrreversible(steps: readonly Step[]): Irreversible[] {
@@ -34,38 +40,34 @@ export function findIrreversible(steps: readonly Step[]): Irreversible[] {
   );
 }
 
-function watchData({ type, kind, layer, before }: Step): Finding[] {
-  if (type === "docker:index/volume:Volume") {
-    if (kind === "delete") return [{ kind: "data", text: "is deleted: what this volume holds is lost" }];
-    if (kind === "replace") {
-      return [{ kind: "data", text: "is replaced by an empty volume: what it holds is lost" }];
-    }
-  }
-  const { inputs = {} } = before ?? {};
-  return layer === "Data" &&
-    type === "technicia:host:State" &&
-    inputs["remove"] !== undefined &&
-    isRemoved(kind)
+function watchVolume({ kind }: Step): Finding[] {
+  if (kind === "delete") return [{ kind: "data", text: "is deleted: what this volume holds is lost" }];
+  return kind === "replace"
+    ? [{ kind: "data", text: "is replaced by an empty volume: what it holds is lost" }]
+    : [];
+}
+
+function watchStored({ kind, before }: Step): Finding[] {
+  return before?.inputs["remove"] !== undefined && isRemoved(kind)
     ? [{ kind: "data", text: "is removed from the service that stores it" }]
     : [];
 }
 
-function watchKeys({ type, kind, name }: Step): Finding[] {
-  if (type === "technicia:host:HostKey" && isRemoved(kind)) {
-    const text =
-      kind === "delete"
-        ? "is forgotten: whatever answers at this address next is believed"
-        : "is taken anew: whatever answers at this address now is believed from then on";
-    return [{ kind: "key", text }];
+function watchHostKey({ kind }: Step): Finding[] {
+  if (kind === "delete") {
+    return [{ kind: "key", text: "is forgotten: whatever answers at this address next is believed" }];
   }
-  if (type === "technicia:host:File" && name.endsWith("login-keys") && isRemoved(kind)) {
-    return [{ kind: "key", text: "is removed: the people it names can no longer log in" }];
-  }
-  return [];
+  const text = "is taken anew: whatever answers at this address now is believed from then on";
+  return kind === "replace" ? [{ kind: "key", text }] : [];
 }
 
-function watchServer({ type, kind, before, after, foreseen }: Step): Finding[] {
-  if (type !== "technicia:ovh:Vps") return [];
+function watchLoginKeys({ kind }: Step): Finding[] {
+  return isRemoved(kind)
+    ? [{ kind: "key", text: "is removed: the people it names can no longer log in" }]
+    : [];
+}
+
+function watchServer({ kind, before, after, foreseen }: Step): Finding[] {
   const endsContract = before?.inputs["deleteAtExpiry"] === true;
   const loss = endsContract
     ? "its contract ends at its expiry, with everything on its disk"
@@ -104,15 +106,14 @@ function describeOrder(
 }
 
 function watchInstallation(step: Step): Finding[] {
-  if (step.type !== "pulumi:providers:technicia" || step.kind === "same" || step.kind === "create") return [];
+  if (step.kind === "same" || step.kind === "create") return [];
   const changed = describeProperties(step).some(({ path }) => path === "serverId");
   return changed && step.kind !== "delete"
     ? [{ kind: "reinstall", text: "is of a server installed anew: everything on the host is made again" }]
     : [];
 }
 
-function watchEdgeFirewall({ type, kind, before, after }: Step): Finding[] {
-  if (type !== "technicia:ovh:EdgeFirewall") return [];
+function watchEdgeFirewall({ kind, before, after }: Step): Finding[] {
   if (kind === "delete")
     return [{ kind: "opening", text: "is removed: the host's own firewall stands alone" }];
   if (kind !== "update" && kind !== "replace") return [];
@@ -142,7 +143,7 @@ function opening(rule: string): Finding {
 }
 
 function watchSecrets(step: Step): Finding[] {
-  const { type, kind, name } = step;
+  const { kind, name, row } = step;
   const known = secretNames.find((secret) => name.endsWith(`-${kebab(secret)}`));
   const isKey = known !== undefined && entryOf(known).irreplaceable === true;
   const finding = (text: string, detail?: string): Finding => ({
@@ -151,7 +152,7 @@ function watchSecrets(step: Step): Finding[] {
     detail,
   });
   if (kind === "delete") {
-    return type === "docker:index/secret:Secret" ? [finding("is deleted, and what reads it stops")] : [];
+    return row.loss === "secret" ? [finding("is deleted, and what reads it stops")] : [];
   }
   if (kind !== "update" && kind !== "replace") return [];
   return describeProperties(step)

@@ -1,6 +1,6 @@
 /** What the engine would do, one step a resource: a replacement, which it tells in three events, is one. */
 import type { EngineEvent, ResourceState, StepMetadata } from "../engine/events.ts";
-import { identify, type Identity } from "./layers.ts";
+import { identify, type Identity } from "../../stacks/inventory.ts";
 
 export const kinds = ["create", "import", "update", "replace", "delete", "forget", "same"] as const;
 

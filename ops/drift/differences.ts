@@ -3,23 +3,13 @@ import { isDeepStrictEqual } from "node:util";
 
 import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
 import type { StepMetadata } from "../engine/events.ts";
-import { identify } from "../changes/layers.ts";
+import { identify, type Deviation, type Layer } from "../../stacks/inventory.ts";
 import { at, describeProperties, parsePath, type Shown } from "../changes/properties.ts";
-import type { Layer } from "./finding.ts";
 
 /** One thing that is not as it was deployed. */
-export interface Difference {
+export interface Difference extends Deviation {
   readonly layer: Layer;
   readonly urn: string;
-  readonly resource: string;
-  readonly type: string;
-  readonly kind: "gone" | "changed" | "extra";
-  readonly what: string;
-  readonly expected: readonly string[];
-  readonly found: readonly string[];
-
-  /** What the state has of the thing. */
-  readonly inputs: Readonly<Record<string, unknown>>;
 }
 
 /** Most lines told of one value. */
@@ -29,17 +19,13 @@ const MOST_LINES = 12;
 export function readDifferences(steps: readonly StepMetadata[]): Difference[] {
   const all = steps.flatMap((step): Difference[] => {
     if (step.old?.custom !== true || step.type.startsWith("pulumi:")) return [];
-    const { name, type, noun } = identify(step.urn);
-    const common = {
-      layer: layerOf(step.urn),
-      urn: step.urn,
-      resource: name,
-      type,
-      inputs: step.old.inputs,
-    };
+    const { name, type, row } = identify(step.urn);
+    const common = { layer: row.layer, urn: step.urn, resource: name, inputs: step.old.inputs };
     // In a refresh that belongs to an update, every step is called "refresh".
     if (!step.new || step.op === "delete") {
-      return [{ ...common, kind: "gone", what: noun, expected: ["there"], found: ["not there"] } as const];
+      return [
+        { ...common, kind: "gone", what: row.label, expected: ["there"], found: ["not there"] } as const,
+      ];
     }
     if (type === "technicia:host:State" && step.old.inputs["desired"] === NOTHING_EXTRA) {
       return extrasOf(step).map((line) => ({
@@ -65,20 +51,6 @@ export function readDifferences(steps: readonly StepMetadata[]): Difference[] {
 
 function order({ resource, what }: Difference): string {
   return `${resource}\n${what}`;
-}
-
-const LAYERS: Readonly<Record<string, Layer>> = {
-  Cloud: "cloud",
-  DNS: "dns",
-  Host: "host",
-  Containers: "containers",
-  Data: "data",
-  Certificate: "certificate",
-};
-
-function layerOf(urn: string): Layer {
-  const { name, layer } = identify(urn);
-  return name === "extra-containers" ? "containers" : (LAYERS[layer] ?? "host");
 }
 
 function extrasOf(step: StepMetadata): string[] {
@@ -152,7 +124,7 @@ function changesOf(step: StepMetadata): Change[] {
   });
   if (properties.length === 0) {
     // The engine says that it differs: that must not be lost because its words for it are not known.
-    const what = paths.map((path) => wordsOf(step, path)).join(", ") || identify(step.urn).noun;
+    const what = paths.map((path) => wordsOf(step, path)).join(", ") || identify(step.urn).row.label;
     return [{ what, expected: ["as deployed"], found: ["otherwise"] }];
   }
   return properties.map(({ path, before: expected, after: found }) => ({

@@ -1,14 +1,10 @@
 /** What a check for drift found: the schema of `npm run drift -- <stack> --json`. */
 import { z } from "zod";
 
-/** From the outside in; the order in which findings are told. */
-export const layers = ["cloud", "dns", "host", "containers", "data", "certificate"] as const;
-
-export const layer = z.enum(layers);
-export type Layer = z.output<typeof layer>;
+import { layers } from "../../stacks/inventory.ts";
 
 export const finding = z.strictObject({
-  layer,
+  layer: z.enum(layers),
 
   /** Name of the resource in the program; of an undeclared DNS record, its name in the zone. */
   resource: z.string(),

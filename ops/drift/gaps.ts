@@ -2,6 +2,7 @@
 import type { Difference } from "./differences.ts";
 import type { Gap } from "./finding.ts";
 import { nameOf } from "../../common/urn.ts";
+import { identify } from "../../stacks/inventory.ts";
 import type { StateResource } from "../engine/state.ts";
 
 /** `unread`: URN → why. What failed for one reason is named together. */
@@ -10,7 +11,10 @@ export function readGaps(
   differences: readonly Difference[],
   all: readonly StateResource[],
 ): Gap[] {
-  const stopped = new Map(differences.filter(stopsOthers).map(({ urn, resource }) => [urn, resource]));
+  const stopped = differences.flatMap((difference) => {
+    const hidden = identify(difference.urn).row.hides?.(difference);
+    return hidden === undefined ? [] : [{ urn: difference.urn, resource: difference.resource, hidden }];
+  });
   const graph = new Map(all.map((resource) => [resource.urn, resource]));
   const groups = new Map<string, { readonly gap: Gap; readonly names: string[] }>();
   for (const [urn, reason] of unread) {
@@ -26,27 +30,26 @@ export function readGaps(
   return [...groups.values()].map(({ gap, names }) => ({ ...gap, what: names.join(", ") }));
 }
 
-/** Others are read through it: a unit, a container or a service that does not run as it should. */
-function stopsOthers({ type, kind, what }: Difference): boolean {
-  if (/^docker:index\/(service|container|network):/.test(type)) return true;
-  if (kind === "extra") return what === "docker does not answer";
-  return type === "technicia:host:Unit" && what === "active";
+interface Stopped {
+  readonly urn: string;
+  readonly resource: string;
+  readonly hidden: "dependents" | "docker";
 }
 
 function causeOf(
   urn: string,
-  stopped: ReadonlyMap<string, string>,
+  stopped: readonly Stopped[],
   graph: ReadonlyMap<string, StateResource>,
 ): string | undefined {
   // While dockerd is down nothing of Docker's can be read, whatever was made before what.
   const isOfDocker = graph.get(urn)?.type.startsWith("docker:") === true;
-  const dockerd = [...stopped].find(([, resource]) => /^(host-docker|extra-containers)$/.test(resource));
-  if (isOfDocker && dockerd) return dockerd[1];
+  const dockerd = stopped.find(({ hidden }) => hidden === "docker");
+  if (isOfDocker && dockerd) return dockerd.resource;
   const seen = new Set<string>();
   const next = [urn];
   for (let current = next.shift(); current !== undefined; current = next.shift()) {
-    const found = current === urn ? undefined : stopped.get(current);
-    if (found !== undefined) return found;
+    const found = current === urn ? undefined : stopped.find((one) => one.urn === current);
+    if (found) return found.resource;
     if (seen.has(current)) continue;
     seen.add(current);
     next.push(...(graph.get(current)?.dependencies ?? []));

@@ -1,6 +1,8 @@
 /** One issue a stack, in the form of the team's own `DEPLOY-XXX` entries; closed when the stack is clean again. */
 import type { Github, Written } from "../vendors/github.ts";
-import type { DriftReport, Finding, Gap, Layer } from "./finding.ts";
+import type { Layer } from "../../stacks/inventory.ts";
+import { isHostile } from "./extra-lines.ts";
+import type { DriftReport, Finding, Gap } from "./finding.ts";
 
 const LAYERS: Readonly<Record<Layer, string>> = {
   cloud: "OVH",
@@ -9,6 +11,8 @@ const LAYERS: Readonly<Record<Layer, string>> = {
   containers: "conteneurs",
   data: "données",
   certificate: "certificat",
+  checks: "contrôles",
+  other: "autre",
 };
 
 const ENVIRONMENTS: Readonly<Record<string, string>> = {
@@ -130,11 +134,8 @@ function missing({ what, reason, because }: Gap): string {
   return `- **non vérifié** — ${code(what)}${cause} : ${code(reason.replaceAll("\n", " "))}`;
 }
 
-/** An account, a rule for root, a port: somebody may be inside. */
-const HOSTILE = /^(account|member|key|sudo rule|sshd setting|listener|rule|chain|table) /;
-
 function priorityOf({ findings, outcome }: DriftReport): string {
-  if (findings.some(({ what }) => HOSTILE.test(what))) return "Critique";
+  if (findings.some(({ what }) => isHostile(what))) return "Critique";
   if (findings.some(({ interruption }) => interruption !== undefined)) return "Haute";
   return outcome === "failed" ? "Haute" : "Moyenne";
 }

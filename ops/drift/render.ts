@@ -1,15 +1,6 @@
 /** A report for a terminal. */
-import type { DriftReport, Finding, Gap, Layer } from "./finding.ts";
-import { layers } from "./finding.ts";
-
-const TITLES: Readonly<Record<Layer, string>> = {
-  cloud: "Cloud",
-  dns: "DNS",
-  host: "Host",
-  containers: "Containers",
-  data: "Data",
-  certificate: "Certificate",
-};
+import { layers, LAYER_TITLES } from "../../stacks/inventory.ts";
+import type { DriftReport, Finding, Gap } from "./finding.ts";
 
 export function renderReport(report: DriftReport): string {
   const { findings, gaps } = report;
@@ -27,7 +18,7 @@ export function headline({ stack, outcome, findings, gaps, seconds }: DriftRepor
 export function renderFindings(findings: readonly Finding[]): string[] {
   return layers.flatMap((layer) => {
     const own = findings.filter((one) => one.layer === layer);
-    return own.length === 0 ? [] : [`${TITLES[layer]}\n${own.map(renderFinding).join("\n")}`];
+    return own.length === 0 ? [] : [`${LAYER_TITLES[layer]}\n${own.map(renderFinding).join("\n")}`];
   });
 }
 

@@ -140,7 +140,7 @@ async function readPlan(
     ({ kind, before, after }) => kind !== "same" && (after ?? before)?.custom === true,
   );
   return {
-    changed: steps.map(({ kind, name, noun }) => `${kind.padEnd(8)}${name} (${noun})`),
+    changed: steps.map(({ kind, name, row }) => `${kind.padEnd(8)}${name} (${row.label})`),
     unasked: steps.map(({ urn }) => urn).filter((urn) => !affected.has(urn)),
   };
 }

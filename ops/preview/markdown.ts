@@ -1,5 +1,6 @@
 /** A preview as Markdown, for a pull request's comment and for people at a terminal. */
 import type { Change, Changes, Message } from "../changes/changes.ts";
+import { LAYER_TITLES } from "../../stacks/inventory.ts";
 import { block, clip, code } from "./escape.ts";
 import type { Irreversible } from "../changes/irreversible.ts";
 import type { Shown } from "../changes/properties.ts";
@@ -125,9 +126,9 @@ const TABLE_HEAD = [
   "| --- | --- | --- | --- | --- | --- |",
 ];
 
-function renderChange({ layer, noun, name, kind, properties }: Change, length: number): string[] {
+function renderChange({ layer, label, name, kind, properties }: Change, length: number): string[] {
   const row = (property: string, before: string, after: string, change: string = kind) =>
-    `| ${[layer, `${noun} ${code(clip(name, 120))}`, change, property, before, after].join(" | ")} |`;
+    `| ${[LAYER_TITLES[layer], `${label} ${code(clip(name, 120))}`, change, property, before, after].join(" | ")} |`;
   if (kind === "update" || kind === "replace") {
     if (properties.length === 0) return [row("–", "–", "–")];
     return properties.map(({ path, before, after, replaces }) =>

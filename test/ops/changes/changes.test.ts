@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { readChanges } from "../../../ops/changes/changes.ts";
 import { readEvents } from "../../../ops/engine/events.ts";
+import { LAYER_TITLES } from "../../../stacks/inventory.ts";
 import { engineCounts, eventLog, recordings, stepEvent, type Recording } from "../preview/recorded.ts";
 
 function changesOf(log: string) {
@@ -9,8 +10,8 @@ function changesOf(log: string) {
 }
 
 function rowsOf(name: Recording): string[] {
-  return changesOf(eventLog(name)).changes.map(({ layer, kind, noun, name: resource }) =>
-    [layer, kind, noun, resource].join(" | "),
+  return changesOf(eventLog(name)).changes.map(({ layer, kind, label, name: resource }) =>
+    [LAYER_TITLES[layer], kind, label, resource].join(" | "),
   );
 }
 
@@ -29,7 +30,7 @@ describe("readChanges", () => {
     const { changes } = changesOf(eventLog("bump"));
 
     const service = changes.find(({ name }) => name === "technicia-vector-store-service");
-    expect(service).toMatchObject({ layer: "Containers", noun: "container service", kind: "update" });
+    expect(service).toMatchObject({ layer: "containers", label: "container service", kind: "update" });
     expect(service?.properties).toContainEqual({
       path: "taskSpec.containerSpec.image",
       before: {
@@ -119,15 +120,15 @@ describe("readChanges", () => {
   it("puts every resource of a whole environment into a layer", () => {
     const { changes } = changesOf(eventLog("destroy"));
 
-    expect(changes.filter(({ layer }) => layer === "Other")).toEqual([]);
-    expect(changes.filter(({ layer }) => layer === "Data").map(({ name }) => name)).toEqual([
+    expect(changes.filter(({ layer }) => layer === "other")).toEqual([]);
+    expect(changes.filter(({ layer }) => layer === "data").map(({ name }) => name)).toEqual([
       "qdrant-collection",
       "n8n-owner",
       "technicia-qdrant-snapshots",
       "technicia-n8n-data",
       "technicia-qdrant-storage",
     ]);
-    expect(changes.map(({ noun }) => noun)).not.toContain("component Service");
+    expect(changes.map(({ label }) => label)).not.toContain("component Service");
   });
 
   it("compares the inputs where the provider tells no details", () => {

@@ -160,34 +160,28 @@ describe("readDeployedState", () => {
 });
 
 describe("readGaps", () => {
+  const TUNNEL = "urn:pulumi:test::technicia::docker:index/container:Container::technicia-tunnel";
+  const SETTINGS = `${URN}host-docker-settings`;
   const graph = [
-    { ...things[0]!, urn: "tunnel", type: "docker:index/container:Container" },
-    { ...things[0]!, urn: `${URN}collection`, dependencies: ["tunnel"] },
+    { ...things[0]!, urn: TUNNEL, type: "docker:index/container:Container" },
+    { ...things[0]!, urn: SETTINGS },
+    { ...things[0]!, urn: `${URN}collection`, dependencies: [TUNNEL, SETTINGS] },
     { ...things[0]!, urn: `${URN}owner`, dependencies: [`${URN}collection`] },
     { ...things[0]!, urn: `${URN}other` },
   ];
-  const stopped = {
-    layer: "containers",
-    urn: "tunnel",
-    resource: "technicia-tunnel",
-    kind: "changed",
-  } as const;
+  const stopped = { layer: "containers", resource: "technicia-tunnel", kind: "changed" } as const;
   const rest = { what: "mustRun", expected: ["true"], found: ["false"], inputs: {} };
-  const unread = new Map([`${URN}collection`, `${URN}owner`, `${URN}other`].map((urn) => [urn, "no answer"]));
+  const unread = new Map(["collection", "owner", "other"].map((name) => [`${URN}${name}`, "no answer"]));
 
   it("explains what is read through something that was found stopped, and nothing else", () => {
-    const differences = [{ ...stopped, ...rest, type: "docker:index/container:Container" }];
-
-    expect(readGaps(unread, differences, graph)).toEqual([
+    expect(readGaps(unread, [{ ...stopped, ...rest, urn: TUNNEL }], graph)).toEqual([
       { what: "collection, owner", reason: "no answer", because: "technicia-tunnel" },
       { what: "other", reason: "no answer" },
     ]);
   });
 
   it("explains nothing by a thing that others are not read through", () => {
-    const differences = [{ ...stopped, ...rest, type: "technicia:host:File" }];
-
-    expect(readGaps(unread, differences, graph)).toEqual([
+    expect(readGaps(unread, [{ ...stopped, ...rest, urn: SETTINGS }], graph)).toEqual([
       { what: "collection, owner, other", reason: "no answer" },
     ]);
   });

@@ -20,9 +20,13 @@ afterAll(async () => {
   await host.stop();
 });
 
-const difference = (change: Partial<Difference>): Difference => ({
-  ...{ layer: "host", urn: "", resource: "r", type: "technicia:host:State", kind: "changed", what: "" },
-  ...{ expected: [], found: [], inputs: {}, ...change },
+const difference = ({
+  type = "technicia:host:State",
+  resource = "r",
+  ...change
+}: Partial<Difference> & { readonly type?: string }): Difference => ({
+  ...{ layer: "host", urn: `urn:pulumi:test::technicia::${type}::${resource}`, resource },
+  ...{ kind: "changed", what: "", expected: [], found: [], inputs: {}, ...change },
 });
 const file = (path: string, kind: "gone" | "changed" = "changed") =>
   difference({ type: "technicia:host:File", kind, inputs: { path } });

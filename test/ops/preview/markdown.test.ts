@@ -33,8 +33,8 @@ function rowsOf(markdown: string): string[][] {
 
 function withValue(value: string, name = "record"): string {
   const change: Change = {
-    layer: "DNS",
-    noun: "DNS record",
+    layer: "dns",
+    label: "DNS record",
     name,
     kind: "update",
     properties: [
@@ -305,7 +305,7 @@ describe("renderPreview within GitHub's limit", () => {
   ])("stands %s in the diff, in a value, in a name, and in an error", (_what, text) => {
     const value = { kind: "text" as const, lines: text.split("\n") };
     const properties = [{ path: text, before: value, after: value, replaces: true }];
-    const change: Change = { layer: "Host", noun: "file", name: text, kind: "replace", properties };
+    const change: Change = { layer: "host", label: "file", name: text, kind: "replace", properties };
     const odd = reportOf("", {
       diff: text,
       changes: [change],
