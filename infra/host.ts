@@ -7,6 +7,7 @@ import * as technicia from "../provider/resources.ts";
 import { HostFirewall } from "./host-firewall.ts";
 import * as render from "./host-files.ts";
 
+const DOCKER_REPOSITORY = script(new URL("scripts/docker-repository.sh", import.meta.url));
 const RESTART_DOCKER_IF_RUNNING = script(new URL("scripts/restart-docker.sh", import.meta.url));
 
 /** What an environment decides about the system on its server. */
@@ -283,8 +284,10 @@ function createDockerSource(
   const repository = new technicia.State(
     `${name}-docker-repository`,
     {
-      ...programsOf("docker-repository.sh"),
+      observe: `${DOCKER_REPOSITORY}\nobserve`,
       desired: "present",
+      apply: `${DOCKER_REPOSITORY}\napply`,
+      remove: "rm -f /etc/apt/sources.list.d/docker.sources",
     },
     { ...onHost, dependsOn: [key] },
   );

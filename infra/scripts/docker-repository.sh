@@ -1,18 +1,26 @@
-# shellcheck shell=bash source=/dev/null disable=SC2015
-# apt installs Docker from Docker's own repository.
+# shellcheck shell=bash source=/dev/null
+# Docker's own repository as a source of apt. It names the server's release, so that an upgrade of Debian is drift as well.
+readonly source=/etc/apt/sources.list.d/docker.sources
 
-# part: observe
-test -s /etc/apt/sources.list.d/docker.sources && echo present || echo absent
-
-# part: apply
-. /etc/os-release
-cat > /etc/apt/sources.list.d/docker.sources <<END
+wanted() {
+  . /etc/os-release
+  cat <<END
 Types: deb
 URIs: https://download.docker.com/linux/$ID
 Suites: $VERSION_CODENAME
 Components: stable
 Signed-By: /etc/apt/keyrings/docker.asc
 END
+}
 
-# part: remove
-rm -f /etc/apt/sources.list.d/docker.sources
+observe() {
+  if [ ! -s "$source" ]; then
+    echo absent
+  elif cmp --silent "$source" <(wanted); then
+    echo present
+  else
+    echo differs
+  fi
+}
+
+apply() { wanted >"$source"; }
