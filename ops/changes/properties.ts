@@ -2,7 +2,8 @@
 import { UNKNOWN_TEXT } from "../../common/property-signatures.ts";
 import { diff, isDeepStrictEqual } from "node:util";
 
-import { isMarkedSecret, isSecretName, isSpecial, MASK } from "./redact.ts";
+import { SECRET_SIGNATURE, SIGNATURE_KEY } from "../../common/property-signatures.ts";
+import { isSecretProperty, MASK } from "../../common/redactor.ts";
 import type { Step } from "./steps.ts";
 
 /** What a reader is shown of a value. */
@@ -104,7 +105,7 @@ function secretFinder({ before, after }: Step): IsSecret {
   const trees = [before?.inputs, before?.outputs, after?.inputs, after?.outputs];
   return (segments, isLeaf) => {
     const last = segments.at(-1);
-    if (isLeaf && typeof last === "string" && isSecretName(last)) return true;
+    if (isLeaf && typeof last === "string" && isSecretProperty(last)) return true;
     const prefixes = segments.map((_, index) => segments.slice(0, index + 1));
     return prefixes.some((prefix) => trees.some((tree) => isMarkedSecret(at(tree, prefix))));
   };
@@ -184,6 +185,15 @@ function listed(inputs: Record<string, unknown>, side: keyof Sides, isSecret: Is
       const sides = side === "after" ? { before: none, after: shown } : { before: shown, after: none };
       return { path: renderPath([name]), ...sides, replaces: false };
     });
+}
+
+/** Whether the engine marked the object to stand for something else. */
+function isSpecial(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && SIGNATURE_KEY in value;
+}
+
+function isMarkedSecret(value: unknown): boolean {
+  return value === MASK || (isSpecial(value) && value[SIGNATURE_KEY] === SECRET_SIGNATURE);
 }
 
 function isTree(value: unknown): value is Record<string, unknown> | readonly unknown[] {

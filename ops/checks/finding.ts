@@ -1,6 +1,7 @@
 /** What one look gives, and how looks are carried out: within a limit, never throwing, never showing a secret. */
 import type { Check } from "../../common/check.ts";
 import { reasonOf } from "../../common/reason.ts";
+import { Redactor } from "../../common/redactor.ts";
 
 export type Finding = Pick<Check, "outcome" | "detail" | "measures">;
 
@@ -29,8 +30,6 @@ interface Surroundings {
 
 const DEFAULT_LIMIT_SECONDS = 30;
 const LONGEST_DETAIL = 600;
-/** Shorter values would blot out ordinary words. */
-const SHORTEST_SECRET = 8;
 
 export function ok(detail: string, measures?: Readonly<Record<string, number>>): Finding {
   return finding("ok", detail, measures);
@@ -52,12 +51,14 @@ export function carryOutAll(probes: readonly Probe[], surroundings: Surroundings
 export async function carryOut(probe: Probe, { signal, secrets }: Surroundings): Promise<Check> {
   const limitSeconds = probe.limitSeconds ?? DEFAULT_LIMIT_SECONDS;
   const started = performance.now();
+  const redactor = new Redactor();
+  redactor.hide(...Object.values(secrets));
   const found = await within(probe, limitSeconds, signal);
   return {
     id: probe.id,
     title: probe.title,
     ...found,
-    detail: shorten(redact(found.detail, secrets)),
+    detail: shorten(redactor.clean(found.detail)),
     seconds: Math.round(performance.now() - started) / 1000,
   };
 }
@@ -85,15 +86,6 @@ export function summarize(
   };
 }
 
-/** The text with every secret in it blotted out, and every long text inside a secret that is JSON. */
-export function redact(text: string, secrets: Readonly<Record<string, string>>): string {
-  return Object.values(secrets)
-    .flatMap((value) => [value, ...textsIn(value)])
-    .filter((value) => value.length >= SHORTEST_SECRET)
-    .sort((a, b) => b.length - a.length)
-    .reduce((clean, value) => clean.replaceAll(value, "[secret]"), text);
-}
-
 function finding(
   outcome: Check["outcome"],
   detail: string,
@@ -118,18 +110,6 @@ async function within(probe: Probe, limitSeconds: number, signal: AbortSignal): 
     return limit.aborted ? failed(`pas de réponse en ${limitSeconds} s`) : failed(reasonOf(error));
   } finally {
     either.removeEventListener("abort", onAbort);
-  }
-}
-
-function textsIn(value: string): string[] {
-  if (!value.trimStart().startsWith("{")) return [];
-  try {
-    return Object.values(JSON.parse(value) as Record<string, unknown>)
-      .filter((inner) => typeof inner === "string")
-      .flatMap((inner) => [inner, JSON.stringify(inner).slice(1, -1)])
-      .filter((inner) => inner.includes("PRIVATE KEY") || /^[0-9a-f]{32,}$/.test(inner));
-  } catch {
-    return [];
   }
 }
 

@@ -15,7 +15,7 @@ import type { Git } from "../vendors/git.ts";
 import { findIrreversible } from "../changes/irreversible.ts";
 import type { PreviewReport } from "./markdown.ts";
 import { describePlan, discardPlan, planFile } from "./plan.ts";
-import { redactDeep, redactor, secretsOfEnvironment } from "../changes/redact.ts";
+import { isSecretProperty, Redactor } from "../../common/redactor.ts";
 
 export interface PreviewRequest {
   readonly stack: string;
@@ -52,9 +52,10 @@ export async function previewStack(request: PreviewRequest, world: World): Promi
     const secrets = Object.values(configuration).flatMap(({ secret, value }) =>
       secret && value !== undefined ? [value] : [],
     );
-    const redact = redactor([...secrets, ...secretsOfEnvironment(world.environment)]);
+    const redactor = new Redactor();
+    redactor.hide(...secrets, ...secretsOfEnvironment(world.environment));
     const { stdout, log, failure } = await runPreview(request, { folder, pulumi: world.pulumi });
-    const { steps, ...changes } = readChanges(redactDeep(readEvents(log), redact));
+    const { steps, ...changes } = readChanges(redactor.cleanDeep(readEvents(log)));
     if (failure === undefined && folder !== undefined) {
       const inputs = { stack, ...source, settingsHash: hashConfiguration(configuration), stateAsOf };
       await describePlan(folder, inputs, { at: world.now(), refreshed: refresh });
@@ -65,8 +66,8 @@ export async function previewStack(request: PreviewRequest, world: World): Promi
       revision: source.revision,
       refreshed: refresh,
       irreversible: findIrreversible(steps),
-      diff: redact(stdout),
-      failure: failure === undefined ? undefined : redact(failure.message),
+      diff: redactor.clean(stdout),
+      failure: failure === undefined ? undefined : redactor.clean(failure.message),
     };
   } catch (error) {
     if (!(error instanceof PulumiFailure)) throw error;
@@ -74,6 +75,16 @@ export async function previewStack(request: PreviewRequest, world: World): Promi
   } finally {
     (await server?.catch(() => undefined))?.close();
   }
+}
+
+/** A passphrase such as `test` protects nothing, and hiding it would blot that word out of the whole report. */
+const SHORTEST_VARIABLE = 8;
+
+/** Values of variables such as GITHUB_TOKEN: the CI hides them in its log, but not in a comment. */
+export function secretsOfEnvironment(environment: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.entries(environment).flatMap(([name, value = ""]) =>
+    isSecretProperty(name) && value.trim().length >= SHORTEST_VARIABLE ? [value] : [],
+  );
 }
 
 /** The engine's plugins look at the server over one login of ours and one for Docker, instead of one for each and for each call. */

@@ -35,7 +35,7 @@ export class EngineCall {
   readonly #timeoutSeconds: number | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #abandoned = new AbortController();
-  readonly #redactor = new Redactor();
+  readonly #redactor = new Redactor({ words: true });
   #partialState: CallDetails["partialState"];
 
   constructor(call: grpc.ServerUnaryCall<Request, unknown>, context: CallContext) {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { secretsOfEnvironment } from "../../../ops/preview/preview.ts";
 import { pullRequest, startGithub, type GithubDouble } from "../vendors/github-double.ts";
 import { startEngine, type Engine } from "./fake-engine.ts";
 import { diffText, eventLog, manyDeletions, savedPlan } from "./recorded.ts";
@@ -285,5 +286,29 @@ describe("npm run preview -- <stack> --comment", () => {
     expect(run.code).toBe(1);
     expect(run.stderr).toMatch(/^GITHUB_TOKEN: expected a token, got nothing.*\nGITHUB_REPOSITORY: expected/);
     expect(await engine.calls()).toEqual([]);
+  });
+});
+
+describe("secretsOfEnvironment", () => {
+  it("takes what is named like a secret", () => {
+    const environment = {
+      GITHUB_TOKEN: "ghs_12345",
+      PULUMI_CONFIG_PASSPHRASE: "open sesame",
+      AWS_SECRET_ACCESS_KEY: "aws-secret",
+      PULUMI_ACCESS_TOKEN: "pul-12345",
+      PATH: "/bin",
+      PULUMI_CONFIG_PASSPHRASE_FILE: "/run/passphrase",
+    };
+
+    expect(secretsOfEnvironment(environment)).toEqual([
+      "ghs_12345",
+      "open sesame",
+      "aws-secret",
+      "pul-12345",
+    ]);
+  });
+
+  it("does not take an everyday word for a secret", () => {
+    expect(secretsOfEnvironment({ PULUMI_CONFIG_PASSPHRASE: "test", GITHUB_TOKEN: "" })).toEqual([]);
   });
 });

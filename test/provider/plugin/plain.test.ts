@@ -6,7 +6,6 @@ import { beginning, ending, quote } from "../../../provider/ssh/remote-shell.ts"
 import { differences, rootOf } from "../../../provider/plugin/diff.ts";
 import { check } from "../../../provider/plugin/check-inputs.ts";
 import { lineDifference } from "../../../provider/host/state.ts";
-import { Redactor } from "../../../common/redactor.ts";
 import { derivedFrom } from "../../../provider/plugin/resource-state.ts";
 import { fingerprint, readPublicKey } from "../../../provider/ssh/keys.ts";
 import { decode, encode, UNKNOWN } from "../../../provider/plugin/wire.ts";
@@ -122,34 +121,6 @@ describe("wire", () => {
     expect(() => decode(encode({ values: { content: asset }, secrets: [] }))).toThrow(
       "content: expected a plain value, got an asset or a reference",
     );
-  });
-});
-
-describe("Redactor", () => {
-  it("hides a secret whole, by line, by word and encoded", () => {
-    const redactor = new Redactor();
-    redactor.hide("api_key = correcthorse\nother: battery-staple\n");
-
-    const text = redactor.clean(
-      `near correcthorse; battery-staple; ${Buffer.from("api_key = correcthorse\nother: battery-staple\n").toString("base64")}; plain`,
-    );
-
-    expect(text).toBe("near [secret]; [secret]; [secret]; plain");
-  });
-
-  it("leaves no rest of a secret that contains another one", () => {
-    const redactor = new Redactor();
-    redactor.hide("hunter2");
-    redactor.hide("hunter2-and-more");
-
-    expect(redactor.clean("x hunter2-and-more y")).toBe("x [secret] y");
-  });
-
-  it("leaves text alone that is too short to be a secret", () => {
-    const redactor = new Redactor();
-    redactor.hide("1");
-
-    expect(redactor.clean("exit code 1")).toBe("exit code 1");
   });
 });
 
