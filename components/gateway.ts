@@ -13,6 +13,7 @@ import {
 import { Service, type CommonServiceArgs } from "./service.ts";
 
 const RELOAD = "/opt/technicia/bin/gateway-reload";
+const TLS = `${GATEWAY_DIRECTORY.host}/tls`;
 const DIRECTORIES = scriptParts(new URL("scripts/gateway-directories.sh", import.meta.url), [
   "observe",
   "apply",
@@ -28,7 +29,7 @@ export interface GatewayArgs extends CommonServiceArgs {
 
   readonly config: GatewayConfig;
 
-  /** n8n's owner: before it exists nothing is led to n8n, whatever is asked for. */
+  /** n8n's owner: the gateway routes nothing to n8n before it exists. */
   readonly n8nOwner: pulumi.Resource;
 }
 
@@ -41,25 +42,7 @@ export class Gateway extends pulumi.ComponentResource {
     super("technicia:components:Gateway", name, {}, opts);
     const onHost = { parent: this, provider: args.host };
 
-    const directories = new technicia.State(
-      `${name}-directories`,
-      {
-        ...DIRECTORIES,
-        desired: `${GATEWAY_DIRECTORY.host}/tls 700\n${WEBROOT.host} 755`,
-        variables: { TLS: `${GATEWAY_DIRECTORY.host}/tls`, WEBROOT: WEBROOT.host },
-      },
-      onHost,
-    );
-    const placeholder = new technicia.State(
-      `${name}-placeholder`,
-      {
-        observe: 'test -s "$TLS/fullchain.pem" -a -s "$TLS/privkey.pem" && echo present || echo absent',
-        desired: "present",
-        apply: script(new URL("scripts/placeholder-certificate.sh", import.meta.url)),
-        variables: { TLS: `${GATEWAY_DIRECTORY.host}/tls`, DOMAIN: args.config.domain },
-      },
-      { ...onHost, dependsOn: [directories] },
-    );
+    const placeholder = createPlaceholder(name, args.config, onHost);
     const reload = new technicia.File(
       `${name}-reload`,
       {
@@ -80,33 +63,8 @@ export class Gateway extends pulumi.ComponentResource {
       },
       { ...onHost, dependsOn: [placeholder, reload] },
     );
-    this.service = new Service(
-      name,
-      {
-        ...args,
-        networks: args.networks.map((network) => ({ network })),
-        command: ["nginx", "-c", `${GATEWAY_DIRECTORY.container}/nginx.conf`, "-g", "daemon off;"],
-        mounts: [
-          {
-            type: "bind",
-            source: GATEWAY_DIRECTORY.host,
-            target: GATEWAY_DIRECTORY.container,
-            readOnly: true,
-          },
-          { type: "bind", source: WEBROOT.host, target: WEBROOT.container, readOnly: true },
-          { type: "tmpfs", target: "/run" },
-          { type: "tmpfs", target: "/var/cache/nginx" },
-          { type: "tmpfs", target: "/tmp" },
-        ],
-        health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1/gateway-health"],
-        ports: [80, 443],
-        readOnly: true,
-        // The master reads the private key as root, binds the low ports and becomes the user nginx.
-        capabilities: ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"],
-      },
-      { parent: this, dependsOn: [this.configuration] },
-    );
-    // After the service: a gateway that is still starting may have read its files already, and is not told to read them again.
+    this.service = createService(name, args, { parent: this, dependsOn: [this.configuration] });
+    // After the service: a gateway that is starting may have read its files already, and nothing makes it read them again.
     new technicia.File(
       `${name}-n8n-route`,
       { path: N8N_ROUTE.host, content: N8N_ROUTE.content, onChange: RELOAD },
@@ -116,7 +74,59 @@ export class Gateway extends pulumi.ComponentResource {
   }
 }
 
-/** Asks the very image that will read the file. */
+/** The gateway's folders, and in them a certificate that nobody trusts: nginx does not start without one. */
+function createPlaceholder(
+  name: string,
+  { domain }: GatewayConfig,
+  onHost: pulumi.CustomResourceOptions,
+): technicia.State {
+  const directories = new technicia.State(
+    `${name}-directories`,
+    {
+      ...DIRECTORIES,
+      desired: `${TLS} 700\n${WEBROOT.host} 755`,
+      variables: { TLS, WEBROOT: WEBROOT.host },
+    },
+    onHost,
+  );
+  return new technicia.State(
+    `${name}-placeholder`,
+    {
+      observe: 'test -s "$TLS/fullchain.pem" -a -s "$TLS/privkey.pem" && echo present || echo absent',
+      desired: "present",
+      apply: script(new URL("scripts/placeholder-certificate.sh", import.meta.url)),
+      variables: { TLS, DOMAIN: domain },
+    },
+    { ...onHost, dependsOn: [directories] },
+  );
+}
+
+function createService(name: string, args: GatewayArgs, opts: pulumi.ComponentResourceOptions): Service {
+  const { host, container } = GATEWAY_DIRECTORY;
+  return new Service(
+    name,
+    {
+      ...args,
+      networks: args.networks.map((network) => ({ network })),
+      command: ["nginx", "-c", `${container}/nginx.conf`, "-g", "daemon off;"],
+      mounts: [
+        { type: "bind", source: host, target: container, readOnly: true },
+        { type: "bind", source: WEBROOT.host, target: WEBROOT.container, readOnly: true },
+        { type: "tmpfs", target: "/run" },
+        { type: "tmpfs", target: "/var/cache/nginx" },
+        { type: "tmpfs", target: "/tmp" },
+      ],
+      health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1/gateway-health"],
+      ports: [80, 443],
+      readOnly: true,
+      // The master reads the private key as root, binds the low ports and becomes the user nginx.
+      capabilities: ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"],
+    },
+    opts,
+  );
+}
+
+/** Has nginx check the file, in the image that will read it. */
 function validation(image: pulumi.Input<string>): pulumi.Output<string> {
   return pulumi.interpolate`docker run --rm --network none --volume ${GATEWAY_DIRECTORY.host}:${GATEWAY_DIRECTORY.container}:ro '${image}' nginx -t -q -c "${GATEWAY_DIRECTORY.container}/$(basename "$FILE")"`;
 }

@@ -9,25 +9,28 @@ export class Networks extends pulumi.ComponentResource {
   /** n8n and the services that it calls. */
   readonly app: docker.Network;
 
-  /** Databases and their callers; it leads nowhere else. */
+  /** Databases and their callers; nothing on it reaches the internet. */
   readonly data: docker.Network;
 
   constructor(name: string, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:Networks", name, {}, opts);
 
-    this.edge = createNetwork("technicia-edge", "172.31.0.0/24", false, { parent: this });
-    // The first call to Docker opens the shared ssh connection; what follows finds it open instead of racing for it.
+    this.edge = createNetwork(
+      "technicia-edge",
+      { subnet: "172.31.0.0/24", internal: false },
+      { parent: this },
+    );
+    // The first call to Docker opens the shared ssh connection. The other networks wait for it, or they would race to open it too.
     const next = { parent: this, dependsOn: [this.edge] };
-    this.app = createNetwork("technicia-app", "172.31.1.0/24", false, next);
-    this.data = createNetwork("technicia-data", "172.31.2.0/24", true, next);
+    this.app = createNetwork("technicia-app", { subnet: "172.31.1.0/24", internal: false }, next);
+    this.data = createNetwork("technicia-data", { subnet: "172.31.2.0/24", internal: true }, next);
     this.registerOutputs({});
   }
 }
 
 function createNetwork(
   name: string,
-  subnet: string,
-  internal: boolean,
+  { subnet, internal }: { readonly subnet: string; readonly internal: boolean },
   opts: pulumi.CustomResourceOptions,
 ): docker.Network {
   return new docker.Network(
@@ -37,7 +40,7 @@ function createNetwork(
       driver: "overlay",
       attachable: true,
       internal,
-      // Fixed, because a changed subnet replaces the network and all that is on it.
+      // Fixed: a changed subnet replaces the network and everything on it.
       ipamConfigs: [{ subnet, gateway: subnet.replace(/0\/24$/, "1") }],
     },
     opts,

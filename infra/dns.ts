@@ -1,4 +1,4 @@
-// An import of a whole SDK would load each of its hundreds of resources, at every preview.
+// Importing a whole SDK loads its hundreds of resources at every preview.
 import { DnsRecord } from "@pulumi/cloudflare/dnsRecord.js";
 import type { Provider as CloudflareProvider } from "@pulumi/cloudflare/provider.js";
 import { ZoneRecord } from "@ovhcloud/pulumi-ovh/domain/zoneRecord.js";
@@ -6,7 +6,7 @@ import { Reverse } from "@ovhcloud/pulumi-ovh/ip/reverse.js";
 import type { Provider as OvhProvider } from "@ovhcloud/pulumi-ovh/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 
-/** A vendor that holds the zone. */
+/** The vendor that holds the zone. */
 export type DnsVendor =
   | { readonly kind: "cloudflare"; readonly provider: CloudflareProvider; readonly zoneId: string }
   | { readonly kind: "ovh"; readonly provider: OvhProvider };
@@ -21,7 +21,7 @@ export interface DnsArgs {
   /** Zone that holds the names, for example `exemple.fr`. */
   readonly zone: string;
 
-  /** Names that lead to the server; the first one is also its reverse name. */
+  /** Names that point to the server; the first one is also its reverse name. */
   readonly names: readonly string[];
 
   readonly ipv4: pulumi.Input<string>;
@@ -47,7 +47,9 @@ export class Dns extends pulumi.ComponentResource {
   constructor(name: string, args: DnsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("technicia:infra:Dns", name, {}, opts);
 
-    this.records = entries(args).map((entry) => createRecord(`${name}-${entry.key}`, entry, args, this));
+    this.records = entries(args).map((entry) =>
+      createRecord(`${name}-${entry.key}`, { ...args, entry }, { parent: this }),
+    );
     const first = args.names[0] ?? args.zone;
     for (const [family, address, bits] of [
       ["v4", args.ipv4, 32],
@@ -60,10 +62,10 @@ export class Dns extends pulumi.ComponentResource {
           ReverseIp: address,
           // The API answers with the trailing dot; without it every refresh would show a difference.
           ReverseValue: `${first}.`,
-          // OVH refuses a reverse name until the forward name is seen to lead here.
+          // OVH refuses a reverse name until it sees the forward name point here.
           readinessTimeoutDuration: "5m",
         },
-        // A replacement posts to the same key that the old one's removal then clears.
+        // Both have the same key: a replacement that comes first is cleared when the old one is deleted.
         { parent: this, provider: args.ovh, dependsOn: this.records, deleteBeforeReplace: true },
       );
     }
@@ -88,12 +90,11 @@ function entries(args: DnsArgs): Entry[] {
 
 function createRecord(
   name: string,
-  entry: Entry,
-  args: DnsArgs,
-  parent: pulumi.Resource,
+  { entry, ...args }: DnsArgs & { readonly entry: Entry },
+  parent: { readonly parent: pulumi.Resource },
 ): pulumi.CustomResource {
-  // A changed type would otherwise be refused beside the record that it replaces.
-  const opts = { parent, provider: args.vendor.provider, deleteBeforeReplace: true };
+  // The vendor refuses a record of another type while the one that it replaces exists.
+  const opts = { ...parent, provider: args.vendor.provider, deleteBeforeReplace: true };
   if (args.vendor.kind === "cloudflare") {
     return new DnsRecord(
       name,

@@ -73,10 +73,7 @@ export class HostFirewall extends pulumi.ComponentResource {
 
 /** The table, as nft reads it. Loading it again replaces the old one in one transaction. */
 export function renderFirewall(args: Omit<HostFirewallArgs, "host">): string {
-  const ssh = [
-    sshRule("ip", args.sshPort, args.adminCidrs.v4),
-    sshRule("ip6", args.sshPort, args.adminCidrs.v6),
-  ].filter((rule) => rule !== "");
+  const ssh = sshRules(args);
   return `#!/usr/sbin/nft -f
 # Managed: a change made here by hand is found and undone.
 table inet technicia
@@ -107,10 +104,19 @@ ${ssh.map((rule) => `    ${rule}\n`).join("")}    tcp dport { 80, 443 } accept
 `;
 }
 
-function sshRule(family: "ip" | "ip6", port: number, cidrs: readonly string[]): string {
-  if (cidrs.length === 0) return "";
-  // The limit stands above what one parallel deployment opens; it is there for a key that leaked, not for us.
-  return `tcp dport ${port} ${family} saddr { ${cidrs.join(", ")} } ct state new limit rate 120/minute burst 120 packets accept`;
+/** One rule for each family that has admin networks: nft refuses an empty set. */
+function sshRules({ sshPort, adminCidrs }: Omit<HostFirewallArgs, "host">): string[] {
+  const families = [
+    { family: "ip", cidrs: adminCidrs.v4 },
+    { family: "ip6", cidrs: adminCidrs.v6 },
+  ];
+  return families
+    .filter(({ cidrs }) => cidrs.length > 0)
+    .map(
+      ({ family, cidrs }) =>
+        // More than a parallel deployment opens: the limit is there for a leaked key.
+        `tcp dport ${sshPort} ${family} saddr { ${cidrs.join(", ")} } ct state new limit rate 120/minute burst 120 packets accept`,
+    );
 }
 
 function renderUnit(): string {

@@ -1,4 +1,4 @@
-// An import of a whole SDK would load each of its hundreds of resources, at every preview.
+// Importing a whole SDK loads its hundreds of resources at every preview.
 import { Provider as CloudflareProvider } from "@pulumi/cloudflare/provider.js";
 import { Provider as CommandProvider } from "@pulumi/command/provider.js";
 import { Provider as OvhProvider } from "@ovhcloud/pulumi-ovh/provider.js";
