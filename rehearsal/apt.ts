@@ -15,10 +15,10 @@ export const APT_RETRIES = 10;
 export function aptCommand(
   packages: readonly string[],
   { recommends = false }: { readonly recommends?: boolean } = {},
-): readonly [command: string, args: readonly string[]] {
+): readonly string[] {
   const apt = `DEBIAN_FRONTEND=noninteractive apt-get --quiet -o DPkg::Lock::Timeout=300 -o Acquire::Retries=${APT_RETRIES}`;
   const install = ["install --yes", ...(recommends ? [] : ["--no-install-recommends"]), ...packages].join(
     " ",
   );
-  return ["flock", [LOCK, "sh", "-c", `${apt} update; ${apt} ${install}`]];
+  return ["flock", LOCK, "sh", "-c", `${apt} update; ${apt} ${install}`];
 }

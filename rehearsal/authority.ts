@@ -1,10 +1,9 @@
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 
-const run = promisify(execFile);
+import { run } from "../common/run.ts";
+
 const DAYS = "3650";
 
 /** A certificate of the rehearsal's own authority. */
@@ -84,5 +83,5 @@ export async function machineCertificates(): Promise<string> {
 }
 
 async function openssl(...parts: readonly string[][]): Promise<void> {
-  await run("openssl", parts.flat());
+  await run(["openssl", ...parts.flat()]);
 }

@@ -14,7 +14,8 @@ import Table from "cli-table3";
 
 import { cacheFolder } from "../common/cache-folder.ts";
 import { domainOf } from "./stack-settings.ts";
-import { docker, run } from "./docker.ts";
+import { docker } from "./docker.ts";
+import { run } from "../common/run.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { countLogins, hangUp } from "./logins.ts";
 import { runAsOperator } from "./run-as-operator.ts";
@@ -110,7 +111,7 @@ async function childrenOf(pid: number): Promise<number[]> {
 }
 
 async function npm(...args: string[]): Promise<void> {
-  await run("npm", args, { cwd: ROOT });
+  await run(["npm", ...args], { cwd: ROOT });
 }
 
 async function operate(
@@ -139,7 +140,7 @@ async function measureFloor(engine: Engine): Promise<{ preview: number; refresh:
     join(folder, "index.js"),
     'import * as command from "@pulumi/command";\nnew command.local.Command("one", { create: "true" });\n',
   );
-  await run("ln", ["-s", join(ROOT, "node_modules"), join(folder, "node_modules")]);
+  await run(["ln", "-s", join(ROOT, "node_modules"), join(folder, "node_modules")]);
   const pulumi = (...args: string[]) =>
     operate(engine, ["pulumi", "--cwd", folder, "--non-interactive", ...args], environment);
   try {
@@ -172,8 +173,8 @@ async function startPlainly(): Promise<void> {
   const script = [...starts, ...images.map((_, index) => `docker rm --force plain-${index}`)].join("\n");
   const key = join(STATE, "id_ed25519");
   await run(
-    "ssh",
     [
+      "ssh",
       "-i",
       key,
       "-o",
@@ -183,7 +184,7 @@ async function startPlainly(): Promise<void> {
       `debian@${DATACENTRE.server}`,
       "sudo bash -es",
     ],
-    { stdin: script },
+    { input: script },
   );
 }
 

@@ -23,7 +23,7 @@ if (!existsSync(marker) || readFileSync(marker, "utf8") !== wanted) {
     env: patient,
   });
   if (install.status !== 0) {
-    console.error("npm packages: expected npm ci to succeed, got the above; mend it and start again");
+    console.error("npm ci failed; fix what it printed above and run this again");
     process.exit(1);
   }
   writeFileSync(marker, wanted);

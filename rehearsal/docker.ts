@@ -2,74 +2,23 @@ import { spawn } from "node:child_process";
 import { existsSync, openSync, closeSync, readFileSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
 
 import { cacheFolder } from "../common/cache-folder.ts";
+import { run, type RunOptions } from "../common/run.ts";
+import { until } from "../common/until.ts";
 import { UserError } from "../common/user-error.ts";
 import { aptCommand } from "./apt.ts";
 
 const ENGINE_READY_MS = 60_000;
-const POLL_MS = 200;
-const TOLD_LINES = 20;
+const LOG_LINES = 20;
 const INSTALL = "apt-get update && apt-get install --yes docker.io";
 
 /** Told one line about what is being done now. */
 export type Progress = (line: string) => void;
 
-export interface CommandOptions {
-  /** Text for the command's standard input. @default nothing, closed */
-  readonly stdin?: string;
-  readonly cwd?: string;
-
-  /** Added to this process's environment. */
-  readonly environment?: Readonly<Record<string, string>>;
-
-  /** Ends the command when it is aborted. */
-  readonly signal?: AbortSignal;
-
-  /** Told each line that the command prints, on either stream. */
-  readonly onLine?: Progress;
-}
-
 /** Runs `docker` and returns what it printed. */
-export function docker(args: readonly string[], options: CommandOptions = {}): Promise<string> {
-  return run("docker", args, options);
-}
-
-/** Runs a program to its end and returns its standard output; throws with its last lines of standard error. */
-export function run(command: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
-  const environment = { ...process.env, ...options.environment };
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      env: environment,
-      stdio: "pipe",
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    });
-    let stdout = "";
-    let stderr = "";
-    const hear = (stream: NodeJS.ReadableStream, keep: (text: string) => void): void => {
-      let rest = "";
-      stream.setEncoding("utf8").on("data", (text: string) => {
-        keep(text);
-        const lines = (rest + text).split(/\r?\n/);
-        rest = lines.pop() ?? "";
-        for (const line of lines) if (line.trim() !== "") options.onLine?.(line);
-      });
-    };
-    hear(child.stdout, (text) => (stdout += text));
-    hear(child.stderr, (text) => (stderr += text));
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      if (code === 0) return resolve(stdout);
-      const said = lastLines(stderr.trim() === "" ? stdout : stderr);
-      const verb = [command, ...args.slice(0, 2)].join(" ");
-      reject(new Error(`${verb}: expected success, got ${signal ?? `exit code ${code}`}\n${said}`));
-    });
-    // A command that ends without reading its input is judged by its exit code, not by the broken pipe.
-    child.stdin.on("error", () => undefined);
-    child.stdin.end(options.stdin);
-  });
+export function docker(args: readonly string[], options: RunOptions = {}): Promise<string> {
+  return run(["docker", ...args], options);
 }
 
 /** What this machine is, as far as getting a Docker engine goes. */
@@ -121,7 +70,7 @@ export async function ensureDocker({ progress }: { progress: Progress }): Promis
   if (failure === undefined) return;
   for (const step of planEngine(await readMachine(), failure)) {
     if (step === "install") await installEngine(progress);
-    if (step === "systemctl") await run("systemctl", ["enable", "--now", "docker"]);
+    if (step === "systemctl") await run(["systemctl", "enable", "--now", "docker"]);
     if (step === "start") await startEngine({ progress, args: PATIENT });
   }
   const still = await engineFailure();
@@ -149,23 +98,31 @@ export async function startEngine(options: {
   engine.on("error", (error) => (end = error.message));
   engine.on("exit", (code, signal) => (end = `it ended with ${signal ?? `exit code ${code}`}`));
   engine.unref();
-  const deadline = Date.now() + ENGINE_READY_MS;
-  for (;;) {
-    const failure = await engineFailure(options.host);
-    if (failure === undefined && engine.pid !== undefined) return engine.pid;
-    if (end === undefined && Date.now() > deadline) end = `no answer within ${ENGINE_READY_MS / 1000} s`;
-    if (end !== undefined) {
-      const lines = lastLines(existsSync(log) ? readFileSync(log, "utf8") : "");
-      throw new UserError(`dockerd: expected an engine that answers, got: ${end}\n${lines}`);
-    }
-    await wait(POLL_MS);
-  }
+  const { pid } = engine;
+  await until(
+    async () => {
+      const failure = await engineFailure(options.host);
+      if (failure !== undefined && end !== undefined) throw describeEnd(end, log);
+      return failure === undefined;
+    },
+    {
+      limit: ENGINE_READY_MS,
+      late: () => describeEnd(end ?? `no answer within ${ENGINE_READY_MS / 1000} s`, log),
+    },
+  );
+  if (pid === undefined) throw describeEnd(end ?? "no process", log);
+  return pid;
+}
+
+function describeEnd(end: string, log: string): UserError {
+  const lines = lastLines(existsSync(log) ? readFileSync(log, "utf8") : "");
+  return new UserError(`dockerd: expected an engine that answers, got: ${end}\n${lines}`);
 }
 
 async function installEngine(progress: Progress): Promise<void> {
   progress("no Docker engine answers: installing docker.io with apt");
   // Recommended packages hold what the engine needs on most machines (apparmor, cgroup mounts).
-  await run(...aptCommand(["docker.io"], { recommends: true }), { onLine: progress });
+  await run(aptCommand(["docker.io"], { recommends: true }), { onLine: progress });
 }
 
 async function engineFailure(host?: string): Promise<string | undefined> {
@@ -193,6 +150,6 @@ async function readMachine(): Promise<Machine> {
   };
 }
 
-function lastLines(text: string, count = TOLD_LINES): string {
+function lastLines(text: string, count = LOG_LINES): string {
   return text.trimEnd().split("\n").slice(-count).join("\n");
 }

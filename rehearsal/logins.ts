@@ -1,5 +1,6 @@
 /** How often a command logs in to the rehearsed server, begun as on another morning. */
-import { docker, run } from "./docker.ts";
+import { docker } from "./docker.ts";
+import { run } from "../common/run.ts";
 import { DATACENTRE } from "./addresses.ts";
 import { SERVER } from "./world.ts";
 
@@ -14,5 +15,5 @@ export async function countLogins(): Promise<number | undefined> {
 export async function hangUp(): Promise<void> {
   const master = ["-o", "ControlPath=~/.technicia-%C", "-l", "debian", "-p", "22"];
   // It fails where there is none.
-  await run("ssh", [...master, "-O", "exit", DATACENTRE.server]).catch(() => undefined);
+  await run(["ssh", ...master, "-O", "exit", DATACENTRE.server]).catch(() => undefined);
 }

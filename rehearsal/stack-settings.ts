@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parse, parseDocument } from "yaml";
 import { z } from "zod";
 
+import { operatorPublicKey } from "./operator-files.ts";
 import { encryptValues } from "./passphrase.ts";
 import { INTERNET, ROOT, STATE, ZONE } from "./addresses.ts";
 
@@ -62,7 +63,18 @@ export function domainOf(stack: string): string {
  *
  * Secrets that an earlier run encrypted into it stay; a changed committed value comes through.
  */
-export async function writeSettings(stack: string, answers: Answers, accounts: Accounts): Promise<void> {
+export async function ensureSettings({
+  stack,
+  accounts,
+  images,
+}: {
+  readonly stack: string;
+  readonly accounts: Accounts;
+
+  /** Images that can be had here under another tag than the committed one. */
+  readonly images: Readonly<Record<string, string>>;
+}): Promise<void> {
+  const answers = { publicKey: await operatorPublicKey(), images };
   const path = join(STATE, `Pulumi.${stack}.yaml`);
   const document = parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"));
   for (const [keys, value] of overlay(stack, answers, accounts)) document.setIn(["config", ...keys], value);

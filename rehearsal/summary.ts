@@ -12,12 +12,17 @@ export interface Outputs {
 }
 
 /** What `npm start` ends with: where everything is, and what to try next. */
-export function renderSummary(
-  outputs: Outputs,
-  engine: Engine,
-  seconds: { readonly preparation: number; readonly deployment: number },
-  stack: string,
-): string {
+export function renderSummary({
+  stack,
+  outputs,
+  engine,
+  seconds,
+}: {
+  readonly stack: string;
+  readonly outputs: Outputs;
+  readonly engine: Engine;
+  readonly seconds: { readonly preparation: number; readonly deployment: number };
+}): string {
   const host = new URL(outputs.url).hostname;
   const table = new Table({ style: { head: [], border: [] } });
   const flag = stack === "test" ? "" : ` --stack ${stack}`;

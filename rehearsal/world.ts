@@ -1,33 +1,21 @@
 import { createHash } from "node:crypto";
-import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
-import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
 
 import type { Accounts } from "./stack-settings.ts";
 import { ensureAuthority, ensureCertificate, machineCertificates, writeBundle } from "./authority.ts";
-import { docker, run } from "./docker.ts";
+import { docker } from "./docker.ts";
+import { run } from "../common/run.ts";
+import { until } from "../common/until.ts";
 import type { Images } from "./images/build.ts";
 import { registryRunArgs } from "./images/publish.ts";
 import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./addresses.ts";
 
-const POLL_MS = 200;
 const READY_MS = 60_000;
 
 const PREFIX = "technicia-rehearsal";
 export const ROUTER = `${PREFIX}-router`;
 export const SERVER = `${PREFIX}-server`;
-
-/** What the operator's commands find on their machine: a key, a name server, documents of their own. */
-export async function ensureOperator(): Promise<void> {
-  await ensureOperatorKey();
-  await writeFile(join(STATE, "resolv.conf"), `nameserver ${INTERNET.clouds}\n`);
-  await cp(join(ROOT, "docs"), join(STATE, "docs"), {
-    recursive: true,
-    // What the rehearsal's own commands wrote stays.
-    filter: (_, to) => !(/deployment-.*\.md$/.test(to) && existsSync(to)),
-  });
-}
 
 /** Brings up everything that stands for the world outside the project: networks, clouds, name server, registry, ACME. */
 export async function ensureWorld(images: Images, accounts: Accounts): Promise<void> {
@@ -58,24 +46,13 @@ export async function removeWorld(): Promise<string[]> {
     await docker(kind === "container" ? ["rm", "--force", "--volumes", ...names] : [kind, "rm", ...names]);
     removed.push(...names.map((name) => `${kind} ${name}`));
   }
-  await run("ip", ["route", "del", DATACENTRE.subnet]).catch(() => undefined);
+  await run(["ip", "route", "del", DATACENTRE.subnet]).catch(() => undefined);
   return removed;
 }
 
 /** The registry's storage is a cache: it holds images by content and outlives the rehearsal. */
 function isCache(name: string): boolean {
   return name === `${PREFIX}-registry`;
-}
-
-export function operatorPublicKey(): Promise<string> {
-  return readFile(join(STATE, "id_ed25519.pub"), "utf8").then((text) => text.trim());
-}
-
-async function ensureOperatorKey(): Promise<void> {
-  const path = join(STATE, "id_ed25519");
-  if (existsSync(`${path}.pub`)) return;
-  await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "rehearsal-operator", "-f", path]);
-  await chmod(path, 0o600);
 }
 
 async function ensureNetworks(): Promise<void> {
@@ -87,7 +64,7 @@ async function ensureNetworks(): Promise<void> {
     "--opt",
     "com.docker.network.bridge.enable_ip_masquerade=false",
   ]);
-  await run("sysctl", ["--quiet", "--write", "net.ipv6.conf.all.forwarding=1"]);
+  await run(["sysctl", "--quiet", "--write", "net.ipv6.conf.all.forwarding=1"]);
 }
 
 async function ensureNetwork(
@@ -123,8 +100,8 @@ table ip uplink {
   }
 }
 `;
-  await docker(["exec", "--interactive", ROUTER, "nft", "-f", "-"], { stdin: nat });
-  await run("ip", ["route", "replace", DATACENTRE.subnet, "via", INTERNET.router]);
+  await docker(["exec", "--interactive", ROUTER, "nft", "-f", "-"], { input: nat });
+  await run(["ip", "route", "replace", DATACENTRE.subnet, "via", INTERNET.router]);
 }
 
 async function ensureClouds(images: Images, accounts: Accounts, authority: string): Promise<void> {
@@ -145,7 +122,7 @@ async function ensureClouds(images: Images, accounts: Accounts, authority: strin
     ...["/clouds/config.json", "--state", "/clouds/state.json"],
   ]);
   await routeThroughRouter(`${PREFIX}-clouds`);
-  await until("the clouds", () => answers(`http://${INTERNET.clouds}:8080/1.0/auth/time`));
+  await untilReady("the clouds", () => answers(`http://${INTERNET.clouds}:8080/1.0/auth/time`));
 }
 
 async function cloudsConfiguration(images: Images, accounts: Accounts, authority: string): Promise<unknown> {
@@ -228,7 +205,7 @@ async function writeTrust(authority: string): Promise<void> {
   const system = await readFile("/etc/ssl/certs/ca-certificates.crt", "utf8");
   const own = await readFile(authority, "utf8");
   let root = "";
-  await until("the ACME server", async () => {
+  await untilReady("the ACME server", async () => {
     const answer = await docker([
       ...["exec", `${PREFIX}-clouds`, "node", "-e"],
       `process.env.NODE_TLS_REJECT_UNAUTHORIZED="0";fetch("https://${INTERNET.acme}:15000/roots/0").then(async (a)=>{if(!a.ok)process.exit(1);console.log(await a.text())},()=>process.exit(1))`,
@@ -274,7 +251,7 @@ async function ensureContainer(
 async function routeThroughRouter(container: string): Promise<void> {
   const pid = (await docker(["container", "inspect", "--format", "{{.State.Pid}}", container])).trim();
   const enter = ["--target", pid, "--net", "ip"];
-  await run("nsenter", [...enter, "route", "replace", DATACENTRE.subnet, "via", INTERNET.router]);
+  await run(["nsenter", ...enter, "route", "replace", DATACENTRE.subnet, "via", INTERNET.router]);
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -285,14 +262,7 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-async function until(what: string, isReady: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + READY_MS;
-  while (!(await isReady())) {
-    if (Date.now() > deadline) {
-      throw new Error(
-        `${what}: expected an answer within ${READY_MS / 1000} s, got none; look at docker logs`,
-      );
-    }
-    await wait(POLL_MS);
-  }
+function untilReady(what: string, isReady: () => Promise<boolean>): Promise<true> {
+  const late = () => new Error(`${what}: no answer within ${READY_MS / 1000} s; look at docker logs`);
+  return until(isReady, { limit: READY_MS, late });
 }

@@ -15,7 +15,8 @@ import { inspect } from "node:util";
 
 import { aptCommand } from "../rehearsal/apt.ts";
 import { UserError } from "../common/user-error.ts";
-import { ensureDocker, run } from "../rehearsal/docker.ts";
+import { run } from "../common/run.ts";
+import { ensureDocker } from "../rehearsal/docker.ts";
 import { prepareEngine } from "../rehearsal/engine/prepare.ts";
 import { prepareImages } from "../rehearsal/images/build.ts";
 import { publishImages } from "../rehearsal/images/publish.ts";
@@ -129,7 +130,7 @@ function shellFiles(folder: string): string[] {
 async function requireShellcheck(): Promise<void> {
   if (spawnSync("shellcheck", ["--version"]).status === 0) return;
   say("installing shellcheck …");
-  await run(...aptCommand(["shellcheck"]));
+  await run(aptCommand(["shellcheck"]));
 }
 
 /** Makes everything that is installed or built, and keeps it for the next time. */

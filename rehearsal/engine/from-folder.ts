@@ -1,8 +1,8 @@
 import { join, resolve } from "node:path";
 
-import { isExecutable, type Part, type PluginNeed } from "./plugins.ts";
-import { runProgram } from "./programs.ts";
+import { type Part, type PluginNeed } from "./plugins.ts";
 import { UserError } from "../../common/user-error.ts";
+import { isExecutable, askProgram } from "./programs.ts";
 
 /** An engine that the user brought along. */
 export interface FolderEngine {
@@ -30,7 +30,7 @@ export async function readFolderEngine(folder: string, needs: readonly PluginNee
     );
   }
 
-  const { ok, stdout, reason } = await runProgram([pulumi, "version"], { seconds: 20 });
+  const { ok, stdout, reason } = await askProgram([pulumi, "version"], { seconds: 20 });
   if (!ok) {
     throw new UserError(`REHEARSAL_ENGINE: expected "${pulumi} version" to answer, got "${reason}"`);
   }

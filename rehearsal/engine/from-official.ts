@@ -1,7 +1,7 @@
 import { join, delimiter } from "node:path";
 
-import { isExecutable, NPM_PROGRAMS, type Part, type PluginNeed } from "./plugins.ts";
-import { runProgram } from "./programs.ts";
+import { type Part, type PluginNeed } from "./plugins.ts";
+import { isExecutable, NPM_PROGRAMS, askProgram } from "./programs.ts";
 
 // Older ones lack what the program's SDK or Pulumi.yaml asks for; it is the version that we build ourselves.
 const OLDEST_CLI = [3, 224, 0];
@@ -58,7 +58,7 @@ export async function fetchOfficialEngine(options: OfficialOptions): Promise<Off
   for (const need of options.needs.filter(({ name }) => !present.has(name))) {
     options.progress(`downloading the official ${need.name} plugin ${need.version}`);
     const server = need.server === undefined ? [] : ["--server", need.server];
-    const { ok, reason } = await runProgram(
+    const { ok, reason } = await askProgram(
       [cli.pulumi, "plugin", "install", "resource", need.name, need.version, ...server],
       { seconds: INSTALL_SECONDS, environment: ownHome(options) },
     );
@@ -105,7 +105,7 @@ async function findLaunchedCli(options: OfficialOptions): Promise<Cli | undefine
 
 async function launchCli(options: OfficialOptions): Promise<Cli | string> {
   options.progress("downloading the official pulumi CLI");
-  const { reason } = await runProgram([join(NPM_PROGRAMS, "pulumi"), "version"], {
+  const { reason } = await askProgram([join(NPM_PROGRAMS, "pulumi"), "version"], {
     seconds: INSTALL_SECONDS,
     environment: ownHome(options),
   });
@@ -130,7 +130,7 @@ async function findPlugins(options: OfficialOptions): Promise<Part[]> {
 }
 
 async function readVersion(pulumi: string, environment: NodeJS.ProcessEnv): Promise<string | undefined> {
-  const { ok, stdout } = await runProgram([pulumi, "version"], {
+  const { ok, stdout } = await askProgram([pulumi, "version"], {
     seconds: 20,
     environment: { ...environment, PULUMI_SKIP_UPDATE_CHECK: "true" },
   });

@@ -5,9 +5,9 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/pro
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { isExecutable } from "./plugins.ts";
-import { runProgram } from "./programs.ts";
+import { tryRun } from "../../common/run.ts";
 import { UserError } from "../../common/user-error.ts";
+import { isExecutable, askProgram } from "./programs.ts";
 
 const SOURCES = fileURLToPath(new URL(".", import.meta.url));
 const MAX_BUILD_CACHE_BYTES = 2 * 1024 ** 3;
@@ -111,22 +111,11 @@ async function compile(task: Compilation): Promise<void> {
   };
   // Nobody debugs these; what a debugger would read takes a tenth of the time.
   const command = ["build", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", ...task.args];
-  const go = spawn("go", command, {
-    cwd: task.folder,
-    env: environment,
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-
-  let said = "";
-  go.stderr.setEncoding("utf8").on("data", (text: string) => {
-    said = (said + text).slice(-8_000);
-  });
-
-  const [code, signal] = (await once(go, "close")) as [number | null, NodeJS.Signals | null];
-  if (code !== 0) {
-    const lines = said.split("\n").filter((line) => line !== "" && !line.startsWith("go: downloading"));
+  const go = await tryRun(["go", ...command], { cwd: task.folder, environment });
+  if (go.code !== 0) {
+    const lines = go.stderr.split("\n").filter((line) => line !== "" && !line.startsWith("go: downloading"));
     throw new UserError(
-      `engine: expected "go build" in ${task.folder} to succeed, got ${signal ?? `exit code ${code ?? "none"}`}; ` +
+      `engine: expected "go build" in ${task.folder} to succeed, got exit code ${go.code}; ` +
         `the next run goes on where this one ended\n${lines.slice(-20).join("\n")}`,
     );
   }
@@ -137,9 +126,9 @@ async function requireGo(environment: NodeJS.ProcessEnv): Promise<void> {
     const folder = join(SOURCES, part);
     const asked = /^go (\S+)/m.exec(await readFile(join(folder, "go.mod"), "utf8"))?.[1] ?? "";
     // Listing the module is the cheapest thing that go refuses to do when it is too old for it.
-    const { ok, reason } = await runProgram(["go", "list", "-m"], {
+    const { ok, reason } = await askProgram(["go", "list", "-m"], {
       seconds: 300,
-      folder,
+      cwd: folder,
       environment: { ...environment, GOFLAGS: "", GOWORK: "off" },
     });
 

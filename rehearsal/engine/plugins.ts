@@ -1,5 +1,8 @@
-import { access, constants, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+
+import launcher from "pulumi/package.json" with { type: "json" };
 
 /** A program that the engine starts beside itself. */
 export interface Part {
@@ -25,9 +28,6 @@ export interface PluginNeed {
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 const SDKS = ["@pulumi/command", "@pulumi/docker", "@pulumi/cloudflare", "@ovhcloud/pulumi-ovh"];
 
-/** Where npm puts the programs of the packages: among them the Node that everything of ours runs on. */
-export const NPM_PROGRAMS = fileURLToPath(new URL("../../node_modules/.bin", import.meta.url));
-
 /** The plugins that the program's SDKs ask for. The engine takes a plugin of exactly the SDK's version. */
 export function readPluginNeeds(): Promise<PluginNeed[]> {
   return Promise.all(
@@ -41,10 +41,37 @@ export function readPluginNeeds(): Promise<PluginNeed[]> {
   );
 }
 
-/** Whether `file` is there and may be run. */
-export async function isExecutable(file: string): Promise<boolean> {
-  return access(file, constants.X_OK).then(
-    () => true,
-    () => false,
-  );
+/**
+ * Makes `home` a Pulumi home whose plugin cache holds exactly `parts`, as links, and where `npx pulumi` finds the CLI.
+ *
+ * The plugin cache rather than PATH, because the engine warns about every plugin that it takes from PATH.
+ */
+export async function furnishHome(
+  home: string,
+  { pulumi, parts }: { readonly pulumi: string; readonly parts: readonly Part[] },
+): Promise<void> {
+  const plugins = join(home, "plugins");
+  const wanted = new Map(parts.map((part) => [`${part.kind}-${part.name}-v${part.version}`, part]));
+
+  await mkdir(plugins, { recursive: true });
+  for (const name of await readdir(plugins)) {
+    if (!wanted.has(name)) {
+      await rm(join(plugins, name), { recursive: true, force: true });
+    }
+  }
+
+  for (const [name, part] of wanted) {
+    await link(join(plugins, name, `pulumi-${part.kind}-${part.name}`), part.file);
+  }
+  // The npm launcher runs what is installed there, and downloads only what is not.
+  await link(join(home, "versions", launcher.version, "bin", "pulumi"), pulumi);
+}
+
+async function link(path: string, target: string): Promise<void> {
+  // Made aside and renamed: another run may be starting this very program.
+  const fresh = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  await mkdir(dirname(path), { recursive: true });
+  await rm(fresh, { force: true });
+  await symlink(target, fresh);
+  await rename(fresh, path);
 }

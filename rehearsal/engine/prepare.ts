@@ -4,14 +4,14 @@ import { fileURLToPath } from "node:url";
 import { cacheFolder } from "../../common/cache-folder.ts";
 import { buildEngine, findBuiltEngine, type BuiltEngine } from "./from-source.ts";
 import { readFolderEngine } from "./from-folder.ts";
-import { furnishHome } from "./plugin-cache.ts";
 import {
   fetchOfficialEngine,
   findOfficialEngine,
   type OfficialEngine,
   type OfficialOptions,
 } from "./from-official.ts";
-import { NPM_PROGRAMS, readPluginNeeds, type Part, type PluginNeed } from "./plugins.ts";
+import { furnishHome, readPluginNeeds, type Part, type PluginNeed } from "./plugins.ts";
+import { NPM_PROGRAMS } from "./programs.ts";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
@@ -73,7 +73,7 @@ export async function prepareEngine(options: PrepareOptions): Promise<Engine> {
   const home = options.home ?? join(CHECKOUT, ".rehearsal", "pulumi");
   const choice = await choose({ ...options, environment });
 
-  await furnishHome(home, choice.pulumi, choice.parts);
+  await furnishHome(home, choice);
 
   return {
     description: choice.description,

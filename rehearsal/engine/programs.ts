@@ -1,43 +1,42 @@
-import { execFile } from "node:child_process";
+import { access, constants } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 
-/** What a program of somebody else's ended with. */
-export interface Ended {
+import { type RunOptions, tryRun } from "../../common/run.ts";
+import { UserError } from "../../common/user-error.ts";
+
+/** Where npm puts the programs of the packages: among them the Node.js that everything of ours runs on. */
+export const NPM_PROGRAMS = fileURLToPath(new URL("../../node_modules/.bin", import.meta.url));
+
+/** Whether `file` exists and may be run. */
+export async function isExecutable(file: string): Promise<boolean> {
+  return access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** What a program of somebody else's answered. */
+export interface Answer {
   readonly ok: boolean;
   readonly stdout: string;
 
-  /** Last line of what it said, or why it could not be run. */
+  /** Last line of what it printed, or why it could not be run. */
   readonly reason: string;
 }
 
-/** Where and how long a program may run. */
-export interface RunOptions {
-  readonly seconds: number;
-  readonly environment?: NodeJS.ProcessEnv;
-  readonly folder?: string;
-}
-
-/** Runs a program to its end; never throws, since "it is not there" is an answer here. */
-export function runProgram(command: readonly [string, ...string[]], options: RunOptions): Promise<Ended> {
-  const [file, ...args] = command;
-  const settings = {
-    timeout: options.seconds * 1000,
-    killSignal: "SIGKILL" as const,
-    env: options.environment ?? process.env,
-    maxBuffer: 16 * 1024 * 1024,
-    ...(options.folder === undefined ? {} : { cwd: options.folder }),
-  };
-
-  return new Promise((resolve) => {
-    execFile(file, args, settings, (error, stdout, stderr) => {
-      resolve({ ok: error === null, stdout, reason: readReason(error, stderr) });
-    });
-  });
-}
-
-function readReason(error: (Error & { killed?: boolean }) | null, stderr: string): string {
-  if (error?.killed === true) {
-    return "no answer in time";
+/** Runs a program for at most some seconds. Never throws: a program that is missing is an answer, too. */
+export async function askProgram(
+  command: readonly string[],
+  { seconds, ...options }: { readonly seconds: number } & Pick<RunOptions, "cwd" | "environment">,
+): Promise<Answer> {
+  const signal = AbortSignal.timeout(seconds * 1000);
+  try {
+    const { code, stdout, stderr } = await tryRun(command, { ...options, signal, stopWith: "SIGKILL" });
+    const lastLine = stderr.trim().split("\n").at(-1) || `exit code ${code}`;
+    return { ok: code === 0, stdout, reason: signal.aborted ? "no answer in time" : lastLine };
+  } catch (error) {
+    const isMissing = error instanceof UserError;
+    if (!isMissing && (error as NodeJS.ErrnoException).code === undefined) throw error;
+    return { ok: false, stdout: "", reason: isMissing ? "no such program" : (error as Error).message };
   }
-  const lines = stderr.trim().split("\n");
-  return lines.at(-1) || (error?.message ?? "");
 }

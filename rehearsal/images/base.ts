@@ -5,7 +5,8 @@ import { join } from "node:path";
 
 import { APT_RETRIES, aptCommand } from "../apt.ts";
 import { UserError } from "../../common/user-error.ts";
-import { docker, type Progress, run } from "../docker.ts";
+import { docker, type Progress } from "../docker.ts";
+import { run } from "../../common/run.ts";
 
 const POCKETS = /^[a-z]+(|-updates|-security)$/;
 const DISTRIBUTION_CERTIFICATES = "/usr/share/ca-certificates";
@@ -25,7 +26,7 @@ export interface Source {
 /** Debian's sources among this machine's, as APT knows them after its last update. */
 export async function readSources(): Promise<Source[]> {
   const format = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)";
-  const listed = await run("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).catch(
+  const listed = await run(["apt-get", "indextargets", "--format", format, "Created-By: Packages"]).catch(
     () => "",
   );
   const sources = listed.split("\n").flatMap((line) => {
@@ -137,14 +138,14 @@ async function importRoot(
   const root = join(folder, "root.tar");
   const list = join(folder, "sources.list");
   await writeFile(list, sources);
-  await run("mmdebstrap", [...ROOT_ARGUMENTS, "--quiet", RELEASES[release], root, list]);
+  await run(["mmdebstrap", ...ROOT_ARGUMENTS, "--quiet", RELEASES[release], root, list]);
   // No label: containers inherit an image's, and those of a running build are not the rehearsal's to remove.
   await docker(["import", "--change", 'CMD ["bash"]', root, tag]);
   return tag;
 }
 
 async function requireMmdebstrap(progress: Progress): Promise<void> {
-  const isThere = await run("mmdebstrap", ["--version"]).then(
+  const isThere = await run(["mmdebstrap", "--version"]).then(
     () => true,
     () => false,
   );
@@ -155,5 +156,5 @@ async function requireMmdebstrap(progress: Progress): Promise<void> {
     );
   }
   progress("installing mmdebstrap with apt");
-  await run(...aptCommand(["mmdebstrap", "debian-archive-keyring"]));
+  await run(aptCommand(["mmdebstrap", "debian-archive-keyring"]));
 }

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { aptCommand } from "../apt.ts";
-import { docker, type Progress, run } from "../docker.ts";
+import { docker, type Progress } from "../docker.ts";
+import { run } from "../../common/run.ts";
 import {
   type BaseContent,
   buildBase,
@@ -78,7 +79,7 @@ async function ensureSources(progress: Progress): Promise<Source[]> {
   const sources = await readSources();
   if (sources.length > 0 || process.getuid?.() !== 0) return sources;
   progress("reading APT's package lists …");
-  await run(...aptCommand([]));
+  await run(aptCommand([]));
   return readSources();
 }
 
@@ -184,8 +185,8 @@ async function installInto(folder: string): Promise<string> {
   const context = await mkdtemp(join(tmpdir(), "technicia-context-"));
   try {
     await cp(folder, context, { recursive: true });
-    await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: context });
-    await run("npm", ["run", "--if-present", "slim"], { cwd: context });
+    await run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: context });
+    await run(["npm", "run", "--if-present", "slim"], { cwd: context });
     return context;
   } catch (error) {
     await rm(context, { recursive: true });

@@ -1,5 +1,4 @@
-import { setTimeout as wait } from "node:timers/promises";
-
+import { until } from "../../common/until.ts";
 import { docker, type Progress } from "../docker.ts";
 import type { Images } from "./build.ts";
 import { HUB } from "./upstream.ts";
@@ -9,7 +8,6 @@ const PUBLISHER = "technicia-rehearsal-publisher";
 const LABEL = "technicia.rehearsal=1";
 const MARKER = "/var/lib/registry/published.json";
 const READY_MS = 20_000;
-const POLL_MS = 100;
 
 /** Puts the images into the registry's storage under their names at Docker Hub; what is there already stays. */
 export async function publishImages(images: Images, { progress }: { progress: Progress }): Promise<void> {
@@ -25,7 +23,11 @@ export async function publishImages(images: Images, { progress }: { progress: Pr
   await docker(["run", "--detach", "--name", PUBLISHER, ...storage(), ...ports, images.registry]);
   try {
     const address = (await docker(["port", PUBLISHER, "5000/tcp"])).trim().split("\n")[0] ?? "";
-    await untilReady(address);
+    await until(() => answers(`http://${address}/v2/`), {
+      limit: READY_MS,
+      every: 100,
+      late: () => new Error(`registry at ${address}: no answer within ${READY_MS / 1000} s`),
+    });
     for (const [name, tag] of missing) {
       progress(`publishing ${name} …`);
       await docker(["tag", tag, `${address}/${name}`]);
@@ -35,7 +37,7 @@ export async function publishImages(images: Images, { progress }: { progress: Pr
       await docker(
         ["exec", "--interactive", PUBLISHER, "sh", "-c", `cat > ${MARKER}.new && mv ${MARKER}.new ${MARKER}`],
         {
-          stdin: JSON.stringify(published),
+          input: JSON.stringify(published),
         },
       );
     }
@@ -77,16 +79,6 @@ export function registryRunArgs(options: {
     ],
     command: [],
   };
-}
-
-async function untilReady(address: string): Promise<void> {
-  const deadline = Date.now() + READY_MS;
-  while (!(await answers(`http://${address}/v2/`))) {
-    if (Date.now() > deadline) {
-      throw new Error(`registry at ${address}: expected an answer within ${READY_MS / 1000} s, got none`);
-    }
-    await wait(POLL_MS);
-  }
 }
 
 async function answers(url: string): Promise<boolean> {

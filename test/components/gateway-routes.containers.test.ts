@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Gateway } from "../../components/gateway.ts";
 import { script } from "../../common/script.ts";
 import * as technicia from "../../provider/resources.ts";
-import { imageOf, run } from "../support/containers.ts";
+import { tryRun } from "../../common/run.ts";
+import { imageOf } from "../support/containers.ts";
 import { register } from "../support/engine.ts";
 import { ask, createStage, makeCertificate, type Question, type Stage, untilServing } from "./nginx.ts";
 
@@ -127,7 +128,7 @@ describe("the gateway before n8n has an owner", () => {
     await expect.poll(() => stage.network.health("gateway"), { timeout: 20_000 }).toBe("healthy");
     await stage.write(relative("/opt/technicia/gateway", files.route.path), files.route.content);
     expect(
-      await run("bash", ["-s"], {
+      await tryRun(["bash", "-s"], {
         input: script(new URL("../../components/scripts/gateway-reload.sh", import.meta.url)),
       }),
     ).toMatchObject({ code: 0 });
@@ -144,8 +145,8 @@ describe("the gateway's own judgement", () => {
     const command = files.configuration.validate
       .replace("/opt/technicia/gateway:", `${stage.folder}:`)
       .replace("'nginx'", await imageOf("nginx"));
-    return run("bash", ["-euo", "pipefail", "-c", command], {
-      env: { FILE: join(stage.folder, "nginx.conf.new") },
+    return tryRun(["bash", "-euo", "pipefail", "-c", command], {
+      environment: { FILE: join(stage.folder, "nginx.conf.new") },
     });
   };
 

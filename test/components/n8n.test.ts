@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 
 import { createN8nOwner, N8n, type N8nArgs } from "../../components/n8n.ts";
 import * as technicia from "../../provider/resources.ts";
-import { run } from "../support/containers.ts";
+import { tryRun } from "../../common/run.ts";
 import { register, reveal, Sealed } from "../support/engine.ts";
 
 function define(change: Partial<N8nArgs> = {}) {
@@ -182,7 +182,7 @@ describe("N8n", () => {
     // In the place of the image's wget, and of a second's pause.
     const given = `n=0; wget() { n=$((n + 1)); [ $n -ge ${tries} ]; }; sleep() { :; }; trap 'echo $n' EXIT`;
 
-    const { code, stdout } = await run("sh", ["-c", `${given}\n${command}`]);
+    const { code, stdout } = await tryRun(["sh", "-c", `${given}\n${command}`]);
 
     expect({ code, asked: Number(stdout) }).toEqual({ code: expected, asked: Math.min(tries, 4) });
   });

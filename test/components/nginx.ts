@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 
-import { createNetwork, imageOf, run, type TestNetwork } from "../support/containers.ts";
+import { tryRun } from "../../common/run.ts";
+import { createNetwork, imageOf, type TestNetwork } from "../support/containers.ts";
 
 /** Answers for every service behind the gateway, with its port and what it was asked. */
 const ECHO = `events {}
@@ -126,6 +127,6 @@ export function ask(
 /** Makes the placeholder certificate with the gateway's own script. */
 export async function makeCertificate(script: string, folder: string, domain: string): Promise<void> {
   const env = { TLS: join(folder, "tls"), DOMAIN: domain };
-  const { code, stderr } = await run("bash", ["-s"], { input: script, env });
+  const { code, stderr } = await tryRun(["bash", "-s"], { input: script, environment: env });
   if (code !== 0) throw new Error(`placeholder certificate: expected exit code 0, got ${code}; ${stderr}`);
 }

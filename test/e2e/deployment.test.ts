@@ -1,8 +1,6 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
-
 import { beforeAll, describe, expect, it } from "vitest";
 
+import { run } from "../../common/run.ts";
 import { DATACENTRE } from "../../rehearsal/addresses.ts";
 import {
   ask,
@@ -18,8 +16,6 @@ import {
   until,
 } from "./rehearsal.ts";
 import { ECHO, openTcpPorts, openUdpPorts, WEB } from "./scan.ts";
-
-const execute = promisify(execFile);
 
 beforeAll(async () => {
   await npm("run", "rehearsal:stop");
@@ -49,7 +45,8 @@ describe("npm start", () => {
 
 describe("the public side", () => {
   it("leads http to https and keeps everything but the routes closed", async () => {
-    const { stdout } = await execute("curl", [
+    const stdout = await run([
+      "curl",
       ...["--silent", "--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}"],
       ...["--header", `Host: ${DOMAIN}`, `http://${DATACENTRE.server}/any?x=1`],
     ]);
@@ -112,7 +109,8 @@ describe("the public side", () => {
     const speaks = async (version: string) => {
       const args = ["s_client", "-connect", `${DATACENTRE.server}:443`, "-servername", DOMAIN, version];
       // OpenSSL itself refuses old versions at its default level.
-      const { stdout } = await execute("sh", [
+      const stdout = await run([
+        "sh",
         "-c",
         `openssl ${args.join(" ")} -cipher DEFAULT@SECLEVEL=0 </dev/null 2>&1 || true`,
       ]);

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 
 import { driftReport, type DriftReport } from "../../ops/drift/finding.ts";
 import { INTERNET } from "../../rehearsal/addresses.ts";
-import type { Outcome } from "../../rehearsal/run-as-operator.ts";
+import type { Ended } from "../../common/run.ts";
 import { told, type Drift } from "./drifts.ts";
 import { onServer, operator } from "./rehearsal.ts";
 
@@ -18,9 +18,7 @@ interface CloudState {
   };
 }
 
-async function drift(
-  ...args: string[]
-): Promise<{ readonly outcome: Outcome; readonly report: DriftReport }> {
+async function drift(...args: string[]): Promise<{ readonly outcome: Ended; readonly report: DriftReport }> {
   const outcome = await operator(["npm", "run", "--silent", "drift", "--", "test", "--json", ...args]);
   if (!outcome.stdout.trim().startsWith("{")) {
     throw new Error(`npm run drift ended with ${outcome.code}\n${outcome.stdout}\n${outcome.stderr}`);

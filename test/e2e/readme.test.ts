@@ -1,15 +1,14 @@
 /** Runs the commands of the README and of the English pages as they are written: one that breaks, or that no test runs, fails. */
-import { execFile } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 
 import remarkGfm from "remark-gfm";
 import remarkParse from "remark-parse";
 import { unified } from "unified";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { run } from "../../common/run.ts";
 import { ROOT } from "../../rehearsal/addresses.ts";
 import { ensureStarted, operator, QUIET } from "./rehearsal.ts";
 
@@ -26,7 +25,7 @@ const PAGES = [
 interface Run {
   /** Folder: a new checkout with a state of its own, or the rehearsal's deployment. */
   readonly on: "new" | "rehearsal";
-  readonly stdin?: string;
+  readonly input?: string;
 
   /** Whether it asks before it changes anything; the answer is yes. @default false */
   readonly asks?: boolean;
@@ -48,7 +47,7 @@ const RUNS: Readonly<Record<string, Run>> = {
   "npx pulumi stack init test": { on: "new", says: /Created stack 'test'/ },
   "npx pulumi config set --secret technicia:ovhApplicationKey --stack test": {
     on: "new",
-    stdin: "0123456789abcdef",
+    input: "0123456789abcdef",
   },
   // Some secrets are the user's to give.
   "npm run help": { on: "new", says: /npm run deploy/ },
@@ -114,15 +113,8 @@ beforeAll(async () => {
   const parser = unified().use(remarkParse).use(remarkGfm);
   commands = [...new Set(texts.flatMap((text) => commandsOf(parser.parse(text) as Node)))];
   folder = await mkdtemp(join(tmpdir(), "technicia-readme-"));
-  const { stdout } = await promisify(execFile)(
-    "git",
-    ["ls-files", "--cached", "--others", "--exclude-standard"],
-    {
-      cwd: ROOT,
-      maxBuffer: 16 * 1024 * 1024,
-    },
-  );
-  for (const file of stdout.split("\n").filter((line) => line !== "")) {
+  const listed = await run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], { cwd: ROOT });
+  for (const file of listed.split("\n").filter((line) => line !== "")) {
     await cp(join(ROOT, file), join(folder, "checkout", file));
   }
   await symlink(join(ROOT, "node_modules"), join(folder, "checkout", "node_modules"));
@@ -137,7 +129,7 @@ describe("the documentation", () => {
     );
   });
 
-  it.each(Object.entries(RUNS))("%s", async (command, { on, stdin, asks = false, code = 0, says }) => {
+  it.each(Object.entries(RUNS))("%s", async (command, { on, input, asks = false, code = 0, says }) => {
     const environment: Record<string, string> =
       on === "new"
         ? {
@@ -152,7 +144,7 @@ describe("the documentation", () => {
     const place = on === "new" ? join(folder, "checkout") : ROOT;
     const run = await operator(["sh", "-c", `cd '${place}' && ${command}`], {
       environment,
-      ...(stdin === undefined ? {} : { stdin }),
+      ...(input === undefined ? {} : { input }),
     });
 
     expect(run.code, `${run.stdout}\n${run.stderr}`).toBe(code);

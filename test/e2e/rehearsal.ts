@@ -1,20 +1,18 @@
 /** What the end-to-end suite does as a user at a terminal, and what it sees from outside. */
-import { execFile, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import https from "node:https";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { promisify } from "node:util";
 
 import { expect } from "vitest";
 
+import { type Ended, run, tryRun } from "../../common/run.ts";
 import { prepareEngine, type Engine } from "../../rehearsal/engine/prepare.ts";
-import { type Outcome, runAsOperator, type RunOptions } from "../../rehearsal/run-as-operator.ts";
+import { type OperatorOptions, runAsOperator } from "../../rehearsal/run-as-operator.ts";
 import { countLogins, hangUp } from "../../rehearsal/logins.ts";
 import { DATACENTRE, INTERNET, ROOT, STATE } from "../../rehearsal/addresses.ts";
 import { SERVER } from "../../rehearsal/world.ts";
-
-const execute = promisify(execFile);
+import { until as untilSo } from "../support/until.ts";
 
 export const DOMAIN = "test.technicia.example";
 
@@ -23,35 +21,25 @@ export const QUIET = /Resources:\s+\d+ unchanged\s/;
 let engine: Engine | undefined;
 
 /** Runs an npm script as typed; resolves with its code and everything it printed. */
-export function npm(...args: string[]): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
-    const child = spawn("npm", args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-    child.on("error", reject);
-    child.on("close", (code) => {
-      resolve({ code: code ?? 1, stdout, stderr });
-    });
-  });
+export function npm(...args: string[]): Promise<Ended> {
+  return tryRun(["npm", ...args], { cwd: ROOT });
 }
 
 /** Runs any command as the rehearsal's operator, on the stack `test`. */
 export async function operator(
   command: readonly string[],
-  options: Partial<RunOptions> = {},
-): Promise<Outcome> {
+  options: Partial<OperatorOptions> = {},
+): Promise<Ended> {
   engine ??= await prepareEngine({ progress: () => undefined });
   return runAsOperator(command, { stack: "test", engine, ...options });
 }
 
-export function pulumi(...args: string[]): Promise<Outcome> {
+export function pulumi(...args: string[]): Promise<Ended> {
   return operator(["pulumi", ...args, "--stack", "test", "--non-interactive"]);
 }
 
 /** Applies the settings as they are; fails the test with what the engine said when that does not succeed. */
-export async function up(...args: string[]): Promise<Outcome> {
+export async function up(...args: string[]): Promise<Ended> {
   const outcome = await pulumi("up", "--yes", "--skip-preview", ...args);
   if (outcome.code !== 0)
     throw new Error(`pulumi up ended with ${outcome.code}\n${outcome.stdout}\n${outcome.stderr}`);
@@ -92,14 +80,11 @@ export async function withFewLogins<T>(command: () => Promise<T>): Promise<T> {
 }
 
 /** Runs a script on the server as root, without the deployment's own connection. */
-export async function onServer(script: string): Promise<string> {
-  const { stdout } = await execute("docker", ["exec", SERVER, "bash", "-c", script], {
-    maxBuffer: 64 * 1024 * 1024,
-  });
-  return stdout;
+export function onServer(script: string): Promise<string> {
+  return run(["docker", "exec", SERVER, "bash", "-c", script]);
 }
 
-/** What somebody else does to the clouds, and what there is: the doubles' own port. */
+/** What somebody else does to the clouds, and what there is: the fake clouds' management port. */
 export async function management<T>(path: string, method = "GET", body?: unknown): Promise<T> {
   const response = await fetch(`http://${INTERNET.clouds}:8090/${path}`, {
     method,
@@ -152,13 +137,9 @@ export function ask(
   });
 }
 
-/** Waits until `isSo`, at most `seconds`; fails with `what` when it never is. */
+/** Waits for a condition; a failure to ask counts as "not yet". */
 export async function until(what: string, isSo: () => Promise<boolean>, seconds = 60): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  while (!(await isSo().catch(() => false))) {
-    if (Date.now() > deadline) throw new Error(`expected ${what} within ${seconds} s`);
-    await wait(250);
-  }
+  await untilSo(what, () => isSo().catch(() => false), seconds * 1000);
 }
 
 export interface Traffic {

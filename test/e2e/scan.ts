@@ -1,11 +1,7 @@
 /** What a stranger on the internet finds open on the server. */
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
-
+import { run } from "../../common/run.ts";
 import { prepareImages } from "../../rehearsal/images/build.ts";
 import { DATACENTRE, INTERNET } from "../../rehearsal/addresses.ts";
-
-const execute = promisify(execFile);
 
 export type Family = "-4" | "-6";
 
@@ -51,14 +47,14 @@ export function openUdpPorts(family: Family): Promise<string[]> {
 async function openPorts(family: Family, how: string): Promise<string[]> {
   const images = await prepareImages({ progress: () => undefined });
   const target = family === "-4" ? DATACENTRE.server : `-6 ${DATACENTRE.server6}`;
-  const { stdout } = await execute(
-    "docker",
+  const stdout = await run(
     [
+      "docker",
       ...["run", "--rm", "--label", "technicia.rehearsal=1", "--network", INTERNET.network],
       ...["--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW", images.scanner, "sh", "-c"],
       `ip route replace ${DATACENTRE.subnet} via ${INTERNET.router}; nmap -n -Pn ${how} -oG - ${target}`,
     ],
-    { timeout: 300_000 },
+    { signal: AbortSignal.timeout(300_000) },
   );
   return [...stdout.matchAll(/(\d+)\/open\/(?:tcp|udp)/g)].map((match) => match[1] ?? "");
 }

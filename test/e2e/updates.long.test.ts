@@ -1,8 +1,6 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
-
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { run } from "../../common/run.ts";
 import {
   ask,
   askHealth,
@@ -18,8 +16,6 @@ import {
   up,
 } from "./rehearsal.ts";
 import { openTcpPorts, WEB } from "./scan.ts";
-
-const execute = promisify(execFile);
 
 beforeAll(ensureStarted);
 // The settings are written anew, and what the tests changed goes back.
@@ -49,7 +45,7 @@ describe("an update", () => {
     const before = await ids();
     const rotated = await operator(
       ["pulumi", "config", "set", "--secret", "technicia:voyageApiKey", "--stack", "test"],
-      { stdin: "pa-rehearsal-rotated00000000000000000000" },
+      { input: "pa-rehearsal-rotated00000000000000000000" },
     );
     expect(rotated.code, rotated.stderr).toBe(0);
     const asking = traffic(askHealth);
@@ -149,7 +145,7 @@ describe("a restart of dockerd", () => {
 
 describe("a reboot", () => {
   it("brings everything back, behind the firewall from the start", async () => {
-    await execute("docker", ["restart", "--time", "30", "technicia-rehearsal-server"]);
+    await run(["docker", "restart", "--time", "30", "technicia-rehearsal-server"]);
     await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
 
     expect(await openTcpPorts("-4")).toEqual(WEB);

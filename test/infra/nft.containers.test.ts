@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 
 import { HostFirewall } from "../../infra/host-firewall.ts";
 import * as technicia from "../../provider/resources.ts";
-import { imageOf, run } from "../support/containers.ts";
+import { tryRun } from "../../common/run.ts";
+import { imageOf } from "../support/containers.ts";
 import { register } from "../support/engine.ts";
 
 const TABLE = "/etc/technicia/firewall.nft";
@@ -19,9 +20,9 @@ async function onHost(steps: (scripts: { observe: string; apply: string; remove:
   const scripts = resource("firewall-loaded").inputs as { observe: string; apply: string; remove: string };
   const rights = ["--cap-add", "NET_ADMIN", "--cap-add", "SYS_ADMIN"];
   const confinement = ["seccomp=unconfined", "apparmor=unconfined"].flatMap((off) => ["--security-opt", off]);
-  const { code, stdout, stderr } = await run(
-    "docker",
+  const { code, stdout, stderr } = await tryRun(
     [
+      "docker",
       ...["run", "--rm", "--interactive", "--network", "none", ...rights, ...confinement],
       ...["--entrypoint", "bash", await imageOf("router"), "-euo", "pipefail", "-s"],
     ],

@@ -4,7 +4,7 @@ import { delimiter, join } from "node:path";
 import { chromium, type Browser } from "playwright-core";
 
 import { aptCommand } from "../../rehearsal/apt.ts";
-import { run } from "../../rehearsal/docker.ts";
+import { run } from "../../common/run.ts";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome"];
 const BY_HAND = "apt-get install --yes --no-install-recommends chromium";
@@ -25,7 +25,7 @@ async function findOrInstall(): Promise<string> {
   }
   console.log(`chromium is not there; installing it: ${BY_HAND}`);
   const began = performance.now();
-  await run(...aptCommand(["chromium"]));
+  await run(aptCommand(["chromium"]));
   const installed = await find();
   if (installed === undefined)
     throw new Error(`chromium: expected it on PATH after ${BY_HAND}, got none; install it by hand`);

@@ -1,39 +1,13 @@
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
+
+import { run, tryRun } from "../../common/run.ts";
 
 const REPOSITORY = "technicia-rehearsal";
 const LABEL = "technicia.rehearsal=1";
 
-export interface Execution {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs a program with a text on its standard input, whatever its exit code. */
-export function run(
-  program: string,
-  args: readonly string[],
-  { input = "", env = {} }: { readonly input?: string; readonly env?: Readonly<Record<string, string>> } = {},
-): Promise<Execution> {
-  return new Promise((resolve) => {
-    const options = { env: { ...process.env, ...env }, maxBuffer: 16 * 1024 * 1024 };
-    const child = execFile(program, args, options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
-      resolve({ code, stdout, stderr: stderr === "" && error !== null ? error.message : stderr });
-    });
-    // A program that ends without reading its input is judged by its exit code.
-    child.stdin?.on("error", () => undefined);
-    child.stdin?.end(input);
-  });
-}
-
 /** Runs Docker's client and gives its answer; fails when it fails. */
 export async function docker(...args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await run("docker", args);
-  if (code !== 0)
-    throw new Error(`docker ${args.slice(0, 2).join(" ")}: expected exit code 0, got ${code}; ${stderr}`);
-  return stdout.trim();
+  return (await run(["docker", ...args])).trim();
 }
 
 /** The newest image of this name that the rehearsal has built. */
@@ -92,6 +66,6 @@ export async function createNetwork(): Promise<TestNetwork> {
 }
 
 async function logsOf(container: string): Promise<string> {
-  const { stdout, stderr } = await run("docker", ["logs", container]);
+  const { stdout, stderr } = await tryRun(["docker", "logs", container]);
   return stdout + stderr;
 }

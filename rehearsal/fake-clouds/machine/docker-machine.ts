@@ -1,4 +1,4 @@
-import { setTimeout as wait } from "node:timers/promises";
+import { until } from "../../../common/until.ts";
 
 import { serverRunArgs } from "../../images/server/run.ts";
 import type { DockerApi } from "./docker-api.ts";
@@ -8,7 +8,6 @@ import type { Machine, MachineSpec } from "./machine.ts";
 import type { FirewallRule } from "../ovh/state.ts";
 
 const BOOT_LIMIT_MS = 120_000;
-const POLL_MS = 250;
 
 export interface DockerMachineOptions {
   readonly docker: DockerApi;
@@ -100,24 +99,22 @@ export class DockerMachine implements Machine {
 
   async #booted(): Promise<void> {
     const { docker, container } = this.#options;
-    const deadline = Date.now() + BOOT_LIMIT_MS;
-    // The question itself fails until the system bus listens.
-    for (;;) {
-      const { stdout } = await docker.exec(container, [
-        "timeout",
-        "30",
-        "systemctl",
-        "is-system-running",
-        "--wait",
-      ]);
-      const state = stdout.trim();
-      if (state === "running" || state === "degraded") return;
-      if (Date.now() > deadline) {
-        throw new Error(
-          `${container}: expected it to boot within ${BOOT_LIMIT_MS / 1000} s, it is "${state}"`,
-        );
-      }
-      await wait(POLL_MS);
-    }
+    const ask = ["timeout", "30", "systemctl", "is-system-running", "--wait"];
+    let state = "";
+    await until(
+      async () => {
+        // The question itself fails until the system bus listens.
+        state = (await docker.exec(container, ask)).stdout.trim();
+        return state === "running" || state === "degraded";
+      },
+      {
+        limit: BOOT_LIMIT_MS,
+        every: 250,
+        late: () =>
+          new Error(
+            `${container}: expected it to boot within ${BOOT_LIMIT_MS / 1000} s, got the state "${state}"`,
+          ),
+      },
+    );
   }
 }

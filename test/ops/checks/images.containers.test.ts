@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { findImages, imagesInUse } from "../../../ops/checks/images.ts";
 import { findImage } from "../../../ops/vendors/registry.ts";
-import { docker, imageOf, run } from "../../support/containers.ts";
+import { tryRun } from "../../../common/run.ts";
+import { docker, imageOf } from "../../support/containers.ts";
 import { until } from "../../support/until.ts";
 import { environmentWith, never, rewritten, startDouble, worldWith, type Double } from "./support.ts";
 
@@ -22,9 +23,8 @@ beforeAll(async () => {
     "the registry answers",
     async () => (await fetch(`http://${address}/v2/`).catch(() => undefined))?.ok === true,
   );
-  const built = await run(
-    "docker",
-    ["build", "--quiet", "--label", `made=${NAME}`, "--tag", `${address}/outil:1.2.3`, "-"],
+  const built = await tryRun(
+    ["docker", "build", "--quiet", "--label", `made=${NAME}`, "--tag", `${address}/outil:1.2.3`, "-"],
     {
       input: "FROM scratch\nLABEL essai=1\nWORKDIR /vide\n",
     },

@@ -20,7 +20,7 @@ import { UserError } from "../../../common/user-error.ts";
 import { describeAccess, describeStatus, type StackOutputs } from "../../../stacks/deployment-status.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 import { parseSettings } from "../../../stacks/settings.ts";
-import { run } from "../../support/containers.ts";
+import { tryRun } from "../../../common/run.ts";
 import { change, deploymentFacts, strongSecrets, validSettings } from "../../support/fixtures.ts";
 
 /** A valid environment with some settings of its own, by dotted path. */
@@ -205,7 +205,7 @@ export interface Issued {
 export async function issue(name: string, days: number): Promise<Issued> {
   const folder = await mkdtemp(join(tmpdir(), "technicia-checks-"));
   const openssl = async (...args: string[]) => {
-    const { code, stderr } = await run("openssl", args);
+    const { code, stderr } = await tryRun(["openssl", ...args]);
     if (code !== 0) throw new Error(`openssl ${args[0]}: exit code ${code}; ${stderr}`);
   };
   const at = (file: string) => join(folder, file);

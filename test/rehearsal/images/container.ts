@@ -1,11 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { setTimeout as wait } from "node:timers/promises";
 
 import { docker } from "../../../rehearsal/docker.ts";
 import { type Images, prepareImages } from "../../../rehearsal/images/build.ts";
+import { until } from "../../support/until.ts";
 
 const LABEL = "technicia.rehearsal=1";
-const POLL_MS = 100;
 
 let prepared: Promise<Images> | undefined;
 
@@ -25,17 +24,6 @@ export async function published(name: string): Promise<string> {
 /** A name that no other test uses. */
 export function uniqueName(role: string): string {
   return `technicia-test-${role}-${randomBytes(4).toString("hex")}`;
-}
-
-/** Asks until the answer is there; fails with what was asked when it does not come in time. */
-export async function until<T>(what: string, ask: () => Promise<T | undefined>, seconds = 30): Promise<T> {
-  const deadline = Date.now() + seconds * 1000;
-  for (;;) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    if (Date.now() > deadline) throw new Error(`${what}: expected within ${seconds} s, got nothing`);
-    await wait(POLL_MS);
-  }
 }
 
 /** Containers, networks and volumes of one test; `remove` takes all of them away. */
@@ -86,8 +74,8 @@ export class Container {
     this.name = name;
   }
 
-  exec(command: readonly string[], stdin?: string): Promise<string> {
-    return docker(["exec", "--interactive", this.name, ...command], stdin === undefined ? {} : { stdin });
+  exec(command: readonly string[], input = ""): Promise<string> {
+    return docker(["exec", "--interactive", this.name, ...command], { input });
   }
 
   shell(script: string): Promise<string> {
@@ -111,13 +99,13 @@ export class Container {
   async ready(port: number, path: string, seconds = 30): Promise<string> {
     const url = `http://${await this.address(port)}`;
     await until(
-      `${this.name} at ${path}`,
+      `${this.name} answers at ${path}`,
       async () => {
         const answer = await fetch(`${url}${path}`).catch(() => undefined);
         await answer?.arrayBuffer();
-        return answer?.ok === true ? url : undefined;
+        return answer?.ok === true;
       },
-      seconds,
+      seconds * 1000,
     );
     return url;
   }

@@ -5,15 +5,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { UserError } from "../../../common/user-error.ts";
-import {
-  docker,
-  ensureDocker,
-  type Machine,
-  planEngine,
-  run,
-  startEngine,
-} from "../../../rehearsal/docker.ts";
-import { until } from "./container.ts";
+import { run } from "../../../common/run.ts";
+import { docker, ensureDocker, type Machine, planEngine, startEngine } from "../../../rehearsal/docker.ts";
+import { isAlive } from "../../../common/is-alive.ts";
+import { until } from "../../support/until.ts";
 
 const FAILURE = "Cannot connect to the Docker daemon";
 
@@ -76,27 +71,6 @@ describe("planEngine", () => {
   });
 });
 
-describe("run", () => {
-  it("returns the standard output and hands over the standard input", async () => {
-    await expect(run("sh", ["-c", "cat; echo noise >&2"], { stdin: "words" })).resolves.toBe("words");
-  });
-
-  it("fails with the command, its exit code and the last 20 lines of standard error", async () => {
-    const failed = run("sh", ["-c", "seq 1 40 >&2; exit 3"]).catch((error: unknown) => String(error));
-    const message = await failed;
-
-    expect(message).toContain("sh -c seq 1 40 >&2; exit 3: expected success, got exit code 3");
-    expect(message.split("\n").slice(1)).toEqual(Array.from({ length: 20 }, (_, at) => `${at + 21}`));
-  });
-
-  it("tells each line as it comes", async () => {
-    const lines: string[] = [];
-    await run("sh", ["-c", "echo one; echo two >&2"], { onLine: (line) => lines.push(line) });
-
-    expect(lines.sort()).toEqual(["one", "two"]);
-  });
-});
-
 describe("startEngine", () => {
   let folder: string;
   let log: string;
@@ -106,7 +80,7 @@ describe("startEngine", () => {
     folder = await mkdtemp(join(tmpdir(), "technicia-engine-"));
     log = join(folder, "dockerd.log");
     // An engine without a bridge takes the machine's away, which belongs to the engine that runs: its own network, then.
-    const program = (await run("sh", ["-c", "command -v dockerd"])).trim();
+    const program = (await run(["sh", "-c", "command -v dockerd"])).trim();
     await writeFile(join(folder, "dockerd"), `#!/bin/sh\nexec unshare --net ${program} "$@"\n`);
     await chmod(join(folder, "dockerd"), 0o755);
     vi.stubEnv("PATH", `${folder}:${process.env["PATH"] ?? ""}`);
@@ -117,7 +91,7 @@ describe("startEngine", () => {
     engine = undefined;
     if (pid !== undefined) {
       process.kill(pid, "SIGTERM");
-      await until("the end of the engine", () => Promise.resolve(isAlive(pid) ? undefined : true));
+      await until("the engine has ended", () => !isAlive(pid));
     }
     await rm(folder, { recursive: true });
   });
@@ -163,12 +137,3 @@ describe("ensureDocker", () => {
     expect(progress).toEqual([]);
   });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { script } from "../../../common/script.ts";
-import { docker, run } from "../../../rehearsal/docker.ts";
-import { Bench, call, type Container, images, published, until } from "./container.ts";
+import { run } from "../../../common/run.ts";
+import { docker } from "../../../rehearsal/docker.ts";
+import { Bench, call, type Container, images, published } from "./container.ts";
+import { until } from "../../support/until.ts";
 
 const START_SECONDS = 90;
 const OWNER = { email: "owner@technicia.example", firstName: "A", lastName: "B", password: "Passwort-1234" };
@@ -60,8 +62,8 @@ async function logIn(account: typeof OWNER): Promise<unknown> {
 /** As the resource does when the settings change. */
 async function applyOwner(account: typeof OWNER, previous: typeof OWNER): Promise<void> {
   const state = "the instance has an owner";
-  await run("bash", ["-s"], {
-    stdin: script(new URL("../../../components/scripts/n8n-owner-apply.sh", import.meta.url)),
+  await run(["bash", "-s"], {
+    input: script(new URL("../../../components/scripts/n8n-owner-apply.sh", import.meta.url)),
     environment: {
       N8N: url,
       OBSERVED: state,
@@ -165,7 +167,7 @@ describe("the n8n image", () => {
     url = await started();
 
     expect(seconds).toBeLessThan(30);
-    const answer = await until("the webhook", async () => {
+    const answer = await until("the webhook exists", async () => {
       const { status, body } = await call("POST", `${url}/webhook/echo`, { words: "bonjour" });
       return status === 404 ? undefined : { status, body };
     });

@@ -6,7 +6,8 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { docker } from "../../../rehearsal/docker.ts";
 import { ensureAuthority, ensureCertificate } from "../../../rehearsal/authority.ts";
-import { Bench, images, published, until } from "./container.ts";
+import { Bench, images, published } from "./container.ts";
+import { until } from "../../support/until.ts";
 
 const bench = new Bench();
 const folders: string[] = [];
@@ -32,8 +33,8 @@ describe("the nginx image", () => {
     const url = await nginx.ready(80, "/");
     await fetch(`${url}/asked-for`);
 
-    await until("the access log", async () =>
-      (await nginx.logs()).includes("GET /asked-for") ? true : undefined,
+    await until("the access log has the request", async () =>
+      (await nginx.logs()).includes("GET /asked-for"),
     );
     await expect(nginx.exec(["wget", "-q", "-O", "/dev/null", "http://127.0.0.1/"])).resolves.toBe("");
     expect(await nginx.shell("ps 2>/dev/null || true; grep -h ^Uid: /proc/[0-9]*/status")).toContain("101");
@@ -95,9 +96,7 @@ describe("the certbot and pebble images", () => {
     const pebble = await bench.start((await images()).pebble, [
       ...[...names, "--volume", `${acme.directory}:/acme:ro`, "--env", "PEBBLE_VA_NOSLEEP=1"],
     ]);
-    await until("pebble", async () =>
-      (await pebble.logs()).includes("ACME directory available") ? true : undefined,
-    );
+    await until("pebble listens", async () => (await pebble.logs()).includes("ACME directory available"));
     const trust = ["--volume", `${authority}:/authority:ro`, "--env", "REQUESTS_CA_BUNDLE=/authority/ca.pem"];
     const certbot = await bench.start(
       await published("certbot/certbot:v5.8.0"),
@@ -149,7 +148,7 @@ describe("the postgres image", () => {
       postgres.shell(
         `PGPASSWORD=${password} psql --host "$(hostname -i)" --username n8n --dbname n8n -tAc "${query}"`,
       );
-    await until("PostgreSQL", isReady);
+    await until("PostgreSQL is ready", isReady);
     await ask("geheim", "CREATE TABLE kept (n int); INSERT INTO kept VALUES (42)");
 
     await expect(ask("wrong", "SELECT 1")).rejects.toThrow("password authentication failed");
@@ -158,7 +157,7 @@ describe("the postgres image", () => {
     expect(await postgres.inspect("{{.Config.StopSignal}}")).toBe("SIGINT");
     expect((await postgres.stop()).exitCode).toBe(0);
     await docker(["start", postgres.name]);
-    await until("PostgreSQL again", isReady);
+    await until("PostgreSQL is ready again", isReady);
     expect(await ask("geheim", "SELECT n FROM kept")).toBe("42\n");
   });
 

@@ -5,10 +5,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { ensureAuthority } from "../../../rehearsal/authority.ts";
-import { docker, run } from "../../../rehearsal/docker.ts";
+import { run } from "../../../common/run.ts";
+import { docker } from "../../../rehearsal/docker.ts";
 import { publishImages } from "../../../rehearsal/images/publish.ts";
 import { serverRunArgs } from "../../../rehearsal/images/server/run.ts";
-import { Bench, type Container, images, uniqueName, until } from "./container.ts";
+import { Bench, type Container, images, uniqueName } from "./container.ts";
+import { until } from "../../support/until.ts";
 
 const ADDRESS = "198.18.77.10";
 const ADDRESS6 = "2001:db8:77::10";
@@ -43,7 +45,7 @@ async function deliver(ip: string, ip6: string): Promise<Container> {
 }
 
 async function booted(container: Container): Promise<string> {
-  return until("the end of the boot", async () => {
+  return until("the server has booted", async () => {
     const state = await container
       .exec(["systemctl", "is-system-running"])
       .catch((error: unknown) => String(error));
@@ -59,7 +61,8 @@ function ssh(address: string, command: string): Promise<string> {
     "LogLevel=ERROR",
     "BatchMode=yes",
   ];
-  return run("ssh", [
+  return run([
+    "ssh",
     "-i",
     join(folder, "key"),
     ...options.flatMap((option) => ["-o", option]),
@@ -71,7 +74,7 @@ function ssh(address: string, command: string): Promise<string> {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "technicia-server-"));
   await ensureAuthority(folder);
-  await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, "key")]);
+  await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", join(folder, "key")]);
   network = await bench.network("--subnet", "198.18.77.0/24", "--ipv6", "--subnet", "2001:db8:77::/64");
   server = await deliver(ADDRESS, ADDRESS6);
 });
@@ -141,7 +144,7 @@ describe("the server image", () => {
     const boots = async () => Number(await server.inspect("{{.RestartCount}}"));
     const earlier = await boots();
     await ssh(ADDRESS, "sudo systemctl reboot").catch(() => undefined);
-    await until("the reboot", async () => ((await boots()) > earlier ? true : undefined));
+    await until("the server has booted again", async () => (await boots()) > earlier);
 
     expect(await booted(server)).toBe("running");
     expect(await ssh(ADDRESS, "cat /etc/ssh/ssh_host_ed25519_key.pub /etc/machine-id /etc/kept")).toBe(

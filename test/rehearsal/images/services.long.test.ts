@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { docker } from "../../../rehearsal/docker.ts";
-import { Bench, call, type Container, published, until } from "./container.ts";
+import { Bench, call, type Container, published } from "./container.ts";
+import { until } from "../../support/until.ts";
 
 const LOOPBACK = ["--publish", "127.0.0.1::8000"];
 const NEEDLE = "procédure de purge du circuit hydraulique";
@@ -163,7 +164,7 @@ describe("the vector-store image", () => {
     await docker(["stop", qdrant.name]);
     const away = await call("GET", `${url}/health`);
     await docker(["start", qdrant.name]);
-    const back = await until("Qdrant", async () => {
+    const back = await until("Qdrant is connected", async () => {
       const answer = await call("GET", `${url}/health`);
       return answer.status === 200 ? answer : undefined;
     });

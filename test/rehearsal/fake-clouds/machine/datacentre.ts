@@ -1,16 +1,13 @@
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { promisify } from "node:util";
 
+import { run, tryRun } from "../../../../common/run.ts";
 import { DockerApi } from "../../../../rehearsal/fake-clouds/machine/docker-api.ts";
 import { DockerMachine } from "../../../../rehearsal/fake-clouds/machine/docker-machine.ts";
 import type { ServerAddress } from "../../../../rehearsal/fake-clouds/ovh/context.ts";
 import { imageOf } from "../../../support/containers.ts";
-import { until } from "../../../support/until.ts";
+import { createFreeNetwork } from "../../../support/free-network.ts";
 
-const run = promisify(execFile);
 const LABEL = "technicia.rehearsal=1";
-const ATTEMPTS_AT_A_FREE_SUBNET = 50;
 
 /** Two networks with a router between them: in one a client on the internet, in the other room for a server. */
 export interface Datacentre {
@@ -36,27 +33,28 @@ export async function startDatacentre(): Promise<Datacentre> {
   const [internet, inside] = [`${id}-internet`, `${id}-inside`];
   const docker = new DockerApi();
   const stop = async (): Promise<void> => {
-    await run("docker", ["rm", "--force", "--volumes", server, router, client]).catch(() => undefined);
-    await run("docker", ["volume", "rm", "--force", `${server}-docker`]);
-    for (const network of [internet, inside])
-      await run("docker", ["network", "rm", network]).catch(() => undefined);
+    await tryRun(["docker", "rm", "--force", "--volumes", server, router, client]);
+    await run(["docker", "volume", "rm", "--force", `${server}-docker`]);
+    for (const network of [internet, inside]) await tryRun(["docker", "network", "rm", network]);
   };
 
   try {
-    const outer = await createNetwork(internet);
-    const inner = await createNetwork(inside);
+    const { v4: outer } = await createFreeNetwork(internet, LABEL);
+    const { v4: inner } = await createFreeNetwork(inside, LABEL);
     const image = await imageOf("router");
     const common = ["run", "--detach", "--label", LABEL, "--cap-add", "NET_ADMIN"];
-    await run("docker", [
+    await run([
+      "docker",
       ...[...common, "--name", router, "--network", internet, "--ip", `${outer}.2`],
       ...["--sysctl", "net.ipv4.ip_forward=1", image, "sleep", "infinity"],
     ]);
-    await run("docker", ["network", "connect", "--ip", `${inner}.254`, inside, router]);
-    await run("docker", [
+    await run(["docker", "network", "connect", "--ip", `${inner}.254`, inside, router]);
+    await run([
+      "docker",
       ...[...common, "--name", client, "--network", internet, "--ip", `${outer}.9`],
       ...[image, "sleep", "infinity"],
     ]);
-    await run("docker", ["exec", client, "ip", "route", "add", `${inner}.0/24`, "via", `${outer}.2`]);
+    await run(["docker", "exec", client, "ip", "route", "add", `${inner}.0/24`, "via", `${outer}.2`]);
     const address = {
       ipv4: `${inner}.10`,
       ipv6: `fd00:${inner.split(".").slice(1).join(":")}::10`,
@@ -102,22 +100,4 @@ export function connects(
 ): Promise<boolean> {
   const script = `timeout 2 bash -c 'exec 3<>/dev/tcp/${to}/${port}' 2>/dev/null && echo yes || echo no`;
   return on(from, script).then((answer) => answer === "yes");
-}
-
-export { until };
-
-// Test files run side by side, and Docker refuses a subnet that is taken.
-async function createNetwork(name: string): Promise<string> {
-  for (let attempt = 1; ; attempt += 1) {
-    const [a = 0, b = 0] = randomBytes(2);
-    const prefix = `10.${150 + (a % 50)}.${b}`;
-    const prefix6 = `fd00:${prefix.split(".").slice(1).join(":")}`;
-    const addresses = ["--subnet", `${prefix}.0/24`, "--ipv6", "--subnet", `${prefix6}::/64`];
-    try {
-      await run("docker", ["network", "create", "--label", LABEL, ...addresses, name]);
-      return prefix;
-    } catch (error) {
-      if (!/overlap/i.test(String(error)) || attempt === ATTEMPTS_AT_A_FREE_SUBNET) throw error;
-    }
-  }
 }

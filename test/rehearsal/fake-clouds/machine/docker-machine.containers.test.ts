@@ -2,20 +2,18 @@
   @typescript-eslint/no-unsafe-assignment,
   @typescript-eslint/no-unsafe-member-access
   -- answers have every shape, and their shape is what is asserted here */
-import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { type FakeOvh, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
-import { connects, type Datacentre, startDatacentre, until } from "./datacentre.ts";
+import { run } from "../../../../common/run.ts";
+import { until } from "../../../support/until.ts";
+import { connects, type Datacentre, startDatacentre } from "./datacentre.ts";
 import { ovhClient } from "../ovh/client.ts";
 import { orderServer } from "../ovh/ordering.ts";
-
-const run = promisify(execFile);
 
 let place: Datacentre;
 let ovh: FakeOvh;
@@ -26,7 +24,7 @@ let publicKey: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "technicia-machine-"));
-  await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", join(folder, "key")]);
+  await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", join(folder, "key")]);
   publicKey = (await readFile(join(folder, "key.pub"), "utf8")).trim();
   place = await startDatacentre();
   ovh = await startOvh({ machine: place.machine, addresses: [place.address], images: ["Debian 12"] });
@@ -40,7 +38,7 @@ afterAll(async () => {
 });
 
 /** Logs in as the image's first user with the key that was ordered. */
-function ssh(command: string): Promise<{ stdout: string }> {
+function ssh(command: string): Promise<string> {
   const options = [
     "StrictHostKeyChecking=no",
     "UserKnownHostsFile=/dev/null",
@@ -48,7 +46,7 @@ function ssh(command: string): Promise<{ stdout: string }> {
     "ConnectTimeout=5",
   ];
   const flags = options.flatMap((option) => ["-o", option]);
-  return run("ssh", [...flags, "-i", join(folder, "key"), `debian@${place.address.ipv4}`, command]);
+  return run(["ssh", ...flags, "-i", join(folder, "key"), `debian@${place.address.ipv4}`, command]);
 }
 
 const hostKey = (): Promise<string> =>
@@ -83,9 +81,7 @@ describe("a server behind the OVH double", () => {
 
     await taskDone("/rebuild");
 
-    expect((await ssh("sudo id --user --name; hostname")).stdout).toBe(
-      `root\n${serviceName.split(".")[0]}\n`,
-    );
+    expect(await ssh("sudo id --user --name; hostname")).toBe(`root\n${serviceName.split(".")[0]}\n`);
     expect(await hostKey()).not.toBe(before);
     expect(await place.on(place.server, "ls /srv /var/lib/docker")).not.toContain("old");
   });
@@ -103,7 +99,7 @@ describe("a server behind the OVH double", () => {
     expect(await hostKey()).toBe(before);
     expect(await place.on(place.server, "ip -4 route show default")).toContain(place.address.ipv4Gateway);
     expect(await place.on(place.server, "cat /etc/resolv.conf")).toBe("nameserver 198.51.100.53");
-    expect((await ssh("echo in")).stdout).toBe("in\n");
+    expect(await ssh("echo in")).toBe("in\n");
   });
 });
 

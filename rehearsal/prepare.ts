@@ -1,0 +1,92 @@
+/** What `npm start` prepares before it deploys. Whatever exists already stays as it is. */
+import { mkdir } from "node:fs/promises";
+
+import { Listr } from "listr2";
+
+import { STATE } from "./addresses.ts";
+import { ensureDocker } from "./docker.ts";
+import { type Engine, prepareEngine } from "./engine/prepare.ts";
+import { type Images, prepareImages } from "./images/build.ts";
+import { publishImages } from "./images/publish.ts";
+import { ensureOperator } from "./operator-files.ts";
+import { ensureStack, resumeKilledRun } from "./stack.ts";
+import { type Accounts, ensureAccounts, ensureSettings } from "./stack-settings.ts";
+import { ensureWorld } from "./world.ts";
+
+export async function prepare(stack: string): Promise<Engine> {
+  await mkdir(STATE, { recursive: true, mode: 0o700 });
+  await show([{ title: "Docker's engine", work: ensureDocker }]);
+  const accounts = await ensureAccounts();
+  await ensureOperator();
+  const [engine, images] = await show([
+    { title: `Pulumi and the stack ${stack}`, work: (shown) => preparePulumi({ stack, accounts }, shown) },
+    {
+      title: "images, OVH, Cloudflare, name server, registry and ACME",
+      work: (shown) => prepareWorld(accounts, shown),
+    },
+  ]);
+  await show([
+    {
+      title: `settings of ${stack}`,
+      work: () => ensureSettings({ stack, accounts, images: images.overrides }),
+    },
+  ]);
+  await show([
+    {
+      title: "what a killed run left",
+      work: async ({ rename }) => {
+        const left = await resumeKilledRun({ stack, engine });
+        if (left !== undefined) rename(`the last run was killed: ${left}`);
+      },
+    },
+  ]);
+  return engine;
+}
+
+async function preparePulumi(
+  { stack, accounts }: { readonly stack: string; readonly accounts: Accounts },
+  { progress, rename }: Shown,
+): Promise<Engine> {
+  const engine = await prepareEngine({ progress });
+  rename(`engine: ${engine.description}`);
+  progress(`creating the stack ${stack} and its secrets`);
+  await ensureStack({ stack, engine }, accounts);
+  return engine;
+}
+
+async function prepareWorld(accounts: Accounts, { progress }: Shown): Promise<Images> {
+  const images = await prepareImages({ progress });
+  await Promise.all([publishImages(images, { progress }), ensureWorld(images, accounts)]);
+  return images;
+}
+
+/** How a step shows what it is doing. */
+interface Shown {
+  readonly progress: (line: string) => void;
+
+  /** Gives the step another title. */
+  readonly rename: (title: string) => void;
+}
+
+interface Step<Result> {
+  readonly title: string;
+  readonly work: (shown: Shown) => Promise<Result>;
+}
+
+/** Runs steps at the same time, shows how far each is, and returns their results. */
+async function show<Results extends readonly unknown[]>(steps: {
+  readonly [Index in keyof Results]: Step<Results[Index]>;
+}): Promise<Results> {
+  const results: unknown[] = [];
+  const tasks = steps.map(({ title, work }, at) => ({
+    title,
+    task: async (_: unknown, task: { title: string; output: string }) => {
+      results[at] = await work({
+        progress: (line) => (task.output = line),
+        rename: (title) => (task.title = title),
+      });
+    },
+  }));
+  await new Listr(tasks, { concurrent: true, fallbackRenderer: "simple" }).run();
+  return results as unknown as Results;
+}

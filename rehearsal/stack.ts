@@ -1,0 +1,83 @@
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { isAlive } from "../common/is-alive.ts";
+import { UserError } from "../common/user-error.ts";
+import { entryOf, type SecretName, secretNames } from "../secrets/catalog.ts";
+import { STATE } from "./addresses.ts";
+import type { Engine } from "./engine/prepare.ts";
+import { runAsOperator } from "./run-as-operator.ts";
+import { type Accounts, addSecrets, ensureSettings } from "./stack-settings.ts";
+
+const GIVEN_SECRETS = [
+  "ovhApplicationKey",
+  "ovhApplicationSecret",
+  "ovhConsumerKey",
+  "cloudflareApiToken",
+  "voyageApiKey",
+  "anthropicApiKey",
+] as const;
+
+/** A stack of the rehearsal and the engine that runs it. */
+export interface RehearsedStack {
+  readonly stack: string;
+  readonly engine: Engine;
+}
+
+/** Creates what is missing: the passphrase, the stack and, in its settings, its secrets. */
+export async function ensureStack({ stack, engine }: RehearsedStack, accounts: Accounts): Promise<void> {
+  await mkdir(join(STATE, "backend"), { recursive: true });
+  const passphrase = join(STATE, "passphrase");
+  if (!existsSync(passphrase)) await writeFile(passphrase, randomBytes(24).toString("hex"), { mode: 0o600 });
+  // The CLI needs a file to write to. Which images the file has to name is known later.
+  if (!existsSync(join(STATE, `Pulumi.${stack}.yaml`))) await ensureSettings({ stack, accounts, images: {} });
+
+  const checkpoint = join(STATE, "backend", ".pulumi", "stacks", "technicia", `${stack}.json`);
+  if (!existsSync(checkpoint)) {
+    await runPulumi(["stack", "init", stack, "--secrets-provider", "passphrase"], { stack, engine });
+  }
+  await addSecrets(stack, secretsOf(accounts), { checkpoint, passphrase });
+}
+
+/** Secrets that a user would be given, and a generated value for each of our own. */
+function secretsOf(accounts: Accounts): Map<SecretName, () => string> {
+  const ours = secretNames.flatMap((name) => {
+    const { generate } = entryOf(name);
+    return generate === undefined ? [] : [[name, generate] as const];
+  });
+  return new Map([...GIVEN_SECRETS.map((name) => [name, () => accounts[name]] as const), ...ours]);
+}
+
+/** Continues after a run that was killed. Returns what that run had left; undefined when no run was killed. */
+export async function resumeKilledRun(rehearsed: RehearsedStack): Promise<string | undefined> {
+  if (!(await releaseDeadLock(rehearsed))) return undefined;
+  const resumed = await runAsOperator(["node", "ops/main.ts", "resume", rehearsed.stack], rehearsed);
+  if (resumed.code !== 0) {
+    throw new UserError(`resuming ${rehearsed.stack}: ${resumed.stderr || resumed.stdout}`);
+  }
+  return resumed.stdout.trim().replaceAll("\n", ", ");
+}
+
+/** Releases a lock whose process has ended. Refuses another's. Returns whether there was a lock. */
+async function releaseDeadLock({ stack, engine }: RehearsedStack): Promise<boolean> {
+  const folder = join(STATE, "backend", ".pulumi", "locks", "organization", "technicia", stack);
+  const locks = existsSync(folder) ? await readdir(folder) : [];
+  for (const file of locks) {
+    const { pid } = JSON.parse(await readFile(join(folder, file), "utf8")) as { pid: number };
+    if (isAlive(pid)) {
+      throw new UserError(
+        `the rehearsal of ${stack}: another run is under way, with process id ${pid}; wait for it or end it`,
+      );
+    }
+  }
+  if (locks.length === 0) return false;
+  await runPulumi(["cancel", "--yes", "--stack", stack], { stack, engine });
+  return true;
+}
+
+async function runPulumi(args: readonly string[], rehearsed: RehearsedStack): Promise<void> {
+  const { code, stdout, stderr } = await runAsOperator(["pulumi", ...args], rehearsed);
+  if (code !== 0) throw new UserError(`pulumi ${args[0] ?? ""}: ${stderr || stdout}`);
+}
