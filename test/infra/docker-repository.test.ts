@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { run } from "../support/containers.ts";
+import { tryRun } from "../../common/run.ts";
 import { deploy, everything } from "../support/technicia.ts";
 
 const KEY = "host-docker-repository-key";
@@ -28,7 +28,7 @@ async function runProgram(name: string, program: "observe" | "apply" | "remove")
   const text = String(resource(name).inputs[program]).replaceAll(/\/(?=(etc|var\/lib)\/)/g, `${server}/`);
   const curl = 'curl() { while [ "$1" != --output ]; do last=$1; shift; done; echo "key of $last" >"$2"; }';
 
-  const { code, stdout, stderr } = await run("bash", ["-euo", "pipefail", "-s"], {
+  const { code, stdout, stderr } = await tryRun(["bash", "-euo", "pipefail", "-s"], {
     input: `${curl}\n${text}`,
   });
 
