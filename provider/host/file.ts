@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { UserError } from "../../common/user-error.ts";
 import type { Call, ResourceDefinition } from "../plugin/definition.ts";
-import { CommandFailure } from "../ssh/host.ts";
+import { CommandFailure } from "../ssh/command-failure.ts";
 import { DELETE, EXIT, INSPECT, WRITE } from "./file-scripts.ts";
 
 const MAX_CONTENT_BYTES = 8 * 1024 * 1024;

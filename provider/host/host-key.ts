@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { UserError } from "../../common/user-error.ts";
 import type { Call, ResourceDefinition } from "../plugin/definition.ts";
-import { fetchHostKey, hostKeyChanged, where, type Endpoint, type Patience } from "../ssh/connect.ts";
+import { fetchHostKey, hostKeyChanged, where, type Endpoint, type WaitOptions } from "../ssh/connect.ts";
 import { fingerprint, publicKeyText, readPublicKey } from "../ssh/keys.ts";
 
 const BOOT_SECONDS = 600;
@@ -28,7 +28,7 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
   replaceOn: ["serverId"],
 
   async create(call, inputs) {
-    const key = await fetchHostKey(inputs, patience(call, BOOT_SECONDS));
+    const key = await fetchHostKey(inputs, waitOptions(call, BOOT_SECONDS));
     call.log.info(
       `${where(inputs)} answers with the host key ${fingerprint(key)} (${publicKeyText(key)}); it is required from now on`,
     );
@@ -47,18 +47,18 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
       return {
         id,
         inputs: named,
-        outputs: outputsOf(await fetchHostKey(named, patience(call, ANSWER_SECONDS))),
+        outputs: outputsOf(await fetchHostKey(named, waitOptions(call, ANSWER_SECONDS))),
       };
     }
     const endpoint = { address, port };
-    const key = await fetchHostKey(endpoint, patience(call, ANSWER_SECONDS));
+    const key = await fetchHostKey(endpoint, waitOptions(call, ANSWER_SECONDS));
     requireSame(endpoint, outputs.hostKey, key);
     return { id, inputs: { ...endpoint, serverId }, outputs: outputsOf(key) };
   },
 
   // Only where the key is asked for has changed: the same installation answers there, or the key is another one.
   async update(call, existing, news) {
-    const key = await fetchHostKey(news, patience(call, ANSWER_SECONDS));
+    const key = await fetchHostKey(news, waitOptions(call, ANSWER_SECONDS));
     requireSame(news, existing.outputs.hostKey, key);
     return outputsOf(key);
   },
@@ -93,6 +93,6 @@ function parseId(id: string): Inputs {
   };
 }
 
-function patience(call: Call, deadlineSeconds: number): Patience {
+function waitOptions(call: Call, deadlineSeconds: number): WaitOptions {
   return { deadlineSeconds, signal: call.signal, onWaiting: call.log.status };
 }

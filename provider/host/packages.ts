@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { UserError } from "../../common/user-error.ts";
 import type { Call, ResourceDefinition } from "../plugin/definition.ts";
-import { CommandFailure } from "../ssh/host.ts";
+import { CommandFailure } from "../ssh/command-failure.ts";
 
 const TIMEOUT_SECONDS = 900;
 const MAX_LOCK_SECONDS = 300;

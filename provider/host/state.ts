@@ -3,7 +3,7 @@ import { z } from "zod";
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import { PartialFailure, type Call, type ResourceDefinition } from "../plugin/definition.ts";
-import { CommandFailure } from "../ssh/host.ts";
+import { CommandFailure } from "../ssh/command-failure.ts";
 
 const DEFAULT_TIMEOUT_SECONDS = 120;
 const SHOWN_LINES = 20;

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { UserError } from "../../common/user-error.ts";
 import { PartialFailure, type Call, type ResourceDefinition } from "../plugin/definition.ts";
-import { CommandFailure } from "../ssh/host.ts";
+import { CommandFailure } from "../ssh/command-failure.ts";
 import { APPLY, EXIT, INSPECT } from "./unit-scripts.ts";
 
 const TIMEOUT_SECONDS = 300;

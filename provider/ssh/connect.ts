@@ -1,6 +1,8 @@
-/** Opening a connection: who answers, whether it is the right host, whether it lets us in, and what to say when not. */
+/** Opens a connection: waits for the host, checks its key, logs in, and reports what went wrong. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientErrorExtensions, ConnectConfig, ServerHostKeyAlgorithm } from "ssh2";
 import { UserError } from "../../common/user-error.ts";
+import type { Credentials } from "./credentials.ts";
 import { fingerprint, readPublicKey, signatureAlgorithms } from "./keys.ts";
 
 export interface Endpoint {
@@ -14,28 +16,28 @@ export interface Target extends Endpoint {
   readonly hostKey: string | undefined;
 }
 
-/** Waiting for a host that may still boot. */
-export interface Patience {
+/** How to wait for a host that may still be booting. */
+export interface WaitOptions {
   readonly deadlineSeconds: number;
   readonly signal: AbortSignal;
-  /** Told after each attempt in vain. */
-  readonly onWaiting: (reason: string) => void;
-  /** Told once a host with the pinned key answers; whether it lets us in is not known yet. */
+  /** Called after each failed attempt. */
+  readonly onWaiting?: ((reason: string) => void) | undefined;
+  /** Called once a host with the pinned key answers; it may still refuse the login. */
   readonly onAnswer?: (() => void) | undefined;
 }
 
-/** Another key than the pinned one: another host, another installation, or somebody in between. */
+/** The host answers with another key than the pinned one: it is another host, another installation, or an attacker. */
 export class HostKeyChanged extends UserError {}
 
 const HANDSHAKE_SECONDS = 20;
 const PAUSE_MILLISECONDS = 500;
 
-// A host whose network is gone answers nothing at all; without this a command would wait for its own limit.
+// Without this, a command on a host whose network is gone would wait for its own limit.
 const KEEPALIVE_MILLISECONDS = 5_000;
 const KEEPALIVES_MISSED = 3;
 
-/** Faults that pass by themselves while a host boots or its network comes up. */
-const PASSING = new Set([
+/** Faults that go away by themselves while a host boots or its network comes up. */
+const TRANSIENT = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
   "ETIMEDOUT",
@@ -50,55 +52,24 @@ export function where({ address, port }: Endpoint): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** A connection that has logged in. */
-export async function connect(target: Target, patience: Patience): Promise<Client> {
-  // Like ssh2 below: a preview that asks no host does not wait for what would.
-  const { readLogin } = await import("./login.ts");
-  const login = await readLogin(target.user, target.privateKeyFile);
-  const pinned = target.hostKey === undefined ? undefined : readPublicKey(target.hostKey);
-
-  return persist(target, patience, async () => {
-    const seen: { key?: Buffer } = {};
-    const config: ConnectConfig = {
-      ...transport(target),
-      username: target.user,
-      authHandler: login.methods,
-      algorithms: { serverHostKey: pinned === undefined ? KEY_PREFERENCE : signatureAlgorithms(pinned.type) },
-      hostVerifier: (key: Buffer) => {
-        seen.key = key;
-        return pinned === undefined || key.equals(pinned.blob);
-      },
-    };
-    try {
-      return await openConnection(config, patience);
-    } catch (error) {
-      const fault = error as ClientErrorExtensions & Error;
-      if (fault.level === "client-authentication") {
-        throw new UserError(
-          `ssh ${target.user}@${where(target)}: login refused with ${login.description}; ` +
-            `put that key into ~${target.user}/.ssh/authorized_keys on the host (which nobody else may write to), or set hostUser or hostPrivateKeyFile to what it accepts`,
-        );
-      }
-      const otherKey = seen.key !== undefined && pinned !== undefined && !seen.key.equals(pinned.blob);
-      if (pinned !== undefined && (otherKey || /no matching host key/i.test(fault.message))) {
-        const answered = otherKey && seen.key !== undefined ? seen.key : await knock(target, patience.signal);
-        throw new HostKeyChanged(hostKeyChanged(target, pinned.blob, answered));
-      }
-      throw error;
-    }
-  });
+/** Waits for the host and logs in; gives up with `HostKeyChanged` when it has another key than the pinned one. */
+export async function connect(target: Target, options: WaitOptions): Promise<Client> {
+  // Loaded here, like ssh2 below, because a preview that asks no host does not need them.
+  const { readCredentials } = await import("./credentials.ts");
+  const credentials = await readCredentials(target.user, target.privateKeyFile);
+  return retryUntilAnswered(target, options, () => logIn(target, credentials, options));
 }
 
-/** The key a host answers with; nobody logs in. */
-export function fetchHostKey(endpoint: Endpoint, patience: Patience): Promise<Buffer> {
-  return persist(endpoint, patience, () => knock(endpoint, patience.signal));
+/** The key that a host answers with; does not log in. */
+export function fetchHostKey(endpoint: Endpoint, options: WaitOptions): Promise<Buffer> {
+  return retryUntilAnswered(endpoint, options, () => probeHostKey(endpoint, options.signal));
 }
 
 export function hostKeyChanged(endpoint: Endpoint, expected: Buffer, got: Buffer): string {
   return (
-    `ssh ${where(endpoint)}: expected the host key ${fingerprint(expected)}, got ${fingerprint(got)}; another machine answers there, or the host ` +
-    `was installed anew, or its keys were. After an installation at OVH: npm run resume -- <stack> --reinstalled. If somebody whom you know ` +
-    `changed the keys alone, accept the new one: pulumi up --replace <URN of the HostKey, from pulumi stack --show-urns>`
+    `ssh ${where(endpoint)}: expected the host key ${fingerprint(expected)}, got ${fingerprint(got)}; another machine answers there, the host ` +
+    `was reinstalled, or its keys were replaced. After a reinstallation at OVH: npm run resume -- <stack> --reinstalled. If a colleague replaced ` +
+    `only the keys, accept the new one: pulumi up --replace <URN of the HostKey, from pulumi stack --show-urns>`
   );
 }
 
@@ -121,50 +92,86 @@ function transport({ address, port }: Endpoint): ConnectConfig {
   };
 }
 
-async function knock(endpoint: Endpoint, signal: AbortSignal): Promise<Buffer> {
-  const seen: { key?: Buffer } = {};
+async function logIn(target: Target, credentials: Credentials, options: WaitOptions): Promise<Client> {
+  const pinned = target.hostKey === undefined ? undefined : readPublicKey(target.hostKey);
+  let answered: Buffer | undefined;
+  try {
+    return await openConnection(
+      {
+        ...transport(target),
+        username: target.user,
+        authHandler: credentials.methods,
+        algorithms: {
+          serverHostKey: pinned === undefined ? KEY_PREFERENCE : signatureAlgorithms(pinned.type),
+        },
+        hostVerifier: (key: Buffer) => {
+          answered = key;
+          return pinned === undefined || key.equals(pinned.blob);
+        },
+      },
+      options,
+    );
+  } catch (error) {
+    const { level, message } = error as ClientErrorExtensions & Error;
+    if (level === "client-authentication") {
+      throw new UserError(
+        `ssh ${target.user}@${where(target)}: the host refused ${credentials.description}; put that key into ` +
+          `~${target.user}/.ssh/authorized_keys on the host (only its owner may write to that file), or set hostUser or hostPrivateKeyFile ` +
+          `to what the host accepts`,
+      );
+    }
+    if (pinned !== undefined && answered !== undefined && !answered.equals(pinned.blob)) {
+      throw new HostKeyChanged(hostKeyChanged(target, pinned.blob, answered));
+    }
+    if (pinned !== undefined && /no matching host key/i.test(message)) {
+      const other = await probeHostKey(target, options.signal);
+      throw new HostKeyChanged(hostKeyChanged(target, pinned.blob, other));
+    }
+    throw error;
+  }
+}
+
+/** Starts a handshake, notes the key, and refuses it. */
+async function probeHostKey(endpoint: Endpoint, signal: AbortSignal): Promise<Buffer> {
+  let answered: Buffer | undefined;
   const config: ConnectConfig = {
     ...transport(endpoint),
     username: "nobody",
     algorithms: { serverHostKey: KEY_PREFERENCE },
     hostVerifier: (key: Buffer) => {
-      seen.key = key;
+      answered = key;
       return false;
     },
   };
-  const client = await openConnection(config, { signal }).catch((error: unknown) => {
-    if (seen.key === undefined) {
-      throw error;
-    }
-    return undefined;
-  });
-  client?.end();
-  if (seen.key === undefined) {
-    throw new UserError(`ssh ${where(endpoint)}: expected a host key, got none`);
+  try {
+    (await openConnection(config, { signal })).end();
+  } catch (error) {
+    if (answered === undefined) throw error;
   }
-  return seen.key;
+  if (answered === undefined) {
+    throw new UserError(`ssh ${where(endpoint)}: the server sent no host key; check that sshd listens there`);
+  }
+  return answered;
 }
 
-/** One attempt; whatever goes wrong is the library's own error. */
+/** One attempt; fails with the library's own error. */
 export async function openConnection(
   config: ConnectConfig,
-  { signal, onAnswer }: Pick<Patience, "signal" | "onAnswer">,
+  { signal, onAnswer }: Pick<WaitOptions, "signal" | "onAnswer">,
 ): Promise<Client> {
   const { default: ssh2 } = await import("ssh2");
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client();
-    const settle = (finish: () => void): void => {
+    const stopListening = (): void => {
       signal.removeEventListener("abort", onAbort);
       client.removeAllListeners();
-      finish();
     };
     const fail = (error: Error): void => {
-      settle(() => {
-        // What still comes from a connection we have given up must not end the process.
-        client.on("error", () => undefined);
-        client.destroy();
-        reject(error);
-      });
+      stopListening();
+      // An error that this connection still emits must not end the process.
+      client.on("error", () => undefined);
+      client.destroy();
+      reject(error);
     };
     const onAbort = (): void => {
       fail(signal.reason instanceof Error ? signal.reason : new Error("cancelled"));
@@ -172,51 +179,51 @@ export async function openConnection(
     signal.addEventListener("abort", onAbort);
     if (onAnswer !== undefined) client.once("handshake", onAnswer);
     client.once("ready", () => {
-      settle(() => {
-        resolve(client);
-      });
+      stopListening();
+      resolve(client);
     });
     client.once("error", fail);
-    // sshd closes without a word while the host boots (nologin) and when too many knock at once.
+    // sshd closes without an error while the host boots (nologin) and when too many connect at the same time.
     client.once("close", () => {
       fail(Object.assign(new Error("closed the connection before login"), { code: "ECONNRESET" }));
     });
     signal.throwIfAborted();
-    // A command is a few small packets: held back until the one before is acknowledged, each would take 40 ms longer.
+    // A command is a few small packets. With Nagle's algorithm each would wait 40 ms for the acknowledgement of the previous one.
     client.connect(config).setNoDelay(true);
   });
 }
 
-async function persist<T>(endpoint: Endpoint, patience: Patience, attempt: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + patience.deadlineSeconds * 1000;
+async function retryUntilAnswered<T>(
+  endpoint: Endpoint,
+  { deadlineSeconds, signal, onWaiting }: WaitOptions,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  const deadline = performance.now() + deadlineSeconds * 1000;
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
-      patience.signal.throwIfAborted();
-      if (error instanceof UserError) {
-        throw error;
-      }
+      signal.throwIfAborted();
+      if (error instanceof UserError) throw error;
       const reason = reasonOf(error as Error);
-      if (!isPassing(error as NodeJS.ErrnoException) || performance.now() + PAUSE_MILLISECONDS > deadline) {
-        const waited = isPassing(error as NodeJS.ErrnoException)
-          ? ` (tried for ${patience.deadlineSeconds} s)`
-          : "";
+      const mayPass = isTransient(error as Error);
+      if (!mayPass || performance.now() + PAUSE_MILLISECONDS > deadline) {
+        const waited = mayPass ? ` (tried for ${deadlineSeconds} s)` : "";
         throw new UserError(
           `ssh ${where(endpoint)}: expected sshd to answer, got: ${reason}${waited}; ` +
-            `check that the host runs, that hostAddress and hostPort are right, and that no firewall stands between`,
+            `check that the host runs, that hostAddress and hostPort are right, and that no firewall blocks the way`,
           { cause: error },
         );
       }
-      patience.onWaiting(`waiting for ssh on ${where(endpoint)}: ${reason}`);
-      await pause(patience.signal);
+      onWaiting?.(`waiting for ssh on ${where(endpoint)}: ${reason}`);
+      await sleep(PAUSE_MILLISECONDS, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
 }
 
-function isPassing(error: NodeJS.ErrnoException & { readonly level?: string }): boolean {
+function isTransient(error: NodeJS.ErrnoException & { readonly level?: string }): boolean {
   return (
-    PASSING.has(error.code ?? "") ||
+    TRANSIENT.has(error.code ?? "") ||
     error.level === "client-timeout" ||
     /before handshake|keepalive timeout/i.test(error.message)
   );
@@ -236,18 +243,4 @@ function reasonOf(error: NodeJS.ErrnoException): string {
     default:
       return error.message;
   }
-}
-
-function pause(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason instanceof Error ? signal.reason : new Error("cancelled"));
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", onAbort);
-      resolve();
-    }, PAUSE_MILLISECONDS);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
 }

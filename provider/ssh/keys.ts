@@ -1,9 +1,9 @@
-/** Public keys: the one that the host must answer with, and how keys are shown. */
+/** Public keys: reading, printing, and the algorithms that belong to them. */
 import { createHash } from "node:crypto";
 import type ssh2 from "ssh2";
 import { UserError } from "../../common/user-error.ts";
 
-/** A public key as text and as the bytes that travel. */
+/** A public key as type and as the bytes of the protocol. */
 export interface PublicKey {
   readonly type: string;
   readonly blob: Buffer;
@@ -24,7 +24,7 @@ export function publicKeyText(blob: Buffer): string {
   return `${typeOf(blob)} ${blob.toString("base64")}`;
 }
 
-/** As OpenSSH shows it. */
+/** As OpenSSH prints it: `SHA256:` and base64. */
 export function fingerprint(blob: Buffer): string {
   return `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`;
 }

@@ -1,6 +1,14 @@
-/** What OpenSSH's client is told, wherever it stands in for our own: Docker's plugin starts one for each of its calls. */
+/** Options of OpenSSH's client, which Docker's plugin starts for each of its calls. They are inputs of its provider: a change shows in a preview. */
 
-/** The host key comes from the state, so that a colleague's known_hosts file has no say; one master connection carries every call. */
+export interface Trust {
+  /** `~` is the home of the user that runs ssh. */
+  readonly privateKeyFile: string;
+
+  /** Public key in one line: type and base64. */
+  readonly hostKey: string;
+}
+
+/** The host key comes from the state, so that a colleague's known_hosts file does not matter; one master connection carries every call. */
 export function opensshOptions({ privateKeyFile, hostKey }: Trust): string[] {
   const options = [
     "BatchMode=yes",
@@ -11,19 +19,11 @@ export function opensshOptions({ privateKeyFile, hostKey }: Trust): string[] {
     "GlobalKnownHostsFile=/dev/null",
     `KnownHostsCommand=/bin/echo %H ${hostKey}`,
     "ControlMaster=auto",
-    // Not in ~/.ssh: ssh does not make that folder, and gives up without it.
+    // Not in ~/.ssh: ssh does not create that folder, and fails without it.
     "ControlPath=~/.technicia-%C",
     "ControlPersist=120s",
     "ServerAliveInterval=15",
     "ConnectTimeout=30",
   ];
   return options.flatMap((option) => ["-o", option]);
-}
-
-export interface Trust {
-  /** `~` is the home of whoever logs in. */
-  readonly privateKeyFile: string;
-
-  /** Public key in one line: type and base64. */
-  readonly hostKey: string;
 }

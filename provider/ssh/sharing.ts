@@ -1,6 +1,6 @@
 /**
- * One login for several processes: who is logged in to a host lends channels of that login to the processes that it starts, as OpenSSH does
- * with a master connection. Between them they speak ssh again, over a Unix socket in a folder that only this user may enter.
+ * One login for several processes. A process that is logged in to a host lends channels of its login to the processes that it starts, as
+ * OpenSSH does with a control master. They speak ssh over a Unix socket in a folder that only this user may enter.
  */
 import { createHash, generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -11,25 +11,25 @@ import type { Client, ClientChannel, ServerChannel } from "ssh2";
 import { openConnection, where, type Target } from "./connect.ts";
 import { readPublicKey } from "./keys.ts";
 
-/** Variable that names the folder of the sockets to the processes that may join. */
+/** Environment variable that passes the folder of the sockets to child processes. */
 const FOLDER = "TECHNICIA_SSH_SHARED";
 
 export interface Sharing {
   close(): void;
 }
 
-/** Lends what `open` opens on the host to the processes that are started from now on. */
-export function shareLogin(target: Target, open: () => Promise<ClientChannel>): Sharing {
+/** Lends root shells, opened by `openShell`, to the processes that are started afterwards. */
+export function shareLogin(target: Target, openShell: () => Promise<ClientChannel>): Sharing {
   const sockets = new Set<Socket>();
   const listener = createServer((socket) => {
     sockets.add(socket);
-    // Whoever joined may have been killed.
+    // A process that joined may have been killed.
     socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
-    void serve(socket, open);
+    void serve(socket, openShell);
   });
-  // Without a socket, or beside one that leads to the same host already, each logs in by itself.
+  // Without a socket, or when one for the same host exists already, each process logs in by itself.
   listener.on("error", () => undefined);
-  listener.listen(socketOf(ownFolder(), target)).unref();
+  listener.listen(socketOf(socketFolder(), target)).unref();
   return {
     close() {
       listener.close();
@@ -38,11 +38,11 @@ export function shareLogin(target: Target, open: () => Promise<ClientChannel>): 
   };
 }
 
-/** A connection over the login of the process that started this one; undefined when it has none to this host. */
+/** A connection over the login of the process that started this one; undefined when that process has none to this host. */
 export async function joinLogin(target: Target, signal: AbortSignal): Promise<Client | undefined> {
-  const folder = process.env[FOLDER];
-  if (folder === undefined) return undefined;
-  const socket = createConnection(socketOf(folder, target));
+  const inherited = process.env[FOLDER];
+  if (inherited === undefined) return undefined;
+  const socket = createConnection(socketOf(inherited, target));
   try {
     await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
     return await openConnection({ sock: socket, username: target.user, authHandler: ["none"] }, { signal });
@@ -52,25 +52,25 @@ export async function joinLogin(target: Target, signal: AbortSignal): Promise<Cl
   }
 }
 
-let own: string | undefined;
+let folder: string | undefined;
 
-function ownFolder(): string {
-  if (own !== undefined) return own;
-  const made = mkdtempSync(join(tmpdir(), "technicia-ssh-"));
-  process.on("exit", () => rmSync(made, { recursive: true, force: true }));
-  return (own = process.env[FOLDER] = made);
+function socketFolder(): string {
+  if (folder !== undefined) return folder;
+  const created = mkdtempSync(join(tmpdir(), "technicia-ssh-"));
+  process.on("exit", () => rmSync(created, { recursive: true, force: true }));
+  return (folder = process.env[FOLDER] = created);
 }
 
-/** Another key is another host; a path to a socket has little room. */
-function socketOf(folder: string, target: Target): string {
+/** Includes the host key, because another key is another host; hashed, because the path of a socket is limited to some 100 bytes. */
+function socketOf(parent: string, target: Target): string {
   const key = target.hostKey === undefined ? "" : readPublicKey(target.hostKey).blob.toString("base64");
   const name = createHash("sha256")
     .update(`${target.user}@${where(target)} ${key}`)
     .digest("hex");
-  return join(folder, name.slice(0, 16));
+  return join(parent, name.slice(0, 16));
 }
 
-async function serve(socket: Socket, open: () => Promise<ClientChannel>): Promise<void> {
+async function serve(socket: Socket, openShell: () => Promise<ClientChannel>): Promise<void> {
   const { default: ssh2 } = await import("ssh2");
   const { privateKey } = generateKeyPairSync("ec", {
     namedCurve: "prime256v1",
@@ -79,11 +79,12 @@ async function serve(socket: Socket, open: () => Promise<ClientChannel>): Promis
   });
   const server = new ssh2.Server({ hostKeys: [privateKey] }, (client) => {
     client.on("error", () => undefined);
-    // Who may enter the folder may read the key that we log in with, too.
+    // Any process that can enter the folder can also read our private key, so a password would protect nothing.
     client.on("authentication", (context) => context.accept());
     client.on("session", (accept, reject) => {
-      open().then(
-        (lent) => accept().once("exec", (acceptExec) => splice(acceptExec(), lent)),
+      openShell().then(
+        // The command is ignored: both sides only ever mean a root shell.
+        (shell) => accept().once("exec", (acceptExec) => connectChannels(acceptExec(), shell)),
         () => reject(),
       );
     });
@@ -91,10 +92,9 @@ async function serve(socket: Socket, open: () => Promise<ClientChannel>): Promis
   server.injectSocket(socket);
 }
 
-/** Whatever is run, `lent` is the shell that both ends mean. */
-function splice(channel: ServerChannel, lent: ClientChannel): void {
-  channel.pipe(lent).pipe(channel);
-  lent.stderr.pipe(channel.stderr);
-  channel.on("error", () => undefined).on("close", () => lent.destroy());
-  lent.on("error", () => undefined).on("close", () => channel.destroy());
+function connectChannels(borrower: ServerChannel, shell: ClientChannel): void {
+  borrower.pipe(shell).pipe(borrower);
+  shell.stderr.pipe(borrower.stderr);
+  borrower.on("error", () => undefined).on("close", () => shell.destroy());
+  shell.on("error", () => undefined).on("close", () => borrower.destroy());
 }

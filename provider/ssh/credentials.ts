@@ -1,4 +1,4 @@
-/** The key that we log in with: a file, or an agent that holds it. */
+/** What to log in with: a private key file, or an ssh agent. */
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
@@ -6,18 +6,21 @@ import ssh2, { type AgentAuthMethod, type AnyAuthMethod, type ParsedKey } from "
 import { UserError } from "../../common/user-error.ts";
 import { fingerprint, readPublicKey } from "./keys.ts";
 
-/** What to log in with, and how to call it when it is refused. */
-export interface Login {
+export interface Credentials {
   readonly methods: AnyAuthMethod[];
+  /** For the message when the host refuses them: `the key /home/me/.ssh/id_ed25519 (SHA256:…)`. */
   readonly description: string;
 }
 
-export async function readLogin(user: string, privateKeyFile: string | undefined): Promise<Login> {
+export async function readCredentials(
+  user: string,
+  privateKeyFile: string | undefined,
+): Promise<Credentials> {
   const socket = process.env["SSH_AUTH_SOCK"];
   if (privateKeyFile === undefined) {
     if (socket === undefined || socket === "") {
       throw new UserError(
-        "hostPrivateKeyFile: expected a private key file or a running ssh agent, got neither; set one of them",
+        "hostPrivateKeyFile: not set, and no ssh agent runs; set it to a private key file, or start an agent",
       );
     }
     return {
@@ -35,7 +38,7 @@ export async function readLogin(user: string, privateKeyFile: string | undefined
   const key = firstKey(ssh2.utils.parseKey(text));
   if (key instanceof Error) {
     if (/encrypted/i.test(key.message)) {
-      return throughAgent({ user, path, publicKey: await publicPart(path, text), socket });
+      return throughAgent({ user, path, publicKey: await readPublicPart(path, text), socket });
     }
     throw new UserError(`hostPrivateKeyFile: expected a private key, got ${path} (${key.message})`);
   }
@@ -61,7 +64,7 @@ interface AgentKey {
   readonly socket: string | undefined;
 }
 
-async function throughAgent({ user, path, publicKey, socket }: AgentKey): Promise<Login> {
+async function throughAgent({ user, path, publicKey, socket }: AgentKey): Promise<Credentials> {
   const advice = `add it with: ssh-add ${path}`;
   if (socket === undefined || socket === "") {
     throw new UserError(
@@ -70,11 +73,11 @@ async function throughAgent({ user, path, publicKey, socket }: AgentKey): Promis
   }
   if (publicKey === undefined) {
     throw new UserError(
-      `hostPrivateKeyFile: ${path} has a passphrase, and ${path}.pub, which tells which key of the ssh agent it is, cannot be read`,
+      `hostPrivateKeyFile: ${path} has a passphrase, and ${path}.pub, which identifies it in the ssh agent, cannot be read; create it with: ssh-keygen -y -f ${path} > ${path}.pub`,
     );
   }
   const agent = ssh2.createAgent(socket);
-  const held = await identities(agent, socket);
+  const held = await listIdentities(agent, socket);
   const match = held.find((key) => key.getPublicSSH().equals(publicKey));
   if (match === undefined) {
     throw new UserError(
@@ -88,7 +91,7 @@ async function throughAgent({ user, path, publicKey, socket }: AgentKey): Promis
   };
 }
 
-function identities(agent: ssh2.BaseAgent, socket: string): Promise<ParsedKey[]> {
+function listIdentities(agent: ssh2.BaseAgent, socket: string): Promise<ParsedKey[]> {
   return new Promise((resolvePromise, reject) => {
     agent.getIdentities((error, keys) => {
       if (error) {
@@ -104,7 +107,7 @@ function identities(agent: ssh2.BaseAgent, socket: string): Promise<ParsedKey[]>
   });
 }
 
-// Offering every key of the agent would use up the attempts that sshd allows.
+// sshd allows six attempts; an agent that offers all its keys may use them up before the right one.
 class OneKeyAgent extends ssh2.BaseAgent {
   readonly #agent: ssh2.BaseAgent;
   readonly #key: ParsedKey;
@@ -135,16 +138,16 @@ class OneKeyAgent extends ssh2.BaseAgent {
 
 type AgentPublicKey = string | Buffer | ParsedKey;
 
-async function publicPart(path: string, text: Buffer): Promise<Buffer | undefined> {
+async function readPublicPart(path: string, text: Buffer): Promise<Buffer | undefined> {
   const armoured = /-----BEGIN OPENSSH PRIVATE KEY-----([^-]+)-----END/.exec(text.toString("latin1"))?.[1];
   if (armoured !== undefined) {
     return publicBlobOf(Buffer.from(armoured, "base64"));
   }
-  const beside = await readFile(`${path}.pub`, "utf8").catch(() => undefined);
-  return beside === undefined ? undefined : readPublicKey(beside).blob;
+  const companion = await readFile(`${path}.pub`, "utf8").catch(() => undefined);
+  return companion === undefined ? undefined : readPublicKey(companion).blob;
 }
 
-// The public half stands in clear before the encrypted one: magic, cipher, kdf, kdf options, number of keys, public key.
+// The public key is not encrypted. Before it come: magic, cipher, kdf, kdf options, number of keys.
 function publicBlobOf(file: Buffer): Buffer {
   let offset = "openssh-key-v1\0".length;
   for (let skipped = 0; skipped < 3; skipped++) {
