@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 
-import { tryRun } from "../../common/run.ts";
+import { runOpenssh, SSH_FAILED } from "../server/openssh.ts";
 import { openDnsZone } from "../vendors/dns-records.ts";
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -128,22 +128,24 @@ async function findDnsRecord(
   return records.find(({ type, content }) => type === wanted.type && content === wanted.content)?.id;
 }
 
-/** Uses the address and the ssh options that the provider itself connects with. */
+/** Uses the address and the ssh options of the provider itself. */
 async function overSsh(provider: StateResource, command: string): Promise<string | undefined> {
   const { host, sshOpts } = provider.inputs ?? {};
-  const address = typeof host === "string" ? URL.parse(host) : null;
-  // Provider inputs stand in the state as text, lists as JSON.
+  const url = typeof host === "string" ? URL.parse(host) : null;
+  // In the state a provider's inputs are text; lists are JSON.
   const options: unknown = typeof sshOpts === "string" ? JSON.parse(sshOpts) : sshOpts;
-  if (address === null || !Array.isArray(options)) {
+  if (url === null || !Array.isArray(options)) {
     throw new UserError(
       "the state: expected a docker provider with an ssh address, got another; run pulumi refresh by hand",
     );
   }
-  const target = ["-p", address.port || "22", "-l", address.username, "--", address.hostname, command];
-  const ended = await tryRun(["ssh", ...options.map(String), ...target]);
-  // 255 is ssh's own failure: nothing is known then about what exists, so nothing may be forgotten.
-  if (ended.code === 255) {
-    throw new UserError(`ssh to ${address.hostname}: expected a login, got: ${ended.stderr.trim()}`);
+  const target = { address: url.hostname, port: Number(url.port || 22), user: url.username };
+  const { code, stdout, stderr } = await runOpenssh({ ...target, options: options.map(String) }, command);
+  // Nothing is known then about what exists, so nothing may be forgotten.
+  if (code === SSH_FAILED) {
+    throw new UserError(
+      `ssh to ${target.address} failed: ${stderr.trim()}; fix this and run the command again`,
+    );
   }
-  return ended.code === 0 ? ended.stdout : undefined;
+  return code === 0 ? stdout : undefined;
 }

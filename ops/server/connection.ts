@@ -1,13 +1,12 @@
-/** The server of a deployed stack, over one pinned ssh connection. */
-import { spawn } from "node:child_process";
-
+/** The server of a deployed stack, over one ssh connection whose host key is pinned. */
 import { opensshOptions } from "../../provider/ssh/openssh-options.ts";
 import { Host, type Result } from "../../provider/ssh/host.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import { UserError } from "../../common/user-error.ts";
+import { runOpenssh } from "./openssh.ts";
 
 export interface ServerCommand {
-  /** What it is for, to follow "could not": `read the releases`. */
+  /** What it is for; follows "could not": `read the releases`. */
   readonly purpose: string;
 
   /** Bash, run as root with `set -euo pipefail`, in `/`. */
@@ -21,7 +20,7 @@ export interface ServerCommand {
   /** @default 120 */
   readonly timeoutSeconds?: number;
 
-  /** Told, of a connection that this command opens, once the right host answers and before it lets us in. */
+  /** Called when this command opens the connection, once a host with the pinned key answers and before it lets us in. */
   readonly onAnswer?: () => void;
 }
 
@@ -29,40 +28,30 @@ export interface Server {
   /** `user@address:port`. */
   readonly name: string;
 
-  /** Runs the script; whatever goes wrong is a `UserError` that says the way out. */
+  /** Runs the script; what goes wrong on the way or on the server is a `UserError` that says what to do. */
   run(command: ServerCommand): Promise<Result>;
 
   /**
-   * Logs in for Docker's plugin, before an engine run that asks Docker anything: each of the plugin's calls would log in by itself until
-   * one of them has. Without success nothing is said, because the plugin's own try tells more.
+   * Opens the control master for Docker's plugin. Call it before an engine run that uses Docker: otherwise each of the plugin's simultaneous
+   * calls logs in by itself. A failure is not reported, because the plugin's own attempt reports more.
    */
   logInForDocker(): Promise<void>;
 
   close(): void;
 }
 
-/** Connects at the first command, and once, however many follow. */
+/** Connects when the first command runs; later commands use the same connection. */
 export function openServer({ ssh }: Pick<StackOutputs, "ssh">): Server {
   const ended = new AbortController();
-  const host = new Host({ ...ssh }, () => undefined);
-  // The engine's plugin for hosts would log in anew in each run.
+  const host = new Host(ssh);
+  // Without this, the engine's plugin for hosts would log in by itself in each run.
   const sharing = host.share(ended.signal);
   return {
     name: host.name,
-    async run(command) {
-      try {
-        return await host.run({ ...command, signal: ended.signal });
-      } catch (error) {
-        throw error instanceof Error ? new UserError(error.message, { cause: error }) : error;
-      }
+    run: (command) => host.run({ ...command, signal: ended.signal }),
+    async logInForDocker() {
+      await runOpenssh({ ...ssh, options: opensshOptions(ssh) }, "true").catch(() => undefined);
     },
-    logInForDocker: () =>
-      new Promise((resolve) => {
-        const target = ["-p", String(ssh.port), "-l", ssh.user, "--", ssh.address, "true"];
-        spawn("ssh", [...opensshOptions(ssh), ...target], { stdio: "ignore" })
-          .on("error", () => resolve())
-          .on("close", () => resolve());
-      }),
     close() {
       ended.abort(new UserError("the command ended"));
       sharing.close();

@@ -176,12 +176,12 @@ function explain(failure: CommandFailure, path: string): UserError {
   switch (failure.exitCode) {
     case EXIT.refused:
       return new UserError(
-        `${path}: validate refused the new file, and nothing was changed; it said:\n  ${said}`,
+        `${path}: validate refused the new file, and nothing was changed; it printed:\n  ${said}`,
         { cause: failure },
       );
     case EXIT.restored:
       return new UserError(
-        `${path}: onChange failed with the new file; the earlier one was put back and onChange succeeded with it; it said:\n  ${said}`,
+        `${path}: onChange failed with the new file; the earlier one was put back and onChange succeeded with it; it printed:\n  ${said}`,
         {
           cause: failure,
         },
@@ -189,7 +189,7 @@ function explain(failure: CommandFailure, path: string): UserError {
     case EXIT.restoredUnsettled:
       return new UserError(
         `${path}: onChange failed with the new file; the earlier one was put back, but onChange failed with it too, ` +
-          `so what it acts on may not work now; it said:\n  ${said}`,
+          `so what it acts on may not work now; it printed:\n  ${said}`,
         { cause: failure },
       );
     case EXIT.notAFile:

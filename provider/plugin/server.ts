@@ -320,7 +320,10 @@ export class Server {
   }
 
   #sharedHost(log: Log): Host {
-    this.#host ??= new Host(targetOf(this.#settings), (message) => log.warning(message), { joins: true });
+    this.#host ??= new Host(targetOf(this.#settings), {
+      onUnpinned: (message) => log.warning(message),
+      joins: true,
+    });
     return this.#host;
   }
 }

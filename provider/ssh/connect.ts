@@ -1,6 +1,6 @@
 /** Opens a connection: waits for the host, checks its key, logs in, and reports what went wrong. */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientErrorExtensions, ConnectConfig, ServerHostKeyAlgorithm } from "ssh2";
+import { until } from "../../common/until.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Credentials } from "./credentials.ts";
 import { fingerprint, readPublicKey, signatureAlgorithms } from "./keys.ts";
@@ -198,26 +198,33 @@ async function retryUntilAnswered<T>(
   { deadlineSeconds, signal, onWaiting }: WaitOptions,
   attempt: () => Promise<T>,
 ): Promise<T> {
-  const deadline = performance.now() + deadlineSeconds * 1000;
-  for (;;) {
+  let fault: Error | undefined;
+  const unreachable = (waited: string): UserError =>
+    new UserError(
+      `ssh ${where(endpoint)}: expected sshd to answer, got: ${fault && reasonOf(fault)}${waited}; ` +
+        `check that the host runs, that hostAddress and hostPort are right, and that no firewall blocks the way`,
+      { cause: fault },
+    );
+  const tryOnce = async (): Promise<{ readonly value: T } | undefined> => {
     try {
-      return await attempt();
+      return { value: await attempt() };
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof UserError) throw error;
-      const reason = reasonOf(error as Error);
-      const mayPass = isTransient(error as Error);
-      if (!mayPass || performance.now() + PAUSE_MILLISECONDS > deadline) {
-        const waited = mayPass ? ` (tried for ${deadlineSeconds} s)` : "";
-        throw new UserError(
-          `ssh ${where(endpoint)}: expected sshd to answer, got: ${reason}${waited}; ` +
-            `check that the host runs, that hostAddress and hostPort are right, and that no firewall blocks the way`,
-          { cause: error },
-        );
-      }
-      onWaiting?.(`waiting for ssh on ${where(endpoint)}: ${reason}`);
-      await sleep(PAUSE_MILLISECONDS, undefined, { signal }).catch(() => signal.throwIfAborted());
+      fault = error as Error;
+      if (!isTransient(fault)) throw unreachable("");
+      onWaiting?.(`waiting for ssh on ${where(endpoint)}: ${reasonOf(fault)}`);
+      return undefined;
     }
+  };
+  const late = (): UserError => unreachable(` (tried for ${deadlineSeconds} s)`);
+  try {
+    return (await until(tryOnce, { limit: deadlineSeconds * 1000, every: PAUSE_MILLISECONDS, signal, late }))
+      .value;
+  } catch (error) {
+    // A pause that is aborted fails with an error that says nothing.
+    signal.throwIfAborted();
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 /** Writes the requests and reads the answers of remote-shell.sh, where their grammar is documented. */
-import { readFileSync } from "node:fs";
+import { script as readScript } from "../../common/script.ts";
 
 export interface Program {
   /** Bash, run with `set -euo pipefail`. */
@@ -21,7 +21,7 @@ export interface Ending {
 }
 
 /** Bash that runs programs, sent once over each channel. */
-export const SHELL = readFileSync(new URL("remote-shell.sh", import.meta.url), "utf8");
+export const SHELL = readScript(new URL("remote-shell.sh", import.meta.url));
 
 // Proves that the program arrived whole: half of one must not run.
 const SEAL = "#sealed";

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
+import { HostKeyChanged } from "../../../provider/ssh/connect.ts";
 import { opensshOptions } from "../../../provider/ssh/openssh-options.ts";
 import { appendHistory, readHistory } from "../../../ops/server/audit-log.ts";
 import { breakLock, readLock, takeLock } from "../../../ops/server/lock.ts";
@@ -47,9 +48,11 @@ describe("a real server", () => {
     expect(told).toEqual(["answers", "in", "in"]);
 
     const other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB4A2DnKKdlJnNUKlt2TiqPsm5gQEmu0CjtkkGGPfPIe";
-    await expect(look(openServer({ ssh: { ...ssh, hostKey: other } }))).rejects.toThrow(
-      "expected the host key",
+    const failure: unknown = await look(openServer({ ssh: { ...ssh, hostKey: other } })).catch(
+      (error: unknown) => error,
     );
+    expect(failure).toBeInstanceOf(HostKeyChanged);
+    expect((failure as Error).message).toContain("expected the host key");
     expect(told).toHaveLength(3);
   });
 

@@ -166,7 +166,7 @@ describe("File with validate", () => {
     });
 
     await expect(failing).rejects.toThrow(
-      "/srv/t/a: validate refused the new file, and nothing was changed; it said:\n  unhappy",
+      "/srv/t/a: validate refused the new file, and nothing was changed; it printed:\n  unhappy",
     );
     expect(await host.exec("cat /srv/t/a /tmp/runs")).toBe("oldrun\n");
     expect(await folder()).toBe("a");
@@ -203,7 +203,7 @@ describe("File with onChange", () => {
 
   it("says so when it fails with the earlier file too", async () => {
     await expect(create({ content: "x", onChange: "echo broken >&2; false" })).rejects.toThrow(
-      /onChange failed with it too, so what it acts on may not work now; it said:\n {2}broken/,
+      /onChange failed with it too, so what it acts on may not work now; it printed:\n {2}broken/,
     );
   });
 
@@ -220,7 +220,7 @@ describe("File with onChange", () => {
     await plugin.cancel();
 
     expect(await failure).toMatch(
-      /cancelled; it was killed there; it said:\n[\s\S]*the earlier file was put back/,
+      /cancelled; it was killed there; it printed:\n[\s\S]*the earlier file was put back/,
     );
     expect(await host.exec("cat /srv/t/a")).toBe("old");
     expect(await folder()).toBe("a");

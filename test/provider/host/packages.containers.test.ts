@@ -148,7 +148,7 @@ describe("Packages that cannot be installed", () => {
 
   it("fails when one does not set itself up, with what it said", async () => {
     await expect(create("sick")).rejects.toThrow(
-      /could not install the packages sick on debian@.*: exit code 100; it said:\n[\s\S]*no medicine/,
+      /could not install the packages sick on debian@.*: exit code 100; it printed:\n[\s\S]*no medicine/,
     );
   });
 

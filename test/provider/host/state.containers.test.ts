@@ -168,7 +168,7 @@ describe("State that is not reached", () => {
     const failure = await failureOf(create(inputs));
 
     expect(failure.message).toMatch(
-      /could not apply s on debian@.*: exit code 1; it said:\n {2}cat: \/srv\/t\/missing: No such file/,
+      /could not apply s on debian@.*: exit code 1; it printed:\n {2}cat: \/srv\/t\/missing: No such file/,
     );
     expect(failure.partial?.id).toBe("s");
     const { inputs: checked } = await plugin.check(STATE, line);
@@ -186,7 +186,7 @@ describe("State that is not reached", () => {
   it("shows the last twenty lines that a script said", async () => {
     const failure = await failureOf(create({ ...line, apply: "seq 1 30 >&2; exit 3" }));
 
-    expect(failure.message).toMatch(/exit code 3; it said:\n {2}11\n {2}12\n[\s\S]*\n {2}30$/);
+    expect(failure.message).toMatch(/exit code 3; it printed:\n {2}11\n {2}12\n[\s\S]*\n {2}30$/);
   });
 });
 

@@ -1,13 +1,10 @@
-import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 
-import { beginning, ending, quote } from "../../../provider/ssh/remote-shell.ts";
 import { differences, rootOf } from "../../../provider/plugin/diff.ts";
 import { check } from "../../../provider/plugin/check-inputs.ts";
 import { lineDifference } from "../../../provider/host/state.ts";
 import { derivedFrom } from "../../../provider/plugin/resource-state.ts";
-import { fingerprint, readPublicKey } from "../../../provider/ssh/keys.ts";
 import { decode, encode, UNKNOWN } from "../../../provider/plugin/wire.ts";
 
 describe("differences", () => {
@@ -121,49 +118,6 @@ describe("wire", () => {
     expect(() => decode(encode({ values: { content: asset }, secrets: [] }))).toThrow(
       "content: expected a plain value, got an asset or a reference",
     );
-  });
-});
-
-describe("quote", () => {
-  it.each(["plain", "it's", '$(id) `id` \\ "x" !!', "two\nlines\n", "", "é ü 漢", "-n", "*"])(
-    "gives bash the text %j back",
-    (text) => {
-      const { stdout } = spawnSync("bash", ["-c", `printf %s ${quote(text)}`], { encoding: "utf8" });
-
-      expect(stdout).toBe(text);
-    },
-  );
-});
-
-describe("marks", () => {
-  const output = Buffer.from("welcome\n\nm begin\nline\n\nm end 3 0\nlate");
-
-  it("take nothing before the beginning and nothing after the end", () => {
-    expect(ending(output, "m")).toEqual({ text: "line\n", code: 3, isHaunted: false });
-  });
-
-  it("are not there before they have come whole", () => {
-    expect(ending(Buffer.from("\nm begin\nx\nm end 3"), "m")).toBeUndefined();
-    expect(beginning(Buffer.from("\nm begi"), "m")).toBeUndefined();
-  });
-});
-
-describe("public keys", () => {
-  const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIpQXBzCEcwA6VFtWSEZQ3oKX5WSH0pBMFnkzDpdqA6u comment";
-
-  it("have the fingerprint that ssh-keygen shows", () => {
-    const { stdout } = spawnSync("ssh-keygen", ["-lf", "-"], { input: key, encoding: "utf8" });
-
-    expect(stdout.split(" ")[1]).toBe(fingerprint(readPublicKey(key).blob));
-  });
-
-  it.each([
-    "",
-    "ssh-ed25519",
-    "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIIpQXBzCEcwA6VFtWSEZQ3oKX5WSH0pBMFnkzDpdqA6u",
-    "ssh-ed25519 ????",
-  ])("fails when the text is %j", (text) => {
-    expect(() => readPublicKey(text)).toThrow("expected a public key");
   });
 });
 

@@ -36,29 +36,31 @@ async function connect(
   return plugin;
 }
 
-const touch = (plugin: Plugin, path = "/srv/a"): Promise<Resource> =>
+const createFile = (plugin: Plugin, path = "/srv/a"): Promise<Resource> =>
   plugin.create(FILE, "f", { path, content: "x" });
 const logins = async (): Promise<number> =>
   Number(await host.exec("journalctl --unit ssh --no-pager | grep -c 'Accepted publickey' || true"));
 const keyOf = async (plugin: Plugin): Promise<Resource> =>
   plugin.create(HOST_KEY, "k", { address: host.address, serverId: "one" });
 
-describe("a connection", () => {
-  it("is one, however many resources use it at once", async () => {
+describe("Host", () => {
+  it("logs in once, however many resources use it at the same time", async () => {
     const plugin = await connect();
     const before = await logins();
 
-    const files = await Promise.all(Array.from({ length: 40 }, (_, i) => touch(plugin, `/srv/many/${i}`)));
+    const files = await Promise.all(
+      Array.from({ length: 40 }, (_, i) => createFile(plugin, `/srv/many/${i}`)),
+    );
     await Promise.all(files.map((file) => plugin.read(file)));
 
     expect(await logins()).toBe(before + 1);
     expect(await host.exec("ls /srv/many | wc -l")).toBe("40\n");
   });
 
-  it("sends what is short at once", async () => {
+  it("sends short packets without waiting for more", async () => {
     const delays = vi.spyOn(Socket.prototype, "setNoDelay");
     const { address, port, user, privateKeyFile } = host;
-    const direct = new Host({ address, port, user, privateKeyFile, hostKey: undefined }, () => undefined);
+    const direct = new Host({ address, port, user, privateKeyFile, hostKey: undefined });
 
     await direct.run({ purpose: "look", script: "true", signal: new AbortController().signal });
 
@@ -67,27 +69,29 @@ describe("a connection", () => {
     delays.mockRestore();
   });
 
-  it("makes do with fewer sessions than most hosts allow", async () => {
+  it("works with a host that allows fewer sessions than most", async () => {
     await host.exec("echo 'MaxSessions 2' > /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
     const plugin = await connect();
 
-    const files = await Promise.all(Array.from({ length: 12 }, (_, i) => touch(plugin, `/srv/few/${i}`)));
+    const files = await Promise.all(
+      Array.from({ length: 12 }, (_, i) => createFile(plugin, `/srv/few/${i}`)),
+    );
 
     expect(files).toHaveLength(12);
     await host.exec("rm /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
   });
 
-  it("is opened again when it was lost between two commands", async () => {
+  it("logs in again when the connection was lost between two commands", async () => {
     const plugin = await connect();
-    const file = await touch(plugin);
+    const file = await createFile(plugin);
     await host.exec("systemctl restart ssh; pkill -f '^sshd: debian'");
 
     expect(await plugin.read(file)).toEqual(file);
   });
 
-  it("is opened again when it was lost without anybody noticing", async () => {
+  it("logs in again when the connection was lost unnoticed before a command", async () => {
     const plugin = await connect();
-    const file = await touch(plugin);
+    const file = await createFile(plugin);
     const session = "sshd: debian";
     await host.exec(`pkill -STOP -f '^${session}'`);
     const reading = plugin.read(file);
@@ -100,7 +104,7 @@ describe("a connection", () => {
     expect(await reading).toEqual(file);
   });
 
-  it("tells that it was lost during a command", async () => {
+  it("reports that the connection was lost during a command", async () => {
     const plugin = await connect();
     const work = { observe: "cat /srv/done || true", desired: "x", apply: "touch /srv/begun; sleep 60" };
     const failing = plugin.create(STATE, "s", work).catch((error: unknown) => String(error));
@@ -117,11 +121,11 @@ describe("a connection", () => {
     );
   });
 
-  it("waits for a host that is booting, and says so", async () => {
+  it("waits for a host that is booting, and reports it", async () => {
     await host.exec("systemctl stop ssh.socket ssh.service 2>/dev/null || systemctl stop ssh");
     const plugin = await connect();
-    const creating = touch(plugin);
-    await until("it waits", () =>
+    const creating = createFile(plugin);
+    await until("the plugin waits for ssh", () =>
       plugin.logs.some(({ message }) => /waiting for ssh on .*: connection refused/.test(message)),
     );
 
@@ -130,25 +134,25 @@ describe("a connection", () => {
     expect((await creating).id).toBe("/srv/a");
   });
 
-  it("waits in vain once, not once for every resource", async () => {
+  it("waits the full time for a host that is down only once, not for every resource", async () => {
     await host.exec("systemctl stop ssh.socket ssh.service 2>/dev/null || systemctl stop ssh");
     const plugin = await connect();
     const hasty = plugin.create(FILE, "f", { path: "/srv/a", content: "" }, { timeoutSeconds: 5 });
     await expect(hasty).rejects.toThrow(/refused/);
 
     const began = Date.now();
-    await expect(touch(plugin)).rejects.toThrow(/refused/);
+    await expect(createFile(plugin)).rejects.toThrow(/refused/);
     expect(Date.now() - began).toBeLessThan(20_000);
 
     await host.exec("systemctl start ssh");
-    expect((await touch(plugin)).id).toBe("/srv/a");
+    expect((await createFile(plugin)).id).toBe("/srv/a");
   });
 
-  it("waits for a host that answers but lets nobody in before it has booted", async () => {
+  it("waits for a host that answers but refuses logins until it has booted", async () => {
     await host.exec("touch /run/nologin");
     const plugin = await connect();
-    const creating = touch(plugin);
-    await until("it waits", () =>
+    const creating = createFile(plugin);
+    await until("the plugin waits for ssh", () =>
       plugin.logs.some(({ message }) => message.startsWith("waiting for ssh on")),
     );
 
@@ -163,11 +167,11 @@ describe("a connection", () => {
     );
     const plugin = await connect({ hostUser: "root" });
 
-    expect((await touch(plugin, "/srv/by-root")).id).toBe("/srv/by-root");
+    expect((await createFile(plugin, "/srv/by-root")).id).toBe("/srv/by-root");
   });
 });
 
-describe("a connection that cannot be", () => {
+describe("Host without a connection", () => {
   it("fails when nothing answers, with what to check", async () => {
     const plugin = await connect({ hostPort: "2" });
     const work = { observe: "true", desired: "x", apply: "true", timeoutSeconds: 1 };
@@ -177,7 +181,7 @@ describe("a connection that cannot be", () => {
     );
   });
 
-  it("fails when the name is nobody's", async () => {
+  it("fails when the host name does not exist", async () => {
     const plugin = await connect({ hostAddress: "nowhere.invalid" });
     const work = { observe: "true", desired: "x", apply: "true", timeoutSeconds: 1 };
 
@@ -186,7 +190,7 @@ describe("a connection that cannot be", () => {
     );
   });
 
-  it("fails when something else than sshd answers", async () => {
+  it("fails when another program than sshd answers", async () => {
     await host.exec(
       "(python3 -m http.server 8022 >/dev/null 2>&1 & echo $! > /srv/http); until (exec 3<>/dev/tcp/127.0.0.1/8022) 2>/dev/null; do sleep 0.05; done",
     );
@@ -201,8 +205,10 @@ describe("a connection that cannot be", () => {
 
   it("stops waiting when it is cancelled", async () => {
     const plugin = await connect({ hostPort: "2" });
-    const failing = touch(plugin).catch((error: unknown) => String(error));
-    await until("it waits", () => plugin.logs.some(({ message }) => message.startsWith("waiting for ssh")));
+    const failing = createFile(plugin).catch((error: unknown) => String(error));
+    await until("the plugin waits for ssh", () =>
+      plugin.logs.some(({ message }) => message.startsWith("waiting for ssh")),
+    );
 
     await plugin.cancel();
 
@@ -210,10 +216,10 @@ describe("a connection that cannot be", () => {
   });
 });
 
-describe("a login that another process shares", () => {
+describe("shared login", () => {
   const work = (script: string) => ({ purpose: "work", script, signal: new AbortController().signal });
 
-  /** Somebody who is logged in and shares, and a plugin that this somebody starts. */
+  /** A host that is logged in and shares its login, and a plugin started by this process. */
   async function together(): Promise<{
     readonly sharer: Host;
     readonly plugin: Plugin;
@@ -222,7 +228,7 @@ describe("a login that another process shares", () => {
     const [type, key] = (await host.exec("cat /etc/ssh/ssh_host_ed25519_key.pub")).split(" ");
     const { address, port, user, privateKeyFile } = host;
     const hostKey = `${type} ${key}`;
-    const sharer = new Host({ address, port, user, privateKeyFile, hostKey }, () => undefined);
+    const sharer = new Host({ address, port, user, privateKeyFile, hostKey });
     const sharing = sharer.share(new AbortController().signal);
     await sharer.run(work("true"));
     const end = (): void => {
@@ -232,7 +238,7 @@ describe("a login that another process shares", () => {
     return { sharer, plugin: await connect({ hostKey }), end };
   }
 
-  /** A command that runs on the host: what the plugin comes to say of it, and a wait for its end there. */
+  /** A command that runs on the host: its error from the plugin, and a wait until it is gone from the host. */
   async function startSleeping(
     plugin: Plugin,
     seconds: number,
@@ -246,17 +252,19 @@ describe("a login that another process shares", () => {
     return { failing, killed: () => until("it was killed", async () => !(await runs())) };
   }
 
-  it("is the plugin's, too", async () => {
+  it("is used by a plugin that its process starts", async () => {
     const before = await logins();
     const { sharer, plugin, end } = await together();
 
-    const files = await Promise.all(Array.from({ length: 20 }, (_, i) => touch(plugin, `/srv/shared/${i}`)));
+    const files = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => createFile(plugin, `/srv/shared/${i}`)),
+    );
     const failing = plugin.create(STATE, "s", {
       observe: "true",
       desired: "x",
       apply: "echo no >&2; exit 3",
     });
-    await expect(failing).rejects.toThrow(/exit code 3; it said:\n {2}no/);
+    await expect(failing).rejects.toThrow(/exit code 3; it printed:\n {2}no/);
     await Promise.all(files.map((file) => plugin.read(file)));
 
     expect((await sharer.run(work("ls /srv/shared | wc -l"))).stdout).toBe("20\n");
@@ -264,7 +272,7 @@ describe("a login that another process shares", () => {
     end();
   });
 
-  it("carries what is long in both directions", async () => {
+  it("carries long content in both directions", async () => {
     const { plugin, end } = await together();
     const content = Array.from({ length: 200_000 }, (_, line) => `${line}\n`).join("");
 
@@ -275,19 +283,19 @@ describe("a login that another process shares", () => {
     end();
   });
 
-  it("is not taken by who expects another host key", async () => {
+  it("is not used by a plugin that expects another host key", async () => {
     const { end } = await together();
     const before = await logins();
 
-    await touch(await connect());
+    await createFile(await connect());
 
     expect(await logins()).toBe(before + 1);
     end();
   });
 
-  it("is followed by a login of the plugin's own when the other process has ended", async () => {
+  it("is replaced by the plugin's own login when its process has ended", async () => {
     const { plugin, end } = await together();
-    const file = await touch(plugin);
+    const file = await createFile(plugin);
     const before = await logins();
 
     end();
@@ -296,19 +304,19 @@ describe("a login that another process shares", () => {
     expect(await logins()).toBe(before + 1);
   });
 
-  it("is followed by a login of the plugin's own when it has no session left", async () => {
+  it("is replaced by the plugin's own login when it has no session left", async () => {
     await host.exec("echo 'MaxSessions 1' > /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
     const { plugin, end } = await together();
     const before = await logins();
 
-    expect((await touch(plugin)).id).toBe("/srv/a");
+    expect((await createFile(plugin)).id).toBe("/srv/a");
 
     expect(await logins()).toBe(before + 1);
     end();
     await host.exec("rm /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
   });
 
-  it("takes what runs over it along when the other process is killed", async () => {
+  it("stops the commands that run over it when its process is killed", async () => {
     const { plugin, end } = await together();
     const { failing, killed } = await startSleeping(plugin, 61);
 
@@ -318,7 +326,7 @@ describe("a login that another process shares", () => {
     await killed();
   });
 
-  it("lets what is cancelled be killed on the host", async () => {
+  it("lets a cancelled command be killed on the host", async () => {
     const { plugin, end } = await together();
     const { failing, killed } = await startSleeping(plugin, 62);
 
@@ -330,20 +338,20 @@ describe("a login that another process shares", () => {
   });
 });
 
-describe("login", () => {
+describe("credentials", () => {
   const other = (): string => join(host.privateKeyFile, "..", "other");
 
   function keygen(path: string, passphrase: string): void {
     expect(spawnSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", passphrase, "-f", path]).status).toBe(0);
   }
 
-  it("fails when the host does not know the key, naming it", async () => {
+  it("fails with the name of the key when the host does not accept it", async () => {
     keygen(other(), "");
     const plugin = await connect({ hostPrivateKeyFile: other() });
 
-    await expect(touch(plugin)).rejects.toThrow(
+    await expect(createFile(plugin)).rejects.toThrow(
       new RegExp(
-        `^ssh debian@${host.address}:22: login refused with the key ${other()} \\(SHA256:.{43}\\); put that key into ~debian/.ssh/authorized_keys`,
+        `^ssh debian@${host.address}:22: the host refused the key ${other()} \\(SHA256:.{43}\\); put that key into ~debian/.ssh/authorized_keys`,
       ),
     );
   });
@@ -351,18 +359,18 @@ describe("login", () => {
   it("fails when there is no such key file", async () => {
     const plugin = await connect({ hostPrivateKeyFile: "~/no/such/key" });
 
-    await expect(touch(plugin)).rejects.toThrow(
+    await expect(createFile(plugin)).rejects.toThrow(
       /^hostPrivateKeyFile: expected a readable private key, got \/.*\/no\/such\/key \(ENOENT\)/,
     );
   });
 
-  it("fails when the file is something else", async () => {
+  it("fails when the file is not a private key", async () => {
     writeFileSync(`${other()}.txt`, "not a key");
     const plugin = await connect({ hostPrivateKeyFile: `${other()}.txt` });
     const halves = await connect({ hostPrivateKeyFile: `${host.privateKeyFile}.pub` });
 
-    await expect(touch(plugin)).rejects.toThrow("hostPrivateKeyFile: expected a private key, got");
-    await expect(touch(halves)).rejects.toThrow("name the file without .pub");
+    await expect(createFile(plugin)).rejects.toThrow("hostPrivateKeyFile: expected a private key, got");
+    await expect(createFile(halves)).rejects.toThrow("name the file without .pub");
   });
 
   describe("with a key that has a passphrase", () => {
@@ -387,7 +395,7 @@ describe("login", () => {
     it("fails when no agent runs", async () => {
       const plugin = await connect({ hostPrivateKeyFile: encrypted() });
 
-      await expect(touch(plugin)).rejects.toThrow(
+      await expect(createFile(plugin)).rejects.toThrow(
         `${encrypted()} has a passphrase, and no ssh agent runs (SSH_AUTH_SOCK is not set)`,
       );
     });
@@ -395,12 +403,12 @@ describe("login", () => {
     it("fails when the agent does not hold it", async () => {
       const plugin = await connect({ hostPrivateKeyFile: encrypted() }, { SSH_AUTH_SOCK: agent.socket });
 
-      await expect(touch(plugin)).rejects.toThrow(
+      await expect(createFile(plugin)).rejects.toThrow(
         `and the ssh agent does not hold it; add it with: ssh-add ${encrypted()}`,
       );
     });
 
-    it("goes through the agent that holds it, whatever else it holds", async () => {
+    it("uses the agent that holds it, however many other keys that holds", async () => {
       const env = { ...process.env, SSH_AUTH_SOCK: agent.socket };
       for (const key of ["1", "2", "3", "4", "5", "6", "7"].map((n) => `${other()}${n}`)) {
         keygen(key, "");
@@ -409,7 +417,7 @@ describe("login", () => {
       expect(spawnSync("ssh-add", ["-q", host.privateKeyFile], { env }).status).toBe(0);
       const plugin = await connect({ hostPrivateKeyFile: encrypted() }, { SSH_AUTH_SOCK: agent.socket });
 
-      expect((await touch(plugin)).id).toBe("/srv/a");
+      expect((await createFile(plugin)).id).toBe("/srv/a");
     });
   });
 
@@ -419,7 +427,7 @@ describe("login", () => {
     );
     const plugin = await connect({ hostUser: "plain" });
 
-    await expect(touch(plugin)).rejects.toThrow(
+    await expect(createFile(plugin)).rejects.toThrow(
       /could not write \/srv\/a on plain@.*: sudo refused; give plain the right to sudo without a password \(NOPASSWD: ALL\), or log in as root/,
     );
   });
@@ -428,13 +436,13 @@ describe("login", () => {
     await host.exec("mv /usr/bin/sudo /usr/bin/sudo.off");
     const plugin = await connect();
 
-    await expect(touch(plugin)).rejects.toThrow("there is no sudo; install it, or log in as root");
+    await expect(createFile(plugin)).rejects.toThrow("there is no sudo; install it, or log in as root");
     await host.exec("mv /usr/bin/sudo.off /usr/bin/sudo");
   });
 });
 
 describe("HostKey", () => {
-  it("is the key that the host answers with, told once", async () => {
+  it("records the key that the host answers with, and prints it once", async () => {
     const plugin = await connect();
 
     const key = await keyOf(plugin);
@@ -453,7 +461,7 @@ describe("HostKey", () => {
     await plugin.delete(key);
   });
 
-  it("is imported by address and server", async () => {
+  it("is imported by address and server id", async () => {
     const plugin = await connect();
     const key = await keyOf(plugin);
 
@@ -468,7 +476,7 @@ describe("HostKey", () => {
     );
   });
 
-  it("is replaced with the server, and follows its address", async () => {
+  it("is replaced with the server, and updated with its address", async () => {
     const plugin = await connect();
     const key = await keyOf(plugin);
 
@@ -477,7 +485,7 @@ describe("HostKey", () => {
   });
 });
 
-describe("a host that answers with another key", () => {
+describe("host with another key than the pinned one", () => {
   let key: Resource;
   let pinned: Record<string, string>;
   let file: Resource;
@@ -487,7 +495,7 @@ describe("a host that answers with another key", () => {
     key = await keyOf(plugin);
     pinned = { hostKey: String(key.state["hostKey"]) };
     const trusted = await connect(pinned);
-    file = await touch(trusted);
+    file = await createFile(trusted);
     expect(trusted.logs.filter(({ severity }) => severity === "warning")).toEqual([]);
     await host.exec(
       "rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh",
@@ -497,7 +505,7 @@ describe("a host that answers with another key", () => {
   const fingerprintNow = async (): Promise<string> =>
     (await host.exec("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")).split(" ")[1] ?? "";
 
-  it("is refused, with both fingerprints and the way to accept it", async () => {
+  it("is refused with both fingerprints and how to accept the new key", async () => {
     const plugin = await connect(pinned);
     const now = await fingerprintNow();
 
@@ -509,7 +517,7 @@ describe("a host that answers with another key", () => {
     expect(failure).toContain("npm run resume -- <stack> --reinstalled");
   });
 
-  it("is refused when it has no key of that type at all", async () => {
+  it("is refused when it has no key of the pinned type", async () => {
     await host.exec(
       "printf 'HostKey /etc/ssh/ssh_host_rsa_key\\n' > /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh",
     );
@@ -527,7 +535,7 @@ describe("a host that answers with another key", () => {
     await expect(plugin.read(key)).rejects.toThrow(`got ${now}`);
   });
 
-  it("is not the one that a deleted resource was on: nothing is touched, and that is said", async () => {
+  it("loses nothing when a resource is deleted, and a warning is logged", async () => {
     const plugin = await connect(pinned);
 
     await plugin.delete(file);

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 
 import { opensshOptions } from "../../../provider/ssh/openssh-options.ts";
 
-it("asks nobody, trusts the recorded host key alone and shares one connection", () => {
+it("never prompts, trusts only the recorded host key, and shares one connection", () => {
   const given = opensshOptions({ privateKeyFile: "~/.ssh/id_ed25519", hostKey: "ssh-ed25519 AAAAhost" });
   const options = [
     "BatchMode=yes",
