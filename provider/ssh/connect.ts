@@ -218,9 +218,10 @@ async function retryUntilAnswered<T>(
     }
   };
   const late = (): UserError => unreachable(` (tried for ${deadlineSeconds} s)`);
+  // No attempt begins after the deadline: the caller has its own limit, whose message says less.
+  const limit = deadlineSeconds * 1000 - PAUSE_MILLISECONDS;
   try {
-    return (await until(tryOnce, { limit: deadlineSeconds * 1000, every: PAUSE_MILLISECONDS, signal, late }))
-      .value;
+    return (await until(tryOnce, { limit, every: PAUSE_MILLISECONDS, signal, late })).value;
   } catch (error) {
     // A pause that is aborted fails with an error that says nothing.
     signal.throwIfAborted();
