@@ -15,5 +15,5 @@ export const SSH_FAILED = 255;
 
 export function runOpenssh({ address, port, user, options }: OpensshTarget, command: string): Promise<Ended> {
   const target = ["-p", String(port), "-l", user, "--", address, command];
-  return tryRun(["ssh", ...options, ...target], { installation: "install OpenSSH's client" });
+  return tryRun(["ssh", ...options, ...target]);
 }

@@ -117,7 +117,9 @@ export function localServer(variables: Readonly<Record<string, string>> = {}): S
           if (code === 0) resolve(printed);
           else
             reject(
-              new UserError(`could not ${command.purpose}: exit code ${code}; it printed:\n  ${printed.stderr}`),
+              new UserError(
+                `could not ${command.purpose}: exit code ${code}; it printed:\n  ${printed.stderr}`,
+              ),
             );
         });
         // A script may end without having read what it was given.

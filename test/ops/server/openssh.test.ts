@@ -42,7 +42,9 @@ describe("runOpenssh", () => {
     vi.stubEnv("PATH", folder);
 
     await expect(runOpenssh(target, "true")).rejects.toThrow(UserError);
-    await expect(runOpenssh(target, "true")).rejects.toThrow("install OpenSSH's client");
+    await expect(runOpenssh(target, "true")).rejects.toThrow(
+      "ssh: expected this program on PATH, got none; install it",
+    );
   });
 });
 
