@@ -1,5 +1,7 @@
 /** Catalogue → secret Outputs, or one error that names every missing and every unusable secret. */
 import * as pulumi from "@pulumi/pulumi";
+
+import { UserError } from "../common/user-error.ts";
 import { entryOf, requiredSecrets, secretNames, type SecretName, type SecretsContext } from "./catalog.ts";
 import { weaknessOf } from "./weakness.ts";
 
@@ -12,8 +14,8 @@ export interface Secrets {
   readonly configured: ReadonlySet<SecretName>;
 }
 
-/** Thrown with every problem in its message and never a value; the engine prints it without a stack trace. */
-export class SecretsError extends pulumi.RunError {
+/** Every problem of a stack's secrets in one message, without a value. */
+export class SecretsError extends UserError {
   override readonly name = "SecretsError";
 
   constructor(stack: string, problems: readonly string[]) {

@@ -5,9 +5,8 @@ import { z } from "zod";
 
 import { isSecretName } from "../../secrets/catalog.ts";
 import type { Environment } from "../../stacks/environment.ts";
-import { parseSettings, settingsIn, SettingsError } from "../../stacks/settings.ts";
+import { parseSettings, settingsIn } from "../../stacks/settings.ts";
 import { parsePrinted, type Pulumi } from "./cli.ts";
-import { UserError } from "../../common/user-error.ts";
 
 const configuration = z.record(
   z.string(),
@@ -62,11 +61,7 @@ function environmentIn(stack: string, entries: Configuration): Environment {
   const inClear = Object.entries(entries).flatMap(([key, { secret, value }]) =>
     secret || value === undefined ? [] : [[key, value] as const],
   );
-  try {
-    return parseSettings(stack, settingsIn(Object.fromEntries(inClear)));
-  } catch (error) {
-    throw error instanceof SettingsError ? new UserError(error.message, { cause: error }) : error;
-  }
+  return parseSettings(stack, settingsIn(Object.fromEntries(inClear)));
 }
 
 function secretsIn(entries: Configuration): Record<string, string> {
