@@ -2,6 +2,7 @@
 import { z } from "zod";
 import {
   entryOf,
+  isNeeded,
   isSecretName,
   keysByService,
   secretNames,
@@ -135,7 +136,7 @@ function report({ stack }: SecretsRequest, { context, encrypted, inClear }: Foun
     secretNames
       .filter((name) => entryOf(name).services.includes(service))
       .map((name, index) => {
-        const needed = entryOf(name).neededFor(context, encrypted).includes(service);
+        const needed = isNeeded({ name, service }, { context, configured: encrypted });
         const state = inClear.has(name)
           ? "in clear"
           : encrypted.has(name)

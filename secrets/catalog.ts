@@ -1,7 +1,7 @@
 /** Every secret of an environment: who reads it, who gives it, how it is rotated, what is refused. Never a value. */
 import { randomBytes } from "node:crypto";
 
-import { isServiceOn, type ServiceSettings } from "../common/services.ts";
+import { isServiceOn, type ServiceName, type ServiceSettings } from "../common/services.ts";
 
 /** The services that a person gives keys to, as the status and `npm run secrets` list them. */
 export const secretServices = [
@@ -23,6 +23,13 @@ export interface SecretsContext {
   readonly services: ServiceSettings["services"] & { readonly qdrant: { readonly apiKey: boolean } };
 }
 
+interface Condition {
+  /** As `docs/settings.md` says it. */
+  readonly words: string;
+  /** `configured` are the names of the secrets that the stack has. */
+  readonly holds: (context: SecretsContext, configured: ReadonlySet<string>) => boolean;
+}
+
 export interface SecretEntry {
   /** What the value is, in one sentence for the person who sets it. */
   readonly description: string;
@@ -36,16 +43,20 @@ export interface SecretEntry {
   readonly minimumLength: number;
   /** Form beyond the length, as "expected …" says it. */
   readonly form?: { readonly expected: string; readonly test: (value: string) => boolean };
-  /** Those of its services that this environment cannot be deployed without, given what is configured beside it. */
-  readonly neededFor: (context: SecretsContext, configured: ReadonlySet<string>) => readonly SecretService[];
+  /** Service → when an environment cannot be deployed without this key of it. */
+  readonly neededFor: Readonly<Partial<Record<SecretService, Condition>>>;
   readonly generate?: () => string;
   /** Whether stored data are lost with it, so that a deployed environment must never be given another. */
   readonly irreplaceable?: boolean;
 }
 
 const OAUTH_NAMES = ["ovhClientId", "ovhClientSecret"] as const;
-const when = <T extends SecretService>(isUsed: boolean, service: T): T[] => (isUsed ? [service] : []);
 const usesOauth = (configured: ReadonlySet<string>) => OAUTH_NAMES.some((name) => configured.has(name));
+const ALWAYS: Condition = { words: "always", holds: () => true };
+const whenOn = (name: ServiceName, words: string): Condition => ({
+  words,
+  holds: (context) => isServiceOn(name, context),
+});
 const hexadecimal = () => randomBytes(32).toString("hex");
 
 const ovhApplication = {
@@ -54,8 +65,12 @@ const ovhApplication = {
   givenBy: "user",
   rotation:
     "make a new key at OVHcloud, set its three values together, run pulumi up, then delete the old key",
-  neededFor: (_context: SecretsContext, configured: ReadonlySet<string>) =>
-    when(!usesOauth(configured), "OVH"),
+  neededFor: {
+    OVH: {
+      words: "neither `ovhClientId` nor `ovhClientSecret` is set",
+      holds: (_context: SecretsContext, configured: ReadonlySet<string>) => !usesOauth(configured),
+    },
+  },
 } as const;
 
 const ovhOauth = {
@@ -63,8 +78,12 @@ const ovhOauth = {
   readers: ["technicia provider", "ovh provider"],
   givenBy: "user",
   rotation: "make a new service account at OVHcloud, set both values, run pulumi up, then delete the old one",
-  neededFor: (_context: SecretsContext, configured: ReadonlySet<string>) =>
-    when(usesOauth(configured), "OVH"),
+  neededFor: {
+    OVH: {
+      words: "`ovhClientId` or `ovhClientSecret` is set",
+      holds: (_context: SecretsContext, configured: ReadonlySet<string>) => usesOauth(configured),
+    },
+  },
 } as const;
 
 export const catalog = {
@@ -104,7 +123,12 @@ export const catalog = {
       expected: "expected a Cloudflare API token of 40 to 80 letters, digits, - and _",
       test: (value) => /^[0-9A-Za-z_-]{40,80}$/.test(value),
     },
-    neededFor: ({ dns }) => when(dns.provider === "cloudflare", "Cloudflare"),
+    neededFor: {
+      Cloudflare: {
+        words: "`dns.provider` is `cloudflare`",
+        holds: ({ dns }) => dns.provider === "cloudflare",
+      },
+    },
   },
   voyageApiKey: {
     description: "VoyageAI API key, for the vectors of texts and images",
@@ -113,7 +137,7 @@ export const catalog = {
     givenBy: "user",
     rotation: "make a new key at VoyageAI, set it, run pulumi up, then delete the old key",
     minimumLength: 20,
-    neededFor: () => ["VoyageAI"],
+    neededFor: { VoyageAI: ALWAYS },
   },
   anthropicApiKey: {
     description: "Anthropic API key, for the answers and diagnoses of the n8n workflows",
@@ -123,7 +147,7 @@ export const catalog = {
     rotation: "make a new key at Anthropic, set it, run pulumi up, then delete the old key",
     minimumLength: 20,
     // The workflows that ask Claude are imported by hand so far, with a credential of n8n: nothing here reads the key yet.
-    neededFor: () => [],
+    neededFor: {},
   },
   googleCredentials: {
     description: "JSON key file of the Google Cloud service account for Document AI and Vision AI",
@@ -136,10 +160,10 @@ export const catalog = {
       expected: "expected the JSON key file of a Google Cloud service account, whole",
       test: isServiceAccountKey,
     },
-    neededFor: (context) => [
-      ...when(isServiceOn("documentProcessor", context), "Google Document AI"),
-      ...when(isServiceOn("visionClassifier", context), "Google Vision AI"),
-    ],
+    neededFor: {
+      "Google Document AI": whenOn("documentProcessor", "`services.documentProcessor.enabled` is true"),
+      "Google Vision AI": whenOn("visionClassifier", "`services.visionClassifier.enabled` is true"),
+    },
   },
   n8nEncryptionKey: {
     description: "Key with which n8n encrypts the credentials it stores",
@@ -148,7 +172,7 @@ export const catalog = {
     givenBy: "us",
     rotation: "never: with another key n8n refuses to start, and every stored credential is lost",
     minimumLength: 32,
-    neededFor: () => ["n8n"],
+    neededFor: { n8n: ALWAYS },
     generate: hexadecimal,
     irreplaceable: true,
   },
@@ -163,7 +187,7 @@ export const catalog = {
       expected: "expected at most 64 characters with a digit and a capital letter, as n8n demands",
       test: (value) => value.length <= 64 && /\d/.test(value) && /[A-Z]/.test(value),
     },
-    neededFor: () => ["n8n"],
+    neededFor: { n8n: ALWAYS },
     generate: password,
   },
   n8nJwtSecret: {
@@ -173,7 +197,7 @@ export const catalog = {
     givenBy: "us",
     rotation: "set another one and run pulumi up; everybody signs in again",
     minimumLength: 32,
-    neededFor: () => ["n8n"],
+    neededFor: { n8n: ALWAYS },
     generate: hexadecimal,
   },
   n8nRunnersToken: {
@@ -183,7 +207,7 @@ export const catalog = {
     givenBy: "us",
     rotation: "set another one and run pulumi up",
     minimumLength: 32,
-    neededFor: (context) => when(isServiceOn("n8nRunners", context), "n8n"),
+    neededFor: { n8n: whenOn("n8nRunners", "`services.n8nRunners.enabled` is true") },
     generate: hexadecimal,
   },
   qdrantApiKey: {
@@ -193,7 +217,9 @@ export const catalog = {
     givenBy: "us",
     rotation: "set another one and run pulumi up; Qdrant and its callers restart",
     minimumLength: 32,
-    neededFor: ({ services }) => when(services.qdrant.apiKey, "Qdrant"),
+    neededFor: {
+      Qdrant: { words: "`services.qdrant.apiKey` is true", holds: ({ services }) => services.qdrant.apiKey },
+    },
     generate: hexadecimal,
   },
   postgresPassword: {
@@ -203,7 +229,7 @@ export const catalog = {
     givenBy: "us",
     rotation: "change the role with ALTER ROLE n8n PASSWORD first, then set it and run pulumi up",
     minimumLength: 32,
-    neededFor: (context) => when(isServiceOn("postgres", context), "n8n"),
+    neededFor: { n8n: whenOn("postgres", "`services.n8n.database` is `postgres`") },
     generate: hexadecimal,
   },
 } as const satisfies Readonly<Record<string, SecretEntry>>;
@@ -220,9 +246,19 @@ export function entryOf(name: SecretName): SecretEntry {
   return catalog[name];
 }
 
+/** Whether an environment cannot be deployed without this secret; with `service`, without it as a key of that service. */
+export function isNeeded(
+  { name, service }: { readonly name: SecretName; readonly service?: SecretService },
+  { context, configured }: { readonly context: SecretsContext; readonly configured: ReadonlySet<string> },
+): boolean {
+  const { neededFor } = entryOf(name);
+  const conditions = service === undefined ? Object.values(neededFor) : [neededFor[service]];
+  return conditions.some((condition) => condition?.holds(context, configured) === true);
+}
+
 /** The secrets that an environment cannot do without. */
 export function requiredSecrets(context: SecretsContext, configured: ReadonlySet<string>): SecretName[] {
-  return secretNames.filter((name) => entryOf(name).neededFor(context, configured).length > 0);
+  return secretNames.filter((name) => isNeeded({ name }, { context, configured }));
 }
 
 export interface ServiceKeys {
@@ -237,9 +273,7 @@ export interface ServiceKeys {
 /** Per service, whether its keys are there. */
 export function keysByService(context: SecretsContext, configured: ReadonlySet<string>): ServiceKeys[] {
   return secretServices.map((service) => {
-    const needed = secretNames.filter((name) =>
-      entryOf(name).neededFor(context, configured).includes(service),
-    );
+    const needed = secretNames.filter((name) => isNeeded({ name, service }, { context, configured }));
     const missing = needed.filter((name) => !configured.has(name));
     const required = needed.length > 0;
     const given = secretNames.some(

@@ -1,295 +1,410 @@
 /**
- * What `Pulumi.<stack>.yaml` may hold: one schema per top-level `technicia:` key.
+ * What `Pulumi.<stack>.yaml` may hold: one schema per top-level `technicia:` key. The type `Environment`, the declarations in `Pulumi.yaml`
+ * and `docs/settings.md` follow from it (`npm run settings` writes the last two).
  *
- * An error text is only "expected …": `settings.ts` adds the path, the value and the command. What spans
- * several keys is in `settings-rules.ts`.
+ * Rules between several keys are in `settings-rules.ts`. `affects` in `.meta` names what a change of the setting changes; a map passes its own on to the settings in it.
  */
 import { z } from "zod";
-import { rangeProblem, type Family } from "./address-range.ts";
-import { weekdays } from "./environment.ts";
-import { isExact } from "./image-reference.ts";
-import { isPublicKey } from "./public-key.ts";
 
-const HOST_NAME = /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/;
+import {
+  apiAddress,
+  choice,
+  day,
+  enabled,
+  EXAMPLE_KEY,
+  flag,
+  googleProject,
+  hostName,
+  image,
+  inOrder,
+  integer,
+  isApiAddress,
+  limits,
+  linuxUser,
+  list,
+  map,
+  milliseconds,
+  number,
+  optionalMap,
+  percent,
+  personName,
+  publicKey,
+  range,
+  text,
+  timeOfDay,
+  timeZone,
+  whole,
+} from "./setting-types.ts";
+
+const weekdays = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] as const;
 
 /** Countries whose OVHcloud catalogue is in euros, the currency of `maxMonthlyPriceEur`. */
 const EURO_SUBSIDIARIES = ["DE", "ES", "FI", "FR", "IE", "IT", "LT", "NL", "PT"] as const;
 
-// `pulumi config set` stores every value at the top level, and every decimal one, as text.
-const fromText = (value: unknown): unknown => {
-  if (typeof value !== "string") return value;
-  if (/^-?\d+(\.\d+)?$/.test(value)) return Number(value);
-  if (value === "true" || value === "false") return value === "true";
-  return value;
-};
-
-function text(expected: string, isRight: (value: string) => boolean) {
-  return z.string({ error: expected }).refine(isRight, { error: expected });
-}
-
-function number(expected: string, isRight: (value: number) => boolean) {
-  return z.preprocess(fromText, z.number({ error: expected }).refine(isRight, { error: expected }));
-}
-
-function whole(what: string, least: number, most: number) {
-  return number(
-    `expected a whole number of ${what} from ${least} to ${most}, without a unit`,
-    (value) => Number.isInteger(value) && value >= least && value <= most,
-  );
-}
-
-function choice<const T extends readonly string[]>(options: T) {
-  const quoted = options.map((option) => `"${option}"`);
-  return z.enum(options, { error: `expected ${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}` });
-}
-
-const flag = () => z.preprocess(fromText, z.boolean({ error: "expected true or false" }));
-
-/** A map of settings; left out, it is read as empty, so that each setting missing in it is named. */
-function map<T extends z.ZodRawShape>(shape: T) {
-  return z.preprocess((value) => value ?? {}, optionalMap(shape));
-}
-
-function optionalMap<T extends z.ZodRawShape>(shape: T) {
-  return z.strictObject(shape, {
-    error: (issue) => (issue.code === "unrecognized_keys" ? undefined : "expected a map of settings"),
-  });
-}
-
-const hostName = (example: string) =>
-  text(`expected a host name without scheme or port, such as ${example}`, (value) => HOST_NAME.test(value));
-
-const apiAddress = text(
-  "expected the address of an API (https://…) without a slash at the end",
-  isApiAddress,
-);
-
-function range(family?: Family) {
-  const empty = family ? `expected an IP${family} range` : "expected an address range";
-  return z.string({ error: empty }).superRefine((value, context) => {
-    const problem = rangeProblem(value, family);
-    if (problem) context.addIssue({ code: "custom", message: problem, input: value });
-  });
-}
-
-const list = <T extends z.ZodType>(item: T) => z.array(item, { error: "expected a list" });
-
-const publicKey = text(
-  "expected an OpenSSH public key on one line, such as ssh-ed25519 AAAA… name",
-  isPublicKey,
-);
-
-const image = text(
-  "expected an image with an exact version or a digest, such as qdrant/qdrant:v1.19.0-unprivileged",
-  isExact,
-);
-
-const limits = {
-  memoryMib: whole("MiB", 16, 65_536),
-  cpus: number("expected a number of cores of at least 0.05, such as 0.5", (cores) => cores >= 0.05),
-};
-
-const personName = text(
-  "expected a name of at most 32 characters",
-  (name) => name.trim() !== "" && name.length <= 32,
-);
-
-const linuxUser = text("expected a Linux user name, such as debian", (name) =>
-  /^[a-z_][a-z0-9_-]{0,31}$/.test(name),
-);
-
-const timeOfDay = text('expected a time of day in UTC, such as "09:00"', (time) =>
-  /^([01]\d|2[0-3]):[0-5]\d$/.test(time),
-);
-
-const day = text(
-  'expected a day in quotes, such as "2026-12-24"',
-  (date) => z.iso.date().safeParse(date).success,
-);
-
-/** Two values of a map of which the second must not come before the first; both compare as text. */
-function inOrder(keys: { readonly first: string; readonly second: string; readonly orEqual: boolean }) {
-  return (map: Readonly<Record<string, unknown>>, context: z.core.$RefinementCtx) => {
-    const [first, second] = [String(map[keys.first]), String(map[keys.second])];
-    if (first < second || (keys.orEqual && first === second)) return;
-    const message = `expected ${keys.orEqual ? "not before" : "later than"} ${keys.first}, "${first}"`;
-    context.addIssue({ code: "custom", message, path: [keys.second], input: second });
-  };
-}
-
 export const sections = {
-  domain: hostName("technicia.exemple.fr"),
-  adminEmail: z.email({ error: "expected an e-mail address" }),
-  locale: map({
-    language: text("expected a language code, such as fr", (code) => /^[a-z]{2,3}(-[A-Z]{2})?$/.test(code)),
-    timeZone: text("expected a time zone of the IANA list, such as Europe/Paris", isTimeZone),
+  domain: hostName("technicia.exemple.fr").meta({
+    description: "Host name under which TechnicIA answers.",
+    example: "technicia.exemple.fr",
+    affects: "DNS, certificate, gateway, n8n",
   }),
+  adminEmail: z.email({ error: "expected an e-mail address" }).meta({
+    description: "E-mail address of the operator; the certificate authority's contact and n8n's owner.",
+    example: "admin@exemple.fr",
+    affects: "certificate, n8n",
+  }),
+  locale: map({
+    language: text("expected a language code, such as fr", /^[a-z]{2,3}(-[A-Z]{2})?$/).meta({
+      description: "Language of the users. Nothing reads it yet.",
+      example: "fr",
+      affects: "nothing",
+    }),
+    timeZone: timeZone.meta({
+      description: "Time zone of the server's clock and of n8n's schedules.",
+      example: "Europe/Paris",
+      affects: "server, n8n",
+    }),
+  }).meta({ description: "Language and time zone." }),
   server: map({
     serviceName: text(
       "expected the name OVHcloud gave the server, such as vps-1a2b3c4d.vps.ovh.net",
-      (name) => /^vps[0-9a-z-]*\.(?:[a-z0-9-]+\.)*ovh\.[a-z]+$/.test(name),
-    ).optional(),
+      /^vps[0-9a-z-]*\.(?:[a-z0-9-]+\.)*ovh\.[a-z]+$/,
+    )
+      .meta({
+        description: "Name of a server that you have. Give either this or `server.order`.",
+        example: "vps-1a2b3c4d.vps.ovh.net",
+      })
+      .optional(),
     order: optionalMap({
-      subsidiary: choice(EURO_SUBSIDIARIES),
-      maxMonthlyPriceEur: number("expected a number above 0", (price) => price > 0),
+      subsidiary: choice(EURO_SUBSIDIARIES).meta({
+        description: "Country whose catalogue and prices apply.",
+        example: "FR",
+      }),
+      maxMonthlyPriceEur: number("expected a number above 0", (price) => price > 0).meta({
+        description: "Highest price that you accept, in euros a month without tax.",
+        example: 15,
+      }),
     }).optional(),
-    vcores: whole("cores", 1, 64),
-    memoryGib: whole("GiB", 1, 512),
+    vcores: whole("cores", { least: 1, most: 64 }).meta({
+      description: "Fewest cores of a server that is accepted, adopted or ordered.",
+      example: 4,
+    }),
+    memoryGib: whole("GiB", { least: 1, most: 512 }).meta({
+      description: "Least memory of a server that is accepted, in GiB; the services' limits must fit in it.",
+      example: 8,
+    }),
     datacentre: text(
       "expected a datacentre code of the VPS range, such as GRA (GRA11 is a Public Cloud region)",
-      (code) => /^[A-Z]{2,4}(-[A-Z]+)*$/.test(code),
-    ),
-    image: text("expected a Debian or Ubuntu release as OVHcloud names it, such as Debian 12", (label) =>
-      /^(Debian \d{2}|Ubuntu \d{2}\.\d{2})$/.test(label),
-    ),
-    loginUser: linuxUser,
-    deleteAtExpiry: flag(),
-  }),
+      /^[A-Z]{2,4}(-[A-Z]+)*$/,
+    ).meta({ description: "OVHcloud's code of the datacentre.", example: "GRA" }),
+    image: text(
+      "expected a Debian or Ubuntu release as OVHcloud names it, such as Debian 12",
+      /^(Debian \d{2}|Ubuntu \d{2}\.\d{2})$/,
+    ).meta({
+      description:
+        "Operating system, installed once; a later change is refused because it would wipe the disk.",
+      example: "Debian 12",
+    }),
+    loginUser: linuxUser.meta({
+      description: "User that the image creates, who gets `ssh.publicKey`.",
+      example: "debian",
+      affects: "server, ssh",
+    }),
+    deleteAtExpiry: flag().meta({
+      description:
+        "Whether `pulumi destroy` ends the contract at its expiry; otherwise it leaves the server alone.",
+      example: false,
+    }),
+  }).meta({ description: "The VPS: one that you have, or one to order.", affects: "server" }),
   ssh: map({
-    port: number(
-      "expected a port from 1 to 65535",
-      (port) => Number.isInteger(port) && port >= 1 && port <= 65_535,
-    ),
-    privateKeyFile: text("expected the path of a private key from / or ~/", (path) =>
-      /^(~\/|\/)./.test(path),
-    ),
-    publicKey,
+    port: integer("expected a port from 1 to 65535", { least: 1, most: 65_535 }).meta({
+      description: "Port of sshd.",
+      example: 22,
+    }),
+    privateKeyFile: text("expected the path of a private key from / or ~/", /^(~\/|\/)./).meta({
+      description: "Private key of the operator; `~` is the operator's home. It is read, never copied.",
+      example: "~/.ssh/id_ed25519",
+      affects: "commands",
+    }),
+    publicKey: publicKey.meta({
+      description: "Public half of that key, installed with the operating system.",
+      example: EXAMPLE_KEY,
+      affects: "server, ssh",
+    }),
     adminCidrs: map({
-      v4: list(range("v4")).min(1, {
-        error: "expected at least one IPv4 range, because the deployment itself comes in by ssh over IPv4",
-      }),
-      v6: list(range("v6")).default([]),
+      v4: list(range("v4"))
+        .min(1, {
+          error: "expected at least one IPv4 range, because the deployment itself comes in by ssh over IPv4",
+        })
+        .meta({
+          description: "IPv4 ranges that may open ssh; yours must be among them.",
+          example: ["198.51.100.7/32"],
+          affects: "edge firewall, host firewall",
+        }),
+      v6: list(range("v6"))
+        .default([])
+        .meta({
+          description: "IPv6 ranges that may open ssh; an empty list closes ssh over IPv6.",
+          example: ["2001:db8:1::/48"],
+          affects: "host firewall",
+        }),
     }),
     admins: list(
       optionalMap({
-        name: linuxUser,
-        keys: list(publicKey).min(1, { error: "expected at least one public key" }),
+        name: linuxUser.meta({ description: "User name.", example: "alice" }),
+        keys: list(publicKey)
+          .min(1, { error: "expected at least one public key" })
+          .meta({ description: "Public keys of this person.", example: [EXAMPLE_KEY] }),
       }),
-    ).default([]),
-  }),
+    )
+      .default([])
+      .meta({ description: "People besides the login user who have a shell.", example: [] }),
+  }).meta({ description: "How operators reach the server.", affects: "ssh, host firewall" }),
   ovh: map({
     endpoint: text(
       "expected ovh-eu, or the address of an API (https://…) without a slash at the end",
       (endpoint) => endpoint === "ovh-eu" || isApiAddress(endpoint),
-    ),
-  }),
+    ).meta({ description: "OVHcloud's API; `ovh-eu` is the European one.", example: "ovh-eu" }),
+  }).meta({ description: "OVHcloud's API.", affects: "server, edge firewall, DNS at OVHcloud" }),
   dns: map({
-    provider: choice(["cloudflare", "ovh"]),
-    zone: hostName("exemple.fr"),
-    zoneId: text("expected Cloudflare's id of the zone, 32 hexadecimal digits", (id) =>
-      /^[0-9a-f]{32}$/.test(id),
-    ).optional(),
-    cloudflareBaseUrl: apiAddress.optional(),
-    ttlSeconds: whole("seconds", 60, 86_400),
-    caaIssuers: list(hostName("letsencrypt.org")).min(1, {
-      error: "expected at least one certificate authority",
+    provider: choice(["cloudflare", "ovh"]).meta({
+      description: "Who keeps the zone.",
+      example: "cloudflare",
     }),
-  }),
+    zone: hostName("exemple.fr").meta({ description: "Zone that holds `domain`.", example: "exemple.fr" }),
+    zoneId: text("expected Cloudflare's id of the zone, 32 hexadecimal digits", /^[0-9a-f]{32}$/)
+      .default("")
+      .meta({
+        description: "Cloudflare's id of the zone; required for `cloudflare`, refused for `ovh`.",
+        example: "0123456789abcdef0123456789abcdef",
+      }),
+    cloudflareBaseUrl: apiAddress.default("").meta({
+      description: "Address of Cloudflare's API; left out, it is the public one.",
+      example: "https://api.cloudflare.com/client/v4",
+    }),
+    ttlSeconds: whole("seconds", { least: 60, most: 86_400 }).meta({
+      description: "How long resolvers keep an answer, in seconds.",
+      example: 3600,
+    }),
+    caaIssuers: list(hostName("letsencrypt.org"))
+      .min(1, { error: "expected at least one certificate authority" })
+      .meta({
+        description: "Certificate authorities that may issue certificates for the domain.",
+        example: ["letsencrypt.org"],
+        affects: "DNS, certificate",
+      }),
+  }).meta({ description: "Where the names are kept.", affects: "DNS" }),
   host: map({
-    dockerSource: choice(["distribution", "docker"]),
-    swapGib: whole("GiB", 0, 64),
-  }),
+    dockerSource: choice(["distribution", "docker"]).meta({
+      description: "Where Docker comes from: the distribution's packages, or Docker's own repository.",
+      example: "distribution",
+    }),
+    swapGib: whole("GiB", { least: 0, most: 64 }).meta({
+      description: "Size of the swap file, in GiB; 0 makes none.",
+      example: 4,
+    }),
+  }).meta({ description: "What is installed on the server.", affects: "server" }),
   acme: map({
-    directory: text("expected the address of an ACME directory (https://…)", (address) =>
-      /^https:\/\/[^\s/]+\/\S+$/.test(address),
+    directory: text("expected the address of an ACME directory (https://…)", /^https:\/\/[^\s/]+\/\S+$/).meta(
+      {
+        description: "Directory of the certificate authority.",
+        example: "https://acme-v02.api.letsencrypt.org/directory",
+      },
     ),
-    keyType: choice(["ecdsa", "rsa"]),
-    trusted: flag().optional(),
-  }),
+    keyType: choice(["ecdsa", "rsa"]).meta({
+      description: "Kind of the certificate's key.",
+      example: "ecdsa",
+    }),
+    trusted: flag()
+      .meta({
+        description:
+          "Whether browsers trust the authority; HSTS is sent only then. Known for Let's Encrypt, required for another authority.",
+        example: false,
+        affects: "gateway",
+      })
+      .optional(),
+  }).meta({ description: "The certificate authority.", affects: "certificate" }),
   images: map({
-    qdrant: image,
-    vectorStore: image,
-    n8n: image,
-    n8nRunners: image,
-    gateway: image,
-    certbot: image,
-    postgres: image,
-    documentProcessor: image,
-    visionClassifier: image,
-    frontend: image,
-  }),
+    qdrant: image("qdrant/qdrant:v1.19.0-unprivileged"),
+    vectorStore: image("technicia/vector-store:1.0.0"),
+    n8n: image("n8nio/n8n:2.41.3"),
+    n8nRunners: image("n8nio/runners:2.41.3"),
+    gateway: image("nginx:1.30.4-alpine"),
+    certbot: image("certbot/certbot:v5.8.0").meta({ affects: "certificate" }),
+    postgres: image("postgres:17.9-bookworm"),
+    documentProcessor: image("technicia/document-processor:1.0.0"),
+    visionClassifier: image("technicia/vision-classifier:1.0.0"),
+    frontend: image("technicia/frontend:1.0.0"),
+  }).meta({ description: "Image of every service, each with an exact version or a digest." }),
   services: map({
-    qdrant: map({ ...limits, apiKey: flag() }),
-    vectorStore: map(limits),
+    qdrant: map({
+      ...limits(2048, 2),
+      apiKey: flag().meta({
+        description: "Whether Qdrant demands the secret `qdrantApiKey`; every caller must then send it.",
+        example: false,
+        affects: "qdrant, vector-store",
+      }),
+    }),
+    vectorStore: map(limits(384, 1)),
     n8n: map({
-      ...limits,
-      database: choice(["sqlite", "postgres"]),
-      owner: map({ firstName: personName, lastName: personName }),
+      ...limits(1280, 2),
+      database: choice(["sqlite", "postgres"]).meta({
+        description: "Where n8n keeps its data; `postgres` runs the service `postgres`.",
+        example: "sqlite",
+        affects: "n8n, postgres",
+      }),
+      owner: map({
+        firstName: personName.meta({ description: "First name of n8n's owner.", example: "Ada" }),
+        lastName: personName.meta({ description: "Last name of n8n's owner.", example: "Lovelace" }),
+      }),
     }),
-    n8nRunners: map({ ...limits, enabled: flag() }),
-    postgres: map(limits),
-    gateway: map({ ...limits, editorCidrs: list(range()).default([]) }),
+    n8nRunners: map({ ...limits(512, 1), enabled: enabled() }),
+    postgres: map(limits(512, 1)),
+    gateway: map({
+      ...limits(96, 0.5),
+      editorCidrs: list(range())
+        .default([])
+        .meta({
+          description:
+            "Ranges that may open n8n's editor at `https://n8n.<domain>`; an empty list leaves only the ssh tunnel.",
+          example: ["198.51.100.0/24"],
+          affects: "gateway, DNS, certificate, n8n",
+        }),
+    }),
     documentProcessor: map({
-      ...limits,
-      enabled: flag(),
-      project: text(
-        "expected the id of a Google Cloud project, such as technicia-prod-1234",
-        isGoogleProject,
-      ).optional(),
-      location: choice(["eu", "us"]).optional(),
-      processorId: text("expected the id of a Document AI processor, 8 to 20 hexadecimal digits", (id) =>
-        /^[0-9a-f]{8,20}$/.test(id),
-      ).optional(),
+      ...limits(640, 1),
+      enabled: enabled(),
+      project: googleProject.default("").meta({
+        description: "Google Cloud project; required when the service is on.",
+        example: "technicia-prod-1234",
+      }),
+      location: choice(["eu", "us"])
+        .meta({
+          description: "Region of the Document AI processor; required when the service is on.",
+          example: "eu",
+        })
+        .optional()
+        .transform((location) => location ?? ""),
+      processorId: text(
+        "expected the id of a Document AI processor, 8 to 20 hexadecimal digits",
+        /^[0-9a-f]{8,20}$/,
+      )
+        .default("")
+        .meta({
+          description: "Document AI processor; required when the service is on.",
+          example: "0123456789abcdef",
+        }),
     }),
-    visionClassifier: map({ ...limits, enabled: flag() }),
-    frontend: map({ ...limits, enabled: flag() }),
+    visionClassifier: map({ ...limits(384, 1), enabled: enabled() }),
+    frontend: map({ ...limits(64, 0.5), enabled: enabled() }),
+  }).meta({ description: "Limits and options of every service." }),
+  uploadMaxMib: whole("MiB", { least: 1, most: 2048 }).meta({
+    description: "Largest upload, in MiB; one number for nginx and both limits of n8n.",
+    example: 200,
+    affects: "gateway, n8n",
   }),
-  uploadMaxMib: whole("MiB", 1, 2048),
   timeouts: map({
-    uploadSeconds: whole("seconds", 30, 7200),
-    answerSeconds: whole("seconds", 30, 3600),
-    convergenceSeconds: whole("seconds", 30, 3600),
-    observationSeconds: whole("seconds", 5, 3600),
+    uploadSeconds: whole("seconds", { least: 30, most: 7200 }).meta({
+      description: "Longest upload, and longest run of a workflow.",
+      example: 600,
+      affects: "gateway, n8n",
+    }),
+    answerSeconds: whole("seconds", { least: 30, most: 3600 }).meta({
+      description: "Longest answer of a webhook that asks a language model.",
+      example: 120,
+      affects: "gateway",
+    }),
+    convergenceSeconds: whole("seconds", { least: 30, most: 3600 }).meta({
+      description: "Longest wait for a service to run after a change.",
+      example: 600,
+      affects: "every service",
+    }),
+    observationSeconds: whole("seconds", { least: 5, most: 3600 }).meta({
+      description: "How long an update is watched for failing tasks before it counts.",
+      example: 60,
+      affects: "every service",
+    }),
+  }).meta({ description: "Time limits, in seconds." }),
+  protectData: flag().meta({
+    description:
+      "Whether destroy must leave stored data alone. It has no default, because a wrong guess loses data.",
+    example: true,
+    affects: "qdrant, n8n, postgres, server",
   }),
-  protectData: flag(),
   operations: map({
     window: optionalMap({
-      days: list(choice(weekdays)).min(1, { error: "expected at least one day, such as tuesday" }),
-      fromUtc: timeOfDay,
-      toUtc: timeOfDay,
+      days: list(choice(weekdays))
+        .min(1, { error: "expected at least one day, such as tuesday" })
+        .meta({ description: "Days on which a deployment may start.", example: ["tuesday"] }),
+      fromUtc: timeOfDay.meta({ description: "Start of the window, in UTC.", example: "09:00" }),
+      toUtc: timeOfDay.meta({ description: "End of the window, in UTC.", example: "12:00" }),
     })
       .superRefine(inOrder({ first: "fromUtc", second: "toUtc", orEqual: false }))
+      .meta({ description: "When a deployment may start; left out, at any time." })
       .optional(),
     holidays: map({
-      country: z.enum(["FR"], { error: 'expected "FR"' }).optional(),
-      extra: list(day).default([]),
+      country: z
+        .enum(["FR"], { error: 'expected "FR"' })
+        .meta({
+          description: "Country whose public holidays close the window, and the days before them.",
+          example: "FR",
+        })
+        .optional(),
+      extra: list(day)
+        .default([])
+        .meta({ description: "More such days, in quotes.", example: ["2026-12-24"] }),
     }),
     freezes: list(
       optionalMap({
-        from: day,
-        to: day,
-        reason: text("expected why, in a few words", (reason) => reason.trim() !== ""),
+        from: day.meta({ description: "First day, in quotes.", example: "2026-12-18" }),
+        to: day.meta({ description: "Last day, in quotes.", example: "2027-01-04" }),
+        reason: text("expected why, in a few words", (reason) => reason.trim() !== "").meta({
+          description: "Why; the refusal quotes it.",
+          example: "fêtes",
+        }),
       }).superRefine(inOrder({ first: "from", second: "to", orEqual: true })),
-    ).default([]),
-    dnsSettledHours: whole("hours", 0, 720),
-    thresholds: map({
-      errorRatio: number("expected a share from 0 to 1, such as 0.01", (ratio) => ratio >= 0 && ratio <= 1),
-      p50Ms: whole("milliseconds", 1, 600_000),
-      p95Ms: whole("milliseconds", 1, 600_000),
-      p99Ms: whole("milliseconds", 1, 600_000),
-      requestsPerSecond: whole("requests a second", 1, 100_000),
-      loadSeconds: whole("seconds", 1, 600),
-      certificateDays: whole("days", 1, 365),
-      diskFreePercent: whole("percent", 1, 99),
-      memoryUsedPercent: whole("percent", 1, 99),
-      rollbackSeconds: whole("seconds", 1, 3600),
+    )
+      .default([])
+      .meta({ description: "Spans of days in which nothing is deployed.", example: [] }),
+    dnsSettledHours: whole("hours", { least: 0, most: 720 }).meta({
+      description: "How long the names must have pointed at the server before a deployment, in hours.",
+      example: 24,
+      affects: "preflight",
     }),
+    thresholds: map({
+      errorRatio: number(
+        "expected a share from 0 to 1, such as 0.01",
+        (ratio) => ratio >= 0 && ratio <= 1,
+      ).meta({ description: "Largest share of failed requests.", example: 0.01 }),
+      p50Ms: milliseconds.meta({ description: "Longest time of half of the answers.", example: 500 }),
+      p95Ms: milliseconds.meta({ description: "Longest time of 95 % of the answers.", example: 2000 }),
+      p99Ms: milliseconds.meta({ description: "Longest time of 99 % of the answers.", example: 5000 }),
+      requestsPerSecond: whole("requests a second", { least: 1, most: 100_000 }).meta({
+        description: "Least throughput of pages and health checks; a language model's answers do not count.",
+        example: 100,
+      }),
+      loadSeconds: whole("seconds", { least: 1, most: 600 }).meta({
+        description: "How long the load lasts.",
+        example: 30,
+      }),
+      certificateDays: whole("days", { least: 1, most: 365 }).meta({
+        description: "Fewest days for which the certificate is still valid.",
+        example: 14,
+      }),
+      diskFreePercent: percent.meta({ description: "Least share of the disk that is free.", example: 20 }),
+      memoryUsedPercent: percent.meta({
+        description: "Largest share of the memory that is used.",
+        example: 85,
+      }),
+      rollbackSeconds: whole("seconds", { least: 1, most: 3600 }).meta({
+        description: "Longest time that a rollback may take.",
+        example: 300,
+      }),
+    }).meta({ description: "What verification measures a release against.", affects: "verification" }),
+  }).meta({
+    description: "For `npm run deploy` and its checks; no resource follows from it.",
+    affects: "deploy",
   }),
 } as const;
 
 export type SectionName = keyof typeof sections;
 export type Sections = { readonly [Name in SectionName]: z.output<(typeof sections)[Name]> };
-
-function isApiAddress(address: string): boolean {
-  const protocol = URL.parse(address)?.protocol;
-  return (protocol === "https:" || protocol === "http:") && !address.endsWith("/");
-}
-
-function isTimeZone(zone: string): boolean {
-  return zone === "UTC" || Intl.supportedValuesOf("timeZone").includes(zone);
-}
-
-// The project ids of templates are valid ids too.
-function isGoogleProject(id: string): boolean {
-  return /^[a-z][a-z0-9-]{4,28}[a-z0-9]$/.test(id) && !/^(your|votre|my|mon)-/.test(id);
-}

@@ -61,15 +61,7 @@ export function parseSettings(stack: string, values: Readonly<Record<string, unk
 
 function toEnvironment(stack: string, settings: Sections): Environment {
   const { serviceName, order, ...server } = settings.server;
-  const { zoneId = "", cloudflareBaseUrl = "", ...dns } = settings.dns;
-  const {
-    project = "",
-    location = "",
-    processorId = "",
-    ...documentProcessor
-  } = settings.services.documentProcessor;
-  const { directory, keyType, trusted } = settings.acme;
-  const { window, holidays, ...operations } = settings.operations;
+  const { acme } = settings;
   return {
     ...settings,
     name: stack,
@@ -77,13 +69,7 @@ function toEnvironment(stack: string, settings: Sections): Environment {
       ...server,
       source: serviceName === undefined ? { kind: "order", ...order! } : { kind: "adopt", serviceName },
     },
-    dns: { ...dns, zoneId, cloudflareBaseUrl },
-    acme: { directory, keyType, trusted: knownAuthority(directory)?.trusted ?? trusted! },
-    services: {
-      ...settings.services,
-      documentProcessor: { ...documentProcessor, project, location, processorId },
-    },
-    operations: { ...operations, window, holidays: { country: holidays.country, extra: holidays.extra } },
+    acme: { ...acme, trusted: knownAuthority(acme.directory)?.trusted ?? acme.trusted! },
   };
 }
 

@@ -334,9 +334,10 @@ describe("operations", () => {
     const settings = validSettings();
     for (const name of ["window", "holidays", "freezes"]) change(settings, `operations.${name}`, undefined);
 
-    expect(parseSettings("test", settings).operations).toMatchObject({
+    const { window, holidays, freezes } = parseSettings("test", settings).operations;
+    expect({ window, holidays, freezes }).toEqual({
       window: undefined,
-      holidays: { country: undefined, extra: [] },
+      holidays: { extra: [] },
       freezes: [],
     });
   });

@@ -1,0 +1,153 @@
+/** The kinds of values that settings have. An error text is only "expected …"; `settings.ts` adds the path, the value and the command. */
+import { z } from "zod";
+
+import { rangeProblem, type Family } from "./address-range.ts";
+import { isExact } from "./image-reference.ts";
+import { isPublicKey } from "./public-key.ts";
+
+const HOST_NAME = /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/;
+
+// `pulumi config set` stores every value at the top level, and every decimal one, as text.
+const fromText = (value: unknown): unknown => {
+  if (typeof value !== "string") return value;
+  if (/^-?\d+(\.\d+)?$/.test(value)) return Number(value);
+  if (value === "true" || value === "false") return value === "true";
+  return value;
+};
+
+export function text(expected: string, form: RegExp | ((value: string) => boolean)) {
+  const isRight = form instanceof RegExp ? (value: string) => form.test(value) : form;
+  return z.string({ error: expected }).refine(isRight, { error: expected });
+}
+
+export function number(expected: string, isRight: (value: number) => boolean) {
+  return z.preprocess(fromText, z.number({ error: expected }).refine(isRight, { error: expected }));
+}
+
+export function integer(error: string, { least, most }: { readonly least: number; readonly most: number }) {
+  // One problem a value: without `abort` a number far out of range breaks two rules.
+  const params = { error, abort: true };
+  return z.preprocess(fromText, z.int(params).min(least, params).max(most, params));
+}
+
+export function whole(what: string, range: { readonly least: number; readonly most: number }) {
+  const { least, most } = range;
+  return integer(`expected a whole number of ${what} from ${least} to ${most}, without a unit`, range);
+}
+
+export function choice<const T extends readonly string[]>(options: T) {
+  const quoted = options.map((option) => `"${option}"`);
+  return z.enum(options, { error: `expected ${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}` });
+}
+
+export const flag = () => z.preprocess(fromText, z.boolean({ error: "expected true or false" }));
+
+/** A map of settings; left out, it is read as empty, so that each setting missing in it is named. */
+export function map<T extends z.ZodRawShape>(shape: T) {
+  return z.preprocess((value) => value ?? {}, optionalMap(shape));
+}
+
+export function optionalMap<T extends z.ZodRawShape>(shape: T) {
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === "unrecognized_keys" ? undefined : "expected a map of settings"),
+  });
+}
+
+export const hostName = (example: string) =>
+  text(`expected a host name without scheme or port, such as ${example}`, HOST_NAME);
+
+export const apiAddress = text(
+  "expected the address of an API (https://…) without a slash at the end",
+  isApiAddress,
+);
+
+export function range(family?: Family) {
+  const empty = family ? `expected an IP${family} range` : "expected an address range";
+  return z.string({ error: empty }).superRefine((value, context) => {
+    const problem = rangeProblem(value, family);
+    if (problem) context.addIssue({ code: "custom", message: problem, input: value });
+  });
+}
+
+export const list = <T extends z.ZodType>(item: T) => z.array(item, { error: "expected a list" });
+
+export const publicKey = text(
+  "expected an OpenSSH public key on one line, such as ssh-ed25519 AAAA… name",
+  isPublicKey,
+);
+
+/** A valid key whose private half nobody has. */
+export const EXAMPLE_KEY =
+  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f alice@example";
+
+export const image = (example: string) =>
+  text(
+    "expected an image with an exact version or a digest, such as qdrant/qdrant:v1.19.0-unprivileged",
+    isExact,
+  ).meta({ description: "Image, with an exact version or a digest.", example });
+
+export const limits = (memoryMib: number, cpus: number) => ({
+  memoryMib: whole("MiB", { least: 16, most: 65_536 }).meta({
+    description: "Hard memory limit, in MiB: a container that outgrows it is restarted.",
+    example: memoryMib,
+  }),
+  cpus: number("expected a number of cores of at least 0.05, such as 0.5", (cores) => cores >= 0.05).meta({
+    description: "CPU limit, in cores; 0.5 is half a core.",
+    example: cpus,
+  }),
+});
+
+export const enabled = () =>
+  flag().meta({ description: "Whether this environment runs the service.", example: true });
+
+export const personName = text(
+  "expected a name of at most 32 characters",
+  (name) => name.trim() !== "" && name.length <= 32,
+);
+
+export const linuxUser = text("expected a Linux user name, such as debian", /^[a-z_][a-z0-9_-]{0,31}$/);
+
+export const timeZone = text("expected a time zone of the IANA list, such as Europe/Paris", isTimeZone);
+
+export const googleProject = text(
+  "expected the id of a Google Cloud project, such as technicia-prod-1234",
+  isGoogleProject,
+);
+
+export const timeOfDay = text('expected a time of day in UTC, such as "09:00"', /^([01]\d|2[0-3]):[0-5]\d$/);
+
+export const day = text(
+  'expected a day in quotes, such as "2026-12-24"',
+  (date) => z.iso.date().safeParse(date).success,
+);
+
+export const milliseconds = whole("milliseconds", { least: 1, most: 600_000 });
+export const percent = whole("percent", { least: 1, most: 99 });
+
+/** Two values of a map of which the second must not come before the first; both compare as text. */
+export function inOrder(keys: {
+  readonly first: string;
+  readonly second: string;
+  readonly orEqual: boolean;
+}) {
+  return (map: Readonly<Record<string, unknown>>, context: z.core.$RefinementCtx) => {
+    const [first, second] = [String(map[keys.first]), String(map[keys.second])];
+    if (first < second || (keys.orEqual && first === second)) return;
+    const message = `expected ${keys.orEqual ? "not before" : "later than"} ${keys.first}, "${first}"`;
+    context.addIssue({ code: "custom", message, path: [keys.second], input: second });
+  };
+}
+
+export function isApiAddress(address: string): boolean {
+  const protocol = URL.parse(address)?.protocol;
+  return (protocol === "https:" || protocol === "http:") && !address.endsWith("/");
+}
+
+function isTimeZone(zone: string): boolean {
+  return zone === "UTC" || Intl.supportedValuesOf("timeZone").includes(zone);
+}
+
+// The project ids of templates are valid ids too.
+function isGoogleProject(id: string): boolean {
+  return /^[a-z][a-z0-9-]{4,28}[a-z0-9]$/.test(id) && !/^(your|votre|my|mon)-/.test(id);
+}
