@@ -83,7 +83,12 @@ export const sections = {
         description: "Highest price that you accept, in euros a month without tax.",
         example: 15,
       }),
-    }).optional(),
+    })
+      .meta({
+        description: "A server to order when there is none yet.",
+        example: { subsidiary: "FR", maxMonthlyPriceEur: 15 },
+      })
+      .optional(),
     vcores: whole("cores", { least: 1, most: 64 }).meta({
       description: "Fewest cores of a server that is accepted, adopted or ordered.",
       example: 4,
@@ -157,7 +162,10 @@ export const sections = {
       }),
     )
       .default([])
-      .meta({ description: "People besides the login user who have a shell.", example: [] }),
+      .meta({
+        description: "People besides the login user who have a shell.",
+        example: [{ name: "alice", keys: [EXAMPLE_KEY] }],
+      }),
   }).meta({ description: "How operators reach the server.", affects: "ssh, host firewall" }),
   ovh: map({
     endpoint: text(
@@ -339,7 +347,10 @@ export const sections = {
       toUtc: timeOfDay.meta({ description: "End of the window, in UTC.", example: "12:00" }),
     })
       .superRefine(inOrder({ first: "fromUtc", second: "toUtc", orEqual: false }))
-      .meta({ description: "When a deployment may start; left out, at any time." })
+      .meta({
+        description: "When a deployment may start; left out, at any time.",
+        example: { days: ["tuesday"], fromUtc: "09:00", toUtc: "12:00" },
+      })
       .optional(),
     holidays: map({
       country: z
@@ -364,7 +375,10 @@ export const sections = {
       }).superRefine(inOrder({ first: "from", second: "to", orEqual: true })),
     )
       .default([])
-      .meta({ description: "Spans of days in which nothing is deployed.", example: [] }),
+      .meta({
+        description: "Spans of days in which nothing is deployed.",
+        example: [{ from: "2026-12-18", to: "2027-01-04", reason: "fêtes" }],
+      }),
     dnsSettledHours: whole("hours", { least: 0, most: 720 }).meta({
       description: "How long the names must have pointed at the server before a deployment, in hours.",
       example: 24,

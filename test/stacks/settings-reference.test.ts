@@ -1,0 +1,128 @@
+import { readFile } from "node:fs/promises";
+
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+
+import { secretNames } from "../../secrets/catalog.ts";
+import { renderProject, renderReference, settingRows } from "../../stacks/settings-reference.ts";
+import { parseSettings, settingNames } from "../../stacks/settings.ts";
+import { change, type Settings } from "../support/fixtures.ts";
+
+const read = (file: string) => readFile(new URL(`../../${file}`, import.meta.url), "utf8");
+const rows = settingNames.flatMap(settingRows);
+
+/** Settings made of every example; of two alternatives, the one that the filter keeps. */
+function settingsOfExamples(isWanted: (key: string) => boolean): Settings {
+  const settings: Settings = {};
+  for (const { key, example } of rows) {
+    if (key.includes("[]") || !isWanted(key)) continue;
+    key.split(".").reduce((map, name, index, names) => {
+      if (index < names.length - 1) return (map[name] ??= {}) as Settings;
+      map[name] = example;
+      return map;
+    }, settings);
+  }
+  return settings;
+}
+
+describe("Pulumi.yaml", () => {
+  it("declares what the schema and the catalogue say; otherwise run npm run settings", async () => {
+    const file = await read("Pulumi.yaml");
+
+    expect(file).toBe(await renderProject(file));
+  });
+
+  it("gets back a declaration that is missing, and keeps what is above the declarations", async () => {
+    const file = await read("Pulumi.yaml");
+    const without = file.replace(/ {2}protectData:\n(?: {4}.*\n)+/, "");
+
+    expect(without).not.toBe(file);
+    expect(await renderProject(without)).toBe(file);
+  });
+
+  it("gives every key the type, default and secrecy that it had before it was generated", async () => {
+    const { config } = parse(await read("Pulumi.yaml")) as { config: Record<string, Settings> };
+    const declared = Object.fromEntries(
+      Object.entries(config).map(([name, { description: _description, ...rest }]) => [name, rest]),
+    );
+    const object = { type: "object" };
+
+    expect(declared).toEqual({
+      domain: { type: "string", default: "" },
+      adminEmail: { type: "string", default: "" },
+      locale: object,
+      server: object,
+      ssh: object,
+      ovh: object,
+      dns: object,
+      host: object,
+      acme: object,
+      images: object,
+      services: object,
+      uploadMaxMib: { type: "integer" },
+      timeouts: object,
+      protectData: { type: "boolean" },
+      operations: object,
+      ...Object.fromEntries(secretNames.map((name) => [name, { secret: true, default: "" }])),
+    });
+  });
+});
+
+describe("docs/settings.md", () => {
+  it("says what the schema and the catalogue say; otherwise run npm run settings", async () => {
+    expect(await read("docs/settings.md")).toBe(await renderReference());
+  });
+
+  it("has one line for every setting and every secret", async () => {
+    const keys = [...(await read("docs/settings.md")).matchAll(/^\| `([^`]+)`/gm)].map(([, key]) => key);
+
+    expect(keys.toSorted()).toEqual([...rows.map(({ key }) => key), ...secretNames].sort());
+  });
+});
+
+describe("settingRows", () => {
+  it.each(rows)("gives $key a type, a meaning, an example and what it affects", (row) => {
+    expect(row.type).not.toBe("");
+    expect(row.description).toMatch(/^.+\.$/);
+    expect(row.example).toBeDefined();
+    expect(row.affects).not.toBe("");
+  });
+
+  it("says which settings may be left out", () => {
+    const left = rows.filter(({ default: value }) => value !== "required");
+
+    expect(Object.fromEntries(left.map(({ key, default: value }) => [key, value]))).toEqual({
+      "server.serviceName": "none",
+      "server.order": "none",
+      "ssh.adminCidrs.v6": "[]",
+      "ssh.admins": "[]",
+      "dns.zoneId": "none",
+      "dns.cloudflareBaseUrl": "none",
+      "acme.trusted": "none",
+      "services.gateway.editorCidrs": "[]",
+      "services.documentProcessor.project": "none",
+      "services.documentProcessor.location": "none",
+      "services.documentProcessor.processorId": "none",
+      "operations.window": "none",
+      "operations.holidays.country": "none",
+      "operations.holidays.extra": "[]",
+      "operations.freezes": "[]",
+    });
+  });
+
+  it("gives examples that together make an environment with a server to adopt", () => {
+    const settings = settingsOfExamples((key) => !/^server\.order|^acme\.trusted/.test(key));
+
+    expect(parseSettings("test", settings).server.source.kind).toBe("adopt");
+  });
+
+  it("gives examples that together make an environment with a server to order and another authority", () => {
+    const settings = settingsOfExamples((key) => key !== "server.serviceName");
+    change(settings, "acme.directory", "https://acme.example/directory");
+
+    expect(parseSettings("test", settings)).toMatchObject({
+      server: { source: { kind: "order" } },
+      acme: { trusted: false },
+    });
+  });
+});
