@@ -1,4 +1,6 @@
-/** What a check of a stack may look at; preflight and verification get the same. */
+/** What the checks of a stack know and reach. Preflight and verification hand each check only the parts that it uses. */
+import { Resolver } from "node:dns/promises";
+
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Pulumi } from "../engine/cli.ts";
@@ -7,7 +9,7 @@ import type { Server } from "../server/connection.ts";
 export interface CheckContext {
   readonly stack: string;
 
-  /** The settings as they are now, which the deployment is about to make true or has just made so. */
+  /** The settings as they are now: those of the deployment that follows, or that has just ended. */
   readonly environment: Environment;
 
   /** Undefined before the first deployment. */
@@ -27,3 +29,34 @@ export interface CheckContext {
 
 export type PreflightContext = CheckContext;
 export type VerifyContext = CheckContext;
+
+/** What the checks reach besides the server and the engine. */
+export interface CheckEffects {
+  readonly fetch: typeof fetch;
+  readonly resolver: Pick<Resolver, "resolve4" | "resolve6">;
+  readonly now: () => number;
+
+  /** Environment variables; a CI names its commit there. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
+
+  /** Ports of the public address. */
+  readonly ports: { readonly http: number; readonly https: number };
+
+  /** Authorities (PEM) of the public certificate; undefined: those of this machine and of NODE_EXTRA_CA_CERTS. */
+  readonly authorities: string | undefined;
+
+  /** Base URLs on the server's own loopback. */
+  readonly loopback: { readonly n8n: string; readonly qdrant: string };
+}
+
+export function realEffects(): CheckEffects {
+  return {
+    fetch,
+    resolver: new Resolver({ timeout: 5000, tries: 2 }),
+    now: Date.now,
+    variables: process.env,
+    ports: { http: 80, https: 443 },
+    authorities: undefined,
+    loopback: { n8n: "http://127.0.0.1:5678", qdrant: "http://127.0.0.1:6333" },
+  };
+}

@@ -1,10 +1,14 @@
+/** The images of the settings: whether their registries have them, and whether they fit on the server. */
+import type { Check } from "../../common/check.ts";
+import { reasonOf } from "../../common/reason.ts";
 import { isServiceOn } from "../../common/services.ts";
 import type { Environment } from "../../stacks/environment.ts";
-import { failed, notChecked, ok, type Finding } from "./finding.ts";
-import { reasonOf } from "../../common/reason.ts";
-import { findImage, type RegistryImage } from "../vendors/registry.ts";
 import { Unreachable } from "../vendors/http.ts";
-import type { World } from "./world.ts";
+import { findImage, type RegistryImage } from "../vendors/registry.ts";
+import type { CheckContext } from "./context.ts";
+import { failed, type Finding, notChecked, ok, runProbe } from "./probe.ts";
+import { askServer, type ServerAccess } from "./server/access.ts";
+import { checkRoomFor } from "./server/resources.ts";
 
 const MIB = 1024 * 1024;
 
@@ -24,45 +28,71 @@ export function imagesInUse(environment: Environment): { service: ImageName; nam
     .map((service) => ({ service, name: images[service] }));
 }
 
-export interface ImagesFound {
-  readonly finding: Finding;
-  readonly images: readonly KnownImage[];
+/** Checks the images first, then the room for them. */
+export async function checkImages(
+  context: CheckContext,
+  { access, fetch }: { readonly access: ServerAccess; readonly fetch: typeof globalThis.fetch },
+): Promise<Check[]> {
+  let images: readonly KnownImage[] = [];
+  const found = await runProbe(
+    {
+      id: "images",
+      title: "Images présentes dans le registre, avec leur empreinte",
+      limitSeconds: 60,
+      async find(signal) {
+        const { finding, ...known } = await findImages(context.environment, { fetch, signal });
+        images = known.images;
+        return finding;
+      },
+    },
+    context,
+  );
+  const room = await runProbe(
+    {
+      id: "room",
+      title: "Espace disque et mémoire suffisants pour les nouvelles images",
+      limitSeconds: 60,
+      find: () =>
+        askServer(access, (server) =>
+          found.outcome === "ok"
+            ? checkRoomFor(images, { server, environment: context.environment })
+            : notChecked("la taille des images n'est pas connue"),
+        ),
+    },
+    context,
+  );
+  return [found, room];
 }
 
-/** Whether every image can be had, and as what. */
+/** Looks up every image that the environment runs. */
 export async function findImages(
-  world: World,
   environment: Environment,
-  signal: AbortSignal,
-): Promise<ImagesFound> {
+  request: { readonly fetch: typeof fetch; readonly signal: AbortSignal },
+): Promise<{ readonly finding: Finding; readonly images: readonly KnownImage[] }> {
   const images: KnownImage[] = [];
   const problems: string[] = [];
-  const unasked: string[] = [];
+  const silent: string[] = [];
   await Promise.all(
     imagesInUse(environment).map(async ({ service, name }) => {
       try {
-        images.push({ service, name, ...(await findImage(world, name, signal)) });
+        images.push({ service, name, ...(await findImage(name, request)) });
       } catch (error) {
-        if (error instanceof Unreachable) unasked.push(error.message);
+        if (error instanceof Unreachable) silent.push(error.message);
         else problems.push(reasonOf(error));
       }
     }),
   );
-  signal.throwIfAborted();
-  return { images, finding: judge(images, problems, unasked) };
-}
+  request.signal.throwIfAborted();
 
-function judge(
-  images: readonly KnownImage[],
-  problems: readonly string[],
-  unasked: readonly string[],
-): Finding {
   const downloadMib = Math.round(images.reduce((sum, image) => sum + image.downloadBytes, 0) / MIB);
   const measures = { images: images.length, downloadMib };
-  if (problems.length > 0) return failed([...problems].sort().join(" ; "), measures);
-  if (unasked.length > 0) return notChecked([...new Set(unasked)].join(" ; "), measures);
-  const digests = [...images]
-    .sort((a, b) => a.service.localeCompare(b.service))
+  const digests = images
+    .toSorted((a, b) => a.service.localeCompare(b.service))
     .map(({ service, digest }) => `${service} ${digest.slice(0, 19)}`);
-  return ok(`${digests.join(", ")} ; ${downloadMib} Mio à charger au plus`, measures);
+  if (problems.length > 0) return { images, finding: failed(problems.sort().join(" ; "), measures) };
+  if (silent.length > 0) {
+    return { images, finding: notChecked([...new Set(silent)].join(" ; "), measures) };
+  }
+  const detail = `${digests.join(", ")} ; ${downloadMib} Mio à charger au plus`;
+  return { images, finding: ok(detail, measures) };
 }

@@ -1,74 +1,97 @@
 /** Before a deployment: the users' checklists, item by item. */
-import { checkApiKeys } from "./keys/api-keys.ts";
-import { automatedTestsProbe } from "./automated-tests.ts";
-import { BACKUPS, BY_PERSON, SECURITY_REVIEW } from "./by-person.ts";
-import { checkCertificate } from "./public/certificate.ts";
 import type { Check } from "../../common/check.ts";
-import { clockProbe } from "./server/clock.ts";
-import { configurationProbe, encryptionProbe } from "./configuration.ts";
-import type { PreflightContext } from "./context.ts";
+import { type CheckContext, type CheckEffects, realEffects } from "./context.ts";
+import {
+  automatedTestsProbe,
+  BACKUPS,
+  BY_PERSON,
+  checkEarlierPerformance,
+  configurationProbe,
+  encryptionProbe,
+  SECURITY_REVIEW,
+} from "./general-items.ts";
+import { checkImages } from "./images.ts";
+import { checkApiKeys } from "./keys/api-keys.ts";
+import { type Finding, notChecked, type Probe, runProbe } from "./probe.ts";
 import { dnsProbe } from "./public/dns.ts";
-import { checkEarlierPerformance } from "./earlier-performance.ts";
-import { carryOut, carryOutAll, type Finding, notChecked, type Probe } from "./finding.ts";
 import { checkHealthRoute } from "./public/gateway.ts";
-import { findImages, type ImagesFound } from "./images.ts";
-import { enter, type Inside, onServer } from "./server/access.ts";
-import { checkLogs } from "./server/logs.ts";
-import { checkWebhooks } from "./server/n8n.ts";
 import { checkPorts } from "./public/ports.ts";
-import { checkRoomFor } from "./server/resources.ts";
+import type { PublicSite } from "./public/request.ts";
+import { checkCertificate } from "./public/tls.ts";
+import { askServer, openAccess, type ServerAccess } from "./server/access.ts";
+import { clockProbe } from "./server/clock.ts";
+import { checkLogs, versionsProbe } from "./server/containers.ts";
+import { checkWebhooks, n8nOf } from "./server/n8n.ts";
 import { checkVectorStore } from "./server/vector-store.ts";
-import { versionsProbe } from "./server/versions.ts";
-import { realWorld, type World } from "./world.ts";
 
-const NOT_DEPLOYED = "rien n'est encore déployé";
+/** What runs at the end: a probe, an answer that is known already, or several checks of one subject. */
+type Item = Probe | Check | Promise<readonly Check[]>;
 
-/** Every item is there whatever happens: ok, failed, or not checked with the reason. */
-export async function preflight(context: PreflightContext, world: World = realWorld()): Promise<Check[]> {
-  const { check: server, inside } = await enter(context, "server");
-  const [general, specific, keys, [images, ...others]] = await Promise.all([
-    carryOutAll(generalProbes(context, inside, world), context),
-    carryOutAll(specificProbes(context, inside, world), context),
-    checkApiKeys(context, world),
-    checkImages(context, inside, world),
-  ]);
-  const [tests, performance, configuration] = general;
-  const [ports, vectorStore, workflows, certificate, ...rest] = specific;
-  return [
-    // Vérifications Générales
-    ...[tests!, performance!, SECURITY_REVIEW, configuration!, BACKUPS],
-    // Vérifications Spécifiques à TechnicIA
-    ...[...keys, ports!, vectorStore!, workflows!, certificate!],
-    // What the other checklists, and this system, ask besides
-    ...[server, ...rest, images, ...others, ...BY_PERSON],
-  ];
+/** Sections of the users' main checklist; `other` are items of their other lists, and our own. */
+type Section = "general" | "specific" | "other";
+
+interface Preflight {
+  readonly context: CheckContext;
+  readonly effects: CheckEffects;
+  readonly access: ServerAccess;
+  readonly site: PublicSite;
 }
 
-function generalProbes(context: PreflightContext, inside: Inside, world: World): Probe[] {
+/** Gives every item whatever happens: ok, failed, or not checked with the reason. */
+export async function preflight(
+  context: CheckContext,
+  effects: CheckEffects = realEffects(),
+): Promise<Check[]> {
+  const { check: server, access } = await openAccess(context, "server");
+  const { ports, authorities } = effects;
+  const site = { domain: context.environment.domain, ports, authorities };
+  const given = { context, effects, access, site };
+  const sections: Readonly<Record<Section, readonly Item[]>> = {
+    general: generalItems(given),
+    specific: specificItems(given),
+    other: [
+      server,
+      ...otherItems(given),
+      checkImages(context, { access, fetch: effects.fetch }),
+      ...BY_PERSON,
+    ],
+  };
+  const items = [...sections.general, ...sections.specific, ...sections.other];
+  return (await Promise.all(items.map((item) => checksOf(item, context)))).flat();
+}
+
+async function checksOf(item: Item, context: CheckContext): Promise<readonly Check[]> {
+  if (item instanceof Promise) return item;
+  return ["find" in item ? await runProbe(item, context) : item];
+}
+
+function generalItems({ context, effects, access }: Preflight): Item[] {
   return [
-    automatedTestsProbe(world),
+    automatedTestsProbe(effects),
     {
       id: "performance-tests",
       title: "Les tests de performance ont été exécutés et analysés",
-      find: () => onServer(inside, checkEarlierPerformance),
+      find: () => askServer(access, checkEarlierPerformance),
     },
+    SECURITY_REVIEW,
     configurationProbe(context),
+    BACKUPS,
   ];
 }
 
-function specificProbes(context: PreflightContext, inside: Inside, world: World): Probe[] {
+function specificItems({ context, effects, access, site }: Preflight): Item[] {
   const { environment, outputs } = context;
-  const { domain, operations, ssh } = environment;
-  const deployed = (look: () => Promise<Finding>) => (outputs ? look() : notChecked(NOT_DEPLOYED));
+  const { operations, ssh } = environment;
   return [
+    checkApiKeys(context, effects),
     {
       id: "firewall-ports",
       title: "Les ports requis sont ouverts dans le pare-feu",
       find: (signal) =>
-        deployed(() =>
+        onceDeployed(context, () =>
           checkPorts({
             address: outputs!.ipv4,
-            open: [ssh.port, 80, 443].map(publicPort(world)),
+            open: [ssh.port, site.ports.http, site.ports.https],
             closed: [],
             signal,
           }),
@@ -77,71 +100,48 @@ function specificProbes(context: PreflightContext, inside: Inside, world: World)
     {
       id: "vector-store-qdrant",
       title: "Le service vector-store peut communiquer avec Qdrant",
-      find: () => onServer(inside, checkVectorStore),
+      find: () => askServer(access, checkVectorStore),
     },
     {
       id: "workflows",
       title: "Les workflows n8n sont correctement configurés",
       limitSeconds: 90,
-      find: (signal) => deployed(() => checkWebhooks(context, { inside, world, signal })),
+      find: (signal) =>
+        onceDeployed(context, () =>
+          checkWebhooks(n8nOf(context, effects.loopback.n8n), { site, access, signal }),
+        ),
     },
     {
       id: "certificates",
       title: "Les certificats SSL sont valides et installés",
       find: (signal) =>
-        deployed(() =>
-          checkCertificate(world, { domain, days: operations.thresholds.certificateDays, signal }),
+        onceDeployed(context, () =>
+          checkCertificate(site, { days: operations.thresholds.certificateDays, now: effects.now, signal }),
         ),
     },
-    dnsProbe(context, world),
+  ];
+}
+
+function otherItems({ context, effects, access, site }: Preflight): Item[] {
+  const { fetch, now } = effects;
+  return [
+    dnsProbe(context, effects),
     {
       id: "health-endpoints",
       title: "Health checks : Endpoints de santé fonctionnels",
-      find: (signal) => deployed(() => checkHealthRoute(world, environment, signal)),
+      find: (signal) => onceDeployed(context, () => checkHealthRoute(site, signal)),
     },
     {
       id: "logs",
       title: "Logs : Centralisation et rétention configurées",
-      find: () => onServer(inside, checkLogs),
+      find: () => askServer(access, checkLogs),
     },
     encryptionProbe(context),
-    clockProbe(context, inside, world),
-    versionsProbe(context, inside),
+    clockProbe({ endpoint: context.environment.ovh.endpoint, access, fetch, now }),
+    versionsProbe(context, access),
   ];
 }
 
-/** The images, and then whether they fit. */
-async function checkImages(context: PreflightContext, inside: Inside, world: World): Promise<[Check, Check]> {
-  let found: ImagesFound | undefined;
-  const images = await carryOut(
-    {
-      id: "images",
-      title: "Images présentes dans le registre, avec leur empreinte",
-      limitSeconds: 60,
-      async find(signal) {
-        found = await findImages(world, context.environment, signal);
-        return found.finding;
-      },
-    },
-    context,
-  );
-  const room = await carryOut(
-    {
-      id: "room",
-      title: "Espace disque et mémoire suffisants pour les nouvelles images",
-      limitSeconds: 60,
-      find: () =>
-        onServer(inside, (server) =>
-          images.outcome === "ok"
-            ? checkRoomFor(found!.images, { server, environment: context.environment })
-            : notChecked("la taille des images n'est pas connue"),
-        ),
-    },
-    context,
-  );
-  return [images, room];
-}
-
-function publicPort({ ports }: World): (port: number) => number {
-  return (port) => (port === 80 ? ports.http : port === 443 ? ports.https : port);
+function onceDeployed({ outputs }: CheckContext, find: () => Promise<Finding>): Finding | Promise<Finding> {
+  return outputs ? find() : notChecked("rien n'est encore déployé");
 }

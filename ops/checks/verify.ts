@@ -1,13 +1,12 @@
-/** After a deployment: what was deployed works, is fast enough, and keeps strangers out. */
+/** After a deployment: what was deployed works, is fast enough and is closed to strangers. */
 import { setTimeout as wait } from "node:timers/promises";
 
-import { BACKUPS } from "./by-person.ts";
-import { checkCertificate } from "./public/certificate.ts";
 import type { Check } from "../../common/check.ts";
-import { checkCollection, checkQdrantReady } from "./server/collection.ts";
-import { judgeContainers, readContainers, type RunningContainer } from "./server/containers.ts";
-import type { VerifyContext } from "./context.ts";
-import { carryOut, carryOutAll, notChecked, type Probe } from "./finding.ts";
+import { publicNames } from "../../stacks/environment.ts";
+import type { Server } from "../server/connection.ts";
+import { type CheckContext, type CheckEffects, realEffects } from "./context.ts";
+import { BACKUPS } from "./general-items.ts";
+import { type Finding, notChecked, type Probe, runProbe, runProbes } from "./probe.ts";
 import {
   checkClosedPaths,
   checkFrontend,
@@ -16,45 +15,68 @@ import {
   checkRedirect,
   checkUploads,
 } from "./public/gateway.ts";
-import { enter, type Inside, onServer } from "./server/access.ts";
 import { checkLoad } from "./public/load.ts";
-import { checkDefaultCredentials, checkN8nReady, checkWebhooks } from "./server/n8n.ts";
 import { checkPorts, CLOSED_PORTS } from "./public/ports.ts";
+import type { PublicSite } from "./public/request.ts";
+import { checkCertificate, checkTlsVersions } from "./public/tls.ts";
+import { askServer, openAccess, type ServerAccess } from "./server/access.ts";
+import { judgeContainers, readContainers } from "./server/containers.ts";
+import { checkDefaultCredentials, checkN8nReady, checkWebhooks, type N8n, n8nOf } from "./server/n8n.ts";
+import { checkCollection, checkQdrantReady, type Qdrant, qdrantOf } from "./server/qdrant.ts";
 import { checkRoom } from "./server/resources.ts";
-import { checkTlsVersions } from "./public/tls-versions.ts";
 import {
   checkDocumentProcessor,
   checkSearch,
   checkVectorStore,
   checkVisionClassifier,
 } from "./server/vector-store.ts";
-import { realWorld, type World } from "./world.ts";
 
 const UPLOAD_SECONDS = 120;
 
+interface Verification {
+  readonly context: CheckContext;
+  readonly access: ServerAccess;
+  readonly site: PublicSite;
+  readonly qdrant: Qdrant;
+  readonly n8n: N8n;
+  readonly now: () => number;
+}
+
 /** Ids begin with `functional-`, `performance-` or `security-`. */
-export async function verify(context: VerifyContext, world: World = realWorld()): Promise<Check[]> {
-  const { check: server, inside } = await enter(context, "functional-server");
-  const began = performance.now();
-  const before = await look(inside);
-  const functional = await carryOutAll(functionalProbes(context, inside, world), context);
-  const security = await carryOutAll(securityProbes(context, inside, world), context);
-  // Alone, so that it measures the system and not the other checks.
+export async function verify(context: CheckContext, effects: CheckEffects = realEffects()): Promise<Check[]> {
+  const { check: server, access } = await openAccess(context, "functional-server");
+  const { ports, authorities, loopback, now } = effects;
+  const { environment } = context;
+  const given: Verification = {
+    context,
+    access,
+    site: { domain: environment.domain, ports, authorities },
+    qdrant: qdrantOf(context, loopback.qdrant),
+    n8n: n8nOf(context, loopback.n8n),
+    now,
+  };
+  const containers = await watchContainers(given);
+  const functional = await runProbes(
+    [...publicProbes(given), ...serviceProbes(given), ...routeProbes(given)],
+    context,
+  );
+  const security = await runProbes(securityProbes(given), context);
+  // One at a time and alone, so that each measures the system and not the other checks.
   const load: Check[] = [];
-  for (const probe of performanceProbes(context, world)) load.push(await carryOut(probe, context));
-  const containers = await carryOut(containersProbe(context, { inside, before, began }), context);
-  const room = await carryOut(
+  for (const probe of performanceProbes(given)) load.push(await runProbe(probe, context));
+  const observed = await runProbe(containers, context);
+  const room = await runProbe(
     {
       id: "performance-resources",
       title: "Ressources : disque et mémoire après le déploiement",
       limitSeconds: 60,
-      find: () => onServer(inside, (host) => checkRoom(host, context.environment)),
+      find: () => askServer(access, (host) => checkRoom(host, environment)),
     },
     context,
   );
   return [
     server,
-    containers,
+    observed,
     ...functional,
     { ...BACKUPS, id: "functional-backups" },
     ...load,
@@ -63,112 +85,175 @@ export async function verify(context: VerifyContext, world: World = realWorld())
   ];
 }
 
-function functionalProbes(context: VerifyContext, inside: Inside, world: World): Probe[] {
+/** Reads the containers now; the probe compares with them once the release was observed for as long as its settings ask. */
+async function watchContainers({ context, access }: Verification): Promise<Probe> {
   const { environment } = context;
-  const { documentProcessor, visionClassifier, frontend } = environment.services;
+  const { observationSeconds } = environment.timeouts;
+  const began = performance.now();
+  const before = access.server && (await readContainers(access.server).catch(() => undefined));
+  return {
+    id: "functional-containers",
+    title: "Conteneurs en marche, sans redémarrage",
+    limitSeconds: observationSeconds + 60,
+    find: (signal) =>
+      askServer(access, async (server) => {
+        if (!before) return notChecked("les conteneurs n'ont pas pu être lus au début de la vérification");
+        const observed = () => (performance.now() - began) / 1000;
+        const left = observationSeconds - observed();
+        if (left > 0) await wait(left * 1000, undefined, { signal });
+        const after = await readContainers(server);
+        return judgeContainers(environment, { before, after, seconds: observed() });
+      }),
+  };
+}
+
+function publicProbes({ context, site }: Verification): Probe[] {
+  const https: Probe = {
+    id: "functional-https",
+    title: "Application : Accessible et fonctionnelle",
+    find: (signal) => checkHealthRoute(site, signal),
+  };
+  const frontend: Probe = {
+    id: "functional-frontend",
+    title: "Application : Page d'accueil servie",
+    find: (signal) => checkFrontend(site, signal),
+  };
+  return context.environment.services.frontend.enabled ? [https, frontend] : [https];
+}
+
+function serviceProbes({ context, access, n8n, qdrant }: Verification): Probe[] {
+  const { documentProcessor, visionClassifier } = context.environment.services;
+  const onServer = (
+    id: string,
+    probe: { title: string; limitSeconds?: number; look: (server: Server) => Promise<Finding> },
+  ): Probe => ({ id, ...probe, find: () => askServer(access, probe.look) });
   return [
-    {
-      id: "functional-https",
-      title: "Application : Accessible et fonctionnelle",
-      find: (signal) => checkHealthRoute(world, environment, signal),
-    },
-    ...(frontend.enabled
-      ? [
-          {
-            id: "functional-frontend",
-            title: "Application : Page d'accueil servie",
-            find: (signal: AbortSignal) => checkFrontend(world, environment, signal),
-          },
-        ]
-      : []),
-    {
-      id: "functional-n8n",
-      title: "n8n prêt",
-      find: () => onServer(inside, (server) => checkN8nReady(server, world)),
-    },
-    {
-      id: "functional-qdrant",
+    onServer("functional-n8n", { title: "n8n prêt", look: (server) => checkN8nReady(server, n8n) }),
+    onServer("functional-qdrant", {
       title: "Qdrant prêt",
       limitSeconds: 60,
-      find: () => onServer(inside, (server) => checkQdrantReady(context, server, world)),
-    },
-    {
-      id: "functional-collection",
+      look: (server) => checkQdrantReady(server, qdrant),
+    }),
+    onServer("functional-collection", {
       title: "Base de données : Connexions et requêtes OK",
-      find: () => onServer(inside, (server) => checkCollection(context, server, world)),
-    },
-    {
-      id: "functional-vector-store",
+      look: (server) => checkCollection(server, qdrant),
+    }),
+    onServer("functional-vector-store", {
       title: "Le service vector-store peut communiquer avec Qdrant",
-      find: () => onServer(inside, checkVectorStore),
-    },
-    {
-      id: "functional-search",
+      look: checkVectorStore,
+    }),
+    onServer("functional-search", {
       title: "Recherche : une phrase écrite est retrouvée, puis retirée",
       limitSeconds: 150,
-      find: () => onServer(inside, (server) => checkSearch(context, server, world)),
-    },
+      look: (server) => checkSearch(server, qdrant),
+    }),
     ...(documentProcessor.enabled
       ? [
-          {
-            id: "functional-document-processor",
+          onServer("functional-document-processor", {
             title: "document-processor prêt, avec ses clés Google",
-            find: () => onServer(inside, checkDocumentProcessor),
-          },
+            look: checkDocumentProcessor,
+          }),
         ]
       : []),
     ...(visionClassifier.enabled
       ? [
-          {
-            id: "functional-vision-classifier",
+          onServer("functional-vision-classifier", {
             title: "vision-classifier prêt, avec ses clés Google",
-            find: () => onServer(inside, checkVisionClassifier),
-          },
+            look: checkVisionClassifier,
+          }),
         ]
       : []),
+  ];
+}
+
+function routeProbes({ context, access, site, n8n }: Verification): Probe[] {
+  const { uploadMaxMib } = context.environment;
+  return [
     {
       id: "functional-webhooks",
       title: "APIs : Endpoints critiques opérationnels",
       limitSeconds: 90,
-      find: (signal) => checkWebhooks(context, { inside, world, signal }),
+      find: (signal) => checkWebhooks(n8n, { site, access, signal }),
     },
     {
       id: "functional-uploads",
       title: "Envoi de fichiers : taille limite respectée",
       limitSeconds: UPLOAD_SECONDS,
-      find: (signal) => checkUploads(world, environment, signal),
+      find: (signal) => checkUploads(site, { uploadMaxMib, signal }),
     },
   ];
 }
 
-function performanceProbes({ environment }: VerifyContext, world: World): Probe[] {
-  const limitSeconds = environment.operations.thresholds.loadSeconds + 30;
-  const pageStatus = environment.services.frontend.enabled ? 200 : 404;
+function performanceProbes({ context, site }: Verification): Probe[] {
+  const { operations, services } = context.environment;
+  const { thresholds } = operations;
+  const limitSeconds = thresholds.loadSeconds + 30;
+  const pageStatus = services.frontend.enabled ? 200 : 404;
   return [
     {
       id: "performance-health",
       title: "Tests de performance : /healthz",
       limitSeconds,
-      find: (signal) => checkLoad(world, environment, { path: "/healthz", status: 200, signal }),
+      find: (signal) => checkLoad(site, { path: "/healthz", status: 200, thresholds, signal }),
     },
     {
       id: "performance-pages",
       title: "Tests de performance : pages",
       limitSeconds,
-      find: (signal) => checkLoad(world, environment, { path: "/", status: pageStatus, signal }),
+      find: (signal) => checkLoad(site, { path: "/", status: pageStatus, thresholds, signal }),
     },
   ];
 }
 
-function securityProbes(context: VerifyContext, inside: Inside, world: World): Probe[] {
-  const { environment, outputs } = context;
-  const { domain, operations } = environment;
-  const { port, adminCidrs } = environment.ssh;
+function securityProbes(given: Verification): Probe[] {
+  const { context, access, site, n8n, now } = given;
+  const { domain, acme, operations, services } = context.environment;
+  const otherHosts = publicNames(context.environment).filter((name) => name !== domain);
+  const hasFrontend = services.frontend.enabled;
+  return [
+    ...portProbes(given),
+    {
+      id: "security-tls",
+      title: "Versions de TLS",
+      find: (signal) => checkTlsVersions(site, signal),
+    },
+    {
+      id: "security-certificate",
+      title: "Les certificats SSL sont valides et installés",
+      find: (signal) => checkCertificate(site, { days: operations.thresholds.certificateDays, now, signal }),
+    },
+    {
+      id: "security-redirect",
+      title: "Redirection de http vers https",
+      find: (signal) => checkRedirect(site, signal),
+    },
+    {
+      id: "security-headers",
+      title: "En-têtes de sécurité",
+      find: (signal) => checkHeaders(site, { isTrusted: acme.trusted, signal }),
+    },
+    {
+      id: "security-closed-paths",
+      title: "Administration fermée : /rest, /metrics, éditeur de n8n",
+      find: (signal) => checkClosedPaths(site, { otherHosts, hasFrontend, signal }),
+    },
+    {
+      id: "security-credentials",
+      title: "Identifiants par défaut refusés",
+      limitSeconds: 90,
+      find: () => askServer(access, (server) => checkDefaultCredentials(server, n8n)),
+    },
+  ];
+}
+
+function portProbes({ context, access, site }: Verification): Probe[] {
+  const { outputs } = context;
+  const { port, adminCidrs } = context.environment.ssh;
   const scan = (address: string | undefined, ssh: "open" | "closed" | "unknown", signal: AbortSignal) =>
     address
       ? checkPorts({
           address,
-          open: [...(ssh === "open" ? [port] : []), world.ports.http, world.ports.https],
+          open: [...(ssh === "open" ? [port] : []), site.ports.http, site.ports.https],
           closed: [...CLOSED_PORTS.filter((one) => one !== port), ...(ssh === "closed" ? [port] : [])],
           signal,
         })
@@ -177,76 +262,13 @@ function securityProbes(context: VerifyContext, inside: Inside, world: World): P
     {
       id: "security-ports-v4",
       title: "Ports vus de l'extérieur, IPv4",
-      // Whether ssh answers here depends on where this machine is: it must, if the checks came in by it.
-      find: (signal) => scan(outputs?.ipv4, typeof inside === "string" ? "unknown" : "open", signal),
+      // The firewall lets in administrators only. This machine is one of them if the checks have reached the server.
+      find: (signal) => scan(outputs?.ipv4, access.server ? "open" : "unknown", signal),
     },
     {
       id: "security-ports-v6",
       title: "Ports vus de l'extérieur, IPv6",
       find: (signal) => scan(outputs?.ipv6, adminCidrs.v6.length > 0 ? "unknown" : "closed", signal),
     },
-    {
-      id: "security-tls",
-      title: "Versions de TLS",
-      find: (signal) => checkTlsVersions(world, domain, signal),
-    },
-    {
-      id: "security-certificate",
-      title: "Les certificats SSL sont valides et installés",
-      find: (signal) =>
-        checkCertificate(world, { domain, days: operations.thresholds.certificateDays, signal }),
-    },
-    {
-      id: "security-redirect",
-      title: "Redirection de http vers https",
-      find: (signal) => checkRedirect(world, environment, signal),
-    },
-    {
-      id: "security-headers",
-      title: "En-têtes de sécurité",
-      find: (signal) => checkHeaders(world, environment, signal),
-    },
-    {
-      id: "security-closed-paths",
-      title: "Administration fermée : /rest, /metrics, éditeur de n8n",
-      find: (signal) => checkClosedPaths(world, environment, signal),
-    },
-    {
-      id: "security-credentials",
-      title: "Identifiants par défaut refusés",
-      limitSeconds: 90,
-      find: () => onServer(inside, (server) => checkDefaultCredentials(context, server, world)),
-    },
   ];
-}
-
-async function look(inside: Inside): Promise<readonly RunningContainer[] | undefined> {
-  return typeof inside === "string" ? undefined : readContainers(inside).catch(() => undefined);
-}
-
-/** The second look comes once the release has been watched for as long as its settings ask. */
-function containersProbe(
-  { environment }: VerifyContext,
-  seen: {
-    readonly inside: Inside;
-    readonly before: readonly RunningContainer[] | undefined;
-    readonly began: number;
-  },
-): Probe {
-  const { observationSeconds } = environment.timeouts;
-  return {
-    id: "functional-containers",
-    title: "Conteneurs en marche, sans redémarrage",
-    limitSeconds: observationSeconds + 60,
-    find: (signal) =>
-      onServer(seen.inside, async (server) => {
-        if (!seen.before)
-          return notChecked("les conteneurs n'ont pas pu être lus au début de la vérification");
-        const watched = () => (performance.now() - seen.began) / 1000;
-        const left = observationSeconds - watched();
-        if (left > 0) await wait(left * 1000, undefined, { signal });
-        const after = await readContainers(server);
-        return judgeContainers(environment, { before: seen.before, after, seconds: watched() });
-      }),
-  };
 }

@@ -2,7 +2,6 @@ import { readFile, writeFile } from "node:fs/promises";
 
 import { preflight } from "../checks/preflight.ts";
 import { verify } from "../checks/verify.ts";
-import { realWorld } from "../checks/world.ts";
 import { onlyStack, readArguments, type Commands, type Outcome } from "../command.ts";
 import { realEffects, type Effects } from "../effects.ts";
 import { untilStopped } from "../terminal.ts";
@@ -86,7 +85,7 @@ export const commands: Commands = {
       const [action, ...stacks] = positionals;
       if (action !== "pin") throw wrong("images", "pin", action ?? "nothing", this.usage);
       const stack = onlyStack(this.usage, stacks);
-      return await operating((operator) => pinImages(stack, operator, realWorld()));
+      return await operating((operator) => pinImages(stack, operator));
     },
   },
 

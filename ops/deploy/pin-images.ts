@@ -1,7 +1,6 @@
 /** `npm run images -- pin`: the tags of a stack's images become the digests that they stand for now. */
 import { imagesInUse } from "../checks/images.ts";
 import { findImage } from "../vendors/registry.ts";
-import type { World } from "../checks/world.ts";
 import type { Outcome } from "../command.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { renderTable } from "../table.ts";
@@ -14,14 +13,13 @@ import { settingsFile, withImages } from "./settings-file.ts";
 export async function pinImages(
   stack: string,
   operator: Pick<Operator, "pulumi" | "signal" | "readSettingsFile" | "writeSettingsFile">,
-  world: World,
 ): Promise<Outcome> {
   const environment = await readEnvironment(stack, operator.pulumi);
   const images = await Promise.all(
     imagesInUse(environment).map(async ({ service, name }) => ({
       service,
       name,
-      ...(await pin(name, world, operator.signal)),
+      ...(await pin(name, operator.signal)),
     })),
   );
   const problems = images.flatMap(({ service, problem }) =>
@@ -48,12 +46,11 @@ export async function pinImages(
 
 async function pin(
   name: string,
-  world: World,
   signal: AbortSignal,
 ): Promise<{ readonly reference: string; readonly problem?: string }> {
   if (readImageReference(name)?.digest !== undefined) return { reference: name };
   try {
-    return { reference: `${name}@${(await findImage(world, name, signal)).digest}` };
+    return { reference: `${name}@${(await findImage(name, { fetch, signal })).digest}` };
   } catch (error) {
     signal.throwIfAborted();
     const problem = `expected its digest from the registry, got: ${(error as Error).message}; check its name and tag`;

@@ -1,10 +1,13 @@
-/** The DNS records that a vendor has under a name, whoever made them: the official plugins know no record but their own. */
-import { OvhClient } from "../../provider/ovh/client.ts";
-import type { Environment } from "../../stacks/environment.ts";
+/** The records that the DNS vendor has for a name. The vendors' plugins know only the records that they created themselves. */
+import type { Cloudflare } from "cloudflare";
+
 import { UserError } from "../../common/user-error.ts";
+import { credentialsOf, OvhClient } from "../../provider/ovh/client.ts";
+import type { Environment } from "../../stacks/environment.ts";
+import { openCloudflare, readFailure } from "./cloudflare.ts";
 
 export interface DnsRecord {
-  /** The vendor's own, and the id under which Pulumi has it. */
+  /** The vendor's id, which is the resource's id in Pulumi, too. */
   readonly id: string;
   readonly name: string;
   readonly type: string;
@@ -24,62 +27,64 @@ export interface DnsZoneOptions {
   /** By name, in clear. */
   readonly secrets: Readonly<Record<string, string>>;
 
-  /** @default the run time's own */
+  /** @default globalThis.fetch */
   readonly fetch?: typeof fetch;
 }
 
-const CLOUDFLARE = "https://api.cloudflare.com/client/v4";
 const TIMEOUT_MS = 30_000;
 
 // Cloudflare's own limit is higher; no deployment of ours has more than a dozen.
 const PAGE = 100;
 
+/** Failures of the vendor are a `UserError`. */
 export function openDnsZone(options: DnsZoneOptions): DnsZone {
   return options.environment.dns.provider === "cloudflare" ? cloudflareZone(options) : ovhZone(options);
 }
 
-interface CloudflareAnswer {
-  readonly success?: boolean;
-  readonly errors?: readonly { readonly code?: number; readonly message?: string }[];
-  readonly result?: unknown;
-}
-
 function cloudflareZone({ environment, secrets, fetch: send = fetch }: DnsZoneOptions): DnsZone {
-  const { zoneId, cloudflareBaseUrl } = environment.dns;
-  const records = `${cloudflareBaseUrl || CLOUDFLARE}/zones/${zoneId}/dns_records`;
-  const call = async (method: string, url: string): Promise<unknown> => {
-    const response = await send(url, {
-      method,
-      headers: { authorization: `Bearer ${secrets["cloudflareApiToken"] ?? ""}` },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    }).catch((error: unknown) => {
-      throw new UserError(
-        `Cloudflare: expected an answer, got ${error instanceof Error ? error.message : String(error)}; check the way to ${new URL(url).host}`,
-        { cause: error },
-      );
-    });
-    const answer = (await response.json().catch(() => ({}))) as CloudflareAnswer;
-    if (response.ok && answer.success !== false) return answer.result;
-    const told = answer.errors?.map(({ code, message }) => `${code ?? ""} ${message ?? ""}`).join(", ") ?? "";
-    throw new UserError(
-      `Cloudflare: expected ${method} of the records of zone ${zoneId} to succeed, got ${response.status} ${told}; ` +
-        "check technicia:cloudflareApiToken (Zone.DNS edit on this zone) and technicia:dns.zoneId",
-    );
+  const { zoneId, cloudflareBaseUrl: baseUrl } = environment.dns;
+  const { cloudflareApiToken: token = "" } = secrets;
+  let opened: Promise<Cloudflare> | undefined;
+  const call = async <T>(method: string, request: (client: Cloudflare) => Promise<T>): Promise<T> => {
+    const client = await (opened ??= openCloudflare({ baseUrl, token, fetch: send, timeoutMs: TIMEOUT_MS }));
+    try {
+      return await request(client);
+    } catch (error) {
+      throw await explained(error, { method, zoneId, baseUrl: client.baseURL });
+    }
   };
   return {
     async list(name) {
-      const found = await call("GET", `${records}?name=${encodeURIComponent(name)}&per_page=${PAGE}`);
-      return (found as DnsRecord[]).map((record) => ({
-        id: record.id,
-        name: record.name,
-        type: record.type,
-        content: record.content,
-      }));
+      const page = await call("GET", ({ dns }) =>
+        dns.records.list({ zone_id: zoneId, name: { exact: name }, per_page: PAGE }),
+      );
+      return page.result.map(({ id, name, type, content = "" }) => ({ id, name, type, content }));
     },
     async remove({ id }) {
-      await call("DELETE", `${records}/${id}`);
+      await call("DELETE", ({ dns }) => dns.records.delete(id, { zone_id: zoneId }));
     },
   };
+}
+
+async function explained(
+  error: unknown,
+  call: { readonly method: string; readonly zoneId: string; readonly baseUrl: string },
+): Promise<unknown> {
+  const failure = await readFailure(error);
+  if (!failure) return error;
+  const { status, errors, cause } = failure;
+  if (status === undefined) {
+    return new UserError(
+      `Cloudflare: expected an answer, got ${(cause as Error).message}; check the way to ${new URL(call.baseUrl).host}`,
+      { cause },
+    );
+  }
+  const reasons = errors.map(({ code, message }) => `${code ?? ""} ${message ?? ""}`).join(", ");
+  return new UserError(
+    `Cloudflare: expected ${call.method} of the records of zone ${call.zoneId} to succeed, got ${status} ${reasons}; ` +
+      "check technicia:cloudflareApiToken (Zone.DNS edit on this zone) and technicia:dns.zoneId",
+    { cause },
+  );
 }
 
 interface OvhRecord {
@@ -91,31 +96,18 @@ interface OvhRecord {
 
 function ovhZone({ environment, secrets, fetch: send = fetch }: DnsZoneOptions): DnsZone {
   const { zone } = environment.dns;
-  const value = (name: string) => secrets[name] ?? "";
   const client = new OvhClient({
     endpoint: environment.ovh.endpoint,
-    credentials:
-      value("ovhClientId") === ""
-        ? {
-            kind: "keys",
-            applicationKey: value("ovhApplicationKey"),
-            applicationSecret: value("ovhApplicationSecret"),
-            consumerKey: value("ovhConsumerKey"),
-          }
-        : { kind: "account", clientId: value("ovhClientId"), clientSecret: value("ovhClientSecret") },
+    credentials: credentialsOf(secrets),
     timeoutMs: TIMEOUT_MS,
     fetch: send,
   });
   const records = `/domain/zone/${zone}/record`;
-  const told = async <T>(work: Promise<T>): Promise<T> =>
-    work.catch((error: unknown) => {
-      throw error instanceof Error ? new UserError(error.message, { cause: error }) : error;
-    });
   return {
     async list(name) {
       const subDomain = name === zone ? "" : name.slice(0, -(zone.length + 1));
-      const ids = await told(client.get<number[]>(records, { query: { subDomain } }));
-      const found = await Promise.all(ids.map((id) => told(client.get<OvhRecord>(`${records}/${id}`))));
+      const ids = await client.get<number[]>(records, { query: { subDomain } });
+      const found = await Promise.all(ids.map((id) => client.get<OvhRecord>(`${records}/${id}`)));
       return found
         .filter((record) => record.subDomain === subDomain)
         .map((record) => ({
@@ -126,9 +118,9 @@ function ovhZone({ environment, secrets, fetch: send = fetch }: DnsZoneOptions):
         }));
     },
     async remove({ id }) {
-      await told(client.delete(`${records}/${id}`));
-      // Name servers answer from what was last published.
-      await told(client.post(`/domain/zone/${zone}/refresh`));
+      await client.delete(`${records}/${id}`);
+      // OVH's name servers keep their old answers until the zone is published.
+      await client.post(`/domain/zone/${zone}/refresh`);
     },
   };
 }

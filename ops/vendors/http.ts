@@ -1,38 +1,45 @@
-/** One HTTP call of a vendor's API. */
+/** One HTTP call to a vendor's API. */
 import { reasonOf } from "../../common/reason.ts";
-
-/** What makes the requests: `globalThis`, or a test's stand-in. */
-export type Fetching = Pick<typeof globalThis, "fetch">;
 
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  /** Parsed JSON; undefined when it is none. */
+  /** Parsed JSON; undefined when the text is none. */
   readonly body: unknown;
 }
 
-/** Thrown for a service that cannot be asked: nothing is known of the key then. */
+export type CallOptions = RequestInit & {
+  readonly fetch: typeof fetch;
+  readonly signal: AbortSignal;
+};
+
+/** A service that does not answer: nothing is known about its keys or images then. */
 export class Unreachable extends Error {
   override readonly name = "Unreachable";
+
+  constructor(url: string, cause: unknown) {
+    super(`${new URL(url).host} est injoignable d'ici (${reasonOf(cause)})`, { cause });
+  }
 }
 
-export async function call(
-  world: Fetching,
-  url: string,
-  init: RequestInit & { readonly signal: AbortSignal },
-): Promise<Answer> {
+/** @throws Unreachable without an answer, whatever its status */
+export async function call(url: string, { fetch: send, ...init }: CallOptions): Promise<Answer> {
   let response: Response;
   try {
-    response = await world.fetch(url, { redirect: "error", ...init });
+    response = await send(url, { redirect: "error", ...init });
   } catch (error) {
     init.signal.throwIfAborted();
-    throw new Unreachable(`${new URL(url).host} est injoignable d'ici (${reasonOf(error)})`);
+    throw new Unreachable(url, error);
   }
-  const text = await response.text();
-  return { status: response.status, headers: response.headers, body: parse(text) };
+  return readAnswer(response);
 }
 
-function parse(text: string): unknown {
+export async function readAnswer(response: Response): Promise<Answer> {
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: parseJson(text) };
+}
+
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -1,6 +1,6 @@
-/** What a registry knows of an image, by the protocol that every registry speaks. */
+/** Digest and size of an image, over the protocol that every registry speaks. */
 import { readImageReference } from "../../stacks/image-reference.ts";
-import { call, type Answer, type Fetching } from "./http.ts";
+import { call, type Answer, type CallOptions } from "./http.ts";
 
 export interface RegistryImage {
   readonly digest: string;
@@ -25,13 +25,15 @@ interface Manifest {
   readonly layers?: readonly { readonly size: number }[];
 }
 
-/** Throws in the words of the check when there is no such image, or none for the server's processor. */
-export async function findImage(world: Fetching, name: string, signal: AbortSignal): Promise<RegistryImage> {
+type Request = Pick<CallOptions, "fetch" | "signal">;
+
+/** @throws Error, in the check's language, without such an image or without a variant for the server's processor */
+export async function findImage(name: string, request: Request): Promise<RegistryImage> {
   const reference = readImageReference(name);
   if (!reference) throw new Error(`${name} n'est pas un nom d'image`);
-  const { base, repository } = whereIs(reference.repository);
+  const { base, repository } = locate(reference.repository);
   const wanted = reference.digest ?? reference.tag ?? "latest";
-  const read = manifestReader(world, `${base}/v2/${repository}`, signal);
+  const read = manifestReader(`${base}/v2/${repository}`, request);
 
   const found = await read(wanted);
   if (found.status === 404 || found.status === 401 || found.status === 403) {
@@ -50,44 +52,36 @@ export async function findImage(world: Fetching, name: string, signal: AbortSign
   return { digest, downloadBytes: sizeOf(((await read(own.digest)).body as Manifest | undefined)?.layers) };
 }
 
-/** As Docker finds it: a first part with a dot or a port is a host, everything else is at Docker Hub. */
-function whereIs(repository: string): { readonly base: string; readonly repository: string } {
+/** Docker's own rule: a first part with a dot or a port is a host; every other name belongs to Docker Hub. */
+function locate(repository: string): { readonly base: string; readonly repository: string } {
   const [first = "", ...rest] = repository.split("/");
   if (rest.length === 0) return { base: `https://${HUB}`, repository: `library/${first}` };
   if (!/[.:]/.test(first) && first !== "localhost") return { base: `https://${HUB}`, repository };
-  if (first === "docker.io") return whereIs(rest.join("/"));
+  if (first === "docker.io") return locate(rest.join("/"));
   const isLoopback = /^(localhost|127\.)/.test(first);
   return { base: `${isLoopback ? "http" : "https"}://${first}`, repository: rest.join("/") };
 }
 
-/** Asks as anybody; a registry that wants a token for that says where to get it. */
-function manifestReader(
-  world: Fetching,
-  base: string,
-  signal: AbortSignal,
-): (wanted: string) => Promise<Answer> {
+/** Reads without an account; a registry that wants a token even so names the place to get one. */
+function manifestReader(base: string, request: Request): (wanted: string) => Promise<Answer> {
   let authorization: string | undefined;
   const ask = (wanted: string) =>
-    call(world, `${base}/manifests/${wanted}`, {
+    call(`${base}/manifests/${wanted}`, {
       headers: { accept: MANIFESTS, ...(authorization === undefined ? {} : { authorization }) },
-      signal,
+      ...request,
     });
   return async (wanted) => {
     const answer = await ask(wanted);
     const challenge = answer.headers.get("www-authenticate");
     if (answer.status !== 401 || authorization !== undefined || !challenge) return answer;
-    const token = await requestToken(world, challenge, signal);
+    const token = await requestToken(challenge, request);
     if (token === undefined) return answer;
     authorization = `Bearer ${token}`;
     return ask(wanted);
   };
 }
 
-async function requestToken(
-  world: Fetching,
-  challenge: string,
-  signal: AbortSignal,
-): Promise<string | undefined> {
+async function requestToken(challenge: string, request: Request): Promise<string | undefined> {
   const parts = Object.fromEntries(
     [...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value] as const),
   ) as Readonly<Record<string, string | undefined>>;
@@ -96,7 +90,7 @@ async function requestToken(
   const url = new URL(realm);
   if (service) url.searchParams.set("service", service);
   if (scope) url.searchParams.set("scope", scope);
-  const { body } = await call(world, url.href, { signal });
+  const { body } = await call(url.href, request);
   const { token, access_token: other } = (body ?? {}) as { token?: string; access_token?: string };
   return token ?? other;
 }

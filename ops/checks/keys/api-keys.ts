@@ -1,37 +1,49 @@
-/** The keys that a person gave: valid, allowed to do what is needed, not allowed what is not, and with calls left. */
-import { keysByService, type SecretService } from "../../../secrets/catalog.ts";
+/** The keys that a person gave: valid, with the rights that a deployment needs and no others, and with calls left. */
 import type { Check } from "../../../common/check.ts";
-import type { CheckContext } from "../context.ts";
-import { carryOut, failed, type Finding, notChecked, summarize } from "../finding.ts";
-import { checkAnthropicKey } from "./anthropic.ts";
+import { credentialsOf } from "../../../provider/ovh/client.ts";
+import { keysByService, type SecretService } from "../../../secrets/catalog.ts";
+import { Unreachable } from "../../vendors/http.ts";
+import type { CheckContext, CheckEffects } from "../context.ts";
+import { failed, type Finding, notChecked, type Part, runProbe, summarize } from "../probe.ts";
+import { checkAnthropicKey, checkVoyageKey } from "./ai.ts";
 import { checkCloudflareToken } from "./cloudflare.ts";
 import { checkDocumentAi, checkVisionAi } from "./google.ts";
+import type { KeyAspect, KeyFindings } from "./key-findings.ts";
 import { checkOvhKey } from "./ovh.ts";
-import { checkVoyageKey } from "./voyage.ts";
-import { openOvh } from "./ovh-api.ts";
-import { type KeyFindings, unasked } from "./vendor-call.ts";
-import { Unreachable } from "../../vendors/http.ts";
-import type { World } from "../world.ts";
 
-interface Service {
+type Effects = Pick<CheckEffects, "fetch" | "now">;
+
+interface KeyedService {
   readonly id: string;
   readonly name: SecretService;
-  /** Whether this environment cannot do without. */
-  readonly isNeeded: boolean;
-  /** Undefined without a key. */
-  readonly ask: ((signal: AbortSignal) => Promise<KeyFindings>) | undefined;
+
+  /** What the calls show besides the key's validity. */
+  readonly aspects: readonly KeyAspect[];
+
+  /** Undefined without a key, and where the environment does not use the service. */
+  readonly check: ((signal: AbortSignal) => Promise<KeyFindings>) | undefined;
 }
 
-interface Asked extends Service {
-  readonly check: Check;
+interface CheckedService {
+  readonly service: KeyedService;
+  readonly key: Part;
   readonly findings: KeyFindings;
 }
 
-export async function checkApiKeys(context: CheckContext, world: World): Promise<Check[]> {
-  const asked = await Promise.all(servicesOf(context, world).map((service) => ask(service, context)));
-  const keys = asked.map(({ check, isNeeded }) => ({ check, isNeeded }));
-  const quotas = parts(asked, "quota");
-  const access = parts(asked, "access");
+export async function checkApiKeys(context: CheckContext, effects: Effects): Promise<Check[]> {
+  const needed = new Map(
+    keysByService(context.environment, new Set(Object.keys(context.secrets))).map(
+      ({ service, required }) => [service, required] as const,
+    ),
+  );
+  const services = await Promise.all(
+    keyedServices(context, effects).map((service) =>
+      checkService(service, { context, isNeeded: needed.get(service.name) === true }),
+    ),
+  );
+  const keys = services.map(({ key }) => key);
+  const quotas = partsAbout("quota", services);
+  const access = partsAbout("access", services);
   return [
     summarize(
       { id: "api-keys", title: "Les clés API sont valides et ont les permissions nécessaires" },
@@ -45,108 +57,119 @@ export async function checkApiKeys(context: CheckContext, world: World): Promise
   ];
 }
 
-function servicesOf(context: CheckContext, world: World): Service[] {
-  const { environment, outputs, secrets } = context;
-  const required = new Map(
-    keysByService(environment, new Set(Object.keys(secrets))).map(({ service, required }) => [
-      service,
-      required,
-    ]),
-  );
-  const make = (id: string, name: SecretService, ask: Service["ask"]): Service => ({
-    id,
-    name,
-    isNeeded: required.get(name) === true,
-    ask,
-  });
-  const {
-    voyageApiKey,
-    anthropicApiKey,
-    googleCredentials: credentials,
-    cloudflareApiToken: token,
-  } = secrets;
-  const { dns, services } = environment;
-  const ovh = openOvh(world, environment.ovh.endpoint, secrets);
-  const only = async (key: Promise<Finding>): Promise<KeyFindings> => ({ key: await key, quota: undefined });
-  const processor = services.documentProcessor;
+function keyedServices({ environment, outputs, secrets }: CheckContext, effects: Effects): KeyedService[] {
+  const { dns, ovh, services } = environment;
+  const { voyageApiKey, anthropicApiKey, googleCredentials, cloudflareApiToken } = secrets;
+  const google = { ...effects, credentials: googleCredentials ?? "" };
+  const { fetch } = effects;
   return [
-    make(
-      "voyage",
-      "VoyageAI",
-      voyageApiKey ? (signal) => checkVoyageKey(world, voyageApiKey, signal) : undefined,
-    ),
-    make(
-      "anthropic",
-      "Anthropic",
-      anthropicApiKey ? (signal) => checkAnthropicKey(world, anthropicApiKey, signal) : undefined,
-    ),
-    make(
-      "google-document-ai",
-      "Google Document AI",
-      credentials && processor.enabled
-        ? (signal) => only(checkDocumentAi(world, { credentials, processor }, signal))
-        : undefined,
-    ),
-    make(
-      "google-vision-ai",
-      "Google Vision AI",
-      credentials && services.visionClassifier.enabled
-        ? (signal) => only(checkVisionAi(world, credentials, signal))
-        : undefined,
-    ),
-    make(
-      "cloudflare",
-      "Cloudflare",
-      token && dns.provider === "cloudflare"
-        ? (signal) => checkCloudflareToken(world, { dns, token }, signal)
-        : undefined,
-    ),
-    make(
-      "ovh",
-      "OVH",
-      ovh
-        ? (signal) => checkOvhKey(ovh, { rights: { environment, outputs }, now: world.now() }, signal)
-        : undefined,
-    ),
+    {
+      id: "voyage",
+      name: "VoyageAI",
+      aspects: ["quota"],
+      check: voyageApiKey ? (signal) => checkVoyageKey(voyageApiKey, { fetch, signal }) : undefined,
+    },
+    {
+      id: "anthropic",
+      name: "Anthropic",
+      aspects: ["quota"],
+      check: anthropicApiKey ? (signal) => checkAnthropicKey(anthropicApiKey, { fetch, signal }) : undefined,
+    },
+    {
+      id: "google-document-ai",
+      name: "Google Document AI",
+      aspects: [],
+      check:
+        googleCredentials && services.documentProcessor.enabled
+          ? async (signal) => ({
+              key: await checkDocumentAi(services.documentProcessor, { ...google, signal }),
+            })
+          : undefined,
+    },
+    {
+      id: "google-vision-ai",
+      name: "Google Vision AI",
+      aspects: [],
+      check:
+        googleCredentials && services.visionClassifier.enabled
+          ? async (signal) => ({ key: await checkVisionAi({ ...google, signal }) })
+          : undefined,
+    },
+    {
+      id: "cloudflare",
+      name: "Cloudflare",
+      aspects: ["quota", "access"],
+      check:
+        cloudflareApiToken && dns.provider === "cloudflare"
+          ? (signal) => checkCloudflareToken({ dns, token: cloudflareApiToken, fetch, signal })
+          : undefined,
+    },
+    {
+      id: "ovh",
+      name: "OVH",
+      aspects: ["access"],
+      check:
+        credentialsOf(secrets).kind === "none"
+          ? undefined
+          : (signal) =>
+              checkOvhKey({
+                ...effects,
+                endpoint: ovh.endpoint,
+                secrets,
+                rights: { environment, outputs },
+                signal,
+              }),
+    },
   ];
 }
 
-async function ask(service: Service, context: CheckContext): Promise<Asked> {
-  let findings = unasked("l'appel n'a pas abouti");
-  const check = await carryOut(
+async function checkService(
+  service: KeyedService,
+  { context, isNeeded }: { readonly context: CheckContext; readonly isNeeded: boolean },
+): Promise<CheckedService> {
+  let findings = allNotChecked(service, "l'appel n'a pas abouti");
+  const check = await runProbe(
     {
       id: `api-key-${service.id}`,
       title: service.name,
       async find(signal) {
-        if (!service.ask) return missing(service, context.stack);
+        if (!service.check) return absent(service.name, { isNeeded, stack: context.stack });
         try {
-          findings = await service.ask(signal);
+          findings = await service.check(signal);
         } catch (error) {
           if (!(error instanceof Unreachable)) throw error;
-          findings = unasked(error.message);
+          findings = allNotChecked(service, error.message);
         }
         return findings.key;
       },
     },
     context,
   );
-  return { ...service, check, findings };
+  return { service, key: { check, isNeeded }, findings };
 }
 
-function missing({ name, isNeeded }: Service, stack: string): Finding {
+function absent(
+  name: SecretService,
+  { isNeeded, stack }: { readonly isNeeded: boolean; readonly stack: string },
+): Finding {
   return isNeeded
     ? failed(`clé absente ; npm run secrets -- ${stack} dit laquelle et comment la donner`)
     : notChecked(`aucune clé ${name} : cet environnement n'en a pas besoin`);
 }
 
-/** The other findings of the services that have a key. */
-function parts(asked: readonly Asked[], kind: "quota" | "access") {
-  return asked.flatMap(({ id, name, ask, findings }) => {
-    const found = findings[kind];
-    // A service that has no such thing says so when it is asked; one that could not be asked is only counted if it could have.
-    const isMeant = kind === "quota" ? !/^(ovh|google)/.test(id) : /^(ovh|cloudflare)$/.test(id);
-    if (!ask || !found || !isMeant) return [];
-    const prefix = kind === "quota" ? "api-quota" : "access";
-    return [{ check: { id: `${prefix}-${id}`, title: name, ...found }, isNeeded: true }];
+function allNotChecked({ aspects }: KeyedService, reason: string): KeyFindings {
+  const finding = notChecked(reason);
+  return { key: finding, ...Object.fromEntries(aspects.map((aspect) => [aspect, finding])) };
+}
+
+const ID_PREFIXES: Readonly<Record<KeyAspect, string>> = { quota: "api-quota", access: "access" };
+
+/** The findings about one aspect, of every service that has a key. */
+function partsAbout(aspect: KeyAspect, services: readonly CheckedService[]): Part[] {
+  return services.flatMap(({ service, findings }) => {
+    const finding = findings[aspect];
+    if (!service.check || !finding) return [];
+    const check = { id: `${ID_PREFIXES[aspect]}-${service.id}`, title: service.name, ...finding };
+    return [{ check, isNeeded: true }];
   });
 }

@@ -1,62 +1,58 @@
 import type { Environment } from "../../../stacks/environment.ts";
-import { failed, type Finding, notChecked, ok } from "../finding.ts";
-import { type KeyFindings, refusal } from "./vendor-call.ts";
-import { type Answer, call } from "../../vendors/http.ts";
-import type { World } from "../world.ts";
+import { askCloudflare, openCloudflare } from "../../vendors/cloudflare.ts";
+import type { Answer, CallOptions } from "../../vendors/http.ts";
+import { failed, type Finding, notChecked, ok } from "../probe.ts";
+import { type KeyFindings, refusal } from "./key-findings.ts";
 
-const REAL = "https://api.cloudflare.com/client/v4";
-/** Calls of one deployment, with room. */
+/** Calls of one deployment, with a margin. */
 const CALLS_NEEDED = 50;
 
 type Dns = Environment["dns"];
 
-export function cloudflareUrl(dns: Dns): string {
-  return dns.cloudflareBaseUrl === "" ? REAL : dns.cloudflareBaseUrl;
+interface TokenRequest extends Pick<CallOptions, "fetch" | "signal"> {
+  readonly dns: Dns;
+  readonly token: string;
 }
 
 /** Whether the token may read and change the zone's records, and no other zone. */
-export async function checkCloudflareToken(
-  world: World,
-  { dns, token }: { readonly dns: Dns; readonly token: string },
-  signal: AbortSignal,
-): Promise<KeyFindings> {
-  const ask = (path: string, init: RequestInit = {}) =>
-    call(world, `${cloudflareUrl(dns)}${path}`, {
-      ...init,
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      signal,
-    });
+export async function checkCloudflareToken(request: TokenRequest): Promise<KeyFindings> {
+  const { dns, token, fetch, signal } = request;
+  const client = await openCloudflare({ baseUrl: dns.cloudflareBaseUrl, token, fetch });
+  const get = (path: string) => askCloudflare(client, { method: "get", path, signal });
   const records = `/zones/${dns.zoneId}/dns_records`;
-  const read = await ask(`${records}?per_page=1`);
+  const read = await get(`${records}?per_page=1`);
   const quota = quotaOf(read);
-  if (read.status === 404) {
-    const key = failed(`Cloudflare ne connaît pas la zone de technicia:dns.zoneId pour ce jeton`);
-    return { key, quota, access: notChecked("la zone n'est pas lisible") };
-  }
-  const refused = refusal("Cloudflare", "cloudflareApiToken", read);
+  const refused =
+    read.status === 404
+      ? failed("Cloudflare ne connaît pas la zone de technicia:dns.zoneId pour ce jeton")
+      : refusal({ vendor: "Cloudflare", secret: "cloudflareApiToken" }, read);
   if (refused) return { key: refused, quota, access: notChecked("la zone n'est pas lisible") };
 
-  const verified = await ask("/user/tokens/verify");
+  const verified = await get("/user/tokens/verify");
   const { result } = (verified.body ?? {}) as { result?: { status?: string; expires_on?: string } };
   if (verified.status === 200 && result?.status !== "active") {
     const key = failed(`jeton Cloudflare : état ${result?.status ?? "inconnu"}, attendu active`);
     return { key, quota, access: notChecked("le jeton n'est pas actif") };
   }
-  // An empty record is never made; whether the token may make one is judged first.
-  const write = await ask(records, { method: "POST", body: "{}" });
-  const key =
-    write.status === 401 || write.status === 403
-      ? failed(`le jeton lit la zone ${dns.zone} mais ne peut pas la modifier ; lui donner Zone › DNS › Edit`)
-      : write.status === 400
-        ? ok(`zone ${dns.zone} lisible et modifiable${untilWhen(result?.expires_on)}`)
-        : notChecked(
-            `zone ${dns.zone} lisible ; droit de modification inconnu (Cloudflare répond ${write.status})`,
-          );
-  return { key, quota, access: accessOf(await ask("/zones?per_page=5"), dns) };
+  // Cloudflare checks the right first and then refuses the empty record, so that none is created.
+  const write = await askCloudflare(client, { method: "post", path: records, body: {}, signal });
+  const key = keyOf(write, { zone: dns.zone, expiry: result?.expires_on });
+  return { key, quota, access: accessOf(await get("/zones?per_page=5"), dns) };
+}
+
+function keyOf({ status }: Answer, { zone, expiry }: { zone: string; expiry: string | undefined }): Finding {
+  if (status === 401 || status === 403) {
+    return failed(`le jeton lit la zone ${zone} mais ne peut pas la modifier ; lui donner Zone › DNS › Edit`);
+  }
+  if (status !== 400) {
+    return notChecked(`zone ${zone} lisible ; droit de modification inconnu (Cloudflare répond ${status})`);
+  }
+  const until = expiry === undefined ? "" : ` ; expire le ${expiry.slice(0, 10)}`;
+  return ok(`zone ${zone} lisible et modifiable${until}`);
 }
 
 function accessOf(zones: Answer, dns: Dns): Finding {
-  // A token without Zone › Read sees no list at all, which is the narrowest.
+  // A token without Zone › Read sees no list of zones at all.
   if (zones.status === 401 || zones.status === 403) return ok("le jeton ne voit aucune liste de zones");
   const { result, result_info: info } = (zones.body ?? {}) as {
     result?: readonly { id: string; name: string }[];
@@ -78,11 +74,7 @@ function quotaOf({ status, headers }: Answer): Finding {
     return failed("Cloudflare répond 429 : la limite de 1200 appels en 5 minutes est atteinte");
   const remaining = /;\s*r=(\d+)/.exec(headers.get("ratelimit") ?? "")?.[1];
   if (remaining === undefined) return notChecked("Cloudflare ne donne pas ses limites avec cette réponse");
-  const told = `reste ${remaining} appels, ${CALLS_NEEDED} suffisent à un déploiement`;
+  const seen = `reste ${remaining} appels, ${CALLS_NEEDED} suffisent à un déploiement`;
   const measures = { requestsRemaining: Number(remaining) };
-  return Number(remaining) >= CALLS_NEEDED ? ok(told, measures) : failed(told, measures);
-}
-
-function untilWhen(expiry: string | undefined): string {
-  return expiry === undefined ? "" : ` ; expire le ${expiry.slice(0, 10)}`;
+  return Number(remaining) >= CALLS_NEEDED ? ok(seen, measures) : failed(seen, measures);
 }

@@ -1,4 +1,4 @@
-/** Which of OVH's calls the deployment makes, and which no key of it should be able to make. */
+/** The calls to OVH that a deployment makes, and those that its key should not be allowed to make. */
 import type { StackOutputs } from "../../../stacks/deployment-status.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 
@@ -13,7 +13,7 @@ export interface RightsContext {
   readonly outputs: Pick<StackOutputs, "deploymentStatus" | "ipv4"> | undefined;
 }
 
-/** Stands for what is not known yet, or for what is not ours. */
+/** Any server: the stack's own while it has none, or somebody else's. */
 const OTHER = "vps-00000000.vps.ovh.net";
 
 export function neededRights(context: RightsContext): Right[] {
@@ -51,7 +51,7 @@ export function dangerousRights(context: RightsContext): Right[] {
     ...rights(`${vps}/terminate`, "POST"),
     ...rights(`${vps}/confirmTermination`, "POST"),
     ...rights(vps, "DELETE"),
-    // The mail with which a termination is confirmed.
+    // This mail holds the token that confirms a termination.
     ...rights("/me/notification/email/history/1", "GET"),
     ...rights("/me", "PUT"),
     ...rights("/me/api/credential/1", "PUT", "DELETE"),
@@ -79,7 +79,7 @@ export function covers(rule: Right, right: Right): boolean {
   return [right.path, decodeURIComponent(right.path)].some((path) => new RegExp(`^${pattern}$`).test(path));
 }
 
-/** Without a server of ours yet, the key buys one and installs it. */
+/** Until the stack has a server, the key orders one and installs it. */
 function isOrdering({ environment, outputs }: RightsContext): boolean {
   return environment.server.source.kind === "order" && outputs === undefined;
 }

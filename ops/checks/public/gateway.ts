@@ -1,12 +1,8 @@
-/** What the public address gives to anybody, and what it keeps to itself. */
-import { publicNames, type Environment } from "../../../stacks/environment.ts";
-import { failed, type Finding, ok } from "../finding.ts";
-import { askPublic, type PublicAnswer } from "./request.ts";
-import type { World } from "../world.ts";
+/** What the public address serves to any visitor, and what it must not serve. */
+import { failed, type Finding, ok } from "../probe.ts";
+import { askPublic, type PublicAnswer, type PublicSite } from "./request.ts";
 
-type Site = Pick<Environment, "domain" | "acme" | "services" | "uploadMaxMib">;
-
-/** n8n's own surface, by the ways on which gateways have let it through, and the other services'. */
+/** n8n's own pages and API, under every prefix by which a gateway has let them through, and the other services'. */
 const CLOSED_PATHS = [
   "/rest/login",
   "/rest/settings",
@@ -26,51 +22,55 @@ const CLOSED_PATHS = [
   "/dashboard",
 ];
 
-export async function checkHealthRoute(
-  world: World,
-  { domain }: Site,
-  signal: AbortSignal,
-): Promise<Finding> {
+export async function checkHealthRoute(site: PublicSite, signal: AbortSignal): Promise<Finding> {
   const started = performance.now();
-  const { status, text } = await askPublic(world, { secure: true, host: domain, path: "/healthz", signal });
+  const { status, text } = await askPublic(site, { path: "/healthz", signal });
   const milliseconds = Math.round(performance.now() - started);
-  const told = `https://${domain}/healthz : ${status} en ${milliseconds} ms`;
-  // A page of the frontend's answers 200 to everything.
+  const seen = `https://${site.domain}/healthz : ${status} en ${milliseconds} ms`;
+  // The frontend answers 200 to every path, so the status alone proves nothing.
   return status === 200 && statusIn(text) === "ok"
-    ? ok(told, { milliseconds })
-    : failed(`${told}, attendu 200 et {"status":"ok"}`, { milliseconds });
+    ? ok(seen, { milliseconds })
+    : failed(`${seen}, attendu 200 et {"status":"ok"}`, { milliseconds });
 }
 
-export async function checkFrontend(world: World, { domain }: Site, signal: AbortSignal): Promise<Finding> {
-  const { status, text } = await askPublic(world, { secure: true, host: domain, path: "/", signal });
+export async function checkFrontend(site: PublicSite, signal: AbortSignal): Promise<Finding> {
+  const { status, text } = await askPublic(site, { path: "/", signal });
   const title = /<title>([^<]+)<\/title>/i.exec(text)?.[1];
   return status === 200 && title !== undefined
     ? ok(`page « ${title.slice(0, 80)} »`)
-    : failed(`https://${domain}/ : ${status}, ${title === undefined ? "sans titre" : "avec un titre"}`);
+    : failed(`https://${site.domain}/ : ${status}, ${title === undefined ? "sans titre" : "avec un titre"}`);
 }
 
-export async function checkRedirect(world: World, { domain }: Site, signal: AbortSignal): Promise<Finding> {
+export async function checkRedirect(site: PublicSite, signal: AbortSignal): Promise<Finding> {
   const path = "/verification?de=http";
-  const { status, headers } = await askPublic(world, { secure: false, host: domain, path, signal });
-  const wanted = `https://${domain}${path}`;
+  const { status, headers } = await askPublic(site, { protocol: "http", path, signal });
+  const wanted = `https://${site.domain}${path}`;
   return status === 301 && headers.location === wanted
     ? ok(`http mène à ${wanted}`)
     : failed(`http : attendu 301 vers ${wanted}, trouvé ${status} vers ${headers.location ?? "rien"}`);
 }
 
-export async function checkHeaders(world: World, site: Site, signal: AbortSignal): Promise<Finding> {
-  const { headers } = await askPublic(world, { secure: true, host: site.domain, path: "/healthz", signal });
+export async function checkHeaders(
+  site: PublicSite,
+  options: {
+    /** Whether the authority of the site's certificate is one that browsers trust. */
+    readonly isTrusted: boolean;
+    readonly signal: AbortSignal;
+  },
+): Promise<Finding> {
+  const { isTrusted, signal } = options;
+  const { headers } = await askPublic(site, { path: "/healthz", signal });
   const wanted: Readonly<Record<string, RegExp>> = {
     "x-content-type-options": /^nosniff$/i,
     "x-frame-options": /^(SAMEORIGIN|DENY)$/i,
     "referrer-policy": /^(strict-origin|no-referrer|same-origin)/i,
-    // Browsers that were told to insist on a certificate they refuse could not come back.
-    ...(site.acme.trusted ? { "strict-transport-security": /max-age=\d{7,}/i } : {}),
+    // A browser that remembers this header for a certificate that it refuses could not visit the site any more.
+    ...(isTrusted ? { "strict-transport-security": /max-age=\d{7,}/i } : {}),
   };
   const problems = Object.entries(wanted)
     .filter(([name, value]) => !value.test(String(headers[name] ?? "")))
     .map(([name]) => `${name} : ${headers[name] === undefined ? "absent" : "inattendu"}`);
-  if (!site.acme.trusted && headers["strict-transport-security"] !== undefined) {
+  if (!isTrusted && headers["strict-transport-security"] !== undefined) {
     problems.push("strict-transport-security : présent alors que l'autorité n'est pas reconnue");
   }
   if (/\d/.test(String(headers.server ?? ""))) problems.push("server : donne la version du serveur");
@@ -80,20 +80,26 @@ export async function checkHeaders(world: World, site: Site, signal: AbortSignal
     : ok(`${Object.keys(wanted).join(", ")} présents`);
 }
 
-/** n8n's editor and interface, measures and databases must not be reached by anybody. */
-export async function checkClosedPaths(world: World, site: Site, signal: AbortSignal): Promise<Finding> {
-  const { domain, services } = site;
+/** n8n's editor and API, metrics and databases must not be public. */
+export async function checkClosedPaths(
+  site: PublicSite,
+  options: {
+    /** Host names of the site besides its domain. */
+    readonly otherHosts: readonly string[];
+    readonly hasFrontend: boolean;
+    readonly signal: AbortSignal;
+  },
+): Promise<Finding> {
+  const { otherHosts, hasFrontend, signal } = options;
   const asked = [
-    ...CLOSED_PATHS.map((path) => ({ host: domain, path })),
-    ...publicNames(site)
-      .filter((host) => host !== domain)
-      .map((host) => ({ host, path: "/metrics" })),
+    ...CLOSED_PATHS.map((path) => ({ host: site.domain, path })),
+    ...otherHosts.map((host) => ({ host, path: "/metrics" })),
   ];
   const open: string[] = [];
   await Promise.all(
     asked.map(async ({ host, path }) => {
-      const answer = await askPublic(world, { secure: true, host, path, signal });
-      if (!isClosed(answer, services.frontend.enabled)) open.push(`${path} (${answer.status})`);
+      const answer = await askPublic(site, { host, path, signal });
+      if (!isClosed(answer, hasFrontend)) open.push(`${path} (${answer.status})`);
     }),
   );
   return open.length > 0
@@ -101,18 +107,20 @@ export async function checkClosedPaths(world: World, site: Site, signal: AbortSi
     : ok(`${asked.length} chemins d'administration fermés`, { open: 0 });
 }
 
-/** How much the gateway takes, tried without starting any workflow: no webhook is registered for PUT. */
-export async function checkUploads(world: World, site: Site, signal: AbortSignal): Promise<Finding> {
-  const { domain, uploadMaxMib } = site;
+/** Tries the limit of uploads. No workflow starts, because no webhook is registered for PUT. */
+export async function checkUploads(
+  site: PublicSite,
+  { uploadMaxMib, signal }: { readonly uploadMaxMib: number; readonly signal: AbortSignal },
+): Promise<Finding> {
   const sizes = [1, 20].filter((mib) => mib <= uploadMaxMib);
-  const common = { secure: true, host: domain, path: "/api/upload", method: "PUT", signal };
+  const common = { path: "/api/upload", method: "PUT", signal };
   const problems: string[] = [];
   for (const mib of sizes) {
-    const { status } = await askPublic(world, { ...common, bodyBytes: mib * 1024 * 1024 });
+    const { status } = await askPublic(site, { ...common, bodyBytes: mib * 1024 * 1024 });
     if (status === 413 || status >= 500) problems.push(`${mib} Mio : ${status}`);
   }
   const bodyBytes = (uploadMaxMib + 1) * 1024 * 1024;
-  const beyond = await askPublic(world, { ...common, bodyBytes, announceOnly: true });
+  const beyond = await askPublic(site, { ...common, bodyBytes, announceOnly: true });
   if (beyond.status !== 413) problems.push(`${uploadMaxMib + 1} Mio : ${beyond.status}, attendu 413`);
   return problems.length > 0
     ? failed(problems.join(" ; "))
@@ -121,7 +129,7 @@ export async function checkUploads(world: World, site: Site, signal: AbortSignal
 
 function isClosed({ status, headers, text }: PublicAnswer, hasFrontend: boolean): boolean {
   const type = String(headers["content-type"] ?? "");
-  // A refusal in JSON is n8n's own, which was reached then; the gateway and the frontend speak HTML.
+  // The gateway and the frontend answer in HTML, so JSON means that n8n itself was reached.
   if ([401, 403, 404, 405, 421].includes(status)) return !type.includes("json") && !/n8n/i.test(text);
   return hasFrontend && status === 200 && type.startsWith("text/html") && !/n8n/i.test(text);
 }

@@ -1,62 +1,43 @@
 import type { Result } from "autocannon";
 
 import type { Environment } from "../../../stacks/environment.ts";
-import { failed, type Finding, ok } from "../finding.ts";
-import type { World } from "../world.ts";
+import { failed, type Finding, ok } from "../probe.ts";
+import type { PublicSite } from "./request.ts";
+
+type Thresholds = Environment["operations"]["thresholds"];
 
 const CONNECTIONS = 10;
-/** Above the wanted rate, so that it can be proven, and no more than that: others use the server meanwhile. */
+/** The load exceeds the wanted rate to prove it, but not by more: people use the server meanwhile. */
 const MARGIN = 1.5;
-/** The load ends early once so many more requests failed than the threshold allows. */
+/** The load ends early once this many more requests failed than the threshold allows. */
 const MORE_ERRORS = 100;
 
 export interface LoadRequest {
   readonly path: string;
   /** The one status that counts as an answer. */
   readonly status: number;
+  readonly thresholds: Thresholds;
   readonly signal: AbortSignal;
 }
 
-/** A bounded load over HTTPS on one path, measured against the environment's thresholds. */
-export async function checkLoad(
-  world: World,
-  { domain, operations: { thresholds } }: Pick<Environment, "domain" | "operations">,
-  { path, status, signal }: LoadRequest,
-): Promise<Finding> {
-  const rate = Math.max(CONNECTIONS, Math.ceil(thresholds.requestsPerSecond * MARGIN));
-  const times: number[] = [];
-  let wrong = 0;
-  // Most commands put no load on anything, and it takes a while to load itself.
-  const { default: autocannon } = await import("autocannon");
-  const started = performance.now();
-  const result = await new Promise<Result>((resolve, reject) => {
-    const instance = autocannon(
-      {
-        url: `https://${domain}:${world.ports.https}${path}`,
-        connections: CONNECTIONS,
-        duration: thresholds.loadSeconds,
-        overallRate: rate,
-        timeout: Math.ceil(thresholds.p99Ms / 1000) + 5,
-        // A refused connection is tried again at once, and so for ever.
-        bailout: Math.ceil(rate * thresholds.loadSeconds * thresholds.errorRatio) + MORE_ERRORS,
-        headers: { "user-agent": "technicia-checks" },
-      },
-      // Typed as an Error, given as null when there is none.
-      (error: Error | null, done) => (error ? reject(error) : resolve(done)),
-    );
-    // Kept one by one: the library's own summary has no 95th percentile.
-    instance.on("response", (_client, code, _bytes, milliseconds) => {
-      times.push(milliseconds);
-      if (code !== status) wrong += 1;
-    });
-    signal.addEventListener("abort", () => instance.stop(), { once: true });
-  });
-  signal.throwIfAborted();
+interface LoadResult {
+  /** Milliseconds of each answer, a wrong one included. */
+  readonly times: readonly number[];
+  /** Answers with another status. */
+  readonly wrong: number;
+  /** Requests that got no answer. */
+  readonly lost: number;
+  readonly seconds: number;
+}
 
-  const seconds = (performance.now() - started) / 1000;
-  // The library counts a timeout among its errors, too.
-  const errors = wrong + result.errors;
-  const total = times.length + result.errors;
+/** Puts a bounded load on one path over HTTPS and judges it by the environment's thresholds. */
+export async function checkLoad(site: PublicSite, request: LoadRequest): Promise<Finding> {
+  const { times, wrong, lost, seconds } = await runLoad(site, request);
+  request.signal.throwIfAborted();
+
+  const { path, thresholds } = request;
+  const errors = wrong + lost;
+  const total = times.length + lost;
   const measures = {
     requests: total,
     errorRatio: total === 0 ? 1 : Math.round((errors / total) * 10_000) / 10_000,
@@ -66,7 +47,7 @@ export async function checkLoad(
     requestsPerSecond: Math.round(times.length / seconds),
   };
   const { errorRatio, p50Ms, p95Ms, p99Ms, requestsPerSecond } = measures;
-  const told =
+  const seen =
     `${path} : p50 ${p50Ms} ms, p95 ${p95Ms} ms, p99 ${p99Ms} ms, ${requestsPerSecond} requêtes/s, ` +
     `${errors} erreurs sur ${total} pendant ${Math.round(seconds)} s`;
   const problems = [
@@ -78,7 +59,43 @@ export async function checkLoad(
       ? [`débit sous ${thresholds.requestsPerSecond} requêtes/s`]
       : []),
   ];
-  return problems.length > 0 ? failed(`${problems.join(" ; ")} (${told})`, measures) : ok(told, measures);
+  return problems.length > 0 ? failed(`${problems.join(" ; ")} (${seen})`, measures) : ok(seen, measures);
+}
+
+async function runLoad(
+  { domain, ports }: PublicSite,
+  { path, status, thresholds, signal }: LoadRequest,
+): Promise<LoadResult> {
+  const rate = Math.max(CONNECTIONS, Math.ceil(thresholds.requestsPerSecond * MARGIN));
+  const times: number[] = [];
+  let wrong = 0;
+  // Imported here, because it is slow to load and most commands need no load.
+  const { default: autocannon } = await import("autocannon");
+  const started = performance.now();
+  const result = await new Promise<Result>((resolve, reject) => {
+    const instance = autocannon(
+      {
+        url: `https://${domain}:${ports.https}${path}`,
+        connections: CONNECTIONS,
+        duration: thresholds.loadSeconds,
+        overallRate: rate,
+        timeout: Math.ceil(thresholds.p99Ms / 1000) + 5,
+        // The library repeats a refused connection at once and without end.
+        bailout: Math.ceil(rate * thresholds.loadSeconds * thresholds.errorRatio) + MORE_ERRORS,
+        headers: { "user-agent": "technicia-checks" },
+      },
+      // Typed as an Error, given as null when there is none.
+      (error: Error | null, done) => (error ? reject(error) : resolve(done)),
+    );
+    // Kept one by one, because the library's own summary has no 95th percentile.
+    instance.on("response", (_client, code, _bytes, milliseconds) => {
+      times.push(milliseconds);
+      if (code !== status) wrong += 1;
+    });
+    signal.addEventListener("abort", () => instance.stop(), { once: true });
+  });
+  // The library counts timeouts among its errors.
+  return { times, wrong, lost: result.errors, seconds: (performance.now() - started) / 1000 };
 }
 
 /** The smallest time that the given share of requests did not exceed. */

@@ -1,10 +1,10 @@
-/** What answers from outside, seen from this machine. */
+/** Open ports of the public address, seen from this machine. */
 import { connect, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 
-import { failed, type Finding, notChecked, ok } from "../finding.ts";
+import { failed, type Finding, notChecked, ok } from "../probe.ts";
 
-/** Services of ours and of Docker's, and what is often left open beside them; TCP. */
+/** TCP ports of the stack's services and of Docker, and others that are often open by mistake. */
 export const CLOSED_PORTS: readonly number[] = [
   21, 23, 25, 53, 111, 2049, 2375, 2376, 2377, 3000, 3306, 4789, 5000, 5432, 5678, 5679, 5680, 6333, 6334,
   6335, 6379, 7946, 8000, 8001, 8002, 8003, 8004, 8005, 8080, 8443, 9000, 9090, 9093, 9100, 9323, 27017,
@@ -21,7 +21,7 @@ export interface PortsRequest {
 
 type State = "open" | "closed" | "no-route";
 
-/** Whether the public ports answer and no other does. UDP is not tried: silence and refusal look the same. */
+/** Whether the public ports answer and no others do. UDP is left out, because an open port may be as silent as a closed one. */
 export async function checkPorts({
   address,
   open,
@@ -44,7 +44,6 @@ export async function checkPorts({
   const missing = open.filter((port) => !opened.includes(port));
   const excess = opened.filter((port) => !open.includes(port));
   const measures = { portsTried: tried.length, portsOpen: opened.length };
-  // When nothing at all answers, what is closed proves nothing either.
   const problems = [
     ...(excess.length > 0 ? [`ouverts de trop : ${excess.join(", ")}`] : []),
     ...(missing.length > 0 ? [`fermés à tort : ${missing.join(", ")}`] : []),

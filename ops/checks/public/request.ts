@@ -1,26 +1,34 @@
-/** A request to the stack's public address, as any client on the internet would send it. */
+/** A request to the stack's public address, as any client on the internet sends it. */
 import http from "node:http";
 import https from "node:https";
 import { Readable } from "node:stream";
 
-import type { World } from "../world.ts";
+/** The stack's public address. */
+export interface PublicSite {
+  readonly domain: string;
+  readonly ports: { readonly http: number; readonly https: number };
+  /** Authorities (PEM) of its certificate; undefined: those that this machine trusts. */
+  readonly authorities: string | undefined;
+}
 
 export interface PublicRequest {
-  readonly secure: boolean;
-  readonly host: string;
   readonly path: string;
+  /** @default "https" */
+  readonly protocol?: "http" | "https";
+  /** @default the site's domain */
+  readonly host?: string;
   /** @default "GET" */
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Number of zero bytes that are sent as body. */
+  /** Size of the body, which is all zeros. */
   readonly bodyBytes?: number;
-  /** Whether the body is only announced: a server that would take it says so, and the request ends there. */
+  /** Whether the body is only announced: the request ends as soon as the server accepts or refuses it. */
   readonly announceOnly?: boolean;
   readonly signal: AbortSignal;
 }
 
 export interface PublicAnswer {
-  /** 100 when a body that was only announced would have been taken. */
+  /** 100 when the server accepts a body that was only announced. */
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
   /** Its first 64 KiB. */
@@ -30,20 +38,18 @@ export interface PublicAnswer {
 const KEPT_BYTES = 64 * 1024;
 const CHUNK_BYTES = 64 * 1024;
 
-export function askPublic(
-  world: Pick<World, "ports" | "authorities">,
-  request: PublicRequest,
-): Promise<PublicAnswer> {
-  const { secure, host, path, method = "GET", bodyBytes = 0, announceOnly = false, signal } = request;
+export function askPublic(site: PublicSite, request: PublicRequest): Promise<PublicAnswer> {
+  const { path, protocol = "https", host = site.domain, method = "GET", signal } = request;
+  const { bodyBytes = 0, announceOnly = false } = request;
   return new Promise((resolve, reject) => {
-    const sent = (secure ? https : http).request({
+    const sent = (protocol === "https" ? https : http).request({
       host,
-      port: secure ? world.ports.https : world.ports.http,
+      port: site.ports[protocol],
       path,
       method,
       agent: false,
       signal,
-      ...(secure && world.authorities !== undefined ? { ca: world.authorities } : {}),
+      ...(protocol === "https" && site.authorities !== undefined ? { ca: site.authorities } : {}),
       headers: {
         host,
         "user-agent": "Mozilla/5.0 (technicia-checks)",
@@ -66,7 +72,7 @@ export function askPublic(
         sent.destroy();
       }, reject);
     });
-    // A server that has answered may hang up on what is still being sent.
+    // A server that has answered may close the connection before it has read the whole body.
     sent.on("error", (error) => {
       if (!isAnswered) reject(error);
     });

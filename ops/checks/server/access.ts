@@ -1,22 +1,23 @@
-/** What can only be asked on the server itself. */
-import type { Server } from "../../server/connection.ts";
+/** How the checks reach the server itself. */
 import type { Check } from "../../../common/check.ts";
+import type { Server } from "../../server/connection.ts";
 import type { CheckContext } from "../context.ts";
-import { carryOut, failed, type Finding, notChecked, ok } from "../finding.ts";
+import { failed, type Finding, notChecked, ok, runProbe } from "../probe.ts";
 
-/** The server; or why it cannot be asked. */
-export type Inside = Server | string;
+/** The server; or, in French, why the checks cannot reach it. */
+export type ServerAccess =
+  { readonly server: Server } | { readonly server: undefined; readonly obstacle: string };
 
 const LIMIT_SECONDS = 30;
 const NO_SERVER = "pas de serveur où se connecter";
 
-/** Says hello first and alone, so that an unreachable server is one failure and not twenty. */
-export async function enter(
+/** Logs in before any other check, so that an unreachable server is one failure and not twenty. */
+export async function openAccess(
   context: CheckContext,
   id: string,
-): Promise<{ readonly check: Check; readonly inside: Inside }> {
+): Promise<{ readonly check: Check; readonly access: ServerAccess }> {
   const { server, outputs } = context;
-  const check = await carryOut(
+  const check = await runProbe(
     {
       id,
       title: "Serveur joignable par ssh",
@@ -30,13 +31,14 @@ export async function enter(
     },
     context,
   );
-  if (!server) return { check, inside: NO_SERVER };
-  return { check, inside: check.outcome === "ok" ? server : "le serveur n'est pas joignable par ssh" };
+  if (server && check.outcome === "ok") return { check, access: { server } };
+  const obstacle = server ? "le serveur n'est pas joignable par ssh" : NO_SERVER;
+  return { check, access: { server: undefined, obstacle } };
 }
 
-export async function onServer(
-  inside: Inside,
+export async function askServer(
+  access: ServerAccess,
   look: (server: Server) => Finding | Promise<Finding>,
 ): Promise<Finding> {
-  return typeof inside === "string" ? notChecked(inside) : look(inside);
+  return access.server ? look(access.server) : notChecked(access.obstacle);
 }

@@ -1,57 +1,86 @@
-import type { CheckContext } from "../context.ts";
-import { failed, notChecked, ok, type Probe } from "../finding.ts";
-import type { Inside } from "./access.ts";
-import { ovhTime } from "../keys/ovh-api.ts";
-import type { World } from "../world.ts";
+import { openOvh, readOvh } from "../../vendors/ovh.ts";
+import type { CheckEffects } from "../context.ts";
+import { failed, notChecked, ok, type Probe } from "../probe.ts";
+import type { ServerAccess } from "./access.ts";
 
-/** Certificates, signatures and tokens bear half a minute; a clock that is kept is off by milliseconds. */
+/** Certificates, signatures and tokens tolerate half a minute; a synchronised clock is off by milliseconds. */
 const TOLERANCE_SECONDS = 5;
 
+interface ClockOptions extends Pick<CheckEffects, "fetch" | "now"> {
+  /** Endpoint of OVH's API. */
+  readonly endpoint: string;
+  readonly access: ServerAccess;
+}
+
+interface Clock {
+  readonly name: string;
+  readonly measure: string;
+
+  /** Milliseconds since 1970. */
+  readonly read: (signal: AbortSignal) => Promise<number>;
+}
+
 /** Compares this machine's clock with OVH's and with the server's. */
-export function clockProbe({ environment }: CheckContext, inside: Inside, world: World): Probe {
+export function clockProbe(options: ClockOptions): Probe {
   return {
     id: "clock",
     title: "Horloges à l'heure",
     async find(signal) {
-      const offsets: { readonly who: string; readonly key: string; readonly seconds: number }[] = [];
+      const offsets: { readonly clock: Clock; readonly seconds: number }[] = [];
       const silent: string[] = [];
-      const compare = async (who: string, key: string, read: () => Promise<number>) => {
-        const before = world.now();
+      // One after the other, because a busy machine measures badly.
+      for (const clock of clocks(options)) {
+        const before = options.now();
         try {
-          const told = await read();
-          // The answer was given somewhere between the question and now.
-          const middle = (before + world.now()) / 2;
-          offsets.push({ who, key, seconds: (told - middle) / 1000 });
+          const time = await clock.read(signal);
+          // The clock was read at some moment between the question and now.
+          const middle = (before + options.now()) / 2;
+          offsets.push({ clock, seconds: (time - middle) / 1000 });
         } catch (error) {
           signal.throwIfAborted();
-          silent.push(`${who} (${error instanceof Error ? error.message : String(error)})`);
+          silent.push(`${clock.name} (${error instanceof Error ? error.message : String(error)})`);
         }
-      };
-      await compare("OVH", "ovhOffsetSeconds", async () => {
-        // Whole seconds: the truth is half a second later on average.
-        return (await ovhTime(world, environment.ovh.endpoint, signal)) * 1000 + 500;
-      });
-      if (typeof inside !== "string") {
-        await compare("serveur", "serverOffsetSeconds", async () => {
-          const { stdout } = await inside.run({
-            purpose: "read its clock",
-            script: "date +%s%3N",
-            timeoutSeconds: 20,
-          });
-          return Number(stdout.trim());
-        });
-      } else silent.push(`serveur (${inside})`);
-
+      }
       const measures = Object.fromEntries(
-        offsets.map(({ key, seconds }) => [key, Math.round(seconds * 100) / 100]),
+        offsets.map(({ clock, seconds }) => [clock.measure, Math.round(seconds * 100) / 100]),
       );
-      const wrong = offsets.filter(({ seconds }) => !(Math.abs(seconds) <= TOLERANCE_SECONDS));
-      const told = offsets.map(
-        ({ who, seconds }) => `${who} ${seconds >= 0 ? "+" : ""}${seconds.toFixed(1)} s`,
-      );
-      if (wrong.length > 0) return failed(`écart avec cette machine : ${told.join(", ")}`, measures);
+      const seen = offsets
+        .map(({ clock, seconds }) => `${clock.name} ${seconds >= 0 ? "+" : ""}${seconds.toFixed(1)} s`)
+        .join(", ");
+      // A clock that prints no number is wrong, too.
+      const isWrong = offsets.some(({ seconds }) => !(Math.abs(seconds) <= TOLERANCE_SECONDS));
+      if (isWrong) return failed(`écart avec cette machine : ${seen}`, measures);
       if (silent.length > 0) return notChecked(`sans réponse : ${silent.join(", ")}`, measures);
-      return ok(`écart avec cette machine : ${told.join(", ")}`, measures);
+      return ok(`écart avec cette machine : ${seen}`, measures);
     },
   };
+}
+
+function clocks({ endpoint, access, fetch }: ClockOptions): Clock[] {
+  return [
+    {
+      name: "OVH",
+      measure: "ovhOffsetSeconds",
+      async read(signal) {
+        const client = openOvh({ endpoint, secrets: {}, fetch });
+        const { body } = await readOvh(client, { path: "/auth/time", isPublic: true, signal });
+        if (typeof body !== "number") throw new Error("OVH ne donne pas son heure");
+        // OVH gives whole seconds, which are half a second late on average.
+        return body * 1000 + 500;
+      },
+    },
+    {
+      name: "serveur",
+      measure: "serverOffsetSeconds",
+      async read() {
+        if (!access.server) throw new Error(access.obstacle);
+        const { stdout } = await access.server.run({
+          purpose: "read its clock",
+          script: "date +%s%3N",
+          timeoutSeconds: 20,
+        });
+        return Number(stdout.trim());
+      },
+    },
+  ];
 }

@@ -1,18 +1,22 @@
+/** What runs on the server: its containers, their versions and their logs. */
+import { script } from "../../../common/script.ts";
 import { enabledServices, swarmName } from "../../../common/services.ts";
 import type { Environment } from "../../../stacks/environment.ts";
+import { versionOf } from "../../../stacks/image-reference.ts";
 import type { Server } from "../../server/connection.ts";
-import { failed, type Finding, ok } from "../finding.ts";
-import { script } from "./script.ts";
+import type { CheckContext } from "../context.ts";
+import { failed, type Finding, notChecked, ok, type Probe } from "../probe.ts";
+import type { ServerAccess } from "./access.ts";
 
 export interface RunningContainer {
   readonly service: string;
   readonly id: string;
   readonly restarts: number;
-  /** `healthy`, `starting`, `unhealthy`, or `none` where nobody asks. */
+  /** `healthy`, `starting`, `unhealthy`, or `none` without a health check. */
   readonly health: string;
 }
 
-/** Names under which this environment's containers run. */
+/** Names of this environment's containers. */
 export function expectedServices(environment: Environment): string[] {
   return [...enabledServices(environment).map(swarmName), "technicia-tunnel"];
 }
@@ -20,7 +24,7 @@ export function expectedServices(environment: Environment): string[] {
 export async function readContainers(server: Server): Promise<RunningContainer[]> {
   const { stdout } = await server.run({
     purpose: "look at the containers",
-    script: script("containers.sh"),
+    script: script(new URL("scripts/containers.sh", import.meta.url)),
     timeoutSeconds: 30,
   });
   return stdout
@@ -32,7 +36,7 @@ export async function readContainers(server: Server): Promise<RunningContainer[]
     });
 }
 
-/** Whether each service ran all the while, as one and the same healthy container. */
+/** Whether each service ran for the whole time in one and the same healthy container. */
 export function judgeContainers(
   environment: Environment,
   seen: {
@@ -59,4 +63,109 @@ export function judgeContainers(
         `${expectedServices(environment).length} conteneurs en marche et sains, sans redémarrage en ${seconds} s`,
         measures,
       );
+}
+
+const LOG_SIZES =
+  "docker service ls --quiet | xargs --no-run-if-empty docker service inspect --format '{{.Spec.Name}} {{with .Spec.TaskTemplate.LogDriver}}{{index .Options \"max-size\"}}{{end}}'";
+
+/** Logs are rotated, but nothing collects them yet: the item never passes as a whole. */
+export async function checkLogs(server: Server): Promise<Finding> {
+  const { stdout } = await server.run({
+    purpose: "read how logs are kept",
+    script: LOG_SIZES,
+    timeoutSeconds: 30,
+  });
+  const services = stdout
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([name]) => name?.startsWith("technicia-"));
+  const endless = services.filter(([, size]) => !size).map(([name]) => name);
+  if (endless.length > 0) return failed(`journaux sans limite de taille : ${endless.join(", ")}`);
+  return notChecked(
+    `rotation en place pour ${services.length} services ; aucune centralisation n'est encore prévue par le projet`,
+  );
+}
+
+type Version = readonly [major: number, minor: number];
+
+interface Database {
+  readonly name: string;
+  /** Version that runs; undefined when it is not known. */
+  readonly from: string | undefined;
+  /** Version of the settings. */
+  readonly to: string;
+  /** What is wrong with this step. */
+  readonly judge: (from: Version, to: Version) => string | undefined;
+}
+
+/** Whether the versions of the settings can read the data of the versions that run. */
+export function versionsProbe(
+  { environment, outputs }: Pick<CheckContext, "environment" | "outputs">,
+  access: ServerAccess,
+): Probe {
+  return {
+    id: "versions",
+    title: "Versions : une étape à la fois pour Qdrant et PostgreSQL",
+    async find() {
+      if (!outputs) return notChecked("rien n'est encore déployé");
+      const { images, services } = environment;
+      const running = outputs.deploymentStatus.versions.find(({ service }) => service === "qdrant")?.version;
+      const databases: Database[] = [
+        { name: "Qdrant", from: running, to: versionOf(images.qdrant), judge: judgeQdrant },
+      ];
+      if (services.n8n.database === "postgres") {
+        const from = await postgresVersion(access);
+        databases.push({ name: "PostgreSQL", from, to: versionOf(images.postgres), judge: judgePostgres });
+      }
+      return judgeVersions(databases);
+    },
+  };
+}
+
+function judgeVersions(databases: readonly Database[]): Finding {
+  const steps: string[] = [];
+  const problems: string[] = [];
+  const unknown: string[] = [];
+  for (const { name, from = "", to, judge } of databases) {
+    if (!/^v?\d/.test(from)) {
+      unknown.push(`version de ${name} en service inconnue`);
+      continue;
+    }
+    const problem = judge(numbersOf(from), numbersOf(to));
+    if (problem === undefined) steps.push(`${name} ${from} → ${to}`);
+    else problems.push(`${name} ${from} → ${to} : ${problem}`);
+  }
+  if (problems.length > 0) return failed(problems.join(" ; "));
+  return unknown.length > 0 ? notChecked(unknown.join(" ; ")) : ok(steps.join(" ; "));
+}
+
+function judgeQdrant([fromMajor, fromMinor]: Version, [major, minor]: Version): string | undefined {
+  if (major !== fromMajor) return "une version majeure ne se change pas sur place";
+  if (minor < fromMinor) return "une version plus ancienne ne lit pas les données de la plus récente";
+  return minor > fromMinor + 1
+    ? `une version mineure à la fois ; passer d'abord par ${major}.${fromMinor + 1}`
+    : undefined;
+}
+
+function judgePostgres([from]: Version, [to]: Version): string | undefined {
+  if (to < from) return "une version plus ancienne ne lit pas les données de la plus récente";
+  return to > from
+    ? "PostgreSQL ne démarre pas sur les données d'une autre version majeure ; les transférer d'abord (pg_dump), une version à la fois"
+    : undefined;
+}
+
+/** Read on the server, because the stack's outputs leave out the optional services. */
+async function postgresVersion({ server }: ServerAccess): Promise<string | undefined> {
+  if (!server) return undefined;
+  const { stdout } = await server.run({
+    purpose: "read which PostgreSQL runs",
+    script: `docker service inspect technicia-postgres --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}' 2>/dev/null || true`,
+    timeoutSeconds: 30,
+  });
+  return stdout.trim() === "" ? undefined : versionOf(stdout.trim());
+}
+
+function numbersOf(version: string): Version {
+  const [major = 0, minor = 0] = version.replace(/^v/, "").split(".").map(Number);
+  return [major, minor];
 }

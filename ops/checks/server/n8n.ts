@@ -1,28 +1,41 @@
-/** The workflow engine: ready, owned by nobody else, and with the webhooks that its workflows register. */
+/** The workflow engine: ready, claimed by its owner, and with the webhooks that its workflows register. */
+import { script } from "../../../common/script.ts";
 import { WEBHOOKS } from "../../../common/services.ts";
-import type { Environment } from "../../../stacks/environment.ts";
 import { weaknessOf } from "../../../secrets/weakness.ts";
 import type { Server } from "../../server/connection.ts";
 import type { CheckContext } from "../context.ts";
-import { failed, type Finding, notChecked, ok } from "../finding.ts";
-import type { Inside } from "./access.ts";
-import { askPublic } from "../public/request.ts";
-import { script } from "./script.ts";
-import type { World } from "../world.ts";
+import { failed, type Finding, notChecked, ok } from "../probe.ts";
+import { askPublic, type PublicSite } from "../public/request.ts";
+import type { ServerAccess } from "./access.ts";
 
-/** No more than these two: n8n slows down whoever guesses. */
-function guessesFor({ adminEmail }: Environment) {
+export interface N8n {
+  /** Base URL on the server's loopback. */
+  readonly url: string;
+  readonly ownerEmail: string;
+  /** Undefined when it is not set. */
+  readonly ownerPassword: string | undefined;
+}
+
+export function n8nOf(
+  { environment, secrets }: Pick<CheckContext, "environment" | "secrets">,
+  url: string,
+): N8n {
+  return { url, ownerEmail: environment.adminEmail, ownerPassword: secrets["n8nOwnerPassword"] };
+}
+
+/** Only two, because n8n slows down a client that guesses. */
+function guessesFor({ ownerEmail }: N8n) {
   return [
     { emailOrLdapLoginId: "admin@example.com", password: "Admin123" },
-    { emailOrLdapLoginId: adminEmail, password: "Password1" },
+    { emailOrLdapLoginId: ownerEmail, password: "Password1" },
   ];
 }
 
-export async function checkN8nReady(server: Server, { loopback }: World): Promise<Finding> {
+export async function checkN8nReady(server: Server, { url }: N8n): Promise<Finding> {
   const { stdout } = await server.run({
     purpose: "ask n8n whether it is ready",
     script: `curl --silent --max-time 20 --write-out '\\n%{http_code}' "$N8N/healthz/readiness" || true`,
-    variables: { N8N: loopback.n8n },
+    variables: { N8N: url },
     timeoutSeconds: 30,
   });
   const [code = "000", body = ""] = stdout.trim().split("\n").reverse();
@@ -36,18 +49,15 @@ export async function checkN8nReady(server: Server, { loopback }: World): Promis
 /**
  * Whether the frontend's webhooks are registered.
  *
- * They come with workflows, which people import: without any, nothing is expected and nothing is proven. A question with OPTIONS starts none.
+ * A webhook exists once a person has imported and activated its workflow. Without any workflow the check neither fails nor passes. An OPTIONS
+ * request starts none.
  */
 export async function checkWebhooks(
-  context: Pick<CheckContext, "environment" | "secrets" | "signal">,
-  { inside, world, signal }: { readonly inside: Inside; readonly world: World; readonly signal: AbortSignal },
+  n8n: N8n,
+  options: { readonly site: PublicSite; readonly access: ServerAccess; readonly signal: AbortSignal },
 ): Promise<Finding> {
-  const { environment, secrets } = context;
   const states = await Promise.all(
-    WEBHOOKS.map(async (name) => ({
-      name,
-      state: await askWebhook(world, environment.domain, name, signal),
-    })),
+    WEBHOOKS.map(async (name) => ({ name, state: await readWebhook(name, options) })),
   );
   const named = (state: string) => states.filter((one) => one.state === state).map(({ name }) => name);
   const broken = states.filter(({ state }) => !["registered", "missing"].includes(state));
@@ -58,11 +68,11 @@ export async function checkWebhooks(
   const measures = { webhooksRegistered: registered.length };
   if (missing.length === 0) return ok(`webhooks enregistrés : ${registered.join(", ")}`, measures);
 
-  const told = `webhooks sans workflow actif : ${missing.join(", ")}`;
-  if (registered.length > 0) return failed(told, measures);
-  // n8n lets nobody sign in often: only when it decides.
-  const workflows = await readWorkflows({ environment, secrets }, inside, world);
-  if (typeof workflows === "string") return notChecked(`${told} ; ${workflows}`, measures);
+  const seen = `webhooks sans workflow actif : ${missing.join(", ")}`;
+  if (registered.length > 0) return failed(seen, measures);
+  // n8n limits logins, so the check logs in only when the answer depends on it.
+  const workflows = await readWorkflows(n8n, options.access);
+  if (typeof workflows === "string") return notChecked(`${seen} ; ${workflows}`, measures);
   const counted = { ...measures, workflows: workflows.total, workflowsActive: workflows.active };
   if (workflows.total === 0) {
     return notChecked(
@@ -71,28 +81,24 @@ export async function checkWebhooks(
     );
   }
   return failed(
-    `${told} ; ${workflows.total} workflows importés, ${workflows.active} actifs : les activer dans n8n`,
+    `${seen} ; ${workflows.total} workflows importés, ${workflows.active} actifs : les activer dans n8n`,
     counted,
   );
 }
 
-/** Whether n8n refuses strangers: the instance has its owner, whose password is none that is known. */
-export async function checkDefaultCredentials(
-  { environment, secrets }: Pick<CheckContext, "environment" | "secrets">,
-  server: Server,
-  { loopback }: World,
-): Promise<Finding> {
+/** Whether n8n is claimed, and refuses well-known passwords. */
+export async function checkDefaultCredentials(server: Server, n8n: N8n): Promise<Finding> {
   const { stdout } = await server.run({
-    purpose: "try n8n's door",
-    script: script("n8n-defaults.sh"),
-    variables: { N8N: loopback.n8n, LOGINS: JSON.stringify(guessesFor(environment)) },
+    purpose: "try default passwords of n8n",
+    script: script(new URL("scripts/n8n-defaults.sh", import.meta.url)),
+    variables: { N8N: n8n.url, LOGINS: JSON.stringify(guessesFor(n8n)) },
     timeoutSeconds: 60,
   });
   const { setup, codes } = JSON.parse(stdout) as { setup: boolean | null; codes: readonly number[] };
   if (setup === true) return failed("n8n n'a pas de propriétaire : le premier venu peut en devenir un");
   if (codes.includes(200)) return failed("n8n accepte un mot de passe par défaut");
-  const owner = secrets["n8nOwnerPassword"];
-  if (owner !== undefined && weaknessOf("n8nOwnerPassword", owner) !== undefined) {
+  const { ownerPassword } = n8n;
+  if (ownerPassword !== undefined && weaknessOf("n8nOwnerPassword", ownerPassword) !== undefined) {
     return failed("le mot de passe du propriétaire de n8n est publié ou trop faible ; en mettre un autre");
   }
   if (setup !== false || codes.some((code) => code !== 401)) {
@@ -102,14 +108,15 @@ export async function checkDefaultCredentials(
 }
 
 /** `registered`, `missing`, or what is wrong. */
-async function askWebhook(world: World, domain: string, name: string, signal: AbortSignal): Promise<string> {
-  const { status, headers } = await askPublic(world, {
-    secure: true,
-    host: domain,
+async function readWebhook(
+  name: string,
+  { site, signal }: { readonly site: PublicSite; readonly signal: AbortSignal },
+): Promise<string> {
+  const { status, headers } = await askPublic(site, {
     path: `/api/${name}`,
     method: "OPTIONS",
-    // n8n lists the methods of a webhook only to whom it takes for a browser.
-    headers: { origin: `https://${domain}` },
+    // n8n names the methods of a webhook only to a browser.
+    headers: { origin: `https://${site.domain}` },
     signal,
   });
   const allowed = headers["access-control-allow-methods"];
@@ -122,22 +129,17 @@ interface Workflows {
   readonly active: number;
 }
 
-/** How many workflows there are; or why that is not known. */
+/** The number of workflows; or, in French, why it is not known. */
 async function readWorkflows(
-  { environment, secrets }: Pick<CheckContext, "environment" | "secrets">,
-  inside: Inside,
-  { loopback }: World,
+  { url, ownerEmail, ownerPassword: password }: N8n,
+  access: ServerAccess,
 ): Promise<Workflows | string> {
-  if (typeof inside === "string") return inside;
-  const password = secrets["n8nOwnerPassword"];
+  if (!access.server) return access.obstacle;
   if (password === undefined) return "sans n8nOwnerPassword, n8n ne dit pas s'il en a";
-  const { stdout } = await inside.run({
+  const { stdout } = await access.server.run({
     purpose: "count n8n's workflows",
-    script: script("n8n-workflows.sh"),
-    variables: {
-      N8N: loopback.n8n,
-      OWNER: JSON.stringify({ emailOrLdapLoginId: environment.adminEmail, password }),
-    },
+    script: script(new URL("scripts/n8n-workflows.sh", import.meta.url)),
+    variables: { N8N: url, OWNER: JSON.stringify({ emailOrLdapLoginId: ownerEmail, password }) },
     timeoutSeconds: 60,
   });
   const { login, ...workflows } = JSON.parse(stdout) as Workflows & { login: number };

@@ -1,15 +1,15 @@
-/** Room on the server: for what is about to be loaded and started, and after it. */
+/** Disk and memory of the server, before a deployment and after it. */
+import { script } from "../../../common/script.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 import type { Server } from "../../server/connection.ts";
-import { failed, type Finding, ok } from "../finding.ts";
+import { failed, type Finding, ok } from "../probe.ts";
 import type { ImageName, KnownImage } from "../images.ts";
-import { script } from "./script.ts";
 
 const MIB = 1024 * 1024;
-/** Layers are stored unpacked, about three times as large, beside the compressed copy that is being read. */
+/** Docker keeps a compressed copy while it unpacks an image to about three times that size. */
 const UNPACKED_TIMES = 4;
 
-/** Services of which an update runs the old and the new task side by side. */
+/** Services whose update runs the old and the new task at the same time. */
 const SIDE_BY_SIDE: readonly ImageName[] = [
   "vectorStore",
   "n8nRunners",
@@ -24,13 +24,13 @@ interface Room {
   readonly memoryMib: number;
   readonly memoryAvailableMib: number;
   readonly swapFreeMib: number;
-  /** What `docker system prune` would give back, in Docker's words. */
+  /** What `docker system prune` would free, in Docker's words. */
   readonly reclaimable: string;
-  /** Digests of the images that are there. */
+  /** Digests of the images on the server. */
   readonly digests: readonly string[];
 }
 
-/** Whether the images fit, and the tasks that run beside the old ones for a moment. */
+/** Whether there is disk for the images, and memory for the tasks that run together during the update. */
 export async function checkRoomFor(
   images: readonly KnownImage[],
   { server, environment }: { readonly server: Server; readonly environment: Environment },
@@ -54,7 +54,7 @@ export async function checkRoomFor(
   });
 }
 
-/** Whether the server has room left as it runs now. */
+/** Whether the server has room left now. */
 export async function checkRoom(server: Server, environment: Environment): Promise<Finding> {
   return judge(await readRoom(server), environment, { neededBytes: 0, besideMib: 0, what: "en service" });
 }
@@ -92,14 +92,14 @@ function judge(
       : []),
   ];
   if (problems.length > 0) return failed(problems.join(" ; "), measures);
-  const told = `${need.what} ; disque libre ${measures.diskFreePercent} %, mémoire utilisée ${measures.memoryUsedPercent} %`;
-  return ok(told, measures);
+  const seen = `${need.what} ; disque libre ${measures.diskFreePercent} %, mémoire utilisée ${measures.memoryUsedPercent} %`;
+  return ok(seen, measures);
 }
 
 async function readRoom(server: Server): Promise<Room> {
   const { stdout } = await server.run({
     purpose: "read what room is left",
-    script: script("room.sh"),
+    script: script(new URL("scripts/room.sh", import.meta.url)),
     timeoutSeconds: 30,
   });
   return JSON.parse(stdout) as Room;

@@ -1,12 +1,11 @@
-/** TechnicIA's own services, asked from inside: they have no port that leads out. */
+/** TechnicIA's own services, asked on the server: none of them has a public port. */
 import { randomUUID } from "node:crypto";
 
+import { script } from "../../../common/script.ts";
 import { COLLECTION, swarmName } from "../../../common/services.ts";
 import type { Server } from "../../server/connection.ts";
-import type { CheckContext } from "../context.ts";
-import { failed, type Finding, ok } from "../finding.ts";
-import { script } from "./script.ts";
-import type { World } from "../world.ts";
+import { failed, type Finding, ok } from "../probe.ts";
+import type { Qdrant } from "./qdrant.ts";
 
 const VECTOR_STORE = swarmName("vectorStore");
 
@@ -26,11 +25,11 @@ export function checkVisionClassifier(server: Server): Promise<Finding> {
   return checkHealth(server, swarmName("visionClassifier"), ["google_vision_initialized"]);
 }
 
-/** A service says that it is healthy whatever it lacks: every field that tells more has to be true. */
+/** A service calls itself healthy whatever it lacks, so the fields that name its parts count. */
 async function checkHealth(server: Server, service: string, fields: readonly string[]): Promise<Finding> {
   const { stdout } = await server.run({
-    purpose: `ask ${service} how it is`,
-    script: script("python-health.sh"),
+    purpose: `read the health of ${service}`,
+    script: script(new URL("scripts/python-health.sh", import.meta.url)),
     variables: { SERVICE: service },
     timeoutSeconds: 30,
   });
@@ -43,9 +42,9 @@ async function checkHealth(server: Server, service: string, fields: readonly str
     : ok(`${service} : ${fields.join(", ")}`);
 }
 
-interface Seen {
+interface SearchResult {
   readonly length: number;
-  /** Place of the stored sentence among the results; null when it is not there. */
+  /** Place of the stored sentence among the results; null when it is not among them. */
   readonly rank: number | null;
   readonly score: number | null;
   readonly before: number;
@@ -56,32 +55,28 @@ interface Seen {
   readonly searchMs: number;
 }
 
-/** Stores a sentence by way of the vector-store, finds it again, and leaves the collection as it was. */
-export async function checkSearch(
-  { environment, secrets }: Pick<CheckContext, "environment" | "secrets">,
-  server: Server,
-  { loopback }: World,
-): Promise<Finding> {
+/** Stores a sentence through the vector-store, searches it, and removes it again. */
+export async function checkSearch(server: Server, { url, apiKey = "" }: Qdrant): Promise<Finding> {
   const marker = `verification-${randomUUID()}`;
   const { stdout } = await server.run({
     purpose: "store and find a sentence",
-    script: script("vector-search.sh"),
+    script: script(new URL("scripts/vector-search.sh", import.meta.url)),
     variables: {
       SERVICE: VECTOR_STORE,
-      QDRANT: loopback.qdrant,
+      QDRANT: url,
       COLLECTION: COLLECTION.collection,
-      API_KEY: environment.services.qdrant.apiKey ? (secrets["qdrantApiKey"] ?? "") : "",
+      API_KEY: apiKey,
       MARKER: marker,
       NAME: "verification-technicia",
       SENTENCE: `Phrase de vérification du déploiement, numéro ${marker}`,
     },
     timeoutSeconds: 120,
   });
-  return judge(JSON.parse(stdout) as Seen);
+  return judge(JSON.parse(stdout) as SearchResult);
 }
 
-function judge(seen: Seen): Finding {
-  const { length, rank, score, before, during, left, after, embedMs, searchMs } = seen;
+function judge(result: SearchResult): Finding {
+  const { length, rank, score, before, during, left, after, embedMs, searchMs } = result;
   const measures = { embedMs, searchMs, pointsBefore: before, pointsAfter: after };
   const problems = [
     ...(length === COLLECTION.size ? [] : [`vecteur de ${length} nombres, attendu ${COLLECTION.size}`]),
@@ -93,10 +88,10 @@ function judge(seen: Seen): Finding {
     ...(after >= before ? [] : [`${before} points avant, ${after} après : des points ont disparu`]),
   ];
   if (problems.length > 0) return failed(problems.join(" ; "), measures);
-  // Documents that somebody adds meanwhile are no fault.
+  // People may add documents during the check.
   const others = after === before ? "" : `, dont ${after - before} ajoutés par d'autres pendant l'essai`;
-  const told = `phrase écrite en ${embedMs} ms, trouvée en ${searchMs} ms (score ${(score ?? 0).toFixed(3)})`;
-  return ok(`${told} ; ${before} points avant, ${after} après${others}`, measures);
+  const seen = `phrase écrite en ${embedMs} ms, trouvée en ${searchMs} ms (score ${(score ?? 0).toFixed(3)})`;
+  return ok(`${seen} ; ${before} points avant, ${after} après${others}`, measures);
 }
 
 function readObject(text: string): Readonly<Record<string, unknown>> {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { N8N_ROUTE } from "../../../components/gateway-config.ts";
 import { check } from "../../../common/check.ts";
-import { checkCollection, checkQdrantReady } from "../../../ops/checks/server/collection.ts";
+import { checkCollection, checkQdrantReady } from "../../../ops/checks/server/qdrant.ts";
 import {
   checkClosedPaths,
   checkHeaders,
@@ -16,20 +16,20 @@ import { checkSearch, checkVectorStore } from "../../../ops/checks/server/vector
 import { verify } from "../../../ops/checks/verify.ts";
 import { docker, imageOf } from "../../support/containers.ts";
 import { until } from "../../support/until.ts";
-import { createStage, type Stage, untilN8n } from "./stage.ts";
-import { byId, localServer, never, strong } from "./support.ts";
+import { startSystem, type System, untilN8n, UPLOAD_MAX_MIB } from "./system-in-containers.ts";
+import { byId, localServer, unaborted, strong } from "./fixtures.ts";
 
-let stage: Stage;
+let system: System;
 const server = localServer();
 
 beforeAll(async () => {
-  stage = await createStage();
+  system = await startSystem();
 }, 300_000);
-afterAll(() => stage.remove());
+afterAll(() => system.remove());
 
-/** Looks at a gateway that was configured badly, and has it put right again. */
+/** Runs `look` against a gateway with a wrong configuration, and restores the right one. */
 async function withGateway<T>(change: (configuration: string) => string, look: () => Promise<T>): Promise<T> {
-  await stage.configure((configuration) => {
+  await system.configure((configuration) => {
     const changed = change(configuration);
     expect(changed).not.toBe(configuration);
     return changed;
@@ -37,12 +37,12 @@ async function withGateway<T>(change: (configuration: string) => string, look: (
   try {
     return await look();
   } finally {
-    await stage.configure((configuration) => configuration);
+    await system.configure((configuration) => configuration);
   }
 }
 
 async function put(points: readonly unknown[]): Promise<void> {
-  const answer = await fetch(`${stage.world.loopback.qdrant}/collections/technicia/points?wait=true`, {
+  const answer = await fetch(`${system.effects.loopback.qdrant}/collections/technicia/points?wait=true`, {
     method: "PUT",
     headers: { "api-key": strong.qdrantApiKey, "content-type": "application/json" },
     body: JSON.stringify({ points }),
@@ -61,7 +61,7 @@ async function insertLeftover(): Promise<void> {
 }
 
 async function countPoints(): Promise<number> {
-  const answer = await fetch(`${stage.world.loopback.qdrant}/collections/technicia/points/count`, {
+  const answer = await fetch(`${system.effects.loopback.qdrant}/collections/technicia/points/count`, {
     method: "POST",
     headers: { "api-key": strong.qdrantApiKey, "content-type": "application/json" },
     body: JSON.stringify({ exact: true }),
@@ -70,11 +70,11 @@ async function countPoints(): Promise<number> {
 }
 
 describe("verify", () => {
-  it("finds a good deployment good, says what it could not see, and leaves nothing behind", async () => {
+  it("passes for a good deployment, names what it could not check, and leaves nothing behind", async () => {
     await insert(3);
-    // What a verification that was killed has left.
+    // A verification that was killed has left its sentence behind.
     await insertLeftover();
-    const checks = await verify(stage.context, stage.world);
+    const checks = await verify(system.context, system.effects);
 
     for (const one of checks) expect(check.parse(one)).toEqual(one);
     expect(checks.filter(({ outcome }) => outcome === "failed")).toEqual([]);
@@ -97,8 +97,8 @@ describe("verify", () => {
     for (const secret of Object.values(strong)) expect(JSON.stringify(checks)).not.toContain(secret);
   });
 
-  it("says of everything inside that it was not checked when there is no ssh", async () => {
-    const checks = await verify({ ...stage.context, server: undefined }, stage.world);
+  it("leaves every check of the server open when there is no ssh", async () => {
+    const checks = await verify({ ...system.context, server: undefined }, system.effects);
 
     expect(byId(checks, "functional-server").outcome).toBe("failed");
     for (const id of [
@@ -117,25 +117,23 @@ describe("verify", () => {
     const stop = new AbortController();
     stop.abort();
     const began = performance.now();
-    const checks = await verify({ ...stage.context, signal: stop.signal }, stage.world);
+    const checks = await verify({ ...system.context, signal: stop.signal }, system.effects);
 
     expect(checks.every(({ outcome }) => outcome === "not-checked")).toBe(true);
     expect(performance.now() - began).toBeLessThan(2000);
   });
 });
 
-describe("inside", () => {
-  it("fails for n8n that does not answer", async () => {
-    const away = { ...stage.world, loopback: { ...stage.world.loopback, n8n: "http://127.0.0.1:9" } };
-
-    expect(await checkN8nReady(server, away)).toMatchObject({
+describe("the checks of the server", () => {
+  it("fail when n8n does not answer", async () => {
+    expect(await checkN8nReady(server, { ...system.n8n, url: "http://127.0.0.1:9" })).toMatchObject({
       outcome: "failed",
       detail: expect.stringContaining("pas de réponse") as string,
     });
   });
 
-  it("fails for a Qdrant that answers without its key, and for one that refuses ours", async () => {
-    const name = `${stage.container("qdrant")}-open`;
+  it("fail for a Qdrant that answers without its key, and for one that refuses the key", async () => {
+    const name = `${system.container("qdrant")}-open`;
     await docker(
       "run",
       "--detach",
@@ -149,36 +147,36 @@ describe("inside", () => {
       await imageOf("qdrant"),
     );
     try {
-      const qdrant = `http://${(await docker("port", name, "6333/tcp")).split("\n")[0]}`;
+      const url = `http://${(await docker("port", name, "6333/tcp")).split("\n")[0]}`;
       await until(
         "Qdrant is ready",
-        async () => (await fetch(`${qdrant}/readyz`).catch(() => undefined))?.ok === true,
+        async () => (await fetch(`${url}/readyz`).catch(() => undefined))?.ok === true,
       );
-      const world = { ...stage.world, loopback: { ...stage.world.loopback, qdrant } };
+      const open = { ...system.qdrant, url };
 
-      expect(await checkQdrantReady(stage.context, server, world)).toMatchObject({
+      expect(await checkQdrantReady(server, open)).toMatchObject({
         outcome: "failed",
         detail: "Qdrant répond 200 à qui n'a pas la clé, attendu 401",
       });
-      expect(await checkCollection(stage.context, server, world)).toMatchObject({
+      expect(await checkCollection(server, open)).toMatchObject({
         outcome: "failed",
         detail: "collection technicia : Qdrant répond 404",
       });
     } finally {
       await docker("rm", "--force", name);
     }
-    const stranger = { ...stage.context, secrets: { qdrantApiKey: "another-key-of-somebody" } };
-    expect(await checkCollection(stranger, server, stage.world)).toMatchObject({
+    const stranger = { ...system.qdrant, apiKey: "another-key-of-somebody" };
+    expect(await checkCollection(server, stranger)).toMatchObject({
       detail: "collection technicia : Qdrant répond 401",
     });
   });
 
-  it("fails for a collection without one of its indexes", async () => {
-    const index = `${stage.world.loopback.qdrant}/collections/technicia/index`;
+  it("fail for a collection without one of its indexes", async () => {
+    const index = `${system.effects.loopback.qdrant}/collections/technicia/index`;
     const headers = { "api-key": strong.qdrantApiKey, "content-type": "application/json" };
     await fetch(`${index}/document_name?wait=true`, { method: "DELETE", headers });
     try {
-      expect(await checkCollection(stage.context, server, stage.world)).toMatchObject({
+      expect(await checkCollection(server, system.qdrant)).toMatchObject({
         outcome: "failed",
         detail: "collection technicia : index manquants : document_name (keyword)",
       });
@@ -186,23 +184,21 @@ describe("inside", () => {
       const body = JSON.stringify({ field_name: "document_name", field_schema: "keyword" });
       await fetch(`${index}?wait=true`, { method: "PUT", headers, body });
     }
-    expect(await checkCollection(stage.context, server, stage.world)).toMatchObject({ outcome: "ok" });
+    expect(await checkCollection(server, system.qdrant)).toMatchObject({ outcome: "ok" });
   });
 
-  it("fails for a vector-store that is down or has lost Qdrant, and takes its sentence out all the same", async () => {
+  it("fail for a vector-store that is down or has lost Qdrant, and remove their sentence all the same", async () => {
     const before = await countPoints();
-    await docker("pause", stage.container("qdrant"));
+    await docker("pause", system.container("qdrant"));
     const health = checkVectorStore(server);
-    // Qdrant is silent until it goes on; the service's own limit is longer than ours.
-    await expect(health).rejects.toThrow(/could not ask technicia-vector-store how it is/);
-    await docker("unpause", stage.container("qdrant"));
+    // The paused Qdrant stays silent for longer than the check waits.
+    await expect(health).rejects.toThrow(/could not read the health of technicia-vector-store/);
+    await docker("unpause", system.container("qdrant"));
     expect(await checkVectorStore(server)).toMatchObject({ outcome: "ok" });
 
-    await docker("stop", "--time", "1", stage.container("vector-store"));
-    await expect(checkSearch(stage.context, server, stage.world)).rejects.toThrow(
-      "technicia-vector-store does not run",
-    );
-    await docker("start", stage.container("vector-store"));
+    await docker("stop", "--time", "1", system.container("vector-store"));
+    await expect(checkSearch(server, system.qdrant)).rejects.toThrow("technicia-vector-store does not run");
+    await docker("start", system.container("vector-store"));
     await until(
       "the vector-store is back",
       async () => (await checkVectorStore(server).catch(() => undefined))?.outcome === "ok",
@@ -211,9 +207,10 @@ describe("inside", () => {
   });
 });
 
-describe("the gateway", () => {
-  it("fails where n8n's surface, or what is behind /api, is open", async () => {
-    const look = () => checkClosedPaths(stage.world, stage.context.environment, never);
+describe("the checks of the gateway", () => {
+  it("fail when n8n's own paths are open", async () => {
+    const look = () =>
+      checkClosedPaths(system.site, { otherHosts: [], hasFrontend: false, signal: unaborted });
     const open = (configuration: string) =>
       configuration.replace(
         "location /api/ { return 404; }",
@@ -226,8 +223,8 @@ describe("the gateway", () => {
     );
   });
 
-  it("fails where headers are missing, or say too much", async () => {
-    const look = () => checkHeaders(stage.world, stage.context.environment, never);
+  it("fail when headers are missing or name a version", async () => {
+    const look = () => checkHeaders(system.site, { isTrusted: false, signal: unaborted });
     const found = await withGateway(
       (configuration) =>
         configuration
@@ -239,8 +236,8 @@ describe("the gateway", () => {
     expect(found.detail).toBe("x-frame-options : absent ; server : donne la version du serveur");
   });
 
-  it("fails where http leads nowhere", async () => {
-    const look = () => checkRedirect(stage.world, stage.context.environment, never);
+  it("fail when http does not redirect", async () => {
+    const look = () => checkRedirect(system.site, unaborted);
     const found = await withGateway(
       (configuration) => configuration.replace(/return 301 [^;]+;/, "return 200 'ici';"),
       look,
@@ -249,8 +246,8 @@ describe("the gateway", () => {
     expect(found.detail).toContain("trouvé 200 vers rien");
   });
 
-  it("fails where uploads are cut short or have no end", async () => {
-    const look = () => checkUploads(stage.world, stage.context.environment, never);
+  it("fail when the limit of uploads is too low or absent", async () => {
+    const look = () => checkUploads(system.site, { uploadMaxMib: UPLOAD_MAX_MIB, signal: unaborted });
     const small = await withGateway(
       (configuration) => configuration.replaceAll("client_max_body_size 25m", "client_max_body_size 5m"),
       look,
@@ -264,39 +261,31 @@ describe("the gateway", () => {
     expect(endless.detail).toBe("26 Mio : 100, attendu 413");
   });
 
-  it("fails where health is a page, and where the load meets errors", async () => {
-    const look = () => checkHealthRoute(stage.world, stage.context.environment, never);
+  it("fail when the health is a page, and when the load meets errors", async () => {
+    const look = () => checkHealthRoute(system.site, unaborted);
+    const { thresholds } = system.context.environment.operations;
+    const loadOfNothing = () =>
+      checkLoad(system.site, { path: "/nothing", status: 200, thresholds, signal: unaborted });
     const [health, load] = await withGateway(
       (configuration) =>
         configuration.replace(
           "location = /healthz {",
           "location = /healthz { default_type text/html; return 200 '<html>'; }\nlocation = /nothing {",
         ),
-      async () =>
-        [
-          await look(),
-          await checkLoad(stage.world, stage.context.environment, {
-            path: "/nothing",
-            status: 200,
-            signal: never,
-          }),
-        ] as const,
+      async () => [await look(), await loadOfNothing()] as const,
     );
 
     expect(health.outcome).toBe("failed");
     expect(load).toMatchObject({ outcome: "ok" });
-    const missing = await checkLoad(stage.world, stage.context.environment, {
-      path: "/nothing",
-      status: 200,
-      signal: never,
-    });
+    const missing = await loadOfNothing();
     expect(missing).toMatchObject({ outcome: "failed", measures: { errorRatio: 1 } });
     expect(missing.detail).toContain("erreurs au-dessus de 1 %");
   });
 });
 
-describe("n8n", () => {
-  const webhooks = () => checkWebhooks(stage.context, { inside: server, world: stage.world, signal: never });
+describe("the checks of n8n", () => {
+  const webhooks = () =>
+    checkWebhooks(system.n8n, { site: system.site, access: { server }, signal: unaborted });
   let cookie = "";
 
   async function rest(
@@ -304,7 +293,7 @@ describe("n8n", () => {
     path: string,
     body?: unknown,
   ): Promise<{ data: { id: string; versionId: string } }> {
-    const answer = await fetch(`${stage.world.loopback.n8n}/rest${path}`, {
+    const answer = await fetch(`${system.effects.loopback.n8n}/rest${path}`, {
       method,
       headers: { "content-type": "application/json", "user-agent": "Mozilla/5.0", cookie },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -328,7 +317,7 @@ describe("n8n", () => {
     };
   }
 
-  it("tells workflows that are imported, active in part, and all active, without starting one", async () => {
+  it("distinguish imported, partly active and active workflows, without starting one", async () => {
     await rest("POST", "/login", {
       emailOrLdapLoginId: "admin@exemple.fr",
       password: strong.n8nOwnerPassword,
@@ -349,7 +338,9 @@ describe("n8n", () => {
     ).data;
     await rest("POST", `/workflows/${second.id}/activate`, { versionId: second.versionId });
     expect(await webhooks()).toMatchObject({ outcome: "ok", measures: { webhooksRegistered: 4 } });
-    expect(await checkUploads(stage.world, stage.context.environment, never)).toMatchObject({
+    expect(
+      await checkUploads(system.site, { uploadMaxMib: UPLOAD_MAX_MIB, signal: unaborted }),
+    ).toMatchObject({
       outcome: "ok",
     });
     const { data } = (await rest("GET", "/executions")) as unknown as {
@@ -362,7 +353,7 @@ describe("n8n", () => {
     }
   });
 
-  it("fails behind a gateway that cannot reach n8n", async () => {
+  it("fail behind a gateway that cannot reach n8n", async () => {
     const found = await withGateway(
       (configuration) => configuration.replace(`include ${N8N_ROUTE.container};`, "default personne:5678;"),
       webhooks,
@@ -371,8 +362,8 @@ describe("n8n", () => {
     expect(found.detail).toContain("/api/upload : 503, attendu 204 de n8n");
   });
 
-  it("fails where n8n has no owner, where a default password opens it, and where the owner's is weak", async () => {
-    const name = `${stage.container("n8n")}-unclaimed`;
+  it("fail without an owner, with a default password and with a weak password of the owner", async () => {
+    const name = `${system.container("n8n")}-unclaimed`;
     await docker(
       "run",
       "--detach",
@@ -386,17 +377,16 @@ describe("n8n", () => {
       await imageOf("n8n"),
     );
     try {
-      const n8n = `http://${(await docker("port", name, "5678/tcp")).split("\n")[0]}`;
-      const world = { ...stage.world, loopback: { ...stage.world.loopback, n8n } };
-      const look = () => checkDefaultCredentials(stage.context, server, world);
-      await untilN8n(n8n);
+      const url = `http://${(await docker("port", name, "5678/tcp")).split("\n")[0]}`;
+      const look = () => checkDefaultCredentials(server, { ...system.n8n, url });
+      await untilN8n(url);
       expect(await look()).toMatchObject({
         outcome: "failed",
         detail: expect.stringContaining("pas de propriétaire") as string,
       });
 
       const owner = { email: "admin@exemple.fr", firstName: "A", lastName: "B", password: "Password1" };
-      await fetch(`${n8n}/rest/owner/setup`, {
+      await fetch(`${url}/rest/owner/setup`, {
         method: "POST",
         headers: { "content-type": "application/json", "user-agent": "Mozilla/5.0" },
         body: JSON.stringify(owner),
@@ -408,7 +398,7 @@ describe("n8n", () => {
     } finally {
       await docker("rm", "--force", name);
     }
-    const weak = { ...stage.context, secrets: { n8nOwnerPassword: "Password12345" } };
-    expect(await checkDefaultCredentials(weak, server, stage.world)).toMatchObject({ outcome: "failed" });
+    const weak = { ...system.n8n, ownerPassword: "Password12345" };
+    expect(await checkDefaultCredentials(server, weak)).toMatchObject({ outcome: "failed" });
   });
 });

@@ -5,7 +5,6 @@ import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 
-import { realWorld } from "../../../ops/checks/world.ts";
 import { pinImages } from "../../../ops/deploy/pin-images.ts";
 import { Scene } from "./scene.ts";
 
@@ -53,7 +52,7 @@ afterEach(async () => {
   await new Promise((resolve) => registry.close(resolve));
 });
 
-const pin = () => pinImages("test", scene.operator, realWorld());
+const pin = () => pinImages("test", scene.operator);
 const images = () =>
   (parse(scene.settings) as { config: { "technicia:images": Record<string, string> } }).config[
     "technicia:images"

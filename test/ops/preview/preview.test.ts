@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { secretsOfEnvironment } from "../../../ops/preview/preview.ts";
-import { pullRequest, startGithub, type GithubDouble } from "../vendors/github-double.ts";
+import { pullRequest, startGithub, type GithubDouble } from "../vendors/fake-github.ts";
 import { startEngine, type Engine } from "./fake-engine.ts";
 import { diffText, eventLog, manyDeletions, savedPlan } from "./recorded.ts";
 

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
+import { UserError } from "../../../common/user-error.ts";
 import { type DnsZone, openDnsZone } from "../../../ops/vendors/dns-records.ts";
 import {
   type FakeCloudflare,
@@ -26,7 +27,10 @@ afterEach(async () => {
   await ovh.close();
 });
 
-function zoneAt(provider: "cloudflare" | "ovh", secrets: Record<string, string> = {}): DnsZone {
+function zoneAt(
+  provider: "cloudflare" | "ovh",
+  options: { readonly secrets?: Record<string, string>; readonly fetch?: typeof fetch } = {},
+): DnsZone {
   const environment = validEnvironment();
   return openDnsZone({
     environment: {
@@ -44,12 +48,13 @@ function zoneAt(provider: "cloudflare" | "ovh", secrets: Record<string, string> 
       ovhApplicationKey: DEFAULT_CREDENTIAL.applicationKey,
       ovhApplicationSecret: DEFAULT_CREDENTIAL.applicationSecret,
       ovhConsumerKey: DEFAULT_CREDENTIAL.consumerKey,
-      ...secrets,
+      ...options.secrets,
     },
+    ...(options.fetch && { fetch: options.fetch }),
   });
 }
 
-/** Puts records there as somebody else would. */
+/** Adds records without the zone under test. */
 async function add(provider: "cloudflare" | "ovh", records: readonly [string, string, string][]) {
   for (const [name, type, content] of records) {
     if (provider === "cloudflare") {
@@ -70,8 +75,8 @@ async function add(provider: "cloudflare" | "ovh", records: readonly [string, st
   }
 }
 
-describe.each(["cloudflare", "ovh"] as const)("the records at %s", (provider) => {
-  it("are listed by name, whoever made them, and nothing of another name", async () => {
+describe.each(["cloudflare", "ovh"] as const)("openDnsZone at %s", (provider) => {
+  it("lists the records of one name, whoever created them", async () => {
     await add(provider, [
       [NAME, "A", "198.51.100.7"],
       [NAME, "AAAA", "2001:db8::7"],
@@ -85,7 +90,7 @@ describe.each(["cloudflare", "ovh"] as const)("the records at %s", (provider) =>
     ]);
   });
 
-  it("are removed one by one", async () => {
+  it("removes one record and leaves the others", async () => {
     await add(provider, [
       [NAME, "A", "198.51.100.7"],
       [NAME, "A", "198.51.100.9"],
@@ -97,13 +102,63 @@ describe.each(["cloudflare", "ovh"] as const)("the records at %s", (provider) =>
     expect((await zone.list(NAME)).map(({ content }) => content)).toEqual(["198.51.100.7"]);
   });
 
-  it("say what to check when the key is refused, and never the key", async () => {
+  it("names what to check when the key is refused, and hides the key", async () => {
     const wrong = "w".repeat(40);
-    const zone = zoneAt(provider, { cloudflareApiToken: wrong, ovhConsumerKey: wrong });
+    const zone = zoneAt(provider, { secrets: { cloudflareApiToken: wrong, ovhConsumerKey: wrong } });
     const error = await zone.list(NAME).catch((caught: unknown) => caught as Error);
 
-    expect(error).toMatchObject({ name: "UserError" });
+    expect(error).toBeInstanceOf(UserError);
     expect((error as Error).message).toMatch(/cloudflareApiToken|ovhConsumerKey|consumer/i);
     expect((error as Error).message).not.toContain(wrong);
+  });
+
+  it("keeps a bug of ours as it is", async () => {
+    // Every real response has headers; without them the client throws, as it would with a bug.
+    const broken = { ok: false, status: 500, text: () => Promise.resolve("") } as Response;
+    const answer = () => Promise.resolve(broken);
+    const error = await zoneAt(provider, { fetch: answer })
+      .list(NAME)
+      .catch((caught: unknown) => caught);
+
+    expect(error).toBeInstanceOf(TypeError);
+  });
+});
+
+describe("openDnsZone at cloudflare", () => {
+  it("names the host when there is no answer", async () => {
+    const refuse = () => Promise.reject(new TypeError("fetch failed"));
+    const error = await zoneAt("cloudflare", { fetch: refuse })
+      .list(NAME)
+      .catch((caught: unknown) => caught);
+
+    expect(error).toBeInstanceOf(UserError);
+    expect((error as Error).message).toBe(
+      "Cloudflare: expected an answer, got fetch failed; check the way to 127.0.0.1:" +
+        new URL(cloudflare.url).port,
+    );
+  });
+
+  it("names the secret to set when there is no token", async () => {
+    const zone = zoneAt("cloudflare", { secrets: { cloudflareApiToken: "" } });
+
+    await expect(zone.list(NAME)).rejects.toThrow(
+      "Cloudflare: cloudflareApiToken is not set; run pulumi config set --secret technicia:cloudflareApiToken",
+    );
+  });
+
+  it("ignores the keys in Cloudflare's environment variables", async () => {
+    vi.stubEnv("CLOUDFLARE_API_KEY", "somebody-elses-key");
+    vi.stubEnv("CLOUDFLARE_EMAIL", "somebody@else.example");
+    vi.stubEnv("CLOUDFLARE_BASE_URL", "https://else.example");
+    const sent: Headers[] = [];
+    const zone = zoneAt("cloudflare", {
+      fetch: (input, init) => {
+        sent.push(new Headers(init?.headers));
+        return fetch(input, init);
+      },
+    });
+
+    expect(await zone.list(NAME)).toEqual([]);
+    expect(sent.map((headers) => headers.get("x-auth-key"))).toEqual([null]);
   });
 });

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { openGithub, readPullRequest, type Github } from "../../../ops/vendors/github.ts";
-import { pullRequest, REPOSITORY, SELF, startGithub, TOKEN, type GithubDouble } from "./github-double.ts";
+import { pullRequest, REPOSITORY, SELF, startGithub, TOKEN, type GithubDouble } from "./fake-github.ts";
 
 const MARKER = "<!-- technicia-preview:test -->";
 

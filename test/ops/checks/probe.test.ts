@@ -1,17 +1,17 @@
 import { describe, expect, it } from "vitest";
 
 import type { Check } from "../../../common/check.ts";
-import { carryOut, failed, notChecked, ok, type Probe, summarize } from "../../../ops/checks/finding.ts";
+import { failed, notChecked, ok, type Probe, runProbe, summarize } from "../../../ops/checks/probe.ts";
 import { UserError } from "../../../common/user-error.ts";
-import { never, strong } from "./support.ts";
+import { unaborted, strong } from "./fixtures.ts";
 
-function carry(find: Probe["find"], limitSeconds = 5, signal = never): Promise<Check> {
-  return carryOut({ id: "probe", title: "Essai", limitSeconds, find }, { signal, secrets: strong });
+function run(find: Probe["find"], { limitSeconds = 5, signal = unaborted } = {}): Promise<Check> {
+  return runProbe({ id: "probe", title: "Essai", limitSeconds, find }, { signal, secrets: strong });
 }
 
-describe("carryOut", () => {
-  it("gives what was found, with how long it took", async () => {
-    const check = await carry(() => ok("vu", { p95Ms: 12 }));
+describe("runProbe", () => {
+  it("gives the finding and the time that it took", async () => {
+    const check = await run(() => ok("vu", { p95Ms: 12 }));
 
     expect(check).toMatchObject({
       id: "probe",
@@ -23,48 +23,47 @@ describe("carryOut", () => {
     expect(check.seconds).toBeTypeOf("number");
   });
 
-  it("reports what was thrown as a failure", async () => {
+  it("fails with the reason when the probe throws", async () => {
     const refused = new TypeError("fetch failed", {
       cause: Object.assign(new Error("connect"), { code: "ECONNREFUSED" }),
     });
 
-    expect(await carry(() => Promise.reject(refused))).toMatchObject({
+    expect(await run(() => Promise.reject(refused))).toMatchObject({
       outcome: "failed",
       detail: "ECONNREFUSED",
     });
     const inside = new UserError("could not look", { cause: new Error("other") });
-    expect(await carry(() => Promise.reject(inside))).toMatchObject({
+    expect(await run(() => Promise.reject(inside))).toMatchObject({
       outcome: "failed",
       detail: "could not look",
     });
   });
 
-  it("reports a look that does not end as a failure, whether it heeds its signal or not", async () => {
-    const check = await carry(() => new Promise(() => undefined), 0.05);
+  it("fails when the probe exceeds its limit, even if the probe ignores its signal", async () => {
+    const check = await run(() => new Promise(() => undefined), { limitSeconds: 0.05 });
 
     expect(check).toMatchObject({ outcome: "failed", detail: "pas de réponse en 0.05 s" });
   });
 
-  it("says of an interrupted look that nothing is known", async () => {
+  it("is not checked when it is interrupted", async () => {
     const stop = new AbortController();
-    const running = carry(
+    const running = run(
       (signal) =>
         new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("stopped")))),
-      5,
-      stop.signal,
+      { signal: stop.signal },
     );
     stop.abort();
 
     expect(await running).toMatchObject({ outcome: "not-checked", detail: "interrompu" });
-    expect(await carry(() => ok("vu"), 5, stop.signal)).toMatchObject({ outcome: "not-checked" });
+    expect(await run(() => ok("vu"), { signal: stop.signal })).toMatchObject({ outcome: "not-checked" });
   });
 
-  it("never shows a secret, also when an error does", async () => {
-    const check = await carry(() => Promise.reject(new Error(`bad key ${strong.voyageApiKey}!`)));
+  it("hides the secrets in an error's message", async () => {
+    const check = await run(() => Promise.reject(new Error(`bad key ${strong.voyageApiKey}!`)));
 
     expect(check).toMatchObject({ outcome: "failed", detail: "bad key [secret]!" });
     const { private_key: key } = JSON.parse(strong.googleCredentials) as { private_key: string };
-    const all = await carry(() => ok(`${key} ${JSON.stringify(key)} ${strong.googleCredentials}`));
+    const all = await run(() => ok(`${key} ${JSON.stringify(key)} ${strong.googleCredentials}`));
     expect(all.detail).toBe('[secret] "[secret]" [secret]');
   });
 });
@@ -84,7 +83,7 @@ describe("summarize", () => {
     ["failed", [part("A", ok("")), part("B", failed(""), false)], "en échec : B"],
     ["not-checked", [part("B", notChecked(""), false)], "rien à vérifier : aucun service n'est configuré"],
     ["not-checked", [], "rien à vérifier : aucun service n'est configuré"],
-  ] as const)("is %s for %j", (outcome, parts, detail) => {
+  ] as const)("is %s with the parts %j", (outcome, parts, detail) => {
     expect(summarize(item, parts)).toEqual({ ...item, outcome, detail });
   });
 });

@@ -11,9 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import type { Check } from "../../../common/check.ts";
-import type { CheckContext } from "../../../ops/checks/context.ts";
-import type { World } from "../../../ops/checks/world.ts";
-import { realWorld } from "../../../ops/checks/world.ts";
+import { type CheckContext, type CheckEffects, realEffects } from "../../../ops/checks/context.ts";
 import type { Pulumi } from "../../../ops/engine/cli.ts";
 import type { Server } from "../../../ops/server/connection.ts";
 import { UserError } from "../../../common/user-error.ts";
@@ -45,9 +43,9 @@ export function outputsOf(environment: Environment, versions: Record<string, str
   };
 }
 
-export const noPulumi: Pulumi = () => Promise.reject(new UserError("pulumi: not meant to be asked here"));
+export const noPulumi: Pulumi = () => Promise.reject(new UserError("pulumi: this test has no engine"));
 
-/** Everything before the first deployment, unless told otherwise. */
+/** A stack before its first deployment, with the given parts. */
 export function contextWith(parts: Partial<CheckContext> = {}): CheckContext {
   return {
     stack: "test",
@@ -61,15 +59,15 @@ export function contextWith(parts: Partial<CheckContext> = {}): CheckContext {
   };
 }
 
-/** A world in which nobody answers, but for what a test puts there. */
-export function worldWith(parts: Partial<World> = {}): World {
+/** Effects that reach nothing, except the given parts. */
+export function effectsWith(parts: Partial<CheckEffects> = {}): CheckEffects {
   return {
-    ...realWorld(),
+    ...realEffects(),
     fetch: () => Promise.reject(new TypeError("fetch failed", { cause: coded("ENETUNREACH") })),
     resolver: {
       resolve4: () => Promise.reject(coded("ECONNREFUSED")),
       resolve6: () => Promise.reject(coded("ECONNREFUSED")),
-    } as World["resolver"],
+    } as CheckEffects["resolver"],
     variables: {},
     ...parts,
   };
@@ -79,7 +77,8 @@ export function coded(code: string): NodeJS.ErrnoException {
   return Object.assign(new Error(code), { code });
 }
 
-export const never = new AbortController().signal;
+/** A signal that is never aborted. */
+export const unaborted = new AbortController().signal;
 
 export function byId(checks: readonly Check[], id: string): Check {
   const found = checks.find((check) => check.id === id);
@@ -89,13 +88,13 @@ export function byId(checks: readonly Check[], id: string): Check {
 
 export const strong = strongSecrets();
 
-/** The strong secrets but for those; OVH is reached in one of its two ways only. */
-export function strongBut(...names: readonly string[]): Record<string, string> {
+/** The strong secrets without the named ones. OVH has its three keys only, and no service account. */
+export function secretsWithout(...names: readonly string[]): Record<string, string> {
   const left = ["ovhClientId", "ovhClientSecret", ...names];
   return Object.fromEntries(Object.entries(strong).filter(([name]) => !left.includes(name)));
 }
 
-/** Runs scripts on this machine, as the real one runs them on the host; a script that fails is a UserError. */
+/** Runs scripts on this machine, in the way of the real server; a script that fails is a UserError. */
 export function localServer(variables: Readonly<Record<string, string>> = {}): Server {
   return {
     name: "root@localhost:22",
@@ -122,7 +121,7 @@ export function localServer(variables: Readonly<Record<string, string>> = {}): S
               ),
             );
         });
-        // A script may end without having read what it was given.
+        // A script may end before it has read its input.
         child.stdin.on("error", () => undefined);
         child.stdin.end(command.stdin ?? "");
       }),
@@ -146,41 +145,41 @@ export const unreachableServer: Server = {
   run: () => Promise.reject(new UserError("could not connect to root@server:22: no answer")),
 };
 
-export interface Double {
+export interface FakeApi {
   readonly origin: string;
-  /** Requests, oldest first. */
-  readonly asked: { method: string; url: string; headers: IncomingMessage["headers"]; body: string }[];
+  /** Oldest first. */
+  readonly requests: { method: string; url: string; headers: IncomingMessage["headers"]; body: string }[];
   close(): Promise<void>;
 }
 
-export type Handler = (request: Double["asked"][number]) => {
+export type Handler = (request: FakeApi["requests"][number]) => {
   readonly status: number;
   readonly body?: unknown;
   readonly headers?: Record<string, string>;
 };
 
 /** An HTTP server on the loopback, for one API. */
-export async function startDouble(answer: Handler): Promise<Double> {
-  const asked: Double["asked"] = [];
+export async function startFakeApi(answer: Handler): Promise<FakeApi> {
+  const requests: FakeApi["requests"] = [];
   const server = createServer((request, response) => void respond(request, response));
   async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let body = "";
     for await (const chunk of request.setEncoding("utf8")) body += chunk as string;
     const { method = "", url = "", headers } = request;
-    asked.push({ method, url, headers, body });
-    const given = answer(asked.at(-1)!);
+    requests.push({ method, url, headers, body });
+    const given = answer(requests.at(-1)!);
     response.writeHead(given.status, { "content-type": "application/json", ...given.headers });
     response.end(typeof given.body === "string" ? given.body : JSON.stringify(given.body ?? {}));
   }
-  return { origin: await listen(server), asked, close: () => close(server) };
+  return { origin: await listen(server), requests, close: () => close(server) };
 }
 
-/** Sends what is meant for the named origins to doubles; anything else fails. */
-export function rewritten(origins: Readonly<Record<string, string>>): typeof fetch {
+/** Sends requests for the named origins to other ones; every other request fails. */
+export function redirectedFetch(origins: Readonly<Record<string, string>>): typeof fetch {
   return (input, init) => {
     const url = input instanceof Request ? input.url : String(input);
     const known = Object.keys(origins).find((origin) => url.startsWith(origin));
-    if (known === undefined) return Promise.reject(new Error(`not meant to be asked: ${url}`));
+    if (known === undefined) return Promise.reject(new Error(`unexpected request: ${url}`));
     return fetch(origins[known]! + url.slice(known.length), init);
   };
 }
@@ -203,7 +202,7 @@ export interface Issued {
   remove(): Promise<void>;
 }
 
-/** An authority of its own, and a certificate for a name that lasts so many days. */
+/** Creates an authority, and a certificate of it for a name that is valid for so many days. */
 export async function issue(name: string, days: number): Promise<Issued> {
   const folder = await mkdtemp(join(tmpdir(), "technicia-checks-"));
   const openssl = async (...args: string[]) => {

@@ -2,44 +2,45 @@ import { generateKeyPairSync, verify as verifySignature } from "node:crypto";
 
 import { afterEach, describe, expect, it } from "vitest";
 
-import { checkApiKeys } from "../../../ops/checks/keys/api-keys.ts";
-import { checkAnthropicKey } from "../../../ops/checks/keys/anthropic.ts";
-import { checkDocumentAi, checkVisionAi } from "../../../ops/checks/keys/google.ts";
-import { checkVoyageKey } from "../../../ops/checks/keys/voyage.ts";
+import { checkApiKeys } from "../../../../ops/checks/keys/api-keys.ts";
+import { checkAnthropicKey, checkVoyageKey } from "../../../../ops/checks/keys/ai.ts";
+import { checkDocumentAi, checkVisionAi } from "../../../../ops/checks/keys/google.ts";
 import {
   byId,
   contextWith,
-  type Double,
+  type FakeApi,
   environmentWith,
   type Handler,
-  never,
-  rewritten,
-  startDouble,
-  worldWith,
-} from "./support.ts";
+  unaborted,
+  redirectedFetch,
+  startFakeApi,
+  effectsWith,
+} from "../fixtures.ts";
 
 const KEY = "pa-canary-of-the-key-0123456789";
-let double: Double | undefined;
+let api: FakeApi | undefined;
 
 afterEach(async () => {
-  await double?.close();
-  double = undefined;
+  await api?.close();
+  api = undefined;
 });
 
-async function worldOf(origins: readonly string[], answer: Handler) {
-  double = await startDouble(answer);
-  return worldWith({
-    fetch: rewritten(Object.fromEntries(origins.map((origin) => [origin, double!.origin]))),
-  });
+/** Sends the requests for these origins to one fake API, and no others. */
+async function fetchFrom(origins: readonly string[], answer: Handler): Promise<typeof fetch> {
+  const { origin } = (api = await startFakeApi(answer));
+  return redirectedFetch(Object.fromEntries(origins.map((from) => [from, origin])));
 }
 
 const embedding = (size: number) => ({ data: [{ embedding: Array<number>(size).fill(0.1) }] });
 
 describe("checkVoyageKey", () => {
   const ask = async (answer: ReturnType<Handler>) =>
-    checkVoyageKey(await worldOf(["https://api.voyageai.com"], () => answer), KEY, never);
+    checkVoyageKey(KEY, {
+      fetch: await fetchFrom(["https://api.voyageai.com"], () => answer),
+      signal: unaborted,
+    });
 
-  it("asks for one embedding and wants 1024 numbers", async () => {
+  it("asks for one embedding and expects 1024 numbers", async () => {
     const { key, quota } = await ask({ status: 200, body: embedding(1024) });
 
     expect(key).toEqual({
@@ -48,8 +49,8 @@ describe("checkVoyageKey", () => {
       measures: { dimensions: 1024 },
     });
     expect(quota).toMatchObject({ outcome: "not-checked" });
-    expect(double!.asked).toHaveLength(1);
-    expect(double!.asked[0]).toMatchObject({
+    expect(api!.requests).toHaveLength(1);
+    expect(api!.requests[0]).toMatchObject({
       method: "POST",
       url: "/v1/embeddings",
       headers: { authorization: `Bearer ${KEY}` },
@@ -63,7 +64,7 @@ describe("checkVoyageKey", () => {
     [{ status: 429 }, "not-checked", "limite les appels (429)"],
     [{ status: 503, body: "<html>" }, "not-checked", "répond 503 : la clé n'a pas pu être jugée"],
     [{ status: 400 }, "failed", "répond 400"],
-  ] as const)("says of the answer %j: %s", async (answer, outcome, told) => {
+  ] as const)("judges the answer %j: %s", async (answer, outcome, told) => {
     const { key } = await ask(answer);
 
     expect(key.outcome).toBe(outcome);
@@ -71,7 +72,7 @@ describe("checkVoyageKey", () => {
     expect(key.detail).not.toContain(KEY);
   });
 
-  it("fails the quota once the vendor limits", async () => {
+  it("fails the quota when the vendor limits the calls", async () => {
     expect((await ask({ status: 429 })).quota).toMatchObject({ outcome: "failed" });
   });
 });
@@ -79,14 +80,17 @@ describe("checkVoyageKey", () => {
 describe("checkAnthropicKey", () => {
   const models = { data: [{ id: "claude-opus-4-6" }] };
   const ask = async (answer: ReturnType<Handler>) =>
-    checkAnthropicKey(await worldOf(["https://api.anthropic.com"], () => answer), KEY, never);
+    checkAnthropicKey(KEY, {
+      fetch: await fetchFrom(["https://api.anthropic.com"], () => answer),
+      signal: unaborted,
+    });
 
   it("lists one model", async () => {
     const { key, quota } = await ask({ status: 200, body: models });
 
     expect(key).toEqual({ outcome: "ok", detail: "modèles visibles, dont claude-opus-4-6" });
     expect(quota).toMatchObject({ outcome: "not-checked" });
-    expect(double!.asked[0]).toMatchObject({
+    expect(api!.requests[0]).toMatchObject({
       method: "GET",
       url: "/v1/models?limit=1",
       headers: { "x-api-key": KEY, "anthropic-version": "2023-06-01" },
@@ -97,7 +101,7 @@ describe("checkAnthropicKey", () => {
     [1000, 999, "ok"],
     [1000, 0, "failed"],
     [5, 5, "failed"],
-  ])("judges a limit of %d with %d left: %s", async (limit, left, outcome) => {
+  ])("judges a limit of %d calls with %d left: %s", async (limit, left, outcome) => {
     const headers = {
       "anthropic-ratelimit-requests-limit": String(limit),
       "anthropic-ratelimit-requests-remaining": String(left),
@@ -109,9 +113,9 @@ describe("checkAnthropicKey", () => {
     });
   });
 
-  it("fails with a refused key and with one that opens no model", async () => {
+  it("fails with a refused key and with a key without models", async () => {
     expect((await ask({ status: 401 })).key).toMatchObject({ outcome: "failed" });
-    await double!.close();
+    await api!.close();
     expect((await ask({ status: 200, body: { data: [] } })).key).toMatchObject({ outcome: "failed" });
   });
 });
@@ -126,9 +130,7 @@ describe("checkDocumentAi", () => {
     client_email: "technicia@technicia-1234.iam.gserviceaccount.com",
     token_uri: "https://evil.example/token",
   });
-  const { processor } = {
-    processor: environmentWith().services.documentProcessor,
-  };
+  const processor = environmentWith().services.documentProcessor;
   const ORIGINS = ["https://oauth2.googleapis.com", "https://eu-documentai.googleapis.com"];
   const google =
     (
@@ -138,13 +140,18 @@ describe("checkDocumentAi", () => {
     ({ url }) =>
       url === "/token" ? tokenAnswer : processorAnswer;
   const ask = async (answer: Handler, given = credentials) =>
-    checkDocumentAi(await worldOf(ORIGINS, answer), { credentials: given, processor }, never);
+    checkDocumentAi(processor, {
+      credentials: given,
+      fetch: await fetchFrom(ORIGINS, answer),
+      now: Date.now,
+      signal: unaborted,
+    });
 
-  it("signs an assertion for Google alone and asks for the processor", async () => {
+  it("signs an assertion for Google and reads the processor", async () => {
     const found = await ask(google({ status: 200, body: { state: "ENABLED" } }));
 
     expect(found).toEqual({ outcome: "ok", detail: "processeur 0123456789abcdef actif" });
-    const [token, read] = double!.asked;
+    const [token, read] = api!.requests;
     const assertion = new URLSearchParams(token!.body).get("assertion") ?? "";
     const [head = "", claims = "", signature = ""] = assertion.split(".");
     expect(
@@ -166,7 +173,7 @@ describe("checkDocumentAi", () => {
   });
 
   it.each([
-    ["processor that is off", google({ status: 200, body: { state: "DISABLED" } }), "état DISABLED"],
+    ["disabled processor", google({ status: 200, body: { state: "DISABLED" } }), "état DISABLED"],
     ["unknown processor", google({ status: 404 }), "ne connaît pas"],
     ["missing right", google({ status: 403 }), "n'a pas le droit"],
     [
@@ -181,17 +188,19 @@ describe("checkDocumentAi", () => {
     expect(found.detail).toContain(told);
   });
 
-  it("fails with a file that is no key", async () => {
+  it("fails with a file that is no service account's key", async () => {
     expect(await ask(google({ status: 200 }), '{"type":"service_account"}')).toMatchObject({
       outcome: "failed",
     });
-    expect(double!.asked).toEqual([]);
+    expect(api!.requests).toEqual([]);
   });
 
-  it("says of Vision AI that only the key is proven", async () => {
-    const world = await worldOf(ORIGINS, google({ status: 200 }));
+  it("does not check the right to call Vision AI", async () => {
+    const fetch = await fetchFrom(ORIGINS, google({ status: 200 }));
 
-    expect(await checkVisionAi(world, credentials, never)).toMatchObject({ outcome: "not-checked" });
+    expect(await checkVisionAi({ credentials, fetch, now: Date.now, signal: unaborted })).toMatchObject({
+      outcome: "not-checked",
+    });
   });
 });
 
@@ -201,8 +210,8 @@ describe("checkApiKeys", () => {
     "services.visionClassifier.enabled": false,
   });
 
-  it("fails for keys that are needed and absent, and passes over those that are not", async () => {
-    const checks = await checkApiKeys(contextWith({ environment: small }), worldWith());
+  it("fails for a needed key that is absent, and skips a key that is not needed", async () => {
+    const checks = await checkApiKeys(contextWith({ environment: small }), effectsWith());
 
     expect(byId(checks, "api-keys")).toMatchObject({
       title: "Les clés API sont valides et ont les permissions nécessaires",
@@ -214,7 +223,7 @@ describe("checkApiKeys", () => {
     expect(byId(checks, "access-rights")).toMatchObject({ outcome: "not-checked" });
   });
 
-  it("is not green when nobody can be asked", async () => {
+  it("is not checked when no vendor answers", async () => {
     const secrets = {
       voyageApiKey: KEY,
       cloudflareApiToken: "c".repeat(40),
@@ -222,7 +231,7 @@ describe("checkApiKeys", () => {
       ovhApplicationSecret: "b".repeat(32),
       ovhConsumerKey: "d".repeat(32),
     };
-    const checks = await checkApiKeys(contextWith({ environment: small, secrets }), worldWith());
+    const checks = await checkApiKeys(contextWith({ environment: small, secrets }), effectsWith());
 
     for (const id of [
       "api-keys",
@@ -240,8 +249,8 @@ describe("checkApiKeys", () => {
     expect(JSON.stringify(checks)).not.toContain(KEY);
   });
 
-  it("is ok once every needed key is", async () => {
-    const world = await worldOf(
+  it("names the missing key when the others are valid", async () => {
+    const fetch = await fetchFrom(
       ["https://api.voyageai.com", "https://api.cloudflare.com"],
       ({ url, method }) =>
         url.startsWith("/v1/embeddings")
@@ -251,7 +260,7 @@ describe("checkApiKeys", () => {
             : { status: 200, body: { result: url.includes("verify") ? { status: "active" } : [] } },
     );
     const secrets = { voyageApiKey: KEY, cloudflareApiToken: "c".repeat(40) };
-    const checks = await checkApiKeys(contextWith({ environment: small, secrets }), world);
+    const checks = await checkApiKeys(contextWith({ environment: small, secrets }), effectsWith({ fetch }));
 
     expect(byId(checks, "api-key-voyage").outcome).toBe("ok");
     expect(byId(checks, "api-key-cloudflare").outcome).toBe("ok");

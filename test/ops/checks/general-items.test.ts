@@ -1,29 +1,34 @@
 import { afterEach, describe, expect, it } from "vitest";
 
-import { automatedTestsProbe } from "../../../ops/checks/automated-tests.ts";
-import { configurationProbe, encryptionProbe } from "../../../ops/checks/configuration.ts";
 import {
+  automatedTestsProbe,
+  checkEarlierPerformance,
+  configurationProbe,
+  encryptionProbe,
+} from "../../../ops/checks/general-items.ts";
+import {
+  answeringServer,
   contextWith,
-  type Double,
+  type FakeApi,
   environmentWith,
-  never,
+  unaborted,
   outputsOf,
-  startDouble,
-  strongBut,
-  worldWith,
-} from "./support.ts";
+  startFakeApi,
+  secretsWithout,
+  effectsWith,
+} from "./fixtures.ts";
 
 describe("configurationProbe", () => {
   const look = (parts: Parameters<typeof contextWith>[0]) =>
-    configurationProbe(contextWith(parts)).find(never);
-  const secrets = strongBut();
+    configurationProbe(contextWith(parts)).find(unaborted);
+  const secrets = secretsWithout();
 
-  it("is ok with every needed secret there and strong", () => {
+  it("is ok when every needed secret is set and strong", () => {
     expect(look({ secrets })).toMatchObject({ outcome: "ok" });
   });
 
-  it("fails for missing and weak secrets, and another environment's settings, without a value", async () => {
-    const rest = strongBut("voyageApiKey");
+  it("fails for missing and weak secrets and for another environment's settings, and hides the values", async () => {
+    const rest = secretsWithout("voyageApiKey");
     const weak = "Password12345";
     const found = await look({ stack: "prod", secrets: { ...rest, n8nJwtSecret: weak } });
 
@@ -34,7 +39,7 @@ describe("configurationProbe", () => {
     expect(found.detail).not.toContain(weak);
   });
 
-  it("fails when another environment runs there", async () => {
+  it("fails when the stack runs another environment", async () => {
     const environment = environmentWith();
     const outputs = outputsOf(environment);
     const other = { ...outputs, deploymentStatus: { ...outputs.deploymentStatus, environment: "prod" } };
@@ -45,10 +50,10 @@ describe("configurationProbe", () => {
 
 describe("encryptionProbe", () => {
   const look = (settings: unknown) =>
-    encryptionProbe(contextWith({ pulumi: () => Promise.resolve(JSON.stringify(settings)) })).find(never);
+    encryptionProbe(contextWith({ pulumi: () => Promise.resolve(JSON.stringify(settings)) })).find(unaborted);
   const domain = { "technicia:domain": { value: "technicia.exemple.fr", secret: false } };
 
-  it("tells encrypted secrets, one in clear, and none", async () => {
+  it("is ok with encrypted secrets, fails with one in clear, and is not checked without any", async () => {
     const sealed = {
       ...domain,
       "technicia:voyageApiKey": { secret: true },
@@ -70,10 +75,10 @@ describe("encryptionProbe", () => {
 });
 
 describe("automatedTestsProbe", () => {
-  let double: Double | undefined;
+  let api: FakeApi | undefined;
   afterEach(async () => {
-    await double?.close();
-    double = undefined;
+    await api?.close();
+    api = undefined;
   });
 
   const variables = {
@@ -82,36 +87,81 @@ describe("automatedTestsProbe", () => {
     GITHUB_TOKEN: "ghs_canary",
   };
   const look = async (runs: readonly { run_number: number; status: string; conclusion: string | null }[]) => {
-    double = await startDouble(() => ({
+    api = await startFakeApi(() => ({
       status: 200,
       body: { total_count: runs.length, workflow_runs: runs },
     }));
-    const world = worldWith({ fetch, variables: { ...variables, GITHUB_API_URL: double.origin } });
-    return automatedTestsProbe(world).find(never);
+    const inJob = { ...variables, GITHUB_API_URL: api.origin };
+    return automatedTestsProbe({ fetch, variables: inJob }).find(unaborted);
   };
   const done = (run_number: number, conclusion: string) => ({ run_number, status: "completed", conclusion });
 
-  it("takes the word of the newest run for this commit", async () => {
+  it("follows the newest run for this commit", async () => {
     expect(await look([done(1, "failure"), done(2, "success")])).toMatchObject({
       outcome: "ok",
       detail: "ci.yml a réussi pour 0123456",
     });
-    expect(double!.asked[0]).toMatchObject({
+    expect(api!.requests[0]).toMatchObject({
       url: "/repos/acme/technicia/actions/workflows/ci.yml/runs?head_sha=0123456789abcdef",
       headers: { authorization: "token ghs_canary" },
     });
-    await double!.close();
+    await api!.close();
     expect(await look([done(1, "success"), done(2, "failure")])).toMatchObject({ outcome: "failed" });
   });
 
   it.each([
     ["no run", []],
-    ["a run that goes on", [{ run_number: 1, status: "in_progress", conclusion: null }]],
+    ["an unfinished run", [{ run_number: 1, status: "in_progress", conclusion: null }]],
   ])("is not checked with %s", async (_, runs) => {
     expect(await look(runs)).toMatchObject({ outcome: "not-checked" });
   });
 
   it("is not checked outside of GitHub's CI", async () => {
-    expect(await automatedTestsProbe(worldWith()).find(never)).toMatchObject({ outcome: "not-checked" });
+    expect(await automatedTestsProbe(effectsWith()).find(unaborted)).toMatchObject({
+      outcome: "not-checked",
+    });
+  });
+});
+
+describe("checkEarlierPerformance", () => {
+  const record = (outcome: "ok" | "failed" | "not-checked") => ({
+    number: 7,
+    stack: "test",
+    kind: "deploy",
+    revision: "abc",
+    images: {},
+    settingsHash: "0",
+    who: "ada",
+    reason: "",
+    emergency: false,
+    startedAt: "2026-11-01T09:00:00Z",
+    finishedAt: "2026-11-01T09:10:00Z",
+    outcome: "succeeded",
+    preflight: [],
+    verify: [{ id: "performance-health", title: "Tests de performance", outcome, detail: "p95 12 ms" }],
+    seconds: {},
+  });
+  const listed = (value: unknown) =>
+    answeringServer(`000007.end.json ${Buffer.from(JSON.stringify(value)).toString("base64")}\n`);
+
+  it.each(["ok", "failed", "not-checked"] as const)(
+    "repeats the outcome of the last measured release: %s",
+    async (outcome) => {
+      expect(await checkEarlierPerformance(listed(record(outcome)))).toEqual({
+        outcome,
+        detail: "livraison 7 du 2026-11-01 : p95 12 ms",
+      });
+    },
+  );
+
+  it("judges the restored release, not the release that failed", async () => {
+    const [load] = record("ok").verify;
+    const rolledBack = { ...record("failed"), outcome: "rolled-back", restored: 6, restoredVerify: [load] };
+
+    expect(await checkEarlierPerformance(listed(rolledBack))).toMatchObject({ outcome: "ok" });
+  });
+
+  it("is not checked before the first release", async () => {
+    expect(await checkEarlierPerformance(answeringServer(""))).toMatchObject({ outcome: "not-checked" });
   });
 });

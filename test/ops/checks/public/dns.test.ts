@@ -2,17 +2,17 @@ import { Resolver } from "node:dns/promises";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import type { CheckContext } from "../../../ops/checks/context.ts";
-import { dnsProbe } from "../../../ops/checks/public/dns.ts";
+import type { CheckContext } from "../../../../ops/checks/context.ts";
+import { dnsProbe } from "../../../../ops/checks/public/dns.ts";
 import {
   DEFAULT_TOKEN,
   startCloudflare,
   type FakeCloudflare,
-} from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
-import { ManualClock } from "../../../rehearsal/fake-clouds/clock.ts";
-import { startDns, type DnsServer } from "../../../rehearsal/fake-clouds/dns/server.ts";
-import { cloudflareZones } from "../../../rehearsal/fake-clouds/dns/zones.ts";
-import { contextWith, environmentWith, never, noPulumi, outputsOf, worldWith } from "./support.ts";
+} from "../../../../rehearsal/fake-clouds/cloudflare/server.ts";
+import { ManualClock } from "../../../../rehearsal/fake-clouds/clock.ts";
+import { startDns, type DnsServer } from "../../../../rehearsal/fake-clouds/dns/server.ts";
+import { cloudflareZones } from "../../../../rehearsal/fake-clouds/dns/zones.ts";
+import { contextWith, environmentWith, unaborted, noPulumi, outputsOf, effectsWith } from "../fixtures.ts";
 
 const ZONE = { name: "exemple.fr", id: "0123456789abcdef0123456789abcdef" };
 const NAME = "technicia.exemple.fr";
@@ -49,13 +49,13 @@ function look(hoursLater: number, parts: Partial<CheckContext> = {}, port = dns.
     secrets: { cloudflareApiToken: DEFAULT_TOKEN.token },
     ...parts,
   });
-  return dnsProbe(context, worldWith({ fetch, resolver, now: () => MADE + hoursLater * HOUR_MS })).find(
-    never,
+  return dnsProbe(context, effectsWith({ fetch, resolver, now: () => MADE + hoursLater * HOUR_MS })).find(
+    unaborted,
   );
 }
 
 describe("dnsProbe", () => {
-  it("is ok once both addresses have been published for as long as the settings ask", async () => {
+  it("is ok once both addresses have been published for as long as the settings require", async () => {
     await point("A", "203.0.113.10");
     await point("AAAA", "2001:db8:113::10");
 
@@ -67,7 +67,7 @@ describe("dnsProbe", () => {
     expect(await look(23)).toMatchObject({ outcome: "failed", measures: { settledHours: 23 } });
   });
 
-  it("fails when a name leads elsewhere or nowhere", async () => {
+  it("fails when a name points elsewhere or nowhere", async () => {
     await point("A", "203.0.113.99");
 
     expect(await look(48)).toEqual({
@@ -76,25 +76,30 @@ describe("dnsProbe", () => {
     });
   });
 
-  it("knows nothing before there is a server, and when the resolver is silent", async () => {
+  it("is not checked without a server and when the resolver is silent", async () => {
     expect(await look(1, { outputs: undefined })).toMatchObject({ outcome: "not-checked" });
     await dns.close();
     expect(await look(1)).toMatchObject({ outcome: "not-checked" });
     dns = await startDns({ zones: () => [] });
   });
 
-  it("takes the engine's dates where the vendor tells none, the newest of them", async () => {
+  it("uses the newest date in the engine's state when the vendor has none", async () => {
     await point("A", "203.0.113.10");
     await point("AAAA", "2001:db8:113::10");
     const at = (hours: number) => new Date(MADE + hours * HOUR_MS).toISOString();
     const resources = [
       {
+        urn: "urn:pulumi:test::technicia::ovh:Domain/zoneRecord:ZoneRecord::a",
         type: "ovh:Domain/zoneRecord:ZoneRecord",
         created: at(0),
         modified: at(10),
         outputs: { target: "203.0.113.10" },
       },
-      { type: "pulumi:pulumi:Stack", created: at(20) },
+      {
+        urn: "urn:pulumi:test::technicia::pulumi:pulumi:Stack::technicia-test",
+        type: "pulumi:pulumi:Stack",
+        created: at(20),
+      },
     ];
     const pulumi = () => Promise.resolve(JSON.stringify({ deployment: { resources } }));
 
@@ -108,7 +113,7 @@ describe("dnsProbe", () => {
     });
   });
 
-  it("does not call a name settled whose age nobody knows, unless no age is asked", async () => {
+  it("is not checked when the age is unknown, unless the settings require none", async () => {
     await point("A", "203.0.113.10");
     await point("AAAA", "2001:db8:113::10");
     const patient = environmentWith({ "dns.cloudflareBaseUrl": cloudflare.url });

@@ -1,10 +1,24 @@
-/** The vector database: ready, with the one collection as it has to be, and deaf without its key. */
+/** The vector database: ready, with its one collection, and closed to requests without its key. */
+import { script } from "../../../common/script.ts";
 import { COLLECTION } from "../../../common/services.ts";
 import type { Server } from "../../server/connection.ts";
 import type { CheckContext } from "../context.ts";
-import { failed, type Finding, ok } from "../finding.ts";
-import { script } from "./script.ts";
-import type { World } from "../world.ts";
+import { failed, type Finding, ok } from "../probe.ts";
+
+export interface Qdrant {
+  /** Base URL on the server's loopback. */
+  readonly url: string;
+  /** Undefined where Qdrant needs none; empty where it needs one that is not set. */
+  readonly apiKey: string | undefined;
+}
+
+export function qdrantOf(
+  { environment, secrets }: Pick<CheckContext, "environment" | "secrets">,
+  url: string,
+): Qdrant {
+  const { apiKey: needsKey } = environment.services.qdrant;
+  return { url, apiKey: needsKey ? (secrets["qdrantApiKey"] ?? "") : undefined };
+}
 
 const { collection, size, distance, indexes } = COLLECTION;
 
@@ -17,21 +31,18 @@ interface Description {
   readonly payload_schema?: Readonly<Record<string, { readonly data_type?: string }>>;
 }
 
-type Asking = Pick<CheckContext, "environment" | "secrets">;
-
-export async function checkQdrantReady(context: Asking, server: Server, world: World): Promise<Finding> {
-  const { code } = await ask(context, server, world, "/readyz");
+export async function checkQdrantReady(server: Server, qdrant: Qdrant): Promise<Finding> {
+  const { code } = await ask(server, { ...qdrant, path: "/readyz" });
   if (code !== "200") return failed(`Qdrant n'est pas prêt : /readyz répond ${code}`);
-  if (!context.environment.services.qdrant.apiKey)
-    return ok("Qdrant est prêt ; seul le réseau interne y mène");
-  const stranger = await ask({ ...context, secrets: {} }, server, world, "/collections");
+  if (qdrant.apiKey === undefined) return ok("Qdrant est prêt ; seul le réseau interne y mène");
+  const stranger = await ask(server, { url: qdrant.url, apiKey: undefined, path: "/collections" });
   return stranger.code === "401" || stranger.code === "403"
     ? ok(`Qdrant est prêt et refuse qui n'a pas la clé (${stranger.code})`)
     : failed(`Qdrant répond ${stranger.code} à qui n'a pas la clé, attendu 401`);
 }
 
-export async function checkCollection(context: Asking, server: Server, world: World): Promise<Finding> {
-  const { code, body } = await ask(context, server, world, `/collections/${collection}`);
+export async function checkCollection(server: Server, qdrant: Qdrant): Promise<Finding> {
+  const { code, body } = await ask(server, { ...qdrant, path: `/collections/${collection}` });
   if (code !== "200") return failed(`collection ${collection} : Qdrant répond ${code}`);
   const { result = {} } = JSON.parse(body) as { result?: Description };
   const vectors = result.config?.params?.vectors;
@@ -54,15 +65,11 @@ export async function checkCollection(context: Asking, server: Server, world: Wo
   );
 }
 
-async function ask({ environment, secrets }: Asking, server: Server, { loopback }: World, path: string) {
+async function ask(server: Server, { url, apiKey = "", path }: Qdrant & { readonly path: string }) {
   const { stdout } = await server.run({
     purpose: "ask Qdrant",
-    script: script("qdrant-get.sh"),
-    variables: {
-      QDRANT: loopback.qdrant,
-      REQUEST_PATH: path,
-      API_KEY: environment.services.qdrant.apiKey ? (secrets["qdrantApiKey"] ?? "") : "",
-    },
+    script: script(new URL("scripts/qdrant-get.sh", import.meta.url)),
+    variables: { QDRANT: url, REQUEST_PATH: path, API_KEY: apiKey },
     timeoutSeconds: 30,
   });
   const [code = "", ...body] = stdout.split("\n");

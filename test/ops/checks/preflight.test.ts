@@ -9,10 +9,10 @@ import {
   outputsOf,
   environmentWith,
   strong,
-  strongBut,
+  secretsWithout,
   unreachableServer,
-  worldWith,
-} from "./support.ts";
+  effectsWith,
+} from "./fixtures.ts";
 
 /** The user's own words, in the user's order. */
 const CHECKLIST = [
@@ -30,8 +30,8 @@ const CHECKLIST = [
 ];
 
 describe("preflight", () => {
-  it("answers every item of the checklist, in its order and words, without anything to look at", async () => {
-    const checks = await preflight(contextWith(), worldWith());
+  it("gives every item of the checklist in its order and words, even when nothing can be reached", async () => {
+    const checks = await preflight(contextWith(), effectsWith());
 
     for (const one of checks) expect(check.parse(one)).toEqual(one);
     expect(checks.map(({ title }) => title).filter((title) => CHECKLIST.includes(title))).toEqual(CHECKLIST);
@@ -40,15 +40,15 @@ describe("preflight", () => {
     expect(checks.every(({ detail }) => detail !== "")).toBe(true);
   });
 
-  it("works from the settings alone before the first deployment", async () => {
-    const secrets = strongBut();
+  it("fails nothing before the first deployment when the settings are complete", async () => {
+    const secrets = secretsWithout();
     const pulumi = () => Promise.resolve(JSON.stringify({ "technicia:voyageApiKey": { secret: true } }));
-    // The fixture's Google key signs nothing, which would be found.
+    // The fixture's Google key is not a real one, and the check would notice.
     const environment = environmentWith({
       "services.documentProcessor.enabled": false,
       "services.visionClassifier.enabled": false,
     });
-    const checks = await preflight(contextWith({ environment, secrets, pulumi }), worldWith());
+    const checks = await preflight(contextWith({ environment, secrets, pulumi }), effectsWith());
 
     expect(checks.filter(({ outcome }) => outcome === "failed")).toEqual([]);
     expect(byId(checks, "configuration").outcome).toBe("ok");
@@ -68,10 +68,10 @@ describe("preflight", () => {
     for (const secret of Object.values(strong)) expect(JSON.stringify(checks)).not.toContain(secret);
   });
 
-  it("fails once, and names the gap everywhere else, when the server cannot be reached", async () => {
+  it("fails once for an unreachable server, and names the gap in every other check of it", async () => {
     const environment = environmentWith();
     const context = contextWith({ environment, outputs: outputsOf(environment), server: unreachableServer });
-    const checks = await preflight(context, worldWith({ ports: { http: 9, https: 9 } }));
+    const checks = await preflight(context, effectsWith({ ports: { http: 9, https: 9 } }));
 
     expect(byId(checks, "server").outcome).toBe("failed");
     for (const id of ["vector-store-qdrant", "logs", "room", "performance-tests"]) {
@@ -87,7 +87,7 @@ describe("preflight", () => {
     stop.abort();
     const server = answeringServer("");
     const began = performance.now();
-    const checks = await preflight(contextWith({ server, signal: stop.signal }), worldWith());
+    const checks = await preflight(contextWith({ server, signal: stop.signal }), effectsWith());
 
     expect(checks.filter(({ outcome }) => outcome !== "not-checked")).toEqual([]);
     expect(performance.now() - began).toBeLessThan(2000);

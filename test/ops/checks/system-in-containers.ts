@@ -1,4 +1,4 @@
-/** The system as it is deployed, in containers of its own on this machine: gateway, n8n, Qdrant and the vector-store. */
+/** The deployed system in containers of this machine: gateway, n8n, Qdrant and the vector-store. */
 import { createServer, type AddressInfo } from "node:net";
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -6,32 +6,45 @@ import { join } from "node:path";
 
 import { N8N_ROUTE, renderGateway } from "../../../components/gateway-config.ts";
 import { script } from "../../../common/script.ts";
-import type { CheckContext } from "../../../ops/checks/context.ts";
-import type { World } from "../../../ops/checks/world.ts";
+import type { CheckContext, CheckEffects } from "../../../ops/checks/context.ts";
+import type { PublicSite } from "../../../ops/checks/public/request.ts";
+import { type N8n, n8nOf } from "../../../ops/checks/server/n8n.ts";
+import { type Qdrant, qdrantOf } from "../../../ops/checks/server/qdrant.ts";
 import { createNetwork, docker, imageOf } from "../../support/containers.ts";
 import { until } from "../../support/until.ts";
-import { contextWith, environmentWith, issue, localServer, outputsOf, strong, worldWith } from "./support.ts";
+import {
+  contextWith,
+  environmentWith,
+  issue,
+  localServer,
+  outputsOf,
+  strong,
+  effectsWith,
+} from "./fixtures.ts";
 
 export const DOMAIN = "localhost";
 export const UPLOAD_MAX_MIB = 25;
 const QDRANT_KEY = strong.qdrantApiKey;
 const LABEL = "com.docker.swarm.service.name";
 
-export interface Stage {
+export interface System {
   readonly context: CheckContext;
-  readonly world: World;
-  /** Name of the container that plays a service. */
+  readonly effects: CheckEffects;
+  readonly site: PublicSite;
+  readonly qdrant: Qdrant;
+  readonly n8n: N8n;
+  /** Name of a service's container. */
   container(role: string): string;
-  /** Changes nginx's configuration and has it read. */
+  /** Changes nginx's configuration and waits until nginx uses it. */
   configure(change: (configuration: string) => string): Promise<void>;
   remove(): Promise<void>;
 }
 
-export async function createStage(): Promise<Stage> {
+export async function startSystem(): Promise<System> {
   const [http, https] = [await freePort(), await freePort()];
   const issued = await issue(DOMAIN, 60);
   const network = await createNetwork();
-  const played = (service: string) => [
+  const labelled = (service: string) => [
     "--label",
     `${LABEL}=technicia-${service}`,
     "--network-alias",
@@ -45,17 +58,17 @@ export async function createStage(): Promise<Stage> {
   };
   try {
     await network.start("qdrant", [
-      ...played("qdrant"),
+      ...labelled("qdrant"),
       ...["--publish", "127.0.0.1::6333", "--env", `QDRANT__SERVICE__API_KEY=${QDRANT_KEY}`],
       await imageOf("qdrant"),
     ]);
     await network.start("n8n", [
-      ...played("n8n"),
+      ...labelled("n8n"),
       ...["--publish", "127.0.0.1::5678", "--env", "N8N_PROXY_HOPS=1", "--env", "N8N_METRICS=true"],
       ...["--env", "N8N_DIAGNOSTICS_ENABLED=false", await imageOf("n8n")],
     ]);
     await network.start("vector-store", [
-      ...played("vector-store"),
+      ...labelled("vector-store"),
       ...["--env", `QDRANT_API_KEY=${QDRANT_KEY}`, "--env", "VOYAGE_API_KEY=pa-rehearsal-0123456789"],
       await imageOf("vector-store"),
     ]);
@@ -78,7 +91,7 @@ export async function createStage(): Promise<Stage> {
     const file = join(issued.folder, "nginx.conf");
     await writeFile(file, configuration);
     const gateway = await network.start("gateway", [
-      ...played("gateway"),
+      ...labelled("gateway"),
       ...["--publish", `127.0.0.1:${http}:${http}`, "--publish", `127.0.0.1:${https}:${https}`],
       ...["--volume", `${issued.folder}:/etc/nginx/technicia:ro`, await imageOf("nginx")],
       ...["nginx", "-c", "/etc/nginx/technicia/nginx.conf", "-g", "daemon off;"],
@@ -96,7 +109,7 @@ export async function createStage(): Promise<Stage> {
     await docker("network", "connect", outer, `${network.name}-gateway`);
     const format = `{{(index .NetworkSettings.Networks "${outer}").GlobalIPv6Address}}`;
     const ipv6 = await docker("container", "inspect", "--format", format, `${network.name}-gateway`);
-    await network.start("tunnel", [...played("tunnel"), await imageOf("nginx")]);
+    await network.start("tunnel", [...labelled("tunnel"), await imageOf("nginx")]);
 
     const container = (role: string) => `${network.name}-${role}`;
     const published = async (role: string, port: number) =>
@@ -114,23 +127,28 @@ export async function createStage(): Promise<Stage> {
           false,
         ]),
       ),
-      // The port on which an administrator is let in; here one that is open anyway.
+      // No ssh runs here, so a port that is open anyway takes its place.
       "ssh.port": http,
       "operations.thresholds.requestsPerSecond": 20,
       "operations.thresholds.loadSeconds": 2,
       "operations.thresholds.memoryUsedPercent": 99,
       "operations.thresholds.diskFreePercent": 1,
     });
-    // No host name of the settings leads to this machine.
+    // The settings refuse `localhost` as a domain.
     const environment = { ...plain, domain: DOMAIN };
+    const context = contextWith({
+      environment,
+      outputs: { ...outputsOf(environment), ipv4: gateway, ipv6 },
+      server: localServer(),
+      secrets: strong,
+    });
+    const address = { ports: { http, https }, authorities: issued.authority };
     return {
-      context: contextWith({
-        environment,
-        outputs: { ...outputsOf(environment), ipv4: gateway, ipv6 },
-        server: localServer(),
-        secrets: strong,
-      }),
-      world: worldWith({ ports: { http, https }, authorities: issued.authority, loopback }),
+      context,
+      effects: effectsWith({ ...address, loopback }),
+      site: { domain: DOMAIN, ...address },
+      qdrant: qdrantOf(context, loopback.qdrant),
+      n8n: n8nOf(context, loopback.n8n),
       container,
       async configure(change) {
         const old = [...(await workersOf(container("gateway"))).keys()];
@@ -138,7 +156,7 @@ export async function createStage(): Promise<Stage> {
         await docker(
           ...["exec", container("gateway"), "nginx", "-c", "/etc/nginx/technicia/nginx.conf", "-s", "reload"],
         );
-        // Old and new workers both take connections until the old ones are told to go.
+        // Old and new workers both accept connections until nginx stops the old ones.
         await until("the gateway has read its configuration", async () => {
           const workers = await workersOf(container("gateway"));
           const accepting = [...workers]
@@ -166,7 +184,7 @@ async function workersOf(container: string): Promise<Map<string, string>> {
   );
 }
 
-/** n8n says that it is ready some moments before its paths answer. */
+/** n8n reports that it is ready a moment before its paths answer. */
 export async function untilN8n(n8n: string): Promise<void> {
   const headers = { "user-agent": "Mozilla/5.0" };
   await until(
@@ -206,7 +224,7 @@ async function prepareCollection(qdrant: string): Promise<void> {
     page_number: "integer",
   };
   await localServer().run({
-    purpose: "make the collection",
+    purpose: "create the collection",
     script: script(new URL("../../../components/scripts/qdrant-collection-apply.sh", import.meta.url)),
     variables: {
       ...{ QDRANT: qdrant, COLLECTION: "technicia", SIZE: "1024", DISTANCE: "Cosine" },

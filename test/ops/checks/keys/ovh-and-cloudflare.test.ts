@@ -1,21 +1,25 @@
 import { afterEach, describe, expect, it } from "vitest";
 
-import { checkCloudflareToken } from "../../../ops/checks/keys/cloudflare.ts";
-import { checkOvhKey } from "../../../ops/checks/keys/ovh.ts";
-import { openOvh } from "../../../ops/checks/keys/ovh-api.ts";
-import { covers, dangerousRights, neededRights, type Right } from "../../../ops/checks/keys/ovh-rights.ts";
-import { type FakeCloudflare, startCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
-import type { Permission } from "../../../rehearsal/fake-clouds/cloudflare/auth.ts";
-import { DEFAULT_CREDENTIAL, type FakeOvh, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
-import { environmentWith, never, outputsOf, worldWith } from "./support.ts";
+import { checkCloudflareToken } from "../../../../ops/checks/keys/cloudflare.ts";
+import { checkOvhKey } from "../../../../ops/checks/keys/ovh.ts";
+import { covers, dangerousRights, neededRights, type Right } from "../../../../ops/checks/keys/ovh-rights.ts";
+import {
+  type FakeCloudflare,
+  startCloudflare,
+} from "../../../../rehearsal/fake-clouds/cloudflare/server.ts";
+import type { Permission } from "../../../../rehearsal/fake-clouds/cloudflare/auth.ts";
+import {
+  DEFAULT_CREDENTIAL,
+  type FakeOvh,
+  startOvh,
+} from "../../../../rehearsal/fake-clouds/ovh/server.ts";
+import { environmentWith, unaborted, outputsOf } from "../fixtures.ts";
 
-const closing: (FakeCloudflare | FakeOvh)[] = [];
+const started: (FakeCloudflare | FakeOvh)[] = [];
 
 afterEach(async () => {
-  await Promise.all(closing.splice(0).map((double) => double.close()));
+  await Promise.all(started.splice(0).map((api) => api.close()));
 });
-
-const world = worldWith({ fetch });
 
 describe("checkCloudflareToken", () => {
   const TOKEN = "t".repeat(40);
@@ -28,14 +32,14 @@ describe("checkCloudflareToken", () => {
       zones: [ZONE, "autre.fr"],
       tokens: [{ token: TOKEN, ...(permissions && { permissions }), ...(zones && { zones }) }],
     });
-    closing.push(cloudflare);
+    started.push(cloudflare);
     const { dns } = environmentWith({ "dns.cloudflareBaseUrl": cloudflare.url });
-    const found = await checkCloudflareToken(world, { dns, token }, never);
+    const found = await checkCloudflareToken({ dns, token, fetch, signal: unaborted });
     expect(cloudflare.state.zones[0]!.records).toEqual([]);
     return found;
   };
 
-  it("is content with a token that edits the one zone", async () => {
+  it("is ok with a token that may edit its one zone", async () => {
     const { key, access, quota } = await ask({ zones: ["exemple.fr"] });
 
     expect(key).toEqual({ outcome: "ok", detail: "zone exemple.fr lisible et modifiable" });
@@ -43,7 +47,7 @@ describe("checkCloudflareToken", () => {
     expect(quota?.outcome).toMatch(/^(ok|not-checked)$/);
   });
 
-  it("fails when the token cannot edit", async () => {
+  it("fails when the token may not edit", async () => {
     const { key } = await ask({ zones: ["exemple.fr"], permissions: ["dns:read", "zone:read"] });
 
     expect(key).toMatchObject({ outcome: "failed" });
@@ -77,8 +81,15 @@ describe("checkOvhKey", () => {
   const grant = (rights: readonly Right[]) => [...rights, { method: "GET", path: "/auth/*" }];
   const ask = async (rules: readonly Right[] | undefined, given: Record<string, string> = keys) => {
     const ovh = await startOvh({ credentials: [{ ...DEFAULT_CREDENTIAL, ...(rules && { rules }) }] });
-    closing.push(ovh);
-    return checkOvhKey(openOvh(world, ovh.url, given)!, { rights: context, now: Date.now() }, never);
+    started.push(ovh);
+    return checkOvhKey({
+      endpoint: ovh.url,
+      secrets: given,
+      rights: context,
+      fetch,
+      now: Date.now,
+      signal: unaborted,
+    });
   };
   const EXACT = [
     { method: "GET", path: "/me" },
@@ -87,7 +98,7 @@ describe("checkOvhKey", () => {
     ...["GET", "POST", "PUT", "DELETE"].map((method) => ({ method, path: "/ip/*" })),
   ];
 
-  it("is content with what the guide says to grant", async () => {
+  it("is ok with the rights that the guide asks for", async () => {
     const { key, access } = await ask(grant(EXACT));
 
     expect(key).toMatchObject({ outcome: "ok" });
@@ -117,7 +128,7 @@ describe("checkOvhKey", () => {
     expect(access?.detail).toContain(told);
   });
 
-  it("does not guess when OVH lists no rights", async () => {
+  it("is not checked when OVH lists no rights", async () => {
     const { key, access } = await ask(undefined);
 
     expect([key.outcome, access?.outcome]).toEqual(["not-checked", "not-checked"]);
@@ -131,7 +142,7 @@ describe("checkOvhKey", () => {
   });
 });
 
-describe("the rights", () => {
+describe("neededRights and dangerousRights", () => {
   const adopted = environmentWith();
   const order = environmentWith({
     "server.serviceName": undefined,
@@ -140,7 +151,7 @@ describe("the rights", () => {
   const has = (rights: readonly Right[], line: string) =>
     rights.some(({ method, path }) => `${method} ${path}` === line);
 
-  it("lets a key buy and install only as long as there is no server", () => {
+  it("allow orders and installations only until the stack has a server", () => {
     const before = { environment: order, outputs: undefined };
     const after = { environment: order, outputs: outputsOf(order) };
 
@@ -157,7 +168,7 @@ describe("the rights", () => {
     ).toBe(true);
   });
 
-  it("never calls dangerous what it needs", () => {
+  it("have nothing in common", () => {
     for (const environment of [
       adopted,
       order,

@@ -5,18 +5,17 @@ import { networkInterfaces } from "node:os";
 
 import { afterEach, describe, expect, it } from "vitest";
 
-import { checkCertificate } from "../../../ops/checks/public/certificate.ts";
+import type { PublicSite } from "../../../../ops/checks/public/request.ts";
+import { checkCertificate, checkTlsVersions } from "../../../../ops/checks/public/tls.ts";
 import {
   checkClosedPaths,
   checkFrontend,
   checkHeaders,
   checkHealthRoute,
-} from "../../../ops/checks/public/gateway.ts";
-import { checkLoad } from "../../../ops/checks/public/load.ts";
-import { checkPorts } from "../../../ops/checks/public/ports.ts";
-import { checkTlsVersions } from "../../../ops/checks/public/tls-versions.ts";
-import type { World } from "../../../ops/checks/world.ts";
-import { close, environmentWith, issue, type Issued, listen, never, worldWith } from "./support.ts";
+} from "../../../../ops/checks/public/gateway.ts";
+import { checkLoad } from "../../../../ops/checks/public/load.ts";
+import { checkPorts } from "../../../../ops/checks/public/ports.ts";
+import { close, environmentWith, issue, listen, unaborted } from "../fixtures.ts";
 
 const cleaning: (() => Promise<unknown>)[] = [];
 
@@ -28,7 +27,7 @@ afterEach(async () => {
 async function startSite(
   name: string,
   options: ServerOptions & { readonly days?: number; readonly answer?: RequestListener } = {},
-): Promise<{ readonly world: World; readonly issued: Issued }> {
+): Promise<PublicSite> {
   const { days = 60, answer, ...tls } = options;
   const issued = await issue(name, days);
   const server = createServer({ cert: issued.certificate, key: issued.key, ...tls });
@@ -38,97 +37,99 @@ async function startSite(
     () => close(server),
     () => issued.remove(),
   );
-  const world = worldWith({ ports: { http: 9, https: port }, authorities: issued.authority });
-  return { world, issued };
+  return { domain: "localhost", ports: { http: 9, https: port }, authorities: issued.authority };
 }
 
+const SILENT: PublicSite = { domain: "localhost", ports: { http: 9, https: 9 }, authorities: undefined };
+
 describe("checkCertificate", () => {
-  const look = (world: World, days = 14) =>
-    checkCertificate(world, { domain: "localhost", days, signal: never });
+  const look = (site: PublicSite, now = Date.now) =>
+    checkCertificate(site, { days: 14, now, signal: unaborted });
 
-  it("is ok with a trusted certificate of the name that lasts", async () => {
-    const { world } = await startSite("localhost");
+  it("is ok with a trusted certificate of the right name that stays valid", async () => {
+    const site = await startSite("localhost");
 
-    expect(await look(world)).toEqual({
+    expect(await look(site)).toEqual({
       outcome: "ok",
       detail: "émis par Essai, Essai racine, encore 59 jours",
       measures: { certificateDays: 59 },
     });
   });
 
-  it("fails when it ends soon, or has ended", async () => {
-    const { world } = await startSite("localhost", { days: 10 });
+  it("fails when the certificate expires soon or has expired", async () => {
+    const site = await startSite("localhost", { days: 10 });
 
-    expect(await look(world)).toMatchObject({
+    expect(await look(site)).toMatchObject({
       outcome: "failed",
       detail:
         "plus que 9 jours, attendu 14 : le renouvellement ne se fait pas (émis par Essai, Essai racine, encore 9 jours)",
     });
-    expect(await look({ ...world, now: () => Date.now() + 30 * 86_400_000 })).toMatchObject({
+    expect(await look(site, () => Date.now() + 30 * 86_400_000)).toMatchObject({
       outcome: "failed",
     });
   });
 
-  it("fails for another name and for an authority that this machine does not trust, both at once", async () => {
-    const { world } = await startSite("autre.example");
-    const found = await look({ ...world, authorities: undefined });
+  it("reports a wrong name and an untrusted authority at once", async () => {
+    const site = await startSite("autre.example");
+    const found = await look({ ...site, authorities: undefined });
 
     expect(found.outcome).toBe("failed");
     expect(found.detail).toContain("chaîne refusée par cette machine (UNABLE_TO_VERIFY_LEAF_SIGNATURE)");
     expect(found.detail).toContain("noms : attendu localhost, trouvé DNS:autre.example");
   });
 
-  it("throws when nobody answers", async () => {
-    await expect(look(worldWith({ ports: { http: 9, https: 9 } }))).rejects.toThrow();
+  it("throws when the site does not answer", async () => {
+    await expect(look(SILENT)).rejects.toThrow();
   });
 });
 
-describe("a site with a frontend", () => {
-  const environment = { ...environmentWith(), domain: "localhost" };
-  const site = (answer: RequestListener) => startSite("localhost", { answer });
+describe("the checks of a site with a frontend", () => {
+  const serve = (answer: RequestListener) => startSite("localhost", { answer });
+  const closedPaths = (site: PublicSite) =>
+    checkClosedPaths(site, { otherHosts: [], hasFrontend: true, signal: unaborted });
   const page: RequestListener = (_request, response) => {
     response.setHeader("content-type", "text/html");
     response.end("<html><title>TechnicIA</title></html>");
   };
 
-  it("shows its page, and the page instead of what is closed", async () => {
-    const { world } = await site(page);
+  it("pass when every path serves the frontend's page", async () => {
+    const site = await serve(page);
 
-    expect(await checkFrontend(world, environment, never)).toEqual({
+    expect(await checkFrontend(site, unaborted)).toEqual({
       outcome: "ok",
       detail: "page « TechnicIA »",
     });
-    expect(await checkClosedPaths(world, environment, never)).toMatchObject({
+    expect(await closedPaths(site)).toMatchObject({
       outcome: "ok",
       measures: { open: 0 },
     });
-    // A page that answers to everything is no health.
-    expect(await checkHealthRoute(world, environment, never)).toMatchObject({ outcome: "failed" });
+    // A page that answers to every path says nothing about health.
+    expect(await checkHealthRoute(site, unaborted)).toMatchObject({ outcome: "failed" });
   });
 
-  it("fails for n8n's page, and for none", async () => {
-    const { world } = await site((_request, response) => {
+  it("fail for a page of n8n and for no page", async () => {
+    const site = await serve((_request, response) => {
       response.setHeader("content-type", "text/html");
       response.end("<html><title>n8n.io - Workflow Automation</title></html>");
     });
-    expect(await checkClosedPaths(world, environment, never)).toMatchObject({ outcome: "failed" });
+    expect(await closedPaths(site)).toMatchObject({ outcome: "failed" });
 
-    const bare = await site((_request, response) => response.writeHead(404).end());
-    expect(await checkFrontend(bare.world, environment, never)).toMatchObject({ outcome: "failed" });
+    const bare = await serve((_request, response) => response.writeHead(404).end());
+    expect(await checkFrontend(bare, unaborted)).toMatchObject({ outcome: "failed" });
   });
 
-  it("insists on HTTPS once, and only once, its authority is trusted", async () => {
-    const { world } = await site((_request, response) => {
+  it("want the HSTS header if, and only if, the authority is trusted", async () => {
+    const site = await serve((_request, response) => {
       response.setHeader("x-content-type-options", "nosniff");
       response.setHeader("x-frame-options", "SAMEORIGIN");
       response.setHeader("referrer-policy", "strict-origin-when-cross-origin");
       response.setHeader("strict-transport-security", "max-age=31536000");
       response.end();
     });
-    const untrusted = { ...environment, acme: { ...environment.acme, trusted: false } };
+    const headers = (isTrusted: boolean) => checkHeaders(site, { isTrusted, signal: unaborted });
 
-    expect(await checkHeaders(world, environment, never)).toMatchObject({ outcome: "ok" });
-    expect(await checkHeaders(world, untrusted, never)).toMatchObject({
+    expect(await headers(true)).toMatchObject({ outcome: "ok" });
+    expect(await headers(false)).toMatchObject({
       outcome: "failed",
       detail: "strict-transport-security : présent alors que l'autorité n'est pas reconnue",
     });
@@ -136,33 +137,31 @@ describe("a site with a frontend", () => {
 });
 
 describe("checkTlsVersions", () => {
-  it("is ok where only the two new versions are taken", async () => {
-    const { world } = await startSite("localhost", { minVersion: "TLSv1.2" });
+  it("is ok when the site accepts the two new versions only", async () => {
+    const site = await startSite("localhost", { minVersion: "TLSv1.2" });
 
-    expect(await checkTlsVersions(world, "localhost", never)).toEqual({
+    expect(await checkTlsVersions(site, unaborted)).toEqual({
       outcome: "ok",
       detail: "TLSv1 refusée, TLSv1.1 refusée, TLSv1.2 acceptée, TLSv1.3 acceptée",
     });
   });
 
-  it("fails where an old version is taken, or a new one is not", async () => {
+  it("fails when the site accepts an old version or refuses a new one", async () => {
     const old = await startSite("localhost", { minVersion: "TLSv1", ciphers: "DEFAULT@SECLEVEL=0" });
-    expect(await checkTlsVersions(old.world, "localhost", never)).toMatchObject({
+    expect(await checkTlsVersions(old, unaborted)).toMatchObject({
       outcome: "failed",
       detail: expect.stringContaining("TLSv1 acceptée, TLSv1.1 acceptée") as string,
     });
 
     const stuck = await startSite("localhost", { maxVersion: "TLSv1.2" });
-    expect(await checkTlsVersions(stuck.world, "localhost", never)).toMatchObject({
+    expect(await checkTlsVersions(stuck, unaborted)).toMatchObject({
       outcome: "failed",
       detail: expect.stringContaining("TLSv1.3 refusée") as string,
     });
   });
 
-  it("throws when nobody answers", async () => {
-    await expect(
-      checkTlsVersions(worldWith({ ports: { http: 9, https: 9 } }), "localhost", never),
-    ).rejects.toThrow();
+  it("throws when the site does not answer", async () => {
+    await expect(checkTlsVersions(SILENT, unaborted)).rejects.toThrow();
   });
 });
 
@@ -177,10 +176,10 @@ describe("checkPorts", () => {
     .flat()
     .find((own) => own?.family === "IPv6" && !own.internal && !own.address.startsWith("fe80:"))?.address;
 
-  it("is ok when the right ports are open, fails for each other state", async () => {
+  it("is ok when the right ports are open, and fails for a port too many or too few", async () => {
     const [wanted, extra] = [await startListener("127.0.0.1"), await startListener("127.0.0.1")];
     const look = (open: readonly number[], closed: readonly number[]) =>
-      checkPorts({ address: "127.0.0.1", open, closed, signal: never });
+      checkPorts({ address: "127.0.0.1", open, closed, signal: unaborted });
 
     expect(await look([wanted], [9])).toMatchObject({
       outcome: "ok",
@@ -196,24 +195,31 @@ describe("checkPorts", () => {
     });
   });
 
-  it("tries the ports of ours and of Docker's unless told others", async () => {
+  it("tries the stack's and Docker's ports by default", async () => {
     const wanted = await startListener("127.0.0.1");
-    const found = await checkPorts({ address: "127.0.0.1", open: [wanted], signal: never });
+    const found = await checkPorts({ address: "127.0.0.1", open: [wanted], signal: unaborted });
 
     expect(found.measures?.["portsTried"]).toBeGreaterThan(30);
   });
 
-  it.runIf(own6)("looks at IPv6 where this machine has it", async () => {
+  it.runIf(own6)("tries an IPv6 address when this machine has one", async () => {
     const wanted = await startListener(own6!);
 
-    expect(await checkPorts({ address: own6!, open: [wanted], closed: [9], signal: never })).toMatchObject({
+    expect(
+      await checkPorts({ address: own6!, open: [wanted], closed: [9], signal: unaborted }),
+    ).toMatchObject({
       outcome: "ok",
     });
   });
 
-  it("is not checked where no way leads", async () => {
-    // Of the documentation's range, to which nobody has a route; a machine with a default route gets silence instead.
-    const found = await checkPorts({ address: "2001:db8:ffff::1", open: [443], closed: [], signal: never });
+  it("is never ok without a route", async () => {
+    // An address of the documentation's range: without a default route there is none to it, with one it stays silent.
+    const found = await checkPorts({
+      address: "2001:db8:ffff::1",
+      open: [443],
+      closed: [],
+      signal: unaborted,
+    });
 
     expect(found.outcome).not.toBe("ok");
     expect(found.detail).toMatch(/n'a pas d'IPv6|aucune route|fermés à tort/);
@@ -221,22 +227,13 @@ describe("checkPorts", () => {
 });
 
 describe("checkLoad", () => {
-  const thresholds = (changes: Record<string, number>) => ({
-    ...environmentWith({
-      "operations.thresholds.loadSeconds": 1,
-      "operations.thresholds.requestsPerSecond": 20,
-      ...Object.fromEntries(
-        Object.entries(changes).map(([name, value]) => [`operations.thresholds.${name}`, value]),
-      ),
-    }),
-    domain: "localhost",
-  });
-  const look = (world: World, changes: Record<string, number> = {}) =>
-    checkLoad(world, thresholds(changes), { path: "/", status: 200, signal: never });
+  const thresholds = { ...environmentWith().operations.thresholds, loadSeconds: 1, requestsPerSecond: 20 };
+  const look = (site: PublicSite, changes: Partial<typeof thresholds> = {}, signal = unaborted) =>
+    checkLoad(site, { path: "/", status: 200, thresholds: { ...thresholds, ...changes }, signal });
 
-  it("measures a site that keeps up, within the load it was given", async () => {
-    const { world } = await startSite("localhost");
-    const found = await look(world);
+  it("measures a fast site without exceeding its load", async () => {
+    const site = await startSite("localhost");
+    const found = await look(site);
 
     expect(found.outcome).toBe("ok");
     expect(found.measures).toMatchObject({ errorRatio: 0 });
@@ -245,48 +242,44 @@ describe("checkLoad", () => {
     expect([p50Ms <= p95Ms, p95Ms <= p99Ms, p99Ms > 0]).toEqual([true, true, true]);
   });
 
-  it("fails for a slow site, by each of its times", async () => {
-    const { world } = await startSite("localhost", {
+  it("fails for a slow site and names each exceeded time", async () => {
+    const site = await startSite("localhost", {
       answer: (_request, response) => void setTimeout(() => response.end("ici"), 60),
     });
-    const found = await look(world, { p50Ms: 50, p95Ms: 50, p99Ms: 50 });
+    const found = await look(site, { p50Ms: 50, p95Ms: 50, p99Ms: 50 });
 
     expect(found.outcome).toBe("failed");
     expect(found.detail).toMatch(/^p50 au-dessus de 50 ms ; p95 au-dessus de 50 ms ; p99 au-dessus de 50 ms/);
     expect(found.measures?.["p50Ms"]).toBeGreaterThanOrEqual(59);
   });
 
-  it("fails for a site that answers too little, and counts wrong answers", async () => {
+  it("fails for a site that answers too rarely, and counts wrong answers", async () => {
     let asked = 0;
-    const { world } = await startSite("localhost", {
+    const site = await startSite("localhost", {
       answer: (_request, response) => {
         asked += 1;
         response.statusCode = asked % 4 === 0 ? 500 : 200;
         setTimeout(() => response.end("ici"), 100);
       },
     });
-    const found = await look(world, { requestsPerSecond: 1000 });
+    const found = await look(site, { requestsPerSecond: 1000 });
 
     expect(found.detail).toContain("erreurs au-dessus de 1 %");
     expect(found.detail).toContain("débit sous 1000 requêtes/s");
     expect(found.measures?.["errorRatio"]).toBeCloseTo(0.25, 1);
   });
 
-  it("fails, and ends, where nobody answers", async () => {
+  it("fails and ends early when the site does not answer", async () => {
     const began = performance.now();
 
-    expect(await look(worldWith({ ports: { http: 9, https: 9 } }))).toMatchObject({ outcome: "failed" });
+    expect(await look(SILENT)).toMatchObject({ outcome: "failed" });
     expect(performance.now() - began).toBeLessThan(5000);
   });
 
-  it("stops when it is told to", async () => {
-    const { world } = await startSite("localhost");
+  it("stops when it is aborted", async () => {
+    const site = await startSite("localhost");
     const stop = new AbortController();
-    const running = checkLoad(world, thresholds({ loadSeconds: 600 }), {
-      path: "/",
-      status: 200,
-      signal: stop.signal,
-    });
+    const running = look(site, { loadSeconds: 600 }, stop.signal);
     setTimeout(() => stop.abort(new Error("assez")), 100);
 
     await expect(running).rejects.toThrow("assez");

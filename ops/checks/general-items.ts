@@ -1,0 +1,159 @@
+/** General items of the users' checklists: tests and loads of earlier runs, settings and secrets, and what only a person can judge. */
+import { Octokit } from "@octokit/rest";
+
+import type { Check } from "../../common/check.ts";
+import { entryOf, isSecretName, requiredSecrets, type SecretName } from "../../secrets/catalog.ts";
+import { weaknessOf } from "../../secrets/weakness.ts";
+import type { Server } from "../server/connection.ts";
+import { readReleases } from "../server/releases.ts";
+import type { CheckContext, CheckEffects } from "./context.ts";
+import { failed, type Finding, notChecked, ok, type Probe } from "./probe.ts";
+
+/** Runs `npm test`. */
+const WORKFLOW = "ci.yml";
+const PERSON = "à faire par une personne ; aucun programme ne peut en juger";
+const NO_MONITORING = "la surveillance n'existe pas encore dans ce projet";
+
+export const SECURITY_REVIEW = unanswered(
+  "security-review",
+  "Les vulnérabilités de sécurité ont été vérifiées (OWASP Top 10)",
+  PERSON,
+);
+
+export const BACKUPS = unanswered(
+  "backups",
+  "Les sauvegardes sont à jour et vérifiées",
+  "aucune sauvegarde n'existe encore dans ce projet",
+);
+
+/** Items that no program can answer, or whose subject does not exist yet. */
+export const BY_PERSON: readonly Check[] = [
+  unanswered("code-review", "Code review : Validation par au moins 2 développeurs seniors", PERSON),
+  unanswered(
+    "staging-identical",
+    "Environnement staging : Identique à la production",
+    "npm run promote ne prend que des empreintes vérifiées en staging ; le reste des réglages est à comparer par une personne",
+  ),
+  unanswered("migrations", "Base de données : Migrations testées et validées", PERSON),
+  unanswered("alert-thresholds", "Seuils d'alerte configurés", NO_MONITORING),
+  unanswered("dashboard", "Dashboard de monitoring en place", NO_MONITORING),
+  unanswered("notifications", "Système de notification configuré", NO_MONITORING),
+];
+
+function unanswered(id: string, title: string, reason: string): Check {
+  return { id, title, ...notChecked(reason) };
+}
+
+/** Whether GitHub's CI passed for the commit that is deployed; nobody knows outside of it. */
+export function automatedTestsProbe({ fetch, variables }: Pick<CheckEffects, "fetch" | "variables">): Probe {
+  return {
+    id: "automated-tests",
+    title: "Tous les tests automatisés passent avec succès",
+    async find(signal) {
+      const { GITHUB_REPOSITORY, GITHUB_SHA, GITHUB_TOKEN, GITHUB_API_URL } = variables;
+      const [owner, repo] = (GITHUB_REPOSITORY ?? "").split("/");
+      if (!owner || !repo || !GITHUB_SHA || !GITHUB_TOKEN) {
+        return notChecked(
+          "hors de GitHub Actions, rien ne dit si les tests de ce commit ont réussi ; npm test les lance",
+        );
+      }
+      const github = new Octokit({
+        auth: GITHUB_TOKEN,
+        ...(GITHUB_API_URL ? { baseUrl: GITHUB_API_URL } : {}),
+        request: { fetch, signal },
+        log: { debug() {}, info() {}, warn() {}, error() {} },
+      });
+      const { data } = await github.rest.actions.listWorkflowRuns({
+        owner,
+        repo,
+        workflow_id: WORKFLOW,
+        head_sha: GITHUB_SHA,
+      });
+      const newest = [...data.workflow_runs].sort((a, b) => b.run_number - a.run_number)[0];
+      const commit = GITHUB_SHA.slice(0, 7);
+      if (!newest) return notChecked(`${WORKFLOW} n'a pas tourné pour ${commit}`);
+      if (newest.status !== "completed") return notChecked(`${WORKFLOW} tourne encore pour ${commit}`);
+      return newest.conclusion === "success"
+        ? ok(`${WORKFLOW} a réussi pour ${commit}`)
+        : failed(
+            `${WORKFLOW} pour ${commit} : ${newest.conclusion ?? "sans résultat"} ; voir ${newest.html_url}`,
+          );
+    },
+  };
+}
+
+/** The load that followed the last release: the tests that the checklist asks for, judged by their thresholds. */
+export async function checkEarlierPerformance(server: Server): Promise<Finding> {
+  const { releases } = await readReleases(server);
+  // After a rollback the restored release runs, and its own verification counts.
+  const measured = releases
+    .map((release) =>
+      release.kind === "deploy" && release.restored !== undefined
+        ? { ...release, verify: release.restoredVerify }
+        : release,
+    )
+    .findLast(({ verify }) => verify.some(isLoad));
+  if (!measured)
+    return notChecked("aucune livraison n'a encore été mesurée ; la vérification qui suit le fera");
+  const loads = measured.verify.filter(isLoad);
+  const seen = `livraison ${measured.number} du ${measured.startedAt.slice(0, 10)} : ${loads.map(({ detail }) => detail).join(" ; ")}`;
+  if (loads.some(({ outcome }) => outcome === "failed")) return failed(seen);
+  return loads.every(({ outcome }) => outcome === "ok") ? ok(seen) : notChecked(seen);
+}
+
+function isLoad({ id }: { readonly id: string }): boolean {
+  return id.startsWith("performance-");
+}
+
+/** The settings themselves are valid, or there would be no environment; this checks the secrets and the target. */
+export function configurationProbe(context: CheckContext): Probe {
+  return {
+    id: "configuration",
+    title: "Les configurations sont correctes pour l'environnement cible",
+    find() {
+      const { stack, environment, outputs, secrets } = context;
+      const names = Object.keys(secrets).filter(isSecretName);
+      const missing = requiredSecrets(environment, new Set<SecretName>(names)).filter(
+        (name) => !secrets[name],
+      );
+      const weak = names.filter((name) => weaknessOf(name, secrets[name]!) !== undefined);
+      const problems = [
+        ...missing.map((name) => `secret ${name} absent (${entryOf(name).services.join(", ")})`),
+        ...weak.map((name) => `secret ${name} faible, publié ou de mauvaise forme`),
+        ...(environment.name === stack ? [] : [`réglages de ${environment.name} pour la pile ${stack}`]),
+        ...(outputs && outputs.deploymentStatus.environment !== stack
+          ? [`ce qui tourne est ${outputs.deploymentStatus.environment}, pas ${stack}`]
+          : []),
+      ];
+      return problems.length > 0
+        ? failed(`${problems.join(" ; ")} ; npm run secrets -- ${stack} dit comment les donner`)
+        : ok(
+            `réglages lus sans faute pour ${environment.domain}, ${names.length} secrets présents et solides`,
+          );
+    },
+  };
+}
+
+/** Whether the settings file holds every secret encrypted. */
+export function encryptionProbe({ stack, pulumi }: Pick<CheckContext, "stack" | "pulumi">): Probe {
+  return {
+    id: "secrets-encrypted",
+    title: "Clés API sécurisées dans Secrets Manager",
+    async find() {
+      const printed = await pulumi({ args: ["config", "--json", "--stack", stack] });
+      const settings = JSON.parse(printed) as Record<
+        string,
+        { secret?: boolean; value?: string } | undefined
+      >;
+      const given = Object.entries(settings).filter(([key, entry]) => {
+        const name = key.replace(/^technicia:/, "");
+        return isSecretName(name) && (entry?.secret === true || (entry?.value ?? "") !== "");
+      });
+      const clear = given.filter(([, entry]) => entry?.secret !== true).map(([key]) => key);
+      if (clear.length > 0) return failed(`en clair dans Pulumi.${stack}.yaml : ${clear.join(", ")}`);
+      return given.length === 0
+        ? notChecked(`aucun secret dans Pulumi.${stack}.yaml`)
+        : ok(`${given.length} secrets chiffrés dans Pulumi.${stack}.yaml, aucun en clair`);
+    },
+  };
+}

@@ -1,0 +1,137 @@
+/** The public address's certificate and TLS versions. */
+import { checkServerIdentity, connect, type PeerCertificate, type SecureVersion } from "node:tls";
+
+import { reasonOf } from "../../../common/reason.ts";
+import { failed, type Finding, notChecked, ok } from "../probe.ts";
+import type { PublicSite } from "./request.ts";
+
+const DAY_MS = 86_400_000;
+
+export interface CertificateRequest {
+  /** The certificate must be valid for at least as many days. */
+  readonly days: number;
+  readonly now: () => number;
+  readonly signal: AbortSignal;
+}
+
+/** Whether this machine trusts the certificate, and whether it is valid for the domain and for long enough. */
+export async function checkCertificate(site: PublicSite, request: CertificateRequest): Promise<Finding> {
+  const { domain } = site;
+  const { days, now, signal } = request;
+  const served = await readCertificate(site, signal);
+  if (served === undefined) return failed(`${domain} ne présente pas de certificat`);
+  const { certificate, distrust } = served;
+  const left = Math.floor((Date.parse(certificate.valid_to) - now()) / DAY_MS);
+  const wrongName = checkServerIdentity(domain, certificate);
+  const issuer = [certificate.issuer.O, certificate.issuer.CN].flat().filter(Boolean).join(", ") || "inconnu";
+  const measures = { certificateDays: left };
+  const problems = [
+    ...(distrust === undefined
+      ? []
+      : [
+          `chaîne refusée par cette machine (${distrust}) ; ` +
+            "une autorité d'essai se fait connaître par NODE_EXTRA_CA_CERTS",
+        ]),
+    ...(wrongName ? [`noms : attendu ${domain}, trouvé ${certificate.subjectaltname ?? "aucun"}`] : []),
+    ...(left < days ? [`plus que ${left} jours, attendu ${days} : le renouvellement ne se fait pas`] : []),
+  ];
+  const seen = `émis par ${issuer}, encore ${left} jours`;
+  return problems.length > 0 ? failed(`${problems.join(" ; ")} (${seen})`, measures) : ok(seen, measures);
+}
+
+interface ServedCertificate {
+  readonly certificate: PeerCertificate;
+  /** Why this machine does not trust the chain, whatever its names; undefined when it does. */
+  readonly distrust: string | undefined;
+}
+
+function readCertificate(site: PublicSite, signal: AbortSignal): Promise<ServedCertificate | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host: site.domain,
+      port: site.ports.https,
+      servername: site.domain,
+      // The connection must succeed, so that the check reports every problem at once.
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+      ...(site.authorities === undefined ? {} : { ca: site.authorities }),
+    });
+    const stop = () => socket.destroy(new Error("interrompu"));
+    signal.addEventListener("abort", stop, { once: true });
+    socket.on("secureConnect", () => {
+      const certificate = socket.getPeerCertificate();
+      // Typed as an error, given as its code.
+      const reason: unknown = socket.authorizationError;
+      const distrust = socket.authorized ? undefined : typeof reason === "string" ? reason : reasonOf(reason);
+      socket.destroy();
+      resolve(Object.keys(certificate).length === 0 ? undefined : { certificate, distrust });
+    });
+    socket.on("error", reject);
+    socket.on("close", () => signal.removeEventListener("abort", stop));
+  });
+}
+
+type Handshake = "accepted" | "refused" | "unknown";
+
+const WANTED: readonly { readonly version: SecureVersion; readonly accepted: boolean }[] = [
+  { version: "TLSv1", accepted: false },
+  { version: "TLSv1.1", accepted: false },
+  { version: "TLSv1.2", accepted: true },
+  { version: "TLSv1.3", accepted: true },
+];
+
+const FRENCH: Readonly<Record<Handshake, string>> = {
+  accepted: "acceptée",
+  refused: "refusée",
+  unknown: "non essayée (cette machine ne la connaît plus)",
+};
+
+/** Whether the site refuses the old versions and accepts the new ones. */
+export async function checkTlsVersions(site: PublicSite, signal: AbortSignal): Promise<Finding> {
+  const results = await Promise.all(
+    WANTED.map(async (wanted) => ({ ...wanted, result: await tryVersion(wanted.version, { site, signal }) })),
+  );
+  const seen = results.map(({ version, result }) => `${version} ${FRENCH[result]}`).join(", ");
+  const wrong = results.filter(
+    ({ accepted, result }) => result !== "unknown" && (result === "accepted") !== accepted,
+  );
+  if (wrong.length > 0) return failed(`${seen} ; attendu : TLS 1.2 et 1.3 seulement`);
+  return results.some(({ result }) => result === "unknown") ? notChecked(seen) : ok(seen);
+}
+
+function tryVersion(
+  version: SecureVersion,
+  { site, signal }: { readonly site: PublicSite; readonly signal: AbortSignal },
+): Promise<Handshake> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host: site.domain,
+      port: site.ports.https,
+      servername: site.domain,
+      minVersion: version,
+      maxVersion: version,
+      // Trust is the subject of the certificate's check.
+      rejectUnauthorized: false,
+      // At its default level, this machine's OpenSSL does not speak the old versions.
+      ciphers: "DEFAULT@SECLEVEL=0",
+    });
+    const stop = () => socket.destroy(new Error("interrompu"));
+    signal.addEventListener("abort", stop, { once: true });
+    let isConnected = false;
+    socket.on("connect", () => (isConnected = true));
+    socket.on("secureConnect", () => {
+      socket.destroy();
+      resolve("accepted");
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      if (/NO_PROTOCOLS_AVAILABLE|NO_CIPHERS_AVAILABLE/.test(error.code ?? "")) resolve("unknown");
+      // An error after the connection is the site's refusal; before it, the site was not asked.
+      else if (isConnected && !signal.aborted) resolve("refused");
+      else reject(error);
+    });
+    socket.on("close", () => {
+      signal.removeEventListener("abort", stop);
+      resolve("refused");
+    });
+  });
+}

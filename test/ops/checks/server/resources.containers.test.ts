@@ -1,0 +1,14 @@
+import { describe, expect, it } from "vitest";
+
+import { checkRoom } from "../../../../ops/checks/server/resources.ts";
+import { environmentWith, localServer } from "../fixtures.ts";
+
+describe("checkRoom", () => {
+  it("measures a real machine with Docker", async () => {
+    const found = await checkRoom(localServer(), environmentWith());
+
+    expect(found.measures?.["diskFreeMib"]).toBeGreaterThan(0);
+    expect(found.measures?.["memoryAvailableMib"]).toBeGreaterThan(0);
+    expect(found.measures?.["diskFreePercent"]).toBeLessThan(100);
+  });
+});
