@@ -1,4 +1,4 @@
-/** Comments and issues on GitHub, each found again by a hidden marker, so that it is edited and never repeated. */
+/** Comments and issues on GitHub. A hidden marker in each finds it again, so that it is edited and not repeated. */
 import { readFile } from "node:fs/promises";
 
 import { Octokit } from "@octokit/rest";
@@ -6,7 +6,7 @@ import { z } from "zod";
 
 import { UserError } from "../../common/user-error.ts";
 
-/** Variables of a GitHub Actions job, or of a shell that stands in for one. */
+/** Variables of a GitHub Actions job, or of a shell that has the same ones. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface CommentRequest {
@@ -40,127 +40,171 @@ export interface Github {
   /** Closes the open issue with this marker with a note; undefined when there is none. */
   closeIssue(request: { readonly marker: string; readonly note: string }): Promise<Written | undefined>;
 
-  /** How an attempt of a workflow run stands; undefined when the repository has no such run. */
+  /** GitHub's status of one attempt of a workflow run; undefined when the repository has no such run. */
   runStatus(run: { readonly id: number; readonly attempt: number }): Promise<string | undefined>;
 }
 
 const TIMEOUT_MS = 30_000;
 
 export function openGithub(environment: Environment): Github {
-  const { token, owner, repo, baseUrl } = readAccess(environment);
-  const octokit = new Octokit({
-    auth: token,
-    baseUrl,
-    userAgent: "technicia-infrastructure",
-    // Failures are told once, as our own errors.
-    log: { debug: ignore, info: ignore, warn: ignore, error: ignore },
-    request: { fetch: fetchInTime },
-  });
-  const place = { owner, repo };
-  const name = `${owner}/${repo}`;
-  const ask = <T>(purpose: string, permission: string, call: () => Promise<T>) =>
-    call().catch((error: unknown) => {
-      throw explain(error, { purpose, permission, name, baseUrl });
-    });
+  const api = new Api(environment);
+  return { ...commentsOf(api), ...issuesOf(api), ...runsOf(api) };
+}
 
-  // A job's token may not ask REST who it is, but GraphQL.
-  const viewer = () =>
-    ask("ask whose the token is", "contents: read", async () => {
-      const { viewer: self } = await octokit.graphql<{ viewer: { login: string } }>(
-        "query { viewer { login } }",
-      );
-      return self.login;
-    });
+interface Attempt {
+  /** What the call is for, to follow "could not". */
+  readonly purpose: string;
+  /** What a job's token needs for it, as workflows write it. */
+  readonly permission: string;
+}
 
-  const findIssue = async (marker: string) => {
-    const self = await viewer();
-    const pages = octokit.paginate.iterator(octokit.rest.issues.listForRepo, {
-      ...place,
-      state: "open",
-      per_page: 100,
+interface Item {
+  readonly body?: string | null | undefined;
+  readonly user?: { readonly login: string } | null;
+  readonly pull_request?: unknown;
+}
+
+/** One repository, and one token that may work on it. */
+class Api {
+  readonly rest: Octokit["rest"];
+  readonly repository: { readonly owner: string; readonly repo: string };
+  readonly #octokit: Octokit;
+  readonly #baseUrl: string;
+
+  constructor(environment: Environment) {
+    const { token, owner, repo, baseUrl } = readAccess(environment);
+    this.repository = { owner, repo };
+    this.#baseUrl = baseUrl;
+    this.#octokit = new Octokit({
+      auth: token,
+      baseUrl,
+      userAgent: "technicia-infrastructure",
+      // Each failure is reported once, by our own errors.
+      log: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+      request: { fetch: fetchInTime },
     });
-    return ask("read the issues", "issues: write", async () => {
-      for await (const { data } of pages) {
-        const found = data.find((one) => one.pull_request === undefined && isOurs(one, marker, self));
+    this.rest = this.#octokit.rest;
+  }
+
+  /** Makes one call; a refusal becomes a `UserError` that names purpose and permission. */
+  async ask<T>(attempt: Attempt, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      const { owner, repo } = this.repository;
+      throw explain(error, { ...attempt, name: `${owner}/${repo}`, baseUrl: this.#baseUrl });
+    }
+  }
+
+  /** The first item that begins with the marker and is ours: anybody can write our marker. */
+  async findOurs<Found extends Item>(
+    request: Attempt & { readonly marker: string },
+    list: (paginate: Octokit["paginate"]) => AsyncIterable<{ readonly data: readonly Found[] }>,
+  ): Promise<Found | undefined> {
+    const self = await this.#login();
+    const isOurs = ({ user, body, pull_request: pull }: Item) =>
+      pull === undefined && user?.login === self && body?.startsWith(`${request.marker}\n`) === true;
+    return this.ask(request, async () => {
+      for await (const { data } of list(this.#octokit.paginate)) {
+        const found = data.find(isOurs);
         if (found) return found;
       }
       return undefined;
     });
-  };
+  }
 
+  /** Asked over GraphQL, because REST does not tell a job's token who it is. */
+  #login(): Promise<string> {
+    return this.ask({ purpose: "ask whose the token is", permission: "contents: read" }, async () => {
+      const query = "query { viewer { login } }";
+      const { viewer } = await this.#octokit.graphql<{ viewer: { login: string } }>(query);
+      return viewer.login;
+    });
+  }
+}
+
+function commentsOf(api: Api): Pick<Github, "upsertComment"> {
+  const { rest, repository } = api;
+  const permission = "pull-requests: write";
   return {
     async upsertComment({ number, marker, body }) {
-      const self = await viewer();
-      const target = { ...place, issue_number: number };
-      const permission = "pull-requests: write";
-      const pages = octokit.paginate.iterator(octokit.rest.issues.listComments, { ...target, per_page: 100 });
-      const found = await ask(`read the comments of #${number}`, permission, async () => {
-        for await (const { data } of pages) {
-          const ours = data.find((one) => isOurs(one, marker, self));
-          if (ours) return ours;
-        }
-        return undefined;
-      });
+      const target = { ...repository, issue_number: number };
+      const found = await api.findOurs(
+        { purpose: `read the comments of #${number}`, permission, marker },
+        (paginate) => paginate.iterator(rest.issues.listComments, { ...target, per_page: 100 }),
+      );
       const text = `${marker}\n${body}`;
       if (!found) {
-        const { data } = await ask(`comment on #${number}`, permission, () =>
-          octokit.rest.issues.createComment({ ...target, body: text }),
+        const { data } = await api.ask({ purpose: `comment on #${number}`, permission }, () =>
+          rest.issues.createComment({ ...target, body: text }),
         );
         return { action: "created", number, url: data.html_url };
       }
       if (found.body === text) return { action: "unchanged", number, url: found.html_url };
-      await ask(`edit our comment on #${number}`, permission, () =>
-        octokit.rest.issues.updateComment({ ...place, comment_id: found.id, body: text }),
+      await api.ask({ purpose: `edit our comment on #${number}`, permission }, () =>
+        rest.issues.updateComment({ ...repository, comment_id: found.id, body: text }),
       );
       return { action: "updated", number, url: found.html_url };
     },
+  };
+}
 
+function issuesOf(api: Api): Pick<Github, "upsertIssue" | "closeIssue"> {
+  const { rest, repository } = api;
+  const permission = "issues: write";
+  const find = (marker: string) =>
+    api.findOurs({ purpose: "read the issues", permission, marker }, (paginate) =>
+      paginate.iterator(rest.issues.listForRepo, { ...repository, state: "open", per_page: 100 }),
+    );
+  return {
     async upsertIssue({ marker, title, body, labels }) {
       const text = `${marker}\n${body}`;
-      const found = await findIssue(marker);
+      const found = await find(marker);
       if (!found) {
-        const { data } = await ask("open an issue", "issues: write", () =>
-          octokit.rest.issues.create({ ...place, title, body: text, labels: [...labels] }),
+        const { data } = await api.ask({ purpose: "open an issue", permission }, () =>
+          rest.issues.create({ ...repository, title, body: text, labels: [...labels] }),
         );
         return { action: "created", number: data.number, url: data.html_url };
       }
-      const written = { number: found.number, url: found.html_url };
+      const { number } = found;
+      const written = { number, url: found.html_url };
       if (found.body === text && found.title === title) return { action: "unchanged", ...written };
-      await ask(`edit issue #${found.number}`, "issues: write", () =>
-        // Labels that people gave it meanwhile stay.
-        octokit.rest.issues.update({ ...place, issue_number: found.number, title, body: text }),
+      await api.ask({ purpose: `edit issue #${number}`, permission }, () =>
+        // Without labels in the call, those that people added stay.
+        rest.issues.update({ ...repository, issue_number: number, title, body: text }),
       );
       return { action: "updated", ...written };
     },
 
     async closeIssue({ marker, note }) {
-      const found = await findIssue(marker);
+      const found = await find(marker);
       if (!found) return undefined;
-      const target = { ...place, issue_number: found.number };
-      await ask(`comment on issue #${found.number}`, "issues: write", () =>
-        octokit.rest.issues.createComment({ ...target, body: note }),
+      const { number } = found;
+      const target = { ...repository, issue_number: number };
+      await api.ask({ purpose: `comment on issue #${number}`, permission }, () =>
+        rest.issues.createComment({ ...target, body: note }),
       );
-      await ask(`close issue #${found.number}`, "issues: write", () =>
-        octokit.rest.issues.update({ ...target, state: "closed", state_reason: "completed" }),
+      await api.ask({ purpose: `close issue #${number}`, permission }, () =>
+        rest.issues.update({ ...target, state: "closed", state_reason: "completed" }),
       );
-      return { action: "closed", number: found.number, url: found.html_url };
+      return { action: "closed", number, url: found.html_url };
     },
+  };
+}
 
-    async runStatus({ id, attempt }) {
-      return ask(`read workflow run ${id}`, "actions: read", async () => {
+function runsOf(api: Api): Pick<Github, "runStatus"> {
+  return {
+    runStatus: ({ id, attempt }) =>
+      api.ask({ purpose: `read workflow run ${id}`, permission: "actions: read" }, async () => {
         try {
-          const { data } = await octokit.rest.actions.getWorkflowRunAttempt({
-            ...place,
-            run_id: id,
-            attempt_number: attempt,
-          });
+          const run = { ...api.repository, run_id: id, attempt_number: attempt };
+          const { data } = await api.rest.actions.getWorkflowRunAttempt(run);
           return data.status ?? "unknown";
         } catch (error) {
           if (statusOf(error) === 404) return undefined;
           throw error;
         }
-      });
-    },
+      }),
   };
 }
 
@@ -204,63 +248,43 @@ function readAccess(environment: Environment) {
   return { token, owner, repo, baseUrl: baseUrl.replace(/\/$/, "") };
 }
 
-interface Item {
-  readonly body?: string | null | undefined;
-  readonly user?: { readonly login: string } | null;
-}
-
-// Anybody can write our marker, so it counts only in what we wrote.
-function isOurs({ body, user }: Item, marker: string, self: string): boolean {
-  return user?.login === self && body?.startsWith(`${marker}\n`) === true;
-}
-
-interface Attempt {
-  readonly purpose: string;
-  /** What a job's token needs for it, as workflows write it. */
-  readonly permission: string;
+interface Refusal extends Attempt {
+  /** `<owner>/<name>` */
   readonly name: string;
   readonly baseUrl: string;
 }
 
-function explain(error: unknown, { purpose, permission, name, baseUrl }: Attempt): unknown {
+function explain(error: unknown, { purpose, permission, name, baseUrl }: Refusal): unknown {
   if (!(error instanceof Error)) return error;
   const status = statusOf(error);
-  const got = `got ${status ?? "an error"}: ${error.message}`;
   if (status === undefined) {
-    // GraphQL answers 200 also to what it refuses.
-    return "errors" in error
-      ? new UserError(`GITHUB_TOKEN: expected to ${purpose}, ${got}; see what the token is for`, {
-          cause: error,
-        })
-      : error;
+    // GraphQL answers a refusal with 200 and `errors`.
+    if (!("errors" in error)) return error;
+    return new UserError(
+      `GITHUB_TOKEN: could not ${purpose}: ${error.message}; check what the token is for`,
+      {
+        cause: error,
+      },
+    );
   }
   if (!("response" in error) || error.response === undefined) {
     return new UserError(
-      `GITHUB_API_URL: expected an answer from ${baseUrl} to ${purpose}, got: ${error.message}; see whether it is reachable from here`,
+      `GITHUB_API_URL: could not ${purpose}: ${baseUrl} does not answer (${error.message}); check that this machine can reach it`,
       { cause: error },
     );
   }
-  const text = SENTENCES[status]?.({ purpose, permission, name, got }) ?? otherwise(status, purpose, got);
-  const limit = rateLimit(error.response);
-  return new UserError(limit ?? text, { cause: error });
-}
-
-type Sentence = (about: Omit<Attempt, "baseUrl"> & { readonly got: string }) => string;
-
-const SENTENCES: Readonly<Record<number, Sentence>> = {
-  401: ({ purpose, got }) =>
-    `GITHUB_TOKEN: expected a valid token to ${purpose}, ${got}; make a new one, or use the job's own`,
-  403: ({ purpose, permission, got }) =>
-    `GITHUB_TOKEN: expected the right to ${purpose}, ${got}; give the job "${permission}" (a pull request from a fork never has it)`,
-  404: ({ purpose, name, got }) =>
-    `GITHUB_REPOSITORY: expected ${name} to have what it takes to ${purpose}, ${got}; check the name, and that the token may see it`,
-  422: ({ purpose, got }) => `GitHub: expected to ${purpose}, ${got}; what was sent is not acceptable to it`,
-};
-
-function otherwise(status: number, purpose: string, got: string): string {
-  return status >= 500
-    ? `GitHub: expected to ${purpose}, ${got}; try again later (https://www.githubstatus.com)`
-    : `GitHub: expected to ${purpose}, ${got}`;
+  const failure = `could not ${purpose}: ${status} ${error.message}`;
+  const texts: Readonly<Record<number, string>> = {
+    401: `GITHUB_TOKEN: ${failure}; create a new token, or use the job's own`,
+    403: `GITHUB_TOKEN: ${failure}; give the job "${permission}" (a pull request from a fork never has it)`,
+    404: `GITHUB_REPOSITORY: ${failure}; check that ${name} exists and that the token may see it`,
+    422: `GitHub: ${failure}; correct what it names`,
+  };
+  const otherwise =
+    status >= 500
+      ? `GitHub: ${failure}; try again later (https://www.githubstatus.com)`
+      : `GitHub: ${failure}; check the token's permission "${permission}"`;
+  return new UserError(rateLimit(error.response) ?? texts[status] ?? otherwise, { cause: error });
 }
 
 function rateLimit(response: unknown): string | undefined {
@@ -271,7 +295,7 @@ function rateLimit(response: unknown): string | undefined {
   if (String(headers["x-ratelimit-remaining"]) !== "0") return undefined;
   const reset = new Date(Number(headers["x-ratelimit-reset"]) * 1000);
   const until = Number.isNaN(reset.getTime()) ? "later" : `after ${reset.toISOString()}`;
-  return `GitHub: expected requests left for this token, got none; run this again ${until}`;
+  return `GitHub: this token has no requests left; run this again ${until}`;
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { startEngine, type Call, type Play } from "../ops/preview/fake-engine.ts";
-import { pullRequest, startGithub, type GithubDouble } from "../ops/vendors/fake-github.ts";
+import { pullRequest, startGithub, type FakeGithub } from "../ops/vendors/fake-github.ts";
 import { environmentOf, type RunStep } from "./workflow.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -27,7 +27,7 @@ export interface Finished {
 }
 
 export interface Runner {
-  readonly github: GithubDouble;
+  readonly github: FakeGithub;
   readonly home: string;
   readonly temp: string;
   /** What stood-in programs were called with, in order. */

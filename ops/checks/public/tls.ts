@@ -1,4 +1,5 @@
 /** The public address's certificate and TLS versions. */
+import { once } from "node:events";
 import { checkServerIdentity, connect, type PeerCertificate, type SecureVersion } from "node:tls";
 
 import { reasonOf } from "../../../common/reason.ts";
@@ -45,30 +46,30 @@ interface ServedCertificate {
   readonly distrust: string | undefined;
 }
 
-function readCertificate(site: PublicSite, signal: AbortSignal): Promise<ServedCertificate | undefined> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      host: site.domain,
-      port: site.ports.https,
-      servername: site.domain,
-      // The connection must succeed, so that the check reports every problem at once.
-      rejectUnauthorized: false,
-      checkServerIdentity: () => undefined,
-      ...(site.authorities === undefined ? {} : { ca: site.authorities }),
-    });
-    const stop = () => socket.destroy(new Error("interrompu"));
-    signal.addEventListener("abort", stop, { once: true });
-    socket.on("secureConnect", () => {
-      const certificate = socket.getPeerCertificate();
-      // Typed as an error, given as its code.
-      const reason: unknown = socket.authorizationError;
-      const distrust = socket.authorized ? undefined : typeof reason === "string" ? reason : reasonOf(reason);
-      socket.destroy();
-      resolve(Object.keys(certificate).length === 0 ? undefined : { certificate, distrust });
-    });
-    socket.on("error", reject);
-    socket.on("close", () => signal.removeEventListener("abort", stop));
+async function readCertificate(
+  { domain, ports, authorities }: PublicSite,
+  signal: AbortSignal,
+): Promise<ServedCertificate | undefined> {
+  const socket = connect({
+    host: domain,
+    port: ports.https,
+    servername: domain,
+    // The connection must succeed, so that the check reports every problem at once.
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
+    ...(authorities === undefined ? {} : { ca: authorities }),
   });
+  try {
+    await once(socket, "secureConnect", { signal });
+    const certificate = socket.getPeerCertificate();
+    if (Object.keys(certificate).length === 0) return undefined;
+    // Typed as an error, given as its code.
+    const reason: unknown = socket.authorizationError;
+    const distrust = typeof reason === "string" ? reason : reasonOf(reason);
+    return { certificate, distrust: socket.authorized ? undefined : distrust };
+  } finally {
+    socket.destroy();
+  }
 }
 
 type Handshake = "accepted" | "refused" | "unknown";
@@ -99,39 +100,33 @@ export async function checkTlsVersions(site: PublicSite, signal: AbortSignal): P
   return results.some(({ result }) => result === "unknown") ? notChecked(seen) : ok(seen);
 }
 
-function tryVersion(
+async function tryVersion(
   version: SecureVersion,
   { site, signal }: { readonly site: PublicSite; readonly signal: AbortSignal },
 ): Promise<Handshake> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      host: site.domain,
-      port: site.ports.https,
-      servername: site.domain,
-      minVersion: version,
-      maxVersion: version,
-      // Trust is the subject of the certificate's check.
-      rejectUnauthorized: false,
-      // At its default level, this machine's OpenSSL does not speak the old versions.
-      ciphers: "DEFAULT@SECLEVEL=0",
-    });
-    const stop = () => socket.destroy(new Error("interrompu"));
-    signal.addEventListener("abort", stop, { once: true });
-    let isConnected = false;
-    socket.on("connect", () => (isConnected = true));
-    socket.on("secureConnect", () => {
-      socket.destroy();
-      resolve("accepted");
-    });
-    socket.on("error", (error: NodeJS.ErrnoException) => {
-      if (/NO_PROTOCOLS_AVAILABLE|NO_CIPHERS_AVAILABLE/.test(error.code ?? "")) resolve("unknown");
-      // An error after the connection is the site's refusal; before it, the site was not asked.
-      else if (isConnected && !signal.aborted) resolve("refused");
-      else reject(error);
-    });
-    socket.on("close", () => {
-      signal.removeEventListener("abort", stop);
-      resolve("refused");
-    });
+  const socket = connect({
+    host: site.domain,
+    port: site.ports.https,
+    servername: site.domain,
+    minVersion: version,
+    maxVersion: version,
+    // Trust is the subject of the certificate's check.
+    rejectUnauthorized: false,
+    // At its default level, this machine's OpenSSL does not speak the old versions.
+    ciphers: "DEFAULT@SECLEVEL=0",
   });
+  let isConnected = false;
+  socket.once("connect", () => (isConnected = true));
+  try {
+    await once(socket, "secureConnect", { signal });
+    return "accepted";
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (/NO_PROTOCOLS_AVAILABLE|NO_CIPHERS_AVAILABLE/.test(code)) return "unknown";
+    // An error after the connection is the site's refusal; before it, the site was not asked.
+    if (isConnected && !signal.aborted) return "refused";
+    throw error;
+  } finally {
+    socket.destroy();
+  }
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { secretsOfEnvironment } from "../../../ops/preview/preview.ts";
-import { pullRequest, startGithub, type GithubDouble } from "../vendors/fake-github.ts";
+import { pullRequest, startGithub, type FakeGithub } from "../vendors/fake-github.ts";
 import { startEngine, type Engine } from "./fake-engine.ts";
 import { diffText, eventLog, manyDeletions, savedPlan } from "./recorded.ts";
 
@@ -203,7 +203,7 @@ describe("npm run preview -- <stack>", () => {
 });
 
 describe("npm run preview -- <stack> --comment", () => {
-  let github: GithubDouble;
+  let github: FakeGithub;
   let environment: Record<string, string>;
 
   beforeEach(async () => {

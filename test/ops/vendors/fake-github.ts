@@ -1,7 +1,7 @@
 /**
- * A double of GitHub's API as far as we use it: comments, issues, runs, who a token belongs to.
+ * A fake of the part of GitHub's API that we use: comments, issues, runs and the owner of a token.
  *
- * Bodies and errors are GitHub's own; lists come in pages however few a client asks for.
+ * Bodies and errors are GitHub's own; every list comes in small pages.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -35,7 +35,7 @@ export interface Refusal {
   readonly errors?: readonly object[];
 }
 
-export interface GithubDouble {
+export interface FakeGithub {
   readonly url: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly comments: Comment[];
@@ -50,16 +50,16 @@ export interface GithubDouble {
 }
 
 const MOST_CHARACTERS = 65_536;
-/** GitHub gives up to 100; so few make every list one of several pages. */
+/** GitHub gives up to 100 items; with so few, every longer list has several pages. */
 const MOST_PER_PAGE = 3;
 
-export async function startGithub(): Promise<GithubDouble> {
+export async function startGithub(): Promise<FakeGithub> {
   const comments: Comment[] = [];
   const issues: Issue[] = [];
   const runs = new Map<string, string>();
   const requests: string[] = [];
   const refusals: { readonly pattern: RegExp; readonly refusal: Refusal }[] = [];
-  // No id of one kind is one of the other, or a mix-up would go unseen.
+  // Ids of comments and issues never coincide, so that a test notices a mix-up.
   let lastId = 1_000 + Math.floor(Math.random() * 1_000_000);
 
   const server = createServer((request, response) => {
@@ -188,7 +188,7 @@ export async function startGithub(): Promise<GithubDouble> {
       labels: issue.labels.map((name) => ({ name })),
       user: { login: issue.login },
       html_url: `${web}/issues/${issue.number}`,
-      // Lists of issues hold the pull requests, too.
+      // GitHub's lists of issues contain the pull requests, too.
       ...(issue.isPullRequest ? { pull_request: { url: `${url}/pulls/${issue.number}` } } : {}),
     };
   }

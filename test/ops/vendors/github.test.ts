@@ -7,27 +7,27 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { openGithub, readPullRequest, type Github } from "../../../ops/vendors/github.ts";
-import { pullRequest, REPOSITORY, SELF, startGithub, TOKEN, type GithubDouble } from "./fake-github.ts";
+import { pullRequest, REPOSITORY, SELF, startGithub, TOKEN, type FakeGithub } from "./fake-github.ts";
 
 const MARKER = "<!-- technicia-preview:test -->";
 
-let double: GithubDouble;
+let fake: FakeGithub;
 let github: Github;
 
 beforeEach(async () => {
-  double = await startGithub();
-  double.issues.push(pullRequest(7), pullRequest(8));
-  github = openGithub(double.environment);
+  fake = await startGithub();
+  fake.issues.push(pullRequest(7), pullRequest(8));
+  github = openGithub(fake.environment);
 });
 
-afterEach(() => double.close());
+afterEach(() => fake.close());
 
 function bodies(issue = 7): string[] {
-  return double.comments.filter((comment) => comment.issue === issue).map(({ body }) => body);
+  return fake.comments.filter((comment) => comment.issue === issue).map(({ body }) => body);
 }
 
 describe("upsertComment", () => {
-  it("writes a comment, and from then on edits it", async () => {
+  it("writes a comment the first time, and edits it afterwards", async () => {
     const first = await github.upsertComment({ number: 7, marker: MARKER, body: "one" });
     const second = await github.upsertComment({ number: 7, marker: MARKER, body: "two" });
     const third = await github.upsertComment({ number: 7, marker: MARKER, body: "two" });
@@ -37,7 +37,7 @@ describe("upsertComment", () => {
     expect(bodies()).toEqual([`${MARKER}\ntwo`]);
   });
 
-  it("leaves the comments of other stacks alone, also when one stack's name begins with the other's", async () => {
+  it("leaves the comments of other stacks alone, even when one stack's name begins with the other's", async () => {
     for (const stack of ["prod", "prod-eu", "staging"]) {
       await github.upsertComment({ number: 7, marker: `<!-- technicia-preview:${stack} -->`, body: stack });
     }
@@ -46,17 +46,17 @@ describe("upsertComment", () => {
     expect(bodies().map((body) => body.split("\n")[1])).toEqual(["new", "prod-eu", "staging"]);
   });
 
-  it("never edits what somebody else wrote, marker or not", async () => {
+  it("never edits a comment of another author, even with our marker", async () => {
     const quoted = `${MARKER}\nI say so`;
-    double.comments.push({ id: 1, issue: 7, login: "mallory", body: quoted });
+    fake.comments.push({ id: 1, issue: 7, login: "mallory", body: quoted });
 
     await github.upsertComment({ number: 7, marker: MARKER, body: "one" });
 
     expect(bodies()).toEqual([quoted, `${MARKER}\none`]);
   });
 
-  it("takes no comment of its own for this one because it repeats the marker", async () => {
-    double.comments.push({ id: 1, issue: 7, login: SELF, body: `> ${MARKER}\n${MARKER}\nquoted` });
+  it("ignores a comment of its own that only quotes the marker", async () => {
+    fake.comments.push({ id: 1, issue: 7, login: SELF, body: `> ${MARKER}\n${MARKER}\nquoted` });
 
     await github.upsertComment({ number: 7, marker: MARKER, body: "one" });
 
@@ -64,16 +64,15 @@ describe("upsertComment", () => {
   });
 
   it("finds its comment on a later page", async () => {
-    for (let id = 1; id <= 10; id++)
-      double.comments.push({ id, issue: 7, login: "alice", body: `talk ${id}` });
-    double.comments.push({ id: 11, issue: 7, login: SELF, body: `${MARKER}\nold` });
+    for (let id = 1; id <= 10; id++) fake.comments.push({ id, issue: 7, login: "alice", body: `talk ${id}` });
+    fake.comments.push({ id: 11, issue: 7, login: SELF, body: `${MARKER}\nold` });
 
     expect(await github.upsertComment({ number: 7, marker: MARKER, body: "new" })).toMatchObject({
       action: "updated",
     });
     expect(bodies().at(-1)).toBe(`${MARKER}\nnew`);
     expect(
-      double.requests.filter((request) => request === `GET /repos/${REPOSITORY}/issues/7/comments`),
+      fake.requests.filter((request) => request === `GET /repos/${REPOSITORY}/issues/7/comments`),
     ).toHaveLength(4);
   });
 
@@ -94,10 +93,10 @@ describe("upsertIssue and closeIssue", () => {
   };
 
   function own() {
-    return double.issues.filter(({ isPullRequest }) => !isPullRequest);
+    return fake.issues.filter(({ isPullRequest }) => !isPullRequest);
   }
 
-  it("opens one issue, edits it, closes it with a note, and opens another the next time", async () => {
+  it("opens one issue, edits it, closes it with a note, and opens another one afterwards", async () => {
     const opened = await github.upsertIssue(drift);
     await github.upsertIssue({ ...drift, body: "two differences", title: "Drift of prod (2)" });
     expect(
@@ -118,17 +117,17 @@ describe("upsertIssue and closeIssue", () => {
     expect(own().map(({ state }) => state)).toEqual(["closed", "open"]);
   });
 
-  it("has nothing to close when there is no issue, and writes nothing then", async () => {
+  it("writes nothing when there is no issue to close", async () => {
     expect(await github.closeIssue({ marker: drift.marker, note: "clean" })).toBeUndefined();
-    expect(double.requests.filter((request) => !/^(GET|POST \/graphql)/.test(request))).toEqual([]);
+    expect(fake.requests.filter((request) => !/^(GET|POST \/graphql)/.test(request))).toEqual([]);
   });
 
-  it("keeps stacks apart, and leaves alone what others wrote and pull requests", async () => {
+  it("keeps stacks apart, and leaves pull requests and other authors' issues alone", async () => {
     const foreign = { ...pullRequest(50), isPullRequest: false, body: `${drift.marker}\nmine` };
     const pull = { ...pullRequest(51), login: SELF, body: `${drift.marker}\nours` };
-    double.issues.push(foreign, pull);
+    fake.issues.push(foreign, pull);
     for (let number = 60; number < 70; number++)
-      double.issues.push({ ...pullRequest(number), isPullRequest: false });
+      fake.issues.push({ ...pullRequest(number), isPullRequest: false });
 
     await github.upsertIssue(drift);
     await github.upsertIssue({ ...drift, marker: "<!-- technicia-drift:test -->", title: "Drift of test" });
@@ -157,7 +156,7 @@ describe("upsertIssue and closeIssue", () => {
 
 describe("runStatus", () => {
   it("says how an attempt stands, and undefined of what the repository does not have", async () => {
-    double.runs.set("77/1", "completed").set("77/2", "in_progress");
+    fake.runs.set("77/1", "completed").set("77/2", "in_progress");
 
     expect(await github.runStatus({ id: 77, attempt: 1 })).toBe("completed");
     expect(await github.runStatus({ id: 77, attempt: 2 })).toBe("in_progress");
@@ -165,79 +164,79 @@ describe("runStatus", () => {
   });
 });
 
-describe("a refusal of GitHub", () => {
+describe("openGithub after a refusal", () => {
   const comment = () => github.upsertComment({ number: 7, marker: MARKER, body: "one" });
   const comments = /issues\/7\/comments/;
 
-  it("names the token when it is not valid, without showing it", async () => {
-    const wrong = openGithub({ ...double.environment, GITHUB_TOKEN: "ghs_wrongcanary" });
+  it("names the variable of an invalid token, and hides the token", async () => {
+    const wrong = openGithub({ ...fake.environment, GITHUB_TOKEN: "ghs_wrongcanary" });
 
     const failure = wrong.upsertComment({ number: 7, marker: MARKER, body: "one" });
     await expect(failure).rejects.toThrow(
-      /^GITHUB_TOKEN: expected a valid token to ask whose the token is, got 401: Bad credentials.*; make a new one/,
+      /^GITHUB_TOKEN: could not ask whose the token is: 401 Bad credentials.*; create a new token, or use the job\'s own$/,
     );
     await expect(failure).rejects.not.toThrow(/wrongcanary/);
   });
 
   it("names the permission that the job lacks", async () => {
-    double.refuse(comments, { status: 403, message: "Resource not accessible by integration" });
+    fake.refuse(comments, { status: 403, message: "Resource not accessible by integration" });
 
     await expect(comment()).rejects.toThrow(
-      /^GITHUB_TOKEN: expected the right to read the comments of #7, got 403: Resource not accessible by integration.*; give the job "pull-requests: write" \(a pull request from a fork never has it\)$/,
+      /^GITHUB_TOKEN: could not read the comments of #7: 403 Resource not accessible by integration.*; give the job "pull-requests: write" \(a pull request from a fork never has it\)$/,
     );
   });
 
-  it("says when requests are left again", async () => {
-    double.refuse(comments, {
+  it("names the time when the limit of requests ends", async () => {
+    fake.refuse(comments, {
       status: 403,
       message: "API rate limit exceeded",
       headers: { "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795243659" },
     });
 
     await expect(comment()).rejects.toThrow(
-      "GitHub: expected requests left for this token, got none; run this again after 2026-11-21T06:47:39.000Z",
+      "GitHub: this token has no requests left; run this again after 2026-11-21T06:47:39.000Z",
     );
   });
 
-  it("names the repository that the token does not see", async () => {
-    const other = openGithub({ ...double.environment, GITHUB_REPOSITORY: "technicia/other" });
+  it("names a repository that the token may not see", async () => {
+    const other = openGithub({ ...fake.environment, GITHUB_REPOSITORY: "technicia/other" });
 
     await expect(other.upsertComment({ number: 7, marker: MARKER, body: "one" })).rejects.toThrow(
-      /^GITHUB_REPOSITORY: expected technicia\/other to have what it takes to read the comments of #7, got 404: Not Found/,
+      /^GITHUB_REPOSITORY: could not read the comments of #7: 404 Not Found.*; check that technicia\/other exists and that the token may see it$/,
     );
   });
 
-  it("says what it did not accept", async () => {
+  it("repeats what GitHub rejects", async () => {
     const long = github.upsertComment({ number: 7, marker: MARKER, body: "x".repeat(65_536) });
 
     await expect(long).rejects.toThrow(
-      /^GitHub: expected to comment on #7, got 422: Validation Failed: .*Body is too long \(maximum is 65536 characters\)/,
+      /^GitHub: could not comment on #7: 422 Validation Failed: .*Body is too long \(maximum is 65536 characters\)/,
     );
   });
 
-  it("says that GitHub has trouble of its own", async () => {
-    double.refuse(comments, { status: 502, message: "Server Error" });
+  it("asks for another try when GitHub has a fault", async () => {
+    fake.refuse(comments, { status: 502, message: "Server Error" });
 
     await expect(comment()).rejects.toThrow(
-      /^GitHub: expected to read the comments of #7, got 502: Server Error.*; try again later/,
+      /^GitHub: could not read the comments of #7: 502 Server Error.*; try again later/,
     );
   });
 
-  it("says that there is no answer at all", async () => {
+  it("names the address that does not answer", async () => {
     const silent = createServer((request) => request.socket.destroy());
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     const address = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
-    const nowhere = openGithub({ ...double.environment, GITHUB_API_URL: address });
+    const nowhere = openGithub({ ...fake.environment, GITHUB_API_URL: address });
 
     await expect(nowhere.upsertComment({ number: 7, marker: MARKER, body: "one" })).rejects.toThrow(
-      new RegExp(`^GITHUB_API_URL: expected an answer from ${address} to ask whose the token is, got: `),
+      new RegExp(`^GITHUB_API_URL: could not ask whose the token is: ${address} does not answer `),
     );
     silent.close();
   });
 });
 
 describe("openGithub", () => {
-  it("fails with everything that is missing at once", () => {
+  it("reports every missing variable at once", () => {
     expect(() => openGithub({ GITHUB_REPOSITORY: "technicia", GITHUB_API_URL: "api" })).toThrow(
       [
         "GITHUB_TOKEN: expected a token, got nothing; pass it in the step's env, never as an argument",
@@ -247,10 +246,10 @@ describe("openGithub", () => {
     );
   });
 
-  it("shows its token to GitHub alone", async () => {
+  it("keeps its token out of the addresses that it calls", async () => {
     await github.upsertComment({ number: 7, marker: MARKER, body: "one" });
 
-    expect(double.requests.join("\n")).not.toContain(TOKEN);
+    expect(fake.requests.join("\n")).not.toContain(TOKEN);
   });
 });
 
