@@ -27,9 +27,6 @@ export interface CheckContext {
   readonly signal: AbortSignal;
 }
 
-export type PreflightContext = CheckContext;
-export type VerifyContext = CheckContext;
-
 /** What the checks reach besides the server and the engine. */
 export interface CheckEffects {
   readonly fetch: typeof fetch;

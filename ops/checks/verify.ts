@@ -212,11 +212,7 @@ function securityProbes(given: Verification): Probe[] {
   const hasFrontend = services.frontend.enabled;
   return [
     ...portProbes(given),
-    {
-      id: "security-tls",
-      title: "Versions de TLS",
-      find: (signal) => checkTlsVersions(site, signal),
-    },
+    { id: "security-tls", title: "Versions de TLS", find: (signal) => checkTlsVersions(site, signal) },
     {
       id: "security-certificate",
       title: "Les certificats SSL sont valides et installés",

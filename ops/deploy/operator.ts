@@ -1,13 +1,13 @@
 /** What a deployment touches besides the effects that every command has. */
-import type { PreflightContext, VerifyContext } from "../checks/context.ts";
+import type { CheckContext } from "../checks/context.ts";
 import type { Check } from "../../common/check.ts";
 import type { Effects } from "../effects.ts";
 import type { Resumed } from "../engine/resume.ts";
 import type { Plan } from "./update.ts";
 
 export interface Operator extends Effects {
-  readonly preflight: (context: PreflightContext) => Promise<readonly Check[]>;
-  readonly verify: (context: VerifyContext) => Promise<readonly Check[]>;
+  readonly preflight: (context: CheckContext) => Promise<readonly Check[]>;
+  readonly verify: (context: CheckContext) => Promise<readonly Check[]>;
 
   /** Saves a plan in the folder, and describes what it would change. */
   readonly makePlan: (

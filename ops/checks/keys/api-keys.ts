@@ -20,8 +20,10 @@ interface KeyedService {
   /** What the calls show besides the key's validity. */
   readonly aspects: readonly KeyAspect[];
 
-  /** Undefined without a key, and where the environment does not use the service. */
-  readonly check: ((signal: AbortSignal) => Promise<KeyFindings>) | undefined;
+  /** Whether there is a key, and the environment uses it. */
+  readonly hasKey: boolean;
+
+  readonly check: (signal: AbortSignal) => Promise<KeyFindings>;
 }
 
 interface CheckedService {
@@ -59,66 +61,56 @@ export async function checkApiKeys(context: CheckContext, effects: Effects): Pro
 
 function keyedServices({ environment, outputs, secrets }: CheckContext, effects: Effects): KeyedService[] {
   const { dns, ovh, services } = environment;
-  const { voyageApiKey, anthropicApiKey, googleCredentials, cloudflareApiToken } = secrets;
-  const google = { ...effects, credentials: googleCredentials ?? "" };
+  const { documentProcessor, visionClassifier } = services;
+  const { voyageApiKey = "", anthropicApiKey = "", googleCredentials = "" } = secrets;
+  const { cloudflareApiToken: token = "" } = secrets;
   const { fetch } = effects;
+  const google = { ...effects, credentials: googleCredentials };
   return [
     {
       id: "voyage",
       name: "VoyageAI",
       aspects: ["quota"],
-      check: voyageApiKey ? (signal) => checkVoyageKey(voyageApiKey, { fetch, signal }) : undefined,
+      hasKey: voyageApiKey !== "",
+      check: (signal) => checkVoyageKey(voyageApiKey, { fetch, signal }),
     },
     {
       id: "anthropic",
       name: "Anthropic",
       aspects: ["quota"],
-      check: anthropicApiKey ? (signal) => checkAnthropicKey(anthropicApiKey, { fetch, signal }) : undefined,
+      hasKey: anthropicApiKey !== "",
+      check: (signal) => checkAnthropicKey(anthropicApiKey, { fetch, signal }),
     },
     {
       id: "google-document-ai",
       name: "Google Document AI",
       aspects: [],
-      check:
-        googleCredentials && services.documentProcessor.enabled
-          ? async (signal) => ({
-              key: await checkDocumentAi(services.documentProcessor, { ...google, signal }),
-            })
-          : undefined,
+      hasKey: googleCredentials !== "" && documentProcessor.enabled,
+      check: async (signal) => ({ key: await checkDocumentAi(documentProcessor, { ...google, signal }) }),
     },
     {
       id: "google-vision-ai",
       name: "Google Vision AI",
       aspects: [],
-      check:
-        googleCredentials && services.visionClassifier.enabled
-          ? async (signal) => ({ key: await checkVisionAi({ ...google, signal }) })
-          : undefined,
+      hasKey: googleCredentials !== "" && visionClassifier.enabled,
+      check: async (signal) => ({ key: await checkVisionAi({ ...google, signal }) }),
     },
     {
       id: "cloudflare",
       name: "Cloudflare",
       aspects: ["quota", "access"],
-      check:
-        cloudflareApiToken && dns.provider === "cloudflare"
-          ? (signal) => checkCloudflareToken({ dns, token: cloudflareApiToken, fetch, signal })
-          : undefined,
+      hasKey: token !== "" && dns.provider === "cloudflare",
+      check: (signal) => checkCloudflareToken({ dns, token, fetch, signal }),
     },
     {
       id: "ovh",
       name: "OVH",
       aspects: ["access"],
-      check:
-        credentialsOf(secrets).kind === "none"
-          ? undefined
-          : (signal) =>
-              checkOvhKey({
-                ...effects,
-                endpoint: ovh.endpoint,
-                secrets,
-                rights: { environment, outputs },
-                signal,
-              }),
+      hasKey: credentialsOf(secrets).kind !== "none",
+      check(signal) {
+        const rights = { environment, outputs };
+        return checkOvhKey({ ...effects, endpoint: ovh.endpoint, secrets, rights, signal });
+      },
     },
   ];
 }
@@ -133,7 +125,7 @@ async function checkService(
       id: `api-key-${service.id}`,
       title: service.name,
       async find(signal) {
-        if (!service.check) return absent(service.name, { isNeeded, stack: context.stack });
+        if (!service.hasKey) return absent(service.name, { isNeeded, stack: context.stack });
         try {
           findings = await service.check(signal);
         } catch (error) {
@@ -168,7 +160,7 @@ const ID_PREFIXES: Readonly<Record<KeyAspect, string>> = { quota: "api-quota", a
 function partsAbout(aspect: KeyAspect, services: readonly CheckedService[]): Part[] {
   return services.flatMap(({ service, findings }) => {
     const finding = findings[aspect];
-    if (!service.check || !finding) return [];
+    if (!service.hasKey || !finding) return [];
     const check = { id: `${ID_PREFIXES[aspect]}-${service.id}`, title: service.name, ...finding };
     return [{ check, isNeeded: true }];
   });

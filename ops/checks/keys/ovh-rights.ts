@@ -16,57 +16,71 @@ export interface RightsContext {
 /** Any server: the stack's own while it has none, or somebody else's. */
 const OTHER = "vps-00000000.vps.ovh.net";
 
+const ORDER_RIGHTS: readonly string[] = [
+  "GET POST /order/cart",
+  "GET DELETE /order/cart/1",
+  "POST /order/cart/1/assign",
+  "POST /order/cart/1/vps",
+  "POST /order/cart/1/item/1/configuration",
+  "GET POST /order/cart/1/checkout",
+  "GET /me/payment/method",
+  "GET /me/order",
+  "GET /me/order/1/status",
+  "GET /me/order/1/details",
+  "POST /me/order/1/pay",
+  "GET /vps",
+  `GET /vps/${OTHER}/images/available`,
+  `POST /vps/${OTHER}/rebuild`,
+];
+
 export function neededRights(context: RightsContext): Right[] {
   const { server, dns } = context.environment;
   const vps = `/vps/${serviceOf(context)}`;
   const ip = context.outputs?.ipv4 ?? "192.0.2.1";
   const block = `/ip/${ip}%2F32`;
-  return [
-    ...rights("/auth/details", "GET"),
-    ...rights(vps, "GET", "PUT"),
-    ...rights(`${vps}/ips`, "GET"),
-    ...rights(`${vps}/tasks`, "GET"),
-    ...rights(`${vps}/images/current`, "GET"),
-    ...rights(`${vps}/serviceInfos`, "GET", ...(server.deleteAtExpiry ? ["PUT"] : [])),
-    ...rights(`${block}/firewall`, "GET", "POST"),
-    ...rights(`${block}/firewall/${ip}`, "GET", "PUT", "DELETE"),
-    ...rights(`${block}/firewall/${ip}/rule`, "GET", "POST"),
-    ...rights(`${block}/firewall/${ip}/rule/1`, "GET", "DELETE"),
-    ...rights(`${block}/reverse`, "POST"),
-    ...rights(`${block}/reverse/${ip}`, "GET", "DELETE"),
+  const zone = `/domain/zone/${dns.zone}`;
+  return rights(
+    "GET /auth/details",
+    `GET PUT ${vps}`,
+    `GET ${vps}/ips`,
+    `GET ${vps}/tasks`,
+    `GET ${vps}/images/current`,
+    `GET${server.deleteAtExpiry ? " PUT" : ""} ${vps}/serviceInfos`,
+    `GET POST ${block}/firewall`,
+    `GET PUT DELETE ${block}/firewall/${ip}`,
+    `GET POST ${block}/firewall/${ip}/rule`,
+    `GET DELETE ${block}/firewall/${ip}/rule/1`,
+    `POST ${block}/reverse`,
+    `GET DELETE ${block}/reverse/${ip}`,
     ...(dns.provider === "ovh"
-      ? [
-          ...rights(`/domain/zone/${dns.zone}/record`, "GET", "POST"),
-          ...rights(`/domain/zone/${dns.zone}/record/1`, "GET", "PUT", "DELETE"),
-          ...rights(`/domain/zone/${dns.zone}/refresh`, "POST"),
-        ]
+      ? [`GET POST ${zone}/record`, `GET PUT DELETE ${zone}/record/1`, `POST ${zone}/refresh`]
       : []),
-    ...(isOrdering(context) ? orderRights() : []),
-  ];
+    ...(isOrdering(context) ? ORDER_RIGHTS : []),
+  );
 }
 
 export function dangerousRights(context: RightsContext): Right[] {
   const vps = `/vps/${serviceOf(context)}`;
-  return [
-    ...rights(`${vps}/terminate`, "POST"),
-    ...rights(`${vps}/confirmTermination`, "POST"),
-    ...rights(vps, "DELETE"),
+  return rights(
+    `POST ${vps}/terminate`,
+    `POST ${vps}/confirmTermination`,
+    `DELETE ${vps}`,
     // This mail holds the token that confirms a termination.
-    ...rights("/me/notification/email/history/1", "GET"),
-    ...rights("/me", "PUT"),
-    ...rights("/me/api/credential/1", "PUT", "DELETE"),
-    ...rights("/me/identity/user", "POST"),
-    ...rights("/domain/zone/autre.example/record", "POST"),
-    ...rights("/cloud/project", "POST"),
+    "GET /me/notification/email/history/1",
+    "PUT /me",
+    "PUT DELETE /me/api/credential/1",
+    "POST /me/identity/user",
+    "POST /domain/zone/autre.example/record",
+    "POST /cloud/project",
     ...(isOrdering(context)
       ? []
       : [
-          ...rights(`${vps}/rebuild`, "POST"),
-          ...rights(`${vps}/reinstall`, "POST"),
-          ...rights("/order/cart/1/checkout", "POST"),
-          ...rights("/me/order/1/pay", "POST"),
+          `POST ${vps}/rebuild`,
+          `POST ${vps}/reinstall`,
+          "POST /order/cart/1/checkout",
+          "POST /me/order/1/pay",
         ]),
-  ];
+  );
 }
 
 /** Whether the rule grants the right; `*` in a rule stands for anything, slashes included. */
@@ -91,25 +105,10 @@ function serviceOf({ environment, outputs }: RightsContext): string {
     : (outputs?.deploymentStatus.server.serviceName ?? OTHER);
 }
 
-function orderRights(): Right[] {
-  return [
-    ...rights("/order/cart", "GET", "POST"),
-    ...rights("/order/cart/1", "GET", "DELETE"),
-    ...rights("/order/cart/1/assign", "POST"),
-    ...rights("/order/cart/1/vps", "POST"),
-    ...rights("/order/cart/1/item/1/configuration", "POST"),
-    ...rights("/order/cart/1/checkout", "GET", "POST"),
-    ...rights("/me/payment/method", "GET"),
-    ...rights("/me/order", "GET"),
-    ...rights("/me/order/1/status", "GET"),
-    ...rights("/me/order/1/details", "GET"),
-    ...rights("/me/order/1/pay", "POST"),
-    ...rights("/vps", "GET"),
-    ...rights(`/vps/${OTHER}/images/available`, "GET"),
-    ...rights(`/vps/${OTHER}/rebuild`, "POST"),
-  ];
-}
-
-function rights(path: string, ...methods: readonly string[]): Right[] {
-  return methods.map((method) => ({ method, path }));
+/** Reads lines such as `GET PUT /vps/vps-1`. */
+function rights(...lines: readonly string[]): Right[] {
+  return lines.flatMap((line) => {
+    const [path = "", ...methods] = line.split(" ").reverse();
+    return methods.reverse().map((method) => ({ method, path }));
+  });
 }

@@ -5,7 +5,7 @@ import { gunzipSync } from "node:zlib";
 import { parse, stringify } from "yaml";
 
 import type { Check } from "../../../common/check.ts";
-import type { VerifyContext } from "../../../ops/checks/context.ts";
+import type { CheckContext } from "../../../ops/checks/context.ts";
 import type { Plan } from "../../../ops/deploy/update.ts";
 import type { Operator } from "../../../ops/deploy/operator.ts";
 import type { Release } from "../../../common/release.ts";
@@ -63,7 +63,7 @@ export class Scene implements AsyncDisposable {
   now = TUESDAY;
 
   preflight: () => Promise<Check[]> = () => Promise.resolve([ok, unknown]);
-  verify: (context: VerifyContext) => Promise<Check[]> = () => Promise.resolve([ok, unknown]);
+  verify: (context: CheckContext) => Promise<Check[]> = () => Promise.resolve([ok, unknown]);
   up: (images: Readonly<Record<string, string>>) => Promise<UpAnswer> = () => Promise.resolve(undefined);
   upSeconds = 60;
   /** Log of a real preview, which the update's own log then holds too. */
