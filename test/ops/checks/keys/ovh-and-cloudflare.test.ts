@@ -3,16 +3,9 @@ import { afterEach, describe, expect, it } from "vitest";
 import { checkCloudflareToken } from "../../../../ops/checks/keys/cloudflare.ts";
 import { checkOvhKey } from "../../../../ops/checks/keys/ovh.ts";
 import { covers, dangerousRights, neededRights, type Right } from "../../../../ops/checks/keys/ovh-rights.ts";
-import {
-  type FakeCloudflare,
-  startCloudflare,
-} from "../../../../rehearsal/fake-clouds/cloudflare/server.ts";
+import { type FakeCloudflare, startCloudflare } from "../../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import type { Permission } from "../../../../rehearsal/fake-clouds/cloudflare/auth.ts";
-import {
-  DEFAULT_CREDENTIAL,
-  type FakeOvh,
-  startOvh,
-} from "../../../../rehearsal/fake-clouds/ovh/server.ts";
+import { DEFAULT_CREDENTIAL, type FakeOvh, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
 import { environmentWith, unaborted, outputsOf } from "../fixtures.ts";
 
 const started: (FakeCloudflare | FakeOvh)[] = [];
