@@ -60,9 +60,12 @@ function formsOf(secret: string, withWords: boolean): string[] {
   const lines = trimmed.split("\n").map((line) => line.trim());
   const words = withWords ? trimmed.split(/[\s"'`=:;,@/\\{}()[\]<>&?|]+/) : [];
   return [
-    ...[secret, trimmed].flatMap((text) => [text, Buffer.from(text).toString("base64")]),
-    encodeURIComponent(trimmed),
-    JSON.stringify(trimmed).slice(1, -1),
+    ...[secret, trimmed].flatMap((text) => [
+      text,
+      Buffer.from(text).toString("base64"),
+      encodeURIComponent(text),
+      JSON.stringify(text).slice(1, -1),
+    ]),
     ...[...lines, ...words].filter((part) => part.length >= SHORTEST_PART),
     ...secretFields(trimmed).flatMap((field) => formsOf(field, withWords)),
   ];
