@@ -6,7 +6,7 @@ import type { Pulumi } from "../engine/cli.ts";
 import { openGithub } from "../vendors/github.ts";
 import type { Server } from "../server/connection.ts";
 import { UserError } from "../../common/user-error.ts";
-import { audit } from "./audit.ts";
+import { logCheck } from "./check-log.ts";
 import { checkDrift } from "./check.ts";
 import { EXIT_CODES, type DriftReport } from "./finding.ts";
 import { reportFailure, reportToIssue, type IssueTracker } from "./issue.ts";
@@ -69,7 +69,7 @@ async function reported(
 async function checked(stack: string, world: RepairWorld): Promise<DriftReport> {
   const found = await checkDrift(stack, world);
   try {
-    await audit(found, world);
+    await logCheck(found, world);
     return found.report;
   } finally {
     found.close();

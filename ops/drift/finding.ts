@@ -29,14 +29,14 @@ export const finding = z.strictObject({
 export type Finding = z.output<typeof finding>;
 
 /** Something that could not be looked at, and why: nothing is known of it. */
-export const gap = z.strictObject({
+export const unchecked = z.strictObject({
   what: z.string(),
   reason: z.string(),
 
   /** The finding's resource that keeps it from being looked at, such as a service that is gone; it is looked at again after the repair. */
   because: z.string().optional(),
 });
-export type Gap = z.output<typeof gap>;
+export type Unchecked = z.output<typeof unchecked>;
 
 export const driftReport = z.strictObject({
   stack: z.string(),
@@ -46,7 +46,7 @@ export const driftReport = z.strictObject({
   /** `failed`: something could not be looked at and no finding explains it, whatever was found of the rest. */
   outcome: z.enum(["clean", "drift", "failed"]),
   findings: z.array(finding),
-  gaps: z.array(gap),
+  gaps: z.array(unchecked),
 });
 
 export type DriftReport = z.output<typeof driftReport>;

@@ -2,7 +2,7 @@
 import type { Github, Written } from "../vendors/github.ts";
 import type { Layer } from "../../stacks/inventory.ts";
 import { isHostile } from "./extra-lines.ts";
-import type { DriftReport, Finding, Gap } from "./finding.ts";
+import type { DriftReport, Finding, Unchecked } from "./finding.ts";
 
 const LAYERS: Readonly<Record<Layer, string>> = {
   cloud: "OVH",
@@ -129,7 +129,7 @@ function symptom({ layer, resource, what, expected, found, since }: Finding): st
   ];
 }
 
-function missing({ what, reason, because }: Gap): string {
+function missing({ what, reason, because }: Unchecked): string {
   const cause = because === undefined ? "" : `, à cause de ${code(because)}`;
   return `- **non vérifié** — ${code(what)}${cause} : ${code(reason.replaceAll("\n", " "))}`;
 }

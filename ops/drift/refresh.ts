@@ -11,18 +11,18 @@ import type { StateResource } from "../engine/state.ts";
 
 export interface RefreshRequest {
   readonly stack: string;
-  readonly things: readonly StateResource[];
+  readonly resources: readonly StateResource[];
 
-  /** Things that cannot be reached and are not asked for. */
+  /** Those that cannot be reached and are not asked for. */
   readonly without: readonly StateResource[];
 }
 
 export interface Refreshed {
-  /** How each thing came out; one that is the same is there too. */
+  /** Every resource that could be read, unchanged ones as well. */
   readonly steps: readonly StepMetadata[];
 
-  /** URN of what could not be looked at → why. */
-  readonly unread: ReadonlyMap<string, string>;
+  /** URN of what could not be read → why. */
+  readonly unreadable: ReadonlyMap<string, string>;
 }
 
 /** All of a deployment: reading waits more than it works, Docker's services two seconds each, and each provider limits itself. */
@@ -35,7 +35,7 @@ export async function refresh(request: RefreshRequest, pulumi: Pulumi): Promise<
   const steps = new Map<string, StepMetadata>();
   const failed = new Map<string, string>();
   const left = new Set(request.without.map(({ urn }) => urn));
-  const wanted = request.things.filter(({ urn }) => !left.has(urn));
+  const wanted = request.resources.filter(({ urn }) => !left.has(urn));
   const unseen = () => wanted.filter(({ urn }) => !steps.has(urn) && !failed.has(urn));
 
   let reason = "";
@@ -54,10 +54,10 @@ export async function refresh(request: RefreshRequest, pulumi: Pulumi): Promise<
     if (failure === undefined || unseen().length === before) break;
   }
   const otherwise = reason === "" ? "the engine did not say how it is" : reason;
-  const unread = wanted.flatMap(({ urn }): [string, string][] =>
+  const unreadable = wanted.flatMap(({ urn }): [string, string][] =>
     steps.has(urn) ? [] : [[urn, failed.get(urn) ?? otherwise]],
   );
-  return { steps: [...steps.values()], unread: new Map(unread) };
+  return { steps: [...steps.values()], unreadable: new Map(unreadable) };
 }
 
 function stepsOf(events: readonly EngineEvent[]): StepMetadata[] {

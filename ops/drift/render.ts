@@ -1,6 +1,6 @@
 /** A report for a terminal. */
 import { layers, LAYER_TITLES } from "../../stacks/inventory.ts";
-import type { DriftReport, Finding, Gap } from "./finding.ts";
+import type { DriftReport, Finding, Unchecked } from "./finding.ts";
 
 export function renderReport(report: DriftReport): string {
   const { findings, gaps } = report;
@@ -34,7 +34,7 @@ function renderFinding(finding: Finding): string {
   return lines.join("\n");
 }
 
-function renderGaps(gaps: readonly Gap[]): string[] {
+function renderGaps(gaps: readonly Unchecked[]): string[] {
   if (gaps.length === 0) return [];
   const lines = gaps.map(({ what, reason, because }) =>
     [

@@ -1,5 +1,5 @@
 /** Puts back what was deployed: shows what will happen, asks, does it, and looks again. */
-import { openDnsZone } from "../vendors/dns-records.ts";
+import { openDnsZone, type DnsRecord } from "../vendors/dns-records.ts";
 import { readSteps } from "../changes/steps.ts";
 import { readEvents } from "../engine/events.ts";
 import { PulumiFailure } from "../engine/cli.ts";
@@ -8,11 +8,10 @@ import type { Server } from "../server/connection.ts";
 import { readSettings } from "../engine/settings.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Effects } from "../effects.ts";
-import { audit, type Auditor } from "./audit.ts";
+import { logCheck, type CheckLogEffects } from "./check-log.ts";
 import { checkDrift, type Checked, type World } from "./check.ts";
 import type { DriftReport } from "./finding.ts";
 import { renderReport } from "./render.ts";
-import { nameOf } from "../../common/urn.ts";
 import type { StateResource } from "../engine/state.ts";
 
 export interface RepairRequest {
@@ -25,7 +24,7 @@ export interface RepairRequest {
   readonly withChanges: boolean;
 }
 
-export interface RepairWorld extends World, Auditor, Pick<Effects, "confirm"> {
+export interface RepairWorld extends World, CheckLogEffects, Pick<Effects, "confirm"> {
   /** Works while no other deployment of the stack does. */
   readonly exclusively: <T>(server: Server, stack: string, work: () => Promise<T>) => Promise<T>;
 }
@@ -43,18 +42,18 @@ export async function repairDrift(request: RepairRequest, world: RepairWorld): P
   const checked = await checkDrift(stack, world);
   try {
     const { report } = checked;
-    await audit(checked, world);
+    await logCheck(checked, world);
     if (report.outcome === "clean") return { before: report, after: undefined };
     world.say(renderReport(report));
     if (checked.server === undefined || !checked.onlyProvidersFail || isEmpty(checked)) {
       throw new UserError(
-        `${stack}: expected to reach what is to be repaired, got ${report.gaps.length} gap${report.gaps.length === 1 ? "" : "s"} (above); mend those first`,
+        `${stack}: not everything could be looked at (${report.gaps.length} gap${report.gaps.length === 1 ? "" : "s"} above); fix that first`,
       );
     }
-    return await world.exclusively(checked.server, stack, async () => {
-      const after = await carryOutAndCheck(request, checked, world);
-      return { before: report, after };
-    });
+    return await world.exclusively(checked.server, stack, async () => ({
+      before: report,
+      after: await repairInRounds(request, checked, world),
+    }));
   } finally {
     checked.close();
   }
@@ -65,29 +64,83 @@ function isEmpty({ differences, extraRecords }: Checked): boolean {
 }
 
 /**
- * `repaired`: what an earlier round put back, and all that was made from it, which may have to be made again now. The engine no longer tells
- * the second by then: a refresh that finds a thing gone takes it out of what the others depend on.
+ * Repairs, checks, and repairs again what could only be checked after the first repair.
+ *
+ * `affected` grows with the rounds: what a repair recreates may make its dependents be recreated in the next round, when the state no longer
+ * has that dependency, because a refresh that finds a resource gone removes it from the others.
  */
-async function carryOutAndCheck(
+async function repairInRounds(
   request: RepairRequest,
-  checked: Checked,
+  first: Checked,
   world: RepairWorld,
-  repaired: ReadonlySet<string> = new Set(),
 ): Promise<DriftReport> {
-  const causes = new Set([...repaired, ...checked.differences.map(({ urn }) => urn)]);
-  const affected = withDependents(causes, checked.state.things);
-  const hasChanges = await plan(request, checked, world, affected);
-  await carryOut(request, checked, world, hasChanges);
-  const again = await checkDrift(request.stack, world, { holdsLock: true });
+  const checks = [first];
+  let affected: ReadonlySet<string> = new Set();
   try {
-    await audit(again, world, repairOf(checked.report, again.report));
-    // What kept the rest from being looked at is mended: now for the rest.
-    if (checked.report.gaps.length === 0 || again.report.gaps.length > 0) return again.report;
-    if (again.report.findings.length > 0) world.say(renderReport(again.report));
-    return await carryOutAndCheck(request, again, world, affected);
+    for (;;) {
+      const checked = checks.at(-1)!;
+      const causes = new Set([...affected, ...checked.differences.map(({ urn }) => urn)]);
+      affected = withDependents(causes, checked.state.resources);
+      const repair = await planRepair({ stack: request.stack, checked, affected }, world);
+      await requireConsent(repair, request, world);
+      await carryOut(repair, world);
+
+      const again = await checkDrift(request.stack, world, { holdsLock: true });
+      checks.push(again);
+      await logCheck(again, world, describeRepair(checked.report, again.report));
+      if (checked.report.gaps.length === 0 || again.report.gaps.length > 0) return again.report;
+      if (again.report.findings.length > 0) world.say(renderReport(again.report));
+    }
   } finally {
-    again.close();
+    // The first one belongs to the caller.
+    for (const check of checks.slice(1)) check.close();
   }
+}
+
+/** What is shown, agreed to and carried out. */
+interface Repair {
+  readonly stack: string;
+  readonly server: Server | undefined;
+
+  /** Arguments that restrict the engine to some resources; none for all. */
+  readonly targets: readonly string[];
+
+  /** One line for each resource that the engine changes. */
+  readonly changes: readonly string[];
+
+  /** Resources that change for another reason than the drift. */
+  readonly unasked: readonly string[];
+
+  /** DNS records to delete. */
+  readonly records: readonly DnsRecord[];
+}
+
+interface PlanRequest {
+  readonly stack: string;
+  readonly checked: Checked;
+
+  /** URNs of what a repair may change. */
+  readonly affected: ReadonlySet<string>;
+}
+
+async function planRepair({ stack, checked, affected }: PlanRequest, { pulumi }: World): Promise<Repair> {
+  const { server, extraRecords: records } = checked;
+  const targets = targetsOf(checked);
+  await server?.logInForDocker();
+  const args = ["preview", "--refresh", "--color", "never", "--stack", stack, ...targets];
+  const { log, failure } = await runEngine({ pulumi, args });
+  if (failure) throw failure;
+  const steps = readSteps(readEvents(log)).filter(
+    ({ kind, before, after }) => kind !== "same" && (after ?? before)?.custom === true,
+  );
+  return {
+    stack,
+    server,
+    targets,
+    changes: steps.map(({ kind, name, row }) => `${kind.padEnd(8)}${name} (${row.label})`),
+    unasked: steps.filter(({ urn }) => !affected.has(urn)).map(({ name }) => name),
+    records,
+  };
 }
 
 /** While a provider fails, only what was found to differ is touched: the others could not even be read. */
@@ -97,96 +150,71 @@ function targetsOf({ report, differences }: Checked): string[] {
     : [...new Set(differences.map(({ urn }) => urn))].flatMap((urn) => ["--target", urn]);
 }
 
-/** Shows what the engine will do, and has it agreed to; tells whether there is anything for it to do. */
-async function plan(
-  { stack, yes, withChanges }: RepairRequest,
-  checked: Checked,
-  world: RepairWorld,
-  affected: ReadonlySet<string>,
-): Promise<boolean> {
-  const { changed, unasked } = await readPlan(stack, checked, world, affected);
-  if (changed.length + checked.extraRecords.length === 0) return false;
-  const records = checked.extraRecords.map(({ name, type, content }) => `delete  ${name} ${type} ${content}`);
-  world.say(
-    ["Plan", ...changed.map((line) => `  ${line}`), ...records.map((line) => `  ${line}`)].join("\n"),
-  );
+async function requireConsent(
+  { stack, changes, unasked, records }: Repair,
+  { yes, withChanges }: RepairRequest,
+  { say, confirm }: Pick<RepairWorld, "say" | "confirm">,
+): Promise<void> {
+  const lines = [
+    ...changes,
+    ...records.map(({ name, type, content }) => `delete  ${name} ${type} ${content}`),
+  ];
+  if (lines.length === 0) return;
+  say(["Plan", ...lines.map((line) => `  ${line}`)].join("\n"));
   if (unasked.length > 0) {
-    const names = unasked.map(nameOf).join(", ");
-    world.say(`also changes, because the settings or the program are not those that were deployed: ${names}`);
+    const names = unasked.join(", ");
+    say(`also changes, because the settings or the program are not those that were deployed: ${names}`);
     if (!withChanges) {
       throw new UserError(
-        `${stack}: expected the settings that were deployed, got others, which a repair would deploy unreviewed (${names}); ` +
+        `${stack}: the settings are not those that were deployed, and a repair would deploy them unreviewed (${names}); ` +
           `deploy them with npm run deploy -- ${stack}, or add --with-changes`,
       );
     }
   }
-  if (!yes && !(await world.confirm(`Repair ${stack} so?`))) {
-    throw new UserError(`${stack}: expected a yes, got a no; nothing was changed`);
+  if (!yes && !(await confirm(`Apply this repair to ${stack}?`)))
+    throw new UserError(`${stack}: cancelled; nothing was changed`);
+}
+
+async function carryOut(
+  { stack, server, targets, changes, records }: Repair,
+  world: World & Pick<Effects, "say">,
+) {
+  // First, because a record that stands in the way keeps ours from being put back.
+  if (records.length > 0) {
+    const zone = openDnsZone({ ...(await readSettings(stack, world.pulumi)), fetch: world.fetch });
+    for (const record of records) await zone.remove(record);
   }
-  return changed.length > 0;
+  if (changes.length === 0) return;
+  const args = ["up", "--refresh", "--yes", "--skip-preview", "--color", "never"];
+  await server?.logInForDocker();
+  try {
+    await world.pulumi({
+      args: [...args, "--message", "repair of drift", "--stack", stack, ...targets],
+      onLine: world.say,
+    });
+  } catch (error) {
+    if (!(error instanceof PulumiFailure)) throw error;
+    throw new UserError(
+      `${stack}: the repair failed:\n${error.errors.join("\n")}\n` +
+        `what was repaired stays repaired; fix what is named above and run npm run drift -- ${stack} --repair again`,
+      { cause: error },
+    );
+  }
 }
 
-async function readPlan(
-  stack: string,
-  checked: Checked,
-  { pulumi }: World,
-  affected: ReadonlySet<string>,
-): Promise<{ readonly changed: string[]; readonly unasked: string[] }> {
-  await checked.server?.logInForDocker();
-  const args = ["preview", "--refresh", "--color", "never", "--stack", stack, ...targetsOf(checked)];
-  const { log, failure } = await runEngine({ pulumi, args });
-  if (failure) throw failure;
-  const steps = readSteps(readEvents(log)).filter(
-    ({ kind, before, after }) => kind !== "same" && (after ?? before)?.custom === true,
-  );
-  return {
-    changed: steps.map(({ kind, name, row }) => `${kind.padEnd(8)}${name} (${row.label})`),
-    unasked: steps.map(({ urn }) => urn).filter((urn) => !affected.has(urn)),
-  };
-}
-
-/** A thing made again brings those along that were made from it. */
-export function withDependents(urns: ReadonlySet<string>, things: readonly StateResource[]): Set<string> {
+/** Adds everything that depends on these resources: a recreated resource recreates its dependents. */
+export function withDependents(urns: ReadonlySet<string>, resources: readonly StateResource[]): Set<string> {
   const all = new Set(urns);
   for (let size = -1; size !== all.size;) {
     size = all.size;
-    for (const { urn, dependencies } of things) {
+    for (const { urn, dependencies } of resources) {
       if ((dependencies ?? []).some((dependency) => all.has(dependency))) all.add(urn);
     }
   }
   return all;
 }
 
-async function carryOut(
-  { stack }: RepairRequest,
-  checked: Checked,
-  world: RepairWorld,
-  hasChanges: boolean,
-): Promise<void> {
-  // First, because a record that stands in the way keeps ours from being put back.
-  if (checked.extraRecords.length > 0) {
-    const zone = openDnsZone({ ...(await readSettings(stack, world.pulumi)), fetch: world.fetch });
-    for (const record of checked.extraRecords) await zone.remove(record);
-  }
-  if (!hasChanges) return;
-  const args = ["up", "--refresh", "--yes", "--skip-preview", "--color", "never"];
-  await checked.server?.logInForDocker();
-  try {
-    await world.pulumi({
-      args: [...args, "--message", "repair of drift", "--stack", stack, ...targetsOf(checked)],
-      onLine: world.say,
-    });
-  } catch (error) {
-    if (!(error instanceof PulumiFailure)) throw error;
-    throw new UserError(
-      `${stack}: expected the repair to succeed, got:\n${error.errors.join("\n")}\n` +
-        `what was repaired stays so; mend what is named above and run npm run drift -- ${stack} --repair again`,
-      { cause: error },
-    );
-  }
-}
-
-function repairOf(before: DriftReport, after: DriftReport): string {
+function describeRepair(before: DriftReport, after: DriftReport): string {
   const repaired = before.findings.map(({ resource, what }) => `${resource} : ${what}`).join(" ; ");
   return `${repaired}. Ensuite : ${after.outcome === "clean" ? "plus aucun écart" : `${after.findings.length} écarts restent`}`;
 }

@@ -1,4 +1,4 @@
-/** Since when things are as they were found: dates of files, systemd's and Docker's own records, asked in one call. */
+/** Since when each difference exists: dates of files, systemd's and Docker's own records, asked in one call. */
 import { readFileSync } from "node:fs";
 
 import type { Server } from "../server/connection.ts";
@@ -17,7 +17,7 @@ export async function readSince(
   const asked = questions.flatMap((question) => (question ? [question.join("\t")] : []));
   if (asked.length === 0) return questions.map(() => undefined);
   const { stdout } = await server.run({
-    purpose: "ask since when things are so",
+    purpose: "ask since when differences exist",
     script: SCRIPT,
     stdin: `${asked.join("\n")}\n`,
     timeoutSeconds: 60,

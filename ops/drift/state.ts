@@ -8,10 +8,10 @@ import { readState, type StateResource } from "../engine/state.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 
 export interface DeployedState {
-  /** Things, not components or providers. */
-  readonly things: readonly StateResource[];
+  /** Without components and providers. */
+  readonly resources: readonly StateResource[];
 
-  /** Things, components and providers. */
+  /** With components and providers. */
   readonly all: readonly StateResource[];
 
   /** How to log in to the server; undefined before one was ever reached. */
@@ -23,26 +23,22 @@ export interface DeployedState {
 
 /** No secret is decrypted. */
 export async function readDeployedState(stack: string, pulumi: Pulumi): Promise<DeployedState> {
-  const { resources, pending } = await readState(stack, pulumi);
-  const things = resources.filter(({ custom, type }) => custom === true && !type.startsWith("pulumi:"));
-  if (things.length === 0) {
+  const { resources: all, pending } = await readState(stack, pulumi);
+  const resources = all.filter(({ custom, type }) => custom === true && !type.startsWith("pulumi:"));
+  if (resources.length === 0) {
     throw new UserError(
       `${stack}: expected a deployed stack, got an empty one; deploy it with npm run deploy -- ${stack}`,
     );
   }
   return {
-    things,
-    all: resources,
-    ssh: sshOf(resources),
-    incomplete: incompleteOf(
-      stack,
-      resources,
-      pending.map(({ resource: { urn } }) => nameOf(urn)),
-    ),
+    resources,
+    all,
+    ssh: sshOf(all),
+    incomplete: incompleteOf(stack, { all, pending: pending.map(({ resource: { urn } }) => nameOf(urn)) }),
   };
 }
 
-/** Whether the thing is looked at through the server's sshd. */
+/** Whether the resource is read through the server's sshd. */
 export function isOnServer({ type }: Pick<StateResource, "type">): boolean {
   return type.startsWith("technicia:host:") || type.startsWith("docker:");
 }
@@ -73,13 +69,12 @@ function sshOf(resources: readonly StateResource[]): DeployedState["ssh"] {
 
 function incompleteOf(
   stack: string,
-  resources: readonly StateResource[],
-  pending: readonly string[],
+  { all, pending }: { readonly all: readonly StateResource[]; readonly pending: readonly string[] },
 ): string | undefined {
   if (pending.length > 0) {
     return `an earlier run was cut short while it made or changed ${pending.join(", ")}; settle it with npm run resume -- ${stack}`;
   }
-  const outputs = resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ?? {};
+  const outputs = all.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ?? {};
   return outputs["deploymentStatus"] === undefined
     ? `the deployment has never come to its end, so what it has not made yet is not compared; finish it with npm run deploy -- ${stack}`
     : undefined;

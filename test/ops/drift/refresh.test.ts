@@ -4,14 +4,14 @@ import { dirname } from "node:path";
 import { describe, expect, it } from "vitest";
 
 import { readDifferences } from "../../../ops/drift/differences.ts";
-import { readGaps } from "../../../ops/drift/gaps.ts";
+import { readUnchecked } from "../../../ops/drift/unchecked.ts";
 import { refresh } from "../../../ops/drift/refresh.ts";
 import { readDeployedState } from "../../../ops/drift/state.ts";
 import { readEvents } from "../../../ops/engine/events.ts";
 import { fakeEngine, recorded, stateOf, stateOfRecording } from "./world.ts";
 
 const URN = "urn:pulumi:test::technicia::technicia:host:File::";
-const things = ["a", "b", "c", "d"].map((name) => ({
+const resources = ["a", "b", "c", "d"].map((name) => ({
   urn: `${URN}${name}`,
   type: "technicia:host:File",
   id: "",
@@ -32,9 +32,9 @@ const log = (...lines: string[]) => ({ log: `${lines.join("\n")}\n` });
 describe("refresh", () => {
   it("asks the engine for a preview of a refresh, leaves out what cannot be reached, and leaves no log behind", async () => {
     const engine = fakeEngine({ runs: [log(came("a"), came("b"), came("c"))], state: {} });
-    const found = await refresh({ stack: "test", things, without: things.slice(3) }, engine.pulumi);
+    const found = await refresh({ stack: "test", resources, without: resources.slice(3) }, engine.pulumi);
 
-    expect([...found.unread]).toEqual([]);
+    expect([...found.unreadable]).toEqual([]);
     expect(engine.calls).toHaveLength(1);
     expect(engine.calls[0]).toEqual(
       expect.arrayContaining(["refresh", "--preview-only", "--exclude", `${URN}d`]),
@@ -52,12 +52,12 @@ describe("refresh", () => {
       ],
       state: {},
     });
-    const found = await refresh({ stack: "test", things, without: [] }, engine.pulumi);
+    const found = await refresh({ stack: "test", resources, without: [] }, engine.pulumi);
 
     expect(engine.calls[1]).toEqual(expect.arrayContaining(["--target", `${URN}c`, "--target", `${URN}d`]));
     expect(engine.calls[1]).not.toContain(`${URN}a`);
     expect(found.steps.map(({ urn }) => urn)).toEqual([`${URN}a`, `${URN}c`]);
-    expect([...found.unread]).toEqual([
+    expect([...found.unreadable]).toEqual([
       [`${URN}b`, "no answer"],
       [`${URN}d`, "no answer"],
     ]);
@@ -68,20 +68,20 @@ describe("refresh", () => {
       runs: [{ log: "", failure: "error: could not decrypt the state" }],
       state: {},
     });
-    const found = await refresh({ stack: "test", things, without: [] }, engine.pulumi);
+    const found = await refresh({ stack: "test", resources, without: [] }, engine.pulumi);
 
     expect(engine.calls).toHaveLength(1);
-    expect([...found.unread.keys()]).toEqual(things.map(({ urn }) => urn));
-    expect(new Set(found.unread.values())).toEqual(
+    expect([...found.unreadable.keys()]).toEqual(resources.map(({ urn }) => urn));
+    expect(new Set(found.unreadable.values())).toEqual(
       new Set(["pulumi refresh failed: error: could not decrypt the state"]),
     );
   });
 
-  it("counts a thing of which an engine that ended well said nothing as not looked at", async () => {
+  it("does not take a resource for read that a successful engine never mentioned", async () => {
     const engine = fakeEngine({ runs: [log(came("a"), came("b"), came("c"))], state: {} });
-    const found = await refresh({ stack: "test", things, without: [] }, engine.pulumi);
+    const found = await refresh({ stack: "test", resources, without: [] }, engine.pulumi);
 
-    expect([...found.unread]).toEqual([[`${URN}d`, "the engine did not say how it is"]]);
+    expect([...found.unreadable]).toEqual([[`${URN}d`, "the engine did not say how it is"]]);
   });
 
   it("tells what is known of the host while dockerd is down", async () => {
@@ -90,16 +90,16 @@ describe("refresh", () => {
       runs: [{ log: await recorded("dockerd-down"), failure: "preview failed" }],
       state,
     });
-    const { things: seen } = await readDeployedState("test", engine.pulumi);
+    const { resources: seen } = await readDeployedState("test", engine.pulumi);
     const urns = readEvents(await recorded("dockerd-down")).map(
       ({ diagnosticEvent }) => diagnosticEvent?.urn ?? "",
     );
     const unseen = [...new Set(urns)].filter((urn) => urn.includes("docker:index"));
     const all = [
       ...seen,
-      ...unseen.map((urn) => ({ ...things[0]!, urn, type: "docker:index/service:Service" })),
+      ...unseen.map((urn) => ({ ...resources[0]!, urn, type: "docker:index/service:Service" })),
     ];
-    const found = await refresh({ stack: "test", things: all, without: [] }, engine.pulumi);
+    const found = await refresh({ stack: "test", resources: all, without: [] }, engine.pulumi);
 
     expect(unseen).toHaveLength(8);
     expect(readDifferences(found.steps).map(({ resource, what }) => `${resource}: ${what}`)).toEqual([
@@ -108,7 +108,11 @@ describe("refresh", () => {
       "host-docker: active",
       "host-docker: enabled",
     ]);
-    const gaps = readGaps(found.unread, readDifferences(found.steps), all);
+    const gaps = readUnchecked({
+      unreadable: found.unreadable,
+      differences: readDifferences(found.steps),
+      resources: all,
+    });
     expect(gaps).toHaveLength(1);
     expect(gaps[0]?.what.split(", ")).toHaveLength(8);
     expect(gaps[0]).toMatchObject({ because: "extra-containers" });
@@ -126,7 +130,7 @@ describe("readDeployedState", () => {
   });
 
   it("knows the way to the server from the program's own connection", async () => {
-    const { pulumi } = fakeEngine({ runs: [], state: stateOf(things) });
+    const { pulumi } = fakeEngine({ runs: [], state: stateOf(resources) });
 
     expect((await readDeployedState("test", pulumi)).ssh).toEqual({
       address: "203.0.113.10",
@@ -143,7 +147,7 @@ describe("readDeployedState", () => {
         { type: "creating", resource: { urn: `${URN}half`, type: "technicia:host:File" } },
       ],
     };
-    const { pulumi } = fakeEngine({ runs: [], state: stateOf(things, more) });
+    const { pulumi } = fakeEngine({ runs: [], state: stateOf(resources, more) });
 
     expect((await readDeployedState("test", pulumi)).incomplete).toContain(
       "half; settle it with npm run resume -- test",
@@ -151,7 +155,7 @@ describe("readDeployedState", () => {
   });
 
   it("says that a deployment never came to its end", async () => {
-    const state = stateOf(things);
+    const state = stateOf(resources);
     state.deployment.resources[0] = { ...state.deployment.resources[0]!, outputs: {} } as never;
     const { pulumi } = fakeEngine({ runs: [], state });
 
@@ -159,30 +163,32 @@ describe("readDeployedState", () => {
   });
 });
 
-describe("readGaps", () => {
+describe("readUnchecked", () => {
   const TUNNEL = "urn:pulumi:test::technicia::docker:index/container:Container::technicia-tunnel";
   const SETTINGS = `${URN}host-docker-settings`;
   const graph = [
-    { ...things[0]!, urn: TUNNEL, type: "docker:index/container:Container" },
-    { ...things[0]!, urn: SETTINGS },
-    { ...things[0]!, urn: `${URN}collection`, dependencies: [TUNNEL, SETTINGS] },
-    { ...things[0]!, urn: `${URN}owner`, dependencies: [`${URN}collection`] },
-    { ...things[0]!, urn: `${URN}other` },
+    { ...resources[0]!, urn: TUNNEL, type: "docker:index/container:Container" },
+    { ...resources[0]!, urn: SETTINGS },
+    { ...resources[0]!, urn: `${URN}collection`, dependencies: [TUNNEL, SETTINGS] },
+    { ...resources[0]!, urn: `${URN}owner`, dependencies: [`${URN}collection`] },
+    { ...resources[0]!, urn: `${URN}other` },
   ];
   const stopped = { layer: "containers", resource: "technicia-tunnel", kind: "changed" } as const;
   const rest = { what: "mustRun", expected: ["true"], found: ["false"], inputs: {} };
-  const unread = new Map(["collection", "owner", "other"].map((name) => [`${URN}${name}`, "no answer"]));
+  const unreadable = new Map(["collection", "owner", "other"].map((name) => [`${URN}${name}`, "no answer"]));
 
-  it("explains what is read through something that was found stopped, and nothing else", () => {
-    expect(readGaps(unread, [{ ...stopped, ...rest, urn: TUNNEL }], graph)).toEqual([
+  it("names the stopped resource through which others are read, and nothing else", () => {
+    expect(
+      readUnchecked({ unreadable, differences: [{ ...stopped, ...rest, urn: TUNNEL }], resources: graph }),
+    ).toEqual([
       { what: "collection, owner", reason: "no answer", because: "technicia-tunnel" },
       { what: "other", reason: "no answer" },
     ]);
   });
 
-  it("explains nothing by a thing that others are not read through", () => {
-    expect(readGaps(unread, [{ ...stopped, ...rest, urn: SETTINGS }], graph)).toEqual([
-      { what: "collection, owner, other", reason: "no answer" },
-    ]);
+  it("explains nothing by a resource that others are not read through", () => {
+    expect(
+      readUnchecked({ unreadable, differences: [{ ...stopped, ...rest, urn: SETTINGS }], resources: graph }),
+    ).toEqual([{ what: "collection, owner, other", reason: "no answer" }]);
   });
 });

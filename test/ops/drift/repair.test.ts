@@ -113,7 +113,9 @@ describe("repairDrift", () => {
   it("changes nothing when the answer is no", async () => {
     const { world, calls } = await stage({ answer: false });
 
-    await expect(repairDrift({ ...request, yes: false }, world)).rejects.toThrow("nothing was changed");
+    await expect(repairDrift({ ...request, yes: false }, world)).rejects.toThrow(
+      "test: cancelled; nothing was changed",
+    );
     expect(calls.some(([command]) => command === "up")).toBe(false);
   });
 
@@ -132,7 +134,7 @@ describe("repairDrift", () => {
     const plan = `${await recorded("plan")}\n${pending}\n`;
     const refused = await stage({ plan });
     await expect(repairDrift(request, refused.world)).rejects.toThrow(
-      "expected the settings that were deployed, got others, which a repair would deploy unreviewed (edge-firewall-rules)",
+      "the settings are not those that were deployed, and a repair would deploy them unreviewed (edge-firewall-rules)",
     );
     expect(refused.calls.some(([command]) => command === "up")).toBe(false);
 
@@ -214,7 +216,7 @@ describe("repairDrift", () => {
     });
 
     await expect(repairDrift(request, world)).rejects.toThrow(
-      /expected the repair to succeed, got:\nerror: could not write .*disk full\nwhat was repaired stays so/,
+      /the repair failed:\nerror: could not write .*disk full\nwhat was repaired stays repaired; fix what is named above/,
     );
   });
 
@@ -222,7 +224,9 @@ describe("repairDrift", () => {
     const { world, calls } = await stage();
     const dark = { ...world, openServer: () => fakeServer({ problem: "no answer" }) };
 
-    await expect(repairDrift(request, dark)).rejects.toThrow("expected to reach what is to be repaired, got");
+    await expect(repairDrift(request, dark)).rejects.toThrow(
+      "test: not everything could be looked at (1 gap above); fix that first",
+    );
     expect(calls.some(([command]) => command === "up")).toBe(false);
   });
 });
@@ -248,11 +252,17 @@ async function withFailing(log: string) {
 
 describe("withDependents", () => {
   it("follows what was made from what, however far", () => {
-    const thing = (urn: string, ...dependencies: string[]) => ({
+    const resource = (urn: string, ...dependencies: string[]) => ({
       ...{ urn, dependencies, type: "", id: "", custom: true, delete: false, inputs: {}, outputs: {} },
     });
-    const things = [thing("c", "b"), thing("b", "a"), thing("a"), thing("x", "y"), thing("y")];
+    const resources = [
+      resource("c", "b"),
+      resource("b", "a"),
+      resource("a"),
+      resource("x", "y"),
+      resource("y"),
+    ];
 
-    expect([...withDependents(new Set(["a"]), things)].sort()).toEqual(["a", "b", "c"]);
+    expect([...withDependents(new Set(["a"]), resources)].sort()).toEqual(["a", "b", "c"]);
   });
 });

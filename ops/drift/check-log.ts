@@ -1,4 +1,4 @@
-/** Adds each check and each repair to the audit on the server, where it can be reached, and opens an incident for what a check found. */
+/** Records each check and each repair in the audit log on the server, and opens an incident for what a check found. */
 import type { NewIncident } from "../../reports/incidents/book.ts";
 import { reportIncident, type Effects } from "../effects.ts";
 import { appendHistory } from "../server/audit-log.ts";
@@ -6,12 +6,12 @@ import { UserError } from "../../common/user-error.ts";
 import type { Checked } from "./check.ts";
 import type { DriftReport } from "./finding.ts";
 
-export type Auditor = Pick<Effects, "identity" | "now" | "say" | "openIncident">;
+export type CheckLogEffects = Pick<Effects, "identity" | "now" | "say" | "openIncident">;
 
 /** `repaired`: what a repair did, in French; undefined for a check. */
-export async function audit(
+export async function logCheck(
   { report, server }: Checked,
-  { identity: { who }, now, say, openIncident }: Auditor,
+  { identity: { who }, now, say, openIncident }: CheckLogEffects,
   repaired?: string,
 ): Promise<void> {
   if (repaired === undefined && report.findings.length > 0)
@@ -37,12 +37,12 @@ export async function audit(
       action: "drift",
       reason: "",
       detail: `${found}${rest}`,
-      // 0 would say that all is well.
+      // 0 would mean that nothing differs.
       ...(gaps.length > 0 && findings.length === 0 ? {} : { findings: findings.length }),
     });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    say(`the check could not be added to the audit: ${error.message}`);
+    say(`the check could not be recorded on the server: ${error.message}`);
   }
 }
 

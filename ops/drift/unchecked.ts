@@ -1,33 +1,38 @@
 /** What could not be looked at, and whether something that was found explains it. */
 import type { Difference } from "./differences.ts";
-import type { Gap } from "./finding.ts";
+import type { Unchecked } from "./finding.ts";
 import { nameOf } from "../../common/urn.ts";
 import { identify } from "../../stacks/inventory.ts";
 import type { StateResource } from "../engine/state.ts";
 
-/** `unread`: URN → why. What failed for one reason is named together. */
-export function readGaps(
-  unread: ReadonlyMap<string, string>,
-  differences: readonly Difference[],
-  all: readonly StateResource[],
-): Gap[] {
+export interface UncheckedRequest {
+  /** URN of what could not be read → why. */
+  readonly unreadable: ReadonlyMap<string, string>;
+  readonly differences: readonly Difference[];
+
+  /** All of the state. */
+  readonly resources: readonly StateResource[];
+}
+
+/** What failed for the same reason is named together. */
+export function readUnchecked({ unreadable, differences, resources }: UncheckedRequest): Unchecked[] {
   const stopped = differences.flatMap((difference) => {
     const hidden = identify(difference.urn).row.hides?.(difference);
     return hidden === undefined ? [] : [{ urn: difference.urn, resource: difference.resource, hidden }];
   });
-  const graph = new Map(all.map((resource) => [resource.urn, resource]));
-  const groups = new Map<string, { readonly gap: Gap; readonly names: string[] }>();
-  for (const [urn, reason] of unread) {
-    const because = causeOf(urn, stopped, graph);
+  const graph = new Map(resources.map((resource) => [resource.urn, resource]));
+  const groups = new Map<string, { readonly unchecked: Unchecked; readonly names: string[] }>();
+  for (const [urn, reason] of unreadable) {
+    const because = causeOf(urn, { stopped, graph });
     const key = `${because ?? ""}\n${reason}`;
     const group = groups.get(key) ?? {
-      gap: { what: "", reason, ...(because === undefined ? {} : { because }) },
+      unchecked: { what: "", reason, ...(because === undefined ? {} : { because }) },
       names: [],
     };
     group.names.push(nameOf(urn));
     groups.set(key, group);
   }
-  return [...groups.values()].map(({ gap, names }) => ({ ...gap, what: names.join(", ") }));
+  return [...groups.values()].map(({ unchecked, names }) => ({ ...unchecked, what: names.join(", ") }));
 }
 
 interface Stopped {
@@ -38,8 +43,10 @@ interface Stopped {
 
 function causeOf(
   urn: string,
-  stopped: readonly Stopped[],
-  graph: ReadonlyMap<string, StateResource>,
+  {
+    stopped,
+    graph,
+  }: { readonly stopped: readonly Stopped[]; readonly graph: ReadonlyMap<string, StateResource> },
 ): string | undefined {
   // While dockerd is down nothing of Docker's can be read, whatever was made before what.
   const isOfDocker = graph.get(urn)?.type.startsWith("docker:") === true;
