@@ -24,15 +24,14 @@ export interface CertificateArgs {
 
   readonly keyType: "ecdsa" | "rsa";
 
-  /** Address that the names have to lead to before the authority is asked. */
+  /** Address that the names must resolve to before a certificate is ordered. */
   readonly address: pulumi.Input<string>;
 }
 
 /**
  * The certificate that the gateway serves, and the timer that renews it.
  *
- * What is observed is what port 443 presents: an expiring certificate, another name, another authority or the placeholder
- * are drift.
+ * It observes what port 443 presents: an expiring certificate, another name, another authority and the placeholder are drift.
  */
 export class Certificate extends pulumi.ComponentResource {
   readonly served: technicia.State;
@@ -75,10 +74,10 @@ export class Certificate extends pulumi.ComponentResource {
       `${name}-served`,
       {
         observe: `${PROGRAM} status`,
-        desired: describe(args),
+        desired: wantedStatus(args),
         apply: `ADDRESS="$ADDRESS" ${PROGRAM} issue`,
         variables: { ADDRESS: args.address },
-        // The authority answers within seconds; names that were just written may take minutes to be seen.
+        // The authority answers within seconds, but new DNS records may take minutes to be visible.
         timeoutSeconds: 600,
       },
       { ...onHost, dependsOn: [settings, program] },
@@ -92,8 +91,8 @@ export class Certificate extends pulumi.ComponentResource {
   }
 }
 
-/** Words in which the host describes the certificate that is served when all is well. */
-function describe(args: CertificateArgs): string {
+/** What `certificate status` prints when port 443 presents the right certificate. */
+function wantedStatus(args: CertificateArgs): string {
   return `valid for ${[...args.domains].sort().join(" ")}, ${args.keyType}, from ${args.directory}`;
 }
 
@@ -113,7 +112,7 @@ function renderSettings(args: CertificateArgs, image: string): string {
     .join("");
 }
 
-// An e-mail address may hold an apostrophe.
+// An e-mail address may contain an apostrophe.
 function quote(value: string): string {
   return `'${value.replaceAll("'", "'\\''")}'`;
 }

@@ -2,7 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 
 import * as technicia from "../provider/resources.ts";
 
-/** Has an image pulled on the host, and gives its name with the digest that services run. */
+/** Pulls an image on the host; returns its name with digest, which services run. */
 export function pullImage(
   service: string,
   name: string,

@@ -7,7 +7,7 @@ import { createDataVolume, type SecretFile, Service, type CommonServiceArgs } fr
 
 const UID = 1000;
 const { ready: READY } = scriptParts(new URL("scripts/n8n-ready.sh", import.meta.url), ["ready"]);
-/** Part of the memory ceiling that Node's heap may take; the rest is for buffers of uploads. */
+/** Share of the memory limit for Node's heap; the rest is for buffers of uploads. */
 const HEAP_SHARE = 0.7;
 
 /** What an environment decides about the service that runs its workflows' code. */
@@ -25,7 +25,7 @@ export interface N8nArgs extends CommonServiceArgs {
   /** Public name of the environment; webhooks are addressed by it. */
   readonly domain: string;
 
-  /** Where people open the editor. */
+  /** URL at which people open the editor. */
   readonly editorUrl: string;
 
   readonly timeZone: string;
@@ -101,7 +101,7 @@ export interface N8nOwnerArgs {
   readonly password: pulumi.Input<string>;
 }
 
-/** Claims the instance. Serves n8n 2.3 as well as later ones, whose owner could also come from the environment. */
+/** Creates the owner over n8n's API, because n8n 2.3 cannot take it from the environment as later versions can. */
 export function createN8nOwner(
   name: string,
   { email, firstName, lastName, password }: N8nOwnerArgs,
@@ -132,7 +132,7 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     N8N_PROTOCOL: "http",
     N8N_PORT: "5678",
     N8N_LISTEN_ADDRESS: "0.0.0.0",
-    // Both names: the first is what versions since 2.4x read, the second what the earlier ones do.
+    // Versions since 2.4x read the first name, earlier ones the second.
     N8N_WEBHOOK_URL: `https://${args.domain}/`,
     WEBHOOK_URL: `https://${args.domain}/`,
     N8N_EDITOR_BASE_URL: args.editorUrl,
@@ -162,7 +162,7 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     N8N_PUBLIC_API_SWAGGERUI_DISABLED: "true",
     N8N_UNVERIFIED_PACKAGES_ENABLED: "false",
     N8N_SSRF_PROTECTION_ENABLED: "true",
-    // Without the exception every HTTP node that calls a service beside it would fail.
+    // Without these exceptions no HTTP node could call the other services.
     N8N_SSRF_ALLOWED_HOSTNAMES: args.internalHosts.join(","),
     N8N_DIAGNOSTICS_ENABLED: "false",
     N8N_VERSION_NOTIFICATIONS_ENABLED: "false",

@@ -1,7 +1,7 @@
 /**
  * Asks a public URL until it answers 200, and prints how long that took.
  *
- * Run as `node probe.ts <url> <seconds>`; exits 1 with the last reason when the time is over.
+ * Run as `node probe.ts <url> <seconds>`; exits 1 with the last reason on timeout.
  */
 import { setTimeout as wait } from "node:timers/promises";
 
@@ -10,7 +10,7 @@ const REQUEST_LIMIT_MS = 10_000;
 
 const [url = "", seconds = "120"] = process.argv.slice(2);
 const started = Date.now();
-let reason = "nothing was asked";
+let reason = "no request was sent";
 
 while (Date.now() - started < Number(seconds) * 1000) {
   try {
@@ -27,6 +27,6 @@ while (Date.now() - started < Number(seconds) * 1000) {
   await wait(PAUSE_MS);
 }
 console.error(
-  `${url}: expected 200 within ${seconds} s, got ${reason}; the services' logs on the server tell more`,
+  `${url}: expected 200 within ${seconds} s, got ${reason}; look at the services' logs on the server`,
 );
 process.exit(1);

@@ -19,7 +19,7 @@ export interface QdrantCollectionArgs {
   readonly apiKey?: pulumi.Input<string> | undefined;
 }
 
-/** Makes a collection and its payload indexes; a collection with vectors of another kind is refused, never replaced. */
+/** Creates a collection and its payload indexes. It refuses an existing collection with other vectors, and never replaces one. */
 export function createQdrantCollection(
   name: string,
   args: QdrantCollectionArgs,

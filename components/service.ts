@@ -4,9 +4,9 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 /**
- * When Docker's plugin first looks whether a service runs; the next look is 5 s later, then every 10 s.
+ * When Docker's plugin first checks whether a service runs. It checks again 5 s later, then every 10 s.
  *
- * A task takes 1 to 4 s to start, and is healthy at its first check, 5 s later.
+ * A task takes 1 to 4 s to start, and is healthy at its first health check, 5 s later.
  */
 const FIRST_LOOK = "10s";
 
@@ -25,7 +25,7 @@ export interface SecretFile {
   readonly file: string;
 }
 
-/** Where a service keeps something. */
+/** A volume, a folder of the host or memory that a service sees as a folder. */
 export interface Mount {
   readonly type: "volume" | "bind" | "tmpfs";
 
@@ -39,7 +39,7 @@ export interface Mount {
 /** What an environment decides about every one of its services. */
 export interface CommonServiceArgs {
   /**
-   * Image with its digest. Docker's plugin resolves a tag when it creates a service and not when it updates one, so a tag alone would show as a
+   * Image with its digest. Docker's plugin resolves a tag when it creates a service and not when it updates one, so a tag alone would be a
    * difference after every creation.
    */
   readonly image: pulumi.Input<string>;
@@ -118,16 +118,16 @@ export interface ServiceArgs extends CommonServiceArgs {
   readonly ports?: readonly number[];
 
   /**
-   * Whether the image works with a root file system that it cannot write.
+   * Whether the image works with a read-only root file system.
    *
    * @default false
    */
   readonly readOnly?: boolean;
 
   /**
-   * Capabilities that stay; all others are dropped.
+   * Capabilities that the service keeps; all others are dropped.
    *
-   * @default - none stays
+   * @default - none
    */
   readonly capabilities?: readonly string[];
 
@@ -224,7 +224,7 @@ function describeTask(
         nanoCpus: Math.round(args.limits.cpus * 1_000_000_000),
       },
     },
-    // The daemon answers with all four; one left out would show as a difference for ever.
+    // The daemon answers with all four; one left out would be a permanent difference.
     restartPolicy: { condition: "any", delay: "2s", maxAttempts: 0, window: "0s" },
     logDriver: { name: "json-file", options: { "max-size": "10m", "max-file": "5" } },
   };
@@ -276,7 +276,7 @@ function describeUpdate(args: ServiceArgs) {
   };
 }
 
-/** A volume for data of one service; with `protectData` neither a destroy nor a replacement takes it. */
+/** A volume for data of one service; with `protectData` neither a destroy nor a replacement deletes it. */
 export function createDataVolume(
   name: string,
   { protectData }: { readonly protectData: boolean },

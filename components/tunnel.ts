@@ -10,7 +10,7 @@ const { reload: RELOAD } = scriptParts(new URL("scripts/tunnel-reload.sh", impor
 
 /** What an environment decides about the ports that its operators reach through ssh. */
 export interface TunnelArgs {
-  /** nginx image; the gateway's, so that nothing more has to be pulled. */
+  /** nginx image; the gateway's, so that no other has to be pulled. */
   readonly image: pulumi.Input<string>;
 
   readonly host: technicia.Connection;
@@ -57,7 +57,7 @@ export class Tunnel extends pulumi.ComponentResource {
         ports: Object.keys(args.ports).map((port) => ({
           internal: Number(port),
           external: Number(port),
-          // Left out it would be 0.0.0.0.
+          // The default is 0.0.0.0.
           ip: "127.0.0.1",
         })),
         // The directory, not the file: a replaced file is another inode, which the container would not see.

@@ -3,10 +3,10 @@ import * as pulumi from "@pulumi/pulumi";
 import * as technicia from "../provider/resources.ts";
 
 const LAST_SEQUENCE = 19;
-/** OVH admits sequences 0 to 19; the deny takes one, and six permits are not about ssh. */
+/** OVH has sequences 0 to 19: one is the deny, six are permits other than ssh. */
 const MAX_SSH_SOURCES = 13;
 
-/** A rule whose values are known before anything runs. */
+/** A rule with plain values. */
 export interface EdgeRule {
   readonly sequence: number;
   readonly action: "permit" | "deny";
@@ -35,8 +35,7 @@ export interface EdgeFirewallArgs {
 /**
  * OVH's network firewall in front of the server.
  *
- * It is stateless, sees IPv4 only and nothing that comes from inside OVH: a first net, the host's own firewall is the
- * second.
+ * It is stateless, and it sees neither IPv6 nor traffic from inside OVH: the host has a firewall of its own.
  */
 export class EdgeFirewall extends pulumi.ComponentResource {
   readonly firewall: technicia.EdgeFirewall;
@@ -53,7 +52,7 @@ export class EdgeFirewall extends pulumi.ComponentResource {
   }
 }
 
-/** The rules, first match first. Replies to the server's own DNS and NTP questions have to be let in by name: nothing remembers the question. */
+/** The rules, first match first. Replies to the server's own DNS and NTP queries need rules, because the firewall keeps no state. */
 export function edgeRules(sshPort: number, adminCidrs: readonly string[]): EdgeRule[] {
   if (adminCidrs.length > MAX_SSH_SOURCES) {
     throw new Error(

@@ -5,7 +5,7 @@ import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import { sshd, sysctl } from "./host-files.ts";
 
-/** Everything that may be on a server. */
+/** What may be on a server; everything else is an extra. */
 export interface HostExtrasArgs {
   readonly host: technicia.Connection;
 
@@ -15,15 +15,14 @@ export interface HostExtrasArgs {
     readonly admins: readonly { readonly name: string }[];
   };
 
-  /** Files of ours where systemd, cron and the kernel look for theirs. */
+  /** Our files in the folders of systemd, cron and the kernel's settings. */
   readonly files: readonly string[];
 
   /** Names of plain containers. */
   readonly containers: readonly string[];
 
   /**
-   * Names of Swarm services that are declared, or that another setting would declare: one that is about to be deleted is the engine's to
-   * delete.
+   * Names of the Swarm services that any settings declare. The engine deletes one that is switched off, so it is not an extra.
    */
   readonly services: readonly string[];
 
@@ -31,10 +30,10 @@ export interface HostExtrasArgs {
 }
 
 /**
- * What should not be there: each set is compared as a whole, so that an extra key, listener, rule, timer or container is drift like any
- * other, and the next update takes it away.
+ * What nobody declared. Each set is compared as a whole: an extra key, listener, rule, timer or container is drift, and the next update
+ * removes it.
  *
- * The first comparison takes nothing away; it fails and lists what is there, because a server that was in use is its owner's to clear.
+ * The first comparison removes nothing. It fails and lists what exists, because only the owner of a server that was in use may clear it.
  */
 export class HostExtras extends pulumi.ComponentResource {
   constructor(name: string, args: HostExtrasArgs, opts: pulumi.ComponentResourceOptions) {
@@ -66,7 +65,7 @@ export class HostExtras extends pulumi.ComponentResource {
           apply: `${scripts}\napply`,
           remove: `rm -f /var/lib/technicia/compared/${set}`,
           variables: { SET: set, ...variables },
-          // A package may have to be fetched again, and a service's tasks have to end.
+          // Removing an extra may reinstall a package, or wait for a service's tasks to end.
           timeoutSeconds: 300,
         },
         { parent: this, provider: args.host },
@@ -80,7 +79,7 @@ function readScript(name: string): string {
   return script(new URL(`scripts/extra-${name}.sh`, import.meta.url));
 }
 
-/** Where sshd looks for keys, which our file leaves as OpenSSH has it. */
+/** OpenSSH's defaults for where sshd finds keys; our file does not set them. */
 const SSHD_DEFAULTS = [
   "authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2",
   "authorizedkeyscommand none",
@@ -88,7 +87,7 @@ const SSHD_DEFAULTS = [
   "permitemptypasswords no",
 ];
 
-/** Our settings as `sshd -T` prints them. */
+/** Our settings of sshd as `sshd -T` prints them. */
 function sshdInForce(port: number, users: readonly string[]): string {
   const own = withoutComments(sshd(port, users))
     .split("\n")

@@ -1,12 +1,12 @@
-/** Docker's packages come under other names from each source; the rest is the distribution's. */
+/** Docker's own packages have other names than the distribution's. */
 export function packageNames(dockerSource: "distribution" | "docker"): string[] {
   const engine = dockerSource === "docker" ? ["containerd.io", "docker-ce", "docker-ce-cli"] : ["docker.io"];
-  // Docker unpacks images through pigz where it finds it, beside writing them instead of in turns.
+  // Docker unpacks images with pigz if it is installed, so decompressing and writing overlap.
   const tools = ["ca-certificates", "curl", "jq", "nftables", "openssl", "pigz", "unattended-upgrades"];
   return [...tools, ...engine].sort();
 }
 
-/** sshd's settings: keys only, named users only, and room for what a parallel deployment opens. */
+/** sshd's settings: keys only, named users only, and enough sessions for a parallel deployment. */
 export function sshd(port: number, users: readonly string[]): string {
   return `# Managed: a change made here by hand is found and undone.
 Port ${port}
@@ -25,10 +25,10 @@ UseDNS no
 `;
 }
 
-/** Open files of a container; Docker 29 would leave 1024, and Qdrant asks for 10 000. */
+/** Open files of a container. Docker 29's default is 1024; Qdrant needs 10 000. */
 const NOFILE = 16_384;
 
-/** dockerd's settings. No new privileges stands here because a Swarm service cannot ask for it itself. */
+/** dockerd's settings. `no-new-privileges` is here because a Swarm service cannot set it. */
 export function dockerDaemon(): string {
   const settings = {
     "log-driver": "json-file",
@@ -51,7 +51,7 @@ vm.swappiness = 10
 `;
 }
 
-/** Security upgrades every day, without Docker's packages: their upgrade stops what they run. */
+/** Daily security upgrades, without Docker's packages: their upgrade would stop the services. */
 export function unattendedUpgrades(): string {
   return `// Managed: a change made here by hand is found and undone.
 APT::Periodic::Update-Package-Lists "1";

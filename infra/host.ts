@@ -18,7 +18,7 @@ export interface HostArgs {
   /** Changes whenever the disk is reinstalled: everything on the host is then created again. */
   readonly serverId: pulumi.Input<string>;
 
-  /** Connection under which the host key is first taken. */
+  /** Connection that reads the host key. */
   readonly cloud: technicia.Connection;
 
   /** OVH's firewall before the server. Packages are installed only after it is up, and never while its rules change. */
@@ -44,7 +44,7 @@ export interface HostArgs {
   readonly timeZone: string;
 }
 
-/** The server made ready: hardened, firewalled, with Docker running as a Swarm of one node. */
+/** The system on the server: hardened, firewalled, with Docker as a Swarm of one node. */
 export class Host extends pulumi.ComponentResource {
   /** Provider of everything that is a file, a package, a unit or a state on this server. */
   readonly connection: technicia.Connection;
@@ -56,10 +56,10 @@ export class Host extends pulumi.ComponentResource {
   readonly packages: technicia.Packages;
   readonly firewall: HostFirewall;
 
-  /** Docker's engine; images can be pulled as soon as it runs. */
+  /** Docker's engine; images can be pulled once it runs. */
   readonly engine: technicia.Unit;
 
-  /** The last step: whoever depends on it finds the host ready. */
+  /** The last step; it waits for all others. */
   readonly swarm: technicia.State;
 
   constructor(name: string, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -125,7 +125,7 @@ function createConnection(
   );
 }
 
-/** sshd's settings, once the keys of everybody that they admit are there. */
+/** sshd's settings; they wait for the keys of everybody that they admit. */
 function createAccess(
   name: string,
   ssh: HostArgs["ssh"],
@@ -257,7 +257,7 @@ function createSwap(
   return [swap];
 }
 
-/** What has to be there before Docker's package: dockerd reads its settings when the package starts it. */
+/** What must exist before Docker's package is installed, which starts dockerd. */
 function createDockerSource(
   name: string,
   { dockerSource }: HostArgs,

@@ -12,7 +12,7 @@ export interface VpsArgs {
     | { readonly kind: "adopt"; readonly serviceName: string }
     | { readonly kind: "order"; readonly subsidiary: string; readonly maxMonthlyPriceEur: number };
 
-  /** Name shown in OVH's console, and the mark by which an interrupted order is found again. */
+  /** Name shown in OVH's console, and the mark by which the next run finds an interrupted order. */
   readonly displayName: string;
 
   /** Least number of vCores. */
@@ -30,14 +30,14 @@ export interface VpsArgs {
   /** Public key that the OS image gives to its login user. */
   readonly publicKey: string;
 
-  /** Whether destroying sets the contract to end at its expiry. */
+  /** Whether `pulumi destroy` sets the contract to end at its expiry. */
   readonly deleteAtExpiry: boolean;
 
   /** Whether `pulumi destroy` must leave the server alone. */
   readonly protect: boolean;
 }
 
-/** The rented server: its address, and an id that changes when its disk is installed anew. */
+/** The rented server. */
 export class Vps extends pulumi.ComponentResource {
   /** The server as OVH describes it. */
   readonly server: technicia.Vps;
@@ -45,7 +45,7 @@ export class Vps extends pulumi.ComponentResource {
   readonly ipv4: pulumi.Output<string>;
   readonly ipv6: pulumi.Output<string>;
 
-  /** Changes whenever the disk is installed anew. */
+  /** Changes whenever the disk is reinstalled. */
   readonly serverId: pulumi.Output<string>;
 
   constructor(name: string, args: VpsArgs, opts?: pulumi.ComponentResourceOptions) {

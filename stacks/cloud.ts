@@ -17,9 +17,9 @@ const OVH_KEYS = [
   { secret: "ovhClientSecret", argument: "clientSecret" },
 ] as const;
 
-/** The accounts that a deployment uses. */
+/** The providers of the accounts that a deployment uses. */
 export interface Cloud {
-  /** Our own provider's view of OVH. */
+  /** OVH, for our own provider. */
   readonly technicia: technicia.Connection;
   readonly ovh: OvhProvider;
   readonly dns: DnsVendor;

@@ -1,10 +1,9 @@
 import { serviceNames, swarmName } from "../common/services.ts";
 
 /**
- * Names of all that may be on a server, whatever the settings: beside these nothing is left there.
+ * Names of everything that may be on a server, whatever the settings; `HostExtras` removes all else.
  *
- * A name stays here when a setting turns its thing off, because the engine deletes that itself; a test compares these with what the
- * program makes.
+ * A service that a setting turns off stays in the list: the engine deletes it. A test compares the lists with the program.
  */
 export const DECLARED = {
   files: [

@@ -1,4 +1,4 @@
-/** The stack's outputs, from the resources that prove them; `deployment-status.ts` says what follows from what. */
+/** The stack's outputs, read from the resources that prove them. Their schema and rules are in `deployment-status.ts`. */
 import type * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 
@@ -17,7 +17,7 @@ import {
 } from "./deployment-status.ts";
 import type { Environment } from "./environment.ts";
 
-/** Resources that exist only once what they stand for is true. */
+/** Resources whose outputs prove that a step is done. */
 export interface DeploymentParts {
   readonly server: technicia.Vps;
   readonly host: Pick<Host, "hostKey" | "packages" | "swarm"> & {
@@ -100,7 +100,7 @@ function evidenceOf(parts: DeploymentParts, environment: Environment): pulumi.Ou
       packages: host.packages.versions,
       swarm: host.swarm.observed,
       running: runningIn(parts).map(([, service]) => service.swarmName),
-      // Waited for, not shown: without the collection and an answer from outside nothing counts as deployed.
+      // Not shown, but waited for: without the collection and a public answer nothing counts as deployed.
       collection: collection.id,
       probe: probe.id,
       owner: owner.observed,

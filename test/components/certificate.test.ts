@@ -28,20 +28,8 @@ function define(change: Partial<CertificateArgs> = {}) {
   });
 }
 
-const TIMER = `[Unit]
-Description=Look twice a day whether TechnicIA's certificate is due
-
-[Timer]
-OnCalendar=*-*-* 00,12:00:00
-RandomizedDelaySec=6h
-Persistent=true
-
-[Install]
-WantedBy=timers.target
-`;
-
 describe("Certificate", () => {
-  it("wants served what was asked for: all names in order, the kind of key, the authority", async () => {
+  it("wants port 443 to present all names in order, the kind of key and the authority", async () => {
     const { resource } = await define();
 
     expect(resource("certificate-served").inputs).toEqual({
@@ -53,30 +41,31 @@ describe("Certificate", () => {
     });
   });
 
-  it("is not revoked or removed by a destroy: the next deployment would meet the authority's limits", async () => {
+  it("survives a destroy, or the next deployment would run into the authority's limits", async () => {
     const { resource } = await define();
 
     expect(resource("certificate-served").inputs["remove"]).toBeUndefined();
   });
 
-  it("names its certificate by the first domain, for every reader of its settings", async () => {
+  it("tells the program on the host what to order, the domain that names the certificate first", async () => {
     const { resource } = await define();
 
-    expect(resource("certificate-settings").inputs).toEqual({
-      path: "/etc/technicia/certificate.env",
-      content: `IMAGE='certbot/certbot:v5.8.0'
-DOMAINS='technicia.exemple.fr n8n.technicia.exemple.fr'
-EMAIL='admin@exemple.fr'
-DIRECTORY='${DIRECTORY}'
-KEY_TYPE='ecdsa'
-TLS='/opt/technicia/gateway/tls'
-WEBROOT='/opt/technicia/acme'
-LETSENCRYPT='/opt/technicia/letsencrypt'
-`,
+    const { path, content } = resource("certificate-settings").inputs;
+    const read = execFileSync("bash", ["-eu"], {
+      input: `${String(content)}printf '%s\\n' "$IMAGE" "$DOMAINS" "$EMAIL" "$DIRECTORY" "$KEY_TYPE"`,
     });
+
+    expect(path).toBe("/etc/technicia/certificate.env");
+    expect(read.toString().trim().split("\n")).toEqual([
+      "certbot/certbot:v5.8.0",
+      "technicia.exemple.fr n8n.technicia.exemple.fr",
+      "admin@exemple.fr",
+      DIRECTORY,
+      "ecdsa",
+    ]);
   });
 
-  it("gives the shell an address with an apostrophe as it is", async () => {
+  it("quotes an e-mail address with an apostrophe for the shell", async () => {
     const { resource } = await define({ email: "o'brien@exemple.fr" });
     const { content } = resource("certificate-settings").inputs;
 
@@ -85,14 +74,16 @@ LETSENCRYPT='/opt/technicia/letsencrypt'
     expect(read.toString()).toBe("o'brien@exemple.fr");
   });
 
-  it("renews on a timer twice a day that starts once a first certificate is served", async () => {
+  it("starts a timer that renews twice a day, once a first certificate is served", async () => {
     const { resource, waitsFor } = await define();
 
-    expect(resource("certificate-timer").inputs).toEqual({
+    expect(resource("certificate-timer").inputs).toMatchObject({
       path: "/etc/systemd/system/technicia-certificate.timer",
-      content: TIMER,
       onChange: "systemctl daemon-reload",
     });
+    expect(resource("certificate-timer").inputs["content"]).toMatch(
+      /\nOnCalendar=\*-\*-\* 00,12:00:00\n[^]*\nPersistent=true\n/,
+    );
     expect(resource("certificate-service").inputs["content"]).toContain(
       "ExecStart=/opt/technicia/bin/certificate renew\n",
     );
@@ -106,7 +97,7 @@ LETSENCRYPT='/opt/technicia/letsencrypt'
     }
   });
 
-  it("asks the authority only with its program and its settings in place", async () => {
+  it("orders only once its program and its settings are in place", async () => {
     const { resource, waitsFor } = await define();
 
     expect(resource("certificate-program").inputs).toMatchObject({

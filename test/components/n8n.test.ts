@@ -51,51 +51,6 @@ const runners = {
   observationSeconds: 10,
 };
 
-const sqlite = { DB_TYPE: "sqlite", DB_SQLITE_POOL_SIZE: "4" };
-const common = {
-  N8N_ENCRYPTION_KEY_FILE: "/run/secrets/n8n_encryption_key",
-  N8N_USER_MANAGEMENT_JWT_SECRET_FILE: "/run/secrets/n8n_jwt_secret",
-  N8N_HOST: "technicia.exemple.fr",
-  N8N_PROTOCOL: "http",
-  N8N_PORT: "5678",
-  N8N_LISTEN_ADDRESS: "0.0.0.0",
-  N8N_WEBHOOK_URL: "https://technicia.exemple.fr/",
-  WEBHOOK_URL: "https://technicia.exemple.fr/",
-  N8N_EDITOR_BASE_URL: "http://localhost:5678/",
-  N8N_PROXY_HOPS: "1",
-  N8N_SECURE_COOKIE: "true",
-  N8N_RUNNERS_TASK_TIMEOUT: "300",
-  EXECUTIONS_DATA_PRUNE: "true",
-  EXECUTIONS_DATA_MAX_AGE: "336",
-  EXECUTIONS_DATA_PRUNE_MAX_COUNT: "10000",
-  EXECUTIONS_DATA_SAVE_ON_SUCCESS: "none",
-  EXECUTIONS_TIMEOUT: "600",
-  EXECUTIONS_TIMEOUT_MAX: "600",
-  N8N_CONCURRENCY_PRODUCTION_LIMIT: "10",
-  N8N_PAYLOAD_SIZE_MAX: "200",
-  N8N_FORMDATA_FILE_SIZE_MAX: "200",
-  N8N_DEFAULT_BINARY_DATA_MODE: "filesystem",
-  N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS: "true",
-  N8N_BLOCK_ENV_ACCESS_IN_NODE: "true",
-  NODES_EXCLUDE: '["n8n-nodes-base.executeCommand","n8n-nodes-base.localFileTrigger","n8n-nodes-base.ssh"]',
-  N8N_PUBLIC_API_SWAGGERUI_DISABLED: "true",
-  N8N_UNVERIFIED_PACKAGES_ENABLED: "false",
-  N8N_SSRF_PROTECTION_ENABLED: "true",
-  N8N_SSRF_ALLOWED_HOSTNAMES: "qdrant,technicia-qdrant",
-  N8N_DIAGNOSTICS_ENABLED: "false",
-  N8N_VERSION_NOTIFICATIONS_ENABLED: "false",
-  N8N_TEMPLATES_ENABLED: "false",
-  N8N_HIRING_BANNER_ENABLED: "false",
-  N8N_PERSONALIZATION_ENABLED: "false",
-  N8N_METRICS: "true",
-  N8N_LOG_LEVEL: "info",
-  N8N_LOG_OUTPUT: "console",
-  GENERIC_TIMEZONE: "Europe/Paris",
-  TZ: "Europe/Paris",
-  N8N_GRACEFUL_SHUTDOWN_TIMEOUT: "30",
-  NODE_OPTIONS: "--max-old-space-size=896",
-};
-
 interface Inputs {
   readonly taskSpec: { readonly containerSpec: { readonly env: Readonly<Record<string, string>> } };
 }
@@ -106,27 +61,81 @@ async function environmentOf(change: Partial<N8nArgs> = {}) {
 }
 
 describe("N8n", () => {
-  it("has exactly this environment with SQLite and runners of its own", async () => {
-    expect(await environmentOf()).toEqual({ ...common, ...sqlite, N8N_RUNNERS_MODE: "internal" });
+  it("keeps its data in SQLite and runs code itself by default", async () => {
+    const environment = await environmentOf();
+
+    expect(environment).toMatchObject({ DB_TYPE: "sqlite", N8N_RUNNERS_MODE: "internal" });
+    expect(Object.keys(environment).filter((name) => /POSTGRES|RUNNERS_(AUTH|BROKER)/.test(name))).toEqual(
+      [],
+    );
   });
 
-  it("has exactly this environment with PostgreSQL and runners apart", async () => {
-    expect(await environmentOf({ database: postgres, runners })).toEqual({
-      ...common,
+  it("uses PostgreSQL and separate runners when it has them, with their secrets from files", async () => {
+    expect(await environmentOf({ database: postgres, runners })).toMatchObject({
       DB_TYPE: "postgresdb",
       DB_POSTGRESDB_HOST: "postgres",
-      DB_POSTGRESDB_PORT: "5432",
       DB_POSTGRESDB_DATABASE: "n8n",
       DB_POSTGRESDB_USER: "n8n",
       DB_POSTGRESDB_PASSWORD_FILE: "/run/secrets/postgres_password",
-      DB_POSTGRESDB_POOL_SIZE: "5",
       N8N_RUNNERS_MODE: "external",
       N8N_RUNNERS_AUTH_TOKEN_FILE: "/run/secrets/n8n_runners_token",
       N8N_RUNNERS_BROKER_LISTEN_ADDRESS: "0.0.0.0",
     });
   });
 
-  it("sets nothing that n8n warns of as deprecated but the older name of its address", async () => {
+  it("reads its keys from files, and has no secret in its environment", async () => {
+    const environment = await environmentOf({ database: postgres, runners });
+
+    expect(environment).toMatchObject({
+      N8N_ENCRYPTION_KEY_FILE: "/run/secrets/n8n_encryption_key",
+      N8N_USER_MANAGEMENT_JWT_SECRET_FILE: "/run/secrets/n8n_jwt_secret",
+    });
+    const secrets = Object.keys(environment).filter((name) => /(KEY|SECRET|PASSWORD|TOKEN)(_|$)/.test(name));
+    expect(secrets.filter((name) => !name.endsWith("_FILE"))).toEqual([]);
+  });
+
+  it("gives webhooks the public address, under the name of each version", async () => {
+    expect(
+      await environmentOf({ domain: "autre.exemple.fr", editorUrl: "https://n8n.exemple.fr/" }),
+    ).toMatchObject({
+      N8N_WEBHOOK_URL: "https://autre.exemple.fr/",
+      WEBHOOK_URL: "https://autre.exemple.fr/",
+      N8N_HOST: "autre.exemple.fr",
+      N8N_EDITOR_BASE_URL: "https://n8n.exemple.fr/",
+      N8N_PROXY_HOPS: "1",
+      N8N_SECURE_COOKIE: "true",
+    });
+  });
+
+  it("bounds uploads and executions, and deletes old executions", async () => {
+    expect(await environmentOf({ uploadMaxMib: 150, executionSeconds: 900 })).toMatchObject({
+      N8N_PAYLOAD_SIZE_MAX: "150",
+      N8N_FORMDATA_FILE_SIZE_MAX: "150",
+      EXECUTIONS_TIMEOUT: "900",
+      EXECUTIONS_TIMEOUT_MAX: "900",
+      EXECUTIONS_DATA_PRUNE: "true",
+      N8N_CONCURRENCY_PRODUCTION_LIMIT: "10",
+    });
+  });
+
+  it("keeps workflows away from the system and from hosts that are not named", async () => {
+    const environment = await environmentOf({ internalHosts: ["qdrant", "technicia-qdrant"] });
+
+    expect(environment).toMatchObject({
+      N8N_BLOCK_ENV_ACCESS_IN_NODE: "true",
+      N8N_SSRF_PROTECTION_ENABLED: "true",
+      N8N_SSRF_ALLOWED_HOSTNAMES: "qdrant,technicia-qdrant",
+      N8N_UNVERIFIED_PACKAGES_ENABLED: "false",
+      N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS: "true",
+      N8N_PUBLIC_API_SWAGGERUI_DISABLED: "true",
+      N8N_DIAGNOSTICS_ENABLED: "false",
+    });
+    expect(JSON.parse(environment["NODES_EXCLUDE"] ?? "")).toEqual(
+      ["executeCommand", "localFileTrigger", "ssh"].map((node) => `n8n-nodes-base.${node}`),
+    );
+  });
+
+  it("sets no variable that n8n reports as deprecated, except the older name of its address", async () => {
     const names = Object.keys(await environmentOf({ database: postgres, runners }));
 
     for (const name of [
@@ -145,7 +154,7 @@ describe("N8n", () => {
     expect(NODE_OPTIONS).toBe("--max-old-space-size=700");
   });
 
-  it("counts as ready when its database is migrated, has 40 s to end executions, and never runs twice", async () => {
+  it("is ready once its database is migrated, has 40 s to end executions, and never runs twice", async () => {
     const { resource } = await define();
 
     expect(resource("technicia-n8n-service").inputs).toMatchObject({
@@ -173,13 +182,13 @@ describe("N8n", () => {
   it.each([
     { ready: "at the third try", tries: 3, expected: 0 },
     { ready: "never", tries: 99, expected: 1 },
-  ])("waits for n8n within a check, here ready $ready", async ({ tries, expected }) => {
+  ])("waits for n8n within one health check when n8n is ready $ready", async ({ tries, expected }) => {
     const { resource } = await define();
     const { taskSpec } = resource("technicia-n8n-service").inputs as {
       taskSpec: { containerSpec: { healthcheck: { tests: string[] } } };
     };
     const [, command = ""] = taskSpec.containerSpec.healthcheck.tests;
-    // In the place of the image's wget, and of a second's pause.
+    // In place of the image's wget and the pause of a second.
     const given = `n=0; wget() { n=$((n + 1)); [ $n -ge ${tries} ]; }; sleep() { :; }; trap 'echo $n' EXIT`;
 
     const { code, stdout } = await tryRun(["sh", "-c", `${given}\n${command}`]);
@@ -187,7 +196,7 @@ describe("N8n", () => {
     expect({ code, asked: Number(stdout) }).toEqual({ code: expected, asked: Math.min(tries, 4) });
   });
 
-  it("answers to both names, and meets the database server only when it has one", async () => {
+  it("answers to both names, and joins the data network only when it has a database server", async () => {
     const aliases = ["n8n", "technicia-n8n"];
     const met = [
       { id: "id-of-technicia-edge", aliases },
@@ -206,7 +215,7 @@ describe("N8n", () => {
     ]);
   });
 
-  it("reads every secret from a file that its own user owns", async () => {
+  it("mounts every secret as a file that its own user owns", async () => {
     const { ofType, resource } = await define({ database: postgres, runners });
     const secrets = ofType("docker:index/secret:Secret").map(({ name, inputs }) => [
       name,
@@ -236,18 +245,21 @@ describe("N8n", () => {
     expect(reveal(resource("technicia-n8n-service").inputs)).not.toContain("canary");
   });
 
-  it.each([true, false])("protects and retains its volume as it is told: %s", async (protectData) => {
-    const { resource } = await define({ protectData });
+  it.each([true, false])(
+    "protects and retains its volume when data are protected: %s",
+    async (protectData) => {
+      const { resource } = await define({ protectData });
 
-    expect(resource("technicia-n8n-data")).toMatchObject({
-      protect: protectData,
-      retainOnDelete: protectData,
-    });
-  });
+      expect(resource("technicia-n8n-data")).toMatchObject({
+        protect: protectData,
+        retainOnDelete: protectData,
+      });
+    },
+  );
 });
 
 describe("N8n's runners", () => {
-  it("are a service of their own, of the same token, off the networks of the data", async () => {
+  it("are a separate service with the same token, outside the data network", async () => {
     const { resource } = await define({ runners });
 
     expect(resource("technicia-n8n-runners-service").inputs).toMatchObject({
@@ -267,7 +279,7 @@ describe("N8n's runners", () => {
     });
   });
 
-  it("are not there when n8n starts its own", async () => {
+  it("do not exist when n8n runs code itself", async () => {
     const { ofType } = await define();
 
     expect(ofType("docker:index/service:Service").map(({ name }) => name)).toEqual(["technicia-n8n-service"]);
@@ -278,28 +290,25 @@ describe("createN8nOwner", () => {
   const define = () =>
     register(() => {
       const owner = {
-        email: "o'brien@exemple.fr",
         firstName: "Ada",
         lastName: "Lovelace",
         password: pulumi.secret("canary-of-the-owner"),
+        email: "o'brien@exemple.fr",
       };
       createN8nOwner("n8n-owner", owner, { provider: new technicia.Connection("host", {}) });
     });
 
-  it("hands the whole account over as one secret", async () => {
+  it("passes the whole account as one secret, its keys in a fixed order", async () => {
     const { resource } = await define();
     const { secrets } = resource("n8n-owner").inputs as { secrets: { OWNER: Sealed } };
 
     expect(secrets).toEqual({ OWNER: expect.any(Sealed) as Sealed });
-    expect(JSON.parse(String(secrets.OWNER.value))).toEqual({
-      email: "o'brien@exemple.fr",
-      firstName: "Ada",
-      lastName: "Lovelace",
-      password: "canary-of-the-owner",
-    });
+    expect(secrets.OWNER.value).toBe(
+      '{"email":"o\'brien@exemple.fr","firstName":"Ada","lastName":"Lovelace","password":"canary-of-the-owner"}',
+    );
   });
 
-  it("asks n8n on the server's loopback, under a browser's name, and sends the account on standard input", async () => {
+  it("calls n8n on the server's loopback as a browser would, and sends the account on standard input", async () => {
     const { resource } = await define();
     const { observe, apply, desired, variables, remove } = resource("n8n-owner").inputs;
 

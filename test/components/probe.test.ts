@@ -32,7 +32,7 @@ async function run(url: string, seconds: number) {
   return { code, stdout: stdout.replace(url, "URL"), stderr: stderr.replace(url, "URL") };
 }
 
-const LOGS = "; the services' logs on the server tell more\n";
+const LOGS = "; look at the services' logs on the server\n";
 
 describe("probe", () => {
   it("says how long it took once the address answers 200", async () => {

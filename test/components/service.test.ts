@@ -38,6 +38,7 @@ interface Inputs {
   readonly taskSpec: {
     readonly containerSpec: Readonly<Record<string, unknown>>;
     readonly resources: { readonly limits: { readonly nanoCpus: number } };
+    readonly restartPolicy: unknown;
   };
   readonly endpointSpec: unknown;
   readonly updateConfig: Readonly<Record<string, unknown>>;
@@ -51,52 +52,47 @@ async function inputsOf(change: Partial<ServiceArgs> = {}): Promise<Inputs> {
 }
 
 describe("Service", () => {
-  it("carries every house rule, and says all that the daemon would answer otherwise", async () => {
-    expect(await inputsOf()).toEqual({
+  it("runs one task of its image, within its limits, without capabilities", async () => {
+    expect(await inputsOf()).toMatchObject({
       name: "technicia-sample",
       taskSpec: {
-        containerSpec: {
-          image: "technicia/sample:1.0.0",
-          healthcheck: {
-            tests: ["CMD", "true"],
-            interval: "5s",
-            timeout: "5s",
-            retries: 3,
-            startPeriod: "30s",
-          },
-          init: true,
-          readOnly: false,
-          capDrops: ["ALL"],
-          capAdds: [],
-          stopGracePeriod: "30s",
-          mounts: [],
-          secrets: [],
-        },
+        containerSpec: { image: "technicia/sample:1.0.0", init: true, capDrops: ["ALL"], capAdds: [] },
         networksAdvanceds: [{ id: "id-of-technicia-app", aliases: ["sample", "technicia-sample"] }],
-        resources: { limits: { memoryBytes: 268_435_456, nanoCpus: 500_000_000 } },
-        restartPolicy: { condition: "any", delay: "2s", maxAttempts: 0, window: "0s" },
+        resources: { limits: { memoryBytes: 256 * 1024 * 1024, nanoCpus: 500_000_000 } },
         logDriver: { name: "json-file", options: { "max-size": "10m", "max-file": "5" } },
       },
       mode: { replicated: { replicas: 1 } },
       endpointSpec: { mode: "dnsrr", ports: [] },
-      updateConfig: {
-        parallelism: 1,
-        failureAction: "rollback",
-        monitor: "10s",
-        maxFailureRatio: "0.0",
-        delay: "0s",
-        order: "start-first",
-      },
-      rollbackConfig: {
-        parallelism: 1,
-        failureAction: "pause",
-        monitor: "10s",
-        maxFailureRatio: "0.0",
-        delay: "0s",
-        order: "start-first",
-      },
-      convergeConfig: { delay: "10s", timeout: "5m" },
     });
+  });
+
+  it("sets every value that the daemon would add, or each refresh would show a difference", async () => {
+    const { taskSpec } = await inputsOf();
+
+    expect(taskSpec.containerSpec["healthcheck"]).toEqual({
+      tests: ["CMD", "true"],
+      interval: "5s",
+      timeout: "5s",
+      retries: 3,
+      startPeriod: "30s",
+    });
+    expect(taskSpec.containerSpec).toMatchObject({
+      readOnly: false,
+      stopGracePeriod: "30s",
+      mounts: [],
+      secrets: [],
+    });
+    expect(taskSpec.containerSpec).not.toHaveProperty("env");
+    expect(taskSpec.restartPolicy).toEqual({ condition: "any", delay: "2s", maxAttempts: 0, window: "0s" });
+  });
+
+  it("goes back to the task before when an update fails while it is watched, and then stops", async () => {
+    const { updateConfig, rollbackConfig, convergeConfig } = await inputsOf();
+    const common = { parallelism: 1, monitor: "10s", maxFailureRatio: "0.0", delay: "0s" };
+
+    expect(updateConfig).toEqual({ ...common, failureAction: "rollback", order: "start-first" });
+    expect(rollbackConfig).toEqual({ ...common, failureAction: "pause", order: "start-first" });
+    expect(convergeConfig).toMatchObject({ timeout: "5m" });
   });
 
   it.each<[string, Partial<ServiceArgs>, string]>([
@@ -123,7 +119,7 @@ describe("Service", () => {
     });
   });
 
-  it("keeps the capabilities it is given and drops all others", async () => {
+  it("keeps the capabilities of its settings and drops all others", async () => {
     const { containerSpec } = (await inputsOf({ capabilities: ["SETUID", "CHOWN"] })).taskSpec;
 
     expect(containerSpec).toMatchObject({ capDrops: ["ALL"], capAdds: ["CAP_SETUID", "CAP_CHOWN"] });
@@ -193,7 +189,7 @@ describe("Service with secrets", () => {
   };
   const encode = (text: string) => Buffer.from(text).toString("base64");
 
-  it("makes each a Swarm secret without a fixed name, so that a new value comes before the old one goes", async () => {
+  it("creates Swarm secrets without fixed names, so that a new value exists before the old one is deleted", async () => {
     const { ofType } = await define(withSecrets);
 
     expect(ofType("docker:index/secret:Secret").map(({ name, inputs }) => [name, inputs])).toEqual([
@@ -202,13 +198,13 @@ describe("Service with secrets", () => {
     ]);
   });
 
-  it("keeps a value secret that was given in clear", async () => {
+  it("seals a value that was given in clear", async () => {
     const { resource } = await define({ secrets: [{ file: "sample_key", value }] });
 
     expect(resource("technicia-sample-sample-key").inputs).toEqual({ data: new Sealed(encode(value)) });
   });
 
-  it("shows them as files to its own user alone, and its inputs hold no value", async () => {
+  it("mounts them as files that only its user can read, and holds no value in its inputs", async () => {
     const { resource, waitsFor } = await define(withSecrets);
     const service = resource("technicia-sample-service");
     const common = { fileUid: "1000", fileGid: "1000", fileMode: 0o400 };
@@ -254,23 +250,20 @@ describe("Service.revision", () => {
 });
 
 describe("createDataVolume", () => {
-  it.each([true, false])(
-    "is neither deleted nor replaced when data are protected: %s",
-    async (protectData) => {
-      const { resource } = await register(() => {
-        const parent = new pulumi.ComponentResource("test:index:Owner", "owner");
-        createDataVolume("owner-data", { protectData }, { parent });
-      });
+  it.each([true, false])("is protected and retained when data are protected: %s", async (protectData) => {
+    const { resource } = await register(() => {
+      const parent = new pulumi.ComponentResource("test:index:Owner", "owner");
+      createDataVolume("owner-data", { protectData }, { parent });
+    });
 
-      expect(resource("owner-data")).toMatchObject({
-        protect: protectData,
-        retainOnDelete: protectData,
-        parent: "owner",
-      });
-    },
-  );
+    expect(resource("owner-data")).toMatchObject({
+      protect: protectData,
+      retainOnDelete: protectData,
+      parent: "owner",
+    });
+  });
 
-  it("has nothing but a name: a change of anything else would replace it, data and all", async () => {
+  it("has nothing but a name, because any other changed input would replace it with its data", async () => {
     const { resource } = await register(() => {
       const parent = new pulumi.ComponentResource("test:index:Owner", "owner");
       createDataVolume("owner-data", { protectData: true }, { parent });
@@ -281,7 +274,7 @@ describe("createDataVolume", () => {
 });
 
 describe("withSecretEnvironment", () => {
-  it("reads each file into the environment of the process that takes the shell's place", () => {
+  it("reads each file into the environment of the process that replaces the shell", () => {
     expect(withSecretEnvironment({ API_KEY: "api_key", TOKEN: "token" }, "serve --port 8000")).toEqual([
       "sh",
       "-ec",

@@ -19,22 +19,18 @@ const define = () =>
 const DIRECTORY = { hostPath: "/opt/technicia/tunnel", containerPath: "/etc/nginx/tunnel", readOnly: true };
 
 describe("Tunnel", () => {
-  it("is one hardened container that says everything the daemon would fill in", async () => {
+  it("is one hardened container that publishes on the loopback only", async () => {
     const { resource } = await define();
 
-    expect(resource("technicia-tunnel").inputs).toEqual({
+    expect(resource("technicia-tunnel").inputs).toMatchObject({
       name: "technicia-tunnel",
       image: "nginx:1.30.4-alpine",
-      command: ["nginx", "-c", "/etc/nginx/tunnel/nginx.conf", "-g", "daemon off;"],
       restart: "always",
-      init: true,
       readOnly: true,
-      tmpfs: { "/tmp": "", "/run": "" },
       memory: 64,
       memorySwap: 64,
       capabilities: { drops: ["ALL"], adds: ["CAP_CHOWN", "CAP_SETGID", "CAP_SETUID"] },
       securityOpts: ["no-new-privileges:true"],
-      logDriver: "json-file",
       logOpts: { "max-size": "10m", "max-file": "5" },
       networksAdvanced: [{ name: "technicia-edge" }, { name: "technicia-data" }],
       ports: [
@@ -42,12 +38,11 @@ describe("Tunnel", () => {
         { internal: 6333, external: 6333, ip: "127.0.0.1" },
       ],
       volumes: [DIRECTORY],
-      destroyGraceSeconds: 5,
       mustRun: true,
     });
   });
 
-  it("is replaced when what the plugin would only write down changes, the old one first", async () => {
+  it("is replaced, the old one first, when an input changes that the plugin would only record", async () => {
     const { resource } = await define();
 
     expect(resource("technicia-tunnel")).toMatchObject({
@@ -56,7 +51,7 @@ describe("Tunnel", () => {
     });
   });
 
-  it("finds its configuration there when it starts, and reads it again when it changes", async () => {
+  it("waits for its configuration, and reads it again when it changes", async () => {
     const { resource, waitsFor } = await define();
     const { path, onChange, content } = resource("technicia-tunnel-configuration").inputs;
 
@@ -73,7 +68,7 @@ describe("Tunnel", () => {
     ]);
   });
 
-  it("tells n8n the address that the browser sees, or the editor loses its connection", async () => {
+  it("passes the address that the browser sees to n8n, or the editor loses its connection", async () => {
     const { resource } = await define();
     const { content } = resource("technicia-tunnel-configuration").inputs;
 

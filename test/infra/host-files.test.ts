@@ -11,7 +11,7 @@ import { dockerDaemon, packageNames, sshd, sysctl, unattendedUpgrades } from "..
 
 const RESTART_DOCKER = script(new URL("../../infra/scripts/restart-docker.sh", import.meta.url));
 
-/** Runs the restart with programs that do as told; gives what it called. */
+/** Runs the restart with the given programs in place of the real ones; returns their calls. */
 async function fakeHost(programs: Readonly<Record<string, string>>): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), "technicia-restart-"));
   const log = join(folder, "log");
@@ -40,33 +40,27 @@ describe("packageNames", () => {
 });
 
 describe("sshd", () => {
-  it("admits keys only, named users only, and what a parallel deployment opens", () => {
-    expect(sshd(2222, ["debian", "alice"])).toBe(`# Managed: a change made here by hand is found and undone.
-Port 2222
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin no
-AllowUsers debian alice
-MaxAuthTries 4
-MaxStartups 60:30:120
-MaxSessions 60
-LoginGraceTime 30
-ClientAliveInterval 30
-ClientAliveCountMax 6
-X11Forwarding no
-UseDNS no
-`);
+  it("admits keys only and named users only, with enough sessions for a parallel deployment", () => {
+    const lines = sshd(2222, ["debian", "alice"]).split("\n");
+
+    expect(lines.filter((line) => /^(Port|AllowUsers|Max(Startups|Sessions)) /.test(line))).toEqual([
+      "Port 2222",
+      "AllowUsers debian alice",
+      "MaxStartups 60:30:120",
+      "MaxSessions 60",
+    ]);
+    for (const forbidden of ["PasswordAuthentication", "KbdInteractiveAuthentication", "PermitRootLogin"]) {
+      expect(lines).toContain(`${forbidden} no`);
+    }
   });
 });
 
 describe("dockerDaemon", () => {
   it("bounds logs and open files, forbids new privileges, and waits as long as the slowest stop", () => {
-    expect(JSON.parse(dockerDaemon())).toEqual({
-      "log-driver": "json-file",
+    expect(JSON.parse(dockerDaemon())).toMatchObject({
       "log-opts": { "max-size": "10m", "max-file": "5" },
       "no-new-privileges": true,
       "default-ulimits": { nofile: { Name: "nofile", Soft: 16_384, Hard: 16_384 } },
-      "default-address-pools": [{ base: "172.30.0.0/16", size: 24 }],
       "shutdown-timeout": 70,
     });
   });
@@ -75,13 +69,13 @@ describe("dockerDaemon", () => {
     expect(dockerDaemon()).not.toContain("live-restore");
   });
 
-  it("is read again by a running daemon only: a first start reads it anyway", async () => {
+  it("restarts a daemon that runs, and no other: a first start reads the settings anyway", async () => {
     const calls = await fakeHost({ systemctl: "exit 3", docker: "exit 1" });
 
     expect(calls).toEqual(["systemctl is-active --quiet docker.service"]);
   });
 
-  it("is read before anybody asks a service that the restart stopped", async () => {
+  it("waits after a restart until every service is healthy again", async () => {
     // Healthy at the third look.
     const docker = `case $1 in
       service) echo one ;;
@@ -103,24 +97,17 @@ describe("dockerDaemon", () => {
 
 describe("sysctl", () => {
   it("lets Qdrant map many files and makes swap a cushion", () => {
-    expect(sysctl().split("\n").slice(1)).toEqual([
-      "fs.inotify.max_user_instances = 1024",
-      "net.core.somaxconn = 4096",
-      "vm.max_map_count = 262144",
-      "vm.swappiness = 10",
-      "",
-    ]);
+    expect(sysctl()).toContain("\nvm.max_map_count = 262144\n");
+    expect(sysctl()).toContain("\nvm.swappiness = 10\n");
   });
 });
 
 describe("unattendedUpgrades", () => {
   it("runs daily, leaves Docker alone and never reboots", () => {
-    expect(unattendedUpgrades().split("\n").slice(1)).toEqual([
-      'APT::Periodic::Update-Package-Lists "1";',
-      'APT::Periodic::Unattended-Upgrade "1";',
-      'Unattended-Upgrade::Package-Blacklist { "docker"; "containerd"; "runc"; };',
-      'Unattended-Upgrade::Automatic-Reboot "false";',
-      "",
-    ]);
+    const text = unattendedUpgrades();
+
+    expect(text).toContain('APT::Periodic::Unattended-Upgrade "1";');
+    expect(text).toContain('Package-Blacklist { "docker"; "containerd"; "runc"; };');
+    expect(text).toContain('Automatic-Reboot "false";');
   });
 });

@@ -4,61 +4,31 @@ import { HostFirewall, renderFirewall } from "../../infra/host-firewall.ts";
 import * as technicia from "../../provider/resources.ts";
 import { register } from "../support/engine.ts";
 
-const TABLE = `#!/usr/sbin/nft -f
-# Managed: a change made here by hand is found and undone.
-table inet technicia
-delete table inet technicia
-table inet technicia {
-  chain input {
-    type filter hook input priority filter; policy drop;
-    iif "lo" accept
-    ct state established,related accept
-    ct state invalid drop
-    meta l4proto icmp icmp type { echo-request, destination-unreachable, time-exceeded, parameter-problem } accept
-    meta l4proto icmpv6 accept
-    udp sport 67 udp dport 68 accept
-    ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
-    tcp dport 22 ip saddr { 198.51.100.0/24, 192.0.2.7/32 } ct state new limit rate 120/minute burst 120 packets accept
-    tcp dport 22 ip6 saddr { 2001:db8:51::/64 } ct state new limit rate 120/minute burst 120 packets accept
-    tcp dport { 80, 443 } accept
-    counter drop
-  }
-  # Packets for published ports never reach the input chain: Docker turns them towards a container first.
-  chain forward {
-    type filter hook forward priority filter - 10; policy accept;
-    ct state established,related accept
-    iifname "docker*" accept
-    iifname "br-*" accept
-    meta l4proto tcp ct status dnat ct original proto-dst { 80, 443 } accept
-    counter drop
-  }
-}
-`;
-
-const UNIT = `[Unit]
-Description=TechnicIA firewall
-DefaultDependencies=no
-After=local-fs.target
-Before=network-pre.target docker.service
-Wants=network-pre.target
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/sbin/nft --file /etc/technicia/firewall.nft
-
-[Install]
-WantedBy=multi-user.target
-`;
+const adminCidrs = { v4: ["198.51.100.0/24", "192.0.2.7/32"], v6: ["2001:db8:51::/64"] };
+const table = renderFirewall({ sshPort: 22, adminCidrs });
 
 describe("renderFirewall", () => {
-  it("admits ssh from the admin networks, 80 and 443, to the host and to what Docker publishes", () => {
-    const adminCidrs = { v4: ["198.51.100.0/24", "192.0.2.7/32"], v6: ["2001:db8:51::/64"] };
-
-    expect(renderFirewall({ sshPort: 22, adminCidrs })).toBe(TABLE);
+  // After a change that is meant: npx vitest run --project parts test/infra/host-firewall --update
+  it("renders the table of firewall.golden.nft", async () => {
+    await expect(table).toMatchFileSnapshot("./firewall.golden.nft");
   });
 
-  it("has no ssh rule for a family without admin networks, since an empty set is no text that nft reads", () => {
+  it("drops what no rule accepts, on the host and on the way to containers", () => {
+    const [, input = "", forward = ""] = table.split(/^ {2}chain .*$/m);
+
+    expect(input).toMatch(/policy drop;[^]*counter drop\n {2}\}/);
+    expect(forward).toMatch(/policy accept;[^]*counter drop\n {2}\}/);
+    expect(input.match(/tcp dport .* accept/g)).toEqual([
+      expect.stringMatching(
+        /^tcp dport 22 ip saddr \{ 198\.51\.100\.0\/24, 192\.0\.2\.7\/32 \} ct state new limit /,
+      ),
+      expect.stringMatching(/^tcp dport 22 ip6 saddr \{ 2001:db8:51::\/64 \} ct state new limit /),
+      "tcp dport { 80, 443 } accept",
+    ]);
+    expect(forward.match(/.*dnat.*/g)).toEqual([expect.stringMatching(/proto-dst \{ 80, 443 \} accept$/)]);
+  });
+
+  it("has no ssh rule for a family without admin networks: nft refuses an empty set", () => {
     const text = renderFirewall({ sshPort: 22, adminCidrs: { v4: ["198.51.100.0/24"], v6: [] } });
 
     expect(text).not.toContain("ip6 saddr { ");
@@ -75,9 +45,9 @@ describe("renderFirewall", () => {
     expect(text).not.toMatch(/tcp dport 22 /);
   });
 
-  it("replaces its own table only: a flushed rule set would take Docker's rules along", () => {
-    expect(TABLE).not.toContain("flush");
-    expect(TABLE.match(/^delete .*$/gm)).toEqual(["delete table inet technicia"]);
+  it("replaces its own table only: flushing the rule set would remove Docker's rules", () => {
+    expect(table).not.toContain("flush");
+    expect(table.match(/^delete .*$/gm)).toEqual(["delete table inet technicia"]);
   });
 });
 
@@ -85,16 +55,15 @@ describe("HostFirewall", () => {
   const define = () =>
     register(() => {
       const host = new technicia.Connection("connection", {});
-      const adminCidrs = { v4: ["198.51.100.0/24", "192.0.2.7/32"], v6: ["2001:db8:51::/64"] };
       return new HostFirewall("firewall", { host, sshPort: 22, adminCidrs });
     });
 
-  it("has nft judge the table before it takes the old one's place", async () => {
+  it("has nft check the table before it replaces the old one", async () => {
     const { resource } = await define();
 
     expect(resource("firewall-table").inputs).toEqual({
       path: "/etc/technicia/firewall.nft",
-      content: TABLE,
+      content: table,
       validate: 'nft --check --file "$FILE"',
       onChange: "nft --file /etc/technicia/firewall.nft",
     });
@@ -103,11 +72,21 @@ describe("HostFirewall", () => {
   it("is loaded at boot before the network is up and before Docker", async () => {
     const { resource, waitsFor } = await define();
 
-    expect(resource("firewall-unit-file").inputs).toEqual({
+    const { content, ...file } = resource("firewall-unit-file").inputs;
+
+    expect(file).toEqual({
       path: "/etc/systemd/system/technicia-firewall.service",
-      content: UNIT,
       onChange: "systemctl daemon-reload",
     });
+    expect(String(content).split("\n")).toEqual(
+      expect.arrayContaining([
+        "DefaultDependencies=no",
+        "Before=network-pre.target docker.service",
+        "RemainAfterExit=yes",
+        "ExecStart=/usr/sbin/nft --file /etc/technicia/firewall.nft",
+        "WantedBy=multi-user.target",
+      ]),
+    );
     expect(resource("firewall-unit").inputs).toEqual({
       unit: "technicia-firewall.service",
       enabled: true,
@@ -117,7 +96,7 @@ describe("HostFirewall", () => {
     expect(waitsFor("firewall-unit", "firewall-unit-file")).toBe(true);
   });
 
-  it("puts the distribution's unit away, but only once its own has loaded", async () => {
+  it("disables the distribution's unit, but only once its own has loaded", async () => {
     const { resource, waitsFor } = await define();
 
     expect(resource("firewall-distribution-unit").inputs).toEqual({
@@ -128,7 +107,7 @@ describe("HostFirewall", () => {
     expect(waitsFor("firewall-distribution-unit", "firewall-unit")).toBe(true);
   });
 
-  it("proves that what is loaded is what the file says, and loads it again when it is not", async () => {
+  it("compares the loaded table with the file, and loads the file when they differ", async () => {
     const { resource, waitsFor } = await define();
 
     expect(resource("firewall-loaded").inputs).toMatchObject({
@@ -143,7 +122,7 @@ describe("HostFirewall", () => {
     expect(waitsFor("firewall-loaded", "firewall-unit")).toBe(true);
   });
 
-  it("is all on the host, under one component", async () => {
+  it("creates everything on the host, under one component", async () => {
     const { registrations } = await define();
     const own = registrations.filter(({ parent }) => parent === "firewall");
 

@@ -1,5 +1,5 @@
 /**
- * Stands in for the engine: runs a program and records what it registers, as it would cross the wire.
+ * A double of the engine: runs a program and records what it registers, in the form in which the SDK sends it.
  *
  * Nothing has to be awaited by the program under test; `register` returns once every registration has arrived.
  */
@@ -7,7 +7,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { RegisterResourceRequest, RegisterResourceResponse } from "@pulumi/pulumi/proto/resource_pb.js";
 import { SECRET_SIGNATURE, SIGNATURE_KEY } from "../../common/property-signatures.ts";
 
-/** What stands, in a preview, for a value that only an update makes known. */
+/** Placeholder of a preview for a value that only an update knows. */
 export const UNKNOWN = pulumi.runtime.unknownValue;
 
 /** A value that the program gave as a secret; printed as JSON it hides what it holds. */
@@ -32,7 +32,7 @@ export interface Registration {
   readonly type: string;
   readonly name: string;
 
-  /** Whether a provider makes it; a component otherwise. */
+  /** Whether a provider creates it; otherwise it is a component. */
   readonly custom: boolean;
 
   /** Secrets are `Sealed`, exactly where they were given. */
@@ -44,7 +44,7 @@ export interface Registration {
   /** Logical name of the parent; empty for none. */
   readonly parent: string;
 
-  /** Everything it was made to wait for, by URN. */
+  /** Everything that it waits for, by URN. */
   readonly dependencies: readonly string[];
 
   readonly protect: boolean;
@@ -54,22 +54,22 @@ export interface Registration {
 }
 
 export interface Recording<T> {
-  /** In the order in which they arrived. */
+  /** In order of arrival. */
   readonly registrations: readonly Registration[];
 
-  /** What the components said of themselves, by URN. */
+  /** Outputs of the components, by URN. */
   readonly componentOutputs: Readonly<Record<string, unknown>>;
 
   readonly result: T;
 
-  /** The one resource of this name that a provider makes; refuses none. */
+  /** The one resource of this name that a provider creates; throws if there is none. */
   readonly resource: (name: string) => Registration;
   readonly component: (name: string) => Registration;
 
-  /** By name: in which order independent resources arrive says nothing. */
+  /** Sorted by name, because independent resources arrive in any order. */
   readonly ofType: (type: string) => readonly Registration[];
 
-  /** Whether the engine makes the first one only after the second one, directly or through others. */
+  /** Whether the engine creates the first one only after the second one, directly or through others. */
   readonly waitsFor: (name: string, other: string) => boolean;
 }
 
@@ -104,7 +104,7 @@ export async function register<T>(
 
   const result = await program();
   await pulumi.runtime.disconnect();
-  refuseTwins(recorder.registrations);
+  refuseDuplicates(recorder.registrations);
   return { ...recorder, ...lookups(recorder.registrations), result };
 }
 
@@ -171,7 +171,7 @@ function computed(
 
 type Callback = (error: Error | null, response?: RegisterResourceResponse) => void;
 
-/** The double's side of the wire; the SDK exports its class for types only. */
+/** The double that the SDK calls; the SDK exports its class for types only. */
 interface Monitor {
   registerResource: (request: RegisterResourceRequest, callback: Callback) => Promise<void>;
   registerResourceOutputs: (
@@ -207,10 +207,10 @@ function record(): Pick<Recording<unknown>, "registrations" | "componentOutputs"
   return { registrations, componentOutputs };
 }
 
-function refuseTwins(registrations: readonly Registration[]): void {
+function refuseDuplicates(registrations: readonly Registration[]): void {
   const urns = registrations.map(({ urn }) => urn);
-  const twin = urns.find((urn, index) => urns.indexOf(urn) !== index);
-  if (twin !== undefined) throw new Error(`${twin}: expected each resource once, got it twice`);
+  const duplicate = urns.find((urn, index) => urns.indexOf(urn) !== index);
+  if (duplicate !== undefined) throw new Error(`${duplicate}: expected each resource once, got it twice`);
 }
 
 function read(

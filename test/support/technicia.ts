@@ -8,7 +8,7 @@ import { defineTechnicia } from "../../stacks/technicia.ts";
 import { register, type Recording } from "./engine.ts";
 import { change, strongSecrets, validSettings } from "./fixtures.ts";
 
-/** What a test says differently from the valid settings: paths and their values, and the secrets that are not given. */
+/** How a test changes the valid settings: values by path, and the secrets that are missing. */
 export interface Variant {
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly without?: readonly SecretName[];
@@ -16,7 +16,7 @@ export interface Variant {
 
 const OAUTH: readonly SecretName[] = ["ovhClientId", "ovhClientSecret"];
 
-/** Every service and every choice that makes the most resources. */
+/** Every service, and every choice that creates more resources. */
 export const everything: Variant = {
   settings: {
     "services.n8n.database": "postgres",
@@ -25,7 +25,7 @@ export const everything: Variant = {
   },
 };
 
-/** Nothing that can be left out, DNS at OVH, and a server that is yet to be ordered. */
+/** Only what every environment has; DNS at OVH, and a server that is ordered. */
 export const least: Variant = {
   settings: {
     "services.n8nRunners.enabled": false,
@@ -50,7 +50,7 @@ export function environmentOf({ settings: changes = {} }: Variant): Environment 
   return parseSettings("test", settings);
 }
 
-/** The secrets that a variant is given. */
+/** The secrets of a variant. */
 export function secretsOf({ without = OAUTH }: Variant): [SecretName, string][] {
   const given = Object.entries(strongSecrets()) as [SecretName, string][];
   return given.filter(([name]) => !without.includes(name));
@@ -61,7 +61,7 @@ export const usual: Variant = {};
 
 const recordings = new Map<Variant, Partial<Record<"preview" | "update", Promise<Recording<Deployment>>>>>();
 
-/** Registers the whole program for a variant, as an update or as the first preview; once for each. */
+/** Registers the whole program for a variant, as an update or as the first preview; each only once. */
 export function deploy(
   variant: Variant = usual,
   { preview = false }: { readonly preview?: boolean } = {},
