@@ -1,12 +1,12 @@
 /**
- * What a program can ask of the provider `technicia`: a connection, things on a host, things at the cloud.
+ * The resources of the provider `technicia`: a connection, resources on a host and resources at OVH.
  *
- * Bash given to a resource (`validate`, `onChange`, `observe`, `apply`, `remove`) runs as root with `set -euo pipefail`, in `/`, with
- * nothing on its standard input: a command that fails ends it, so say `|| true` where failure is an answer.
+ * Bash given to a resource (`validate`, `onChange`, `observe`, `apply`, `remove`) runs as root with `set -euo pipefail`, in `/` and with
+ * empty standard input. A failing command ends the script; write `|| true` where a failure is a valid answer.
  */
 import * as pulumi from "@pulumi/pulumi";
 
-/** Where the host is, how to log in, and with which keys to speak to the cloud. */
+/** Where the host is, how to log in, and the keys of OVH's API. */
 export interface ConnectionArgs {
   /** Name or address that sshd listens on. */
   readonly hostAddress?: pulumi.Input<string>;
@@ -33,25 +33,25 @@ export interface ConnectionArgs {
   readonly hostPrivateKeyFile?: pulumi.Input<string>;
 
   /**
-   * The only key the host may answer with (`ssh-ed25519 AAAA…`).
+   * The only accepted key of the host (`ssh-ed25519 AAAA…`).
    *
    * @default any key is accepted, with a warning
    */
   readonly hostKey?: pulumi.Input<string>;
 
-  /** Which installation of the host this is; when it changes, everything on the host is made anew. */
+  /** Identifies the installation of the host. A change recreates everything on the host. */
   readonly serverId?: pulumi.Input<string>;
 
   /** `ovh-eu`, `ovh-ca`, `ovh-us`, or the base URL of an API without a trailing slash. */
   readonly ovhEndpoint?: pulumi.Input<string>;
 
-  /** OVH application key; goes with the secret and the consumer key. */
+  /** OVH application key, used with the secret and the consumer key. */
   readonly ovhApplicationKey?: pulumi.Input<string>;
 
   /** OVH application secret, with which requests are signed. */
   readonly ovhApplicationSecret?: pulumi.Input<string>;
 
-  /** OVH consumer key: whose account, and which calls are allowed. */
+  /** OVH consumer key, which determines the account and the allowed calls. */
   readonly ovhConsumerKey?: pulumi.Input<string>;
 
   /** OAuth2 service account, instead of the three keys. */
@@ -61,14 +61,14 @@ export interface ConnectionArgs {
   readonly ovhClientSecret?: pulumi.Input<string>;
 }
 
-/** One plugin process: at most one ssh connection to one host, and one client of the cloud. */
+/** One plugin process with at most one ssh connection to one host and one client of OVH. */
 export class Connection extends pulumi.ProviderResource {
   constructor(name: string, args: ConnectionArgs, opts?: pulumi.ResourceOptions) {
     super("technicia", name, { ...args }, opts);
   }
 }
 
-/** Which host to ask for its key. */
+/** The host whose key is read. */
 export interface HostKeyArgs {
   /** Name or address that sshd listens on. */
   readonly address: pulumi.Input<string>;
@@ -80,15 +80,15 @@ export interface HostKeyArgs {
    */
   readonly port?: pulumi.Input<number>;
 
-  /** Which installation of the host this is; when it changes, the key is taken anew. */
+  /** Identifies the installation of the host. A change reads the key again. */
   readonly serverId: pulumi.Input<string>;
 }
 
 /**
- * The key a host answers with, taken once and required from then on.
+ * The key of a host, read once and required afterwards.
  *
- * Creating waits until sshd answers, ten minutes at most. A host that answers with another key later makes `refresh` fail: a new key is
- * accepted by replacing this resource, never by itself. Deleting touches nothing.
+ * Creating waits up to ten minutes until sshd answers. When the host answers with another key later, `refresh` fails; only a replacement of
+ * this resource accepts a new key. Deleting changes nothing.
  */
 export class HostKey extends pulumi.CustomResource {
   /** Public key, as `ssh-ed25519 AAAA…`. */
@@ -104,10 +104,10 @@ export class HostKey extends pulumi.CustomResource {
 
 /** What a file on the host must be. */
 export interface FileArgs {
-  /** Absolute path; missing folders above it are made (root, 0755). Another path is another file. */
+  /** Absolute path. Missing folders above it are created (root, 0755). A change replaces the file. */
   readonly path: pulumi.Input<string>;
 
-  /** The whole text. A secret one stays secret in the state, in previews and in errors. */
+  /** The whole text. If it is secret, it stays so in the state, in previews and in errors. */
   readonly content: pulumi.Input<string>;
 
   /**
@@ -131,18 +131,18 @@ export interface FileArgs {
    */
   readonly mode?: pulumi.Input<string>;
 
-  /** Bash that judges the new file before anybody sees it, at `"$FILE"` beside its final place; failing leaves the old file untouched. */
+  /** Bash that tests the new file at `"$FILE"`, next to its final place. If it fails, the old file stays. */
   readonly validate?: pulumi.Input<string>;
 
-  /** Bash run once the file is in place; when it fails the earlier file is put back, this runs again, and the update fails. */
+  /** Bash that runs once the file is in place. If it fails, the earlier file is restored, this runs again, and the update fails. */
   readonly onChange?: pulumi.Input<string>;
 }
 
 /**
- * A file on the host, never seen half-written.
+ * A file on the host that is replaced atomically.
  *
- * Deleting puts back the file that was there before, or removes it when there was none, and then runs `onChange`, whose failure is only told
- * then: what it acts on may be gone already. A file found with exactly the wanted content, owner and mode counts as ours and is removed.
+ * Deleting restores the earlier file, or removes the file when there was none, and then runs `onChange`. A failure of it is only a warning then,
+ * because what it acts on may already be gone. An existing file with exactly the wanted content, owner and mode is removed on deletion.
  * Imported by its path.
  */
 export class File extends pulumi.CustomResource {
@@ -165,11 +165,11 @@ export interface ImageArgs {
 /**
  * An image pulled on the host before anything runs from it.
  *
- * The digest is looked up when the name changes and stays then, so a tag that is pushed anew changes nothing by itself. A name that the registry
- * does not have fails the preview. Deleting removes the image unless a container needs it. Imported by its name.
+ * The digest is read when the name changes and then kept, so pushing a tag again changes nothing. A name that the registry does not have fails
+ * the preview. Deleting removes the image unless a container needs it. Imported by its name.
  */
 export class Image extends pulumi.CustomResource {
-  /** The name with the digest it stood for: `nginx:1.30.4-alpine@sha256:…`. */
+  /** The name with its digest: `nginx:1.30.4-alpine@sha256:…`. */
   declare readonly reference: pulumi.Output<string>;
 
   constructor(name: string, args: ImageArgs, opts?: pulumi.CustomResourceOptions) {
@@ -186,8 +186,8 @@ export interface PackagesArgs {
 /**
  * Debian packages that must be installed, whatever their version.
  *
- * They are installed without what they merely recommend, and with the configuration files already on the host kept. Deleting leaves them,
- * as others may have come to depend on them. Imported by their names, separated by commas.
+ * Recommended packages are not installed, and configuration files on the host are kept. Deleting leaves the packages, because other programs
+ * may depend on them. Imported by their names, separated by commas.
  */
 export class Packages extends pulumi.CustomResource {
   /** Installed version of each. */
@@ -198,15 +198,15 @@ export class Packages extends pulumi.CustomResource {
   }
 }
 
-/** What systemd must do with a unit. */
+/** How a systemd unit must be. */
 export interface UnitArgs {
-  /** Full name, such as `nginx.service`. Another name is another unit. */
+  /** Full name, such as `nginx.service`. A change replaces the resource. */
   readonly unit: pulumi.Input<string>;
 
   /** Whether it starts at boot; a unit without an [Install] section cannot. */
   readonly enabled: pulumi.Input<boolean>;
 
-  /** Whether it runs now. For a oneshot unit this needs RemainAfterExit. */
+  /** Whether it runs. A oneshot unit needs RemainAfterExit for this. */
   readonly active: pulumi.Input<boolean>;
 
   /**
@@ -220,7 +220,7 @@ export interface UnitArgs {
 /**
  * A systemd unit that exists on the host.
  *
- * Deleting puts back what it did before: whether it started at boot, whether it ran. Imported by its name.
+ * Deleting restores whether it started at boot and whether it ran. Imported by its name.
  */
 export class Unit extends pulumi.CustomResource {
   /** What systemd made of the unit file, such as `loaded` or `masked`. */
@@ -231,22 +231,22 @@ export class Unit extends pulumi.CustomResource {
   }
 }
 
-/** How to see a state of the host, what it must be, and how to get there. */
+/** How to read a state of the host, what it must be, and how to set it. */
 export interface StateArgs {
-  /** Bash that prints the state as it is, and changes nothing. Printing nothing means: not there. */
+  /** Bash that prints the actual state and changes nothing. Empty output means that the state does not exist. */
   readonly observe: pulumi.Input<string>;
 
-  /** What `observe` must print; space at both ends does not count. */
+  /** What `observe` must print; white space at both ends is ignored. */
   readonly desired: pulumi.Input<string>;
 
   /**
-   * Bash that makes it so. Runs when `observe` differs from `desired`, and when `secrets` change, which `observe` may be unable to see.
-   * `"$OBSERVED"` and `"$DESIRED"` hold both, `"$PREVIOUS_<name>"` what each secret was until this update.
+   * Bash that sets the state. Runs when `observe` differs from `desired`, and when `secrets` change, which `observe` may be unable to see.
+   * `"$OBSERVED"` and `"$DESIRED"` hold both, and `"$PREVIOUS_<name>"` holds the earlier value of each secret.
    */
   readonly apply: pulumi.Input<string>;
 
   /**
-   * Bash that undoes it on deletion.
+   * Bash that removes the state on deletion.
    *
    * @default deleting leaves the state as it is
    */
@@ -269,8 +269,8 @@ export interface StateArgs {
 /**
  * A state of the host that no other resource covers, such as a loaded firewall table or an initialised swarm.
  *
- * After `apply` the state is observed again, and the update fails when it is still not the desired one. It cannot be imported: `observe`
- * is known to the program only; creating it where the state already holds applies nothing.
+ * After `apply`, `observe` runs again, and the update fails when it still prints something else. A State cannot be imported, because only the
+ * program knows `observe`; creating it where the state already holds applies nothing.
  */
 export class State extends pulumi.CustomResource {
   /** What `observe` printed last. Secret when `desired` is. */
@@ -281,7 +281,7 @@ export class State extends pulumi.CustomResource {
   }
 }
 
-/** Terms under which a server may be ordered. */
+/** Terms of an order. */
 export interface VpsOrderArgs {
   /** Country whose catalogue and prices apply, for example `FR`. */
   readonly subsidiary: pulumi.Input<string>;
@@ -290,12 +290,12 @@ export interface VpsOrderArgs {
   readonly maxMonthlyPriceEur: pulumi.Input<number>;
 }
 
-/** Which server, and what it must be. */
+/** The server and its requirements. */
 export interface VpsArgs {
   /**
    * Existing server to adopt, as OVH names it (`vps-1a2b3c4d.vps.ovh.net`).
    *
-   * @default a server is ordered under `order`
+   * @default a server is ordered under the terms of `order`
    */
   readonly serviceName?: pulumi.Input<string>;
 
@@ -321,17 +321,17 @@ export interface VpsArgs {
   /** Operating system as OVH labels it, for example `Debian 12`. */
   readonly image: pulumi.Input<string>;
 
-  /** Key that may log in, installed with the image. */
+  /** Public key that is installed with the image. */
   readonly publicKey: pulumi.Input<string>;
 
-  /** Whether deleting this resource lets the contract end at its expiry; the server is left alone otherwise. */
+  /** Whether deleting this resource ends the contract at its expiry. Otherwise the server stays and is renewed. */
   readonly deleteAtExpiry: pulumi.Input<boolean>;
 }
 
 /**
  * An OVH VPS, adopted by name or ordered once.
  *
- * Nothing here ever reinstalls a server by itself, and deleting never ends a contract at once.
+ * This resource never reinstalls a server, and deleting it never ends a contract immediately.
  */
 export class Vps extends pulumi.CustomResource {
   /** Name of the service at OVH. */
@@ -343,7 +343,7 @@ export class Vps extends pulumi.CustomResource {
   /** Public IPv6 address. */
   declare readonly ipv6: pulumi.Output<string>;
 
-  /** Router of the IPv6 address, where OVH tells it. */
+  /** Router of the IPv6 address, where OVH reports it. */
   declare readonly ipv6Gateway: pulumi.Output<string | undefined>;
 
   /** Commercial model. */
@@ -358,7 +358,7 @@ export class Vps extends pulumi.CustomResource {
   /** Disk it has, in GiB. */
   declare readonly diskGib: pulumi.Output<number>;
 
-  /** Where it stands, as OVH names the zone. */
+  /** Zone, as OVH names it. */
   declare readonly zone: pulumi.Output<string>;
 
   /** Operating system installed. */
@@ -376,7 +376,7 @@ export class Vps extends pulumi.CustomResource {
   /** Price without tax it was ordered at; absent for an adopted one. */
   declare readonly monthlyPriceEur: pulumi.Output<number | undefined>;
 
-  /** Changes whenever the disk is installed anew. */
+  /** Changes whenever the disk is reinstalled. */
   declare readonly serverId: pulumi.Output<string>;
 
   constructor(name: string, args: VpsArgs, opts?: pulumi.CustomResourceOptions) {
@@ -400,7 +400,7 @@ export class Vps extends pulumi.CustomResource {
   }
 }
 
-/** One rule of the edge firewall; the first that matches decides. */
+/** One rule of the edge firewall. The first rule that matches decides. */
 export interface Rule {
   /** Place in the list, 0 to 19. */
   readonly sequence: pulumi.Input<number>;
@@ -440,16 +440,16 @@ export interface Rule {
   readonly tcpOption?: pulumi.Input<"established">;
 }
 
-/** What OVH's network lets through to an address. */
+/** Which packets OVH's network passes on to an address. */
 export interface EdgeFirewallArgs {
-  /** IPv4 address that is protected. Another address is another firewall. */
+  /** The protected IPv4 address. A change replaces the firewall. */
   readonly ip: pulumi.Input<string>;
 
-  /** The whole list; a rule that is not in it is removed. */
+  /** All rules; any other rule at OVH is removed. */
   readonly rules: pulumi.Input<readonly pulumi.Input<Rule>[]>;
 }
 
-/** OVH's stateless firewall in front of one IPv4 address, as one list of rules. */
+/** OVH's stateless firewall in front of one IPv4 address. */
 export class EdgeFirewall extends pulumi.CustomResource {
   /** State that OVH reports. */
   declare readonly state: pulumi.Output<string>;

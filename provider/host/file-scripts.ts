@@ -1,12 +1,12 @@
-/** Bash behind `File`. Each runs as one command, so that what it must not leave half-done does not depend on us staying alive. */
+/** Bash scripts of `File`. Each runs as one command, so that it finishes or cleans up even when the plugin dies. */
 
-/** How WRITE tells apart what went wrong. */
+/** Exit codes by which WRITE names its failures. */
 export const EXIT = { refused: 97, restored: 98, restoredUnsettled: 99, notAFile: 96 } as const;
 
-/** Above this a file that grew on the host is not ours to read. */
+/** Larger files are not read. */
 const MAX_READ_BYTES = 16 * 1024 * 1024;
 
-// Prints what stands at $TARGET: its kind, then its digest, then its content unless the digest is $KNOWN.
+// Prints the kind of $TARGET, then its digest, then its content unless the digest is $KNOWN.
 const SHOW = `
 show() {
   if [ -L "$TARGET" ]; then printf 'a symbolic link to %s\\n' "$(readlink -- "$TARGET")"
@@ -23,7 +23,7 @@ show() {
 export const INSPECT = `${SHOW}
 show`;
 
-// A leading dot and no suffix: folders such as conf.d and sudoers.d, which read all that is in them, pass over it.
+// The name has a leading dot and no suffix, so that programs ignore it in folders such as conf.d and sudoers.d.
 const NEW_FILE = `
 dir=$(dirname -- "$TARGET")
 mkdir -p -- "$dir"
@@ -36,14 +36,15 @@ chown -- "$OWNER:$GROUP" "$FILE"
 chmod -- "$MODE" "$FILE"
 cat > "$FILE"`;
 
-// A script in a condition would run without -e: each gets a shell of its own whose exit code is looked at afterwards.
+// Inside a condition, bash ignores -e. Each script therefore runs in a subshell whose exit code is tested afterwards.
 const GUARDED = `
 guarded() { set +e; ( set -e; eval "$1" ) </dev/null >&2; guarded_code=$?; set -e; return 0; }`;
 
 /**
- * Puts the content on standard input at $TARGET, owned and readable as it should be before the first byte is in it, and prints what was there.
+ * Writes standard input to $TARGET and prints the earlier file. Owner and mode are set before the first byte is written.
  *
- * $VALIDATE judges it before anybody sees it. When $ON_CHANGE fails, or the script is killed meanwhile, the earlier file is put back.
+ * $VALIDATE tests the new file before it replaces the old one. When $ON_CHANGE fails, or the script is killed meanwhile, the earlier file is
+ * restored.
  */
 export const WRITE = `
 ${GUARDED}
@@ -82,9 +83,9 @@ fi
 state=done`;
 
 /**
- * Puts back the file on standard input, or removes $TARGET when $MODE is empty.
+ * Restores the file on standard input, or removes $TARGET when $MODE is empty.
  *
- * What $ON_CHANGE acts on may be gone already, as what depends on a file is deleted first: its failure is told on stderr, not a failure.
+ * Resources that depend on a file are deleted first, so $ON_CHANGE may have nothing left to act on. Its failure is only reported on stderr.
  */
 export const DELETE = `
 settle() { rm -f -- "$FILE"; }

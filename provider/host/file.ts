@@ -1,4 +1,4 @@
-/** `technicia:host:File`: a file that is either the old one or the new one, at every moment. */
+/** `technicia:host:File`: a file that is replaced atomically. */
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { UserError } from "../../common/user-error.ts";
@@ -8,7 +8,6 @@ import { DELETE, EXIT, INSPECT, WRITE } from "./file-scripts.ts";
 
 const MAX_CONTENT_BYTES = 8 * 1024 * 1024;
 
-/** Beside what a `validate` or `onChange` may take. */
 const TIMEOUT_SECONDS = 300;
 
 const account = /^[a-z_][a-z0-9_-]*\$?$/;
@@ -35,7 +34,7 @@ const schema = z.strictObject({
 
 type Inputs = z.infer<typeof schema>;
 
-/** The file that was there before us; base64, as it may be anything. */
+/** The file before this resource existed; base64, because it may be binary. */
 interface Previous {
   readonly base64: string;
   readonly owner: string;
@@ -58,7 +57,7 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
   outputs: ["sha256", "previous"],
   replaceOn: ["path"],
 
-  // What others may read on the host is no secret; anything else may hold one.
+  // A file that every user of the host may read is no secret. Any other may contain one.
   secretOutputs: ({ previous }, secretInputs) =>
     secretInputs.has("content")
       ? ["sha256", "previous"]
@@ -123,7 +122,7 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
 
   async delete(call, { id, inputs, outputs: { previous } }) {
     const { stderr } = await call.host.run({
-      purpose: previous === undefined ? `remove ${id}` : `put back the earlier ${id}`,
+      purpose: previous === undefined ? `remove ${id}` : `restore the earlier ${id}`,
       script: DELETE,
       variables: {
         TARGET: id,
@@ -138,9 +137,7 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
       onWaiting: call.log.status,
     });
     if (stderr.trim() !== "") {
-      call.log.warning(
-        `${id} is ${previous === undefined ? "gone" : "the earlier one again"}; ${stderr.trim()}`,
-      );
+      call.log.warning(`${id} was ${previous === undefined ? "removed" : "restored"}; ${stderr.trim()}`);
     }
   },
 };
@@ -181,14 +178,14 @@ function explain(failure: CommandFailure, path: string): UserError {
       );
     case EXIT.restored:
       return new UserError(
-        `${path}: onChange failed with the new file; the earlier one was put back and onChange succeeded with it; it printed:\n  ${said}`,
+        `${path}: onChange failed with the new file; the earlier one was restored and onChange succeeded with it; it printed:\n  ${said}`,
         {
           cause: failure,
         },
       );
     case EXIT.restoredUnsettled:
       return new UserError(
-        `${path}: onChange failed with the new file; the earlier one was put back, but onChange failed with it too, ` +
+        `${path}: onChange failed with the new file; the earlier one was restored, but onChange failed with it too, ` +
           `so what it acts on may not work now; it printed:\n  ${said}`,
         { cause: failure },
       );

@@ -30,7 +30,7 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
   async create(call, inputs) {
     const key = await fetchHostKey(inputs, waitOptions(call, BOOT_SECONDS));
     call.log.info(
-      `${where(inputs)} answers with the host key ${fingerprint(key)} (${publicKeyText(key)}); it is required from now on`,
+      `${where(inputs)} answers with the host key ${fingerprint(key)} (${publicKeyText(key)}); later connections require it`,
     );
     return { id: `${where(inputs)}/${inputs.serverId}`, outputs: outputsOf(key) };
   },
@@ -56,7 +56,7 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
     return { id, inputs: { ...endpoint, serverId }, outputs: outputsOf(key) };
   },
 
-  // Only where the key is asked for has changed: the same installation answers there, or the key is another one.
+  // Only address or port changed. The same installation must answer there with the same key.
   async update(call, existing, news) {
     const key = await fetchHostKey(news, waitOptions(call, ANSWER_SECONDS));
     requireSame(news, existing.outputs.hostKey, key);
@@ -64,7 +64,7 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
   },
 
   async delete() {
-    // Knowing a key changes nothing on the host.
+    // Nothing on the host depends on it.
   },
 };
 

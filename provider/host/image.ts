@@ -1,4 +1,4 @@
-/** `technicia:host:Image`: an image that Docker has on the host, and the digest that its name stood for when it was pulled. */
+/** `technicia:host:Image`: an image on the host, and the digest of its name when it was pulled. */
 import { z } from "zod";
 import { UserError } from "../../common/user-error.ts";
 import type { Call, ResourceDefinition } from "../plugin/definition.ts";
@@ -6,7 +6,7 @@ import { CommandFailure } from "../ssh/command-failure.ts";
 
 const TIMEOUT_SECONDS = 900;
 
-// A preview must not need the host: one that does not answer soon leaves the digest unknown.
+// A preview must work without the host. If the host does not answer in time, the digest stays unknown.
 const PREVIEW_SECONDS = 5;
 
 const schema = z.strictObject({
@@ -24,12 +24,12 @@ interface Outputs {
   readonly reference: string;
 }
 
-// What a digest names is the same everywhere: with it there already, a way back needs no registry.
+// A digest names the same image everywhere. A rollback to an image that is still on the host needs no registry.
 const PULL = `
 if [[ $NAME == *@* ]] && docker image inspect "$NAME" >/dev/null 2>&1; then echo "Digest: \${NAME#*@}"; exit 0; fi
 docker image pull "$NAME" 2>&1`;
 
-// What Docker itself asks when it makes a service: the daemon's mirrors and credentials apply, and nothing is pulled.
+// The same request that Docker makes for a new service: it uses the daemon's mirrors and credentials and pulls nothing.
 const RESOLVE = `
 command -v docker >/dev/null && command -v curl >/dev/null || exit 0
 curl --silent --max-time 20 --unix-socket /var/run/docker.sock --write-out '\\n%{http_code}' "http://localhost/distribution/$NAME/json"`;
@@ -102,14 +102,14 @@ async function pull(call: Call, name: string): Promise<Outputs> {
     });
     const digest = /^Digest: (sha256:[0-9a-f]{64})$/m.exec(stdout)?.[1];
     const { reference } = withDigest(name, digest);
-    if (reference === undefined) throw new Error(`docker image pull ${name} told no digest: ${stdout}`);
+    if (reference === undefined) throw new Error(`docker image pull ${name} printed no digest: ${stdout}`);
     return { reference };
   } catch (error) {
     throw error instanceof CommandFailure ? explain(name, call.host.name, error) : error;
   }
 }
 
-/** Digest that the registry has under the name; undefined when nobody could be asked. */
+/** Digest that the registry has under the name; undefined when it cannot be read. */
 async function resolve(call: Call, name: string): Promise<string | undefined> {
   if (call.settings.hostAddress === undefined) return undefined;
   let answer: string;
@@ -152,18 +152,18 @@ function explain(name: string, host: string, failure: CommandFailure): UserError
   if (/manifest unknown|not found|repository does not exist/i.test(said)) return missing(name, said);
   if (/unauthorized|access denied|authentication required/i.test(said)) {
     return new UserError(
-      `image: expected ${host} to be admitted to ${name}, got ${JSON.stringify(said)}; log Docker in there, or check the name`,
+      `image: ${host} may not pull ${name} (${JSON.stringify(said)}); log Docker in there, or check the name`,
       { cause: failure },
     );
   }
   if (/no space left on device/i.test(failure.stdout)) {
     return new UserError(
-      `image: expected room for ${name} on ${host}, got a full disk; make room there (docker image prune --all takes what nothing uses)`,
+      `image: no room for ${name} on ${host}; free space there (docker image prune --all removes unused images)`,
       { cause: failure },
     );
   }
   if (failure.exitCode === undefined || said === "") return failure;
-  return new UserError(`could not pull the image ${name} on ${host}: ${said}; mend that and run this again`, {
+  return new UserError(`could not pull the image ${name} on ${host}: ${said}; fix this and retry`, {
     cause: failure,
   });
 }

@@ -20,10 +20,10 @@ interface Outputs {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** Stands before the versions, after all that apt had to say. */
+/** Separates the output of apt from the versions. */
 const VERSIONS = "technicia-versions:";
 
-// A package that is not known at all is no failure of the query, but its absence from the answer.
+// The query succeeds for unknown packages, too; they are missing in its output.
 const QUERY = `
 query() { dpkg-query --show --showformat '\${Package} \${db:Status-Abbrev} \${Version}\\n' -- $NAMES 2>/dev/null || true; }`;
 
@@ -100,16 +100,16 @@ export const packages: ResourceDefinition<Inputs, Outputs> = {
   },
 
   async delete() {
-    // Others may have come to depend on them, and removing one may remove more.
+    // Other programs may depend on them by now, and removing one may remove more.
   },
 };
 
 async function install(call: Call, names: readonly string[]): Promise<Outputs["versions"]> {
   const timeoutSeconds = call.timeoutSeconds ?? TIMEOUT_SECONDS;
   const lockSeconds = Math.min(MAX_LOCK_SECONDS, Math.floor(timeoutSeconds / 2));
-  let isTelling = true;
+  let isAptOutput = true;
   try {
-    // apt lets in one at a time; waiting here says so, and does not use up the time limit of the lock.
+    // Only one apt can run at a time. Waiting here reports that and does not use up the time limit of the lock.
     const { stdout } = await call.host.exclusively("apt", () =>
       call.host.run({
         purpose: `install the packages ${names.join(", ")}`,
@@ -118,8 +118,8 @@ async function install(call: Call, names: readonly string[]): Promise<Outputs["v
         timeoutSeconds,
         signal: call.signal,
         onLine: (line) => {
-          isTelling &&= line !== VERSIONS;
-          if (isTelling) {
+          isAptOutput &&= line !== VERSIONS;
+          if (isAptOutput) {
             call.log.status(line);
           }
         },
@@ -133,7 +133,7 @@ async function install(call: Call, names: readonly string[]): Promise<Outputs["v
 }
 
 function explain(failure: CommandFailure, call: Call, lockSeconds: number): UserError {
-  // Who holds it is said on the way, not in the error.
+  // apt prints the holder of the lock before the error, not in it.
   const holder = /held by process (\d+) \(([^)]*)\)/.exec(failure.stdout + failure.stderr);
   if (
     /Could not get lock|Unable to acquire the dpkg frontend lock|dpkg (frontend|database) lock/i.test(
@@ -142,7 +142,7 @@ function explain(failure: CommandFailure, call: Call, lockSeconds: number): User
   ) {
     const who = holder === null ? "another program" : `process ${holder[1] ?? ""} (${holder[2] ?? ""})`;
     return new UserError(
-      `apt on ${call.host.name} is locked by ${who}, and stayed so for ${lockSeconds} s; wait for it to end (unattended upgrades may take minutes), then run this again`,
+      `apt on ${call.host.name} has been locked by ${who} for ${lockSeconds} s; wait until it ends (unattended upgrades may take minutes), then retry`,
       { cause: failure },
     );
   }
@@ -152,7 +152,7 @@ function explain(failure: CommandFailure, call: Call, lockSeconds: number): User
     );
   if (unreachable !== null) {
     return new UserError(
-      `apt on ${call.host.name}: expected its package sources to answer, got "${unreachable[0]}"; check the server's name servers and its way out, then run this again`,
+      `apt on ${call.host.name}: expected its package sources to answer, got "${unreachable[0]}"; check the server's name servers and its outbound network access, then retry`,
       { cause: failure },
     );
   }

@@ -1,4 +1,4 @@
-/** `technicia:host:State`: anything on the host that a script can see and another can bring about. */
+/** `technicia:host:State`: a state of the host that one script reads and another one sets. */
 import { z } from "zod";
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -8,7 +8,7 @@ import { CommandFailure } from "../ssh/command-failure.ts";
 const DEFAULT_TIMEOUT_SECONDS = 120;
 const SHOWN_LINES = 20;
 
-/** Names that bash keeps for itself, or that change how the script runs. */
+/** Variables that bash itself uses, or that change how the script runs. */
 const RESERVED =
   /^(BASH.*|DIRSTACK|EUID|FUNCNAME|GROUPS|HOME|IFS|LC_ALL|OPTARG|OPTIND|PATH|PPID|PWD|SECONDS|SHELL|SHELLOPTS|SHLVL|UID|_|OBSERVED|DESIRED|PREVIOUS_.*)$/;
 
@@ -88,7 +88,7 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
       timeoutSeconds === undefined
     ) {
       throw new UserError(
-        `import of a State: expected a resource that the program makes, got the id ${id}; leave import out: creating it applies nothing when the state is reached already`,
+        `import of a State: impossible (id ${id}); leave import out: creating it applies nothing when the state is already reached`,
       );
     }
     const all: Inputs = { ...inputs, observe: script, desired, apply: applied, timeoutSeconds };
@@ -114,13 +114,13 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
     await run(call, inputs, { purpose: "remove", script: inputs.remove, observed: before });
     if ((await observe(call, inputs)) === inputs.desired) {
       throw new UserError(
-        `remove of ${nameOf(call.urn)} on ${call.host.name} ended well, but observe still prints what was desired; check the remove script`,
+        `remove of ${nameOf(call.urn)} on ${call.host.name} succeeded, but observe still prints the desired state; check the remove script`,
       );
     }
   },
 };
 
-/** The scripts ran well, and yet the state is another one. */
+/** apply succeeded, but observe still reports a different state. */
 class NotReached extends UserError {
   readonly observed: string;
 
@@ -176,14 +176,14 @@ async function run(call: Call, inputs: Scripts, { purpose, script: text, observe
 }
 
 function describe(call: Call, desired: string, observed: string): string {
-  const what = `${nameOf(call.urn)} on ${call.host.name}: apply ended well, but observe prints something else than what is desired`;
+  const what = `${nameOf(call.urn)} on ${call.host.name}: apply succeeded, but observe prints something other than the desired state`;
   if (call.secretInputs.has("desired")) {
     return `${what}; both are secret (${desired.split("\n").length} and ${observed.split("\n").length} lines)`;
   }
   return `${what}:\n${lineDifference(desired, observed)}`;
 }
 
-/** Lines that only one of both has: `-` desired, `+` observed. */
+/** Lines that only one of the two texts has: `-` desired, `+` observed. */
 export function lineDifference(desired: string, observed: string): string {
   const [wanted, seen] = [desired.split("\n"), observed.split("\n")];
   const missing = wanted.filter((line) => !seen.includes(line)).map((line) => `  - ${line}`);

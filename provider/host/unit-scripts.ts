@@ -1,9 +1,9 @@
-/** Bash behind `Unit`. */
+/** Bash scripts of `Unit`. */
 
-/** How APPLY tells apart what went wrong. */
+/** Exit codes by which APPLY names its failures. */
 export const EXIT = { notFound: 97, notInstallable: 98, oneshot: 99 } as const;
 
-// is-enabled answers with an exit code as well, and asks the init scripts of old, of which the properties know nothing.
+// is-enabled also covers old init scripts, which the properties do not show. Its exit code is not a failure here.
 const SHOW = `
 show() {
   systemctl show --property LoadState,ActiveState -- "$UNIT"

@@ -21,7 +21,7 @@ const schema = z.strictObject({
 
 type Inputs = z.infer<typeof schema>;
 
-/** What `systemctl is-enabled` said and whether the unit ran, before us. */
+/** What `systemctl is-enabled` printed and whether the unit ran before this resource existed. */
 interface Previous {
   readonly enablement: string;
   readonly active: boolean;
@@ -177,7 +177,7 @@ function toPrevious({ enablement, active }: Seen): Previous {
   return { enablement, active };
 }
 
-// Indirect units are enabled through others; systemd cannot tell whether that is what was asked for.
+// Indirect units are enabled through others, so systemd cannot say whether this one was enabled on purpose.
 function isEnabled({ enablement }: Pick<Seen, "enablement">, wanted: boolean | undefined): boolean {
   return enablement === "enabled" || enablement === "alias" || (enablement === "indirect" && wanted === true);
 }

@@ -37,7 +37,7 @@ const TOKEN_URLS: readonly (readonly [RegExp, string])[] = [
 ];
 const EARLY_MS = 60_000;
 
-/** Proves to OVH who asks. */
+/** Authenticates requests. */
 export class Signer {
   readonly #options: SignerOptions;
   #offset: Promise<number> | undefined;
@@ -63,12 +63,12 @@ export class Signer {
     }
   }
 
-  /** Drops what a refusal may have shown to be out of date. */
+  /** Drops the token, after OVH refused a request. */
   forget(): void {
     this.#token = undefined;
   }
 
-  // A signature counts for some seconds only, and the clock of this machine may be wrong by more.
+  // A signature is valid for some seconds only, and the clock of this machine may be wrong by more.
   #clockOffset(signal?: AbortSignal): Promise<number> {
     this.#offset ??= this.#options.getTime(signal).then((time) => time - Math.round(Date.now() / 1000));
     this.#offset.catch(() => (this.#offset = undefined));

@@ -4,7 +4,6 @@ import { UserError } from "../../common/user-error.ts";
 import { type Credentials, Signer } from "./auth.ts";
 import { OvhError } from "./errors.ts";
 
-/** What can be replaced when there is no real OVH or no real time. */
 export interface ClientOptions {
   /** `ovh-eu`, `ovh-ca`, `ovh-us`, or the base URL of an API. */
   readonly endpoint: string;
@@ -171,7 +170,7 @@ export class OvhClient {
     try {
       response = await this.#fetch(url, {
         method,
-        // A kept connection that the server closes meanwhile would break a call that must not be made twice.
+        // The server may close a kept connection at any time, and a POST that breaks must not be repeated.
         headers: { accept: "application/json", connection: "close", ...(text && JSON_BODY), ...signed },
         ...(text && { body: text }),
         redirect: "error",
@@ -221,7 +220,7 @@ interface ErrorBody {
   readonly details?: { readonly unauthorizedActionsByIAM?: string };
 }
 
-// A proxy in between answers with a page of its own.
+// A proxy in between answers with an HTML page of its own.
 function readErrorBody(answer: string): ErrorBody {
   try {
     const body: unknown = JSON.parse(answer);

@@ -1,10 +1,10 @@
 import type { Settings } from "../plugin/definition.ts";
 import { type ClientOptions, credentialsOf, OvhClient } from "./client.ts";
 
-/** Gives the client for the settings of a connection. */
+/** Returns the client for the settings of a connection. */
 export type ClientOf = (settings: Settings) => OvhClient;
 
-/** One client for each set of keys, so that OVH's clock and tokens are asked for once. */
+/** Keeps one client for each set of keys, so that OVH's clock and tokens are read once. */
 export function clients(
   options: Partial<Pick<ClientOptions, "timeoutMs" | "retryMs" | "fetch">> = {},
 ): ClientOf {

@@ -1,6 +1,6 @@
 import { UserError } from "../../common/user-error.ts";
 
-/** How a call to OVH ended when it did not end well. */
+/** How a call to OVH failed. */
 export interface OvhFailure {
   readonly method: string;
   /** Path as called, without the query. */
@@ -10,7 +10,7 @@ export interface OvhFailure {
   /** `Client::NotFound` and its like, or the older `NOT_GRANTED_CALL` and its like. */
   readonly errorClass?: string | undefined;
   readonly detail?: string | undefined;
-  /** What OVH's support asks for. */
+  /** OVH's support asks for it. */
   readonly queryId?: string | undefined;
   /** Why there was no answer. */
   readonly silence?: "timeout" | "cut" | undefined;
@@ -21,7 +21,7 @@ export interface OvhFailure {
   readonly message?: string;
 }
 
-/** A call to OVH that was refused, failed or was never answered. */
+/** A call to OVH that was refused, failed or got no answer. */
 export class OvhError extends UserError {
   override readonly name = "OvhError";
   readonly status: number;
@@ -40,17 +40,17 @@ export class OvhError extends UserError {
     this.maybeDone = failure.method !== "GET" && (failure.status === 0 || failure.status >= 500);
   }
 
-  /** Whether the thing asked for is not there. */
+  /** Whether the object does not exist. */
   get isGone(): boolean {
     return this.status === 404;
   }
 
-  /** Whether the service has expired, which OVH tells by a status of its own. */
+  /** Whether the service has expired; OVH has a status of its own for that. */
   get isExpired(): boolean {
     return this.status === 460;
   }
 
-  /** Whether the thing to be made is there already; OVH answers 409 or, for firewalls, 400. */
+  /** Whether the object already exists; OVH answers 409 or, for firewalls, 400. */
   get isConflict(): boolean {
     return this.status === 409 || (this.status === 400 && /\b(already )?exist/i.test(this.detail));
   }
@@ -99,7 +99,7 @@ function wayOut(failure: OvhFailure): string {
     case 409:
       return "something else changed it at the same time; run pulumi up --refresh";
     case 429:
-      return "OVH limits how often it may be asked; wait some minutes and run pulumi up again";
+      return "OVH limits the rate of requests; wait some minutes and run pulumi up again";
     case 460:
       return "the service has expired: renew it in OVH's control panel";
     default:
@@ -116,7 +116,7 @@ function again(method: string, when: string): string {
     : `the request may have succeeded; run pulumi up again ${when}, it checks before repeating it`;
 }
 
-/** The answer, or undefined when OVH says that there is no such thing. */
+/** The answer, or undefined when the object does not exist. */
 export async function ifThere<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
   try {
     return await answer;

@@ -1,9 +1,9 @@
-/** Judges inputs: every problem at once, in the house's wording, and never a secret's value. */
+/** Checks inputs and reports every problem at once, without the values of secrets. */
 import type { z } from "zod";
 import { hasUnknown, isSecret, UNKNOWN, type Path, type Properties } from "./wire.ts";
 
 export interface Checked {
-  /** The inputs with defaults and in normal form; parts that are unknown or wrong are as they came. */
+  /** The inputs with defaults and in normal form; unknown and wrong parts are unchanged. */
   readonly values: Record<string, unknown>;
   readonly problems: readonly string[];
 }
@@ -49,7 +49,7 @@ function describe(issue: z.core.$ZodIssue, property: string, inputs: Properties)
     return issue.keys.map((key) => unknownProperty(path, key, []));
   }
   if (issue.code === "invalid_key") {
-    // The key is what is wrong, not the value that stands under it.
+    // The key is wrong, not the value under it.
     const words = issue.issues.map(({ message }) => message).join(" and ");
     return [`${show(path)}: expected ${words}, got ${JSON.stringify(path.at(-1))}`];
   }
@@ -60,7 +60,7 @@ function describe(issue: z.core.$ZodIssue, property: string, inputs: Properties)
   ];
 }
 
-// Says what was expected when the schema has no words of its own.
+// The expectation, where the schema has no message of its own.
 function expectation(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case "invalid_type":

@@ -1,4 +1,4 @@
-/** What one kind of resource is to the server: a token, a schema, and what to do. The server does everything the engine wants beside that. */
+/** The definition of one kind of resource: its token, its schema and its operations. The server handles the rest of the protocol. */
 import type { z } from "zod";
 import { UserError } from "../../common/user-error.ts";
 import type { Host } from "../ssh/host.ts";
@@ -19,30 +19,30 @@ export interface Settings {
   readonly ovhClientSecret?: string | undefined;
 }
 
-/** Messages to the person at the terminal, about one resource. Secrets of the call are taken out of them. */
+/** Messages to the user about one resource, without the secrets of the call. */
 export interface Log {
-  /** What stays on the screen and in the log. */
+  /** Stays on the screen and in the log. */
   readonly info: (message: string) => void;
   readonly warning: (message: string) => void;
   readonly debug: (message: string) => void;
-  /** One line of progress; the next one takes its place. */
+  /** One line of progress; the next one replaces it. */
   readonly status: (message: string) => void;
 }
 
-/** What every operation is given beside its own values. */
+/** What every operation gets besides its own values. */
 export interface Call {
   readonly urn: string;
   readonly settings: Settings;
-  /** The host of the connection; connects when first used, and refuses when `hostAddress` is not set. */
+  /** The host of the connection. It connects on first use and fails when `hostAddress` is not set. */
   readonly host: Host;
   readonly log: Log;
-  /** Aborted when the user cancels or the time the user allowed is over. Everything that waits must heed it. */
+  /** Aborted when the user cancels or `timeoutSeconds` are over. Everything that waits must watch it. */
   readonly signal: AbortSignal;
-  /** Time the user allowed (`customTimeouts`); undefined when nothing was said. */
+  /** The user's time limit (`customTimeouts`); undefined without one. */
   readonly timeoutSeconds: number | undefined;
   /** Names of the inputs that are or contain secrets. */
   readonly secretInputs: ReadonlySet<string>;
-  /** Takes this value out of whatever this call logs or fails with, beside the secret inputs and settings. */
+  /** Hides this value, too, in everything that this call logs or fails with. */
   readonly hide: (secret: string) => void;
 }
 
@@ -69,8 +69,8 @@ export interface Change {
 /**
  * One kind of resource.
  *
- * Outputs are what is known beside the inputs; the server adds the inputs to them in the state, secret where they were. An error that the
- * user can do something about is a `UserError`; any other is reported as a fault of ours, with its stack.
+ * The outputs do not repeat the inputs; in the state, the server adds the inputs to them and keeps secrets secret. An error that the user can
+ * fix is a `UserError`; any other is reported as a bug of the provider, with its stack.
  */
 export interface ResourceDefinition<Inputs extends object, Outputs extends object> {
   /** `technicia:<folder>:<Class>`. */
@@ -78,37 +78,38 @@ export interface ResourceDefinition<Inputs extends object, Outputs extends objec
 
   /**
    * Strict shape of the inputs, with defaults and normal forms. A message of a rule continues "expected …", and after a semicolon says what
-   * to do: `"an absolute path; write it from the root"`. Parts that are unknown during a preview are not judged.
+   * to do: `"an absolute path; write it from the root"`. Parts that are unknown during a preview are not checked.
    */
   readonly schema: z.ZodType<Inputs> & { readonly shape: Readonly<Record<string, z.ZodType>> };
 
-  /** Judges inputs together, once all are known and each is right by itself. Gives sentences like `order: expected …, got …; what to do`. */
+  /** Checks the inputs together, once all are known and each is valid. Returns sentences like `order: expected …, got …; what to do`. */
   readonly checkTogether?: (inputs: Inputs) => readonly string[];
 
-  /** Names of all outputs: those that a preview cannot know are shown as unknown. */
+  /** Names of all outputs. A preview shows those that it does not know as unknown. */
   readonly outputs: readonly (keyof Outputs & string)[];
 
-  /** Which outputs are secret. Not given: none. */
+  /** Which outputs are secret. @default none */
   readonly secretOutputs?: (
     outputs: Partial<Outputs>,
     secretInputs: ReadonlySet<string>,
   ) => readonly (keyof Outputs & string)[];
 
-  /** Inputs whose change means another resource. */
+  /** Inputs whose change replaces the resource. */
   readonly replaceOn: readonly (keyof Inputs & string)[];
 
-  /** Whether the old one must be gone before the new one can be made. */
+  /** Whether the old one must be deleted before the new one is created. */
   readonly deleteBeforeReplace?: boolean;
 
   /**
-   * Differences beyond those between old and new inputs, which the server finds by itself. May throw to refuse a change in the preview already.
+   * Differences beyond those between old and new inputs, which the server finds itself. May throw, to refuse a change already in the preview.
    * Inputs that are unknown are absent from `news`.
    */
   readonly diff?: (existing: Existing<Inputs, Outputs>, news: Partial<Inputs>) => readonly Change[];
 
   /**
-   * Outputs that are known before anything is done; those absent are unknown. `existing` is undefined for a resource to be created, and inputs
-   * that are unknown are absent. Not given: nothing is known on creation, and everything stays as it is on update.
+   * Outputs that a preview knows; absent ones are unknown. `existing` is undefined before a creation, and unknown inputs are absent.
+   *
+   * @default no output is known before a creation, and an update changes none
    */
   readonly preview?: (
     call: Call,
@@ -122,20 +123,20 @@ export interface ResourceDefinition<Inputs extends object, Outputs extends objec
   ) => Promise<{ readonly id: string; readonly outputs: Outputs }>;
 
   /**
-   * What is there now: inputs as they would have to be to describe it. Null when it is gone. On import only the id is known and the rest is empty.
+   * The actual state, with inputs that describe it. Null when the resource is gone. On import only the id is known and the rest is empty.
    */
   readonly read: (
     call: Call,
     known: Existing<Partial<Inputs>, Partial<Outputs>>,
   ) => Promise<Found<Inputs, Outputs> | null>;
 
-  /** Makes it so. Also called without any difference when an earlier attempt failed half-way. */
+  /** Applies the new inputs. Also called without any difference after an earlier attempt failed half-way. */
   readonly update: (call: Call, existing: Existing<Inputs, Outputs>, news: Inputs) => Promise<Outputs>;
 
   readonly delete: (call: Call, existing: Existing<Inputs, Outputs>) => Promise<void>;
 }
 
-/** Any kind of resource, for the server, which never looks inside the values. */
+/** Any kind of resource, for the server, which never reads the values. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the one type that every definition is assignable to
 export type AnyDefinition = ResourceDefinition<any, any>;
 

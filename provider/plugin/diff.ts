@@ -1,4 +1,4 @@
-/** What differs between two values, as the engine's previews name it. */
+/** The differences between two sets of values, as the engine's previews name them. */
 import { UNKNOWN } from "./wire.ts";
 
 export interface Difference {
@@ -15,7 +15,7 @@ export function differences(
   return [...keys].flatMap((key) => compare(olds[key], news[key], property("", key)));
 }
 
-/** Name of the property that a path begins with. */
+/** The property at the start of a path. */
 export function rootOf(path: string): string {
   return /^[^.[]+/.exec(path)?.[0] ?? path;
 }

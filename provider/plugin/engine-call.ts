@@ -1,4 +1,4 @@
-/** One call of the engine about a resource: what its definition is given, and how its failure is reported. */
+/** One call of the engine about a resource: what the definition gets, and how a failure is reported. */
 import type grpc from "@grpc/grpc-js";
 import { Redactor } from "../../common/redactor.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -52,7 +52,7 @@ export class EngineCall {
     }
   }
 
-  /** What the definition is given. From here on, secrets of these properties are hidden in all that the call logs or fails with. */
+  /** What the definition gets. The secrets of these properties are then hidden in everything that the call logs or fails with. */
   openCall(inputs: Properties, { others = [], partialState }: CallDetails = {}): Call {
     this.#partialState = partialState;
     [inputs, ...others].flatMap(secretTexts).forEach((secret) => this.#redactor.hide(secret));
@@ -72,7 +72,7 @@ export class EngineCall {
     };
   }
 
-  /** The failure as the engine understands it. */
+  /** The failure in the engine's format. */
   toStatus(error: unknown): grpc.ServiceError {
     return toStatus(error, { clean: (text) => this.#redactor.clean(text), partialState: this.#partialState });
   }

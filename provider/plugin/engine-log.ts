@@ -1,4 +1,4 @@
-/** Messages to the engine, which shows them beside the resource. */
+/** Messages to the engine, which prints them next to the resource. */
 import grpc from "@grpc/grpc-js";
 import engineRpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
 import engine from "@pulumi/pulumi/proto/engine_pb.js";
@@ -9,7 +9,7 @@ export interface Message {
   readonly severity: Severity;
   readonly text: string;
   readonly urn: string;
-  /** Whether the next message may take its place. */
+  /** Whether the next message replaces it. */
   readonly isStatus: boolean;
 }
 
@@ -23,7 +23,7 @@ export class EngineLog {
   #client: engineRpc.EngineClient | undefined;
   #pending: Promise<unknown> = Promise.resolve();
 
-  /** Until the engine tells its address, messages go nowhere. */
+  /** Before this, messages are dropped. */
   connect(address: string): void {
     this.#client?.close();
     this.#client = new engineRpc.EngineClient(address, grpc.credentials.createInsecure());
@@ -39,14 +39,14 @@ export class EngineLog {
     request.setMessage(text);
     request.setUrn(urn);
     request.setEphemeral(isStatus);
-    // An engine that no longer listens is no reason to break off work on a host.
+    // Work on a host continues when the engine no longer listens.
     const sent = new Promise<void>((resolve) => {
       client.log(request, () => resolve());
     });
     this.#pending = Promise.all([this.#pending, sent]);
   }
 
-  /** Resolves when the engine has everything, so that no message comes after the result it belongs to. */
+  /** Resolves when the engine has received everything, so that no message arrives after the result of its call. */
   async flush(): Promise<void> {
     await this.#pending;
   }

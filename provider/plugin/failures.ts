@@ -1,4 +1,4 @@
-/** Failures as the engine understands them; a partial one carries the state to keep. */
+/** Failures in the engine's format; a partial one contains the state to keep. */
 import grpc from "@grpc/grpc-js";
 import provider from "@pulumi/pulumi/proto/provider_pb.js";
 import rpcStatus from "@pulumi/pulumi/proto/status_pb.js";
@@ -8,7 +8,7 @@ import { PartialFailure } from "./definition.ts";
 import { encode, type Properties } from "./wire.ts";
 
 export interface Reporting {
-  /** Takes the secrets out of a text. */
+  /** Hides the secrets in a text. */
   readonly clean: (text: string) => string;
   /** State that a partial failure leaves behind; undefined when the call has no state to keep. */
   readonly partialState: ((outputs: object) => Properties) | undefined;
@@ -30,7 +30,7 @@ function partialStatus(message: string, error: PartialFailure, state: Properties
   const detail = new provider.ErrorResourceInitFailed()
     .setId(error.id)
     .setProperties(encode(state))
-    // Some engines take the state of a failed creation from here.
+    // Some engines read the state of a failed creation from here.
     .setInputs(encode(state))
     .setReasonsList([message]);
   const packed = new any.Any();

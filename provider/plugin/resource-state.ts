@@ -1,4 +1,4 @@
-/** Turns what the engine keeps of a resource into what its definition works with, and back. */
+/** Converts between a resource in the engine's state and in its definition. */
 import { differences } from "./diff.ts";
 import type { AnyDefinition, Existing } from "./definition.ts";
 import { stringsIn } from "../../common/redactor.ts";
@@ -6,13 +6,13 @@ import { hasUnknown, secretNames, UNKNOWN, type Path, type Properties } from "./
 
 export type Values = Record<string, unknown>;
 
-/** What the engine keeps of a resource. */
+/** A resource in the engine's state. */
 export interface Stored {
   readonly inputs: Properties;
   readonly state: Properties;
 }
 
-/** A resource as its definition knows it. */
+/** A resource for its definition. */
 export function existingOf(
   definition: AnyDefinition,
   id: string,
@@ -25,7 +25,7 @@ export function existingOf(
   return { id, inputs: inputs.values, outputs };
 }
 
-/** Inputs of an engine that keeps none apart: they are part of the state. */
+/** Inputs from the state, for an engine that does not keep them separately. */
 export function inputsOf(definition: AnyDefinition, state: Properties): Properties {
   const names = new Set(Object.keys(definition.schema.shape));
   return {
@@ -34,7 +34,7 @@ export function inputsOf(definition: AnyDefinition, state: Properties): Properti
   };
 }
 
-/** State to keep: the outputs beside the inputs, as secret as they have to be. */
+/** The state to keep: inputs and outputs, with secrets marked. */
 export function stateOf(definition: AnyDefinition, inputs: Properties, outputs: Values): Properties {
   const secretOutputs = definition.secretOutputs?.(outputs, secretNames(inputs.secrets)) ?? [];
   return {
@@ -46,7 +46,7 @@ export function stateOf(definition: AnyDefinition, inputs: Properties, outputs: 
   };
 }
 
-// An output that bears an input's name, such as a server's service name, is at least as secret as the input.
+// An output with the name of an input, such as a server's service name, is at least as secret as the input.
 function outputSecrets(inputs: Properties, outputs: Values, secretOutputs: readonly string[]): Path[] {
   const inherited = [...secretNames(inputs.secrets)].filter((name) => name in outputs);
   return [...new Set([...inherited, ...secretOutputs])]
@@ -54,7 +54,7 @@ function outputSecrets(inputs: Properties, outputs: Values, secretOutputs: reado
     .map((name) => [name]);
 }
 
-/** State during a preview: outputs that are not known yet are said to be. */
+/** The state during a preview, with unknown outputs marked. */
 export function previewState(definition: AnyDefinition, inputs: Properties, outputs: Values): Properties {
   const { values, secrets } = stateOf(definition, inputs, outputs);
   const unknown = definition.outputs
@@ -63,15 +63,15 @@ export function previewState(definition: AnyDefinition, inputs: Properties, outp
   return { values: { ...values, ...Object.fromEntries(unknown) }, secrets };
 }
 
-/** The values that hold nothing unknown. */
+/** The values without unknown parts. */
 export function known(values: Readonly<Values>): Values {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => !hasUnknown(value)));
 }
 
 /**
- * Values that were made from others, as secret as those.
+ * Values that derive from others and are as secret as those.
  *
- * A secret that has moved or grown inside its property must not come to light: the whole property is secret then.
+ * When a secret has moved inside its property, the whole property is secret.
  */
 export function derivedFrom(origin: Properties, values: Values): Properties {
   const names = [...secretNames(origin.secrets)].filter((name) => values[name] !== undefined);
@@ -82,7 +82,7 @@ export function derivedFrom(origin: Properties, values: Values): Properties {
   return { values, secrets };
 }
 
-/** All text that must not be seen. */
+/** All texts that must stay hidden. */
 export function secretTexts(properties: Properties): string[] {
   return properties.secrets.flatMap((path) => stringsIn(at(properties.values, path)));
 }
@@ -94,7 +94,7 @@ function at(values: unknown, path: Path): unknown {
   );
 }
 
-/** Arguments of a connection without what the engine adds to them. */
+/** Arguments of a connection without the version that the engine adds. */
 export function withoutVersion(properties: Properties): Properties {
   const values = Object.fromEntries(Object.entries(properties.values).filter(([name]) => name !== "version"));
   return { values, secrets: properties.secrets.filter(([name]) => name !== "version") };

@@ -1,18 +1,18 @@
-/** Answers to the engine that need more than a setter. */
+/** Responses to the engine that need more than a setter. */
 import provider from "@pulumi/pulumi/proto/provider_pb.js";
 import { rootOf, type Difference } from "./diff.ts";
 import { encode, type Properties } from "./wire.ts";
 
-/** What a difference means beside being one. */
+/** Which differences replace the resource, and how. */
 export interface Replacing {
-  /** Properties whose change means another resource. */
+  /** Properties whose change replaces the resource. */
   readonly replaceOn: readonly string[];
   readonly deleteBeforeReplace: boolean;
 }
 
 export function checkResponse(inputs: Properties, problems: readonly string[]): provider.CheckResponse {
   const response = new provider.CheckResponse().setInputs(encode(inputs));
-  // Named failures make the engine print the property's value, secret or not; the path stands in the sentence.
+  // For a failure with a property, the engine prints its value, even a secret. The sentence names the property instead.
   problems.forEach((problem) => response.addFailures(new provider.CheckFailure().setReason(problem)));
   return response;
 }

@@ -1,4 +1,4 @@
-/** Serves the engine: turns its calls into calls of resource definitions, and their results and failures back. */
+/** Serves the engine: calls the resource definitions, and converts their results and failures. */
 import type grpc from "@grpc/grpc-js";
 import provider from "@pulumi/pulumi/proto/provider_pb.js";
 import plugin from "@pulumi/pulumi/proto/plugin_pb.js";

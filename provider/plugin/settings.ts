@@ -1,4 +1,4 @@
-/** The provider's own configuration: checked, compared, and turned into a host to reach. */
+/** The provider's own configuration, and the host that it names. */
 import { z } from "zod";
 import { UserError } from "../../common/user-error.ts";
 import type { Settings } from "./definition.ts";
@@ -11,7 +11,7 @@ const DEFAULT_USER = "root";
 const isPort = (text: string): boolean =>
   /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65535;
 
-/** Settings that are never shown, whatever the program says of them. */
+/** Settings that are secret even when the program does not mark them. */
 export const SECRET_SETTINGS = [
   "ovhApplicationKey",
   "ovhApplicationSecret",
@@ -47,7 +47,7 @@ export const settingsSchema = z.strictObject({
   ovhClientSecret: z.string().min(1, "a secret").optional(),
 });
 
-/** Settings whose change means another host, so that everything on it is made anew. */
+/** Settings whose change means another installation, so that everything on it is recreated. */
 export const REPLACING_SETTINGS = ["serverId"];
 
 export function targetOf(settings: Settings): Target {

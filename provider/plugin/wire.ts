@@ -1,13 +1,13 @@
-/** The engine's property values, from and to plain ones: what is secret, and what is not known yet. */
+/** Converts the engine's property values from and to plain ones, with their secret and unknown parts. */
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
 import { SECRET_SIGNATURE, SIGNATURE_KEY, UNKNOWN_TEXT } from "../../common/property-signatures.ts";
 
-/** Stands for a value that is not known during a preview. */
+/** A value that a preview does not know. */
 export const UNKNOWN: unique symbol = Symbol("unknown");
 
 export type Path = readonly (string | number)[];
 
-/** Plain values, and where in them the secrets are. */
+/** Plain values, and the paths of the secrets in them. */
 export interface Properties {
   readonly values: Readonly<Record<string, unknown>>;
   readonly secrets: readonly Path[];
@@ -37,7 +37,7 @@ export function isSecret(path: Path, secrets: readonly Path[]): boolean {
   );
 }
 
-/** Whether any part of the value is not known. */
+/** Whether any part of the value is unknown. */
 export function hasUnknown(value: unknown): boolean {
   if (value === UNKNOWN) {
     return true;

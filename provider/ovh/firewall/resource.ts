@@ -25,14 +25,14 @@ interface EdgePace {
   readonly stepMs: number;
 }
 
-interface Work {
+interface FirewallContext {
   readonly client: OvhClient;
   readonly call: Call;
   readonly pace: EdgePace;
   readonly ip: string;
 }
 
-/** The firewall of an address as OVH has it, nothing being under way. */
+/** The firewall of an address at OVH while no change is pending. */
 interface Firewall {
   readonly enabled: boolean;
   readonly state: string;
@@ -78,7 +78,7 @@ const schema = z.strictObject({
     .array(ruleSchema)
     .max(MOST_RULES, `at most ${MOST_RULES} rules; OVH takes no more`)
     .transform((rules) => [...rules].sort((a, b) => a.sequence - b.sequence)),
-  // Not for the program to say: here so that one switched off outside shows as a difference.
+  // The program does not set this. It is an input so that a firewall that somebody switched off shows as a difference.
   enabled: z.literal(true, "true; remove the firewall to switch it off").default(true),
 });
 
@@ -95,7 +95,7 @@ export function defineEdgeFirewall(
   options: EdgeFirewallOptions = {},
 ): ResourceDefinition<EdgeInputs, EdgeOutputs> {
   const clientOf = options.clientOf ?? sharedClient;
-  const workOf = (call: Call, ip: string): Work => ({
+  const contextOf = (call: Call, ip: string): FirewallContext => ({
     client: clientOf(call.settings),
     call,
     pace: options.pace ?? PACE,
@@ -107,16 +107,16 @@ export function defineEdgeFirewall(
     checkTogether: ({ rules }) => checkRules(rules),
     outputs: ["state"],
     replaceOn: ["ip"],
-    create: async (call, { ip, rules }) => ({ id: ip, outputs: await converge(workOf(call, ip), rules) }),
-    read: (call, known) => read(workOf(call, known.inputs.ip ?? known.id), known),
-    update: (call, { id }, { rules }) => converge(workOf(call, id), rules),
-    delete: (call, { id }) => remove(workOf(call, id)),
+    create: async (call, { ip, rules }) => ({ id: ip, outputs: await converge(contextOf(call, ip), rules) }),
+    read: (call, known) => read(contextOf(call, known.inputs.ip ?? known.id), known),
+    update: (call, { id }, { rules }) => converge(contextOf(call, id), rules),
+    delete: (call, { id }) => remove(contextOf(call, id)),
   };
 }
 
 export const edgeFirewall = defineEdgeFirewall();
 
-/** What is wrong with the rules taken together. */
+/** Problems of the rules as a whole. */
 export function checkRules(rules: readonly EdgeRule[]): readonly string[] {
   const problems = rules.flatMap((rule, index) => checkRule(rule, `rules[${index}]`));
   const taken = rules.filter(
@@ -143,7 +143,7 @@ export function checkRules(rules: readonly EdgeRule[]): readonly string[] {
   if (!rules.some(isAnswer)) {
     problems.push(
       "rules: expected a rule that permits tcp established from anywhere, got none; the firewall keeps no state, " +
-        "so the server would get no answer to what it asks",
+        "so the server would not receive the answers to its own requests",
     );
   }
   return problems;
@@ -175,18 +175,16 @@ function describe(rule: EdgeRule): string {
   return [`${sequence}: ${action} ${protocol}`, ...parts.filter(Boolean)].join(" ");
 }
 
-/** Brings the firewall to exactly these rules and switches it on. Whatever fails on the way, the next update finds out and goes on. */
-async function converge(work: Work, wanted: readonly EdgeRule[]): Promise<EdgeOutputs> {
+/** Brings the firewall to exactly these rules and switches it on. After a failure, the next update reads it again and continues. */
+async function converge(context: FirewallContext, wanted: readonly EdgeRule[]): Promise<EdgeOutputs> {
   try {
-    const current = (await settle(work)) ?? (await createFirewall(work));
-    for (const step of planChanges(current.rules, wanted)) await perform(work, step);
-    return { state: await enable(work) };
+    const current = (await readAtRest(context)) ?? (await createFirewall(context));
+    for (const step of planChanges(current.rules, wanted)) await perform(context, step);
+    return { state: await enable(context) };
   } catch (error) {
-    const reason = work.call.signal.aborted
-      ? `firewall of ${work.ip}: expected to finish, got cancelled`
-      : messageOf(error);
-    throw new PartialFailure(`${reason} (the firewall may be half changed: pulumi up goes on from here)`, {
-      id: work.ip,
+    const reason = context.call.signal.aborted ? `firewall of ${context.ip}: cancelled` : messageOf(error);
+    throw new PartialFailure(`${reason} (the firewall may be half changed; run pulumi up to continue)`, {
+      id: context.ip,
       outputs: { state: "changing" },
       cause: error,
     });
@@ -194,107 +192,107 @@ async function converge(work: Work, wanted: readonly EdgeRule[]): Promise<EdgeOu
 }
 
 async function read(
-  work: Work,
+  context: FirewallContext,
   { id }: Existing<Partial<EdgeInputs>, Partial<EdgeOutputs>>,
 ): Promise<Found<EdgeInputs, EdgeOutputs> | null> {
-  const firewall = await settle(work);
+  const firewall = await readAtRest(context);
   if (!firewall) return null;
   const { rules, enabled, state } = firewall;
-  // Rules and a switch that no program could ask for are told all the same: they are what is there.
-  return { id, inputs: { ip: work.ip, rules, enabled } as unknown as EdgeInputs, outputs: { state } };
+  // The actual rules and switch are reported even where the schema would refuse them.
+  return { id, inputs: { ip: context.ip, rules, enabled } as unknown as EdgeInputs, outputs: { state } };
 }
 
-/** Opens before it takes away: whoever is connected stays so. */
-async function remove(work: Work): Promise<void> {
-  const firewall = await settle(work);
+/** Removes the denies first, so that no connection breaks. */
+async function remove(context: FirewallContext): Promise<void> {
+  const firewall = await readAtRest(context);
   if (!firewall) return;
   const denies = firewall.rules.filter(({ action }) => action === "deny");
-  for (const { sequence } of denies) await perform(work, { kind: "remove", sequence });
-  if (firewall.enabled) await switchTo(work, false);
+  for (const { sequence } of denies) await perform(context, { kind: "remove", sequence });
+  if (firewall.enabled) await switchTo(context, false);
   for (const { sequence, action } of firewall.rules) {
-    if (action === "permit") await perform(work, { kind: "remove", sequence });
+    if (action === "permit") await perform(context, { kind: "remove", sequence });
   }
-  await ignoring("isGone", work.client.delete(pathOf(work), { signal: work.call.signal }));
+  await ignoring("isGone", context.client.delete(pathOf(context), { signal: context.call.signal }));
 }
 
-/** Reads the firewall once nothing is under way; undefined when there is none. */
-async function settle(work: Work): Promise<Firewall | undefined> {
-  const found = await ignoring("isGone", readSwitch(work));
+/** Reads the firewall once OVH has finished all changes; undefined when there is none. */
+async function readAtRest(context: FirewallContext): Promise<Firewall | undefined> {
+  const found = await ignoring("isGone", readSwitch(context));
   if (!found) return undefined;
-  const { enabled, state } = await awaitSwitch(work);
-  const rules = await until(work, "its rules to be created and removed", async () => {
-    const list = await readRules(work);
+  const { enabled, state } = await awaitSwitch(context);
+  const rules = await waitWhile(context, "changing its rules", async () => {
+    const list = await readRules(context);
     return list.every((rule) => rule.state === "ok") ? list : undefined;
   });
   return { enabled, state, rules: rules.map(fromApi).sort((a, b) => a.sequence - b.sequence) };
 }
 
-async function createFirewall(work: Work): Promise<Firewall> {
-  const { client, call, ip } = work;
+async function createFirewall(context: FirewallContext): Promise<Firewall> {
+  const { client, call, ip } = context;
   const path = `/ip/${encodeURIComponent(`${ip}/32`)}/firewall`;
-  // Somebody else may have made it since we looked; it is then taken over.
+  // If somebody else has created it meanwhile, it is adopted.
   await ignoring("isConflict", client.post(path, { ipOnFirewall: ip }, { signal: call.signal }));
-  const made = await settle(work);
+  const made = await readAtRest(context);
   if (!made)
     throw new OvhError({
       method: "GET",
-      path: pathOf(work),
+      path: pathOf(context),
       status: 404,
-      detail: "the firewall just made is not there",
+      detail: "the new firewall does not exist",
     });
   return made;
 }
 
-async function perform(work: Work, step: Step): Promise<void> {
-  const { client, call } = work;
+async function perform(context: FirewallContext, step: Step): Promise<void> {
+  const { client, call } = context;
   const { signal } = call;
-  const path = `${pathOf(work)}/rule`;
+  const path = `${pathOf(context)}/rule`;
   if (step.kind === "remove") {
-    call.log.status(`firewall of ${work.ip}: removing rule ${step.sequence}`);
+    call.log.status(`firewall of ${context.ip}: removing rule ${step.sequence}`);
     await ignoring("isGone", client.delete(`${path}/${step.sequence}`, { signal }));
-    await until(work, `rule ${step.sequence} to be removed`, async () =>
+    await waitWhile(context, `removing rule ${step.sequence}`, async () =>
       (await ignoring("isGone", client.get(`${path}/${step.sequence}`, { signal }))) ? undefined : true,
     );
     return;
   }
   const { rule } = step;
-  call.log.status(`firewall of ${work.ip}: adding rule ${describe(rule)}`);
+  call.log.status(`firewall of ${context.ip}: adding rule ${describe(rule)}`);
   await ignoring("isConflict", client.post(path, toApi(rule), { signal }));
-  const made = await until(work, `rule ${rule.sequence} to be created`, async () => {
+  const made = await waitWhile(context, `creating rule ${rule.sequence}`, async () => {
     const now = await client.get<ApiRule>(`${path}/${rule.sequence}`, { signal });
     return now.state === "ok" ? now : undefined;
   });
   if (isSameRule(fromApi(made), rule)) return;
   throw new UserError(
-    `firewall of ${work.ip}: expected place ${rule.sequence} to be free for ${describe(rule)}, got ${describe(fromApi(made))}; ` +
-      "somebody else is changing this firewall: let that end and run pulumi up --refresh",
+    `firewall of ${context.ip}: expected place ${rule.sequence} to be free for ${describe(rule)}, got ${describe(fromApi(made))}; ` +
+      "somebody else is changing this firewall; wait until they have finished and run pulumi up --refresh",
   );
 }
 
-async function enable(work: Work): Promise<string> {
-  const { enabled, state } = await awaitSwitch(work);
-  return enabled ? state : switchTo(work, true);
+async function enable(context: FirewallContext): Promise<string> {
+  const { enabled, state } = await awaitSwitch(context);
+  return enabled ? state : switchTo(context, true);
 }
 
-async function switchTo(work: Work, enabled: boolean): Promise<string> {
-  await work.client.put(pathOf(work), { enabled }, { signal: work.call.signal });
-  return (await awaitSwitch(work)).state;
+async function switchTo(context: FirewallContext, enabled: boolean): Promise<string> {
+  await context.client.put(pathOf(context), { enabled }, { signal: context.call.signal });
+  return (await awaitSwitch(context)).state;
 }
 
-function awaitSwitch(work: Work): Promise<{ enabled: boolean; state: string }> {
-  return until(work, "it to be switched", async () => {
-    const now = await readSwitch(work);
+function awaitSwitch(context: FirewallContext): Promise<{ enabled: boolean; state: string }> {
+  return waitWhile(context, "switching it", async () => {
+    const now = await readSwitch(context);
     return now.state === "ok" ? now : undefined;
   });
 }
 
-function readSwitch(work: Work): Promise<{ enabled: boolean; state: string }> {
-  return work.client.get(pathOf(work), { signal: work.call.signal });
+function readSwitch(context: FirewallContext): Promise<{ enabled: boolean; state: string }> {
+  return context.client.get(pathOf(context), { signal: context.call.signal });
 }
 
-async function readRules(work: Work): Promise<readonly ApiRule[]> {
-  const { client, call } = work;
-  const path = `${pathOf(work)}/rule`;
+async function readRules(context: FirewallContext): Promise<readonly ApiRule[]> {
+  const { client, call } = context;
+  const path = `${pathOf(context)}/rule`;
   const sequences = await client.get<readonly number[]>(path, { signal: call.signal });
   const rules = await Promise.all(
     sequences.map((sequence) =>
@@ -304,10 +302,13 @@ async function readRules(work: Work): Promise<readonly ApiRule[]> {
   return rules.filter((rule) => rule !== undefined);
 }
 
-function until<Answer>(work: Work, what: string, look: () => Promise<Answer | undefined>): Promise<Answer> {
-  const { call, pace, ip } = work;
-  const late = (): string =>
-    `firewall of ${ip}: expected ${what}, got no end of it; run pulumi up again later`;
+function waitWhile<Answer>(
+  context: FirewallContext,
+  activity: string,
+  look: () => Promise<Answer | undefined>,
+): Promise<Answer> {
+  const { call, pace, ip } = context;
+  const late = (): string => `firewall of ${ip}: OVH is still ${activity}; run pulumi up again later`;
   return poll({ call, pollMs: pace.pollMs, limitMs: pace.stepMs, late }, look);
 }
 
@@ -323,7 +324,7 @@ async function ignoring<Answer>(
   }
 }
 
-function pathOf({ ip }: Work): string {
+function pathOf({ ip }: FirewallContext): string {
   return `/ip/${encodeURIComponent(`${ip}/32`)}/firewall/${ip}`;
 }
 
@@ -363,7 +364,7 @@ function fromApi(rule: ApiRule): EdgeRule {
   };
 }
 
-// OVH writes "eq 443" where it was given 443; ranges, which we never write, are kept as they are.
+// OVH writes "eq 443" for 443. Ranges, which the program never writes, stay as they are.
 function readPort(port: string | number | null): number | string | undefined {
   if (port === null) return undefined;
   const only = /^(?:eq )?(\d+)$/.exec(String(port))?.[1];

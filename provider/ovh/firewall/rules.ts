@@ -1,4 +1,4 @@
-/** One rule of the edge firewall, in the form that the program writes: what is absent is any. */
+/** One rule of the edge firewall as the program writes it; a condition that is absent matches everything. */
 export interface EdgeRule {
   readonly sequence: number;
   readonly action: "permit" | "deny";
@@ -7,7 +7,7 @@ export interface EdgeRule {
   readonly sourcePort?: number | undefined;
   readonly source?: string | undefined;
   readonly tcpOption?: "established" | undefined;
-  /** What OVH holds beyond what we ever write; never equal to a rule of ours. */
+  /** Conditions at OVH that the program never writes; such a rule equals none of the program's. */
   readonly foreign?: string | undefined;
 }
 
@@ -15,7 +15,7 @@ export interface EdgeRule {
 export type Step =
   { readonly kind: "add"; readonly rule: EdgeRule } | { readonly kind: "remove"; readonly sequence: number };
 
-/** A packet, as far as rules tell packets apart. */
+/** The properties of a packet that rules can look at. */
 interface Packet {
   readonly protocol: string;
   readonly source: number;
@@ -33,22 +33,19 @@ export function isSameRule(a: EdgeRule, b: EdgeRule): boolean {
 }
 
 /**
- * The steps from one list to another, such that no packet which both lists permit is dropped after any of them.
+ * The steps from one list to another. After each of them, every packet that both lists permit still passes.
  *
- * Sequences that stay in use by another rule are the difficulty: OVH cannot change a rule, only remove and add. Where that would drop
- * something for a moment, all denies are lifted first and come back last; without a deny OVH lets everything through.
+ * OVH cannot change a rule, only remove and add one. That is difficult where another rule takes over a sequence: the packets of the old rule
+ * may be dropped in between. All denies are then removed first and added last, because OVH lets everything pass without a deny.
  */
 export function planChanges(current: readonly EdgeRule[], wanted: readonly EdgeRule[]): readonly Step[] {
-  const direct = plan(
-    current,
-    wanted,
-    current.filter((rule) => !wanted.some((other) => isSameRule(rule, other))),
-  );
-  // Which packets a foreign rule is about is not known here; with every deny lifted it does not matter.
+  const isUnwanted = (rule: EdgeRule): boolean => !wanted.some((other) => isSameRule(rule, other));
+  const direct = replace({ current, wanted, removed: current.filter(isUnwanted) });
+  // Nobody knows here which packets a foreign rule matches. Without any deny it does not matter.
   const isKnown = current.every(({ foreign }) => foreign === undefined);
-  if (isKnown && keepsOpen(current, wanted, direct)) return direct;
-  const lifted = current.filter((rule) => isDeny(rule) || !wanted.some((other) => isSameRule(rule, other)));
-  return plan(current, wanted, lifted);
+  if (isKnown && keepsSharedTrafficOpen({ current, wanted, steps: direct })) return direct;
+  const removed = current.filter((rule) => isDeny(rule) || isUnwanted(rule));
+  return replace({ current, wanted, removed });
 }
 
 /** The list after one step. */
@@ -65,27 +62,31 @@ function isDeny({ action }: EdgeRule): boolean {
   return action === "deny";
 }
 
-function plan(
-  current: readonly EdgeRule[],
-  wanted: readonly EdgeRule[],
-  leaving: readonly EdgeRule[],
-): readonly Step[] {
-  const staying = current.filter((rule) => !leaving.includes(rule));
-  const coming = wanted.filter((rule) => !staying.some((other) => isSameRule(rule, other)));
+interface Replacement {
+  readonly current: readonly EdgeRule[];
+  readonly wanted: readonly EdgeRule[];
+  /** Rules of `current` to remove, if only for a while. */
+  readonly removed: readonly EdgeRule[];
+}
+
+// Removes denies first and adds them last, so that what is permitted only grows in between.
+function replace({ current, wanted, removed }: Replacement): readonly Step[] {
+  const kept = current.filter((rule) => !removed.includes(rule));
+  const added = wanted.filter((rule) => !kept.some((other) => isSameRule(rule, other)));
   const isFree = ({ sequence }: EdgeRule): boolean =>
-    !current.some((rule) => rule.sequence === sequence && !(isDeny(rule) && leaving.includes(rule)));
-  const permits = coming.filter((rule) => !isDeny(rule));
+    !current.some((rule) => rule.sequence === sequence && !(isDeny(rule) && removed.includes(rule)));
+  const newPermits = added.filter((rule) => !isDeny(rule));
   return [
-    ...leaving.filter(isDeny).map(removal),
-    ...permits.filter(isFree).map(addition),
-    ...leaving
+    ...removed.filter(isDeny).map(removal),
+    ...newPermits.filter(isFree).map(addition),
+    ...removed
       .filter((rule) => !isDeny(rule))
       .flatMap((rule) => {
-        // A place taken over is filled at once.
-        const successor = permits.find(({ sequence }) => sequence === rule.sequence);
+        // A sequence that another rule takes over is filled immediately.
+        const successor = newPermits.find(({ sequence }) => sequence === rule.sequence);
         return [removal(rule), ...(successor ? [addition(successor)] : [])];
       }),
-    ...coming.filter(isDeny).map(addition),
+    ...added.filter(isDeny).map(addition),
   ];
 }
 
@@ -97,22 +98,27 @@ function addition(rule: EdgeRule): Step {
   return { kind: "add", rule };
 }
 
-function keepsOpen(
-  current: readonly EdgeRule[],
-  wanted: readonly EdgeRule[],
-  steps: readonly Step[],
-): boolean {
+interface Plan {
+  readonly current: readonly EdgeRule[];
+  readonly wanted: readonly EdgeRule[];
+  readonly steps: readonly Step[];
+}
+
+/** Whether each packet that both lists permit passes after every step. */
+function keepsSharedTrafficOpen({ current, wanted, steps }: Plan): boolean {
   let rules = inOrder(current);
   const goal = inOrder(wanted);
-  const packets = telling([...rules, ...goal]).filter((packet) => lets(rules, packet) && lets(goal, packet));
+  const packets = distinguishablePackets([...rules, ...goal]).filter(
+    (packet) => permits(rules, packet) && permits(goal, packet),
+  );
   return steps.every((step) => {
     rules = applyStep(rules, step);
-    return packets.every((packet) => lets(rules, packet));
+    return packets.every((packet) => permits(rules, packet));
   });
 }
 
-/** Whether a list in order lets a packet through. */
-function lets(rules: readonly EdgeRule[], packet: Packet): boolean {
+/** Whether a list in order permits a packet. */
+function permits(rules: readonly EdgeRule[], packet: Packet): boolean {
   return rules.find((rule) => matches(rule, packet))?.action !== "deny";
 }
 
@@ -127,15 +133,15 @@ function matches(rule: EdgeRule, packet: Packet): boolean {
   );
 }
 
-// One packet of each kind that these rules can tell apart: every value they name, and one that none names.
-function telling(rules: readonly EdgeRule[]): readonly Packet[] {
+// One packet of each kind that these rules treat differently: every value that they name, and one that none of them names.
+function distinguishablePackets(rules: readonly EdgeRule[]): readonly Packet[] {
   const protocols = new Set(["icmp", "tcp", "udp", ...rules.map(({ protocol }) => protocol)]);
   protocols.delete("ipv4");
-  const ports = values(rules.map(({ port }) => port));
-  const sourcePorts = values(rules.map(({ sourcePort }) => sourcePort));
+  const ports = valuesAndOneOther(rules.map(({ port }) => port));
+  const sourcePorts = valuesAndOneOther(rules.map(({ sourcePort }) => sourcePort));
   const sources = new Set([
     toNumber("192.0.2.1"),
-    ...rules.flatMap(({ source }) => (source === undefined ? [] : ends(source))),
+    ...rules.flatMap(({ source }) => (source === undefined ? [] : rangeEnds(source))),
   ]);
   const packets: Packet[] = [];
   for (const protocol of protocols) {
@@ -153,7 +159,7 @@ function telling(rules: readonly EdgeRule[]): readonly Packet[] {
   return packets;
 }
 
-function values(named: readonly (number | undefined)[]): ReadonlySet<number> {
+function valuesAndOneOther(named: readonly (number | undefined)[]): ReadonlySet<number> {
   const known = new Set(named.filter((port) => port !== undefined));
   let other = 1;
   while (known.has(other)) other += 1;
@@ -169,15 +175,15 @@ export function parseCidr(cidr: string): { readonly network: number; readonly bi
 }
 
 function contains(cidr: string, address: number): boolean {
-  // Asked for every packet at every step.
+  // Every packet is tested after every step, so each network is parsed once.
   let known = parsed.get(cidr);
   if (!known) parsed.set(cidr, (known = parseCidr(cidr)));
   const { network, bits } = known;
   return network - (network % size(bits)) === address - (address % size(bits));
 }
 
-// The neighbours tell a network from a wider one around it.
-function ends(cidr: string): readonly number[] {
+// First and last address, and their neighbours outside, which distinguish a network from a wider one around it.
+function rangeEnds(cidr: string): readonly number[] {
   const { network, bits } = parseCidr(cidr);
   return [network - 1, network, network + size(bits) - 1, network + size(bits)].filter(
     (one) => one >= 0 && one < 2 ** 32,

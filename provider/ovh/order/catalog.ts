@@ -13,7 +13,7 @@ export interface Wish {
   readonly maxMonthlyPriceEur: number;
 }
 
-/** A plan of the catalogue that grants a wish, with all that must be bought with it. */
+/** A plan of the catalogue with everything that must be bought with it. */
 export interface Offer {
   readonly planCode: string;
   readonly invoiceName: string;
@@ -27,7 +27,7 @@ export interface Offer {
   readonly setupPriceEur: number;
 }
 
-/** The public catalogue, as far as we read it. */
+/** The parts of the public catalogue that are read here. */
 export interface Catalogue {
   readonly locale: { readonly currencyCode: string };
   readonly plans: readonly Plan[];
@@ -78,7 +78,7 @@ interface Stock {
 
 interface Candidate {
   readonly offer: Offer;
-  /** What it lacks, in words; nothing when it grants the wish. */
+  /** What it lacks, in words; empty when it grants the wish. */
   readonly lacks: readonly string[];
 }
 
@@ -88,7 +88,7 @@ const NEAREST = 3;
 /**
  * The cheapest plan that grants the wish and is in stock.
  *
- * Fails with the nearest plans and what each lacks, or with both prices when it costs more than is accepted.
+ * Fails with the nearest plans and what each lacks, or with both prices when it costs more than the limit.
  */
 export async function findOffer(client: OvhClient, wish: Wish, signal?: AbortSignal): Promise<Offer> {
   const catalogue = await client.get<Catalogue>("/order/catalog/public/vps", {
@@ -107,7 +107,7 @@ export async function findOffer(client: OvhClient, wish: Wish, signal?: AbortSig
   throw noOffer(wish, [...outOfStock, ...candidates.filter(({ lacks }) => lacks.length > 0)]);
 }
 
-/** Every plan with what it lacks for the wish: the best first, then the cheapest. */
+/** Every plan with what it lacks: those that lack least first, then the cheapest. */
 export function judgePlans(catalogue: Catalogue, wish: Wish): readonly Candidate[] {
   const currency = catalogue.locale.currencyCode;
   if (currency !== "EUR") {
@@ -134,7 +134,7 @@ function requireAccepted(offer: Offer, wish: Wish): Offer {
   );
 }
 
-/** An offer in a line. */
+/** An offer in one line. */
 export function describeOffer(offer: Offer): string {
   return `${offer.planCode} (${offer.vcores} vCores, ${offer.memoryGib} GiB)`;
 }
@@ -146,7 +146,7 @@ export function euros(amount: number): string {
 function judge(catalogue: Catalogue, plan: Plan, wish: Wish): Candidate | undefined {
   const size = readSize(catalogue, plan);
   const price = priceOf(plan.pricings, "renew");
-  // Plans that only existing contracts keep, that cannot be had by the month, or whose size nobody says, are not for us.
+  // Skipped: plans for existing contracts only, plans without a monthly price and plans of unknown size.
   if (!size || price === undefined || !isOrderable(plan.pricings)) return undefined;
   const families = plan.addonFamilies.filter(({ mandatory }) => mandatory);
   const chosen = families.map((family) => cheapest(catalogue, family.addons));
@@ -175,7 +175,7 @@ function judge(catalogue: Catalogue, plan: Plan, wish: Wish): Candidate | undefi
   };
 }
 
-// The catalogue keeps sizes with the plan, with its product, or, for older ranges, in the code only: vps-comfort-4-8-160.
+// The catalogue has the size in the plan, in its product or, for older plans, only in the code: vps-comfort-4-8-160.
 function readSize(catalogue: Catalogue, plan: Plan): { vcores: number; memoryGib: number } | undefined {
   const product = catalogue.products?.find(({ name }) => name === plan.product);
   for (const blobs of [plan.blobs, product?.blobs]) {
@@ -191,7 +191,7 @@ function offers(plan: Plan, label: string, value: string): boolean {
   return plan.configurations.some(({ name, values }) => name === label && values.includes(value));
 }
 
-// Options for Windows are in the same family as those for Linux, and cost more; the cheapest is Linux's.
+// Options for Windows and Linux are in one family. Those for Windows cost more, so the cheapest is for Linux.
 function cheapest(
   catalogue: Catalogue,
   codes: readonly string[],
@@ -217,7 +217,7 @@ function priceOf(pricings: readonly Pricing[], capacity: "renew" | "installation
     ({ mode, capacities, interval, intervalUnit }) =>
       mode === "default" &&
       capacities.includes(capacity) &&
-      // What is paid at every renewal may say so for installation too; only that of the installation alone is paid once.
+      // A price of every renewal may name the installation, too. A price that names only the installation is paid once.
       (capacity === "renew" ? interval === 1 && intervalUnit === "month" : !capacities.includes("renew")),
   );
   return fitting.length > 0 ? Math.min(...fitting.map(({ price }) => price)) : undefined;

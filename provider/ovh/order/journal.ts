@@ -15,26 +15,26 @@ import { join } from "node:path";
 
 import { parseUrn } from "../../../common/urn.ts";
 
-/** What has to outlive the process between ordering a server and having it in the state. */
+/** What must survive the process between the order of a server and its entry in the state. */
 export interface Entry {
-  /** Resource and endpoint that this is about. */
+  /** The resource and the endpoint. */
   readonly subject: string;
-  /** Written before the cart is turned into an order: what it takes to find that order again. */
+  /** Written before the checkout: what it takes to find the order again. */
   readonly checkout?: {
     readonly cartId: string;
     readonly at: string;
-    /** Orders that the account had already. */
+    /** Orders that already existed. */
     readonly knownOrders: readonly number[];
     readonly plan: string;
     readonly monthlyPriceEur: number;
   };
   readonly order?: { readonly id: number; readonly plan: string; readonly monthlyPriceEur: number };
-  /** Written before the payment is asked for. */
+  /** Written before the payment. */
   readonly isPaying?: boolean;
   readonly serviceName?: string;
-  /** Written before the disk is installed. */
+  /** Written before the installation. */
   readonly install?: {
-    /** Reinstallations that the server had seen already. */
+    /** Reinstallations that already existed. */
     readonly knownTasks: readonly number[];
     readonly publicKey: string;
     readonly image: string;
@@ -49,15 +49,15 @@ export function markerOf(urn: string): string {
   return `technicia ${project}/${stack}/${name}`;
 }
 
-/** Where journals are kept when nothing else is said: with Pulumi's own files of this user. */
+/** The default folder of journals, next to Pulumi's own files of this user. */
 export function journalFolder(): string {
   return join(process.env["PULUMI_HOME"] || join(homedir(), ".pulumi"), "technicia");
 }
 
 /**
- * A file that remembers an order in progress.
+ * A file that records an order in progress.
  *
- * The engine saves nothing while a resource is being created; a process that is killed between an order and its payment would order again.
+ * The engine saves nothing during a creation. Without this file, a run after a process was killed between order and payment would order again.
  */
 export class Journal {
   readonly #folder: string;
@@ -80,7 +80,7 @@ export class Journal {
     return this.#entry;
   }
 
-  /** On disk for certain when this returns. */
+  /** Writes the change; it is safely on disk when this returns. */
   note(change: Partial<Entry>): void {
     this.#entry = { ...this.#entry, ...change };
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
@@ -102,7 +102,7 @@ export class Journal {
     this.#entry = { subject: this.#entry.subject };
   }
 
-  /** Orders that other resources' journals claim. */
+  /** Orders in the journals of other resources. */
   ordersOfOthers(): ReadonlySet<number> {
     const orders = new Set<number>();
     for (const name of listFolder(this.#folder)) {
@@ -127,7 +127,7 @@ function readEntry(path: string): Entry | undefined {
     return JSON.parse(readFileSync(path, "utf8")) as Entry;
   } catch (error) {
     if (isMissing(error)) return undefined;
-    // An unreadable journal may hide an order: going on as if there were none could buy a second server.
+    // An unreadable journal may hide an order. Ignoring it could buy a second server.
     throw new Error(
       `${path}: expected the journal of an order, got an unreadable file; restore or remove it`,
       { cause: error },
@@ -139,7 +139,7 @@ function isMissing(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
-// The new name itself is only safe once the folder is.
+// The rename is only safe once the folder is on disk.
 function syncFolder(folder: string): void {
   const handle = openSync(folder, "r");
   try {

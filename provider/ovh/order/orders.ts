@@ -1,13 +1,13 @@
 import { UserError } from "../../../common/user-error.ts";
 import { ifThere, OvhError } from "../errors.ts";
-import { serverPath, type Work } from "../vps/server-api.ts";
+import { serverPath, type VpsContext } from "../vps/server-api.ts";
 
-/** An order of the account, as far as servers are concerned. */
+/** An order of a server. */
 export interface ServerOrder {
   readonly id: number;
   readonly status: string;
   readonly plan: string;
-  /** Service that came of it; undefined until OVH names it. */
+  /** The ordered service; undefined until OVH names it. */
   readonly serviceName: string | undefined;
 }
 
@@ -27,19 +27,19 @@ interface Cart {
 }
 
 const DAY_MS = 24 * 3600 * 1000;
-/** Unpaid orders and carts are gone after this. */
+/** Age after which unpaid orders and carts no longer exist. */
 const RECENT_MS = 30 * DAY_MS;
 export const CART_LIFE_MS = DAY_MS;
 const CLOCK_SLACK_MS = 3600 * 1000;
 const CANCELLED = ["cancelled", "cancelling"];
 
 /** Ids of the orders made since then. */
-export function listOrders({ client, call }: Work, since: number): Promise<readonly number[]> {
+export function listOrders({ client, call }: VpsContext, since: number): Promise<readonly number[]> {
   const from = new Date(since - CLOCK_SLACK_MS).toISOString().replace(/\.\d{3}Z$/, "+00:00");
   return client.get<readonly number[]>("/me/order", { signal: call.signal, query: { "date.from": from } });
 }
 
-export function orderStatus({ client, call }: Work, id: number): Promise<string> {
+export function orderStatus({ client, call }: VpsContext, id: number): Promise<string> {
   return client.get<string>(`/me/order/${id}/status`, { signal: call.signal });
 }
 
@@ -47,9 +47,9 @@ export function isCancelled(status: string): boolean {
   return CANCELLED.includes(status);
 }
 
-/** The order, when a server is bought with it. */
-export async function readServerOrder(work: Work, id: number): Promise<ServerOrder | undefined> {
-  const { client, call } = work;
+/** The order; undefined when it contains no server. */
+export async function readServerOrder(context: VpsContext, id: number): Promise<ServerOrder | undefined> {
+  const { client, call } = context;
   const path = `/me/order/${id}/details`;
   const details = await client.get<readonly number[]>(path, { signal: call.signal });
   for (const detail of details) {
@@ -57,12 +57,12 @@ export async function readServerOrder(work: Work, id: number): Promise<ServerOrd
       client.get<Extension>(`${path}/${detail}/extension`, { signal: call.signal }),
     );
     const plan = extension?.order.plan.code;
-    // Options of a server are lines of their own and have codes of their own.
+    // The options of a server are further lines of the order, with codes of their own.
     if (!plan?.startsWith("vps")) continue;
     const { domain } = await client.get<Detail>(`${path}/${detail}`, { signal: call.signal });
     return {
       id,
-      status: await orderStatus(work, id),
+      status: await orderStatus(context, id),
       plan,
       serviceName: domain && domain !== "*" ? domain : undefined,
     };
@@ -71,24 +71,24 @@ export async function readServerOrder(work: Work, id: number): Promise<ServerOrd
 }
 
 /** Orders of servers since then that no other resource of this machine claims. */
-export async function readServerOrders(work: Work, since: number): Promise<readonly ServerOrder[]> {
-  const ids = await listOrders(work, since);
-  const others = work.journal.ordersOfOthers();
+export async function readServerOrders(context: VpsContext, since: number): Promise<readonly ServerOrder[]> {
+  const ids = await listOrders(context, since);
+  const others = context.journal.ordersOfOthers();
   const orders: ServerOrder[] = [];
   for (const id of ids) {
-    const order = others.has(id) ? undefined : await readServerOrder(work, id);
+    const order = others.has(id) ? undefined : await readServerOrder(context, id);
     if (order) orders.push(order);
   }
   return orders;
 }
 
 /**
- * Stops when the account holds anything that could be the server to be ordered.
+ * Fails when the account has anything that could already be the server to order.
  *
- * This machine's journal knows nothing of it, but another machine may have been interrupted while ordering.
+ * The journal of this machine has no such order, but another machine may have been interrupted while ordering.
  */
-export async function refuseSecondOrder(work: Work, name: string, marker: string): Promise<void> {
-  const named = await findByName(work, name);
+export async function refuseSecondOrder(context: VpsContext, name: string, marker: string): Promise<void> {
+  const named = await findByName(context, name);
   if (named) {
     throw refusal(
       `no server named "${name}" in this account`,
@@ -96,16 +96,16 @@ export async function refuseSecondOrder(work: Work, name: string, marker: string
       `use it: ${adoptCommand(named)} (it is not reinstalled), or give it another name in OVH's control panel to order one more`,
     );
   }
-  const orders = await readServerOrders(work, Date.now() - RECENT_MS);
-  for (const order of orders) if (!isCancelled(order.status)) await refuseOrder(work, order);
-  await refuseCart(work, marker, orders);
+  const orders = await readServerOrders(context, Date.now() - RECENT_MS);
+  for (const order of orders) if (!isCancelled(order.status)) await refuseOrder(context, order);
+  await refuseCart(context, marker, orders);
 }
 
 export function adoptCommand(serviceName: string): string {
   return `pulumi config set --path technicia:server.serviceName ${serviceName}`;
 }
 
-async function findByName({ client, call }: Work, name: string): Promise<string | undefined> {
+async function findByName({ client, call }: VpsContext, name: string): Promise<string | undefined> {
   const servers = await client.get<readonly string[]>("/vps", { signal: call.signal });
   for (const serviceName of servers) {
     if ((await readDisplayName({ client, call }, serviceName)) === name) return serviceName;
@@ -113,7 +113,7 @@ async function findByName({ client, call }: Work, name: string): Promise<string 
   return undefined;
 }
 
-async function refuseOrder(work: Work, order: ServerOrder): Promise<void> {
+async function refuseOrder(context: VpsContext, order: ServerOrder): Promise<void> {
   if (order.status !== "delivered") {
     throw refusal(
       "no open order of a server in this account",
@@ -124,7 +124,7 @@ async function refuseOrder(work: Work, order: ServerOrder): Promise<void> {
     );
   }
   if (!order.serviceName) return;
-  const displayName = await readDisplayName(work, order.serviceName);
+  const displayName = await readDisplayName(context, order.serviceName);
   if (displayName !== order.serviceName) return;
   throw refusal(
     "every newly ordered server to have a name",
@@ -134,17 +134,21 @@ async function refuseOrder(work: Work, order: ServerOrder): Promise<void> {
   );
 }
 
-// The list of orders may lag behind a checkout of a moment ago.
-async function refuseCart(work: Work, marker: string, orders: readonly ServerOrder[]): Promise<void> {
-  const { client, call } = work;
+// A very recent checkout may not be in the list of orders yet.
+async function refuseCart(
+  context: VpsContext,
+  marker: string,
+  orders: readonly ServerOrder[],
+): Promise<void> {
+  const { client, call } = context;
   const { signal } = call;
   const ids = await client.get<readonly string[]>("/order/cart", { signal, query: { description: marker } });
   for (const id of ids) {
     const cart = await ifThere(client.get<Cart>(`/order/cart/${encodeURIComponent(id)}`, { signal }));
     const made = Date.parse(cart?.expire ?? "") - CART_LIFE_MS;
     if (cart?.description !== marker || !cart.readOnly || !(Date.now() - made < CLOCK_SLACK_MS)) continue;
-    // An order that the list does show by now was judged before this.
-    const listed = await listOrders(work, made);
+    // An order that is in the list by now was checked before this.
+    const listed = await listOrders(context, made);
     if (orders.some((order) => listed.includes(order.id))) continue;
     throw refusal(
       "no cart of this stack that was just ordered",
@@ -155,7 +159,7 @@ async function refuseCart(work: Work, marker: string, orders: readonly ServerOrd
 }
 
 async function readDisplayName(
-  { client, call }: Pick<Work, "client" | "call">,
+  { client, call }: Pick<VpsContext, "client" | "call">,
   serviceName: string,
 ): Promise<string | undefined> {
   try {

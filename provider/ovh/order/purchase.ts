@@ -10,9 +10,9 @@ import {
   readServerOrder,
   type ServerOrder,
 } from "./orders.ts";
-import { pollFor, type Work } from "../vps/server-api.ts";
+import { pollFor, type VpsContext } from "../vps/server-api.ts";
 
-/** What was ordered, and under which order. */
+/** An order and what it is for. */
 export type Purchase = NonNullable<Entry["order"]>;
 
 interface Requirement {
@@ -30,15 +30,15 @@ const NORTH_AMERICA = ["BHS", "YNM", "YYZ"];
 const CENT = 0.01;
 
 /**
- * Turns a cart into an order, not yet paid.
+ * Places the order; it is not paid yet.
  *
- * Before the one call that makes the order, the journal says what is needed to find that order again should its answer be lost.
+ * Before the call that creates the order, the journal records what it takes to find that order again if the answer is lost.
  */
 export async function placeOrder(
-  work: Work,
+  context: VpsContext,
   { offer, wish, marker }: { offer: Offer; wish: Wish; marker: string },
 ): Promise<Purchase> {
-  const { client, call, journal } = work;
+  const { client, call, journal } = context;
   const { signal } = call;
   const { cartId } = await client.post<{ cartId: string }>(
     "/order/cart",
@@ -51,14 +51,14 @@ export async function placeOrder(
   );
   const cart = `/order/cart/${encodeURIComponent(cartId)}`;
   await client.post(`${cart}/assign`, undefined, { signal });
-  await fillCart(work, cart, { offer, wish });
+  await fillCart(context, cart, { offer, wish });
   const { prices } = await client.get<Checkout>(`${cart}/checkout`, { signal });
   refuseDearer(prices.withoutTax.value, offer, wish);
-  await defaultPayment(work);
+  await defaultPayment(context);
 
   const at = Date.now();
   const { planCode: plan, monthlyPriceEur } = offer;
-  const knownOrders = await listOrders(work, at);
+  const knownOrders = await listOrders(context, at);
   journal.note({ checkout: { cartId, at: new Date(at).toISOString(), knownOrders, plan, monthlyPriceEur } });
   const { orderId } = await client.post<Checkout>(
     `${cart}/checkout`,
@@ -66,80 +66,80 @@ export async function placeOrder(
     { signal },
   );
   if (!orderId) throw new Error(`POST ${cart}/checkout gave no order id`);
-  return keep(work, { id: orderId, plan, monthlyPriceEur });
+  return keep(context, { id: orderId, plan, monthlyPriceEur });
 }
 
-/** The order that an earlier run made and whose id it may not have lived to read; undefined when there is none. */
-export async function findOwnOrder(work: Work): Promise<Purchase | undefined> {
-  const { order, checkout } = work.journal.entry;
+/** The order of an earlier run, which may have been killed before it read the id; undefined when there is none. */
+export async function findOwnOrder(context: VpsContext): Promise<Purchase | undefined> {
+  const { order, checkout } = context.journal.entry;
   if (order) return order;
   if (!checkout) return undefined;
-  const cart = await findCart(work, checkout.cartId);
-  if (cart && !cart.readOnly) await deleteCart(work, checkout.cartId);
-  const all = await newOrders(work, checkout);
+  const cart = await findCart(context, checkout.cartId);
+  if (cart && !cart.readOnly) await deleteCart(context, checkout.cartId);
+  const all = await newOrders(context, checkout);
   const open = all.filter(({ status }) => !isCancelled(status));
-  // Without an order that stands, only a cart that was checked out speaks for one that is not listed yet.
+  // Without an open order, only a checked-out cart suggests that an order exists and is not listed yet.
   if (open.length === 0 && (all.length > 0 || !cart?.readOnly)) {
-    work.journal.clear();
+    context.journal.clear();
     return undefined;
   }
   const [only, ...more] = open;
   if (cart?.readOnly && only && more.length === 0) {
-    return keep(work, { id: only.id, plan: checkout.plan, monthlyPriceEur: checkout.monthlyPriceEur });
+    return keep(context, { id: only.id, plan: checkout.plan, monthlyPriceEur: checkout.monthlyPriceEur });
   }
   const orders = open.map(({ id, status }) => `${id} (${status})`).join(", ") || "none listed yet";
   throw new UserError(
     `server.order: expected to find the order made from cart ${checkout.cartId} at ${checkout.at}, got ${orders}; look at the orders in ` +
       "OVH's control panel: if none is listed, wait some minutes and run pulumi up again; if one is of this stack, pay it and, once it is " +
       "delivered, use the server with pulumi config set --path technicia:server.serviceName <its name>; if none is, remove " +
-      `${work.journal.path} and run pulumi up again`,
+      `${context.journal.path} and run pulumi up again`,
   );
 }
 
-/** Pays unless that was done. */
-export async function payOrder(work: Work, { id }: Purchase): Promise<void> {
-  const { client, call, journal } = work;
-  let status = await orderStatus(work, id);
-  if (status === "notPaid" && journal.entry.isPaying) status = await awaitPayment(work, id);
+/** Pays the order unless it is already paid. */
+export async function payOrder(context: VpsContext, { id }: Purchase): Promise<void> {
+  const { client, call, journal } = context;
+  let status = await orderStatus(context, id);
+  if (status === "notPaid" && journal.entry.isPaying) status = await awaitPayment(context, id);
   if (status !== "notPaid") return;
-  const method = await defaultPayment(work);
+  const method = await defaultPayment(context);
   journal.note({ isPaying: true });
   call.log.info(`order ${id}: paying with the account's default payment method`);
   try {
     await client.post(`/me/order/${id}/pay`, { paymentMethod: { id: method } }, { signal: call.signal });
   } catch (error) {
     if (error instanceof OvhError && /already paid/i.test(error.detail)) return;
-    // Refused for certain, so the next run need not wait for it to show.
+    // OVH certainly refused, so the next run need not wait until the payment shows.
     if (error instanceof OvhError && !error.maybeDone) journal.note({ isPaying: false });
     throw error;
   }
 }
 
-/** Waits for the order to be delivered and gives the name of the server. */
-export async function awaitDelivery(work: Work, { id }: Purchase): Promise<string> {
-  const unpaidUntil = Date.now() + work.pace.paymentMs;
+/** Waits for the delivery and returns the name of the server. */
+export async function awaitDelivery(context: VpsContext, { id }: Purchase): Promise<string> {
+  const unpaidUntil = Date.now() + context.pace.paymentMs;
   let status = "";
   const late = (): string =>
-    `order ${id}: expected OVH to deliver the server, got "${status}" still; wait for OVH's mail and run pulumi up again, which goes on from here`;
-  await pollFor(work, { limitMs: work.pace.deliveryMs, late }, async () => {
-    status = await orderStatus(work, id);
+    `order ${id}: OVH has not delivered the server yet (status "${status}"); wait for OVH's mail and run pulumi up again, which continues from here`;
+  await pollFor(context, { limitMs: context.pace.deliveryMs, late }, async () => {
+    status = await orderStatus(context, id);
     if (status === "delivered") return true;
     refuseStatus(id, status, Date.now() > unpaidUntil);
-    work.call.log.status(`order ${id}: ${status}`);
+    context.call.log.status(`order ${id}: ${status}`);
     return undefined;
   });
   return pollFor(
-    work,
-    { limitMs: work.pace.tasksMs, late },
-    async () => (await readServerOrder(work, id))?.serviceName,
+    context,
+    { limitMs: context.pace.tasksMs, late },
+    async () => (await readServerOrder(context, id))?.serviceName,
   );
 }
 
 function refuseStatus(id: number, status: string, isOverdue: boolean): void {
-  const go = "then run pulumi up again, which goes on with this order";
+  const go = "then run pulumi up again, which continues this order";
   if (isCancelled(status)) {
     throw new UserError(
-      `order ${id}: expected it to be delivered, got "${status}"; nothing will come of it: to order again, remove the server from the state ` +
+      `order ${id}: expected it to be delivered, got "${status}"; it will never be delivered: to order again, remove the server from the state ` +
         "with pulumi state delete <urn> and run pulumi up",
     );
   }
@@ -156,11 +156,11 @@ function refuseStatus(id: number, status: string, isOverdue: boolean): void {
 }
 
 async function fillCart(
-  work: Work,
+  context: VpsContext,
   cart: string,
   { offer, wish }: { offer: Offer; wish: Wish },
 ): Promise<void> {
-  const { client, call } = work;
+  const { client, call } = context;
   const { signal } = call;
   const terms = { duration: "P1M", pricingMode: "default", quantity: 1 };
   const { itemId } = await client.post<{ itemId: number }>(
@@ -200,7 +200,7 @@ function configured({ label, allowedValues }: Requirement, offer: Offer, wish: W
   }
 }
 
-// The catalogue is public; what this account pays is known only now.
+// The catalogue is public; the price for this account is known only now.
 function refuseDearer(price: number, offer: Offer, wish: Wish): void {
   if (price <= wish.maxMonthlyPriceEur + offer.setupPriceEur + CENT) return;
   throw new UserError(
@@ -209,7 +209,7 @@ function refuseDearer(price: number, offer: Offer, wish: Wish): void {
   );
 }
 
-async function defaultPayment({ client, call }: Work): Promise<number> {
+async function defaultPayment({ client, call }: VpsContext): Promise<number> {
   const methods = await client.get<readonly number[]>("/me/payment/method", {
     signal: call.signal,
     query: { default: "true" },
@@ -221,38 +221,38 @@ async function defaultPayment({ client, call }: Work): Promise<number> {
   );
 }
 
-// Paying twice is what must not happen: an order just paid may be shown as unpaid for a while.
-function awaitPayment(work: Work, id: number): Promise<string> {
-  const end = Date.now() + work.pace.paymentMs;
-  return pollFor(work, { limitMs: Infinity, late: () => "" }, async () => {
-    const status = await orderStatus(work, id);
+// OVH may show a paid order as unpaid for a while, and nobody must pay twice.
+function awaitPayment(context: VpsContext, id: number): Promise<string> {
+  const end = Date.now() + context.pace.paymentMs;
+  return pollFor(context, { limitMs: Infinity, late: () => "" }, async () => {
+    const status = await orderStatus(context, id);
     return status !== "notPaid" || Date.now() >= end ? status : undefined;
   });
 }
 
 async function newOrders(
-  work: Work,
+  context: VpsContext,
   checkout: NonNullable<Entry["checkout"]>,
 ): Promise<readonly ServerOrder[]> {
   const orders: ServerOrder[] = [];
-  for (const id of await listOrders(work, Date.parse(checkout.at))) {
-    if (checkout.knownOrders.includes(id) || work.journal.ordersOfOthers().has(id)) continue;
-    const order = await readServerOrder(work, id);
+  for (const id of await listOrders(context, Date.parse(checkout.at))) {
+    if (checkout.knownOrders.includes(id) || context.journal.ordersOfOthers().has(id)) continue;
+    const order = await readServerOrder(context, id);
     if (order?.plan === checkout.plan) orders.push(order);
   }
   return orders;
 }
 
-function findCart({ client, call }: Work, cartId: string): Promise<{ readOnly: boolean } | undefined> {
+function findCart({ client, call }: VpsContext, cartId: string): Promise<{ readOnly: boolean } | undefined> {
   return ifThere(client.get(`/order/cart/${encodeURIComponent(cartId)}`, { signal: call.signal }));
 }
 
-// A checkout that still hangs somewhere finds nothing to order after this.
-async function deleteCart({ client, call }: Work, cartId: string): Promise<void> {
+// A checkout that is still on its way finds nothing to order afterwards.
+async function deleteCart({ client, call }: VpsContext, cartId: string): Promise<void> {
   await ifThere(client.delete(`/order/cart/${encodeURIComponent(cartId)}`, { signal: call.signal }));
 }
 
-function keep({ journal, call }: Work, purchase: Purchase): Purchase {
+function keep({ journal, call }: VpsContext, purchase: Purchase): Purchase {
   journal.note({ order: purchase });
   call.log.info(`order ${purchase.id}: ${purchase.plan} at ${euros(purchase.monthlyPriceEur)} without tax`);
   return purchase;

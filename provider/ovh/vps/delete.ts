@@ -1,15 +1,15 @@
 import { UserError } from "../../../common/user-error.ts";
 import type { Existing } from "../../plugin/definition.ts";
 import { OvhError } from "../errors.ts";
-import { type Contract, serverPath, type Work } from "./server-api.ts";
+import { type Contract, serverPath, type VpsContext } from "./server-api.ts";
 import type { VpsInputs, VpsOutputs } from "./inputs.ts";
 
-/** Leaves the server running; at most lets its contract end at its expiry. */
+/** Leaves the server running, and ends its contract at its expiry if the inputs say so. */
 export async function deleteVps(
-  work: Work,
+  context: VpsContext,
   { outputs, inputs }: Existing<VpsInputs, VpsOutputs>,
 ): Promise<void> {
-  const { client, call, journal } = work;
+  const { client, call, journal } = context;
   const { serviceName, orderId } = outputs;
   if (!outputs.serverId) {
     call.log.warning(
@@ -20,7 +20,7 @@ export async function deleteVps(
   journal.clear();
   if (!inputs.deleteAtExpiry) {
     call.log.warning(
-      `${serviceName}: left running and renewed as before, as server.deleteAtExpiry is false; end its contract in OVH's control panel if it is not wanted`,
+      `${serviceName}: left running and renewed, because server.deleteAtExpiry is false; end its contract in OVH's control panel if it is not wanted`,
     );
     return;
   }
@@ -29,7 +29,7 @@ export async function deleteVps(
     const contract = await client.get<Contract>(path, { signal: call.signal });
     if (contract.canDeleteAtExpiration === false) {
       throw new UserError(
-        `${serviceName}: expected a contract that can end at its expiry, got one that cannot; end it in OVH's control panel, set server.deleteAtExpiry to false and run this again`,
+        `${serviceName}: its contract cannot end at its expiry; end it in OVH's control panel, set server.deleteAtExpiry to false and run this again`,
       );
     }
     if (!contract.renew?.deleteAtExpiration) {

@@ -2,7 +2,7 @@ import { UserError } from "../../../common/user-error.ts";
 import { isSameImage } from "./install.ts";
 import type { Facts } from "./server-api.ts";
 
-/** What a server must be to serve. */
+/** What a server must offer. */
 export interface Requirements {
   readonly vcores: number;
   readonly memoryGib: number;
@@ -12,17 +12,17 @@ export interface Requirements {
 
 const PANEL = "in OVH's control panel";
 
-/** Refuses a server that is not at our disposal now: expired, locked, in rescue mode, stopped or being reinstalled. */
+/** Refuses a server that cannot be used now: expired, locked, in rescue mode, stopped or being reinstalled. */
 export function requireUsable(facts: Facts): void {
-  refuse(facts, ailments(facts));
+  refuse(facts, outages(facts));
 }
 
-/** Refuses a server that cannot be taken over as it is; nothing is done to it to make it fit. */
+/** Refuses a server that cannot be adopted as it is. Nothing here changes a server to make it fit. */
 export function requireFit(facts: Facts, wanted: Requirements): void {
   const { image } = facts;
   refuse(facts, [
-    ...ailments(facts),
-    ...misfits(facts, wanted),
+    ...outages(facts),
+    ...shortfalls(facts, wanted),
     ...(image !== undefined && !isSameImage(image, wanted.image)
       ? [
           `expected ${wanted.image}, got ${image}; set server.image to it, or reinstall the server yourself ${PANEL}, which wipes the disk`,
@@ -31,8 +31,8 @@ export function requireFit(facts: Facts, wanted: Requirements): void {
   ]);
 }
 
-/** In which ways the server is less than wanted. */
-export function misfits(
+/** In which ways the server falls short of the requirements. */
+export function shortfalls(
   facts: Pick<Facts, "vcore" | "memoryMib" | "zone">,
   wanted: Partial<Requirements>,
 ): readonly string[] {
@@ -60,7 +60,7 @@ export function isIn(zone: string, datacentre: string): boolean {
   );
 }
 
-/** Code of the datacentre that a zone is in. */
+/** Code of the datacentre of a zone. */
 export function datacentreOf(zone: string): string {
   return (tokens(zone).at(-1) ?? zone).toUpperCase();
 }
@@ -76,7 +76,7 @@ function stem(word: string): string {
   return word.toLowerCase().replace(/\d+$/, "");
 }
 
-function ailments(facts: Facts): readonly string[] {
+function outages(facts: Facts): readonly string[] {
   const { contract, lock, netbootMode, state, installing } = facts;
   const isRescued = netbootMode === "rescue" || state === "rescued";
   return [
@@ -85,19 +85,13 @@ function ailments(facts: Facts): readonly string[] {
           `expected a contract in force, got "${contract.status}" (until ${contract.expiration}); renew or pay it ${PANEL}`,
         ]
       : []),
-    ...(lock !== undefined
-      ? [`expected it unlocked, got a lock by OVH (${lock}); settle that with OVH's support`]
-      : []),
-    ...(isRescued
-      ? [`expected it to boot from its disk, got rescue mode; end the rescue mode ${PANEL} and reboot it`]
-      : []),
+    ...(lock !== undefined ? [`OVH has locked it (${lock}); contact OVH's support`] : []),
+    ...(isRescued ? [`it is in rescue mode; end that ${PANEL} and reboot it`] : []),
     ...(lock === undefined && (state === "stopped" || state === "stopping")
       ? [`expected it running, got ${state}; start it ${PANEL}`]
       : []),
     ...(installing
-      ? [
-          `expected it at rest, got a reinstallation at ${installing.progress} %; run this again when OVH has finished`,
-        ]
+      ? [`OVH is reinstalling it (${installing.progress} %); run this again when that has finished`]
       : []),
   ];
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Existing, Change } from "../../plugin/definition.ts";
 import { UserError } from "../../../common/user-error.ts";
 import type { Wish } from "../order/catalog.ts";
-import { misfits } from "./fitness.ts";
+import { shortfalls } from "./fitness.ts";
 import { isSameImage, isSameKey } from "./install.ts";
 import { adoptCommand } from "../order/orders.ts";
 
@@ -63,7 +63,7 @@ export function checkVps({ serviceName, order }: VpsInputs): readonly string[] {
   ];
 }
 
-/** The wish, once every part of it is known. */
+/** The wish; undefined while a part of it is unknown. */
 export function wishOf(inputs: Partial<VpsInputs>): Wish | undefined {
   const { order, vcores, memoryGib, datacentre, image } = inputs;
   if (!order?.subsidiary || !order.maxMonthlyPriceEur || !vcores || !memoryGib || !datacentre || !image)
@@ -72,8 +72,8 @@ export function wishOf(inputs: Partial<VpsInputs>): Wish | undefined {
 }
 
 /**
- * What a change of the inputs means for a server that exists, beyond an update of what is recorded. Throws when it would take a disk wiped
- * or another server ordered: nothing here does either.
+ * What a change of the inputs means for an existing server, beyond an update of the recorded values. Throws where the change would require
+ * wiping a disk or ordering another server, because nothing here does either.
  */
 export function diffVps(
   { inputs, outputs }: Existing<VpsInputs, VpsOutputs>,
@@ -89,7 +89,7 @@ export function diffVps(
     }
     return [{ path: "serviceName", replace: true }];
   }
-  // An order or an installation that was interrupted goes on.
+  // An interrupted order or installation continues.
   if (!outputs.serverId) return [{ path: "serverId" }];
   refuseChanges({ inputs, outputs }, news);
   return [];
@@ -101,19 +101,19 @@ function refuseChanges(
 ): void {
   const { serviceName, osImage } = outputs;
   const reinstall =
-    `nothing here wipes a disk: save your data, reinstall ${serviceName} yourself in OVH's control panel with the image and key you want, ` +
-    "then run pulumi up --refresh, which makes everything on it anew";
-  const problems = misfits(outputs, news).map((problem) => `server: ${problem}`);
+    `this program never wipes a disk: save your data, reinstall ${serviceName} yourself in OVH's control panel with the image and key you want, ` +
+    "then run pulumi up --refresh, which recreates everything on it";
+  const problems = shortfalls(outputs, news).map((problem) => `server: ${problem}`);
   if (news.image !== undefined && osImage && !isSameImage(news.image, osImage)) {
     problems.push(
       `server.image: expected ${osImage}, which ${serviceName} runs, got ${news.image}; set it back, or: ${reinstall}`,
     );
   }
-  // A server that was adopted never got its key from here, nor did one that was reinstalled outside.
+  // An adopted server never got its key from here, nor did one that somebody else reinstalled.
   const isOurKey = inputs.order !== undefined && news.serviceName === undefined && inputs.publicKey !== "";
   if (isOurKey && news.publicKey !== undefined && !isSameKey(news.publicKey, inputs.publicKey)) {
     problems.push(
-      `ssh.publicKey: expected the key ${serviceName} was installed with, got another; set it back; or let the new key in by ssh yourself and ` +
+      `ssh.publicKey: expected the key ${serviceName} was installed with, got another; set it back; or add the new key by ssh yourself and ` +
         `record that with ${adoptCommand(serviceName)} and pulumi config rm --path technicia:server.order; or: ${reinstall}`,
     );
   }

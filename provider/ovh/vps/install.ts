@@ -7,57 +7,65 @@ import {
   pollFor,
   serverPath,
   type Task,
-  type Work,
+  type VpsContext,
 } from "./server-api.ts";
 
-/** What goes onto the disk of a new server. */
+/** What is installed on the disk of a new server. */
 export interface Installation {
   readonly image: string;
   readonly publicKey: string;
 }
 
 /**
- * Installs image and key on a server that our own order brought, once.
+ * Installs image and key once, on a server that was ordered here.
  *
- * A reinstallation that the server went through since it was delivered, or goes through now, is ours: an earlier run asked for it.
+ * A reinstallation since the delivery, finished or under way, is ours: an earlier run requested it.
  */
-export async function installOnce(work: Work, serviceName: string, wanted: Installation): Promise<void> {
-  const { journal } = work;
-  const tasks = await awaitRest(work, serviceName);
-  const installation = journal.entry.install ?? noteInstallation(work, tasks, wanted);
+export async function installOnce(
+  context: VpsContext,
+  serviceName: string,
+  wanted: Installation,
+): Promise<void> {
+  const { journal } = context;
+  const tasks = await awaitRest(context, serviceName);
+  const installation = journal.entry.install ?? noteInstallation(context, tasks, wanted);
   const isOurs = (task: Task): boolean =>
     isInstallation(task) &&
     !installation.knownTasks.includes(task.id) &&
     (task.state === "done" || isUnfinished(task));
   if (!tasks.some(isOurs)) {
-    // Nothing was installed yet, so what is wanted by now counts.
+    // Nothing is installed yet, so the inputs of this run count.
     journal.note({ install: { ...installation, ...wanted } });
-    await awaitInstallation(work, serviceName, await rebuild(work, serviceName, wanted));
+    await awaitInstallation(context, serviceName, await rebuild(context, serviceName, wanted));
     return;
   }
   refuseOther(serviceName, installation, wanted);
 }
 
 function noteInstallation(
-  work: Work,
+  context: VpsContext,
   tasks: readonly Task[],
   wanted: Installation,
 ): Installation & { knownTasks: readonly number[] } {
-  // Without a journal this goes on with what another machine began, and there every reinstallation counts.
-  const isFirstLook = work.journal.entry.order !== undefined;
+  // Without a journal this continues the work of another machine, and every reinstallation counts.
+  const isFirstLook = context.journal.entry.order !== undefined;
   const knownTasks = isFirstLook ? tasks.filter(isInstallation).map(({ id }) => id) : [];
   const install = { knownTasks, ...wanted };
-  work.journal.note({ install });
+  context.journal.note({ install });
   return install;
 }
 
-async function rebuild(work: Work, serviceName: string, { image, publicKey }: Installation): Promise<Task> {
-  const { client, call, pace } = work;
-  const imageId = await findImage(work, serviceName, image);
+async function rebuild(
+  context: VpsContext,
+  serviceName: string,
+  { image, publicKey }: Installation,
+): Promise<Task> {
+  const { client, call, pace } = context;
+  const imageId = await findImage(context, serviceName, image);
   call.log.info(`${serviceName}: installing ${image} with your key`);
   const late = (): string =>
-    `${serviceName}: expected it to be at rest, got one task after the other; run pulumi up again later`;
-  return pollFor(work, { limitMs: pace.tasksMs, late }, async () => {
+    `${serviceName}: OVH keeps starting other tasks on it; run pulumi up again later`;
+  return pollFor(context, { limitMs: pace.tasksMs, late }, async () => {
     try {
       return await client.post<Task>(
         `${serverPath(serviceName)}/rebuild`,
@@ -65,14 +73,14 @@ async function rebuild(work: Work, serviceName: string, { image, publicKey }: In
         { signal: call.signal },
       );
     } catch (error) {
-      // A task that started since the last look; nothing was done.
+      // A task has started since the last look, and OVH did nothing.
       if (error instanceof OvhError && error.isBusy) return undefined;
       throw error;
     }
   });
 }
 
-async function findImage({ client, call }: Work, serviceName: string, image: string): Promise<string> {
+async function findImage({ client, call }: VpsContext, serviceName: string, image: string): Promise<string> {
   const path = `${serverPath(serviceName)}/images/available`;
   const { signal } = call;
   const ids = await client.get<readonly string[]>(path, { signal });
@@ -93,8 +101,8 @@ export function isSameImage(a: string, b: string): boolean {
   return a.trim().toLowerCase() === b.trim().toLowerCase();
 }
 
-async function awaitInstallation(work: Work, serviceName: string, { id }: Task): Promise<void> {
-  const tasks = await awaitRest(work, serviceName);
+async function awaitInstallation(context: VpsContext, serviceName: string, { id }: Task): Promise<void> {
+  const tasks = await awaitRest(context, serviceName);
   const task = tasks.find((candidate) => candidate.id === id);
   if (!task || task.state === "done") return;
   throw new UserError(
@@ -115,7 +123,7 @@ function refuseOther(serviceName: string, installed: Installation, wanted: Insta
   );
 }
 
-/** Whether two public keys are the same, whatever their comments. */
+/** Whether two public keys are equal apart from their comments. */
 export function isSameKey(a: string, b: string): boolean {
   return essence(a) === essence(b);
 }

@@ -4,27 +4,30 @@ import { ifThere } from "../errors.ts";
 import { datacentreOf, isIn, requireUsable } from "./fitness.ts";
 import { isSameImage } from "./install.ts";
 import { orderStatus, readServerOrder } from "../order/orders.ts";
-import { type Facts, readFacts, type Work } from "./server-api.ts";
+import { type Facts, readFacts, type VpsContext } from "./server-api.ts";
 import type { VpsInputs, VpsOutputs } from "./inputs.ts";
 
 type Known = Existing<Partial<VpsInputs>, Partial<VpsOutputs>>;
 
 const ORDER_ID = /^order\/(\d+)$/;
 
-/** What the server is now. Null only when OVH says to its owner that it is gone; a server that cannot serve is an error. */
-export async function readVps(work: Work, known: Known): Promise<Found<VpsInputs, VpsOutputs> | null> {
-  const serviceName = await serviceNameOf(work, known);
+/** The actual state of the server. Null only when OVH tells its owner that it is gone; a server that cannot be used is an error. */
+export async function readVps(
+  context: VpsContext,
+  known: Known,
+): Promise<Found<VpsInputs, VpsOutputs> | null> {
+  const serviceName = await serviceNameOf(context, known);
   const { inputs, outputs } = known;
-  // Still being ordered: there is nothing to read, and the next update goes on.
+  // The order is not delivered yet: there is nothing to read, and the next update continues.
   if (serviceName === undefined)
     return { id: known.id, inputs: inputs as VpsInputs, outputs: outputs as VpsOutputs };
-  const facts = await ifThere(readFacts(work, serviceName));
-  if (!facts) return gone(work, serviceName, known);
+  const facts = await ifThere(readFacts(context, serviceName));
+  if (!facts) return gone(context, serviceName, known);
   if (outputs.orderId !== undefined && !outputs.serverId) {
     return { id: known.id, inputs: inputs as VpsInputs, outputs: { ...outputs, serviceName } as VpsOutputs };
   }
   requireUsable(facts);
-  warnOfEnd(work, facts);
+  warnOfEnd(context, facts);
   return {
     id: known.id,
     inputs: inputsOf(facts, known),
@@ -32,27 +35,27 @@ export async function readVps(work: Work, known: Known): Promise<Found<VpsInputs
   };
 }
 
-async function serviceNameOf(work: Work, { id, outputs }: Known): Promise<string | undefined> {
+async function serviceNameOf(context: VpsContext, { id, outputs }: Known): Promise<string | undefined> {
   if (outputs.serviceName) return outputs.serviceName;
   const orderId = ORDER_ID.exec(id)?.[1];
   if (orderId === undefined) return id;
-  return (await readServerOrder(work, Number(orderId)))?.serviceName;
+  return (await readServerOrder(context, Number(orderId)))?.serviceName;
 }
 
-// To keys of another account every server is unknown, and forgetting ours would order a second one.
-async function gone(work: Work, serviceName: string, { outputs }: Known): Promise<null> {
+// With the keys of another account every server looks gone. Believing that would order a second server.
+async function gone(context: VpsContext, serviceName: string, { outputs }: Known): Promise<null> {
   const { orderId } = outputs;
-  if (orderId !== undefined && (await ifThere(orderStatus(work, orderId))) === undefined) {
+  if (orderId !== undefined && (await ifThere(orderStatus(context, orderId))) === undefined) {
     throw new UserError(
       `${serviceName}: expected the account that made order ${orderId}, got keys of another; set the OVH keys of this stack to that account's`,
     );
   }
-  work.call.log.warning(`${serviceName}: OVH knows no such server any more`);
+  context.call.log.warning(`${serviceName}: OVH no longer has this server`);
   return null;
 }
 
-/** Says so when the contract is about to end. */
-export function warnOfEnd({ call }: Work, { serviceName, contract }: Facts): void {
+/** Warns when the contract ends at its expiry. */
+export function warnOfEnd({ call }: VpsContext, { serviceName, contract }: Facts): void {
   if (contract.renew?.deleteAtExpiration) {
     call.log.warning(
       `${serviceName}: its contract ends on ${contract.expiration}; renew it in OVH's control panel to keep it`,
@@ -77,7 +80,7 @@ export function outputsOf(facts: Facts, known: Partial<VpsOutputs>): VpsOutputs 
     osImage: facts.image ?? known.osImage ?? "",
     state,
     ...(orderId !== undefined && { orderId, plan, monthlyPriceEur }),
-    // OVH may forget old tasks; a disk installed once does not become another one by that.
+    // OVH may forget old tasks, but the disk is still the same.
     serverId: `${serviceName}/${facts.installTask || knownInstallation(known)}`,
   };
 }
@@ -107,7 +110,7 @@ function inputsOf(facts: Facts, { inputs, outputs }: Known): VpsInputs {
       image === undefined || (inputs.image && isSameImage(image, inputs.image))
         ? (inputs.image ?? "")
         : image,
-    // Nobody knows which key another installation got.
+    // Nobody knows which key somebody else installed.
     publicKey: isReinstalled ? "" : (inputs.publicKey ?? ""),
     deleteAtExpiry: inputs.deleteAtExpiry ?? facts.contract.renew?.deleteAtExpiration ?? false,
   };

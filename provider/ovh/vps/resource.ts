@@ -1,3 +1,12 @@
+/**
+ * `technicia:ovh:Vps`: a server that is adopted or ordered once.
+ *
+ * `inputs.ts` holds the schema, the outputs and what a change of an input means. A server is either adopted as it is (here, with `fitness.ts`)
+ * or bought: `../order/catalog.ts` finds the plan, `../order/orders.ts` refuses a second order, `../order/purchase.ts` orders, pays and waits
+ * for the delivery, and `install.ts` installs image and key. `../order/journal.ts` keeps on disk how far that came, because the engine saves
+ * nothing during a creation; every step reads it first, so that an interrupted run continues instead of ordering again. `read.ts` and
+ * `delete.ts` serve both kinds, and `server-api.ts` reads a server and its tasks from OVH.
+ */
 import { UserError } from "../../../common/user-error.ts";
 import {
   type Call,
@@ -13,7 +22,15 @@ import { installOnce } from "./install.ts";
 import { Journal, journalFolder, markerOf } from "../order/journal.ts";
 import { isCancelled, orderStatus, refuseSecondOrder } from "../order/orders.ts";
 import { awaitDelivery, findOwnOrder, payOrder, placeOrder, type Purchase } from "../order/purchase.ts";
-import { type Facts, PACE, type Pace, pollFor, readFacts, serverPath, type Work } from "./server-api.ts";
+import {
+  type Facts,
+  PACE,
+  type Pace,
+  pollFor,
+  readFacts,
+  serverPath,
+  type VpsContext,
+} from "./server-api.ts";
 import { deleteVps } from "./delete.ts";
 import { checkVps, diffVps, type VpsInputs, type VpsOutputs, vpsSchema, wishOf } from "./inputs.ts";
 import { outputsOf, readVps, warnOfEnd } from "./read.ts";
@@ -24,10 +41,9 @@ export interface VpsOptions {
   readonly journalFolder?: string;
 }
 
-/** `technicia:ovh:Vps`. */
 export function defineVps(options: VpsOptions = {}): ResourceDefinition<VpsInputs, VpsOutputs> {
   const clientOf = options.clientOf ?? sharedClient;
-  const workOf = (call: Call): Work => {
+  const contextOf = (call: Call): VpsContext => {
     const client = clientOf(call.settings);
     const subject = `${markerOf(call.urn)} at ${client.baseUrl}`;
     return {
@@ -60,25 +76,25 @@ export function defineVps(options: VpsOptions = {}): ResourceDefinition<VpsInput
     ],
     replaceOn: [],
     diff: diffVps,
-    preview: (call, inputs, existing) => previewVps(workOf(call), inputs, existing),
-    create: (call, inputs) => createVps(workOf(call), inputs),
-    read: (call, known) => readVps(workOf(call), known),
-    update: (call, existing, news) => updateVps(workOf(call), existing, news),
-    delete: (call, existing) => deleteVps(workOf(call), existing),
+    preview: (call, inputs, existing) => previewVps(contextOf(call), inputs, existing),
+    create: (call, inputs) => createVps(contextOf(call), inputs),
+    read: (call, known) => readVps(contextOf(call), known),
+    update: (call, existing, news) => updateVps(contextOf(call), existing, news),
+    delete: (call, existing) => deleteVps(contextOf(call), existing),
   };
 }
 
 export const vps = defineVps();
 
 async function previewVps(
-  work: Work,
+  context: VpsContext,
   inputs: Partial<VpsInputs>,
   existing: Existing<VpsInputs, VpsOutputs> | undefined,
 ): Promise<Partial<VpsOutputs>> {
-  const { client, call, journal } = work;
+  const { client, call, journal } = context;
   if (existing) return existing.outputs;
   if (inputs.serviceName !== undefined) {
-    const facts = await readFacts(work, inputs.serviceName).catch((error: unknown) =>
+    const facts = await readFacts(context, inputs.serviceName).catch((error: unknown) =>
       refuseMissing(error, inputs.serviceName ?? ""),
     );
     requireFit(facts, { ...(inputs as VpsInputs) });
@@ -87,66 +103,67 @@ async function previewVps(
   const wish = wishOf(inputs);
   if (!wish || !inputs.name) return {};
   const { order, checkout } = journal.entry;
-  if (order && (await endOf(work, order)) === undefined) {
+  if (order && (await endOf(context, order)) === undefined) {
     call.log.info(
       `goes on with order ${order.id} (${order.plan}, ${euros(order.monthlyPriceEur)}) of an interrupted run`,
     );
     return { orderId: order.id, plan: order.plan, monthlyPriceEur: order.monthlyPriceEur };
   }
   const offer = await findOffer(client, wish, call.signal);
-  if (!order && !checkout) await refuseSecondOrder(work, inputs.name, markerOf(call.urn));
+  if (!order && !checkout) await refuseSecondOrder(context, inputs.name, markerOf(call.urn));
   call.log.info(
     `will order ${describeOffer(offer)} at ${euros(offer.monthlyPriceEur)} without tax, in ${wish.datacentre}`,
   );
   return { plan: offer.planCode, monthlyPriceEur: offer.monthlyPriceEur };
 }
 
-async function createVps(work: Work, inputs: VpsInputs): Promise<{ id: string; outputs: VpsOutputs }> {
+async function createVps(
+  context: VpsContext,
+  inputs: VpsInputs,
+): Promise<{ id: string; outputs: VpsOutputs }> {
   if (inputs.serviceName !== undefined) {
-    const outputs = await adopt(work, inputs.serviceName, inputs);
+    const outputs = await adopt(context, inputs.serviceName, inputs);
     return { id: outputs.serviceName, outputs };
   }
-  const purchase = (await ownPurchase(work)) ?? (await buy(work, inputs));
-  const outputs = await keeping(`order/${purchase.id}`, work, purchase, () =>
-    complete(work, purchase, inputs),
+  const purchase = (await ownPurchase(context)) ?? (await buy(context, inputs));
+  const outputs = await keepingOrder(`order/${purchase.id}`, context, purchase, () =>
+    complete(context, purchase, inputs),
   );
   return { id: outputs.serviceName, outputs };
 }
 
-/** Takes a server over as it is: only its name in the control panel is changed. */
-async function adopt(work: Work, serviceName: string, inputs: VpsInputs): Promise<VpsOutputs> {
-  const facts = await readFacts(work, serviceName).catch((error: unknown) =>
+/** Adopts a server as it is and changes only its name in the control panel. */
+async function adopt(context: VpsContext, serviceName: string, inputs: VpsInputs): Promise<VpsOutputs> {
+  const facts = await readFacts(context, serviceName).catch((error: unknown) =>
     refuseMissing(error, serviceName),
   );
   requireFit(facts, inputs);
   if (facts.image === undefined) {
-    work.call.log.warning(
-      `${serviceName}: OVH does not tell its image; ${inputs.image} is taken for granted`,
-    );
+    context.call.log.warning(`${serviceName}: OVH does not report its image; assuming ${inputs.image}`);
   }
-  warnOfEnd(work, facts);
-  await rename(work, facts, inputs.name);
+  warnOfEnd(context, facts);
+  await rename(context, facts, inputs.name);
   return outputsOf(facts, { osImage: facts.image ?? inputs.image });
 }
 
-/** The order of an interrupted run, unless nothing can come of it any more. */
-async function ownPurchase(work: Work): Promise<Purchase | undefined> {
-  const purchase = await findOwnOrder(work);
+/** The order of an interrupted run, unless it can no longer bring a server. */
+async function ownPurchase(context: VpsContext): Promise<Purchase | undefined> {
+  const purchase = await findOwnOrder(context);
   if (!purchase) return undefined;
-  const end = await endOf(work, purchase);
+  const end = await endOf(context, purchase);
   if (end === undefined) return purchase;
-  work.call.log.warning(`order ${purchase.id}: ${end}; ordering again`);
-  work.journal.clear();
+  context.call.log.warning(`order ${purchase.id}: ${end}; ordering again`);
+  context.journal.clear();
   return undefined;
 }
 
-/** Why nothing can come of an order any more; undefined when something can. */
-async function endOf(work: Work, { id }: Purchase): Promise<string | undefined> {
-  const { client, call, journal } = work;
-  const status = await ifThere(orderStatus(work, id));
+/** Why an order can no longer bring a server; undefined when it can. */
+async function endOf(context: VpsContext, { id }: Purchase): Promise<string | undefined> {
+  const { client, call, journal } = context;
+  const status = await ifThere(orderStatus(context, id));
   if (status === undefined) {
     throw new UserError(
-      `order ${id}: expected it in this OVH account, which ordered it in an earlier run, got none; set the OVH keys of that account, ` +
+      `order ${id}: this OVH account does not have it, but an earlier run ordered it; set the keys of the account that ordered it, ` +
         `or remove ${journal.path} if the order is void`,
     );
   }
@@ -157,40 +174,40 @@ async function endOf(work: Work, { id }: Purchase): Promise<string | undefined> 
   return server === undefined ? `its server ${serviceName} is gone` : undefined;
 }
 
-async function buy(work: Work, inputs: VpsInputs): Promise<Purchase> {
-  const { client, call } = work;
+async function buy(context: VpsContext, inputs: VpsInputs): Promise<Purchase> {
+  const { client, call } = context;
   const wish = wishOf(inputs);
   if (!wish)
     throw new UserError("server.order: expected the terms of an order, got none; set technicia:server.order");
   const marker = markerOf(call.urn);
   const offer = await findOffer(client, wish, call.signal);
-  await refuseSecondOrder(work, inputs.name, marker);
-  return placeOrder(work, { offer, wish, marker });
+  await refuseSecondOrder(context, inputs.name, marker);
+  return placeOrder(context, { offer, wish, marker });
 }
 
-/** From an order to a server that runs the wanted image; goes on wherever an earlier run ended. */
-async function complete(work: Work, purchase: Purchase, inputs: VpsInputs): Promise<VpsOutputs> {
-  const { journal, pace } = work;
-  await payOrder(work, purchase);
-  const serviceName = await awaitDelivery(work, purchase);
+/** Turns an order into a server that runs the wanted image, and continues where an earlier run ended. */
+async function complete(context: VpsContext, purchase: Purchase, inputs: VpsInputs): Promise<VpsOutputs> {
+  const { journal, pace } = context;
+  await payOrder(context, purchase);
+  const serviceName = await awaitDelivery(context, purchase);
   journal.note({ serviceName });
   const late = (): string =>
-    `${serviceName}: expected it to be there, as its order is delivered, got nothing; run pulumi up again later`;
-  const found = await pollFor(work, { limitMs: pace.tasksMs, late }, () =>
-    ifThere(readFacts(work, serviceName)),
+    `${serviceName}: its order is delivered, but OVH does not list it yet; run pulumi up again later`;
+  const found = await pollFor(context, { limitMs: pace.tasksMs, late }, () =>
+    ifThere(readFacts(context, serviceName)),
   );
-  await rename(work, found, inputs.name);
-  await installOnce(work, serviceName, inputs);
+  await rename(context, found, inputs.name);
+  await installOnce(context, serviceName, inputs);
   let state = "";
   const facts = await pollFor(
-    work,
+    context,
     {
       limitMs: pace.tasksMs,
       late: () =>
         `${serviceName}: expected it to run after its installation, got ${state}; start it in OVH's control panel and run pulumi up again`,
     },
     async () => {
-      const now = await readFacts(work, serviceName);
+      const now = await readFacts(context, serviceName);
       ({ state } = now);
       return state === "running" ? now : undefined;
     },
@@ -200,10 +217,10 @@ async function complete(work: Work, purchase: Purchase, inputs: VpsInputs): Prom
   return outputsOf(facts, { osImage: facts.image ?? inputs.image, ...outputsOfPurchase(purchase) });
 }
 
-/** Whatever goes wrong once there is an order, the state remembers it. */
-async function keeping<Answer>(
+/** Keeps the order in the state when `act` fails. */
+async function keepingOrder<Answer>(
   id: string,
-  work: Work,
+  context: VpsContext,
   purchase: Purchase,
   act: () => Promise<Answer>,
 ): Promise<Answer> {
@@ -211,40 +228,40 @@ async function keeping<Answer>(
     return await act();
   } catch (error) {
     if (error instanceof PartialFailure) throw error;
-    const { serviceName } = work.journal.entry;
+    const { serviceName } = context.journal.entry;
     const outputs = { ...outputsOfPurchase(purchase), ...(serviceName && { serviceName }) };
-    const goes = "pulumi up goes on from here";
-    const message = work.call.signal.aborted
-      ? `order ${purchase.id}: expected to finish, got cancelled; ${goes}`
-      : `${error instanceof Error ? error.message : String(error)} (order ${purchase.id} is kept: ${goes})`;
+    const goes = "run pulumi up to continue";
+    const message = context.call.signal.aborted
+      ? `order ${purchase.id}: cancelled; ${goes}`
+      : `${error instanceof Error ? error.message : String(error)} (order ${purchase.id} is kept; ${goes})`;
     throw new PartialFailure(message, { id, outputs, cause: error });
   }
 }
 
 async function updateVps(
-  work: Work,
+  context: VpsContext,
   { id, inputs, outputs }: Existing<VpsInputs, VpsOutputs>,
   news: VpsInputs,
 ): Promise<VpsOutputs> {
   const { orderId, plan = "", monthlyPriceEur = 0 } = outputs;
   if (!outputs.serverId) {
-    if (orderId === undefined) return adopt(work, news.serviceName ?? id, news);
+    if (orderId === undefined) return adopt(context, news.serviceName ?? id, news);
     const purchase = { id: orderId, plan, monthlyPriceEur };
-    return keeping(id, work, purchase, () => complete(work, purchase, news));
+    return keepingOrder(id, context, purchase, () => complete(context, purchase, news));
   }
-  const facts = await readFacts(work, outputs.serviceName);
+  const facts = await readFacts(context, outputs.serviceName);
   requireUsable(facts);
-  await rename(work, facts, news.name);
+  await rename(context, facts, news.name);
   if (news.publicKey !== inputs.publicKey) {
-    work.call.log.warning(
-      `${facts.serviceName}: the new key is recorded, not installed; let it in by ssh yourself`,
+    context.call.log.warning(
+      `${facts.serviceName}: the new key is recorded, not installed; add it by ssh yourself`,
     );
   }
   return outputsOf(facts, outputs);
 }
 
 async function rename(
-  { client, call }: Work,
+  { client, call }: VpsContext,
   { serviceName, displayName }: Facts,
   name: string,
 ): Promise<void> {

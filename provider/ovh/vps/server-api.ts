@@ -4,9 +4,9 @@ import { ifThere } from "../errors.ts";
 import type { Journal } from "../order/journal.ts";
 import { poll } from "../poll.ts";
 
-/** How often to look, and how long to wait. */
+/** How often to poll, and how long to wait. */
 export interface Pace {
-  /** First pause between two looks. */
+  /** First pause between two polls. */
   readonly pollMs: number;
   /** Longest wait for an order to be delivered. */
   readonly deliveryMs: number;
@@ -18,8 +18,8 @@ export interface Pace {
 
 export const PACE: Pace = { pollMs: 500, deliveryMs: 3_600_000, tasksMs: 1_800_000, paymentMs: 120_000 };
 
-/** What every step of making a server is given. */
-export interface Work {
+/** What every step needs that makes or reads a server. */
+export interface VpsContext {
   readonly client: OvhClient;
   readonly call: Call;
   readonly pace: Pace;
@@ -51,7 +51,7 @@ export interface Facts {
   readonly installing: Task | undefined;
 }
 
-/** What is agreed about a service. */
+/** The contract of a service. */
 export interface Contract {
   readonly status: string;
   readonly expiration: string;
@@ -98,14 +98,14 @@ export function serverPath(serviceName: string): string {
   return `/vps/${encodeURIComponent(serviceName)}`;
 }
 
-/** All that OVH tells of a server. A 404 means that there is no such server. */
+/** Reads everything about a server. A 404 means that the server does not exist. */
 export async function readFacts(
-  { client, call }: Pick<Work, "client" | "call">,
+  { client, call }: Pick<VpsContext, "client" | "call">,
   serviceName: string,
 ): Promise<Facts> {
   const path = serverPath(serviceName);
   const { signal } = call;
-  // Asked first and alone: it tells a missing server from a missing part of one.
+  // This request goes first and alone, because its 404 means a missing server; later ones may miss only a part.
   const vps = await client.get<Vps>(path, { signal });
   const [contract, image, addresses, tasks] = await Promise.all([
     client.get<Contract>(`${path}/serviceInfos`, { signal }),
@@ -142,7 +142,7 @@ function newest(tasks: readonly Task[]): Task | undefined {
   return [...tasks].sort((a, b) => Date.parse(a.date) - Date.parse(b.date) || a.id - b.id).at(-1);
 }
 
-// Ranges of before 2020 have templates instead of images, and no answer to this.
+// Servers from before 2020 have templates instead of images, and OVH answers 404 here.
 async function readImage(client: OvhClient, path: string, signal: AbortSignal): Promise<string | undefined> {
   return (await ifThere(client.get<{ name: string }>(`${path}/images/current`, { signal })))?.name;
 }
@@ -158,9 +158,9 @@ async function readAddresses(
   );
 }
 
-/** Every task that OVH remembers of a server. */
+/** Every task of a server that OVH remembers. */
 export async function readTasks(
-  { client, call }: Pick<Work, "client" | "call">,
+  { client, call }: Pick<VpsContext, "client" | "call">,
   serviceName: string,
 ): Promise<readonly Task[]> {
   const path = `${serverPath(serviceName)}/tasks`;
@@ -169,9 +169,9 @@ export async function readTasks(
   return tasks.filter((task) => task !== undefined);
 }
 
-// A finished task may be forgotten between the list and the look at it.
+// OVH may forget a finished task between the two requests.
 function readTask(
-  { client, call }: Pick<Work, "client" | "call">,
+  { client, call }: Pick<VpsContext, "client" | "call">,
   path: string,
   id: number,
 ): Promise<Task | undefined> {
@@ -186,31 +186,31 @@ export function isUnfinished(task: Task): boolean {
   return !FINISHED.includes(task.state);
 }
 
-/** As `poll`, at the pace of this work. */
+/** Polls at the pace of this context. */
 export function pollFor<Answer>(
-  { call, pace }: Pick<Work, "call" | "pace">,
+  { call, pace }: Pick<VpsContext, "call" | "pace">,
   { limitMs, late }: { readonly limitMs: number; readonly late: () => string },
   look: () => Promise<Answer | undefined>,
 ): Promise<Answer> {
   return poll({ call, pollMs: pace.pollMs, limitMs, late }, look);
 }
 
-/** Waits until no task is left and gives them all. */
-export function awaitRest(work: Work, serviceName: string): Promise<readonly Task[]> {
+/** Waits until no task is unfinished and returns all tasks. */
+export function awaitRest(context: VpsContext, serviceName: string): Promise<readonly Task[]> {
   let busy: Task | undefined;
   return pollFor(
-    work,
+    context,
     {
-      limitMs: work.pace.tasksMs,
+      limitMs: context.pace.tasksMs,
       late: () =>
-        `${serviceName}: expected its tasks to end, got ${busy?.type} still ${busy?.state} at ${busy?.progress} %; ` +
-        "look at the server in OVH's control panel, then run pulumi up again, which goes on from here",
+        `${serviceName}: its task ${busy?.type} is still ${busy?.state} at ${busy?.progress} %; ` +
+        "look at the server in OVH's control panel, then run pulumi up again, which continues from here",
     },
     async () => {
-      const tasks = await readTasks(work, serviceName);
+      const tasks = await readTasks(context, serviceName);
       busy = tasks.find(isUnfinished);
       if (!busy) return tasks;
-      work.call.log.status(`${serviceName}: waiting for ${busy.type}, ${busy.progress} %`);
+      context.call.log.status(`${serviceName}: waiting for ${busy.type}, ${busy.progress} %`);
       return undefined;
     },
   );

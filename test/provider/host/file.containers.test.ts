@@ -186,7 +186,7 @@ describe("File with onChange", () => {
     await expect(
       plugin.update(file, { path: "/srv/t/a", content: "bad\n", onChange: picky }),
     ).rejects.toThrow(
-      "/srv/t/a: onChange failed with the new file; the earlier one was put back and onChange succeeded with it",
+      "/srv/t/a: onChange failed with the new file; the earlier one was restored and onChange succeeded with it",
     );
 
     expect(await host.exec("cat /tmp/runs /srv/t/a")).toBe("good\nbad\ngood\ngood\n");
@@ -196,7 +196,7 @@ describe("File with onChange", () => {
   it("leaves no file when it fails on creation", async () => {
     await expect(
       create({ content: "bad", onChange: "grep -q good /srv/t/a || [ ! -e /srv/t/a ]" }),
-    ).rejects.toThrow("the earlier one was put back");
+    ).rejects.toThrow("the earlier one was restored");
 
     expect(await folder()).toBe("");
   });
@@ -267,7 +267,7 @@ describe("File, deleted", () => {
       plugin.logs.filter(({ severity }) => severity === "warning").map(({ message }) => message),
     ).toContainEqual(
       expect.stringMatching(
-        /\/srv\/t\/a is gone; onChange failed afterwards with exit code 1 and said:\nno service/,
+        /\/srv\/t\/a was removed; onChange failed afterwards with exit code 1 and said:\nno service/,
       ),
     );
   });

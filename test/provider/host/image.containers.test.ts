@@ -127,17 +127,14 @@ describe("Image", () => {
   });
 
   it.each([
-    [
-      "Error response from daemon: pull access denied for team/a",
-      /expected .* to be admitted to team\/a:1\.0\.0/,
-    ],
+    ["Error response from daemon: pull access denied for team/a", /image: \S+ may not pull team\/a:1\.0\.0/],
     [
       "write /var/lib/docker: no space left on device",
       /expected room for team\/a:1\.0\.0 .*; make room there/,
     ],
     [
       "Error response from daemon: Get https://registry/: dial tcp: timeout",
-      /could not pull .*dial tcp: timeout; mend that/,
+      /could not pull .*dial tcp: timeout; fix this and retry/,
     ],
     ["Error response from daemon: manifest unknown", /expected team\/a:1\.0\.0 in its registry/],
   ])("says what to do about %j", async (fault, told) => {

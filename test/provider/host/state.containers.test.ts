@@ -154,7 +154,7 @@ describe("State that is not reached", () => {
     );
 
     expect(failure.message).toMatch(
-      /s on debian@.*: apply ended well, but observe prints something else than what is desired:\n {2}- wanted\n {2}\+ other$/,
+      /s on debian@.*: apply succeeded, but observe prints something other than the desired state:\n {2}- wanted\n {2}\+ other$/,
     );
     expect(failure.partial).toMatchObject({
       id: "s",

@@ -89,7 +89,7 @@ describe("plugin", () => {
       'publicKey: expected a public key in OpenSSH\'s format, got "id_ed25519.pub"; give the content of the .pub file',
     ]);
     expect((await plugin.check(EDGE, { ip: "203.0.113.10", rules: rules.slice(0, 1) })).problems).toEqual([
-      "rules: expected a rule that permits tcp established from anywhere, got none; the firewall keeps no state, so the server would get no answer to what it asks",
+      "rules: expected a rule that permits tcp established from anywhere, got none; the firewall keeps no state, so the server would not receive the answers to its own requests",
     ]);
   });
 

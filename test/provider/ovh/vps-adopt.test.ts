@@ -80,11 +80,7 @@ describe("Vps that is adopted", () => {
       { imageId: "Ubuntu 24.04" },
       "expected Debian 12, got Ubuntu 24.04; set server.image to it, or reinstall",
     ],
-    [
-      "is in rescue mode",
-      { netbootMode: "rescue", state: "rescued" },
-      "expected it to boot from its disk, got rescue mode; end the rescue mode",
-    ],
+    ["is in rescue mode", { netbootMode: "rescue", state: "rescued" }, "it is in rescue mode; end that"],
     ["is stopped", { state: "stopped" }, "expected it running, got stopped; start it in OVH's control panel"],
     ["is suspended", { suspended: true }, 'expected a contract in force, got "unPaid"'],
     ["has expired", { expired: true }, "which has expired; renew it in OVH's control panel"],
@@ -164,7 +160,7 @@ describe("Vps that exists", () => {
     [
       "image",
       { image: "Debian 13" },
-      /^server\.image: expected Debian 12, which vps-\S+ runs, got Debian 13; set it back, or: nothing here wipes a disk: save your data, reinstall .* pulumi up --refresh/,
+      /^server\.image: expected Debian 12, which vps-\S+ runs, got Debian 13; set it back, or: this program never wipes a disk: save your data, reinstall .* pulumi up --refresh/,
     ],
     ["more cores", { vcores: 8 }, /^server: expected at least 8 vCores, got 4; upgrade it/],
     ["more memory", { memoryGib: 16 }, /^server: expected at least 16 GiB of memory, got 8; upgrade it/],
@@ -179,7 +175,7 @@ describe("Vps that exists", () => {
 
     expect(changes()).toEqual([]);
     expect(stack.said("warning")).toEqual([
-      `${server.serviceName}: the new key is recorded, not installed; let it in by ssh yourself`,
+      `${server.serviceName}: the new key is recorded, not installed; add it by ssh yourself`,
     ]);
   });
 
@@ -234,13 +230,9 @@ describe("Vps that exists", () => {
   });
 
   it.each([
-    [
-      "in rescue mode",
-      { netbootMode: "rescue", state: "rescued" },
-      "expected it to boot from its disk, got rescue mode",
-    ],
+    ["in rescue mode", { netbootMode: "rescue", state: "rescued" }, "it is in rescue mode"],
     ["stopped", { state: "stopped" }, "expected it running, got stopped"],
-    ["suspended", { suspended: true }, "expected it unlocked, got a lock by OVH (abuse)"],
+    ["suspended", { suspended: true }, "OVH has locked it (abuse)"],
     ["expired", { expired: true }, "the service has expired: renew it in OVH's control panel"],
   ] as const)("fails to refresh, and is not forgotten, when it is %s", async (_, fault, message) => {
     Object.assign(server, fault);
@@ -259,7 +251,7 @@ describe("Vps that exists", () => {
     });
 
     expect(await failure(stack.refresh())).toBe(
-      `${server.serviceName}: expected it at rest, got a reinstallation at 40 %; run this again when OVH has finished`,
+      `${server.serviceName}: OVH is reinstalling it (40 %); run this again when that has finished`,
     );
   });
 
@@ -287,7 +279,7 @@ describe("Vps that exists", () => {
 
     expect(changes()).toEqual([]);
     expect(stack.said("warning")).toEqual([
-      expect.stringContaining("left running and renewed as before, as server.deleteAtExpiry is false"),
+      expect.stringContaining("left running and renewed, because server.deleteAtExpiry is false"),
     ]);
   });
 

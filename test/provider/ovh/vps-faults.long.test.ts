@@ -58,7 +58,7 @@ const KINDS: readonly Kind[] = [
     },
     message: (method) =>
       new RegExp(
-        `${start(method)}429 .*; OVH limits how often it may be asked; wait some minutes and run pulumi up again`,
+        `${start(method)}429 .*; OVH limits the rate of requests; wait some minutes and run pulumi up again`,
       ),
   },
   {

@@ -86,7 +86,7 @@ describe("second order of a Vps", () => {
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
     const [{ orderId } = { orderId: 0 }] = world.ovh.state.orders.splice(-1);
 
-    const refusal = `order ${orderId}: expected it in this OVH account, which ordered it in an earlier run, got none; set the OVH keys of that account, or remove ${world.folder}/`;
+    const refusal = `order ${orderId}: this OVH account does not have it, but an earlier run ordered it; set the keys of the account that ordered it, or remove ${world.folder}/`;
     await expect(world.vps().preview(ORDERED)).rejects.toThrow(refusal);
     await expect(world.vps().up(ORDERED)).rejects.toThrow(refusal);
     expect(orders()).toEqual([]);

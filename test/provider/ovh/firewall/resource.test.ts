@@ -201,7 +201,7 @@ describe("EdgeFirewall", () => {
     cancel.abort();
 
     expect(await failure(run)).toMatch(
-      /^firewall of 203\.0\.113\.10: expected to finish, got cancelled \(the firewall may be half changed: pulumi up goes on from here\)$/,
+      /^firewall of 203\.0\.113\.10: cancelled \(the firewall may be half changed; run pulumi up to continue\)$/,
     );
     world.ovh.delays.ruleMs = 0;
     const next = world.edge({ saved: cancelled.saved });
@@ -223,7 +223,7 @@ describe("EdgeFirewall while OVH fails", () => {
   const KINDS: readonly (readonly [string, Partial<Fault>, string])[] = [
     ["401", { status: 401, body: { message: "You must login first" } }, "set the OVH keys of this stack"],
     ["403", { status: 403, body: { message: "no" } }, "give the key the right "],
-    ["429", { status: 429, headers: { "retry-after": "0" } }, "OVH limits how often it may be asked"],
+    ["429", { status: 429, headers: { "retry-after": "0" } }, "OVH limits the rate of requests"],
     ["500 after the effect", { status: 500, perform: true }, "OVH has a fault"],
     ["no answer in time", { delayMs: 100_000 }, "none within the time limit"],
     ["a cut before the effect", { cut: "before" }, "a broken connection"],
@@ -285,7 +285,7 @@ describe("rules of an EdgeFirewall", () => {
     [
       "without answers",
       without(0),
-      "rules: expected a rule that permits tcp established from anywhere, got none; the firewall keeps no state, so the server would get no answer to what it asks",
+      "rules: expected a rule that permits tcp established from anywhere, got none; the firewall keeps no state, so the server would not receive the answers to its own requests",
     ],
     [
       "with a place taken twice",
