@@ -101,7 +101,7 @@ beforeAll(async () => {
 });
 
 describe("resources.ts", () => {
-  it("has a class for every kind of resource that the plugin knows", () => {
+  it("has a class for every resource of the plugin", () => {
     expect(registered.map(({ type }) => type).sort()).toEqual([...shapes.keys()].sort());
   });
 

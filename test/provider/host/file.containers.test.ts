@@ -31,7 +31,7 @@ const create = (inputs: Record<string, unknown>): Promise<Resource> =>
 const folder = async (): Promise<string> => (await host.exec("ls -A /srv/t")).trim();
 
 describe("File", () => {
-  it("is written with its owner, group and mode, and folders above it", async () => {
+  it("writes the file with owner, group and mode, and creates missing folders", async () => {
     const file = await create({
       path: "/srv/t/new/folder/a",
       content: "hé\n",
@@ -51,7 +51,7 @@ describe("File", () => {
     expect(await plugin.read(file)).toEqual(file);
   });
 
-  it("is an empty file when its content is empty", async () => {
+  it("writes an empty file for empty content", async () => {
     const file = await create({ content: "" });
 
     expect(await host.exec("stat -c %s /srv/t/a")).toBe("0\n");
@@ -76,14 +76,14 @@ describe("File", () => {
     expect(await plugin.read(repaired)).toEqual(file);
   });
 
-  it("is gone when it was removed", async () => {
+  it("reads a removed file as gone", async () => {
     const file = await create({ content: "x" });
     await host.exec("rm /srv/t/a");
 
     expect(await plugin.read(file)).toBeUndefined();
   });
 
-  it("is never seen half-written", async () => {
+  it("replaces the file atomically", async () => {
     const [one, two] = ["1", "2"].map((digit) => `${digit.repeat(1_000_000)}\n`);
     let file = await create({ content: one });
     await host.exec(
@@ -100,7 +100,7 @@ describe("File", () => {
     expect(file.state["sha256"]).toBe((await host.exec("sha256sum < /srv/t/a")).split(" ")[0]);
   });
 
-  it("holds some megabytes of any text", async () => {
+  it("accepts some megabytes of any text", async () => {
     const content = "line with 'quotes', $variables, \\ and 漢字\n".repeat(120_000);
     const file = await create({ content });
 
@@ -111,7 +111,7 @@ describe("File", () => {
 });
 
 describe("File with a secret content", () => {
-  it("keeps it secret in all it returns", async () => {
+  it("marks the content as secret in everything it returns", async () => {
     const file = await create({ content: secret(CANARY), mode: "0600" });
     await host.exec("printf canary-changed > /srv/t/a");
 
@@ -122,7 +122,7 @@ describe("File with a secret content", () => {
     expect(drifted?.state["content"]).toEqual(secret("canary-changed"));
   });
 
-  it("does not show it in errors and logs, even when a command does", async () => {
+  it("hides the content in errors and logs, even when a command prints it", async () => {
     const failing = create({
       content: secret(`key = ${CANARY}\n`),
       validate: 'cat "$FILE" >&2; echo "bad value ' + CANARY + '"; false',
@@ -135,7 +135,7 @@ describe("File with a secret content", () => {
     expect(JSON.stringify([String(failure), plugin.logs])).not.toContain(CANARY);
   });
 
-  it("keeps an earlier private file secret although the new one is not", async () => {
+  it("keeps an earlier private file secret when the new one is public", async () => {
     await host.exec(`printf ${CANARY} > /srv/t/a; chmod 600 /srv/t/a`);
 
     const file = await create({ content: "public" });
@@ -145,7 +145,7 @@ describe("File with a secret content", () => {
 });
 
 describe("File with validate", () => {
-  it("judges the new file beside its place, with its owner and mode", async () => {
+  it("tests the new file next to its place, with its owner and mode", async () => {
     await create({
       content: "good",
       mode: "0604",
@@ -155,7 +155,7 @@ describe("File with validate", () => {
     expect(await host.exec("cat /tmp/runs")).toBe("root 604\n/srv/t\n");
   });
 
-  it("fails when it refuses, with the old file untouched and nothing left behind", async () => {
+  it("leaves the old file and no other when validate fails", async () => {
     const file = await create({ content: "old", onChange: "echo run >> /tmp/runs" });
 
     const failing = plugin.update(file, {
@@ -172,7 +172,7 @@ describe("File with validate", () => {
     expect(await folder()).toBe("a");
   });
 
-  it("stops at its first command that fails", async () => {
+  it("stops validate at its first failing command", async () => {
     await expect(create({ content: "x", validate: "false; true" })).rejects.toThrow("validate refused");
   });
 });
@@ -180,7 +180,7 @@ describe("File with validate", () => {
 describe("File with onChange", () => {
   const picky = `cat /srv/t/a >> /tmp/runs; ! grep -q bad /srv/t/a`;
 
-  it("fails when it fails, with the earlier file back and onChange run again", async () => {
+  it("restores the earlier file and runs onChange again when it fails", async () => {
     const file = await create({ content: "good\n", onChange: picky });
 
     await expect(
@@ -193,7 +193,7 @@ describe("File with onChange", () => {
     expect(await folder()).toBe("a");
   });
 
-  it("leaves no file when it fails on creation", async () => {
+  it("leaves no file when onChange fails on creation", async () => {
     await expect(
       create({ content: "bad", onChange: "grep -q good /srv/t/a || [ ! -e /srv/t/a ]" }),
     ).rejects.toThrow("the earlier one was restored");
@@ -201,13 +201,13 @@ describe("File with onChange", () => {
     expect(await folder()).toBe("");
   });
 
-  it("says so when it fails with the earlier file too", async () => {
+  it("reports that onChange fails with the earlier file, too", async () => {
     await expect(create({ content: "x", onChange: "echo broken >&2; false" })).rejects.toThrow(
       /onChange failed with it too, so what it acts on may not work now; it printed:\n {2}broken/,
     );
   });
 
-  it("leaves the earlier file when it is cancelled meanwhile", async () => {
+  it("restores the earlier file when the call is cancelled during onChange", async () => {
     const file = await create({ content: "old" });
     const updating = plugin.update(file, {
       path: "/srv/t/a",
@@ -228,7 +228,7 @@ describe("File with onChange", () => {
 });
 
 describe("File, deleted", () => {
-  it("puts back what was there before, as it was", async () => {
+  it("restores the earlier file with its owner and mode", async () => {
     await host.exec("printf '\\x00\\xff before' > /srv/t/a; chown debian:adm /srv/t/a; chmod 640 /srv/t/a");
     const file = await create({ content: "ours", onChange: "cat /srv/t/a >> /tmp/runs" });
     const updated = await plugin.update(file, {
@@ -244,7 +244,7 @@ describe("File, deleted", () => {
     );
   });
 
-  it("is removed when nothing was there, or exactly the same", async () => {
+  it("removes the file when there was none before, or the same", async () => {
     const file = await create({ content: "ours" });
     await plugin.delete(file);
     expect(await folder()).toBe("");
@@ -254,7 +254,7 @@ describe("File, deleted", () => {
     expect(await folder()).toBe("");
   });
 
-  it("tells that onChange failed, and is deleted all the same", async () => {
+  it("deletes the file and warns when onChange fails", async () => {
     const file = await create({
       content: "x",
       onChange: "test -e /srv/t/a || { echo no service >&2; false; }",
@@ -274,7 +274,7 @@ describe("File, deleted", () => {
 });
 
 describe("File, imported", () => {
-  it("is read by its path; what only its owner may read is secret", async () => {
+  it("reads a file by its path, and marks a private one as secret", async () => {
     await host.exec("printf open > /srv/t/a; printf closed > /srv/t/b; chmod 600 /srv/t/b");
 
     expect((await plugin.import(FILE, "/srv/t/a"))?.inputs).toEqual({
@@ -296,7 +296,7 @@ describe("File, impossible", () => {
   it.each([
     ["a symbolic link", "ln -s /etc/hostname /srv/t/a", "a symbolic link to /etc/hostname"],
     ["a directory", "mkdir /srv/t/a", "a directory"],
-  ])("fails when %s stands there", async (_, make, named) => {
+  ])("refuses to replace %s", async (_, make, named) => {
     await host.exec(make);
 
     await expect(create({ content: "x" })).rejects.toThrow(

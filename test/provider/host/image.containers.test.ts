@@ -67,27 +67,27 @@ afterEach(async () => {
 });
 
 describe("Image", () => {
-  it("pulls and gives the name with its digest", async () => {
+  it("pulls the image and returns its name with the digest", async () => {
     const made = await create("team/a:1.0.0");
 
     expect(made.state).toMatchObject({ name: "team/a:1.0.0", reference: `team/a:1.0.0@${DIGEST}` });
     expect(await host.exec("ls /srv/pulled")).toContain("a".repeat(64));
   });
 
-  it("keeps a digest that the name has", async () => {
+  it("keeps the digest of a pinned name", async () => {
     const made = await create(`team/a:1.0.0@${NEXT}`);
 
     expect(made.state).toMatchObject({ reference: `team/a:1.0.0@${NEXT}` });
   });
 
-  it("needs no registry for a digest that is there", async () => {
+  it("needs no registry for a pinned image that the host has", async () => {
     await create(`team/a:1.0.0@${NEXT}`);
     await host.exec("echo 'registry is down' > /srv/fault");
 
     expect((await create(`team/a:1.0.0@${NEXT}`)).state).toMatchObject({ reference: `team/a:1.0.0@${NEXT}` });
   });
 
-  it("keeps the digest when the tag is pushed anew, and finds it when it is asked", async () => {
+  it("keeps the digest when the tag is pushed again, and reads the new one on an update", async () => {
     const made = await create("team/a:1.0.0");
     await publish("team/a:1.0.0", NEXT);
 
@@ -96,14 +96,14 @@ describe("Image", () => {
     });
   });
 
-  it("is gone when somebody removed it", async () => {
+  it("reads a removed image as gone", async () => {
     const made = await create("team/a:1.0.0");
     await host.exec("rm /srv/pulled/*");
 
     expect(await plugin.read(made)).toBeUndefined();
   });
 
-  it("does not take a daemon that is down for an image that is gone", async () => {
+  it("fails to read while the daemon is down, and does not report the image as gone", async () => {
     const made = await create("team/a:1.0.0");
     await host.exec("rm /srv/pulled/*; echo 'Cannot connect to the Docker daemon' > /srv/fault");
 
@@ -137,13 +137,13 @@ describe("Image", () => {
       /could not pull .*dial tcp: timeout; fix this and retry/,
     ],
     ["Error response from daemon: manifest unknown", /expected team\/a:1\.0\.0 in its registry/],
-  ])("says what to do about %j", async (fault, told) => {
+  ])("explains what to do about %j", async (fault, told) => {
     await host.exec(`cat > /srv/fault <<'EOF'\n${fault}\nEOF`);
 
     await expect(create("team/a:1.0.0")).rejects.toThrow(told);
   });
 
-  it("is taken away, unless a container needs it", async () => {
+  it("is removed on deletion, unless a container needs it", async () => {
     const made = await create("team/a:1.0.0");
     await host.exec("touch /srv/used");
     await plugin.delete(made);
@@ -154,7 +154,7 @@ describe("Image", () => {
     expect(await host.exec("ls /srv/pulled")).toBe("");
   });
 
-  it("refuses what is no name of an image", async () => {
+  it("refuses an invalid image name", async () => {
     const { problems } = await plugin.check(IMAGE, { name: "Team/A; rm" });
 
     expect(problems).toEqual([expect.stringContaining("expected an image's name with tag or digest")]);

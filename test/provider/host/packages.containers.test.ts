@@ -102,7 +102,7 @@ describe("Packages", () => {
     ).toEqual({ alpha: "1.0", beta: "1.0" });
   });
 
-  it("is gone when none is left", async () => {
+  it("reads the resource as gone when no package is left", async () => {
     const packages = await create("alpha");
     await host.exec("dpkg --purge alpha");
 
@@ -142,11 +142,11 @@ describe("Packages that cannot be installed", () => {
     );
   });
 
-  it("fails when one exists in name only", async () => {
+  it("fails when a package is only virtual", async () => {
     await expect(create("virtual")).rejects.toThrow(/virtual/);
   });
 
-  it("fails when one does not set itself up, with what it said", async () => {
+  it("fails with the output of a package that cannot be configured", async () => {
     await expect(create("sick")).rejects.toThrow(
       /could not install the packages sick on debian@.*: exit code 100; it printed:\n[\s\S]*no medicine/,
     );
@@ -163,7 +163,7 @@ describe("Packages that cannot be installed", () => {
     await host.exec("mv /srv/sources.list /etc/apt/sources.list; apt-get update");
   });
 
-  it("fails when apt stays locked, and says by whom", async () => {
+  it("fails with the holder of the lock when apt stays locked", async () => {
     await host.exec(`python3 -c 'import fcntl, time
 lock = open("/var/lib/dpkg/lock-frontend", "w"); fcntl.lockf(lock, fcntl.LOCK_EX); open("/srv/waiting", "w").close(); time.sleep(600)' >/dev/null 2>&1 &
 echo $! > /srv/holder; until [ -e /srv/waiting ]; do sleep 0.05; done`);
@@ -179,7 +179,7 @@ echo $! > /srv/holder; until [ -e /srv/waiting ]; do sleep 0.05; done`);
 });
 
 describe("an installation that was broken off", () => {
-  it("is finished by the next one", async () => {
+  it("finishes an interrupted installation first", async () => {
     const failing = create("slow").catch((error: unknown) => String(error));
     await until(
       "the package sets itself up",

@@ -50,7 +50,7 @@ async function failureOf(work: Promise<unknown>): Promise<CallFailure> {
 }
 
 describe("State", () => {
-  it("is applied once, and seen as it is", async () => {
+  it("applies once and reads the actual state", async () => {
     const state = await create(line);
 
     expect(state.state["observed"]).toBe("wanted");
@@ -58,7 +58,7 @@ describe("State", () => {
     expect(await host.exec("cat /srv/t/line /srv/t/runs")).toBe("wanted\napplied\n");
   });
 
-  it("applies nothing where it is reached already", async () => {
+  it("applies nothing when the state is already reached", async () => {
     await host.exec("echo wanted > /srv/t/line");
 
     await create(line);
@@ -66,7 +66,7 @@ describe("State", () => {
     expect(await exists("/srv/t/runs")()).toBe(false);
   });
 
-  it("shows drift in what is desired, and an update applies again", async () => {
+  it("shows drift as a change of desired, and an update applies again", async () => {
     const state = await create(line);
     await host.exec("echo other > /srv/t/line");
 
@@ -78,14 +78,14 @@ describe("State", () => {
     expect(await host.exec("cat /srv/t/line")).toBe("wanted\n");
   });
 
-  it("is gone when nothing is observed", async () => {
+  it("reads the state as gone when observe prints nothing", async () => {
     const state = await create(line);
     await host.exec("rm /srv/t/line");
 
     expect(await plugin.read(state)).toBeUndefined();
   });
 
-  it("gives its variables to the scripts as they are", async () => {
+  it("passes its variables to the scripts unchanged", async () => {
     const text = `it's "quoted" $HOME \`id\` \\ 漢\nsecond line`;
 
     const state = await create({
@@ -114,7 +114,7 @@ describe("State", () => {
     expect(await host.exec("cat /srv/t/runs")).toBe("applied\napplied\n");
   });
 
-  it("tells apply what each secret was until then", async () => {
+  it("passes the earlier value of each secret to apply", async () => {
     const apply = `${line.apply}; echo "\${PREVIOUS_KEY-none} $KEY" >> /srv/t/keys`;
     const first = await create({ ...line, apply, secrets: { KEY: secret("one") } });
 
@@ -132,7 +132,7 @@ describe("State", () => {
     expect(await exists("/srv/t/line")()).toBe(true);
   });
 
-  it("fails when remove changes nothing", async () => {
+  it("fails when observe still prints the desired state after remove", async () => {
     const state = await create({ ...line, remove: "true" });
 
     await expect(plugin.delete(state)).rejects.toThrow(
@@ -148,7 +148,7 @@ describe("State", () => {
 });
 
 describe("State that is not reached", () => {
-  it("fails with both values, and keeps what was done", async () => {
+  it("fails with both values, and keeps the resource in the state", async () => {
     const failure = await failureOf(
       create({ ...line, desired: "one\nwanted", apply: "printf 'one\\nother\\n' > /srv/t/line" }),
     );
@@ -163,7 +163,7 @@ describe("State that is not reached", () => {
     });
   });
 
-  it("keeps what was done when apply fails half-way, and the next update goes on", async () => {
+  it("keeps the resource when apply fails half-way, and the next update continues", async () => {
     const inputs = { ...line, apply: "touch /srv/t/half; cat /srv/t/missing; true" };
     const failure = await failureOf(create(inputs));
 
@@ -176,14 +176,14 @@ describe("State that is not reached", () => {
     expect((await plugin.update(kept, line)).state["observed"]).toBe("wanted");
   });
 
-  it("keeps nothing when nothing was done", async () => {
+  it("keeps no resource when apply never ran", async () => {
     const failure = await failureOf(create({ ...line, observe: "no-such-command" }));
 
     expect(failure.message).toContain("no-such-command: command not found");
     expect(failure.partial).toBeUndefined();
   });
 
-  it("shows the last twenty lines that a script said", async () => {
+  it("prints the last twenty lines of a failed script", async () => {
     const failure = await failureOf(create({ ...line, apply: "seq 1 30 >&2; exit 3" }));
 
     expect(failure.message).toMatch(/exit code 3; it printed:\n {2}11\n {2}12\n[\s\S]*\n {2}30$/);
@@ -191,7 +191,7 @@ describe("State that is not reached", () => {
 });
 
 describe("State with secrets", () => {
-  it("shows none in errors, logs and what is kept", async () => {
+  it("hides secrets in errors, logs and the state", async () => {
     const inputs = {
       ...line,
       desired: secret(`value ${CANARY}`),
@@ -211,7 +211,7 @@ describe("State with secrets", () => {
     expect(plugin.logs.map(({ message }) => message)).toContain("setting [secret]");
   });
 
-  it("shows none in a command line or an environment on the host", async () => {
+  it("keeps secrets out of command lines and environments on the host", async () => {
     const creating = create({
       ...line,
       apply: `${line.apply}; sleep 600 & touch /srv/t/waiting; until [ -e /srv/t/go ]; do sleep 0.05; done; kill $!`,
@@ -234,7 +234,7 @@ describe("a script on the host", () => {
   const count = async (): Promise<number> => Number(await host.exec("pgrep -xc sleep || true"));
   const endless = { ...line, apply: "touch /srv/t/waiting; (sleep 4321 & sleep 4321); true" };
 
-  it("is killed with all it started when the call is cancelled", async () => {
+  it("is killed with its children when the call is cancelled", async () => {
     const failing = failureOf(create(endless));
     await until("apply runs", exists("/srv/t/waiting"));
 
@@ -251,7 +251,7 @@ describe("a script on the host", () => {
     expect(await count()).toBe(0);
   });
 
-  it("is killed when the time of the resource is over", async () => {
+  it("is killed when customTimeouts are over", async () => {
     const failure = await failureOf(plugin.create(STATE, "s", endless, { timeoutSeconds: 2 }));
 
     expect(failure.message).toMatch(
@@ -270,7 +270,7 @@ describe("a script on the host", () => {
     await until("the script has ended", async () => (await count()) === 0);
   });
 
-  it("is killed when it does not want to end", async () => {
+  it("is killed when it ignores SIGTERM", async () => {
     const failing = failureOf(
       create({ ...line, apply: "trap '' TERM; touch /srv/t/waiting; while :; do sleep 1 || true; done" }),
     );
@@ -282,7 +282,7 @@ describe("a script on the host", () => {
     expect(await count()).toBe(0);
   });
 
-  it("is killed with those of its children that do not want to end", async () => {
+  it("is killed with children that ignore SIGTERM", async () => {
     const apply = "(trap '' TERM; exec sleep 4321) & touch /srv/t/waiting; sleep 4321";
     const failing = failureOf(create({ ...line, apply }));
     await until("apply runs", exists("/srv/t/waiting"));
@@ -300,7 +300,7 @@ describe("a script on the host", () => {
     expect(await host.exec("kill $(cat /srv/t/daemon) && echo it ran")).toBe("it ran\n");
   });
 
-  it("finds nothing on its standard input", async () => {
+  it("gets an empty standard input", async () => {
     const state = await create({ ...line, apply: "cat > /srv/t/input; echo wanted > /srv/t/line" });
 
     expect(state.state["observed"]).toBe("wanted");
@@ -315,7 +315,7 @@ describe("a script on the host", () => {
     );
   });
 
-  it("tells its progress line by line", async () => {
+  it("reports its progress line by line", async () => {
     await create({ ...line, apply: `echo first; echo second >&2; ${line.apply}` });
 
     const told = plugin.logs.filter(({ ephemeral }) => ephemeral).map(({ message }) => message);

@@ -54,7 +54,7 @@ describe("Unit", () => {
     expect(await seen()).toBe("disabled\ninactive");
   });
 
-  it("is found although its file was written after systemd last looked", async () => {
+  it("finds a unit whose file is newer than systemd's last reload", async () => {
     await host.exec(
       "printf '[Service]\\nExecStart=/bin/sleep infinity\\n' > /etc/systemd/system/fresh.service",
     );
@@ -105,7 +105,7 @@ describe("Unit", () => {
     expect(await pid()).not.toBe(first);
   });
 
-  it("is gone when systemd does not know it", async () => {
+  it("reads a unit that systemd does not know as gone", async () => {
     const unit = await create({ enabled: false, active: false });
     await host.exec("rm /etc/systemd/system/t.service; systemctl daemon-reload");
 
@@ -113,7 +113,7 @@ describe("Unit", () => {
     await plugin.delete(unit);
   });
 
-  it("does on deletion what it did before", async () => {
+  it("restores the earlier state on deletion", async () => {
     const unit = await create();
 
     await plugin.delete(unit);
@@ -121,7 +121,7 @@ describe("Unit", () => {
     expect(await seen()).toBe("disabled\ninactive");
   });
 
-  it("runs again after deletion when it ran before", async () => {
+  it("starts again on deletion a unit that ran before", async () => {
     await host.exec("systemctl enable --quiet --now t.service");
     const unit = await create({ enabled: false, active: false });
 
@@ -149,7 +149,7 @@ describe("Unit that cannot be brought there", () => {
     );
   });
 
-  it("fails when nothing could start it at boot", async () => {
+  it("fails when a unit without an [Install] section is to be enabled", async () => {
     await service("[Service]\nExecStart=/bin/sleep infinity");
 
     await expect(create()).rejects.toThrow(
@@ -157,7 +157,7 @@ describe("Unit that cannot be brought there", () => {
     );
   });
 
-  it("fails when it ran before, because systemd starts it again and again", async () => {
+  it("fails when systemd keeps restarting a unit that already ran", async () => {
     await service(
       "[Service]\nExecStart=/bin/sleep 0.3\nRestart=always\nRestartSec=200ms\nStartLimitIntervalSec=0",
     );

@@ -27,7 +27,7 @@ const failure = async (act: Promise<unknown>): Promise<OvhError> => {
 };
 
 describe("OvhClient", () => {
-  it("signs by OVH's clock, which it asks for once", async () => {
+  it("signs by OVH's clock, which it reads once", async () => {
     const { ovh, client } = await start({ clockSkewSeconds: 4_000 });
     await client.get("/me");
     await client.get("/vps");
@@ -48,7 +48,7 @@ describe("OvhClient", () => {
     expect(orders).toHaveLength(1);
   });
 
-  it("reaches newer versions beside the base path", async () => {
+  it("calls newer versions of the API outside the base path", async () => {
     const { ovh, client } = await start();
     await client.get("/v1/vps/order/rule/datacenter", {
       isPublic: true,
@@ -58,7 +58,7 @@ describe("OvhClient", () => {
     expect(ovh.calls.list("ovh")).toMatchObject([{ status: 200 }]);
   });
 
-  it("makes a GET again after a fault or a lost answer, and no other call", async () => {
+  it("retries a GET after a fault or a lost answer, and no other call", async () => {
     const { ovh, client } = await start();
     await client.get("/me");
     for (const method of ["GET", "POST"]) {
@@ -79,7 +79,7 @@ describe("OvhClient", () => {
     ]);
   });
 
-  it("waits as long as OVH asks when it asks too often, whatever the call", async () => {
+  it("retries any call after 429, and waits as long as OVH demands", async () => {
     const { ovh, client } = await start();
     await client.get("/me");
     ovh.faults.add({
@@ -108,7 +108,7 @@ describe("OvhClient", () => {
     expect(ovh.calls.lines("ovh")).toHaveLength(4);
   });
 
-  it("sends a request as often as it may", async () => {
+  it("sends a request only once when attempts is 1", async () => {
     const { ovh } = await start();
     const client = new OvhClient({ endpoint: ovh.url, credentials: { kind: "none" }, attempts: 1 });
     ovh.faults.add({ api: "ovh", path: "/auth/time", times: 0, status: 503 });
@@ -128,7 +128,7 @@ describe("OvhClient", () => {
     );
   });
 
-  it("stops waiting as soon as it is told to", async () => {
+  it("stops waiting when it is aborted", async () => {
     const { ovh, client } = await start();
     await client.get("/me");
     ovh.faults.add({ api: "ovh", path: "/vps", times: 0, delayMs: 100_000 });
@@ -139,7 +139,7 @@ describe("OvhClient", () => {
     await expect(waiting).rejects.toThrow("aborted");
   });
 
-  it("knows what OVH means by an answer", async () => {
+  it("classifies the errors of OVH", async () => {
     const { ovh, client } = await start();
     const { serviceName } = ovh.addServer("vps-2027-model2", { expired: true });
 
@@ -183,7 +183,7 @@ describe("OvhClient", () => {
     );
   });
 
-  it("takes an answer that is no JSON for none", async () => {
+  it("treats an answer that is not JSON as a broken connection", async () => {
     const { ovh, client } = await start();
     ovh.faults.add({ api: "ovh", path: "/vps$", times: 0, status: 200, body: "<html>maintenance</html>" });
 
@@ -221,7 +221,7 @@ describe("OvhClient with a service account", () => {
     };
   };
 
-  it("asks for a token once and sends it with each call", async () => {
+  it("requests a token once and sends it with each call", async () => {
     const { ovh } = await start({ credentials: [{ kind: "bearer", token: "t1" }] });
     const { client, asked } = withTokens(ovh, [{ access_token: "t1", expires_in: 3600 }]);
 
@@ -232,7 +232,7 @@ describe("OvhClient with a service account", () => {
     expect(ovh.calls.lines("ovh")).toEqual(["GET /me", "GET /vps"]);
   });
 
-  it("asks for another token when one is about to expire", async () => {
+  it("requests another token when the first is about to expire", async () => {
     const { ovh } = await start({
       credentials: [
         { kind: "bearer", token: "t1" },
@@ -250,7 +250,7 @@ describe("OvhClient with a service account", () => {
     expect(asked).toHaveLength(2);
   });
 
-  it("fails when the account is not known, without a word of its secret", async () => {
+  it("fails for an unknown account without printing its secret", async () => {
     const { ovh } = await start();
     const { client } = withTokens(ovh, []);
 
@@ -261,7 +261,7 @@ describe("OvhClient with a service account", () => {
     });
   });
 
-  it("fails at an endpoint of which no token service is known", async () => {
+  it("fails at an endpoint without a known token service", async () => {
     const client = new OvhClient({ endpoint: "http://127.0.0.1:1/1.0", credentials: account });
 
     await expect(client.get("/me")).rejects.toThrow(
@@ -290,7 +290,7 @@ describe("credentialsOf", () => {
     });
   });
 
-  it("finds none in an incomplete account", () => {
+  it("returns none for an incomplete account", () => {
     expect(credentialsOf({ ovhClientId: "EU.1" })).toEqual({ kind: "none" });
   });
 });

@@ -50,7 +50,7 @@ describe("plugin", () => {
     );
   });
 
-  it("keeps the order of a failed creation in the state, and goes on with it", async () => {
+  it("keeps the order of a failed creation in the state, and continues it", async () => {
     const body = { class: "Client::Forbidden", message: "no" };
     world.ovh.faults.add({ api: "ovh", path: "/status$", nth: 3, times: 0, status: 403, body });
     const failure = await plugin.create(VPS, "server", ORDERED).then(
@@ -81,7 +81,7 @@ describe("plugin", () => {
     expect((await plugin.diff(whole, ORDERED)).changes).toBe(false);
   });
 
-  it("puts what is wrong with the inputs in the house's words", async () => {
+  it("reports problems of the inputs in the project's wording", async () => {
     const { problems } = await plugin.check(VPS, { ...ORDERED, vcores: 0, publicKey: "id_ed25519.pub" });
 
     expect(problems).toEqual([
@@ -93,7 +93,7 @@ describe("plugin", () => {
     ]);
   });
 
-  it("makes the edge firewall of an address that is known later, and finds it switched off", async () => {
+  it("creates the edge firewall of an address that is known later, and finds it switched off", async () => {
     expect(
       (await plugin.create(EDGE, "edge", { ip: unknown, rules }, { preview: true })).state,
     ).toMatchObject({ state: unknown });

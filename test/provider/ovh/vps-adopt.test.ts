@@ -39,7 +39,7 @@ async function reinstall(image: string): Promise<void> {
 }
 
 describe("Vps that is adopted", () => {
-  it("gets its name, and nothing else is done to it", async () => {
+  it("gets its name, and nothing else is changed", async () => {
     expect(await stack.up(given())).toBe("created");
 
     expect(changes()).toEqual([`PUT /vps/${server.serviceName}`]);
@@ -58,7 +58,7 @@ describe("Vps that is adopted", () => {
     expect(await stack.up(given())).toBe("same");
   });
 
-  it("is known in full in the preview already", async () => {
+  it("shows all outputs in the preview", async () => {
     expect(await stack.preview(given())).toMatchObject({ ipv4: server.ipv4, vcore: 4, osImage: "Debian 12" });
     expect(changes()).toEqual([]);
   });
@@ -92,7 +92,7 @@ describe("Vps that is adopted", () => {
     expect(changes()).toEqual([]);
   });
 
-  it("fails with everything that is wrong at once", async () => {
+  it("fails with every problem at once", async () => {
     Object.assign(server, { vcore: 1, memoryMib: 2048, state: "stopped" });
 
     expect(await failure(stack.up(given()))).toBe(
@@ -111,7 +111,7 @@ describe("Vps that is adopted", () => {
     );
   });
 
-  it("says so when its contract is about to end", async () => {
+  it("warns when its contract is about to end", async () => {
     server.renew.deleteAtExpiration = true;
 
     await stack.up(given());
@@ -140,7 +140,7 @@ describe("Vps that exists", () => {
     world.ovh.calls.clear();
   });
 
-  it("is renamed", async () => {
+  it("is renamed when its name changes", async () => {
     expect(await stack.up({ ...given(), name: "technicia-next" })).toBe("updated");
 
     expect(server.displayName).toBe("technicia-next");
@@ -170,7 +170,7 @@ describe("Vps that exists", () => {
     expect(world.ovh.calls.lines("ovh")).toEqual([]);
   });
 
-  it("takes note of another key without installing it", async () => {
+  it("records another key without installing it", async () => {
     expect(await stack.up({ ...given(), publicKey: OTHER_KEY })).toBe("updated");
 
     expect(changes()).toEqual([]);
@@ -179,7 +179,7 @@ describe("Vps that exists", () => {
     ]);
   });
 
-  it("is left for another one when the name of the service changes", async () => {
+  it("is replaced by another server when the service name changes", async () => {
     const next = world.ovh.addServer("vps-2027-model3", { imageId: "Debian 12" });
 
     expect(await stack.up(adopted(next.serviceName))).toBe("replaced");
@@ -189,7 +189,7 @@ describe("Vps that exists", () => {
     expect(server.renew.deleteAtExpiration).toBe(false);
   });
 
-  it("fails when leaving it for another one would end its contract", async () => {
+  it("fails when its replacement would end its contract", async () => {
     await stack.up({ ...given(), deleteAtExpiry: true });
 
     expect(await failure(stack.up({ ...adopted("vps-2.vps.ovh.net"), deleteAtExpiry: true }))).toBe(
@@ -198,14 +198,14 @@ describe("Vps that exists", () => {
     );
   });
 
-  it("is kept when the settings turn to an order", async () => {
+  it("is kept when the settings change to an order", async () => {
     expect(await stack.up(ORDERED)).toBe("updated");
 
     expect(stack.outputs.serviceName).toBe(server.serviceName);
     expect(changes()).toEqual([]);
   });
 
-  it("has another identity once it was reinstalled outside", async () => {
+  it("has another identity after somebody else reinstalled it", async () => {
     const before = stack.outputs.serverId;
     await reinstall("Debian 12");
 
@@ -220,7 +220,7 @@ describe("Vps that exists", () => {
     expect(stack.outputs.serverId).toBe(serverId);
   });
 
-  it("shows another system after a reinstallation outside, and takes it when asked for", async () => {
+  it("shows another system after somebody else reinstalled it, and accepts that system as an input", async () => {
     await reinstall("Debian 13");
 
     expect(await stack.refresh()).toBe(true);
@@ -255,7 +255,7 @@ describe("Vps that exists", () => {
     );
   });
 
-  it("shows a server that has shrunk", async () => {
+  it("shows a server that has become smaller", async () => {
     Object.assign(server, { vcore: 2, memoryMib: 4096 });
 
     expect(await stack.refresh()).toBe(true);
@@ -263,7 +263,7 @@ describe("Vps that exists", () => {
     expect(await failure(stack.up(given()))).toMatch(/expected at least 4 vCores, got 2/);
   });
 
-  it("is forgotten only when OVH knows it no more", async () => {
+  it("is read as gone only when OVH no longer has it", async () => {
     world.ovh.faults.add({ api: "ovh", path: "^/vps/", times: 0, status: 500 });
     expect(await failure(stack.refresh())).toMatch(/got 500/);
     world.ovh.faults.clear();
@@ -274,7 +274,7 @@ describe("Vps that exists", () => {
     expect(stack.saved).toBeUndefined();
   });
 
-  it("is left running by a destroy, which says so", async () => {
+  it("is left running by a destroy, which warns about it", async () => {
     await stack.destroy();
 
     expect(changes()).toEqual([]);
@@ -295,7 +295,7 @@ describe("Vps that exists", () => {
     ]);
   });
 
-  it("can be destroyed when it is gone already", async () => {
+  it("can be destroyed when it is already gone", async () => {
     await stack.up({ ...given(), deleteAtExpiry: true });
     world.ovh.state.servers.splice(0);
 
@@ -310,7 +310,7 @@ describe("Vps that was ordered", () => {
     world.ovh.calls.clear();
   });
 
-  it("fails, touching nothing, when another key is asked for", async () => {
+  it("fails without a change when another key is wanted", async () => {
     const { serviceName } = stack.outputs;
 
     expect(await failure(stack.up({ ...ORDERED, publicKey: OTHER_KEY }))).toMatch(
@@ -329,7 +329,7 @@ describe("Vps that was ordered", () => {
     expect(changes()).toEqual([]);
   });
 
-  it("takes another key once it is adopted", async () => {
+  it("accepts another key once it is adopted", async () => {
     const { serviceName } = stack.outputs;
 
     expect(await stack.up({ ...adopted(serviceName), publicKey: OTHER_KEY })).toBe("updated");
@@ -337,7 +337,7 @@ describe("Vps that was ordered", () => {
     expect(await stack.refresh()).toBe(false);
   });
 
-  it("takes another key once it was reinstalled outside", async () => {
+  it("accepts another key after somebody else reinstalled it", async () => {
     const bought = world.ovh.state.servers.find(
       ({ serviceName }) => serviceName === stack.outputs.serviceName,
     );

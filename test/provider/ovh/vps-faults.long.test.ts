@@ -163,7 +163,7 @@ describe("Vps while OVH fails", () => {
     },
   );
 
-  it("rides out what OVH mends by itself", async () => {
+  it("survives faults that OVH fixes by itself", async () => {
     const world = await startWorld();
     world.ovh.faults.add({ api: "ovh", method: "GET", path: ".", nth: 5, times: 2, status: 503 });
     world.ovh.faults.add({ api: "ovh", method: "GET", path: ".", nth: 20, times: 2, cut: "after" });
@@ -184,7 +184,7 @@ describe("Vps while OVH fails", () => {
     await world.end();
   });
 
-  it("waits for the tasks that hold up an installation", async () => {
+  it("waits for the tasks that delay an installation", async () => {
     const world = await startWorld();
     world.ovh.faults.add({
       api: "ovh",
@@ -204,7 +204,7 @@ describe("Vps while OVH fails", () => {
     await world.end();
   });
 
-  it("names the keys that are wrong", async () => {
+  it("names the wrong keys", async () => {
     const world = await startWorld();
     const { serviceName } = world.ovh.addServer("vps-2027-model2");
     const settings = settingsOf(world.ovh.url);

@@ -17,7 +17,7 @@ const changes = (): readonly string[] =>
   world.ovh.calls.lines("ovh").filter((line) => !line.startsWith("GET "));
 
 describe("Vps that is ordered", () => {
-  it("is bought, named and installed once, and told in full", async () => {
+  it("is bought, named and installed once, with all outputs", async () => {
     expect(await stack.up(ORDERED)).toBe("created");
 
     const [order] = orders();
@@ -101,7 +101,7 @@ describe("Vps that is ordered", () => {
     expect(changes()).toEqual([]);
   });
 
-  it("fails in the preview already when it costs more than is accepted", async () => {
+  it("fails in the preview when it costs more than the limit", async () => {
     const frugal = { ...ORDERED, order: { subsidiary: "FR", maxMonthlyPriceEur: 8.5 } };
     const message =
       "server.order.maxMonthlyPriceEur: expected at least €8.79/month for vps-2027-model2 (4 vCores, 8 GiB), the cheapest that fits, got €8.50/month; " +
@@ -112,7 +112,7 @@ describe("Vps that is ordered", () => {
     expect(changes()).toEqual([]);
   });
 
-  it("fails before there is an order when this account pays more than the catalogue says", async () => {
+  it("fails before the order when this account pays more than the catalogue price", async () => {
     world.ovh.faults.add({
       api: "ovh",
       method: "GET",
@@ -127,7 +127,7 @@ describe("Vps that is ordered", () => {
     expect(orders()).toEqual([]);
   });
 
-  it("fails before there is an order when the account has no way to pay", async () => {
+  it("fails before the order when the account has no payment method", async () => {
     const [method] = world.ovh.state.paymentMethods.splice(0);
 
     await expect(stack.up(ORDERED)).rejects.toThrow(
@@ -170,7 +170,7 @@ describe("order of a Vps that does not go well", () => {
     expect(orders()).toHaveLength(1);
   });
 
-  it("goes on with the same order once the documents are there", async () => {
+  it("continues the same order once OVH has the documents", async () => {
     world.ovh.state.account.afterPayment = "documentsRequested";
     await expect(stack.up(ORDERED)).rejects.toThrow("documentsRequested");
     expect(await stack.refresh()).toBe(false);
@@ -188,7 +188,7 @@ describe("order of a Vps that does not go well", () => {
     expect(await stack.up(ORDERED)).toBe("same");
   });
 
-  it("goes on from the state alone, without the journal of the machine that ordered", async () => {
+  it("continues from the state alone, without the journal of the machine that ordered", async () => {
     world.ovh.faults.add({
       api: "ovh",
       path: "/status$",
@@ -207,7 +207,7 @@ describe("order of a Vps that does not go well", () => {
     expect(other.outputs).toMatchObject({ state: "running", osImage: "Debian 12" });
   });
 
-  it("fails when the payment is not taken, and pays once that is mended", async () => {
+  it("fails when the payment is refused, and pays once it is possible", async () => {
     world.ovh.faults.add({
       api: "ovh",
       method: "POST",
@@ -250,7 +250,7 @@ describe("order of a Vps that does not go well", () => {
     expect(orders()).toMatchObject([{ payments: 1 }]);
   });
 
-  it("is made anew when OVH cancelled it and the user took it out of the state", async () => {
+  it("is placed again after OVH cancelled it and the user deleted it from the state", async () => {
     world.ovh.state.account.afterPayment = "cancelled";
     await expect(stack.up(ORDERED)).rejects.toThrow('got "cancelled"');
     world.ovh.state.account.afterPayment = "delivered";
@@ -262,7 +262,7 @@ describe("order of a Vps that does not go well", () => {
     expect(next.said("warning")).toEqual([`order ${orders()[0]?.orderId}: it was cancelled; ordering again`]);
   });
 
-  it("is left alone by a destroy while it is open, and taken up again after it", async () => {
+  it("is kept by a destroy while it is open, and continued afterwards", async () => {
     world.ovh.state.account.afterPayment = "documentsRequested";
     await expect(stack.up(ORDERED)).rejects.toThrow("documentsRequested");
     const [order] = orders();
@@ -288,7 +288,7 @@ describe("order of a Vps that does not go well", () => {
     expect(orders()).toMatchObject([{ payments: 1 }]);
   });
 
-  it("fails when the installation fails, and tries it again on the next run", async () => {
+  it("fails when the installation fails, and retries it on the next run", async () => {
     const machine = new NoMachine();
     machine.rebuild = () => {
       machine.rebuild = () => Promise.resolve();
@@ -327,7 +327,7 @@ describe("order of a Vps that does not go well", () => {
     expect(changes().filter((line) => line.endsWith("/rebuild"))).toHaveLength(1);
   });
 
-  it("fails when the image is none that the server can have, and names those", async () => {
+  it("fails when the server cannot have the image, and names the possible ones", async () => {
     world.ovh.faults.add({ api: "ovh", path: "/images/available$", status: 200, body: [], times: 1 });
 
     await expect(stack.up(ORDERED)).rejects.toThrow(
@@ -338,7 +338,7 @@ describe("order of a Vps that does not go well", () => {
     expect(stack.outputs.osImage).toBe("Debian 12");
   });
 
-  it("stops when it is cancelled, and goes on later", async () => {
+  it("stops when it is cancelled, and continues later", async () => {
     world.ovh.delays.deliveringMs = 200;
     const cancel = new AbortController();
     const cancelled = world.vps({ signal: cancel.signal });

@@ -39,13 +39,13 @@ describe("second order of a Vps", () => {
     expect(orders()).toHaveLength(1);
   });
 
-  it("is made when every recent server has a name of its own", async () => {
+  it("is placed when every recent server has a name of its own", async () => {
     world.ovh.addServer("vps-2027-model2", { displayName: "somebody else's" });
 
     expect(await stack.up(ORDERED)).toBe("created");
   });
 
-  it("does not hinder another stack of this machine while the first is being delivered", async () => {
+  it("does not block another stack of this machine while the first is being delivered", async () => {
     world.ovh.delays.deliveringMs = 2_000;
     const first = stack.up(ORDERED);
     await said(stack, "delivering");
@@ -60,7 +60,7 @@ describe("second order of a Vps", () => {
     ]);
   });
 
-  it("is made when the first was given back and its server is gone", async () => {
+  it("is placed when the first server is gone", async () => {
     await stack.up(ORDERED);
     world.ovh.state.servers.splice(0);
 
@@ -70,7 +70,7 @@ describe("second order of a Vps", () => {
     expect(orders()).toHaveLength(2);
   });
 
-  it("is not made because the keys of another account see no server", async () => {
+  it("is not placed with the keys of another account, which show no server", async () => {
     await stack.up(ORDERED);
     const other = await startWorld();
     const lost = world.vps({ saved: stack.saved, settings: settingsOf(other.ovh.url) });
@@ -81,7 +81,7 @@ describe("second order of a Vps", () => {
     await other.end();
   });
 
-  it("is not made in another account because the keys were changed while ordering", async () => {
+  it("is not placed in another account after the keys changed during the order", async () => {
     world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
     const [{ orderId } = { orderId: 0 }] = world.ovh.state.orders.splice(-1);
@@ -92,7 +92,7 @@ describe("second order of a Vps", () => {
     expect(orders()).toEqual([]);
   });
 
-  it("is announced as the first one going on after an interrupted run", async () => {
+  it("is previewed as the continued first order after an interrupted run", async () => {
     world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
     const next = world.vps();
@@ -122,7 +122,7 @@ describe("second order of a Vps", () => {
     expect(orders().every(({ payments }) => payments === 0)).toBe(true);
   });
 
-  it("is refused on another machine while the first does not show in the list of orders yet", async () => {
+  it("is refused on another machine while the first is not in the list of orders yet", async () => {
     world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
     world.ovh.faults.add({ api: "ovh", path: "^/me/order\\?", times: 0, status: 200, body: [] });
@@ -133,7 +133,7 @@ describe("second order of a Vps", () => {
     expect(orders()).toHaveLength(1);
   });
 
-  it("is not mistaken for one that somebody else made meanwhile", async () => {
+  it("is not confused with one that somebody else placed meanwhile", async () => {
     world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
     const [own] = orders();
@@ -146,7 +146,7 @@ describe("second order of a Vps", () => {
     expect(orders().map(({ payments }) => payments)).toEqual([1, 0]);
   });
 
-  it("is not taken from somebody else when the own one was never made", async () => {
+  it("is not taken from somebody else when the checkout had no effect", async () => {
     world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
     await expect(world.vps({ name: "first", folder: `${world.folder}/first` }).up(ORDERED)).rejects.toThrow();
     const [strange] = world.ovh.state.orders.splice(-1);
@@ -161,7 +161,7 @@ describe("second order of a Vps", () => {
     expect(orders()).toMatchObject([{ payments: 0 }]);
   });
 
-  it("is made when the lost checkout had no effect", async () => {
+  it("is placed when the lost checkout had no effect", async () => {
     world.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "before" });
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
     expect(orders()).toEqual([]);

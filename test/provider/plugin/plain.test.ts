@@ -31,11 +31,11 @@ describe("differences", () => {
     ]);
   });
 
-  it("counts what is not known yet as changed", () => {
+  it("treats an unknown value as changed", () => {
     expect(differences({ a: "1" }, { a: UNKNOWN })).toEqual([{ path: "a", kind: "update" }]);
   });
 
-  it("tells the property that a path belongs to", () => {
+  it("finds the property of a path", () => {
     expect(["rules[1].port", 'labels["a.b"]', "mode"].map(rootOf)).toEqual(["rules", "labels", "mode"]);
   });
 });
@@ -64,7 +64,7 @@ describe("check", () => {
     ]);
   });
 
-  it("says nothing where nothing was given", () => {
+  it("says that nothing was given", () => {
     expect(check(shape, { values: {}, secrets: [] }).problems).toEqual([
       "path: expected a string, got nothing",
     ]);
@@ -76,7 +76,7 @@ describe("check", () => {
     expect(problems).toEqual(["path: expected an absolute path, got a secret value; write it from the root"]);
   });
 
-  it("lets pass what is not known, judges the rest beside it, and adds defaults", () => {
+  it("accepts unknown parts, checks the rest, and adds defaults", () => {
     const { values, problems } = check(shape, {
       values: { path: UNKNOWN, items: [{ name: UNKNOWN }, { name: 1 }] },
       secrets: [],
@@ -88,7 +88,7 @@ describe("check", () => {
 });
 
 describe("wire", () => {
-  it("gives back what it was given: secrets where they were, and unknowns", () => {
+  it("encodes what it decoded, with secrets and unknowns in their places", () => {
     const given = {
       values: { a: "x", b: { c: [1, "two", { d: true }] }, e: UNKNOWN },
       secrets: [["a"], ["b", "c", 2]],

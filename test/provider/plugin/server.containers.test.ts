@@ -47,13 +47,13 @@ describe("CheckConfig", () => {
     ]);
   });
 
-  it("lets pass what is not known yet", async () => {
+  it("accepts unknown arguments", async () => {
     expect(await plugin.checkConfig({ hostAddress: unknown, hostKey: unknown })).toEqual([]);
   });
 });
 
 describe("DiffConfig", () => {
-  it("replaces when the server is another one, and not when its key or address is", async () => {
+  it("replaces for another serverId, and not for another key or address", async () => {
     const olds = { serverId: "a", hostKey: "k", hostAddress: "x" };
 
     expect(await plugin.diffConfig(olds, { ...olds, serverId: "b" })).toMatchObject({
@@ -87,7 +87,7 @@ describe("Check", () => {
     });
   });
 
-  it("accepts inputs that are not known yet", async () => {
+  it("accepts unknown inputs", async () => {
     const { inputs, problems } = await plugin.check(STATE, {
       observe: "x",
       desired: unknown,
@@ -155,7 +155,7 @@ describe("Check", () => {
     expect((await plugin.check(type, inputs)).problems).toEqual([problem]);
   });
 
-  it("fails when the type is not one of ours", async () => {
+  it("fails for an unknown resource type", async () => {
     await expect(plugin.check("technicia:host:Fiel", {})).rejects.toThrow(
       "technicia:host:Fiel: unknown resource type",
     );
@@ -165,14 +165,14 @@ describe("Check", () => {
 describe("Diff", () => {
   const inputs = { path: "/etc/a", content: "x", mode: "0644", owner: "root", group: "root" };
 
-  it("sees nothing where nothing changed", async () => {
+  it("finds nothing where nothing changed", async () => {
     expect(await plugin.diff(fileOf(inputs), { path: "/etc/a", content: "x" })).toMatchObject({
       changes: false,
       detailed: {},
     });
   });
 
-  it("names what is updated and what makes it another resource", async () => {
+  it("distinguishes updates from replacements", async () => {
     expect(await plugin.diff(fileOf(inputs), { path: "/etc/b", content: "y", onChange: "true" })).toEqual({
       changes: true,
       replaces: ["path"],
@@ -181,7 +181,7 @@ describe("Diff", () => {
     });
   });
 
-  it("sees through secrets", async () => {
+  it("compares the values of secrets", async () => {
     const resource = fileOf({ ...inputs, content: secret("x") });
 
     expect(await plugin.diff(resource, { path: "/etc/a", content: secret("x") })).toMatchObject({
@@ -192,7 +192,7 @@ describe("Diff", () => {
     });
   });
 
-  it("counts what is not known yet as a change", async () => {
+  it("treats an unknown value as a change", async () => {
     expect(await plugin.diff(fileOf(inputs), { path: "/etc/a", content: unknown })).toMatchObject({
       detailed: { content: "update" },
     });
@@ -200,7 +200,7 @@ describe("Diff", () => {
 });
 
 describe("a preview", () => {
-  it("touches no host, tells what is known and says what is not", async () => {
+  it("connects to no host, and marks unknown outputs", async () => {
     const { state } = await plugin.create(
       FILE,
       "f",
@@ -216,7 +216,7 @@ describe("a preview", () => {
     });
   });
 
-  it("keeps the outputs of what is only updated", async () => {
+  it("keeps the outputs of a resource that is only updated", async () => {
     const inputs = { unit: "a.service", enabled: true, active: true };
     const outputs = { loadState: "loaded", previous: { enablement: "disabled", active: false } };
     const resource = {
@@ -242,7 +242,7 @@ describe("a connection without a host", () => {
 });
 
 describe("Cancel", () => {
-  it("refuses what comes after it", async () => {
+  it("refuses further calls", async () => {
     const own = await Plugin.start({});
     await own.cancel();
 

@@ -20,7 +20,7 @@ function request(): messages.RunRequest {
 }
 
 describe("renderArguments", () => {
-  it("gives the runner everything it has to know", () => {
+  it("passes everything that the runner needs", () => {
     const run = request();
     run.setOrganization("organization");
     run.setDryrun(true);
@@ -42,14 +42,14 @@ describe("renderArguments", () => {
     ]);
   });
 
-  it("says nothing of what the engine does not say", () => {
+  it("omits flags that the engine does not set", () => {
     expect(renderArguments(request(), "127.0.0.1:2")).not.toContain("--organization");
     expect(renderArguments(request(), "127.0.0.1:2")).not.toContain("--dry-run");
   });
 });
 
 describe("renderEnvironment", () => {
-  it("hands over the configuration and which of it is secret", () => {
+  it("passes the configuration and the names of its secrets", () => {
     const run = request();
     run.getConfigMap().set("technicia:domain", "example.com");
     run.setConfigsecretkeysList(["technicia:voyageApiKey"]);
@@ -61,7 +61,7 @@ describe("renderEnvironment", () => {
     });
   });
 
-  it("leaves the compiler out when the project says so", () => {
+  it("switches the compiler off when the project says so", () => {
     const run = request();
     run.getInfo()?.setOptions(struct.Struct.fromJavaScript({ typescript: false }));
 
@@ -70,7 +70,7 @@ describe("renderEnvironment", () => {
 });
 
 describe("readEnding", () => {
-  it("tells the engine apart what it has to report and what the user has been told", () => {
+  it("distinguishes errors to report from those that the user has seen", () => {
     expect(readEnding(0, null)).toEqual({});
     expect(readEnding(32, null)).toEqual({ bail: true });
     expect(readEnding(3, null)).toEqual({ error: "Program exited with non-zero exit code: 3" });

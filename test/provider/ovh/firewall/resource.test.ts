@@ -55,7 +55,7 @@ const alter = (sequence: number, change: Partial<FirewallRule>): void => {
 };
 
 describe("EdgeFirewall", () => {
-  it("is switched on last, once every rule is in force and the deny is the last of them", async () => {
+  it("is switched on after every rule is in force, and adds the deny last", async () => {
     Object.assign(world.ovh.delays, { ruleMs: 20, firewallMs: 20 });
 
     expect(await stack.up(given)).toBe("created");
@@ -76,7 +76,7 @@ describe("EdgeFirewall", () => {
     expect(await stack.up(given)).toBe("same");
   });
 
-  it("changes as little as it can", async () => {
+  it("changes only what differs", async () => {
     await stack.up(given);
     world.ovh.calls.clear();
 
@@ -85,7 +85,7 @@ describe("EdgeFirewall", () => {
     expect(changes()).toEqual(["DELETE 5"]);
   });
 
-  it("keeps ssh open while its rule is exchanged", async () => {
+  it("keeps ssh open while its rule is replaced", async () => {
     await stack.up(given);
     world.ovh.calls.clear();
 
@@ -118,7 +118,7 @@ describe("EdgeFirewall", () => {
     expect(held()).toEqual(["0 permit ok", "1 permit ok", "2 permit ok", "5 permit ok", "19 deny ok"]);
   });
 
-  it("is made again when it is gone", async () => {
+  it("is recreated when it is gone", async () => {
     await stack.up(given);
     world.ovh.state.firewalls.splice(0);
 
@@ -127,7 +127,7 @@ describe("EdgeFirewall", () => {
     expect(await stack.up(given)).toBe("created");
   });
 
-  it("takes over one that somebody made", async () => {
+  it("adopts a firewall that somebody else created", async () => {
     await stack.up(given);
     const other = world.edge();
 
@@ -148,7 +148,7 @@ describe("EdgeFirewall", () => {
     expect(await world.edge().import("203.0.113.99")).toBe(false);
   });
 
-  it("opens before it is removed", async () => {
+  it("removes the denies first on deletion", async () => {
     await stack.up(given);
     world.ovh.calls.clear();
 
@@ -192,7 +192,7 @@ describe("EdgeFirewall", () => {
     );
   });
 
-  it("stops when it is cancelled, and goes on later", async () => {
+  it("stops when it is cancelled, and continues later", async () => {
     world.ovh.delays.ruleMs = 200;
     const cancel = new AbortController();
     const cancelled = world.edge({ signal: cancel.signal });
@@ -267,7 +267,7 @@ describe("rules of an EdgeFirewall", () => {
     RULES.filter((rule) => rule.sequence !== sequence);
   const plus = (rule: EdgeRule): readonly EdgeRule[] => [...RULES, rule];
 
-  it("pass when they are sound", () => {
+  it("pass when they are valid", () => {
     expect(checkRules(RULES)).toEqual([]);
   });
 
@@ -329,7 +329,7 @@ describe("rules of an EdgeFirewall", () => {
     expect(() => stack.check({ ip: IP, rules: many })).toThrow("at most 20 rules; OVH takes no more");
   });
 
-  it("are put in order, and an address becomes a network", () => {
+  it("are sorted, and an address becomes a network", () => {
     const rules = [...RULES]
       .reverse()
       .map((rule) => (rule.sequence === 1 ? { ...rule, source: "198.51.100.7" } : rule));

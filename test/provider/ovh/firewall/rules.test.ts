@@ -131,7 +131,7 @@ describe("planChanges", () => {
     }
   });
 
-  it("drops nothing at any step that both lists let through, ssh of the admins least of all", () => {
+  it("drops nothing at any step that both lists permit, in particular ssh of the admins", () => {
     let watched = 0;
     for (const { seed, current, wanted } of runs) {
       const kept = PACKETS.filter((packet) => passes(current, packet) && passes(wanted, packet));
@@ -154,7 +154,7 @@ describe("planChanges", () => {
     }
   });
 
-  it("leaves alone what stays, unless a deny has to be lifted", () => {
+  it("keeps rules that stay, unless a deny must be removed for a while", () => {
     for (const { seed, current, wanted } of runs) {
       const removed = planChanges(current, wanted).flatMap((step) =>
         step.kind === "remove" ? [step.sequence] : [],
@@ -189,25 +189,25 @@ describe("planChanges", () => {
     expect(words(planChanges(more, base))).toEqual(["-3"]);
   });
 
-  it("lifts the deny while the rule for ssh is exchanged", () => {
+  it("removes the deny while the rule for ssh is replaced", () => {
     const wider = base.map((rule) => (rule.sequence === 1 ? { ...rule, source: "198.51.0.0/16" } : rule));
 
     expect(words(planChanges(base, wider))).toEqual(["-19", "-1", "+1", "+19"]);
   });
 
-  it("exchanges a rule under the deny when nothing that stays open depends on it", () => {
+  it("replaces a rule under the deny when no shared traffic depends on it", () => {
     const other = base.map((rule) => (rule.sequence === 2 ? { ...rule, port: 8443 } : rule));
 
     expect(words(planChanges(base, other))).toEqual(["-2", "+2"]);
   });
 
-  it("removes first what locks everyone out", () => {
+  it("first removes a deny that locks everyone out", () => {
     const locked: readonly EdgeRule[] = [{ sequence: 0, action: "deny", protocol: "ipv4" }, ...base.slice(1)];
 
     expect(words(planChanges(locked, base))).toEqual(["-0", "+0"]);
   });
 
-  it("lifts every deny beside a rule that it does not understand", () => {
+  it("removes every deny while a foreign rule exists", () => {
     const strange: readonly EdgeRule[] = byPlace([
       ...base,
       { sequence: 5, action: "permit", protocol: "tcp", foreign: "ports range 1-9" },

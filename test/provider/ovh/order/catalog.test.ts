@@ -23,7 +23,7 @@ beforeEach(async () => {
 afterEach(() => ovh.close());
 
 describe("findOffer", () => {
-  it("takes the cheapest plan that can be ordered and all that must be bought with it", async () => {
+  it("chooses the cheapest plan that can be ordered, with its mandatory options", async () => {
     expect(await findOffer(client, WISH)).toEqual({
       planCode: "vps-2027-model2",
       invoiceName: "VPS-2 2027",
@@ -53,7 +53,7 @@ describe("findOffer", () => {
     await expect(findOffer(client, { ...WISH, datacentre: "MARS" })).rejects.toThrow(/lacks datacentre MARS/);
   });
 
-  it("takes the next plan when the cheapest is out of stock", async () => {
+  it("chooses the next plan when the cheapest is out of stock", async () => {
     ovh.faults.add({
       api: "ovh",
       path: "planCode=vps-2027-model2$",
@@ -72,7 +72,7 @@ describe("findOffer", () => {
     );
   });
 
-  it("fails with both prices when it costs more than is accepted", async () => {
+  it("fails with both prices when the cheapest costs more than the limit", async () => {
     await expect(findOffer(client, { ...WISH, maxMonthlyPriceEur: 8 })).rejects.toThrow(
       /expected at least €8\.79\/month for vps-2027-model2 .* got €8\.00\/month; accept that price with pulumi config set --path technicia:server\.order\.maxMonthlyPriceEur 8\.79/,
     );
@@ -129,14 +129,14 @@ describe("judgePlans", () => {
     ]);
   });
 
-  it("adds what is paid once to the set-up price only", () => {
+  it("adds a one-time price to the set-up price only", () => {
     const pricings = [month(500_000_000), { ...month(200_000_000, ["installation"]), interval: 0 }];
     const [found] = judgePlans(catalogue([plan("vps-x-4-8-80", 0, { pricings })]), WISH);
 
     expect(found?.offer).toMatchObject({ monthlyPriceEur: 5, setupPriceEur: 2 });
   });
 
-  it("says when a mandatory option cannot be ordered", () => {
+  it("reports a mandatory option that cannot be ordered", () => {
     const addonFamilies = [{ name: "os", mandatory: true, addons: ["option-windows-x"] }];
     const addons = [plan("option-windows-x", 1)];
 

@@ -14,7 +14,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const ORDER = { id: 7, plan: "vps-2027-model2", monthlyPriceEur: 8.79 };
 
 describe("Journal", () => {
-  it("is there again for the next process, one for each subject", () => {
+  it("is read by the next process, one journal for each subject", () => {
     Journal.open(folder, "a").note({ order: ORDER });
     Journal.open(folder, "a").note({ isPaying: true });
 
@@ -22,7 +22,7 @@ describe("Journal", () => {
     expect(Journal.open(folder, "b").entry).toEqual({ subject: "b" });
   });
 
-  it("tells which orders belong to others", () => {
+  it("lists the orders of other resources", () => {
     Journal.open(folder, "a").note({ order: ORDER });
     Journal.open(folder, "b").note({ order: { ...ORDER, id: 8 } });
 
@@ -39,7 +39,7 @@ describe("Journal", () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it("is for its owner's eyes, and leaves nothing half-written", () => {
+  it("is readable by its owner only, and is written atomically", () => {
     const journal = Journal.open(folder, "a");
     journal.note({ order: ORDER });
 
