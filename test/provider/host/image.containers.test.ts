@@ -128,10 +128,7 @@ describe("Image", () => {
 
   it.each([
     ["Error response from daemon: pull access denied for team/a", /image: \S+ may not pull team\/a:1\.0\.0/],
-    [
-      "write /var/lib/docker: no space left on device",
-      /expected room for team\/a:1\.0\.0 .*; make room there/,
-    ],
+    ["write /var/lib/docker: no space left on device", /no room for team\/a:1\.0\.0 on .*; free space there/],
     [
       "Error response from daemon: Get https://registry/: dial tcp: timeout",
       /could not pull .*dial tcp: timeout; fix this and retry/,

@@ -136,13 +136,13 @@ describe("State", () => {
     const state = await create({ ...line, remove: "true" });
 
     await expect(plugin.delete(state)).rejects.toThrow(
-      "observe still prints what was desired; check the remove script",
+      "observe still prints the desired state; check the remove script",
     );
   });
 
   it("fails when it is imported", async () => {
     await expect(plugin.import(STATE, "x")).rejects.toThrow(
-      "leave import out: creating it applies nothing when the state is reached already",
+      "leave import out: creating it applies nothing when the state is already reached",
     );
   });
 });
