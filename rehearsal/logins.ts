@@ -1,19 +1,18 @@
-/** How often a command logs in to the rehearsed server, begun as on another morning. */
-import { docker } from "./docker.ts";
-import { run } from "../common/run.ts";
+/** How often a command logs in to the rehearsed server when no connection is open yet. */
+import { tryRun } from "../common/run.ts";
 import { DATACENTRE } from "./addresses.ts";
 import { SERVER } from "./world.ts";
 
 /** Logins that the server's sshd has accepted; undefined while there is no server. */
 export async function countLogins(): Promise<number | undefined> {
   const count = "journalctl --unit ssh --quiet --no-pager | grep -c 'Accepted publickey' || true";
-  const printed = await docker(["exec", SERVER, "bash", "-c", count]).catch(() => undefined);
-  return printed === undefined ? undefined : Number(printed);
+  const { code, stdout } = await tryRun(["docker", "exec", SERVER, "bash", "-c", count]);
+  return code === 0 ? Number(stdout) : undefined;
 }
 
-/** Ends the connection that Docker's plugin leaves open for two minutes: the next command would seem to need no login of its own. */
-export async function hangUp(): Promise<void> {
+/** Closes the connection that Docker's plugin keeps open for two minutes: with it the next command would seem to need no login. */
+export async function closeConnections(): Promise<void> {
   const master = ["-o", "ControlPath=~/.technicia-%C", "-l", "debian", "-p", "22"];
-  // It fails where there is none.
-  await run(["ssh", ...master, "-O", "exit", DATACENTRE.server]).catch(() => undefined);
+  // Fails where no connection is open.
+  await tryRun(["ssh", ...master, "-O", "exit", DATACENTRE.server]);
 }

@@ -4,10 +4,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 import { parse, parseDocument } from "yaml";
-import { z } from "zod";
 
 import { operatorPublicKey } from "./operator-files.ts";
-import { encryptValues } from "./passphrase.ts";
 import { INTERNET, ROOT, STATE, ZONE } from "./addresses.ts";
 
 /** What a user would fill into `Pulumi.<stack>.yaml`, and what the rehearsal cannot have as it is committed. */
@@ -28,13 +26,6 @@ export interface Accounts {
   readonly voyageApiKey: string;
   readonly anthropicApiKey: string;
 }
-
-/** Of what the engine keeps of a stack, the salt of its secrets. */
-const checkpointOf = z.object({
-  checkpoint: z.object({
-    latest: z.object({ secrets_providers: z.object({ state: z.object({ salt: z.string() }) }) }),
-  }),
-});
 
 /** Accounts of this rehearsal, made once. */
 export async function ensureAccounts(): Promise<Accounts> {
@@ -82,30 +73,12 @@ export async function ensureSettings({
   await writeFile(path, document.toString());
 }
 
-/**
- * Encrypts into a stack's settings the secrets that they lack.
- *
- * A run may be killed after the engine made the stack and before it wrote the salt into the settings: the checkpoint has it in any case.
- */
-export async function addSecrets(
-  stack: string,
-  values: ReadonlyMap<string, () => string>,
-  { checkpoint, passphrase }: { readonly checkpoint: string; readonly passphrase: string },
-): Promise<void> {
-  const path = join(STATE, `Pulumi.${stack}.yaml`);
-  const document = parseDocument(await readFile(path, "utf8"));
-  const missing = [...values].filter(([name]) => !document.hasIn(["config", `technicia:${name}`]));
-  if (missing.length === 0) return;
-
-  const { salt } = checkpointOf.parse(JSON.parse(await readFile(checkpoint, "utf8"))).checkpoint.latest
-    .secrets_providers.state;
-  const clear = Object.fromEntries(missing.map(([name, value]) => [name, value()]));
-  const encrypted = await encryptValues(clear, await readFile(passphrase, "utf8"), salt);
-  const config = Object.entries(encrypted).map(
-    ([name, secure]) => [`technicia:${name}`, { secure }] as const,
-  );
-  keepSecrets(document, { encryptionsalt: salt, config: Object.fromEntries(config) });
-  await writeFile(path, document.toString());
+/** Names of the secrets that a stack's settings hold already. */
+export async function secretsSet(stack: string): Promise<ReadonlySet<string>> {
+  const { config = {} } = parse(await readFile(join(STATE, `Pulumi.${stack}.yaml`), "utf8")) as {
+    config?: Record<string, unknown>;
+  };
+  return new Set(Object.keys(config).map((key) => key.replace(/^technicia:/, "")));
 }
 
 function keepSecrets(document: ReturnType<typeof parseDocument>, earlier: unknown): void {

@@ -9,7 +9,7 @@ import { entryOf, type SecretName, secretNames } from "../secrets/catalog.ts";
 import { STATE } from "./addresses.ts";
 import type { Engine } from "./engine/prepare.ts";
 import { runAsOperator } from "./run-as-operator.ts";
-import { type Accounts, addSecrets, ensureSettings } from "./stack-settings.ts";
+import { type Accounts, ensureSettings, secretsSet } from "./stack-settings.ts";
 
 const GIVEN_SECRETS = [
   "ovhApplicationKey",
@@ -38,7 +38,16 @@ export async function ensureStack({ stack, engine }: RehearsedStack, accounts: A
   if (!existsSync(checkpoint)) {
     await runPulumi(["stack", "init", stack, "--secrets-provider", "passphrase"], { stack, engine });
   }
-  await addSecrets(stack, secretsOf(accounts), { checkpoint, passphrase });
+  await addSecrets({ stack, engine }, accounts);
+}
+
+/** Adds the secrets that the stack's settings lack. They are worth nothing elsewhere, so a command line may show them. */
+async function addSecrets({ stack, engine }: RehearsedStack, accounts: Accounts): Promise<void> {
+  const present = await secretsSet(stack);
+  const missing = [...secretsOf(accounts)].filter(([name]) => !present.has(name));
+  if (missing.length === 0) return;
+  const values = missing.flatMap(([name, value]) => ["--secret", `technicia:${name}=${value()}`]);
+  await runPulumi(["config", "set-all", "--stack", stack, ...values], { stack, engine });
 }
 
 /** Secrets that a user would be given, and a generated value for each of our own. */

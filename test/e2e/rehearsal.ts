@@ -9,7 +9,7 @@ import { expect } from "vitest";
 import { type Ended, run, tryRun } from "../../common/run.ts";
 import { prepareEngine, type Engine } from "../../rehearsal/engine/prepare.ts";
 import { type OperatorOptions, runAsOperator } from "../../rehearsal/run-as-operator.ts";
-import { countLogins, hangUp } from "../../rehearsal/logins.ts";
+import { countLogins, closeConnections } from "../../rehearsal/logins.ts";
 import { DATACENTRE, INTERNET, ROOT, STATE } from "../../rehearsal/addresses.ts";
 import { SERVER } from "../../rehearsal/world.ts";
 import { until as untilSo } from "../support/until.ts";
@@ -70,7 +70,7 @@ export async function set(path: string, value: string): Promise<void> {
 
 /** Fails the test when the command, begun without any connection, logs in to the server more than three times. */
 export async function withFewLogins<T>(command: () => Promise<T>): Promise<T> {
-  await hangUp();
+  await closeConnections();
   const before = (await countLogins()) ?? 0;
   const outcome = await command();
   const logins = ((await countLogins()) ?? 0) - before;
