@@ -1,14 +1,17 @@
 import { isIPv4, isIPv6 } from "node:net";
 
+import ipaddr from "ipaddr.js";
+
 export type Family = "v4" | "v6";
 
 // Wider than any network that one organisation administers from.
 const WIDEST_PREFIX = { v4: 8, v6: 16 } as const;
 const BITS = { v4: 32, v6: 128 } as const;
 
-/** What is wrong with an address range (CIDR) that may enter; nothing when it is right. */
+/** What is wrong with an address range (CIDR) that may enter, as "expected …"; undefined when it is right. */
 export function rangeProblem(text: string, family?: Family): string | undefined {
   const [address = "", prefix, ...rest] = text.split("/");
+  // Node's own tests are stricter than the library: no hexadecimal, octal or shortened IPv4 address.
   const found: Family | undefined = isIPv4(address)
     ? "v4"
     : isIPv6(address) && !address.includes("%")
@@ -26,38 +29,15 @@ export function rangeProblem(text: string, family?: Family): string | undefined 
   if (Number(prefix) < WIDEST_PREFIX[found]) {
     return `expected ${wanted} no wider than /${WIDEST_PREFIX[found]}, because a wider one lets the whole internet try`;
   }
-  const first = firstAddress(address, Number(prefix), found);
-  if (toBits(address, found) !== toBits(first, found)) {
-    return `expected the first address of the range, "${first}/${prefix}"`;
-  }
-  return undefined;
+  const given = canonical(address, found);
+  const { IPv4, IPv6 } = ipaddr;
+  const first = (found === "v4" ? IPv4 : IPv6)
+    .networkAddressFromCIDR(`${given}/${Number(prefix)}`)
+    .toString();
+  return given === first ? undefined : `expected the first address of the range, "${first}/${prefix}"`;
 }
 
-function toBits(address: string, family: Family): bigint {
-  return family === "v4"
-    ? groupsToBits(address.split(".").map(Number), 8n)
-    : groupsToBits(ipv6Groups(address), 16n);
-}
-
-function groupsToBits(groups: readonly number[], width: bigint): bigint {
-  return groups.reduce((bits, group) => (bits << width) | BigInt(group), 0n);
-}
-
-function ipv6Groups(address: string): number[] {
-  // The URL parser writes every IPv6 address in its one canonical form, dotted tails included.
-  const [head = "", tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split("::");
-  const read = (part: string) => (part === "" ? [] : part.split(":").map((group) => parseInt(group, 16)));
-  if (tail === undefined) return read(head);
-  const known = [read(head), read(tail)] as const;
-  return [...known[0], ...Array<number>(8 - known[0].length - known[1].length).fill(0), ...known[1]];
-}
-
-function firstAddress(address: string, prefix: number, family: Family): string {
-  const hostBits = BigInt(BITS[family] - prefix);
-  const bits = (toBits(address, family) >> hostBits) << hostBits;
-  if (family === "v4") return [24n, 16n, 8n, 0n].map((shift) => (bits >> shift) & 255n).join(".");
-  const groups = Array.from({ length: 8 }, (_, index) =>
-    ((bits >> BigInt(112 - 16 * index)) & 0xffffn).toString(16),
-  );
-  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+// The library misreads `::192.0.2.1`; the URL parser writes every IPv6 address in its one canonical form.
+function canonical(address: string, family: Family): string {
+  return family === "v4" ? address : new URL(`http://[${address}]`).hostname.slice(1, -1);
 }

@@ -3,6 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
+import { compareVersions, validate } from "compare-versions";
+
 import type { Check } from "../../common/check.ts";
 import { versionOf } from "../../stacks/image-reference.ts";
 import type { Environment } from "../../stacks/environment.ts";
@@ -59,7 +61,7 @@ export function dataWarnings(
 ): string[] {
   return KEEPS_DATA.flatMap((name) => {
     const [from, to] = [current[name], target[name]].map((image) => image && versionOf(image));
-    if (!from || !to || compareVersions(to, from) >= 0) return [];
+    if (!from || !to || isAtLeast(to, from)) return [];
     return [`${name} goes from ${from} back to ${to}: its data stays as ${from} left it`];
   });
 }
@@ -140,9 +142,7 @@ function overrides(target: Release, environment: Environment): Record<string, un
   return { ...settings, images: { ...environment.images, ...target.images } };
 }
 
-function compareVersions(a: string, b: string): number {
-  const numbers = (version: string) => version.replace(/^v/, "").split(".").map(Number);
-  const [left, right] = [numbers(a), numbers(b)];
-  const at = left.findIndex((value, index) => value !== right[index]);
-  return at < 0 ? 0 : (left[at] ?? 0) - (right[at] ?? 0);
+/** False also for what is no version, such as a digest: then nobody knows. */
+function isAtLeast(version: string, other: string): boolean {
+  return validate(version) && validate(other) && compareVersions(version, other) >= 0;
 }

@@ -431,6 +431,7 @@ describe("address ranges", () => {
   it.each([
     ["::/0", "an IPv6 range no wider than /16, because a wider one lets the whole internet try"],
     ["2001:db8::1", 'an IPv6 range with its length, for one address "2001:db8::1/128"'],
+    ["::192.0.2.1/64", 'the first address of the range, "::/64"'],
     ["2001:db8:51::1/64", 'the first address of the range, "2001:db8:51::/64"'],
     ["fe80::1%eth0/128", "an IPv6 range such as 2001:db8:1::/48"],
     ["198.51.100.0/24", "an IPv6 range such as 2001:db8:1::/48"],
@@ -444,12 +445,15 @@ describe("address ranges", () => {
     expect(problems((settings) => change(settings, "ssh.adminCidrs.v4", [range]))).toEqual([]);
   });
 
-  it.each(["2001:db8::/32", "2001:db8:51::53/128", "::ffff:198.51.100.0/120", "2001:db8:0:8000::/49"])(
-    "accepts the IPv6 range %s",
-    (range) => {
-      expect(problems((settings) => change(settings, "ssh.adminCidrs.v6", [range]))).toEqual([]);
-    },
-  );
+  it.each([
+    "2001:db8::/32",
+    "2001:db8:51::53/128",
+    "::0.0.0.0/64",
+    "::ffff:198.51.100.0/120",
+    "2001:db8:0:8000::/49",
+  ])("accepts the IPv6 range %s", (range) => {
+    expect(problems((settings) => change(settings, "ssh.adminCidrs.v6", [range]))).toEqual([]);
+  });
 
   it("fails when nobody may come in over IPv4, as the deployment does", () => {
     expect(problems((settings) => change(settings, "ssh.adminCidrs.v4", []))).toEqual([
