@@ -14,35 +14,37 @@ const WORKFLOW = "ci.yml";
 const PERSON = "à faire par une personne ; aucun programme ne peut en juger";
 const NO_MONITORING = "la surveillance n'existe pas encore dans ce projet";
 
-export const SECURITY_REVIEW = unanswered(
-  "security-review",
-  "Les vulnérabilités de sécurité ont été vérifiées (OWASP Top 10)",
-  PERSON,
-);
+export const SECURITY_REVIEW: Check = {
+  id: "security-review",
+  title: "Les vulnérabilités de sécurité ont été vérifiées (OWASP Top 10)",
+  ...notChecked(PERSON),
+};
 
-export const BACKUPS = unanswered(
-  "backups",
-  "Les sauvegardes sont à jour et vérifiées",
-  "aucune sauvegarde n'existe encore dans ce projet",
-);
+export const BACKUPS: Check = {
+  id: "backups",
+  title: "Les sauvegardes sont à jour et vérifiées",
+  ...notChecked("aucune sauvegarde n'existe encore dans ce projet"),
+};
 
 /** Items that no program can answer, or whose subject does not exist yet. */
 export const BY_PERSON: readonly Check[] = [
-  unanswered("code-review", "Code review : Validation par au moins 2 développeurs seniors", PERSON),
-  unanswered(
-    "staging-identical",
-    "Environnement staging : Identique à la production",
-    "npm run promote ne prend que des empreintes vérifiées en staging ; le reste des réglages est à comparer par une personne",
-  ),
-  unanswered("migrations", "Base de données : Migrations testées et validées", PERSON),
-  unanswered("alert-thresholds", "Seuils d'alerte configurés", NO_MONITORING),
-  unanswered("dashboard", "Dashboard de monitoring en place", NO_MONITORING),
-  unanswered("notifications", "Système de notification configuré", NO_MONITORING),
+  {
+    id: "code-review",
+    title: "Code review : Validation par au moins 2 développeurs seniors",
+    ...notChecked(PERSON),
+  },
+  {
+    id: "staging-identical",
+    title: "Environnement staging : Identique à la production",
+    ...notChecked(
+      "npm run promote ne prend que des empreintes vérifiées en staging ; le reste des réglages est à comparer par une personne",
+    ),
+  },
+  { id: "migrations", title: "Base de données : Migrations testées et validées", ...notChecked(PERSON) },
+  { id: "alert-thresholds", title: "Seuils d'alerte configurés", ...notChecked(NO_MONITORING) },
+  { id: "dashboard", title: "Dashboard de monitoring en place", ...notChecked(NO_MONITORING) },
+  { id: "notifications", title: "Système de notification configuré", ...notChecked(NO_MONITORING) },
 ];
-
-function unanswered(id: string, title: string, reason: string): Check {
-  return { id, title, ...notChecked(reason) };
-}
 
 /** Whether GitHub's CI passed for the commit that is deployed; nobody knows outside of it. */
 export function automatedTestsProbe({ fetch, variables }: Pick<CheckEffects, "fetch" | "variables">): Probe {

@@ -52,8 +52,8 @@ export interface CloudflareFailure {
 export async function readFailure(error: unknown): Promise<CloudflareFailure | undefined> {
   const { APIError } = await load();
   if (!(error instanceof APIError)) return undefined;
-  const { status, headers, errors } = error as InstanceType<typeof APIError>;
-  return { status, headers, errors, cause: error.cause ?? error };
+  const { status, headers, errors, cause = error } = error as InstanceType<typeof APIError>;
+  return { status, headers, errors, cause };
 }
 
 /**

@@ -33,7 +33,7 @@ export async function checkPorts({
   }
   const others = closed.filter((port) => !open.includes(port));
   const tried = await Promise.all(
-    [...open, ...others].map(async (port) => ({ port, state: await tryPort(address, port, signal) })),
+    [...open, ...others].map(async (port) => ({ port, state: await tryPort(port, { address, signal }) })),
   );
   signal.throwIfAborted();
   const inState = (state: State) => tried.filter((one) => one.state === state).map(({ port }) => port);
@@ -55,7 +55,10 @@ export async function checkPorts({
   );
 }
 
-function tryPort(address: string, port: number, signal: AbortSignal): Promise<State> {
+function tryPort(
+  port: number,
+  { address, signal }: Pick<PortsRequest, "address" | "signal">,
+): Promise<State> {
   return new Promise((resolve) => {
     const socket = connect({ host: address, port, signal });
     const limit = setTimeout(() => settle("closed"), TRY_MS);

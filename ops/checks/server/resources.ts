@@ -47,7 +47,8 @@ export async function checkRoomFor(
       .filter(({ service }) => SIDE_BY_SIDE.includes(service))
       .map(({ service }) => limits[service]?.memoryMib ?? 0),
   );
-  return judge(room, environment, {
+  return judge(room, {
+    thresholds: environment.operations.thresholds,
     neededBytes,
     besideMib,
     what: missing.length === 0 ? "aucune image à charger" : `${missing.length} images à charger`,
@@ -56,14 +57,19 @@ export async function checkRoomFor(
 
 /** Whether the server has room left now. */
 export async function checkRoom(server: Server, environment: Environment): Promise<Finding> {
-  return judge(await readRoom(server), environment, { neededBytes: 0, besideMib: 0, what: "en service" });
+  const { thresholds } = environment.operations;
+  return judge(await readRoom(server), { thresholds, neededBytes: 0, besideMib: 0, what: "en service" });
 }
 
-function judge(
-  room: Room,
-  { operations: { thresholds } }: Environment,
-  need: { readonly neededBytes: number; readonly besideMib: number; readonly what: string },
-): Finding {
+interface Need {
+  readonly thresholds: Environment["operations"]["thresholds"];
+  readonly neededBytes: number;
+  /** Memory of the largest task that runs beside its predecessor. */
+  readonly besideMib: number;
+  readonly what: string;
+}
+
+function judge(room: Room, { thresholds, ...need }: Need): Finding {
   const freePercent = (100 * (room.diskFreeBytes - need.neededBytes)) / room.diskBytes;
   const usedPercent = (100 * (room.memoryMib - room.memoryAvailableMib)) / room.memoryMib;
   const measures = {

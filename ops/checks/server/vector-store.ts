@@ -10,23 +10,31 @@ import type { Qdrant } from "./qdrant.ts";
 const VECTOR_STORE = swarmName("vectorStore");
 
 export function checkVectorStore(server: Server): Promise<Finding> {
-  return checkHealth(server, VECTOR_STORE, [
-    "qdrant_connected",
-    "collection_exists",
-    "voyage_api_configured",
-  ]);
+  return checkHealth(server, {
+    service: VECTOR_STORE,
+    fields: ["qdrant_connected", "collection_exists", "voyage_api_configured"],
+  });
 }
 
 export function checkDocumentProcessor(server: Server): Promise<Finding> {
-  return checkHealth(server, swarmName("documentProcessor"), ["google_cloud_configured"]);
+  return checkHealth(server, {
+    service: swarmName("documentProcessor"),
+    fields: ["google_cloud_configured"],
+  });
 }
 
 export function checkVisionClassifier(server: Server): Promise<Finding> {
-  return checkHealth(server, swarmName("visionClassifier"), ["google_vision_initialized"]);
+  return checkHealth(server, {
+    service: swarmName("visionClassifier"),
+    fields: ["google_vision_initialized"],
+  });
 }
 
 /** A service calls itself healthy whatever it lacks, so the fields that name its parts count. */
-async function checkHealth(server: Server, service: string, fields: readonly string[]): Promise<Finding> {
+async function checkHealth(
+  server: Server,
+  { service, fields }: { readonly service: string; readonly fields: readonly string[] },
+): Promise<Finding> {
   const { stdout } = await server.run({
     purpose: `read the health of ${service}`,
     script: script(new URL("scripts/python-health.sh", import.meta.url)),
