@@ -1,6 +1,7 @@
 /** The records that the DNS vendor has for a name. The vendors' plugins know only the records that they created themselves. */
 import type { Cloudflare } from "cloudflare";
 
+import { reasonOf } from "../../common/reason.ts";
 import { UserError } from "../../common/user-error.ts";
 import { credentialsOf, OvhClient } from "../../provider/ovh/client.ts";
 import type { Environment } from "../../stacks/environment.ts";
@@ -45,43 +46,48 @@ function cloudflareZone({ environment, secrets, fetch: send = fetch }: DnsZoneOp
   const { zoneId, cloudflareBaseUrl: baseUrl } = environment.dns;
   const { cloudflareApiToken: token = "" } = secrets;
   let opened: Promise<Cloudflare> | undefined;
-  const call = async <T>(method: string, request: (client: Cloudflare) => Promise<T>): Promise<T> => {
+  const call = async <T>(purpose: string, request: (client: Cloudflare) => Promise<T>): Promise<T> => {
     const client = await (opened ??= openCloudflare({ baseUrl, token, fetch: send, timeoutMs: TIMEOUT_MS }));
     try {
       return await request(client);
     } catch (error) {
-      throw await explained(error, { method, zoneId, baseUrl: client.baseURL });
+      throw await explained(error, { purpose, zoneId, baseUrl: client.baseURL });
     }
   };
   return {
     async list(name) {
-      const page = await call("GET", ({ dns }) =>
+      const page = await call("read the records", ({ dns }) =>
         dns.records.list({ zone_id: zoneId, name: { exact: name }, per_page: PAGE }),
       );
       return page.result.map(({ id, name, type, content = "" }) => ({ id, name, type, content }));
     },
     async remove({ id }) {
-      await call("DELETE", ({ dns }) => dns.records.delete(id, { zone_id: zoneId }));
+      await call("delete a record", ({ dns }) => dns.records.delete(id, { zone_id: zoneId }));
     },
   };
 }
 
 async function explained(
   error: unknown,
-  call: { readonly method: string; readonly zoneId: string; readonly baseUrl: string },
+  {
+    purpose,
+    zoneId,
+    baseUrl,
+  }: { readonly purpose: string; readonly zoneId: string; readonly baseUrl: string },
 ): Promise<unknown> {
   const failure = await readFailure(error);
   if (!failure) return error;
   const { status, errors, cause } = failure;
   if (status === undefined) {
+    const { host } = new URL(baseUrl);
     return new UserError(
-      `Cloudflare: expected an answer, got ${(cause as Error).message}; check the way to ${new URL(call.baseUrl).host}`,
+      `Cloudflare: ${host} does not answer (${reasonOf(cause)}); check that this machine can reach it`,
       { cause },
     );
   }
   const reasons = errors.map(({ code, message }) => `${code ?? ""} ${message ?? ""}`).join(", ");
   return new UserError(
-    `Cloudflare: expected ${call.method} of the records of zone ${call.zoneId} to succeed, got ${status} ${reasons}; ` +
+    `Cloudflare: could not ${purpose} of zone ${zoneId}: ${status} ${reasons}; ` +
       "check technicia:cloudflareApiToken (Zone.DNS edit on this zone) and technicia:dns.zoneId",
     { cause },
   );
