@@ -1,75 +1,38 @@
 /**
  * Everything that CI checks, the set-up included. Prints the totals as its last line; exits 1 when anything failed.
  *
- *   npm test                 all of it
- *   npm test -- parts        without the end-to-end suite
- *   npm test -- end-to-end   that suite alone
- *   npm test -- long         what takes an hour: every drift, every interruption, every failure, the runbook; CI runs it every night
+ *   npm test                  everything but the long tests
+ *   npm test -- parts         without the end-to-end suite
+ *   npm test -- end-to-end    that suite alone
+ *   npm test -- long          all long tests: every drift, every interruption, every failure, the runbook
+ *   npm test -- long <part>   one part of them, at most an hour; CI runs each part every night
  */
-import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { getPriority, setPriority, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import { createInterface } from "node:readline";
 import { inspect } from "node:util";
 
-import { aptCommand } from "../rehearsal/apt.ts";
+import { type Ended, run, tryRun } from "../common/run.ts";
 import { UserError } from "../common/user-error.ts";
-import { run } from "../common/run.ts";
+import { aptCommand } from "../rehearsal/apt.ts";
 import { ensureDocker } from "../rehearsal/docker.ts";
 import { prepareEngine } from "../rehearsal/engine/prepare.ts";
 import { prepareImages } from "../rehearsal/images/build.ts";
 import { publishImages } from "../rehearsal/images/publish.ts";
+import { LONG_PARTS } from "./long-parts.ts";
 
 const ROOT = join(import.meta.dirname, "..");
+const SUITES = ["parts", "end-to-end", "long"];
 
-/** The longest way to the end is the engine's building and then the rehearsal: what runs beside them takes what they leave. */
-const YIELDING = 5;
+/** The engine's building and then the rehearsal take longest. What runs meanwhile gets only the processor time that they leave. */
+const YIELDING = ["nice", "-n", "5"];
 const totals = { passed: 0, failed: 0, skipped: 0 };
-
-function say(text: string): void {
-  console.log(`[${new Date().toISOString().slice(11, 19)}] ${text}`);
-}
-
-/** Runs one check that has no runner of its own; it counts as one test. */
-async function check(name: string, command: string, args: readonly string[]): Promise<void> {
-  const began = Date.now();
-  const run = await collect(command, args, { yields: true });
-  const seconds = ((Date.now() - began) / 1000).toFixed(1);
-  if (run.status === 0) {
-    totals.passed += 1;
-    say(`✓ ${name} (${seconds} s)`);
-    return;
-  }
-  totals.failed += 1;
-  say(`✗ ${name} (${seconds} s)\n${run.printed}`);
-}
-
-/** Runs a program to its end and keeps what it printed; `onLine` is told each line as it comes. */
-function collect(
-  command: string,
-  args: readonly string[],
-  { yields, onLine }: { readonly yields: boolean; readonly onLine?: (line: string) => void },
-): Promise<{ readonly status: number | null; readonly printed: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
-    if (yields && child.pid !== undefined) setPriority(child.pid, Math.min(getPriority() + YIELDING, 19));
-    let printed = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text: string) => (printed += text));
-      if (onLine !== undefined) createInterface({ input: stream }).on("line", onLine);
-    }
-    child.on("error", reject);
-    child.on("close", (status) => resolve({ status, printed }));
-  });
-}
 
 interface Report {
   readonly numPassedTests: number;
   readonly numFailedTests: number;
   readonly numPendingTests: number;
   readonly numTodoTests: number;
-  readonly numFailedTestSuites: number;
   readonly testResults: readonly {
     readonly name: string;
     readonly status: string;
@@ -77,26 +40,74 @@ interface Report {
   }[];
 }
 
-/** Runs one vitest project and adds its totals. A file that could not be loaded counts as one failure. */
-async function suite(project: string, { isRehearsal }: { readonly isRehearsal: boolean }): Promise<void> {
+interface Suite {
+  /** Project of vitest. */
+  readonly project: string;
+
+  /** Beginnings of paths. @default all files of the project */
+  readonly files?: readonly string[];
+}
+
+function print(text: string): void {
+  console.log(`[${new Date().toISOString().slice(11, 19)}] ${text}`);
+}
+
+function fail(text: string): void {
+  totals.failed += 1;
+  print(`✗ ${text}`);
+}
+
+/** Runs one check that has no runner of its own; it counts as one test. */
+async function check(name: string, command: readonly string[]): Promise<void> {
+  const began = Date.now();
+  const { code, stdout, stderr } = await tryRun([...YIELDING, ...command], { cwd: ROOT });
+  const timed = `${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`;
+  if (code !== 0) return fail(`${timed}\n${stdout}${stderr}`);
+  totals.passed += 1;
+  print(`✓ ${timed}`);
+}
+
+/** Runs a suite beside the rehearsal. */
+function runPlainSuite(suite: Suite): Promise<void> {
+  return runSuite(suite, { reporter: "default", before: YIELDING });
+}
+
+/** Runs a suite of rehearsals. Its files take minutes, so each test is reported when it ends. */
+function runRehearsedSuite(suite: Suite): Promise<void> {
+  return runSuite(suite, { reporter: "verbose", before: [] });
+}
+
+async function runSuite(
+  { project, files = [] }: Suite,
+  { reporter, before }: { readonly reporter: string; readonly before: readonly string[] },
+): Promise<void> {
   const file = join(mkdtempSync(join(tmpdir(), "technicia-test-")), "report.json");
-  // A file of rehearsals takes minutes: each of its tests is told when it ends.
-  const reporter = isRehearsal ? "verbose" : "default";
   const reporters = [`--reporter=${reporter}`, "--reporter=json", `--outputFile.json=${file}`];
-  // Two suites run at once: each line says whose it is.
-  const onLine = (line: string) => {
-    if (line.trim() !== "") console.log(`${project} | ${line}`);
-  };
-  const args = ["run", "--project", project, ...reporters];
-  const run = await collect("vitest", args, { yields: !isRehearsal, onLine });
-  let report: Report;
+  const ended = await tryRun([...before, "vitest", "run", "--project", project, ...reporters, ...files], {
+    cwd: ROOT,
+    // Two suites run at the same time: each line says whose it is.
+    onLine: (line) => {
+      if (line.trim() !== "") console.log(`${project} | ${line}`);
+    },
+  });
+  const report = readReport(file);
+  if (report === undefined) return fail(`${project}: vitest wrote no report (exit code ${ended.code})`);
+  count(report, { project, ended });
+}
+
+function readReport(file: string): Report | undefined {
   try {
-    report = JSON.parse(readFileSync(file, "utf8")) as Report;
+    return JSON.parse(readFileSync(file, "utf8")) as Report;
   } catch {
-    totals.failed += 1;
-    say(`✗ ${project}: vitest wrote no report (exit code ${run.status ?? "none"})`);
-    return;
+    return undefined;
   }
+}
+
+/** Adds a suite's totals. A file that could not be loaded counts as one failure. */
+function count(
+  report: Report,
+  { project, ended }: { readonly project: string; readonly ended: Ended },
+): void {
   const results = report.testResults.flatMap(({ assertionResults }) => assertionResults);
   const unloaded = report.testResults.filter(
     (result) => result.status === "failed" && result.assertionResults.length === 0,
@@ -105,12 +116,11 @@ async function suite(project: string, { isRehearsal }: { readonly isRehearsal: b
   totals.failed += report.numFailedTests + unloaded.length;
   totals.skipped += report.numPendingTests + report.numTodoTests;
   for (const result of results.filter(({ status }) => status !== "passed" && status !== "failed")) {
-    say(`skipped: ${result.fullName}`);
+    print(`skipped: ${result.fullName}`);
   }
-  // Unhandled errors fail the run without failing a test; none may pass unseen.
-  if (run.status !== 0 && report.numFailedTests + unloaded.length === 0) {
-    totals.failed += 1;
-    say(`✗ ${project}: vitest ended with ${run.status ?? "a signal"} although no test failed`);
+  // Unhandled errors end vitest with a failure that no test has.
+  if (ended.code !== 0 && report.numFailedTests + unloaded.length === 0) {
+    fail(`${project}: vitest ended with ${ended.code} although no test failed`);
   }
 }
 
@@ -128,64 +138,88 @@ function shellFiles(folder: string): string[] {
 }
 
 async function requireShellcheck(): Promise<void> {
-  if (spawnSync("shellcheck", ["--version"]).status === 0) return;
-  say("installing shellcheck …");
+  const isInstalled = await tryRun(["shellcheck", "--version"]).then(
+    () => true,
+    () => false,
+  );
+  if (isInstalled) return;
+  print("installing shellcheck …");
   await run(aptCommand(["shellcheck"]));
 }
 
-/** Makes everything that is installed or built, and keeps it for the next time. */
+/** Installs and builds everything, and keeps it for the next run. */
 async function setUp(): Promise<void> {
-  // The compiler needs the processor and nothing else of this; the others mostly wait for package registries.
+  // The compiler needs only the processor; the others mostly wait for package registries.
   const made = await Promise.allSettled([
-    prepareEngine({ progress: say }),
-    ensureDocker({ progress: say })
-      .then(() => prepareImages({ progress: say }))
-      .then((images) => publishImages(images, { progress: say })),
+    prepareEngine({ progress: print }),
+    ensureDocker({ progress: print })
+      .then(() => prepareImages({ progress: print }))
+      .then((images) => publishImages(images, { progress: print })),
   ]);
   for (const part of made) if (part.status === "rejected") throw part.reason;
 }
 
-const wanted = process.argv.slice(2);
-const includes = (part: string) => (wanted.length === 0 ? part !== "long" : wanted.includes(part));
-
 /** What needs nothing of the set-up. */
-async function plainParts(): Promise<void> {
-  if (!includes("parts")) return;
+async function runPlainParts(): Promise<void> {
   await requireShellcheck();
-  await check("formatting (prettier)", "prettier", ["--check", "."]);
-  await check("lint (eslint)", "eslint", ["."]);
-  await check("types (tsc)", "tsc", ["--noEmit"]);
-  await check("shell scripts (shellcheck)", "shellcheck", shellFiles(ROOT));
-  await suite("parts", { isRehearsal: false });
+  await check("formatting (prettier)", ["prettier", "--check", "."]);
+  await check("lint (eslint)", ["eslint", "."]);
+  await check("types (tsc)", ["tsc", "--noEmit"]);
+  await check("shell scripts (shellcheck)", ["shellcheck", ...shellFiles(ROOT)]);
+  await runPlainSuite({ project: "parts" });
 }
 
-async function rehearsed(): Promise<void> {
-  if (includes("end-to-end")) await suite("end-to-end", { isRehearsal: true });
-  if (includes("long")) await suite("long", { isRehearsal: true });
-}
-
-/** Runs one part of the whole; whatever ends it, the others go on and the last line tells the totals. */
+/** Runs one part of the whole. The others go on when it throws, and the totals count a failure. */
 async function guarded(what: string, work: () => Promise<void>): Promise<boolean> {
   try {
     await work();
     return true;
   } catch (error) {
-    totals.failed += 1;
-    say(`✗ ${what}: ${error instanceof UserError ? error.message : inspect(error)}`);
+    fail(`${what}: ${error instanceof UserError ? error.message : inspect(error)}`);
     return false;
   }
 }
 
-const plain = guarded("parts", plainParts);
-const isReady = await guarded("set-up", setUp);
-const rehearsal = isReady && guarded("rehearsal", rehearsed);
-await plain;
-if (isReady && includes("parts"))
-  await guarded("parts in containers", () => suite("containers", { isRehearsal: false }));
-await rehearsal;
-if (wanted.length === 0)
-  say("long tests (*.long.test.ts) did not run: npm test -- long runs them, and so does CI every night");
+/** What the arguments ask for: suites, and of the long tests perhaps one part. */
+function readWanted(args: readonly string[]): { suites: readonly string[]; files: readonly string[] } {
+  if (args.length === 0) return { suites: ["parts", "end-to-end"], files: [] };
+  const [suite, part = "", ...rest] = args;
+  const files = LONG_PARTS[part];
+  if (suite === "long" && files !== undefined && rest.length === 0) return { suites: ["long"], files };
+  if (args.every((arg) => SUITES.includes(arg))) return { suites: args, files: [] };
+  throw new UserError(
+    `npm test: expected ${SUITES.join(", ")} or long <${Object.keys(LONG_PARTS).join("|")}>, got "${args.join(" ")}"`,
+  );
+}
 
-const skipped = totals.skipped === 0 ? "" : `, ${totals.skipped} skipped`;
-console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
-process.exitCode = totals.failed === 0 ? 0 : 1;
+async function main(args: readonly string[]): Promise<void> {
+  const { suites, files } = readWanted(args);
+  const hasParts = suites.includes("parts");
+  const plain = hasParts && guarded("parts", runPlainParts);
+  const isReady = await guarded("set-up", setUp);
+  const rehearsed =
+    isReady &&
+    guarded("rehearsal", async () => {
+      if (suites.includes("end-to-end")) await runRehearsedSuite({ project: "end-to-end" });
+      if (suites.includes("long")) await runRehearsedSuite({ project: "long", files });
+    });
+  await plain;
+  if (isReady && hasParts) {
+    await guarded("parts in containers", () => runPlainSuite({ project: "containers" }));
+  }
+  await rehearsed;
+  if (args.length === 0) {
+    print("long tests (*.long.test.ts) did not run: npm test -- long runs them, and so does CI every night");
+  }
+}
+
+try {
+  await main(process.argv.slice(2));
+  const skipped = totals.skipped === 0 ? "" : `, ${totals.skipped} skipped`;
+  console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
+  process.exitCode = totals.failed === 0 ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof UserError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -1,4 +1,4 @@
-/** A drift on the server; test/e2e/every-drift.long.test.ts has every drift, and the README's commands a check that finds none. */
+/** A drift on the server; test/e2e/drift-matrix.long.test.ts has every drift, and the README's commands a check that finds none. */
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { expectFoundAndRepaired, expectNoDrift } from "./drift-check.ts";
