@@ -50,7 +50,7 @@ echo "Successfully received certificate."
 }
 
 describe("an order of a certificate", () => {
-  it("is made again when the authority refuses the nonce", async () => {
+  it("is retried when the authority refuses the nonce", async () => {
     const { asked, stdout, stderr } = await renew(NONCE, NONCE);
 
     expect(asked).toBe(3);
@@ -65,7 +65,7 @@ describe("an order of a certificate", () => {
     expect(stderr).toContain("certificate: expected a certificate from https://acme.example/dir");
   });
 
-  it("is not made again for any other reason, which would count against the account", async () => {
+  it("is not retried for any other reason, because each order counts against the account's limits", async () => {
     const { asked, stderr } = await renew("too many certificates already issued");
 
     expect(asked).toBe(1);

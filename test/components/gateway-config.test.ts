@@ -59,7 +59,7 @@ describe("the public server", () => {
     ]);
   });
 
-  it("leads them to webhooks of n8n only", () => {
+  it("routes them to webhooks of n8n only", () => {
     const targets = [...serverOf(render(), DOMAIN).matchAll(/proxy_pass (.+);/g)].map(([, target]) => target);
 
     expect(targets).toEqual([
@@ -73,26 +73,26 @@ describe("the public server", () => {
     ]);
   });
 
-  it("closes everything else under /api/, and everything else at all where there is no frontend", () => {
+  it("answers 404 to everything else under /api/, and to all other paths when there is no frontend", () => {
     const server = serverOf(render(), DOMAIN);
 
     expect(block(server, "location /api/")).toContain("return 404;");
     expect(block(server, "location /")).toMatch(/^location \/ \{\s+return 404;\s+\}$/);
   });
 
-  it("gives the frontend what is no route of the API", () => {
+  it("routes everything that is not a route of the API to the frontend", () => {
     const server = serverOf(render({ frontend: true }), DOMAIN);
 
     expect(block(server, "location /api/")).toContain("return 404;");
     expect(block(server, "location /")).toContain("set $target frontend:80;");
   });
 
-  it("keeps its own question to the vector-store internal", () => {
+  it("keeps its own request to the vector-store internal", () => {
     expect(block(render(), "location = /internal/vector-store-ready")).toContain("internal;");
   });
 
   it.each(["location = /api/upload", "location /webhook/"])(
-    "takes uploads of n8n's size in %s, for as long",
+    "accepts uploads of n8n's size and duration at %s",
     (where) => {
       const text = block(render({ uploadMaxMib: 150, uploadSeconds: 900 }), where);
 
@@ -102,7 +102,7 @@ describe("the public server", () => {
     },
   );
 
-  it("takes small bodies anywhere else, and waits for a language model's answer", () => {
+  it("accepts only small bodies elsewhere, and waits for a language model's answer", () => {
     const text = render({ answerSeconds: 180 });
 
     expect(text.match(/client_max_body_size .*/g)).toEqual([
@@ -113,14 +113,14 @@ describe("the public server", () => {
     expect(text).toContain("  proxy_read_timeout 180s;\n  proxy_send_timeout 180s;");
   });
 
-  it("passes uploads and answers on as they come", () => {
+  it("streams uploads and their answers", () => {
     const upload = block(render(), "location = /api/upload");
 
     expect(upload).toContain("proxy_request_buffering off;");
     expect(upload).toContain("proxy_buffering off;");
   });
 
-  it("says 503 and when to come back while a service restarts", () => {
+  it("answers 503 with Retry-After while a service restarts", () => {
     const text = render();
     const passing = locations(text).filter((location) => /^(= \/api\/|\/webhook\/)/.test(location ?? ""));
 
@@ -133,7 +133,7 @@ describe("the public server", () => {
     expect(block(text, "map $status $retry_after")).toContain("503 15;");
   });
 
-  it("asks for the address of a service again and again", () => {
+  it("looks up the address of a service for every request", () => {
     const text = render({ frontend: true, ...withEditor });
     const fixed = [...text.matchAll(/proxy_pass (.+);/g)].filter(
       ([, target]) => !target?.startsWith("http://$"),
@@ -153,7 +153,7 @@ describe("TLS", () => {
     expect(text.match(/listen 443 .*default_server;/g)).toHaveLength(1);
   });
 
-  it("makes browsers insist on HTTPS only once they trust the certificate", () => {
+  it("sends HSTS only once browsers trust the certificate", () => {
     expect(render({ hsts: false })).not.toContain("Strict-Transport-Security");
     const text = render({ hsts: true });
     expect(text.match(/add_header Strict-Transport-Security .*/g)).toEqual([
@@ -162,13 +162,13 @@ describe("TLS", () => {
     expect(block(text, "map $https $hsts")).toMatch(/on 'max-age=31536000';\s+default '';/);
   });
 
-  it("adds headers in one place only, since a second would take away the first", () => {
+  it("adds headers in one place only, because a second place would remove the first ones", () => {
     const text = render({ hsts: true, frontend: true, ...withEditor });
 
     expect(text.match(/^ +add_header/gm)).toEqual(Array(5).fill("  add_header"));
   });
 
-  it("answers the authority on port 80 and leads the rest to HTTPS", () => {
+  it("answers the authority on port 80 and redirects the rest to HTTPS", () => {
     const server = render().split(/^ {2}server \{$/m)[1] ?? "";
 
     expect(locations(server)).toEqual(["^~ /.well-known/acme-challenge/", "= /gateway-health", "/"]);
@@ -177,7 +177,7 @@ describe("TLS", () => {
     expect(block(server, "location /")).toContain(`return 301 https://${DOMAIN}$request_uri;`);
   });
 
-  it("leads a stranger's name to the public one, never to itself", () => {
+  it("redirects an unknown name to the public one, never to itself", () => {
     expect(render(withEditor)).toContain("return 301 https://$redirect_host$request_uri;");
     expect(block(render(withEditor), "map $host $redirect_host")).toBe(
       `map $host $redirect_host {\n    ${EDITOR} ${EDITOR};\n    default ${DOMAIN};\n  }`,
@@ -209,7 +209,7 @@ describe("the editor", () => {
     );
   });
 
-  it("keeps the connection that n8n pushes through", () => {
+  it("keeps n8n's push connection open", () => {
     const text = render(withEditor);
 
     expect(text).toContain("proxy_set_header Upgrade $http_upgrade;");

@@ -112,7 +112,7 @@ afterAll(() => stage.remove());
 describe("the gateway before n8n has an owner", () => {
   const onN8n = ["/healthz", "/api/upload", "/api/question", "/webhook/upload", "/webhook/x", "/"];
 
-  it.each(onN8n)("leads nobody to n8n at %s, and says when to come back", async (path) => {
+  it.each(onN8n)("answers 503 with Retry-After at %s", async (path) => {
     expect(await get(path)).toMatchObject({
       status: 503,
       headers: { "retry-after": "15" },
@@ -120,11 +120,11 @@ describe("the gateway before n8n has an owner", () => {
     });
   });
 
-  it("keeps the editor closed, also to an address of the list", async () => {
+  it("keeps the editor closed, even to an address of the list", async () => {
     expect((await get("/rest/owner/setup", { name: EDITOR })).status).toBe(503);
   });
 
-  it("leads everybody to n8n once the route is there and nginx was told", async () => {
+  it("routes to n8n once the route exists and nginx has reloaded", async () => {
     await expect.poll(() => stage.network.health("gateway"), { timeout: 20_000 }).toBe("healthy");
     await stage.write(relative("/opt/technicia/gateway", files.route.path), files.route.content);
     expect(
@@ -139,7 +139,7 @@ describe("the gateway before n8n has an owner", () => {
   });
 });
 
-describe("the gateway's own judgement", () => {
+describe("the check of the gateway's configuration", () => {
   const judge = async (text: string) => {
     await stage.write("nginx.conf.new", text);
     const command = files.configuration.validate
@@ -154,7 +154,7 @@ describe("the gateway's own judgement", () => {
     expect(await judge(files.configuration.content)).toMatchObject({ code: 0 });
   });
 
-  it("fails when the configuration is none that nginx reads", async () => {
+  it("fails when nginx cannot read the configuration", async () => {
     const broken = files.configuration.content.replace("server_tokens off;", "server_tokens perhaps;");
 
     const { code, stderr } = await judge(broken);
@@ -172,7 +172,7 @@ describe("the public routes", () => {
     ["/api/start-diagnosis", "5678 POST /webhook/start-diagnosis"],
     ["/api/diagnosis-step", "5678 POST /webhook/diagnosis-step"],
     ["/webhook/anything?x=1", "5678 POST /webhook/anything?x=1"],
-  ])("%s leads to %s", async (path, answer) => {
+  ])("%s is routed to %s", async (path, answer) => {
     expect(await get(path, { method: "POST" })).toMatchObject({ status: 200, body: answer });
   });
 
@@ -208,7 +208,7 @@ describe("the public routes", () => {
     expect(body).not.toMatch(/^(5678|8000) /);
   });
 
-  it("tells the service who asks, by which name and how, whatever the visitor claims", async () => {
+  it("passes the visitor's address, the name and the scheme on, whatever the visitor sends", async () => {
     const { body } = await get("/webhook/headers", {
       headers: { "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "http", "x-forwarded-host": "evil" },
     });
@@ -217,7 +217,7 @@ describe("the public routes", () => {
     expect(body).not.toContain("192.0.2.1");
   });
 
-  it("shows the certificate for its name and sends the headers of a trusted one", async () => {
+  it("presents the certificate of its name and sends HSTS", async () => {
     const { names, headers } = await get("/");
 
     expect(names).toBe(`DNS:${DOMAIN}`);
@@ -230,7 +230,7 @@ describe("the public routes", () => {
     expect(headers["server"]).toBe("nginx");
   });
 
-  it("tells browsers to insist on HTTPS only over HTTPS", async () => {
+  it("sends HSTS only over HTTPS", async () => {
     // A browser ignores the name in a plain request's address; the gateway answers any with its own.
     const response = await fetch(`http://${gateway}/`, { redirect: "manual" });
 
@@ -264,7 +264,7 @@ describe("the size of an upload", () => {
 });
 
 describe("the editor", () => {
-  it("is there for an address of the list, all but the metrics", async () => {
+  it("is open to an address of the list, except for the metrics", async () => {
     expect((await get("/rest/settings", { name: EDITOR })).body).toBe("5678 GET /rest/settings");
     expect((await get("/metrics", { name: EDITOR })).status).toBe(404);
   });
@@ -282,7 +282,7 @@ describe("the editor", () => {
 describe("the gateway without the vector-store", () => {
   beforeAll(() => stage.network.stop("store"));
 
-  it("is not healthy, and still answers for n8n", async () => {
+  it("is unhealthy, and still routes to n8n", async () => {
     expect(await get("/healthz")).toMatchObject({ status: 503, headers: { "retry-after": "15" } });
     expect((await get("/api/question")).status).toBe(200);
   });

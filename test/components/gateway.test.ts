@@ -52,7 +52,7 @@ describe("Gateway", () => {
     });
   });
 
-  it("reads its files and writes to memory only", async () => {
+  it("mounts its files read-only and writes to memory only", async () => {
     const { resource } = await define();
 
     expect(resource("technicia-gateway-service").inputs).toMatchObject({
@@ -81,7 +81,7 @@ describe("Gateway", () => {
     });
   });
 
-  it("has the image that will read it judge the configuration, then reloads", async () => {
+  it("has its own image check the configuration, then reloads", async () => {
     const { resource } = await define();
 
     expect(resource("technicia-gateway-configuration").inputs).toEqual({
@@ -93,7 +93,7 @@ describe("Gateway", () => {
     });
   });
 
-  it("has a certificate to judge with before it judges, and a configuration before it starts", async () => {
+  it("has a certificate before its configuration is checked, and a configuration before it starts", async () => {
     const { waitsFor } = await define();
 
     expect(waitsFor("technicia-gateway-placeholder", "technicia-gateway-directories")).toBe(true);
@@ -102,7 +102,7 @@ describe("Gateway", () => {
     expect(waitsFor("technicia-gateway-service", "technicia-gateway-configuration")).toBe(true);
   });
 
-  it("leads to n8n once n8n has an owner and the gateway runs, which is then told", async () => {
+  it("routes to n8n once n8n has an owner and the gateway runs, and then reloads", async () => {
     const { resource, waitsFor } = await define();
 
     expect(resource("technicia-gateway-n8n-route").inputs).toEqual({
@@ -115,7 +115,7 @@ describe("Gateway", () => {
     expect(waitsFor("technicia-gateway-service", "owner")).toBe(false);
   });
 
-  it("keeps the private key's directory closed and leaves a certificate that is there alone", async () => {
+  it("lets only root read the private key, and leaves an existing certificate alone", async () => {
     const { resource } = await define();
 
     expect(resource("technicia-gateway-directories").inputs["desired"]).toBe(

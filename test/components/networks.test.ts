@@ -7,7 +7,7 @@ import { register } from "../support/engine.ts";
 const define = () => register(() => new Networks("networks", { provider: new docker.Provider("host", {}) }));
 
 describe("Networks", () => {
-  it("are three overlays with fixed addresses, which a plain container may join; data leads nowhere", async () => {
+  it("are three attachable overlays with fixed addresses, the one for data internal", async () => {
     const { ofType } = await define();
     const overlay = { driver: "overlay", attachable: true };
 
@@ -20,14 +20,14 @@ describe("Networks", () => {
     ]);
   });
 
-  it("lets one of them open the shared ssh connection before the others come", async () => {
+  it("lets one of them open the shared ssh connection before the others are created", async () => {
     const { waitsFor } = await define();
 
     expect(waitsFor("technicia-app", "technicia-edge")).toBe(true);
     expect(waitsFor("technicia-data", "technicia-edge")).toBe(true);
   });
 
-  it("are made on the host", async () => {
+  it("are created on the host", async () => {
     const { ofType } = await define();
 
     expect(ofType("docker:index/network:Network").map(({ provider }) => provider)).toEqual([

@@ -24,7 +24,7 @@ const define = (protectData = true) =>
   });
 
 describe("Postgres", () => {
-  it("keeps one database for n8n below its volume, ready when it takes connections", async () => {
+  it("keeps one database for n8n in its volume, and is ready when it accepts connections", async () => {
     const { resource } = await define();
 
     expect(resource("technicia-postgres-service").inputs).toMatchObject({
@@ -63,12 +63,15 @@ describe("Postgres", () => {
     });
   });
 
-  it.each([true, false])("protects and retains its volume as it is told: %s", async (protectData) => {
-    const { resource } = await define(protectData);
+  it.each([true, false])(
+    "protects and retains its volume when data are protected: %s",
+    async (protectData) => {
+      const { resource } = await define(protectData);
 
-    expect(resource("technicia-postgres-data")).toMatchObject({
-      protect: protectData,
-      retainOnDelete: protectData,
-    });
-  });
+      expect(resource("technicia-postgres-data")).toMatchObject({
+        protect: protectData,
+        retainOnDelete: protectData,
+      });
+    },
+  );
 });

@@ -35,7 +35,7 @@ async function run(url: string, seconds: number) {
 const LOGS = "; look at the services' logs on the server\n";
 
 describe("probe", () => {
-  it("says how long it took once the address answers 200", async () => {
+  it("prints how long it took once the address answers 200", async () => {
     const { code, stdout } = await probe((_request, response) => response.end(), 30);
 
     expect(code).toBe(0);
@@ -54,7 +54,7 @@ describe("probe", () => {
     expect(asked).toBe(2);
   });
 
-  it("fails with what the address answered last when the time is over", async () => {
+  it("fails with the last answer on timeout", async () => {
     const { code, stderr } = await probe((_request, response) => {
       response.statusCode = 503;
       response.end('{"status":"unavailable"}');
@@ -64,7 +64,7 @@ describe("probe", () => {
     expect(stderr).toBe(`URL: expected 200 within 0.1 s, got status 503: {"status":"unavailable"}${LOGS}`);
   });
 
-  it("fails when it is led elsewhere: the proof has to come from this very address", async () => {
+  it("fails on a redirect, because another address proves nothing", async () => {
     const { code, stderr } = await probe((_request, response) => {
       response.writeHead(302, { location: "/elsewhere" }).end();
     }, 0.1);
@@ -73,7 +73,7 @@ describe("probe", () => {
     expect(stderr).toContain("unexpected redirect");
   });
 
-  it("fails with the reason when nobody listens", async () => {
+  it("fails with the reason when nothing listens", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;

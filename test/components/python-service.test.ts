@@ -72,7 +72,7 @@ describe("PythonService", () => {
     });
   });
 
-  it("reads its keys into its process when it starts, from secrets, and its inputs name files only", async () => {
+  it("reads its keys from secret files when it starts, and names only the files in its inputs", async () => {
     const { resource } = await define({
       secretEnvironment: { VOYAGE_API_KEY: pulumi.secret("canary-of-voyage") },
       secretFiles: [{ file: "google_credentials", value: pulumi.secret("canary-of-google") }],
@@ -101,7 +101,7 @@ describe("PythonService", () => {
     });
   });
 
-  it("needs no secret at all", async () => {
+  it("runs without any secret", async () => {
     const { resource, ofType } = await define();
 
     expect(ofType("docker:index/secret:Secret")).toEqual([]);

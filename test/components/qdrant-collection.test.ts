@@ -26,7 +26,7 @@ async function inputsOf(change: Partial<QdrantCollectionArgs> = {}) {
 const INDEXES = '{"document_id":"keyword","page_number":"integer","type":"keyword"}';
 
 describe("createQdrantCollection", () => {
-  it("wants the collection in the words in which it is observed, fields in order", async () => {
+  it("describes the collection as its observation prints it, fields in order", async () => {
     const inputs = await inputsOf();
 
     expect(inputs["desired"]).toBe(`{"size":1024,"distance":"Cosine","indexes":${INDEXES}}`);
@@ -39,7 +39,7 @@ describe("createQdrantCollection", () => {
     });
   });
 
-  it("hands the key over as a secret, never in an argument of curl", async () => {
+  it("passes the key as a secret, never in an argument of curl", async () => {
     const inputs = await inputsOf({ apiKey: pulumi.secret("canary-of-qdrant") });
 
     expect(inputs["secrets"]).toEqual({ API_KEY: new Sealed("canary-of-qdrant") });
@@ -48,7 +48,7 @@ describe("createQdrantCollection", () => {
     }
   });
 
-  it("sends an empty key to a Qdrant that asks for none", async () => {
+  it("sends an empty key when Qdrant needs none", async () => {
     expect((await inputsOf())["secrets"]).toEqual({ API_KEY: "" });
   });
 

@@ -29,7 +29,7 @@ const READY =
   "exec 3<>/dev/tcp/127.0.0.1/6333 && printf 'GET /readyz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && grep -q ' 200 ' <&3";
 
 describe("Qdrant", () => {
-  it("starts the server itself, on volumes of its own, ready when it says so", async () => {
+  it("runs the server as PID 1 on its own volumes, and is ready when /readyz answers", async () => {
     const { resource } = await define();
 
     expect(resource("technicia-qdrant-service").inputs).toMatchObject({
@@ -65,7 +65,7 @@ describe("Qdrant", () => {
     });
   });
 
-  it("has a minute to flush, and never two servers on one storage", async () => {
+  it("has a minute to flush, and never runs two servers on one storage", async () => {
     const { resource } = await define();
 
     expect(resource("technicia-qdrant-service").inputs).toMatchObject({
@@ -85,7 +85,7 @@ describe("Qdrant", () => {
     });
   });
 
-  it("reads its key from a configuration file that its user owns, out of reach of docker inspect", async () => {
+  it("reads its key from a secret file that its user owns, which docker inspect does not show", async () => {
     const { resource } = await define();
     const file = '{"service":{"api_key":"canary-of-qdrant"}}';
 
@@ -101,7 +101,7 @@ describe("Qdrant", () => {
     });
   });
 
-  it("has no secret when no key is asked for", async () => {
+  it("has no secret when it needs no key", async () => {
     const { ofType } = await register(() => {
       const provider = new docker.Provider("host", {});
       new Qdrant(
@@ -121,18 +121,21 @@ describe("Qdrant", () => {
     expect(ofType("docker:index/secret:Secret")).toEqual([]);
   });
 
-  it.each([true, false])("protects and retains its volumes as it is told: %s", async (protectData) => {
-    const { ofType } = await define({ protectData });
+  it.each([true, false])(
+    "protects and retains its volumes when data are protected: %s",
+    async (protectData) => {
+      const { ofType } = await define({ protectData });
 
-    expect(
-      ofType("docker:index/volume:Volume").map(({ name, protect, retainOnDelete }) => ({
-        name,
-        protect,
-        retainOnDelete,
-      })),
-    ).toEqual([
-      { name: "technicia-qdrant-snapshots", protect: protectData, retainOnDelete: protectData },
-      { name: "technicia-qdrant-storage", protect: protectData, retainOnDelete: protectData },
-    ]);
-  });
+      expect(
+        ofType("docker:index/volume:Volume").map(({ name, protect, retainOnDelete }) => ({
+          name,
+          protect,
+          retainOnDelete,
+        })),
+      ).toEqual([
+        { name: "technicia-qdrant-snapshots", protect: protectData, retainOnDelete: protectData },
+        { name: "technicia-qdrant-storage", protect: protectData, retainOnDelete: protectData },
+      ]);
+    },
+  );
 });

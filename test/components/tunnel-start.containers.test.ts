@@ -56,20 +56,20 @@ describe("Tunnel, started", () => {
   it.each([
     [5678, "5678 GET /rest/settings?x=1"],
     [6333, "80 GET /rest/settings?x=1"],
-  ])("leads port %i to the service behind it", async (port, body) => {
+  ])("forwards port %i to the service behind it", async (port, body) => {
     const answer = await fetch(`${tunnel}:${port}/rest/settings?x=1`);
 
     expect(await answer.text()).toBe(body);
   });
 
-  it("tells the service the address as the browser wrote it, port and all", async () => {
+  it("passes the address on as the browser wrote it, with its port", async () => {
     const answer = await fetch(`${tunnel}:5678/webhook/headers`);
     const seen = tunnel.replace("http://", "");
 
     expect(await answer.text()).toMatch(new RegExp(`^${seen}:5678\\|${seen}:5678\\|http\\|`));
   });
 
-  it("takes bodies larger than its memory may hold", async () => {
+  it("accepts bodies larger than its memory limit", async () => {
     const answer = await fetch(`${tunnel}:6333/collections/technicia/snapshots/upload`, {
       method: "POST",
       body: Buffer.alloc(32 * 1024 * 1024),

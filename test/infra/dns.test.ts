@@ -34,7 +34,7 @@ function define(vendor: Vendor, change: Partial<DnsArgs> = {}) {
 describe("Dns at Cloudflare", () => {
   const common = { zoneId: "0123", name: "technicia.exemple.fr", ttl: 300, proxied: false };
 
-  it("leads every name to both addresses, unproxied, under its full name", async () => {
+  it("points every name to both addresses, unproxied, under its full name", async () => {
     const { ofType } = await define("cloudflare", {
       names: ["technicia.exemple.fr", "n8n.technicia.exemple.fr"],
     });
@@ -83,7 +83,7 @@ describe("Dns at OVH", () => {
 });
 
 describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
-  it("names the server in reverse at OVH, with the trailing dot that the API answers with", async () => {
+  it("sets the reverse names at OVH, with the trailing dot that the API returns", async () => {
     const { ofType } = await define(vendor);
     const common = { ReverseValue: "technicia.exemple.fr.", readinessTimeoutDuration: "5m" };
 
@@ -95,7 +95,7 @@ describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
     ]);
   });
 
-  it("asks for a reverse name only after the forward ones are written", async () => {
+  it("sets a reverse name only after the forward records exist", async () => {
     const { result, waitsFor } = await define(vendor);
     expect(result.records).toHaveLength(3);
 
@@ -106,7 +106,7 @@ describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
     }
   });
 
-  it("takes the old record away before its replacement comes, or the removal would take the new one", async () => {
+  it("deletes a record before its replacement is created, or the deletion would remove the new one", async () => {
     const { registrations } = await define(vendor);
     const records = registrations.filter(({ parent }) => parent === "dns");
 

@@ -8,7 +8,7 @@ import { register } from "../support/engine.ts";
 const networks = (count: number) => Array.from({ length: count }, (_, index) => `198.51.${index}.0/24`);
 
 describe("edgeRules", () => {
-  it("admits answers, ssh from the admin networks, the web, pings, DNS and NTP, and denies the rest", () => {
+  it("permits replies, ssh from the admin networks, the web, pings, DNS and NTP, and denies the rest", () => {
     expect(edgeRules(22, ["198.51.100.0/24", "192.0.2.7/32"])).toEqual([
       { sequence: 0, action: "permit", protocol: "tcp", tcpOption: "established" },
       { sequence: 1, action: "permit", protocol: "tcp", port: 22, source: "198.51.100.0/24" },
@@ -22,20 +22,20 @@ describe("edgeRules", () => {
     ]);
   });
 
-  it("follows sshd to another port", () => {
+  it("permits ssh on another port when sshd listens there", () => {
     const ssh = edgeRules(2222, networks(1)).filter(({ source }) => source !== undefined);
 
     expect(ssh.map(({ port }) => port)).toEqual([2222]);
   });
 
-  it("fills all twenty places of OVH with thirteen admin networks, the deny last", () => {
+  it("uses all twenty rules of OVH for thirteen admin networks, the deny last", () => {
     const rules = edgeRules(22, networks(13));
 
     expect(rules.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 20 }, (_, place) => place));
     expect(rules.filter(({ action }) => action === "deny")).toEqual([rules[19]]);
   });
 
-  it("fails when there are more admin networks than places", () => {
+  it("fails when there are more admin networks than rules", () => {
     expect(() => edgeRules(22, networks(14))).toThrow(
       "technicia:ssh.adminCidrs.v4: expected at most 13 networks (OVH holds 20 rules), got 14; merge neighbouring networks",
     );
@@ -43,7 +43,7 @@ describe("edgeRules", () => {
 });
 
 describe("EdgeFirewall", () => {
-  it("is one resource with the whole list, at the cloud", async () => {
+  it("is one resource with the whole list of rules", async () => {
     const { resource, registrations } = await register(() => {
       const cloud = new technicia.Connection("cloud", { ovhEndpoint: "ovh-eu" });
       new EdgeFirewall("edge-firewall", {

@@ -74,7 +74,7 @@ function apply(set: string): Promise<string> {
 const SETS = ["access", "files", "ports", "rules", "containers"];
 
 describe("a server right after its deployment", () => {
-  it.each(SETS)("has nothing too many in the set %s, and says that nobody had looked", async (set) => {
+  it.each(SETS)("has no extras in the set %s, and reports that it was not compared yet", async (set) => {
     expect(await observed(set)).toEqual(["not compared yet"]);
     await apply(set);
     expect(await observed(set)).toEqual([NOTHING_EXTRA]);
@@ -93,7 +93,7 @@ describe("a server right after its deployment", () => {
 });
 
 describe("a server that was in use before", () => {
-  it("fails the first comparison with what is there, and keeps it", async () => {
+  it("fails the first comparison with a list of the extras, and keeps them", async () => {
     await host.exec("rm /var/lib/technicia/compared/files; echo '* * * * * root true' > /etc/cron.d/theirs");
     const { code, stderr } = await host.tryExec(withVariables(scripts("files"), scripts("files").apply));
 
@@ -396,7 +396,7 @@ describe.each(SETS)("the set %s", (set) => {
 });
 
 describe("the set ports", () => {
-  it("does not take for a service who listens for an answer", async () => {
+  it("does not report a client that waits for an answer as a listener", async () => {
     await host.exec(
       "timeout 1.5 python3 -c 'import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((\"\", 55524)); time.sleep(9)' >/dev/null 2>&1 & " +
         "until ss -lnu | grep -q :55524; do sleep 0.1; done",

@@ -43,7 +43,7 @@ describe("HostExtras", () => {
     expect(new Set(sets.map(({ inputs }) => inputs["desired"]))).toEqual(new Set([NOTHING_EXTRA]));
   });
 
-  it("tells each set what is declared", async () => {
+  it("passes to each set what is declared", async () => {
     const { resource } = await define();
     const variables = (name: string) => resource(name).inputs["variables"] as Record<string, string>;
 
@@ -84,7 +84,7 @@ describe("DECLARED", () => {
     expect(made.sort()).toEqual([...names].sort());
   });
 
-  it("names the owner of every secret, whose own name ends in letters that nobody chose", async () => {
+  it("names the service of every secret, because a secret's own name ends in random letters", async () => {
     const { registrations } = await deploy(everything);
     const strays = registrations
       .filter(({ type }) => type === "docker:index/secret:Secret")

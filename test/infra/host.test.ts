@@ -37,7 +37,7 @@ function define(change: Partial<HostArgs> = {}) {
 const names = (registrations: readonly Registration[]) => registrations.map(({ name }) => name);
 
 describe("Host", () => {
-  it("takes the host key over the cloud's connection, and requires it in every one of its own", async () => {
+  it("reads the host key over the cloud's connection, and requires it in all its own connections", async () => {
     const { resource } = await define();
 
     expect(resource("host-key")).toMatchObject({
@@ -59,7 +59,7 @@ describe("Host", () => {
     );
   });
 
-  it("makes everything else through its own connection, under one component", async () => {
+  it("creates everything else through its own connection, under one component", async () => {
     const { registrations } = await define();
     const others = registrations.filter(
       ({ custom, type, name }) => custom && !type.startsWith("pulumi:providers:") && name !== "host-key",
@@ -70,7 +70,7 @@ describe("Host", () => {
     expect(others.filter(({ parent }) => !["host", "host-firewall"].includes(parent))).toEqual([]);
   });
 
-  it("closes sshd to passwords only once the keys of everybody it admits are there", async () => {
+  it("forbids passwords only once the keys of everybody that sshd admits exist", async () => {
     const { resource, waitsFor } = await define();
 
     expect(resource("host-sshd").inputs).toEqual({
@@ -84,7 +84,7 @@ describe("Host", () => {
     }
   });
 
-  it("gives each person an account, its keys and sudo, each judged before it counts", async () => {
+  it("gives each administrator an account, keys and sudo, whose files are checked first", async () => {
     const { resource, waitsFor } = await define();
 
     expect(resource("host-admin-alice").inputs).toMatchObject({
@@ -109,7 +109,7 @@ describe("Host", () => {
     expect(waitsFor("host-admin-alice-keys", "host-admin-alice")).toBe(true);
   });
 
-  it("admits the login user alone where no other person is named", async () => {
+  it("admits only the login user when the settings name nobody else", async () => {
     const { resource, registrations } = await define({ ssh: { ...ssh, admins: [] } });
 
     expect(resource("host-sshd").inputs["content"]).toBe(sshd(22, ["debian"]));
@@ -127,7 +127,7 @@ describe("Host", () => {
     expect(waitsFor("host-packages", "host-docker-settings")).toBe(true);
   });
 
-  it("knows Docker's repository before it installs from it, and only then", async () => {
+  it("adds Docker's repository before it installs from it, and only then", async () => {
     const own = await define({ dockerSource: "docker" });
     const distribution = await define();
 
@@ -156,7 +156,7 @@ describe("Host", () => {
     });
   });
 
-  it("hands Docker over only when the host is ready in every other respect", async () => {
+  it("connects to Docker only once everything else on the host is ready", async () => {
     const { waitsFor } = await define();
     const ready = [
       ...["host-swarm", "host-docker", "host-docker-group", "host-sshd", "host-sysctl", "host-journal"],
@@ -166,7 +166,7 @@ describe("Host", () => {
     expect(ready.filter((name) => !waitsFor("host-docker-connection", name))).toEqual([]);
   });
 
-  it("lets the login user speak to Docker, as ssh:// needs", async () => {
+  it("lets the login user use Docker, as ssh:// needs", async () => {
     const { resource } = await define();
 
     expect(resource("host-docker-group").inputs).toMatchObject({
@@ -175,7 +175,7 @@ describe("Host", () => {
     });
   });
 
-  it("makes a swap file of the size asked for, and none for 0", async () => {
+  it("creates a swap file of the size of the settings, and none for 0", async () => {
     const some = await define({ swapGib: 4 });
     const none = await define({ swapGib: 0 });
 
@@ -186,7 +186,7 @@ describe("Host", () => {
     expect(names(none.registrations)).not.toContain("host-swap");
   });
 
-  it("keeps time, logs and upgrades in order", async () => {
+  it("sets the time zone, the clock, the journal and daily upgrades", async () => {
     const { resource } = await define();
 
     expect(resource("host-time-zone").inputs).toMatchObject({

@@ -40,13 +40,13 @@ ${steps(scripts)}`,
 }
 
 describe("the host's firewall", () => {
-  it("is read by nft, and loaded twice is the same as loaded once", async () => {
+  it("is accepted by nft, and is the same after a second load", async () => {
     const said = await onHost(({ observe, apply }) => `${apply}\n${apply}\n(${observe})`);
 
     expect(said).toBe(`${LOADED}\n`);
   });
 
-  it("is seen to be missing before it is loaded and after it is removed", async () => {
+  it("differs from its file before it is loaded and after it is removed", async () => {
     const said = await onHost(
       ({ observe, apply, remove }) =>
         `(${observe}) | sed -n 1p\n${apply}\n${remove}\n(${observe}) | sed -n 1p`,
@@ -55,7 +55,7 @@ describe("the host's firewall", () => {
     expect(said).toBe("the loaded table differs from the file's:\n".repeat(2));
   });
 
-  it("shows the rule that somebody added by hand", async () => {
+  it("differs from its file when somebody adds a rule by hand", async () => {
     const said = await onHost(
       ({ observe, apply }) =>
         `${apply}\nnft add rule inet technicia input tcp dport 5678 accept\n(${observe})`,

@@ -35,13 +35,13 @@ const wanted = {
 };
 
 describe("Vps", () => {
-  it("adopts the server that is named, and orders none", async () => {
+  it("adopts the server that the settings name, and orders none", async () => {
     const { resource } = await define();
 
     expect(resource("vps-server").inputs).toEqual({ ...wanted, serviceName: "vps-1a2b3c4d.vps.ovh.net" });
   });
 
-  it("orders on the terms that are given, and names none", async () => {
+  it("orders a server on the terms of the settings, and names none", async () => {
     const order = { subsidiary: "FR", maxMonthlyPriceEur: 15 };
     const { resource } = await define({ source: { kind: "order", ...order } });
 
@@ -59,19 +59,19 @@ describe("Vps", () => {
     expect(registrations.filter(({ type }) => type.startsWith("ovh:"))).toEqual([]);
   });
 
-  it.each([true, false])("is protected when told so: %s", async (protect) => {
+  it.each([true, false])("is protected when its arguments say so: %s", async (protect) => {
     const { resource } = await define({ protect });
 
     expect(resource("vps-server").protect).toBe(protect);
   });
 
-  it("tells the addresses and the installation that OVH reports", async () => {
+  it("outputs the addresses and the server id that OVH reports", async () => {
     const { result, component, componentOutputs } = await define();
-    const told = { ipv4: "203.0.113.10", ipv6: "2001:db8:113::10", serverId: "disk-1" };
+    const reported = { ipv4: "203.0.113.10", ipv6: "2001:db8:113::10", serverId: "disk-1" };
 
-    expect(await valueOf(result.ipv4)).toBe(told.ipv4);
-    expect(await valueOf(result.ipv6)).toBe(told.ipv6);
-    expect(await valueOf(result.serverId)).toBe(told.serverId);
-    expect(componentOutputs[component("vps").urn]).toEqual(told);
+    expect(await valueOf(result.ipv4)).toBe(reported.ipv4);
+    expect(await valueOf(result.ipv6)).toBe(reported.ipv6);
+    expect(await valueOf(result.serverId)).toBe(reported.serverId);
+    expect(componentOutputs[component("vps").urn]).toEqual(reported);
   });
 });

@@ -123,7 +123,7 @@ describe("describeDeployment", () => {
     expect((await known(deployment.deploymentStatus)).server).toEqual(server);
   });
 
-  it("proves steps by what the resources answered", async () => {
+  it("proves steps by the outputs of the resources", async () => {
     const { phases } = await known(deployment.deploymentStatus);
     const proofs = phases
       .flatMap(({ steps }) => steps.filter(({ proof }) => proof !== ""))

@@ -15,7 +15,7 @@ const HOST = "host-connection";
 const DOCKER = "host-docker-connection";
 
 describe.each(variants)("the program with %s", (_name, variant) => {
-  it("shows in the first preview exactly what the update makes", async () => {
+  it("shows in the first preview exactly the resources that the update creates", async () => {
     const [preview, update] = [await deploy(variant, { preview: true }), await deploy(variant)];
     const urns = (recording: typeof preview) => recording.registrations.map(({ urn }) => urn).sort();
 
@@ -23,7 +23,7 @@ describe.each(variants)("the program with %s", (_name, variant) => {
     expect(urns(preview)).toEqual(urns(update));
   });
 
-  it("gives every resource the provider that leads to where it lives", async () => {
+  it("gives every resource the provider of the place where it exists", async () => {
     const { registrations } = await deploy(variant);
     const expected: Record<string, string> = {
       "technicia:ovh": "cloud",
@@ -55,7 +55,7 @@ describe.each(variants)("the program with %s", (_name, variant) => {
     ]);
   });
 
-  it("gives every resource that a provider makes a name of its own", async () => {
+  it("gives every resource of a provider a unique name", async () => {
     const { registrations } = await deploy(variant);
     const names = registrations.filter(({ custom }) => custom).map(({ name }) => name);
 
@@ -63,27 +63,27 @@ describe.each(variants)("the program with %s", (_name, variant) => {
   });
 
   it.each([
-    ["packages are installed", "host-packages", "the edge firewall stands", "edge-firewall-rules"],
-    ["Docker runs", "host-docker", "the edge firewall stands", "edge-firewall-rules"],
+    ["packages are installed", "host-packages", "the edge firewall is up", "edge-firewall-rules"],
+    ["Docker runs", "host-docker", "the edge firewall is up", "edge-firewall-rules"],
     ["the swarm starts", "host-swarm", "the firewall is loaded", "host-firewall-loaded"],
-    ["a network is made", "technicia-edge", "the swarm runs", "host-swarm"],
-    ["the collection is made", "qdrant-collection", "Qdrant runs", "technicia-qdrant-service"],
-    ["the collection is made", "qdrant-collection", "the tunnel leads to it", "technicia-tunnel"],
+    ["a network is created", "technicia-edge", "the swarm runs", "host-swarm"],
+    ["the collection is created", "qdrant-collection", "Qdrant runs", "technicia-qdrant-service"],
+    ["the collection is created", "qdrant-collection", "the tunnel reaches it", "technicia-tunnel"],
     [
       "the vector-store starts",
       "technicia-vector-store-service",
-      "its collection is there",
+      "its collection exists",
       "qdrant-collection",
     ],
-    ["n8n's owner is made", "n8n-owner", "n8n runs", "technicia-n8n-service"],
-    ["n8n's owner is made", "n8n-owner", "the tunnel leads to n8n", "technicia-tunnel"],
-    ["the gateway leads to n8n", "technicia-gateway-n8n-route", "n8n has an owner", "n8n-owner"],
-    ["a certificate is asked for", "certificate-served", "the gateway answers", "technicia-gateway-service"],
-    ["a certificate is asked for", "certificate-served", "the name leads here", "dns-technicia-a"],
+    ["n8n's owner is created", "n8n-owner", "n8n runs", "technicia-n8n-service"],
+    ["n8n's owner is created", "n8n-owner", "the tunnel reaches n8n", "technicia-tunnel"],
+    ["the gateway routes to n8n", "technicia-gateway-n8n-route", "n8n has an owner", "n8n-owner"],
+    ["a certificate is ordered", "certificate-served", "the gateway answers", "technicia-gateway-service"],
+    ["a certificate is ordered", "certificate-served", "the name points to the server", "dns-technicia-a"],
     [
-      "a certificate is asked for",
+      "a certificate is ordered",
       "certificate-served",
-      "the authority is admitted",
+      "the CAA record admits the authority",
       "dns-caa-letsencrypt.org",
     ],
     ["the public address is probed", "public-probe", "its certificate is served", "certificate-served"],
@@ -103,13 +103,13 @@ describe.each(variants)("the program with %s", (_name, variant) => {
 });
 
 describe("the program", () => {
-  it("starts n8n only after its database server, where it has one", async () => {
+  it("starts n8n only after its database server, if it has one", async () => {
     const { waitsFor } = await deploy(everything);
 
     expect(waitsFor("technicia-n8n-service", "technicia-postgres-service")).toBe(true);
   });
 
-  it("opens the gateway and asks for the certificate while n8n, the largest image, is still pulled", async () => {
+  it("starts the gateway and orders the certificate while n8n, the largest image, is still being pulled", async () => {
     const { waitsFor } = await deploy(everything);
 
     expect(waitsFor("technicia-gateway-service", "image-n8n")).toBe(false);
@@ -159,7 +159,7 @@ describe("the program", () => {
     ]);
   });
 
-  it("runs every service from an image with its digest, pulled before", async () => {
+  it("runs every service from an image that was pulled before, by its digest", async () => {
     const { ofType } = await deploy(everything);
     const names = ofType("technicia:host:Image").map(({ inputs }) => inputs["name"]);
     for (const { inputs } of ofType("docker:index/service:Service")) {
@@ -169,7 +169,7 @@ describe("the program", () => {
     }
   });
 
-  it("tells the version of every service that is switched on", async () => {
+  it("outputs the version of every service that is switched on", async () => {
     const { result, ofType } = await deploy(everything);
     const { versions } = (await valueOf(result.deploymentStatus)) as DeploymentStatus;
 
@@ -181,7 +181,7 @@ describe("the program", () => {
     );
   });
 
-  it("has exactly these services, each switch of the settings for one", async () => {
+  it("has exactly these services, one for each switch of the settings", async () => {
     const services = async (variant: Variant) =>
       (await deploy(variant)).ofType("docker:index/service:Service").map(({ inputs }) => inputs["name"]);
 
@@ -204,7 +204,7 @@ describe("the program", () => {
     ]);
   });
 
-  it("adopts the server that is named, and orders one where none is", async () => {
+  it("adopts the server that the settings name, and orders one if they name none", async () => {
     const { serviceName, order } = (await deploy()).resource("vps-server").inputs;
     const ordered = (await deploy(least)).resource("vps-server").inputs;
 
@@ -213,7 +213,7 @@ describe("the program", () => {
     expect(ordered["serviceName"]).toBeUndefined();
   });
 
-  it("serves the editor under a name of its own once somebody may open it", async () => {
+  it("serves the editor under its own name once somebody may open it", async () => {
     const { resource, registrations } = await deploy(everything);
     const without = await deploy();
 
@@ -241,7 +241,7 @@ describe("the program", () => {
     );
   });
 
-  it("uses one upload limit in nginx and in both settings of n8n", async () => {
+  it("uses one upload limit for nginx and both settings of n8n", async () => {
     const { resource } = await deploy({ settings: { uploadMaxMib: 150 } });
     const { taskSpec } = resource("technicia-n8n-service").inputs as {
       taskSpec: { containerSpec: { env: Record<string, string> } };
@@ -257,7 +257,7 @@ describe("the program", () => {
     ]);
   });
 
-  it("lets workflows call the services beside n8n by either name", async () => {
+  it("lets workflows call the other services by either name", async () => {
     const { resource } = await deploy();
     const { taskSpec } = resource("technicia-n8n-service").inputs as {
       taskSpec: { containerSpec: { env: Record<string, string> } };
@@ -271,7 +271,7 @@ describe("the program", () => {
     );
   });
 
-  it("makes the collection that the contract names before anybody writes into it", async () => {
+  it("creates the collection with the vectors and indexes of the contract", async () => {
     const { resource } = await deploy();
 
     expect(JSON.parse(String(resource("qdrant-collection").inputs["desired"]))).toEqual({
@@ -302,7 +302,7 @@ describe("the last probe", () => {
     for (const revision of triggers.slice(2)) expect(revision).toMatch(/^[0-9a-f]{16}$/);
   });
 
-  it("undoes nothing when its successor takes its place, and cannot hang on a long line", async () => {
+  it("undoes nothing when it is replaced, and cannot hang on a long line", async () => {
     const { resource } = await deploy();
     const { inputs } = resource("public-probe");
 
@@ -320,7 +320,7 @@ describe("the outputs", () => {
     expect(stackOutputs.parse(outputs)).toEqual(outputs);
   });
 
-  it("tell how to get in", async () => {
+  it("contain the addresses and the ssh command", async () => {
     const { result } = await deploy();
 
     expect(result.url).toBe("https://technicia.exemple.fr");

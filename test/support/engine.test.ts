@@ -74,7 +74,7 @@ describe("register", () => {
     });
   });
 
-  it("tells who waits for whom: through inputs, options, members of a component and parents", async () => {
+  it("follows who waits for whom through inputs, options, members of a component and parents", async () => {
     const { waitsFor } = await register(() => {
       const first = new Thing("first");
       const second = new Thing("second", { of: first.sha256 });
@@ -88,11 +88,11 @@ describe("register", () => {
     expect(waitsFor("first", "last")).toBe(false);
   });
 
-  it("keeps what a preview cannot know unknown, and so shows a resource that is made inside apply", async () => {
+  it("keeps unknown values unknown in a preview, which misses a resource that is created inside apply", async () => {
     const program = () => {
       const first = new Thing("first");
       new Thing("second", { of: first.sha256 });
-      first.sha256.apply(() => new Thing("made inside apply"));
+      first.sha256.apply(() => new Thing("created inside apply"));
     };
 
     const preview = await register(program, { preview: true });
@@ -100,8 +100,8 @@ describe("register", () => {
 
     expect(preview.resource("second").inputs).toEqual({ of: UNKNOWN });
     expect(update.resource("second").inputs).toEqual({ of: "digest of first" });
-    expect(preview.registrations.map(({ name }) => name)).not.toContain("made inside apply");
-    expect(update.registrations.map(({ name }) => name)).toContain("made inside apply");
+    expect(preview.registrations.map(({ name }) => name)).not.toContain("created inside apply");
+    expect(update.registrations.map(({ name }) => name)).toContain("created inside apply");
   });
 
   it("records the outputs of components, sealed too", async () => {
