@@ -1,7 +1,7 @@
-/** One attempt to change what a stack runs, as it is kept on the server. */
+/** The records on the server: releases, and the audit. */
 import { z } from "zod";
 
-import { check } from "./check.ts";
+import { check, type Check } from "./check.ts";
 
 const timestamp = z.iso.datetime();
 
@@ -14,13 +14,13 @@ export const release = z.strictObject({
   /** Commit of the project, with `+` when files differed from it. */
   revision: z.string(),
 
-  /** Key of the setting `images` → image with its digest, of those that run; not known before a first deployment has ended. */
+  /** Key of the setting `images` → image with its digest, for the services that run; unknown until the first deployment has ended. */
   images: z.record(z.string(), z.string()),
 
   /** SHA-256 of the stack's settings without secrets. */
   settingsHash: z.string(),
 
-  /** Settings by which the images run (`services`, `uploadMaxMib`, `timeouts`): a rollback puts them back too. */
+  /** Settings that belong to the images (`services`, `uploadMaxMib`, `timeouts`): a rollback restores them too. */
   settings: z.record(z.string(), z.unknown()).default({}),
 
   who: z.string(),
@@ -34,18 +34,18 @@ export const release = z.strictObject({
   /** `running` without an end is a deployment that was killed. */
   outcome: z.enum(["running", "succeeded", "failed", "rolled-back"]),
 
-  /** Release that a rollback put back. */
+  /** Release that a rollback restored. */
   restored: z.number().int().positive().optional(),
 
-  /** Why it failed, in French; symptoms for whoever looks into it. */
+  /** Why it failed, in French. */
   failure: z.string().optional(),
 
   preflight: z.array(check),
 
-  /** Of this release itself; empty when it was not verified, which never counts as good. */
+  /** Of this release itself; empty when it was not verified, which is never good. */
   verify: z.array(check),
 
-  /** How a rollback went: its time, and for an automatic one the checks of what it put back. */
+  /** The time of a rollback; of an automatic one also the checks of the release that it restored. */
   restoredVerify: z.array(check).default([]),
 
   /** Part (`preflight`, `plan`, `up`, `verify`, `rollback`, `rollbackVerify`) → seconds. */
@@ -53,6 +53,9 @@ export const release = z.strictObject({
 });
 
 export type Release = z.output<typeof release>;
+
+/** Id of the check of how long a rollback took. */
+export const ROLLBACK_TIME = "rollback-time";
 
 /** Who did what when: one line of the audit. */
 export const auditEvent = z.strictObject({
@@ -84,7 +87,7 @@ export const auditEvent = z.strictObject({
 
 export type AuditEvent = z.output<typeof auditEvent>;
 
-/** A release that ran, passed its verification, and can be put back. */
+/** A release that ran, passed its verification, and can be restored. */
 export function isGood({ outcome, verify, images }: Release): boolean {
   return (
     outcome === "succeeded" &&
@@ -94,11 +97,17 @@ export function isGood({ outcome, verify, images }: Release): boolean {
   );
 }
 
+/** Checks of what runs once the release has ended: after an automatic rollback those of the release that was restored. */
+export function checksOfCurrent({ outcome, verify, restoredVerify }: Release): readonly Check[] {
+  if (outcome !== "rolled-back") return verify;
+  return restoredVerify.filter(({ id }) => id !== ROLLBACK_TIME);
+}
+
 export function lastGood(releases: readonly Release[], before: number): Release | undefined {
   return releases.findLast((release) => release.number < before && isGood(release));
 }
 
-/** The release whose images run: the last that succeeded, or the one that a later failure put back. */
+/** The release whose images run: the last that succeeded, or the one that an automatic rollback restored. */
 export function currentRelease(releases: readonly Release[]): Release | undefined {
   const last = releases.findLast(
     ({ outcome, restored }) => outcome === "succeeded" || restored !== undefined,

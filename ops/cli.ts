@@ -1,30 +1,32 @@
 /** The operator's commands: `npm run <name> -- …`. */
-
-import type { Commands } from "./command.ts";
 import { UserError } from "../common/user-error.ts";
+import type { Command, Commands } from "./command.ts";
 
-/** Where each command is. Only the one that is called is loaded: a load generator or a calendar takes longer to load than a status to tell. */
+/** Where each command is. Only the module of the command that is called is loaded, because some take long to load. */
 const AREAS = [
-  { names: ["secrets", "status", "resume"], load: () => import("./commands.ts") },
+  { names: ["preview"], load: () => import("./preview/commands.ts") },
   {
     names: ["deploy", "rollback", "promote", "images", "history", "unlock"],
     load: () => import("./deploy/commands.ts"),
   },
-  { names: ["report", "incident"], load: () => import("./documents/commands.ts") },
+  { names: ["status"], load: () => import("./status.ts") },
   { names: ["drift"], load: () => import("./drift/commands.ts") },
-  { names: ["preview"], load: () => import("./preview/commands.ts") },
+  { names: ["resume"], load: () => import("./engine/commands.ts") },
+  { names: ["secrets"], load: () => import("./secrets.ts") },
+  { names: ["report", "incident"], load: () => import("./documents/commands.ts") },
 ];
 
-/** Gives the command of that name; without it, how each is written. */
-async function findCommand(name: string) {
+async function findCommand(name: string): Promise<Command> {
   const area = AREAS.find(({ names }) => names.includes(name));
   const command = (await area?.load())?.commands[name];
   if (command) return command;
+  const { helpCommand, renderCommands } = await import("./help.ts");
   const areas = await Promise.all(AREAS.map(async ({ load }) => Object.entries((await load()).commands)));
   const all: Commands = Object.fromEntries(areas.flat());
-  const usages = Object.values(all).map(({ usage }) => `  ${usage}`);
+  const help = helpCommand(all);
+  if (name === "help") return help;
   throw new UserError(
-    `expected one of ${Object.keys(all).join(", ")}, got ${JSON.stringify(name)}\nusage:\n${usages.join("\n")}`,
+    `expected one of these commands, got ${JSON.stringify(name)}:\n\n${renderCommands({ ...all, help })}`,
   );
 }
 
@@ -35,8 +37,7 @@ try {
   process.stdout.write(`${text}\n`);
   process.exitCode = exitCode;
 } catch (error) {
-  process.stderr.write(
-    `${error instanceof UserError ? error.message : ((error as Error).stack ?? String(error))}\n`,
-  );
+  const isInternal = !(error instanceof UserError);
+  process.stderr.write(`${isInternal ? ((error as Error).stack ?? String(error)) : error.message}\n`);
   process.exitCode = 1;
 }

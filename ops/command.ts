@@ -10,16 +10,19 @@ export interface Outcome {
 }
 
 export interface Command {
-  /** Line of the help, such as `npm run status -- <stack> [--json]`. */
+  /** Such as `npm run status -- <stack> [--json]`. */
   readonly usage: string;
 
-  /** A failure that the user can put right is a `UserError`. */
+  /** One line: what it does. */
+  readonly summary: string;
+
+  /** A failure that the user can fix is a `UserError`. */
   run(args: readonly string[]): Promise<Outcome>;
 }
 
 export type Commands = Readonly<Record<string, Command>>;
 
-/** Reads a command line; a wrong one is answered with how it should be. */
+/** Reads a command line; the failure of a wrong one shows the usage. */
 export function readArguments<Options extends ParseArgsOptionsConfig>(
   usage: string,
   args: readonly string[],

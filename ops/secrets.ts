@@ -1,4 +1,4 @@
-/** Which secrets of a stack are there, without reading one; and making those that are ours. */
+/** `npm run secrets`: which secrets of a stack are set, without reading one; and generating those that are ours. */
 import { z } from "zod";
 import {
   entryOf,
@@ -10,13 +10,31 @@ import {
   type SecretName,
   type SecretsContext,
 } from "../secrets/catalog.ts";
-import type { Pulumi } from "./engine/cli.ts";
+import { onlyStack, readArguments, type Commands } from "./command.ts";
+import { pulumiOnPath, type Pulumi } from "./engine/cli.ts";
 import { readConfiguration, type Configuration } from "./engine/settings.ts";
 import { readState } from "./engine/state.ts";
 import { renderTable } from "./table.ts";
 import { UserError } from "../common/user-error.ts";
 
 const NAMESPACE = "technicia";
+
+export const commands: Commands = {
+  secrets: {
+    usage: "npm run secrets -- <stack> [--init] [--config-file <file>]",
+    summary: "lists the secrets that are set or missing; --init generates those that are ours",
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, args, {
+        init: { type: "boolean" },
+        "config-file": { type: "string" },
+      });
+      const request = { stack: onlyStack(this.usage, positionals), configFile: values["config-file"] };
+      const act = values.init === true ? initializeSecrets : reportSecrets;
+      const { text, complete } = await act(request, pulumiOnPath);
+      return { text, exitCode: complete ? 0 : 1 };
+    },
+  },
+};
 
 export interface SecretsRequest {
   readonly stack: string;
@@ -40,7 +58,7 @@ export async function reportSecrets(request: SecretsRequest, pulumi: Pulumi): Pr
   return report(request, await findSecrets(request, pulumi));
 }
 
-/** Makes every secret of ours that is missing, needed now or later, and reports; one that is there stays as it is. */
+/** Generates every missing secret of ours, needed now or later, and reports. Never replaces one. */
 export async function initializeSecrets(request: SecretsRequest, pulumi: Pulumi): Promise<SecretsReport> {
   const found = await findSecrets(request, pulumi);
   const missing = secretNames.filter((name) => !found.encrypted.has(name) && !found.inClear.has(name));
@@ -63,11 +81,11 @@ export async function initializeSecrets(request: SecretsRequest, pulumi: Pulumi)
   const made = ours.map(({ name }) => name);
   const encrypted = new Set([...found.encrypted, ...made]);
   const { text, complete } = report(request, { ...found, encrypted });
-  const notice = made.length === 0 ? "nothing of ours was missing" : `made ${made.join(", ")}`;
+  const notice = made.length === 0 ? "no generated secret was missing" : `generated ${made.join(", ")}`;
   return { text: `${notice}\n\n${text}`, complete };
 }
 
-/** A key that deployed data depends on is not made a second time, because that would make the data unreadable. */
+/** A key that deployed data depends on is not generated again, because that would make the data unreadable. */
 async function refuseIrreplaceable(
   request: SecretsRequest,
   names: readonly SecretName[],
@@ -81,8 +99,8 @@ async function refuseIrreplaceable(
   if (!isDeployed) return;
   const problems = irreplaceable.map(
     (name) =>
-      `${NAMESPACE}:${name}: expected the value that stack ${request.stack} was deployed with, got nothing, and another one would lose data; ` +
-      `put it back with pulumi config set --secret ${NAMESPACE}:${name} --stack ${request.stack}`,
+      `${NAMESPACE}:${name}: stack ${request.stack} was deployed with a value that is now missing, and another one would lose data; ` +
+      `set the old value with pulumi config set --secret ${NAMESPACE}:${name} --stack ${request.stack}`,
   );
   throw new UserError(problems.join("\n"));
 }
@@ -113,7 +131,7 @@ function readContext(settings: Readonly<Record<string, unknown>>): SecretsContex
   const isOn = (name: string, key: string) => flag(name, key).safeParse(services).data?.[name]?.[key] ?? true;
   const n8n = z.object({ n8n: z.object({ database: z.enum(["sqlite", "postgres"]) }) }).safeParse(services);
   const dns = z.object({ provider: z.enum(["cloudflare", "ovh"]) }).safeParse(settings["dns"]);
-  // A setting that is still missing or wrong counts as the one that needs a secret: nothing needed is ever left out.
+  // A missing or wrong setting counts as the value that needs a secret, so that no needed secret is left out.
   return {
     dns: { provider: dns.data?.provider ?? "cloudflare" },
     services: {
@@ -154,7 +172,7 @@ function report({ stack }: SecretsRequest, { context, encrypted, inClear }: Foun
     ),
     ...missing.map((name) => remedy(stack, name)),
   ];
-  const table = renderTable(["Service", "Secret", "Given by", "State"], rows);
+  const table = renderTable({ headings: ["Service", "Secret", "Given by", "State"], rows });
   return {
     text: commands.length === 0 ? table : `${table}\n\n${commands.join("\n")}`,
     complete: commands.length === 0,

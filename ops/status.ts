@@ -1,86 +1,141 @@
-/** What a stack's outputs say of its deployment, for a person or for a program. */
+/** `npm run status`: a stack's outputs, and the state of each of the user's steps, for a person or for a program. */
 import { z } from "zod";
-import { stackOutputs, type StackOutputs } from "../stacks/deployment-status.ts";
-import type { Pulumi } from "./engine/cli.ts";
-import { renderTable } from "./table.ts";
-import { UserError } from "../common/user-error.ts";
 
-export async function readStatus(stack: string, pulumi: Pulumi): Promise<StackOutputs> {
+import { UserError } from "../common/user-error.ts";
+import { describePhases, type TrackedPhase } from "../reports/tracking/steps.ts";
+import { stackOutputs, type DeploymentStatus, type StackOutputs } from "../stacks/deployment-status.ts";
+import { onlyStack, readArguments, type Commands } from "./command.ts";
+import { madeIn, orWhy, type FactSources } from "./documents/facts.ts";
+import { readRecords } from "./documents/records.ts";
+import { pulumiOnPath, type Pulumi } from "./engine/cli.ts";
+import { readState } from "./engine/state.ts";
+import { renderTable } from "./table.ts";
+
+/** A server that is down must not keep the outputs from being printed. */
+const SERVER_SECONDS = 10;
+
+export const commands: Commands = {
+  status: {
+    usage: "npm run status -- <stack> [--json]",
+    summary: "prints server, services, ports, keys, steps and access of a stack",
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, args, { json: { type: "boolean" } });
+      const sources = {
+        pulumi: pulumiOnPath,
+        readRecords: (outputs: StackOutputs) => readRecords(outputs, { timeoutSeconds: SERVER_SECONDS }),
+      };
+      const status = await readStatus(onlyStack(this.usage, positionals), sources);
+      const text = values.json === true ? JSON.stringify(status.outputs, null, 2) : renderStatus(status);
+      return { text, exitCode: 0 };
+    },
+  },
+};
+
+export interface Status {
+  /** With the steps as the tracking document has them. */
+  readonly outputs: StackOutputs;
+
+  /** Why releases and history could not be read; the steps that they prove are then not known. */
+  readonly missing: string | undefined;
+}
+
+export async function readStatus(stack: string, { pulumi, readRecords }: FactSources): Promise<Status> {
+  const outputs = await readOutputs(stack, pulumi);
+  const [state, records] = await Promise.all([readState(stack, pulumi), orWhy(readRecords(outputs))]);
+  const phases = describePhases({ state: "present", made: madeIn(state), outputs, records });
+  return { outputs: withPhases(outputs, phases), missing: "why" in records ? records.why : undefined };
+}
+
+async function readOutputs(stack: string, pulumi: Pulumi): Promise<StackOutputs> {
   const printed = await pulumi({ args: ["stack", "output", "--json", "--stack", stack] });
   const outputs = JSON.parse(printed) as Record<string, unknown>;
   if (outputs["deploymentStatus"] === undefined) {
-    throw new UserError(
-      `${stack}: expected a deployed stack, got no outputs; deploy it with pulumi up --stack ${stack}`,
-    );
+    throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
   }
   const read = stackOutputs.safeParse(outputs);
   if (!read.success) {
     throw new UserError(
-      `${stack}: expected the outputs of this version of the program, got others; run pulumi up --stack ${stack}\n` +
+      `${stack}: another version of the program wrote the outputs; run npm run deploy -- ${stack}\n` +
         z.prettifyError(read.error),
     );
   }
   return read.data;
 }
 
-export function renderStatus(outputs: StackOutputs): string {
+export function renderStatus({ outputs, missing }: Status): string {
   const { deploymentStatus: status, tunnels, sshCommand } = outputs;
-  const { server } = status;
   const sections = [
-    renderTable(
-      ["Environnement", status.environment],
-      [
-        ["URL", status.url],
-        ["Serveur", server.serviceName],
-        ["Modèle", server.model],
-        ["CPU", `${server.vcores} vCores`],
-        ["RAM", `${Math.round(server.memoryMib / 1024)} GB`],
-        ["Stockage", `${server.diskGib} GB`],
-        ["OS", server.os],
-        ["Localisation", server.place],
-        ["État", server.state],
-        ["IP", `${server.ipv4}  ${server.ipv6}`],
-      ],
-    ),
-    renderTable(
-      ["Service", "Version", "Image", "Empreinte"],
-      status.versions.map(({ service, version, image, digest }) => [
+    renderServer(status),
+    renderTable({
+      headings: ["Service", "Version", "Image", "Empreinte"],
+      rows: status.versions.map(({ service, version, image, digest }) => [
         service,
         version,
         image,
         digest.slice(0, 19) || "-",
       ]),
-    ),
-    renderTable(
-      ["Port", "Service", "Commentaire", "Depuis"],
-      status.firewall.map(({ port, service, comment, sources }) => [
+    }),
+    renderTable({
+      headings: ["Port", "Service", "Commentaire", "Depuis"],
+      rows: status.firewall.map(({ port, service, comment, sources }) => [
         port,
         service,
         comment,
         sources.join(" "),
       ]),
-    ),
-    renderTable(
-      ["Clé API", "Statut"],
-      status.apiKeys.map(({ service, required, configured }) => [
+    }),
+    renderTable({
+      headings: ["Clé API", "Statut"],
+      rows: status.apiKeys.map(({ service, required, configured }) => [
         service,
         configured ? "Configuré" : required ? "Non configuré" : "Non configuré (facultatif)",
       ]),
-    ),
-    renderTable(
-      ["Étape", "Statut", "Preuve"],
-      status.phases.flatMap((phase) => [
+    }),
+    renderTable({
+      headings: ["Étape", "Statut", "Preuve"],
+      rows: status.phases.flatMap((phase) => [
         [phase.name, phase.status, ""],
         ...phase.steps.map(({ name, status: step, proof }) => [`- ${name}`, step, proof]),
       ]),
-    ),
-    renderTable(
-      ["Accès", "Adresse", "Commande"],
-      [
-        ["ssh", server.ipv4, sshCommand],
-        ...tunnels.map(({ service, url, command }) => [service, url, command]),
-      ],
-    ),
+    }),
+    renderTable({
+      headings: ["Accès", "Adresse"],
+      rows: [["ssh", outputs.ipv4], ...tunnels.map(({ service, url }) => [service, url])],
+    }),
+    // Outside of a table, because a wrapped command cannot be copied.
+    [sshCommand, ...tunnels.map(({ command }) => command)].join("\n"),
+    ...(missing === undefined ? [] : [`releases and history could not be read: ${missing}`]),
   ];
   return sections.join("\n\n");
+}
+
+function renderServer({ environment, url, server }: DeploymentStatus): string {
+  return renderTable({
+    headings: ["Environnement", environment],
+    rows: [
+      ["URL", url],
+      ["Serveur", server.serviceName],
+      ["Modèle", server.model],
+      ["CPU", `${server.vcores} vCores`],
+      ["RAM", `${Math.round(server.memoryMib / 1024)} GB`],
+      ["Stockage", `${server.diskGib} GB`],
+      ["OS", server.os],
+      ["Localisation", server.place],
+      ["État", server.state],
+      ["IP", `${server.ipv4}  ${server.ipv6}`],
+    ],
+  });
+}
+
+function withPhases(outputs: StackOutputs, phases: readonly TrackedPhase[]): StackOutputs {
+  const described = phases.map(({ name, status = "Non commencé", steps }) => ({
+    name,
+    status,
+    steps: steps.map(({ name: step, status: state = "Non commencé", proof }) => ({
+      name: step,
+      status: state,
+      proof,
+    })),
+  }));
+  return { ...outputs, deploymentStatus: { ...outputs.deploymentStatus, phases: described } };
 }

@@ -1,4 +1,4 @@
-/** What is known of each environment: from its state, and from the records on its server. */
+/** Facts of each environment, from its state and from the records on its server. */
 import type { StackOutputs } from "../stacks/deployment-status.ts";
 import type { AuditEvent, Release } from "../common/release.ts";
 import type { EnvironmentName } from "./labels-fr.ts";
@@ -13,11 +13,11 @@ export interface Made {
 export interface Records {
   readonly releases: readonly Release[];
   readonly history: readonly AuditEvent[];
-  /** Records that are there and cannot be read, one line each. */
+  /** Records that cannot be read, one line each. */
   readonly corrupt: readonly string[];
 }
 
-/** What could not be had, and why. */
+/** Why something could not be read. */
 export interface Missing {
   readonly why: string;
 }
@@ -28,7 +28,7 @@ export type EnvironmentFacts = { readonly stack: string; readonly name: Environm
   | {
       readonly state: "present";
       readonly made: readonly Made[];
-      /** Undefined as long as no deployment has come to its end. */
+      /** Undefined until a deployment has ended. */
       readonly outputs: StackOutputs | undefined;
       readonly records: Records | Missing;
     }

@@ -1,13 +1,13 @@
-/** Who wrote which cell of a table: rows made from facts are merged into rows that people edit. */
+/** Merges rows from facts into tables that people edit too. */
 import { createHash } from "node:crypto";
 
 import { escapeInline, type MarkdownFile, type Row, type Table } from "./markdown.ts";
 
 /**
- * What the facts put into a cell.
+ * What facts write into a cell.
  *
- * Text: always. `fact`: always, and it goes when the fact goes. `proposal`: only where no person has written.
- * Nothing: the cell is people's.
+ * Text: always. `fact`: always, and it is removed with the fact. `proposal`: only where no person has written.
+ * Undefined: never.
  */
 export type Cell = string | { readonly fact: string } | { readonly proposal: string } | undefined;
 
@@ -16,7 +16,7 @@ export type Cells = Readonly<Record<string, Cell>>;
 const NOTE = "empreintes des cellules remplies par npm run report :";
 const BLANK = new Set(["", "-", "–", "—", "N/A", "À compléter"]);
 
-/** Recognises by its fingerprint what an earlier run wrote, so that an edited cell is a person's. */
+/** Recognises cells that an earlier run wrote by their fingerprints, so that an edited cell counts as a person's. */
 export class Fingerprints {
   readonly #before: ReadonlySet<string>;
   readonly #now = new Set<string>();
@@ -54,7 +54,7 @@ function fingerprint(place: readonly string[], text: string): string {
     .slice(0, 8);
 }
 
-// The formatter may take an escape away that a reader does not see anyway.
+// The formatter may remove an escape, which readers do not see.
 function normal(text: string): string {
   return text.replaceAll("\\", "").replace(/\s+/g, " ").trim();
 }
@@ -63,7 +63,7 @@ export interface MergedTable {
   /** Heading above the table. */
   readonly title: string;
   readonly columns: readonly string[];
-  /** Columns that tell one row from another. */
+  /** Columns that identify a row. */
   readonly key: readonly string[];
   readonly rows: readonly Cells[];
 }

@@ -1,4 +1,4 @@
-/** How the user's documents name and write things. */
+/** Names and formats of the team's French documents. */
 
 /** Stack → the name that the documents give its environment. */
 export const ENVIRONMENTS = [

@@ -1,4 +1,4 @@
-/** A Markdown file that people and programs both write: read as a tree, changed in place, and only where asked. */
+/** A Markdown file that people and programs write: read as a tree, changed only where a program changes it. */
 import { randomBytes } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, relative } from "node:path";
@@ -15,7 +15,7 @@ const parser = unified().use(remarkParse).use(remarkGfm);
 
 export interface Section {
   readonly heading: Heading;
-  /** What stands below its heading, subsections included. */
+  /** Everything below its heading, subsections included. */
   readonly nodes: readonly RootContent[];
 }
 
@@ -46,7 +46,7 @@ export class MarkdownFile {
     this.root = parser.parse(text);
   }
 
-  /** Notes what is wrong; nothing is thrown before everything has been looked at. */
+  /** Collects a problem; `refuseProblems` throws all of them. */
   complain(line: number, problem: string): void {
     this.#problems.push(`${shownPath(this.path)}:${line}: ${problem}`);
   }
@@ -78,7 +78,7 @@ export class MarkdownFile {
     return { heading: only.node, nodes: next === -1 ? rest : rest.slice(0, next) };
   }
 
-  /** The table of a section, whole: a broken one is complained of, never guessed at. */
+  /** The table of a section; complains of a broken one and gives nothing. */
   table(title: string, columns: readonly string[]): Table | undefined {
     const section = this.section(title);
     if (!section) return undefined;
@@ -202,7 +202,7 @@ export function endOf(node: Nodes): number {
   return node.position?.end.offset ?? 0;
 }
 
-/** A reader sees the old file or the new one, never a part. */
+/** Replaces the file in one step, so that a reader sees the old one or the new one. */
 export async function writeWhole(path: string, text: string): Promise<void> {
   const beside = `${path}.${randomBytes(4).toString("hex")}`;
   try {

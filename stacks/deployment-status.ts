@@ -1,7 +1,7 @@
 /**
- * What a deployment tells its operators: the schema of the stack output `deploymentStatus`, and how it follows from facts.
+ * The stack output `deploymentStatus`: its schema, and how it follows from facts.
  *
- * A step's status is never set: it follows from the proof that a resource gave, and only what exists gives one.
+ * A step's status is never set by hand: it follows from evidence, which only an existing resource gives.
  * Names and status words are those of the user's document "Suivi de Déploiement TechnicIA MVP".
  */
 import { z } from "zod";
@@ -68,11 +68,14 @@ export const stackOutputs = z.object({
 export type DeploymentStatus = z.output<typeof deploymentStatus>;
 export type StackOutputs = z.output<typeof stackOutputs>;
 
-/** The whole step is proven, or part of it is, or something stands in its way; the text says by what. */
+/** Proof of a whole step or of a part of it, or what blocks the step. */
 export type Proof = string | { readonly partly: string } | { readonly blocked: string };
 
-/** The user's steps, by phase, each with the key of its proof; a step without key cannot be proven by a resource yet. */
-const PHASES = [
+/**
+ * The user's steps, by phase, each with the key of the evidence that a resource gives. Of a step without a key no resource gives any;
+ * reports/tracking/steps.ts adds what releases and checks prove.
+ */
+export const PHASES = [
   {
     name: "Préparation du serveur",
     steps: [
@@ -122,6 +125,8 @@ const PHASES = [
   },
 ] as const;
 
+export type StepName = (typeof PHASES)[number]["steps"][number][0];
+
 /** Steps whose proof a resource can give; that of the API keys follows from the keys themselves. */
 export type Evidence = {
   readonly [
@@ -132,7 +137,7 @@ export type Evidence = {
 /** Keys that the document's table "Configuration des Clés API" lists. */
 const API_SERVICES: readonly string[] = ["Google Document AI", "Google Vision AI", "VoyageAI", "Anthropic"];
 
-/** What has been read of a deployment; everything else in its status follows from the environment. */
+/** What was read of a deployment; the rest of its status follows from the environment. */
 export interface DeploymentFacts {
   readonly server: DeploymentStatus["server"];
   /** Services that run, and the image each reports; an image may carry the digest that was resolved. */
@@ -168,7 +173,7 @@ export function urlOf(environment: Environment): string {
   return `https://${environment.domain}`;
 }
 
-/** How an operator reaches the server, and through it what no outsider may reach. */
+/** How an operator reaches the server, and through it the services that are not public. */
 export function describeAccess(
   environment: Environment,
   ipv4: string,

@@ -1,73 +1,77 @@
-/** What follows a release that turned out ill: the last good one is put back and verified. */
+/** After a failed release the last good one is restored and verified. */
+import { lastGood, type Release } from "../../common/release.ts";
 import type { Outcome } from "../command.ts";
 import { readDeployedImages } from "../engine/outputs.ts";
-import type { Release } from "../../common/release.ts";
 import { readReleases } from "../server/releases.ts";
-import { renderChecks, renderSeconds } from "./render.ts";
+import { EXIT, type Failure, type ReleaseInProgress } from "./release-progress.ts";
+import { renderChecks, renderLate, renderSeconds } from "./render.ts";
 import {
   dataWarnings,
   differs,
-  isWell,
+  passedVerification,
   restore,
   restoredSeconds,
   runningSettings,
   timeCheck,
-  type Restored,
 } from "./restore.ts";
-import { lastGood } from "../../common/release.ts";
-import { end, EXIT, fail, type Failure, type Run } from "./release-progress.ts";
 
-/** `refresh`: whether the engine no longer knows what is really there, after an update that failed half way. */
-export async function undo(run: Run, failure: Failure & { readonly refresh: boolean }): Promise<Outcome> {
-  const { operator, session, attempt } = run;
-  const found = await findTarget(run);
-  if (typeof found === "string") return await fail(run, { ...failure, told: `${failure.told}\n${found}` });
+interface FailedRelease extends Failure {
+  /** Whether the engine no longer knows the actual state, after an update that failed half way. */
+  readonly refresh: boolean;
+}
+
+export async function rollBackAutomatically(
+  progress: ReleaseInProgress,
+  failure: FailedRelease,
+): Promise<Outcome> {
+  const { operator, session } = progress;
+  const found = await findTarget(progress);
+  if (typeof found === "string")
+    return await progress.recordFailure({ ...failure, report: `${failure.report}\n${found}` });
 
   const { target, release, images } = found;
-  operator.say(`${failure.told}\nputting release ${target.number} back`);
+  operator.say(`${failure.report}\nrolling back to release ${target.number}`);
   for (const line of dataWarnings(target.images, images)) operator.say(line);
-  const restored = await restore(session, operator, {
+  const restored = await restore(progress, {
     target,
     message: `release ${release.number} failed: back to ${target.number}`,
     refresh: failure.refresh,
   });
-  Object.assign(attempt.seconds, restored.seconds);
+  Object.assign(progress.seconds, restored.seconds);
   const { rollbackSeconds } = session.environment.operations.thresholds;
   const restoredVerify = [...restored.verify, timeCheck(restored, rollbackSeconds)];
   for (const line of renderChecks("verify after the rollback", restoredVerify)) operator.say(line);
   const more = { restored: target.number, restoredVerify };
-  if (!isWell(restored)) {
-    const why = restored.failure ?? "its verification fails too";
-    const told = `${failure.told}\nrelease ${target.number} was put back, and is not well: ${why}`;
+  if (!passedVerification(restored)) {
+    const why = restored.failure ?? "its verification failed too";
+    const report = `${failure.report}\nrolled back to release ${target.number}, but that failed: ${why}`;
     const symptom = `${failure.symptom} ; le retour à la version ${target.number} a échoué aussi`;
-    return await fail(run, { ...failure, told, symptom }, more);
+    return await progress.recordFailure({ ...failure, report, symptom }, more);
   }
 
-  const { told, symptom, verify } = failure;
-  await end(run, { outcome: "rolled-back", images, verify: [...verify], failure: symptom, ...more });
+  const { report, symptom, verify } = failure;
+  await progress.recordEnd({
+    outcome: "rolled-back",
+    images,
+    verify: [...verify],
+    failure: symptom,
+    ...more,
+  });
   const seconds = restoredSeconds(restored);
   await session.audit({
     action: "rollback",
-    reason: attempt.reason,
+    reason: progress.reason,
     detail: `version ${release.number} en échec (${symptom}), version ${target.number} remise en service en ${seconds.toFixed(0)} s`,
     release: release.number,
   });
   const text = [
-    told,
-    `release ${target.number} serves again`,
-    ...renderLate(restored, rollbackSeconds),
-    `Pulumi.${session.stack}.yaml still asks for what failed: change it, or the next deployment brings it again`,
-    renderSeconds(attempt.seconds),
+    report,
+    `release ${target.number} runs again`,
+    ...renderLate(seconds, rollbackSeconds),
+    `Pulumi.${session.stack}.yaml still has what failed: change it, or the next deployment deploys it again`,
+    renderSeconds(progress.seconds),
   ];
   return { text: text.join("\n"), exitCode: EXIT.rolledBack };
-}
-
-export function renderLate(restored: Restored, limitSeconds: number): string[] {
-  const seconds = restoredSeconds(restored);
-  if (seconds <= limitSeconds) return [];
-  return [
-    `expected to be back within ${limitSeconds} s (operations.thresholds.rollbackSeconds), got ${seconds.toFixed(0)} s`,
-  ];
 }
 
 interface Target {
@@ -77,20 +81,19 @@ interface Target {
   readonly images: Readonly<Record<string, string>>;
 }
 
-/** The release to go back to, or why there is none. */
-async function findTarget({ session, attempt }: Run): Promise<Target | string> {
-  const { release } = attempt;
-  if (session.server === undefined || release === undefined)
-    return "it was the first deployment: there is nothing to go back to";
+/** The release to return to, or why there is none. */
+async function findTarget({ session, record, revision }: ReleaseInProgress): Promise<Target | string> {
+  if (session.server === undefined || record === undefined)
+    return "it was the first deployment, so there is no release to roll back to";
   const { releases } = await readReleases(session.server);
-  const target = lastGood(releases, release.number);
+  const target = lastGood(releases, record.number);
   if (target === undefined)
-    return "no earlier release has passed its verification: there is nothing to go back to";
+    return "no earlier release has passed its verification, so there is none to roll back to";
   const images = await readDeployedImages(session.stack, session.pulumi);
   if (differs(target, { images, settings: runningSettings(session.environment) }))
-    return { target, release, images };
+    return { target, release: record, images };
   return (
-    `release ${target.number} had the same images and settings: going back to it would change nothing; ` +
-    `what differs is the program (${target.revision} → ${attempt.revision}) or something outside of it`
+    `release ${target.number} had the same images and settings, so a rollback would change nothing; ` +
+    `what differs is the program (${target.revision} → ${revision}) or something outside of it`
   );
 }

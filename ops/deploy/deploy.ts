@@ -1,163 +1,145 @@
-/** `npm run deploy`: preflight → plan → window → up → verify → record, and the previous release back when the new one is ill. */
+/** `npm run deploy`: preflight → plan → window → up → verify → record, and the previous release again when the new one fails. */
 import type { Outcome } from "../command.ts";
 import { inPrivateFolder } from "../engine/run.ts";
-import { update, type Plan } from "./update.ts";
-import type { Operator } from "./operator.ts";
-import { renderChecks } from "./render.ts";
-import {
-  begin,
-  EXIT,
-  fail,
-  Refusal,
-  succeed,
-  timed,
-  type Attempt,
-  type DeployRequest,
-  type Run,
-  type Step,
-} from "./release-progress.ts";
-import { Session } from "./session.ts";
-import { undo } from "./automatic-rollback.ts";
 import { readRevision } from "../server/identity.ts";
+import { rollBackAutomatically } from "./automatic-rollback.ts";
+import type { Operator } from "./operator.ts";
+import { EXIT, Refusal, ReleaseInProgress, type DeployRequest, type Part } from "./release-progress.ts";
+import { renderChecks } from "./render.ts";
+import { Session } from "./session.ts";
+import { update, type Plan } from "./update.ts";
 import { renderInstant, windowAt } from "./window.ts";
 
-const TAKE_THE_LOCK: readonly Step[] = ["up", "record"];
+const LOCKING_PARTS: readonly Part[] = ["up", "record"];
 
 export async function deploy(request: DeployRequest, operator: Operator): Promise<Outcome> {
   const { stack, only } = request;
   const startedAt = operator.now();
   const { revision, subject } = await readRevision(operator.git);
   const reason = request.reason === "" ? subject : request.reason;
-  const locks = only === undefined || TAKE_THE_LOCK.includes(only);
+  const locks = only === undefined || LOCKING_PARTS.includes(only);
   const why = locks ? `deploy: ${reason}` : undefined;
-  return await Session.during({ stack, why }, operator, async (session) => {
-    const attempt: Attempt = {
-      startedAt,
-      revision,
-      reason,
-      seconds: {},
-      preflight: [],
-      release: undefined,
-    };
-    const run: Run = { request, operator, session, attempt };
+  return await Session.during({ stack, why, operator }, async (session) => {
+    const progress = new ReleaseInProgress({ request, operator, session, startedAt, revision, reason });
     try {
-      return only === undefined ? await everyStep(run) : await oneStep(only, run);
+      return only === undefined ? await runAll(progress) : await runPart(progress, only);
     } catch (error) {
       if (error instanceof Refusal) {
         if (locks) await session.audit({ action: "deploy", reason, detail: `refusé : ${error.detail}` });
         return { text: error.message, exitCode: EXIT.refused };
       }
-      await breakOff(run, error as Error);
+      await recordInterruption(progress, error as Error);
       throw error;
     }
   });
 }
 
-/** Nobody may take what was broken off for something that still runs. */
-async function breakOff(run: Run, { message }: Error): Promise<void> {
-  if (run.attempt.release?.outcome !== "running") return;
+/** A release without an end would look as if it still ran. */
+async function recordInterruption(progress: ReleaseInProgress, { message }: Error): Promise<void> {
+  if (progress.record?.outcome !== "running") return;
   try {
-    await fail(run, { told: "", symptom: `interrompue : ${message}`, verify: [] });
+    await progress.recordFailure({ report: "", symptom: `interrompue : ${message}`, verify: [] });
   } catch (error) {
-    // The error that broke it off is the one to be told; the next deployment records the end.
-    run.operator.say(`the end could not be recorded: ${(error as Error).message}`);
+    // The caller reports the error that interrupted the release; the next deployment records the end.
+    progress.operator.say(`the end could not be recorded: ${(error as Error).message}`);
   }
 }
 
-async function everyStep(run: Run): Promise<Outcome> {
-  const { session } = run;
-  await settlePending(run);
-  await preflight(run);
+async function runAll(progress: ReleaseInProgress): Promise<Outcome> {
+  await resumePending(progress);
+  await preflight(progress);
   return await inPrivateFolder(async (folder) => {
-    const plan = await timed(run, "plan", () => readPlan(run, folder));
-    checkWindow(run);
-    await confirm(run);
-    session.signal.throwIfAborted();
-    return (await up(run, plan)) ?? (await verify(run));
+    const plan = await progress.timed("plan", () => readPlan(progress, folder));
+    checkWindow(progress);
+    await confirm(progress);
+    progress.session.signal.throwIfAborted();
+    return (await up(progress, plan)) ?? (await verify(progress));
   });
 }
 
-async function oneStep(step: Step, run: Run): Promise<Outcome> {
-  const { operator, session, attempt } = run;
-  switch (step) {
+async function runPart(progress: ReleaseInProgress, part: Part): Promise<Outcome> {
+  const { operator, session } = progress;
+  switch (part) {
     case "preflight":
-      await preflight(run);
-      return { text: renderChecks("preflight", attempt.preflight).join("\n"), exitCode: EXIT.ok };
+      await preflight(progress);
+      return { text: renderChecks("preflight", progress.preflight).join("\n"), exitCode: EXIT.ok };
     case "plan":
-      await inPrivateFolder((folder) => readPlan(run, folder));
+      await inPrivateFolder((folder) => readPlan(progress, folder));
       return { text: "the plan fits the stack as it is now", exitCode: EXIT.ok };
     case "window":
-      return { text: checkWindow(run), exitCode: EXIT.ok };
+      return { text: checkWindow(progress), exitCode: EXIT.ok };
     case "up":
-      await settlePending(run);
+      await resumePending(progress);
       return await inPrivateFolder(async (folder) => {
-        const plan = await readPlan(run, folder);
-        await confirm(run);
-        return (await up(run, plan)) ?? (await succeed(run, []));
+        const plan = await readPlan(progress, folder);
+        await confirm(progress);
+        return (await up(progress, plan)) ?? (await progress.recordSuccess([]));
       });
     case "verify": {
       const checks = await operator.verify(session.context);
-      const isIll = checks.some(({ outcome }) => outcome === "failed");
-      return { text: renderChecks("verify", checks).join("\n"), exitCode: isIll ? EXIT.failed : EXIT.ok };
+      const hasFailed = checks.some(({ outcome }) => outcome === "failed");
+      return { text: renderChecks("verify", checks).join("\n"), exitCode: hasFailed ? EXIT.failed : EXIT.ok };
     }
     case "record":
-      await begin(run);
-      return await succeed(run, []);
+      await progress.recordStart();
+      return await progress.recordSuccess([]);
   }
 }
 
-/** What a killed run of the engine left half done is settled first: the next one would stumble over it. */
-async function settlePending({ request, operator, session }: Run): Promise<void> {
+/** The engine refuses to run while an earlier, killed run has operations pending. */
+async function resumePending({ request, operator, session }: ReleaseInProgress): Promise<void> {
   const { adopted, forgotten, refreshed } = await operator.resume(request.stack);
-  if (adopted.length + forgotten.length + refreshed.length === 0) return;
-  const counts = [adopted.length, forgotten.length, refreshed.length];
+  const [added, lost, read] = [adopted.length, forgotten.length, refreshed.length];
+  if (added + lost + read === 0) return;
   operator.say(
-    `left pending by a killed run: ${counts[0]} taken into the state, ${counts[1]} made again, ${counts[2]} read anew`,
+    `left pending by a killed run: ${added} added to the state, ${lost} to be created again, ${read} refreshed`,
   );
   await session.audit({
     action: "resume",
     reason: "",
-    detail: `reprise : ${counts[0]} ressources adoptées, ${counts[1]} à refaire, ${counts[2]} relues`,
+    detail: `reprise : ${added} ressources adoptées, ${lost} à refaire, ${read} relues`,
   });
 }
 
-async function preflight(run: Run): Promise<void> {
-  const { request, operator, session, attempt } = run;
-  attempt.preflight = await timed(run, "preflight", () => operator.preflight(session.context));
+async function preflight(progress: ReleaseInProgress): Promise<void> {
+  const { request, operator, session } = progress;
+  const checks = await progress.timed("preflight", () => operator.preflight(session.context));
+  progress.preflight = checks;
   session.signal.throwIfAborted();
-  const lines = renderChecks("preflight", attempt.preflight);
-  const failed = attempt.preflight.filter(({ outcome }) => outcome === "failed");
+  const lines = renderChecks("preflight", checks);
+  const failed = checks.filter(({ outcome }) => outcome === "failed");
   if (failed.length > 0 && !request.emergency) {
     throw new Refusal(
-      `${lines.join("\n")}\n${request.stack}: expected a preflight without failures, got ${failed.length}; put them right, ` +
-        'or in an emergency go on with --emergency --reason "…", which is recorded',
+      `${lines.join("\n")}\n${request.stack}: expected a preflight without failures, got ${failed.length}; fix them, ` +
+        'or in an emergency continue with --emergency --reason "…", which is recorded',
       `contrôle préalable en échec (${failed.map(({ title }) => title).join(", ")})`,
     );
   }
   for (const line of lines) operator.say(line);
-  if (failed.length > 0) operator.say(`an emergency: goes on in spite of ${failed.length} failed checks`);
+  if (failed.length > 0) operator.say(`continuing despite ${failed.length} failed checks (--emergency)`);
 }
 
-/** The plan that was given, if it still fits; otherwise one is made and told. */
-async function readPlan({ request, operator }: Run, folder: string): Promise<Plan> {
+/** The reviewed plan, if it still fits; otherwise a new one, which is printed. */
+async function readPlan({ request, operator }: ReleaseInProgress, folder: string): Promise<Plan> {
   const { stack } = request;
   if (request.plan === undefined) {
     const { plan, text, failure } = await operator.makePlan(stack, folder);
     if (failure !== undefined)
-      throw new Refusal(`${stack}: expected a plan, got:\n${failure}`, "le plan n'a pas pu être établi");
+      throw new Refusal(`${stack}: no plan could be made:\n${failure}`, "le plan n'a pas pu être établi");
     operator.say(text);
     return plan;
   }
   const checked = await operator.checkPlan(stack, request.plan);
   if ("plan" in checked) return checked.plan;
   throw new Refusal(
-    `${request.plan}: expected the plan of what would be applied now, got one that no longer is:\n` +
-      `${checked.changed.map((line) => `  ${line}`).join("\n")}\nmake it again with npm run preview -- ${stack} --out ${request.plan}, and have it reviewed`,
+    `${request.plan}: this plan is no longer what would be applied:\n` +
+      `${checked.changed.map((line) => `  ${line}`).join("\n")}\n` +
+      `make it again with npm run preview -- ${stack} --out ${request.plan}, and have it reviewed`,
     `le plan relu ne correspond plus (${checked.changed.length} différences)`,
   );
 }
 
-function checkWindow({ request, operator, session }: Run): string {
+function checkWindow({ request, operator, session }: ReleaseInProgress): string {
   const { stack, emergency } = request;
   const state = windowAt(session.environment.operations, operator.now());
   if (state.open) {
@@ -168,63 +150,68 @@ function checkWindow({ request, operator, session }: Run): string {
   const closed = `the window of ${stack} is closed, because ${state.why}; next opening: ${next}`;
   if (!emergency)
     throw new Refusal(
-      `${closed}\nin an emergency go on with --emergency --reason "…", which is recorded`,
+      `${closed}\nin an emergency continue with --emergency --reason "…", which is recorded`,
       `fenêtre fermée, prochaine ouverture : ${state.next?.toISOString() ?? "aucune"}`,
     );
-  operator.say(`${closed}\nan emergency: goes on`);
-  return `${closed}; an emergency passes`;
+  operator.say(`${closed}\ncontinuing (--emergency)`);
+  return `${closed}; --emergency overrides it`;
 }
 
-async function confirm({ request, operator }: Run): Promise<void> {
+async function confirm({ request, operator }: ReleaseInProgress): Promise<void> {
   if (request.yes || (await operator.confirm(`Apply this to ${request.stack}?`))) return;
-  throw new Refusal("nothing was changed", "personne n'a confirmé");
+  throw new Refusal("cancelled; nothing was changed", "personne n'a confirmé");
 }
 
 /** Undefined when it worked. */
-async function up(run: Run, plan: Plan): Promise<Outcome | undefined> {
-  const { request, operator, session, attempt } = run;
+async function up(progress: ReleaseInProgress, plan: Plan): Promise<Outcome | undefined> {
+  const { request, operator, session, reason } = progress;
   const { stack } = request;
-  await begin(run);
+  await progress.recordStart();
   await session.server?.logInForDocker();
-  const message = attempt.release ? `release ${attempt.release.number}` : "first deployment";
-  const { failure, rotated } = await timed(run, "up", () =>
+  const message = progress.record ? `release ${progress.record.number}` : "first deployment";
+  const { failure, rotated } = await progress.timed("up", () =>
     update({ stack, pulumi: session.pulumi, message, onLine: operator.say, signal: session.signal, plan }),
   );
   await session.refresh();
-  // A first deployment has made its server by now, or the part of it that can be logged in to.
-  await begin(run);
+  // Only now does a first deployment have a server to record it on.
+  await progress.recordStart();
   if (rotated.length > 0) {
+    const release = progress.record ? { release: progress.record.number } : {};
     await session.audit({
       action: "secret",
-      reason: attempt.reason,
+      reason,
       detail: `secrets changés : ${rotated.join(", ")}`,
-      ...(attempt.release ? { release: attempt.release.number } : {}),
+      ...release,
     });
   }
   if (failure === undefined) return undefined;
 
-  const told = `${stack}: expected the update to work, got:\n${failure.said}`;
-  const symptom = `la mise à jour a échoué : ${failure.said}`;
+  const report = `${stack}: the update failed:\n${failure.output}`;
+  const symptom = `la mise à jour a échoué : ${failure.output}`;
   if (session.signal.aborted)
-    return await fail(run, { told, symptom: `interrompue par l'opérateur ; ${symptom}`, verify: [] });
+    return await progress.recordFailure({
+      report,
+      symptom: `interrompue par l'opérateur ; ${symptom}`,
+      verify: [],
+    });
   if (!failure.changed)
-    return await fail(run, {
-      told: `${told}\nnothing was changed`,
+    return await progress.recordFailure({
+      report: `${report}\nnothing was changed`,
       symptom: `${symptom} ; rien n'a été changé`,
       verify: [],
     });
-  return await undo(run, { told, symptom, verify: [], refresh: true });
+  return await rollBackAutomatically(progress, { report, symptom, verify: [], refresh: true });
 }
 
-async function verify(run: Run): Promise<Outcome> {
-  const { request, operator, session } = run;
-  const checks = await timed(run, "verify", () => operator.verify(session.context));
+async function verify(progress: ReleaseInProgress): Promise<Outcome> {
+  const { request, operator, session } = progress;
+  const checks = await progress.timed("verify", () => operator.verify(session.context));
   for (const line of renderChecks("verify", checks)) operator.say(line);
   session.signal.throwIfAborted();
   const failed = checks.filter(({ outcome }) => outcome === "failed");
-  if (failed.length === 0) return await succeed(run, checks);
-  return await undo(run, {
-    told: `${request.stack}: expected the release to pass its verification, got ${failed.length} failed checks`,
+  if (failed.length === 0) return await progress.recordSuccess(checks);
+  return await rollBackAutomatically(progress, {
+    report: `${request.stack}: the verification of the release failed in ${failed.length} checks`,
     symptom: `vérification en échec : ${failed.map(({ title, detail }) => `${title} (${detail})`).join(" ; ")}`,
     verify: checks,
     refresh: false,

@@ -1,15 +1,15 @@
-/** A deployment that failed opens an entry of the team's issues document, with what was seen. */
+/** A failed deployment opens an entry in the team's issues document. */
 import type { Check } from "../../common/check.ts";
 import type { NewIncident } from "../../reports/incidents/book.ts";
 import type { Release } from "../../common/release.ts";
 
-/** What the entry of a release that did not do says. */
+/** The entry of a failed release. */
 export function describeFailure(release: Release): NewIncident {
   const failed = [...release.preflight, ...release.verify].filter(({ outcome }) => outcome === "failed");
   const wasPutBack = release.outcome === "rolled-back";
   return {
     stack: release.stack,
-    // Without a number: the same trouble of another release is the same incident.
+    // Without the release's number, so that the same failure of another release is the same incident.
     title: wasPutBack ? "Déploiement annulé et version précédente remise en service" : "Déploiement en échec",
     category: categoryOf(failed),
     priority: wasPutBack ? "Moyenne" : "Haute",

@@ -1,4 +1,4 @@
-/** `npm run history` and `npm run unlock`: what the server remembers of its deployments. */
+/** `npm run history` and `npm run unlock`: the records on the server. */
 import type { Outcome } from "../command.ts";
 import type { Server } from "../server/connection.ts";
 import { renderTable } from "../table.ts";
@@ -6,36 +6,86 @@ import { UserError } from "../../common/user-error.ts";
 import { readDeployed } from "../engine/outputs.ts";
 import { appendHistory, readHistory } from "../server/audit-log.ts";
 import { breakLock, describeLock } from "../server/lock.ts";
+import type { AuditEvent, Release } from "../../common/release.ts";
 import type { Operator } from "./operator.ts";
+import { renderChecks, renderRelease, renderSeconds } from "./render.ts";
 import { renderCorrupt } from "../server/records-folder.ts";
 import { readReleases } from "../server/releases.ts";
 import { EXIT } from "./release-progress.ts";
 
 type Reader = Pick<Operator, "pulumi" | "openServer">;
 
+/** Most characters of a detail in the table of all events; a failed verification may have thousands. */
+const DETAIL_LENGTH = 300;
+
 export interface HistoryRequest {
   readonly stack: string;
+  /** Undefined: all of them, in short. */
+  readonly release: number | undefined;
   readonly json: boolean;
 }
 
-export async function showHistory({ stack, json }: HistoryRequest, operator: Reader): Promise<Outcome> {
+export async function showHistory(request: HistoryRequest, operator: Reader): Promise<Outcome> {
+  const { stack, release, json } = request;
   return await onServer(stack, operator, async (server) => {
     const [history, found] = await Promise.all([readHistory(server), readReleases(server)]);
-    const { events } = history;
-    const { releases } = found;
+    const isWanted = (number: number | undefined) => release === undefined || number === release;
+    const events = history.events.filter((event) => isWanted(event.release));
+    const releases = found.releases.filter(({ number }) => isWanted(number));
     const corrupt = [...history.corrupt, ...found.corrupt];
     const exitCode = corrupt.length === 0 ? EXIT.ok : EXIT.failed;
     if (json) return { text: JSON.stringify({ events, releases, corrupt }, null, 2), exitCode };
-    const rows = events.map(({ at, who, action, release, reason, detail }) => [
-      at.slice(0, 19).replace("T", " "),
-      who,
-      action,
-      release === undefined ? "" : String(release),
-      reason === "" ? detail : `${detail} (${reason})`,
-    ]);
-    const table = renderTable(["When (UTC)", "Who", "What", "Release", "Detail"], rows);
-    return { text: [table, ...renderCorrupt(corrupt)].join("\n"), exitCode };
+    if (release !== undefined && events.length + releases.length === 0)
+      throw new UserError(`${stack} has no release ${release}; npm run history -- ${stack} lists them all`);
+    const text =
+      release === undefined
+        ? renderEvents(stack, events)
+        : [...releases.map(renderWhole), ...events.map(renderEvent)].join("\n\n");
+    return { text: [text, ...renderCorrupt(corrupt)].join("\n"), exitCode };
   });
+}
+
+function renderEvents(stack: string, events: readonly AuditEvent[]): string {
+  const rows = events.map(({ at, who, action, release, reason, detail }) => [
+    renderTime(at),
+    who,
+    action,
+    release === undefined ? "" : String(release),
+    reason === "" ? cut(detail) : `${cut(detail)} (${cut(reason)})`,
+  ]);
+  const isCut = rows.some((row) => /…(\)|$)/.test(row[4] ?? ""));
+  const table = renderTable({ headings: ["When (UTC)", "Who", "What", "Release", "Detail"], rows });
+  return isCut ? `${table}\n… is in full in npm run history -- ${stack} <release>, and with --json` : table;
+}
+
+function renderEvent({ at, who, action, reason, detail }: AuditEvent): string {
+  const head = `${renderTime(at)} UTC  ${action} by ${who}${reason === "" ? "" : `, why: ${reason}`}`;
+  return `${head}\n${detail}`;
+}
+
+function renderWhole(release: Release): string {
+  const { outcome, startedAt, finishedAt, preflight, verify, restoredVerify, seconds } = release;
+  const end = finishedAt === undefined ? "" : ` to ${renderTime(finishedAt)}`;
+  const checks = [
+    ["preflight", preflight],
+    ["verify", verify],
+    ["verify after the rollback", restoredVerify],
+  ] as const;
+  return [
+    renderRelease(release),
+    `${outcome}, ${renderTime(startedAt)}${end} UTC, by ${release.who}`,
+    ...checks.flatMap(([part, results]) => (results.length === 0 ? [] : renderChecks(part, results))),
+    ...(Object.keys(seconds).length === 0 ? [] : [renderSeconds(seconds)]),
+  ].join("\n");
+}
+
+function renderTime(at: string): string {
+  return at.slice(0, 19).replace("T", " ");
+}
+
+function cut(text: string): string {
+  const line = text.replace(/\s+/g, " ");
+  return line.length <= DETAIL_LENGTH ? line : `${line.slice(0, DETAIL_LENGTH - 1)}…`;
 }
 
 export interface UnlockCommand {
@@ -58,7 +108,7 @@ export async function unlock(
       reason,
       detail: `verrou de ${held.holder.who} levé${held.dead ? "" : " de force"} (${held.holder.why})`,
     });
-    return { text: `the lock is free; it was held by ${describeLock(held)}`, exitCode: EXIT.ok };
+    return { text: `released the lock; it was held by ${describeLock(held)}`, exitCode: EXIT.ok };
   });
 }
 
@@ -69,9 +119,7 @@ async function onServer(
 ): Promise<Outcome> {
   const { ssh } = await readDeployed(stack, pulumi);
   if (ssh === undefined)
-    throw new UserError(
-      `${stack}: expected a deployed stack, got none; deploy it with npm run deploy -- ${stack}`,
-    );
+    throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
   const server = openServer({ ssh });
   try {
     return await work(server);

@@ -1,4 +1,4 @@
-/** `npm run images -- pin`: the tags of a stack's images become the digests that they stand for now. */
+/** `npm run images -- pin`: replaces the tags of a stack's images by their current digests. */
 import { imagesInUse } from "../checks/images.ts";
 import { findImage } from "../vendors/registry.ts";
 import type { Outcome } from "../command.ts";
@@ -27,21 +27,21 @@ export async function pinImages(
   );
   if (problems.length > 0) throw new UserError(problems.join("\n"));
 
-  const file = settingsFile(stack);
+  const path = settingsFile(stack);
   const text = await operator.readSettingsFile(stack);
   const pinned = Object.fromEntries(images.map(({ service, reference }) => [service, reference]));
-  const edited = withImages(file, text, pinned);
-  if (edited === text) return { text: `${file} names every image by its digest already`, exitCode: EXIT.ok };
+  const edited = withImages({ path, text }, pinned);
+  if (edited === text) return { text: `${path} already names every image by its digest`, exitCode: EXIT.ok };
   await operator.writeSettingsFile(stack, edited);
-  const table = renderTable(
-    ["Image", "Tag", "Digest"],
-    images.map(({ service, name, reference }) => [
+  const table = renderTable({
+    headings: ["Image", "Tag", "Digest"],
+    rows: images.map(({ service, name, reference }) => [
       service,
       name.replace(/@.*$/, ""),
-      reference.slice(reference.indexOf("@") + 1),
+      reference.slice(reference.indexOf("@") + 1).slice(0, 19),
     ]),
-  );
-  return { text: `${table}\n\nlook at it with git diff ${file}`, exitCode: EXIT.ok };
+  });
+  return { text: `${table}\n\nlook at it with git diff ${path}`, exitCode: EXIT.ok };
 }
 
 async function pin(
@@ -53,7 +53,7 @@ async function pin(
     return { reference: `${name}@${(await findImage(name, { fetch, signal })).digest}` };
   } catch (error) {
     signal.throwIfAborted();
-    const problem = `expected its digest from the registry, got: ${(error as Error).message}; check its name and tag`;
+    const problem = `the registry gave no digest: ${(error as Error).message}; check its name and tag`;
     return { reference: name, problem };
   }
 }

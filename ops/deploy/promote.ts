@@ -1,4 +1,4 @@
-/** `npm run promote`: what one stack has verified becomes what another asks for, as a change to review. */
+/** `npm run promote`: writes the images that one stack has verified into the settings of another, as a change to review. */
 import { imagesInUse } from "../checks/images.ts";
 import type { Outcome } from "../command.ts";
 import { readEnvironment } from "../engine/settings.ts";
@@ -22,9 +22,7 @@ export interface PromoteRequest {
 export async function promote({ from, to }: PromoteRequest, operator: Operator): Promise<Outcome> {
   const { ssh } = await readDeployed(from, operator.pulumi);
   if (ssh === undefined)
-    throw new UserError(
-      `${from}: expected a deployed stack, got none; deploy it with npm run deploy -- ${from}`,
-    );
+    throw new UserError(`${from} is not deployed; deploy it with npm run deploy -- ${from}`);
   const target = await readEnvironment(to, operator.pulumi);
   const server = operator.openServer({ ssh });
   try {
@@ -34,11 +32,11 @@ export async function promote({ from, to }: PromoteRequest, operator: Operator):
     const images = Object.fromEntries(wanted.map(({ service }) => [service, release.images[service] ?? ""]));
     const before = Object.fromEntries(wanted.map(({ service, name }) => [service, name]));
 
-    const file = settingsFile(to);
+    const path = settingsFile(to);
     const text = await operator.readSettingsFile(to);
-    const edited = withImages(file, text, images);
+    const edited = withImages({ path, text }, images);
     if (edited === text)
-      return { text: `${file} already asks for ${renderRelease(release)} of ${from}`, exitCode: EXIT.ok };
+      return { text: `${path} already has ${renderRelease(release)} of ${from}`, exitCode: EXIT.ok };
     await operator.writeSettingsFile(to, edited);
     const changes = renderImageChanges(before, images);
     await appendHistory(server, {
@@ -51,9 +49,9 @@ export async function promote({ from, to }: PromoteRequest, operator: Operator):
     });
     const unchecked = release.verify.filter(({ outcome }) => outcome === "not-checked");
     const lines = [
-      `${renderRelease(release)} of ${from} is now in ${file}: ${changes}`,
+      `${renderRelease(release)} of ${from} is now in ${path}: ${changes}`,
       ...unchecked.map(({ title, detail }) => `  not checked in ${from}  ${title}: ${detail}`),
-      `look at it with git diff ${file}, have it reviewed, then npm run deploy -- ${to}`,
+      `look at it with git diff ${path}, have it reviewed, then npm run deploy -- ${to}`,
     ];
     return { text: lines.join("\n"), exitCode: EXIT.ok };
   } finally {
@@ -61,14 +59,14 @@ export async function promote({ from, to }: PromoteRequest, operator: Operator):
   }
 }
 
-/** What runs on the stack, if it has passed its verification. */
+/** The release that runs on the stack; it must have passed its verification. */
 function verified(stack: string, { releases, corrupt }: Releases): Release {
   const notes = renderCorrupt(corrupt).map((line) => `\n  ${line}`);
   const running = releases.find(({ outcome }) => outcome === "running");
   if (running)
     throw new UserError(
       `${stack}: expected no deployment under way, got release ${running.number} of ${running.who} since ${running.startedAt}; ` +
-        "wait for its end (or deploy again, if it was killed)",
+        "wait for its end, or deploy again if it was killed",
     );
   const release = currentRelease(releases);
   if (release && isGood(release)) return release;

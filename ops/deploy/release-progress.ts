@@ -1,38 +1,37 @@
-/** One deployment on its way: what is known of it so far, and how it is written down. */
+/** One deployment while it runs: what is known so far, and how it is recorded. */
 import type { Check } from "../../common/check.ts";
+import { currentRelease, type Release } from "../../common/release.ts";
+import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
 import { reportIncident } from "../effects.ts";
-import { hashSettings } from "../engine/settings.ts";
-import { UserError } from "../../common/user-error.ts";
 import { readDeployedImages } from "../engine/outputs.ts";
+import { hashSettings } from "../engine/settings.ts";
+import { finishRelease, readReleases, startRelease } from "../server/releases.ts";
 import { describeFailure } from "./failure-incident.ts";
 import type { Operator } from "./operator.ts";
-import type { Release } from "../../common/release.ts";
-import { finishRelease, readReleases, startRelease } from "../server/releases.ts";
 import { renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
 import { runningSettings, secondsBetween } from "./restore.ts";
-import { currentRelease } from "../../common/release.ts";
 import type { Session } from "./session.ts";
 
-/** Documented in the README: a pipeline reads them. */
+/** Documented in docs/operations.md: a pipeline reads them. */
 export const EXIT = { ok: 0, failed: 1, refused: 3, rolledBack: 4 } as const;
 
-export const steps = ["preflight", "plan", "window", "up", "verify", "record"] as const;
-export type Step = (typeof steps)[number];
+export const parts = ["preflight", "plan", "window", "up", "verify", "record"] as const;
+export type Part = (typeof parts)[number];
 
 export interface DeployRequest {
   readonly stack: string;
   /** Undefined: all of them. */
-  readonly only: Step | undefined;
+  readonly only: Part | undefined;
   /** Folder of a plan that was saved and reviewed; undefined makes one. */
   readonly plan: string | undefined;
   readonly emergency: boolean;
   readonly reason: string;
-  /** Whether nobody is asked before anything changes. */
+  /** Whether to change things without asking. */
   readonly yes: boolean;
 }
 
-/** A gate is shut: nothing was changed. */
+/** A gate is closed: nothing was changed. */
 export class Refusal extends UserError {
   override readonly name = "Refusal";
   /** In French, for the audit. */
@@ -44,27 +43,9 @@ export class Refusal extends UserError {
   }
 }
 
-export interface Run {
-  readonly request: DeployRequest;
-  readonly operator: Operator;
-  readonly session: Session;
-  readonly attempt: Attempt;
-}
-
-export interface Attempt {
-  readonly startedAt: Date;
-  readonly revision: string;
-  readonly reason: string;
-  readonly seconds: Record<string, number>;
-  preflight: readonly Check[];
-
-  /** Its record on the server; a first deployment has none before it has made the server. */
-  release: Release | undefined;
-}
-
 export interface Failure {
-  /** In English, for the person at the keyboard. */
-  readonly told: string;
+  /** In English, for the terminal. */
+  readonly report: string;
 
   /** In French, for the record. */
   readonly symptom: string;
@@ -72,126 +53,147 @@ export interface Failure {
   readonly verify: readonly Check[];
 }
 
-/** Runs one part, and keeps how long it took. */
-export async function timed<T>({ operator, attempt }: Run, part: string, work: () => Promise<T>): Promise<T> {
-  const started = operator.now();
-  try {
-    return await work();
-  } finally {
-    const seconds = secondsBetween(started, operator.now());
-    attempt.seconds[part] = seconds;
-    operator.say(`${part}: ${seconds.toFixed(1)} s`);
-  }
+interface Begun {
+  readonly request: DeployRequest;
+  readonly operator: Operator;
+  readonly session: Session;
+  readonly startedAt: Date;
+  readonly revision: string;
+  readonly reason: string;
 }
 
-/** Writes that the release begins, once there is a server to write it on. */
-export async function begin({ request, operator, session, attempt }: Run): Promise<void> {
-  if (session.server === undefined || attempt.release !== undefined) return;
-  attempt.release = await startRelease(session.server, {
-    stack: request.stack,
-    kind: "deploy",
-    revision: attempt.revision,
-    images: {},
-    settingsHash: hashSettings(session.environment),
-    settings: runningSettings(session.environment),
-    who: operator.identity.who,
-    reason: attempt.reason,
-    emergency: request.emergency,
-    startedAt: attempt.startedAt.toISOString(),
-    preflight: [...attempt.preflight],
-    verify: [],
-    restoredVerify: [],
-    seconds: {},
-  });
-  if (request.emergency) {
-    await session.audit({
-      action: "emergency",
-      reason: attempt.reason,
-      detail: `version ${attempt.release.number} : déploiement d'urgence`,
-      release: attempt.release.number,
+export class ReleaseInProgress {
+  readonly request: DeployRequest;
+  readonly operator: Operator;
+  readonly session: Session;
+  readonly startedAt: Date;
+  readonly revision: string;
+  readonly reason: string;
+  readonly seconds: Record<string, number> = {};
+  preflight: readonly Check[] = [];
+  #record: Release | undefined;
+
+  constructor(begun: Begun) {
+    this.request = begun.request;
+    this.operator = begun.operator;
+    this.session = begun.session;
+    this.startedAt = begun.startedAt;
+    this.revision = begun.revision;
+    this.reason = begun.reason;
+  }
+
+  /** As the server has it; a first deployment has none before it has created the server. */
+  get record(): Release | undefined {
+    return this.#record;
+  }
+
+  /** Runs one part, and keeps how long it took. */
+  async timed<T>(part: string, work: () => Promise<T>): Promise<T> {
+    const { now, say } = this.operator;
+    const started = now();
+    try {
+      return await work();
+    } finally {
+      const seconds = secondsBetween(started, now());
+      this.seconds[part] = seconds;
+      say(`${part}: ${seconds.toFixed(1)} s`);
+    }
+  }
+
+  /** Records the start, once there is a server to record it on. */
+  async recordStart(): Promise<void> {
+    const { request, operator, session } = this;
+    if (session.server === undefined || this.#record !== undefined) return;
+    this.#record = await startRelease(session.server, {
+      stack: request.stack,
+      kind: "deploy",
+      revision: this.revision,
+      images: {},
+      settingsHash: hashSettings(session.environment),
+      settings: runningSettings(session.environment),
+      who: operator.identity.who,
+      reason: this.reason,
+      emergency: request.emergency,
+      startedAt: this.startedAt.toISOString(),
+      preflight: [...this.preflight],
+      verify: [],
+      restoredVerify: [],
+      seconds: {},
     });
+    if (request.emergency) {
+      await session.audit({
+        action: "emergency",
+        reason: this.reason,
+        detail: `version ${this.#record.number} : déploiement d'urgence`,
+        release: this.#record.number,
+      });
+    }
   }
-}
 
-/** Writes that it runs and is well, as far as `verify` says. */
-export async function succeed(run: Run, verify: readonly Check[]): Promise<Outcome> {
-  const { request, session, attempt } = run;
-  const { release } = attempt;
-  if (session.server === undefined || release === undefined) {
-    return {
-      text: `${request.stack}: expected a server to record the release on, got none; deploy it first`,
-      exitCode: EXIT.failed,
-    };
-  }
-  const images = await readDeployedImages(request.stack, session.pulumi);
-  const before = currentRelease((await readReleases(session.server)).releases);
-  const ended = await end(run, { outcome: "succeeded", images, verify: [...verify] });
-  const changes = renderImageChanges(before?.images ?? {}, images);
-  const unverified = verify.length === 0;
-  await session.audit({
-    action: "deploy",
-    reason: attempt.reason,
-    detail: `version ${release.number} en service : ${changes}${unverified ? " (sans vérification)" : ""}`,
-    release: release.number,
-  });
-  const warning = unverified
-    ? "it was not verified: nothing goes back to it by itself, and nothing promotes it\n"
-    : "";
-  return {
-    text: `${renderRelease(ended ?? release)}\n${warning}${renderSeconds(attempt.seconds)}`,
-    exitCode: EXIT.ok,
-  };
-}
-
-/** Writes that it failed, where there is a record. */
-export async function fail(
-  run: Run,
-  { told, symptom, verify }: Failure,
-  more: Partial<Release> = {},
-): Promise<Outcome> {
-  const { session, attempt } = run;
-  const images = attempt.release === undefined ? {} : await readDeployedImages(session.stack, session.pulumi);
-  const ended = await end(run, {
-    images,
-    verify: [...verify],
-    outcome: "failed",
-    failure: symptom,
-    ...more,
-  });
-  if (ended) {
+  /** Records that the release runs; without checks it counts as not verified. */
+  async recordSuccess(verify: readonly Check[]): Promise<Outcome> {
+    const { request, session } = this;
+    const record = this.#record;
+    if (session.server === undefined || record === undefined) {
+      return {
+        text: `${request.stack}: there is no server to record the release on; deploy the stack first`,
+        exitCode: EXIT.failed,
+      };
+    }
+    const images = await readDeployedImages(request.stack, session.pulumi);
+    const before = currentRelease((await readReleases(session.server)).releases);
+    const ended = await this.recordEnd({ outcome: "succeeded", images, verify: [...verify] });
+    const changes = renderImageChanges(before?.images ?? {}, images);
+    const isVerified = verify.length > 0;
     await session.audit({
       action: "deploy",
-      reason: attempt.reason,
-      detail: `version ${ended.number} en échec : ${symptom}`,
-      release: ended.number,
+      reason: this.reason,
+      detail: `version ${record.number} en service : ${changes}${isVerified ? "" : " (sans vérification)"}`,
+      release: record.number,
     });
+    const lines = [
+      renderRelease(ended ?? record),
+      ...(isVerified
+        ? []
+        : ["it was not verified, so no automatic rollback returns to it and it cannot be promoted"]),
+      renderSeconds(this.seconds),
+    ];
+    return { text: lines.join("\n"), exitCode: EXIT.ok };
   }
-  return { text: `${told}\n${renderSeconds(attempt.seconds)}`, exitCode: EXIT.failed };
-}
 
-/** Writes the end of the release; undefined when it has no record. */
-export async function end(
-  { operator, session, attempt }: Run,
-  how: Partial<Release> & Pick<Release, "outcome">,
-): Promise<Release | undefined> {
-  const { release } = attempt;
-  if (session.server === undefined || release === undefined) return undefined;
-  const ended: Release = {
-    ...release,
-    finishedAt: operator.now().toISOString(),
-    seconds: attempt.seconds,
-    ...how,
-  };
-  await finishRelease(session.server, ended);
-  attempt.release = ended;
-  if (ended.outcome === "failed" || ended.outcome === "rolled-back") await open(operator, session, ended);
-  return ended;
-}
+  /** Records that it failed, where there is a record. */
+  async recordFailure({ report, symptom, verify }: Failure, more: Partial<Release> = {}): Promise<Outcome> {
+    const { session } = this;
+    const images = this.#record === undefined ? {} : await readDeployedImages(session.stack, session.pulumi);
+    const failed: Partial<Release> = { images, verify: [...verify], failure: symptom };
+    const ended = await this.recordEnd({ outcome: "failed", ...failed, ...more });
+    if (ended) {
+      await session.audit({
+        action: "deploy",
+        reason: this.reason,
+        detail: `version ${ended.number} en échec : ${symptom}`,
+        release: ended.number,
+      });
+    }
+    return { text: `${report}\n${renderSeconds(this.seconds)}`, exitCode: EXIT.failed };
+  }
 
-async function open(operator: Operator, session: Session, release: Release): Promise<void> {
-  const opened = await reportIncident(describeFailure(release), operator);
-  if (opened === undefined) return;
-  const { id, isNew } = opened;
-  const detail = `${id} ${isNew ? "ouvert" : "constaté à nouveau"} : version ${release.number}`;
-  await session.audit({ action: "incident", reason: "", detail, release: release.number });
+  /** Records the end of the release; undefined when it has no record. */
+  async recordEnd(how: Partial<Release> & Pick<Release, "outcome">): Promise<Release | undefined> {
+    const { operator, session } = this;
+    if (session.server === undefined || this.#record === undefined) return undefined;
+    const finishedAt = operator.now().toISOString();
+    const ended: Release = { ...this.#record, finishedAt, seconds: this.seconds, ...how };
+    await finishRelease(session.server, ended);
+    this.#record = ended;
+    if (ended.outcome === "failed" || ended.outcome === "rolled-back") await this.#openIncident(ended);
+    return ended;
+  }
+
+  async #openIncident(release: Release): Promise<void> {
+    const opened = await reportIncident(describeFailure(release), this.operator);
+    if (opened === undefined) return;
+    const detail = `${opened.id} ${opened.isNew ? "ouvert" : "constaté à nouveau"} : version ${release.number}`;
+    await this.session.audit({ action: "incident", reason: "", detail, release: release.number });
+  }
 }

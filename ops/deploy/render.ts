@@ -1,4 +1,4 @@
-/** What a deployment tells the person who started it. */
+/** What a deployment prints. */
 import type { Check } from "../../common/check.ts";
 import type { Release } from "../../common/release.ts";
 
@@ -19,7 +19,14 @@ export function renderSeconds(seconds: Readonly<Record<string, number>>): string
     .join(", ");
 }
 
-/** Each image that another release has differently, `vectorStore 1.0.0 → 1.0.1`. */
+export function renderLate(seconds: number, limitSeconds: number): string[] {
+  if (seconds <= limitSeconds) return [];
+  return [
+    `the rollback took ${seconds.toFixed(0)} s, longer than operations.thresholds.rollbackSeconds (${limitSeconds} s)`,
+  ];
+}
+
+/** The images that changed, `vectorStore 1.0.0 → 1.0.1`. */
 export function renderImageChanges(
   before: Readonly<Record<string, string>>,
   after: Readonly<Record<string, string>>,
@@ -28,19 +35,19 @@ export function renderImageChanges(
   if (changed.length === 0) return "mêmes images";
   return changed
     .map(([name, image]) => {
-      const [from, to] = [shortly(before[name]), shortly(image)];
+      const [from, to] = [shortImage(before[name]), shortImage(image)];
       return `${name} ${from === "" ? to : `${from} → ${to}`}`;
     })
     .join(", ");
 }
 
 export function renderRelease({ number, images, revision }: Release): string {
-  const parts = Object.entries(images).map(([name, image]) => `${name} ${shortly(image)}`);
+  const parts = Object.entries(images).map(([name, image]) => `${name} ${shortImage(image)}`);
   return `release ${number} (${revision.slice(0, 12)}): ${parts.join(", ") || "images unknown"}`;
 }
 
 /** `1.0.1@sha256:0123456789ab` of a whole reference. */
-function shortly(image = ""): string {
+function shortImage(image = ""): string {
   const [name = "", digest] = image.split("@");
   const tag = /:(?<tag>[^:/]+)$/.exec(name)?.groups?.["tag"] ?? name;
   return digest === undefined ? tag : `${tag}@${digest.slice(0, 19)}`;

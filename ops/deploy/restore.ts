@@ -1,4 +1,4 @@
-/** Putting an earlier release back: its images by digest and the settings by which they ran. Data stays as it is. */
+/** Restores an earlier release: its images by digest and the settings that they ran with. Data stays as it is. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -8,19 +8,19 @@ import { compareVersions, validate } from "compare-versions";
 import type { Check } from "../../common/check.ts";
 import { versionOf } from "../../stacks/image-reference.ts";
 import type { Environment } from "../../stacks/environment.ts";
-import { readDeployedImages } from "../engine/outputs.ts";
 import { inPrivateFolder } from "../engine/run.ts";
+import { readDeployedImages } from "../engine/outputs.ts";
 import { update } from "./update.ts";
 import type { Operator } from "./operator.ts";
-import type { Release } from "../../common/release.ts";
+import { ROLLBACK_TIME, type Release } from "../../common/release.ts";
 import type { Session } from "./session.ts";
 import { settingsFile, withSettings } from "./settings-file.ts";
 
-/** Images whose programs keep data that a newer version may have written in a form of its own. */
+/** Images of programs whose data an older version may not be able to read. */
 const KEEPS_DATA: readonly string[] = ["qdrant", "n8n", "postgres"];
 
 export interface Restored {
-  /** Undefined when the engine put it back; otherwise what it said. */
+  /** What the engine printed when it failed. */
   readonly failure: string | undefined;
   readonly verify: readonly Check[];
   /** What the engine runs afterwards. */
@@ -32,17 +32,17 @@ export interface RestoreRequest {
   readonly target: Release;
   readonly message: string;
 
-  /** Whether the engine looks first what is really there: after an update that failed half way. */
+  /** Whether the engine first reads the actual state: after an update that failed half way. */
   readonly refresh: boolean;
 }
 
-/** The settings that a release ran by, and that a rollback to it therefore brings back. */
+/** The settings that belong to a release, so that a rollback restores them too. */
 export function runningSettings(environment: Environment): Record<string, unknown> {
   const { services, uploadMaxMib, timeouts } = environment;
   return { services, uploadMaxMib, timeouts };
 }
 
-/** Whether putting the release back would change anything of what runs by these settings. */
+/** Whether restoring the release would change what runs now. */
 export function differs(
   target: Release,
   current: {
@@ -54,7 +54,7 @@ export function differs(
   return images || !isDeepStrictEqual({ ...current.settings, ...target.settings }, current.settings);
 }
 
-/** Warnings about programs that will find data of a newer version of themselves. */
+/** Warnings about programs that will find data of a newer version. */
 export function dataWarnings(
   target: Readonly<Record<string, string>>,
   current: Readonly<Record<string, string>>,
@@ -62,44 +62,34 @@ export function dataWarnings(
   return KEEPS_DATA.flatMap((name) => {
     const [from, to] = [current[name], target[name]].map((image) => image && versionOf(image));
     if (!from || !to || isAtLeast(to, from)) return [];
-    return [`${name} goes from ${from} back to ${to}: its data stays as ${from} left it`];
+    return [`${name} goes back from ${from} to ${to}, but its data stays in the format of ${from}`];
   });
 }
 
 export async function restore(
-  session: Session,
-  operator: Operator,
+  { session, operator }: { readonly session: Session; readonly operator: Operator },
   { target, message, refresh }: RestoreRequest,
 ): Promise<Restored> {
-  const { stack, environment } = session;
+  const { stack, environment, pulumi } = session;
   const started = operator.now();
+  const path = settingsFile(stack);
   const text = await operator.readSettingsFile(stack);
-  const failure = await inPrivateFolder(async (folder) => {
-    const configFile = join(folder, settingsFile(stack));
-    await writeFile(configFile, withSettings(settingsFile(stack), text, overrides(target, environment)), {
-      mode: 0o600,
-    });
-    const { pulumi } = session;
+  const { failure } = await inPrivateFolder(async (folder) => {
+    const configFile = join(folder, path);
+    const settings = withSettings({ path, text }, overrides(target, environment));
+    await writeFile(configFile, settings, { mode: 0o600 });
     await session.server?.logInForDocker();
-    const updated = await update({
-      stack,
-      pulumi,
-      message,
-      onLine: operator.say,
-      signal: session.signal,
-      configFile,
-      refresh,
-    });
-    return updated.failure;
+    const { signal } = session;
+    return await update({ stack, pulumi, message, onLine: operator.say, signal, configFile, refresh });
   });
   await session.refresh();
   const restored = operator.now();
   const verify = failure === undefined ? await operator.verify(session.context) : [];
   const verified = operator.now();
   return {
-    failure: failure?.said,
+    failure: failure?.output,
     verify,
-    images: await readDeployedImages(stack, session.pulumi),
+    images: await readDeployedImages(stack, pulumi),
     seconds: {
       rollback: secondsBetween(started, restored),
       rollbackVerify: secondsBetween(restored, verified),
@@ -107,11 +97,11 @@ export async function restore(
   };
 }
 
-/** The time that the rollback took, as one more check of it. */
+/** The time that the rollback took, as a check. */
 export function timeCheck(restored: Restored, limitSeconds: number): Check {
   const total = restoredSeconds(restored);
   return {
-    id: "rollback-time",
+    id: ROLLBACK_TIME,
     title: `Retour arrière en moins de ${limitSeconds} s`,
     outcome: total <= limitSeconds ? "ok" : "failed",
     detail: `${total.toFixed(1)} s, vérification comprise`,
@@ -119,7 +109,7 @@ export function timeCheck(restored: Restored, limitSeconds: number): Check {
   };
 }
 
-export function isWell({ failure, verify }: Restored): boolean {
+export function passedVerification({ failure, verify }: Restored): boolean {
   return failure === undefined && verify.every(({ outcome }) => outcome !== "failed");
 }
 
@@ -135,7 +125,7 @@ function overrides(target: Release, environment: Environment): Record<string, un
   const settings = { ...target.settings };
   const { services } = settings as { services?: { n8n?: object } };
   if (services?.n8n !== undefined) {
-    // The other database holds other data: that choice is no part of a rollback.
+    // The other database has other data, so a rollback keeps the database.
     const n8n = { ...services.n8n, database: environment.services.n8n.database };
     settings["services"] = { ...services, n8n };
   }

@@ -1,19 +1,27 @@
-/** `npm run rollback`: a person puts an earlier release back. Its window is always open. */
-import type { Outcome } from "../command.ts";
-import { hashSettings } from "../engine/settings.ts";
+/** `npm run rollback`: a person restores an earlier release, at any time. */
+import type { Check } from "../../common/check.ts";
+import { currentRelease, isGood, lastGood, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
+import type { Outcome } from "../command.ts";
 import { readDeployedImages } from "../engine/outputs.ts";
-import type { Operator } from "./operator.ts";
-import { renderCorrupt } from "../server/records-folder.ts";
-import type { Release } from "../../common/release.ts";
-import { finishRelease, readReleases, startRelease, type Releases } from "../server/releases.ts";
-import { renderChecks, renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
-import { dataWarnings, isWell, restore, restoredSeconds, runningSettings, timeCheck } from "./restore.ts";
-import { currentRelease, isGood, lastGood } from "../../common/release.ts";
-import { EXIT } from "./release-progress.ts";
-import { Session } from "./session.ts";
-import { renderLate } from "./automatic-rollback.ts";
+import { hashSettings } from "../engine/settings.ts";
+import type { Server } from "../server/connection.ts";
 import { readRevision } from "../server/identity.ts";
+import { renderCorrupt } from "../server/records-folder.ts";
+import { finishRelease, readReleases, startRelease, type Releases } from "../server/releases.ts";
+import type { Operator } from "./operator.ts";
+import { EXIT } from "./release-progress.ts";
+import { renderChecks, renderImageChanges, renderLate, renderRelease, renderSeconds } from "./render.ts";
+import {
+  dataWarnings,
+  passedVerification,
+  restore,
+  restoredSeconds,
+  runningSettings,
+  timeCheck,
+  type Restored,
+} from "./restore.ts";
+import { Session } from "./session.ts";
 
 export interface RollbackRequest {
   readonly stack: string;
@@ -27,19 +35,17 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
   const { stack, reason } = request;
   const startedAt = operator.now();
   const { revision } = await readRevision(operator.git);
-  return await Session.during({ stack, why: `rollback: ${reason}` }, operator, async (session) => {
+  return await Session.during({ stack, why: `rollback: ${reason}`, operator }, async (session) => {
     const { server, environment } = session;
     if (server === undefined)
-      throw new UserError(
-        `${stack}: expected a deployed stack, got no server; there is nothing to go back to`,
-      );
+      throw new UserError(`${stack}: there is no server, so there is no release to roll back to`);
     const target = chooseTarget(request, await readReleases(server));
     await operator.resume(stack);
     const images = await readDeployedImages(stack, session.pulumi);
     operator.say(`back to ${renderRelease(target)}`);
     for (const line of dataWarnings(target.images, images)) operator.say(line);
-    if (!request.yes && !(await operator.confirm(`Put release ${target.number} back on ${stack}?`)))
-      return { text: "nothing was changed", exitCode: EXIT.refused };
+    if (!request.yes && !(await operator.confirm(`Restore release ${target.number} on ${stack}?`)))
+      return { text: "cancelled; nothing was changed", exitCode: EXIT.refused };
 
     const begun = await startRelease(server, {
       stack,
@@ -58,58 +64,88 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
       restoredVerify: [],
       seconds: {},
     });
-    const restored = await restore(session, operator, {
+    const restored = await restore(
+      { session, operator },
+      // The state may be wrong, which may be why somebody rolls back by hand.
+      { target, message: `release ${begun.number}: back to ${target.number}`, refresh: true },
+    );
+    const time = timeCheck(restored, environment.operations.thresholds.rollbackSeconds);
+    for (const line of renderChecks("verify", [...restored.verify, time])) operator.say(line);
+    const rolledBack = {
+      begun,
       target,
-      message: `release ${begun.number}: back to ${target.number}`,
-      // Whoever goes back by hand may do so because things are not as the state has them.
-      refresh: true,
-    });
-    const { rollbackSeconds } = environment.operations.thresholds;
-    const restoredVerify = [timeCheck(restored, rollbackSeconds)];
-    for (const line of renderChecks("verify", [...restored.verify, ...restoredVerify])) operator.say(line);
-    const well = isWell(restored);
-    const failure = restored.failure ?? "la vérification est en échec";
-    await finishRelease(session.server ?? server, {
-      ...begun,
-      images: restored.images,
-      verify: [...restored.verify],
-      restoredVerify,
-      outcome: well ? "succeeded" : "failed",
-      ...(well ? {} : { failure }),
-      finishedAt: operator.now().toISOString(),
-      seconds: restored.seconds,
-    });
-    const changes = renderImageChanges(images, restored.images);
-    await session.audit({
-      action: "rollback",
-      reason,
-      detail: well
-        ? `version ${target.number} remise en service en ${restoredSeconds(restored).toFixed(0)} s : ${changes}`
-        : `retour à la version ${target.number} en échec : ${failure}`,
-      release: begun.number,
-    });
-    const told = well
-      ? `release ${target.number} serves again, as release ${begun.number}`
-      : `${stack}: expected release ${target.number} to serve again, got: ${restored.failure ?? "failed checks"}`;
-    const text = [
-      told,
-      ...renderLate(restored, rollbackSeconds),
-      `Pulumi.${stack}.yaml still asks for what ran before: change it, or the next deployment brings it again`,
-      renderSeconds(restored.seconds),
-    ];
-    return { text: text.join("\n"), exitCode: well ? EXIT.ok : EXIT.failed };
+      restored,
+      time,
+      changes: renderImageChanges(images, restored.images),
+    };
+    await record(rolledBack, { session, operator, server: session.server ?? server });
+    return describeOutcome(rolledBack, session);
   });
+}
+
+interface RolledBack {
+  readonly begun: Release;
+  readonly target: Release;
+  readonly restored: Restored;
+  readonly time: Check;
+  readonly changes: string;
+}
+
+interface Recorder {
+  readonly session: Session;
+  readonly operator: Operator;
+  readonly server: Server;
+}
+
+async function record(
+  { begun, target, restored, time, changes }: RolledBack,
+  { session, operator, server }: Recorder,
+): Promise<void> {
+  const hasPassed = passedVerification(restored);
+  const failure = restored.failure ?? "la vérification est en échec";
+  await finishRelease(server, {
+    ...begun,
+    images: restored.images,
+    verify: [...restored.verify],
+    restoredVerify: [time],
+    outcome: hasPassed ? "succeeded" : "failed",
+    ...(hasPassed ? {} : { failure }),
+    finishedAt: operator.now().toISOString(),
+    seconds: restored.seconds,
+  });
+  await session.audit({
+    action: "rollback",
+    reason: begun.reason,
+    detail: hasPassed
+      ? `version ${target.number} remise en service en ${restoredSeconds(restored).toFixed(0)} s : ${changes}`
+      : `retour à la version ${target.number} en échec : ${failure}`,
+    release: begun.number,
+  });
+}
+
+function describeOutcome({ begun, target, restored }: RolledBack, { stack, environment }: Session): Outcome {
+  const hasPassed = passedVerification(restored);
+  const { rollbackSeconds } = environment.operations.thresholds;
+  const text = [
+    hasPassed
+      ? `release ${target.number} runs again, as release ${begun.number}`
+      : `${stack}: the rollback to release ${target.number} failed: ${restored.failure ?? "its verification failed"}`,
+    ...renderLate(restoredSeconds(restored), rollbackSeconds),
+    `Pulumi.${stack}.yaml still has what ran before: change it, or the next deployment deploys it again`,
+    renderSeconds(restored.seconds),
+  ];
+  return { text: text.join("\n"), exitCode: hasPassed ? EXIT.ok : EXIT.failed };
 }
 
 function chooseTarget({ stack, to }: RollbackRequest, { releases, corrupt }: Releases): Release {
   const notes = renderCorrupt(corrupt).map((line) => `\n  ${line}`);
   if (to === undefined) {
     const current = currentRelease(releases);
-    // One that went back by hand runs an earlier one: "before" means before that.
+    // After a rollback by hand an earlier release runs: "before" means before that one.
     const target = lastGood(releases, current?.restored ?? current?.number ?? Infinity);
     if (target) return target;
     throw new UserError(
-      `${stack}: expected an earlier release that passed its verification, got none; see npm run history -- ${stack}${notes.join("")}`,
+      `${stack}: no earlier release has passed its verification; see npm run history -- ${stack}${notes.join("")}`,
     );
   }
   const target = releases.find(({ number }) => number === to);

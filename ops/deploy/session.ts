@@ -1,4 +1,4 @@
-/** One command on one stack: its settings, its server, its lock, and what a killed command left behind. */
+/** One command on one stack: its settings, its server, its lock, and the releases that killed commands left unfinished. */
 import type { CheckContext } from "../checks/context.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
@@ -15,8 +15,9 @@ import { finishRelease, readReleases } from "../server/releases.ts";
 
 export interface SessionRequest {
   readonly stack: string;
-  /** What the lock is taken for; undefined takes none, for what only looks. */
+  /** Why the lock is taken; undefined takes none, for a command that only reads. */
   readonly why: string | undefined;
+  readonly operator: Operator;
 }
 
 export class Session {
@@ -34,25 +35,20 @@ export class Session {
 
   private constructor(
     request: SessionRequest,
-    operator: Operator,
     read: Pick<Session, "environment"> & { readonly secrets: Readonly<Record<string, string>> },
   ) {
     this.stack = request.stack;
     this.environment = read.environment;
-    this.pulumi = operator.pulumi;
+    this.pulumi = request.operator.pulumi;
     this.#why = request.why;
-    this.#operator = operator;
+    this.#operator = request.operator;
     this.#secrets = read.secrets;
   }
 
-  /** Opens the session, does the work and closes it, whatever happens. */
-  static async during<T>(
-    request: SessionRequest,
-    operator: Operator,
-    work: (session: Session) => Promise<T>,
-  ): Promise<T> {
-    const settings = await readSettings(request.stack, operator.pulumi);
-    const session = new Session(request, operator, settings);
+  /** Opens the session, does the work and closes the session. */
+  static async during<T>(request: SessionRequest, work: (session: Session) => Promise<T>): Promise<T> {
+    const settings = await readSettings(request.stack, request.operator.pulumi);
+    const session = new Session(request, settings);
     try {
       await session.refresh();
       return await work(session);
@@ -84,7 +80,7 @@ export class Session {
     };
   }
 
-  /** Reads again what is deployed: a first deployment has a server afterwards, and one that was made anew another. */
+  /** Reads again what is deployed: an update may have created the server, or another one. */
   async refresh(): Promise<void> {
     const { outputs, ssh } = await readDeployed(this.stack, this.pulumi);
     this.#outputs = outputs;
@@ -115,7 +111,7 @@ export class Session {
     await this.#closeKilled(server);
   }
 
-  /** Whoever ran them held the lock that is ours now: they cannot be running any more. */
+  /** Releases that still look as if they ran were killed, because their commands held the lock that is ours now. */
   async #closeKilled(server: Server): Promise<void> {
     const { releases, corrupt } = await readReleases(server);
     for (const line of renderCorrupt(corrupt)) this.#operator.say(line);
@@ -133,9 +129,7 @@ export class Session {
         detail: `version ${killed.number} ${failure}`,
         release: killed.number,
       });
-      this.#operator.say(
-        `release ${killed.number} of ${killed.who} was killed before its end: recorded as failed`,
-      );
+      this.#operator.say(`release ${killed.number} of ${killed.who} was killed: recorded as failed`);
     }
   }
 

@@ -1,4 +1,4 @@
-/** The engine's part of a deployment: an update, and what is known when it fails. */
+/** Runs the engine's update, and describes its failure. */
 import { readChanges } from "../changes/changes.ts";
 import { readEvents } from "../engine/events.ts";
 import { findIrreversible } from "../changes/irreversible.ts";
@@ -12,10 +12,10 @@ export interface Plan {
   /** The engine's own file. */
   readonly file: string;
 
-  /** Whether it was made some time ago: the engine then looks whether it still fits before it changes anything. */
+  /** Whether it was made earlier: the engine then checks that it still fits before it changes anything. */
   readonly reviewed: boolean;
 
-  /** Whether the real things were read first when it was made; the update must do the same. */
+  /** Whether it was made after reading the actual state; the update must read it too. */
   readonly refreshed: boolean;
 }
 
@@ -25,7 +25,7 @@ export interface UpdateRequest {
   readonly message: string;
   readonly onLine: (line: string) => void;
 
-  /** Interrupts it. */
+  /** Interrupts the update. */
   readonly signal?: AbortSignal;
 
   /** Plan that the update must not exceed. */
@@ -34,7 +34,7 @@ export interface UpdateRequest {
   /** Settings other than the stack's own file. */
   readonly configFile?: string;
 
-  /** Whether what is really there is read first. */
+  /** Whether the actual state is read first. */
   readonly refresh?: boolean;
 }
 
@@ -47,11 +47,11 @@ export interface Updated {
 }
 
 export interface UpdateFailure {
-  /** Whether anything had been changed, or been tried to change, when it failed. */
+  /** Whether a change had at least been tried. */
   readonly changed: boolean;
 
-  /** The engine's own words, its last lines. */
-  readonly said: string;
+  /** Last lines that the engine printed. */
+  readonly output: string;
 }
 
 export async function update(request: UpdateRequest): Promise<Updated> {
@@ -69,7 +69,7 @@ export async function update(request: UpdateRequest): Promise<Updated> {
   return {
     failure: failure && {
       changed: lines.some(isChange),
-      said: failure.errors.slice(-ERROR_LINES).join("\n"),
+      output: failure.errors.slice(-ERROR_LINES).join("\n"),
     },
     rotated: rotatedIn(lines, onLine),
   };
@@ -86,7 +86,7 @@ function rotatedIn(lines: readonly string[], onLine: (line: string) => void): st
     const changed = findIrreversible(steps).filter(({ kind }) => kind === "secret" || kind === "key");
     return [...new Set(changed.map(({ resource }) => resource))];
   } catch (error) {
-    // What was done is done: a log of another form must not make it fail.
+    // The update is over: a log that cannot be read must not make it fail.
     if (!(error instanceof UserError)) throw error;
     onLine(`whether a secret changed is not known: ${error.message}`);
     return [];
@@ -101,7 +101,7 @@ function asEvent(line: string): { readonly op?: string; readonly planning?: bool
     };
     return { op: resourcePreEvent.metadata.op, planning: resourcePreEvent.planning === true };
   } catch {
-    // A line that a killed engine did not finish was the beginning of a step.
+    // A killed engine leaves an unfinished line, which began a step.
     return { op: "unfinished" };
   }
 }

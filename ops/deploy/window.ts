@@ -6,7 +6,7 @@ import type { Operations } from "../../stacks/environment.ts";
 const WEEKDAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"] as const;
 const DAY_MS = 86_400_000;
 
-/** A freeze may be long, but whoever closes for longer than this has no window. */
+/** How far ahead an opening is looked for. */
 const HORIZON_DAYS = 800;
 
 export type WindowSettings = Pick<Operations, "window" | "holidays" | "freezes">;

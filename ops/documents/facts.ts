@@ -1,4 +1,4 @@
-/** Reads what is known of each environment: from its state, and from the records on its server. */
+/** Reads the facts of each environment from its state and from the records on its server. */
 import { z } from "zod";
 
 import { UserError } from "../../common/user-error.ts";
@@ -47,7 +47,7 @@ async function readFacts(
   }
 }
 
-function madeIn({ resources }: State): Made[] {
+export function madeIn({ resources }: State): Made[] {
   return resources
     .filter(({ type }) => type !== "pulumi:pulumi:Stack" && !type.startsWith("pulumi:providers:"))
     .map(({ urn, type, created }) => ({
@@ -63,12 +63,12 @@ function readOutputs(stack: string, printed: string): StackOutputs | undefined {
   const read = stackOutputs.safeParse(outputs);
   if (read.success) return read.data;
   throw new UserError(
-    `${stack}: expected the outputs of this version of the program, got others; deploy it again\n` +
+    `${stack}: another version of the program wrote the outputs; run npm run deploy -- ${stack}\n` +
       z.prettifyError(read.error),
   );
 }
 
-async function orWhy<T>(reading: Promise<T>): Promise<T | Missing> {
+export async function orWhy<T>(reading: Promise<T>): Promise<T | Missing> {
   try {
     return await reading;
   } catch (error) {

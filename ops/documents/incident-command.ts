@@ -1,4 +1,4 @@
-/** `npm run incident`: what a person tells of a problem, on one command line. */
+/** `npm run incident`: problems that people report, on one command line. */
 import { readArguments, type Outcome } from "../command.ts";
 import { renderTable } from "../table.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -15,38 +15,49 @@ import { categories, priorities } from "../../reports/incidents/vocabulary.ts";
 import { shownPath } from "../../reports/markdown.ts";
 import { formatHours, formatShare, recurring, trendsByCategory } from "../../reports/incidents/trends.ts";
 
+const USAGES = {
+  list: "npm run incident -- list [--open]",
+  new:
+    `npm run incident -- new --environment <stack> --title <text> --priority <${priorities.join("|")}>\n` +
+    `         --category <${categories.join("|")}>\n` +
+    "         --impact <text> --description <text> --symptom <text>… [--diagnostic <text>…]",
+  resolve:
+    "npm run incident -- resolve <DEPLOY-001> --cause <text> --solution <text> [--command <text>]\n" +
+    "         --prevention <text>… --lesson <text>… [--workaround]",
+} as const;
+
 const text = { type: "string" } as const;
 const texts = { type: "string", multiple: true } as const;
 
 export async function incident(
-  usage: string,
   args: readonly string[],
   book: BookOptions = { now: new Date() },
 ): Promise<Outcome> {
   const [action, ...rest] = args;
-  if (action === "list") return list(usage, rest, book);
-  if (action === "new") return open(usage, rest, book);
-  if (action === "resolve") return resolve(usage, rest, book);
+  if (action === "list") return listEntries(rest, book);
+  if (action === "new") return openEntry(rest, book);
+  if (action === "resolve") return resolveEntry(rest, book);
   throw new UserError(
-    `expected one of list, new, resolve, got ${JSON.stringify(action ?? "")}\nusage: ${usage}`,
+    `expected one of list, new, resolve, got ${JSON.stringify(action ?? "")}\n` +
+      `usage: ${Object.values(USAGES).join("\n       ")}`,
   );
 }
 
-async function list(usage: string, args: readonly string[], book: BookOptions): Promise<Outcome> {
-  const { values } = readArguments(usage, args, { open: { type: "boolean" } }, false);
+async function listEntries(args: readonly string[], book: BookOptions): Promise<Outcome> {
+  const { values } = readArguments(USAGES.list, args, { open: { type: "boolean" } }, false);
   const all = await listIncidents(book.path);
   const shown = all.filter(({ status }) => values.open !== true || status === "Ouvert");
   if (shown.length === 0) return { text: all.length === 0 ? "no incident" : "no open incident", exitCode: 0 };
-  const table = renderTable(
-    ["ID", "Environnement", "Statut", "Priorité", "Catégorie", "Date", "Titre"],
-    shown.map((entry) => [
+  const table = renderTable({
+    headings: ["ID", "Environnement", "Statut", "Priorité", "Catégorie", "Date", "Titre"],
+    rows: shown.map((entry) => [
       ...[entry.id, entry.environment, entry.status, entry.priority],
       ...[entry.category, entry.identified, entry.title],
     ]),
-  );
-  const trends = renderTable(
-    ["Catégorie", "Nombre", "% du total", "Temps moyen de résolution"],
-    trendsByCategory(all)
+  });
+  const trends = renderTable({
+    headings: ["Catégorie", "Nombre", "% du total", "Temps moyen de résolution"],
+    rows: trendsByCategory(all)
       .filter(({ count }) => count > 0)
       .map(({ category, count, share, meanHours }) => [
         category,
@@ -54,14 +65,14 @@ async function list(usage: string, args: readonly string[], book: BookOptions): 
         formatShare(share),
         formatHours(meanHours),
       ]),
-  );
+  });
   const again = recurring(all).map(({ title, occurrences }) => `récurrent (${occurrences} fois) : ${title}`);
   return { text: [table, trends, ...again].join("\n\n"), exitCode: 0 };
 }
 
-async function open(usage: string, args: readonly string[], book: BookOptions): Promise<Outcome> {
+async function openEntry(args: readonly string[], book: BookOptions): Promise<Outcome> {
   const { values } = readArguments(
-    usage,
+    USAGES.new,
     args,
     {
       ...{ environment: text, title: text, priority: text, category: text },
@@ -69,48 +80,48 @@ async function open(usage: string, args: readonly string[], book: BookOptions): 
     },
     false,
   );
-  const problems: string[] = [];
+  const options = new OptionReader(USAGES.new);
   const entry: NewIncident = {
-    stack: oneOf("environment", values.environment, STACKS, problems),
-    title: given("title", values.title, problems),
-    priority: oneOf("priority", values.priority, wordsOf(priorities), problems),
-    category: oneOf("category", values.category, wordsOf(categories), problems),
-    impact: given("impact", values.impact, problems),
-    description: given("description", values.description, problems),
-    symptoms: someOf("symptom", values.symptom, problems),
+    stack: options.oneOf({ name: "environment", value: values.environment, words: STACKS }),
+    title: options.text("title", values.title),
+    priority: options.oneOf({ name: "priority", value: values.priority, words: wordsOf(priorities) }),
+    category: options.oneOf({ name: "category", value: values.category, words: wordsOf(categories) }),
+    impact: options.text("impact", values.impact),
+    description: options.text("description", values.description),
+    symptoms: options.texts("symptom", values.symptom),
     diagnostics: values.diagnostic ?? [],
   };
-  refuse(usage, problems);
+  options.throwProblems();
   const { id, isNew } = await openIncident(entry, book);
   return {
     text: isNew
       ? `opened ${id} in ${shownPath(book.path ?? ISSUES_FILE)}`
-      : `${id} is open already: noted that it was seen again`,
+      : `${id} is already open: noted that it was seen again`,
     exitCode: 0,
   };
 }
 
-async function resolve(usage: string, args: readonly string[], book: BookOptions): Promise<Outcome> {
-  const { values, positionals } = readArguments(usage, args, {
+async function resolveEntry(args: readonly string[], book: BookOptions): Promise<Outcome> {
+  const { values, positionals } = readArguments(USAGES.resolve, args, {
     ...{ cause: text, solution: text, command: text, prevention: texts, lesson: texts },
     workaround: { type: "boolean" },
   });
-  const problems: string[] = [];
+  const options = new OptionReader(USAGES.resolve);
   const [id = "", ...others] = positionals;
   if (id === "" || others.length > 0) {
-    problems.push(
+    options.problems.push(
       `expected one number such as DEPLOY-001, got ${positionals.length}; npm run incident -- list shows them`,
     );
   }
   const resolution = {
-    cause: given("cause", values.cause, problems),
-    solution: given("solution", values.solution, problems),
+    cause: options.text("cause", values.cause),
+    solution: options.text("solution", values.solution),
     command: values.command,
-    prevention: someOf("prevention", values.prevention, problems),
-    lessons: someOf("lesson", values.lesson, problems),
+    prevention: options.texts("prevention", values.prevention),
+    lessons: options.texts("lesson", values.lesson),
     workaround: values.workaround === true,
   };
-  refuse(usage, problems);
+  options.throwProblems();
   await resolveIncident(id, resolution, book);
   return { text: `${id} is ${resolution.workaround ? "contourné" : "résolu"}`, exitCode: 0 };
 }
@@ -127,43 +138,50 @@ function wordsOf<Value extends string>(values: readonly Value[]): Words<Value> {
   return values.map((value) => [value, value]);
 }
 
-function oneOf<Value extends string>(
-  option: string,
-  value: string | undefined,
-  words: Words<Value>,
-  problems: string[],
-): Value {
-  const found = words.find(([word]) => bare(word) === bare(value ?? ""));
-  if (!found) {
-    const names = [...new Set(words.map(([word]) => word))].join(", ");
-    problems.push(
-      `--${option}: expected one of ${names}, got ${value === undefined ? "nothing" : JSON.stringify(value)}`,
-    );
+/** Reads options, and collects the problems of all of them. */
+class OptionReader {
+  readonly problems: string[] = [];
+  readonly #usage: string;
+
+  constructor(usage: string) {
+    this.#usage = usage;
   }
-  return found?.[1] ?? words[0]![1];
+
+  oneOf<Value extends string>({ name, value, words }: Choice<Value>): Value {
+    const found = words.find(([word]) => bare(word) === bare(value ?? ""));
+    if (!found) {
+      const names = [...new Set(words.map(([word]) => word))].join(", ");
+      const got = value === undefined ? "nothing" : JSON.stringify(value);
+      this.problems.push(`--${name}: expected one of ${names}, got ${got}`);
+    }
+    return found?.[1] ?? words[0]![1];
+  }
+
+  text(name: string, value: string | undefined): string {
+    if (value === undefined || value.trim() === "")
+      this.problems.push(`--${name}: expected a text, got nothing`);
+    return value ?? "";
+  }
+
+  texts(name: string, values: readonly string[] | undefined): readonly string[] {
+    if (values === undefined || values.some((value) => value.trim() === "")) {
+      this.problems.push(`--${name}: expected a text, once or more often, got nothing`);
+    }
+    return values ?? [];
+  }
+
+  throwProblems(): void {
+    if (this.problems.length > 0) throw new UserError(`${this.problems.join("\n")}\nusage: ${this.#usage}`);
+  }
+}
+
+interface Choice<Value extends string> {
+  readonly name: string;
+  readonly value: string | undefined;
+  readonly words: Words<Value>;
 }
 
 /** Without capitals and accents, which a keyboard may not have. */
 function bare(word: string): string {
   return word.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
-}
-
-function given(option: string, value: string | undefined, problems: string[]): string {
-  if (value === undefined || value.trim() === "") problems.push(`--${option}: expected a text, got nothing`);
-  return value ?? "";
-}
-
-function someOf(
-  option: string,
-  values: readonly string[] | undefined,
-  problems: string[],
-): readonly string[] {
-  if (values === undefined || values.some((value) => value.trim() === "")) {
-    problems.push(`--${option}: expected a text, once or more often, got nothing`);
-  }
-  return values ?? [];
-}
-
-function refuse(usage: string, problems: readonly string[]): void {
-  if (problems.length > 0) throw new UserError(`${problems.join("\n")}\nusage: ${usage}`);
 }

@@ -1,18 +1,27 @@
-/** What a stack's server remembers of its deployments, over one connection. */
+/** Reads the records of a stack's deployments from its server, over one connection. */
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
+import type { Records } from "../../reports/facts.ts";
 import { readHistory } from "../server/audit-log.ts";
+import { openServer, type Server } from "../server/connection.ts";
 import { renderCorrupt } from "../server/records-folder.ts";
 import { readReleases } from "../server/releases.ts";
-import { openServer, type Server } from "../server/connection.ts";
-import type { Records } from "../../reports/facts.ts";
+
+interface ReadOptions {
+  readonly open?: (outputs: Pick<StackOutputs, "ssh">) => Server;
+
+  /** Of each of the two readings. */
+  readonly timeoutSeconds?: number;
+}
 
 export async function readRecords(
   outputs: Pick<StackOutputs, "ssh">,
-  open: (outputs: Pick<StackOutputs, "ssh">) => Server = openServer,
+  { open = openServer, timeoutSeconds }: ReadOptions = {},
 ): Promise<Records> {
   const server = open(outputs);
+  const reader: Pick<Server, "run"> =
+    timeoutSeconds === undefined ? server : { run: (command) => server.run({ ...command, timeoutSeconds }) };
   try {
-    const [found, history] = await Promise.all([readReleases(server), readHistory(server)]);
+    const [found, history] = await Promise.all([readReleases(reader), readHistory(reader)]);
     return {
       releases: found.releases,
       history: history.events,

@@ -1,4 +1,4 @@
-/** `npm run report`: the user's documents, brought up to date. */
+/** `npm run report`: updates the team's documents. */
 import { readFile } from "node:fs/promises";
 
 import { readArguments, type Outcome } from "../command.ts";
@@ -23,9 +23,9 @@ export interface ReportRequest {
 }
 
 export interface Report {
-  /** What was written, or was as it should be already. */
+  /** What was written, or was already up to date. */
   readonly text: string;
-  /** What could not be read; the documents say so too. */
+  /** What could not be read, which the documents say too. */
   readonly gaps: readonly string[];
 }
 
@@ -36,13 +36,14 @@ export async function writeReport(request: ReportRequest, sources: FactSources):
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return emptyTracking();
     throw error;
   });
+  const document = { path: tracking, text };
   const incidents = await listIncidents(request.issues);
-  // A broken document is told before anything slow or remote is asked.
-  checkTracking(tracking, text);
+  // A broken document is reported before anything slow or remote is asked.
+  checkTracking(document);
 
   const environments = await readAllFacts(sources);
   const facts = { environments, incidents, now };
-  const updated = await renderTracking(tracking, text, facts);
+  const updated = await renderTracking(document, facts);
   const isNew = updated !== text;
   if (isNew) await writeWhole(tracking, updated);
   const written = [isNew ? `wrote ${shownPath(tracking)}` : `${shownPath(tracking)} is up to date`];
@@ -61,12 +62,19 @@ function renderGap({ stack, what, why }: Gap): string {
     : `${stack}: releases and history could not be read: ${why}`;
 }
 
-export async function report(
-  usage: string,
-  args: readonly string[],
-  request: ReportRequest = { now: new Date() },
-  sources: FactSources = { pulumi: pulumiOnPath, readRecords },
-): Promise<Outcome> {
+export interface ReportCommand {
+  readonly usage: string;
+  readonly args: readonly string[];
+  readonly request?: ReportRequest;
+  readonly sources?: FactSources;
+}
+
+export async function report({
+  usage,
+  args,
+  request = { now: new Date() },
+  sources = { pulumi: pulumiOnPath, readRecords },
+}: ReportCommand): Promise<Outcome> {
   const { values } = readArguments(usage, args, { html: { type: "string" } }, false);
   const { text, gaps } = await writeReport({ ...request, html: values.html }, sources);
   return { text: [text, ...gaps].join("\n"), exitCode: gaps.length === 0 ? 0 : 1 };

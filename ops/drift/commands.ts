@@ -16,6 +16,7 @@ import { repairDrift, type RepairWorld } from "./repair.ts";
 export const commands: Commands = {
   drift: {
     usage: "npm run drift -- <stack> [--json] [--repair [--yes] [--with-changes]] [--issue]",
+    summary: "compares the actual state with the last deployment; --repair restores it",
     async run(args) {
       const { values, positionals } = readArguments(this.usage, args, {
         json: { type: "boolean", default: false },

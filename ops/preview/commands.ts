@@ -16,6 +16,7 @@ const VALUE_LENGTH = 200;
 export const commands: Commands = {
   preview: {
     usage: "npm run preview -- <stack> [--out <folder>] [--refresh] [--comment]",
+    summary: "prints what a deployment would change; --out saves the plan for a review",
     async run(args) {
       const { values, positionals } = readArguments(this.usage, args, {
         out: { type: "string" },

@@ -1,29 +1,29 @@
-/** Who did what when: one line of JSON an event, on the server, only ever added to. */
+/** Who did what when: a file on the server with one line of JSON an event, which only grows. */
 import type { Server } from "./connection.ts";
-import { PLACE, type CorruptRecord } from "./records-folder.ts";
+import { RECORDS_FOLDER, type CorruptRecord } from "./records-folder.ts";
 import { auditEvent, type AuditEvent } from "../../common/release.ts";
 
-const FILE = `${PLACE}/history.jsonl`;
+const LOG_FILE = `${RECORDS_FOLDER}/history.jsonl`;
 
-// A line that a killed writer left unfinished gets its end first, so that the next one is whole.
+// A killed writer may have left a line unfinished: it is ended first, so that the next line is whole.
 const APPEND = `
 umask 027
-install -d -m 0750 "$PLACE"
+install -d -m 0750 "$RECORDS_FOLDER"
 exec 9>>"$FILE"
 flock 9
 if [ -s "$FILE" ] && [ "$(tail -c 1 "$FILE" | od -An -tx1 | tr -d ' ')" != 0a ]; then echo >&9; fi
 cat >&9
 sync "$FILE"
-# From here the kernel refuses everything but adding, root included; some file systems cannot.
+# From now on the kernel lets nobody, not even root, do more than append; some file systems cannot.
 chattr +a "$FILE" 2>/dev/null || true`;
 
 const READ = `[ ! -e "$FILE" ] || cat "$FILE"`;
 
 export async function appendHistory(server: Server, event: AuditEvent): Promise<void> {
   await server.run({
-    purpose: `write ${FILE}`,
+    purpose: `write ${LOG_FILE}`,
     script: APPEND,
-    variables: { PLACE, FILE },
+    variables: { RECORDS_FOLDER, FILE: LOG_FILE },
     stdin: `${JSON.stringify(auditEvent.parse(event))}\n`,
   });
 }
@@ -34,8 +34,12 @@ export interface History {
   readonly corrupt: readonly CorruptRecord[];
 }
 
-export async function readHistory(server: Server): Promise<History> {
-  const { stdout } = await server.run({ purpose: `read ${FILE}`, script: READ, variables: { FILE } });
+export async function readHistory(server: Pick<Server, "run">): Promise<History> {
+  const { stdout } = await server.run({
+    purpose: `read ${LOG_FILE}`,
+    script: READ,
+    variables: { FILE: LOG_FILE },
+  });
   const events: AuditEvent[] = [];
   const corrupt: CorruptRecord[] = [];
   for (const [index, line] of stdout.split("\n").entries()) {
@@ -43,8 +47,8 @@ export async function readHistory(server: Server): Promise<History> {
     const read = readLine(line);
     if (read === undefined)
       corrupt.push({
-        path: `${FILE}:${index + 1}`,
-        problem: "expected an event of the audit, got another text",
+        path: `${LOG_FILE}:${index + 1}`,
+        problem: "this line is no event of the audit",
       });
     else events.push(read);
   }

@@ -1,4 +1,4 @@
-/** Who acts, and on what version of the project. */
+/** Who runs a command, and on which version of the project. */
 import { hostname, userInfo } from "node:os";
 
 import type { Git } from "../vendors/git.ts";
@@ -44,7 +44,7 @@ export async function readRevision(git: Git): Promise<Revision> {
   return { revision: changed === "" ? commit : `${commit}+`, subject };
 }
 
-/** The person at this keyboard, or this run of the CI. */
+/** The person at this terminal, or this run of the CI. */
 export function identifyHere(): Identity {
   return identify({
     variables: process.env,

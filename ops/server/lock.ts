@@ -1,8 +1,8 @@
 /**
- * One deployment at a time: a folder on the server that only one can make.
+ * One deployment at a time: the lock is a folder on the server.
  *
- * The folder is filled under another name and then moved, which fails while there is one: so it is never seen without its holder. All times
- * are the server's own. The holder renews its lease; a lease that is over means that the holder died.
+ * The folder is filled under another name and then moved, which fails while there is one, so nobody sees it without its holder. All times
+ * are the server's. The holder renews its lease; when the lease is over, the holder is dead.
  */
 import { randomUUID } from "node:crypto";
 
@@ -10,12 +10,12 @@ import { z } from "zod";
 
 import type { Server, ServerCommand } from "./connection.ts";
 import { UserError } from "../../common/user-error.ts";
-import { PLACE } from "./records-folder.ts";
+import { RECORDS_FOLDER } from "./records-folder.ts";
 import type { Identity } from "./identity.ts";
 
-const FOLDER = `${PLACE}/lock`;
+const LOCK_FOLDER = `${RECORDS_FOLDER}/lock`;
 
-/** How long a holder that shows no sign of life keeps the lock. */
+/** How long a holder without a sign of life keeps the lock. */
 export const LEASE_SECONDS = 120;
 const RENEW_SECONDS = 20;
 
@@ -39,7 +39,7 @@ export interface Held {
   readonly dead: boolean;
 }
 
-/** Somebody else deploys; nothing was changed. */
+/** Somebody else is deploying; nothing was changed. */
 export class LockRefusal extends UserError {
   override readonly name = "LockRefusal";
 }
@@ -47,7 +47,7 @@ export class LockRefusal extends UserError {
 export interface Lock {
   readonly token: string;
 
-  /** Shows a sign of life; false when the lock is no longer ours. */
+  /** Renews the lease; false when the lock is no longer ours. */
   renew(): Promise<boolean>;
 
   release(): Promise<void>;
@@ -55,14 +55,14 @@ export interface Lock {
 
 const TAKE = `
 umask 027
-install -d -m 0750 "$PLACE"
-made=$(mktemp --directory "$PLACE/.lock.XXXXXXXX")
+install -d -m 0750 "$RECORDS_FOLDER"
+made=$(mktemp --directory "$RECORDS_FOLDER/.lock.XXXXXXXX")
 trap 'rm --force --recursive "$made"' EXIT
 cat > "$made/holder.json"
 touch "$made/lease"
 if mv --no-target-directory "$made" "$FOLDER" 2>/dev/null; then echo taken; else echo refused; fi`;
 
-// The lock may go between two lines: one that is gone prints nothing.
+// The lock may be released between two lines; then nothing is printed.
 const LOOK = `
 cd "$FOLDER" 2>/dev/null || exit 0
 if holder=$(cat holder.json 2>/dev/null) && since=$(stat --format %Y holder.json 2>/dev/null) && renewed=$(stat --format %Y lease 2>/dev/null); then
@@ -77,10 +77,10 @@ if grep --quiet --fixed-strings "$TOKEN" "$FOLDER/holder.json" 2>/dev/null; then
   echo renewed
 fi`;
 
-// Moved before it is taken away: of two who end it, one alone gets it, and one that changed hands meanwhile is put back.
+// Moved before it is removed: only one of two who end it gets it, and a lock that changed hands meanwhile is moved back.
 const END = `
 grep --quiet --fixed-strings "$TOKEN" "$FOLDER/holder.json" 2>/dev/null || exit 0
-ended=$(mktemp --directory "$PLACE/.ended.XXXXXXXX")
+ended=$(mktemp --directory "$RECORDS_FOLDER/.ended.XXXXXXXX")
 trap 'rm --force --recursive "$ended"' EXIT
 mv --no-target-directory "$FOLDER" "$ended" 2>/dev/null || exit 0
 if grep --quiet --fixed-strings "$TOKEN" "$ended/holder.json"; then
@@ -97,7 +97,7 @@ export interface LockRequest {
   readonly isAlive: (process: number) => boolean;
 }
 
-/** Takes the lock, or throws a `LockRefusal` that tells who has it. A lock that a killed command of ours left on this machine is taken over. */
+/** Takes the lock, or throws a `LockRefusal` that names the holder. Takes over a lock that a killed command of ours left on this machine. */
 export async function takeLock(
   server: Server,
   request: LockRequest,
@@ -108,7 +108,7 @@ export async function takeLock(
     const { stdout } = await server.run({
       purpose: "take the deployment lock",
       script: TAKE,
-      variables: { PLACE, FOLDER },
+      variables: { RECORDS_FOLDER, FOLDER: LOCK_FOLDER },
       stdin: JSON.stringify(mine),
     });
     if (stdout.trim() === "taken") return { lock: lockOf(server, mine.token), replaced };
@@ -130,7 +130,7 @@ export async function readLock(
     ...options,
     purpose: "read the deployment lock",
     script: LOOK,
-    variables: { FOLDER },
+    variables: { FOLDER: LOCK_FOLDER },
   });
   if (stdout === "") return undefined;
   let read: z.output<typeof answer>;
@@ -138,8 +138,8 @@ export async function readLock(
     read = answer.parse(JSON.parse(stdout));
   } catch {
     throw new LockRefusal(
-      `${FOLDER} on ${server.name}: expected a lock with its holder, got something else; ` +
-        "look at it there, and take it away by hand once you know that nobody deploys",
+      `${LOCK_FOLDER} on ${server.name}: this lock does not name its holder; ` +
+        "look at it there, and remove it by hand once you know that nobody deploys",
     );
   }
   const silentSeconds = Math.max(0, read.now - read.renewed);
@@ -154,17 +154,14 @@ export async function readLock(
 export interface UnlockRequest {
   readonly stack: string;
   readonly holder: string;
-  /** Why a holder that still shows signs of life loses its lock; undefined refuses that. */
+  /** Why a live holder loses its lock; undefined refuses that. */
   readonly force: string | undefined;
 }
 
-/** Ends a dead lock of the named holder, a live one only by force. */
+/** Ends the lock of the named holder, a live one only by force. */
 export async function breakLock(server: Server, request: UnlockRequest): Promise<Held> {
   const held = await readLock(server);
-  if (held === undefined)
-    throw new UserError(
-      `${request.stack}: expected a lock, got none; nothing keeps a deployment from starting`,
-    );
+  if (held === undefined) throw new UserError(`${request.stack} is not locked; a deployment can start`);
   if (held.holder.who !== request.holder) {
     throw new UserError(
       `--holder: expected ${held.holder.who}, got ${request.holder}; ${describeLock(held)}`,
@@ -178,7 +175,7 @@ export async function breakLock(server: Server, request: UnlockRequest): Promise
   }
   if (!(await endLock(server, held.holder.token))) {
     throw new UserError(
-      `${request.stack}: expected the lock of ${request.holder}, got another meanwhile; run this again`,
+      `${request.stack}: the lock of ${request.holder} has just changed hands; run this again`,
     );
   }
   return held;
@@ -245,7 +242,7 @@ function lockOf(server: Server, token: string): Lock {
       const { stdout } = await server.run({
         purpose: "renew the deployment lock",
         script: RENEW,
-        variables: { FOLDER, TOKEN: token },
+        variables: { FOLDER: LOCK_FOLDER, TOKEN: token },
         timeoutSeconds: RENEW_SECONDS,
       });
       return stdout.trim() === "renewed";
@@ -260,12 +257,12 @@ async function endLock(server: Server, token: string): Promise<boolean> {
   const { stdout } = await server.run({
     purpose: "release the deployment lock",
     script: END,
-    variables: { PLACE, FOLDER, TOKEN: token },
+    variables: { RECORDS_FOLDER, FOLDER: LOCK_FOLDER, TOKEN: token },
   });
   return stdout.trim() === "ended";
 }
 
-// The runners of a CI share names and process numbers: only a person's own machine is recognised.
+// Runners of a CI share names and process numbers, so only a person's own machine is recognised.
 function isLeftByUs({ holder: held }: Held, { identity, isAlive }: LockRequest): boolean {
   return held.run === "" && identity.run === "" && held.who === identity.who && !isAlive(held.process);
 }

@@ -1,7 +1,7 @@
-/** Folder on the server that keeps what was done to it; it outlives every laptop and runner. */
-export const PLACE = "/var/lib/technicia";
+/** Folder on the server with the records of what was done to it. */
+export const RECORDS_FOLDER = "/var/lib/technicia";
 
-/** A record that cannot be read. It stays where it is: it is reported, and nothing is written in its place. */
+/** A record that cannot be read. It is reported and never overwritten. */
 export interface CorruptRecord {
   /** Path on the server, with the line where there are several records in one file. */
   readonly path: string;
@@ -11,5 +11,5 @@ export interface CorruptRecord {
 }
 
 export function renderCorrupt(corrupt: readonly CorruptRecord[]): string[] {
-  return corrupt.map(({ path, problem }) => `${path}: ${problem}; it was left as it is and not counted`);
+  return corrupt.map(({ path, problem }) => `${path}: ${problem}; it was ignored and left as it is`);
 }

@@ -6,12 +6,12 @@
  */
 import type { Server } from "./connection.ts";
 import { UserError } from "../../common/user-error.ts";
-import { PLACE, type CorruptRecord } from "./records-folder.ts";
+import { RECORDS_FOLDER, type CorruptRecord } from "./records-folder.ts";
 import { release, type Release } from "../../common/release.ts";
 
-const FOLDER = `${PLACE}/releases`;
+const RELEASES_FOLDER = `${RECORDS_FOLDER}/releases`;
 
-/** Fields that another version of these commands knows besides are no reason to lose a release. */
+/** Another version of these commands may have written more fields. */
 const readable = release.strip();
 
 const NAME = /^(?<number>\d{6})(?<end>\.end)?\.json$/;
@@ -49,11 +49,11 @@ export interface Releases {
   readonly last: number;
 }
 
-export async function readReleases(server: Server): Promise<Releases> {
+export async function readReleases(server: Pick<Server, "run">): Promise<Releases> {
   const { stdout } = await server.run({
-    purpose: `read the releases in ${FOLDER}`,
+    purpose: `read the releases in ${RELEASES_FOLDER}`,
     script: LIST,
-    variables: { FOLDER },
+    variables: { FOLDER: RELEASES_FOLDER },
   });
   const starts = new Map<number, Release | undefined>();
   const ends = new Map<number, Release | undefined>();
@@ -62,21 +62,21 @@ export async function readReleases(server: Server): Promise<Releases> {
     const [name = "", content = ""] = line.split(" ");
     const groups = NAME.exec(name)?.groups;
     if (!groups) {
-      corrupt.push({ path: `${FOLDER}/${name}`, problem: "expected a name such as 000012.json" });
+      corrupt.push({ path: `${RELEASES_FOLDER}/${name}`, problem: "expected a name such as 000012.json" });
       continue;
     }
     const number = Number(groups["number"]);
-    const read = readRecord(Buffer.from(content, "base64").toString("utf8"), number);
-    if (typeof read === "string") corrupt.push({ path: `${FOLDER}/${name}`, problem: read });
+    const read = parseRelease(Buffer.from(content, "base64").toString("utf8"), number);
+    if (typeof read === "string") corrupt.push({ path: `${RELEASES_FOLDER}/${name}`, problem: read });
     (groups["end"] ? ends : starts).set(number, typeof read === "string" ? undefined : read);
   }
   const numbers = [...new Set([...starts.keys(), ...ends.keys()])].sort((a, b) => a - b);
-  // One that ended is known by its end alone: with an unreadable end nobody can say how it went.
+  // The end counts alone: if it is unreadable, the outcome is unknown.
   const releases = numbers.flatMap((number) => (ends.has(number) ? ends : starts).get(number) ?? []);
   return { releases, corrupt, last: numbers.at(-1) ?? 0 };
 }
 
-/** Writes that a release begins, under the next free number. */
+/** Records the start of a release, under the next free number. */
 export async function startRelease(
   server: Server,
   begun: Omit<Release, "number" | "outcome" | "finishedAt">,
@@ -85,31 +85,34 @@ export async function startRelease(
   for (;;) {
     number += 1;
     const record: Release = { ...begun, number, outcome: "running" };
-    if (await write(server, `${named(number)}.json`, record)) return record;
+    if (await writeRecord(server, { name: `${named(number)}.json`, record })) return record;
   }
 }
 
-/** Writes how a release ended; there is one end only. */
+/** Records the end of a release, once. */
 export async function finishRelease(server: Server, ended: Release): Promise<void> {
   const name = `${named(ended.number)}.end.json`;
-  if (await write(server, name, ended)) return;
+  if (await writeRecord(server, { name, record: ended })) return;
   throw new UserError(
-    `${FOLDER}/${name}: expected no end of release ${ended.number} yet, got one that somebody else wrote; ` +
-      "two deployments ran at once, look at both with npm run history",
+    `${RELEASES_FOLDER}/${name}: somebody else has recorded the end of release ${ended.number}; ` +
+      "two deployments ran at once, see both with npm run history",
   );
 }
 
-async function write(server: Server, name: string, record: Release): Promise<boolean> {
+async function writeRecord(
+  server: Server,
+  { name, record }: { readonly name: string; readonly record: Release },
+): Promise<boolean> {
   const { stdout } = await server.run({
-    purpose: `write ${FOLDER}/${name}`,
+    purpose: `write ${RELEASES_FOLDER}/${name}`,
     script: WRITE,
-    variables: { FOLDER, NAME: name },
+    variables: { FOLDER: RELEASES_FOLDER, NAME: name },
     stdin: `${JSON.stringify(release.parse(record), null, 2)}\n`,
   });
   return stdout.trim() === "written";
 }
 
-function readRecord(text: string, number: number): Release | string {
+function parseRelease(text: string, number: number): Release | string {
   let value: unknown;
   try {
     value = JSON.parse(text);

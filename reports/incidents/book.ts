@@ -24,7 +24,7 @@ export interface NewIncident {
   /** Stack, such as `prod`. */
   readonly stack: string;
 
-  /** Short, and the same whenever the same thing happens: by it a recurring problem is recognised. */
+  /** Short, and always the same for the same problem, because recurring problems are recognised by it. */
   readonly title: string;
   readonly category: Category;
   readonly priority: Priority;
@@ -32,7 +32,7 @@ export interface NewIncident {
   readonly description: string;
   readonly symptoms: readonly string[];
 
-  /** What has been looked at, and what it showed. */
+  /** What was examined, and the result. */
   readonly diagnostics: readonly string[];
 }
 
@@ -43,7 +43,7 @@ export interface Resolution {
   readonly command?: string | undefined;
   readonly prevention: readonly string[];
   readonly lessons: readonly string[];
-  /** The problem is still there, but no longer in the way. */
+  /** Whether the problem remains, with a workaround. */
   readonly workaround?: boolean;
 }
 
@@ -56,7 +56,7 @@ export interface BookOptions {
 /**
  * Opens an entry, or notes on the open one of the same title and environment that it was seen again.
  *
- * Gives the entry's number; the file is as it was when anything in it cannot be read.
+ * Returns the entry's number. A file with an unreadable part stays as it is.
  */
 export async function openIncident(
   incident: NewIncident,
@@ -84,7 +84,7 @@ export async function openIncident(
   return { id, isNew: true };
 }
 
-/** Fills in what was found out; text that people wrote there already stays above it. */
+/** Fills in the resolution, below what people have already written. */
 export async function resolveIncident(
   id: string,
   resolution: Resolution,
@@ -142,7 +142,7 @@ async function readBook(path: string): Promise<{ file: MarkdownFile; incidents: 
   return { file, incidents };
 }
 
-/** Writes the entries, then what follows from all of them. */
+/** Writes the entries, then the trends over all of them. */
 async function save(path: string, file: MarkdownFile): Promise<void> {
   const changed = new MarkdownFile(path, await file.render());
   const incidents = readIncidents(changed);
@@ -192,7 +192,7 @@ function renderEntry(id: string, environment: EnvironmentName, incident: NewInci
   ].join("\n\n");
 }
 
-/** The first entry takes the place of the sentence that there is none. */
+/** The first entry replaces the sentence that there is none. */
 function writeFirst(file: MarkdownFile, entry: string): void {
   const section = file.section(SECTION);
   if (!section) return;
@@ -214,7 +214,7 @@ function isPlaceholder(text: string): boolean {
   return isBlank(text.replace(/^(-|\d+\.)\s+/, ""));
 }
 
-/** Plain text as Markdown that shows it as it is: a paragraph for each, and its lines kept. */
+/** Plain text as Markdown: keeps its paragraphs and lines. */
 function paragraphs(text: string): string {
   return writer
     .stringify({

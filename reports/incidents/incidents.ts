@@ -1,4 +1,4 @@
-/** The user's "Suivi des Problèmes": its entries, read strictly, because what is not understood must not be lost. */
+/** The entries of the team's "Suivi des Problèmes", read strictly, so that nothing that people wrote is lost. */
 import type { Heading, Nodes, RootContent } from "mdast";
 
 import { isBlank } from "../kept-cells.ts";
@@ -25,7 +25,7 @@ export const fields = [
 
 export type Field = (typeof fields)[number];
 
-/** Where a field's text stands in the file. */
+/** Where a field's text is in the file. */
 export interface Span {
   readonly line: number;
   readonly start: number;
@@ -55,19 +55,19 @@ export interface Incident {
   readonly resolvedAt: Date | undefined;
 
   readonly fields: Readonly<Record<Field, Span>>;
-  /** The hidden note of what the form has no field for, where there is one. */
+  /** A hidden note with what the form has no field for. */
   readonly note: Span | undefined;
   /** From its heading to its last character. */
   readonly start: number;
   readonly end: number;
 }
 
-/** Heading that the entries stand under. */
+/** Heading of the entries. */
 export const SECTION = "Problèmes Identifiés";
 const HEADING = /^(DEPLOY-\d{3,}): (.+)$/;
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
 
-/** Reads every entry; whatever is not as the form says is complained of with its line. */
+/** Reads every entry, and complains of each place that does not follow the form. */
 export function readIncidents(file: MarkdownFile): Incident[] {
   const section = file.section(SECTION);
   if (!section) return [];
@@ -76,7 +76,8 @@ export function readIncidents(file: MarkdownFile): Incident[] {
   );
   const incidents = starts.flatMap(({ heading, index }, place) => {
     const next = starts[place + 1]?.index ?? section.nodes.length;
-    const incident = readIncident(file, heading, withoutTemplate(section.nodes.slice(index + 1, next)));
+    const nodes = withoutTemplate(section.nodes.slice(index + 1, next));
+    const incident = new EntryReader(file, heading, nodes).read();
     return incident ? [incident] : [];
   });
   for (const [index, incident] of incidents.entries()) {
@@ -96,119 +97,116 @@ function withoutTemplate(nodes: readonly RootContent[]): readonly RootContent[] 
   return template === -1 ? nodes : nodes.slice(0, template);
 }
 
-function readIncident(
-  file: MarkdownFile,
-  heading: Heading,
-  nodes: readonly RootContent[],
-): Incident | undefined {
-  const [, id = "", title = ""] = HEADING.exec(plainText(heading)) ?? [];
-  if (id === "") {
-    file.complain(
-      lineOf(heading),
-      `expected an entry such as "### DEPLOY-001: titre", got ${JSON.stringify(plainText(heading))}; name it so`,
-    );
-    return undefined;
+/** Reads one entry; a wrong field is complained of, and read as the first value that the form allows. */
+class EntryReader {
+  readonly #file: MarkdownFile;
+  readonly #heading: Heading;
+  readonly #nodes: readonly RootContent[];
+  readonly #id: string;
+  readonly #title: string;
+  #spans = new Map<Field, Span>();
+
+  constructor(file: MarkdownFile, heading: Heading, nodes: readonly RootContent[]) {
+    const [, id = "", title = ""] = HEADING.exec(plainText(heading)) ?? [];
+    this.#file = file;
+    this.#heading = heading;
+    this.#nodes = nodes;
+    this.#id = id;
+    this.#title = title;
   }
-  const end = endOf(nodes.at(-1) ?? heading);
-  const found = readFields(file, id, nodes, end);
-  if (!fields.every((field) => found.has(field))) {
-    for (const field of fields.filter((name) => !found.has(name))) {
-      file.complain(
-        lineOf(heading),
-        `${id}: expected the field **${field}**, got none; write it bold at the start of a line, with a colon after it`,
-      );
+
+  read(): Incident | undefined {
+    if (this.#id === "") {
+      const got = JSON.stringify(plainText(this.#heading));
+      const problem = `expected an entry such as "### DEPLOY-001: titre", got ${got}; give it such a name`;
+      this.#file.complain(lineOf(this.#heading), problem);
+      return undefined;
     }
-    return undefined;
+    const end = endOf(this.#nodes.at(-1) ?? this.#heading);
+    this.#spans = this.#readFields(end);
+    const missing = fields.filter((field) => !this.#spans.has(field));
+    for (const field of missing) {
+      const problem = `the field **${field}** is missing; write it bold at the start of a line, with a colon after it`;
+      this.#file.complain(lineOf(this.#heading), `${this.#id}: ${problem}`);
+    }
+    return missing.length === 0 ? this.#readIncident(end) : undefined;
   }
-  const spans = Object.fromEntries(found) as Record<Field, Span>;
-  const one = <Word extends string>(field: Field, words: readonly Word[]): Word => {
-    const word = words.find((candidate) => candidate === spans[field].text);
-    if (word === undefined) complainOf(file, id, spans, { field, expected: `one of ${words.join(", ")}` });
+
+  #readIncident(end: number): Incident {
+    const spans = Object.fromEntries(this.#spans) as Record<Field, Span>;
+    const note = readNote(this.#file, this.#id, this.#nodes);
+    const identified = this.#readDay("Date d'identification");
+    const status = this.#oneOf("Statut", statuses);
+    const hasEnd = !isBlank(spans["Date de résolution"].text);
+    const resolved = hasEnd ? this.#readDay("Date de résolution") : undefined;
+    if (resolved === undefined && status === "Résolu")
+      this.#complain("Date de résolution", "the day it was solved, YYYY-MM-DD");
+    const names = ENVIRONMENTS.map(({ name }) => name);
+    return {
+      id: this.#id,
+      title: this.#title,
+      environment: this.#oneOf("Environnement", names),
+      status,
+      priority: this.#oneOf("Priorité", priorities),
+      category: note?.category ?? "Autres",
+      impact: oneLine(readableText(this.#nodes, spans.Impact)),
+      solution: oneLine(readableText(this.#nodes, spans.Solution)),
+      prevention: itemsOf(this.#nodes, spans["Mesures préventives"]).filter((item) => !isBlank(item)),
+      identified,
+      resolved,
+      seen: note && note.seen.length > 0 ? note.seen : [new Date(identified)],
+      resolvedAt: resolved === undefined ? undefined : (note?.resolvedAt ?? new Date(resolved)),
+      fields: spans,
+      note: note?.span,
+      start: startOf(this.#heading),
+      end,
+    };
+  }
+
+  /** Bold names at the start of a line; a field's text reaches to the next one. */
+  #readFields(end: number): Map<Field, Span> {
+    const { text } = this.#file;
+    const labels = this.#nodes
+      .flatMap((node) => (node.type === "paragraph" ? node.children : []))
+      .flatMap((child) => {
+        const field = fields.find((name) => child.type === "strong" && plainText(child) === name);
+        const before = /[^\n]*$/.exec(text.slice(0, startOf(child)))?.[0] ?? "";
+        const colon = /^ ?:/.exec(text.slice(endOf(child)));
+        return field !== undefined && before.trim() === "" && colon
+          ? [{ field, from: startOf(child), start: endOf(child) + colon[0].length, line: lineOf(child) }]
+          : [];
+      });
+    const spans = new Map<Field, Span>();
+    for (const [index, { field, start, line }] of labels.entries()) {
+      if (spans.has(field))
+        this.#file.complain(line, `${this.#id}: the field **${field}** is there twice; keep one`);
+      const stop = labels[index + 1]?.from ?? end;
+      spans.set(field, { line, start, end: stop, text: text.slice(start, stop).trim() });
+    }
+    return spans;
+  }
+
+  #oneOf<Word extends string>(field: Field, words: readonly Word[]): Word {
+    const word = words.find((candidate) => candidate === this.#spans.get(field)?.text);
+    if (word === undefined) this.#complain(field, `one of ${words.join(", ")}`);
     return word ?? words[0]!;
-  };
-  const note = readNote(file, id, nodes);
-  const identified = readDay(file, id, spans, "Date d'identification");
-  const status = one("Statut", statuses);
-  const resolved = isBlank(spans["Date de résolution"].text)
-    ? undefined
-    : readDay(file, id, spans, "Date de résolution");
-  if (resolved === undefined && status === "Résolu") {
-    complainOf(file, id, spans, {
-      field: "Date de résolution",
-      expected: "the day it was solved, YYYY-MM-DD",
-    });
   }
-  return {
-    id,
-    title,
-    environment: one(
-      "Environnement",
-      ENVIRONMENTS.map(({ name }) => name),
-    ),
-    status,
-    priority: one("Priorité", priorities),
-    category: note?.category ?? "Autres",
-    impact: oneLine(textOf(nodes, spans.Impact)),
-    solution: oneLine(textOf(nodes, spans.Solution)),
-    prevention: itemsOf(nodes, spans["Mesures préventives"]).filter((item) => !isBlank(item)),
-    identified,
-    resolved,
-    seen: note && note.seen.length > 0 ? note.seen : [new Date(identified)],
-    resolvedAt: resolved === undefined ? undefined : (note?.resolvedAt ?? new Date(resolved)),
-    fields: spans,
-    note: note?.span,
-    start: startOf(heading),
-    end,
-  };
-}
 
-/** Bold names at the start of a line; a field's text reaches to the next one. */
-function readFields(
-  file: MarkdownFile,
-  id: string,
-  nodes: readonly RootContent[],
-  end: number,
-): Map<Field, Span> {
-  const labels = nodes
-    .flatMap((node) => (node.type === "paragraph" ? node.children : []))
-    .flatMap((child) => {
-      const field = fields.find((name) => child.type === "strong" && plainText(child) === name);
-      const before = /[^\n]*$/.exec(file.text.slice(0, startOf(child)))?.[0] ?? "";
-      const colon = /^ ?:/.exec(file.text.slice(endOf(child)));
-      return field !== undefined && before.trim() === "" && colon
-        ? [{ field, from: startOf(child), text: endOf(child) + colon[0].length, line: lineOf(child) }]
-        : [];
-    });
-  const spans = new Map<Field, Span>();
-  for (const [index, { field, text: start, line }] of labels.entries()) {
-    if (spans.has(field)) {
-      file.complain(line, `${id}: expected the field **${field}** once, got it again; keep one`);
-    }
-    const stop = labels[index + 1]?.from ?? end;
-    spans.set(field, { line, start, end: stop, text: file.text.slice(start, stop).trim() });
+  #readDay(field: Field): string {
+    const text = this.#spans.get(field)?.text ?? "";
+    const at = DAY.test(text) ? new Date(text) : undefined;
+    const isDay = at !== undefined && !isNaN(at.getTime()) && at.toISOString().startsWith(text);
+    if (!isDay) this.#complain(field, "a day such as 2025-03-24");
+    return isDay ? text : "1970-01-01";
   }
-  return spans;
-}
 
-function readDay(file: MarkdownFile, id: string, spans: Readonly<Record<Field, Span>>, field: Field): string {
-  const { text } = spans[field];
-  const at = DAY.test(text) ? new Date(text) : undefined;
-  const isDay = at !== undefined && !isNaN(at.getTime()) && at.toISOString().startsWith(text);
-  if (!isDay) complainOf(file, id, spans, { field, expected: "a day such as 2025-03-24" });
-  return isDay ? text : "1970-01-01";
-}
-
-function complainOf(
-  file: MarkdownFile,
-  id: string,
-  spans: Readonly<Record<Field, Span>>,
-  { field, expected }: { readonly field: Field; readonly expected: string },
-): void {
-  const { line, text } = spans[field];
-  file.complain(
-    line,
-    `${id}: expected **${field}** to be ${expected}, got ${JSON.stringify(text)}; correct it by hand`,
-  );
+  #complain(field: Field, expected: string): void {
+    const { line, text } = this.#spans.get(field)!;
+    this.#file.complain(
+      line,
+      `${this.#id}: expected **${field}** to be ${expected}, got ${JSON.stringify(text)}; correct it by hand`,
+    );
+  }
 }
 
 interface Note {
@@ -255,7 +253,7 @@ function readNote(file: MarkdownFile, id: string, nodes: readonly RootContent[])
 }
 
 /** The readable text between two places, without marks of Markdown. */
-function textOf(nodes: readonly Nodes[], span: Span): string {
+function readableText(nodes: readonly Nodes[], span: Span): string {
   return blocksOf(nodes, span).join(" ");
 }
 

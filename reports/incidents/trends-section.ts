@@ -55,11 +55,11 @@ function categoryRows(incidents: readonly Incident[]): string[][] {
   ]);
 }
 
-/** What stands in the list now of one recurring problem, as written. */
+/** The current text of one recurring problem in the list. */
 interface Notes {
   readonly whole: string;
   readonly strategy: string | undefined;
-  /** Points beside the form's three. */
+  /** Points besides the three of the form. */
   readonly others: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** What the incidents have in common: by category, and those that come again. */
+/** Incidents by category, and those that recur. */
 import { isBlank } from "../kept-cells.ts";
 import { formatNumber, plural } from "../labels-fr.ts";
 import { type Incident } from "./incidents.ts";
@@ -35,7 +35,7 @@ export function trendsByCategory(incidents: readonly Incident[]): CategoryTrend[
   });
 }
 
-/** From the first time it was seen until it was solved; only the days are known of an entry written by hand. */
+/** From the first time it was seen until it was solved; an entry written by hand has only days. */
 export function hoursToResolve({ seen, resolvedAt }: Incident): number | undefined {
   const [first] = seen;
   if (first === undefined || resolvedAt === undefined) return undefined;
@@ -59,7 +59,7 @@ export function recurring(incidents: readonly Incident[]): Recurring[] {
     .toSorted((one, other) => other.occurrences - one.occurrences);
 }
 
-/** What stays the same in a title when the same thing happens again: not its numbers, nor the plurals they bring. */
+/** The part of a title that stays the same when a problem recurs: without numbers and plurals. */
 export function kindOf(title: string): string {
   return title.toLowerCase().replace(/\d+/g, "#").replace(/s\b/g, "").replace(/\s+/g, " ").trim();
 }

@@ -1,4 +1,4 @@
-/** The words that the user's issues document allows. */
+/** The words that the team's issues document allows. */
 
 export const statuses = ["Ouvert", "Résolu", "Contourné"] as const;
 export const priorities = ["Basse", "Moyenne", "Haute", "Critique"] as const;

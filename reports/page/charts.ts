@@ -1,4 +1,4 @@
-/** Charts of a deployment's figures: drawn as SVG without a browser, told in a sentence, and given as a table. */
+/** Charts of a deployment's figures: an SVG drawn without a browser, a sentence, and a table. */
 import { BarChart, LineChart, type BarSeriesOption, type LineSeriesOption } from "echarts/charts";
 import {
   AriaComponent,
@@ -24,7 +24,7 @@ export interface Chart {
   readonly title: string;
   /** How to read the drawing. */
   readonly note?: string;
-  /** What it shows, for whoever cannot see it. */
+  /** What it shows, for people who cannot see it. */
   readonly summary: string;
   readonly columns: readonly string[];
   readonly rows: readonly (readonly string[])[];
@@ -77,7 +77,7 @@ const SHADES = [
   { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 4], rotation: Math.PI / 2 },
 ] as const;
 
-/** Response times of each verified release; nothing when none was measured. */
+/** Response times of each verified release; undefined when none was measured. */
 export function latencyChart(releases: readonly Release[]): Chart | undefined {
   const measured = releases.flatMap((release) => {
     const measures = release.verify.find(({ id }) => id === "performance-health")?.measures;
@@ -97,7 +97,7 @@ export function latencyChart(releases: readonly Release[]): Chart | undefined {
           ...{ type: "line", name, symbol, symbolSize: 8, silent: true, emphasis: { disabled: true } },
           lineStyle: { type: line, width: 2.5, color: COLOURS[index] ?? INK },
           itemStyle: { color: COLOURS[index] ?? INK },
-          // A logarithm knows no zero.
+          // Zero has no logarithm.
           data: shown.map(({ measures }) => measures[key] || "-"),
         })),
       },
@@ -172,7 +172,7 @@ export function totalSeconds({ seconds }: Release): number {
   return Object.values(seconds).reduce((sum, value) => sum + value, 0);
 }
 
-/** What each search for drift found. */
+/** Differences that each drift check found. */
 export function driftChart(history: readonly AuditEvent[]): Chart | undefined {
   const searches = history.filter(({ action, findings }) => action === "drift" && findings !== undefined);
   const last = searches.at(-1);
@@ -193,7 +193,7 @@ export function driftChart(history: readonly AuditEvent[]): Chart | undefined {
           {
             ...{ type: "bar", silent: true, barMaxWidth: 32, emphasis: { disabled: true } },
             itemStyle: { color: COLOURS[4] ?? INK },
-            // A clean night is a bar of no height: its figure says that it was looked at.
+            // Without differences the bar has no height; its figure shows that the check ran.
             label: { show: true, position: "top", color: INK, fontFamily: FONT, fontSize: 12 },
             data: shown.map(({ findings }) => findings ?? 0),
           },
@@ -258,7 +258,7 @@ function axes({ size, names, unit, series = [], log = false }: Frame): Option {
   };
 }
 
-/** Lines that a legend takes: it cannot be measured without a browser, so that a character counts its widest. */
+/** Lines of a legend. Text cannot be measured without a browser, so each character counts as the widest. */
 function legendRows(names: readonly string[], width: number): number {
   let rows = names.length === 0 ? 0 : 1;
   let used = 0;
@@ -273,7 +273,7 @@ function legendRows(names: readonly string[], width: number): number {
   return rows;
 }
 
-/** A pattern over the colour, so that a part is known without it. */
+/** A pattern over the colour, for people who cannot tell the colours apart. */
 function shade(index: number): object {
   return { color: "var(--shade)", ...SHADES[index % SHADES.length] };
 }

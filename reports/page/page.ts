@@ -1,33 +1,23 @@
-/** One page that shows all environments at a glance: nothing in it comes from anywhere else. */
+/** One page that shows all environments at a glance; it loads nothing from elsewhere. */
 import type { StepStatus } from "../../stacks/deployment-status.ts";
 import type { Check } from "../../common/check.ts";
-import type { AuditEvent, Release } from "../../common/release.ts";
-import { currentRelease } from "../../common/release.ts";
+import { checksOfCurrent, currentRelease, type AuditEvent, type Release } from "../../common/release.ts";
 import { driftChart, durationChart, latencyChart, totalSeconds } from "./charts.ts";
 import { gapsOf, recordsOf, type EnvironmentFacts, type Gap, type Records } from "../facts.ts";
 import { formatDay, formatMoment, formatSeconds, formatShortMoment, plural } from "../labels-fr.ts";
 import { html, Html } from "./html.ts";
 import { badge, breakable, figure, region, table, type Tone } from "./parts.ts";
 import { STYLE } from "./style.ts";
-import { describePhases, describeRelease, type Step } from "../tracking/steps.ts";
+import { describePhases, describeRelease, type TrackedStep } from "../tracking/steps.ts";
 import { environmentStatus, type TrackingFacts } from "../tracking/tracking.ts";
 
-/** Rows of a table; the rest is counted. */
+/** Most rows of a table; the rest is counted. */
 const SHOWN = 30;
 
 const TITLE = "TechnicIA : état des déploiements";
 const ICON =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E" +
   "%3Crect width='16' height='16' rx='3' fill='%231f63b5'/%3E%3Cpath d='M4 8.5l3 3L12 5' fill='none' stroke='white' stroke-width='2'/%3E%3C/svg%3E";
-const SECTIONS = [
-  ["environnements", "Environnements"],
-  ["etapes", "Étapes"],
-  ["mises-en-production", "Mises en production"],
-  ["verifications", "Vérifications"],
-  ["derive", "Dérive"],
-  ["problemes", "Problèmes"],
-] as const;
-
 const STEP_TONES: Readonly<Record<StepStatus, Tone>> = {
   Complété: "done",
   "En cours": "doing",
@@ -49,6 +39,7 @@ const ACTIONS: Partial<Record<AuditEvent["action"], string>> = {
 export function renderPage(facts: TrackingFacts): string {
   const { environments, now } = facts;
   const gaps = gapsOf(environments);
+  const sections = sectionsOf(facts);
   const page = html`<!doctype html>
     <html lang="fr">
       <head>
@@ -75,17 +66,12 @@ export function renderPage(facts: TrackingFacts): string {
           </p>
           <nav aria-label="Sections de la page">
             <ul>
-              ${SECTIONS.map(([id, name]) => html`<li><a href="#${id}">${name}</a></li> `)}
+              ${sections.map(({ id, name }) => html`<li><a href="#${id}">${name}</a></li> `)}
             </ul>
           </nav>
           ${gaps.length === 0 ? undefined : gapsNote(gaps)}
         </header>
-        <main class="page" id="contenu" tabindex="-1">
-          ${section(0, html`<div class="cards">${environments.map(environmentCard)}</div>`)}
-          ${section(1, stepsTable(environments))} ${section(2, perEnvironment(environments, releasesOf))}
-          ${section(3, perEnvironment(environments, verificationsOf))}
-          ${section(4, perEnvironment(environments, driftOf))} ${section(5, incidentsTable(facts))}
-        </main>
+        <main class="page" id="contenu" tabindex="-1">${sections.map(renderSection)}</main>
         <footer class="page">
           <p>
             Page produite par <code>npm run report</code> à partir de l'état Pulumi, des mises en production
@@ -99,8 +85,34 @@ export function renderPage(facts: TrackingFacts): string {
 
 const rawStyle = new Html(STYLE);
 
-function section(index: number, content: Html): Html {
-  const [id, name] = SECTIONS[index] ?? SECTIONS[0];
+interface Section {
+  /** Anchor. */
+  readonly id: string;
+  readonly name: string;
+  readonly content: Html;
+}
+
+function sectionsOf(facts: TrackingFacts): readonly Section[] {
+  const { environments } = facts;
+  return [
+    {
+      id: "environnements",
+      name: "Environnements",
+      content: html`<div class="cards">${environments.map(environmentCard)}</div>`,
+    },
+    { id: "etapes", name: "Étapes", content: stepsTable(environments) },
+    {
+      id: "mises-en-production",
+      name: "Mises en production",
+      content: perEnvironment(environments, releasesOf),
+    },
+    { id: "verifications", name: "Vérifications", content: perEnvironment(environments, verificationsOf) },
+    { id: "derive", name: "Dérive", content: perEnvironment(environments, driftOf) },
+    { id: "problemes", name: "Problèmes", content: incidentsTable(facts) },
+  ];
+}
+
+function renderSection({ id, name, content }: Section): Html {
   return html`<section id="${id}" aria-labelledby="${id}-titre">
     <h2 id="${id}-titre">${name}</h2>
     ${content}
@@ -145,7 +157,7 @@ function environmentCard(facts: EnvironmentFacts): Html {
     ["Serveur", outputs && breakable(outputs.deploymentStatus.server.serviceName)],
     ["Version", serving && describeRelease(serving)],
     ["Depuis le", serving?.finishedAt && formatDay(new Date(serving.finishedAt))],
-    ["Vérification", verified && tellChecks(verified)],
+    ["Vérification", verified && countChecks(verified)],
     ["Dérive", search && `${plural(search.findings ?? 0, "écart")} le ${formatDay(new Date(search.at))}`],
   ];
   const known = lines.filter(([, value]) => value !== undefined);
@@ -172,7 +184,7 @@ function environmentCard(facts: EnvironmentFacts): Html {
 
 function stepsTable(environments: readonly EnvironmentFacts[]): Html {
   const phases = environments.map(describePhases);
-  const cell = ({ status, to, from }: Step) => {
+  const cell = ({ status, to, from }: TrackedStep) => {
     const when = to ? formatDay(to) : from ? `depuis le ${formatDay(from)}` : undefined;
     return html`<td>
       ${badge(status === undefined ? "unknown" : STEP_TONES[status], status ?? "Inconnu")}${
@@ -219,31 +231,33 @@ function stepsTable(environments: readonly EnvironmentFacts[]): Html {
   </div>`;
 }
 
+interface Recorded {
+  readonly stack: string;
+  readonly name: string;
+  readonly records: Records;
+}
+
 /** A block for each environment whose records are known; one line for each of the others. */
 function perEnvironment(
   environments: readonly EnvironmentFacts[],
-  content: (stack: string, records: Records, name: string) => Html,
+  content: (recorded: Recorded) => Html,
 ): Html {
   return html`${environments.map((facts) => {
     const records = recordsOf(facts);
-    const missing =
-      facts.state === "unreadable"
-        ? "L'état n'a pas pu être lu."
-        : facts.state === "absent"
-          ? "Non déployé."
-          : "why" in facts.records
-            ? facts.outputs
-              ? "Le serveur n'a pas pu être lu."
-              : "Pas encore de serveur à lire."
-            : "";
     return html`<div class="block">
       <h3>${facts.name}</h3>
-      ${records ? content(facts.stack, records, facts.name) : html`<p>${missing}</p>`}
+      ${records ? content({ stack: facts.stack, name: facts.name, records }) : html`<p>${missingRecords(facts)}</p>`}
     </div> `;
   })}`;
 }
 
-function releasesOf(stack: string, { releases }: Records, name: string): Html {
+function missingRecords(facts: EnvironmentFacts): string {
+  if (facts.state === "unreadable") return "L'état n'a pas pu être lu.";
+  if (facts.state === "absent") return "Non déployé.";
+  return facts.outputs ? "Le serveur n'a pas pu être lu." : "Pas encore de serveur à lire.";
+}
+
+function releasesOf({ stack, name, records: { releases } }: Recorded): Html {
   if (releases.length === 0) return html`<p>Aucune mise en production enregistrée.</p>`;
   const newest = releases.toReversed().slice(0, SHOWN);
   const left = releases.length - newest.length;
@@ -258,7 +272,7 @@ function releasesOf(stack: string, { releases }: Records, name: string): Html {
       shortMoment(release.startedAt),
       outcomeBadge(release),
       Object.keys(release.seconds).length === 0 ? "-" : formatSeconds(totalSeconds(release)),
-      release.verify.length === 0 ? "Sans vérification" : tellChecks(release.verify),
+      release.verify.length === 0 ? "Sans vérification" : countChecks(release.verify),
       release.who,
       [release.emergency ? "Urgence" : "", release.reason, release.failure ?? ""]
         .filter((text) => text !== "")
@@ -284,11 +298,12 @@ function outcomeBadge({ outcome, kind, restored }: Release): Html {
   return badge("done", kind === "rollback" ? `Retour au nº ${restored ?? "?"}` : "Réussie");
 }
 
+/** The newest checks of what runs. */
 function lastVerified(records: Records | undefined): readonly Check[] | undefined {
-  return records?.releases.findLast(({ verify }) => verify.length > 0)?.verify;
+  return records?.releases.map(checksOfCurrent).findLast((checks) => checks.length > 0);
 }
 
-function tellChecks(checks: readonly Check[]): string {
+function countChecks(checks: readonly Check[]): string {
   const count = (outcome: Check["outcome"]) => checks.filter((check) => check.outcome === outcome).length;
   const [failed, open] = [count("failed"), count("not-checked")];
   return [
@@ -298,7 +313,7 @@ function tellChecks(checks: readonly Check[]): string {
   ].join(", ");
 }
 
-function verificationsOf(stack: string, { releases }: Records, name: string): Html {
+function verificationsOf({ stack, name, records: { releases } }: Recorded): Html {
   const last = releases.findLast(({ verify }) => verify.length > 0);
   if (!last) return html`<p>Aucune vérification enregistrée.</p>`;
   const order: readonly Check["outcome"][] = ["failed", "not-checked", "ok"];
@@ -307,7 +322,7 @@ function verificationsOf(stack: string, { releases }: Records, name: string): Ht
   );
   return html`<p>
       Mise en production nº ${last.number}, ${formatMoment(new Date(last.finishedAt ?? last.startedAt))} :
-      ${tellChecks(checks)}.
+      ${countChecks(checks)}.
     </p>
     ${figure(`latences-${stack}`, latencyChart(releases))}
     <details>
@@ -322,7 +337,7 @@ function verificationsOf(stack: string, { releases }: Records, name: string): Ht
     </details>`;
 }
 
-function driftOf(stack: string, { history }: Records, name: string): Html {
+function driftOf({ stack, name, records: { history } }: Recorded): Html {
   const events = history.filter(({ action }) => ACTIONS[action] !== undefined);
   if (events.length === 0) return html`<p>Aucune recherche de dérive enregistrée.</p>`;
   const newest = events.toReversed().slice(0, SHOWN);

@@ -4,7 +4,7 @@ import { html, Html } from "./html.ts";
 
 export type Tone = "done" | "doing" | "stuck" | "todo" | "unknown";
 
-// Each tone has a shape of its own, because colour alone tells nothing to some.
+// Each tone has its own shape, because some people cannot tell the colours apart.
 const SHAPES: Readonly<Record<Tone, string>> = {
   done: '<path d="M3 8.5l3.2 3.2L13 5" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/>',
   doing:
@@ -28,7 +28,7 @@ export interface TableOptions {
   readonly caption: string;
   readonly columns: readonly string[];
   readonly rows: readonly (readonly (string | Html)[])[];
-  /** Names of style that the region gets. */
+  /** CSS class of the region. */
   readonly kind: string;
   /** Columns whose cells are figures. */
   readonly figures?: readonly string[];
@@ -77,7 +77,7 @@ export function region(labelledBy: string, kind: string, content: Html): Html {
   </div>`;
 }
 
-/** The drawing for the width that the page has, what it shows in a sentence, and its figures. */
+/** A chart in two widths, its summary, and its figures in a table. */
 export function figure(id: string, chart: Chart | undefined): Html {
   if (!chart) return html``;
   const { title, note, summary, columns, rows, drawings } = chart;
@@ -94,7 +94,7 @@ export function figure(id: string, chart: Chart | undefined): Html {
   </figure>`;
 }
 
-/** A name without spaces, which may go on in the next line after its dots and dashes. */
+/** A name without spaces, which may break after dots and dashes. */
 export function breakable(name: string): Html {
   return html`${name.split(/(?<=[.@/-])/).map((part) => html`${part}<wbr />`)}`;
 }

@@ -1,4 +1,4 @@
-/** The page's one style sheet: a light and a dark form, wide and phone-sized, no font and no picture from elsewhere. */
+/** The page's one style sheet: a light and a dark form, wide and phone-sized, no external font or picture. */
 export const STYLE = `
 :root {
   color-scheme: light dark;

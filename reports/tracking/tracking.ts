@@ -1,4 +1,4 @@
-/** The user's "Suivi de Déploiement", from facts: statuses and dates are ours, remarks and people are theirs. */
+/** The team's "Suivi de Déploiement": statuses and dates come from facts, remarks and names from people. */
 import { readFile } from "node:fs/promises";
 
 import { isBlank, Fingerprints, mergeTable, type Cell, type Cells } from "../kept-cells.ts";
@@ -7,13 +7,13 @@ import { recordsOf, type EnvironmentFacts } from "../facts.ts";
 import { ENVIRONMENTS, formatDay } from "../labels-fr.ts";
 import type { Incident } from "../incidents/incidents.ts";
 import { endOf, MarkdownFile, plainText, startOf } from "../markdown.ts";
-import { describePhases, describeRelease, type Phase, type Step } from "./steps.ts";
+import { describePhases, describeRelease, type TrackedPhase, type TrackedStep } from "./steps.ts";
 
 const TEMPLATE = new URL("deployment-tracking.template.md", import.meta.url);
 
-const UNKNOWN = "Inconnu";
+const UNKNOWN_STATUS = "Inconnu";
 
-/** API of the user's table → service in the outputs. */
+/** API in the team's table → service in the outputs. */
 const APIS = [
   ["Google Cloud (Document AI)", "Google Document AI"],
   ["Google Cloud (Vision AI)", "Google Vision AI"],
@@ -27,48 +27,46 @@ export interface TrackingFacts {
   readonly now: Date;
 }
 
-/** The document as it is before anything was deployed. */
+/** The document before the first deployment. */
 export function emptyTracking(): Promise<string> {
   return readFile(TEMPLATE, "utf8");
 }
 
-/** The document brought up to date; everything that people wrote stays, and without news so does every byte. */
-export async function renderTracking(path: string, text: string, facts: TrackingFacts): Promise<string> {
-  const unchanged = await render(path, text, facts, undefined);
-  return unchanged === text ? text : render(path, text, facts, facts.now);
+export interface TrackingDocument {
+  readonly path: string;
+  readonly text: string;
 }
 
-/** Throws, with their lines, all the places where the document is no longer what it has to be. */
-export function checkTracking(path: string, text: string): void {
+/** The updated document. What people wrote stays; without news so does every byte. */
+export async function renderTracking(document: TrackingDocument, facts: TrackingFacts): Promise<string> {
+  const unchanged = await writeFacts(document, { ...facts, updated: undefined }).render();
+  return unchanged === document.text
+    ? document.text
+    : await writeFacts(document, { ...facts, updated: facts.now }).render();
+}
+
+/** Throws every place where the document no longer has its form, with the lines. */
+export function checkTracking(document: TrackingDocument): void {
   const environments = ENVIRONMENTS.map(({ stack, name }): EnvironmentFacts => ({
     stack,
     name,
     state: "unreadable",
     why: "",
   }));
-  write(path, text, { environments, incidents: [] }, undefined).refuseProblems();
+  writeFacts(document, { environments, incidents: [], updated: undefined }).refuseProblems();
 }
 
-function render(
-  path: string,
-  text: string,
-  facts: TrackingFacts,
-  updated: Date | undefined,
-): Promise<string> {
-  return write(path, text, facts, updated).render();
+interface WrittenFacts extends Omit<TrackingFacts, "now"> {
+  /** Date of the last change; undefined leaves the one in the document. */
+  readonly updated: Date | undefined;
 }
 
-function write(
-  path: string,
-  text: string,
-  facts: Omit<TrackingFacts, "now">,
-  updated: Date | undefined,
-): MarkdownFile {
+function writeFacts({ path, text }: TrackingDocument, facts: WrittenFacts): MarkdownFile {
   const file = new MarkdownFile(path, text);
   const marks = new Fingerprints(text);
   const phases = facts.environments.map(describePhases);
 
-  writeOverall(file, facts.environments, phases, updated);
+  writeOverallState(file, facts, phases);
   mergeTable(file, marks, {
     title: "Environnements",
     columns: ["Environnement", "Statut", "URL", "Serveur", "Version"],
@@ -111,7 +109,7 @@ function write(
     key: ["ID"],
     rows: facts.incidents.map(incidentRow),
   });
-  // Read, so that a broken one is told now; written by people only.
+  // Only people write it; reading it reports a broken one.
   file.table("Maintenance et Mises à Jour Planifiées", [
     ...["Date", "Type", "Environnement", "Description", "Responsable", "Statut"],
   ]);
@@ -120,11 +118,10 @@ function write(
 }
 
 /** Writes the bold fields of the overall state. */
-function writeOverall(
+function writeOverallState(
   file: MarkdownFile,
-  environments: readonly EnvironmentFacts[],
-  phases: readonly (readonly Phase[])[],
-  updated: Date | undefined,
+  { environments, updated }: WrittenFacts,
+  phases: readonly (readonly TrackedPhase[])[],
 ): void {
   const title = "État Global du Déploiement";
   const section = file.section(title);
@@ -155,13 +152,13 @@ function writeOverall(
 
 interface Current {
   readonly facts: EnvironmentFacts;
-  readonly open: Step;
+  readonly open: TrackedStep;
 }
 
-/** The furthest environment that has been begun and has something left to do. */
+/** The last environment that is deployed and has an open step. */
 function currentEnvironment(
   environments: readonly EnvironmentFacts[],
-  phases: readonly (readonly Phase[])[],
+  phases: readonly (readonly TrackedPhase[])[],
 ): Current | undefined {
   const begun = environments.flatMap((facts, index) => {
     const steps = (phases[index] ?? []).flatMap((phase) => phase.steps);
@@ -173,13 +170,13 @@ function currentEnvironment(
 
 function overallState(
   environments: readonly EnvironmentFacts[],
-  phases: readonly (readonly Phase[])[],
+  phases: readonly (readonly TrackedPhase[])[],
 ): string {
   const unreadable = environments.filter(({ state }) => state === "unreadable");
   const gap =
     unreadable.length === 0 ? "" : ` (état illisible : ${unreadable.map(({ name }) => name).join(", ")})`;
   if (environments.every(({ state }) => state !== "present")) {
-    return unreadable.length === 0 ? "Planifié" : `${UNKNOWN}${gap}`;
+    return unreadable.length === 0 ? "Planifié" : `${UNKNOWN_STATUS}${gap}`;
   }
   const statuses = phases.flat().map(({ status }) => status);
   if (statuses.includes("Bloqué")) return `Bloqué${gap}`;
@@ -206,7 +203,7 @@ function environmentRow(facts: EnvironmentFacts): Cells {
     ...row,
     URL: { fact: outputs.url },
     Serveur: { fact: outputs.deploymentStatus.server.serviceName },
-    // Without releases nobody knows which version it is: what a person wrote stays.
+    // Without releases the version is unknown, so what a person wrote stays.
     Version: serving
       ? { fact: describeRelease(serving) }
       : "why" in facts.records
@@ -216,7 +213,7 @@ function environmentRow(facts: EnvironmentFacts): Cells {
 }
 
 export function environmentStatus(facts: EnvironmentFacts): string {
-  if (facts.state === "unreadable") return `${UNKNOWN} (état illisible)`;
+  if (facts.state === "unreadable") return `${UNKNOWN_STATUS} (état illisible)`;
   if (facts.state === "absent") return "Non déployé";
   return facts.outputs ? "Déployé" : "En cours";
 }
@@ -253,7 +250,7 @@ function firewallRows(environments: readonly EnvironmentFacts[]): Cells[] {
   }));
 }
 
-/** The template lists the steps of the test environment only; those of another appear with it, and stay. */
+/** The template lists only the steps of the test environment; those of another appear once it is deployed, and stay. */
 function showsSteps(file: MarkdownFile, title: string, facts: EnvironmentFacts): boolean {
   if (facts.stack === "test" || facts.state === "present") return true;
   const section = file.root.children.findIndex(
@@ -265,17 +262,17 @@ function showsSteps(file: MarkdownFile, title: string, facts: EnvironmentFacts):
   );
 }
 
-function stepRows(phases: readonly Phase[], withSteps: boolean): Cells[] {
+function stepRows(phases: readonly TrackedPhase[], withSteps: boolean): Cells[] {
   return phases.flatMap((phase) => [
     stepRow(`**${phase.name}**`, phase),
     ...(withSteps ? phase.steps.map((step) => stepRow(`- ${step.name}`, step)) : []),
   ]);
 }
 
-function stepRow(name: string, { status, from, to, proof }: Step): Cells {
+function stepRow(name: string, { status, from, to, proof }: TrackedStep): Cells {
   return {
     Étape: name,
-    Statut: status ?? UNKNOWN,
+    Statut: status ?? UNKNOWN_STATUS,
     "Date début": from ? formatDay(from) : "-",
     "Date fin": to ? formatDay(to) : "-",
     Commentaires: status === undefined ? undefined : proposal(proof),
@@ -286,7 +283,7 @@ function keyRows(environments: readonly EnvironmentFacts[]): Cells[] {
   const rows = APIS.flatMap(([api, service]) =>
     environments.map((facts): Cells => {
       const row = { Service: api, Environnement: facts.name };
-      if (facts.state === "unreadable") return { ...row, Statut: UNKNOWN };
+      if (facts.state === "unreadable") return { ...row, Statut: UNKNOWN_STATUS };
       const keys = facts.state === "present" ? facts.outputs?.deploymentStatus.apiKeys : undefined;
       const key = keys?.find((candidate) => candidate.service === service);
       return {
@@ -303,7 +300,11 @@ function keyRows(environments: readonly EnvironmentFacts[]): Cells[] {
       Service: "n8n Encryption Key",
       Environnement: ENVIRONMENTS[index]?.name ?? facts.name,
       Statut:
-        made?.status === undefined ? UNKNOWN : made.status === "Complété" ? "Configuré" : "Non configuré",
+        made?.status === undefined
+          ? UNKNOWN_STATUS
+          : made.status === "Complété"
+            ? "Configuré"
+            : "Non configuré",
       Commentaires: proposal("Clé nécessaire pour le chiffrement des credentials n8n"),
     };
   });

@@ -100,6 +100,6 @@ describe("the rehearsal of staging", () => {
     expect(images).toEqual(expect.arrayContaining(await runningImages()));
 
     const again = await withProd("npm run --silent promote -- staging prod");
-    expect(again.stdout).toContain("Pulumi.prod.yaml already asks for");
+    expect(again.stdout).toContain("Pulumi.prod.yaml already has");
   });
 });

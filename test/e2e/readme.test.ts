@@ -52,7 +52,7 @@ const RUNS: Readonly<Record<string, Run>> = {
   // Some secrets are the user's to give.
   "npm run help": { on: "new", says: /npm run deploy/ },
   "npm run secrets -- test": { on: "new", code: 1, says: /VoyageAI/ },
-  "npm run secrets -- test --init": { on: "new", code: 1, says: /made .*n8nEncryptionKey/ },
+  "npm run secrets -- test --init": { on: "new", code: 1, says: /generated .*n8nEncryptionKey/ },
   "npx pulumi up --refresh --stack test": { on: "rehearsal", asks: true },
   "npx pulumi refresh --preview-only --diff --stack test": { on: "rehearsal", says: QUIET },
   "npm run rehearsal -- preview --diff": { on: "rehearsal", says: QUIET },

@@ -24,7 +24,7 @@ const DOCUMENTS = ["deployment-issues.md", "deployment-tracking.md"].map((name) 
 /** What makes the trouble, and what has to be so once the part's commands have been run. */
 interface Trouble {
   readonly make?: () => Promise<void>;
-  readonly isOver?: () => Promise<void>;
+  readonly isOver: () => Promise<void>;
 }
 
 const imageOf = (service: string) =>
@@ -157,16 +157,18 @@ const sections = Map.groupBy(blocks.slice(1), ({ section }) => section);
 
 describe.each([...sections])("the runbook, %s", (section, steps) => {
   const trouble = TROUBLES[section];
-  beforeAll(() => trouble?.make?.());
+  if (trouble === undefined)
+    throw new Error(`TROUBLES has no entry for the section "${section}" of docs/runbook.md`);
+  beforeAll(() => trouble.make?.());
 
-  it.each(steps)("line $line", async ({ script, code }: Block) => {
+  it.each(steps)("ends with the announced exit code in line $line", async ({ script, code }: Block) => {
     const outcome = await run(script);
 
     expect(outcome.code, `${script}\n${outcome.told}`).toBe(code);
   });
 
-  it("is over then", async () => {
-    await trouble?.isOver?.();
+  it("resolves the trouble, and TechnicIA answers", async () => {
+    await trouble.isOver();
     await until("TechnicIA to answer", async () => {
       await askHealth();
       return true;

@@ -8,17 +8,14 @@ const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { script
 
 describe("the command line", () => {
   it.each([
-    [[], /^expected one of .*\bsecrets\b.*, got ""$/m],
-    [["deplyo"], /^expected one of .*\bsecrets\b.*, got "deplyo"$/m],
-    [["toString"], /^expected one of .*\bsecrets\b.*, got "toString"$/m],
     [["secrets"], "expected the name of one stack (test, staging, prod), got 0"],
     [["status", "test", "prod"], "expected the name of one stack (test, staging, prod), got 2"],
     [["secrets", "test", "--show"], "Unknown option '--show'"],
-  ])("fails with the usage when given %j", async (args, told) => {
+  ])("fails with the usage when given %j", async (args, message) => {
     const run = await runCli(args, {});
 
     expect(run.code).toBe(1);
-    expect(run.stderr).toMatch(told);
+    expect(run.stderr).toContain(message);
     expect(run.stderr).toMatch(/usage:\s+npm run \w+ -- <stack>/);
     expect(run.calls).toEqual([]);
   });
@@ -30,13 +27,49 @@ describe("the command line", () => {
   it.each(named)("knows %s, as package.json calls it", async (name) => {
     const run = await runCli([name, "--no-such-option"], {});
 
-    expect(run.stderr).toContain("--no-such-option");
     expect(run.stderr).toMatch(new RegExp(`^usage: npm run ${name}\\b`, "m"));
   });
 
-  it("tells of every one of them when it does not know a name", async () => {
-    const { stderr } = await runCli(["deplyo"], {});
+  it.each(["", "deplyo", "toString"])(
+    "answers %j, which is no command, with the table that help prints",
+    async (name) => {
+      const [mistyped, help] = await Promise.all([runCli([name], {}), runCli(["help"], {})]);
 
-    for (const name of named) expect(stderr).toContain(`npm run ${name}`);
+      expect(help).toMatchObject({ code: 0, stderr: "" });
+      expect(mistyped).toMatchObject({
+        code: 1,
+        stdout: "",
+        stderr: `expected one of these commands, got ${JSON.stringify(name)}:\n\n${help.stdout}`,
+      });
+    },
+  );
+
+  it("lists every script of package.json in a table that fits 100 columns", async () => {
+    const { stdout } = await runCli(["help"], {});
+    const names = stdout.split("\n").flatMap((line) => /^(?!npm run )[a-z:]+/.exec(line) ?? []);
+
+    expect(names.toSorted()).toEqual(Object.keys(scripts).toSorted());
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
+  });
+
+  it("prints the table that the README has", async () => {
+    const { stdout } = await runCli(["help", "--markdown"], {});
+    const [, table] =
+      /<!-- commands -->\n([^]*)<!-- \/commands -->/.exec(readFileSync("README.md", "utf8")) ?? [];
+
+    // Update the README with the output of npm run --silent help -- --markdown.
+    expect(table).toBe(`\n${stdout}\n`);
+  });
+
+  it("keeps the stack of an unexpected error, and prints a user's error without one", async () => {
+    const [unexpected, expected] = await Promise.all([
+      // No output of the engine is null, so that nothing in the command expects it.
+      runCli(["status", "test"], { "stack output": null }),
+      runCli(["status", "test"], { "stack output": {} }),
+    ]);
+
+    expect(unexpected).toMatchObject({ code: 1, stdout: "" });
+    expect(unexpected.stderr).toMatch(/^TypeError: .*\n {4}at .*\bops\/\w+/);
+    expect(expected.stderr).not.toMatch(/^ {4}at /m);
   });
 });

@@ -33,7 +33,7 @@ const answers = JSON.parse(readFileSync(join(__dirname, "answers"), "utf8"));
 const key = Object.keys(answers).find((words) => args.join(" ").startsWith(words));
 if (key === undefined) throw new Error("unexpected: pulumi " + args.join(" "));
 const answer = answers[key];
-if (answer.stderr === undefined) process.stdout.write(JSON.stringify(answer));
+if (answer === null || answer.stderr === undefined) process.stdout.write(JSON.stringify(answer));
 else {
   process.stderr.write(answer.stderr);
   process.exitCode = 255;
@@ -41,7 +41,12 @@ else {
 `;
 
 /** Runs our command line with a stand-in for the Pulumi CLI on PATH; without answers there is no CLI at all. */
-export async function runCli(args: readonly string[], answers?: Answers): Promise<Run> {
+export async function runCli(
+  args: readonly string[],
+  answers?: Answers,
+  /** Folders that follow on PATH. */
+  path = "",
+): Promise<Run> {
   const folder = await mkdtemp(join(tmpdir(), "fake-pulumi-"));
   try {
     if (answers) {
@@ -51,7 +56,7 @@ export async function runCli(args: readonly string[], answers?: Answers): Promis
     }
     await writeFile(join(folder, "package.json"), '{ "type": "commonjs" }');
     await writeFile(join(folder, "calls"), "");
-    const outcome = await run(args, folder);
+    const outcome = await run(args, { folder, path });
     const calls = (await readFile(join(folder, "calls"), "utf8")).split("\n").filter((line) => line !== "");
     return { ...outcome, calls: calls.map((line) => JSON.parse(line) as Call) };
   } finally {
@@ -59,10 +64,13 @@ export async function runCli(args: readonly string[], answers?: Answers): Promis
   }
 }
 
-function run(args: readonly string[], folder: string): Promise<Omit<Run, "calls">> {
+function run(
+  args: readonly string[],
+  { folder, path }: { readonly folder: string; readonly path: string },
+): Promise<Omit<Run, "calls">> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [CLI, ...args], {
-      env: { PATH: folder },
+      env: { PATH: `${folder}:${path}` },
       cwd: dirname(dirname(CLI)),
       stdio: ["ignore", "pipe", "pipe"],
     });

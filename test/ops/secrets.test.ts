@@ -204,7 +204,7 @@ describe("npm run secrets -- <stack> --init", () => {
     const made = calls.flatMap(({ input }) => (input === "" ? [] : [input]));
     expect(made).toHaveLength(OURS.length);
     for (const value of made) expect(stdout + stderr).not.toContain(value);
-    expect(stdout.split("\n")[0]).toBe(`made ${OURS.join(", ")}`);
+    expect(stdout.split("\n")[0]).toBe(`generated ${OURS.join(", ")}`);
   });
 
   it("still fails while a person's secrets are missing", async () => {
@@ -223,7 +223,7 @@ describe("npm run secrets -- <stack> --init", () => {
     });
 
     expect(calls.map(({ args }) => args.slice(0, 2))).toEqual([["config", "--json"]]);
-    expect(stdout).toMatch(/^nothing of ours was missing\n/);
+    expect(stdout).toMatch(/^no generated secret was missing\n/);
   });
 
   it("fails when the deployed stack has lost n8n's encryption key, and makes nothing", async () => {
@@ -231,8 +231,8 @@ describe("npm run secrets -- <stack> --init", () => {
 
     expect(run.code).toBe(1);
     expect(run.stderr).toBe(
-      "technicia:n8nEncryptionKey: expected the value that stack test was deployed with, got nothing, and another one would lose data; " +
-        "put it back with pulumi config set --secret technicia:n8nEncryptionKey --stack test\n",
+      "technicia:n8nEncryptionKey: stack test was deployed with a value that is now missing, and another one would lose data; " +
+        "set the old value with pulumi config set --secret technicia:n8nEncryptionKey --stack test\n",
     );
     expect(run.calls.filter(({ args }) => args[1] === "set")).toEqual([]);
   });

@@ -1,34 +1,26 @@
 import { describe, expect, it } from "vitest";
 
-import { describeAccess, describeStatus, type StackOutputs } from "../../stacks/deployment-status.ts";
-import { deploymentFacts, validEnvironment } from "../support/fixtures.ts";
+import type { Status } from "../../ops/status.ts";
+import { readStatus, renderStatus } from "../../ops/status.ts";
+import { UserError } from "../../common/user-error.ts";
+import { describePhases } from "../../reports/tracking/steps.ts";
+import { readAllFacts } from "../../ops/documents/facts.ts";
+import { outputs, noRecords, release, sources, type Stack } from "../reports/facts.ts";
 import { runCli } from "./fake-pulumi.ts";
 
-function outputs(): StackOutputs {
-  const environment = validEnvironment();
-  const facts = deploymentFacts();
-  return {
-    deploymentStatus: describeStatus(environment, {
-      ...facts,
-      evidence: { os: "Debian 12, clé SHA256:abc", firewall: { partly: "OVH : ok" } },
-    }),
-    url: "https://technicia.exemple.fr",
-    ipv4: facts.server.ipv4,
-    ipv6: facts.server.ipv6,
-    ...describeAccess(environment, facts.server.ipv4, "ssh-ed25519 AAAAhost"),
-  };
-}
+const read = (stack: Stack): Promise<Status> => readStatus("test", sources({ test: stack }));
 
-describe("npm run status -- <stack>", () => {
-  it("prints what a person wants to know, in columns", async () => {
-    const run = await runCli(["status", "test"], { "stack output --json --stack test": outputs() });
+describe("renderStatus", () => {
+  it("prints server, services, ports, keys, steps and access in columns", async () => {
+    const status = await read({ records: { ...noRecords, releases: [release(1)] } });
 
-    expect(run).toMatchObject({ code: 0, stderr: "" });
-    const lines = run.stdout.split("\n").map((line) => line.replace(/ {2,}/g, " | "));
+    const lines = renderStatus(status)
+      .split("\n")
+      .map((line) => line.replace(/ {2,}/g, " | "));
     expect(lines).toEqual(
       expect.arrayContaining([
         "Environnement | test",
-        "URL | https://technicia.exemple.fr",
+        "URL | https://test.technicia.exemple.fr",
         "Serveur | vps-1a2b3c4d.vps.ovh.net",
         "CPU | 4 vCores",
         "RAM | 8 GB",
@@ -36,11 +28,12 @@ describe("npm run status -- <stack>", () => {
         "n8n | 2.41.3 | n8nio/n8n:2.41.3 | -",
         "22/tcp | SSH | Accès administrateur | 198.51.100.0/24 2001:db8:51::/64",
         "VoyageAI | Configuré",
-        "Préparation du serveur | En cours",
+        "Préparation du serveur | Complété",
         "- Installation OS | Complété | Debian 12, clé SHA256:abc",
-        "- Configuration Firewall | En cours | OVH : ok",
-        "- Installation Docker | Non commencé",
-        "ssh | 203.0.113.10 | ssh -i ~/.ssh/id_ed25519 -p 22 debian@203.0.113.10",
+        "- Clonage du repository | Complété | révision 0123456",
+        "- Import des workflows | Non commencé",
+        "ssh | 203.0.113.10",
+        "ssh -i ~/.ssh/id_ed25519 -p 22 debian@203.0.113.10",
       ]),
     );
   });
@@ -52,28 +45,76 @@ describe("npm run status -- <stack>", () => {
       configured: false,
       required: key.service === "OVH",
     }));
-    const answers = {
-      "stack output": { ...some, deploymentStatus: { ...some.deploymentStatus, apiKeys: keys } },
-    };
-    const { stdout } = await runCli(["status", "test"], answers);
+    const status = await read({
+      outputs: { ...some, deploymentStatus: { ...some.deploymentStatus, apiKeys: keys } },
+    });
 
-    expect(stdout).toMatch(/^OVH +Non configuré$/m);
-    expect(stdout).toMatch(/^Anthropic +Non configuré \(facultatif\)$/m);
+    expect(renderStatus(status)).toMatch(/^OVH +Non configuré$/m);
+    expect(renderStatus(status)).toMatch(/^Anthropic +Non configuré \(facultatif\)$/m);
   });
 
-  it("prints the outputs for a program with --json", async () => {
-    const run = await runCli(["status", "test", "--json"], { "stack output": outputs() });
+  it("prints the outputs, and why the rest is missing, when the server does not answer", async () => {
+    const text = renderStatus(await read({ records: new UserError("203.0.113.10:22: no answer") }));
 
-    expect(JSON.parse(run.stdout)).toEqual(outputs());
+    expect(text).toContain("URL            https://test.technicia.exemple.fr");
+    expect(text).toMatch(/\nreleases and history could not be read: 203\.0\.113\.10:22: no answer$/);
+  });
+});
+
+describe("readStatus", () => {
+  const cases: readonly (readonly [string, Stack])[] = [
+    ["without a release", {}],
+    ["with a verified release", { records: { ...noRecords, releases: [release(1)] } }],
+    ["with a server that does not answer", { records: new UserError("no answer") }],
+    [
+      "after an automatic rollback",
+      {
+        records: {
+          ...noRecords,
+          releases: [
+            release(1),
+            release(2, {
+              outcome: "rolled-back",
+              restored: 1,
+              verify: release(2).verify.map((check) => ({ ...check, outcome: "failed" })),
+              restoredVerify: [...release(1).verify],
+            }),
+          ],
+        },
+      },
+    ],
+  ];
+
+  it.each(cases)("gives every step the status that the report gives it, %s", async (_name, stack) => {
+    const { outputs: printed } = await read(stack);
+    const [facts] = await readAllFacts(sources({ test: stack }));
+
+    const reported = describePhases(facts!).map(({ name, status, steps }) => ({
+      name,
+      status,
+      steps: steps.map((step) => ({ name: step.name, status: step.status, proof: step.proof })),
+    }));
+    expect(printed.deploymentStatus.phases).toEqual(reported);
   });
 
+  it("gives a program the outputs, apart from the steps as the program made them", async () => {
+    const { outputs: printed } = await read({});
+
+    expect({ ...printed, deploymentStatus: { ...printed.deploymentStatus, phases: [] } }).toEqual({
+      ...outputs("test.technicia.exemple.fr"),
+      deploymentStatus: { ...outputs("test.technicia.exemple.fr").deploymentStatus, phases: [] },
+    });
+  });
+});
+
+describe("npm run status -- <stack>", () => {
   it("fails when nothing has been deployed yet", async () => {
     const run = await runCli(["status", "test"], { "stack output": {} });
 
     expect(run).toMatchObject({
       code: 1,
       stdout: "",
-      stderr: "test: expected a deployed stack, got no outputs; deploy it with pulumi up --stack test\n",
+      stderr: "test is not deployed; deploy it with npm run deploy -- test\n",
     });
   });
 
@@ -83,7 +124,7 @@ describe("npm run status -- <stack>", () => {
 
     expect(run.code).toBe(1);
     expect(run.stderr).toMatch(
-      /^test: expected the outputs of this version of the program, got others; run pulumi up --stack test\n.*deploymentStatus/s,
+      /^test: another version of the program wrote the outputs; run npm run deploy -- test\n.*deploymentStatus/s,
     );
   });
 

@@ -9,23 +9,22 @@ describe("the deployment's command line", () => {
     [["deploy"], "expected the name of one stack (test, staging, prod), got 0"],
     [
       ["deploy", "test", "--only", "test"],
-      '--only: expected preflight, plan, window, up, verify, record, got "test"',
+      '--only: expected one of preflight, plan, window, up, verify, record, got "test"',
     ],
-    [["deploy", "test", "--emergency"], '--emergency: expected why, as --reason "…", got nothing'],
-    [
-      ["deploy", "test", "--emergency", "--reason", " "],
-      '--emergency: expected why, as --reason "…", got nothing',
-    ],
-    [["rollback", "test"], "--reason: expected why, in a few words, got nothing"],
+    [["deploy", "test", "--emergency"], '--emergency needs a reason: add --reason "…"'],
+    [["deploy", "test", "--emergency", "--reason", " "], '--emergency needs a reason: add --reason "…"'],
+    [["rollback", "test"], 'a rollback needs a reason: add --reason "…"'],
     [["rollback", "test", "--reason", "x", "--to", "0"], '--to: expected the number of a release, got "0"'],
     [["rollback", "test", "--reason", "x", "--to", "v1"], '--to: expected the number of a release, got "v1"'],
-    [["promote", "staging"], "promote: expected two stacks, such as staging prod, got staging"],
-    [["promote", "prod", "prod"], "promote: expected two stacks, such as staging prod, got prod prod"],
-    [["images", "show", "test"], "images: expected pin, got show"],
+    [["promote", "staging"], "expected two stacks, such as staging prod, got staging"],
+    [["promote", "prod", "prod"], "expected two stacks, such as staging prod, got prod prod"],
+    [["images", "show", "test"], "expected pin, got show"],
     [["images", "pin"], "expected the name of one stack (test, staging, prod), got 0"],
     [["history"], "expected the name of one stack (test, staging, prod), got 0"],
-    [["unlock", "test"], "--holder: expected who holds the lock, got nothing"],
-    [["unlock", "test", "--holder", "a@b", "--force"], '--force: expected why, as --reason "…", got nothing'],
+    [["history", "test", "last"], 'release: expected the number of a release, got "last"'],
+    [["history", "test", "1", "2"], "expected one release, got 2"],
+    [["unlock", "test"], "name the lock's holder: add --holder <name>"],
+    [["unlock", "test", "--holder", "a@b", "--force"], '--force needs a reason: add --reason "…"'],
   ])("fails with the usage when given %j", async ([name = "", ...args], told) => {
     const outcome = commands[name]!.run(args);
 
@@ -35,9 +34,9 @@ describe("the deployment's command line", () => {
   });
 
   it.each([
-    [["history", "test"], "test: expected a deployed stack, got none; deploy it with npm run deploy -- test"],
-    [["unlock", "test", "--holder", "a@b"], "test: expected a deployed stack, got none"],
-    [["promote", "test", "prod"], "test: expected a deployed stack, got none"],
+    [["history", "test"], "test is not deployed; deploy it with npm run deploy -- test"],
+    [["unlock", "test", "--holder", "a@b"], "test is not deployed"],
+    [["promote", "test", "prod"], "test is not deployed"],
   ])("says so when %j finds nothing deployed", async (args, told) => {
     const run = await runCli(args, { "stack output": {} });
 
@@ -66,5 +65,19 @@ describe("the deployment's command line", () => {
       code: 3,
       stdout: expect.stringContaining("bob@desk (pid 7) since 2026-11-24T10:00:00Z") as string,
     });
+  });
+});
+
+describe("a deployment while another run changes the state", () => {
+  const stderr =
+    "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock file with `pulumi cancel`.\n" +
+    "  file:///state/.pulumi/locks/x.json: created by bob@desk (pid 7) at 2026-11-24T10:00:00Z\n";
+
+  it("is refused with code 3, and names the other run", async () => {
+    const run = await runCli(["deploy", "test", "--yes"], { config: { stderr } }, process.env["PATH"]);
+
+    expect(run).toMatchObject({ code: 3, stderr: "" });
+    expect(run.stdout).toMatch(/^the state of stack test: .*bob@desk \(pid 7\)/s);
+    expect(run.calls.map(({ args }) => args[0])).toEqual(["config"]);
   });
 });

@@ -6,23 +6,23 @@ import { parse } from "yaml";
 
 import { deploy } from "../../../ops/deploy/deploy.ts";
 import { LockRefusal, readLock, takeLock } from "../../../ops/server/lock.ts";
-import { PLACE } from "../../../ops/server/records-folder.ts";
+import { RECORDS_FOLDER } from "../../../ops/server/records-folder.ts";
 import type { DeployRequest } from "../../../ops/deploy/release-progress.ts";
-import { ill, ok, pulled, Scene, unknown } from "./scene.ts";
+import { failing, ok, pulled, TestStack, unknown } from "./test-stack.ts";
 
-let scene: Scene;
+let stack: TestStack;
 
 beforeEach(async () => {
-  scene = await Scene.open();
+  stack = await TestStack.open();
 });
 
 afterEach(async () => {
-  await scene[Symbol.asyncDispose]();
+  await stack[Symbol.asyncDispose]();
 });
 
 function run(request: Partial<DeployRequest> = {}) {
   const whole = { stack: "test", only: undefined, plan: undefined, emergency: false, reason: "", yes: true };
-  return deploy({ ...whole, ...request }, scene.operator);
+  return deploy({ ...whole, ...request }, stack.operator);
 }
 
 const OLD = "technicia/vector-store:1.0.0";
@@ -31,22 +31,22 @@ const NEW = "technicia/vector-store:1.0.1";
 /** A stack that runs release 1, with the settings asking for another vector-store. */
 async function withNewVersion(): Promise<void> {
   await run();
-  scene.setImage("vectorStore", NEW);
-  scene.parts.length = scene.calls.length = scene.said.length = 0;
+  stack.setImage("vectorStore", NEW);
+  stack.parts.length = stack.calls.length = stack.printed.length = 0;
 }
 
 /** Verification that fails as long as the new version runs. */
-const failsOnNew = () => Promise.resolve([scene.images["vectorStore"] === pulled(NEW) ? ill : ok]);
+const failsOnNew = () => Promise.resolve([stack.images["vectorStore"] === pulled(NEW) ? failing : ok]);
 
 describe("deploy", () => {
   it("goes through every part in order, and records what runs", async () => {
     const outcome = await withNewVersion().then(() => run());
 
-    expect(scene.parts).toEqual(["preflight", "plan", "up", "verify"]);
+    expect(stack.parts).toEqual(["preflight", "plan", "up", "verify"]);
     expect(outcome).toMatchObject({ exitCode: 0 });
     expect(outcome.text).toMatch(/^release 2 \(0123456789ab\): .*vectorStore 1\.0\.1@sha256:/);
     expect(outcome.text).toContain("preflight 5.0 s, plan 10.0 s, up 60.0 s, verify 20.0 s");
-    expect(await scene.lastRelease()).toMatchObject({
+    expect(await stack.lastRelease()).toMatchObject({
       number: 2,
       kind: "deploy",
       outcome: "succeeded",
@@ -59,7 +59,7 @@ describe("deploy", () => {
       verify: [ok, unknown],
       seconds: { preflight: 5, plan: 10, up: 60, verify: 20 },
     });
-    expect((await scene.history()).at(-1)).toMatch(
+    expect((await stack.history()).at(-1)).toMatch(
       /^deploy: version 2 en service : vectorStore 1\.0\.0@\S+ → 1\.0\.1@\S+$/,
     );
   });
@@ -67,8 +67,8 @@ describe("deploy", () => {
   it("applies the plan that it has just made, without a second preview", async () => {
     await run();
 
-    expect(scene.ups).toHaveLength(1);
-    expect(scene.ups[0]!.args).toEqual(
+    expect(stack.ups).toHaveLength(1);
+    expect(stack.ups[0]!.args).toEqual(
       expect.arrayContaining(["--skip-preview", "--plan", "/scratch/plan.json"]),
     );
   });
@@ -76,138 +76,138 @@ describe("deploy", () => {
   it("holds the lock while it works, and nobody has it afterwards", async () => {
     await run();
     const during: string[] = [];
-    scene.verify = async () => {
-      during.push((await readLock(scene.server))!.holder.why);
+    stack.verify = async () => {
+      during.push((await readLock(stack.server))!.holder.why);
       return [ok];
     };
     await run({ reason: "ticket 12" });
 
     expect(during).toEqual(["deploy: ticket 12"]);
-    expect(await readLock(scene.server)).toBeUndefined();
-    expect(await readdir(scene.server.folder)).toEqual(["history.jsonl", "releases"]);
+    expect(await readLock(stack.server)).toBeUndefined();
+    expect(await readdir(stack.server.folder)).toEqual(["history.jsonl", "releases"]);
   });
 
   it("refuses when a check fails before anything was changed, and keeps that in the audit", async () => {
     await run();
-    scene.preflight = () => Promise.resolve([ok, ill, unknown]);
-    scene.parts.length = 0;
+    stack.preflight = () => Promise.resolve([ok, failing, unknown]);
+    stack.parts.length = 0;
     const outcome = await run();
 
     expect(outcome.exitCode).toBe(3);
     expect(outcome.text).toContain("preflight: 1 ok, 1 failed, 1 not checked");
     expect(outcome.text).toContain("  failed       Application accessible: 500");
     expect(outcome.text).toContain("  not checked  Sauvegardes: aucune");
-    expect(scene.parts).toEqual(["preflight"]);
-    expect(await scene.releases()).toHaveLength(1);
-    expect((await scene.history()).at(-1)).toBe(
+    expect(stack.parts).toEqual(["preflight"]);
+    expect(await stack.releases()).toHaveLength(1);
+    expect((await stack.history()).at(-1)).toBe(
       "deploy: refusé : contrôle préalable en échec (Application accessible)",
     );
-    expect(await readLock(scene.server)).toBeUndefined();
+    expect(await readLock(stack.server)).toBeUndefined();
   });
 
   it("refuses outside of the window, with the next opening", async () => {
     await run();
-    scene.now = new Date("2026-11-26T12:00:00Z");
+    stack.now = new Date("2026-11-26T12:00:00Z");
     const outcome = await run();
 
     expect(outcome.exitCode).toBe(3);
     expect(outcome.text).toBe(
       "the window of test is closed, because it opens from 09:00 to 12:00 UTC; next opening: Tuesday 2026-12-01 09:00 UTC\n" +
-        'in an emergency go on with --emergency --reason "…", which is recorded',
+        'in an emergency continue with --emergency --reason "…", which is recorded',
     );
-    expect(scene.ups).toHaveLength(1);
-    expect((await scene.history()).at(-1)).toBe(
+    expect(stack.ups).toHaveLength(1);
+    expect((await stack.history()).at(-1)).toBe(
       "deploy: refusé : fenêtre fermée, prochaine ouverture : 2026-12-01T09:00:00.000Z",
     );
   });
 
   it("passes the window and failed checks in an emergency, and records that it was one", async () => {
     await run();
-    scene.now = new Date("2026-11-28T23:00:00Z");
-    scene.preflight = () => Promise.resolve([ill]);
+    stack.now = new Date("2026-11-28T23:00:00Z");
+    stack.preflight = () => Promise.resolve([failing]);
     const outcome = await run({ emergency: true, reason: "certificate expired" });
 
     expect(outcome.exitCode).toBe(0);
-    expect(scene.said.join("\n")).toContain("an emergency: goes on in spite of 1 failed checks");
-    expect(await scene.lastRelease()).toMatchObject({
+    expect(stack.printed.join("\n")).toContain("continuing despite 1 failed checks (--emergency)");
+    expect(await stack.lastRelease()).toMatchObject({
       emergency: true,
       reason: "certificate expired",
-      preflight: [ill],
+      preflight: [failing],
     });
-    expect(await scene.history()).toContain("emergency: version 2 : déploiement d'urgence");
+    expect(await stack.history()).toContain("emergency: version 2 : déploiement d'urgence");
   });
 
   it("changes nothing when nobody confirms", async () => {
-    scene.confirms = false;
+    stack.confirms = false;
 
-    expect(await run({ yes: false })).toEqual({ text: "nothing was changed", exitCode: 3 });
-    expect(scene.ups).toEqual([]);
+    expect(await run({ yes: false })).toEqual({ text: "cancelled; nothing was changed", exitCode: 3 });
+    expect(stack.ups).toEqual([]);
   });
 
   it("stops when there is no plan", async () => {
-    scene.planFailure = "the program fails";
+    stack.planFailure = "the program fails";
 
     expect(await run()).toMatchObject({
       exitCode: 3,
       text: expect.stringContaining("the program fails") as string,
     });
-    expect(scene.ups).toEqual([]);
+    expect(stack.ups).toEqual([]);
   });
 
   it("applies a reviewed plan, and lets the engine look first whether it still fits", async () => {
     await run({ plan: "reviewed" });
 
-    expect(scene.parts).not.toContain("plan");
-    expect(scene.ups[0]!.args).toEqual(expect.arrayContaining(["--plan", "reviewed/plan.json"]));
-    expect(scene.ups[0]!.args).not.toContain("--skip-preview");
+    expect(stack.parts).not.toContain("plan");
+    expect(stack.ups[0]!.args).toEqual(expect.arrayContaining(["--plan", "reviewed/plan.json"]));
+    expect(stack.ups[0]!.args).not.toContain("--skip-preview");
   });
 
   it("refuses a reviewed plan that no longer fits, and says what changed", async () => {
-    scene.planChanges = ["the stack's settings are others than the plan's"];
+    stack.planChanges = ["the stack's settings are others than the plan's"];
     const outcome = await run({ plan: "reviewed" });
 
     expect(outcome).toMatchObject({
       exitCode: 3,
       text: expect.stringContaining("the stack's settings are others") as string,
     });
-    expect(scene.ups).toEqual([]);
+    expect(stack.ups).toEqual([]);
   });
 
   it("says and records what a killed run of the engine had left pending", async () => {
     await run();
-    scene.pending = { adopted: ["a"], forgotten: ["b", "c"], refreshed: [] };
+    stack.pending = { adopted: ["a"], forgotten: ["b", "c"], refreshed: [] };
     await run();
 
-    expect(await scene.history()).toContain("resume: reprise : 1 ressources adoptées, 2 à refaire, 0 relues");
+    expect(await stack.history()).toContain("resume: reprise : 1 ressources adoptées, 2 à refaire, 0 relues");
   });
 });
 
 describe("a changed secret", () => {
   it("is in the audit by its name", async () => {
     await run();
-    scene.recorded = "secret";
+    stack.recorded = "secret";
     await run({ reason: "key rotated" });
 
-    expect(await scene.history()).toContain(
+    expect(await stack.history()).toContain(
       "secret: secrets changés : technicia-vector-store-voyage-api-key",
     );
   });
 
   it("is not made up where there is none", async () => {
     await run();
-    scene.recorded = "bump";
+    stack.recorded = "bump";
     await run();
 
-    expect((await scene.history()).filter((line) => line.startsWith("secret"))).toEqual([]);
+    expect((await stack.history()).filter((line) => line.startsWith("secret"))).toEqual([]);
   });
 });
 
 describe("Docker's plugin", () => {
   it("finds a login before the update, and before the one that puts the previous release back", async () => {
     await withNewVersion();
-    scene.verify = failsOnNew;
+    stack.verify = failsOnNew;
     const before: (string | undefined)[] = [];
-    scene.up = () => Promise.resolve(void before.push(scene.server.purposes.at(-1)));
+    stack.up = () => Promise.resolve(void before.push(stack.server.purposes.at(-1)));
 
     expect(await run()).toMatchObject({ exitCode: 4 });
     expect(before).toEqual(["log in for Docker", "log in for Docker"]);
@@ -216,17 +216,17 @@ describe("Docker's plugin", () => {
 
 describe("a first deployment", () => {
   it("is recorded, and locked, as soon as there is a server", async () => {
-    scene.up = async () => {
-      expect(scene.server.purposes).toEqual([]);
+    stack.up = async () => {
+      expect(stack.server.purposes).toEqual([]);
       return Promise.resolve(undefined);
     };
-    scene.verify = async () => {
-      expect(await readLock(scene.server)).toBeDefined();
+    stack.verify = async () => {
+      expect(await readLock(stack.server)).toBeDefined();
       return [ok];
     };
 
     expect(await run()).toMatchObject({ exitCode: 0 });
-    expect(await scene.lastRelease()).toMatchObject({
+    expect(await stack.lastRelease()).toMatchObject({
       number: 1,
       outcome: "succeeded",
       startedAt: "2026-11-24T10:00:00.000Z",
@@ -234,61 +234,59 @@ describe("a first deployment", () => {
   });
 
   it("that fails its verification has nothing to go back to", async () => {
-    scene.verify = () => Promise.resolve([ill]);
+    stack.verify = () => Promise.resolve([failing]);
     const outcome = await run();
 
     expect(outcome.exitCode).toBe(1);
     expect(outcome.text).toContain(
-      "no earlier release has passed its verification: there is nothing to go back to",
+      "no earlier release has passed its verification, so there is none to roll back to",
     );
-    expect(await scene.lastRelease()).toMatchObject({ number: 1, outcome: "failed", verify: [ill] });
+    expect(await stack.lastRelease()).toMatchObject({ number: 1, outcome: "failed", verify: [failing] });
   });
 
   it("that fails half way leaves no record where there is no server", async () => {
-    scene.up = () => Promise.resolve({ said: "the cloud is closed", changed: true });
+    stack.up = () => Promise.resolve({ error: "the cloud is closed", changed: true });
     const outcome = await run();
 
     expect(outcome.exitCode).toBe(1);
     expect(outcome.text).toContain("the cloud is closed");
-    expect(outcome.text).toContain("it was the first deployment: there is nothing to go back to");
-    expect(scene.server.purposes).toEqual([]);
+    expect(outcome.text).toContain("it was the first deployment, so there is no release to roll back to");
+    expect(stack.server.purposes).toEqual([]);
   });
 });
 
-describe("a release that turns out ill", () => {
+describe("a release that turns out failing", () => {
   it("is rolled back by itself, verified again, and recorded", async () => {
     await withNewVersion();
-    scene.verify = failsOnNew;
+    stack.verify = failsOnNew;
     const outcome = await run();
 
     expect(outcome.exitCode).toBe(4);
-    expect(outcome.text).toContain(
-      "test: expected the release to pass its verification, got 1 failed checks",
-    );
-    expect(outcome.text).toContain("release 1 serves again");
-    expect(outcome.text).toContain("Pulumi.test.yaml still asks for what failed");
+    expect(outcome.text).toContain("test: the verification of the release failed in 1 checks");
+    expect(outcome.text).toContain("release 1 runs again");
+    expect(outcome.text).toContain("Pulumi.test.yaml still has what failed");
     expect(outcome.text).toContain("rollback 60.0 s, rollbackVerify 20.0 s");
-    expect(scene.images["vectorStore"]).toBe(pulled(OLD));
-    expect(await scene.lastRelease()).toMatchObject({
+    expect(stack.images["vectorStore"]).toBe(pulled(OLD));
+    expect(await stack.lastRelease()).toMatchObject({
       number: 2,
       outcome: "rolled-back",
       restored: 1,
-      verify: [ill],
+      verify: [failing],
       images: { vectorStore: pulled(NEW) },
       failure: "vérification en échec : Application accessible (500)",
       restoredVerify: [ok, { id: "rollback-time", outcome: "ok", measures: { rollbackSeconds: 80 } }],
     });
-    expect((await scene.history()).at(-1)).toBe(
+    expect((await stack.history()).at(-1)).toBe(
       "rollback: version 2 en échec (vérification en échec : Application accessible (500)), version 1 remise en service en 80 s",
     );
   });
 
   it("opens an incident with what was seen, and says so", async () => {
     await withNewVersion();
-    scene.verify = failsOnNew;
+    stack.verify = failsOnNew;
     await run();
 
-    expect(scene.incidents).toMatchObject([
+    expect(stack.incidents).toMatchObject([
       {
         stack: "test",
         priority: "Moyenne",
@@ -297,35 +295,35 @@ describe("a release that turns out ill", () => {
         impact: "la version 1 sert à nouveau ; la version 2 n'est pas livrée",
       },
     ]);
-    expect(scene.incidents[0]?.diagnostics).toContain(`vectorStore : ${pulled(NEW)}`);
-    expect(scene.said).toContain("opened DEPLOY-001 in docs/deployment-issues.md");
-    expect(await scene.history()).toContain("incident: DEPLOY-001 ouvert : version 2");
+    expect(stack.incidents[0]?.diagnostics).toContain(`vectorStore : ${pulled(NEW)}`);
+    expect(stack.printed).toContain("opened DEPLOY-001 in docs/deployment-issues.md");
+    expect(await stack.history()).toContain("incident: DEPLOY-001 ouvert : version 2");
   });
 
   it("is recorded also when the issues document cannot be written", async () => {
     await withNewVersion();
-    scene.verify = failsOnNew;
-    scene.bookFault = "docs/deployment-issues.md:12: expected a table, got none";
+    stack.verify = failsOnNew;
+    stack.incidentFault = "docs/deployment-issues.md:12: expected a table, got none";
 
     expect((await run()).exitCode).toBe(4);
-    expect(await scene.lastRelease()).toMatchObject({ outcome: "rolled-back" });
-    expect(scene.said).toContain(
+    expect(await stack.lastRelease()).toMatchObject({ outcome: "rolled-back" });
+    expect(stack.printed).toContain(
       "no incident was opened: docs/deployment-issues.md:12: expected a table, got none",
     );
   });
 
   it("is put back from a copy of the settings: images by digest, secrets as they were, the file itself untouched", async () => {
     await withNewVersion();
-    const file = scene.settings;
-    scene.verify = failsOnNew;
+    const file = stack.settings;
+    stack.verify = failsOnNew;
     await run();
 
-    const applied = parse(scene.applied) as { encryptionsalt: string; config: Record<string, unknown> };
+    const applied = parse(stack.applied) as { encryptionsalt: string; config: Record<string, unknown> };
     expect(applied.encryptionsalt).toBe("v1:salt");
     expect(applied.config["technicia:voyageApiKey"]).toEqual({ secure: "v1:cipher" });
     expect(applied.config["technicia:images"]).toMatchObject({ vectorStore: pulled(OLD) });
-    expect(scene.settings).toBe(file);
-    const args = scene.ups.at(-1)!.args;
+    expect(stack.settings).toBe(file);
+    const args = stack.ups.at(-1)!.args;
     expect(args).toContain("--skip-preview");
     expect(args).not.toContain("--refresh");
     expect(args).not.toContain("--plan");
@@ -333,17 +331,17 @@ describe("a release that turns out ill", () => {
 
   it("gets the settings back by which the earlier one ran, but not its choice of database", async () => {
     await run();
-    const file = parse(scene.settings) as {
+    const file = parse(stack.settings) as {
       config: { "technicia:services": { n8n: { database: string; memoryMib: number } } };
     };
     const { n8n } = file.config["technicia:services"];
     n8n.memoryMib = 64;
     n8n.database = "postgres";
-    scene.settings = JSON.stringify(file);
-    scene.verify = () => Promise.resolve([parts().n8n.memoryMib === 64 ? ill : ok]);
+    stack.settings = JSON.stringify(file);
+    stack.verify = () => Promise.resolve([parts().n8n.memoryMib === 64 ? failing : ok]);
     const parts = () =>
       (
-        parse(scene.applied) as {
+        parse(stack.applied) as {
           config: { "technicia:services": { n8n: { memoryMib: number; database: string } } };
         }
       ).config["technicia:services"];
@@ -354,30 +352,30 @@ describe("a release that turns out ill", () => {
 
   it("whose update fails half way is rolled back with a look at what is really there", async () => {
     await withNewVersion();
-    scene.up = (images) =>
+    stack.up = (images) =>
       Promise.resolve(
-        images["vectorStore"] === NEW ? { said: "the task never got healthy", changed: true } : undefined,
+        images["vectorStore"] === NEW ? { error: "the task never got healthy", changed: true } : undefined,
       );
     const outcome = await run();
 
     expect(outcome.exitCode).toBe(4);
     expect(outcome.text).toContain("the task never got healthy");
-    expect(scene.ups.at(-1)!.args).toContain("--refresh");
-    expect(scene.parts).toEqual(["preflight", "plan", "up", "up", "verify"]);
-    expect(await scene.lastRelease()).toMatchObject({ outcome: "rolled-back", verify: [] });
+    expect(stack.ups.at(-1)!.args).toContain("--refresh");
+    expect(stack.parts).toEqual(["preflight", "plan", "up", "up", "verify"]);
+    expect(await stack.lastRelease()).toMatchObject({ outcome: "rolled-back", verify: [] });
   });
 
   it("whose update fails before it changes anything is left at that", async () => {
     await withNewVersion();
-    scene.up = () => Promise.resolve({ said: "no credentials", changed: false });
+    stack.up = () => Promise.resolve({ error: "no credentials", changed: false });
     const outcome = await run();
 
     expect(outcome).toMatchObject({
       exitCode: 1,
       text: expect.stringContaining("nothing was changed") as string,
     });
-    expect(scene.ups).toHaveLength(1);
-    expect(await scene.lastRelease()).toMatchObject({
+    expect(stack.ups).toHaveLength(1);
+    expect(await stack.lastRelease()).toMatchObject({
       outcome: "failed",
       failure: "la mise à jour a échoué : error: no credentials ; rien n'a été changé",
     });
@@ -385,31 +383,31 @@ describe("a release that turns out ill", () => {
 
   it("is not rolled back to what it is itself", async () => {
     await run();
-    scene.verify = () => Promise.resolve([ill]);
+    stack.verify = () => Promise.resolve([failing]);
     const outcome = await run();
 
     expect(outcome.exitCode).toBe(1);
     expect(outcome.text).toContain(
-      "release 1 had the same images and settings: going back to it would change nothing",
+      "release 1 had the same images and settings, so a rollback would change nothing",
     );
-    expect(scene.ups).toHaveLength(2);
+    expect(stack.ups).toHaveLength(2);
   });
 
-  it("fails when the earlier one is ill too", async () => {
+  it("fails when the earlier one is failing too", async () => {
     await withNewVersion();
-    scene.verify = () => Promise.resolve([ill]);
+    stack.verify = () => Promise.resolve([failing]);
     const outcome = await run();
 
     expect(outcome.exitCode).toBe(1);
-    expect(outcome.text).toContain("release 1 was put back, and is not well: its verification fails too");
-    expect(await scene.lastRelease()).toMatchObject({ outcome: "failed", restored: 1 });
+    expect(outcome.text).toContain("rolled back to release 1, but that failed: its verification failed too");
+    expect(await stack.lastRelease()).toMatchObject({ outcome: "failed", restored: 1 });
   });
 
   it("fails when the engine cannot put the earlier one back", async () => {
     await withNewVersion();
-    scene.verify = failsOnNew;
-    scene.up = (images) =>
-      Promise.resolve(images["vectorStore"] === NEW ? undefined : { said: "disk full", changed: true });
+    stack.verify = failsOnNew;
+    stack.up = (images) =>
+      Promise.resolve(images["vectorStore"] === NEW ? undefined : { error: "disk full", changed: true });
     const outcome = await run();
 
     expect(outcome).toMatchObject({ exitCode: 1, text: expect.stringContaining("disk full") as string });
@@ -417,15 +415,15 @@ describe("a release that turns out ill", () => {
 
   it("says when going back took longer than promised", async () => {
     await withNewVersion();
-    scene.verify = failsOnNew;
-    scene.upSeconds = 290;
+    stack.verify = failsOnNew;
+    stack.upSeconds = 290;
     const outcome = await run();
 
     expect(outcome.exitCode).toBe(4);
     expect(outcome.text).toContain(
-      "expected to be back within 300 s (operations.thresholds.rollbackSeconds), got 310 s",
+      "the rollback took 310 s, longer than operations.thresholds.rollbackSeconds (300 s)",
     );
-    expect((await scene.lastRelease()).restoredVerify.at(-1)).toMatchObject({
+    expect((await stack.lastRelease()).restoredVerify.at(-1)).toMatchObject({
       id: "rollback-time",
       outcome: "failed",
     });
@@ -433,23 +431,23 @@ describe("a release that turns out ill", () => {
 
   it("goes back to the last good one, past those that failed or were not verified", async () => {
     await run();
-    scene.setImage("vectorStore", "technicia/vector-store:1.0.1");
+    stack.setImage("vectorStore", "technicia/vector-store:1.0.1");
     await run({ only: "up" });
-    scene.setImage("vectorStore", "technicia/vector-store:1.0.2");
-    scene.verify = () => Promise.resolve([scene.images["vectorStore"] === pulled(OLD) ? ok : ill]);
+    stack.setImage("vectorStore", "technicia/vector-store:1.0.2");
+    stack.verify = () => Promise.resolve([stack.images["vectorStore"] === pulled(OLD) ? ok : failing]);
 
     expect(await run()).toMatchObject({ exitCode: 4 });
-    expect(await scene.lastRelease()).toMatchObject({ number: 3, restored: 1 });
+    expect(await stack.lastRelease()).toMatchObject({ number: 3, restored: 1 });
   });
 
   it("warns that data stays as the newer version left it", async () => {
     await run();
-    scene.setImage("qdrant", "qdrant/qdrant:v1.20.0");
-    scene.verify = () => Promise.resolve([scene.images["qdrant"]?.includes("v1.20") ? ill : ok]);
+    stack.setImage("qdrant", "qdrant/qdrant:v1.20.0");
+    stack.verify = () => Promise.resolve([stack.images["qdrant"]?.includes("v1.20") ? failing : ok]);
     await run();
 
-    expect(scene.said).toContain(
-      "qdrant goes from v1.20.0 back to v1.19.0: its data stays as v1.20.0 left it",
+    expect(stack.printed).toContain(
+      "qdrant goes back from v1.20.0 to v1.19.0, but its data stays in the format of v1.20.0",
     );
   });
 });
@@ -459,7 +457,7 @@ describe("one deployment at a time", () => {
     await run();
     const started = Promise.withResolvers<void>();
     const proceed = Promise.withResolvers<void>();
-    scene.preflight = async () => {
+    stack.preflight = async () => {
       started.resolve();
       await proceed.promise;
       return [ok];
@@ -474,34 +472,34 @@ describe("one deployment at a time", () => {
     );
     proceed.resolve();
     expect(await first).toMatchObject({ exitCode: 0 });
-    expect(await scene.releases()).toHaveLength(2);
+    expect(await stack.releases()).toHaveLength(2);
   });
 
   it("names the run of the CI that has it", async () => {
     await run();
     const identity = { who: "bob@github", run: "https://github.com/o/r/actions/runs/7", process: 1 };
-    await takeLock(scene.server, { stack: "test", identity, why: "deploy: x", isAlive: () => true });
+    await takeLock(stack.server, { stack: "test", identity, why: "deploy: x", isAlive: () => true });
 
     await expect(run()).rejects.toThrow("got bob@github (https://github.com/o/r/actions/runs/7) since");
   });
 
   it("stops when its lock is broken, and says so in the record", async () => {
     await run();
-    scene.verify = async ({ signal }) => {
-      await scene.server.run({
+    stack.verify = async ({ signal }) => {
+      await stack.server.run({
         purpose: "break the lock",
-        script: `rm -r "$PLACE/lock"`,
-        variables: { PLACE },
+        script: `rm -r "$RECORDS_FOLDER/lock"`,
+        variables: { RECORDS_FOLDER },
       });
       const lost = new Promise((resolve) => signal.addEventListener("abort", resolve));
-      scene.tick();
+      stack.tick();
       await lost;
       return [ok];
     };
     const outcome = run();
 
     await expect(outcome).rejects.toThrow("test: somebody broke the deployment lock of this command");
-    expect(await scene.lastRelease()).toMatchObject({
+    expect(await stack.lastRelease()).toMatchObject({
       outcome: "failed",
       failure: expect.stringContaining("interrompue") as string,
     });
@@ -511,15 +509,15 @@ describe("one deployment at a time", () => {
 describe("an interrupted deployment", () => {
   it("rolls nothing back, and is recorded as broken off", async () => {
     await withNewVersion();
-    scene.up = () => {
-      scene.stop.abort(new Error("interrupted by the operator"));
-      return Promise.resolve({ said: "update cancelled", changed: true });
+    stack.up = () => {
+      stack.stop.abort(new Error("interrupted by the operator"));
+      return Promise.resolve({ error: "update cancelled", changed: true });
     };
     const outcome = await run();
 
     expect(outcome.exitCode).toBe(1);
-    expect(scene.ups).toHaveLength(1);
-    expect((await scene.lastRelease()).failure).toMatch(/^interrompue par l'opérateur ; .*update cancelled$/);
+    expect(stack.ups).toHaveLength(1);
+    expect((await stack.lastRelease()).failure).toMatch(/^interrompue par l'opérateur ; .*update cancelled$/);
   });
 });
 
@@ -534,14 +532,14 @@ describe("a deployment that is killed", () => {
       reached.resolve();
       return never();
     };
-    const { up, verify, preflight } = scene;
-    const operator = scene.operator;
-    if (part === "preflight") scene.preflight = stuck;
-    if (part === "up") scene.up = stuck;
-    if (part === "verify") scene.verify = stuck;
+    const { up, verify, preflight } = stack;
+    const operator = stack.operator;
+    if (part === "preflight") stack.preflight = stuck;
+    if (part === "up") stack.up = stuck;
+    if (part === "verify") stack.verify = stuck;
     if (part === "rollback") {
-      scene.verify = failsOnNew;
-      scene.up = (images) => (images["vectorStore"] === NEW ? Promise.resolve(undefined) : stuck());
+      stack.verify = failsOnNew;
+      stack.up = (images) => (images["vectorStore"] === NEW ? Promise.resolve(undefined) : stuck());
     }
     const makePlan = part === "plan" ? stuck : operator.makePlan;
     const request = {
@@ -554,21 +552,21 @@ describe("a deployment that is killed", () => {
     };
     void deploy(request, { ...operator, makePlan });
     await reached.promise;
-    Object.assign(scene, { up, verify, preflight });
-    scene.alive.delete(4001);
-    scene.identity = { ...scene.identity, process: 4002 };
-    scene.alive.add(4002);
+    Object.assign(stack, { up, verify, preflight });
+    stack.alive.delete(4001);
+    stack.identity = { ...stack.identity, process: 4002 };
+    stack.alive.add(4002);
   }
 
   it.each(["preflight", "plan"] as const)("at its %s is run again as if nothing had been", async (part) => {
     await killedAt(part);
 
     expect(await run()).toMatchObject({ exitCode: 0 });
-    expect((await scene.releases()).map(({ outcome }) => outcome)).toEqual(["succeeded", "succeeded"]);
-    expect(scene.said.join("\n")).toContain(
+    expect((await stack.releases()).map(({ outcome }) => outcome)).toEqual(["succeeded", "succeeded"]);
+    expect(stack.printed.join("\n")).toContain(
       "took over the lock that your killed command had left: alice@laptop since",
     );
-    expect(await scene.history()).toContain(
+    expect(await stack.history()).toContain(
       "unlock: verrou laissé par une commande interrompue de alice@laptop, repris",
     );
   });
@@ -579,27 +577,25 @@ describe("a deployment that is killed", () => {
       await killedAt(part);
 
       expect(await run()).toMatchObject({ exitCode: 0 });
-      expect(await scene.releases()).toMatchObject([
+      expect(await stack.releases()).toMatchObject([
         { number: 1, outcome: "succeeded" },
         { number: 2, outcome: "failed", failure: "interrompue : la commande a été tuée avant la fin" },
         { number: 3, outcome: "succeeded", images: { vectorStore: pulled(NEW) } },
       ]);
-      expect(await scene.history()).toContain(
+      expect(await stack.history()).toContain(
         "deploy: version 2 interrompue : la commande a été tuée avant la fin",
       );
-      expect(scene.said.join("\n")).toContain(
-        "release 2 of alice@laptop was killed before its end: recorded as failed",
-      );
+      expect(stack.printed.join("\n")).toContain("release 2 of alice@laptop was killed: recorded as failed");
     },
   );
 
   it("on another machine keeps its lock until somebody frees it", async () => {
     await killedAt("up");
-    scene.identity = { who: "bob@desk", run: "", process: 1 };
-    await scene.server.run({
+    stack.identity = { who: "bob@desk", run: "", process: 1 };
+    await stack.server.run({
       purpose: "let time pass",
-      script: `touch --date "10 minutes ago" "$PLACE/lock/lease"`,
-      variables: { PLACE },
+      script: `touch --date "10 minutes ago" "$RECORDS_FOLDER/lock/lease"`,
+      variables: { RECORDS_FOLDER },
     });
 
     await expect(run()).rejects.toThrow(
@@ -611,7 +607,7 @@ describe("a deployment that is killed", () => {
 describe("deploy --only", () => {
   beforeEach(async () => {
     await run();
-    scene.parts.length = scene.calls.length = 0;
+    stack.parts.length = stack.calls.length = 0;
   });
 
   it("preflight checks and changes nothing", async () => {
@@ -619,16 +615,16 @@ describe("deploy --only", () => {
       text: "preflight: 1 ok, 0 failed, 1 not checked\n  not checked  Sauvegardes: aucune",
       exitCode: 0,
     });
-    scene.preflight = () => Promise.resolve([ill]);
+    stack.preflight = () => Promise.resolve([failing]);
     expect(await run({ only: "preflight" })).toMatchObject({ exitCode: 3 });
-    expect(scene.parts).toEqual(["preflight", "preflight"]);
-    expect(await scene.history()).toHaveLength(1);
+    expect(stack.parts).toEqual(["preflight", "preflight"]);
+    expect(await stack.history()).toHaveLength(1);
   });
 
   it("plan tells what would change", async () => {
     expect(await run({ only: "plan" })).toMatchObject({ exitCode: 0 });
-    expect(scene.said).toContain("1 to update");
-    expect(scene.ups).toEqual([]);
+    expect(stack.printed).toContain("1 to update");
+    expect(stack.ups).toEqual([]);
   });
 
   it("window tells whether it is open", async () => {
@@ -636,7 +632,7 @@ describe("deploy --only", () => {
       text: "the window of test is open until Tuesday 2026-11-24 12:00 UTC",
       exitCode: 0,
     });
-    scene.now = new Date("2026-11-27T10:00:00Z");
+    stack.now = new Date("2026-11-27T10:00:00Z");
     expect(await run({ only: "window" })).toMatchObject({
       exitCode: 3,
       text: expect.stringContaining("not on a friday") as string,
@@ -648,31 +644,31 @@ describe("deploy --only", () => {
 
     expect(outcome.exitCode).toBe(0);
     expect(outcome.text).toContain("it was not verified");
-    expect(scene.parts).toEqual(["plan", "up"]);
-    expect(await scene.lastRelease()).toMatchObject({ number: 2, outcome: "succeeded", verify: [] });
-    expect((await scene.history()).at(-1)).toBe(
+    expect(stack.parts).toEqual(["plan", "up"]);
+    expect(await stack.lastRelease()).toMatchObject({ number: 2, outcome: "succeeded", verify: [] });
+    expect((await stack.history()).at(-1)).toBe(
       "deploy: version 2 en service : mêmes images (sans vérification)",
     );
   });
 
   it("verify verifies what runs, and rolls nothing back", async () => {
     expect(await run({ only: "verify" })).toMatchObject({ exitCode: 0 });
-    scene.verify = () => Promise.resolve([ill]);
+    stack.verify = () => Promise.resolve([failing]);
     expect(await run({ only: "verify" })).toMatchObject({ exitCode: 1 });
-    expect(scene.ups).toEqual([]);
+    expect(stack.ups).toEqual([]);
   });
 
   it("record writes down what runs", async () => {
     expect(await run({ only: "record" })).toMatchObject({ exitCode: 0 });
-    expect(await scene.lastRelease()).toMatchObject({ number: 2, images: { vectorStore: pulled(OLD) } });
-    expect(scene.ups).toEqual([]);
+    expect(await stack.lastRelease()).toMatchObject({ number: 2, images: { vectorStore: pulled(OLD) } });
+    expect(stack.ups).toEqual([]);
   });
 
   it("record fails where nothing is deployed", async () => {
-    scene.deployed = false;
+    stack.deployed = false;
 
     expect(await run({ only: "record" })).toEqual({
-      text: "test: expected a server to record the release on, got none; deploy it first",
+      text: "test: there is no server to record the release on; deploy the stack first",
       exitCode: 1,
     });
   });
@@ -681,14 +677,14 @@ describe("deploy --only", () => {
 describe("corrupt records", () => {
   it("are told and kept, and the numbers go on after them", async () => {
     await run();
-    const folder = join(scene.server.folder, "releases");
+    const folder = join(stack.server.folder, "releases");
     await writeFile(join(folder, "000007.json"), "{ not JSON");
     await run();
 
-    expect(scene.said).toContain(
-      "/var/lib/technicia/releases/000007.json: expected a release as JSON, got another text; it was left as it is and not counted",
+    expect(stack.printed).toContain(
+      "/var/lib/technicia/releases/000007.json: expected a release as JSON, got another text; it was ignored and left as it is",
     );
-    expect(await scene.lastRelease()).toMatchObject({ number: 8, outcome: "succeeded" });
+    expect(await stack.lastRelease()).toMatchObject({ number: 8, outcome: "succeeded" });
     expect(await readFile(join(folder, "000007.json"), "utf8")).toBe("{ not JSON");
   });
 });

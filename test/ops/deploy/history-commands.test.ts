@@ -4,37 +4,41 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { showHistory, unlock } from "../../../ops/deploy/history-commands.ts";
+import { appendHistory } from "../../../ops/server/audit-log.ts";
 import { deploy } from "../../../ops/deploy/deploy.ts";
 import { readLock, takeLock } from "../../../ops/server/lock.ts";
-import { Scene } from "./scene.ts";
+import { TestStack } from "./test-stack.ts";
 
-let scene: Scene;
+let stack: TestStack;
 
 beforeEach(async () => {
-  scene = await Scene.open();
+  stack = await TestStack.open();
   await deploy(
     { stack: "test", only: undefined, plan: undefined, emergency: true, reason: "panne", yes: true },
-    scene.operator,
+    stack.operator,
   );
 });
 
 afterEach(async () => {
-  await scene[Symbol.asyncDispose]();
+  await stack[Symbol.asyncDispose]();
 });
 
 describe("history", () => {
   it("tells who did what when", async () => {
-    const { text, exitCode } = await showHistory({ stack: "test", json: false }, scene.operator);
+    const { text, exitCode } = await showHistory(
+      { stack: "test", release: undefined, json: false },
+      stack.operator,
+    );
 
     expect(exitCode).toBe(0);
     expect(text).toMatch(/^When \(UTC\) +Who +What +Release +Detail\n/);
-    expect(text).toMatch(
-      /\n2026-11-24 10:01:35 +alice@laptop +deploy +1 +version 1 en service : .* \(panne\)$/,
+    expect(text.replace(/\s+/g, " ")).toMatch(
+      / 2026-11-24 10:01:35 alice@laptop deploy 1 version 1 en service : .* \(panne\)$/,
     );
   });
 
   it("gives events and releases to a program", async () => {
-    const { text } = await showHistory({ stack: "test", json: true }, scene.operator);
+    const { text } = await showHistory({ stack: "test", release: undefined, json: true }, stack.operator);
 
     expect(JSON.parse(text)).toMatchObject({
       events: [
@@ -46,9 +50,53 @@ describe("history", () => {
     });
   });
 
-  it("fails, and still tells the rest, when a record is corrupt", async () => {
-    await writeFile(join(scene.server.folder, "releases", "000009.json"), "?");
-    const { text, exitCode } = await showHistory({ stack: "test", json: false }, scene.operator);
+  describe("after a verification that failed with a long text", () => {
+    const output = `la mise à jour a échoué :\n${"error: the task never became healthy\n".repeat(40)}`;
+
+    beforeEach(async () => {
+      await appendHistory(stack.server, {
+        at: "2026-11-24T11:00:00.000Z",
+        who: "alice@laptop",
+        action: "deploy",
+        reason: "",
+        detail: output,
+        release: 2,
+      });
+    });
+
+    it("prints a table that fits 100 columns, and says where the rest is", async () => {
+      const { text } = await showHistory({ stack: "test", release: undefined, json: false }, stack.operator);
+
+      expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
+      expect(text.split("\n").length).toBeLessThan(20);
+      expect(text).toMatch(/\n… is in full in npm run history -- test <release>, and with --json$/);
+    });
+
+    it("prints everything about one release when given its number", async () => {
+      const two = await showHistory({ stack: "test", release: 2, json: false }, stack.operator);
+      const one = await showHistory({ stack: "test", release: 1, json: false }, stack.operator);
+
+      expect(two.text).toBe(`2026-11-24 11:00:00 UTC  deploy by alice@laptop\n${output}`);
+      expect(one.text).toMatch(
+        /^release 1 \(0123456789ab\): .*\nsucceeded, 2026-11-24 10:00:00 to .* UTC, by alice@laptop\n/,
+      );
+      expect(one.text).toContain("verify: 1 ok, 0 failed, 1 not checked");
+      expect(one.text).toContain("emergency by alice@laptop, why: panne\nversion 1 : déploiement d'urgence");
+    });
+
+    it("fails when there is no release of that number", async () => {
+      await expect(showHistory({ stack: "test", release: 9, json: false }, stack.operator)).rejects.toThrow(
+        "test has no release 9; npm run history -- test lists them all",
+      );
+    });
+  });
+
+  it("fails, and still prints the rest, when a record is corrupt", async () => {
+    await writeFile(join(stack.server.folder, "releases", "000009.json"), "?");
+    const { text, exitCode } = await showHistory(
+      { stack: "test", release: undefined, json: false },
+      stack.operator,
+    );
 
     expect(exitCode).toBe(1);
     expect(text).toContain("version 1 en service");
@@ -56,11 +104,11 @@ describe("history", () => {
   });
 
   it("fails where nothing is deployed", async () => {
-    scene.deployed = false;
+    stack.deployed = false;
 
-    await expect(showHistory({ stack: "test", json: false }, scene.operator)).rejects.toThrow(
-      "test: expected a deployed stack, got none; deploy it with npm run deploy -- test",
-    );
+    await expect(
+      showHistory({ stack: "test", release: undefined, json: false }, stack.operator),
+    ).rejects.toThrow("test is not deployed; deploy it with npm run deploy -- test");
   });
 });
 
@@ -68,22 +116,22 @@ describe("unlock", () => {
   const identity = { who: "bob@desk", run: "", process: 1 };
 
   beforeEach(async () => {
-    await takeLock(scene.server, { stack: "test", identity, why: "deploy: x", isAlive: () => true });
+    await takeLock(stack.server, { stack: "test", identity, why: "deploy: x", isAlive: () => true });
   });
 
   it("frees the lock and records who did it, and why", async () => {
-    const request = { stack: "test", holder: "bob@desk", force: true, reason: "bob's desk burnt" };
-    const { text } = await unlock(request, scene.operator);
+    const request = { stack: "test", holder: "bob@desk", force: true, reason: "bob's desk burned down" };
+    const { text } = await unlock(request, stack.operator);
 
-    expect(text).toMatch(/^the lock is free; it was held by bob@desk since/);
-    expect(await readLock(scene.server)).toBeUndefined();
-    expect((await scene.history()).at(-1)).toBe("unlock: verrou de bob@desk levé de force (deploy: x)");
+    expect(text).toMatch(/^released the lock; it was held by bob@desk since/);
+    expect(await readLock(stack.server)).toBeUndefined();
+    expect((await stack.history()).at(-1)).toBe("unlock: verrou de bob@desk levé de force (deploy: x)");
   });
 
   it("refuses a live one without force, and records nothing", async () => {
     const request = { stack: "test", holder: "bob@desk", force: false, reason: "" };
 
-    await expect(unlock(request, scene.operator)).rejects.toThrow("without a sign of life");
-    expect((await scene.history()).some((line) => line.startsWith("unlock"))).toBe(false);
+    await expect(unlock(request, stack.operator)).rejects.toThrow("without a sign of life");
+    expect((await stack.history()).some((line) => line.startsWith("unlock"))).toBe(false);
   });
 });

@@ -6,11 +6,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 
 import { pinImages } from "../../../ops/deploy/pin-images.ts";
-import { Scene } from "./scene.ts";
+import { TestStack } from "./test-stack.ts";
 
 let registry: Server;
 let host: string;
-let scene: Scene;
+let stack: TestStack;
 /** Repositories with tags, as the registry has them; it wants a token for each. */
 let tags: Record<string, string[]>;
 
@@ -37,24 +37,24 @@ beforeEach(async () => {
   });
   await new Promise<void>((resolve) => registry.listen(0, "127.0.0.1", resolve));
   host = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
-  scene = await Scene.open();
-  const file = parse(scene.settings) as { config: { "technicia:images": Record<string, string> } };
+  stack = await TestStack.open();
+  const file = parse(stack.settings) as { config: { "technicia:images": Record<string, string> } };
   for (const [name, image] of Object.entries(file.config["technicia:images"])) {
     const [repository = "", tag = ""] = image.split(":");
     (tags[repository] ??= []).push(tag);
     file.config["technicia:images"][name] = `${host}/${image}`;
   }
-  scene.settings = stringify(file);
+  stack.settings = stringify(file);
 });
 
 afterEach(async () => {
-  await scene[Symbol.asyncDispose]();
+  await stack[Symbol.asyncDispose]();
   await new Promise((resolve) => registry.close(resolve));
 });
 
-const pin = () => pinImages("test", scene.operator);
+const pin = () => pinImages("test", stack.operator);
 const images = () =>
-  (parse(scene.settings) as { config: { "technicia:images": Record<string, string> } }).config[
+  (parse(stack.settings) as { config: { "technicia:images": Record<string, string> } }).config[
     "technicia:images"
   ];
 
@@ -74,24 +74,24 @@ describe("images pin", () => {
 
   it("leaves digests as they are", async () => {
     await pin();
-    const before = scene.settings;
+    const before = stack.settings;
     tags = {};
 
     expect(await pin()).toEqual({
-      text: "Pulumi.test.yaml names every image by its digest already",
+      text: "Pulumi.test.yaml already names every image by its digest",
       exitCode: 0,
     });
-    expect(scene.settings).toBe(before);
+    expect(stack.settings).toBe(before);
   });
 
   it("fails with every image that the registry does not have, and writes nothing", async () => {
-    const before = scene.settings;
+    const before = stack.settings;
     tags["n8nio/n8n"] = [];
     tags["nginx"] = [];
 
     await expect(pin()).rejects.toThrow(
-      /technicia:images\.n8n: expected its digest from the registry, got: .*\ntechnicia:images\.gateway: expected/,
+      /technicia:images\.n8n: the registry gave no digest: .*\ntechnicia:images\.gateway: the/,
     );
-    expect(scene.settings).toBe(before);
+    expect(stack.settings).toBe(before);
   });
 });

@@ -7,17 +7,17 @@ import { deploy } from "../../../ops/deploy/deploy.ts";
 import type { Operator } from "../../../ops/deploy/operator.ts";
 import { promote } from "../../../ops/deploy/promote.ts";
 import type { DeployRequest } from "../../../ops/deploy/release-progress.ts";
-import { ill, ok, pulled, Scene } from "./scene.ts";
+import { failing, ok, pulled, TestStack } from "./test-stack.ts";
 
 const PROD = readFileSync(new URL("../../../Pulumi.prod.yaml", import.meta.url), "utf8");
 
-let staging: Scene;
-let prod: Scene;
+let staging: TestStack;
+let prod: TestStack;
 /** Text of `Pulumi.prod.yaml`. */
 let file: string;
 
 beforeEach(async () => {
-  [staging, prod] = await Promise.all([Scene.open(), Scene.open()]);
+  [staging, prod] = await Promise.all([TestStack.open(), TestStack.open()]);
   file = PROD;
 });
 
@@ -80,7 +80,7 @@ describe("promote", () => {
     await run();
     await promoted();
 
-    expect((await promoted()).text).toMatch(/^Pulumi\.prod\.yaml already asks for release 1/);
+    expect((await promoted()).text).toMatch(/^Pulumi\.prod\.yaml already has release 1/);
     expect((await staging.history()).filter((line) => line.startsWith("promote"))).toHaveLength(1);
   });
 
@@ -94,7 +94,7 @@ describe("promote", () => {
   });
 
   it("refuses what failed its verification", async () => {
-    staging.verify = () => Promise.resolve([ill]);
+    staging.verify = () => Promise.resolve([failing]);
     await run();
 
     await expect(promoted()).rejects.toThrow(
@@ -106,7 +106,7 @@ describe("promote", () => {
     await run();
     staging.setImage("vectorStore", "technicia/vector-store:1.0.1");
     staging.verify = () =>
-      Promise.resolve([staging.images["vectorStore"]?.includes("1.0.1") === true ? ill : ok]);
+      Promise.resolve([staging.images["vectorStore"]?.includes("1.0.1") === true ? failing : ok]);
     expect(await run()).toMatchObject({ exitCode: 4 });
     await promoted();
 
@@ -140,6 +140,6 @@ describe("promote", () => {
   });
 
   it("fails where the source is not deployed", async () => {
-    await expect(promoted()).rejects.toThrow("staging: expected a deployed stack, got none");
+    await expect(promoted()).rejects.toThrow("staging is not deployed; deploy it");
   });
 });

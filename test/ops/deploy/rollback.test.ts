@@ -6,43 +6,43 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { deploy } from "../../../ops/deploy/deploy.ts";
 import { readLock } from "../../../ops/server/lock.ts";
 import { rollback, type RollbackRequest } from "../../../ops/deploy/rollback.ts";
-import { ill, ok, pulled, Scene } from "./scene.ts";
+import { failing, ok, pulled, TestStack } from "./test-stack.ts";
 
-let scene: Scene;
+let stack: TestStack;
 
 /** Three releases that were verified: vector-store 1.0.1, 1.0.2, 1.0.3. */
 beforeEach(async () => {
-  scene = await Scene.open();
+  stack = await TestStack.open();
   for (const version of [1, 2, 3]) {
-    scene.setImage("vectorStore", image(version));
+    stack.setImage("vectorStore", image(version));
     await deploy(
       { stack: "test", only: undefined, plan: undefined, emergency: false, reason: "", yes: true },
-      scene.operator,
+      stack.operator,
     );
   }
-  scene.calls.length = scene.said.length = scene.parts.length = 0;
+  stack.calls.length = stack.printed.length = stack.parts.length = 0;
 });
 
 afterEach(async () => {
-  await scene[Symbol.asyncDispose]();
+  await stack[Symbol.asyncDispose]();
 });
 
 const image = (version: number) => `technicia/vector-store:1.0.${version}`;
 
 const back = (request: Partial<RollbackRequest> = {}) =>
-  rollback({ stack: "test", to: undefined, reason: "users complain", yes: true, ...request }, scene.operator);
+  rollback({ stack: "test", to: undefined, reason: "users complain", yes: true, ...request }, stack.operator);
 
 describe("rollback", () => {
   it("puts the release before the running one back, verifies it and records it", async () => {
     const outcome = await back();
 
     expect(outcome.exitCode).toBe(0);
-    expect(outcome.text).toContain("release 2 serves again, as release 4");
-    expect(outcome.text).toContain("Pulumi.test.yaml still asks for what ran before");
+    expect(outcome.text).toContain("release 2 runs again, as release 4");
+    expect(outcome.text).toContain("Pulumi.test.yaml still has what ran before");
     expect(outcome.text).toContain("rollback 60.0 s, rollbackVerify 20.0 s");
-    expect(scene.images["vectorStore"]).toBe(pulled(image(2)));
-    expect(scene.ups.at(-1)!.args).toContain("--refresh");
-    expect(await scene.lastRelease()).toMatchObject({
+    expect(stack.images["vectorStore"]).toBe(pulled(image(2)));
+    expect(stack.ups.at(-1)!.args).toContain("--refresh");
+    expect(await stack.lastRelease()).toMatchObject({
       number: 4,
       kind: "rollback",
       restored: 2,
@@ -51,37 +51,35 @@ describe("rollback", () => {
       images: { vectorStore: pulled(image(2)) },
       restoredVerify: [{ id: "rollback-time", outcome: "ok" }],
     });
-    expect((await scene.history()).at(-1)).toMatch(
+    expect((await stack.history()).at(-1)).toMatch(
       /^rollback: version 2 remise en service en 80 s : vectorStore 1\.0\.3@\S+ → 1\.0\.2@\S+$/,
     );
-    expect(await readLock(scene.server)).toBeUndefined();
+    expect(await readLock(stack.server)).toBeUndefined();
   });
 
   it("goes further back each time, not to and fro", async () => {
     await back();
     await back();
 
-    expect(scene.images["vectorStore"]).toBe(pulled(image(1)));
-    await expect(back()).rejects.toThrow(
-      "test: expected an earlier release that passed its verification, got none",
-    );
+    expect(stack.images["vectorStore"]).toBe(pulled(image(1)));
+    await expect(back()).rejects.toThrow("test: no earlier release has passed its verification");
   });
 
   it("goes to the release that is named", async () => {
-    expect((await back({ to: 1 })).text).toContain("release 1 serves again");
-    expect((await back({ to: 3 })).text).toContain("release 3 serves again");
-    expect(scene.images["vectorStore"]).toBe(pulled(image(3)));
+    expect((await back({ to: 1 })).text).toContain("release 1 runs again");
+    expect((await back({ to: 3 })).text).toContain("release 3 runs again");
+    expect(stack.images["vectorStore"]).toBe(pulled(image(3)));
   });
 
   it("fails when there is no such release, with those that there are", async () => {
     await expect(back({ to: 9 })).rejects.toThrow(
       "--to: expected the number of a release, got 9; there are 1, 2, 3",
     );
-    expect(scene.ups).toEqual([]);
+    expect(stack.ups).toEqual([]);
   });
 
   it("fails when the record of that release is corrupt, and leaves it", async () => {
-    await writeFile(join(scene.server.folder, "releases", "000002.end.json"), "half");
+    await writeFile(join(stack.server.folder, "releases", "000002.end.json"), "half");
 
     await expect(back({ to: 2 })).rejects.toThrow(
       /got 2; there are 1, 3\n {2}\S+000002\.end\.json: expected a release as JSON/,
@@ -89,34 +87,34 @@ describe("rollback", () => {
   });
 
   it("fails when that release failed", async () => {
-    scene.setImage("vectorStore", image(4));
-    scene.verify = () => Promise.resolve([scene.images["vectorStore"] === pulled(image(4)) ? ill : ok]);
+    stack.setImage("vectorStore", image(4));
+    stack.verify = () => Promise.resolve([stack.images["vectorStore"] === pulled(image(4)) ? failing : ok]);
     await deploy(
       { stack: "test", only: undefined, plan: undefined, emergency: false, reason: "", yes: true },
-      scene.operator,
+      stack.operator,
     );
 
     await expect(back({ to: 4 })).rejects.toThrow(
       "--to: expected a release that passed its verification, got 4, which is rolled-back; there are 1, 2, 3",
     );
     // Release 3 was put back, so the one before it is 2.
-    expect((await back()).text).toContain("release 2 serves again");
+    expect((await back()).text).toContain("release 2 runs again");
   });
 
-  it("says and records when the release is ill now", async () => {
-    scene.verify = () => Promise.resolve([ill]);
+  it("says and records when the release is failing now", async () => {
+    stack.verify = () => Promise.resolve([failing]);
     const outcome = await back();
 
     expect(outcome.exitCode).toBe(1);
-    expect(outcome.text).toContain("test: expected release 2 to serve again, got: failed checks");
-    expect(await scene.lastRelease()).toMatchObject({
+    expect(outcome.text).toContain("test: the rollback to release 2 failed: its verification failed");
+    expect(await stack.lastRelease()).toMatchObject({
       outcome: "failed",
       failure: "la vérification est en échec",
     });
   });
 
-  it("says what the engine said when it cannot", async () => {
-    scene.up = () => Promise.resolve({ said: "no room left", changed: true });
+  it("says what the engine printed when it cannot", async () => {
+    stack.up = () => Promise.resolve({ error: "no room left", changed: true });
 
     expect(await back()).toMatchObject({
       exitCode: 1,
@@ -125,22 +123,22 @@ describe("rollback", () => {
   });
 
   it("works outside of the window", async () => {
-    scene.now = new Date("2026-11-28T23:00:00Z");
+    stack.now = new Date("2026-11-28T23:00:00Z");
 
     expect(await back()).toMatchObject({ exitCode: 0 });
   });
 
   it("changes nothing when nobody confirms", async () => {
-    scene.confirms = false;
+    stack.confirms = false;
 
-    expect(await back({ yes: false })).toEqual({ text: "nothing was changed", exitCode: 3 });
-    expect(scene.ups).toEqual([]);
-    expect(await scene.releases()).toHaveLength(3);
+    expect(await back({ yes: false })).toEqual({ text: "cancelled; nothing was changed", exitCode: 3 });
+    expect(stack.ups).toEqual([]);
+    expect(await stack.releases()).toHaveLength(3);
   });
 
   it("fails where nothing is deployed", async () => {
-    scene.deployed = false;
+    stack.deployed = false;
 
-    await expect(back()).rejects.toThrow("test: expected a deployed stack, got no server");
+    await expect(back()).rejects.toThrow("test: there is no server, so there is no release to roll back to");
   });
 });

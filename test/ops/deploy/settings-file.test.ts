@@ -3,7 +3,6 @@ import { parse } from "yaml";
 
 import { withImages, withSettings } from "../../../ops/deploy/settings-file.ts";
 
-const FILE = "Pulumi.prod.yaml";
 const TEXT = `# Settings of production.
 encryptionsalt: v1:abc
 config:
@@ -16,32 +15,31 @@ config:
   technicia:voyageApiKey:
     secure: v1:cipher
 `;
+const FILE = { path: "Pulumi.prod.yaml", text: TEXT };
 
 describe("withImages", () => {
   it("changes the values and nothing around them", () => {
     const digest = `sha256:${"a".repeat(64)}`;
     const images = { qdrant: `qdrant/qdrant:v1.20.0@${digest}`, n8n: `n8nio/n8n:2.41.4@${digest}` };
 
-    expect(withImages(FILE, TEXT, images)).toBe(
+    expect(withImages(FILE, images)).toBe(
       TEXT.replace("qdrant/qdrant:v1.19.0", images.qdrant).replace('"n8nio/n8n:2.41.3"', images.n8n),
     );
   });
 
   it("leaves the text as it is when nothing changes", () => {
-    expect(withImages(FILE, TEXT, { gateway: "nginx:1.30.4-alpine" })).toBe(TEXT);
+    expect(withImages(FILE, { gateway: "nginx:1.30.4-alpine" })).toBe(TEXT);
   });
 
   it("fails with every image that the file does not have", () => {
-    expect(() =>
-      withImages(FILE, TEXT, { frontend: "a:1.0.0", qdrant: "b:1.0.0", certbot: "c:1.0.0" }),
-    ).toThrow(
-      "Pulumi.prod.yaml: expected an image under technicia:images frontend, got none; write the line frontend: a:1.0.0\n" +
-        "Pulumi.prod.yaml: expected an image under technicia:images certbot, got none; write the line certbot: c:1.0.0",
+    expect(() => withImages(FILE, { frontend: "a:1.0.0", qdrant: "b:1.0.0", certbot: "c:1.0.0" })).toThrow(
+      "Pulumi.prod.yaml: technicia:images has no frontend; write the line frontend: a:1.0.0\n" +
+        "Pulumi.prod.yaml: technicia:images has no certbot; write the line certbot: c:1.0.0",
     );
   });
 
   it("fails when the file is no YAML", () => {
-    expect(() => withImages(FILE, "config: [", { qdrant: "a:1.0.0" })).toThrow(
+    expect(() => withImages({ ...FILE, text: "config: [" }, { qdrant: "a:1.0.0" })).toThrow(
       "Pulumi.prod.yaml: expected YAML",
     );
   });
@@ -49,7 +47,7 @@ describe("withImages", () => {
 
 describe("withSettings", () => {
   it("replaces whole settings, and keeps the salt and the secrets", () => {
-    const text = withSettings(FILE, TEXT, { images: { qdrant: "a:1.0.0" }, uploadMaxMib: 50 });
+    const text = withSettings(FILE, { images: { qdrant: "a:1.0.0" }, uploadMaxMib: 50 });
 
     expect(parse(text)).toEqual({
       encryptionsalt: "v1:abc",

@@ -80,7 +80,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
 
     expect((await update({ ...common(stack), plan })).failure).toMatchObject({
       changed: false,
-      said: expect.stringContaining("violates plan") as string,
+      output: expect.stringContaining("violates plan") as string,
     });
     expect(await running(stack)).toBe("one");
   });
@@ -91,7 +91,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
 
     expect((await update(common(stack))).failure).toEqual({
       changed: true,
-      said: expect.stringContaining("exit status 3") as string,
+      output: expect.stringContaining("exit status 3") as string,
     });
     // They say where the server is: the next deployment takes its lock there.
     expect(await running(stack)).toMatch(/^(one|two)$/);
@@ -99,7 +99,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
     await stack.write("throw new Error('the settings are wrong');");
     expect((await update(common(stack))).failure).toEqual({
       changed: false,
-      said: expect.stringContaining("failed with an unhandled exception") as string,
+      output: expect.stringContaining("failed with an unhandled exception") as string,
     });
     expect(await running(stack)).toMatch(/^(one|two)$/);
   });
@@ -121,7 +121,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
     const text = await readFile(file, "utf8");
     await inPrivateFolder(async (folder) => {
       const configFile = join(folder, "Pulumi.test.yaml");
-      await writeFile(configFile, withSettings(file, text, { image: "one" }));
+      await writeFile(configFile, withSettings({ path: file, text }, { image: "one" }));
       expect((await update({ ...common(stack), configFile, refresh: true })).failure).toBeUndefined();
     });
 

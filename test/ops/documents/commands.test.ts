@@ -7,17 +7,14 @@ import { commands } from "../../../ops/documents/commands.ts";
 import { incident } from "../../../ops/documents/incident-command.ts";
 import { report } from "../../../ops/documents/report-command.ts";
 import { runCli } from "../fake-pulumi.ts";
-import { book, later, now, read, sick } from "../../reports/book.ts";
-import { newFolder } from "../../reports/folder.ts";
-import { noRecords, release, sources } from "../../reports/world.ts";
-
-const USAGE = commands["incident"]!.usage;
+import { newIssuesFile, later, now, read, newIncident } from "../../reports/issues-file.ts";
+import { newFolder } from "../../reports/temporary-folder.ts";
+import { noRecords, release, sources } from "../../reports/facts.ts";
 
 describe("npm run incident", () => {
   it("opens, lists and resolves, whatever the capitals and accents of its words", async () => {
-    const path = await book();
+    const path = await newIssuesFile();
     const opened = await incident(
-      USAGE,
       [
         ...[
           "new",
@@ -43,7 +40,7 @@ describe("npm run incident", () => {
     expect(opened).toEqual({ text: `opened DEPLOY-001 in ${path}`, exitCode: 0 });
     expect(await read(path)).toContain("**Symptômes**:\n\n- curl : certificate has expired\n- alerte\n");
 
-    const list = await incident(USAGE, ["list"], { path, now });
+    const list = await incident(["list"], { path, now });
     expect(list.text.replace(/ {2,}/g, " | ")).toContain(
       "DEPLOY-001 | Production | Ouvert | Critique | Sécurité | 2026-11-21 | Certificat non renouvelé",
     );
@@ -59,22 +56,22 @@ describe("npm run incident", () => {
       "--lesson",
       "b",
     ];
-    expect(await incident(USAGE, ["resolve", "DEPLOY-001", ...found], { path, now: later })).toEqual({
+    expect(await incident(["resolve", "DEPLOY-001", ...found], { path, now: later })).toEqual({
       text: "DEPLOY-001 is résolu",
       exitCode: 0,
     });
-    expect((await incident(USAGE, ["list", "--open"], { path, now })).text).toBe("no open incident");
+    expect((await incident(["list", "--open"], { path, now })).text).toBe("no open incident");
   });
 
   it("says that it had been open already", async () => {
-    const path = await book();
+    const path = await newIssuesFile();
     const args = [
       ...[
         "new",
         "--environment",
         "test",
         "--title",
-        sick().title,
+        newIncident().title,
         "--priority",
         "basse",
         "--category",
@@ -82,10 +79,10 @@ describe("npm run incident", () => {
       ],
       ...["--impact", "x", "--description", "x", "--symptom", "x"],
     ];
-    await incident(USAGE, args, { path, now });
+    await incident(args, { path, now });
 
-    expect((await incident(USAGE, args, { path, now: later })).text).toBe(
-      "DEPLOY-001 is open already: noted that it was seen again",
+    expect((await incident(args, { path, now: later })).text).toBe(
+      "DEPLOY-001 is already open: noted that it was seen again",
     );
   });
 
@@ -108,7 +105,7 @@ describe("npm run incident", () => {
 
     expect(run).toMatchObject({ code: 1, stdout: "", calls: [] });
     expect(run.stderr).toContain(told);
-    expect(run.stderr).toContain(`usage: ${USAGE}`);
+    expect(run.stderr).toMatch(/^usage: npm run incident -- (list|new|resolve) /m);
   });
 });
 
@@ -121,12 +118,12 @@ describe("npm run report", () => {
     const records = { ...noRecords, releases: [release(1)] };
 
     expect(
-      await report(
+      await report({
         usage,
-        ["--html", html],
-        { tracking, issues: join(folder, "none.md"), now },
-        sources({ test: { records } }),
-      ),
+        args: ["--html", html],
+        request: { tracking, issues: join(folder, "none.md"), now },
+        sources: sources({ test: { records } }),
+      }),
     ).toEqual({ text: `wrote ${tracking}\nwrote ${html}`, exitCode: 0 });
     expect(await readFile(tracking, "utf8")).toContain("nº 1 (0123456)");
     expect(await readFile(html, "utf8")).toMatch(/^<!doctype html>[^]*nº 1 \(0123456\)[^]*<\/html>\s*$/);
@@ -137,8 +134,15 @@ describe("npm run report", () => {
     const tracking = join(folder, "suivi.md");
     const stacks = sources({ test: {}, prod: { failure: "error: not logged in" } });
 
-    expect(await report(usage, [], { tracking, issues: join(folder, "none.md"), now }, stacks)).toEqual({
-      text: `wrote ${tracking}\nprod: could not be read: error: not logged in`,
+    expect(
+      await report({
+        usage,
+        args: [],
+        request: { tracking, issues: join(folder, "none.md"), now },
+        sources: stacks,
+      }),
+    ).toEqual({
+      text: `wrote ${tracking}\nprod: could not be read: pulumi: not logged in to where the state is kept; run pulumi login (the README shows the choices)`,
       exitCode: 1,
     });
     expect(await readFile(tracking, "utf8")).toMatch(/\| Production +\| Inconnu \(état illisible\)/);
@@ -148,18 +152,18 @@ describe("npm run report", () => {
     const folder = await newFolder();
     const asked: string[] = [];
     const { pulumi, readRecords } = sources({ test: {} });
-    await report(
+    await report({
       usage,
-      [],
-      { tracking: join(folder, "suivi.md"), issues: join(folder, "none.md"), now },
-      {
+      args: [],
+      request: { tracking: join(folder, "suivi.md"), issues: join(folder, "none.md"), now },
+      sources: {
         readRecords,
         pulumi: (call) => {
           asked.push(call.args.join(" "));
           return pulumi(call);
         },
       },
-    );
+    });
 
     expect(asked.toSorted()).toEqual([
       "stack export --stack prod",
@@ -173,9 +177,9 @@ describe("npm run report", () => {
     const folder = await newFolder();
     const request = { tracking: join(folder, "suivi.md"), issues: join(folder, "none.md"), now };
 
-    await expect(report(usage, ["--html", "/dev/null/rapport.html"], request, sources({}))).rejects.toThrow(
-      /^\/dev\/null\/rapport\.html: expected a file to write, got /,
-    );
+    await expect(
+      report({ usage, args: ["--html", "/dev/null/rapport.html"], request, sources: sources({}) }),
+    ).rejects.toThrow(/^\/dev\/null\/rapport\.html: expected a file to write, got /);
   });
 
   it("fails with the usage when given what it does not know", async () => {

@@ -105,7 +105,7 @@ describe("a real server", () => {
     const made = await Promise.all([server, second, server, second].map((one) => startRelease(one, begun)));
     await finishRelease(server, { ...made[0]!, outcome: "succeeded" });
     await expect(finishRelease(second, { ...made[0]!, outcome: "failed" })).rejects.toThrow(
-      "somebody else wrote",
+      "somebody else has recorded",
     );
 
     const { releases, corrupt } = await readReleases(second);

@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { PLACE } from "../../../ops/server/records-folder.ts";
+import { RECORDS_FOLDER } from "../../../ops/server/records-folder.ts";
 import type { Server, ServerCommand } from "../../../ops/server/connection.ts";
 import { UserError } from "../../../common/user-error.ts";
 
@@ -32,7 +32,7 @@ export async function startLocalServer(): Promise<LocalServer> {
     async run(command) {
       purposes.push(command.purpose);
       const variables = Object.entries(command.variables ?? {}).map(
-        ([name, value]) => [name, value.replace(PLACE, folder)] as const,
+        ([name, value]) => [name, value.replace(RECORDS_FOLDER, folder)] as const,
       );
       const environment = { ...Object.fromEntries(variables), PATH: `${bin}:/usr/bin:/bin` };
       return await bash(command, environment);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { breakLock, LEASE_SECONDS, readLock, takeLock } from "../../../ops/server/lock.ts";
-import { PLACE } from "../../../ops/server/records-folder.ts";
+import { RECORDS_FOLDER } from "../../../ops/server/records-folder.ts";
 import { startLocalServer, type LocalServer } from "./local-server.ts";
 
 let server: LocalServer;
@@ -27,8 +27,8 @@ const take = (identity = alice, isAlive = () => true) =>
 const fallSilent = (seconds: number) =>
   server.run({
     purpose: "let time pass",
-    script: `touch --date "$SECONDS_AGO seconds ago" "$PLACE/lock/lease"`,
-    variables: { PLACE, SECONDS_AGO: String(seconds) },
+    script: `touch --date "$SECONDS_AGO seconds ago" "$RECORDS_FOLDER/lock/lease"`,
+    variables: { RECORDS_FOLDER, SECONDS_AGO: String(seconds) },
   });
 
 describe("takeLock", () => {
@@ -84,7 +84,7 @@ describe("takeLock", () => {
     await writeFile(join(server.folder, "lock", "note"), "mine");
 
     await expect(take()).rejects.toThrow(
-      "/var/lib/technicia/lock on debian@203.0.113.10:22: expected a lock with its holder",
+      "/var/lib/technicia/lock on debian@203.0.113.10:22: this lock does not name its holder",
     );
     expect(await readdir(join(server.folder, "lock"))).toEqual(["note"]);
   });
@@ -116,7 +116,7 @@ describe("breakLock", () => {
   const request = { stack: "test", holder: "alice@laptop", force: undefined };
 
   it("fails where there is no lock", async () => {
-    await expect(breakLock(server, request)).rejects.toThrow("test: expected a lock, got none");
+    await expect(breakLock(server, request)).rejects.toThrow("test is not locked");
   });
 
   it("fails when another name holds it", async () => {

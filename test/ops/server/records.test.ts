@@ -82,7 +82,7 @@ describe("releases", () => {
     await finishRelease(server, { ...first, outcome: "succeeded" });
 
     await expect(finishRelease(server, { ...first, outcome: "failed" })).rejects.toThrow(
-      "/var/lib/technicia/releases/000001.end.json: expected no end of release 1 yet, got one that somebody else wrote",
+      "/var/lib/technicia/releases/000001.end.json: somebody else has recorded the end of release 1",
     );
     expect((await readReleases(server)).releases).toMatchObject([{ outcome: "succeeded" }]);
   });
@@ -184,7 +184,7 @@ describe("history", () => {
     expect(corrupt).toEqual([
       {
         path: "/var/lib/technicia/history.jsonl:2",
-        problem: "expected an event of the audit, got another text",
+        problem: "this line is no event of the audit",
       },
     ]);
   });

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 
 import { listIncidents, openIncident, resolveIncident } from "../../../reports/incidents/book.ts";
-import { book, later, now, read, resolution, sick } from "../book.ts";
-import { expectFormatted } from "../folder.ts";
+import { newIssuesFile, later, now, read, resolution, newIncident } from "../issues-file.ts";
+import { expectFormatted } from "../temporary-folder.ts";
 
 describe("openIncident", () => {
   it("writes an entry with exactly the form's fields, in the form's order", async () => {
-    const path = await book();
+    const path = await newIssuesFile();
 
-    expect(await openIncident(sick(), { path, now })).toEqual({ id: "DEPLOY-001", isNew: true });
+    expect(await openIncident(newIncident(), { path, now })).toEqual({ id: "DEPLOY-001", isNew: true });
 
     const text = await read(path);
     const entry = text.slice(text.indexOf("### DEPLOY-001"), text.indexOf("<!--\n### DEPLOY-001: [Titre"));
@@ -67,8 +67,8 @@ La précédente sert.
     const template = await read(
       new URL("../../../reports/incidents/deployment-issues.template.md", import.meta.url).pathname,
     );
-    const path = await book();
-    await openIncident(sick(), { path, now });
+    const path = await newIssuesFile();
+    await openIncident(newIncident(), { path, now });
 
     const text = await read(path);
     const headings = template.match(/^##? .+$/gm);
@@ -79,11 +79,12 @@ La précédente sert.
   });
 
   it("numbers on from the highest and appends in order", async () => {
-    const path = await book();
-    for (const title of ["un", "deux", "trois"]) await openIncident({ ...sick(), title }, { path, now });
+    const path = await newIssuesFile();
+    for (const title of ["un", "deux", "trois"])
+      await openIncident({ ...newIncident(), title }, { path, now });
     await writeFile(path, (await read(path)).replace("### DEPLOY-003", "### DEPLOY-041"));
 
-    expect(await openIncident({ ...sick(), title: "quatre" }, { path, now })).toMatchObject({
+    expect(await openIncident({ ...newIncident(), title: "quatre" }, { path, now })).toMatchObject({
       id: "DEPLOY-042",
     });
     expect((await listIncidents(path)).map(({ id, title }) => `${id} ${title}`)).toEqual([
@@ -95,8 +96,8 @@ La précédente sert.
   });
 
   it("notes on the open entry that the same thing was seen again, whatever its numbers", async () => {
-    const path = await book();
-    const drift = (count: number) => ({ ...sick(), title: `Dérive : ${count} écarts` });
+    const path = await newIssuesFile();
+    const drift = (count: number) => ({ ...newIncident(), title: `Dérive : ${count} écarts` });
     await openIncident(drift(2), { path, now });
 
     expect(await openIncident(drift(3), { path, now: later })).toEqual({ id: "DEPLOY-001", isNew: false });
@@ -111,7 +112,7 @@ La précédente sert.
   });
 
   it("shows as plain text whatever a machine puts into it", async () => {
-    const path = await book();
+    const path = await newIssuesFile();
     const nasty = [
       "### DEPLOY-999: faux",
       "**Statut**: Résolu",
@@ -127,7 +128,7 @@ La précédente sert.
     for (const text of nasty) {
       await openIncident(
         {
-          ...sick(),
+          ...newIncident(),
           title: `x ${text}`,
           impact: text,
           description: text,
@@ -150,16 +151,16 @@ La précédente sert.
   });
 
   it("fails when the environment is none of the three", async () => {
-    await expect(openIncident({ ...sick(), stack: "dev" }, { path: await book(), now })).rejects.toThrow(
-      'environment: expected one of test, staging, prod, got "dev"',
-    );
+    await expect(
+      openIncident({ ...newIncident(), stack: "dev" }, { path: await newIssuesFile(), now }),
+    ).rejects.toThrow('environment: expected one of test, staging, prod, got "dev"');
   });
 });
 
 describe("resolveIncident", () => {
   it("fills in cause, solution with its command, measures and lessons, and the day", async () => {
-    const path = await book();
-    await openIncident(sick(), { path, now });
+    const path = await newIssuesFile();
+    await openIncident(newIncident(), { path, now });
     await resolveIncident("DEPLOY-001", resolution(), { path, now: later });
 
     const text = await read(path);
@@ -176,8 +177,8 @@ describe("resolveIncident", () => {
   });
 
   it("keeps what people had written, and adds to it", async () => {
-    const path = await book();
-    await openIncident(sick(), { path, now });
+    const path = await newIssuesFile();
+    await openIncident(newIncident(), { path, now });
     const written = (await read(path))
       .replace("**Cause racine**:\n\nÀ compléter", "**Cause racine**:  \nUn câble, *selon Ada*.")
       .replace("**Leçons apprises**:\n\n- À compléter", "**Leçons apprises**:\n\n- Se relire\n\nEt dormir.");
@@ -192,8 +193,8 @@ describe("resolveIncident", () => {
   });
 
   it("fails when there is no such entry, and when it was resolved already", async () => {
-    const path = await book();
-    await openIncident(sick(), { path, now });
+    const path = await newIssuesFile();
+    await openIncident(newIncident(), { path, now });
 
     await expect(resolveIncident("DEPLOY-007", resolution(), { path, now })).rejects.toThrow(
       /DEPLOY-007: expected an entry of .*, got none of that number; there is DEPLOY-001/,
@@ -247,7 +248,7 @@ pulumi up
     const template = await read(
       new URL("../../../reports/incidents/deployment-issues.template.md", import.meta.url).pathname,
     );
-    return book(
+    return newIssuesFile(
       template.replace(
         "> Aucun problème n'a encore été identifié car le déploiement n'a pas commencé.",
         () => text,
@@ -274,7 +275,7 @@ pulumi up
 
   it("keeps its words when another entry is opened beside it", async () => {
     const path = await withEntry();
-    await openIncident(sick(), { path, now });
+    await openIncident(newIncident(), { path, now });
 
     const text = await read(path);
     expect(text).toContain("Règle `443/tcp` remise, puis [vérifiée](https://exemple.fr).");
@@ -293,8 +294,8 @@ pulumi up
     ["2025-03-24", "24/03/2025", "expected **Date d'identification** to be a day such as 2025-03-24"],
     ["2025-03-26", "2025-02-30", "expected **Date de résolution** to be a day such as 2025-03-24"],
     ["2025-03-26", "-", "expected **Date de résolution** to be the day it was solved"],
-    ["**Cause racine**:", "Cause racine:", "DEPLOY-001: expected the field **Cause racine**, got none"],
-    ["**Symptômes**:", "**Solution**:", "expected the field **Symptômes**, got none"],
+    ["**Cause racine**:", "Cause racine:", "DEPLOY-001: the field **Cause racine** is missing"],
+    ["**Symptômes**:", "**Solution**:", "the field **Symptômes** is missing"],
     ["### DEPLOY-001:", "### DEPLOY 1:", 'expected an entry such as "### DEPLOY-001: titre"'],
     ["## Tendances et Analyses", "## Tendances", 'expected a heading "Tendances et Analyses", got none'],
   ])("fails, and loses nothing, when %j became %j", async (from, to, told) => {
@@ -302,8 +303,8 @@ pulumi up
     const broken = (await read(path)).replace(from, to);
     await writeFile(path, broken);
 
-    await expect(openIncident(sick(), { path, now })).rejects.toThrow(told);
-    await expect(openIncident(sick(), { path, now })).rejects.toThrow(/deployment-issues\.md:\d+: /);
+    await expect(openIncident(newIncident(), { path, now })).rejects.toThrow(told);
+    await expect(openIncident(newIncident(), { path, now })).rejects.toThrow(/deployment-issues\.md:\d+: /);
     expect(await read(path)).toBe(broken);
     expect(await readdir(join(path, ".."))).toEqual(["deployment-issues.md"]);
   });

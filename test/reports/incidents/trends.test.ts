@@ -3,17 +3,17 @@ import { writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 
 import { openIncident, resolveIncident } from "../../../reports/incidents/book.ts";
-import { book, later, now, read, resolution, sick } from "../book.ts";
-import { expectFormatted } from "../folder.ts";
+import { newIssuesFile, later, now, read, resolution, newIncident } from "../issues-file.ts";
+import { expectFormatted } from "../temporary-folder.ts";
 
 describe("trends", () => {
   async function three(): Promise<string> {
-    const path = await book();
+    const path = await newIssuesFile();
     for (const title of ["Dérive : 1 écart", "Délai dépassé"]) {
-      await openIncident({ ...sick(), title }, { path, now });
+      await openIncident({ ...newIncident(), title }, { path, now });
     }
-    await openIncident({ ...sick(), title: "Clé absente", category: "Configuration" }, { path, now });
-    await openIncident({ ...sick(), title: "Dérive : 5 écarts" }, { path, now: later });
+    await openIncident({ ...newIncident(), title: "Clé absente", category: "Configuration" }, { path, now });
+    await openIncident({ ...newIncident(), title: "Dérive : 5 écarts" }, { path, now: later });
     await resolveIncident("DEPLOY-001", resolution(), { path, now: later });
     await resolveIncident("DEPLOY-003", resolution(), { path, now: new Date("2026-11-21T08:42:00Z") });
     return path;
@@ -66,8 +66,8 @@ describe("trends", () => {
           "| Relire | 2026-12-01 | Moins d'oublis |",
         ),
     );
-    await openIncident({ ...sick(), title: "Dérive : 9 écarts" }, { path, now: later });
-    await openIncident({ ...sick(), title: "Dérive : 8 écarts" }, { path, now: later });
+    await openIncident({ ...newIncident(), title: "Dérive : 9 écarts" }, { path, now: later });
+    await openIncident({ ...newIncident(), title: "Dérive : 8 écarts" }, { path, now: later });
 
     const text = await read(path);
     expect(text).toContain(

@@ -4,7 +4,7 @@ import { readAllFacts } from "../../../ops/documents/facts.ts";
 import type { Incident } from "../../../reports/incidents/incidents.ts";
 import type { TrackingFacts } from "../../../reports/tracking/tracking.ts";
 import { UserError } from "../../../common/user-error.ts";
-import { check, drift, outputs, release, sources } from "../world.ts";
+import { check, drift, outputs, release, sources } from "../facts.ts";
 
 export const NASTY = `<img src=x onerror="alert('1')"> & </script><b>gras</b>`;
 

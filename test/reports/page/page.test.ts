@@ -7,8 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { renderPage } from "../../../reports/page/page.ts";
 import { launchChromium } from "../../support/chromium.ts";
-import { newFolder } from "../folder.ts";
-import { busy, NASTY, nothing } from "./page-facts.ts";
+import { newFolder } from "../temporary-folder.ts";
+import { readAllFacts } from "../../../ops/documents/facts.ts";
+import { check, noRecords, release, sources, wellVerified } from "../facts.ts";
+import { busy, NASTY, nothing, now } from "./page-facts.ts";
 
 const WIDE = { width: 1280, height: 900 };
 const PHONE = { width: 390, height: 844 };
@@ -377,6 +379,23 @@ describe("what the page says", () => {
       "Staging : les mises en production et l'historique n'ont pas pu être lus. debian@203.0.113.20:22: expected an answer",
     );
     expect(await page.getByText("Le serveur n'a pas pu être lu.").count()).toBe(3);
+  });
+
+  it("of an environment that was rolled back shows the checks of what runs now", async () => {
+    const rolledBack = release(2, {
+      outcome: "rolled-back",
+      restored: 1,
+      verify: [check("functional-https", { outcome: "failed" })],
+      restoredVerify: [...wellVerified, check("rollback-time")],
+    });
+    const records = { ...noRecords, releases: [release(1), rolledBack] };
+    const environments = await readAllFacts(sources({ test: { records } }));
+    await using shown = await show(Promise.resolve({ environments, incidents: [], now }));
+
+    expect(await shown.page.getByRole("article", { name: "Test" }).innerText()).toMatch(
+      /Vérification\s+3 réussis sur 4, 1 non vérifié/,
+    );
+    expect(await shown.page.getByRole("row", { name: /^nº 2 / }).innerText()).toContain("1 en échec");
   });
 
   it("of a release that was undone names why and what came back", async () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 
 import { writeReport } from "../../../ops/documents/report-command.ts";
 import { UserError } from "../../../common/user-error.ts";
-import { Desk, now } from "../desk.ts";
+import { Documents, now } from "../tracking-file.ts";
 
 describe("a document broken by hand", () => {
   it.each([
@@ -50,36 +50,36 @@ describe("a document broken by hand", () => {
     ["a table gone", /^\| Date +\|[^]*?\n\n/m, "", /expected a table \(Date \| Type/],
     ["a field gone", /^\*\*État global.*$/m, "État global", /expected \*\*État global :\*\*/],
   ])("fails with its line, and is not touched: %s", async (_, from, to, told) => {
-    const desk = await Desk.open();
-    await desk.report({});
-    await desk.edit((text) => text.replace(from, to));
-    const broken = await desk.read();
+    const documents = await Documents.open();
+    await documents.report({});
+    await documents.edit((text) => text.replace(from, to));
+    const broken = await documents.read();
 
-    const report = desk.report({ test: {} });
+    const report = documents.report({ test: {} });
     await expect(report).rejects.toThrow(told);
     await expect(report).rejects.toThrow(/^.*deployment-tracking\.md:\d+: /);
     await expect(report).rejects.toBeInstanceOf(UserError);
-    expect(await desk.read()).toBe(broken);
-    expect(await readdir(desk.folder)).toEqual(["deployment-tracking.md"]);
+    expect(await documents.read()).toBe(broken);
+    expect(await readdir(documents.folder)).toEqual(["deployment-tracking.md"]);
   });
 
   it("is told before anything is asked of a stack", async () => {
-    const desk = await Desk.open();
-    await desk.report({});
-    await desk.edit((text) => text.replace("## Environnements", "## X"));
+    const documents = await Documents.open();
+    await documents.report({});
+    await documents.edit((text) => text.replace("## Environnements", "## X"));
     const pulumi = () => Promise.reject(new Error("asked"));
 
-    const request = { tracking: desk.tracking, issues: desk.issues, now };
+    const request = { tracking: documents.tracking, issues: documents.issues, now };
     await expect(
       writeReport(request, { pulumi, readRecords: () => Promise.reject(new Error("asked")) }),
     ).rejects.toThrow(/expected a heading "Environnements"/);
   });
 
   it("fails with every problem at once", async () => {
-    const desk = await Desk.open();
-    await desk.report({});
-    await desk.edit((text) => text.replace("## Environnements", "## X").replace("| Port ", "| Porte "));
+    const documents = await Documents.open();
+    await documents.report({});
+    await documents.edit((text) => text.replace("## Environnements", "## X").replace("| Port ", "| Porte "));
 
-    await expect(desk.report({})).rejects.toThrow(/"Environnements"[^]*\n[^]*expected the columns Port/);
+    await expect(documents.report({})).rejects.toThrow(/"Environnements"[^]*\n[^]*expected the columns Port/);
   });
 });

@@ -2,27 +2,27 @@ import { describe, expect, it } from "vitest";
 
 import { openIncident, resolveIncident, type NewIncident } from "../../../reports/incidents/book.ts";
 import { UserError } from "../../../common/user-error.ts";
-import { Desk, now, TEST_STEPS, tomorrow } from "../desk.ts";
-import { expectFormatted } from "../folder.ts";
-import { noRecords, outputs, release } from "../world.ts";
+import { Documents, now, TEST_STEPS, tomorrow } from "../tracking-file.ts";
+import { expectFormatted } from "../temporary-folder.ts";
+import { noRecords, outputs, release } from "../facts.ts";
 
 describe("a second report", () => {
   it("changes no byte when nothing changed, a day later too", async () => {
-    const desk = await Desk.open();
+    const documents = await Documents.open();
     const stacks = { test: { records: { ...noRecords, releases: [release(1)] } } };
-    await desk.report(stacks);
-    const first = await desk.read();
+    await documents.report(stacks);
+    const first = await documents.read();
 
-    expect((await desk.report(stacks, tomorrow)).text).toBe(`${desk.tracking} is up to date`);
-    expect(await desk.read()).toBe(first);
-    await desk.report({}, tomorrow);
-    expect(await desk.read()).toContain("**Date de dernière mise à jour :** 24 novembre 2026");
+    expect((await documents.report(stacks, tomorrow)).text).toBe(`${documents.tracking} is up to date`);
+    expect(await documents.read()).toBe(first);
+    await documents.report({}, tomorrow);
+    expect(await documents.read()).toContain("**Date de dernière mise à jour :** 24 novembre 2026");
   });
 
   it("keeps what people wrote: people, remarks, notes, rows and paragraphs", async () => {
-    const desk = await Desk.open();
-    await desk.report({ test: {} });
-    await desk.edit((text) =>
+    const documents = await Documents.open();
+    await documents.report({ test: {} });
+    await documents.edit((text) =>
       text
         .replace(
           /^(\| - Installation OS +\|.*\|) -( +)\| Debian 12[^|]*\|$/m,
@@ -36,30 +36,30 @@ describe("a second report", () => {
         .replace("## Problèmes Rencontrés", "Un paragraphe à nous.\n\n## Problèmes Rencontrés")
         .replace("- Les quotas d'API", "- Une note à nous\n- Les quotas d'API"),
     );
-    await desk.report({ test: { records: { ...noRecords, releases: [release(1)] } } }, tomorrow);
+    await documents.report({ test: { records: { ...noRecords, releases: [release(1)] } } }, tomorrow);
 
-    const rows = await desk.rows(TEST_STEPS);
+    const rows = await documents.rows(TEST_STEPS);
     expect(rows).toContain(
       "- Installation OS|Complété|21 novembre 2026|21 novembre 2026|Ada _L._|vu par `Ada` \\| ok",
     );
     expect(rows[rows.findIndex((row) => row.startsWith("- Import des workflows")) + 1]).toBe(
       "- Café|En cours|-|-|Bob|chaud",
     );
-    expect(await desk.rows("Maintenance et Mises à Jour Planifiées")).toEqual([
+    expect(await documents.rows("Maintenance et Mises à Jour Planifiées")).toEqual([
       "1 décembre 2026|Mise à jour|Test|n8n 2.42|Ada|Planifié",
     ]);
-    const text = await desk.read();
+    const text = await documents.read();
     expect(text).toContain("Un paragraphe à nous.\n\n## Problèmes Rencontrés");
     expect(text).toContain("- Une note à nous\n- Les quotas d'API");
     await expectFormatted(text);
-    await desk.report({ test: { records: { ...noRecords, releases: [release(1)] } } }, tomorrow);
-    expect(await desk.read()).toBe(text);
+    await documents.report({ test: { records: { ...noRecords, releases: [release(1)] } } }, tomorrow);
+    expect(await documents.read()).toBe(text);
   });
 
   it("renews a remark of its own, and leaves one that a person touched", async () => {
-    const desk = await Desk.open();
-    await desk.report({ test: {} });
-    await desk.edit((text) =>
+    const documents = await Documents.open();
+    await documents.report({ test: {} });
+    await documents.edit((text) =>
       text.replace("docker.io 20.10 ; swarm actif", "docker.io 20.10 ; swarm actif (à suivre)"),
     );
     const told = outputs();
@@ -70,30 +70,30 @@ describe("a second report", () => {
         proof: step.proof.replace("Debian 12", "Debian 13").replace("20.10", "29"),
       })),
     }));
-    await desk.report({
+    await documents.report({
       test: { outputs: { ...told, deploymentStatus: { ...told.deploymentStatus, phases } } },
     });
 
-    const text = await desk.read();
+    const text = await documents.read();
     expect(text).toContain("Debian 13, clé SHA256:abc");
     expect(text).not.toContain("Debian 12, clé");
     expect(text).toContain("docker.io 20.10 ; swarm actif (à suivre)");
   });
 
   it("takes back what no longer is: a destroyed environment has no server, no version, no dates", async () => {
-    const desk = await Desk.open();
-    await desk.report({});
-    const before = await desk.read();
-    await desk.report({ test: { records: { ...noRecords, releases: [release(1)] } } });
-    await desk.report({});
+    const documents = await Documents.open();
+    await documents.report({});
+    const before = await documents.read();
+    await documents.report({ test: { records: { ...noRecords, releases: [release(1)] } } });
+    await documents.report({});
 
-    expect(await desk.read()).toBe(before);
+    expect(await documents.read()).toBe(before);
   });
 
   it("starts from the user's own document, whose placeholders stay until a fact replaces them", async () => {
-    const desk = await Desk.open();
-    await desk.report({});
-    await desk.edit((text) =>
+    const documents = await Documents.open();
+    await documents.report({});
+    await documents.edit((text) =>
       text
         .replace(
           /^\| Test +\| Non déployé.*$/m,
@@ -106,15 +106,15 @@ describe("a second report", () => {
           "",
         ),
     );
-    await desk.report({}, tomorrow);
-    expect((await desk.rows("Environnements"))[0]).toBe(
+    await documents.report({}, tomorrow);
+    expect((await documents.rows("Environnements"))[0]).toBe(
       "Test|Non déployé|https://test-technicia.exemple.fr|VPS-TEST-XYZ|-",
     );
-    expect(await desk.rows("Informations du Serveur de Production")).toContain("Modèle|VPS-SSD-4");
-    expect(await desk.rows(TEST_STEPS)).toHaveLength(27);
+    expect(await documents.rows("Informations du Serveur de Production")).toContain("Modèle|VPS-SSD-4");
+    expect(await documents.rows(TEST_STEPS)).toHaveLength(27);
 
-    await desk.report({ test: {} }, tomorrow);
-    expect((await desk.rows("Environnements"))[0]).toMatch(/^Test\|Déployé\|https:\/\/test\.technicia/);
+    await documents.report({ test: {} }, tomorrow);
+    expect((await documents.rows("Environnements"))[0]).toMatch(/^Test\|Déployé\|https:\/\/test\.technicia/);
   });
 });
 
@@ -123,62 +123,62 @@ describe("a stack that cannot be read", () => {
     "PULUMI_CONFIG_PASSPHRASE: not the passphrase of stack test; export the right one, then run this again";
 
   it("is told in its cells and by the command, and people's cells stay", async () => {
-    const desk = await Desk.open();
-    await desk.report({ test: {} });
-    await desk.edit((text) =>
+    const documents = await Documents.open();
+    await documents.report({ test: {} });
+    await documents.edit((text) =>
       text.replace(/^(\| - Installation OS +\|.*\|) -( +)\| Debian/m, "$1 Ada | Debian"),
     );
 
-    const { gaps } = await desk.report({ test: { failure: "error: passphrase must be set" } });
+    const { gaps } = await documents.report({ test: { failure: "error: passphrase must be set" } });
 
     expect(gaps).toEqual([`test: could not be read: ${locked}`]);
-    expect((await desk.rows("Environnements"))[0]).toBe(
+    expect((await documents.rows("Environnements"))[0]).toBe(
       "Test|Inconnu (état illisible)|https://test.technicia.exemple.fr|vps-1a2b3c4d.vps.ovh.net|-",
     );
-    expect(await desk.rows(TEST_STEPS)).toContain(
+    expect(await documents.rows(TEST_STEPS)).toContain(
       "- Installation OS|Inconnu|-|-|Ada|Debian 12, clé SHA256:abc",
     );
-    expect(await desk.rows("Configuration des Clés API")).toContain("VoyageAI|Test|Inconnu|-");
-    expect(await desk.read()).toContain("**État global :** Inconnu (état illisible : Test)");
-    await expectFormatted(await desk.read());
+    expect(await documents.rows("Configuration des Clés API")).toContain("VoyageAI|Test|Inconnu|-");
+    expect(await documents.read()).toContain("**État global :** Inconnu (état illisible : Test)");
+    await expectFormatted(await documents.read());
   });
 
   it("is one whose outputs another version wrote, too", async () => {
-    const desk = await Desk.open();
-    const { gaps } = await desk.report({ prod: { outputs: { deploymentStatus: "[secret]" } } });
+    const documents = await Documents.open();
+    const { gaps } = await documents.report({ prod: { outputs: { deploymentStatus: "[secret]" } } });
 
-    expect(gaps.join("\n")).toMatch(/^prod: could not be read: prod: expected the outputs of this version/);
+    expect(gaps.join("\n")).toMatch(/^prod: could not be read: prod: another version of the program wrote the outputs/);
   });
 
   it("is not one whose server does not answer: the state still proves the steps", async () => {
-    const desk = await Desk.open();
+    const documents = await Documents.open();
     const records = new UserError("debian@203.0.113.10:22: expected an answer, got none");
-    const { gaps } = await desk.report({ test: { records } });
+    const { gaps } = await documents.report({ test: { records } });
 
     expect(gaps).toEqual([
       "test: releases and history could not be read: debian@203.0.113.10:22: expected an answer, got none",
     ]);
-    expect(await desk.rows(TEST_STEPS)).toContain(
+    expect(await documents.rows(TEST_STEPS)).toContain(
       "- Installation OS|Complété|21 novembre 2026|21 novembre 2026|-|Debian 12, clé SHA256:abc",
     );
   });
 
   it("keeps the version that was seen when only its server stopped answering", async () => {
-    const desk = await Desk.open();
-    await desk.report({ test: { records: { ...noRecords, releases: [release(1)] } } });
-    await desk.report({ test: { records: new UserError("no answer") } });
+    const documents = await Documents.open();
+    await documents.report({ test: { records: { ...noRecords, releases: [release(1)] } } });
+    await documents.report({ test: { records: new UserError("no answer") } });
 
-    expect((await desk.rows("Environnements"))[0]).toMatch(/\|nº 1 \(0123456\)$/);
+    expect((await documents.rows("Environnements"))[0]).toMatch(/\|nº 1 \(0123456\)$/);
   });
 
   it("has records that cannot be read named one by one", async () => {
-    const desk = await Desk.open();
+    const documents = await Documents.open();
     const records = {
       ...noRecords,
       corrupt: ["/var/lib/technicia/releases/000002.json: expected a release"],
     };
 
-    expect((await desk.report({ test: { records } })).gaps).toEqual([
+    expect((await documents.report({ test: { records } })).gaps).toEqual([
       "test: /var/lib/technicia/releases/000002.json: expected a release",
     ]);
   });
@@ -186,7 +186,7 @@ describe("a stack that cannot be read", () => {
 
 describe("incidents in the tracking document", () => {
   it("are listed as their own document has them, and people's words stay", async () => {
-    const desk = await Desk.open();
+    const documents = await Documents.open();
     const incident: NewIncident = {
       stack: "prod",
       title: "Délai | dépassé",
@@ -197,17 +197,17 @@ describe("incidents in the tracking document", () => {
       symptoms: ["x"],
       diagnostics: [],
     };
-    await openIncident(incident, { path: desk.issues, now });
-    await desk.report({});
-    expect(await desk.rows("Problèmes Rencontrés")).toEqual([
+    await openIncident(incident, { path: documents.issues, now });
+    await documents.report({});
+    expect(await documents.rows("Problèmes Rencontrés")).toEqual([
       "DEPLOY-001|Production|Délai \\| dépassé|Ouvert|23 novembre 2026|-|-",
     ]);
 
-    await desk.edit((text) => text.replace("Délai \\| dépassé", "Trop lent"));
+    await documents.edit((text) => text.replace("Délai \\| dépassé", "Trop lent"));
     const found = { cause: "x", solution: "Câble changé.", prevention: ["x"], lessons: ["x"] };
-    await resolveIncident("DEPLOY-001", found, { path: desk.issues, now: tomorrow });
-    await desk.report({});
-    expect(await desk.rows("Problèmes Rencontrés")).toEqual([
+    await resolveIncident("DEPLOY-001", found, { path: documents.issues, now: tomorrow });
+    await documents.report({});
+    expect(await documents.rows("Problèmes Rencontrés")).toEqual([
       "DEPLOY-001|Production|Trop lent|Résolu|23 novembre 2026|24 novembre 2026|Câble changé.",
     ]);
   });

@@ -6,35 +6,35 @@ import { describe, expect, it } from "vitest";
 import { listIncidents } from "../../../reports/incidents/book.ts";
 import { describePhases } from "../../../reports/tracking/steps.ts";
 import { checkTracking } from "../../../reports/tracking/tracking.ts";
-import { Desk, STAGING_STEPS, TEST_STEPS } from "../desk.ts";
-import { expectFormatted } from "../folder.ts";
-import { check, noRecords, outputs, recordedState, release } from "../world.ts";
+import { Documents, STAGING_STEPS, TEST_STEPS } from "../tracking-file.ts";
+import { expectFormatted } from "../temporary-folder.ts";
+import { check, noRecords, outputs, recordedState, release, wellVerified } from "../facts.ts";
 
 describe("the tracking document before any deployment", () => {
   it("asserts nothing", async () => {
-    const desk = await Desk.open();
-    expect(await desk.report({})).toEqual({ text: `wrote ${desk.tracking}`, gaps: [] });
+    const documents = await Documents.open();
+    expect(await documents.report({})).toEqual({ text: `wrote ${documents.tracking}`, gaps: [] });
 
-    const text = await desk.read();
+    const text = await documents.read();
     expect(text).toContain(
       "**Date de dernière mise à jour :** 23 novembre 2026  \n**État global :** Planifié  \n**Environnement en cours :** N/A  \n**Prochaine étape :** Déploiement sur environnement de test\n",
     );
-    expect(await desk.rows("Environnements")).toEqual([
+    expect(await documents.rows("Environnements")).toEqual([
       "Test|Non déployé|N/A|N/A|-",
       "Staging|Non déployé|N/A|N/A|-",
       "Production|Non déployé|N/A|N/A|-",
     ]);
-    expect(new Set((await desk.rows(TEST_STEPS)).map((row) => row.slice(row.indexOf("|"))))).toEqual(
+    expect(new Set((await documents.rows(TEST_STEPS)).map((row) => row.slice(row.indexOf("|"))))).toEqual(
       new Set(["|Non commencé|-|-|-|-"]),
     );
     await expectFormatted(text);
   });
 
   it("has the headings, tables and rows of the user's document, in its order", async () => {
-    const desk = await Desk.open();
-    await desk.report({});
+    const documents = await Documents.open();
+    await documents.report({});
 
-    const text = await desk.read();
+    const text = await documents.read();
     expect(text.match(/^#+ .*$/gm)).toEqual([
       "# Suivi de Déploiement TechnicIA MVP",
       "## Instructions d'utilisation",
@@ -64,7 +64,7 @@ describe("the tracking document before any deployment", () => {
       "| ID | Environnement | Description | Statut | Date identification | Date résolution | Solution |",
       "| Date | Type | Environnement | Description | Responsable | Statut |",
     ]);
-    expect((await desk.rows(TEST_STEPS)).map((row) => row.split("|")[0])).toEqual([
+    expect((await documents.rows(TEST_STEPS)).map((row) => row.split("|")[0])).toEqual([
       ...[
         "**Préparation du serveur**",
         "- Installation OS",
@@ -84,12 +84,12 @@ describe("the tracking document before any deployment", () => {
       ...["- Tests de performance", "- Tests de sécurité", "**Configuration monitoring**"],
       ...["- Installation du script de monitoring", "- Configuration des alertes", "- Tests des alertes"],
     ]);
-    expect((await desk.rows(STAGING_STEPS)).map((row) => row.split("|")[0])).toEqual([
+    expect((await documents.rows(STAGING_STEPS)).map((row) => row.split("|")[0])).toEqual([
       ...["**Préparation du serveur**", "**Déploiement des services**", "**Configuration de n8n**"],
       ...["**Configuration HTTPS**", "**Tests post-déploiement**", "**Configuration monitoring**"],
     ]);
     expect(
-      (await desk.rows("Configuration des Clés API")).map((row) => row.split("|").slice(0, 3).join("|")),
+      (await documents.rows("Configuration des Clés API")).map((row) => row.split("|").slice(0, 3).join("|")),
     ).toEqual(
       [
         "Google Cloud (Document AI)",
@@ -108,7 +108,7 @@ describe("the committed documents", () => {
   it("can be read, by people and by the commands", async () => {
     const tracking = await readFile(join(folder, "deployment-tracking.md"), "utf8");
 
-    checkTracking("docs/deployment-tracking.md", tracking);
+    checkTracking({ path: "docs/deployment-tracking.md", text: tracking });
     await expectFormatted(tracking);
     await expect(listIncidents()).resolves.toBeInstanceOf(Array);
     await expectFormatted(await readFile(join(folder, "deployment-issues.md"), "utf8"));
@@ -117,10 +117,10 @@ describe("the committed documents", () => {
 
 describe("the tracking document of a deployed environment", () => {
   it("takes dates from when the resources were made, and statuses from what proves them", async () => {
-    const desk = await Desk.open();
-    await desk.report({ test: {} });
+    const documents = await Documents.open();
+    await documents.report({ test: {} });
 
-    const rows = await desk.rows(TEST_STEPS);
+    const rows = await documents.rows(TEST_STEPS);
     const day = "21 novembre 2026";
     expect(rows).toEqual(
       expect.arrayContaining([
@@ -137,14 +137,14 @@ describe("the tracking document of a deployed environment", () => {
         `- Tests de performance|Non commencé|-|-|-|-`,
       ]),
     );
-    expect(await desk.rows("Environnements")).toEqual([
+    expect(await documents.rows("Environnements")).toEqual([
       "Test|Déployé|https://test.technicia.exemple.fr|vps-1a2b3c4d.vps.ovh.net|-",
       "Staging|Non déployé|N/A|N/A|-",
       "Production|Non déployé|N/A|N/A|-",
     ]);
-    expect(await desk.read()).toContain("**Environnement en cours :** Test");
-    expect(await desk.read()).toContain("**Prochaine étape :** Clonage du repository (Test)");
-    await expectFormatted(await desk.read());
+    expect(await documents.read()).toContain("**Environnement en cours :** Test");
+    expect(await documents.read()).toContain("**Prochaine étape :** Clonage du repository (Test)");
+    await expectFormatted(await documents.read());
   });
 
   it("spans days, from the first resource of a step to its last", async () => {
@@ -156,11 +156,11 @@ describe("the tracking document of a deployed environment", () => {
           ? "2026-11-30T10:00:00Z"
           : resource.created,
     }));
-    const desk = await Desk.open();
-    await desk.report({ test: { state: { deployment: { resources } } } });
+    const documents = await Documents.open();
+    await documents.report({ test: { state: { deployment: { resources } } } });
 
     // The team's evening is past midnight in Paris.
-    expect(await desk.rows(TEST_STEPS)).toContain(
+    expect(await documents.rows(TEST_STEPS)).toContain(
       "- Installation Docker|Complété|21 novembre 2026|2 décembre 2026|-|docker.io 20.10 ; swarm actif",
     );
   });
@@ -168,11 +168,11 @@ describe("the tracking document of a deployed environment", () => {
   it("knows from the resources alone how far a first run came that never ended", async () => {
     const at = recordedState.deployment.resources.findIndex(({ urn }) => urn.endsWith("host-docker"));
     const state = { deployment: { resources: recordedState.deployment.resources.slice(0, at) } };
-    const desk = await Desk.open();
-    await desk.report({ test: { state, outputs: {} } });
+    const documents = await Documents.open();
+    await documents.report({ test: { state, outputs: {} } });
 
-    expect(await desk.rows("Environnements")).toContain("Test|En cours|N/A|N/A|-");
-    expect(await desk.rows(TEST_STEPS)).toEqual(
+    expect(await documents.rows("Environnements")).toContain("Test|En cours|N/A|N/A|-");
+    expect(await documents.rows(TEST_STEPS)).toEqual(
       expect.arrayContaining([
         "- Installation OS|Complété|21 novembre 2026|21 novembre 2026|-|-",
         "- Installation Docker|En cours|21 novembre 2026|-|-|-",
@@ -183,64 +183,93 @@ describe("the tracking document of a deployed environment", () => {
 
   it("does not believe outputs whose resources are gone", async () => {
     const resources = recordedState.deployment.resources.filter(({ urn }) => !/certificate/.test(urn));
-    const desk = await Desk.open();
-    await desk.report({ test: { state: { deployment: { resources } } } });
+    const documents = await Documents.open();
+    await documents.report({ test: { state: { deployment: { resources } } } });
 
-    expect(await desk.rows(TEST_STEPS)).toContain("- Obtention certificats SSL|Non commencé|-|-|-|-");
+    expect(await documents.rows(TEST_STEPS)).toContain("- Obtention certificats SSL|Non commencé|-|-|-|-");
   });
 
-  it("tells the tests of the last verified release, and which release serves", async () => {
-    const failed = release(3, {
-      outcome: "rolled-back",
-      restored: 2,
-      verify: [
-        check("functional-https"),
-        check("performance-health", {
-          title: "Tests de performance : /healthz",
-          outcome: "failed",
-          detail: "p95 4000 ms",
-        }),
-        check("security-tls"),
-      ],
-    });
-    const desk = await Desk.open();
-    const records = { ...noRecords, releases: [release(1), release(2), failed] };
-    await desk.report({ test: { records } });
+  describe("after a release whose verification failed", () => {
+    const failing = [
+      check("functional-https"),
+      check("performance-health", {
+        title: "Tests de performance : /healthz",
+        outcome: "failed",
+        detail: "p95 4000 ms",
+      }),
+      check("security-tls"),
+    ];
 
-    expect(await desk.rows(TEST_STEPS)).toEqual(
-      expect.arrayContaining([
-        "- Clonage du repository|Complété|22 novembre 2026|22 novembre 2026|-|révision 0123456",
-        "**Tests post-déploiement**|Bloqué|22 novembre 2026|-|-|-",
-        "- Tests fonctionnels|Complété|22 novembre 2026|22 novembre 2026|-|mise en production nº 3 : 1 contrôle, sans échec",
-        "- Tests des workflows n8n|En cours|22 novembre 2026|-|-|mise en production nº 2 : 1 contrôle, dont 1 non vérifié",
-        "- Tests de performance|Bloqué|22 novembre 2026|-|-|mise en production nº 3 : 1 contrôle, en échec : Tests de performance : /healthz (p95 4000 ms)",
-      ]),
-    );
-    expect((await desk.rows("Environnements"))[0]).toMatch(/\|nº 2 \(0123456\)$/);
-    expect(await desk.read()).toContain("**État global :** Bloqué");
+    it("shows the failed checks when no rollback restored another release", async () => {
+      const failed = release(3, { outcome: "failed", verify: failing });
+      const documents = await Documents.open();
+      const records = { ...noRecords, releases: [release(1), release(2), failed] };
+      await documents.report({ test: { records } });
+
+      expect(await documents.rows(TEST_STEPS)).toEqual(
+        expect.arrayContaining([
+          "- Clonage du repository|Complété|22 novembre 2026|22 novembre 2026|-|révision 0123456",
+          "**Tests post-déploiement**|Bloqué|22 novembre 2026|-|-|-",
+          "- Tests fonctionnels|Complété|22 novembre 2026|22 novembre 2026|-|mise en production nº 3 : 1 contrôle, sans échec",
+          "- Tests des workflows n8n|En cours|22 novembre 2026|-|-|mise en production nº 2 : 1 contrôle, dont 1 non vérifié",
+          "- Tests de performance|Bloqué|22 novembre 2026|-|-|mise en production nº 3 : 1 contrôle, en échec : Tests de performance : /healthz (p95 4000 ms)",
+        ]),
+      );
+      expect(await documents.read()).toContain("**État global :** Bloqué");
+    });
+
+    it("shows the checks of the release that an automatic rollback restored", async () => {
+      const rolledBack = release(3, {
+        outcome: "rolled-back",
+        restored: 2,
+        verify: failing,
+        restoredVerify: [...wellVerified, check("rollback-time", { outcome: "failed" })],
+      });
+      const documents = await Documents.open();
+      const records = { ...noRecords, releases: [release(1), release(2), rolledBack] };
+      await documents.report({ test: { records } });
+
+      expect(await documents.rows(TEST_STEPS)).toEqual(
+        expect.arrayContaining([
+          "**Tests post-déploiement**|En cours|22 novembre 2026|-|-|-",
+          "- Tests fonctionnels|Complété|22 novembre 2026|22 novembre 2026|-|mise en production nº 2 : 1 contrôle, sans échec",
+          "- Tests des workflows n8n|En cours|22 novembre 2026|-|-|mise en production nº 2 : 1 contrôle, dont 1 non vérifié",
+          "- Tests de performance|Complété|22 novembre 2026|22 novembre 2026|-|mise en production nº 2 : 1 contrôle, sans échec",
+        ]),
+      );
+      expect(await documents.read()).toContain("**État global :** En cours");
+    });
+  });
+
+  it("names the release that runs", async () => {
+    const documents = await Documents.open();
+    const failed = release(3, { outcome: "rolled-back", restored: 2 });
+    const records = { ...noRecords, releases: [release(1), release(2), failed] };
+    await documents.report({ test: { records } });
+    expect((await documents.rows("Environnements"))[0]).toMatch(/\|nº 2 \(0123456\)$/);
 
     const back = release(4, { kind: "rollback", restored: 1, reason: "lent" });
-    await desk.report({ test: { records: { ...records, releases: [...records.releases, back] } } });
-    expect((await desk.rows("Environnements"))[0]).toMatch(/\|nº 4 \(retour au nº 1\)$/);
+    await documents.report({ test: { records: { ...records, releases: [...records.releases, back] } } });
+    expect((await documents.rows("Environnements"))[0]).toMatch(/\|nº 4 \(retour au nº 1\)$/);
   });
 
   it("shows the production server, its firewall and its keys", async () => {
-    const desk = await Desk.open();
+    const documents = await Documents.open();
     const told = outputs("technicia.exemple.fr");
     const firewall = told.deploymentStatus.firewall.map((row) =>
       row.service === "SSH" ? { ...row, port: "2222/tcp" } : row,
     );
-    await desk.report({
+    await documents.report({
       prod: { outputs: { ...told, deploymentStatus: { ...told.deploymentStatus, firewall } } },
     });
 
-    expect(await desk.rows("Informations du Serveur de Production")).toEqual([
+    expect(await documents.rows("Informations du Serveur de Production")).toEqual([
       ...["Type de serveur|VPS", "Modèle|vps-2027-model2", "CPU|4 vCores", "RAM|8 GB", "Stockage|75 GB"],
       ...["OS|Debian 12", "Localisation|Region OpenStack: os-gra7", "IP|203.0.113.10 ; 2001:db8:113::10"],
       "Nom de domaine|technicia.exemple.fr",
     ]);
-    expect((await desk.rows("Firewall Configuration"))[0]).toBe("2222/tcp|SSH|Accès administrateur");
-    expect(await desk.rows("Configuration des Clés API")).toEqual(
+    expect((await documents.rows("Firewall Configuration"))[0]).toBe("2222/tcp|SSH|Accès administrateur");
+    expect(await documents.rows("Configuration des Clés API")).toEqual(
       expect.arrayContaining([
         "VoyageAI|Production|Configuré|-",
         "VoyageAI|Test|Non configuré|-",
@@ -248,19 +277,19 @@ describe("the tracking document of a deployed environment", () => {
         "n8n Encryption Key|Production|Configuré|Clé nécessaire pour le chiffrement des credentials n8n",
       ]),
     );
-    await expectFormatted(await desk.read());
+    await expectFormatted(await documents.read());
   });
 
   it("lists the steps of staging and production once they are there, and keeps them after", async () => {
-    const desk = await Desk.open();
-    await desk.report({ staging: {} });
-    expect(await desk.rows(STAGING_STEPS)).toHaveLength(27);
+    const documents = await Documents.open();
+    await documents.report({ staging: {} });
+    expect(await documents.rows(STAGING_STEPS)).toHaveLength(27);
 
-    await desk.report({});
-    const rows = await desk.rows(STAGING_STEPS);
+    await documents.report({});
+    const rows = await documents.rows(STAGING_STEPS);
     expect(rows).toHaveLength(27);
     expect(rows.every((row) => row.includes("|Non commencé|-|-|"))).toBe(true);
-    expect(await desk.rows("Environnements")).toContain("Staging|Non déployé|N/A|N/A|-");
+    expect(await documents.rows("Environnements")).toContain("Staging|Non déployé|N/A|N/A|-");
   });
 });
 

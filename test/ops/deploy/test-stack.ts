@@ -22,7 +22,7 @@ import { startLocalServer, type LocalServer } from "../server/local-server.ts";
 export const TUESDAY = new Date("2026-11-24T10:00:00Z");
 
 export const ok: Check = { id: "https", title: "Application accessible", outcome: "ok", detail: "200" };
-export const ill: Check = { ...ok, outcome: "failed", detail: "500" };
+export const failing: Check = { ...ok, outcome: "failed", detail: "500" };
 export const unknown: Check = {
   ...ok,
   id: "backups",
@@ -43,13 +43,13 @@ export function pulled(name: string): string {
 }
 
 /** What the engine answers to an update: nothing, or why it fails and whether it had changed anything. */
-export type UpAnswer = { readonly said: string; readonly changed: boolean } | undefined;
+export type UpAnswer = { readonly error: string; readonly changed: boolean } | undefined;
 
 /** A stack on a server of its own, and everything around it that a test may turn. */
-export class Scene implements AsyncDisposable {
+export class TestStack implements AsyncDisposable {
   readonly server: LocalServer;
   readonly calls: PulumiCall[] = [];
-  readonly said: string[] = [];
+  readonly printed: string[] = [];
   /** Parts in the order in which they were run. */
   readonly parts: string[] = [];
   /** Text of the settings of the update that ran last. */
@@ -73,7 +73,7 @@ export class Scene implements AsyncDisposable {
   planChanges: string[] = [];
   pending = { adopted: [] as string[], forgotten: [] as string[], refreshed: [] as string[] };
   readonly incidents: NewIncident[] = [];
-  bookFault: string | undefined;
+  incidentFault: string | undefined;
   confirms = true;
   identity = { who: "alice@laptop", run: "", process: 4001 };
   alive = new Set([4001]);
@@ -92,8 +92,8 @@ export class Scene implements AsyncDisposable {
     });
   }
 
-  static async open(): Promise<Scene> {
-    return new Scene(await startLocalServer());
+  static async open(): Promise<TestStack> {
+    return new TestStack(await startLocalServer());
   }
 
   get operator(): Operator {
@@ -108,7 +108,7 @@ export class Scene implements AsyncDisposable {
         return () => (this.tick = () => undefined);
       },
       isAlive: (process) => this.alive.has(process),
-      say: (line) => void this.said.push(line),
+      say: (line) => void this.printed.push(line),
       confirm: () => Promise.resolve(this.confirms),
       signal: this.stop.signal,
       preflight: () => this.#part("preflight", 5, () => this.preflight()),
@@ -125,7 +125,7 @@ export class Scene implements AsyncDisposable {
         ),
       resume: () => Promise.resolve(this.pending),
       openIncident: (incident) => {
-        if (this.bookFault !== undefined) return Promise.reject(new UserError(this.bookFault));
+        if (this.incidentFault !== undefined) return Promise.reject(new UserError(this.incidentFault));
         this.incidents.push(incident);
         return Promise.resolve({ id: `DEPLOY-00${this.incidents.length}`, isNew: true });
       },
@@ -238,7 +238,7 @@ export class Scene implements AsyncDisposable {
       ].join("\n"),
     );
     if (answer) {
-      const stderr = `error: ${answer.said}\n`;
+      const stderr = `error: ${answer.error}\n`;
       throw new PulumiFailure(`pulumi up failed: ${stderr}`, { stdout: "", stderr });
     }
     this.deployed = true;

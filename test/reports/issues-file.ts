@@ -2,12 +2,12 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { NewIncident, Resolution } from "../../reports/incidents/book.ts";
-import { newFolder } from "./folder.ts";
+import { newFolder } from "./temporary-folder.ts";
 
 export const now = new Date("2026-11-21T08:30:00Z");
 export const later = new Date("2026-11-21T11:00:00Z");
 
-export function sick(): NewIncident {
+export function newIncident(): NewIncident {
   return {
     stack: "staging",
     title: "Mise en production annulée : contrôle Adresse publique",
@@ -20,7 +20,7 @@ export function sick(): NewIncident {
   };
 }
 
-export async function book(text?: string): Promise<string> {
+export async function newIssuesFile(text?: string): Promise<string> {
   const path = join(await newFolder(), "deployment-issues.md");
   if (text !== undefined) await writeFile(path, text);
   return path;

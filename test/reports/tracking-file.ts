@@ -5,8 +5,8 @@ import { expect } from "vitest";
 
 import { MarkdownFile } from "../../reports/markdown.ts";
 import { writeReport, type Report } from "../../ops/documents/report-command.ts";
-import { newFolder } from "./folder.ts";
-import { sources, type Stack } from "./world.ts";
+import { newFolder } from "./temporary-folder.ts";
+import { sources, type Stack } from "./facts.ts";
 
 export const now = new Date("2026-11-23T12:00:00Z");
 export const tomorrow = new Date("2026-11-24T12:00:00Z");
@@ -15,7 +15,7 @@ export const TEST_STEPS = "Processus de Déploiement - Environnement de Test";
 export const STAGING_STEPS = "Processus de Déploiement - Environnement de Staging";
 
 /** A person's two documents, and the report that is run on them. */
-export class Desk {
+export class Documents {
   readonly tracking: string;
   readonly issues: string;
   readonly folder: string;
@@ -26,8 +26,8 @@ export class Desk {
     this.issues = join(folder, "deployment-issues.md");
   }
 
-  static async open(): Promise<Desk> {
-    return new Desk(await newFolder());
+  static async open(): Promise<Documents> {
+    return new Documents(await newFolder());
   }
 
   report(stacks: Readonly<Record<string, Stack>>, at = now): Promise<Report> {
