@@ -127,12 +127,10 @@ export const PHASES = [
 
 export type StepName = (typeof PHASES)[number]["steps"][number][0];
 
-/** Steps whose proof a resource can give; that of the API keys follows from the keys themselves. */
-export type Evidence = {
-  readonly [
-    Key in Exclude<Extract<(typeof PHASES)[number]["steps"][number], readonly [string, string]>[1], "apiKeys">
-  ]?: Proof | undefined;
-};
+export type EvidenceKey = Extract<(typeof PHASES)[number]["steps"][number], readonly [string, string]>[1];
+
+/** What resources prove; the evidence of the API keys follows from the keys themselves. */
+export type Evidence = { readonly [Key in Exclude<EvidenceKey, "apiKeys">]?: Proof | undefined };
 
 /** Keys that the document's table "Configuration des Clés API" lists. */
 const API_SERVICES: readonly string[] = ["Google Document AI", "Google Vision AI", "VoyageAI", "Anthropic"];

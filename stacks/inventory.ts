@@ -4,7 +4,7 @@
  * Previews, drift, repairs and documents read it. A resource of the program without a row fails a test.
  */
 import { parseUrn } from "../common/urn.ts";
-import type { Evidence } from "./deployment-status.ts";
+import type { EvidenceKey } from "./deployment-status.ts";
 
 /** From the outside in; the order of every list. */
 export const layers = [
@@ -91,7 +91,7 @@ export interface Row {
   readonly loss?: Loss;
 
   /** Steps of the user's that it proves: of every kind of resource with that step, one must exist. */
-  readonly steps?: readonly (keyof Evidence | "apiKeys")[];
+  readonly steps?: readonly EvidenceKey[];
 }
 
 type Kind = Omit<Row, "names">;

@@ -1,5 +1,6 @@
 /** The state of the user's steps, and what proves it: resources that exist, recorded releases, checks that were run. */
-import { PHASES, type StepName, type StepStatus } from "../../stacks/deployment-status.ts";
+import { PHASES, type EvidenceKey, type StepName, type StepStatus } from "../../stacks/deployment-status.ts";
+import { INVENTORY, rowOf } from "../../stacks/inventory.ts";
 import type { Check } from "../../common/check.ts";
 import { checksOfCurrent, type Release } from "../../common/release.ts";
 import type { EnvironmentFacts, Made, PresentFacts } from "../facts.ts";
@@ -18,71 +19,24 @@ export interface TrackedPhase extends TrackedStep {
   readonly steps: readonly TrackedStep[];
 }
 
-/** A kind of resource: its type, and what its name must match. */
-type Kind = readonly [type: RegExp, name?: RegExp];
-
-type Proof =
-  /** Resources: every kind exists. `orOutputs`: the kind may be missing although the step is done, then the stack's outputs decide. */
-  | { readonly resources: readonly Kind[]; readonly orOutputs?: true }
-  | { readonly checks: CheckFamily }
-  | { readonly released: true };
-
 export type CheckFamily = "functional" | "workflows" | "performance" | "security";
 
-const FILE = /^technicia:host:File$/;
-const PACKAGES = /^technicia:host:Packages$/;
-const STATE = /^technicia:host:State$/;
-const UNIT = /^technicia:host:Unit$/;
-const SERVICE = /^docker:index\/service:Service$/;
-const SECRET = /^docker:index\/secret:Secret$/;
-const RECORD = /^(cloudflare:index\/dnsRecord:DnsRecord|ovh:Domain\/zoneRecord:ZoneRecord)$/;
-const PROBE = /^command:local:Command$/;
-
-/** A step that is missing here is known from the stack's outputs alone. */
-const PROOFS: Readonly<Partial<Record<StepName, Proof>>> = {
-  "Installation OS": { resources: [[/^technicia:ovh:Vps$/], [/^technicia:host:HostKey$/]] },
-  "Configuration Firewall": { resources: [[/^technicia:ovh:EdgeFirewall$/], [STATE, /firewall-loaded$/]] },
-  "Installation Docker": {
-    resources: [
-      [PACKAGES, /^host-packages$/],
-      [UNIT, /^host-docker$/],
-      [STATE, /^host-swarm$/],
-    ],
-  },
-  "Clonage du repository": { released: true },
-  "Configuration des clés API": {
-    resources: [[SECRET, /-(voyage-api-key|google-credentials)$/]],
-    orOutputs: true,
-  },
-  "Exécution du script de déploiement": { resources: [[SERVICE], [PROBE, /^public-probe$/]] },
-  "Génération clé de chiffrement": { resources: [[SECRET, /n8n-encryption-key$/]] },
-  "Configuration variables d'environnement": {
-    resources: [
-      [SERVICE, /n8n-service$/],
-      [STATE, /^n8n-owner$/],
-    ],
-  },
-  "Configuration HTTPS pour n8n": { resources: [[STATE, /^certificate-served$/]] },
-  "Configuration DNS": { resources: [[RECORD]] },
-  "Installation Certbot": {
-    resources: [
-      [FILE, /^certificate-/],
-      [UNIT, /^certificate-renewal$/],
-    ],
-  },
-  "Obtention certificats SSL": { resources: [[STATE, /^certificate-served$/]] },
-  "Tests fonctionnels": { checks: "functional" },
-  "Tests des workflows n8n": { checks: "workflows" },
-  "Tests de performance": { checks: "performance" },
-  "Tests de sécurité": { checks: "security" },
+/** Steps that a release's checks prove, once there are any. */
+const CHECKED: Readonly<Partial<Record<StepName, CheckFamily>>> = {
+  "Tests fonctionnels": "functional",
+  "Tests des workflows n8n": "workflows",
+  "Tests de performance": "performance",
+  "Tests de sécurité": "security",
 };
+
+const RELEASED: StepName = "Clonage du repository";
 
 type Deployed = Omit<PresentFacts, "stack" | "name">;
 
 /** Phases and steps of one environment, as its facts show them. */
 export function describePhases(facts: Deployed | Exclude<EnvironmentFacts, PresentFacts>): TrackedPhase[] {
   return PHASES.map(({ name, steps }) => {
-    const described = steps.map(([step]) => describeStep(step, facts));
+    const described = steps.map(([step, key]) => describeStep({ name: step, key }, facts));
     const status = overallStatus(described.map((step) => step.status));
     return {
       name,
@@ -95,23 +49,30 @@ export function describePhases(facts: Deployed | Exclude<EnvironmentFacts, Prese
   });
 }
 
-function describeStep(name: StepName, facts: Parameters<typeof describePhases>[0]): TrackedStep {
+interface StepRow {
+  readonly name: StepName;
+  /** Key of its evidence. */
+  readonly key: EvidenceKey | undefined;
+}
+
+function describeStep({ name, key }: StepRow, facts: Parameters<typeof describePhases>[0]): TrackedStep {
   const unknown = { name, status: undefined, from: undefined, to: undefined, proof: "" };
   if (facts.state === "unreadable") return unknown;
   if (facts.state === "absent") return { ...unknown, status: "Non commencé" };
   const fromOutputs = describeFromOutputs(name, facts);
-  const proof = PROOFS[name];
-  if (proof === undefined) return fromOutputs;
-  if ("checks" in proof) return describeChecks(name, { family: proof.checks, facts }) ?? fromOutputs;
-  if ("released" in proof) return describeReleases(name, facts);
+  if (name === RELEASED) return describeReleases(name, facts);
+  const family = CHECKED[name];
+  if (family !== undefined) return describeChecks(name, { family, facts }) ?? fromOutputs;
 
-  const found = proof.resources.map((kind) => facts.made.filter((made) => isOf(kind, made)));
+  const found = resourcesOf(key, facts.made);
+  if (found.length === 0) return fromOutputs;
   const dates = found.flat().map(({ at }) => at);
   const existing = found.filter((kind) => kind.length > 0).length;
   const seen = existing === 0 ? "Non commencé" : existing < found.length ? "En cours" : "Complété";
   // The outputs are those of the last run that finished; a resource that has gone since then proves nothing.
+  // Without a container that needs them, configured API keys have no resource.
   const outputsDecide =
-    facts.outputs !== undefined && (fromOutputs.status !== "Complété" || proof.orOutputs === true);
+    facts.outputs !== undefined && (fromOutputs.status !== "Complété" || key === "apiKeys");
   const status = outputsDecide ? fromOutputs.status : seen;
   return {
     name,
@@ -120,6 +81,18 @@ function describeStep(name: StepName, facts: Parameters<typeof describePhases>[0
     to: status === "Complété" ? latest(dates) : undefined,
     proof: status === "Non commencé" ? "" : fromOutputs.proof,
   };
+}
+
+/** For each kind of resource that proves the step, those that exist. */
+function resourcesOf(key: EvidenceKey | undefined, made: readonly Made[]): Made[][] {
+  const rows = INVENTORY.filter(({ steps }) => key !== undefined && steps?.includes(key) === true);
+  const kinds = Map.groupBy(rows, ({ types }) => types.join());
+  return [...kinds.values()].map((kind) =>
+    made.filter((resource) => {
+      const row = rowOf(resource);
+      return row !== undefined && kind.includes(row);
+    }),
+  );
 }
 
 /** Translations of the states of a healthy host, which its resources report in English. */
@@ -141,10 +114,6 @@ function describeFromOutputs(name: StepName, { outputs }: Deployed): TrackedStep
     to: undefined,
     proof: OBSERVED.reduce((text, [english, french]) => text.replace(english, french), step?.proof ?? ""),
   };
-}
-
-function isOf([type, name]: Kind, made: Made): boolean {
-  return type.test(made.type) && (name?.test(made.name) ?? true);
 }
 
 function describeReleases(name: StepName, facts: Deployed): TrackedStep {
