@@ -62,7 +62,7 @@ const deployed = {
 };
 
 describe("npm run secrets -- <stack>", () => {
-  it("is content when every needed secret is there", async () => {
+  it("succeeds when every needed secret is set", async () => {
     const run = await runCli(["secrets", "test"], { "config --json": configuration(NEEDED) });
 
     expect(run).toMatchObject({ code: 0, stderr: "" });
@@ -100,7 +100,7 @@ describe("npm run secrets -- <stack>", () => {
     ]);
   });
 
-  it("reads another settings file when told", async () => {
+  it("reads another settings file when given one", async () => {
     const args = ["secrets", "test", "--config-file", "elsewhere.yaml"];
     const { calls } = await runCli(args, { "config --json": configuration(NEEDED) });
 
@@ -115,7 +115,7 @@ describe("npm run secrets -- <stack>", () => {
     ]);
   });
 
-  it("fails when some are missing, with the command for each", async () => {
+  it("fails when secrets are missing, and prints the command for each", async () => {
     const there = NEEDED.filter((name) => name !== "voyageApiKey" && name !== "n8nJwtSecret");
     const run = await runCli(["secrets", "test"], { "config --json": configuration(there) });
 
@@ -128,7 +128,7 @@ describe("npm run secrets -- <stack>", () => {
     ]);
   });
 
-  it("fails when one is in clear, and does not show it", async () => {
+  it("fails when a secret is in clear, and does not print it", async () => {
     const inClear = { "technicia:voyageApiKey": { secret: false, value: "pa-canary" } };
     const run = await runCli(["secrets", "test"], { "config --json": configuration(NEEDED, inClear) });
 
@@ -140,7 +140,7 @@ describe("npm run secrets -- <stack>", () => {
     expect(run.stdout + run.stderr).not.toContain("canary");
   });
 
-  it("asks for everything while the settings do not say what is used", async () => {
+  it("asks for every secret while the settings do not say what is used", async () => {
     const run = await runCli(["secrets", "test"], { "config --json": {} });
 
     const needed = Object.entries(states(run.stdout)).filter(([, state]) => state === "missing");
@@ -161,7 +161,7 @@ describe("npm run secrets -- <stack>", () => {
       "pulumi: this is not the project's folder; change to the folder of Pulumi.yaml",
     ],
     ["error: disk full", "pulumi config failed: error: disk full"],
-  ])("fails in our words when the CLI says %j", async (stderr, told) => {
+  ])("explains the CLI's error %j", async (stderr, told) => {
     const run = await runCli(["secrets", "test"], { "config --json": { stderr } });
 
     expect(run).toMatchObject({ code: 1, stdout: "", stderr: `${told}\n` });
@@ -178,7 +178,7 @@ describe("npm run secrets -- <stack>", () => {
 describe("npm run secrets -- <stack> --init", () => {
   const answers = { "config --json": configuration([]), "config set": "", "stack export": empty };
 
-  it("makes what is ours, strong, and hands it over on standard input only", async () => {
+  it("generates strong secrets of ours, and passes them on standard input only", async () => {
     const { calls } = await runCli(["secrets", "test", "--init"], answers);
 
     const set = calls.filter(({ args }) => args[1] === "set");
@@ -198,7 +198,7 @@ describe("npm run secrets -- <stack> --init", () => {
     for (const { input } of set) expect(everyArgument).not.toContain(input);
   });
 
-  it("shows none of what it made", async () => {
+  it("prints no generated secret", async () => {
     const { calls, stdout, stderr } = await runCli(["secrets", "test", "--init"], answers);
 
     const made = calls.flatMap(({ input }) => (input === "" ? [] : [input]));
@@ -214,7 +214,7 @@ describe("npm run secrets -- <stack> --init", () => {
     expect(states(run.stdout)).toMatchObject({ n8nJwtSecret: "configured", voyageApiKey: "missing" });
   });
 
-  it("leaves alone what is there, encrypted or not", async () => {
+  it("keeps secrets that are set, encrypted or not", async () => {
     const inClear = { "technicia:qdrantApiKey": { secret: false, value: "in clear" } };
     const there = configuration([...NEEDED, "postgresPassword"], inClear);
     const { calls, stdout } = await runCli(["secrets", "test", "--init"], {
@@ -226,7 +226,7 @@ describe("npm run secrets -- <stack> --init", () => {
     expect(stdout).toMatch(/^no generated secret was missing\n/);
   });
 
-  it("fails when the deployed stack has lost n8n's encryption key, and makes nothing", async () => {
+  it("fails when the deployed stack has lost n8n's encryption key, and generates nothing", async () => {
     const run = await runCli(["secrets", "test", "--init"], { ...answers, "stack export": deployed });
 
     expect(run.code).toBe(1);
@@ -237,7 +237,7 @@ describe("npm run secrets -- <stack> --init", () => {
     expect(run.calls.filter(({ args }) => args[1] === "set")).toEqual([]);
   });
 
-  it("makes another missing secret of a deployed stack", async () => {
+  it("generates another missing secret of a deployed stack", async () => {
     const there = configuration(NEEDED.filter((name) => name !== "n8nJwtSecret"));
     const deployedAnswers = { ...answers, "config --json": there, "stack export": deployed };
     const { calls } = await runCli(["secrets", "test", "--init"], deployedAnswers);

@@ -38,7 +38,7 @@ describe("renderStatus", () => {
     );
   });
 
-  it("tells a key that is missing from one that is not needed", async () => {
+  it("distinguishes a missing key from one that is not needed", async () => {
     const some = outputs();
     const keys = some.deploymentStatus.apiKeys.map((key) => ({
       ...key,
@@ -97,7 +97,7 @@ describe("readStatus", () => {
     expect(printed.deploymentStatus.phases).toEqual(reported);
   });
 
-  it("gives a program the outputs, apart from the steps as the program made them", async () => {
+  it("returns the outputs, with the described steps in place of the program's", async () => {
     const { outputs: printed } = await read({});
 
     expect({ ...printed, deploymentStatus: { ...printed.deploymentStatus, phases: [] } }).toEqual({

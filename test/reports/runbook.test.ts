@@ -28,7 +28,7 @@ describe("the runbook", () => {
     ]);
   });
 
-  it("leads to places that are there", () => {
+  it("links only to existing headings", () => {
     const headings = (page: string) =>
       [...page.matchAll(/^#+ (.*)$/gm)].map(([, title = ""]) =>
         title
@@ -42,7 +42,7 @@ describe("the runbook", () => {
     }
   });
 
-  it("asks npm for scripts that exist", async () => {
+  it("uses only npm scripts that exist", async () => {
     const { scripts } = JSON.parse(readFileSync(new URL("../package.json", RUNBOOK), "utf8")) as {
       scripts: Record<string, string>;
     };

@@ -67,14 +67,14 @@ describe("describeStatus", () => {
     ]);
   });
 
-  it("calls nothing done that nothing proves", () => {
+  it("calls no step done without a proof", () => {
     const status = describeWith({}, { keys: keysByService(validEnvironment(), new Set()) });
 
     expect(new Set(Object.values(stepsOf(status)))).toEqual(new Set(["Non commencé"]));
     expect(new Set(status.phases.map((phase) => phase.status))).toEqual(new Set(["Non commencé"]));
   });
 
-  it("calls a step done with its proof, part of it or something in its way", () => {
+  it("calls a step done, in progress or blocked by its proof", () => {
     const status = describeWith({
       os: "Debian 12",
       firewall: { partly: "OVH : ok" },
@@ -116,7 +116,7 @@ describe("describeStatus", () => {
     });
   });
 
-  it("reads versions and digests from what runs", () => {
+  it("takes versions and digests from the running images", () => {
     const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
     const images = { n8n: `n8nio/n8n:2.41.3@${digest}`, gateway: "nginx:1.30.4-alpine" };
 
@@ -126,7 +126,7 @@ describe("describeStatus", () => {
     ]);
   });
 
-  it("has the user's firewall table with who may enter", () => {
+  it("lists the firewall's ports with their sources", () => {
     expect(describeWith({}).firewall).toEqual([
       {
         port: "22/tcp",

@@ -37,7 +37,7 @@ describe("the deployment's command line", () => {
     [["history", "test"], "test is not deployed; deploy it with npm run deploy -- test"],
     [["unlock", "test", "--holder", "a@b"], "test is not deployed"],
     [["promote", "test", "prod"], "test is not deployed"],
-  ])("says so when %j finds nothing deployed", async (args, told) => {
+  ])("fails when %j finds nothing deployed", async (args, told) => {
     const run = await runCli(args, { "stack output": {} });
 
     expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining(told) as string });

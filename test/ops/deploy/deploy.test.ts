@@ -39,7 +39,7 @@ async function withNewVersion(): Promise<void> {
 const failsOnNew = () => Promise.resolve([stack.images["vectorStore"] === pulled(NEW) ? failing : ok]);
 
 describe("deploy", () => {
-  it("goes through every part in order, and records what runs", async () => {
+  it("runs every part in order, and records what runs", async () => {
     const outcome = await withNewVersion().then(() => run());
 
     expect(stack.parts).toEqual(["preflight", "plan", "up", "verify"]);
@@ -64,7 +64,7 @@ describe("deploy", () => {
     );
   });
 
-  it("applies the plan that it has just made, without a second preview", async () => {
+  it("applies the plan that it has made, without a second preview", async () => {
     await run();
 
     expect(stack.ups).toHaveLength(1);
@@ -105,7 +105,7 @@ describe("deploy", () => {
     expect(await readLock(stack.server)).toBeUndefined();
   });
 
-  it("refuses outside of the window, with the next opening", async () => {
+  it("refuses outside of the window, and prints the next opening", async () => {
     await run();
     stack.now = new Date("2026-11-26T12:00:00Z");
     const outcome = await run();
@@ -121,7 +121,7 @@ describe("deploy", () => {
     );
   });
 
-  it("passes the window and failed checks in an emergency, and records that it was one", async () => {
+  it("ignores the window and failed checks in an emergency, and records the emergency", async () => {
     await run();
     stack.now = new Date("2026-11-28T23:00:00Z");
     stack.preflight = () => Promise.resolve([failing]);
@@ -154,7 +154,7 @@ describe("deploy", () => {
     expect(stack.ups).toEqual([]);
   });
 
-  it("applies a reviewed plan, and lets the engine look first whether it still fits", async () => {
+  it("applies a reviewed plan, and lets the engine check first that it still fits", async () => {
     await run({ plan: "reviewed" });
 
     expect(stack.parts).not.toContain("plan");
@@ -162,7 +162,7 @@ describe("deploy", () => {
     expect(stack.ups[0]!.args).not.toContain("--skip-preview");
   });
 
-  it("refuses a reviewed plan that no longer fits, and says what changed", async () => {
+  it("refuses a reviewed plan that no longer fits, and prints what changed", async () => {
     stack.planChanges = ["the stack's settings are others than the plan's"];
     const outcome = await run({ plan: "reviewed" });
 
@@ -173,7 +173,7 @@ describe("deploy", () => {
     expect(stack.ups).toEqual([]);
   });
 
-  it("says and records what a killed run of the engine had left pending", async () => {
+  it("prints and records what a killed run of the engine had left pending", async () => {
     await run();
     stack.pending = { adopted: ["a"], forgotten: ["b", "c"], refreshed: [] };
     await run();
@@ -193,7 +193,7 @@ describe("a changed secret", () => {
     );
   });
 
-  it("is not made up where there is none", async () => {
+  it("is not recorded where there is none", async () => {
     await run();
     stack.recorded = "bump";
     await run();
@@ -203,7 +203,7 @@ describe("a changed secret", () => {
 });
 
 describe("Docker's plugin", () => {
-  it("finds a login before the update, and before the one that puts the previous release back", async () => {
+  it("is logged in before the update and before the rollback", async () => {
     await withNewVersion();
     stack.verify = failsOnNew;
     const before: (string | undefined)[] = [];
@@ -233,7 +233,7 @@ describe("a first deployment", () => {
     });
   });
 
-  it("that fails its verification has nothing to go back to", async () => {
+  it("has no release to roll back to when its verification fails", async () => {
     stack.verify = () => Promise.resolve([failing]);
     const outcome = await run();
 
@@ -244,7 +244,7 @@ describe("a first deployment", () => {
     expect(await stack.lastRelease()).toMatchObject({ number: 1, outcome: "failed", verify: [failing] });
   });
 
-  it("that fails half way leaves no record where there is no server", async () => {
+  it("leaves no record when it fails before there is a server", async () => {
     stack.up = () => Promise.resolve({ error: "the cloud is closed", changed: true });
     const outcome = await run();
 
@@ -255,8 +255,8 @@ describe("a first deployment", () => {
   });
 });
 
-describe("a release that turns out failing", () => {
-  it("is rolled back by itself, verified again, and recorded", async () => {
+describe("a failing release", () => {
+  it("is rolled back automatically, verified again, and recorded", async () => {
     await withNewVersion();
     stack.verify = failsOnNew;
     const outcome = await run();
@@ -281,7 +281,7 @@ describe("a release that turns out failing", () => {
     );
   });
 
-  it("opens an incident with what was seen, and says so", async () => {
+  it("opens an incident with its symptoms, and prints its number", async () => {
     await withNewVersion();
     stack.verify = failsOnNew;
     await run();
@@ -300,7 +300,7 @@ describe("a release that turns out failing", () => {
     expect(await stack.history()).toContain("incident: DEPLOY-001 ouvert : version 2");
   });
 
-  it("is recorded also when the issues document cannot be written", async () => {
+  it("is recorded even when the issues document cannot be written", async () => {
     await withNewVersion();
     stack.verify = failsOnNew;
     stack.incidentFault = "docs/deployment-issues.md:12: expected a table, got none";
@@ -312,7 +312,7 @@ describe("a release that turns out failing", () => {
     );
   });
 
-  it("is put back from a copy of the settings: images by digest, secrets as they were, the file itself untouched", async () => {
+  it("is rolled back with a copy of the settings: images by digest, same secrets, and the file itself unchanged", async () => {
     await withNewVersion();
     const file = stack.settings;
     stack.verify = failsOnNew;
@@ -329,7 +329,7 @@ describe("a release that turns out failing", () => {
     expect(args).not.toContain("--plan");
   });
 
-  it("gets the settings back by which the earlier one ran, but not its choice of database", async () => {
+  it("restores the settings of the earlier release, except its choice of database", async () => {
     await run();
     const file = parse(stack.settings) as {
       config: { "technicia:services": { n8n: { database: string; memoryMib: number } } };
@@ -350,7 +350,7 @@ describe("a release that turns out failing", () => {
     expect(parts().n8n).toMatchObject({ memoryMib: 1280, database: "postgres" });
   });
 
-  it("whose update fails half way is rolled back with a look at what is really there", async () => {
+  it("is rolled back with a refresh when its update failed half way", async () => {
     await withNewVersion();
     stack.up = (images) =>
       Promise.resolve(
@@ -365,7 +365,7 @@ describe("a release that turns out failing", () => {
     expect(await stack.lastRelease()).toMatchObject({ outcome: "rolled-back", verify: [] });
   });
 
-  it("whose update fails before it changes anything is left at that", async () => {
+  it("is not rolled back when its update failed before it changed anything", async () => {
     await withNewVersion();
     stack.up = () => Promise.resolve({ error: "no credentials", changed: false });
     const outcome = await run();
@@ -381,7 +381,7 @@ describe("a release that turns out failing", () => {
     });
   });
 
-  it("is not rolled back to what it is itself", async () => {
+  it("is not rolled back to an identical release", async () => {
     await run();
     stack.verify = () => Promise.resolve([failing]);
     const outcome = await run();
@@ -393,7 +393,7 @@ describe("a release that turns out failing", () => {
     expect(stack.ups).toHaveLength(2);
   });
 
-  it("fails when the earlier one is failing too", async () => {
+  it("fails when the verification of the earlier one fails too", async () => {
     await withNewVersion();
     stack.verify = () => Promise.resolve([failing]);
     const outcome = await run();
@@ -403,7 +403,7 @@ describe("a release that turns out failing", () => {
     expect(await stack.lastRelease()).toMatchObject({ outcome: "failed", restored: 1 });
   });
 
-  it("fails when the engine cannot put the earlier one back", async () => {
+  it("fails when the engine cannot restore the earlier one", async () => {
     await withNewVersion();
     stack.verify = failsOnNew;
     stack.up = (images) =>
@@ -413,7 +413,7 @@ describe("a release that turns out failing", () => {
     expect(outcome).toMatchObject({ exitCode: 1, text: expect.stringContaining("disk full") as string });
   });
 
-  it("says when going back took longer than promised", async () => {
+  it("reports a rollback that took longer than promised", async () => {
     await withNewVersion();
     stack.verify = failsOnNew;
     stack.upSeconds = 290;
@@ -429,7 +429,7 @@ describe("a release that turns out failing", () => {
     });
   });
 
-  it("goes back to the last good one, past those that failed or were not verified", async () => {
+  it("is rolled back to the last good release, not to one that failed or was not verified", async () => {
     await run();
     stack.setImage("vectorStore", "technicia/vector-store:1.0.1");
     await run({ only: "up" });
@@ -440,7 +440,7 @@ describe("a release that turns out failing", () => {
     expect(await stack.lastRelease()).toMatchObject({ number: 3, restored: 1 });
   });
 
-  it("warns that data stays as the newer version left it", async () => {
+  it("warns that data stays in the format of the newer version", async () => {
     await run();
     stack.setImage("qdrant", "qdrant/qdrant:v1.20.0");
     stack.verify = () => Promise.resolve([stack.images["qdrant"]?.includes("v1.20") ? failing : ok]);
@@ -453,7 +453,7 @@ describe("a release that turns out failing", () => {
 });
 
 describe("one deployment at a time", () => {
-  it("lets one of two that start together through", async () => {
+  it("lets only one of two run that start together", async () => {
     await run();
     const started = Promise.withResolvers<void>();
     const proceed = Promise.withResolvers<void>();
@@ -475,7 +475,7 @@ describe("one deployment at a time", () => {
     expect(await stack.releases()).toHaveLength(2);
   });
 
-  it("names the run of the CI that has it", async () => {
+  it("names the CI run that holds the lock", async () => {
     await run();
     const identity = { who: "bob@github", run: "https://github.com/o/r/actions/runs/7", process: 1 };
     await takeLock(stack.server, { stack: "test", identity, why: "deploy: x", isAlive: () => true });
@@ -507,7 +507,7 @@ describe("one deployment at a time", () => {
 });
 
 describe("an interrupted deployment", () => {
-  it("rolls nothing back, and is recorded as broken off", async () => {
+  it("rolls nothing back, and is recorded as interrupted", async () => {
     await withNewVersion();
     stack.up = () => {
       stack.stop.abort(new Error("interrupted by the operator"));
@@ -558,21 +558,24 @@ describe("a deployment that is killed", () => {
     stack.alive.add(4002);
   }
 
-  it.each(["preflight", "plan"] as const)("at its %s is run again as if nothing had been", async (part) => {
-    await killedAt(part);
+  it.each(["preflight", "plan"] as const)(
+    "leaves nothing behind when it is killed at its %s",
+    async (part) => {
+      await killedAt(part);
 
-    expect(await run()).toMatchObject({ exitCode: 0 });
-    expect((await stack.releases()).map(({ outcome }) => outcome)).toEqual(["succeeded", "succeeded"]);
-    expect(stack.printed.join("\n")).toContain(
-      "took over the lock that your killed command had left: alice@laptop since",
-    );
-    expect(await stack.history()).toContain(
-      "unlock: verrou laissé par une commande interrompue de alice@laptop, repris",
-    );
-  });
+      expect(await run()).toMatchObject({ exitCode: 0 });
+      expect((await stack.releases()).map(({ outcome }) => outcome)).toEqual(["succeeded", "succeeded"]);
+      expect(stack.printed.join("\n")).toContain(
+        "took over the lock that your killed command had left: alice@laptop since",
+      );
+      expect(await stack.history()).toContain(
+        "unlock: verrou laissé par une commande interrompue de alice@laptop, repris",
+      );
+    },
+  );
 
   it.each(["up", "verify", "rollback"] as const)(
-    "at its %s is closed as failed, and the next goes on",
+    "is recorded as failed by the next one when it was killed at its %s",
     async (part) => {
       await killedAt(part);
 
@@ -589,7 +592,7 @@ describe("a deployment that is killed", () => {
     },
   );
 
-  it("on another machine keeps its lock until somebody frees it", async () => {
+  it("keeps its lock on another machine until somebody releases it", async () => {
     await killedAt("up");
     stack.identity = { who: "bob@desk", run: "", process: 1 };
     await stack.server.run({
@@ -621,13 +624,13 @@ describe("deploy --only", () => {
     expect(await stack.history()).toHaveLength(1);
   });
 
-  it("plan tells what would change", async () => {
+  it("plan prints what would change", async () => {
     expect(await run({ only: "plan" })).toMatchObject({ exitCode: 0 });
     expect(stack.printed).toContain("1 to update");
     expect(stack.ups).toEqual([]);
   });
 
-  it("window tells whether it is open", async () => {
+  it("window prints whether it is open", async () => {
     expect(await run({ only: "window" })).toEqual({
       text: "the window of test is open until Tuesday 2026-11-24 12:00 UTC",
       exitCode: 0,
@@ -639,7 +642,7 @@ describe("deploy --only", () => {
     });
   });
 
-  it("up deploys and records, without a verification that would make it good", async () => {
+  it("up deploys and records a release that does not count as verified", async () => {
     const outcome = await run({ only: "up" });
 
     expect(outcome.exitCode).toBe(0);
@@ -658,7 +661,7 @@ describe("deploy --only", () => {
     expect(stack.ups).toEqual([]);
   });
 
-  it("record writes down what runs", async () => {
+  it("record records what runs", async () => {
     expect(await run({ only: "record" })).toMatchObject({ exitCode: 0 });
     expect(await stack.lastRelease()).toMatchObject({ number: 2, images: { vectorStore: pulled(OLD) } });
     expect(stack.ups).toEqual([]);
@@ -675,7 +678,7 @@ describe("deploy --only", () => {
 });
 
 describe("corrupt records", () => {
-  it("are told and kept, and the numbers go on after them", async () => {
+  it("are reported and kept, and later numbers follow theirs", async () => {
     await run();
     const folder = join(stack.server.folder, "releases");
     await writeFile(join(folder, "000007.json"), "{ not JSON");

@@ -24,7 +24,7 @@ afterEach(async () => {
 });
 
 describe("history", () => {
-  it("tells who did what when", async () => {
+  it("prints who did what when", async () => {
     const { text, exitCode } = await showHistory(
       { stack: "test", release: undefined, json: false },
       stack.operator,
@@ -37,7 +37,7 @@ describe("history", () => {
     );
   });
 
-  it("gives events and releases to a program", async () => {
+  it("prints events and releases for a program", async () => {
     const { text } = await showHistory({ stack: "test", release: undefined, json: true }, stack.operator);
 
     expect(JSON.parse(text)).toMatchObject({
@@ -64,7 +64,7 @@ describe("history", () => {
       });
     });
 
-    it("prints a table that fits 100 columns, and says where the rest is", async () => {
+    it("prints a table that fits 100 columns, and names the command for the rest", async () => {
       const { text } = await showHistory({ stack: "test", release: undefined, json: false }, stack.operator);
 
       expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
@@ -119,7 +119,7 @@ describe("unlock", () => {
     await takeLock(stack.server, { stack: "test", identity, why: "deploy: x", isAlive: () => true });
   });
 
-  it("frees the lock and records who did it, and why", async () => {
+  it("releases the lock and records who did it, and why", async () => {
     const request = { stack: "test", holder: "bob@desk", force: true, reason: "bob's desk burned down" };
     const { text } = await unlock(request, stack.operator);
 

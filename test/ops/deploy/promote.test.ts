@@ -76,7 +76,7 @@ describe("promote", () => {
     );
   });
 
-  it("says so when there is nothing to change", async () => {
+  it("changes nothing when the settings already have the images", async () => {
     await run();
     await promoted();
 
@@ -102,7 +102,7 @@ describe("promote", () => {
     );
   });
 
-  it("takes what a rollback put back, and not what failed", async () => {
+  it("promotes the release that a rollback restored, not the failed one", async () => {
     await run();
     staging.setImage("vectorStore", "technicia/vector-store:1.0.1");
     staging.verify = () =>
@@ -128,7 +128,7 @@ describe("promote", () => {
     );
   });
 
-  it("refuses a target that runs what was never verified, and names each image", async () => {
+  it("refuses a target that runs images that were never verified, and names each", async () => {
     staging.off = new Set(["frontend", "visionClassifier"]);
     await run();
 

@@ -33,7 +33,7 @@ const back = (request: Partial<RollbackRequest> = {}) =>
   rollback({ stack: "test", to: undefined, reason: "users complain", yes: true, ...request }, stack.operator);
 
 describe("rollback", () => {
-  it("puts the release before the running one back, verifies it and records it", async () => {
+  it("restores the release before the running one, verifies it and records it", async () => {
     const outcome = await back();
 
     expect(outcome.exitCode).toBe(0);
@@ -57,7 +57,7 @@ describe("rollback", () => {
     expect(await readLock(stack.server)).toBeUndefined();
   });
 
-  it("goes further back each time, not to and fro", async () => {
+  it("restores an earlier release each time, never a later one", async () => {
     await back();
     await back();
 
@@ -65,13 +65,13 @@ describe("rollback", () => {
     await expect(back()).rejects.toThrow("test: no earlier release has passed its verification");
   });
 
-  it("goes to the release that is named", async () => {
+  it("restores the given release", async () => {
     expect((await back({ to: 1 })).text).toContain("release 1 runs again");
     expect((await back({ to: 3 })).text).toContain("release 3 runs again");
     expect(stack.images["vectorStore"]).toBe(pulled(image(3)));
   });
 
-  it("fails when there is no such release, with those that there are", async () => {
+  it("fails when there is no such release, and lists the good ones", async () => {
     await expect(back({ to: 9 })).rejects.toThrow(
       "--to: expected the number of a release, got 9; there are 1, 2, 3",
     );
@@ -101,7 +101,7 @@ describe("rollback", () => {
     expect((await back()).text).toContain("release 2 runs again");
   });
 
-  it("says and records when the release is failing now", async () => {
+  it("records the failure when the restored release fails its verification", async () => {
     stack.verify = () => Promise.resolve([failing]);
     const outcome = await back();
 
@@ -113,7 +113,7 @@ describe("rollback", () => {
     });
   });
 
-  it("says what the engine printed when it cannot", async () => {
+  it("prints the engine's error when the engine fails", async () => {
     stack.up = () => Promise.resolve({ error: "no room left", changed: true });
 
     expect(await back()).toMatchObject({

@@ -18,7 +18,7 @@ config:
 const FILE = { path: "Pulumi.prod.yaml", text: TEXT };
 
 describe("withImages", () => {
-  it("changes the values and nothing around them", () => {
+  it("changes the values and nothing else", () => {
     const digest = `sha256:${"a".repeat(64)}`;
     const images = { qdrant: `qdrant/qdrant:v1.20.0@${digest}`, n8n: `n8nio/n8n:2.41.4@${digest}` };
 

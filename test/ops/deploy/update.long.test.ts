@@ -85,7 +85,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
     expect(await running(stack)).toBe("one");
   });
 
-  it("knows an update that failed half way from one that changed nothing, and the outputs stay", async () => {
+  it("distinguishes an update that failed half way from one that changed nothing, and keeps the outputs", async () => {
     await using stack = await open();
     await stack.pulumi("config", "set", "technicia:ill", "true");
 
@@ -114,7 +114,7 @@ describe("update, with a real engine", { timeout: STACK_MS }, () => {
     expect(await running(stack)).toBe("one");
   });
 
-  it("goes back by a copy of the settings, which brings its secrets along, and leaves the stack's own file alone", async () => {
+  it("restores with a copy of the settings, which includes the secrets, and leaves the stack's own file unchanged", async () => {
     await using stack = await open();
     await update(common(stack));
     const file = join(stack.folder, "Pulumi.test.yaml");

@@ -55,7 +55,7 @@ describe("windowAt", () => {
     });
   });
 
-  it("knows no next opening where a freeze never ends", () => {
+  it("finds no next opening where a freeze never ends", () => {
     const frozen = { ...prod, freezes: [{ from: "2026-01-01", to: "2999-12-31", reason: "arrêt" }] };
 
     expect(at("2026-11-24T10:00:00Z", frozen)).toMatchObject({ open: false, next: undefined });

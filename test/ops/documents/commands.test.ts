@@ -63,7 +63,7 @@ describe("npm run incident", () => {
     expect((await incident(["list", "--open"], { path, now })).text).toBe("no open incident");
   });
 
-  it("says that it had been open already", async () => {
+  it("notes on an open incident that it was seen again", async () => {
     const path = await newIssuesFile();
     const args = [
       ...[
@@ -100,7 +100,7 @@ describe("npm run incident", () => {
       "expected one number such as DEPLOY-001, got 0; npm run incident -- list shows them\n--cause:",
     ],
     [["list", "--all"], "Unknown option '--all'"],
-  ])("fails with all that is wrong and the usage when given %j", async (args, told) => {
+  ])("fails with every problem and the usage when given %j", async (args, told) => {
     const run = await runCli(["incident", ...args], {});
 
     expect(run).toMatchObject({ code: 1, stdout: "", calls: [] });
@@ -129,7 +129,7 @@ describe("npm run report", () => {
     expect(await readFile(html, "utf8")).toMatch(/^<!doctype html>[^]*nº 1 \(0123456\)[^]*<\/html>\s*$/);
   });
 
-  it("fails, and has written what it knows, when a stack could not be read", async () => {
+  it("writes what it knows, and fails, when a stack cannot be read", async () => {
     const folder = await newFolder();
     const tracking = join(folder, "suivi.md");
     const stacks = sources({ test: {}, prod: { failure: "error: not logged in" } });
@@ -182,7 +182,7 @@ describe("npm run report", () => {
     ).rejects.toThrow(/^\/dev\/null\/rapport\.html: expected a file to write, got /);
   });
 
-  it("fails with the usage when given what it does not know", async () => {
+  it("fails when given an unknown option", async () => {
     expect(await runCli(["report", "--pdf"], {})).toMatchObject({
       code: 1,
       stderr: expect.stringContaining(`Unknown option '--pdf'`) as string,

@@ -32,7 +32,7 @@ const fallSilent = (seconds: number) =>
   });
 
 describe("takeLock", () => {
-  it("is refused to a second one, with holder, since, why and last sign of life", async () => {
+  it("refuses a second holder, with the name, time, reason and last sign of life of the first", async () => {
     await take();
 
     await expect(take(bob)).rejects.toThrow(
@@ -40,7 +40,7 @@ describe("takeLock", () => {
     );
   });
 
-  it("is given to one of many who ask at once", async () => {
+  it("gives the lock to one of many who ask at once", async () => {
     const asked = await Promise.allSettled(
       Array.from({ length: 6 }, (_, index) => take({ ...bob, who: `bob@desk${index}` })),
     );
@@ -48,7 +48,7 @@ describe("takeLock", () => {
     expect(asked.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
   });
 
-  it("is given again once it was released, and leaves nothing behind", async () => {
+  it("gives the lock again once it was released, and leaves no file behind", async () => {
     const { lock } = await take();
     await lock.release();
     expect(await readdir(server.folder)).toEqual([]);
@@ -57,7 +57,7 @@ describe("takeLock", () => {
     expect((await readLock(server))!.holder.who).toBe("bob@desk");
   });
 
-  it("is taken over from a command of ours that runs no more", async () => {
+  it("takes the lock over from a dead command of ours", async () => {
     await take();
     const { replaced } = await take({ ...alice, process: 4002 }, () => false);
 
@@ -73,13 +73,13 @@ describe("takeLock", () => {
       { ...alice, run: "https://ci/1" },
       { ...alice, run: "https://ci/2" },
     ],
-  ])("is not taken over when it is %s", async (_what, holder, other) => {
+  ])("does not take the lock over when it is %s", async (_what, holder, other) => {
     await take(holder);
 
     await expect(take(other, () => false)).rejects.toThrow("expected no deployment under way");
   });
 
-  it("fails at a lock that nobody can read, and leaves it", async () => {
+  it("fails at an unreadable lock, and leaves it", async () => {
     await mkdir(join(server.folder, "lock"), { recursive: true });
     await writeFile(join(server.folder, "lock", "note"), "mine");
 
@@ -100,7 +100,7 @@ describe("a lock", () => {
     expect((await readLock(server))!.dead).toBe(false);
   });
 
-  it("that was taken away cannot be renewed, and releasing it leaves the other's alone", async () => {
+  it("cannot be renewed once it was broken, and its release leaves the next holder's lock alone", async () => {
     const { lock } = await take();
     await fallSilent(LEASE_SECONDS + 5);
     await breakLock(server, { stack: "test", holder: "alice@laptop", force: undefined });

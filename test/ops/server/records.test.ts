@@ -46,7 +46,7 @@ const event: AuditEvent = {
 const folder = () => join(server.folder, "releases");
 
 describe("releases", () => {
-  it("are none on a server that never had one", async () => {
+  it("are empty on a server without records", async () => {
     expect(await readReleases(server)).toEqual({ releases: [], corrupt: [], last: 0 });
   });
 
@@ -92,24 +92,27 @@ describe("releases", () => {
     ["", "expected a release as JSON, got another text"],
     ['{"number":1,"stack":3}', "expected a release, got one with problems in stack, kind, revision,"],
     [JSON.stringify({ ...begun, number: 9, outcome: "running" }), "expected release 1, got 9"],
-  ])("that are corrupt (%j) are told with their path, kept, and keep their number", async (text, problem) => {
-    await mkdir(folder(), { recursive: true });
-    await writeFile(join(folder(), "000001.json"), text);
-    const next = await startRelease(server, begun);
-    const { releases, corrupt } = await readReleases(server);
+  ])(
+    "are reported with their path, and keep file and number, when they are corrupt (%j)",
+    async (text, problem) => {
+      await mkdir(folder(), { recursive: true });
+      await writeFile(join(folder(), "000001.json"), text);
+      const next = await startRelease(server, begun);
+      const { releases, corrupt } = await readReleases(server);
 
-    expect(next.number).toBe(2);
-    expect(releases.map(({ number }) => number)).toEqual([2]);
-    expect(corrupt).toEqual([
-      {
-        path: "/var/lib/technicia/releases/000001.json",
-        problem: expect.stringContaining(problem) as string,
-      },
-    ]);
-    expect(await readFile(join(folder(), "000001.json"), "utf8")).toBe(text);
-  });
+      expect(next.number).toBe(2);
+      expect(releases.map(({ number }) => number)).toEqual([2]);
+      expect(corrupt).toEqual([
+        {
+          path: "/var/lib/technicia/releases/000001.json",
+          problem: expect.stringContaining(problem) as string,
+        },
+      ]);
+      expect(await readFile(join(folder(), "000001.json"), "utf8")).toBe(text);
+    },
+  );
 
-  it("whose end is corrupt count neither as running nor as ended", async () => {
+  it("count neither as running nor as ended when their end is corrupt", async () => {
     await startRelease(server, begun);
     await writeFile(join(folder(), "000001.end.json"), "half");
 
@@ -120,7 +123,7 @@ describe("releases", () => {
     });
   });
 
-  it("of a later version of the commands are read too", async () => {
+  it("are read when a later version of the commands wrote them", async () => {
     await mkdir(folder(), { recursive: true });
     const later = { ...begun, number: 1, outcome: "running", somethingNew: 1 };
     await writeFile(join(folder(), "000001.json"), JSON.stringify(later));
@@ -128,7 +131,7 @@ describe("releases", () => {
     expect((await readReleases(server)).releases).toMatchObject([{ number: 1 }]);
   });
 
-  it("are not mixed up with a half-written file or a stranger's", async () => {
+  it("do not include half-written or foreign files", async () => {
     await startRelease(server, begun);
     await writeFile(join(folder(), ".new.abcdefgh"), "half");
     await writeFile(join(folder(), "notes.json"), "{}");
@@ -143,11 +146,11 @@ describe("releases", () => {
 describe("history", () => {
   const file = () => join(server.folder, "history.jsonl");
 
-  it("is empty on a server that never had one", async () => {
+  it("is empty on a server without records", async () => {
     expect(await readHistory(server)).toEqual({ events: [], corrupt: [] });
   });
 
-  it("gives back in order what was added", async () => {
+  it("returns events in the order of their addition", async () => {
     await appendHistory(server, event);
     await appendHistory(server, { ...event, action: "rollback", release: 3 });
 
@@ -174,7 +177,7 @@ describe("history", () => {
     expect(await readFile(join(server.folder, "..", "chattr"), "utf8")).toBe(`+a ${file()}\n`);
   });
 
-  it("tells a corrupt line with its number, and the next one is whole", async () => {
+  it("reports a corrupt line with its number, and writes the next one whole", async () => {
     await appendHistory(server, event);
     await appendFile(file(), '{"at":"2026-11');
     await appendHistory(server, event);

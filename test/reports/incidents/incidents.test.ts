@@ -78,7 +78,7 @@ La précédente sert.
     expect(text.endsWith(tail)).toBe(true);
   });
 
-  it("numbers on from the highest and appends in order", async () => {
+  it("continues from the highest number and appends in order", async () => {
     const path = await newIssuesFile();
     for (const title of ["un", "deux", "trois"])
       await openIncident({ ...newIncident(), title }, { path, now });
@@ -111,7 +111,7 @@ La précédente sert.
     expect(await openIncident(drift(4), { path, now: later })).toEqual({ id: "DEPLOY-003", isNew: true });
   });
 
-  it("shows as plain text whatever a machine puts into it", async () => {
+  it("shows a machine's text as plain text", async () => {
     const path = await newIssuesFile();
     const nasty = [
       "### DEPLOY-999: faux",

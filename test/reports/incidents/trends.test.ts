@@ -39,7 +39,7 @@ describe("trends", () => {
     );
   });
 
-  it("name what comes again, with what was learnt", async () => {
+  it("list recurring problems with their lessons", async () => {
     const text = await read(await three());
 
     expect(text).toContain(

@@ -57,7 +57,7 @@ const openAll = (page: Page) =>
   page.evaluate(`document.querySelectorAll("details").forEach((one) => (one.open = true))`);
 
 describe("the page", () => {
-  it("needs nothing from anywhere, runs nothing, and shows as text whatever a record holds", async () => {
+  it("loads nothing, runs nothing, and shows every record as text", async () => {
     await using shown = await show();
     const { page, requests, complaints } = shown;
     await openAll(page);
@@ -139,7 +139,7 @@ function meet(one: Box, other: Box): boolean {
 }
 
 describe("colours", () => {
-  it("are others in the dark", async () => {
+  it("change in dark mode", async () => {
     const background = async (colorScheme: "light" | "dark") => {
       await using shown = await show(busy(), { colorScheme });
       return await shown.page.evaluate<
@@ -175,7 +175,7 @@ describe("colours", () => {
     expect(Math.min(...ratios)).toBeGreaterThan(3);
   });
 
-  it("never tell a state alone: each has its word and its shape", async () => {
+  it("never show a state alone: each state also has a word and a shape", async () => {
     await using shown = await show();
     const badges = await shown.page.evaluate<[string, string, string][]>(
       `[...document.querySelectorAll(".badge")].map((badge) => [badge.className, badge.textContent.trim(), badge.querySelector("svg").innerHTML])`,
@@ -364,7 +364,7 @@ describe("a screen reader", () => {
 });
 
 describe("what the page says", () => {
-  it("of each environment is what is known, and what is not is said", async () => {
+  it("shows what is known of each environment, and what is not", async () => {
     await using shown = await show();
     const { page } = shown;
     const text = async (name: string) =>
@@ -381,7 +381,7 @@ describe("what the page says", () => {
     expect(await page.getByText("Le serveur n'a pas pu être lu.").count()).toBe(3);
   });
 
-  it("of an environment that was rolled back shows the checks of what runs now", async () => {
+  it("shows the checks of what runs now after a rollback", async () => {
     const rolledBack = release(2, {
       outcome: "rolled-back",
       restored: 1,
@@ -398,7 +398,7 @@ describe("what the page says", () => {
     expect(await shown.page.getByRole("row", { name: /^nº 2 / }).innerText()).toContain("1 en échec");
   });
 
-  it("of a release that was undone names why and what came back", async () => {
+  it("names why a release was rolled back, and to which", async () => {
     await using shown = await show();
     const row = shown.page.getByRole("row", { name: /^nº 9 19 nov/ });
 

@@ -63,7 +63,7 @@ describe("a document broken by hand", () => {
     expect(await readdir(documents.folder)).toEqual(["deployment-tracking.md"]);
   });
 
-  it("is told before anything is asked of a stack", async () => {
+  it("is reported before any stack is read", async () => {
     const documents = await Documents.open();
     await documents.report({});
     await documents.edit((text) => text.replace("## Environnements", "## X"));

@@ -56,7 +56,7 @@ describe("a second report", () => {
     expect(await documents.read()).toBe(text);
   });
 
-  it("renews a remark of its own, and leaves one that a person touched", async () => {
+  it("updates a remark of its own, and leaves one that a person edited", async () => {
     const documents = await Documents.open();
     await documents.report({ test: {} });
     await documents.edit((text) =>
@@ -80,7 +80,7 @@ describe("a second report", () => {
     expect(text).toContain("docker.io 20.10 ; swarm actif (à suivre)");
   });
 
-  it("takes back what no longer is: a destroyed environment has no server, no version, no dates", async () => {
+  it("removes server, version and dates of a destroyed environment", async () => {
     const documents = await Documents.open();
     await documents.report({});
     const before = await documents.read();
@@ -122,7 +122,7 @@ describe("a stack that cannot be read", () => {
   const locked =
     "PULUMI_CONFIG_PASSPHRASE: not the passphrase of stack test; export the right one, then run this again";
 
-  it("is told in its cells and by the command, and people's cells stay", async () => {
+  it("is reported in its cells and by the command, and people's cells stay", async () => {
     const documents = await Documents.open();
     await documents.report({ test: {} });
     await documents.edit((text) =>
@@ -143,14 +143,16 @@ describe("a stack that cannot be read", () => {
     await expectFormatted(await documents.read());
   });
 
-  it("is one whose outputs another version wrote, too", async () => {
+  it("includes a stack whose outputs another version wrote", async () => {
     const documents = await Documents.open();
     const { gaps } = await documents.report({ prod: { outputs: { deploymentStatus: "[secret]" } } });
 
-    expect(gaps.join("\n")).toMatch(/^prod: could not be read: prod: another version of the program wrote the outputs/);
+    expect(gaps.join("\n")).toMatch(
+      /^prod: could not be read: prod: another version of the program wrote the outputs/,
+    );
   });
 
-  it("is not one whose server does not answer: the state still proves the steps", async () => {
+  it("does not include a stack whose server does not answer: its state still proves the steps", async () => {
     const documents = await Documents.open();
     const records = new UserError("debian@203.0.113.10:22: expected an answer, got none");
     const { gaps } = await documents.report({ test: { records } });
@@ -163,7 +165,7 @@ describe("a stack that cannot be read", () => {
     );
   });
 
-  it("keeps the version that was seen when only its server stopped answering", async () => {
+  it("keeps the last known version when only its server does not answer", async () => {
     const documents = await Documents.open();
     await documents.report({ test: { records: { ...noRecords, releases: [release(1)] } } });
     await documents.report({ test: { records: new UserError("no answer") } });
@@ -171,7 +173,7 @@ describe("a stack that cannot be read", () => {
     expect((await documents.rows("Environnements"))[0]).toMatch(/\|nº 1 \(0123456\)$/);
   });
 
-  it("has records that cannot be read named one by one", async () => {
+  it("lists its unreadable records one by one", async () => {
     const documents = await Documents.open();
     const records = {
       ...noRecords,

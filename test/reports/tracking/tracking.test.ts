@@ -116,7 +116,7 @@ describe("the committed documents", () => {
 });
 
 describe("the tracking document of a deployed environment", () => {
-  it("takes dates from when the resources were made, and statuses from what proves them", async () => {
+  it("takes dates from the creation of resources, and statuses from what proves them", async () => {
     const documents = await Documents.open();
     await documents.report({ test: {} });
 
@@ -165,7 +165,7 @@ describe("the tracking document of a deployed environment", () => {
     );
   });
 
-  it("knows from the resources alone how far a first run came that never ended", async () => {
+  it("shows the progress of an unfinished first run from the resources alone", async () => {
     const at = recordedState.deployment.resources.findIndex(({ urn }) => urn.endsWith("host-docker"));
     const state = { deployment: { resources: recordedState.deployment.resources.slice(0, at) } };
     const documents = await Documents.open();
@@ -181,7 +181,7 @@ describe("the tracking document of a deployed environment", () => {
     );
   });
 
-  it("does not believe outputs whose resources are gone", async () => {
+  it("ignores outputs whose resources are gone", async () => {
     const resources = recordedState.deployment.resources.filter(({ urn }) => !/certificate/.test(urn));
     const documents = await Documents.open();
     await documents.report({ test: { state: { deployment: { resources } } } });
@@ -280,7 +280,7 @@ describe("the tracking document of a deployed environment", () => {
     await expectFormatted(await documents.read());
   });
 
-  it("lists the steps of staging and production once they are there, and keeps them after", async () => {
+  it("lists the steps of staging and production once they are deployed, and keeps them", async () => {
     const documents = await Documents.open();
     await documents.report({ staging: {} });
     expect(await documents.rows(STAGING_STEPS)).toHaveLength(27);
