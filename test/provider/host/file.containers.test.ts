@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { startHost, type TestHost } from "../../support/host.ts";
 import { until } from "../../support/until.ts";
-import { CallFailure, Plugin, secret, type Resource } from "../plugin.ts";
+import { CallFailure, Plugin, secret, type Resource } from "../plugin-process.ts";
 
 const FILE = "technicia:host:File";
 const CANARY = "canary-5b1f0c9e2d";

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { startHost, type TestHost } from "../../support/host.ts";
-import { Plugin } from "../plugin.ts";
+import { Plugin } from "../plugin-process.ts";
 
 const IMAGE = "technicia:host:Image";
 const DIGEST = `sha256:${"a".repeat(64)}`;

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 
 import { startHost, type TestHost } from "../../support/host.ts";
 import { until } from "../../support/until.ts";
-import { Plugin } from "../plugin.ts";
+import { Plugin } from "../plugin-process.ts";
 
 const PACKAGES = "technicia:host:Packages";
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { startHost, type TestHost } from "../../support/host.ts";
 import { until } from "../../support/until.ts";
-import { CallFailure, Plugin, secret, type Resource } from "../plugin.ts";
+import { CallFailure, Plugin, secret, type Resource } from "../plugin-process.ts";
 
 const STATE = "technicia:host:State";
 const CANARY = "canary-77aa0e31c4";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { startHost, type TestHost } from "../../support/host.ts";
-import { CallFailure, Plugin, type Resource } from "../plugin.ts";
+import { CallFailure, Plugin, type Resource } from "../plugin-process.ts";
 
 const UNIT = "technicia:host:Unit";
 

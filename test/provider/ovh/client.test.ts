@@ -4,7 +4,7 @@ import type { Credentials } from "../../../provider/ovh/auth.ts";
 import { credentialsOf, endpointUrl, OvhClient } from "../../../provider/ovh/client.ts";
 import { OvhError } from "../../../provider/ovh/errors.ts";
 import { type FakeOvh, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
-import { KEYS } from "./given.ts";
+import { KEYS } from "./fixtures.ts";
 
 const doubles: FakeOvh[] = [];
 afterEach(async () => {

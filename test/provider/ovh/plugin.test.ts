@@ -1,25 +1,25 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { CallFailure, Plugin, secret, unknown } from "../plugin.ts";
-import { ORDERED, settingsOf } from "./given.ts";
-import { startWorld, type World } from "./world.ts";
+import { CallFailure, Plugin, secret, unknown } from "../plugin-process.ts";
+import { ORDERED, settingsOf } from "./fixtures.ts";
+import { startOvhAccount, type OvhAccount } from "./ovh-account.ts";
 
 const VPS = "technicia:ovh:Vps";
 const EDGE = "technicia:ovh:EdgeFirewall";
 
-let world: World;
+let account: OvhAccount;
 let plugin: Plugin;
 beforeEach(async () => {
-  world = await startWorld();
-  const { ovhApplicationSecret, ovhConsumerKey, ...rest } = settingsOf(world.ovh.url);
+  account = await startOvhAccount();
+  const { ovhApplicationSecret, ovhConsumerKey, ...rest } = settingsOf(account.ovh.url);
   plugin = await Plugin.start(
     { ...rest, ovhApplicationSecret: secret(ovhApplicationSecret), ovhConsumerKey: secret(ovhConsumerKey) },
-    { PULUMI_HOME: world.folder },
+    { PULUMI_HOME: account.folder },
   );
 });
 afterEach(async () => {
   await plugin.stop();
-  await world.end();
+  await account.end();
 });
 
 const rules = [
@@ -52,12 +52,12 @@ describe("plugin", () => {
 
   it("keeps the order of a failed creation in the state, and continues it", async () => {
     const body = { class: "Client::Forbidden", message: "no" };
-    world.ovh.faults.add({ api: "ovh", path: "/status$", nth: 3, times: 0, status: 403, body });
+    account.ovh.faults.add({ api: "ovh", path: "/status$", nth: 3, times: 0, status: 403, body });
     const failure = await plugin.create(VPS, "server", ORDERED).then(
       () => undefined,
       (error: unknown) => error,
     );
-    const [order] = world.ovh.state.orders.slice(-1);
+    const [order] = account.ovh.state.orders.slice(-1);
     if (!(failure instanceof CallFailure) || !failure.partial || !order)
       throw new Error("expected a partial failure");
     expect(failure.partial).toMatchObject({
@@ -74,7 +74,7 @@ describe("plugin", () => {
       state: failure.partial.state,
     };
     expect((await plugin.diff(half, ORDERED)).changes).toBe(true);
-    world.ovh.faults.clear();
+    account.ovh.faults.clear();
     const whole = await plugin.update(half, ORDERED);
 
     expect(whole.state).toMatchObject({ orderId: order.orderId, state: "running" });
@@ -97,12 +97,12 @@ describe("plugin", () => {
     expect(
       (await plugin.create(EDGE, "edge", { ip: unknown, rules }, { preview: true })).state,
     ).toMatchObject({ state: unknown });
-    world.ovh.addServer("vps-2027-model2", { ipv4: "203.0.113.10" });
+    account.ovh.addServer("vps-2027-model2", { ipv4: "203.0.113.10" });
 
     const edge = await plugin.create(EDGE, "edge", { ip: "203.0.113.10", rules });
 
     expect((await plugin.diff(edge, { ip: "203.0.113.10", rules })).changes).toBe(false);
-    const [firewall] = world.ovh.state.firewalls;
+    const [firewall] = account.ovh.state.firewalls;
     if (firewall) firewall.enabled = false;
     const found = await plugin.read(edge);
     expect(found?.inputs).toMatchObject({ enabled: false });

@@ -1,23 +1,23 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import type { VpsService } from "../../../rehearsal/fake-clouds/ovh/state.ts";
-import { adopted, ORDERED, PUBLIC_KEY } from "./given.ts";
-import { startWorld, type VpsStack, type World } from "./world.ts";
+import { adopted, ORDERED, PUBLIC_KEY } from "./fixtures.ts";
+import { startOvhAccount, type VpsStack, type OvhAccount } from "./ovh-account.ts";
 
 const OTHER_KEY = PUBLIC_KEY.replace("Example", "Another");
 
-let world: World;
+let account: OvhAccount;
 let stack: VpsStack;
 let server: VpsService;
 beforeEach(async () => {
-  world = await startWorld();
-  stack = world.vps();
-  server = world.ovh.addServer("vps-2027-model2", { imageId: "Debian 12" });
+  account = await startOvhAccount();
+  stack = account.vps();
+  server = account.ovh.addServer("vps-2027-model2", { imageId: "Debian 12" });
 });
-afterEach(() => world.end());
+afterEach(() => account.end());
 
 const changes = (): readonly string[] =>
-  world.ovh.calls.lines("ovh").filter((line) => !line.startsWith("GET "));
+  account.ovh.calls.lines("ovh").filter((line) => !line.startsWith("GET "));
 const given = (): ReturnType<typeof adopted> => adopted(server.serviceName);
 const failure = async (act: Promise<unknown>): Promise<string> =>
   act.then(
@@ -35,7 +35,7 @@ async function reinstall(image: string): Promise<void> {
     type: "reinstallVm",
   });
   server.imageId = image;
-  await world.ovh.settled();
+  await account.ovh.settled();
 }
 
 describe("Vps that is adopted", () => {
@@ -130,14 +130,14 @@ describe("Vps that is adopted", () => {
     expect(await stack.up(given())).toBe("updated");
     expect(await stack.up(given())).toBe("same");
     expect(changes()).toEqual([]);
-    expect(await world.vps().import("vps-0.vps.ovh.net")).toBe(false);
+    expect(await account.vps().import("vps-0.vps.ovh.net")).toBe(false);
   });
 });
 
 describe("Vps that exists", () => {
   beforeEach(async () => {
     await stack.up(given());
-    world.ovh.calls.clear();
+    account.ovh.calls.clear();
   });
 
   it("is renamed when its name changes", async () => {
@@ -167,7 +167,7 @@ describe("Vps that exists", () => {
     ["datacentre", { datacentre: "SBG" }, /^server: expected it in SBG, got Region OpenStack: os-gra7/],
   ] as const)("fails, touching nothing, when another %s is asked for", async (_, change, message) => {
     expect(await failure(stack.up({ ...given(), ...change }))).toMatch(message);
-    expect(world.ovh.calls.lines("ovh")).toEqual([]);
+    expect(account.ovh.calls.lines("ovh")).toEqual([]);
   });
 
   it("records another key without installing it", async () => {
@@ -180,7 +180,7 @@ describe("Vps that exists", () => {
   });
 
   it("is replaced by another server when the service name changes", async () => {
-    const next = world.ovh.addServer("vps-2027-model3", { imageId: "Debian 12" });
+    const next = account.ovh.addServer("vps-2027-model3", { imageId: "Debian 12" });
 
     expect(await stack.up(adopted(next.serviceName))).toBe("replaced");
 
@@ -264,11 +264,11 @@ describe("Vps that exists", () => {
   });
 
   it("is read as gone only when OVH no longer has it", async () => {
-    world.ovh.faults.add({ api: "ovh", path: "^/vps/", times: 0, status: 500 });
+    account.ovh.faults.add({ api: "ovh", path: "^/vps/", times: 0, status: 500 });
     expect(await failure(stack.refresh())).toMatch(/got 500/);
-    world.ovh.faults.clear();
+    account.ovh.faults.clear();
     expect(stack.saved).toBeDefined();
-    world.ovh.state.servers.splice(0);
+    account.ovh.state.servers.splice(0);
 
     expect(await stack.refresh()).toBe(true);
     expect(stack.saved).toBeUndefined();
@@ -297,7 +297,7 @@ describe("Vps that exists", () => {
 
   it("can be destroyed when it is already gone", async () => {
     await stack.up({ ...given(), deleteAtExpiry: true });
-    world.ovh.state.servers.splice(0);
+    account.ovh.state.servers.splice(0);
 
     await stack.destroy();
     expect(stack.saved).toBeUndefined();
@@ -307,7 +307,7 @@ describe("Vps that exists", () => {
 describe("Vps that was ordered", () => {
   beforeEach(async () => {
     await stack.up(ORDERED);
-    world.ovh.calls.clear();
+    account.ovh.calls.clear();
   });
 
   it("fails without a change when another key is wanted", async () => {
@@ -319,7 +319,7 @@ describe("Vps that was ordered", () => {
           `pulumi config set --path technicia:server.serviceName ${serviceName} and pulumi config rm --path technicia:server.order`,
       ),
     );
-    expect(world.ovh.calls.lines("ovh")).toEqual([]);
+    expect(account.ovh.calls.lines("ovh")).toEqual([]);
   });
 
   it("keeps its key when only the comment changes", async () => {
@@ -338,7 +338,7 @@ describe("Vps that was ordered", () => {
   });
 
   it("accepts another key after somebody else reinstalled it", async () => {
-    const bought = world.ovh.state.servers.find(
+    const bought = account.ovh.state.servers.find(
       ({ serviceName }) => serviceName === stack.outputs.serviceName,
     );
     if (bought) server = bought;

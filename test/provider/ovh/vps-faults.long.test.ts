@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 
 import type { Fault } from "../../../rehearsal/fake-clouds/api/faults.ts";
-import { adopted, ORDERED, settingsOf } from "./given.ts";
-import { startWorld, type World } from "./world.ts";
+import { adopted, ORDERED, settingsOf } from "./fixtures.ts";
+import { startOvhAccount, type OvhAccount } from "./ovh-account.ts";
 
 interface Kind {
   readonly name: string;
@@ -126,9 +126,9 @@ function callsFor({ isSlow = false }: Kind): typeof ORDER_CALLS {
 
 const COUNTS = { orders: 1, payments: 1, rebuilds: 1 };
 
-function counts(world: World): object {
-  const orders = world.ovh.state.orders.filter(({ vps }) => vps);
-  const tasks = world.ovh.state.servers.flatMap((server) => server.tasks);
+function counts(account: OvhAccount): object {
+  const orders = account.ovh.state.orders.filter(({ vps }) => vps);
+  const tasks = account.ovh.state.servers.flatMap((server) => server.tasks);
   return {
     orders: orders.length,
     payments: orders.reduce((sum, { payments }) => sum + payments, 0),
@@ -142,9 +142,9 @@ describe("Vps while OVH fails", () => {
     { timeout: 300_000 },
     async (kind) => {
       for (const [method, path] of callsFor(kind)) {
-        const world = await startWorld();
-        const stack = world.vps({ timeoutMs: kind.isSlow ? 400 : 5_000 });
-        world.ovh.faults.add({ api: "ovh", method, path, times: 0, ...kind.fault });
+        const account = await startOvhAccount();
+        const stack = account.vps({ timeoutMs: kind.isSlow ? 400 : 5_000 });
+        account.ovh.faults.add({ api: "ovh", method, path, times: 0, ...kind.fault });
 
         const message = await stack.up(ORDERED).then(
           () => "nothing failed",
@@ -153,21 +153,21 @@ describe("Vps while OVH fails", () => {
 
         expect(`${message}`, `${method} ${path}`).toMatch(kind.message(method));
         expect(message).not.toMatch(/rehearsal-(application-secret|consumer-key)/);
-        world.ovh.faults.clear();
-        const next = world.vps({ saved: stack.saved });
+        account.ovh.faults.clear();
+        const next = account.vps({ saved: stack.saved });
         await next.up(ORDERED);
-        expect(counts(world), `${method} ${path}`).toEqual(COUNTS);
+        expect(counts(account), `${method} ${path}`).toEqual(COUNTS);
         expect(await next.refresh(), `${method} ${path}`).toBe(false);
-        await world.end();
+        await account.end();
       }
     },
   );
 
   it("survives faults that OVH fixes by itself", async () => {
-    const world = await startWorld();
-    world.ovh.faults.add({ api: "ovh", method: "GET", path: ".", nth: 5, times: 2, status: 503 });
-    world.ovh.faults.add({ api: "ovh", method: "GET", path: ".", nth: 20, times: 2, cut: "after" });
-    world.ovh.faults.add({
+    const account = await startOvhAccount();
+    account.ovh.faults.add({ api: "ovh", method: "GET", path: ".", nth: 5, times: 2, status: 503 });
+    account.ovh.faults.add({ api: "ovh", method: "GET", path: ".", nth: 20, times: 2, cut: "after" });
+    account.ovh.faults.add({
       api: "ovh",
       method: "POST",
       path: ".",
@@ -175,18 +175,18 @@ describe("Vps while OVH fails", () => {
       status: 429,
       headers: { "retry-after": "0" },
     });
-    const stack = world.vps();
+    const stack = account.vps();
 
     expect(await stack.up(ORDERED)).toBe("created");
 
-    expect(counts(world)).toEqual(COUNTS);
-    expect(world.ovh.calls.list("ovh").filter(({ fault }) => fault)).toHaveLength(6);
-    await world.end();
+    expect(counts(account)).toEqual(COUNTS);
+    expect(account.ovh.calls.list("ovh").filter(({ fault }) => fault)).toHaveLength(6);
+    await account.end();
   });
 
   it("waits for the tasks that delay an installation", async () => {
-    const world = await startWorld();
-    world.ovh.faults.add({
+    const account = await startOvhAccount();
+    account.ovh.faults.add({
       api: "ovh",
       method: "POST",
       path: "/rebuild$",
@@ -198,18 +198,18 @@ describe("Vps while OVH fails", () => {
       },
     });
 
-    expect(await world.vps().up(ORDERED)).toBe("created");
+    expect(await account.vps().up(ORDERED)).toBe("created");
 
-    expect(counts(world)).toEqual(COUNTS);
-    await world.end();
+    expect(counts(account)).toEqual(COUNTS);
+    await account.end();
   });
 
   it("names the wrong keys", async () => {
-    const world = await startWorld();
-    const { serviceName } = world.ovh.addServer("vps-2027-model2");
-    const settings = settingsOf(world.ovh.url);
+    const account = await startOvhAccount();
+    const { serviceName } = account.ovh.addServer("vps-2027-model2");
+    const settings = settingsOf(account.ovh.url);
     const failure = (wrong: object): Promise<string> =>
-      world
+      account
         .vps({ settings: { ...settings, ...wrong } })
         .up(adopted(serviceName))
         .then(
@@ -226,6 +226,6 @@ describe("Vps while OVH fails", () => {
     expect(await failure({ ovhConsumerKey: "other" })).toMatch(
       /INVALID_CREDENTIAL.*; set technicia:ovhConsumerKey to a valid one/,
     );
-    await world.end();
+    await account.end();
   });
 });

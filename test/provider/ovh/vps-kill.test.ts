@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { ORDERED } from "./given.ts";
+import { ORDERED } from "./fixtures.ts";
 import {
   bought,
   countCalls,
@@ -9,9 +9,9 @@ import {
   type Result,
   up,
   wrongOutcomes,
-} from "./killed.ts";
-import type { Death } from "./worker.ts";
-import { startWorld } from "./world.ts";
+} from "./kill-at-call.ts";
+import type { Death } from "./up-process.ts";
+import { startOvhAccount } from "./ovh-account.ts";
 
 describe("Vps whose provider is killed", () => {
   it(
@@ -35,12 +35,12 @@ describe("Vps whose provider is killed", () => {
       const messages: string[] = [];
 
       const wrong = await wrongOutcomes(deaths, async (death) => {
-        const world = await startWorld();
+        const account = await startOvhAccount();
         try {
-          await up({ url: world.ovh.url, folder: world.folder, inputs: ORDERED, death });
-          const ordered = world.ovh.state.orders.length;
-          const message = await world
-            .vps({ folder: `${world.folder}/other` })
+          await up({ url: account.ovh.url, folder: account.folder, inputs: ORDERED, death });
+          const ordered = account.ovh.state.orders.length;
+          const message = await account
+            .vps({ folder: `${account.folder}/other` })
             .up(ORDERED)
             .then(() => "bought", String);
           messages.push(message);
@@ -48,9 +48,9 @@ describe("Vps whose provider is killed", () => {
           const isRight = wasOrdered
             ? /expected no open order|expected every newly|expected no server named/.test(message)
             : message === "bought";
-          return isRight && world.ovh.state.orders.length === 2 ? undefined : { death, message, ordered };
+          return isRight && account.ovh.state.orders.length === 2 ? undefined : { death, message, ordered };
         } finally {
-          await world.end();
+          await account.end();
         }
       });
 
@@ -66,9 +66,9 @@ describe("Vps whose provider is killed", () => {
     "is bought, paid and installed once when one run after the other dies",
     { timeout: 300_000 },
     async () => {
-      const world = await startWorld();
+      const account = await startOvhAccount();
       try {
-        const task = { url: world.ovh.url, folder: world.folder, inputs: ORDERED };
+        const task = { url: account.ovh.url, folder: account.folder, inputs: ORDERED };
         let result: Result | undefined;
         let deaths = 0;
         while (
@@ -78,9 +78,9 @@ describe("Vps whose provider is killed", () => {
 
         expect(result.failure).toBeUndefined();
         expect(deaths).toBeGreaterThan(5);
-        expect(bought(world)).toEqual(ONE_OF_EACH);
+        expect(bought(account)).toEqual(ONE_OF_EACH);
       } finally {
-        await world.end();
+        await account.end();
       }
     },
   );

@@ -1,27 +1,27 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { NoMachine } from "../../../rehearsal/fake-clouds/machine/machine.ts";
-import { ORDERED, PUBLIC_KEY } from "./given.ts";
-import { said, startWorld, type VpsStack, type World } from "./world.ts";
+import { ORDERED, PUBLIC_KEY } from "./fixtures.ts";
+import { reported, startOvhAccount, type VpsStack, type OvhAccount } from "./ovh-account.ts";
 
-let world: World;
+let account: OvhAccount;
 let stack: VpsStack;
 beforeEach(async () => {
-  world = await startWorld();
-  stack = world.vps();
+  account = await startOvhAccount();
+  stack = account.vps();
 });
-afterEach(() => world.end());
+afterEach(() => account.end());
 
-const orders = (): World["ovh"]["state"]["orders"] => world.ovh.state.orders.filter(({ vps }) => vps);
+const orders = (): OvhAccount["ovh"]["state"]["orders"] => account.ovh.state.orders.filter(({ vps }) => vps);
 const changes = (): readonly string[] =>
-  world.ovh.calls.lines("ovh").filter((line) => !line.startsWith("GET "));
+  account.ovh.calls.lines("ovh").filter((line) => !line.startsWith("GET "));
 
 describe("Vps that is ordered", () => {
   it("is bought, named and installed once, with all outputs", async () => {
     expect(await stack.up(ORDERED)).toBe("created");
 
     const [order] = orders();
-    const [server] = world.ovh.state.servers;
+    const [server] = account.ovh.state.servers;
     expect(order).toMatchObject({
       payments: 1,
       status: "delivered",
@@ -63,14 +63,14 @@ describe("Vps that is ordered", () => {
 
     expect(await stack.refresh()).toBe(false);
     expect(stack.outputs).toEqual(before);
-    world.ovh.calls.clear();
+    account.ovh.calls.clear();
     expect(await stack.up(ORDERED)).toBe("same");
     await stack.preview(ORDERED);
-    expect(world.ovh.calls.lines("ovh")).toEqual([]);
+    expect(account.ovh.calls.lines("ovh")).toEqual([]);
   });
 
   it("waits for slow deliveries and slow installations", async () => {
-    Object.assign(world.ovh.delays, {
+    Object.assign(account.ovh.delays, {
       checkingMs: 100,
       deliveringMs: 100,
       installingMs: 600,
@@ -80,7 +80,7 @@ describe("Vps that is ordered", () => {
 
     await stack.up(ORDERED);
 
-    expect(world.ovh.state.servers[0]?.tasks.map(({ type, state }) => `${type} ${state}`)).toEqual([
+    expect(account.ovh.state.servers[0]?.tasks.map(({ type, state }) => `${type} ${state}`)).toEqual([
       "deliverVm done",
       "reinstallVm done",
     ]);
@@ -113,7 +113,7 @@ describe("Vps that is ordered", () => {
   });
 
   it("fails before the order when this account pays more than the catalogue price", async () => {
-    world.ovh.faults.add({
+    account.ovh.faults.add({
       api: "ovh",
       method: "GET",
       path: "/checkout$",
@@ -128,19 +128,19 @@ describe("Vps that is ordered", () => {
   });
 
   it("fails before the order when the account has no payment method", async () => {
-    const [method] = world.ovh.state.paymentMethods.splice(0);
+    const [method] = account.ovh.state.paymentMethods.splice(0);
 
     await expect(stack.up(ORDERED)).rejects.toThrow(
       "server.order: expected a default payment method in the OVH account, got none; add a card",
     );
     expect(orders()).toEqual([]);
 
-    if (method) world.ovh.state.paymentMethods.push(method);
+    if (method) account.ovh.state.paymentMethods.push(method);
     expect(await stack.up(ORDERED)).toBe("created");
   });
 
   it("fails when there are no keys", async () => {
-    const keyless = world.vps({ settings: { ovhEndpoint: world.ovh.url } });
+    const keyless = account.vps({ settings: { ovhEndpoint: account.ovh.url } });
 
     await expect(keyless.up(ORDERED)).rejects.toThrow(
       "ovh: expected keys of an OVH account, got none; set technicia:ovhApplicationKey, ovhApplicationSecret and ovhConsumerKey",
@@ -156,7 +156,7 @@ describe("order of a Vps that does not go well", () => {
     ],
     ["cancelled", /^order \d+: expected it to be delivered, got "cancelled"; .* pulumi state delete <urn>/],
   ] as const)("fails when OVH answers the payment with %s, and keeps the order", async (outcome, message) => {
-    world.ovh.state.account.afterPayment = outcome;
+    account.ovh.state.account.afterPayment = outcome;
 
     await expect(stack.up(ORDERED)).rejects.toThrow(message);
 
@@ -171,11 +171,11 @@ describe("order of a Vps that does not go well", () => {
   });
 
   it("continues the same order once OVH has the documents", async () => {
-    world.ovh.state.account.afterPayment = "documentsRequested";
+    account.ovh.state.account.afterPayment = "documentsRequested";
     await expect(stack.up(ORDERED)).rejects.toThrow("documentsRequested");
     expect(await stack.refresh()).toBe(false);
     const [order] = orders();
-    world.ovh.state.account.afterPayment = "delivered";
+    account.ovh.state.account.afterPayment = "delivered";
     // OVH releases an order by looking at its payment again.
     if (order) order.status = "notPaid";
 
@@ -189,7 +189,7 @@ describe("order of a Vps that does not go well", () => {
   });
 
   it("continues from the state alone, without the journal of the machine that ordered", async () => {
-    world.ovh.faults.add({
+    account.ovh.faults.add({
       api: "ovh",
       path: "/status$",
       nth: 3,
@@ -198,8 +198,8 @@ describe("order of a Vps that does not go well", () => {
       body: { message: "no" },
     });
     await expect(stack.up(ORDERED)).rejects.toThrow(/give the key the right GET \/me\/order\/\d+\/status/);
-    world.ovh.faults.clear();
-    const other = world.vps({ folder: `${world.folder}/other`, saved: stack.saved });
+    account.ovh.faults.clear();
+    const other = account.vps({ folder: `${account.folder}/other`, saved: stack.saved });
 
     expect(await other.up(ORDERED)).toBe("updated");
 
@@ -208,7 +208,7 @@ describe("order of a Vps that does not go well", () => {
   });
 
   it("fails when the payment is refused, and pays once it is possible", async () => {
-    world.ovh.faults.add({
+    account.ovh.faults.add({
       api: "ovh",
       method: "POST",
       path: "/pay$",
@@ -226,9 +226,9 @@ describe("order of a Vps that does not go well", () => {
   });
 
   it("is paid once although OVH shows it as unpaid for a while", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "after" });
+    account.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "after" });
     await expect(stack.up(ORDERED)).rejects.toThrow("a broken connection");
-    world.ovh.faults.add({ api: "ovh", path: "/status$", times: 3, status: 200, body: "notPaid" });
+    account.ovh.faults.add({ api: "ovh", path: "/status$", times: 3, status: 200, body: "notPaid" });
 
     expect(await stack.up(ORDERED)).toBe("updated");
 
@@ -237,24 +237,24 @@ describe("order of a Vps that does not go well", () => {
   });
 
   it("is paid once although OVH shows it as unpaid for longer than we wait", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "after" });
+    account.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "after" });
     await expect(stack.up(ORDERED)).rejects.toThrow("a broken connection");
     // For good, as far as the wait before another payment is concerned.
-    world.ovh.faults.add({ api: "ovh", path: "/status$", times: 0, status: 200, body: "notPaid" });
+    account.ovh.faults.add({ api: "ovh", path: "/status$", times: 0, status: 200, body: "notPaid" });
     const run = stack.up(ORDERED);
     while (changes().filter((line) => line.endsWith("/pay")).length < 2)
       await new Promise((resolve) => setImmediate(resolve));
-    world.ovh.faults.clear();
+    account.ovh.faults.clear();
 
     expect(await run).toBe("updated");
     expect(orders()).toMatchObject([{ payments: 1 }]);
   });
 
   it("is placed again after OVH cancelled it and the user deleted it from the state", async () => {
-    world.ovh.state.account.afterPayment = "cancelled";
+    account.ovh.state.account.afterPayment = "cancelled";
     await expect(stack.up(ORDERED)).rejects.toThrow('got "cancelled"');
-    world.ovh.state.account.afterPayment = "delivered";
-    const next = world.vps();
+    account.ovh.state.account.afterPayment = "delivered";
+    const next = account.vps();
 
     expect(await next.up(ORDERED)).toBe("created");
 
@@ -263,7 +263,7 @@ describe("order of a Vps that does not go well", () => {
   });
 
   it("is kept by a destroy while it is open, and continued afterwards", async () => {
-    world.ovh.state.account.afterPayment = "documentsRequested";
+    account.ovh.state.account.afterPayment = "documentsRequested";
     await expect(stack.up(ORDERED)).rejects.toThrow("documentsRequested");
     const [order] = orders();
     await stack.destroy();
@@ -271,19 +271,19 @@ describe("order of a Vps that does not go well", () => {
     expect(stack.said("warning")).toEqual([
       `order ${order?.orderId}: left as it is; cancel it in OVH's control panel if the server is not wanted`,
     ]);
-    world.ovh.state.account.afterPayment = "delivered";
+    account.ovh.state.account.afterPayment = "delivered";
     if (order) order.status = "notPaid";
     expect(await stack.up(ORDERED)).toBe("created");
     expect(orders()).toHaveLength(1);
   });
 
   it("fails when it stays unpaid, and pays it on the next run", async () => {
-    world.ovh.faults.add({ api: "ovh", path: "/status$", nth: 2, times: 0, status: 200, body: "notPaid" });
+    account.ovh.faults.add({ api: "ovh", path: "/status$", nth: 2, times: 0, status: 200, body: "notPaid" });
 
     await expect(stack.up(ORDERED)).rejects.toThrow(
       /^order \d+: expected it to be paid, got "notPaid"; pay it in OVH's control panel \(Billing, Orders\)/,
     );
-    world.ovh.faults.clear();
+    account.ovh.faults.clear();
     expect(await stack.up(ORDERED)).toBe("updated");
     expect(orders()).toMatchObject([{ payments: 1 }]);
   });
@@ -294,7 +294,7 @@ describe("order of a Vps that does not go well", () => {
       machine.rebuild = () => Promise.resolve();
       return Promise.reject(new Error("disk full"));
     };
-    const broken = await startWorld({ machine });
+    const broken = await startOvhAccount({ machine });
     const unlucky = broken.vps();
 
     await expect(unlucky.up(ORDERED)).rejects.toThrow(
@@ -308,7 +308,7 @@ describe("order of a Vps that does not go well", () => {
   });
 
   it("fails when another key is wanted by the time the disk is installed", async () => {
-    world.ovh.faults.add({
+    account.ovh.faults.add({
       api: "ovh",
       path: "/serviceInfos$",
       nth: 2,
@@ -317,7 +317,7 @@ describe("order of a Vps that does not go well", () => {
       body: { message: "no" },
     });
     await expect(stack.up(ORDERED)).rejects.toThrow("give the key the right GET /vps/");
-    world.ovh.faults.clear();
+    account.ovh.faults.clear();
     const publicKey = PUBLIC_KEY.replace("Example", "Another");
 
     await expect(stack.up({ ...ORDERED, publicKey })).rejects.toThrow(
@@ -328,7 +328,7 @@ describe("order of a Vps that does not go well", () => {
   });
 
   it("fails when the server cannot have the image, and names the possible ones", async () => {
-    world.ovh.faults.add({ api: "ovh", path: "/images/available$", status: 200, body: [], times: 1 });
+    account.ovh.faults.add({ api: "ovh", path: "/images/available$", status: 200, body: [], times: 1 });
 
     await expect(stack.up(ORDERED)).rejects.toThrow(
       /server\.image: expected an image that vps-[0-9a-f]+\.vps\.ovh\.net can be installed with, got "Debian 12"/,
@@ -339,17 +339,17 @@ describe("order of a Vps that does not go well", () => {
   });
 
   it("stops when it is cancelled, and continues later", async () => {
-    world.ovh.delays.deliveringMs = 200;
+    account.ovh.delays.deliveringMs = 200;
     const cancel = new AbortController();
-    const cancelled = world.vps({ signal: cancel.signal });
+    const cancelled = account.vps({ signal: cancel.signal });
     const run = cancelled.up(ORDERED);
-    await said(cancelled, "delivering");
+    await reported(cancelled, "delivering");
     cancel.abort();
 
     await expect(run).rejects.toThrow(/^order \d+: cancelled; run pulumi up to continue$/);
     expect(cancelled.saved).toMatchObject({ isPartial: true });
 
-    const next = world.vps({ saved: cancelled.saved });
+    const next = account.vps({ saved: cancelled.saved });
     expect(await next.up(ORDERED)).toBe("updated");
     expect(orders()).toMatchObject([{ payments: 1 }]);
   });

@@ -1,23 +1,23 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { ORDERED, settingsOf } from "./given.ts";
-import { said, startWorld, type VpsStack, type World } from "./world.ts";
+import { ORDERED, settingsOf } from "./fixtures.ts";
+import { reported, startOvhAccount, type VpsStack, type OvhAccount } from "./ovh-account.ts";
 
-let world: World;
+let account: OvhAccount;
 let stack: VpsStack;
 beforeEach(async () => {
-  world = await startWorld();
-  stack = world.vps();
+  account = await startOvhAccount();
+  stack = account.vps();
 });
-afterEach(() => world.end());
+afterEach(() => account.end());
 
-const orders = (): World["ovh"]["state"]["orders"] => world.ovh.state.orders.filter(({ vps }) => vps);
+const orders = (): OvhAccount["ovh"]["state"]["orders"] => account.ovh.state.orders.filter(({ vps }) => vps);
 const changes = (): readonly string[] =>
-  world.ovh.calls.lines("ovh").filter((line) => !line.startsWith("GET "));
+  account.ovh.calls.lines("ovh").filter((line) => !line.startsWith("GET "));
 
 describe("second order of a Vps", () => {
   it("is refused when a server has that name already", async () => {
-    const server = world.ovh.addServer("vps-2027-model2", { displayName: "technicia-test" });
+    const server = account.ovh.addServer("vps-2027-model2", { displayName: "technicia-test" });
 
     const refusal =
       `server.order: expected no server named "technicia-test" in this account, got ${server.serviceName}, which has that name; ` +
@@ -40,21 +40,21 @@ describe("second order of a Vps", () => {
   });
 
   it("is placed when every recent server has a name of its own", async () => {
-    world.ovh.addServer("vps-2027-model2", { displayName: "somebody else's" });
+    account.ovh.addServer("vps-2027-model2", { displayName: "somebody else's" });
 
     expect(await stack.up(ORDERED)).toBe("created");
   });
 
   it("does not block another stack of this machine while the first is being delivered", async () => {
-    world.ovh.delays.deliveringMs = 2_000;
+    account.ovh.delays.deliveringMs = 2_000;
     const first = stack.up(ORDERED);
-    await said(stack, "delivering");
-    world.ovh.delays.deliveringMs = 0;
+    await reported(stack, "delivering");
+    account.ovh.delays.deliveringMs = 0;
 
-    await world.vps({ name: "staging" }).up({ ...ORDERED, name: "technicia-staging" });
+    await account.vps({ name: "staging" }).up({ ...ORDERED, name: "technicia-staging" });
 
     await first;
-    expect(world.ovh.state.servers.map(({ displayName }) => displayName)).toEqual([
+    expect(account.ovh.state.servers.map(({ displayName }) => displayName)).toEqual([
       "technicia-staging",
       "technicia-test",
     ]);
@@ -62,7 +62,7 @@ describe("second order of a Vps", () => {
 
   it("is placed when the first server is gone", async () => {
     await stack.up(ORDERED);
-    world.ovh.state.servers.splice(0);
+    account.ovh.state.servers.splice(0);
 
     expect(await stack.refresh()).toBe(true);
     expect(stack.saved).toBeUndefined();
@@ -72,8 +72,8 @@ describe("second order of a Vps", () => {
 
   it("is not placed with the keys of another account, which show no server", async () => {
     await stack.up(ORDERED);
-    const other = await startWorld();
-    const lost = world.vps({ saved: stack.saved, settings: settingsOf(other.ovh.url) });
+    const other = await startOvhAccount();
+    const lost = account.vps({ saved: stack.saved, settings: settingsOf(other.ovh.url) });
 
     await expect(lost.refresh()).rejects.toThrow(
       /expected the account that made order \d+, got keys of another; set the OVH keys of this stack to that account's/,
@@ -82,20 +82,20 @@ describe("second order of a Vps", () => {
   });
 
   it("is not placed in another account after the keys changed during the order", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
+    account.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
-    const [{ orderId } = { orderId: 0 }] = world.ovh.state.orders.splice(-1);
+    const [{ orderId } = { orderId: 0 }] = account.ovh.state.orders.splice(-1);
 
-    const refusal = `order ${orderId}: this OVH account does not have it, but an earlier run ordered it; set the keys of the account that ordered it, or remove ${world.folder}/`;
-    await expect(world.vps().preview(ORDERED)).rejects.toThrow(refusal);
-    await expect(world.vps().up(ORDERED)).rejects.toThrow(refusal);
+    const refusal = `order ${orderId}: this OVH account does not have it, but an earlier run ordered it; set the keys of the account that ordered it, or remove ${account.folder}/`;
+    await expect(account.vps().preview(ORDERED)).rejects.toThrow(refusal);
+    await expect(account.vps().up(ORDERED)).rejects.toThrow(refusal);
     expect(orders()).toEqual([]);
   });
 
   it("is previewed as the continued first order after an interrupted run", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
+    account.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
-    const next = world.vps();
+    const next = account.vps();
 
     const [order] = orders();
     expect(await next.preview(ORDERED)).toEqual({
@@ -109,12 +109,12 @@ describe("second order of a Vps", () => {
   });
 
   it("stops when another order came between a checkout and its lost answer", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "after" });
+    account.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "after" });
     await expect(stack.up(ORDERED)).rejects.toThrow(
       /^POST \/order\/cart\/[^/]+\/checkout: expected an answer, got a broken connection.*the request may have succeeded; run pulumi up again/,
     );
     const [order] = orders();
-    if (order) world.ovh.state.orders.push({ ...order, orderId: order.orderId + 50 });
+    if (order) account.ovh.state.orders.push({ ...order, orderId: order.orderId + 50 });
 
     await expect(stack.up(ORDERED)).rejects.toThrow(
       `got ${order?.orderId} (notPaid), ${(order?.orderId ?? 0) + 50} (notPaid); look at the orders in OVH's control panel`,
@@ -123,22 +123,22 @@ describe("second order of a Vps", () => {
   });
 
   it("is refused on another machine while the first is not in the list of orders yet", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
+    account.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
-    world.ovh.faults.add({ api: "ovh", path: "^/me/order\\?", times: 0, status: 200, body: [] });
+    account.ovh.faults.add({ api: "ovh", path: "^/me/order\\?", times: 0, status: 200, body: [] });
 
-    await expect(world.vps({ folder: `${world.folder}/other` }).up(ORDERED)).rejects.toThrow(
+    await expect(account.vps({ folder: `${account.folder}/other` }).up(ORDERED)).rejects.toThrow(
       /expected no cart of this stack that was just ordered, got cart .*; another run ordered a server a moment ago/,
     );
     expect(orders()).toHaveLength(1);
   });
 
   it("is not confused with one that somebody else placed meanwhile", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
+    account.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
     const [own] = orders();
-    if (own) world.ovh.state.orders.push({ ...own, orderId: own.orderId + 50 });
-    const next = world.vps();
+    if (own) account.ovh.state.orders.push({ ...own, orderId: own.orderId + 50 });
+    const next = account.vps();
 
     expect(await next.up(ORDERED)).toBe("created");
 
@@ -147,12 +147,14 @@ describe("second order of a Vps", () => {
   });
 
   it("is not taken from somebody else when the checkout had no effect", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
-    await expect(world.vps({ name: "first", folder: `${world.folder}/first` }).up(ORDERED)).rejects.toThrow();
-    const [strange] = world.ovh.state.orders.splice(-1);
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "before" });
+    account.ovh.faults.add({ api: "ovh", method: "POST", path: "/pay$", cut: "before" });
+    await expect(
+      account.vps({ name: "first", folder: `${account.folder}/first` }).up(ORDERED),
+    ).rejects.toThrow();
+    const [strange] = account.ovh.state.orders.splice(-1);
+    account.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "before" });
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
-    if (strange) world.ovh.state.orders.push({ ...strange, date: Date.now() });
+    if (strange) account.ovh.state.orders.push({ ...strange, date: Date.now() });
 
     await expect(stack.up(ORDERED)).rejects.toThrow(
       `got ${strange?.orderId} (notPaid); look at the orders in OVH's control panel`,
@@ -162,12 +164,12 @@ describe("second order of a Vps", () => {
   });
 
   it("is placed when the lost checkout had no effect", async () => {
-    world.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "before" });
+    account.ovh.faults.add({ api: "ovh", method: "POST", path: "/checkout$", cut: "before" });
     await expect(stack.up(ORDERED)).rejects.toThrow("broken connection");
     expect(orders()).toEqual([]);
 
     expect(await stack.up(ORDERED)).toBe("created");
     expect(orders()).toHaveLength(1);
-    expect(world.ovh.state.carts).toHaveLength(1);
+    expect(account.ovh.state.carts).toHaveLength(1);
   });
 });

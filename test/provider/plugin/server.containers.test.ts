@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { until } from "../../support/until.ts";
-import { CallFailure, Plugin, secret, unknown, type Resource } from "../plugin.ts";
+import { CallFailure, Plugin, secret, unknown, type Resource } from "../plugin-process.ts";
 
 const FILE = "technicia:host:File";
 const STATE = "technicia:host:State";

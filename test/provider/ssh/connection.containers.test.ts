@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { Host } from "../../../provider/ssh/host.ts";
 import { startHost, type TestHost } from "../../support/host.ts";
 import { until } from "../../support/until.ts";
-import { Plugin, type Resource } from "../plugin.ts";
+import { Plugin, type Resource } from "../plugin-process.ts";
 
 const FILE = "technicia:host:File";
 const HOST_KEY = "technicia:host:HostKey";

@@ -4,7 +4,7 @@ import { UNKNOWN } from "../../../provider/plugin/wire.ts";
 import { checkCloudflareConfig, openCloudflare } from "../../../rehearsal/fake-plugins/cloudflare/client.ts";
 import { createDnsRecordType } from "../../../rehearsal/fake-plugins/cloudflare/dns-record.ts";
 import type { Properties, ResourceType } from "../../../rehearsal/fake-plugins/plugin.ts";
-import { newCall } from "./calls.ts";
+import { newCall } from "./new-call.ts";
 import { startHttpDouble, type Answer, type HttpDouble, type Seen } from "./http-double.ts";
 
 const SIGNAL = new AbortController().signal;

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { UNKNOWN } from "../../../provider/plugin/wire.ts";
 import { localCommand as local } from "../../../rehearsal/fake-plugins/command/command.ts";
 import type { Properties } from "../../../rehearsal/fake-plugins/plugin.ts";
-import { newCall } from "./calls.ts";
+import { newCall } from "./new-call.ts";
 
 describe("command.local.Command", () => {
   it("runs by the shell with its environment and input, and removes one newline from each output", async () => {

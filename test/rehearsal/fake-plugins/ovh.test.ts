@@ -8,7 +8,7 @@ import { connectOvh, escapePath, type OvhApi } from "../../../rehearsal/fake-plu
 import { createReverseType } from "../../../rehearsal/fake-plugins/ovh/reverse.ts";
 import { createZoneRecordType } from "../../../rehearsal/fake-plugins/ovh/zone-record.ts";
 import type { Properties } from "../../../rehearsal/fake-plugins/plugin.ts";
-import { newCall } from "./calls.ts";
+import { newCall } from "./new-call.ts";
 import { startHttpDouble, type Answer, type HttpDouble, type Seen } from "./http-double.ts";
 
 const KEYS = { applicationKey: "ak", applicationSecret: "as", consumerKey: "ck" };

@@ -4,7 +4,7 @@ import { checkRules } from "../../../../provider/ovh/firewall/resource.ts";
 import type { EdgeRule } from "../../../../provider/ovh/firewall/rules.ts";
 import type { Fault } from "../../../../rehearsal/fake-clouds/api/faults.ts";
 import type { Firewall, FirewallRule } from "../../../../rehearsal/fake-clouds/ovh/state.ts";
-import { type EdgeStack, startWorld, type World } from "../world.ts";
+import { type EdgeStack, startOvhAccount, type OvhAccount } from "../ovh-account.ts";
 
 const IP = "203.0.113.10";
 const RULES: readonly EdgeRule[] = [
@@ -16,18 +16,18 @@ const RULES: readonly EdgeRule[] = [
 ];
 const WIDER = RULES.map((rule) => (rule.sequence === 1 ? { ...rule, source: "198.51.0.0/16" } : rule));
 
-let world: World;
+let account: OvhAccount;
 let stack: EdgeStack;
 beforeEach(async () => {
-  world = await startWorld();
-  world.ovh.addServer("vps-2027-model2", { ipv4: IP });
-  stack = world.edge();
+  account = await startOvhAccount();
+  account.ovh.addServer("vps-2027-model2", { ipv4: IP });
+  stack = account.edge();
 });
-afterEach(() => world.end());
+afterEach(() => account.end());
 
 const given = { ip: IP, rules: RULES };
 const firewall = (): Firewall => {
-  const [found] = world.ovh.state.firewalls;
+  const [found] = account.ovh.state.firewalls;
   if (!found) throw new Error("there is no firewall");
   return found;
 };
@@ -36,7 +36,7 @@ const held = (): readonly string[] =>
     .sort((a, b) => a.sequence - b.sequence)
     .map(({ sequence, action, state }) => `${sequence} ${action} ${state}`);
 const changes = (): readonly string[] =>
-  world.ovh.calls
+  account.ovh.calls
     .list("ovh")
     .filter(({ method }) => method !== "GET")
     .map(({ method, path, body }) => {
@@ -56,7 +56,7 @@ const alter = (sequence: number, change: Partial<FirewallRule>): void => {
 
 describe("EdgeFirewall", () => {
   it("is switched on after every rule is in force, and adds the deny last", async () => {
-    Object.assign(world.ovh.delays, { ruleMs: 20, firewallMs: 20 });
+    Object.assign(account.ovh.delays, { ruleMs: 20, firewallMs: 20 });
 
     expect(await stack.up(given)).toBe("created");
 
@@ -78,7 +78,7 @@ describe("EdgeFirewall", () => {
 
   it("changes only what differs", async () => {
     await stack.up(given);
-    world.ovh.calls.clear();
+    account.ovh.calls.clear();
 
     await stack.up({ ip: IP, rules: RULES.filter(({ sequence }) => sequence !== 5) });
 
@@ -87,7 +87,7 @@ describe("EdgeFirewall", () => {
 
   it("keeps ssh open while its rule is replaced", async () => {
     await stack.up(given);
-    world.ovh.calls.clear();
+    account.ovh.calls.clear();
 
     expect(await stack.up({ ip: IP, rules: WIDER })).toBe("updated");
 
@@ -120,7 +120,7 @@ describe("EdgeFirewall", () => {
 
   it("is recreated when it is gone", async () => {
     await stack.up(given);
-    world.ovh.state.firewalls.splice(0);
+    account.ovh.state.firewalls.splice(0);
 
     expect(await stack.refresh()).toBe(true);
     expect(stack.saved).toBeUndefined();
@@ -129,28 +129,28 @@ describe("EdgeFirewall", () => {
 
   it("adopts a firewall that somebody else created", async () => {
     await stack.up(given);
-    const other = world.edge();
+    const other = account.edge();
 
     expect(await other.up({ ip: IP, rules: WIDER })).toBe("created");
 
     expect(await other.refresh()).toBe(false);
-    expect(world.ovh.state.firewalls).toHaveLength(1);
+    expect(account.ovh.state.firewalls).toHaveLength(1);
   });
 
   it("is imported by its address", async () => {
     await stack.up(given);
-    const other = world.edge();
+    const other = account.edge();
 
     expect(await other.import(IP)).toBe(true);
 
     expect(other.saved?.inputs).toEqual({ ...given, enabled: true });
     expect(await other.up(given)).toBe("same");
-    expect(await world.edge().import("203.0.113.99")).toBe(false);
+    expect(await account.edge().import("203.0.113.99")).toBe(false);
   });
 
   it("removes the denies first on deletion", async () => {
     await stack.up(given);
-    world.ovh.calls.clear();
+    account.ovh.calls.clear();
 
     await stack.destroy();
 
@@ -163,14 +163,14 @@ describe("EdgeFirewall", () => {
       "DELETE 5",
       `DELETE ${IP}`,
     ]);
-    expect(world.ovh.state.firewalls).toEqual([]);
+    expect(account.ovh.state.firewalls).toEqual([]);
     await stack.destroy();
   });
 
   it.each([400, 409] as const)(
     "goes on when a rule that it adds is there already (OVH says %i)",
     async (ruleConflictStatus) => {
-      const own = await startWorld({ ruleConflictStatus });
+      const own = await startOvhAccount({ ruleConflictStatus });
       own.ovh.addServer("vps-2027-model2", { ipv4: IP });
       // The list does not show yet what was added a moment ago.
       own.ovh.faults.add({ api: "ovh", method: "GET", path: "/rule$", status: 200, body: [] });
@@ -193,9 +193,9 @@ describe("EdgeFirewall", () => {
   });
 
   it("stops when it is cancelled, and continues later", async () => {
-    world.ovh.delays.ruleMs = 200;
+    account.ovh.delays.ruleMs = 200;
     const cancel = new AbortController();
-    const cancelled = world.edge({ signal: cancel.signal });
+    const cancelled = account.edge({ signal: cancel.signal });
     const run = cancelled.up(given);
     while (cancelled.said("status").length < 2) await new Promise((resolve) => setImmediate(resolve));
     cancel.abort();
@@ -203,8 +203,8 @@ describe("EdgeFirewall", () => {
     expect(await failure(run)).toMatch(
       /^firewall of 203\.0\.113\.10: cancelled \(the firewall may be half changed; run pulumi up to continue\)$/,
     );
-    world.ovh.delays.ruleMs = 0;
-    const next = world.edge({ saved: cancelled.saved });
+    account.ovh.delays.ruleMs = 0;
+    const next = account.edge({ saved: cancelled.saved });
     expect(await next.up(given)).toBe("updated");
     expect(await next.refresh()).toBe(false);
   });
@@ -234,7 +234,7 @@ describe("EdgeFirewall while OVH fails", () => {
     "says what to do at %s of any call, and converges on the next run",
     async (name, fault, words) => {
       for (const [method, path] of CALLS) {
-        const own = await startWorld();
+        const own = await startOvhAccount();
         own.ovh.addServer("vps-2027-model2", { ipv4: IP });
         const timeoutMs = name === "no answer in time" ? 250 : 5_000;
         let saved;

@@ -11,13 +11,13 @@ import {
 import { defineVps } from "../../../provider/ovh/vps/resource.ts";
 import type { VpsInputs, VpsOutputs } from "../../../provider/ovh/vps/inputs.ts";
 import { type FakeOvh, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
-import { EDGE_PACE, PACE, settingsOf } from "./given.ts";
+import { EDGE_PACE, PACE, settingsOf } from "./fixtures.ts";
 import { Stack, type StackOptions } from "./stack.ts";
 
 export type VpsStack = Stack<VpsInputs, VpsOutputs>;
 export type EdgeStack = Stack<EdgeInputs, EdgeOutputs>;
 
-export interface World {
+export interface OvhAccount {
   readonly ovh: FakeOvh;
   readonly folder: string;
   vps(options?: Partial<StackOptions> & { folder?: string; timeoutMs?: number }): VpsStack;
@@ -25,8 +25,8 @@ export interface World {
   end(): Promise<void>;
 }
 
-/** An OVH of its own, and stacks that talk to it fast. */
-export async function startWorld(options: OvhOptions = {}): Promise<World> {
+/** An OVH account of its own, and stacks that use it without long pauses. */
+export async function startOvhAccount(options: OvhOptions = {}): Promise<OvhAccount> {
   const ovh = await startOvh(options);
   const folder = mkdtempSync(join(tmpdir(), "technicia-journal-"));
   const settings = settingsOf(ovh.url);
@@ -53,8 +53,8 @@ export async function startWorld(options: OvhOptions = {}): Promise<World> {
   };
 }
 
-/** Resolves once the stack has told its progress in this word. */
-export async function said(by: VpsStack, word: string): Promise<void> {
+/** Resolves once a status line of the stack contains this word. */
+export async function reported(by: VpsStack, word: string): Promise<void> {
   while (!by.said("status").some((line) => line.includes(word)))
     await new Promise((resolve) => setImmediate(resolve));
 }

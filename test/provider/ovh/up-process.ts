@@ -6,7 +6,7 @@
 import { clients } from "../../../provider/ovh/clients.ts";
 import { defineVps } from "../../../provider/ovh/vps/resource.ts";
 import { type Saved, Stack } from "./stack.ts";
-import { PACE, settingsOf } from "./given.ts";
+import { PACE, settingsOf } from "./fixtures.ts";
 
 export interface Task {
   readonly url: string;

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { isDeepStrictEqual, promisify } from "node:util";
 import { expect } from "vitest";
 
-import { ORDERED, PUBLIC_KEY } from "./given.ts";
+import { ORDERED, PUBLIC_KEY } from "./fixtures.ts";
 import type { Saved } from "./stack.ts";
-import type { Death, Task } from "./worker.ts";
-import { startWorld, type World } from "./world.ts";
+import type { Death, Task } from "./up-process.ts";
+import { startOvhAccount, type OvhAccount } from "./ovh-account.ts";
 
-const WORKER = join(import.meta.dirname, "worker.ts");
+const UP_PROCESS = join(import.meta.dirname, "up-process.ts");
 const run = promisify(execFile);
 
 export interface Result {
@@ -21,7 +21,7 @@ export interface Result {
 /** One run in a process of its own; undefined when it was killed. */
 export async function up(task: Task): Promise<Result | undefined> {
   try {
-    const { stdout } = await run(process.execPath, [WORKER, JSON.stringify(task)]);
+    const { stdout } = await run(process.execPath, [UP_PROCESS, JSON.stringify(task)]);
     return JSON.parse(stdout) as Result;
   } catch (error) {
     if ((error as { signal?: string }).signal === "SIGKILL") return undefined;
@@ -29,14 +29,14 @@ export async function up(task: Task): Promise<Result | undefined> {
   }
 }
 
-export function bought(world: World): object {
-  const orders = world.ovh.state.orders.filter(({ vps }) => vps);
-  const paths = world.ovh.calls.list("ovh").filter(({ status }) => status === 200);
+export function bought(account: OvhAccount): object {
+  const orders = account.ovh.state.orders.filter(({ vps }) => vps);
+  const paths = account.ovh.calls.list("ovh").filter(({ status }) => status === 200);
   return {
     orders: orders.length,
     payments: orders.reduce((sum, { payments }) => sum + payments, 0),
     rebuilds: paths.filter(({ method, path }) => method === "POST" && path.endsWith("/rebuild")).length,
-    servers: world.ovh.state.servers.map(({ displayName, imageId, publicKey }) => ({
+    servers: account.ovh.state.servers.map(({ displayName, imageId, publicKey }) => ({
       displayName,
       imageId,
       publicKey,
@@ -53,18 +53,18 @@ export const ONE_OF_EACH = {
 
 /** What is wrong after a run that was killed there and one that was not; undefined when nothing is. */
 async function outcomeOf(death: Death): Promise<object | undefined> {
-  const world = await startWorld();
+  const account = await startOvhAccount();
   try {
-    await up({ url: world.ovh.url, folder: world.folder, inputs: ORDERED, death });
+    await up({ url: account.ovh.url, folder: account.folder, inputs: ORDERED, death });
     // The state of the engine is lost with its process.
-    const stack = world.vps();
+    const stack = account.vps();
     const failure = await stack.up(ORDERED).then(() => undefined, String);
-    const found = bought(world);
+    const found = bought(account);
     return !failure && !stack.saved?.isPartial && isDeepStrictEqual(found, ONE_OF_EACH)
       ? undefined
       : { death, found, failure };
   } finally {
-    await world.end();
+    await account.end();
   }
 }
 
@@ -86,14 +86,14 @@ export async function wrongOutcomes(
 }
 
 export async function countCalls(of: Death["of"]): Promise<number> {
-  const world = await startWorld();
+  const account = await startOvhAccount();
   try {
-    const stack = world.vps();
+    const stack = account.vps();
     await stack.up(ORDERED);
-    expect(bought(world)).toEqual(ONE_OF_EACH);
-    return world.ovh.calls.list("ovh").filter(({ method }) => of === "calls" || method !== "GET").length;
+    expect(bought(account)).toEqual(ONE_OF_EACH);
+    return account.ovh.calls.list("ovh").filter(({ method }) => of === "calls" || method !== "GET").length;
   } finally {
-    await world.end();
+    await account.end();
   }
 }
 
