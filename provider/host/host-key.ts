@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { UserError } from "../../common/user-error.ts";
 import type { Call, ResourceDefinition } from "../plugin/definition.ts";
-import { fetchHostKey, hostKeyChanged, where, type Endpoint, type WaitOptions } from "../ssh/connect.ts";
+import { fetchHostKey, HostKeyChanged, where, type Endpoint, type WaitOptions } from "../ssh/connect.ts";
 import { fingerprint, publicKeyText, readPublicKey } from "../ssh/keys.ts";
 
 const BOOT_SECONDS = 600;
@@ -75,7 +75,7 @@ function outputsOf(key: Buffer): Outputs {
 function requireSame(endpoint: Endpoint, expected: string, got: Buffer): void {
   const { blob } = readPublicKey(expected);
   if (!blob.equals(got)) {
-    throw new UserError(hostKeyChanged(endpoint, blob, got));
+    throw new HostKeyChanged(endpoint, { expected: blob, got });
   }
 }
 

@@ -27,7 +27,15 @@ export interface WaitOptions {
 }
 
 /** The host answers with another key than the pinned one: it is another host, another installation, or an attacker. */
-export class HostKeyChanged extends UserError {}
+export class HostKeyChanged extends UserError {
+  constructor(endpoint: Endpoint, { expected, got }: { readonly expected: Buffer; readonly got: Buffer }) {
+    super(
+      `ssh ${where(endpoint)}: expected the host key ${fingerprint(expected)}, got ${fingerprint(got)}; another machine answers there, the host ` +
+        `was reinstalled, or its keys were replaced. After a reinstallation at OVH: npm run resume -- <stack> --reinstalled. If a colleague ` +
+        `replaced only the keys, accept the new one: pulumi up --replace <URN of the HostKey, from pulumi stack --show-urns>`,
+    );
+  }
+}
 
 const HANDSHAKE_SECONDS = 20;
 const PAUSE_MILLISECONDS = 500;
@@ -48,6 +56,14 @@ const TRANSIENT = new Set([
   "EAI_AGAIN",
 ]);
 
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ENOTFOUND: "no such host name",
+  ETIMEDOUT: "no answer",
+  EHOSTUNREACH: "no route to the host",
+  ENETUNREACH: "no route to the host",
+};
+
 export function where({ address, port }: Endpoint): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
@@ -57,20 +73,15 @@ export async function connect(target: Target, options: WaitOptions): Promise<Cli
   // Loaded here, like ssh2 below, because a preview that asks no host does not need them.
   const { readCredentials } = await import("./credentials.ts");
   const credentials = await readCredentials(target.user, target.privateKeyFile);
-  return retryUntilAnswered(target, options, () => logIn(target, credentials, options));
+  return retryUntilAnswered(() => logIn(target, { ...options, credentials }), {
+    ...options,
+    endpoint: target,
+  });
 }
 
 /** The key that a host answers with; does not log in. */
 export function fetchHostKey(endpoint: Endpoint, options: WaitOptions): Promise<Buffer> {
-  return retryUntilAnswered(endpoint, options, () => probeHostKey(endpoint, options.signal));
-}
-
-export function hostKeyChanged(endpoint: Endpoint, expected: Buffer, got: Buffer): string {
-  return (
-    `ssh ${where(endpoint)}: expected the host key ${fingerprint(expected)}, got ${fingerprint(got)}; another machine answers there, the host ` +
-    `was reinstalled, or its keys were replaced. After a reinstallation at OVH: npm run resume -- <stack> --reinstalled. If a colleague replaced ` +
-    `only the keys, accept the new one: pulumi up --replace <URN of the HostKey, from pulumi stack --show-urns>`
-  );
+  return retryUntilAnswered(() => probeHostKey(endpoint, options.signal), { ...options, endpoint });
 }
 
 const KEY_PREFERENCE: ServerHostKeyAlgorithm[] = [
@@ -92,7 +103,10 @@ function transport({ address, port }: Endpoint): ConnectConfig {
   };
 }
 
-async function logIn(target: Target, credentials: Credentials, options: WaitOptions): Promise<Client> {
+async function logIn(
+  target: Target,
+  { credentials, ...options }: WaitOptions & { readonly credentials: Credentials },
+): Promise<Client> {
   const pinned = target.hostKey === undefined ? undefined : readPublicKey(target.hostKey);
   let answered: Buffer | undefined;
   try {
@@ -121,11 +135,11 @@ async function logIn(target: Target, credentials: Credentials, options: WaitOpti
       );
     }
     if (pinned !== undefined && answered !== undefined && !answered.equals(pinned.blob)) {
-      throw new HostKeyChanged(hostKeyChanged(target, pinned.blob, answered));
+      throw new HostKeyChanged(target, { expected: pinned.blob, got: answered });
     }
     if (pinned !== undefined && /no matching host key/i.test(message)) {
       const other = await probeHostKey(target, options.signal);
-      throw new HostKeyChanged(hostKeyChanged(target, pinned.blob, other));
+      throw new HostKeyChanged(target, { expected: pinned.blob, got: other });
     }
     throw error;
   }
@@ -193,10 +207,9 @@ export async function openConnection(
   });
 }
 
-async function retryUntilAnswered<T>(
-  endpoint: Endpoint,
-  { deadlineSeconds, signal, onWaiting }: WaitOptions,
+async function retryUntilAnswered<T extends object>(
   attempt: () => Promise<T>,
+  { endpoint, deadlineSeconds, signal, onWaiting }: WaitOptions & { readonly endpoint: Endpoint },
 ): Promise<T> {
   let fault: Error | undefined;
   const unreachable = (waited: string): UserError =>
@@ -205,9 +218,9 @@ async function retryUntilAnswered<T>(
         `check that the host runs, that hostAddress and hostPort are right, and that no firewall blocks the way`,
       { cause: fault },
     );
-  const tryOnce = async (): Promise<{ readonly value: T } | undefined> => {
+  const tryOnce = async (): Promise<T | undefined> => {
     try {
-      return { value: await attempt() };
+      return await attempt();
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof UserError) throw error;
@@ -221,7 +234,7 @@ async function retryUntilAnswered<T>(
   // No attempt begins after the deadline: the caller has its own limit, whose message says less.
   const limit = deadlineSeconds * 1000 - PAUSE_MILLISECONDS;
   try {
-    return (await until(tryOnce, { limit, every: PAUSE_MILLISECONDS, signal, late })).value;
+    return await until(tryOnce, { limit, every: PAUSE_MILLISECONDS, signal, late });
   } catch (error) {
     // A pause that is aborted fails with an error that says nothing.
     signal.throwIfAborted();
@@ -237,18 +250,6 @@ function isTransient(error: NodeJS.ErrnoException & { readonly level?: string })
   );
 }
 
-function reasonOf(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case "ECONNREFUSED":
-      return "connection refused";
-    case "ENOTFOUND":
-      return "no such host name";
-    case "ETIMEDOUT":
-      return "no answer";
-    case "EHOSTUNREACH":
-    case "ENETUNREACH":
-      return "no route to the host";
-    default:
-      return error.message;
-  }
+function reasonOf({ code = "", message }: NodeJS.ErrnoException): string {
+  return REASONS[code] ?? message;
 }

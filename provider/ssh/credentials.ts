@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import ssh2, { type AgentAuthMethod, type AnyAuthMethod, type ParsedKey } from "ssh2";
+import { promisify } from "node:util";
+import ssh2, { type AnyAuthMethod, type ParsedKey } from "ssh2";
 import { UserError } from "../../common/user-error.ts";
 import { fingerprint, readPublicKey } from "./keys.ts";
 
@@ -40,7 +41,10 @@ export async function readCredentials(
     if (/encrypted/i.test(key.message)) {
       return throughAgent({ user, path, publicKey: await readPublicPart(path, text), socket });
     }
-    throw new UserError(`hostPrivateKeyFile: expected a private key, got ${path} (${key.message})`);
+    throw new UserError(
+      `hostPrivateKeyFile: expected a private key, got ${path} (${key.message}); name another file, or, if OpenSSH can read it, ` +
+        `convert it with: ssh-keygen -p -f ${path}`,
+    );
   }
   if (!key.isPrivateKey()) {
     throw new UserError(
@@ -77,66 +81,27 @@ async function throughAgent({ user, path, publicKey, socket }: AgentKey): Promis
     );
   }
   const agent = ssh2.createAgent(socket);
-  const held = await listIdentities(agent, socket);
-  const match = held.find((key) => key.getPublicSSH().equals(publicKey));
+  const held = await promisify(agent.getIdentities.bind(agent))().catch((error: Error) => {
+    throw new UserError(
+      `SSH_AUTH_SOCK: expected a running ssh agent, got none at ${socket} (${error.message})`,
+    );
+  });
+  const match = (held ?? [])
+    .map(firstKey)
+    .filter((key): key is ParsedKey => !(key instanceof Error))
+    .find((key) => key.getPublicSSH().equals(publicKey));
   if (match === undefined) {
     throw new UserError(
       `hostPrivateKeyFile: ${path} has a passphrase, and the ssh agent does not hold it; ${advice}`,
     );
   }
-  const method: AgentAuthMethod = { type: "agent", username: user, agent: new OneKeyAgent(agent, match) };
+  // sshd allows six attempts; an agent that offers all its keys may use them up before the right one.
+  agent.getIdentities = (callback) => callback(undefined, [match]);
   return {
-    methods: [method],
+    methods: [{ type: "agent", username: user, agent }],
     description: `the key ${path} (${fingerprint(publicKey)}) through the ssh agent`,
   };
 }
-
-function listIdentities(agent: ssh2.BaseAgent, socket: string): Promise<ParsedKey[]> {
-  return new Promise((resolvePromise, reject) => {
-    agent.getIdentities((error, keys) => {
-      if (error) {
-        reject(
-          new UserError(
-            `SSH_AUTH_SOCK: expected a running ssh agent, got none at ${socket} (${error.message})`,
-          ),
-        );
-      } else {
-        resolvePromise((keys ?? []).map(firstKey).filter((key): key is ParsedKey => !(key instanceof Error)));
-      }
-    });
-  });
-}
-
-// sshd allows six attempts; an agent that offers all its keys may use them up before the right one.
-class OneKeyAgent extends ssh2.BaseAgent {
-  readonly #agent: ssh2.BaseAgent;
-  readonly #key: ParsedKey;
-
-  constructor(agent: ssh2.BaseAgent, key: ParsedKey) {
-    super();
-    this.#agent = agent;
-    this.#key = key;
-  }
-
-  override getIdentities(callback: ssh2.IdentityCallback): void {
-    callback(undefined, [this.#key]);
-  }
-
-  override sign(
-    key: AgentPublicKey,
-    data: Buffer,
-    options: ssh2.SigningRequestOptions | ssh2.SignCallback,
-    callback?: ssh2.SignCallback,
-  ): void {
-    if (typeof options === "function") {
-      this.#agent.sign(key, data, options);
-    } else {
-      this.#agent.sign(key, data, options, callback);
-    }
-  }
-}
-
-type AgentPublicKey = string | Buffer | ParsedKey;
 
 async function readPublicPart(path: string, text: Buffer): Promise<Buffer | undefined> {
   const armoured = /-----BEGIN OPENSSH PRIVATE KEY-----([^-]+)-----END/.exec(text.toString("latin1"))?.[1];
