@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 
 import { enabledServices, serviceNames, swarmName } from "../../common/services.ts";
-import { deploy, environmentOf, everything, least } from "../support/technicia.ts";
+import { environmentWith } from "../support/fixtures.ts";
+import { deploy, everything, least } from "../support/technicia.ts";
 
 describe("enabledServices", () => {
   it.each([
@@ -11,12 +12,12 @@ describe("enabledServices", () => {
     const { registrations } = await deploy(variant);
     const deployed = registrations.filter(({ type }) => type === "docker:index/service:Service");
 
-    expect(enabledServices(environmentOf(variant)).map(swarmName).sort()).toEqual(
+    expect(enabledServices(environmentWith(variant.settings)).map(swarmName).sort()).toEqual(
       deployed.map(({ inputs }) => inputs["name"]).sort(),
     );
   });
 
   it("lists every service when everything is on", () => {
-    expect(enabledServices(environmentOf(everything))).toEqual(serviceNames);
+    expect(enabledServices(environmentWith(everything.settings))).toEqual(serviceNames);
   });
 });

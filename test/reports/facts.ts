@@ -7,14 +7,14 @@ import type { Records } from "../../reports/facts.ts";
 import type { FactSources } from "../../ops/documents/facts.ts";
 import { readFailure, type PulumiCall } from "../../ops/engine/cli.ts";
 import { describeAccess, describeStatus, type StackOutputs } from "../../stacks/deployment-status.ts";
-import { deploymentFacts, validEnvironment } from "../support/fixtures.ts";
+import { deploymentFacts, environmentWith } from "../support/fixtures.ts";
 
 export const recordedState = JSON.parse(
   readFileSync(new URL("recorded/state.json", import.meta.url), "utf8"),
 ) as { deployment: { resources: { urn: string; type: string; created: string }[] } };
 
 export function outputs(domain = "technicia.exemple.fr"): StackOutputs {
-  const environment = { ...validEnvironment(), domain };
+  const environment = { ...environmentWith(), domain };
   const facts = deploymentFacts();
   const description = describeStatus(environment, {
     ...facts,

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { secretNames, type SecretName } from "../../secrets/catalog.ts";
 import { resolveSecrets, SecretsError } from "../../secrets/resolve.ts";
-import { strongSecrets, validEnvironment } from "../support/fixtures.ts";
+import { strongSecrets, environmentWith } from "../support/fixtures.ts";
 
 type Values = Partial<Record<SecretName, string>>;
 
@@ -31,7 +31,7 @@ function needed(): Values {
 
 function problems(): string[] {
   try {
-    resolveSecrets(validEnvironment());
+    resolveSecrets(environmentWith());
   } catch (error) {
     if (!(error instanceof SecretsError)) throw error;
     const [heading, ...lines] = error.message.split("\n  ");
@@ -55,7 +55,7 @@ afterEach(() => pulumi.runtime.setAllConfig({}));
 describe("resolveSecrets", () => {
   it("gives every value as a secret output", async () => {
     configure(needed());
-    const secrets = resolveSecrets(validEnvironment());
+    const secrets = resolveSecrets(environmentWith());
 
     const value = secrets.value("voyageApiKey");
     expect(await pulumi.isSecret(value)).toBe(true);
@@ -65,7 +65,7 @@ describe("resolveSecrets", () => {
 
   it("knows what is there", () => {
     configure(needed());
-    const secrets = resolveSecrets(validEnvironment());
+    const secrets = resolveSecrets(environmentWith());
 
     expect(secrets.has("qdrantApiKey")).toBe(true);
     expect(secrets.has("anthropicApiKey")).toBe(false);

@@ -8,10 +8,10 @@ import {
   type DeploymentFacts,
   type Evidence,
 } from "../../stacks/deployment-status.ts";
-import { deploymentFacts, validEnvironment } from "../support/fixtures.ts";
+import { deploymentFacts, environmentWith } from "../support/fixtures.ts";
 
 function describeWith(evidence: Evidence, facts: Partial<DeploymentFacts> = {}) {
-  return describeStatus(validEnvironment(), { ...deploymentFacts(), ...facts, evidence });
+  return describeStatus(environmentWith(), { ...deploymentFacts(), ...facts, evidence });
 }
 
 /** Status of each step, by name. */
@@ -68,7 +68,7 @@ describe("describeStatus", () => {
   });
 
   it("calls no step done without a proof", () => {
-    const status = describeWith({}, { keys: keysByService(validEnvironment(), new Set()) });
+    const status = describeWith({}, { keys: keysByService(environmentWith(), new Set()) });
 
     expect(new Set(Object.values(stepsOf(status)))).toEqual(new Set(["Non commencé"]));
     expect(new Set(status.phases.map((phase) => phase.status))).toEqual(new Set(["Non commencé"]));
@@ -99,7 +99,7 @@ describe("describeStatus", () => {
   });
 
   it("follows the API keys themselves", () => {
-    const environment = validEnvironment();
+    const environment = environmentWith();
     const with_ = (...names: string[]) =>
       describeWith({}, { keys: keysByService(environment, new Set(names)) });
 
@@ -154,7 +154,7 @@ describe("describeStatus", () => {
 
 describe("describeAccess", () => {
   it("writes commands that can be pasted", () => {
-    expect(describeAccess(validEnvironment(), "203.0.113.10", "ssh-ed25519 AAAAhost")).toEqual({
+    expect(describeAccess(environmentWith(), "203.0.113.10", "ssh-ed25519 AAAAhost")).toEqual({
       ssh: {
         address: "203.0.113.10",
         port: 22,

@@ -8,7 +8,7 @@ import type { SecretName } from "../../secrets/catalog.ts";
 import type { Secrets } from "../../secrets/resolve.ts";
 import { stackOutputs } from "../../stacks/deployment-status.ts";
 import { describeDeployment, type Deployment } from "../../stacks/outputs.ts";
-import { deploymentFacts, validEnvironment } from "../support/fixtures.ts";
+import { deploymentFacts, environmentWith } from "../support/fixtures.ts";
 
 const { server } = deploymentFacts();
 
@@ -54,7 +54,7 @@ function define(): Deployment {
     {},
   );
   return describeDeployment(
-    { environment: validEnvironment(), secrets },
+    { environment: environmentWith(), secrets },
     {
       server: new technicia.Vps("server", {
         serviceName: server.serviceName,

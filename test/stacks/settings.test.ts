@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { readConfiguration } from "../../stacks/configuration.ts";
 import { parseSettings, SettingsError, settingsIn } from "../../stacks/settings.ts";
-import { change, publicKey, validEnvironment, validSettings, type Settings } from "../support/fixtures.ts";
+import { change, publicKey, environmentWith, validSettings, type Settings } from "../support/fixtures.ts";
 
 /** The problems of the valid settings with one change, one line each; none when they are still right. */
 function problems(change: (settings: Settings) => void): string[] {
@@ -141,7 +141,7 @@ const REQUIRED: readonly (readonly [path: string, expected: string])[] = [
 
 describe("parseSettings", () => {
   it("yields the environment that the settings describe", () => {
-    const environment = validEnvironment();
+    const environment = environmentWith();
 
     expect(environment).toMatchObject({
       name: "test",
@@ -539,7 +539,7 @@ describe("acme", () => {
     change(settings, "acme.directory", staging);
 
     expect(parseSettings("test", settings).acme.trusted).toBe(false);
-    expect(validEnvironment().acme.trusted).toBe(true);
+    expect(environmentWith().acme.trusted).toBe(true);
   });
 
   it("fails when the staging authority is said to be trusted", () => {
@@ -667,6 +667,6 @@ describe("readConfiguration", () => {
     ]);
     pulumi.runtime.setAllConfig(Object.fromEntries([...settings, ["technicia:n8nJwtSecret", "canary"]]));
 
-    expect(readConfiguration()).toEqual(validEnvironment());
+    expect(readConfiguration()).toEqual(environmentWith());
   });
 });

@@ -5,10 +5,10 @@ import type { DeploymentFacts } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { parseSettings } from "../../stacks/settings.ts";
 
-/** Settings as a file holds them, right or wrong. */
+/** Settings as a file holds them, valid or not. */
 export type Settings = Record<string, unknown>;
 
-/** Gives the setting at a dotted path another value; undefined takes it away. */
+/** Sets the setting at a dotted path; undefined removes it. */
 export function change(settings: Settings, path: string, value: unknown): void {
   const keys = path.split(".");
   const last = keys.pop()!;
@@ -17,11 +17,11 @@ export function change(settings: Settings, path: string, value: unknown): void {
   else map[last] = value;
 }
 
-/** An OpenSSH public key that nobody has the private half of. */
+/** A valid OpenSSH public key whose private half nobody has. */
 export const publicKey =
   "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f operator@example";
 
-/** Settings that are right, whole and fresh at each call: a test changes one thing. */
+/** Complete and valid settings, a new object at each call; a test changes one thing. */
 export function validSettings(): Settings {
   const limits = { memoryMib: 384, cpus: 1 };
   return {
@@ -112,12 +112,14 @@ export function validSettings(): Settings {
   };
 }
 
-/** One valid environment. */
-export function validEnvironment(): Environment {
-  return parseSettings("test", validSettings());
+/** The environment of the valid settings, with other values at some dotted paths; undefined removes the setting. */
+export function environmentWith(changes: Readonly<Record<string, unknown>> = {}): Environment {
+  const settings = validSettings();
+  for (const [path, value] of Object.entries(changes)) change(settings, path, value);
+  return parseSettings("test", settings);
 }
 
-/** What was read of a whole deployment of that environment, with every key there and nothing proven yet. */
+/** The facts of a complete deployment of that environment, with every key set and no evidence yet. */
 export function deploymentFacts(): DeploymentFacts {
   return {
     server: {
@@ -133,12 +135,12 @@ export function deploymentFacts(): DeploymentFacts {
       ipv6: "2001:db8:113::10",
     },
     images: { n8n: "n8nio/n8n:2.41.3", gateway: "nginx:1.30.4-alpine" },
-    keys: keysByService(validEnvironment(), new Set(secretNames)),
+    keys: keysByService(environmentWith(), new Set(secretNames)),
     evidence: {},
   };
 }
 
-/** A strong value for every secret: another for each, and the same at each call. */
+/** A strong value for every secret: all different, and the same at each call. */
 export function strongSecrets(): Record<SecretName, string> {
   const keyFile = JSON.stringify({
     type: "service_account",

@@ -1,12 +1,10 @@
 import type { SecretName } from "../../secrets/catalog.ts";
 import { resolveSecrets } from "../../secrets/resolve.ts";
-import type { Environment } from "../../stacks/environment.ts";
 import type { Deployment } from "../../stacks/outputs.ts";
-import { parseSettings } from "../../stacks/settings.ts";
 import { createCloud } from "../../stacks/cloud.ts";
 import { defineTechnicia } from "../../stacks/technicia.ts";
 import { register, type Recording } from "./engine.ts";
-import { change, strongSecrets, validSettings } from "./fixtures.ts";
+import { environmentWith, strongSecrets } from "./fixtures.ts";
 
 /** How a test changes the valid settings: values by path, and the secrets that are missing. */
 export interface Variant {
@@ -44,12 +42,6 @@ export const least: Variant = {
   without: [...OAUTH, "googleCredentials", "n8nRunnersToken", "qdrantApiKey", "cloudflareApiToken"],
 };
 
-export function environmentOf({ settings: changes = {} }: Variant): Environment {
-  const settings = validSettings();
-  for (const [path, value] of Object.entries(changes)) change(settings, path, value);
-  return parseSettings("test", settings);
-}
-
 /** The secrets of a variant. */
 export function secretsOf({ without = OAUTH }: Variant): [SecretName, string][] {
   const given = Object.entries(strongSecrets()) as [SecretName, string][];
@@ -73,7 +65,7 @@ export function deploy(
 
 function registerProgram(variant: Variant, preview: boolean): Promise<Recording<Deployment>> {
   const values = Object.fromEntries(secretsOf(variant).map(([name, value]) => [`technicia:${name}`, value]));
-  const environment = environmentOf(variant);
+  const environment = environmentWith(variant.settings);
   return register(
     () => {
       const secrets = resolveSecrets(environment);

@@ -17,16 +17,8 @@ import type { Server } from "../../../ops/server/connection.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { describeAccess, describeStatus, type StackOutputs } from "../../../stacks/deployment-status.ts";
 import type { Environment } from "../../../stacks/environment.ts";
-import { parseSettings } from "../../../stacks/settings.ts";
 import { tryRun } from "../../../common/run.ts";
-import { change, deploymentFacts, strongSecrets, validSettings } from "../../support/fixtures.ts";
-
-/** A valid environment with some settings of its own, by dotted path. */
-export function environmentWith(changes: Readonly<Record<string, unknown>> = {}): Environment {
-  const settings = validSettings();
-  for (const [path, value] of Object.entries(changes)) change(settings, path, value);
-  return parseSettings("test", settings);
-}
+import { deploymentFacts, environmentWith, strongSecrets } from "../../support/fixtures.ts";
 
 export function outputsOf(environment: Environment, versions: Record<string, string> = {}): StackOutputs {
   const facts = deploymentFacts();

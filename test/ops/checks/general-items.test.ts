@@ -10,13 +10,13 @@ import {
   answeringServer,
   contextWith,
   type FakeApi,
-  environmentWith,
   unaborted,
   outputsOf,
   startFakeApi,
   secretsWithout,
   effectsWith,
 } from "./fixtures.ts";
+import { environmentWith } from "../../support/fixtures.ts";
 
 describe("configurationProbe", () => {
   const look = (parts: Parameters<typeof contextWith>[0]) =>

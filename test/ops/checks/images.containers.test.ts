@@ -7,7 +7,8 @@ import { findImage } from "../../../ops/vendors/registry.ts";
 import { tryRun } from "../../../common/run.ts";
 import { docker, imageOf } from "../../support/containers.ts";
 import { until } from "../../support/until.ts";
-import { effectsWith, environmentWith, unaborted } from "./fixtures.ts";
+import { effectsWith, unaborted } from "./fixtures.ts";
+import { environmentWith } from "../../support/fixtures.ts";
 
 const NAME = `technicia-test-${randomBytes(4).toString("hex")}-registry`;
 let address: string;

@@ -7,12 +7,12 @@ import {
   byId,
   contextWith,
   outputsOf,
-  environmentWith,
   strong,
   secretsWithout,
   unreachableServer,
   effectsWith,
 } from "./fixtures.ts";
+import { environmentWith } from "../../support/fixtures.ts";
 
 /** The user's own words, in the user's order. */
 const CHECKLIST = [

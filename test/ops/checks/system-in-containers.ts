@@ -12,15 +12,8 @@ import { type N8n, n8nOf } from "../../../ops/checks/server/n8n.ts";
 import { type Qdrant, qdrantOf } from "../../../ops/checks/server/qdrant.ts";
 import { createNetwork, docker, imageOf } from "../../support/containers.ts";
 import { until } from "../../support/until.ts";
-import {
-  contextWith,
-  environmentWith,
-  issue,
-  localServer,
-  outputsOf,
-  strong,
-  effectsWith,
-} from "./fixtures.ts";
+import { contextWith, issue, localServer, outputsOf, strong, effectsWith } from "./fixtures.ts";
+import { environmentWith } from "../../support/fixtures.ts";
 
 export const DOMAIN = "localhost";
 export const UPLOAD_MAX_MIB = 25;

@@ -14,7 +14,7 @@ import { readHistory } from "../../../ops/server/audit-log.ts";
 import type { NewIncident } from "../../../reports/incidents/book.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { PulumiFailure, type PulumiCall } from "../../../ops/engine/cli.ts";
-import { deploymentFacts, validEnvironment, validSettings } from "../../support/fixtures.ts";
+import { deploymentFacts, environmentWith, validSettings } from "../../support/fixtures.ts";
 import { describeAccess, describeStatus } from "../../../stacks/deployment-status.ts";
 import { startLocalServer, type LocalServer } from "../server/local-server.ts";
 
@@ -253,7 +253,7 @@ function asUpdate(recorded: string): string {
 }
 
 function outputs(): unknown {
-  const environment = validEnvironment();
+  const environment = environmentWith();
   return {
     deploymentStatus: describeStatus(environment, deploymentFacts()),
     url: "https://technicia.exemple.fr",

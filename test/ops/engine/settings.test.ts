@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 
 import { hashSettings, readEnvironment, readSettings } from "../../../ops/engine/settings.ts";
 import { UserError } from "../../../common/user-error.ts";
-import { validEnvironment, validSettings } from "../../support/fixtures.ts";
+import { environmentWith, validSettings } from "../../support/fixtures.ts";
 
 const entries = Object.entries(validSettings()).map(([key, value]) => [
   `technicia:${key}`,
@@ -22,7 +22,7 @@ const printing = (value: unknown) => () => Promise.resolve(JSON.stringify(value)
 
 describe("readEnvironment", () => {
   it("reads the settings as the program would", async () => {
-    expect(await readEnvironment("test", printing(configuration))).toEqual(validEnvironment());
+    expect(await readEnvironment("test", printing(configuration))).toEqual(environmentWith());
   });
 
   it("fails with every problem in one message for the user", async () => {
@@ -48,7 +48,7 @@ describe("readEnvironment", () => {
 describe("readSettings", () => {
   it("gives the settings and the secrets that are set, and nothing else", async () => {
     expect(await readSettings("test", printing(configuration))).toEqual({
-      environment: validEnvironment(),
+      environment: environmentWith(),
       secrets: { voyageApiKey: "pa-hush" },
     });
   });
@@ -83,7 +83,7 @@ describe("the commands", () => {
 
 describe("hashSettings", () => {
   it("does not mind the order of keys, and minds every value", () => {
-    const environment = validEnvironment();
+    const environment = environmentWith();
     const turned = Object.fromEntries(Object.entries(environment).reverse()) as unknown as typeof environment;
 
     expect(hashSettings(turned)).toBe(hashSettings(environment));

@@ -10,7 +10,7 @@ import {
 import { NoMachine } from "../../../rehearsal/fake-clouds/machine/machine.ts";
 import { DEFAULT_CREDENTIAL, type FakeOvh, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { ovhClient } from "../../rehearsal/fake-clouds/ovh/client.ts";
-import { validEnvironment } from "../../support/fixtures.ts";
+import { environmentWith } from "../../support/fixtures.ts";
 
 const ZONE = "example.org";
 const NAME = `test.${ZONE}`;
@@ -31,7 +31,7 @@ function zoneAt(
   provider: "cloudflare" | "ovh",
   options: { readonly secrets?: Record<string, string>; readonly fetch?: typeof fetch } = {},
 ): DnsZone {
-  const environment = validEnvironment();
+  const environment = environmentWith();
   return openDnsZone({
     environment: {
       ovh: { endpoint: ovh.url },

@@ -9,13 +9,13 @@ import {
   byId,
   contextWith,
   type FakeApi,
-  environmentWith,
   type Handler,
   unaborted,
   redirectedFetch,
   startFakeApi,
   effectsWith,
 } from "../fixtures.ts";
+import { environmentWith } from "../../../support/fixtures.ts";
 
 const KEY = "pa-canary-of-the-key-0123456789";
 let api: FakeApi | undefined;

@@ -6,7 +6,8 @@ import { covers, dangerousRights, neededRights, type Right } from "../../../../o
 import { type FakeCloudflare, startCloudflare } from "../../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import type { Permission } from "../../../../rehearsal/fake-clouds/cloudflare/auth.ts";
 import { DEFAULT_CREDENTIAL, type FakeOvh, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
-import { environmentWith, unaborted, outputsOf } from "../fixtures.ts";
+import { unaborted, outputsOf } from "../fixtures.ts";
+import { environmentWith } from "../../../support/fixtures.ts";
 
 const started: (FakeCloudflare | FakeOvh)[] = [];
 

@@ -12,7 +12,8 @@ import {
 import { ManualClock } from "../../../../rehearsal/fake-clouds/clock.ts";
 import { startDns, type DnsServer } from "../../../../rehearsal/fake-clouds/dns/server.ts";
 import { cloudflareZones } from "../../../../rehearsal/fake-clouds/dns/zones.ts";
-import { contextWith, environmentWith, unaborted, noPulumi, outputsOf, effectsWith } from "../fixtures.ts";
+import { contextWith, unaborted, noPulumi, outputsOf, effectsWith } from "../fixtures.ts";
+import { environmentWith } from "../../../support/fixtures.ts";
 
 const ZONE = { name: "exemple.fr", id: "0123456789abcdef0123456789abcdef" };
 const NAME = "technicia.exemple.fr";

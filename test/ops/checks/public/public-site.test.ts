@@ -15,7 +15,8 @@ import {
 } from "../../../../ops/checks/public/gateway.ts";
 import { checkLoad } from "../../../../ops/checks/public/load.ts";
 import { checkPorts } from "../../../../ops/checks/public/ports.ts";
-import { close, environmentWith, issue, listen, unaborted } from "../fixtures.ts";
+import { close, issue, listen, unaborted } from "../fixtures.ts";
+import { environmentWith } from "../../../support/fixtures.ts";
 
 const cleaning: (() => Promise<unknown>)[] = [];
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 
 import { checkRoom } from "../../../../ops/checks/server/resources.ts";
-import { environmentWith, localServer } from "../fixtures.ts";
+import { localServer } from "../fixtures.ts";
+import { environmentWith } from "../../../support/fixtures.ts";
 
 describe("checkRoom", () => {
   it("measures a real machine with Docker", async () => {

@@ -19,14 +19,8 @@ import {
 } from "../../../../ops/checks/server/vector-store.ts";
 import type { Server } from "../../../../ops/server/connection.ts";
 import { startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
-import {
-  answeringServer,
-  contextWith,
-  environmentWith,
-  unaborted,
-  outputsOf,
-  unreachableServer,
-} from "../fixtures.ts";
+import { answeringServer, contextWith, unaborted, outputsOf, unreachableServer } from "../fixtures.ts";
+import { environmentWith } from "../../../support/fixtures.ts";
 
 const GIB = 1024 ** 3;
 const NO_SERVER: ServerAccess = { server: undefined, obstacle: "pas de serveur" };
