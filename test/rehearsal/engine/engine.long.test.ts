@@ -216,7 +216,7 @@ describe("the stand-ins behind the engine", { timeout: STACK_MS }, () => {
     records.clear();
     const blocked = await stack.pulumi("destroy", "--yes", "--skip-preview");
     expect(blocked.code).not.toBe(0);
-    expect(blocked.output).toContain("404 Not Found");
+    expect(blocked.output).toContain("/dns_records/r1: 404 {");
     expect(await stack.pulumi("up", "--yes", "--skip-preview", "--refresh")).toMatchObject({ code: 0 });
     expect(records.size).toBe(1);
 
