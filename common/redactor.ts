@@ -12,7 +12,7 @@ const SHORTEST_PART = 8;
 export interface RedactorOptions {
   /**
    * Whether to hide each long word of a secret as well: a program on the server may print one key of its configuration file. A Google key
-   * file also has words that stand everywhere, such as the name of the project, so previews and checks do without.
+   * file also contains everyday words, such as the name of the project, so previews and checks leave this off.
    *
    * @default false
    */

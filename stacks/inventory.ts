@@ -96,7 +96,7 @@ export interface Row {
 
 type Kind = Omit<Row, "names">;
 
-const AS_DEPLOYED: Effect = { repair: "it is made as it was deployed" };
+const AS_DEPLOYED: Effect = { repair: "it is recreated as it was deployed" };
 
 const server: Kind = {
   types: ["technicia:ovh:Vps"],
@@ -105,10 +105,12 @@ const server: Kind = {
   effect: ({ kind }) =>
     kind === "gone"
       ? {
-          repair: "nothing by itself: OVH has no such server any more; see docs/runbook.md",
+          repair: "nothing automatic: OVH no longer has this server; see docs/runbook.md",
           interruption: "everything, until the server is back",
         }
-      : { repair: "what OVH lets change is set again, such as the name shown; the rest needs a person" },
+      : {
+          repair: "what OVH allows to change is set again, such as the display name; the rest needs a person",
+        },
   loss: "server",
 };
 
@@ -116,7 +118,7 @@ const edgeFirewall: Kind = {
   types: ["technicia:ovh:EdgeFirewall"],
   layer: "cloud",
   label: "edge firewall",
-  effect: { repair: "the rules are set at OVH one by one, ours before theirs go" },
+  effect: { repair: "the rules are set at OVH one by one; ours are added before others are removed" },
   loss: "edge-firewall",
 };
 
@@ -125,7 +127,7 @@ const record: Kind = {
   layer: "dns",
   label: "DNS record",
   effect: {
-    repair: "the record is put back; resolvers keep the wrong answer until its time to live is over",
+    repair: "the record is restored; resolvers keep the wrong answer until its time to live ends",
   },
 };
 
@@ -141,7 +143,7 @@ const hostKey: Kind = {
   layer: "host",
   label: "host key",
   effect: {
-    repair: "nothing by itself: a server with another key may be another server; see docs/runbook.md",
+    repair: "nothing automatic: a server with another key may be another server; see docs/runbook.md",
   },
   loss: "host-key",
 };
@@ -150,15 +152,15 @@ const file: Kind = {
   types: ["technicia:host:File"],
   layer: "host",
   label: "file on the host",
-  effect: { repair: "the file is put back" },
+  effect: { repair: "the file is restored" },
   since: ({ inputs }) => ["file", String(inputs["path"])],
 };
 
-const unitFile: Kind = { ...file, effect: { repair: "the unit file is put back" } };
+const unitFile: Kind = { ...file, effect: { repair: "the unit file is restored" } };
 
 const nginxConfiguration: Kind = {
   ...file,
-  effect: { repair: "the file is put back, checked, and nginx reads it again without dropping a connection" },
+  effect: { repair: "the file is restored and checked, and nginx reloads it without dropping a connection" },
 };
 
 const image: Kind = {
@@ -172,7 +174,7 @@ const packages: Kind = {
   types: ["technicia:host:Packages"],
   layer: "host",
   label: "packages on the host",
-  effect: { repair: "the packages are installed again" },
+  effect: { repair: "the packages are reinstalled" },
   since: ({ expected }) => ["package", expected[0] ?? ""],
 };
 
@@ -199,8 +201,8 @@ const network: Kind = {
   layer: "containers",
   label: "container network",
   effect: {
-    repair: "the network is made again, and what is attached to it is made again too",
-    interruption: "every service on it is away while it starts, about a minute",
+    repair: "the network is recreated, and everything attached to it",
+    interruption: "every service on it is down while it starts, about a minute",
   },
   since: ({ inputs }) => ["event", "network", String(inputs["name"])],
   hides: () => "dependents",
@@ -211,8 +213,8 @@ const secret: Kind = {
   layer: "containers",
   label: "container secret",
   effect: {
-    repair: "the secret is made again under another name, and its service is rolled over to it",
-    interruption: "a service that owns data is away while its task is replaced, some seconds",
+    repair: "the secret is recreated under another name, and its service switches to it",
+    interruption: "a service that owns data is down while its task is replaced, some seconds",
   },
   since: ({ inputs }) => ["event", "secret", String(inputs["name"])],
   loss: "secret",
@@ -232,8 +234,8 @@ const container: Kind = {
   layer: "containers",
   label: "container",
   effect: ({ resource }) => ({
-    repair: "the container is started, or made again",
-    interruption: `${resource}: tunnels to n8n's editor and to Qdrant break off for some seconds`,
+    repair: "the container is started or recreated",
+    interruption: `${resource}: tunnels to n8n's editor and to Qdrant are interrupted for some seconds`,
   }),
   since: runs("container"),
   hides: () => "dependents",
@@ -244,8 +246,8 @@ const volume: Kind = {
   layer: "data",
   label: "data volume",
   effect: {
-    repair: "an empty volume is made: what the old one held comes back from a backup only",
-    interruption: "the service that uses it starts again without its data",
+    repair: "an empty volume is created; the old one's data comes back only from a backup",
+    interruption: "the service that uses it restarts without its data",
   },
   since: ({ inputs }) => ["event", "volume", String(inputs["name"])],
   loss: "volume",
@@ -290,7 +292,7 @@ export const INVENTORY: readonly Row[] = [
   {
     ...file,
     names: ["host-sshd"],
-    effect: { repair: "the file is put back and sshd reads it again; sessions go on" },
+    effect: { repair: "the file is restored and sshd reloads it; sessions continue" },
   },
   { ...state, names: ["host-time-zone"], since: () => ["file", "/etc/localtime"] },
   { ...state, names: ["host-clock"], since: () => ["unit", "systemd-timesyncd.service"] },
@@ -299,7 +301,7 @@ export const INVENTORY: readonly Row[] = [
   {
     ...file,
     names: ["host-firewall-table"],
-    effect: { repair: "the file is put back and the table is loaded in one transaction" },
+    effect: { repair: "the file is restored and the table is loaded in one transaction" },
     loss: "host-firewall",
   },
   { ...unitFile, names: ["host-firewall-unit-file"] },
@@ -317,8 +319,8 @@ export const INVENTORY: readonly Row[] = [
     ...file,
     names: ["host-docker-settings"],
     effect: {
-      repair: "the file is put back and dockerd restarts",
-      interruption: "everything is away while dockerd and then each service start again, about a minute",
+      repair: "the file is restored and dockerd restarts",
+      interruption: "everything is down while dockerd and then each service restart, about a minute",
     },
   },
   {
@@ -326,7 +328,7 @@ export const INVENTORY: readonly Row[] = [
     names: ["host-docker"],
     effect: {
       repair: "dockerd is started and enabled",
-      interruption: "services are away already, and come back within a minute",
+      interruption: "services are already down, and come back within a minute",
     },
     hides: ({ what }) => (what === "active" ? "docker" : undefined),
     steps: ["docker"],
@@ -336,7 +338,7 @@ export const INVENTORY: readonly Row[] = [
     ...state,
     names: ["host-swarm"],
     effect: {
-      repair: "the Swarm is made again, and every network, secret and service with it",
+      repair: "the Swarm is recreated, with every network, secret and service",
       interruption: "everything, for some minutes",
     },
     steps: ["docker"],
@@ -382,8 +384,8 @@ export const INVENTORY: readonly Row[] = [
     layer: "data",
     effect: ({ found }) => ({
       repair: found.includes("not there")
-        ? "the collection is made again, empty: documents have to be taken in again"
-        : "missing indexes are made again; searches go on",
+        ? "the collection is recreated empty; documents have to be indexed again"
+        : "missing indexes are recreated; searches keep working",
     }),
     loss: "stored",
   },
@@ -415,7 +417,7 @@ export const INVENTORY: readonly Row[] = [
     layer: "certificate",
     effect: {
       repair:
-        "the certificate is installed again, or asked of the authority, and nginx reads it without dropping a connection",
+        "the certificate is installed again, or requested from the authority, and nginx reads it without dropping a connection",
     },
     since: () => ["file", "/opt/technicia/gateway/tls/fullchain.pem"],
     steps: ["n8nHttps", "certificate"],
@@ -486,15 +488,15 @@ function effectOnService({ kind, inputs }: Deviation): Effect {
   const name = typeof inputs["name"] === "string" ? inputs["name"] : "the service";
   if (kind === "gone") {
     return {
-      repair: "the service is made again",
-      interruption: `${name} is away already, until its task is healthy`,
+      repair: "the service is recreated",
+      interruption: `${name} is already down, until its task is healthy`,
     };
   }
   const { order } = (inputs["updateConfig"] ?? {}) as { readonly order?: unknown };
   return order === "stop-first"
     ? {
         repair: "Docker replaces the task",
-        interruption: `${name} is away while its task is replaced, some seconds to a minute`,
+        interruption: `${name} is down while its task is replaced, some seconds to a minute`,
       }
     : { repair: "Docker starts a task as deployed, and stops the other once it is healthy" };
 }

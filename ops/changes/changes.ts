@@ -13,12 +13,12 @@ export interface Change {
   readonly properties: readonly PropertyChange[];
 }
 
-/** How many resources each thing happens to. */
+/** How many resources each kind of change affects. */
 export type Counts = Readonly<Record<Kind, number>>;
 
 export interface Message {
   readonly severity: "error" | "warning" | "info";
-  /** Name of the resource that it is about; empty: of none. */
+  /** Name of the resource that it is about; empty for none. */
   readonly resource: string;
   readonly text: string;
 }
@@ -35,7 +35,7 @@ export function readChanges(events: readonly EngineEvent[]): Changes {
   const steps = readSteps(events);
   const changes = steps.flatMap((step) => {
     const { kind, name, row } = step;
-    // A component is made of the things listed beside it.
+    // A component's own resources are listed.
     if (kind === "same" || !(step.after ?? step.before)?.custom) return [];
     return [{ layer: row.layer, label: row.label, name, kind, properties: describeProperties(step) }];
   });

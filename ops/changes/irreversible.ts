@@ -1,4 +1,4 @@
-/** What a deployment would do that the next one cannot undo. */
+/** Changes that the next deployment cannot undo. */
 import { entryOf, secretNames } from "../../secrets/catalog.ts";
 import { edgeOpenings, tableOpenings } from "./opening.ts";
 import { describeProperties } from "./properties.ts";
@@ -8,9 +8,9 @@ import type { Step } from "./steps.ts";
 export interface Irreversible {
   readonly kind: "data" | "key" | "server" | "reinstall" | "order" | "opening" | "secret" | "protection";
   readonly resource: string;
-  /** A clause of ours that follows the resource's name. */
+  /** Follows the resource's name in a sentence. */
   readonly text: string;
-  /** Words from elsewhere that end the sentence: a rule, a property, a plan. */
+  /** Ends the sentence: a rule, a property, a plan. */
   readonly detail?: string | undefined;
 }
 
@@ -55,9 +55,9 @@ function watchStored({ kind, before }: Step): Finding[] {
 
 function watchHostKey({ kind }: Step): Finding[] {
   if (kind === "delete") {
-    return [{ kind: "key", text: "is forgotten: whatever answers at this address next is believed" }];
+    return [{ kind: "key", text: "is forgotten: the next server that answers at this address is trusted" }];
   }
-  const text = "is taken anew: whatever answers at this address now is believed from then on";
+  const text = "is read again: the server that answers at this address now is trusted afterwards";
   return kind === "replace" ? [{ kind: "key", text }] : [];
 }
 
@@ -71,10 +71,10 @@ function watchServer({ kind, before, after, foreseen }: Step): Finding[] {
   const endsContract = before?.inputs["deleteAtExpiry"] === true;
   const loss = endsContract
     ? "its contract ends at its expiry, with everything on its disk"
-    : "it is left running and paid for, and nobody manages it any more";
+    : "it keeps running and is paid for, but is no longer managed";
   switch (kind) {
     case "delete":
-      return [{ kind: "server", text: `is given up: ${loss}` }];
+      return [{ kind: "server", text: `is removed: ${loss}` }];
     case "replace":
       return [
         { kind: "server", text: `is replaced by another server: ${loss}` },
@@ -101,7 +101,7 @@ function describeOrder(
       : typeof most === "number"
         ? `at most ${most.toFixed(2)} € a month without tax, the exact price is not known yet`
         : "a price that is not known yet";
-  const verb = typeof orderId === "number" ? `goes on with order ${orderId}` : "is ordered and paid";
+  const verb = typeof orderId === "number" ? `continues order ${orderId}` : "is ordered and paid";
   return [{ kind: "order", text: `${verb}: ${price}`, detail: typeof plan === "string" ? plan : undefined }];
 }
 
@@ -109,22 +109,20 @@ function watchInstallation(step: Step): Finding[] {
   if (step.kind === "same" || step.kind === "create") return [];
   const changed = describeProperties(step).some(({ path }) => path === "serverId");
   return changed && step.kind !== "delete"
-    ? [{ kind: "reinstall", text: "is of a server installed anew: everything on the host is made again" }]
+    ? [{ kind: "reinstall", text: "belongs to a reinstalled server: everything on the host is recreated" }]
     : [];
 }
 
 function watchEdgeFirewall({ kind, before, after }: Step): Finding[] {
   if (kind === "delete")
-    return [{ kind: "opening", text: "is removed: the host's own firewall stands alone" }];
+    return [{ kind: "opening", text: "is removed: only the host's own firewall is left" }];
   if (kind !== "update" && kind !== "replace") return [];
   return edgeOpenings(before?.inputs["rules"], after?.inputs["rules"]).map(opening);
 }
 
 function watchHostFirewall({ type, kind, name, before, after }: Step): Finding[] {
   if (name === "host-firewall-loaded" && kind === "delete") {
-    return [
-      { kind: "opening", text: "is removed: the host lets through whatever Docker and sshd listen on" },
-    ];
+    return [{ kind: "opening", text: "is removed: every port of Docker and sshd is open" }];
   }
   if (type === "technicia:host:File" && name === "host-firewall-table") {
     const [old, next] = [before?.inputs["content"], after?.inputs["content"]];
@@ -139,7 +137,7 @@ function watchHostFirewall({ type, kind, name, before, after }: Step): Finding[]
 }
 
 function opening(rule: string): Finding {
-  return { kind: "opening", text: "lets through what it did not until now", detail: rule };
+  return { kind: "opening", text: "opens what was closed", detail: rule };
 }
 
 function watchSecrets(step: Step): Finding[] {
@@ -152,19 +150,19 @@ function watchSecrets(step: Step): Finding[] {
     detail,
   });
   if (kind === "delete") {
-    return row.loss === "secret" ? [finding("is deleted, and what reads it stops")] : [];
+    return row.loss === "secret" ? [finding("is deleted, and its readers stop")] : [];
   }
   if (kind !== "update" && kind !== "replace") return [];
   return describeProperties(step)
     .filter(({ before }) => before.kind === "secret")
-    .map(({ path }) => finding("has another secret, and the one before it no longer serves", path));
+    .map(({ path }) => finding("has another secret; the previous one stops working", path));
 }
 
 function watchProtection({ kind, before, after }: Step): Finding[] {
   if (!before || !after || kind === "delete" || kind === "forget") return [];
   const lost = [
     ...(before.protect && !after.protect ? ["its protection against deletion"] : []),
-    ...(before.retainOnDelete && !after.retainOnDelete ? ["the rule that it stays when it is deleted"] : []),
+    ...(before.retainOnDelete && !after.retainOnDelete ? ["the rule that keeps it when it is deleted"] : []),
   ];
   return lost.map((what) => ({ kind: "protection", text: `loses ${what}` }));
 }

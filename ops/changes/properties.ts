@@ -1,4 +1,4 @@
-/** What changes inside one resource, property by property, with secrets out of sight. */
+/** What changes inside one resource, property by property, without secrets. */
 import { UNKNOWN_TEXT } from "../../common/property-signatures.ts";
 import { diff, isDeepStrictEqual } from "node:util";
 
@@ -10,7 +10,7 @@ import type { Step } from "./steps.ts";
 export type Shown =
   | { readonly kind: "none" }
   | { readonly kind: "secret" }
-  /** Not known before the deployment has made it. */
+  /** Not known before the deployment. */
   | { readonly kind: "unknown" }
   /** Lines of text; of a long text only those that change. */
   | { readonly kind: "text"; readonly lines: readonly string[] };
@@ -83,8 +83,9 @@ function pathsOf({
     };
   });
   if (named.length > 0) return named;
-  const told = [...changedKeys, ...replaceKeys];
-  const keys = told.length > 0 ? told : [...Object.keys(inputs.before), ...Object.keys(inputs.after)];
+  const keysOfEngine = [...changedKeys, ...replaceKeys];
+  const keys =
+    keysOfEngine.length > 0 ? keysOfEngine : [...Object.keys(inputs.before), ...Object.keys(inputs.after)];
   return (
     [...new Set(keys)]
       .filter((key) => !INTERNAL.has(key))
@@ -93,7 +94,7 @@ function pathsOf({
         sides: { before: inputs.before[key], after: inputs.after[key] },
       }))
       // Two masks look alike: whether the secret changed is known only where the provider says so.
-      .filter(({ sides }) => told.length > 0 || !isDeepStrictEqual(sides.before, sides.after))
+      .filter(({ sides }) => keysOfEngine.length > 0 || !isDeepStrictEqual(sides.before, sides.after))
   );
 }
 
@@ -187,7 +188,7 @@ function listed(inputs: Record<string, unknown>, side: keyof Sides, isSecret: Is
     });
 }
 
-/** Whether the engine marked the object to stand for something else. */
+/** Whether the engine's mark says that the object stands for something else. */
 function isSpecial(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && SIGNATURE_KEY in value;
 }

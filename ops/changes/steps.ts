@@ -1,4 +1,4 @@
-/** What the engine would do, one step a resource: a replacement, which it tells in three events, is one. */
+/** What the engine would do, one step per resource; a replacement is one step, although the engine reports three events. */
 import type { EngineEvent, ResourceState, StepMetadata } from "../engine/events.ts";
 import { identify, type Identity } from "../../stacks/inventory.ts";
 
@@ -11,11 +11,11 @@ export interface Step extends Identity {
   readonly kind: Kind;
   readonly before: ResourceState | undefined;
   readonly after: ResourceState | undefined;
-  /** What the provider foresees of the result, as far as it can tell. */
+  /** The outputs that the provider predicts. */
   readonly foreseen: Readonly<Record<string, unknown>>;
   /** Properties that force a replacement. */
   readonly replaceKeys: readonly string[];
-  /** Properties that differ; empty where the provider does not tell. */
+  /** Properties that differ; empty where the provider does not say. */
   readonly changedKeys: readonly string[];
   readonly detail: NonNullable<StepMetadata["detailedDiff"]>;
 }
@@ -42,7 +42,7 @@ export function readSteps(events: readonly EngineEvent[]): Step[] {
     const { metadata } = resourcePreEvent;
     const kind = kindOf(metadata);
     const known = steps.get(metadata.urn);
-    // The stack itself is not a thing that anybody has.
+    // The stack itself is no resource to users.
     if (kind === undefined || metadata.type === "pulumi:pulumi:Stack") continue;
     if (known && STRENGTH.indexOf(known.kind) >= STRENGTH.indexOf(kind)) continue;
     steps.set(metadata.urn, stepOf(metadata, kind));

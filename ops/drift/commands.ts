@@ -26,7 +26,7 @@ export const commands: Commands = {
         issue: { type: "boolean", default: false },
       });
       const stack = onlyStack(this.usage, positionals);
-      // Asked first: a check of minutes must not end with a missing variable.
+      // Checked first, so that a check of minutes does not end with a missing variable.
       const tracker = values.issue ? openGithub(process.env) : undefined;
       const request = { stack, json: values.json, tracker };
       if (!values.repair) return await reported(request, checked, realEffects(new AbortController()));
@@ -62,7 +62,7 @@ async function reported(
     ];
     return { text: lines.join("\n\n"), exitCode: EXIT_CODES[report.outcome] };
   } catch (error) {
-    if (error instanceof UserError && tracker) await tellFailure(stack, error, tracker, world);
+    if (error instanceof UserError && tracker) await reportToTracker(stack, error, tracker, world);
     throw error;
   }
 }
@@ -86,7 +86,7 @@ async function repaired(
   return after ?? before;
 }
 
-async function tellFailure(
+async function reportToTracker(
   stack: string,
   error: UserError,
   tracker: IssueTracker,

@@ -1,4 +1,4 @@
-/** The engine's steps as differences: one a property, one a line of an exclusive set. */
+/** The engine's steps as differences: one per property, one per line of an exclusive set. */
 import { isDeepStrictEqual } from "node:util";
 
 import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
@@ -6,16 +6,16 @@ import type { StepMetadata } from "../engine/events.ts";
 import { identify, type Deviation, type Layer } from "../../stacks/inventory.ts";
 import { at, describeProperties, parsePath, type Shown } from "../changes/properties.ts";
 
-/** One thing that is not as it was deployed. */
+/** One property, or one line of an exclusive set, that is not as it was deployed. */
 export interface Difference extends Deviation {
   readonly layer: Layer;
   readonly urn: string;
 }
 
-/** Most lines told of one value. */
+/** Most lines shown of one value. */
 const MOST_LINES = 12;
 
-/** In the order of resources and of what differs: the engine's own changes from run to run. */
+/** Sorted, because the engine's order changes from run to run. */
 export function readDifferences(steps: readonly StepMetadata[]): Difference[] {
   const all = steps.flatMap((step): Difference[] => {
     if (step.old?.custom !== true || step.type.startsWith("pulumi:")) return [];
@@ -58,7 +58,7 @@ function extrasOf(step: StepMetadata): string[] {
   return typeof observed === "string" && observed !== NOTHING_EXTRA ? observed.split("\n") : [];
 }
 
-/** Position by position, a list without its first name would differ in every place. */
+/** By name: compared by position, a list without its first name would differ everywhere. */
 function missingNames({ old, new: now }: StepMetadata): string[] {
   const [wanted, there] = [old, now].map((state) => {
     const names = state?.inputs["names"];
@@ -72,7 +72,7 @@ interface EdgeRule {
   readonly [part: string]: unknown;
 }
 
-/** Rule by rule under its number: in a list, one more would shift all that follow. */
+/** By number: compared by position, one more rule would shift all that follow. */
 function firewallChangesOf(step: StepMetadata): Change[] {
   const others = changesOf(step).filter(({ what }) => !what.startsWith("rules"));
   const [wanted, there] = [step.old, step.new].map((state) => {
@@ -104,14 +104,14 @@ function changesOf(step: StepMetadata): Change[] {
   const { op, old, new: now, detailedDiff, diffs } = step;
   if (!old || !now) return [];
   const detailed = Object.keys(detailedDiff ?? {});
-  const told = detailed.length > 0 ? detailed : (diffs ?? []);
-  const paths = told.filter((path) => !isKnownResult(step, path));
-  if (paths.length === 0 && (op !== "update" || told.length > 0)) return [];
+  const reported = detailed.length > 0 ? detailed : (diffs ?? []);
+  const paths = reported.filter((path) => !isKnownResult(step, path));
+  if (paths.length === 0 && (op !== "update" || reported.length > 0)) return [];
 
   const before = { ...old, inputs: structuredClone(old.inputs) };
   const after = { ...now, inputs: structuredClone(now.inputs) };
   for (const segments of paths.map(parsePath)) {
-    // What a provider reads back is the result; its view of what was asked for may stay as it was.
+    // A provider reads back outputs; its view of the inputs may stay as it was.
     const results = [at(old.outputs, segments), at(now.outputs, segments)];
     if (isDeepStrictEqual(results[0], results[1])) continue;
     put(before.inputs, segments, results[0]);
@@ -123,7 +123,7 @@ function changesOf(step: StepMetadata): Change[] {
     detail: Object.fromEntries(paths.map((path) => [path, { diffKind: "update", inputDiff: true }])),
   });
   if (properties.length === 0) {
-    // The engine says that it differs: that must not be lost because its words for it are not known.
+    // The engine reports a difference, so it must be shown even where no property can be named.
     const what = paths.map((path) => wordsOf(step, path)).join(", ") || identify(step.urn).row.label;
     return [{ what, expected: ["as deployed"], found: ["otherwise"] }];
   }
@@ -134,7 +134,7 @@ function changesOf(step: StepMetadata): Change[] {
   }));
 }
 
-/** The result is what it was after the deployment; it only differs from what was asked for, such as an image by its digest. */
+/** The output is unchanged since the deployment; it only differs from the input, such as an image by its digest. */
 function isKnownResult({ old, new: now }: StepMetadata, path: string): boolean {
   const segments = parsePath(path);
   const [before, after] = [at(old?.outputs, segments), at(now?.outputs, segments)];

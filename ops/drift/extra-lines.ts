@@ -11,7 +11,7 @@ interface ExtraLine extends Effect {
   readonly isHostile?: true;
 }
 
-const ALL_CONTAINERS = "everything is away while dockerd and then each service start again, about a minute";
+const ALL_CONTAINERS = "everything is down while dockerd and then each service restart, about a minute";
 
 type Dating = readonly [pattern: RegExp, question: (name: string) => SinceQuestion];
 
@@ -21,7 +21,7 @@ const PATH_AT_END: Dating = [/ (\/\S+)$/, (path) => ["file", path]];
 const LINES: readonly ExtraLine[] = [
   {
     begins: new RegExp(`^${DOCKER_IS_DOWN}`),
-    repair: "dockerd is started by its own unit; this set is compared again after it",
+    repair: "dockerd is started by its own unit; this set is compared again afterwards",
     interruption: ALL_CONTAINERS,
   },
   {
@@ -31,27 +31,27 @@ const LINES: readonly ExtraLine[] = [
   },
   {
     begins: /^container /,
-    repair: "it is removed; volumes stay",
+    repair: "it is removed; volumes are kept",
     dated: [/^container (\S+) of /, (name) => ["container", name]],
   },
-  { begins: /^(network|secret|config) /, repair: "it is removed; volumes stay" },
+  { begins: /^(network|secret|config) /, repair: "it is removed; volumes are kept" },
   {
     begins: /^account /,
-    repair: "its processes are killed and the account is removed; its home folder stays",
+    repair: "its processes are killed and the account is removed; its home folder is kept",
     dated: [/^account (\S+)/, () => ["file", "/etc/passwd"]],
     isHostile: true,
   },
   {
     begins: /^member /,
-    repair: "it is taken out of the group",
+    repair: "it is removed from the group",
     dated: [/^member (\S+)/, () => ["file", "/etc/group"]],
     isHostile: true,
   },
-  { begins: /^key /, repair: "the line is taken out of the file", isHostile: true },
-  { begins: /^sudo rule /, repair: "the rule is taken out of the file", isHostile: true },
+  { begins: /^key /, repair: "the line is removed from the file", isHostile: true },
+  { begins: /^sudo rule /, repair: "the rule is removed from the file", isHostile: true },
   {
     begins: /^sshd setting /,
-    repair: "foreign files of sshd_config.d are removed and sshd reads its settings again; sessions go on",
+    repair: "foreign files in sshd_config.d are removed and sshd reloads its settings; sessions continue",
     isHostile: true,
   },
   {
@@ -72,25 +72,25 @@ const LINES: readonly ExtraLine[] = [
   { begins: /^(timer|unit) /, repair: "it is stopped, disabled and removed" },
   {
     begins: /^mask /,
-    repair: "the mask is taken away; the unit starts when next due",
+    repair: "the mask is removed; the unit starts when it is next due",
   },
   {
     begins: /^edited file of a package \S*docker/,
-    repair: "the package is installed again",
+    repair: "the package is reinstalled",
     interruption: ALL_CONTAINERS,
   },
   {
     begins: /^edited file of a package /,
-    repair: "the package is installed again, which brings its own file back",
+    repair: "the package is reinstalled, which restores its file",
   },
   { begins: /^kernel setting /, repair: "the value is written back" },
   {
     begins: /^listener /,
-    repair: "what listens is stopped, and its unit disabled",
+    repair: "the listening process is stopped and its unit disabled",
     dated: [/^listener \S+ \S*?:(\d+) /, (port) => ["process", port]],
     isHostile: true,
   },
-  { begins: /^(rule|chain|table) /, repair: "it is taken out of the kernel's rules", isHostile: true },
+  { begins: /^(rule|chain|table) /, repair: "it is removed from the kernel's rules", isHostile: true },
   { begins: /./, repair: "it is removed" },
 ];
 

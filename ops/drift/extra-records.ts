@@ -41,6 +41,6 @@ export function describeExtraRecord({ name, type, content }: DnsRecord): Finding
     what: `${type} record that nobody declared`,
     expected: [NOTHING_EXTRA],
     found: [`${type} ${content}`],
-    repair: "it is deleted; resolvers keep the answer until its time to live is over",
+    repair: "it is deleted; resolvers keep the answer until its time to live ends",
   };
 }

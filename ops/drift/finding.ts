@@ -1,4 +1,4 @@
-/** What a check for drift found: the schema of `npm run drift -- <stack> --json`. */
+/** The schema of `npm run drift -- <stack> --json`. */
 import { z } from "zod";
 
 import { layers } from "../../stacks/inventory.ts";
@@ -9,14 +9,14 @@ export const finding = z.strictObject({
   /** Name of the resource in the program; of an undeclared DNS record, its name in the zone. */
   resource: z.string(),
 
-  /** What of it differs. */
+  /** Which part of it differs. */
   what: z.string(),
 
-  /** One line each; of a long text those lines only that differ. Secrets are `[secret]`. */
+  /** One line each; of a long text only the lines that differ. Secrets are `[secret]`. */
   expected: z.array(z.string()),
   found: z.array(z.string()),
 
-  /** When it came to be so, where something could tell. */
+  /** When it changed, where that is known. */
   since: z.iso.datetime().optional(),
 
   /** What `--repair` does about it. */
@@ -28,12 +28,12 @@ export const finding = z.strictObject({
 
 export type Finding = z.output<typeof finding>;
 
-/** Something that could not be looked at, and why: nothing is known of it. */
+/** Something that could not be read, and why: nothing is known about it. */
 export const unchecked = z.strictObject({
   what: z.string(),
   reason: z.string(),
 
-  /** The finding's resource that keeps it from being looked at, such as a service that is gone; it is looked at again after the repair. */
+  /** The resource of a finding that prevents reading it, such as a service that is gone; it is read again after the repair. */
   because: z.string().optional(),
 });
 export type Unchecked = z.output<typeof unchecked>;
@@ -43,7 +43,7 @@ export const driftReport = z.strictObject({
   at: z.iso.datetime(),
   seconds: z.number(),
 
-  /** `failed`: something could not be looked at and no finding explains it, whatever was found of the rest. */
+  /** `failed`: something could not be read and no finding explains it. */
   outcome: z.enum(["clean", "drift", "failed"]),
   findings: z.array(finding),
   gaps: z.array(unchecked),

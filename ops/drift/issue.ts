@@ -1,4 +1,4 @@
-/** One issue a stack, in the form of the team's own `DEPLOY-XXX` entries; closed when the stack is clean again. */
+/** One issue per stack, in the form of the team's own `DEPLOY-XXX` entries; closed when the stack is clean again. */
 import type { Github, Written } from "../vendors/github.ts";
 import type { Layer } from "../../stacks/inventory.ts";
 import { isHostile } from "./extra-lines.ts";
@@ -30,7 +30,7 @@ export function driftMarker(stack: string): string {
   return `<!-- technicia-drift:${stack} -->`;
 }
 
-/** Undefined when there is nothing to tell and no issue to close. */
+/** Undefined when there is nothing to report and no issue to close. */
 export async function reportToIssue(
   report: DriftReport,
   tracker: IssueTracker,
@@ -50,7 +50,7 @@ export async function reportToIssue(
   });
 }
 
-/** The check itself broke: nothing is known, and an open issue stays open. */
+/** The check itself failed: nothing is known, and an open issue stays open. */
 export function reportFailure(
   stack: string,
   at: Date,
@@ -147,7 +147,7 @@ function impactOf(findings: readonly Finding[]): string {
     : `Touche : ${touched.join(", ")}`;
 }
 
-/** A text from the server must not write Markdown of its own, nor call people by name. */
+/** A text from the server must not be read as Markdown or mention people. */
 function code(text: string): string {
   const ticks = text.match(/`+/g) ?? [];
   const fence = "`".repeat(Math.max(0, ...ticks.map((run) => run.length)) + 1);

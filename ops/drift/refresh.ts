@@ -1,5 +1,5 @@
 /**
- * Asks the engine how everything in the state is in reality, and changes nothing.
+ * Asks the engine for the real state of every resource, and changes nothing.
  *
  * `pulumi refresh --preview-only` and not `preview --refresh`: it compares with what was deployed, so settings that are not deployed yet
  * are no drift and a program that fails hides none; and it runs no program, whose secrets a preview's log of events tells in clear.
@@ -25,10 +25,10 @@ export interface Refreshed {
   readonly unreadable: ReadonlyMap<string, string>;
 }
 
-/** All of a deployment: reading waits more than it works, Docker's services two seconds each, and each provider limits itself. */
+/** All resources at once: reading is mostly waiting (Docker's plugin two seconds per service), and each provider limits itself. */
 const AT_ONCE = "96";
 
-/** A provider that fails may take others down with it: what was not looked at is asked for once more, and then again. */
+/** A failing provider may stop the read of others, so what was not read is asked for again. */
 const PASSES = 4;
 
 export async function refresh(request: RefreshRequest, pulumi: Pulumi): Promise<Refreshed> {
@@ -65,9 +65,9 @@ function stepsOf(events: readonly EngineEvent[]): StepMetadata[] {
 }
 
 function failuresOf(events: readonly EngineEvent[]): [string, string][] {
-  return events.flatMap(({ diagnosticEvent: told }): [string, string][] =>
-    told?.severity === "error" && told.urn !== ""
-      ? [[told.urn, told.message.trim().replace(/^Preview failed: (refreshing \S+: )?/, "")]]
+  return events.flatMap(({ diagnosticEvent: diagnostic }): [string, string][] =>
+    diagnostic?.severity === "error" && diagnostic.urn !== ""
+      ? [[diagnostic.urn, diagnostic.message.trim().replace(/^Preview failed: (refreshing \S+: )?/, "")]]
       : [],
   );
 }

@@ -1,4 +1,4 @@
-/** Puts back what was deployed: shows what will happen, asks, does it, and looks again. */
+/** Restores what was deployed: shows the plan, asks, repairs, and checks again. */
 import { openDnsZone, type DnsRecord } from "../vendors/dns-records.ts";
 import { readSteps } from "../changes/steps.ts";
 import { readEvents } from "../engine/events.ts";
@@ -17,7 +17,7 @@ import type { StateResource } from "../engine/state.ts";
 export interface RepairRequest {
   readonly stack: string;
 
-  /** Whether nobody is asked. */
+  /** Whether to repair without asking. */
   readonly yes: boolean;
 
   /** Whether settings that are not deployed yet may be deployed with it. */
@@ -25,15 +25,15 @@ export interface RepairRequest {
 }
 
 export interface RepairWorld extends World, CheckLogEffects, Pick<Effects, "confirm"> {
-  /** Works while no other deployment of the stack does. */
+  /** Does the work under the deployment's lock. */
   readonly exclusively: <T>(server: Server, stack: string, work: () => Promise<T>) => Promise<T>;
 }
 
 export interface Repaired {
-  /** What was found first. */
+  /** The report of the first check. */
   readonly before: DriftReport;
 
-  /** What was found after the repair; undefined when there was none. */
+  /** The report after the repair; undefined when there was none. */
   readonly after: DriftReport | undefined;
 }
 
@@ -179,7 +179,7 @@ async function carryOut(
   { stack, server, targets, changes, records }: Repair,
   world: World & Pick<Effects, "say">,
 ) {
-  // First, because a record that stands in the way keeps ours from being put back.
+  // First, because an extra record can prevent ours from being created.
   if (records.length > 0) {
     const zone = openDnsZone({ ...(await readSettings(stack, world.pulumi)), fetch: world.fetch });
     for (const record of records) await zone.remove(record);

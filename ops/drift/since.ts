@@ -8,7 +8,7 @@ import { sinceOfExtra } from "./extra-lines.ts";
 
 const SCRIPT = readFileSync(new URL("since.sh", import.meta.url), "utf8");
 
-/** In the order of the differences; undefined where nothing can tell. */
+/** In the order of the differences; undefined where it is not known. */
 export async function readSince(
   differences: readonly Difference[],
   server: Server,

@@ -1,4 +1,4 @@
-/** What the stack's state says that there is, and how to reach it. */
+/** The deployed resources as the state lists them, and how to reach the server. */
 import { z } from "zod";
 
 import { nameOf } from "../../common/urn.ts";
@@ -17,7 +17,7 @@ export interface DeployedState {
   /** How to log in to the server; undefined before one was ever reached. */
   readonly ssh: StackOutputs["ssh"] | undefined;
 
-  /** Why not everything that should be there is in the state; undefined for a deployment that ended well. */
+  /** Why resources are missing in the state; undefined after a successful deployment. */
   readonly incomplete: string | undefined;
 }
 
@@ -26,9 +26,7 @@ export async function readDeployedState(stack: string, pulumi: Pulumi): Promise<
   const { resources: all, pending } = await readState(stack, pulumi);
   const resources = all.filter(({ custom, type }) => custom === true && !type.startsWith("pulumi:"));
   if (resources.length === 0) {
-    throw new UserError(
-      `${stack}: expected a deployed stack, got an empty one; deploy it with npm run deploy -- ${stack}`,
-    );
+    throw new UserError(`${stack}: nothing is deployed; deploy it with npm run deploy -- ${stack}`);
   }
   return {
     resources,
@@ -51,7 +49,7 @@ const connection = z.object({
   hostKey: z.string(),
 });
 
-/** The program's own connection: it is there before the outputs of a deployment that was cut short. */
+/** From the program's own connection, which an interrupted deployment has in its state before the outputs. */
 function sshOf(resources: readonly StateResource[]): DeployedState["ssh"] {
   for (const { type, inputs } of resources) {
     const found = type === "pulumi:providers:technicia" ? connection.safeParse(inputs).data : undefined;
@@ -72,10 +70,10 @@ function incompleteOf(
   { all, pending }: { readonly all: readonly StateResource[]; readonly pending: readonly string[] },
 ): string | undefined {
   if (pending.length > 0) {
-    return `an earlier run was cut short while it made or changed ${pending.join(", ")}; settle it with npm run resume -- ${stack}`;
+    return `an earlier run was interrupted while it created or changed ${pending.join(", ")}; fix that with npm run resume -- ${stack}`;
   }
   const outputs = all.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ?? {};
   return outputs["deploymentStatus"] === undefined
-    ? `the deployment has never come to its end, so what it has not made yet is not compared; finish it with npm run deploy -- ${stack}`
+    ? `the deployment never finished, so missing resources are not compared; finish it with npm run deploy -- ${stack}`
     : undefined;
 }

@@ -1,4 +1,4 @@
-/** What could not be looked at, and whether something that was found explains it. */
+/** What could not be read, and which finding explains it. */
 import type { Difference } from "./differences.ts";
 import type { Unchecked } from "./finding.ts";
 import { nameOf } from "../../common/urn.ts";
@@ -48,7 +48,7 @@ function causeOf(
     graph,
   }: { readonly stopped: readonly Stopped[]; readonly graph: ReadonlyMap<string, StateResource> },
 ): string | undefined {
-  // While dockerd is down nothing of Docker's can be read, whatever was made before what.
+  // While dockerd is down, nothing of Docker's can be read, whatever depends on what.
   const isOfDocker = graph.get(urn)?.type.startsWith("docker:") === true;
   const dockerd = stopped.find(({ hidden }) => hidden === "docker");
   if (isOfDocker && dockerd) return dockerd.resource;

@@ -5,16 +5,16 @@ import { UserError } from "../../common/user-error.ts";
 
 export interface PulumiCall {
   readonly args: readonly string[];
-  /** Text for its standard input: the one way on which a secret travels. */
+  /** Text for its standard input; a secret is passed in no other way. */
   readonly input?: string;
 
   /** Added to this process's own environment. */
   readonly environment?: Readonly<Record<string, string>>;
 
-  /** Lines of both outputs as they come. */
+  /** Called with each line of both outputs. */
   readonly onLine?: (line: string) => void;
 
-  /** Asks the CLI to stop, as Ctrl-C does: it ends what it is doing and keeps the state. */
+  /** Interrupts the CLI as Ctrl-C does: it finishes the current step and saves the state. */
   readonly signal?: AbortSignal;
 }
 
@@ -23,7 +23,7 @@ interface Printed {
   readonly stderr: string;
 }
 
-/** The CLI ended with another code than 0; what it had printed until then may still be read. */
+/** The CLI exited with an error; its output is kept. */
 export class PulumiFailure extends UserError {
   override readonly name: string = "PulumiFailure";
   readonly stdout: string;
@@ -84,7 +84,7 @@ export type Pulumi = (call: PulumiCall) => Promise<string>;
 export const pulumiOnPath: Pulumi = async ({ args, ...options }) => {
   const ended = await tryRun(["pulumi", ...args, "--non-interactive"], {
     ...options,
-    // A Ctrl-C at the terminal would reach it, too, and a second one makes it drop everything.
+    // Ctrl-C at the terminal would reach it as well, and a second interrupt makes it abandon the state.
     ownGroup: options.signal !== undefined,
     missing:
       "pulumi: the Pulumi CLI is not on PATH; install it (https://www.pulumi.com/docs/install/) or run npm install",
@@ -95,7 +95,7 @@ export const pulumiOnPath: Pulumi = async ({ args, ...options }) => {
 
 const HOLDER = /^\s*(\S+): created by (.+)@(\S*) \(pid (\d+)\) at (\S+)\s*$/gm;
 
-/** The failures that the CLI has in words only, read here and nowhere else. */
+/** The CLI reports these failures only as text; nothing else reads that text. */
 const FAILURES: readonly {
   readonly sign: RegExp;
   /** Absent where the CLI's own words say enough. */
@@ -127,7 +127,7 @@ const FAILURES: readonly {
   },
 ];
 
-/** What a run that printed this failed for. */
+/** The failure of a run that printed this. */
 export function readFailure(args: readonly string[], printed: Printed): PulumiFailure {
   const stack = args[args.indexOf("--stack") + 1] ?? "";
   const { explain, type: Failure = PulumiFailure } =
@@ -137,7 +137,7 @@ export function readFailure(args: readonly string[], printed: Printed): PulumiFa
   return new Failure(`pulumi ${args[0] ?? ""} failed: ${lines || "it printed nothing"}`, printed);
 }
 
-/** Reads what the CLI printed as JSON; a text that does not fit may hold a secret and is not repeated. */
+/** Reads the CLI's JSON. Text of another form may contain a secret, so the error does not repeat it. */
 export function parsePrinted<T>(command: string, text: string, schema: z.ZodType<T>): T {
   let value: unknown;
   try {

@@ -1,4 +1,4 @@
-/** What the engine wrote to `--event-log`: only what is used here; all else in it is ignored. */
+/** The engine's `--event-log`. Only the fields that are used here are read. */
 import { z } from "zod";
 
 import { UserError } from "../../common/user-error.ts";
@@ -7,7 +7,7 @@ const properties = z.record(z.string(), z.unknown()).nullish();
 
 /** A resource before or after a step. The engine has put `[secret]` in place of every secret. */
 const resourceState = z.object({
-  /** Whether it is a thing, and not a component that only groups things. */
+  /** False for a component, which only groups resources. */
   custom: z.boolean().default(false),
   protect: z.boolean().default(false),
   retainOnDelete: z.boolean().default(false),
@@ -23,7 +23,7 @@ const metadata = z.object({
   new: resourceState.nullish(),
   /** Properties that force a replacement. */
   keys: z.array(z.string()).nullish(),
-  /** Properties that differ, where the provider tells no details. */
+  /** Properties that differ, where the provider gives no details. */
   diffs: z.array(z.string()).nullish(),
   detailedDiff: z.record(z.string(), z.object({ diffKind: z.string(), inputDiff: z.boolean() })).nullish(),
 });
@@ -41,7 +41,7 @@ export type ResourceState = z.output<typeof resourceState>;
 export type StepMetadata = z.output<typeof metadata>;
 export type EngineEvent = z.output<typeof event>;
 
-/** Reads one event a line; a last line that a killed engine did not finish is left out. */
+/** Reads one event per line, without a last line that a killed engine did not finish. */
 export function readEvents(log: string): EngineEvent[] {
   const lines = log.split("\n");
   const unfinished = lines.pop();
@@ -50,15 +50,17 @@ export function readEvents(log: string): EngineEvent[] {
 }
 
 function readEvent(line: string, number: number): EngineEvent {
-  // The line itself may hold anything, so it is not repeated in the error.
+  // The line may contain a secret, so the error does not repeat it.
   if (!isJson(line)) {
-    throw new UserError(`event log line ${number}: expected JSON of the engine, got something else`);
+    throw new UserError(
+      `event log line ${number}: not JSON of the engine; use the version of the Pulumi CLI that package.json names`,
+    );
   }
   const { data, error } = event.safeParse(JSON.parse(line));
   if (error) {
     const problems = error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
     throw new UserError(
-      `event log line ${number}: expected an event of the engine, got another form (${problems.join("; ")}); ` +
+      `event log line ${number}: not an event of the engine (${problems.join("; ")}); ` +
         "use the version of the Pulumi CLI that package.json names",
     );
   }

@@ -1,4 +1,4 @@
-/** What the engine's state says of a deployment. */
+/** What the engine's state says about a deployment. */
 import { z } from "zod";
 
 import { stackOutputs, type StackOutputs } from "../../stacks/deployment-status.ts";
@@ -7,10 +7,10 @@ import type { Pulumi } from "./cli.ts";
 import { readState } from "./state.ts";
 
 export interface Deployed {
-  /** Undefined before the first deployment that worked, and when another version of the program made them. */
+  /** Undefined before the first successful deployment, and when another version of the program wrote them. */
   readonly outputs: StackOutputs | undefined;
 
-  /** How to log in to the server; there as soon as a deployment has worked, whatever its version. */
+  /** How to log in to the server; known after any successful deployment, whatever its version. */
   readonly ssh: StackOutputs["ssh"] | undefined;
 }
 

@@ -1,9 +1,9 @@
 /**
- * After the server was installed anew, or replaced: all that stood on it is gone with its disk, and the state does not know.
+ * After the server was reinstalled or replaced: everything on its disk is gone, and the state does not know.
  *
- * A refresh cannot tell, because the host key that the state requires no longer answers, and it must not be guessed whether that is an attack.
- * OVH is asked instead: when its number of the installation is another one than that under which the host was set up, everything on the
- * host leaves the state, and the next `up` sets the host up as a new one.
+ * A refresh cannot find out: the server no longer has the host key that the state requires, and that may as well be an attack.
+ * So OVH is asked. If its installation number is not the one under which the host was set up, everything on the host leaves the state, and
+ * the next `up` sets up a new host.
  */
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -15,7 +15,7 @@ const HOST_KEY = "technicia:host:HostKey";
 const CONNECTION = "pulumi:providers:technicia";
 const DOCKER = "docker:";
 
-/** Names of what left the state; throws a UserError, and changes nothing, when OVH knows of no other installation. */
+/** Returns the names of what left the state. Fails, and changes nothing, when OVH knows of no other installation. */
 export async function forgetReinstalled(stack: string, pulumi: Pulumi): Promise<readonly string[]> {
   const { urn } = findServer((await readState(stack, pulumi)).resources, stack);
   await pulumi({ args: ["refresh", "--yes", "--skip-preview", "--stack", stack, "--target", urn] });
@@ -27,7 +27,7 @@ export async function forgetReinstalled(stack: string, pulumi: Pulumi): Promise<
     (type === HOST_KEY || type === CONNECTION) && serverId !== undefined && serverId !== installation;
   if (typeof installation !== "string" || !resources.some(isOutdated)) {
     throw new UserError(
-      `${stack}: expected OVH to have installed the server anew, got the installation that the state knows (${String(installation)}); nothing is forgotten. If another host key answers all the same, somebody changed it on the server, or another machine answers in its place`,
+      `${stack}: OVH has not reinstalled the server: it has the installation that the state knows (${String(installation)}); nothing was removed from the state. If another host key answers all the same, somebody changed it on the server, or another machine answers in its place`,
     );
   }
   const outdated = new Set(resources.filter(isOutdated).map(({ urn: name, id }) => `${name}::${id}`));
@@ -42,12 +42,12 @@ export async function forgetReinstalled(stack: string, pulumi: Pulumi): Promise<
 function findServer(resources: readonly StateResource[], stack: string): StateResource {
   const server = resources.find(({ type }) => type === VPS);
   if (!server) {
-    throw new UserError(`${stack}: expected a server in the state, got none; run pulumi up`);
+    throw new UserError(`${stack}: there is no server in the state; run pulumi up`);
   }
   return server;
 }
 
-/** The engine refuses a state in which something depends on what is not there. */
+/** The engine refuses a state with dependencies on missing resources. */
 function withDependencies(one: StateResource, names: ReadonlySet<string>): StateResource {
   const { dependencies, propertyDependencies } = one;
   const still = (list: readonly string[] | null) => (list ?? []).filter((name) => names.has(name));

@@ -1,9 +1,9 @@
 /**
- * After a run that was killed: the state knows what was being made, the server and the clouds know what was made.
+ * After a run that was killed: the state lists what was being created; the server and the vendors know what was created.
  *
  * What Docker or the name servers made and the state has not would make the next `up` fail for its name; its id is looked up and the resource is
- * put into the state, where a refresh completes it. What was not made is forgotten. Our own provider's resources are made again safely and
- * need none of this. (`pulumi refresh --import-pending-creates` only marks the operation; it brings nothing into the state.)
+ * put into the state, where a refresh completes it. What was not created is forgotten. Our own provider's resources can be created again
+ * safely and need none of this. (`pulumi refresh --import-pending-creates` only marks the operation; it brings nothing into the state.)
  */
 import { z } from "zod";
 
@@ -61,7 +61,7 @@ export type FindRecord = (record: StateResource) => Promise<string | undefined>;
 export interface Resumed {
   readonly adopted: readonly string[];
   readonly forgotten: readonly string[];
-  /** Changed or removed half-way: read anew. */
+  /** Half changed or half removed: refreshed. */
   readonly refreshed: readonly string[];
 }
 
@@ -81,7 +81,7 @@ export async function resume(
   const creating = pending.filter(({ type, resource: { urn } }) => type === "creating" && !known.has(urn));
   for (const { resource: made } of creating) {
     const id = await lookUp(made, resources, onServer, findRecord);
-    // What it came to be is read right after; until then what was asked for stands in.
+    // The refresh below reads the real outputs.
     if (id) adopted.push({ ...made, id, outputs: made.inputs });
   }
   await state.replace({ resources: [...resources, ...adopted], pending: [] });

@@ -1,5 +1,5 @@
 /**
- * A lock on the state that a killed run of ours left behind.
+ * A lock on the state that one of our own killed runs left behind.
  *
  * A self-managed backend (file, S3, …) names who holds a lock: user, host, process, since when. It is ours and dead in two cases only: the
  * process was on this very machine and runs no more; or the host is called `technicia-run-<run>-<attempt>`, as our workflows call a runner
@@ -16,27 +16,27 @@ import { UserError } from "../../common/user-error.ts";
 
 export interface Verdict {
   readonly isOursAndDead: boolean;
-  /** A clause that follows the holder's name. */
+  /** Follows the holder's name in a sentence. */
   readonly because: string;
 }
 
-/** Says of a lock's holder whether it is one of ours that runs no more. */
+/** Decides whether a lock's holder is one of our runs that has ended. */
 export type Judge = (lock: Lock) => Promise<Verdict>;
 
 const RUN_HOST = /^technicia-run-(\d+)-(\d+)$/;
 
-/** Somebody else is changing the state: the only guard before there is a server with a lock of ours. */
+/** Another run is changing the state. Before the server exists, this is the only lock. */
 export class StateLocked extends UserError {}
 
-/** A CLI that releases a lock of ours that no process holds any more, and then does what it was asked. */
-export function releasingOwnLocks(pulumi: Pulumi, judge: Judge, tell: (line: string) => void): Pulumi {
+/** A CLI that releases a dead lock of ours and then repeats the command. */
+export function releasingOwnLocks(pulumi: Pulumi, judge: Judge, say: (line: string) => void): Pulumi {
   return async (call) => {
     try {
       return await pulumi(call);
     } catch (error) {
       if (!(error instanceof LockHeld)) throw error;
       const stack = call.args[call.args.indexOf("--stack") + 1] ?? "";
-      await release(stack, error.locks, { pulumi, judge, tell });
+      await release(stack, error.locks, { pulumi, judge, say });
       return pulumi(call);
     }
   };
@@ -45,28 +45,27 @@ export function releasingOwnLocks(pulumi: Pulumi, judge: Judge, tell: (line: str
 interface Release {
   readonly pulumi: Pulumi;
   readonly judge: Judge;
-  readonly tell: (line: string) => void;
+  readonly say: (line: string) => void;
 }
 
 async function release(
   stack: string,
   locks: readonly Lock[],
-  { pulumi, judge, tell }: Release,
+  { pulumi, judge, say }: Release,
 ): Promise<void> {
   const judged = await Promise.all(locks.map(async (lock) => ({ lock, ...(await judge(lock)) })));
-  // `pulumi cancel` takes every lock away, so one that is not ours keeps them all.
+  // `pulumi cancel` removes every lock, so one that is not ours keeps them all.
   if (judged.length === 0 || judged.some(({ isOursAndDead }) => !isOursAndDead)) {
     const holders = judged.map(({ lock, because }) => `  ${describe(lock)}: ${because}`);
-    const who =
-      holders.length > 0 ? `, got:\n${holders.join("\n")}\n` : ", got a lock without its holder's name; ";
+    const who = holders.length > 0 ? `:\n${holders.join("\n")}\n` : ", and the backend does not name it; ";
     throw new StateLocked(
-      `the state of stack ${stack}: expected no other run on it${who}` +
+      `the state of stack ${stack}: another run holds it${who}` +
         `wait for it to end; if nothing runs any more, release it with pulumi cancel --stack ${stack}`,
     );
   }
   await pulumi({ args: ["cancel", "--yes", "--stack", stack] });
   for (const { lock, because } of judged) {
-    tell(
+    say(
       `released the lock of ${describe(lock)}: ${because}; npm run resume -- ${stack} settles what it left pending`,
     );
   }
@@ -76,7 +75,7 @@ function describe({ user, host, pid, since }: Lock): string {
   return `${user}@${host} (pid ${pid}) since ${since}`;
 }
 
-/** What can be known of this machine. */
+/** This machine. */
 export interface Machine {
   readonly host: string;
   readonly user: string;
@@ -136,7 +135,7 @@ function githubRuns(environment: Environment): RunStatus | undefined {
   return (run) => github.runStatus(run);
 }
 
-/** The `pulumi` that PATH finds, releasing dead locks of ours; what it releases is said on standard error. */
+/** The `pulumi` that PATH finds; it releases dead locks of ours and reports that on standard error. */
 export const pulumiWithOwnLocks: Pulumi = (call) =>
   releasingOwnLocks(pulumiOnPath, judgeBy(thisMachine(), githubRuns(process.env)), (line) =>
     process.stderr.write(`${line}\n`),

@@ -25,7 +25,7 @@ export const commands: Commands = {
       });
       const stack = onlyStack(this.usage, positionals);
       const { out, refresh, comment } = values;
-      // Asked first: a preview of minutes must not end with a missing variable.
+      // Checked first, so that a preview of minutes does not end with a missing variable.
       const target = comment ? await commentTarget(stack) : undefined;
       const world = {
         pulumi: pulumiWithOwnLocks,
@@ -54,7 +54,7 @@ export const commands: Commands = {
   },
 };
 
-/** Where the comment goes; what is missing to write it is said now. */
+/** Writes the comment; fails here when a variable for it is missing. */
 async function commentTarget(stack: string): Promise<(body: string) => Promise<unknown>> {
   const github = openGithub(process.env);
   const number = await readPullRequest(process.env);

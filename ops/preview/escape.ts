@@ -1,6 +1,6 @@
-/** Any text as Markdown that shows just that text: no markup, no HTML, no mention, no broken table. */
+/** Shows any text literally in Markdown: no markup, no HTML, no mention, no broken table. */
 
-/** Text in a code span, in which nothing is interpreted; a pipe stands outside of it, or it would end a table's cell. */
+/** Text in a code span. A pipe is put outside of it, because it would end the table cell. */
 export function code(text: string): string {
   if (text === "") return '`""`';
   return visible(text)
@@ -16,10 +16,10 @@ export function block(lines: readonly string[]): string {
   return `${fence}text\n${text}\n${fence}`;
 }
 
-/** Cuts a text to so many characters and says how many are missing. */
+/** Cuts a text to a number of characters and adds how many are missing. */
 export function clip(text: string, length: number): string {
   if (text.length <= length) return text;
-  // A pair of surrogates must not be torn.
+  // A surrogate pair must not be split.
   const kept = text.slice(0, length).replace(/[\uD800-\uDBFF]$/, "");
   return `${kept}… (+${text.length - kept.length})`;
 }
@@ -35,7 +35,7 @@ function longestRun(text: string): number {
   return Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
 }
 
-/** Marks what would not be seen, or would turn the line around: control characters and bidirectional overrides. */
+/** Replaces invisible characters: control characters and bidirectional overrides. */
 function visible(text: string): string {
   return text
     .replace(/\r?\n/g, "↵")

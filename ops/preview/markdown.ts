@@ -11,7 +11,7 @@ export interface PreviewReport extends Pick<Changes, "changes" | "counts" | "mes
   /** Commit that was previewed. */
   readonly revision: string;
   readonly irreversible: readonly Irreversible[];
-  /** Whether the real things were read first, or just the state. */
+  /** Whether the real resources were read first, or only the state. */
   readonly refreshed: boolean;
   /** The engine's own diff. */
   readonly diff: string;
@@ -24,7 +24,7 @@ export interface Bounds {
   readonly length: number;
   /** Most characters of one value. */
   readonly value: number;
-  /** Where the whole is found, to follow "the whole is in". */
+  /** Where the full preview is. */
   readonly whole: string;
 }
 
@@ -81,7 +81,9 @@ export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED)
     ...(banner.kept.length > 0
       ? [`> [!CAUTION]\n> **This cannot be undone**\n>\n${banner.kept.join("\n")}`]
       : []),
-    ...(left.length > 0 ? [`Left out here: ${left.join(", ")}; the whole is in ${bounds.whole}.`] : []),
+    ...(left.length > 0
+      ? [`Left out here: ${left.join(", ")}; the full preview is in ${bounds.whole}.`]
+      : []),
     ...(rows.kept.length > 0 ? [[...TABLE_HEAD, ...rows.kept].join("\n")] : []),
     ...(messages.kept.length > 0 ? [folded("Messages of the engine", messages.kept.join("\n"))] : []),
     ...(report.diff.trim() === "" || diff.kept.length === 0
@@ -94,15 +96,17 @@ function renderFailure(report: PreviewReport, head: string, bounds: Bounds): str
   const errors = report.messages.filter(({ severity }) => severity === "error").map(({ text }) => text);
   const reasons = errors.length > 0 ? errors : [report.failure ?? ""];
   const budget = new Budget(bounds.length - head.length - NOTES_LENGTH);
-  const told = reasons.flatMap((reason) => reason.split("\n")).map((line) => clip(line, bounds.value * 10));
-  budget.reserve(block(told).length - told.join("\n").length);
-  const lines = budget.take(told, 1);
+  const all = reasons.flatMap((reason) => reason.split("\n")).map((line) => clip(line, bounds.value * 10));
+  budget.reserve(block(all).length - all.join("\n").length);
+  const lines = budget.take(all, 1);
   const left = leftOut(lines.left, "line");
   return [
     head,
     ...(lines.kept.length > 0 ? [block(lines.kept)] : []),
-    ...(left.length > 0 ? [`Left out here: ${left.join(", ")}; the whole is in ${bounds.whole}.`] : []),
-    "Nothing of what would change is known until this is solved.",
+    ...(left.length > 0
+      ? [`Left out here: ${left.join(", ")}; the full preview is in ${bounds.whole}.`]
+      : []),
+    "What would change is unknown until this is fixed.",
   ].join("\n\n");
 }
 
@@ -110,15 +114,15 @@ function headline({ stack, counts, failure, revision }: PreviewReport): string {
   const at = `Commit ${code(clip(revision, 60))}.`;
   const title = `### Preview of ${code(clip(stack, 100))}`;
   if (failure !== undefined) return `${title}: failed\n\n${at}`;
-  const told = VERBS.filter(([kind]) => counts[kind] > 0).map(([kind, verb]) => `${counts[kind]} ${verb}`);
+  const counted = VERBS.filter(([kind]) => counts[kind] > 0).map(([kind, verb]) => `${counts[kind]} ${verb}`);
   const isQuiet = VERBS.every(([kind]) => kind === "same" || counts[kind] === 0);
-  return `${title}: ${[...(isQuiet ? ["nothing changes"] : []), ...told].join(", ")}\n\n${at}`;
+  return `${title}: ${[...(isQuiet ? ["nothing changes"] : []), ...counted].join(", ")}\n\n${at}`;
 }
 
 function host({ refreshed, failure }: PreviewReport): string[] {
   return refreshed || failure !== undefined
     ? []
-    : ["The host was not looked at: this compares the program with the state that the last deployment left."];
+    : ["The host was not read: this compares the program with the state after the last deployment."];
 }
 
 const TABLE_HEAD = [
@@ -148,10 +152,10 @@ function renderChange({ layer, label, name, kind, properties }: Change, length: 
   return [isThere ? row("–", "–", cell) : row("–", cell, "–")];
 }
 
-/** Properties that say how a thing is made, not what it is. */
+/** Properties that say how a resource is created, not what it is. */
 const MEANS = new Set(["apply", "observe", "remove", "validate", "onChange", "timeoutSeconds"]);
 
-/** What tells one new or deleted thing from another; the diff has the rest. */
+/** What distinguishes a new or deleted resource from others; the diff has the rest. */
 function summarize(properties: readonly (readonly [path: string, value: Shown])[]): string {
   return properties
     .filter(([path]) => !MEANS.has(path))
@@ -200,7 +204,7 @@ interface Taken {
   readonly left: number;
 }
 
-/** Characters that are still free. */
+/** Characters that are left. */
 class Budget {
   #free: number;
 
@@ -212,7 +216,7 @@ class Budget {
     this.#free -= Math.max(0, length);
   }
 
-  /** Keeps lines from the first on, within a share of what is free; the lines that no longer fit are counted. */
+  /** Takes the first lines that fit into a share of what is left, and counts the others. */
   take(lines: readonly string[], share: number): Taken {
     const most = this.#free * share;
     let used = 0;

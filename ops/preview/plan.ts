@@ -1,4 +1,4 @@
-/** The plan that a preview saves, and beside it what it was made from, so that a deployment can tell whether it still holds. */
+/** The plan that a preview saves, with the inputs it was made from, so that a deployment can check whether it still applies. */
 import { createHash } from "node:crypto";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ const manifestSchema = z.strictObject({
   source: z.string(),
   settingsHash: z.string(),
   stateAsOf: z.string(),
-  /** Whether the real things were read first; an update by this plan must do the same. */
+  /** Whether the real resources were read first; an update by this plan must do the same. */
   refreshed: z.boolean(),
   /** SHA-256 of the plan's file. */
   planHash: z.string(),
@@ -26,7 +26,7 @@ export type PlanManifest = z.output<typeof manifestSchema>;
 
 export type PlanCheck =
   | { readonly fits: true; readonly file: string; readonly manifest: PlanManifest }
-  /** `changed`: what is different since, one sentence each. */
+  /** `changed`: one sentence for each difference. */
   | { readonly fits: false; readonly changed: readonly string[]; readonly manifest: PlanManifest };
 
 export function planFile(folder: string): string {
@@ -37,7 +37,7 @@ function manifestFile(folder: string): string {
   return join(folder, "plan.manifest.json");
 }
 
-/** Before a preview: what an earlier one left would be taken for this one's if this one fails. */
+/** Before a preview: if it fails, an older plan would be taken for its own. */
 export async function discardPlan(folder: string): Promise<void> {
   await Promise.all([planFile(folder), manifestFile(folder)].map((file) => rm(file, { force: true })));
 }
@@ -63,7 +63,7 @@ export async function checkPlan(folder: string, now: PlanInputs): Promise<PlanCh
   const manifest = await readManifest(folder, now.stack);
   const file = planFile(folder);
   await requireSamePlan(file, manifest, now.stack);
-  const changed = DIFFERENCES.flatMap((tell) => tell(manifest, now));
+  const changed = DIFFERENCES.flatMap((compare) => compare(manifest, now));
   return changed.length === 0 ? { fits: true, file, manifest } : { fits: false, changed, manifest };
 }
 
@@ -121,6 +121,6 @@ async function readText(file: string, stack: string): Promise<string> {
 
 function damaged(file: string, expected: string, got: string, stack: string): UserError {
   return new UserError(
-    `${file}: expected ${expected}, got ${got}; make it again with npm run preview -- ${stack} --out <folder>`,
+    `${file}: expected ${expected}, got ${got}; run npm run preview -- ${stack} --out <folder>`,
   );
 }

@@ -21,7 +21,7 @@ export interface PreviewRequest {
   readonly stack: string;
   /** Folder for the plan. */
   readonly out?: string | undefined;
-  /** Whether to read the real things first, which needs a way to the host. */
+  /** Whether to read the real resources first, which needs access to the host. */
   readonly refresh: boolean;
 }
 
@@ -33,7 +33,7 @@ export interface World {
   readonly openServer: (outputs: Pick<StackOutputs, "ssh">) => Server;
 }
 
-/** A preview that the engine refuses is a report too, with its `failure`. */
+/** A preview that the engine refuses is a report as well, with its `failure`. */
 export async function previewStack(request: PreviewRequest, world: World): Promise<PreviewReport> {
   const { stack, out, refresh } = request;
   const folder = out === undefined ? undefined : resolve(out);
@@ -87,7 +87,7 @@ export function secretsOfEnvironment(environment: Readonly<Record<string, string
   );
 }
 
-/** The engine's plugins look at the server over one login of ours and one for Docker, instead of one for each and for each call. */
+/** Opens one login of ours and one for Docker; otherwise each plugin, and each call of Docker's, would log in by itself. */
 async function logIn(stack: string, { pulumi, openServer }: World): Promise<Server | undefined> {
   const { ssh } = await readDeployed(stack, pulumi);
   if (ssh === undefined) return undefined;

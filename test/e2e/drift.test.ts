@@ -17,7 +17,7 @@ describe("drift", () => {
     const { code, stdout, stderr } = await withFewLogins(() => operator(preview));
 
     expect(code, stderr).toBe(0);
-    expect(stdout).not.toContain("The host was not looked at");
+    expect(stdout).not.toContain("The host was not read");
   });
 
   it.each(ONE)("is found and repaired where $name", expectFoundAndRepaired);

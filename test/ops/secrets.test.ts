@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { entryOf, isSecretName, secretNames, type SecretName } from "../../secrets/catalog.ts";
 import { weaknessOf } from "../../secrets/weakness.ts";
 import { validSettings } from "../support/fixtures.ts";
-import { runCli } from "./fake-pulumi.ts";
+import { runCli } from "../support/fake-pulumi.ts";
 
 const NEEDED: readonly SecretName[] = [
   "ovhApplicationKey",
@@ -96,7 +96,7 @@ describe("npm run secrets -- <stack>", () => {
     const { calls } = await runCli(["secrets", "test"], { "config --json": configuration(NEEDED) });
 
     expect(calls).toEqual([
-      { args: ["config", "--json", "--stack", "test", "--non-interactive"], input: "" },
+      { args: ["config", "--json", "--stack", "test", "--non-interactive"], input: "", debugCommands: "" },
     ]);
   });
 

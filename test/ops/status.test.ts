@@ -6,7 +6,7 @@ import { UserError } from "../../common/user-error.ts";
 import { describePhases } from "../../reports/tracking/steps.ts";
 import { readAllFacts } from "../../ops/documents/facts.ts";
 import { outputs, noRecords, release, sources, type Stack } from "../reports/facts.ts";
-import { runCli } from "./fake-pulumi.ts";
+import { runCli } from "../support/fake-pulumi.ts";
 
 const read = (stack: Stack): Promise<Status> => readStatus("test", sources({ test: stack }));
 

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
 import { readRunbook, RUNBOOK } from "../support/runbook.ts";
-import { runCli } from "../ops/fake-pulumi.ts";
+import { runCli } from "../support/fake-pulumi.ts";
 import { expectFormatted } from "./temporary-folder.ts";
 
 const blocks = readRunbook();

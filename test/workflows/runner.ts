@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { startEngine, type Call, type Play } from "../ops/preview/fake-engine.ts";
+import { openCheckout, type Play } from "../ops/preview/checkout.ts";
+import type { Call } from "../support/fake-pulumi.ts";
 import { pullRequest, startGithub, type FakeGithub } from "../ops/vendors/fake-github.ts";
 import { environmentOf, type RunStep } from "./workflow.ts";
 
@@ -39,7 +40,7 @@ export interface Runner {
 }
 
 export async function startRunner(play: Play): Promise<Runner> {
-  const engine = await startEngine(play);
+  const engine = await openCheckout(play);
   const github = await startGithub();
   github.issues.push(pullRequest(7));
   const folder = await mkdtemp(join(tmpdir(), "runner-"));

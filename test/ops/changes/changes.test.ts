@@ -26,7 +26,7 @@ describe("readChanges", () => {
     },
   );
 
-  it("tells a version bump: the image from and to, and what follows from it", () => {
+  it("shows a version bump with the old and the new image", () => {
     const { changes } = changesOf(eventLog("bump"));
 
     const service = changes.find(({ name }) => name === "technicia-vector-store-service");
@@ -83,7 +83,7 @@ describe("readChanges", () => {
     ]);
   });
 
-  it("shows of a file the lines that change", () => {
+  it("shows only the changed lines of a file", () => {
     const { changes } = changesOf(eventLog("domain"));
 
     expect(changes.find(({ name }) => name === "technicia-gateway-configuration")?.properties).toEqual([
@@ -108,7 +108,7 @@ describe("readChanges", () => {
     ]);
   });
 
-  it("knows what is known only after the deployment", () => {
+  it("marks what is known only after the deployment", () => {
     const { changes } = changesOf(eventLog("secret"));
 
     const service = changes.find(({ name }) => name === "technicia-vector-store-service");
@@ -131,7 +131,7 @@ describe("readChanges", () => {
     expect(changes.map(({ label }) => label)).not.toContain("component Service");
   });
 
-  it("compares the inputs where the provider tells no details", () => {
+  it("compares the inputs where the provider gives no details", () => {
     const step = stepEvent({
       op: "update",
       chain: "cloudflare:index/dnsRecord:DnsRecord",
@@ -158,7 +158,7 @@ describe("readChanges", () => {
     ]);
   });
 
-  it("calls a resource that is only given up forgotten, not deleted", () => {
+  it("calls a resource forgotten, not deleted, when the engine only removes it from the state", () => {
     const step = stepEvent({
       op: "delete",
       chain: "docker:index/volume:Volume",
@@ -187,7 +187,7 @@ describe("readChanges", () => {
 });
 
 describe("readEvents", () => {
-  it("leaves out the line that a killed engine did not finish", () => {
+  it("skips the line that a killed engine did not finish", () => {
     const log = eventLog("bump");
     const lines = log.trim().split("\n").length;
 
@@ -196,7 +196,7 @@ describe("readEvents", () => {
 
   it("fails when a line is not the engine's, without repeating it", () => {
     expect(() => readEvents("{}\nhunter2 is no JSON\n{}\n")).toThrow(
-      /^event log line 2: expected JSON of the engine, got something else$/,
+      /^event log line 2: not JSON of the engine; use the version of the Pulumi CLI that package.json names$/,
     );
   });
 

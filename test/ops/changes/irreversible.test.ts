@@ -42,14 +42,14 @@ describe("findIrreversible", () => {
 
   it("finds in a recorded rotation the secret, and only that", () => {
     expect(recorded("secret")).toEqual([
-      "secret | technicia-vector-store-voyage-api-key | has another secret, and the one before it no longer serves | data",
+      "secret | technicia-vector-store-voyage-api-key | has another secret; the previous one stops working | data",
     ]);
   });
 
   it("finds in a recorded change of the admins' address what both firewalls let through", () => {
     expect(recorded("domain")).toEqual([
-      "opening | edge-firewall-rules | lets through what it did not until now | tcp port 22 from 198.51.100.10/32",
-      "opening | host-firewall-table | lets through what it did not until now | tcp dport 22 ip saddr { 198.51.100.10/32 } ct state new limit rate 120/minute burst 120 packets accept",
+      "opening | edge-firewall-rules | opens what was closed | tcp port 22 from 198.51.100.10/32",
+      "opening | host-firewall-table | opens what was closed | tcp dport 22 ip saddr { 198.51.100.10/32 } ct state new limit rate 120/minute burst 120 packets accept",
     ]);
   });
 
@@ -59,24 +59,24 @@ describe("findIrreversible", () => {
       "data | technicia-n8n-data | is deleted: what this volume holds is lost",
       "data | technicia-qdrant-storage | is deleted: what this volume holds is lost",
       "key | host-login-keys | is removed: the people it names can no longer log in",
-      "key | host-key | is forgotten: whatever answers at this address next is believed",
-      "server | vps-server | is given up: its contract ends at its expiry, with everything on its disk",
-      "opening | edge-firewall-rules | is removed: the host's own firewall stands alone",
-      "opening | host-firewall-loaded | is removed: the host lets through whatever Docker and sshd listen on",
-      "secret | technicia-vector-store-voyage-api-key | is deleted, and what reads it stops",
-      "secret | technicia-n8n-n8n-jwt-secret | is deleted, and what reads it stops",
-      "key | technicia-n8n-n8n-encryption-key | is deleted, and what reads it stops; with another key n8n refuses to start, and every stored credential is lost",
+      "key | host-key | is forgotten: the next server that answers at this address is trusted",
+      "server | vps-server | is removed: its contract ends at its expiry, with everything on its disk",
+      "opening | edge-firewall-rules | is removed: only the host's own firewall is left",
+      "opening | host-firewall-loaded | is removed: every port of Docker and sshd is open",
+      "secret | technicia-vector-store-voyage-api-key | is deleted, and its readers stop",
+      "secret | technicia-n8n-n8n-jwt-secret | is deleted, and its readers stop",
+      "key | technicia-n8n-n8n-encryption-key | is deleted, and its readers stop; with another key n8n refuses to start, and every stored credential is lost",
     ]);
   });
 
-  it("finds a data volume that is replaced, but not one that stays when it is given up", () => {
+  it("finds a data volume that is replaced, but not one that is kept", () => {
     expect(warnings({ ...volume, op: "replace", old: {}, new: {} })).toEqual([
       "data | technicia-qdrant-storage | is replaced by an empty volume: what it holds is lost",
     ]);
     expect(warnings({ ...volume, op: "delete", old: { retainOnDelete: true } })).toEqual([]);
   });
 
-  it("finds stored structures whose removal runs, and not those that are left as they are", () => {
+  it("finds stored structures whose remove script runs, and no others", () => {
     const collection = { chain: "technicia:host:State", name: "qdrant-collection", op: "delete" };
 
     expect(warnings({ ...collection, old: { inputs: { remove: "curl -X DELETE" } } })).toEqual([
@@ -90,7 +90,7 @@ describe("findIrreversible", () => {
     const rotation = { ...secret, name: "technicia-n8n-n8n-encryption-key", op: "replace", keys: ["data"] };
 
     expect(warnings({ ...rotation, old: data, new: data })).toEqual([
-      "key | technicia-n8n-n8n-encryption-key | has another secret, and the one before it no longer serves; with another key n8n refuses to start, and every stored credential is lost | data",
+      "key | technicia-n8n-n8n-encryption-key | has another secret; the previous one stops working; with another key n8n refuses to start, and every stored credential is lost | data",
     ]);
   });
 
@@ -111,19 +111,19 @@ describe("findIrreversible", () => {
         },
       ),
     ).toEqual([
-      "secret | cloud | has another secret, and the one before it no longer serves | ovhApplicationSecret",
-      "secret | n8n-owner | has another secret, and the one before it no longer serves | secrets.OWNER",
+      "secret | cloud | has another secret; the previous one stops working | ovhApplicationSecret",
+      "secret | n8n-owner | has another secret; the previous one stops working | secrets.OWNER",
     ]);
   });
 
-  it("does not take a secret that stands beside a change for changed", () => {
+  it("does not report an unchanged secret next to a change", () => {
     const state = (zone: string) => ({ inputs: { zone, secrets: { OWNER: secretMark() } } });
 
     const step = { chain: "technicia:host:State", name: "n8n-owner", op: "update" };
     expect(warnings({ ...step, old: state("a"), new: state("b") })).toEqual([]);
   });
 
-  it("finds a secret that is first set to be no loss", () => {
+  it("reports no loss for a secret that is set for the first time", () => {
     const step = {
       chain: "pulumi:providers:technicia",
       name: "cloud",
@@ -163,7 +163,7 @@ describe("findIrreversible", () => {
     const inputs = { deleteAtExpiry: false, order: { maxMonthlyPriceEur: 12.5 } };
 
     expect(warnings({ ...vps, op: "replace", old: { inputs }, new: { inputs } })).toEqual([
-      "server | vps-server | is replaced by another server: it is left running and paid for, and nobody manages it any more",
+      "server | vps-server | is replaced by another server: it keeps running and is paid for, but is no longer managed",
       "order | vps-server | is ordered and paid: at most 12.50 € a month without tax, the exact price is not known yet",
     ]);
   });
@@ -172,7 +172,7 @@ describe("findIrreversible", () => {
     expect(warnings({ ...vps, op: "create", new: { inputs: { serviceName: "vps-1" } } })).toEqual([]);
   });
 
-  it("finds a disk that was installed anew", () => {
+  it("finds a reinstalled disk", () => {
     const inputs = (serverId: string) => ({ inputs: { hostAddress: "203.0.113.10", serverId } });
 
     expect(
@@ -185,26 +185,26 @@ describe("findIrreversible", () => {
         new: inputs("vps-1/2"),
       }),
     ).toEqual([
-      "reinstall | host-connection | is of a server installed anew: everything on the host is made again",
+      "reinstall | host-connection | belongs to a reinstalled server: everything on the host is recreated",
     ]);
     const moved = { ...connection, op: "update", old: inputs("vps-1/1"), new: inputs("vps-1/1") };
     expect(warnings({ ...moved, diffs: ["hostAddress"] })).toEqual([]);
   });
 
-  it("finds another host key", () => {
+  it("finds a changed host key", () => {
     const step = { chain: "technicia:infra:Host$technicia:host:HostKey", name: "host-key", op: "replace" };
 
     expect(warnings({ ...step, old: {}, new: {} })).toEqual([
-      "key | host-key | is taken anew: whatever answers at this address now is believed from then on",
+      "key | host-key | is read again: the server that answers at this address now is trusted afterwards",
     ]);
   });
 
-  it.each(["same", "update"])("finds protection that goes in a step that is otherwise %s", (op) => {
+  it.each(["same", "update"])("finds lost protection in a step that is otherwise %s", (op) => {
     const old = { protect: true, retainOnDelete: true };
 
     expect(warnings({ ...volume, op, old, new: {} })).toEqual([
       "protection | technicia-qdrant-storage | loses its protection against deletion",
-      "protection | technicia-qdrant-storage | loses the rule that it stays when it is deleted",
+      "protection | technicia-qdrant-storage | loses the rule that keeps it when it is deleted",
     ]);
     expect(warnings({ ...volume, op, old, new: old })).toEqual([]);
     expect(warnings({ ...volume, op, old: {}, new: old })).toEqual([]);
@@ -275,7 +275,7 @@ describe("an opened edge firewall", () => {
     expect(opened(before, after)).toEqual([expected]);
   });
 
-  it("is not one that becomes narrower or changes its numbers", () => {
+  it("is not reported for narrower or renumbered rules", () => {
     const before = [ssh("198.51.100.0/24"), ssh("203.0.113.0/24", 2), deny];
 
     expect(opened(before, [ssh("198.51.100.16/28", 5), deny])).toEqual([]);
@@ -307,7 +307,7 @@ describe("an opened table of the host", () => {
     expect(opened(before, after)).toContain(expected);
   });
 
-  it("is not one with fewer or narrower sources, nor with other comments", () => {
+  it("is not reported for fewer or narrower sources, nor for other comments", () => {
     expect(opened(accept("10.0.0.0/8, 2001:db8::/32"), accept("10.1.0.0/16"))).toEqual([]);
     expect(opened("# accept nothing\ncounter drop", "# accept all\ncounter drop")).toEqual([]);
   });

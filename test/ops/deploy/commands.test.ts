@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { commands } from "../../../ops/deploy/commands.ts";
 import { UserError } from "../../../common/user-error.ts";
-import { runCli } from "../fake-pulumi.ts";
+import { runCli } from "../../support/fake-pulumi.ts";
 
 describe("the deployment's command line", () => {
   it.each([

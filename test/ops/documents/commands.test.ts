@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { commands } from "../../../ops/documents/commands.ts";
 import { incident } from "../../../ops/documents/incident-command.ts";
 import { report } from "../../../ops/documents/report-command.ts";
-import { runCli } from "../fake-pulumi.ts";
+import { runCli } from "../../support/fake-pulumi.ts";
 import { newIssuesFile, later, now, read, newIncident } from "../../reports/issues-file.ts";
 import { newFolder } from "../../reports/temporary-folder.ts";
 import { noRecords, release, sources } from "../../reports/facts.ts";

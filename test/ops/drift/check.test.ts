@@ -69,7 +69,7 @@ async function stage({ recording = "quiet", state, failure, server = fakeServer(
 }
 
 describe("checkDrift", () => {
-  it("is clean where nothing differs and everything could be looked at", async () => {
+  it("is clean where nothing differs and everything could be read", async () => {
     const { world, server } = await stage();
     const checked = await checkDrift("test", world);
     checked.close();
@@ -105,7 +105,7 @@ describe("checkDrift", () => {
     });
     expect(report.findings.find(({ resource }) => resource === "host-docker-settings")).toMatchObject({
       since: "2026-11-18T11:06:44.000Z",
-      repair: "the file is put back and dockerd restarts",
+      repair: "the file is restored and dockerd restarts",
       interruption: expect.stringContaining("dockerd") as string,
     });
     expect(report.findings.find(({ resource }) => resource === "extra-rules")).not.toHaveProperty("since");
@@ -144,7 +144,7 @@ describe("checkDrift", () => {
     expect(report.findings.map(({ found }) => found)).toEqual([["A 203.0.113.66"]]);
   });
 
-  it("still looks at the rest when nobody gets into the server, names the gap and fails", async () => {
+  it("reads the rest when the server refuses the login, names the gap and fails", async () => {
     const server = fakeServer({
       problem: "could not log in on debian@203.0.113.10:22: no answer within 20 s",
     });
@@ -170,7 +170,7 @@ describe("checkDrift", () => {
     expect(server.dockerLogins).toBe(0);
   });
 
-  it("lets the engine begin once the server answers, and disregards what it saw of one that then lets nobody in", async () => {
+  it("starts the engine once the server answers, and ignores what it saw of one that then refuses the login", async () => {
     const problem = "ssh debian@203.0.113.10:22: login refused";
     const server = fakeServer({ answersFirst: true, problem });
     const { world, calls } = await stage({ recording: "drifted", server });
@@ -184,7 +184,7 @@ describe("checkDrift", () => {
     expect(server.dockerLogins).toBe(1);
   });
 
-  it("disregards what the engine saw meanwhile of a server on which something is being deployed", async () => {
+  it("ignores what the engine saw of a server during a deployment", async () => {
     const holder = { token: "t", who: "alice@laptop", run: "", process: 1, why: "version 4" };
     const lock = JSON.stringify({ now: 100, since: 60, renewed: 95, holder });
     const server = fakeServer({ answersFirst: true, lock });
@@ -205,14 +205,14 @@ describe("checkDrift", () => {
     expect(report.gaps[0]?.reason).toMatch(/^something is being deployed.*alice@laptop since/);
   });
 
-  it("looks past the lock of a deployment that died", async () => {
+  it("ignores the lock of a dead deployment", async () => {
     const holder = { token: "t", who: "alice@laptop", run: "", process: 1, why: "version 4" };
     const server = fakeServer({ lock: JSON.stringify({ now: 10_000, since: 60, renewed: 95, holder }) });
 
     expect((await checkDrift("test", (await stage({ server })).world)).report.outcome).toBe("clean");
   });
 
-  it("names what was not looked at when the vendor refuses the token, and tells the rest", async () => {
+  it("names what was not read when the vendor refuses the token, and reports the rest", async () => {
     const body = { success: false, errors: [{ code: 10000, message: "Authentication error" }] };
     cloudflare.faults.add({ api: "cloudflare", path: "dns_records", status: 403, body });
     const { report } = await checkDrift("test", (await stage({ recording: "drifted" })).world);
@@ -247,7 +247,7 @@ describe("checkDrift", () => {
     expect(report.gaps.at(-1)?.reason).toContain("the stack is broken");
   });
 
-  it("says that a half-delivered server has not been reached yet", async () => {
+  it("reports a half-delivered server as not reached yet", async () => {
     const state = stateOf([
       { urn: "urn:pulumi:test::technicia::technicia:ovh:Vps::vps-server", type: "technicia:ovh:Vps" },
     ]);

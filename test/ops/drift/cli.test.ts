@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { driftReport } from "../../../ops/drift/finding.ts";
-import { runCli } from "../fake-pulumi.ts";
+import { runCli } from "../../support/fake-pulumi.ts";
 import { stateOf } from "./world.ts";
 
 const urn = "urn:pulumi:test::technicia::technicia:ovh:Vps::vps-server";
@@ -13,7 +13,7 @@ state.deployment.resources = state.deployment.resources.filter(
 const answers = { "stack export": state, refresh: "", config: {} };
 
 describe("npm run drift", () => {
-  it("fails, and is never clean, when the engine says nothing of a thing", async () => {
+  it("fails when the engine says nothing about a resource", async () => {
     const { code, stdout, stderr, calls } = await runCli(["drift", "test", "--json"], answers);
     const report = driftReport.parse(JSON.parse(stdout));
 
@@ -27,7 +27,7 @@ describe("npm run drift", () => {
     expect(calls.map(({ args }) => args[0])).not.toContain("up");
   });
 
-  it("repairs nothing of what could not be looked at", async () => {
+  it("repairs nothing that could not be read", async () => {
     const { code, stderr, calls } = await runCli(["drift", "test", "--repair", "--yes"], answers);
 
     expect(code).toBe(1);
@@ -35,7 +35,7 @@ describe("npm run drift", () => {
     expect(calls.map(({ args }) => args[0])).not.toContain("up");
   });
 
-  it("passes on what the CLI says of a stack that is not there", async () => {
+  it("reports a stack that does not exist", async () => {
     const { code, stderr } = await runCli(["drift", "staging"], {
       "stack export": { stderr: "error: no stack named 'staging' found" },
     });
@@ -43,7 +43,7 @@ describe("npm run drift", () => {
     expect([code, stderr.split(";")[0]]).toEqual([1, "staging: there is no stack of that name"]);
   });
 
-  it("asks for what an issue needs before it looks at anything", async () => {
+  it("checks the variables for an issue before it reads anything", async () => {
     const { code, stderr, calls } = await runCli(["drift", "test", "--issue"], answers);
 
     expect(code).toBe(1);

@@ -5,7 +5,7 @@ import { readDifferences } from "../../../ops/drift/differences.ts";
 import type { StepMetadata } from "../../../ops/engine/events.ts";
 import { recordedSteps } from "./world.ts";
 
-async function told(recording: string): Promise<string[]> {
+async function differencesOf(recording: string): Promise<string[]> {
   return readDifferences(await recordedSteps(recording)).map(
     ({ layer, resource, what, expected, found }) =>
       `${layer} ${resource}: ${what}: ${expected.join("|")} → ${found.join("|")}`,
@@ -20,8 +20,8 @@ describe("readDifferences", () => {
     expect(readDifferences(steps)).toEqual([]);
   });
 
-  it("tells every property that differs, and every line of an exclusive set", async () => {
-    expect(await told("drifted")).toEqual([
+  it("lists every property that differs, and every line of an exclusive set", async () => {
+    expect(await differencesOf("drifted")).toEqual([
       `host extra-access: account mallory with the shell /bin/bash: ${NOTHING_EXTRA} → account mallory with the shell /bin/bash`,
       `containers extra-containers: container rogue of tiny:1: ${NOTHING_EXTRA} → container rogue of tiny:1`,
       `host extra-files: cron entry /etc/cron.d/evil: ${NOTHING_EXTRA} → cron entry /etc/cron.d/evil`,
@@ -39,8 +39,8 @@ describe("readDifferences", () => {
     ]);
   });
 
-  it("tells what is gone, data apart from what runs", async () => {
-    expect(await told("gone")).toEqual([
+  it("lists what is gone, data apart from what runs", async () => {
+    expect(await differencesOf("gone")).toEqual([
       'host host-docker-settings: content: {} → { "debug": true }',
       "host host-upgrades-timer: active: true → false",
       "host host-upgrades-timer: enabled: true → false",
@@ -75,7 +75,7 @@ describe("readDifferences", () => {
     expect(difference?.found.at(-1)).toBe("… and 29 more lines");
   });
 
-  it("sees what a provider tells in its results only", () => {
+  it("finds a difference that only the outputs have", () => {
     const ports = [{ publishedPort: 8003, targetPort: 8000 }];
     const step = file({ content: "a" }, { content: "a" });
     const [old, now] = [step.old!, step.new!];
@@ -91,7 +91,7 @@ describe("readDifferences", () => {
     ]);
   });
 
-  it("never loses that something differs, even where the engine has no words for it", () => {
+  it("keeps a difference for which the engine names no property", () => {
     const same = file({ content: "a" }, { content: "a" });
 
     expect(readDifferences([{ ...same, detailedDiff: null }])).toMatchObject([
@@ -102,7 +102,7 @@ describe("readDifferences", () => {
     ]);
   });
 
-  it("tells of the edge firewall which rule differs, not what shifted behind it", () => {
+  it("names the rule of the edge firewall that differs, not those that moved", () => {
     const ssh = { sequence: 1, action: "permit", protocol: "tcp", port: 22, source: "198.51.100.1/32" };
     const web = { sequence: 2, action: "permit", protocol: "tcp", port: 80 };
     const deny = { sequence: 19, action: "deny", protocol: "ipv4" };

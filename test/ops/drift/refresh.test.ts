@@ -30,7 +30,7 @@ const failed = (name: string, message: string) =>
 const log = (...lines: string[]) => ({ log: `${lines.join("\n")}\n` });
 
 describe("refresh", () => {
-  it("asks the engine for a preview of a refresh, leaves out what cannot be reached, and leaves no log behind", async () => {
+  it("asks the engine for a preview of a refresh, excludes unreachable resources, and deletes the log", async () => {
     const engine = fakeEngine({ runs: [log(came("a"), came("b"), came("c"))], state: {} });
     const found = await refresh({ stack: "test", resources, without: resources.slice(3) }, engine.pulumi);
 
@@ -44,7 +44,7 @@ describe("refresh", () => {
     expect(existsSync(dirname(file ?? ""))).toBe(false);
   });
 
-  it("asks again for what a failure kept from being looked at, and names what fails, once a reason", async () => {
+  it("asks again for resources that a failing provider hid, and names each failing resource", async () => {
     const engine = fakeEngine({
       runs: [
         { ...log(came("a"), failed("b", "Preview failed: no answer\n")), failure: "preview failed" },
@@ -63,7 +63,7 @@ describe("refresh", () => {
     ]);
   });
 
-  it("gives up where nothing more comes to light, and says why of all that is left", async () => {
+  it("gives up when a pass reads nothing more, with the reason for every resource left", async () => {
     const engine = fakeEngine({
       runs: [{ log: "", failure: "error: could not decrypt the state" }],
       state: {},
@@ -84,7 +84,7 @@ describe("refresh", () => {
     expect([...found.unreadable]).toEqual([[`${URN}d`, "the engine did not say how it is"]]);
   });
 
-  it("tells what is known of the host while dockerd is down", async () => {
+  it("reports the host while dockerd is down", async () => {
     const state = await stateOfRecording("dockerd-down");
     const engine = fakeEngine({
       runs: [{ log: await recorded("dockerd-down"), failure: "preview failed" }],
@@ -125,11 +125,11 @@ describe("readDeployedState", () => {
     const { pulumi } = fakeEngine({ runs: [], state: { deployment: { resources: [] } } });
 
     await expect(readDeployedState("test", pulumi)).rejects.toThrow(
-      "test: expected a deployed stack, got an empty one",
+      "test: nothing is deployed; deploy it with npm run deploy -- test",
     );
   });
 
-  it("knows the way to the server from the program's own connection", async () => {
+  it("reads the way to the server from the program's own connection", async () => {
     const { pulumi } = fakeEngine({ runs: [], state: stateOf(resources) });
 
     expect((await readDeployedState("test", pulumi)).ssh).toEqual({
@@ -141,7 +141,7 @@ describe("readDeployedState", () => {
     });
   });
 
-  it("says that a run was cut short, by the names of what it left", async () => {
+  it("reports an interrupted run with the names of what it left", async () => {
     const more = {
       pending_operations: [
         { type: "creating", resource: { urn: `${URN}half`, type: "technicia:host:File" } },
@@ -150,16 +150,16 @@ describe("readDeployedState", () => {
     const { pulumi } = fakeEngine({ runs: [], state: stateOf(resources, more) });
 
     expect((await readDeployedState("test", pulumi)).incomplete).toContain(
-      "half; settle it with npm run resume -- test",
+      "half; fix that with npm run resume -- test",
     );
   });
 
-  it("says that a deployment never came to its end", async () => {
+  it("reports a deployment that never finished", async () => {
     const state = stateOf(resources);
     state.deployment.resources[0] = { ...state.deployment.resources[0]!, outputs: {} } as never;
     const { pulumi } = fakeEngine({ runs: [], state });
 
-    expect((await readDeployedState("test", pulumi)).incomplete).toContain("never come to its end");
+    expect((await readDeployedState("test", pulumi)).incomplete).toContain("the deployment never finished");
   });
 });
 

@@ -16,7 +16,7 @@ const file: Finding = {
   expected: ["{}"],
   found: ['{ "debug": true }'],
   since: "2026-11-21T07:42:02.000Z",
-  repair: "the file is put back and dockerd restarts",
+  repair: "the file is restored and dockerd restarts",
   interruption: "everything is away, about a minute",
 };
 const key: Finding = {
@@ -25,7 +25,7 @@ const key: Finding = {
   what: "key SHA256:abc evil@example in /root/.ssh/authorized_keys",
   expected: ["nothing beside what is declared"],
   found: ["key SHA256:abc evil@example in /root/.ssh/authorized_keys"],
-  repair: "the line is taken out of the file",
+  repair: "the line is removed from the file",
 };
 const record: Finding = {
   ...{ layer: "dns", resource: "technicia.exemple.fr", what: "TXT record that nobody declared" },
@@ -38,7 +38,7 @@ const report = (change: Partial<DriftReport> = {}): DriftReport => ({
 });
 
 describe("renderReport", () => {
-  it("groups what was found by layer, calmly", () => {
+  it("groups findings by layer", () => {
     expect(renderReport(report())).toBe(`prod: 3 differences (4.2 s)
 
 DNS
@@ -52,19 +52,19 @@ Host
     expected   {}
     found      { "debug": true }
     since      2026-11-21 07:42:02 UTC
-    repair     the file is put back and dockerd restarts
+    repair     the file is restored and dockerd restarts
     meanwhile  everything is away, about a minute
   extra-access: key SHA256:abc evil@example in /root/.ssh/authorized_keys
-    repair     the line is taken out of the file`);
+    repair     the line is removed from the file`);
   });
 
-  it("says so when nothing differs", () => {
+  it("reports that nothing differs", () => {
     expect(renderReport(report({ outcome: "clean", findings: [] }))).toBe(
       "prod: nothing differs from what was deployed (4.2 s)",
     );
   });
 
-  it("never says clean of what it could not look at", () => {
+  it("never calls clean what it could not read", () => {
     const gaps = [{ what: "the server", reason: Array.from({ length: 12 }, () => "no answer").join("\n") }];
     const text = renderReport(report({ outcome: "failed", findings: [], gaps }));
 
@@ -161,13 +161,13 @@ describe("effectOf", () => {
       "technicia-qdrant-key gone",
       "technicia-qdrant-service gone",
     ]);
-    expect(effects.get("technicia-n8n-data gone")?.repair).toContain("comes back from a backup only");
+    expect(effects.get("technicia-n8n-data gone")?.repair).toContain("comes back only from a backup");
     expect(effects.get("technicia-n8n-service changed")?.repair).toContain(
       "stops the other once it is healthy",
     );
   });
 
-  it("knows a service that must not run twice from one that may", async () => {
+  it("distinguishes a service that must not run twice from one that may", async () => {
     const [difference] = readDifferences(await recordedSteps("drifted")).filter(
       ({ resource }) => resource === "technicia-n8n-service",
     );
@@ -177,7 +177,7 @@ describe("effectOf", () => {
     };
 
     expect(effectOf(stopsFirst).interruption).toBe(
-      "technicia-qdrant is away while its task is replaced, some seconds to a minute",
+      "technicia-qdrant is down while its task is replaced, some seconds to a minute",
     );
   });
 });

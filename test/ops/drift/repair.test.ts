@@ -66,7 +66,7 @@ async function stage({ recording = "drifted", answer = true, ...more }: Stage = 
 const request = { stack: "test", yes: true, withChanges: false };
 
 describe("repairDrift", () => {
-  it("shows the plan, puts everything back in one run, looks again and records both", async () => {
+  it("shows the plan, repairs everything in one run, checks again and records both", async () => {
     const { world, calls, said, audit, server } = await stage();
     const { before, after } = await repairDrift(request, world);
 
@@ -90,7 +90,7 @@ describe("repairDrift", () => {
     ]);
   });
 
-  it("opens one incident for what was found, and none for what is well", async () => {
+  it("opens one incident for the findings, and none after the repair", async () => {
     const { world, said, incidents } = await stage();
     const { before } = await repairDrift(request, world);
 
@@ -100,7 +100,7 @@ describe("repairDrift", () => {
     expect(said).toContain("opened DEPLOY-001 in docs/deployment-issues.md");
   });
 
-  it("does nothing where nothing differs", async () => {
+  it("changes nothing when nothing differs", async () => {
     const { world, calls } = await stage({ recording: "quiet" });
 
     expect(await repairDrift(request, world)).toMatchObject({
@@ -119,7 +119,7 @@ describe("repairDrift", () => {
     expect(calls.some(([command]) => command === "up")).toBe(false);
   });
 
-  it("refuses to deploy, by the way, settings that nobody deployed", async () => {
+  it("refuses to deploy pending settings along with a repair", async () => {
     const pending = JSON.stringify({
       resourcePreEvent: {
         metadata: {
@@ -142,7 +142,7 @@ describe("repairDrift", () => {
     expect((await repairDrift({ ...request, withChanges: true }, agreed.world)).after?.outcome).toBe("clean");
   });
 
-  it("deletes a record that nobody declared before the engine puts ours back, and needs no engine for it alone", async () => {
+  it("deletes an undeclared record before the engine restores ours, and runs no engine for it alone", async () => {
     const records = `${cloudflare.url}/zones/${ZONE_ID}/dns_records`;
     const headers = { authorization: `Bearer ${TOKEN}` };
     const body = JSON.stringify({ type: "TXT", name: "technicia.exemple.fr", content: "evil", ttl: 300 });
@@ -155,7 +155,7 @@ describe("repairDrift", () => {
     expect(calls.some(([command]) => command === "up")).toBe(false);
   });
 
-  it("touches only what was found to differ while dockerd is down, then all that hung on it", async () => {
+  it("repairs only the findings while dockerd is down, then everything that depended on it", async () => {
     const log = await recorded("dockerd-down");
     const differing = log.split("\n").filter((line) => line.includes('"op":"update"'));
     const { world, calls } = await stage({
@@ -178,8 +178,8 @@ describe("repairDrift", () => {
     expect(targets).toEqual([["extra-containers", "extra-files", "host-docker"], []]);
   });
 
-  // A refresh that finds a thing gone takes it out of what the others depend on.
-  it("makes again in the second round what was made from what the first one put back", async () => {
+  // A refresh that finds a resource gone removes it from the others' dependencies.
+  it("recreates in the second round the dependents of what the first one restored", async () => {
     const log = await recorded("dockerd-down");
     const differing = log.split("\n").filter((line) => line.includes('"op":"update"'));
     const plan = differing.join("\n").replaceAll("resOutputsEvent", "resourcePreEvent");
@@ -210,7 +210,7 @@ describe("repairDrift", () => {
     expect((await repairDrift(request, world)).after?.outcome).toBe("clean");
   });
 
-  it("says what the engine said when it fails, and how to go on", async () => {
+  it("repeats the engine's error when the repair fails, and how to continue", async () => {
     const { world } = await stage({
       upFailure: { stdout: "x\n  error: could not write /etc/docker/daemon.json on h: disk full\n" },
     });
@@ -243,7 +243,7 @@ function calmDocker(log: string): string {
     .join("");
 }
 
-/** The things that failed are in the state too, as those that came out are. */
+/** The resources that failed are in the state as well. */
 async function withFailing(log: string) {
   const state = await stateOfRecording("dockerd-down");
   const missing = dockerUrns(log).map((urn) => ({ urn, type: "docker:index/service:Service", custom: true }));
@@ -251,7 +251,7 @@ async function withFailing(log: string) {
 }
 
 describe("withDependents", () => {
-  it("follows what was made from what, however far", () => {
+  it("follows dependents of dependents", () => {
     const resource = (urn: string, ...dependencies: string[]) => ({
       ...{ urn, dependencies, type: "", id: "", custom: true, delete: false, inputs: {}, outputs: {} },
     });

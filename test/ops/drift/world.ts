@@ -1,13 +1,13 @@
 /** Stand-ins for what a check reaches: an engine that gives recorded events, a server, and a vendor's API. */
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { gunzipSync } from "node:zlib";
 
 import { stringify } from "yaml";
 
 import { readEvents, type StepMetadata } from "../../../ops/engine/events.ts";
-import { PulumiFailure, type PulumiCall } from "../../../ops/engine/cli.ts";
 import type { Server, ServerCommand } from "../../../ops/server/connection.ts";
 import { UserError } from "../../../common/user-error.ts";
+import { fakePulumi } from "../../support/fake-pulumi.ts";
 import { validSettings } from "../../support/fixtures.ts";
 
 export async function recorded(name: string): Promise<string> {
@@ -47,43 +47,26 @@ export interface EngineOptions {
   readonly upFailure?: { readonly stdout: string };
 }
 
-/** Answers as the CLI does, and keeps what it was asked. */
+/** A stack whose drift `up` repairs. */
 export function fakeEngine(options: EngineOptions) {
-  const calls: string[][] = [];
   let run = 0;
   let isUpdated = false;
-  const pulumi = async ({ args, environment = {} }: PulumiCall): Promise<string> => {
-    calls.push([...args]);
+  return fakePulumi((args) => {
     const [command = "", second] = args;
+    const updated = isUpdated ? options.updated : undefined;
     if (command === "stack" && second === "export")
-      return JSON.stringify((isUpdated ? options.updated?.state : undefined) ?? options.state);
-    if (command === "config") return JSON.stringify(configOf(options, args.includes("--show-secrets")));
-    const log = args[args.indexOf("--event-log") + 1] ?? "";
+      return { stdout: JSON.stringify(updated?.state ?? options.state) };
+    if (command === "config")
+      return { stdout: JSON.stringify(configOf(options, args.includes("--show-secrets"))) };
     if (command === "refresh") {
-      if (environment["PULUMI_DEBUG_COMMANDS"] !== "true") throw new Error("unknown flag: --event-log");
-      const recording = options.runs[Math.min(run++, options.runs.length - 1)];
-      if (recording?.log) await writeFile(log, recording.log);
-      if (recording?.failure !== undefined) {
-        throw new PulumiFailure(`pulumi refresh failed: ${recording.failure}`, {
-          stdout: "",
-          stderr: recording.failure,
-        });
-      }
-      return "";
+      const { log = "", failure } = options.runs[Math.min(run++, options.runs.length - 1)] ?? {};
+      return { ...(log && { events: log }), ...(failure !== undefined && { stderr: failure }) };
     }
-    if (command === "preview") {
-      await writeFile(log, (isUpdated ? options.updated?.plan : undefined) ?? options.plan ?? "");
-      return "";
-    }
-    if (command === "up") {
-      if (options.upFailure)
-        throw new PulumiFailure("pulumi up failed: it printed nothing", { ...options.upFailure, stderr: "" });
-      isUpdated = true;
-      return "";
-    }
-    throw new Error(`unexpected: pulumi ${args.join(" ")}`);
-  };
-  return { pulumi, calls };
+    if (command === "preview") return { events: updated?.plan ?? options.plan ?? "" };
+    if (command !== "up") throw new Error(`unexpected: pulumi ${args.join(" ")}`);
+    isUpdated = options.upFailure === undefined;
+    return options.upFailure ? { ...options.upFailure, stderr: "" } : {};
+  });
 }
 
 function configOf({ cloudflareUrl, settings = {} }: EngineOptions, clear: boolean): unknown {
@@ -103,9 +86,9 @@ function configOf({ cloudflareUrl, settings = {} }: EngineOptions, clear: boolea
 
 export const TOKEN = "cloudflare-token-of-a-test-0000000000000001";
 
-/** A state with these things, as `pulumi stack export` prints it. */
+/** A state with these resources, as `pulumi stack export` prints it. */
 export function stateOf(
-  things: readonly { urn: string; type: string; [key: string]: unknown }[],
+  resources: readonly { urn: string; type: string; [key: string]: unknown }[],
   more: object = {},
 ) {
   const stack = {
@@ -125,17 +108,17 @@ export function stateOf(
       hostKey: "ssh-ed25519 AAAA",
     },
   };
-  const resources = [stack, connection, ...things.map((thing) => ({ custom: true, ...thing }))];
-  return { deployment: { resources, ...more } };
+  const all = [stack, connection, ...resources.map((resource) => ({ custom: true, ...resource }))];
+  return { deployment: { resources: all, ...more } };
 }
 
-/** The things that a recording tells of, each with its state of then. */
+/** The resources of a recording, each with its state before. */
 export async function stateOfRecording(name: string) {
   const steps = await recordedSteps(name);
-  const things = steps
+  const resources = steps
     .filter(({ old, type }) => old?.custom === true && !type.startsWith("pulumi:"))
     .map(({ urn, type, old }) => ({ urn, type, inputs: old?.inputs, outputs: old?.outputs }));
-  return stateOf(things);
+  return stateOf(resources);
 }
 
 export interface FakeServer extends Server {

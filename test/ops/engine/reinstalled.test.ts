@@ -61,7 +61,7 @@ const names = (state: ReturnType<typeof stateOf> | undefined) =>
   state?.deployment.resources.map((one) => one.urn.split("::").at(-1));
 
 describe("forgetReinstalled", () => {
-  it("takes everything that stood on the old installation out of the state", async () => {
+  it("removes everything on the old installation from the state", async () => {
     const { forgotten, imported, asked } = await run(stateOf(1), stateOf(2));
 
     expect(forgotten).toEqual(["host-key", "host-connection", "sysctl", "data", "gateway"]);
@@ -70,7 +70,7 @@ describe("forgetReinstalled", () => {
     expect(asked[1]).toBe(`refresh --yes --skip-preview --stack test --target ${SERVER}`);
   });
 
-  it("leaves no dependency on what is gone, and every other one", async () => {
+  it("removes dependencies on what is gone, and keeps every other one", async () => {
     const { imported } = await run(stateOf(1), stateOf(2));
 
     expect(imported?.deployment.resources.at(-2)).toEqual({
@@ -83,7 +83,7 @@ describe("forgetReinstalled", () => {
     });
   });
 
-  it("finishes what an update has begun since, and keeps what stands on the new installation", async () => {
+  it("keeps what an update has since created on the new installation", async () => {
     const state = stateOf(2);
     const news = { id: "new", inputs: { serverId: "vps-1/2" } };
     state.deployment.resources.push(
@@ -106,11 +106,15 @@ describe("forgetReinstalled", () => {
       return Promise.resolve(JSON.stringify(stateOf(1)));
     });
 
-    await expect(forgetting).rejects.toThrow(/got the installation that the state knows \(vps-1\/1\)/);
+    await expect(forgetting).rejects.toThrow(
+      /OVH has not reinstalled the server: it has the installation that the state knows \(vps-1\/1\)/,
+    );
     expect(asked).not.toContain("import");
   });
 
   it("fails where there is no server yet", async () => {
-    await expect(run({ deployment: {} }, {})).rejects.toThrow("expected a server in the state, got none");
+    await expect(run({ deployment: {} }, {})).rejects.toThrow(
+      "there is no server in the state; run pulumi up",
+    );
   });
 });

@@ -77,7 +77,7 @@ describe("resume", () => {
     expect(asked.at(-1)).toBe(`refresh --yes --skip-preview --stack test --target ${made.urn}`);
   });
 
-  it("forgets what was not made, and what is made again safely", async () => {
+  it("forgets what was not created and what can be created again safely", async () => {
     const { resumed, imported, asked } = await run([
       { type: "creating", resource: resource("docker:index/network:Network", "n") },
       { type: "creating", resource: resource("technicia:host:File", "f", { path: "/a" }) },
@@ -88,7 +88,7 @@ describe("resume", () => {
     expect(asked).not.toContainEqual(expect.stringContaining("refresh"));
   });
 
-  it("reads anew what was being changed or removed, and keeps it", async () => {
+  it("refreshes what was being changed or removed, and keeps it", async () => {
     const file = resource("technicia:host:File", "f", { path: "/a" });
     const { resumed, imported, asked } = await run([{ type: "updating", resource: file }], [file]);
 
@@ -97,7 +97,7 @@ describe("resume", () => {
     expect(asked.at(-1)).toContain(`--target ${file.urn}`);
   });
 
-  it("does not take in twice what the state has", async () => {
+  it("does not adopt twice what the state has", async () => {
     const service = { ...resource("docker:index/service:Service", "s"), id: "old" };
     const { resumed, imported } = await run([{ type: "creating", resource: service }], [service], () =>
       Promise.resolve("new"),

@@ -46,14 +46,14 @@ describe("readEnvironment", () => {
 });
 
 describe("readSettings", () => {
-  it("gives the settings and the secrets that are set, and nothing else", async () => {
+  it("returns the settings and the secrets that are set, and nothing else", async () => {
     expect(await readSettings("test", printing(configuration))).toEqual({
       environment: environmentWith(),
       secrets: { voyageApiKey: "pa-hush" },
     });
   });
 
-  it("asks once", async () => {
+  it("reads the configuration once", async () => {
     const asked: string[][] = [];
     await readSettings("test", ({ args }) => {
       asked.push([...args]);
@@ -82,7 +82,7 @@ describe("the commands", () => {
 });
 
 describe("hashSettings", () => {
-  it("does not mind the order of keys, and minds every value", () => {
+  it("depends on every value and not on the order of keys", () => {
     const environment = environmentWith();
     const turned = Object.fromEntries(Object.entries(environment).reverse()) as unknown as typeof environment;
 

@@ -58,12 +58,12 @@ describe("releasingOwnLocks", () => {
     ]);
   });
 
-  it("leaves another's lock, and says who holds it since when and what to do", async () => {
+  it("refuses another's lock, with its holder, its age and what to do", async () => {
     const { calls, pulumi } = lockedPulumi();
     const alive: Judge = () => Promise.resolve({ isOursAndDead: false, because: "it still runs" });
 
     await expect(releasingOwnLocks(pulumi, alive, () => undefined)(UP)).rejects.toThrow(
-      "the state of stack test: expected no other run on it, got:\n" +
+      "the state of stack test: another run holds it:\n" +
         "  runner@technicia-run-77-1 (pid 4242) since 2026-11-21T06:00:00+01:00: it still runs\n" +
         "wait for it to end; if nothing runs any more, release it with pulumi cancel --stack test",
     );
@@ -85,7 +85,7 @@ describe("releasingOwnLocks", () => {
     const { calls, pulumi } = lockedPulumi(CONFLICT);
 
     await expect(releasingOwnLocks(pulumi, dead, () => undefined)(UP)).rejects.toThrow(
-      "the state of stack test: expected no other run on it, got a lock without its holder's name; wait for it to end",
+      "the state of stack test: another run holds it, and the backend does not name it; wait for it to end",
     );
     expect(calls).toEqual(["up --yes --stack test"]);
   });

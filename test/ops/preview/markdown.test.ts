@@ -120,7 +120,7 @@ describe("code", () => {
     for (const name of NASTY) expect(rowsOf(withValue("x", name))[1]?.[1]).toBe(`DNS record ${name}`);
   });
 
-  it("marks what could not be seen", () => {
+  it("replaces invisible characters", () => {
     expect(code("a\u202Eb\u0007c\u200F")).toBe("`a�b�c�`");
     expect(code("a\r\nb\nc\td")).toBe("`a↵b↵c  d`");
     expect(code("")).toBe('`""`');
@@ -138,7 +138,7 @@ describe("block", () => {
 });
 
 describe("clip", () => {
-  it("says how much is missing and tears no character", () => {
+  it("adds how much is missing and splits no character", () => {
     expect(clip("abcdef", 6)).toBe("abcdef");
     expect(clip("abcdefg", 6)).toBe("abcdef… (+1)");
     expect(clip("abc😀def", 4)).toBe("abc… (+5)");
@@ -146,7 +146,7 @@ describe("clip", () => {
 });
 
 describe("renderPreview", () => {
-  it("begins with what happens to how many resources", () => {
+  it("begins with the number of resources for each kind of change", () => {
     const lines = renderPreview(reportOf(eventLog("domain"))).split("\n");
 
     expect(lines[0]).toBe(
@@ -163,7 +163,7 @@ describe("renderPreview", () => {
   });
 
   it("says whether the host was looked at", () => {
-    const sentence = "The host was not looked at";
+    const sentence = "The host was not read";
 
     expect(renderPreview(reportOf("", { refreshed: false }))).toContain(sentence);
     expect(renderPreview(reportOf("", { refreshed: true }))).not.toContain(sentence);
@@ -191,7 +191,7 @@ describe("renderPreview", () => {
     ]);
   });
 
-  it("gives what is made and what is deleted one row each, by what tells it from others", () => {
+  it("gives each new or deleted resource one row with what distinguishes it", () => {
     const rows = rowsOf(renderPreview(reportOf(eventLog("domain"))));
     const zone = "zoneId: 221c209f04e3505ad51f2670163ed13f";
     const record = (address: string, name: string, type: string) =>
@@ -248,7 +248,7 @@ describe("renderPreview", () => {
     expect(markdown).not.toContain("full diff");
   });
 
-  it("shows the failure itself when the engine told nothing", () => {
+  it("shows the failure itself when the engine printed nothing", () => {
     const markdown = renderPreview(reportOf("", { failure: "pulumi: expected a login" }), COMMENT);
 
     expect(markdown).toContain("```text\npulumi: expected a login\n```");
@@ -272,7 +272,7 @@ describe("renderPreview within GitHub's limit", () => {
     expect(markdown).toContain("### Preview of `test`: 200 to delete\n");
     const rows = rowsOf(markdown).length - 1;
     const [, left] =
-      /^Left out here: (?:(\d+) rows?, )?(\d+) lines of the diff; the whole is in preview\.md\.$/m
+      /^Left out here: (?:(\d+) rows?, )?(\d+) lines of the diff; the full preview is in preview\.md\.$/m
         .exec(markdown)
         ?.slice(0) ?? [];
     expect(rows + Number(left ?? 0)).toBe(200);

@@ -34,7 +34,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 describe("checkPlan", () => {
-  it("takes a plan that nothing changed under", async () => {
+  it("accepts a plan when nothing has changed", async () => {
     expect(await checkPlan(folder, facts)).toMatchObject({
       fits: true,
       file: join(folder, "plan.json"),
@@ -42,11 +42,11 @@ describe("checkPlan", () => {
     });
   });
 
-  it("takes a plan after a merge that left the files as they were", async () => {
+  it("accepts a plan after a merge that changed no file", async () => {
     expect(await checkPlan(folder, { ...facts, revision: "merged" })).toMatchObject({ fits: true });
   });
 
-  it("says everything that changed since", async () => {
+  it("lists everything that has changed since", async () => {
     const now: PlanInputs = {
       stack: "prod",
       revision: "4567def",
@@ -66,7 +66,7 @@ describe("checkPlan", () => {
     });
   });
 
-  const again = "make it again with npm run preview -- test --out <folder>";
+  const again = "run npm run preview -- test --out <folder>";
 
   it("fails when the plan is another than the one described, damaged or gone", async () => {
     await writeFile(planFile(folder), savedPlan().slice(0, -100));

@@ -6,15 +6,15 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { secretsOfEnvironment } from "../../../ops/preview/preview.ts";
 import { pullRequest, startGithub, type FakeGithub } from "../vendors/fake-github.ts";
-import { startEngine, type Engine } from "./fake-engine.ts";
+import { openCheckout, type Checkout } from "./checkout.ts";
 import { diffText, eventLog, manyDeletions, savedPlan } from "./recorded.ts";
 
 const CANARY = "canary-7f3a9c0e5b1d";
 
-let engine: Engine;
+let engine: Checkout;
 
 beforeEach(async () => {
-  engine = await startEngine({ recording: "bump" });
+  engine = await openCheckout({ recording: "bump" });
 });
 
 afterEach(() => engine.close());
@@ -27,13 +27,13 @@ describe("npm run preview -- <stack>", () => {
 
     expect(run).toMatchObject({ code: 0, stderr: "" });
     expect(run.stdout).toMatch(/^### Preview of `test`: 6 to update, 1 to replace, 69 unchanged\n/);
-    expect(run.stdout).toContain("The host was not looked at");
+    expect(run.stdout).toContain("The host was not read");
     expect(run.stdout).toContain("`technicia/vector-store:1.0.1`");
     expect(run.stdout).toContain("Previewing update (test):");
     expect(await readdir(engine.project)).toEqual([".git", "Pulumi.yaml"]);
   });
 
-  it("asks the engine for its events and its plan, and touches no resource", async () => {
+  it("asks the engine for its events and its plan, and changes no resource", async () => {
     await engine.run(["preview", "test", "--out", "result"]);
 
     const calls = await engine.calls();
@@ -45,10 +45,10 @@ describe("npm run preview -- <stack>", () => {
     expect(calls.map(({ args }) => args[0]).sort()).toEqual(["config", "preview", "stack"]);
   });
 
-  it("reads the real things first when told to, and then says nothing of the host", async () => {
+  it("reads the real resources first with --refresh, and then has no note about the host", async () => {
     const { stdout } = await engine.run(["preview", "test", "--refresh", "--out", "result"]);
 
-    expect(stdout).not.toContain("The host was not looked at");
+    expect(stdout).not.toContain("The host was not read");
     const calls = await engine.calls();
     expect(calls.some(({ args }) => args[0] === "preview" && args.includes("--refresh"))).toBe(true);
     expect(JSON.parse(await read("result/plan.manifest.json"))).toMatchObject({ refreshed: true });
@@ -117,7 +117,7 @@ describe("npm run preview -- <stack>", () => {
     expect(told).not.toMatch(/canary/);
   });
 
-  it("fails with the program's own words when there is no preview, and leaves no older plan", async () => {
+  it("fails with the program's error when there is no preview, and deletes an older plan", async () => {
     await engine.run(["preview", "test", "--out", "result"]);
     await engine.play({ recording: "firewall", stderr: "error: preview failed\n" });
 
@@ -244,7 +244,7 @@ describe("npm run preview -- <stack> --comment", () => {
     const [comment] = github.comments;
     expect(comment?.body.length).toBeLessThanOrEqual(65_536);
     expect(comment?.body).toMatch(
-      /^Left out here: (\d+ rows, )?\d+ lines of the diff; the whole is in preview\.md among the \[run's artifacts\]\(https:\/\/github\.example\/technicia\/infrastructure\/actions\/runs\/77#artifacts\)\.$/m,
+      /^Left out here: (\d+ rows, )?\d+ lines of the diff; the full preview is in preview\.md among the \[run's artifacts\]\(https:\/\/github\.example\/technicia\/infrastructure\/actions\/runs\/77#artifacts\)\.$/m,
     );
     expect((await read("result/preview.md")).match(/^\| \w+ \| .* \| delete \|/gm)).toHaveLength(200);
   });
@@ -290,7 +290,7 @@ describe("npm run preview -- <stack> --comment", () => {
 });
 
 describe("secretsOfEnvironment", () => {
-  it("takes what is named like a secret", () => {
+  it("returns the values of variables named like a secret", () => {
     const environment = {
       GITHUB_TOKEN: "ghs_12345",
       PULUMI_CONFIG_PASSPHRASE: "open sesame",
@@ -308,7 +308,7 @@ describe("secretsOfEnvironment", () => {
     ]);
   });
 
-  it("does not take an everyday word for a secret", () => {
+  it("ignores values as short as an everyday word", () => {
     expect(secretsOfEnvironment({ PULUMI_CONFIG_PASSPHRASE: "test", GITHUB_TOKEN: "" })).toEqual([]);
   });
 });
