@@ -3,6 +3,7 @@ import { z } from "zod";
 import {
   entryOf,
   isNeeded,
+  NAMESPACE,
   isSecretName,
   keysByService,
   secretNames,
@@ -16,8 +17,6 @@ import { readConfiguration, type Configuration } from "./engine/settings.ts";
 import { readState } from "./engine/state.ts";
 import { renderTable } from "./table.ts";
 import { UserError } from "../common/user-error.ts";
-
-const NAMESPACE = "technicia";
 
 export const commands: Commands = {
   secrets: {

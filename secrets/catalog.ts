@@ -1,7 +1,10 @@
-/** Every secret of an environment: who reads it, who gives it, how it is rotated, what is refused. Never a value. */
+/** Every secret of an environment: its readers, who gives it, its rotation, and its minimum strength. Never a value. */
 import { randomBytes } from "node:crypto";
 
 import { isServiceOn, type ServiceName, type ServiceSettings } from "../common/services.ts";
+
+/** Namespace of every key in the configuration: `technicia:domain`. */
+export const NAMESPACE = "technicia";
 
 /** The services that a person gives keys to, as the status and `npm run secrets` list them. */
 export const secretServices = [
@@ -17,7 +20,7 @@ export const secretServices = [
 
 export type SecretService = (typeof secretServices)[number];
 
-/** What decides which secrets an environment needs; every `Environment` has it. */
+/** The settings that decide which secrets an environment needs; every `Environment` has them. */
 export interface SecretsContext {
   readonly dns: { readonly provider: "cloudflare" | "ovh" };
   readonly services: ServiceSettings["services"] & { readonly qdrant: { readonly apiKey: boolean } };
@@ -37,16 +40,16 @@ export interface SecretEntry {
   readonly services: readonly SecretService[];
   /** Programs that read the value. */
   readonly readers: readonly string[];
-  /** Whether a person brings it, or `npm run secrets -- <stack> --init` makes it. */
+  /** A person, or `npm run secrets -- <stack> --init`, which generates it. */
   readonly givenBy: "user" | "us";
   readonly rotation: string;
   readonly minimumLength: number;
-  /** Form beyond the length, as "expected …" says it. */
+  /** Form besides the length; `expected` is the error text. */
   readonly form?: { readonly expected: string; readonly test: (value: string) => boolean };
   /** Service → when an environment cannot be deployed without this key of it. */
   readonly neededFor: Readonly<Partial<Record<SecretService, Condition>>>;
   readonly generate?: () => string;
-  /** Whether stored data are lost with it, so that a deployed environment must never be given another. */
+  /** Whether another value loses stored data, so that a deployed environment must keep this one. */
   readonly irreplaceable?: boolean;
 }
 
@@ -64,7 +67,7 @@ const ovhApplication = {
   readers: ["technicia provider", "ovh provider"],
   givenBy: "user",
   rotation:
-    "make a new key at OVHcloud, set its three values together, run pulumi up, then delete the old key",
+    "create a new key at OVHcloud, set its three values together, run pulumi up, then delete the old key",
   neededFor: {
     OVH: {
       words: "neither `ovhClientId` nor `ovhClientSecret` is set",
@@ -77,7 +80,8 @@ const ovhOauth = {
   services: ["OVH"],
   readers: ["technicia provider", "ovh provider"],
   givenBy: "user",
-  rotation: "make a new service account at OVHcloud, set both values, run pulumi up, then delete the old one",
+  rotation:
+    "create a new service account at OVHcloud, set both values, run pulumi up, then delete the old one",
   neededFor: {
     OVH: {
       words: "`ovhClientId` or `ovhClientSecret` is set",
@@ -135,7 +139,7 @@ export const catalog = {
     services: ["VoyageAI"],
     readers: ["vector-store"],
     givenBy: "user",
-    rotation: "make a new key at VoyageAI, set it, run pulumi up, then delete the old key",
+    rotation: "create a new key at VoyageAI, set it, run pulumi up, then delete the old key",
     minimumLength: 20,
     neededFor: { VoyageAI: ALWAYS },
   },
@@ -144,9 +148,9 @@ export const catalog = {
     services: ["Anthropic"],
     readers: ["n8n"],
     givenBy: "user",
-    rotation: "make a new key at Anthropic, set it, run pulumi up, then delete the old key",
+    rotation: "create a new key at Anthropic, set it, run pulumi up, then delete the old key",
     minimumLength: 20,
-    // The workflows that ask Claude are imported by hand so far, with a credential of n8n: nothing here reads the key yet.
+    // The workflows that ask Claude are imported by hand and use a credential of n8n, so nothing here reads the key yet.
     neededFor: {},
   },
   googleCredentials: {
@@ -246,7 +250,7 @@ export function entryOf(name: SecretName): SecretEntry {
   return catalog[name];
 }
 
-/** Whether an environment cannot be deployed without this secret; with `service`, without it as a key of that service. */
+/** Whether an environment needs this secret; with `service`, whether it needs it for that service. */
 export function isNeeded(
   { name, service }: { readonly name: SecretName; readonly service?: SecretService },
   { context, configured }: { readonly context: SecretsContext; readonly configured: ReadonlySet<string> },
@@ -265,12 +269,12 @@ export interface ServiceKeys {
   readonly service: SecretService;
   /** Whether this environment cannot be deployed without a key for it. */
   readonly required: boolean;
-  /** Whether every key that it needs is there; where it needs none, whether one is there all the same. */
+  /** Whether every key that it needs is set; where it needs none, whether one is set anyway. */
   readonly configured: boolean;
   readonly missing: readonly SecretName[];
 }
 
-/** Per service, whether its keys are there. */
+/** For each service, whether its keys are set. */
 export function keysByService(context: SecretsContext, configured: ReadonlySet<string>): ServiceKeys[] {
   return secretServices.map((service) => {
     const needed = secretNames.filter((name) => isNeeded({ name, service }, { context, configured }));

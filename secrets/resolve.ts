@@ -1,11 +1,16 @@
-/** Catalogue → secret Outputs, or one error that names every missing and every unusable secret. */
+/** Reads the stack's secrets as Outputs, or throws one error that names every missing and every unusable one. */
 import * as pulumi from "@pulumi/pulumi";
 
 import { UserError } from "../common/user-error.ts";
-import { entryOf, requiredSecrets, secretNames, type SecretName, type SecretsContext } from "./catalog.ts";
+import {
+  entryOf,
+  NAMESPACE,
+  requiredSecrets,
+  secretNames,
+  type SecretName,
+  type SecretsContext,
+} from "./catalog.ts";
 import { weaknessOf } from "./weakness.ts";
-
-const NAMESPACE = "technicia";
 
 export interface Secrets {
   /** The value of a secret that this environment needs; encrypted wherever the engine writes it. */
@@ -35,7 +40,7 @@ export function resolveSecrets(context: SecretsContext): Secrets {
     if (value) values.set(name, value);
   }
   const stack = pulumi.getStack();
-  const problems = secretProblems(stack, context, { values, encrypted: encryptedKeys() });
+  const problems = secretProblems({ stack, context, values, encrypted: encryptedKeys() });
   if (problems.length > 0) throw new SecretsError(stack, problems);
 
   return {
@@ -51,14 +56,16 @@ export function resolveSecrets(context: SecretsContext): Secrets {
 }
 
 export interface GivenSecrets {
+  readonly stack: string;
+  readonly context: SecretsContext;
   readonly values: ReadonlyMap<SecretName, string>;
   /** Configuration keys that are encrypted in the stack's settings. */
   readonly encrypted: ReadonlySet<string>;
 }
 
 /** Every problem of the given secrets, one line each, without any value. */
-export function secretProblems(stack: string, context: SecretsContext, given: GivenSecrets): string[] {
-  const configured = new Set(given.values.keys());
+export function secretProblems({ stack, context, values, encrypted }: GivenSecrets): string[] {
+  const configured = new Set(values.keys());
   const problems: string[] = [];
 
   for (const name of requiredSecrets(context, configured)) {
@@ -69,16 +76,16 @@ export function secretProblems(stack: string, context: SecretsContext, given: Gi
       `${NAMESPACE}:${name}: expected a value, got nothing; set it with ${setCommand(stack, name)} (${remedy})`,
     );
   }
-  for (const [name, value] of given.values) {
+  for (const [name, value] of values) {
     const set = `set another with ${setCommand(stack, name)}`;
     const weakness = weaknessOf(name, value);
     if (weakness) problems.push(`${NAMESPACE}:${name}: ${weakness}; ${set}`);
-    if (!given.encrypted.has(`${NAMESPACE}:${name}`)) {
+    if (!encrypted.has(`${NAMESPACE}:${name}`)) {
       problems.push(
         `${NAMESPACE}:${name}: expected an encrypted value, got one in clear, which has to count as known; ${set}`,
       );
     }
-    const twin = [...given.values].find(([other, otherValue]) => other !== name && otherValue === value)?.[0];
+    const twin = [...values].find(([other, otherValue]) => other !== name && otherValue === value)?.[0];
     if (twin && secretNames.indexOf(twin) < secretNames.indexOf(name)) {
       problems.push(
         `${NAMESPACE}:${name}: expected a value of its own, got that of ${NAMESPACE}:${twin}; ${set}`,
@@ -100,7 +107,7 @@ function setCommand(stack: string, name: SecretName): string {
     : `pulumi config set --secret ${NAMESPACE}:${name} --stack ${stack}`;
 }
 
-// The engine hands the list over beside the configuration; the SDK reads it but does not type it.
+// The SDK has this function but does not declare its type.
 function encryptedKeys(): Set<string> {
   const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
   return new Set(secretNames.map((name) => `${NAMESPACE}:${name}`).filter(isConfigSecret));

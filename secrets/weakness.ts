@@ -10,7 +10,7 @@ export const PUBLISHED: ReadonlySet<string> = new Set([
   "931ab45f56d99282a492d21fdf7305d604e06ad76d329929a012c162ea326b91",
 ]);
 
-/** What templates and tutorials leave to be filled in. */
+/** Placeholders of templates and tutorials. */
 const PLACEHOLDERS = [
   /^(your|votre|vos|my|mon|ma)[-_ ]/i,
   /^change[-_ ]?(me|it|this)/i,
@@ -20,15 +20,15 @@ const PLACEHOLDERS = [
   /^(à|a) (compléter|completer|remplacer)/i,
 ];
 
-// A random value of 16 characters practically never repeats so few.
+// A random value of 16 characters practically never has fewer.
 const LEAST_DISTINCT_CHARACTERS = 6;
 
-/** Why a value must not be used for a secret, in the words of an error and without the value; nothing when it may. */
+/** Why a value must not be used for a secret, as an error text without the value; undefined when it may. */
 export function weaknessOf(name: SecretName, value: string): string | undefined {
   return weaknessAmong(PUBLISHED, { name, value });
 }
 
-/** The same, judged against other published values than those that are known. */
+/** The same for other published values than the known ones. */
 export function weaknessAmong(
   published: ReadonlySet<string>,
   { name, value }: { readonly name: SecretName; readonly value: string },

@@ -1,9 +1,9 @@
-/** The words for a place in the settings: as errors name it, and as the Pulumi CLI takes it. */
-export const NAMESPACE = "technicia";
+/** How errors name a setting, and the `pulumi config` commands that change it. */
+import { NAMESPACE } from "../secrets/catalog.ts";
 
 export type SettingPath = readonly PropertyKey[];
 
-/** Writes the commands by which a person changes one setting of a stack. */
+/** Renders the commands that set and remove one setting of a stack. */
 export interface Commands {
   readonly set: (path: SettingPath, value?: string) => string;
   readonly remove: (path: SettingPath) => string;

@@ -1,4 +1,4 @@
-/** Repositories whose complete versions have two numbers: PostgreSQL has no third. */
+/** Repositories whose complete versions have two numbers, such as PostgreSQL 17.9. */
 const TWO_NUMBER_VERSIONS = new Set(["postgres"]);
 
 const REFERENCE =
@@ -10,7 +10,7 @@ export interface ImageReference {
   readonly digest?: string;
 }
 
-/** Reads `repository[:tag][@digest]`; nothing when it is no image reference. */
+/** Reads `repository[:tag][@digest]`; undefined when it is no image reference. */
 export function readImageReference(text: string): ImageReference | undefined {
   const groups = REFERENCE.exec(text)?.groups;
   if (!groups?.["repository"]) return undefined;

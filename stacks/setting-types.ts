@@ -25,7 +25,7 @@ export function number(expected: string, isRight: (value: number) => boolean) {
 }
 
 export function integer(error: string, { least, most }: { readonly least: number; readonly most: number }) {
-  // One problem a value: without `abort` a number far out of range breaks two rules.
+  // Without `abort` a number far out of range would be reported twice.
   const params = { error, abort: true };
   return z.preprocess(fromText, z.int(params).min(least, params).max(most, params));
 }
@@ -42,7 +42,7 @@ export function choice<const T extends readonly string[]>(options: T) {
 
 export const flag = () => z.preprocess(fromText, z.boolean({ error: "expected true or false" }));
 
-/** A map of settings; left out, it is read as empty, so that each setting missing in it is named. */
+/** A map of settings. When it is missing it counts as empty, so that the errors name each setting in it. */
 export function map<T extends z.ZodRawShape>(shape: T) {
   return z.preprocess((value) => value ?? {}, optionalMap(shape));
 }
@@ -124,7 +124,7 @@ export const day = text(
 export const milliseconds = whole("milliseconds", { least: 1, most: 600_000 });
 export const percent = whole("percent", { least: 1, most: 99 });
 
-/** Two values of a map of which the second must not come before the first; both compare as text. */
+/** Refuses a map whose second value comes before the first; both are compared as text. */
 export function inOrder(keys: {
   readonly first: string;
   readonly second: string;
@@ -147,7 +147,7 @@ function isTimeZone(zone: string): boolean {
   return zone === "UTC" || Intl.supportedValuesOf("timeZone").includes(zone);
 }
 
-// The project ids of templates are valid ids too.
+// Placeholders such as your-project-id are valid ids, too.
 function isGoogleProject(id: string): boolean {
   return /^[a-z][a-z0-9-]{4,28}[a-z0-9]$/.test(id) && !/^(your|votre|my|mon)-/.test(id);
 }

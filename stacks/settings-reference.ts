@@ -10,8 +10,7 @@ import { Document, isMap, isScalar } from "yaml";
 import { z } from "zod";
 
 import { SERVICES, type ServiceName } from "../common/services.ts";
-import { entryOf, secretNames } from "../secrets/catalog.ts";
-import { NAMESPACE } from "./config-command.ts";
+import { entryOf, NAMESPACE, secretNames } from "../secrets/catalog.ts";
 import { sections } from "./settings-schema.ts";
 
 const PROJECT = "Pulumi.yaml";
@@ -24,7 +23,7 @@ interface Node {
   readonly example?: unknown;
   readonly affects?: string;
   readonly default?: unknown;
-  /** What a wrong value is told that it should be. */
+  /** What the error for a wrong value says after "expected". */
   readonly expected?: string;
   readonly properties?: Readonly<Record<string, Node>>;
   readonly required?: readonly string[];

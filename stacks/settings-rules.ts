@@ -1,22 +1,22 @@
-/** What must hold between settings; each rule judges as soon as what it reads is right, whatever else is wrong. */
+/** Rules between settings. Each rule runs when the settings that it reads are valid, even if others are not. */
 import { enabledServices } from "../common/services.ts";
 import type { Commands, SettingPath } from "./config-command.ts";
 import { versionOf } from "./image-reference.ts";
 import type { SectionName, Sections } from "./settings-schema.ts";
 
-/** Memory that the operating system, dockerd and containerd need beside the services. */
+/** Memory that the operating system, dockerd and containerd need in addition to the services, in MiB. */
 export const SYSTEM_MEMORY_MIB = 614;
 
-/** Least time that a service is given to start, beside being observed. */
+/** Shortest time that a service has to start, in addition to the observation. */
 const START_SECONDS = 30;
 
-/** Certificate authorities whose trust and CAA name are known. */
+/** Let's Encrypt's two authorities, whose trust and CAA name are known. */
 const LETS_ENCRYPT: Readonly<Record<string, { readonly trusted: boolean }>> = {
   "https://acme-v02.api.letsencrypt.org/directory": { trusted: true },
   "https://acme-staging-v02.api.letsencrypt.org/directory": { trusted: false },
 };
 
-/** Whether browsers trust what the authority issues; known only of Let's Encrypt's. */
+/** Whether browsers trust the authority; undefined for every authority but Let's Encrypt's. */
 export function knownAuthority(directory: string): { readonly trusted: boolean } | undefined {
   return Object.hasOwn(LETS_ENCRYPT, directory) ? LETS_ENCRYPT[directory] : undefined;
 }
@@ -28,9 +28,9 @@ export interface Problem {
 }
 
 export interface Judged {
-  /** Settings as they were given, without empty ones: for rules about what is there at all. */
+  /** The settings as given, without empty ones, for rules about whether a setting is present. */
   readonly given: Readonly<Record<string, unknown>>;
-  /** Sections that are right in themselves. */
+  /** The sections that are valid. */
   readonly sections: { readonly [Name in SectionName]?: Sections[Name] | undefined };
   readonly commands: Commands;
 }

@@ -1,7 +1,7 @@
-/** Checks a stack's settings once, reports every problem at once, and yields the `Environment`. Without Pulumi's SDK: operators' commands read them too. */
+/** Checks a stack's settings and returns the `Environment`. It does without Pulumi's SDK, because the commands use it too. */
 import type { z } from "zod";
-import { isSecretName, secretNames } from "../secrets/catalog.ts";
-import { commandsFor, NAMESPACE, nameOf, type Commands, type SettingPath } from "./config-command.ts";
+import { isSecretName, NAMESPACE, secretNames } from "../secrets/catalog.ts";
+import { commandsFor, nameOf, type Commands, type SettingPath } from "./config-command.ts";
 import type { Environment } from "./environment.ts";
 import { brokenRules, knownAuthority, type Problem } from "./settings-rules.ts";
 import { sections, type SectionName, type Sections } from "./settings-schema.ts";
@@ -10,7 +10,7 @@ import { suggest } from "./suggestion.ts";
 
 export const settingNames = Object.keys(sections) as SectionName[];
 
-/** Thrown with every problem in its message. */
+/** Every problem of a stack's settings in one message, one line each. */
 export class SettingsError extends UserError {
   override readonly name = "SettingsError";
 
@@ -21,19 +21,19 @@ export class SettingsError extends UserError {
   }
 }
 
-/** The settings in a configuration as the engine hands it over: keys with a namespace, structures as JSON. */
+/** The settings in the engine's configuration, whose keys have a namespace and whose structures are JSON. */
 export function settingsIn(configuration: Readonly<Record<string, string>>): Record<string, unknown> {
   const settings: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(configuration)) {
     const [namespace, name] = key.split(":") as [string, string | undefined];
-    // Secrets never pass through this reader, because it prints what it got.
+    // Skip secrets, because an error shows the value it got.
     if (namespace !== NAMESPACE || name === undefined || isSecretName(name)) continue;
     settings[name] = /^\s*[{[]/.test(value) ? readStructure(value) : value;
   }
   return settings;
 }
 
-/** Checks plain settings, keyed without namespace, and yields the environment; throws a `SettingsError`. */
+/** Checks settings, whose keys have no namespace, and returns the environment; throws a `SettingsError` with every problem. */
 export function parseSettings(stack: string, values: Readonly<Record<string, unknown>>): Environment {
   const given = withoutBlanks(values) as Record<string, unknown>;
   const commands = commandsFor(stack);
@@ -99,7 +99,7 @@ function unknownSetting(path: SettingPath, known: readonly string[], commands: C
   return { path, text: `unknown setting; ${remedy}` };
 }
 
-/** The keys that the schema knows of the map at a path. */
+/** The keys that the schema has for the map at a path. */
 function knownKeysAt([section, ...rest]: SettingPath): string[] {
   let schema: unknown = sections[section as SectionName];
   for (const key of [...rest, undefined]) {
@@ -122,7 +122,7 @@ function unwrapped(schema: unknown): unknown {
   return inner === undefined ? schema : unwrapped(inner);
 }
 
-/** A value as an error may show it: never one that could be a key or a token. */
+/** A value as an error shows it; anything that could be a key or a token is described, not shown. */
 function describe(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
@@ -133,7 +133,7 @@ function describe(value: unknown): string {
   return JSON.stringify(value);
 }
 
-/** Settings left empty are settings not given: `key:` in YAML, and the empty defaults in Pulumi.yaml. */
+/** Removes empty settings: `key:` in YAML, and the empty defaults in Pulumi.yaml, count as missing. */
 function withoutBlanks(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutBlanks);
   if (typeof value !== "object" || value === null) return value;
@@ -148,7 +148,7 @@ function readStructure(value: string): unknown {
   try {
     return JSON.parse(value);
   } catch {
-    // Not a structure after all: the schema says what was expected instead.
+    // The schema then reports what it expected.
     return value;
   }
 }

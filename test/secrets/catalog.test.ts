@@ -43,7 +43,7 @@ const nothing = new Set<string>();
 const ours = secretNames.filter((name) => entryOf(name).givenBy === "us");
 
 describe("catalog", () => {
-  it("makes exactly the secrets that no person gives", () => {
+  it("generates exactly the secrets that no person gives", () => {
     expect(secretNames.filter((name) => entryOf(name).generate)).toEqual(ours);
     expect(ours).toEqual([
       "n8nEncryptionKey",
@@ -55,7 +55,7 @@ describe("catalog", () => {
     ]);
   });
 
-  it("never rotates the key that n8n's stored credentials depend on, and no other", () => {
+  it("forbids rotation only for the key of n8n's stored credentials", () => {
     const irreplaceable = secretNames.filter((name) => entryOf(name).irreplaceable);
 
     expect(irreplaceable).toEqual(["n8nEncryptionKey"]);
@@ -70,7 +70,7 @@ describe("catalog", () => {
 });
 
 describe("generate", () => {
-  it.each(ours)("makes another %s each time, strong enough for its own rule", (name) => {
+  it.each(ours)("generates a different %s each time, which passes its own rule", (name) => {
     const made = Array.from({ length: 200 }, () => entryOf(name).generate!());
 
     expect(new Set(made).size).toBe(made.length);
@@ -86,7 +86,7 @@ describe("generate", () => {
 });
 
 describe("requiredSecrets", () => {
-  it("asks for OVH's application keys where no service account is given", () => {
+  it("requires OVH's application keys when no service account is given", () => {
     expect(requiredSecrets(context(), nothing)).toEqual([
       "ovhApplicationKey",
       "ovhApplicationSecret",
@@ -98,7 +98,7 @@ describe("requiredSecrets", () => {
     ]);
   });
 
-  it("asks for the other half of a service account instead", () => {
+  it("requires the other half of a service account when one half is given", () => {
     for (const half of ["ovhClientId", "ovhClientSecret"]) {
       const required = requiredSecrets(context(), new Set([half])).filter((name) => name.startsWith("ovh"));
       expect(required).toEqual(["ovhClientId", "ovhClientSecret"]);
@@ -114,7 +114,7 @@ describe("requiredSecrets", () => {
       "googleCredentials",
       ({ services }) => (services.documentProcessor.enabled = services.visionClassifier.enabled = false),
     ],
-  ])("does without %s where nothing reads it", (name, change) => {
+  ])("does not require %s when nothing reads it", (name, change) => {
     const before = requiredSecrets(context(), nothing);
 
     expect(requiredSecrets(context(change), nothing)).toEqual(before.filter((other) => other !== name));
@@ -137,7 +137,7 @@ describe("keysByService", () => {
     expect(keys["Cloudflare"]).toMatchObject({ required: true, configured: false });
   });
 
-  it("tells the two uses of Google's key apart", () => {
+  it("lists the two uses of Google's key separately", () => {
     const documents = context(({ services }) => (services.visionClassifier.enabled = false));
     const keys = keysByService(documents, nothing).filter(({ service }) => service.startsWith("Google"));
 

@@ -53,7 +53,7 @@ beforeEach(async () => {
 afterEach(() => pulumi.runtime.setAllConfig({}));
 
 describe("resolveSecrets", () => {
-  it("gives every value as a secret output", async () => {
+  it("returns every value as a secret output", async () => {
     configure(needed());
     const secrets = resolveSecrets(environmentWith());
 
@@ -63,7 +63,7 @@ describe("resolveSecrets", () => {
     expect(plain).toBe(strongSecrets().voyageApiKey);
   });
 
-  it("knows what is there", () => {
+  it("knows which secrets are set", () => {
     configure(needed());
     const secrets = resolveSecrets(environmentWith());
 
@@ -119,7 +119,7 @@ describe("resolveSecrets", () => {
     ]);
   });
 
-  it("fails when two secrets have one value", () => {
+  it("fails when two secrets have the same value", () => {
     configure({ ...needed(), n8nJwtSecret: strongSecrets().n8nEncryptionKey });
 
     expect(problems()).toEqual([
@@ -127,7 +127,7 @@ describe("resolveSecrets", () => {
     ]);
   });
 
-  it("fails when OVH is to be reached in two ways", () => {
+  it("fails when both kinds of OVH credentials are set", () => {
     configure({
       ...needed(),
       ovhClientId: strongSecrets().ovhClientId,

@@ -46,7 +46,7 @@ describe("weaknessOf", () => {
     );
   });
 
-  it("fails when a line end came along", () => {
+  it("fails when the value ends with a line break", () => {
     expect(weaknessOf("voyageApiKey", `${strongSecrets().voyageApiKey}\n`)).toBe(
       "expected a value without spaces or line ends around it, got one with them",
     );
@@ -97,7 +97,7 @@ describe("weaknessOf", () => {
 });
 
 describe("published values", () => {
-  it("are refused, with space around them too", () => {
+  it("are refused, also with spaces around them", () => {
     const published = "a value that somebody published";
     const known = new Set([createHash("sha256").update(published).digest("hex")]);
 
@@ -110,7 +110,7 @@ describe("published values", () => {
     expect(weaknessAmong(known, { name: "n8nEncryptionKey", value })).toBeUndefined();
   });
 
-  it("are known by digest only: an encryption key and a password", () => {
+  it("are stored as digests: an encryption key and a password", () => {
     const source = readFileSync(new URL("../../secrets/weakness.ts", import.meta.url), "utf8");
 
     expect([...PUBLISHED]).toHaveLength(2);

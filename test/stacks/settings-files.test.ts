@@ -54,7 +54,7 @@ function missing(stack: string): string[] {
 }
 
 describe("Pulumi.<stack>.yaml", () => {
-  it.each(STACKS)("of %s lacks exactly what only the user has", (stack) => {
+  it.each(STACKS)("of %s lacks exactly the values that only the user knows", (stack) => {
     expect(missing(stack)).toEqual([
       "technicia:adminEmail",
       "technicia:dns.zone",
@@ -66,11 +66,11 @@ describe("Pulumi.<stack>.yaml", () => {
     ]);
   });
 
-  it.each(STACKS)("of %s makes an environment once the user's answers are in", (stack) => {
+  it.each(STACKS)("of %s is valid once the user's values are set", (stack) => {
     expect(parseSettings(stack, withAnswers(committed(stack))).name).toBe(stack);
   });
 
-  it.each(STACKS)("of %s tells the command of every answer", (stack) => {
+  it.each(STACKS)("of %s lists the command for every such value", (stack) => {
     const text = readFileSync(new URL(`../../Pulumi.${stack}.yaml`, import.meta.url), "utf8");
     const told = [
       ...text.matchAll(/pulumi config set (?:--path )?'?technicia:([\w.]+)\S* .*--stack (\w+)$/gm),
@@ -90,7 +90,7 @@ describe("Pulumi.<stack>.yaml", () => {
     expect(new Set(told.map(([, , name]) => name))).toEqual(new Set([stack]));
   });
 
-  it.each(STACKS)("of %s still fits its server with every service on", (stack) => {
+  it.each(STACKS)("of %s fits its server with every service on", (stack) => {
     const settings = withAnswers(committed(stack));
     change(settings, "services.n8n.database", "postgres");
     for (const name of ["n8nRunners", "documentProcessor", "visionClassifier", "frontend"]) {
@@ -103,13 +103,13 @@ describe("Pulumi.<stack>.yaml", () => {
     expect(parseSettings(stack, settings).services.n8n.database).toBe("postgres");
   });
 
-  it("keeps the data of every environment but the test one", () => {
+  it("protects the data of every environment except test", () => {
     const kept = STACKS.map((stack) => parseSettings(stack, withAnswers(committed(stack))).protectData);
 
     expect(kept).toEqual([false, true, true]);
   });
 
-  it("opens production three mornings a week, and the others at any time", () => {
+  it("allows deployments to production on three mornings a week, and to the others at any time", () => {
     const windows = STACKS.map(
       (stack) => parseSettings(stack, withAnswers(committed(stack))).operations.window,
     );
@@ -121,7 +121,7 @@ describe("Pulumi.<stack>.yaml", () => {
     ]);
   });
 
-  it("asks of production what the operators were promised", () => {
+  it("sets the promised thresholds for production", () => {
     expect(parseSettings("prod", withAnswers(committed("prod"))).operations.thresholds).toMatchObject({
       errorRatio: 0.01,
       p50Ms: 500,
@@ -132,7 +132,7 @@ describe("Pulumi.<stack>.yaml", () => {
     });
   });
 
-  it("holds no secret", () => {
+  it("contains no secret", () => {
     for (const stack of STACKS) {
       expect(Object.keys(committed(stack)).filter((key) => secretNames.includes(key as never))).toEqual([]);
     }

@@ -167,7 +167,7 @@ describe("parseSettings", () => {
     }
   });
 
-  it("names each missing setting of a section that is missing whole", () => {
+  it("names every setting of a section that is missing", () => {
     const found = problems((settings) => change(settings, "timeouts", undefined));
 
     expect(found.map((line) => line.split(": ")[0])).toEqual([
@@ -196,19 +196,19 @@ describe("parseSettings", () => {
     ]);
   });
 
-  it("fails when a section is no map, and points at the file", () => {
+  it("names the file when a section is no map", () => {
     expect(problems((settings) => change(settings, "locale", "fr"))).toEqual([
       'technicia:locale: expected a map of settings, got "fr"; edit it in Pulumi.test.yaml',
     ]);
   });
 
-  it("fails when a single value is a structure, and points at the file", () => {
+  it("names the file when a single value is a structure", () => {
     expect(problems((settings) => change(settings, "protectData", { data: true }))).toEqual([
       "technicia:protectData: expected true or false, got a map; edit it in Pulumi.test.yaml",
     ]);
   });
 
-  it("reads numbers and truths that the CLI stored as text", () => {
+  it("reads numbers and booleans that the CLI stored as text", () => {
     const settings = validSettings();
     change(settings, "uploadMaxMib", "200");
     change(settings, "protectData", "false");
@@ -242,23 +242,23 @@ describe("unknown settings", () => {
       "host.kernel",
       "technicia:host.kernel: unknown setting; remove it with pulumi config rm --path technicia:host.kernel --stack test",
     ],
-  ])("fails when %s is given, with the nearest name", (path, problem) => {
+  ])("fails when %s is given, and suggests the nearest name", (path, problem) => {
     expect(problems((settings) => change(settings, path, "x"))).toEqual([problem]);
   });
 
-  it("fails when an administrator has one too many", () => {
+  it("fails when an administrator has an unknown key", () => {
     expect(problems((settings) => change(settings, "ssh.admins.0.key", publicKey))).toEqual([
       "technicia:ssh.admins[0].key: unknown setting; did you mean keys?",
     ]);
   });
 
-  it("fails when a secret's name is misspelt, without its value", () => {
+  it("does not show the value of a secret whose name is misspelt", () => {
     const found = problems((settings) => change(settings, "voyageApikey", "pa-canary"));
 
     expect(found).toEqual(["technicia:voyageApikey: unknown setting; did you mean voyageApiKey?"]);
   });
 
-  it("fails when a key stands where a setting belongs, without showing it", () => {
+  it("does not show a token that is given in place of a setting", () => {
     const token = "Zx9_canary-canary-canary-canary-canary-1";
     const found = problems((settings) => change(settings, "dns.zoneId", token));
 
@@ -271,7 +271,7 @@ describe("unknown settings", () => {
 describe("server", () => {
   const order = { subsidiary: "FR", maxMonthlyPriceEur: "15.5" };
 
-  it("can be ordered instead of adopted", () => {
+  it("is ordered when order is given", () => {
     const settings = validSettings();
     change(settings, "server.serviceName", undefined);
     change(settings, "server.order", order);
@@ -330,7 +330,7 @@ describe("operations", () => {
     ]);
   });
 
-  it("knows no window, holiday or freeze when none is given", () => {
+  it("have no window, holiday or freeze when none is given", () => {
     const settings = validSettings();
     for (const name of ["window", "holidays", "freezes"]) change(settings, `operations.${name}`, undefined);
 
@@ -380,7 +380,7 @@ describe("images", () => {
     "n8nio/n8n:2.41.3 ",
     "N8N/n8n:2.41.3",
     `nginx@sha256:${"a".repeat(63)}`,
-  ])("fails when one is %j", (reference) => {
+  ])("fails when an image is %j", (reference) => {
     expect(problems((settings) => change(settings, "images.gateway", reference))).toHaveLength(1);
   });
 
@@ -395,13 +395,13 @@ describe("images", () => {
     expect(problems((settings) => change(settings, "images.gateway", reference))).toEqual([]);
   });
 
-  it("fails when the runners are of another version than n8n", () => {
+  it("fails when the runners have another version than n8n", () => {
     expect(problems((settings) => change(settings, "images.n8nRunners", "n8nio/runners:2.41.2"))).toEqual([
       `technicia:images.n8nRunners: expected the version of images.n8n, "2.41.3", got "2.41.2"; set it with ${setCommand("images.n8nRunners")}`,
     ]);
   });
 
-  it("leaves the runners' version alone while they are off", () => {
+  it("accepts any version of the runners while they are off", () => {
     const found = problems((settings) => {
       change(settings, "images.n8nRunners", "n8nio/runners:2.41.2");
       change(settings, "services.n8nRunners.enabled", false);
@@ -455,27 +455,27 @@ describe("address ranges", () => {
     expect(problems((settings) => change(settings, "ssh.adminCidrs.v6", [range]))).toEqual([]);
   });
 
-  it("fails when nobody may come in over IPv4, as the deployment does", () => {
+  it("fails when no IPv4 range may open ssh", () => {
     expect(problems((settings) => change(settings, "ssh.adminCidrs.v4", []))).toEqual([
       "technicia:ssh.adminCidrs.v4: expected at least one IPv4 range, because the deployment itself comes in by ssh over IPv4, " +
         "got an empty list; edit it in Pulumi.test.yaml",
     ]);
   });
 
-  it("fails when the range list is missing, with the command for its first", () => {
+  it("gives the command for the first range when the list is missing", () => {
     expect(problems((settings) => change(settings, "ssh.adminCidrs", undefined))).toEqual([
       `technicia:ssh.adminCidrs.v4: expected a list, got nothing; set its first with ${setCommand("ssh.adminCidrs.v4[0]")}`,
     ]);
   });
 
-  it("lets nobody over IPv6 when nothing is said of it", () => {
+  it("open ssh to no IPv6 range when none is given", () => {
     const settings = validSettings();
     change(settings, "ssh.adminCidrs.v6", undefined);
 
     expect(parseSettings("test", settings).ssh.adminCidrs.v6).toEqual([]);
   });
 
-  it("fails when n8n's editor is opened to everybody", () => {
+  it("fails when n8n's editor is open to the whole internet", () => {
     expect(problems((settings) => change(settings, "services.gateway.editorCidrs", ["0.0.0.0/0"]))).toEqual([
       "technicia:services.gateway.editorCidrs[0]: expected an address range no wider than /8, because a wider one lets the whole internet try, " +
         `got "0.0.0.0/0"; set it with ${setCommand("services.gateway.editorCidrs[0]")}`,
@@ -508,7 +508,7 @@ describe("names", () => {
     );
   });
 
-  it("fails when Cloudflare's settings stand beside OVH's DNS", () => {
+  it("fails when settings of Cloudflare are given for OVH's DNS", () => {
     const found = problems((settings) => {
       change(settings, "dns.provider", "ovh");
       change(settings, "dns.cloudflareBaseUrl", "http://127.0.0.1:8081/client/v4");
@@ -570,7 +570,7 @@ describe("acme", () => {
 });
 
 describe("services", () => {
-  it("fails when their memory does not fit the server, and says by how much", () => {
+  it("fails when the memory limits exceed the server, and says by how much", () => {
     expect(problems((settings) => change(settings, "services.qdrant.memoryMib", 5000))).toEqual([
       "technicia:services: expected memory limits of at most 7578 MiB in all (server.memoryGib 8 less 614 MiB for the system), " +
         "got 8296 MiB (qdrant 5000, vectorStore 384, n8n 1280, n8nRunners 384, gateway 96, documentProcessor 384, visionClassifier 384, frontend 384); " +
@@ -578,7 +578,7 @@ describe("services", () => {
     ]);
   });
 
-  it("count only while they are on", () => {
+  it("counts the limits only of services that are on", () => {
     const full = (settings: Settings) => change(settings, "services.qdrant.memoryMib", 4282);
 
     expect(problems(full)).toEqual([]);
@@ -597,7 +597,7 @@ describe("services", () => {
     ).toEqual([]);
   });
 
-  it("fails when one may use more cores than there are", () => {
+  it("fails when a service may use more cores than the server has", () => {
     expect(problems((settings) => change(settings, "services.n8n.cpus", 5))).toEqual([
       "technicia:services.n8n.cpus: expected at most the server's cores (server.vcores 4), got 5; " +
         `set it with ${setCommand("services.n8n.cpus")}`,
@@ -615,7 +615,7 @@ describe("services", () => {
     },
   );
 
-  it("needs nothing of Google while the document processor is off", () => {
+  it("requires no setting of Google while the document processor is off", () => {
     const settings = validSettings();
     change(settings, "services.documentProcessor", { enabled: false, memoryMib: 384, cpus: 1 });
 
@@ -627,7 +627,7 @@ describe("services", () => {
 });
 
 describe("timeouts", () => {
-  it("fails when an update is watched for longer than it is waited for", () => {
+  it("fails when the observation is longer than the convergence", () => {
     expect(problems((settings) => change(settings, "timeouts.observationSeconds", 300))).toEqual([
       "technicia:timeouts.convergenceSeconds: expected at least 330 (timeouts.observationSeconds and 30 for the start), got 300; " +
         `set it with ${setCommand("timeouts.convergenceSeconds", "330")}`,
@@ -636,7 +636,7 @@ describe("timeouts", () => {
 });
 
 describe("settingsIn", () => {
-  it("takes the project's settings, structures as such, and no secret", () => {
+  it("reads the project's settings, parses structures and skips secrets", () => {
     expect(
       settingsIn({
         "technicia:domain": "technicia.exemple.fr",
@@ -647,7 +647,7 @@ describe("settingsIn", () => {
     ).toEqual({ domain: "technicia.exemple.fr", locale: { language: "fr" } });
   });
 
-  it("leaves a broken structure to the schema, which says what was expected", () => {
+  it("keeps a broken structure as text, which the schema refuses", () => {
     expect(settingsIn({ "technicia:locale": "{language: fr" })).toEqual({ locale: "{language: fr" });
   });
 });
@@ -655,7 +655,7 @@ describe("settingsIn", () => {
 describe("readConfiguration", () => {
   afterEach(() => pulumi.runtime.setAllConfig({}));
 
-  it("reads what the engine hands over, where every value is text", async () => {
+  it("reads the engine's configuration, where every value is text", async () => {
     await pulumi.runtime.setMocks(
       { call: () => ({}), newResource: ({ name }) => ({ id: name, state: {} }) },
       "technicia",
