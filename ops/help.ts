@@ -9,7 +9,7 @@ const OTHER_SCRIPTS: readonly (readonly [name: string, args: string, summary: st
   ["rehearsal:exec", "<command>", "runs any other command in the rehearsal"],
   ["rehearsal:stop", "", "removes the rehearsal, except its caches"],
   ["test", "[long] [<file>…]", "runs the tests"],
-  ["settings", "", "generates the settings in Pulumi.yaml and docs/settings.md from their schema"],
+  ["settings", "[--check]", "generates the settings in Pulumi.yaml and docs/settings.md from their schema"],
   ["bench", "", "measures how long the commands take"],
   ["check", "", "checks formatting, lint rules and types"],
   ["fix", "", "formats the files and fixes lint findings"],
