@@ -39,7 +39,7 @@ export function renderCommands(commands: Commands): string {
 
 /** The table as the README has it, in the formatting that `npm run fix` gives. */
 async function renderMarkdown(commands: Commands): Promise<string> {
-  const { formatMarkdown, renderTable: renderMarkdownTable } = await import("../reports/markdown.ts");
+  const { formatMarkdown, renderMarkdownTable } = await import("../reports/markdown.ts");
   const code = (text: string) => (text === "" ? "" : `\`${text.replaceAll("|", String.raw`\|`)}\``);
   const rows = rowsOf(commands).map(([name = "", args = "", summary = ""]) => [
     code(name),

@@ -136,7 +136,7 @@ export class MarkdownFile {
   }
 
   replaceTable({ node, columns }: Table, rows: readonly (readonly string[])[]): void {
-    this.replace(startOf(node), endOf(node), renderTable(columns, rows, node.align ?? []));
+    this.replace(startOf(node), endOf(node), renderMarkdownTable(columns, rows, node.align ?? []));
   }
 
   /** The changed text, in the formatting that `npm run fix` gives. */
@@ -161,7 +161,7 @@ export async function formatMarkdown(path: string, text: string): Promise<string
   return format(text, { ...(await resolveConfig(path)), parser: "markdown" });
 }
 
-export function renderTable(
+export function renderMarkdownTable(
   columns: readonly string[],
   rows: readonly (readonly string[])[],
   align: readonly ("left" | "right" | "center" | null)[] = [],

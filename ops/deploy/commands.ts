@@ -9,7 +9,7 @@ import { showHistory, unlock } from "./history-commands.ts";
 import { realOperator, type Operator } from "./operator.ts";
 import { pinImages } from "./pin-images.ts";
 import { promote } from "./promote.ts";
-import { EXIT, parts, type Part } from "./release-progress.ts";
+import { EXIT, parts, type DeployPart } from "./release-progress.ts";
 import { rollback } from "./rollback.ts";
 
 export const commands: Commands = {
@@ -112,7 +112,7 @@ export const commands: Commands = {
   },
 };
 
-function isPart(name: string): name is Part {
+function isPart(name: string): name is DeployPart {
   return (parts as readonly string[]).includes(name);
 }
 

@@ -4,13 +4,13 @@ import { inPrivateFolder } from "../engine/run.ts";
 import { readRevision } from "../server/identity.ts";
 import { rollBackAutomatically } from "./automatic-rollback.ts";
 import type { Operator } from "./operator.ts";
-import { EXIT, Refusal, ReleaseInProgress, type DeployRequest, type Part } from "./release-progress.ts";
+import { EXIT, Refusal, ReleaseInProgress, type DeployRequest, type DeployPart } from "./release-progress.ts";
 import { renderChecks } from "./render.ts";
 import { Session } from "./session.ts";
 import { update, type Plan } from "./update.ts";
 import { renderInstant, windowAt } from "./window.ts";
 
-const LOCKING_PARTS: readonly Part[] = ["up", "record"];
+const LOCKING_PARTS: readonly DeployPart[] = ["up", "record"];
 
 export async function deploy(request: DeployRequest, operator: Operator): Promise<Outcome> {
   const { stack, only } = request;
@@ -57,7 +57,7 @@ async function runAll(progress: ReleaseInProgress): Promise<Outcome> {
   });
 }
 
-async function runPart(progress: ReleaseInProgress, part: Part): Promise<Outcome> {
+async function runPart(progress: ReleaseInProgress, part: DeployPart): Promise<Outcome> {
   const { operator, session } = progress;
   switch (part) {
     case "preflight":

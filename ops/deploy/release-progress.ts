@@ -17,12 +17,12 @@ import type { Session } from "./session.ts";
 export const EXIT = { ok: 0, failed: 1, refused: 3, rolledBack: 4 } as const;
 
 export const parts = ["preflight", "plan", "window", "up", "verify", "record"] as const;
-export type Part = (typeof parts)[number];
+export type DeployPart = (typeof parts)[number];
 
 export interface DeployRequest {
   readonly stack: string;
   /** Undefined: all of them. */
-  readonly only: Part | undefined;
+  readonly only: DeployPart | undefined;
   /** Folder of a plan that was saved and reviewed; undefined makes one. */
   readonly plan: string | undefined;
   readonly emergency: boolean;

@@ -26,8 +26,8 @@ const USAGES = {
     "         --prevention <text>… --lesson <text>… [--workaround]",
 } as const;
 
-const text = { type: "string" } as const;
-const texts = { type: "string", multiple: true } as const;
+const oneText = { type: "string" } as const;
+const manyTexts = { type: "string", multiple: true } as const;
 
 export async function incident(
   args: readonly string[],
@@ -75,8 +75,8 @@ async function openEntry(args: readonly string[], book: BookOptions): Promise<Ou
     USAGES.new,
     args,
     {
-      ...{ environment: text, title: text, priority: text, category: text },
-      ...{ impact: text, description: text, symptom: texts, diagnostic: texts },
+      ...{ environment: oneText, title: oneText, priority: oneText, category: oneText },
+      ...{ impact: oneText, description: oneText, symptom: manyTexts, diagnostic: manyTexts },
     },
     false,
   );
@@ -103,7 +103,7 @@ async function openEntry(args: readonly string[], book: BookOptions): Promise<Ou
 
 async function resolveEntry(args: readonly string[], book: BookOptions): Promise<Outcome> {
   const { values, positionals } = readArguments(USAGES.resolve, args, {
-    ...{ cause: text, solution: text, command: text, prevention: texts, lesson: texts },
+    ...{ cause: oneText, solution: oneText, command: oneText, prevention: manyTexts, lesson: manyTexts },
     workaround: { type: "boolean" },
   });
   const options = new OptionReader(USAGES.resolve);

@@ -12,7 +12,7 @@ import { fields, readIncidents, renderNote, SECTION, type Field, type Incident }
 import { type Category, type Priority, type Status } from "./vocabulary.ts";
 import { endOf, escapeInline, MarkdownFile, shownPath, startOf, writeWhole } from "../markdown.ts";
 import { writeTrends } from "./trends-section.ts";
-import { kindOf } from "./trends.ts";
+import { recurrenceKey } from "./trends.ts";
 
 export const ISSUES_FILE = new URL("../../docs/deployment-issues.md", import.meta.url).pathname;
 
@@ -68,7 +68,7 @@ export async function openIncident(
     (entry) =>
       entry.status === "Ouvert" &&
       entry.environment === environment &&
-      kindOf(entry.title) === kindOf(incident.title),
+      recurrenceKey(entry.title) === recurrenceKey(incident.title),
   );
   if (known) {
     noteAgain(file, known, now);

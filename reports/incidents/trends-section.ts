@@ -4,8 +4,22 @@ import type { ListItem, RootContent } from "mdast";
 import { isBlank } from "../kept-cells.ts";
 import { plural } from "../labels-fr.ts";
 import type { Incident } from "./incidents.ts";
-import { endOf, escapeInline, plainText, renderTable, startOf, type MarkdownFile } from "../markdown.ts";
-import { formatHours, formatShare, kindOf, recurring, trendsByCategory, type Recurring } from "./trends.ts";
+import {
+  endOf,
+  escapeInline,
+  plainText,
+  renderMarkdownTable,
+  startOf,
+  type MarkdownFile,
+} from "../markdown.ts";
+import {
+  formatHours,
+  formatShare,
+  recurrenceKey,
+  recurring,
+  trendsByCategory,
+  type Recurring,
+} from "./trends.ts";
 
 const SECTION = "Tendances et Analyses";
 const BY_CATEGORY = "Tendances par Catégorie";
@@ -38,11 +52,11 @@ export function writeTrends(file: MarkdownFile, incidents: readonly Incident[]):
 function renderSection(incidents: readonly Incident[]): string {
   return [
     `### ${BY_CATEGORY}`,
-    renderTable(COLUMNS, categoryRows(incidents)),
+    renderMarkdownTable(COLUMNS, categoryRows(incidents)),
     `### ${RECURRING}`,
     renderRecurring(incidents, new Map()),
     `### ${IMPROVEMENTS}`,
-    renderTable(["Amélioration", "Mise en œuvre", "Impact observé"], [["-", "-", "-"]]),
+    renderMarkdownTable(["Amélioration", "Mise en œuvre", "Impact observé"], [["-", "-", "-"]]),
   ].join("\n\n");
 }
 
@@ -65,9 +79,9 @@ interface Notes {
 
 function renderRecurring(incidents: readonly Incident[], notes: ReadonlyMap<string, Notes>): string {
   const found = recurring(incidents);
-  const kinds = new Set(found.map(({ title }) => kindOf(title)));
+  const kinds = new Set(found.map(({ title }) => recurrenceKey(title)));
   const items = [
-    ...found.map((problem) => renderProblem(problem, notes.get(kindOf(problem.title)))),
+    ...found.map((problem) => renderProblem(problem, notes.get(recurrenceKey(problem.title)))),
     ...[...notes].filter(([kind]) => !kinds.has(kind)).map(([, { whole }]) => whole),
   ];
   return items.length === 0 ? NONE : items.map((item, index) => `${index + 1}. ${item}`).join("\n\n");
@@ -102,7 +116,7 @@ function notesOf(file: MarkdownFile, node: RootContent): ReadonlyMap<string, Not
       const strategy = points.find((point) => point.startsWith(STRATEGY.trim()))?.slice(STRATEGY.length);
       return [
         [
-          kindOf(plainText(title)),
+          recurrenceKey(plainText(title)),
           {
             whole: source(item),
             strategy: strategy === undefined || isBlank(strategy) ? undefined : strategy,

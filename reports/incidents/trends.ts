@@ -44,7 +44,7 @@ export function hoursToResolve({ seen, resolvedAt }: Incident): number | undefin
 
 /** Seen more than once under the same title, the most frequent first. */
 export function recurring(incidents: readonly Incident[]): Recurring[] {
-  const groups = Map.groupBy(incidents, ({ title }) => kindOf(title));
+  const groups = Map.groupBy(incidents, ({ title }) => recurrenceKey(title));
   return [...groups.values()]
     .map((group): Recurring => {
       const newest = group.findLast(({ prevention }) => prevention.length > 0);
@@ -60,7 +60,7 @@ export function recurring(incidents: readonly Incident[]): Recurring[] {
 }
 
 /** The part of a title that stays the same when a problem recurs: without numbers and plurals. */
-export function kindOf(title: string): string {
+export function recurrenceKey(title: string): string {
   return title.toLowerCase().replace(/\d+/g, "#").replace(/s\b/g, "").replace(/\s+/g, " ").trim();
 }
 

@@ -61,7 +61,7 @@ export function renderPage(facts: TrackingFacts): string {
         <header class="page">
           <h1>${TITLE}</h1>
           <p class="lead">
-            ${summarize(environments)} Relevé le
+            ${summarizeEnvironments(environments)} Relevé le
             <time datetime="${now.toISOString()}">${formatMoment(now)}</time>.
           </p>
           <nav aria-label="Sections de la page">
@@ -85,14 +85,14 @@ export function renderPage(facts: TrackingFacts): string {
 
 const rawStyle = new Html(STYLE);
 
-interface Section {
+interface PageSection {
   /** Anchor. */
   readonly id: string;
   readonly name: string;
   readonly content: Html;
 }
 
-function sectionsOf(facts: TrackingFacts): readonly Section[] {
+function sectionsOf(facts: TrackingFacts): readonly PageSection[] {
   const { environments } = facts;
   return [
     {
@@ -112,14 +112,14 @@ function sectionsOf(facts: TrackingFacts): readonly Section[] {
   ];
 }
 
-function renderSection({ id, name, content }: Section): Html {
+function renderSection({ id, name, content }: PageSection): Html {
   return html`<section id="${id}" aria-labelledby="${id}-titre">
     <h2 id="${id}-titre">${name}</h2>
     ${content}
   </section>`;
 }
 
-function summarize(environments: readonly EnvironmentFacts[]): string {
+function summarizeEnvironments(environments: readonly EnvironmentFacts[]): string {
   return `${environments.map((facts) => `${facts.name} : ${environmentStatus(facts).toLowerCase()}`).join(" ; ")}.`;
 }
 

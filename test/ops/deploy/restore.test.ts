@@ -23,7 +23,7 @@ describe("dataWarnings", () => {
     const image = to.startsWith("sha256") ? `postgres@${to}` : `postgres:${to}`;
 
     expect(warnings(`postgres:${from}`, image)).toEqual([
-      `postgres goes from ${from} back to ${to}: its data stays as ${from} left it`,
+      `postgres goes back from ${from} to ${to}, but its data stays in the format of ${from}`,
     ]);
   });
 
