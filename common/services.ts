@@ -1,14 +1,15 @@
 /** The services of an environment, and the names by which the program and the commands know them. Plain data: every folder reads it. */
 
+/** Services that a switch in the settings turns on. */
+export const optionalServices = ["n8nRunners", "documentProcessor", "visionClassifier", "frontend"] as const;
+
+export type OptionalService = (typeof optionalServices)[number];
+
 /** The settings that decide which services run; every `Environment` has them. */
 export interface ServiceSettings {
-  readonly services: {
-    readonly n8n: { readonly database: "sqlite" | "postgres" };
-    readonly n8nRunners: { readonly enabled: boolean };
-    readonly documentProcessor: { readonly enabled: boolean };
-    readonly visionClassifier: { readonly enabled: boolean };
-    readonly frontend: { readonly enabled: boolean };
-  };
+  readonly services: { readonly n8n: { readonly database: "sqlite" | "postgres" } } & Readonly<
+    Record<OptionalService, { readonly enabled: boolean }>
+  >;
 }
 
 interface Service {
@@ -23,16 +24,17 @@ export const SERVICES = {
   qdrant: { alias: "qdrant" },
   vectorStore: { alias: "vector-store" },
   n8n: { alias: "n8n" },
-  n8nRunners: { alias: "n8n-runners", isOn: ({ services }) => services.n8nRunners.enabled },
+  n8nRunners: { alias: "n8n-runners", isOn: isSwitchedOn("n8nRunners") },
   postgres: { alias: "postgres", isOn: ({ services }) => services.n8n.database === "postgres" },
   gateway: { alias: "gateway" },
-  documentProcessor: {
-    alias: "document-processor",
-    isOn: ({ services }) => services.documentProcessor.enabled,
-  },
-  visionClassifier: { alias: "vision-classifier", isOn: ({ services }) => services.visionClassifier.enabled },
-  frontend: { alias: "frontend", isOn: ({ services }) => services.frontend.enabled },
+  documentProcessor: { alias: "document-processor", isOn: isSwitchedOn("documentProcessor") },
+  visionClassifier: { alias: "vision-classifier", isOn: isSwitchedOn("visionClassifier") },
+  frontend: { alias: "frontend", isOn: isSwitchedOn("frontend") },
 } as const satisfies Readonly<Record<string, Service>>;
+
+function isSwitchedOn(name: OptionalService) {
+  return ({ services }: ServiceSettings) => services[name].enabled;
+}
 
 export type ServiceName = keyof typeof SERVICES;
 

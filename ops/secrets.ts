@@ -1,5 +1,6 @@
 /** `npm run secrets`: which secrets of a stack are set, without reading one; and generating those that are ours. */
 import { z } from "zod";
+import { optionalServices, type OptionalService } from "../common/services.ts";
 import {
   entryOf,
   isNeeded,
@@ -130,16 +131,15 @@ function readContext(settings: Readonly<Record<string, unknown>>): SecretsContex
   const isOn = (name: string, key: string) => flag(name, key).safeParse(services).data?.[name]?.[key] ?? true;
   const n8n = z.object({ n8n: z.object({ database: z.enum(["sqlite", "postgres"]) }) }).safeParse(services);
   const dns = z.object({ provider: z.enum(["cloudflare", "ovh"]) }).safeParse(settings["dns"]);
+  const switches = optionalServices.map((name) => [name, { enabled: isOn(name, "enabled") }] as const);
+  const optional = Object.fromEntries(switches) as Record<OptionalService, { enabled: boolean }>;
   // A missing or wrong setting counts as the value that needs a secret, so that no needed secret is left out.
   return {
     dns: { provider: dns.data?.provider ?? "cloudflare" },
     services: {
       qdrant: { apiKey: isOn("qdrant", "apiKey") },
       n8n: { database: n8n.data?.n8n.database ?? "postgres" },
-      n8nRunners: { enabled: isOn("n8nRunners", "enabled") },
-      documentProcessor: { enabled: isOn("documentProcessor", "enabled") },
-      visionClassifier: { enabled: isOn("visionClassifier", "enabled") },
-      frontend: { enabled: isOn("frontend", "enabled") },
+      ...optional,
     },
   };
 }

@@ -18,15 +18,11 @@ interface Edit {
 }
 
 const EDITS: readonly Edit[] = [
-  {
-    file: "common/services.ts",
-    before: "    readonly frontend: {",
-    insert: "    readonly translator: { readonly enabled: boolean };\n",
-  },
+  { file: "common/services.ts", before: '"frontend"] as const', insert: '"translator", ' },
   {
     file: "common/services.ts",
     before: "  frontend: { alias",
-    insert: '  translator: { alias: "translator", isOn: ({ services }) => services.translator.enabled },\n',
+    insert: '  translator: { alias: "translator", isOn: isSwitchedOn("translator") },\n',
   },
   {
     file: "stacks/settings-schema.ts",
@@ -54,7 +50,12 @@ const EDITS: readonly Edit[] = [
   {
     file: "test/support/fixtures.ts",
     before: "      frontend: {",
-    insert: "      translator: { ...limits, enabled: true },\n",
+    insert: "      translator: { memoryMib: 16, cpus: 0.05, enabled: false },\n",
+  },
+  {
+    file: "test/support/technicia.ts",
+    before: '    "services.gateway.editorCidrs"',
+    insert: '    "services.translator.enabled": true,\n',
   },
   {
     file: "stacks/parts/services.ts",
@@ -83,6 +84,11 @@ const EDITS: readonly Edit[] = [
     insert: "translator, ",
   },
   { file: "stacks/technicia.ts", before: "      frontend,\n", insert: "      translator,\n" },
+  {
+    file: "test/stacks/technicia.test.ts",
+    before: '  "technicia-vector-store",\n  "technicia-vision',
+    insert: '  "technicia-translator",\n',
+  },
 ];
 
 let folder: string;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { optionalServices, type OptionalService } from "../../common/services.ts";
 import {
   entryOf,
   keysByService,
@@ -17,10 +18,7 @@ function context(change: (services: Writable) => void = () => undefined): Secret
     services: {
       qdrant: { apiKey: true },
       n8n: { database: "postgres" },
-      n8nRunners: { enabled: true },
-      documentProcessor: { enabled: true },
-      visionClassifier: { enabled: true },
-      frontend: { enabled: true },
+      ...(Object.fromEntries(optionalServices.map((name) => [name, { enabled: true }])) as Switches),
     },
   };
   change(everything);
@@ -32,12 +30,10 @@ interface Writable {
   services: {
     qdrant: { apiKey: boolean };
     n8n: { database: "sqlite" | "postgres" };
-    n8nRunners: { enabled: boolean };
-    documentProcessor: { enabled: boolean };
-    visionClassifier: { enabled: boolean };
-    frontend: { enabled: boolean };
-  };
+  } & Switches;
 }
+
+type Switches = Record<OptionalService, { enabled: boolean }>;
 
 const nothing = new Set<string>();
 const ours = secretNames.filter((name) => entryOf(name).givenBy === "us");
