@@ -28,12 +28,18 @@ export async function ensureAuthority(directory: string): Promise<string> {
   return certificate;
 }
 
-/** Issues a certificate for `names` and `addresses` under `directory/<name>`, once. */
+/** What a certificate is issued for. */
+interface CertificateRequest {
+  /** Folder below the authority's. */
+  readonly name: string;
+  readonly names: readonly string[];
+  readonly addresses?: readonly string[];
+}
+
+/** Issues a certificate, once. */
 export async function ensureCertificate(
   directory: string,
-  name: string,
-  names: readonly string[],
-  addresses: readonly string[],
+  { name, names, addresses = [] }: CertificateRequest,
 ): Promise<Issued> {
   const own = join(directory, name);
   const issued = { directory: own, certificate: join(own, "cert.pem"), key: join(own, "key.pem") };

@@ -16,7 +16,7 @@ export interface Answers {
   readonly images: Readonly<Record<string, string>>;
 }
 
-/** Credentials of the rehearsal's accounts: valid at the doubles and nowhere else. */
+/** Credentials of the rehearsal's accounts: valid at the fake clouds and nowhere else. */
 export interface Accounts {
   readonly ovhApplicationKey: string;
   readonly ovhApplicationSecret: string;

@@ -56,27 +56,27 @@ function isCache(name: string): boolean {
 }
 
 async function ensureNetworks(): Promise<void> {
-  await ensureNetwork(INTERNET.network, INTERNET.subnet, INTERNET.subnet6, []);
+  await ensureNetwork(INTERNET, []);
   // Without an IPv4 address of its own on this bridge, the machine reaches the server only through the router.
-  await ensureNetwork(DATACENTRE.network, DATACENTRE.subnet, DATACENTRE.subnet6, [
-    "--opt",
-    "com.docker.network.bridge.inhibit_ipv4=true",
-    "--opt",
-    "com.docker.network.bridge.enable_ip_masquerade=false",
+  await ensureNetwork(DATACENTRE, [
+    ...["--opt", "com.docker.network.bridge.inhibit_ipv4=true"],
+    ...["--opt", "com.docker.network.bridge.enable_ip_masquerade=false"],
   ]);
   await run(["sysctl", "--quiet", "--write", "net.ipv6.conf.all.forwarding=1"]);
 }
 
 async function ensureNetwork(
-  name: string,
-  subnet: string,
-  subnet6: string,
+  {
+    network,
+    subnet,
+    subnet6,
+  }: { readonly network: string; readonly subnet: string; readonly subnet6: string },
   options: readonly string[],
 ): Promise<void> {
-  const existing = await docker(["network", "ls", "--filter", `name=^${name}$`, "--quiet"]);
+  const existing = await docker(["network", "ls", "--filter", `name=^${network}$`, "--quiet"]);
   if (existing.trim() !== "") return;
   const addresses = ["--subnet", subnet, "--ipv6", "--subnet", subnet6];
-  await docker(["network", "create", "--label", LABEL, ...addresses, ...options, name]);
+  await docker(["network", "create", "--label", LABEL, ...addresses, ...options, network]);
 }
 
 async function ensureRouter(images: Images): Promise<void> {
@@ -84,7 +84,11 @@ async function ensureRouter(images: Images): Promise<void> {
     ...["--network", INTERNET.network, "--ip", INTERNET.router],
     ...["--cap-add", "NET_ADMIN", "--sysctl", "net.ipv4.ip_forward=1"],
   ];
-  const isNew = await ensureContainer(ROUTER, args, images.router, ["sleep", "infinity"]);
+  const isNew = await ensureContainer(ROUTER, {
+    args,
+    image: images.router,
+    command: ["sleep", "infinity"],
+  });
   if (isNew) {
     await docker(["network", "connect", "--ip", DATACENTRE.router, DATACENTRE.network, ROUTER]);
   }
@@ -117,10 +121,14 @@ async function ensureClouds(images: Images, accounts: Accounts, authority: strin
     ...["--volume", `${ROOT}:/project:ro`, "--volume", `${folder}:/clouds`],
     ...["--volume", "/var/run/docker.sock:/var/run/docker.sock"],
   ];
-  await ensureContainer(`${PREFIX}-clouds`, args, images.clouds, [
-    ...["node", "/project/rehearsal/fake-clouds/main.ts"],
-    ...["/clouds/config.json", "--state", "/clouds/state.json"],
-  ]);
+  await ensureContainer(`${PREFIX}-clouds`, {
+    args,
+    image: images.clouds,
+    command: [
+      ...["node", "/project/rehearsal/fake-clouds/main.ts"],
+      ...["/clouds/config.json", "--state", "/clouds/state.json"],
+    ],
+  });
   await routeThroughRouter(`${PREFIX}-clouds`);
   await untilReady("the clouds", () => answers(`http://${INTERNET.clouds}:8080/1.0/auth/time`));
 }
@@ -153,28 +161,26 @@ async function cloudsConfiguration(images: Images, accounts: Accounts, authority
 }
 
 async function ensureRegistry(images: Images): Promise<void> {
-  const issued = await ensureCertificate(
-    join(STATE, "authority"),
-    "registry",
-    ["registry-1.docker.io"],
-    [INTERNET.registry],
-  );
+  const issued = await ensureCertificate(join(STATE, "authority"), {
+    name: "registry",
+    names: ["registry-1.docker.io"],
+    addresses: [INTERNET.registry],
+  });
   const { args, command } = registryRunArgs({
     network: INTERNET.network,
     ip: INTERNET.registry,
     certificates: issued.directory,
   });
-  await ensureContainer(`${PREFIX}-registry`, args, images.registry, command);
+  await ensureContainer(`${PREFIX}-registry`, { args, image: images.registry, command });
   await routeThroughRouter(`${PREFIX}-registry`);
 }
 
 async function ensureAcme(images: Images): Promise<void> {
-  const issued = await ensureCertificate(
-    join(STATE, "authority"),
-    "acme",
-    ["acme.rehearsal"],
-    [INTERNET.acme],
-  );
+  const issued = await ensureCertificate(join(STATE, "authority"), {
+    name: "acme",
+    names: ["acme.rehearsal"],
+    addresses: [INTERNET.acme],
+  });
   const configuration = {
     pebble: {
       listenAddress: "0.0.0.0:14000",
@@ -193,9 +199,13 @@ async function ensureAcme(images: Images): Promise<void> {
     // The pauses that pebble takes for realism only make a rehearsal slower; its refusals stay.
     ...["--env", "PEBBLE_VA_NOSLEEP=1"],
   ];
-  await ensureContainer(`${PREFIX}-acme`, args, images.pebble, [
-    ...["pebble", "-strict", "-config", "/acme/pebble.json", "-dnsserver", `${INTERNET.clouds}:53`],
-  ]);
+  await ensureContainer(`${PREFIX}-acme`, {
+    args,
+    image: images.pebble,
+    command: [
+      ...["pebble", "-strict", "-config", "/acme/pebble.json", "-dnsserver", `${INTERNET.clouds}:53`],
+    ],
+  });
   await routeThroughRouter(`${PREFIX}-acme`);
 }
 
@@ -220,9 +230,11 @@ async function writeTrust(authority: string): Promise<void> {
 /** Starts a container unless one that was made from the same words runs. Returns whether it is new. */
 async function ensureContainer(
   name: string,
-  args: readonly string[],
-  image: string,
-  command: readonly string[],
+  {
+    args,
+    image,
+    command,
+  }: { readonly args: readonly string[]; readonly image: string; readonly command: readonly string[] },
 ): Promise<boolean> {
   const made = createHash("sha256")
     .update(JSON.stringify([args, image, command]))

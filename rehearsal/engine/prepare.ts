@@ -16,7 +16,7 @@ import { NPM_PROGRAMS } from "./programs.ts";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 const INSTALLER = "https://get.pulumi.com/install.sh";
-const STAND_INS = ["command", "cloudflare", "ovh"];
+const FAKE_PLUGINS = ["command", "cloudflare", "ovh"];
 
 /** What the engine is to be prepared for. */
 export interface PrepareOptions {
@@ -155,7 +155,7 @@ function chooseOfficial(engine: OfficialEngine): Choice {
 
 function chooseBuilt(engine: BuiltEngine, needs: readonly PluginNeed[]): Choice {
   const plugins = needs.map(({ name, version }): Part => {
-    const file = STAND_INS.includes(name) ? standIn(name) : engine.dockerPlugin;
+    const file = FAKE_PLUGINS.includes(name) ? fakePlugin(name) : engine.dockerPlugin;
     return { kind: "resource", name, version, file };
   });
   const version = engine.pulumiVersion.replace(/^v/, "");
@@ -163,7 +163,7 @@ function chooseBuilt(engine: BuiltEngine, needs: readonly PluginNeed[]): Choice 
   return {
     description:
       `CLI ${engine.pulumiVersion} and the docker plugin built from Go modules, ` +
-      `a language host of the project's own, stand-ins for ${STAND_INS.join(", ")}`,
+      `a language host of the project's own, fake plugins for ${FAKE_PLUGINS.join(", ")}`,
     pulumi: engine.pulumi,
     parts: [
       { kind: "language", name: "nodejs", version, file: join(HERE, "pulumi-language-nodejs") },
@@ -174,13 +174,13 @@ function chooseBuilt(engine: BuiltEngine, needs: readonly PluginNeed[]): Choice 
       ...Object.fromEntries(
         plugins.map(({ name, version }) => [
           name,
-          STAND_INS.includes(name) ? `${version} (stand-in)` : version,
+          FAKE_PLUGINS.includes(name) ? `${version} (fake)` : version,
         ]),
       ),
     },
   };
 }
 
-function standIn(name: string): string {
+function fakePlugin(name: string): string {
   return fileURLToPath(new URL(`../fake-plugins/${name}/pulumi-resource-${name}`, import.meta.url));
 }

@@ -1,4 +1,4 @@
-/** Time as the doubles see it, so that a test can decide when a slow state ends. */
+/** Time as the fake clouds see it, so that a test can decide when a slow state ends. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;

@@ -12,7 +12,7 @@ import { Faults } from "./api/faults.ts";
 import { type Machine, NoMachine } from "./machine/machine.ts";
 import { type Management, startManagement } from "./management/server.ts";
 import { machineSpec } from "./ovh/context.ts";
-import { type FakeOvh, startOvh } from "./ovh/server.ts";
+import { type FakeOvh, type OvhOptions, startOvh } from "./ovh/server.ts";
 import type { OvhState } from "./ovh/state.ts";
 
 const OPERATING_SYSTEM = "Debian 12";
@@ -54,23 +54,10 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
     tokens: [{ token: configuration.cloudflare.token }, ...(configuration.cloudflare.tokens ?? [])],
     ...(saved && { state: saved.cloudflare }),
   });
-  const { applicationKey, applicationSecret, consumerKey } = configuration.ovh;
-  const { rules, credentials = [], zones, delays, clockSkewSeconds, ruleConflictStatus } = configuration.ovh;
   const ovh = await startOvh({
+    ...ovhOptions(configuration),
     ...{ host, port: ports.ovh, calls, faults, machine, onChange: save },
-    credentials: [
-      { kind: "keys", applicationKey, applicationSecret, consumerKey, ...(rules && { rules }) },
-      ...credentials,
-    ],
-    delays: { ...MODERATE_DELAYS, ...delays },
     resolve: (name) => dns.resolve(name),
-    ...(configuration.machine && {
-      addresses: [addressOf(configuration.machine)],
-      images: [OPERATING_SYSTEM],
-    }),
-    ...(zones && { zones }),
-    ...(clockSkewSeconds !== undefined && { clockSkewSeconds }),
-    ...(ruleConflictStatus !== undefined && { ruleConflictStatus }),
     ...(saved && { state: saved.ovh }),
   });
   Object.assign(started, { ovh, cloudflare });
@@ -98,6 +85,23 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
       await dns.close();
       save();
     },
+  };
+}
+
+/** The options of OVH's API that the configuration gives. */
+function ovhOptions({ ovh, machine }: Configuration): OvhOptions {
+  const { applicationKey, applicationSecret, consumerKey, rules, credentials = [], zones, delays } = ovh;
+  const { clockSkewSeconds, ruleConflictStatus } = ovh;
+  return {
+    credentials: [
+      { kind: "keys", applicationKey, applicationSecret, consumerKey, ...(rules && { rules }) },
+      ...credentials,
+    ],
+    delays: { ...MODERATE_DELAYS, ...delays },
+    ...(machine && { addresses: [addressOf(machine)], images: [OPERATING_SYSTEM] }),
+    ...(zones && { zones }),
+    ...(clockSkewSeconds !== undefined && { clockSkewSeconds }),
+    ...(ruleConflictStatus !== undefined && { ruleConflictStatus }),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from "./clock.ts";
 
-/** Something a double will do later; plain data, so that it survives a restart of the double. */
+/** Something that a fake API will do later. Plain data, so that it survives a restart. */
 export interface Job {
   readonly id: number;
   readonly at: number;
@@ -8,7 +8,7 @@ export interface Job {
   readonly args: Readonly<Record<string, string | number>>;
 }
 
-/** The list that is kept with the rest of a double's state. */
+/** The list that is kept with the rest of a fake API's state. */
 export interface JobList {
   nextJobId: number;
   jobs: Job[];

@@ -38,7 +38,7 @@ export interface Images extends Readonly<Record<(typeof FOR_THE_REHEARSAL)[numbe
 /** Builds what is missing; an image is missing when anything that it is made from has changed. */
 export async function prepareImages({ progress }: { progress: Progress }): Promise<Images> {
   const hubAnswers = await canPull();
-  const workshop = new Workshop(progress, await readGround(hubAnswers, progress));
+  const builder = new ImageBuilder(progress, await readBaseContents(hubAnswers, progress));
   const published: Record<string, string> = {};
   const overrides: Record<string, string> = {};
   const offers = OTHERS.map(async ({ name, recipe, made = name, setting }) => {
@@ -46,13 +46,13 @@ export async function prepareImages({ progress }: { progress: Progress }): Promi
       published[name] = name;
       return;
     }
-    published[made] = await workshop.build(recipe);
+    published[made] = await builder.build(recipe);
     if (setting !== undefined) overrides[setting] = made;
   });
   const own = Object.entries(OURS).map(
-    async ([name, recipe]) => (published[name] = await workshop.build(recipe)),
+    async ([name, recipe]) => (published[name] = await builder.build(recipe)),
   );
-  const rest = FOR_THE_REHEARSAL.map(async (name) => [name, await workshop.build(name)] as const);
+  const rest = FOR_THE_REHEARSAL.map(async (name) => [name, await builder.build(name)] as const);
   await Promise.all([...offers, ...own, ...rest]);
   const tags = Object.fromEntries(await Promise.all(rest)) as Record<
     (typeof FOR_THE_REHEARSAL)[number],
@@ -62,7 +62,10 @@ export async function prepareImages({ progress }: { progress: Progress }): Promi
 }
 
 /** What the bases are made from: this machine's package sources, or Debian's own images where they can be pulled. */
-async function readGround(hubAnswers: boolean, progress: Progress): Promise<Record<Release, BaseContent>> {
+async function readBaseContents(
+  hubAnswers: boolean,
+  progress: Progress,
+): Promise<Record<Release, BaseContent>> {
   const certificates = await readMachineCertificates();
   const sources = await ensureSources(progress);
   const content = async (release: Release): Promise<BaseContent> => {
@@ -84,16 +87,16 @@ async function ensureSources(progress: Progress): Promise<Source[]> {
 }
 
 /** Builds each image once, its foundations first, `AT_ONCE` at the same time. */
-class Workshop {
+class ImageBuilder {
   readonly #progress: Progress;
-  readonly #ground: Readonly<Record<Release, BaseContent>>;
+  readonly #baseContents: Readonly<Record<Release, BaseContent>>;
   readonly #builds = new Map<string, Promise<string>>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  constructor(progress: Progress, ground: Readonly<Record<Release, BaseContent>>) {
+  constructor(progress: Progress, baseContents: Readonly<Record<Release, BaseContent>>) {
     this.#progress = progress;
-    this.#ground = ground;
+    this.#baseContents = baseContents;
   }
 
   /** Returns the image's tag, which tells its content. */
@@ -140,7 +143,7 @@ class Workshop {
   }
 
   async #base(release: Release): Promise<string> {
-    const content = this.#ground[release];
+    const content = this.#baseContents[release];
     const hash = await hashFolder(join(FOLDER, "base"), describeBase(release, content));
     return this.#ensure(release, hash, (tag) =>
       buildBase(release, content, { tag, progress: this.#progress }),
@@ -150,19 +153,19 @@ class Workshop {
   async #ensure(name: string, content: string, make: (tag: string) => Promise<void>): Promise<string> {
     const tag = `${REPOSITORY}/${name}:${content.slice(0, 12)}`;
     if ((await docker(["images", "--quiet", tag])).trim() !== "") return tag;
-    await this.#enter(RECIPES[name]?.first === true || name === "debian13");
+    await this.#takePlace(RECIPES[name]?.first === true || name === "debian13");
     const began = Date.now();
     try {
       this.#progress(`building the image ${name} …`);
       await make(tag);
       this.#progress(`built the image ${name} in ${Math.round((Date.now() - began) / 1000)} s`);
     } finally {
-      this.#leave();
+      this.#leavePlace();
     }
     return tag;
   }
 
-  async #enter(isFirst: boolean): Promise<void> {
+  async #takePlace(isFirst: boolean): Promise<void> {
     if (this.#running < AT_ONCE) this.#running += 1;
     else {
       await new Promise<void>((resolve) => {
@@ -173,7 +176,7 @@ class Workshop {
   }
 
   /** Hands the place on to the next in the queue, or frees it. */
-  #leave(): void {
+  #leavePlace(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#running -= 1;
     else next();

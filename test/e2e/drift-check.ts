@@ -39,7 +39,7 @@ async function tamper({ where, command }: Drift["tamper"]): Promise<void> {
   if (!response.ok) throw new Error(`${command}: ${response.status} ${await response.text()}`);
 }
 
-/** Ids are the doubles' own and change with every record. */
+/** The fake clouds give the ids, which change with every record. */
 async function withIds(path: string): Promise<string> {
   const state = (await (await fetch(`${MANAGEMENT}/state`)).json()) as CloudState;
   return path.replaceAll(/\{([^}]+)\}/g, (_, wanted: string) => {

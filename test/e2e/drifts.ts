@@ -1,7 +1,7 @@
 /**
  * Ways in which somebody changes a deployed environment from outside, one at a time, and what a check has to say of it.
  *
- * On the server a command is bash run as root; at a vendor it is a call to the doubles' management port, in which `{vps}` is the server's
+ * On the server a command is bash run as root; at a vendor it is a call to the fake clouds' management port, in which `{vps}` is the server's
  * name and `{A test.technicia.example}` the id of that record. Each is repaired before the next begins, because many could not stand
  * side by side: two that stop dockerd, two that change one service or one file, all that take the collection or the tunnel away.
  *

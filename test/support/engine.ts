@@ -1,5 +1,5 @@
 /**
- * A double of the engine: runs a program and records what it registers, in the form in which the SDK sends it.
+ * A fake engine: runs a program and records what it registers, in the form in which the SDK sends it.
  *
  * Nothing has to be awaited by the program under test; `register` returns once every registration has arrived.
  */
@@ -171,7 +171,7 @@ function computed(
 
 type Callback = (error: Error | null, response?: RegisterResourceResponse) => void;
 
-/** The double that the SDK calls; the SDK exports its class for types only. */
+/** The fake that the SDK calls; the SDK exports its class for types only. */
 interface Monitor {
   registerResource: (request: RegisterResourceRequest, callback: Callback) => Promise<void>;
   registerResourceOutputs: (

@@ -1,4 +1,4 @@
-/** Runs a workflow's steps as a runner does: the shell, the files and variables of a job, npm for real, and stand-ins for what is outside. */
+/** Runs a workflow's steps as a runner does: the shell, the files and variables of a job, npm for real, and fakes of what is outside. */
 import { spawn } from "node:child_process";
 import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

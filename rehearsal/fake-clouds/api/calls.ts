@@ -1,7 +1,7 @@
 /** Which server a call was made to. */
 export type Api = "ovh" | "cloudflare" | "management";
 
-/** One request that a double received. */
+/** One request that a fake API received. */
 export interface Call {
   readonly time: string;
   readonly api: Api;
@@ -20,7 +20,7 @@ export interface Call {
 const SECRET_KEYS = /^(token|password|rescuePassword|consumerKey|applicationSecret|clientSecret)$/i;
 const KEPT = 10_000;
 
-/** Everything the doubles were asked, oldest first. */
+/** Every request to the fake APIs, oldest first. */
 export class CallLog {
   #calls: Call[] = [];
 

@@ -54,9 +54,13 @@ export async function startCloudflare(options: CloudflareOptions = {}): Promise<
   const limiter = new RateLimiter(options.rateLimit ?? { requests: 1200, windowSeconds: 300 }, clock);
   const tokens = options.tokens ?? [DEFAULT_TOKEN];
   const callers = new WeakMap<ApiRequest, Token>();
-  const router = new Router(
-    routes(state, clock, (request) => callers.get(request) ?? { token: "", zones: [] }),
-  );
+  const callerOf = (request: ApiRequest): Token => callers.get(request) ?? { token: "", zones: [] };
+  const served = { state, clock, callerOf };
+  const router = new Router({
+    "GET /user/tokens/verify": () => envelope({ id: newIdentifier(), status: "active" }),
+    ...zoneRoutes(served),
+    ...recordRoutes(served),
+  });
 
   const answer = async (request: ApiRequest): Promise<ApiAnswer> => {
     try {
@@ -109,15 +113,50 @@ function freshState(options: CloudflareOptions, clock: Clock): CloudflareState {
   };
 }
 
-function routes(state: CloudflareState, clock: Clock, callerOf: (request: ApiRequest) => Token): Routes {
-  const now = (): string => new Date(clock.now()).toISOString();
-  const zoneOf = (request: ApiRequest, params: Params): CloudflareZone => {
-    const zone = state.zones.find(({ id }) => id === params["zoneId"]);
-    if (!zone) throw noRoute(request.path);
-    return zone;
+/** What the routes work on. */
+interface Served {
+  readonly state: CloudflareState;
+  readonly clock: Clock;
+
+  /** Token that a request came with. */
+  readonly callerOf: (request: ApiRequest) => Token;
+}
+
+function zoneRoutes({ state, callerOf }: Served): Routes {
+  return {
+    "GET /zones": (request) => {
+      const { query } = request;
+      const visible = state.zones
+        .filter((zone) => allows(callerOf(request), "zone:read", zone.name))
+        .filter((zone) => !query.has("name") || zone.name === query.get("name")?.toLowerCase())
+        .filter((zone) => !query.has("status") || zone.status === query.get("status"));
+      return page(
+        visible.map((zone) => renderZone(state, zone)),
+        query,
+        { usual: 20, most: 50 },
+      );
+    },
+    "GET /zones/{zoneId}": (request, params) => {
+      const zone = zoneOf(state, { request, params });
+      if (!allows(callerOf(request), "zone:read", zone.name)) throw notYours();
+      return envelope(renderZone(state, zone));
+    },
   };
+}
+
+function zoneOf(
+  state: CloudflareState,
+  { request, params }: { readonly request: ApiRequest; readonly params: Params },
+): CloudflareZone {
+  const zone = state.zones.find(({ id }) => id === params["zoneId"]);
+  if (!zone) throw noRoute(request.path);
+  return zone;
+}
+
+function recordRoutes({ state, clock, callerOf }: Served): Routes {
+  const now = (): string => new Date(clock.now()).toISOString();
   const recordsOf = (request: ApiRequest, params: Params, permission: Permission): CloudflareZone => {
-    const zone = zoneOf(request, params);
+    const zone = zoneOf(state, { request, params });
     if (!allows(callerOf(request), permission, zone.name)) throw notPermitted();
     return zone;
   };
@@ -132,24 +171,6 @@ function routes(state: CloudflareState, clock: Clock, callerOf: (request: ApiReq
   };
 
   return {
-    "GET /user/tokens/verify": () => envelope({ id: newIdentifier(), status: "active" }),
-    "GET /zones": (request) => {
-      const { query } = request;
-      const visible = state.zones
-        .filter((zone) => allows(callerOf(request), "zone:read", zone.name))
-        .filter((zone) => !query.has("name") || zone.name === query.get("name")?.toLowerCase())
-        .filter((zone) => !query.has("status") || zone.status === query.get("status"));
-      return page(
-        visible.map((zone) => renderZone(state, zone)),
-        query,
-        { usual: 20, most: 50 },
-      );
-    },
-    "GET /zones/{zoneId}": (request, params) => {
-      const zone = zoneOf(request, params);
-      if (!allows(callerOf(request), "zone:read", zone.name)) throw notYours();
-      return envelope(renderZone(state, zone));
-    },
     "GET /zones/{zoneId}/dns_records": (request, params) => {
       const { query } = request;
       const wanted = (name: string): string | null => query.get(name) ?? query.get(`${name}.exact`);

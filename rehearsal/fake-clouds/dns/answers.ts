@@ -94,14 +94,17 @@ function nameServersOf(zone: NameZone): readonly ZoneEntry[] {
   return zone.nameServers.map((data) => ({ type: "NS" as const, name: zone.name, ttl: 3600, data }));
 }
 
+/** A record as a control panel keeps it. */
+interface RecordText {
+  readonly name: string;
+  readonly type: string;
+  readonly content: string;
+  readonly ttl: number;
+  readonly priority?: number;
+}
+
 /** Builds an entry from the text that control panels keep as a record's content. */
-export function entryFrom(
-  name: string,
-  type: string,
-  content: string,
-  ttl: number,
-  priority = 0,
-): ZoneEntry | undefined {
+export function entryFrom({ name, type, content, ttl, priority = 0 }: RecordText): ZoneEntry | undefined {
   const common = { name, ttl };
   const words = content.split(/\s+/);
   switch (type as RecordType) {

@@ -18,8 +18,9 @@ export function ovhZones(state: OvhState): readonly NameZone[] {
         record.subDomain === "" || record.subDomain === "@" ? zone.name : `${record.subDomain}.${zone.name}`;
       // A target without a final dot is relative to the zone.
       const isRelative = ["CNAME", "NS", "PTR"].includes(record.fieldType) && !record.target.endsWith(".");
-      const target = isRelative ? `${record.target}.${zone.name}` : record.target;
-      return entryFrom(name, record.fieldType, target, record.ttl === 0 ? 3600 : record.ttl) ?? [];
+      const content = isRelative ? `${record.target}.${zone.name}` : record.target;
+      const ttl = record.ttl === 0 ? 3600 : record.ttl;
+      return entryFrom({ name, type: record.fieldType, content, ttl }) ?? [];
     }),
   }));
   return [...zones, ...(state.servers.length > 0 ? serverZones(state) : [])];
@@ -41,7 +42,7 @@ export function cloudflareZones(
         if (record.proxied) {
           return proxyAddresses.map((data) => ({ name: record.name, type: addressType(data), ttl, data }));
         }
-        const entry = entryFrom(record.name, record.type, record.content, ttl, record.priority ?? 0);
+        const entry = entryFrom({ ...record, ttl, priority: record.priority ?? 0 });
         return entry ? [entry] : [];
       }),
     }));

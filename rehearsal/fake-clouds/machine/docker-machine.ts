@@ -49,20 +49,26 @@ export class DockerMachine implements Machine {
 
   async reboot(): Promise<void> {
     const { docker, container } = this.#options;
-    await docker.call("POST", `/containers/${container}/restart?t=30`);
+    await docker.call(`POST /containers/${container}/restart?t=30`);
     await this.#booted();
   }
 
   async remove(): Promise<void> {
     const { docker, container } = this.#options;
-    await docker.call("DELETE", `/containers/${container}?force=true&v=true`, undefined, [204, 404]);
-    await docker.call("DELETE", `/volumes/${this.#volume}?force=true`, undefined, [204, 404]);
+    await docker.call(`DELETE /containers/${container}?force=true&v=true`, { alsoAccepted: 404 });
+    await docker.call(`DELETE /volumes/${this.#volume}?force=true`, { alsoAccepted: 404 });
   }
 
   async applyFirewall(ip: string, rules: readonly FirewallRule[], enabled: boolean): Promise<void> {
     const { docker, router } = this.#options;
     const script = renderEdge(ip, rules, enabled);
-    const { code, stderr } = await docker.exec(router, ["nft", "-f", "-"], script);
+    const { code, stderr } = await docker.exec(router, [
+      "sh",
+      "-c",
+      'printf %s "$1" | nft -f -',
+      "sh",
+      script,
+    ]);
     if (code !== 0) throw new Error(`edge firewall of ${ip}: nft ended with ${code}: ${stderr.trim()}`);
   }
 
@@ -91,9 +97,9 @@ export class DockerMachine implements Machine {
       }),
     );
     const { Labels } = body as { Labels: Readonly<Record<string, string>> };
-    await docker.call("POST", "/volumes/create", { Name: this.#volume, Labels });
-    await docker.call("POST", `/containers/create?name=${name}`, body);
-    await docker.call("POST", `/containers/${container}/start`);
+    await docker.call("POST /volumes/create", { body: { Name: this.#volume, Labels } });
+    await docker.call(`POST /containers/create?name=${name}`, { body });
+    await docker.call(`POST /containers/${container}/start`);
     await this.#booted();
   }
 

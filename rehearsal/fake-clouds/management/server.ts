@@ -14,10 +14,10 @@ export interface ManagementOptions {
   readonly port?: number;
   readonly ovh: FakeOvh;
   readonly cloudflare: FakeCloudflare;
-  /** Shared by the doubles. */
+  /** Shared by the fake APIs. */
   readonly calls: CallLog;
   readonly faults: Faults;
-  /** Called whenever the state of a double may have been changed. */
+  /** Called whenever the state of a fake API may have changed. */
   readonly onChange?: () => void;
 }
 

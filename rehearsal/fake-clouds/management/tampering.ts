@@ -2,9 +2,9 @@ import { ovhDate } from "../clock.ts";
 import type { FakeCloudflare } from "../cloudflare/server.ts";
 import { readRecord as readCloudflareRecord } from "../cloudflare/records.ts";
 import type { CloudflareZone, DnsRecord } from "../cloudflare/state.ts";
-import { enforce, machineSpec } from "../ovh/context.ts";
+import { enforce, machineSpec, type OvhContext } from "../ovh/context.ts";
 import type { FakeOvh } from "../ovh/server.ts";
-import type { Firewall, FirewallRule, VpsService, Zone } from "../ovh/state.ts";
+import type { Firewall, FirewallRule, OvhState, VpsService, Zone } from "../ovh/state.ts";
 import { readRecord } from "../ovh/zone.ts";
 
 /** A request to the management port that makes no sense. */
@@ -16,19 +16,11 @@ type Tampering = Readonly<Record<string, (body: Body, params: Params) => unknown
 
 /** What somebody else, or OVH itself, does to the account behind our back. */
 export function ovhTampering(ovh: FakeOvh): Tampering {
-  const { state, context } = ovh;
-  const firewallOf = (params: Params): Firewall => requireOne(state.firewalls, "ip", params["ip"]);
-  const zoneOf = (params: Params): Zone => requireOne(state.zones, "name", params["zone"]);
-  const enforced = async (firewall: Firewall): Promise<Firewall> => {
-    await enforce(context, firewall);
-    return firewall;
-  };
-  const published = (zone: Zone): Zone => {
-    zone.published = structuredClone(zone.records);
-    zone.serial += 1;
-    return zone;
-  };
+  return { ...accountTampering(ovh), ...firewallTampering(ovh), ...zoneTampering(ovh) };
+}
 
+function accountTampering(ovh: FakeOvh): Tampering {
+  const { state, context } = ovh;
   return {
     "PATCH /ovh/account": (body) => {
       const { defaultPaymentMethod, ...account } = body;
@@ -54,28 +46,6 @@ export function ovhTampering(ovh: FakeOvh): Tampering {
     },
     "PATCH /ovh/order/{orderId}": (body, params) =>
       change(requireOne(state.orders, "orderId", Number(params["orderId"])), body),
-
-    "PATCH /ovh/ip/{ip}/firewall": (body, params) => enforced(change(firewallOf(params), body)),
-    "DELETE /ovh/ip/{ip}/firewall": async (_, params) => {
-      const firewall = firewallOf(params);
-      state.firewalls = state.firewalls.filter((other) => other !== firewall);
-      await enforce(context, { ...firewall, enabled: false, rules: [] });
-      return null;
-    },
-    "PUT /ovh/ip/{ip}/firewall/rule/{sequence}": (body, params) => {
-      const firewall = firewallOf(params);
-      const sequence = Number(params["sequence"]);
-      const before = firewall.rules.find((rule) => rule.sequence === sequence);
-      const rule = change(before ? { ...before } : newRule(sequence, ovhDate(context.clock.now())), body);
-      firewall.rules = [...firewall.rules.filter((other) => other !== before), rule];
-      return enforced(firewall);
-    },
-    "DELETE /ovh/ip/{ip}/firewall/rule/{sequence}": (_, params) => {
-      const firewall = firewallOf(params);
-      const rule = requireOne(firewall.rules, "sequence", Number(params["sequence"]));
-      firewall.rules = firewall.rules.filter((other) => other !== rule);
-      return enforced(firewall);
-    },
     "PATCH /ovh/reverse": (body) => {
       for (const [ip, name] of Object.entries(body)) {
         if (typeof name === "string") state.reverses[ip] = name;
@@ -83,24 +53,74 @@ export function ovhTampering(ovh: FakeOvh): Tampering {
       }
       return state.reverses;
     },
+  };
+}
 
+function firewallTampering({ state, context }: FakeOvh): Tampering {
+  return {
+    "PATCH /ovh/ip/{ip}/firewall": (body, params) =>
+      enforced(context, change(firewallOf(state, params), body)),
+    "DELETE /ovh/ip/{ip}/firewall": async (_, params) => {
+      const firewall = firewallOf(state, params);
+      state.firewalls = state.firewalls.filter((other) => other !== firewall);
+      await enforce(context, { ...firewall, enabled: false, rules: [] });
+      return null;
+    },
+    "PUT /ovh/ip/{ip}/firewall/rule/{sequence}": (body, params) => {
+      const firewall = firewallOf(state, params);
+      const sequence = Number(params["sequence"]);
+      const before = firewall.rules.find((rule) => rule.sequence === sequence);
+      const rule = change(before ? { ...before } : newRule(sequence, ovhDate(context.clock.now())), body);
+      firewall.rules = [...firewall.rules.filter((other) => other !== before), rule];
+      return enforced(context, firewall);
+    },
+    "DELETE /ovh/ip/{ip}/firewall/rule/{sequence}": (_, params) => {
+      const firewall = firewallOf(state, params);
+      const rule = requireOne(firewall.rules, "sequence", Number(params["sequence"]));
+      firewall.rules = firewall.rules.filter((other) => other !== rule);
+      return enforced(context, firewall);
+    },
+  };
+}
+
+function firewallOf({ firewalls }: OvhState, params: Params): Firewall {
+  return requireOne(firewalls, "ip", params["ip"]);
+}
+
+async function enforced(context: OvhContext, firewall: Firewall): Promise<Firewall> {
+  await enforce(context, firewall);
+  return firewall;
+}
+
+function zoneTampering({ state }: FakeOvh): Tampering {
+  return {
     "POST /ovh/zone/{zone}/record": (body, params) => {
-      const zone = zoneOf(params);
+      const zone = zoneOf(state, params);
       zone.records.push(readRecord(state.nextId++, body));
       return published(zone);
     },
     "PATCH /ovh/zone/{zone}/record/{id}": (body, params) => {
-      const zone = zoneOf(params);
+      const zone = zoneOf(state, params);
       change(requireOne(zone.records, "id", Number(params["id"])), body);
       return published(zone);
     },
     "DELETE /ovh/zone/{zone}/record/{id}": (_, params) => {
-      const zone = zoneOf(params);
+      const zone = zoneOf(state, params);
       const record = requireOne(zone.records, "id", Number(params["id"]));
       zone.records = zone.records.filter((other) => other !== record);
       return published(zone);
     },
   };
+}
+
+function zoneOf({ zones }: OvhState, params: Params): Zone {
+  return requireOne(zones, "name", params["zone"]);
+}
+
+function published(zone: Zone): Zone {
+  zone.published = structuredClone(zone.records);
+  zone.serial += 1;
+  return zone;
 }
 
 /** What somebody else does to the zones at Cloudflare. */

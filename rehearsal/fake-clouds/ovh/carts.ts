@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 
-import type { ApiRequest, Routes } from "../api/routes.ts";
+import type { ApiRequest, Params, Routes } from "../api/routes.ts";
 import { anything, boolean, long, optional, readBody, required, string } from "./body.ts";
 import { priceOf, renderCheckout, renderOffer, renderOptions, taxOf } from "./cart-prices.ts";
 import {
@@ -39,19 +39,26 @@ const DAY_MS = 24 * 3600 * 1000;
 
 /** Catalogue, stock and carts: all that happens before there is an order. */
 export function cartRoutes(context: OvhContext): Routes {
-  const { state } = context;
-  const cartOf = (params: { cartId?: string }): Cart => requireCart(state.carts, params.cartId ?? "");
-  const openCartOf = (params: { cartId?: string }): Cart => {
-    const cart = cartOf(params);
-    if (cart.readOnly) throw badRequest("This cart is read only");
-    return cart;
+  return {
+    ...catalogueRoutes(context),
+    ...wholeCartRoutes(context),
+    ...offerRoutes(context),
+    ...itemRoutes(context),
+    ...checkoutRoutes(context),
   };
+}
 
+function catalogueRoutes(context: OvhContext): Routes {
   return {
     "GET /order/catalog/public/vps": ({ query }) =>
       renderCatalogue(readSubsidiary(query.get("ovhSubsidiary")), context.images),
     "GET /vps/order/rule/datacenter": ({ query }) => stockOf(context, query),
+  };
+}
 
+function wholeCartRoutes(context: OvhContext): Routes {
+  const { state } = context;
+  return {
     "GET /order/cart": () => state.carts.filter((cart) => cart.assigned).map((cart) => cart.cartId),
     "POST /order/cart": (request) => {
       const body = readBody(request, {
@@ -71,38 +78,48 @@ export function cartRoutes(context: OvhContext): Routes {
       state.carts.push(cart);
       return renderCart(cart);
     },
-    "GET /order/cart/{cartId}": (_, params) => renderCart(cartOf(params)),
+    "GET /order/cart/{cartId}": (_, params) => renderCart(cartOf(context, params)),
     "DELETE /order/cart/{cartId}": (_, params) => {
-      const cart = cartOf(params);
+      const cart = cartOf(context, params);
       state.carts = state.carts.filter((other) => other !== cart);
       return null;
     },
     "POST /order/cart/{cartId}/assign": (_, params) => {
-      const cart = cartOf(params);
+      const cart = cartOf(context, params);
       if (cart.assigned) throw badRequest("Cart is already assigned");
       cart.assigned = true;
       return null;
     },
+  };
+}
 
+/** What a cart may hold, and putting it in. */
+function offerRoutes(context: OvhContext): Routes {
+  return {
     "GET /order/cart/{cartId}/vps": (_, params) => {
-      cartOf(params);
+      cartOf(context, params);
       return MODELS.filter((model) => model.orderable).map(renderOffer);
     },
-    "POST /order/cart/{cartId}/vps": (request, params) => addServer(context, openCartOf(params), request),
+    "POST /order/cart/{cartId}/vps": (request, params) =>
+      addServer(context, openCartOf(context, params), request),
     "GET /order/cart/{cartId}/vps/options": (request, params) => {
-      cartOf(params);
+      cartOf(context, params);
       return renderOptions(requireModel(request.query.get("planCode") ?? ""));
     },
     "POST /order/cart/{cartId}/vps/options": (request, params) =>
-      addOption(context, openCartOf(params), request),
+      addOption(context, openCartOf(context, params), request),
+  };
+}
 
-    "GET /order/cart/{cartId}/item": (_, params) => cartOf(params).items.map((item) => item.itemId),
+function itemRoutes(context: OvhContext): Routes {
+  return {
+    "GET /order/cart/{cartId}/item": (_, params) => cartOf(context, params).items.map((item) => item.itemId),
     "GET /order/cart/{cartId}/item/{itemId}": (_, params) => {
-      const cart = cartOf(params);
+      const cart = cartOf(context, params);
       return renderItem(cart, requireItem(cart, params["itemId"]));
     },
     "GET /order/cart/{cartId}/item/{itemId}/requiredConfiguration": (_, params) => {
-      const item = requireItem(cartOf(params), params["itemId"]);
+      const item = requireItem(cartOf(context, params), params["itemId"]);
       if (item.parentItemId !== null) return [];
       return configurations(requireModel(item.planCode), context.images).map(
         ({ label, required: isRequired }) => ({
@@ -114,22 +131,26 @@ export function cartRoutes(context: OvhContext): Routes {
       );
     },
     "GET /order/cart/{cartId}/item/{itemId}/configuration": (_, params) =>
-      requireItem(cartOf(params), params["itemId"]).configurations.map((entry) => entry.id),
+      requireItem(cartOf(context, params), params["itemId"]).configurations.map((entry) => entry.id),
     "GET /order/cart/{cartId}/item/{itemId}/configuration/{configurationId}": (_, params) => {
-      const item = requireItem(cartOf(params), params["itemId"]);
+      const item = requireItem(cartOf(context, params), params["itemId"]);
       const entry = item.configurations.find(({ id }) => String(id) === params["configurationId"]);
       if (!entry) throw notFound("Configuration not found");
       return entry;
     },
     "POST /order/cart/{cartId}/item/{itemId}/configuration": (request, params) => {
-      const item = requireItem(openCartOf(params), params["itemId"]);
+      const item = requireItem(openCartOf(context, params), params["itemId"]);
       const body = readBody(request, { label: required(string), value: required(string) });
       return configure(context, item, String(body["label"]), String(body["value"]));
     },
+  };
+}
 
-    "GET /order/cart/{cartId}/summary": (_, params) => renderSimulation(cartOf(params)),
+function checkoutRoutes(context: OvhContext): Routes {
+  return {
+    "GET /order/cart/{cartId}/summary": (_, params) => renderSimulation(cartOf(context, params)),
     "GET /order/cart/{cartId}/checkout": (_, params) => {
-      const cart = cartOf(params);
+      const cart = cartOf(context, params);
       requireComplete(context, cart);
       return renderSimulation(cart);
     },
@@ -138,11 +159,21 @@ export function cartRoutes(context: OvhContext): Routes {
         autoPayWithPreferredPaymentMethod: optional(boolean),
         waiveRetractationPeriod: optional(boolean),
       });
-      const order = checkOut(context, openCartOf(params));
+      const order = checkOut(context, openCartOf(context, params));
       if (body["autoPayWithPreferredPaymentMethod"] === true) payWithDefault(context, order);
       return { ...renderCheckout(order.lines), orderId: order.orderId, url: orderUrl(order) };
     },
   };
+}
+
+function cartOf({ state }: OvhContext, params: Params): Cart {
+  return requireCart(state.carts, params["cartId"] ?? "");
+}
+
+function openCartOf(context: OvhContext, params: Params): Cart {
+  const cart = cartOf(context, params);
+  if (cart.readOnly) throw badRequest("This cart is read only");
+  return cart;
 }
 
 function readSubsidiary(value: unknown): string {

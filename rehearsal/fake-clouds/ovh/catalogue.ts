@@ -20,7 +20,7 @@ const EUROPE = ["GRA", "SBG", "DE", "UK", "WAW"];
 const CANADA = ["BHS"];
 const LOCAL_ZONES = ["EU-WEST-LZ-AMS", "EU-CENTRAL-LZ-PRG"];
 
-/** The one tax rate of the double's accounts, in percent. */
+/** The one tax rate of all accounts, in percent. */
 export const TAX_RATE = 20;
 
 export const OPERATING_SYSTEMS = ["Debian 12", "Debian 13", "Ubuntu 22.04", "Ubuntu 24.04"];

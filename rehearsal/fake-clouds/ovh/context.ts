@@ -44,7 +44,7 @@ export interface ServerAddress {
   readonly ipv6Gateway: string;
 }
 
-/** What the parts of the OVH double share. */
+/** What the parts of the fake OVH share. */
 export interface OvhContext {
   readonly state: OvhState;
   readonly clock: Clock;

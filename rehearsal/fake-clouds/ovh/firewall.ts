@@ -25,22 +25,14 @@ const SEQUENCES = Array.from({ length: 20 }, (_, sequence) => sequence);
 
 /** The edge network firewall of an address and its rules. */
 export function firewallRoutes(context: OvhContext): Routes {
-  const { state, jobs, delays } = context;
-  const firewallOf = (params: Params): Firewall => {
-    requireIpv4Block(context, params);
-    const firewall = state.firewalls.find(({ ip }) => ip === params["ipOnFirewall"]);
-    if (!firewall) throw notFound("The requested object (ipOnFirewall) does not exist");
-    return firewall;
+  return {
+    ...addressRoutes(context),
+    ...ruleRoutes(context),
   };
-  const ruleOf = (params: Params): FirewallRule => {
-    const rule = firewallOf(params).rules.find(({ sequence }) => String(sequence) === params["sequence"]);
-    if (!rule) throw notFound("The requested object (sequence) does not exist");
-    return rule;
-  };
-  const refuseWhilePending = (firewall: Firewall): void => {
-    if (firewall.state !== "ok") throw conflict(`Firewall ${firewall.ip} is being updated`);
-  };
+}
 
+function addressRoutes(context: OvhContext): Routes {
+  const { state, jobs, delays } = context;
   return {
     "GET /ip/{ip}/firewall": ({ query }, params) => {
       const block = requireIpv4Block(context, params);
@@ -61,9 +53,9 @@ export function firewallRoutes(context: OvhContext): Routes {
       state.firewalls.push(firewall);
       return render(firewall);
     },
-    "GET /ip/{ip}/firewall/{ipOnFirewall}": (_, params) => render(firewallOf(params)),
+    "GET /ip/{ip}/firewall/{ipOnFirewall}": (_, params) => render(firewallOf(context, params)),
     "PUT /ip/{ip}/firewall/{ipOnFirewall}": (request, params) => {
-      const firewall = firewallOf(params);
+      const firewall = firewallOf(context, params);
       const { enabled } = readBody(request, { enabled: required(boolean) });
       refuseWhilePending(firewall);
       if (enabled !== firewall.enabled) {
@@ -74,19 +66,24 @@ export function firewallRoutes(context: OvhContext): Routes {
       return null;
     },
     "DELETE /ip/{ip}/firewall/{ipOnFirewall}": async (_, params) => {
-      const firewall = firewallOf(params);
+      const firewall = firewallOf(context, params);
       refuseWhilePending(firewall);
       await enforce(context, { ...firewall, enabled: false, rules: [] });
       state.firewalls = state.firewalls.filter((other) => other !== firewall);
       return null;
     },
+  };
+}
 
+function ruleRoutes(context: OvhContext): Routes {
+  const { jobs, delays } = context;
+  return {
     "GET /ip/{ip}/firewall/{ipOnFirewall}/rule": ({ query }, params) =>
-      firewallOf(params)
+      firewallOf(context, params)
         .rules.filter((rule) => !query.has("state") || rule.state === query.get("state"))
         .map((rule) => rule.sequence),
     "POST /ip/{ip}/firewall/{ipOnFirewall}/rule": (request, params) => {
-      const firewall = firewallOf(params);
+      const firewall = firewallOf(context, params);
       const rule = readRule(context, request);
       // A rule on its way out still holds its place.
       if (firewall.rules.some(({ sequence }) => sequence === rule.sequence)) {
@@ -97,16 +94,34 @@ export function firewallRoutes(context: OvhContext): Routes {
       return renderRule(firewall, rule);
     },
     "GET /ip/{ip}/firewall/{ipOnFirewall}/rule/{sequence}": (_, params) =>
-      renderRule(firewallOf(params), ruleOf(params)),
+      renderRule(firewallOf(context, params), ruleOf(context, params)),
     "DELETE /ip/{ip}/firewall/{ipOnFirewall}/rule/{sequence}": (_, params) => {
-      const firewall = firewallOf(params);
-      const rule = ruleOf(params);
+      const firewall = firewallOf(context, params);
+      const rule = ruleOf(context, params);
       if (rule.state !== "ok") throw conflict(`Rule ${rule.sequence} is being updated (${rule.state})`);
       rule.state = "removalPending";
       jobs.add("rule:removed", { ip: firewall.ip, sequence: rule.sequence }, delays.ruleMs);
       return renderRule(firewall, rule);
     },
   };
+}
+
+function firewallOf(context: OvhContext, params: Params): Firewall {
+  requireIpv4Block(context, params);
+  const firewall = context.state.firewalls.find(({ ip }) => ip === params["ipOnFirewall"]);
+  if (!firewall) throw notFound("The requested object (ipOnFirewall) does not exist");
+  return firewall;
+}
+
+function ruleOf(context: OvhContext, params: Params): FirewallRule {
+  const { rules } = firewallOf(context, params);
+  const rule = rules.find(({ sequence }) => String(sequence) === params["sequence"]);
+  if (!rule) throw notFound("The requested object (sequence) does not exist");
+  return rule;
+}
+
+function refuseWhilePending(firewall: Firewall): void {
+  if (firewall.state !== "ok") throw conflict(`Firewall ${firewall.ip} is being updated`);
 }
 
 /** What ends the pending states; each is over only once the edge really does it. */

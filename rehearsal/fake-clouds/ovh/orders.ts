@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 
 import { ovhDate } from "../clock.ts";
 import type { JobHandler } from "../jobs.ts";
-import type { Routes } from "../api/routes.ts";
+import type { Params, Routes } from "../api/routes.ts";
 import { long, object, readBody, required, string } from "./body.ts";
 import { renderPrice, requireModel } from "./catalogue.ts";
 import { machineSpec, now, type OvhContext, type ServerAddress } from "./context.ts";
@@ -14,9 +14,15 @@ const MONTH_MS = 30 * 24 * 3600 * 1000;
 
 /** Orders, and how they are paid. */
 export function orderRoutes(context: OvhContext): Routes {
-  const { state } = context;
-  const orderOf = (params: { orderId?: string }): Order => requireOrder(context, params.orderId);
+  return {
+    ...paymentMethodRoutes(context),
+    ...orderReadingRoutes(context),
+    ...payingRoutes(context),
+  };
+}
 
+function paymentMethodRoutes(context: OvhContext): Routes {
+  const { state } = context;
   return {
     "GET /me/payment/method": ({ query }) => {
       const wanted = query.get("default");
@@ -29,31 +35,36 @@ export function orderRoutes(context: OvhContext): Routes {
       if (!method) throw notFound("Payment method not found");
       return renderPaymentMethod(method);
     },
+  };
+}
 
+function orderReadingRoutes(context: OvhContext): Routes {
+  const { state } = context;
+  return {
     "GET /me/order": ({ query }) => {
       const from = readDate(query.get("date.from"), -Infinity);
       const to = readDate(query.get("date.to"), Infinity);
       return state.orders.filter(({ date }) => date >= from && date <= to).map((order) => order.orderId);
     },
-    "GET /me/order/{orderId}": (_, params) => renderOrder(orderOf(params)),
-    "GET /me/order/{orderId}/status": (_, params) => orderOf(params).status,
+    "GET /me/order/{orderId}": (_, params) => renderOrder(orderOf(context, params)),
+    "GET /me/order/{orderId}/status": (_, params) => orderOf(context, params).status,
     "GET /me/order/{orderId}/associatedObject": (_, params) => {
-      const order = orderOf(params);
+      const order = orderOf(context, params);
       if (order.payments === 0) throw notFound("No associated object");
       return { id: `FR${order.orderId}`, type: "Bill" };
     },
     "GET /me/order/{orderId}/payment": (_, params) => {
-      const order = orderOf(params);
+      const order = orderOf(context, params);
       if (order.payments === 0) throw notFound("This order has no payment");
       return { paymentDate: ovhDate(order.date), paymentType: "creditCard", paymentIdentifier: null };
     },
-    "GET /me/order/{orderId}/details": (_, params) => orderOf(params).lines.map((line) => line.id),
+    "GET /me/order/{orderId}/details": (_, params) => orderOf(context, params).lines.map((line) => line.id),
     "GET /me/order/{orderId}/details/{detailId}": (_, params) => {
-      const order = orderOf(params);
+      const order = orderOf(context, params);
       return renderLine(order, requireLine(order, params["detailId"]));
     },
     "GET /me/order/{orderId}/details/{detailId}/extension": (_, params) => {
-      const order = orderOf(params);
+      const order = orderOf(context, params);
       const line = requireLine(order, params["detailId"]);
       if (line.planCode === null) throw notFound("No extension for this order detail");
       return {
@@ -70,8 +81,14 @@ export function orderRoutes(context: OvhContext): Routes {
         },
       };
     },
+  };
+}
+
+function payingRoutes(context: OvhContext): Routes {
+  const { state } = context;
+  return {
     "POST /me/order/{orderId}/pay": (request, params) => {
-      const order = orderOf(params);
+      const order = orderOf(context, params);
       const body = readBody(request, { paymentMethod: required(object({ id: required(long) })) });
       const { id } = body["paymentMethod"] as { id: number };
       if (!state.paymentMethods.some((method) => method.id === id)) {
@@ -81,9 +98,9 @@ export function orderRoutes(context: OvhContext): Routes {
       return null;
     },
     "GET /me/order/{orderId}/availableRegisteredPaymentMean": (_, params) =>
-      orderOf(params).status === "notPaid" ? [{ paymentMean: "fidelityAccount" }] : [],
+      orderOf(context, params).status === "notPaid" ? [{ paymentMean: "fidelityAccount" }] : [],
     "POST /me/order/{orderId}/payWithRegisteredPaymentMean": (request, params) => {
-      const order = orderOf(params);
+      const order = orderOf(context, params);
       readBody(request, { paymentMean: required(string) });
       if (order.lines.some((line) => line.price > 0))
         throw badRequest("Insufficient funds on this payment mean");
@@ -91,6 +108,10 @@ export function orderRoutes(context: OvhContext): Routes {
       return null;
     },
   };
+}
+
+function orderOf(context: OvhContext, params: Params): Order {
+  return requireOrder(context, params["orderId"]);
 }
 
 /** Takes the money; delivery follows in its own time. */
@@ -123,7 +144,7 @@ export function orderJobs(context: OvhContext): Readonly<Record<string, JobHandl
       order.serviceName = server.serviceName;
       order.status = "delivered";
       // Usual at OVH: the order is delivered while the server's first task still runs.
-      const task = startTask(context, server, "deliverVm", "doing");
+      const task = startTask(context, { server, type: "deliverVm", state: "doing" });
       context.jobs.add(
         "vps:installed",
         { serviceName: server.serviceName, taskId: task.id },

@@ -5,9 +5,7 @@ import type { Task, VpsService } from "./state.ts";
 /** Notes that something is being done to a server. */
 export function startTask(
   context: OvhContext,
-  server: VpsService,
-  type: string,
-  state: "todo" | "doing",
+  { server, type, state }: { server: VpsService; type: string; state: "todo" | "doing" },
 ): Task {
   const task: Task = { id: newId(context), date: ovhDate(now(context)), progress: 0, state, type };
   server.tasks.push(task);

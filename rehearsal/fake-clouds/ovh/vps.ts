@@ -22,19 +22,21 @@ const PUBLIC_KEY = /^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-
 
 /** Servers: reading, renaming, reinstalling, restarting, giving back. */
 export function vpsRoutes(context: OvhContext): Routes {
-  const { state } = context;
-  const serverOf = (params: Params): VpsService => requireServer(context, params["serviceName"] ?? "");
-  const imageOf = (server: VpsService, id: string | undefined): string => {
-    const name = context.images.find((image) => imageId(server, image) === id);
-    if (!name) throw notFound("This image does not exist");
-    return name;
+  return {
+    ...serverRoutes(context),
+    ...taskRoutes(context),
+    ...systemRoutes(context),
+    ...terminationRoutes(context),
   };
+}
 
+function serverRoutes(context: OvhContext): Routes {
+  const { state } = context;
   return {
     "GET /vps": () => state.servers.map((server) => server.serviceName),
-    "GET /vps/{serviceName}": (_, params) => renderServer(context, serverOf(params)),
+    "GET /vps/{serviceName}": (_, params) => renderServer(context, serverOf(context, params)),
     "PUT /vps/{serviceName}": (request, params) => {
-      const server = serverOf(params);
+      const server = serverOf(context, params);
       const body = readBody(request, {
         displayName: optional(string),
         keymap: optional(oneOf("vps.VpsKeymapEnum", ["fr", "us"])),
@@ -46,25 +48,25 @@ export function vpsRoutes(context: OvhContext): Routes {
       if (keymap) server.keymap = keymap;
       if (typeof slaMonitoring === "boolean") server.slaMonitoring = slaMonitoring;
       if (netbootMode && netbootMode !== server.netbootMode) {
-        begin(context, server, "setNetboot", "vps:netboot", { netbootMode });
+        begin(context, { server, type: "setNetboot", job: "vps:netboot", args: { netbootMode } });
       }
       return null;
     },
     "GET /vps/{serviceName}/ips": (_, params) => {
-      const server = serverOf(params);
+      const server = serverOf(context, params);
       return [server.ipv6, server.ipv4];
     },
     "GET /vps/{serviceName}/ips/{ipAddress}": (_, params) =>
-      renderIp(context, serverOf(params), params["ipAddress"]),
+      renderIp(context, serverOf(context, params), params["ipAddress"]),
     "GET /vps/{serviceName}/datacenter": (_, params) => ({
-      name: zoneName(serverOf(params)),
+      name: zoneName(serverOf(context, params)),
       longName: "Gravelines",
       country: "fr",
     }),
     "GET /vps/{serviceName}/serviceInfos": (_, params) =>
       renderServiceInfos(context, requireAnyServer(context, params["serviceName"] ?? "")),
     "PUT /vps/{serviceName}/serviceInfos": (request, params) => {
-      const server = serverOf(params);
+      const server = serverOf(context, params);
       const body = readBody(request, {
         renew: required(
           object({
@@ -81,32 +83,41 @@ export function vpsRoutes(context: OvhContext): Routes {
       server.renew = { automatic, deleteAtExpiration, forced, period: period ?? null };
       return null;
     },
+  };
+}
 
+function taskRoutes(context: OvhContext): Routes {
+  return {
     "GET /vps/{serviceName}/tasks": ({ query }, params) =>
-      serverOf(params)
+      serverOf(context, params)
         .tasks.filter((task) => !query.has("state") || task.state === query.get("state"))
         .filter((task) => !query.has("type") || task.type === query.get("type"))
         .map((task) => task.id),
     "GET /vps/{serviceName}/tasks/{id}": (_, params) => {
-      const task = findTask(serverOf(params), Number(params["id"]));
+      const task = findTask(serverOf(context, params), Number(params["id"]));
       if (!task) throw notFound("This task does not exist");
       return task;
     },
+  };
+}
 
+/** The operating system: which there are, reinstalling, restarting. */
+function systemRoutes(context: OvhContext): Routes {
+  return {
     "GET /vps/{serviceName}/images/available": (_, params) => {
-      const server = serverOf(params);
+      const server = serverOf(context, params);
       return context.images.map((name) => imageId(server, name));
     },
     "GET /vps/{serviceName}/images/available/{id}": (_, params) => {
-      const name = imageOf(serverOf(params), params["id"]);
+      const name = imageOf(context, serverOf(context, params), params["id"]);
       return { id: params["id"], name };
     },
     "GET /vps/{serviceName}/images/current": (_, params) => {
-      const server = serverOf(params);
+      const server = serverOf(context, params);
       return { id: imageId(server, server.imageId), name: server.imageId };
     },
     "POST /vps/{serviceName}/rebuild": (request, params) => {
-      const server = serverOf(params);
+      const server = serverOf(context, params);
       const body = readBody(request, {
         imageId: required(string),
         publicSshKey: optional(string),
@@ -114,20 +125,30 @@ export function vpsRoutes(context: OvhContext): Routes {
         doNotSendPassword: optional(boolean),
         installRTM: optional(boolean),
       });
-      const image = imageOf(server, String(body["imageId"]));
+      const image = imageOf(context, server, String(body["imageId"]));
       const publicKey = (body["publicSshKey"] as string | null | undefined) ?? null;
       if (publicKey !== null && !PUBLIC_KEY.test(publicKey.trim()))
         throw badRequest("Invalid public SSH key");
       if (body["sshKey"]) throw badRequest("This SSH key does not exist");
-      return begin(context, server, "reinstallVm", "vps:reinstall", { image, publicKey: publicKey ?? "" });
+      return begin(context, {
+        server,
+        type: "reinstallVm",
+        job: "vps:reinstall",
+        args: { image, publicKey: publicKey ?? "" },
+      });
     },
     "POST /vps/{serviceName}/reboot": (request, params) => {
       readBody(request, {});
-      return begin(context, serverOf(params), "rebootVm", "vps:reboot", {});
+      return begin(context, { server: serverOf(context, params), type: "rebootVm", job: "vps:reboot" });
     },
+  };
+}
 
+function terminationRoutes(context: OvhContext): Routes {
+  const { state } = context;
+  return {
     "POST /vps/{serviceName}/terminate": (_, params) => {
-      const server = serverOf(params);
+      const server = serverOf(context, params);
       const token = randomBytes(16).toString("hex");
       const id = newId(context);
       state.emails.push({
@@ -139,7 +160,7 @@ export function vpsRoutes(context: OvhContext): Routes {
       return `A confirmation email has been sent to ${state.account.email}`;
     },
     "POST /vps/{serviceName}/confirmTermination": async (request, params) => {
-      const server = serverOf(params);
+      const server = serverOf(context, params);
       const body = readBody(request, {
         token: required(string),
         reason: optional(string),
@@ -156,6 +177,16 @@ export function vpsRoutes(context: OvhContext): Routes {
       return "The service has been terminated";
     },
   };
+}
+
+function serverOf(context: OvhContext, params: Params): VpsService {
+  return requireServer(context, params["serviceName"] ?? "");
+}
+
+function imageOf(context: OvhContext, server: VpsService, id: string | undefined): string {
+  const name = context.images.find((image) => imageId(server, image) === id);
+  if (!name) throw notFound("This image does not exist");
+  return name;
 }
 
 /** What the tasks of a server do. */
@@ -212,21 +243,27 @@ async function finish(server: VpsService, taskId: number, act: () => Promise<voi
   finishTask(server, taskId);
 }
 
-function begin(
-  context: OvhContext,
-  server: VpsService,
-  type: string,
-  kind: string,
-  args: Readonly<Record<string, string>>,
-): Task {
+/** What is to be done to a server. */
+interface Work {
+  readonly server: VpsService;
+
+  /** OVH's name for the task. */
+  readonly type: string;
+
+  /** Which job does it, and with what. */
+  readonly job: string;
+  readonly args?: Readonly<Record<string, string>>;
+}
+
+function begin(context: OvhContext, { server, type, job, args = {} }: Work): Task {
   if (server.suspended) throw badRequest("Action not available while the VPS is suspended");
   if (server.tasks.some(isBusy)) {
     throw badRequest("Action not available while there are running tasks on the VPS");
   }
-  const task = startTask(context, server, type, "todo");
+  const task = startTask(context, { server, type, state: "todo" });
   context.jobs.add(
     "vps:start",
-    { serviceName: server.serviceName, taskId: task.id, kind, ...args },
+    { serviceName: server.serviceName, taskId: task.id, kind: job, ...args },
     context.delays.taskMs,
   );
   return { ...task };

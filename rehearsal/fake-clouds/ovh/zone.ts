@@ -11,34 +11,36 @@ const TYPES = ["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT"];
 
 /** Zones held at OVH. Records are answered by the name servers only after a refresh. */
 export function zoneRoutes(context: OvhContext): Routes {
-  const { state, jobs, delays } = context;
-  const zoneOf = (params: Params): Zone => {
-    const zone = state.zones.find(({ name }) => name === params["zoneName"]);
-    if (!zone) throw notFound("This service does not exist");
-    return zone;
+  return {
+    ...wholeZoneRoutes(context),
+    ...recordRoutes(context),
   };
-  const recordOf = (params: Params): ZoneRecord => {
-    const record = zoneOf(params).records.find(({ id }) => String(id) === params["id"]);
-    if (!record) throw notFound("The requested object (id) does not exist");
-    return record;
-  };
+}
 
+function wholeZoneRoutes(context: OvhContext): Routes {
+  const { state } = context;
   return {
     "GET /domain/zone": () => state.zones.map((zone) => zone.name),
     "GET /domain/zone/{zoneName}": (_, params) => ({
-      name: zoneOf(params).name,
+      name: zoneOf(context, params).name,
       hasDnsAnycast: false,
       dnssecSupported: true,
       lastUpdate: new Date(context.clock.now()).toISOString(),
       nameServers: ["dns10.ovh.net", "ns10.ovh.net"],
     }),
+  };
+}
+
+function recordRoutes(context: OvhContext): Routes {
+  const { jobs, delays } = context;
+  return {
     "GET /domain/zone/{zoneName}/record": ({ query }, params) =>
-      zoneOf(params)
+      zoneOf(context, params)
         .records.filter((record) => !query.has("fieldType") || record.fieldType === query.get("fieldType"))
         .filter((record) => !query.has("subDomain") || record.subDomain === query.get("subDomain"))
         .map((record) => record.id),
     "POST /domain/zone/{zoneName}/record": (request, params) => {
-      const zone = zoneOf(params);
+      const zone = zoneOf(context, params);
       const body = readBody(request, {
         fieldType: required(oneOf("zone.NamedResolutionFieldTypeEnum", TYPES)),
         subDomain: optional(string),
@@ -50,10 +52,11 @@ export function zoneRoutes(context: OvhContext): Routes {
       zone.records.push(record);
       return renderRecord(zone, record);
     },
-    "GET /domain/zone/{zoneName}/record/{id}": (_, params) => renderRecord(zoneOf(params), recordOf(params)),
+    "GET /domain/zone/{zoneName}/record/{id}": (_, params) =>
+      renderRecord(zoneOf(context, params), recordOf(context, params)),
     "PUT /domain/zone/{zoneName}/record/{id}": (request, params) => {
-      const zone = zoneOf(params);
-      const record = recordOf(params);
+      const zone = zoneOf(context, params);
+      const record = recordOf(context, params);
       const body = readBody(request, {
         subDomain: optional(string),
         target: optional(string),
@@ -65,16 +68,28 @@ export function zoneRoutes(context: OvhContext): Routes {
       return null;
     },
     "DELETE /domain/zone/{zoneName}/record/{id}": (_, params) => {
-      const zone = zoneOf(params);
-      const record = recordOf(params);
+      const zone = zoneOf(context, params);
+      const record = recordOf(context, params);
       zone.records = zone.records.filter((other) => other !== record);
       return null;
     },
     "POST /domain/zone/{zoneName}/refresh": (_, params) => {
-      jobs.add("zone:publish", { name: zoneOf(params).name }, delays.zoneRefreshMs);
+      jobs.add("zone:publish", { name: zoneOf(context, params).name }, delays.zoneRefreshMs);
       return null;
     },
   };
+}
+
+function zoneOf({ state }: OvhContext, params: Params): Zone {
+  const zone = state.zones.find(({ name }) => name === params["zoneName"]);
+  if (!zone) throw notFound("This service does not exist");
+  return zone;
+}
+
+function recordOf(context: OvhContext, params: Params): ZoneRecord {
+  const record = zoneOf(context, params).records.find(({ id }) => String(id) === params["id"]);
+  if (!record) throw notFound("The requested object (id) does not exist");
+  return record;
 }
 
 export function zoneJobs(context: OvhContext): Readonly<Record<string, JobHandler>> {

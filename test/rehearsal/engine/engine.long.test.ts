@@ -160,7 +160,7 @@ describe("the engine", { timeout: STACK_MS }, () => {
   });
 });
 
-describe("the stand-ins behind the engine", { timeout: STACK_MS }, () => {
+describe("the fake plugins behind the engine", { timeout: STACK_MS }, () => {
   it("keep a record at Cloudflare true: made, quiet, repaired when changed or removed, deleted", async () => {
     const records = new Map<string, Record<string, unknown>>();
     const answer = ({ method, path, body }: { method: string; path: string; body: string }): Answer => {

@@ -78,7 +78,7 @@ describe("the certbot and pebble images", () => {
   it("issue a certificate over HTTP-01 on port 80, with strict checks", async () => {
     const authority = await folder();
     await ensureAuthority(authority);
-    const acme = await ensureCertificate(authority, "acme", ["acme.test"], []);
+    const acme = await ensureCertificate(authority, { name: "acme", names: ["acme.test"] });
     const configuration = {
       pebble: {
         listenAddress: "0.0.0.0:14000",

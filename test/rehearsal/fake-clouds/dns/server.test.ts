@@ -37,13 +37,9 @@ const zone: NameZone = {
   name: "example.org",
   serial: 7,
   nameServers: ["dns10.ovh.net", "ns10.ovh.net"],
-  entries: RECORDS.flatMap(([type, name, content]): ZoneEntry[] => {
-    const entry = entryFrom(
-      name === "" ? "example.org" : `${name}.example.org`,
-      type ?? "",
-      content ?? "",
-      300,
-    );
+  entries: RECORDS.flatMap(([type = "", label, content = ""]): ZoneEntry[] => {
+    const name = label === "" ? "example.org" : `${label}.example.org`;
+    const entry = entryFrom({ name, type, content, ttl: 300 });
     return entry ? [entry] : [];
   }),
 };
@@ -55,7 +51,7 @@ beforeEach(async () => {
   const elsewhere = {
     ...zone,
     name: "elsewhere.test",
-    entries: [entryFrom("host.elsewhere.test", "A", "192.0.2.77", 60)],
+    entries: [entryFrom({ name: "host.elsewhere.test", type: "A", content: "192.0.2.77", ttl: 60 })],
   };
   upstream = await startDns({ zones: () => [elsewhere as NameZone] });
   dns = await startDns({

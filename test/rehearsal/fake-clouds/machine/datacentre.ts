@@ -40,7 +40,7 @@ export async function startDatacentre(): Promise<Datacentre> {
 
   try {
     const { v4: outer } = await createFreeNetwork(internet, LABEL);
-    const { v4: inner } = await createFreeNetwork(inside, LABEL);
+    const { v4: inner, v6: inner6 } = await createFreeNetwork(inside, LABEL);
     const image = await imageOf("router");
     const common = ["run", "--detach", "--label", LABEL, "--cap-add", "NET_ADMIN"];
     await run([
@@ -57,9 +57,9 @@ export async function startDatacentre(): Promise<Datacentre> {
     await run(["docker", "exec", client, "ip", "route", "add", `${inner}.0/24`, "via", `${outer}.2`]);
     const address = {
       ipv4: `${inner}.10`,
-      ipv6: `fd00:${inner.split(".").slice(1).join(":")}::10`,
+      ipv6: `${inner6}::10`,
       ipv4Gateway: `${inner}.254`,
-      ipv6Gateway: `fd00:${inner.split(".").slice(1).join(":")}::1`,
+      ipv6Gateway: `${inner6}::1`,
     };
     const machine = new DockerMachine({
       docker,
@@ -70,17 +70,15 @@ export async function startDatacentre(): Promise<Datacentre> {
       nameserver: "198.51.100.53",
       router,
     });
+    const bash = (container: string, script: string) =>
+      docker.exec(container, ["bash", "-euo", "pipefail", "-c", script]);
     const on = async (container: string, script: string): Promise<string> => {
-      const { code, stdout, stderr } = await docker.exec(
-        container,
-        ["bash", "-euo", "pipefail", "-s"],
-        script,
-      );
+      const { code, stdout, stderr } = await bash(container, script);
       if (code !== 0) throw new Error(`on ${container}: exit code ${code}\n${script}\n${stderr}`);
       return stdout.trim();
     };
     const succeeds = async (container: string, script: string): Promise<boolean> =>
-      (await docker.exec(container, ["bash", "-euo", "pipefail", "-s"], script)).code === 0;
+      (await bash(container, script)).code === 0;
     return {
       ...{ machine, docker, address, server, router, client, on, succeeds, stop },
       clientAddress: `${outer}.9`,

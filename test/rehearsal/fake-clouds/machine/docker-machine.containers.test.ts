@@ -67,7 +67,7 @@ async function rebuild(): Promise<unknown> {
   return { imageId, publicSshKey: publicKey };
 }
 
-describe("a server behind the OVH double", () => {
+describe("a server behind the fake OVH", () => {
   it("listens on port 22 once its order is delivered, and lets nobody in", async () => {
     serviceName = await orderServer(ovh, call);
 
