@@ -1,7 +1,7 @@
 /** The engine's events as plain data: what changes, where, from what to what. */
 import { nameOf } from "../../common/urn.ts";
 import type { EngineEvent } from "../engine/events.ts";
-import { layers, type Layer } from "../../stacks/inventory.ts";
+import { layers, type Layer } from "../../stacks/resource-kinds.ts";
 import { describeProperties, type PropertyChange } from "./properties.ts";
 import { kinds, readSteps, type Kind, type Step } from "./steps.ts";
 

@@ -2,7 +2,7 @@
 import { entryOf, secretNames } from "../../secrets/catalog.ts";
 import { edgeOpenings, tableOpenings } from "./opening.ts";
 import { describeProperties } from "./properties.ts";
-import type { Loss } from "../../stacks/inventory.ts";
+import type { Loss } from "../../stacks/resource-kinds.ts";
 import type { Step } from "./steps.ts";
 
 export interface Irreversible {

@@ -3,7 +3,8 @@ import { isDeepStrictEqual } from "node:util";
 
 import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
 import type { StepMetadata } from "../engine/events.ts";
-import { identify, type Deviation, type Layer } from "../../stacks/inventory.ts";
+import { identify } from "../../stacks/inventory.ts";
+import type { Deviation, Layer } from "../../stacks/resource-kinds.ts";
 import { at, describeProperties, parsePath, type Shown } from "../changes/properties.ts";
 
 /** One property, or one line of an exclusive set, that is not as it was deployed. */

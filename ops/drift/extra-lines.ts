@@ -1,5 +1,5 @@
 /** Lines that an exclusive set (`infra/scripts/extra-*.sh`) has too many: what removing each does, and what dates it. */
-import { DOCKER_IS_DOWN, type Effect, type SinceQuestion } from "../../stacks/inventory.ts";
+import { DOCKER_IS_DOWN, type Effect, type SinceQuestion } from "../../stacks/resource-kinds.ts";
 
 interface ExtraLine extends Effect {
   readonly begins: RegExp;

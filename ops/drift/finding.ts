@@ -1,7 +1,7 @@
 /** The schema of `npm run drift -- <stack> --json`. */
 import { z } from "zod";
 
-import { layers } from "../../stacks/inventory.ts";
+import { layers } from "../../stacks/resource-kinds.ts";
 
 export const finding = z.strictObject({
   layer: z.enum(layers),

@@ -1,6 +1,6 @@
 /** One issue per stack, in the form of the team's own `DEPLOY-XXX` entries; closed when the stack is clean again. */
 import type { Github, Written } from "../vendors/github.ts";
-import type { Layer } from "../../stacks/inventory.ts";
+import type { Layer } from "../../stacks/resource-kinds.ts";
 import { isHostile } from "./extra-lines.ts";
 import type { DriftReport, Finding, Unchecked } from "./finding.ts";
 

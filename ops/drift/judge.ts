@@ -1,5 +1,5 @@
 /** What was seen, as findings and as what could not be checked. */
-import { layers } from "../../stacks/inventory.ts";
+import { layers } from "../../stacks/resource-kinds.ts";
 import type { DnsRecord } from "../vendors/dns-records.ts";
 import type { Difference } from "./differences.ts";
 import { describeExtraRecord } from "./extra-records.ts";

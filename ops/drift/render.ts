@@ -1,5 +1,5 @@
 /** A report for a terminal. */
-import { layers, LAYER_TITLES } from "../../stacks/inventory.ts";
+import { layers, LAYER_TITLES } from "../../stacks/resource-kinds.ts";
 import type { DriftReport, Finding, Unchecked } from "./finding.ts";
 
 export function renderReport(report: DriftReport): string {

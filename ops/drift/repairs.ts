@@ -1,4 +1,5 @@
-import { identify, type Effect } from "../../stacks/inventory.ts";
+import { identify } from "../../stacks/inventory.ts";
+import type { Effect } from "../../stacks/resource-kinds.ts";
 import type { Difference } from "./differences.ts";
 import { effectOfExtra } from "./extra-lines.ts";
 

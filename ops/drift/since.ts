@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 
 import type { Server } from "../server/connection.ts";
-import { identify, type SinceQuestion } from "../../stacks/inventory.ts";
+import { identify } from "../../stacks/inventory.ts";
+import type { SinceQuestion } from "../../stacks/resource-kinds.ts";
 import type { Difference } from "./differences.ts";
 import { sinceOfExtra } from "./extra-lines.ts";
 

@@ -1,6 +1,6 @@
 /** A preview as Markdown, for a pull request's comment and for people at a terminal. */
 import type { Change, Changes, Message } from "../changes/changes.ts";
-import { LAYER_TITLES } from "../../stacks/inventory.ts";
+import { LAYER_TITLES } from "../../stacks/resource-kinds.ts";
 import { block, clip, code } from "./escape.ts";
 import type { Irreversible } from "../changes/irreversible.ts";
 import type { Shown } from "../changes/properties.ts";

@@ -8,7 +8,7 @@
  * Not here: the login user taken out of the group docker, which an ssh connection that is open already does not notice; its keys made
  * writable for others, after which sshd lets nobody in and a check says so; the hostname, which nothing declares; fail2ban, which is not installed; a deleted data volume, whose repair is a restored backup.
  */
-import type { Layer } from "../../stacks/inventory.ts";
+import type { Layer } from "../../stacks/resource-kinds.ts";
 
 export interface Drift {
   readonly name: string;

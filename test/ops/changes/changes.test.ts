@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { readChanges } from "../../../ops/changes/changes.ts";
 import { readEvents } from "../../../ops/engine/events.ts";
-import { LAYER_TITLES } from "../../../stacks/inventory.ts";
+import { LAYER_TITLES } from "../../../stacks/resource-kinds.ts";
 import { engineCounts, eventLog, recordings, stepEvent, type Recording } from "../preview/recorded.ts";
 
 function changesOf(log: string) {

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 
 import { describe, expect, it } from "vitest";
 
-import { layers } from "../../../stacks/inventory.ts";
+import { layers } from "../../../stacks/resource-kinds.ts";
 import { DRIFTS } from "../../e2e/drifts.ts";
 
 const CALL = /^(PATCH|PUT|POST|DELETE) \/(ovh|cloudflare)\/\S+(?: \S+\})?(\/\S+)?( \{.*\})?$/;
