@@ -1,16 +1,16 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Ours alone: APT waits for dpkg's lock, but lets nobody wait for that of its package lists. */
+/** A lock of our own: APT waits for dpkg's lock, but fails on that of its package lists. */
 const LOCK = join(tmpdir(), "technicia-apt.lock");
 
-/** Name servers drop what they cannot take at once, and a set-up asks much; APT's own three tries are over within seconds. */
+/** Name servers drop requests under load, and a set-up sends many. APT's own three tries are over within seconds. */
 export const APT_RETRIES = 10;
 
 /**
- * A command, for root, that installs Debian packages from lists just read. Any number may run at the same time: each waits for its turn.
+ * A command, for root, that updates the package lists and installs Debian packages. Several may run at the same time: each waits for its turn.
  *
- * A list that cannot be read does not end it; a package that cannot be had does.
+ * It continues when a list cannot be read, and fails when a package is not available.
  */
 export function aptCommand(
   packages: readonly string[],

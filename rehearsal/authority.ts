@@ -13,7 +13,7 @@ export interface Issued {
   readonly key: string;
 }
 
-/** Makes the rehearsal's certificate authority in `directory`, once. Returns the path of its certificate. */
+/** Creates the rehearsal's certificate authority in `directory`, once. Returns the path of its certificate. */
 export async function ensureAuthority(directory: string): Promise<string> {
   const certificate = join(directory, "ca.pem");
   if (existsSync(certificate)) return certificate;
@@ -82,7 +82,7 @@ export async function writeBundle(path: string, certificates: readonly string[])
   await writeFile(path, `${certificates.map((certificate) => certificate.trim()).join("\n")}\n`);
 }
 
-/** Certificates that this machine's own settings already add; nothing when there are none. */
+/** Certificates that this machine's own settings add; empty when there are none. */
 export async function machineCertificates(): Promise<string> {
   const extra = process.env["NODE_EXTRA_CA_CERTS"];
   return extra === undefined || !existsSync(extra) ? "" : readFile(extra, "utf8");

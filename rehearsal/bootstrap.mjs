@@ -1,5 +1,5 @@
 // Runs the rehearsal's command line under the Node.js that the project pins, after installing the packages if they are
-// missing or other than the lock file says. Plain JavaScript: any Node.js from 18 on can run it.
+// missing or differ from the lock file. Plain JavaScript: any Node.js from 18 on can run it.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-// Installing asks for more names at once than some name servers take; what they drop is asked for again sooner and more often.
+// npm resolves many names at the same time, and some name servers drop requests: the resolver retries sooner and more often.
 const patient = { RES_OPTIONS: "timeout:2 attempts:5", ...process.env };
 const marker = join(root, "node_modules", ".installed-from");
 const wanted = createHash("sha256")

@@ -13,7 +13,7 @@ const ENGINE_READY_MS = 60_000;
 const LOG_LINES = 20;
 const INSTALL = "apt-get update && apt-get install --yes docker.io";
 
-/** Told one line about what is being done now. */
+/** Called with one line about what is being done now. */
 export type Progress = (line: string) => void;
 
 /** Runs `docker` and returns what it printed. */
@@ -61,7 +61,7 @@ export function planEngine(machine: Machine, failure: string): ("install" | "sys
   return ["install", start];
 }
 
-/** For the containers' resolvers, as in bootstrap.mjs for what runs beside them. */
+/** For the containers' resolvers, as RES_OPTIONS in bootstrap.mjs for this machine's. */
 const PATIENT = ["--dns-opt", "timeout:2", "--dns-opt", "attempts:5"];
 
 /** Makes sure that a Docker engine answers: the one that is there, else the distribution's own. */

@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { run } from "../common/run.ts";
 import { INTERNET, ROOT, STATE } from "./addresses.ts";
 
-/** What the operator's commands find on their machine: a key, a name server, documents of their own. */
+/** Creates what the operator's commands need on their machine: a key, a name server, documents of their own. */
 export async function ensureOperator(): Promise<void> {
   await ensureOperatorKey();
   await writeFile(join(STATE, "resolv.conf"), `nameserver ${INTERNET.clouds}\n`);
   await cp(join(ROOT, "docs"), join(STATE, "docs"), {
     recursive: true,
-    // What the rehearsal's own commands wrote stays.
+    // Documents that the rehearsal's own commands wrote stay.
     filter: (_, to) => !(/deployment-.*\.md$/.test(to) && existsSync(to)),
   });
 }

@@ -8,11 +8,11 @@ import { parse, parseDocument } from "yaml";
 import { operatorPublicKey } from "./operator-files.ts";
 import { INTERNET, ROOT, STATE, ZONE } from "./addresses.ts";
 
-/** What a user would fill into `Pulumi.<stack>.yaml`, and what the rehearsal cannot have as it is committed. */
+/** What a user would enter into `Pulumi.<stack>.yaml`, and what has to differ from the committed file in the rehearsal. */
 export interface Answers {
   readonly publicKey: string;
 
-  /** Images that stand in under another tag than the committed one. */
+  /** Images that are available under another tag than the committed one. */
   readonly images: Readonly<Record<string, string>>;
 }
 
@@ -27,7 +27,7 @@ export interface Accounts {
   readonly anthropicApiKey: string;
 }
 
-/** Accounts of this rehearsal, made once. */
+/** Accounts of this rehearsal, created once. */
 export async function ensureAccounts(): Promise<Accounts> {
   const path = join(STATE, "accounts.json");
   if (existsSync(path)) return JSON.parse(await readFile(path, "utf8")) as Accounts;
@@ -50,9 +50,9 @@ export function domainOf(stack: string): string {
 }
 
 /**
- * Writes the settings of one rehearsed stack: the committed file, with a user's answers over it.
+ * Writes the settings of one rehearsed stack: the committed file with a user's answers.
  *
- * Secrets that an earlier run encrypted into it stay; a changed committed value comes through.
+ * Secrets that an earlier run encrypted stay; a changed committed value replaces the old one.
  */
 export async function ensureSettings({
   stack,
@@ -62,7 +62,7 @@ export async function ensureSettings({
   readonly stack: string;
   readonly accounts: Accounts;
 
-  /** Images that can be had here under another tag than the committed one. */
+  /** Images that are available under another tag than the committed one. */
   readonly images: Readonly<Record<string, string>>;
 }): Promise<void> {
   const answers = { publicKey: await operatorPublicKey(), images };
@@ -104,13 +104,13 @@ function overlay(stack: string, answers: Answers, accounts: Accounts): Change[] 
     [["technicia:dns", "zone"], ZONE],
     [["technicia:dns", "zoneId"], accounts.zoneId],
     [["technicia:dns", "cloudflareBaseUrl"], `http://${INTERNET.clouds}:8081/client/v4`],
-    // A container has its host's swap, and Docker's own repository is out of its reach.
+    // A container has its host's swap and cannot reach Docker's own repository.
     [["technicia:host"], { dockerSource: "distribution", swapGib: 0 }],
     // A container has its host's disk, too, however full that is.
     [["technicia:operations", "thresholds", "diskFreePercent"], 1],
     [["technicia:acme", "directory"], `https://${INTERNET.acme}:14000/dir`],
     [["technicia:acme", "trusted"], false],
-    // n8n's runners come as an image of their own, which cannot be had where no image can be pulled.
+    // n8n's runners are an image of their own, which cannot be built here.
     [["technicia:services", "n8nRunners", "enabled"], false],
     ...Object.entries(answers.images).map(([name, image]): Change => [["technicia:images", name], image]),
   ];

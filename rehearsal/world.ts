@@ -17,7 +17,7 @@ const PREFIX = "technicia-rehearsal";
 export const ROUTER = `${PREFIX}-router`;
 export const SERVER = `${PREFIX}-server`;
 
-/** Brings up everything that stands for the world outside the project: networks, clouds, name server, registry, ACME. */
+/** Starts the world outside the project: networks, clouds, name server, registry, ACME. */
 export async function ensureWorld(images: Images, accounts: Accounts): Promise<void> {
   const authority = await ensureAuthority(join(STATE, "authority"));
   await ensureNetworks();
@@ -30,7 +30,7 @@ export async function ensureWorld(images: Images, accounts: Accounts): Promise<v
   await writeTrust(authority);
 }
 
-/** Takes away the rehearsal's containers, networks and volumes; returns what it removed. Caches and tests' own things stay. */
+/** Removes the rehearsal's containers, networks and volumes, and returns what it removed. Caches and what tests created stay. */
 export async function removeWorld(): Promise<string[]> {
   const removed: string[] = [];
   const named = ["--filter", `label=${LABEL}`, "--filter", `name=^${PREFIX}-`, "--format"];
@@ -92,9 +92,9 @@ async function ensureRouter(images: Images): Promise<void> {
   if (isNew) {
     await docker(["network", "connect", "--ip", DATACENTRE.router, DATACENTRE.network, ROUTER]);
   }
-  // Docker has made the datacentre's side the way out, which leads nowhere.
+  // Docker made the datacentre's side the default route, where no gateway exists.
   await docker(["exec", ROUTER, "ip", "route", "replace", "default", "via", INTERNET.operator]);
-  // The server's packets to the real registries would come back to an address that the world outside cannot answer.
+  // Answers of the real registries cannot reach the server's own address.
   const nat = `table ip uplink
 delete table ip uplink
 table ip uplink {
@@ -196,7 +196,7 @@ async function ensureAcme(images: Images): Promise<void> {
   const args = [
     ...["--network", INTERNET.network, "--ip", INTERNET.acme],
     ...["--volume", `${issued.directory}:/acme:ro`],
-    // The pauses that pebble takes for realism only make a rehearsal slower; its refusals stay.
+    // Pebble's artificial pauses only slow a rehearsal down; its artificial refusals stay.
     ...["--env", "PEBBLE_VA_NOSLEEP=1"],
   ];
   await ensureContainer(`${PREFIX}-acme`, {
@@ -227,7 +227,7 @@ async function writeTrust(authority: string): Promise<void> {
   await writeBundle(bundle, [system, await machineCertificates(), own, root]);
 }
 
-/** Starts a container unless one that was made from the same words runs. Returns whether it is new. */
+/** Starts a container unless one with the same arguments runs. Returns whether it is new. */
 async function ensureContainer(
   name: string,
   {
@@ -259,7 +259,7 @@ async function ensureContainer(
   return true;
 }
 
-/** Answers to the server cross the router too, as they would cross OVH's edge. */
+/** Answers to the server pass the router, too, as they would pass OVH's edge. */
 async function routeThroughRouter(container: string): Promise<void> {
   const pid = (await docker(["container", "inspect", "--format", "{{.State.Pid}}", container])).trim();
   const enter = ["--target", pid, "--net", "ip"];

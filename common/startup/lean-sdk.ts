@@ -7,7 +7,7 @@ import "./lean-zod.ts";
 /**
  * Keeps out of this program what Pulumi's SDK loads and starts so that a program can hand functions to the engine (dynamic providers, AWS
  * Lambdas): TypeScript's compiler, npm's reader of installed packages, and V8's debugger. They are three in five of the SDK's modules and
- * were a seventh of every preview; this program hands over none. What asks for them all the same is told so.
+ * were a seventh of every preview; this program serializes none. Code that asks for them gets an error.
  *
  * Has to be imported before the SDK is.
  */

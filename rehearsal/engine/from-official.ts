@@ -15,7 +15,7 @@ export interface OfficialOptions {
   readonly environment: NodeJS.ProcessEnv;
   readonly needs: readonly PluginNeed[];
 
-  /** First thing that the npm launcher downloads: whether it can be had tells quickly whether the rest can. */
+  /** The npm launcher downloads this first. If it cannot be reached, neither can the rest. */
   readonly installer: string;
   readonly progress: (text: string) => void;
 }
@@ -143,7 +143,7 @@ async function readVersion(pulumi: string, environment: NodeJS.ProcessEnv): Prom
   return ok && numbers.length === 3 && (order ?? 0) >= 0 ? version : undefined;
 }
 
-// The user's own home stays as it is: nobody asked us to install plugins there.
+// The user did not ask for plugins in their own home, so nothing is installed there.
 function ownHome(options: OfficialOptions): NodeJS.ProcessEnv & { PULUMI_HOME: string } {
   return {
     ...options.environment,

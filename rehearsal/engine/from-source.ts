@@ -19,7 +19,7 @@ export interface BuiltEngine {
   readonly dockerPlugin: string;
 }
 
-/** Where a build goes and whom it tells how far it is. */
+/** Where to build, and how to report progress. */
 export interface BuildOptions {
   /** Folder that survives between runs. */
   readonly cache: string;
@@ -29,7 +29,7 @@ export interface BuildOptions {
   readonly progress: (text: string) => void;
 }
 
-/** The engine that an earlier run built from these very sources, if there is one. */
+/** The engine that an earlier run built from the same sources, if any. */
 export async function findBuiltEngine(cache: string): Promise<BuiltEngine | undefined> {
   const engine = await describe(join(cache, await hashSources()));
   return (await isExecutable(engine.pulumi)) && (await isExecutable(engine.dockerPlugin))
@@ -37,7 +37,7 @@ export async function findBuiltEngine(cache: string): Promise<BuiltEngine | unde
     : undefined;
 }
 
-/** Builds the CLI and the docker plugin from Go modules; two runs at once build once. */
+/** Builds the CLI and the docker plugin from Go modules; concurrent runs build once. */
 export async function buildEngine(options: BuildOptions): Promise<BuiltEngine> {
   await requireGo(options.environment);
   await mkdir(options.cache, { recursive: true });
@@ -101,7 +101,7 @@ interface Compilation {
 }
 
 async function compile(task: Compilation): Promise<void> {
-  // GOFLAGS of the user may ask for what these modules are not made for (a vendor folder, another -mod).
+  // The user's GOFLAGS may not suit these modules (a vendor folder, another -mod).
   const environment = {
     ...task.environment,
     GOFLAGS: "",
@@ -125,7 +125,7 @@ async function requireGo(environment: NodeJS.ProcessEnv): Promise<void> {
   for (const part of ["cli", "docker"]) {
     const folder = join(SOURCES, part);
     const asked = /^go (\S+)/m.exec(await readFile(join(folder, "go.mod"), "utf8"))?.[1] ?? "";
-    // Listing the module is the cheapest thing that go refuses to do when it is too old for it.
+    // The cheapest command that fails when go is too old for the module.
     const { ok, reason } = await askProgram(["go", "list", "-m"], {
       seconds: 300,
       cwd: folder,
@@ -144,7 +144,7 @@ async function requireGo(environment: NodeJS.ProcessEnv): Promise<void> {
 
 /** Holds a lock that the kernel releases when this process ends, however it ends. */
 async function lock(file: string, onWait: () => void): Promise<() => void> {
-  // The shell says that it has the lock and keeps it until its input ends, which it does with this process.
+  // The shell prints that it has the lock, and keeps it until its input ends. That happens when this process ends.
   const start = (...flags: string[]): ChildProcess =>
     spawn("flock", [...flags, file, "sh", "-c", "echo locked; cat"], { stdio: ["pipe", "pipe", "inherit"] });
   const isHeld = async (holder: ChildProcess): Promise<boolean> => {

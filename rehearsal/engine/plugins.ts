@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 
 import launcher from "pulumi/package.json" with { type: "json" };
 
-/** A program that the engine starts beside itself. */
+/** A program that the engine starts. */
 export interface Part {
   readonly kind: "language" | "resource";
   readonly name: string;
@@ -68,7 +68,7 @@ export async function furnishHome(
 }
 
 async function link(path: string, target: string): Promise<void> {
-  // Made aside and renamed: another run may be starting this very program.
+  // Created under another name and renamed, because another run may be starting this program.
   const fresh = join(dirname(path), `.${basename(path)}.${process.pid}`);
   await mkdir(dirname(path), { recursive: true });
   await rm(fresh, { force: true });

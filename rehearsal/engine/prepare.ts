@@ -20,7 +20,7 @@ const FAKE_PLUGINS = ["command", "cloudflare", "ovh"];
 
 /** What the engine is to be prepared for. */
 export interface PrepareOptions {
-  /** Told about everything that may take more than a moment. */
+  /** Called before everything that takes more than a moment. */
   readonly progress: (text: string) => void;
 
   /**
@@ -38,7 +38,7 @@ export interface PrepareOptions {
   readonly environment?: NodeJS.ProcessEnv;
 
   /**
-   * Address that answers where the official engine can be downloaded.
+   * Address that answers if the official engine can be downloaded.
    *
    * @default the one that the npm launcher downloads from
    */
@@ -53,7 +53,7 @@ export interface Engine {
   /** The CLI. */
   readonly pulumi: string;
 
-  /** Variables that make the CLI use these parts and nothing else; to be laid over the caller's own. */
+  /** Variables that make the CLI use these parts only; to be added to the caller's own. */
   readonly environment: Readonly<Record<string, string>>;
 
   /** Version of each part, by its name. */
@@ -67,7 +67,7 @@ interface Choice {
   readonly versions: Record<string, string>;
 }
 
-/** Finds, downloads or builds an engine, and says which it is. */
+/** Finds, downloads or builds an engine. */
 export async function prepareEngine(options: PrepareOptions): Promise<Engine> {
   const environment = options.environment ?? process.env;
   const home = options.home ?? join(CHECKOUT, ".rehearsal", "pulumi");

@@ -15,7 +15,7 @@ export async function isExecutable(file: string): Promise<boolean> {
   );
 }
 
-/** What a program of somebody else's answered. */
+/** What a third-party program answered. */
 export interface Answer {
   readonly ok: boolean;
   readonly stdout: string;

@@ -2,7 +2,7 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Calls `run` once at `time`; the answer calls it off. */
+  /** Calls `run` once at `time`; the returned function cancels that. */
   at(time: number, run: () => Promise<void>): () => void;
 }
 
@@ -20,7 +20,7 @@ interface Alarm {
   readonly run: () => Promise<void>;
 }
 
-/** A clock that stands still until `advance` is called. */
+/** A clock that only `advance` moves. */
 export class ManualClock implements Clock {
   #now: number;
   readonly #alarms = new Set<Alarm>();
@@ -39,7 +39,7 @@ export class ManualClock implements Clock {
     return () => this.#alarms.delete(alarm);
   }
 
-  /** Moves on by `ms`; everything that falls due on the way has been done when this returns. */
+  /** Moves on by `ms`; returns once everything due until then is done. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     for (let next = this.#nextUntil(end); next; next = this.#nextUntil(end)) {

@@ -32,7 +32,7 @@ export interface Clouds {
   close(): Promise<void>;
 }
 
-/** Starts everything that stands for somebody else's service; `stateFile` keeps what they know over a restart. */
+/** Starts all fake services; `stateFile` keeps their state over a restart. */
 export async function startClouds(configuration: Configuration, stateFile?: string): Promise<Clouds> {
   const host = configuration.listen ?? "::";
   const ports = { ...PORTS, ...configuration.ports };
@@ -130,7 +130,7 @@ function read(stateFile: string): SavedState {
   return JSON.parse(readFileSync(stateFile, "utf8")) as SavedState;
 }
 
-// Written whole beside it and then renamed: a killed process leaves the old state or the new one.
+// Written to another file and then renamed: a killed process leaves the old state or the new one.
 function write(stateFile: string, state: SavedState): void {
   const fresh = `${stateFile}.new`;
   writeFileSync(fresh, JSON.stringify(state), { mode: 0o600 });

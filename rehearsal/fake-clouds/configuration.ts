@@ -10,7 +10,7 @@ export interface Configuration {
   /** @default 8080, 8081, 8090 and 53 */
   readonly ports?: Partial<Ports>;
   readonly ovh: Omit<KeyCredential, "kind"> & {
-    /** Credentials accepted beside that one. @default none */
+    /** Further accepted credentials. @default none */
     readonly credentials?: readonly Credential[];
     /** DNS zones at OVH. @default none */
     readonly zones?: readonly string[];
@@ -26,7 +26,7 @@ export interface Configuration {
   readonly cloudflare: {
     readonly token: string;
     readonly zone: { readonly id: string; readonly name: string };
-    /** Tokens accepted beside that one, which may edit records and read zones. @default none */
+    /** Further accepted tokens. That one may edit records and read zones. @default none */
     readonly tokens?: readonly Token[];
     /** What a proxied record answers. @default an address where nothing listens */
     readonly proxyAddresses?: readonly string[];
@@ -63,7 +63,7 @@ export interface Ports {
 
 export const PORTS: Ports = { ovh: 8080, cloudflare: 8081, management: 8090, dns: 53 };
 
-/** Long enough that every slow state is seen by somebody who polls, short enough not to be waited for. */
+/** Long enough that a client which polls sees every slow state, short enough not to slow a rehearsal down. */
 export const MODERATE_DELAYS: Partial<Delays> = {
   checkingMs: 300,
   deliveringMs: 300,

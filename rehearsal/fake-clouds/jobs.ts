@@ -12,7 +12,7 @@ export interface Job {
 export interface JobList {
   nextJobId: number;
   jobs: Job[];
-  /** What went wrong while doing one, newest last. */
+  /** Jobs that failed, newest last. */
   failures: { kind: string; message: string }[];
 }
 
@@ -26,7 +26,7 @@ interface JobsOptions {
   readonly onChange: () => void;
 }
 
-/** Does jobs when they fall due, one at a time and in order. */
+/** Runs jobs when they are due, one at a time and in order. */
 export class Jobs {
   readonly #options: JobsOptions;
   readonly #alarms = new Map<number, () => void>();
@@ -46,13 +46,13 @@ export class Jobs {
     this.#arm(job);
   }
 
-  /** Resolves when nothing is left to do. With a manual clock: only once it has been advanced far enough. */
+  /** Resolves when no job is left. A manual clock has to be advanced far enough for that. */
   settled(): Promise<void> {
     if (this.#options.list.jobs.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Starts nothing more and waits for what is under way. */
+  /** Starts no further job and waits for the one under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const cancel of this.#alarms.values()) cancel();

@@ -12,7 +12,7 @@ const POCKETS = /^[a-z]+(|-updates|-security)$/;
 const DISTRIBUTION_CERTIFICATES = "/usr/share/ca-certificates";
 const BUNDLES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/** Debian's releases that images are made of: the server's own, and the newest, for all that runs in containers. */
+/** Debian's releases below the images: the server's own, and the newest for everything that runs in containers. */
 export const RELEASES = { debian12: "bookworm", debian13: "trixie" } as const;
 export type Release = keyof typeof RELEASES;
 
@@ -44,7 +44,7 @@ export function renderSources(sources: readonly Source[], release: Release): str
   return [...new Set(lines)].join("");
 }
 
-/** Certificates that this machine trusts beside its distribution's own; each in PEM. */
+/** Certificates that this machine trusts besides its distribution's own; each in PEM. */
 export async function readMachineCertificates(): Promise<string[]> {
   const given = [process.env["SSL_CERT_FILE"], process.env["NODE_EXTRA_CA_CERTS"]];
   const files = [...new Set([...given, ...BUNDLES])].filter((file) => file !== undefined && existsSync(file));
@@ -67,19 +67,19 @@ function certificatesIn(text: string): string[] {
   );
 }
 
-/** How a root is made, but for its release, its sources and where it goes. */
+/** Arguments of mmdebstrap that are the same for every root. */
 const ROOT_ARGUMENTS = [
   // The package that merges /usr on old systems would bring all of Perl along.
   ...["--variant=minbase", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"],
   ...["--include=usr-is-merged,ca-certificates", '--aptopt=APT::Install-Recommends "false"'],
   // Stays in the image, for the packages that are added to it.
   `--aptopt=Acquire::Retries "${APT_RETRIES}"`,
-  // Nobody reads these in a container; licences stay.
+  // Of no use in a container; licences stay.
   ...["man", "doc", "locale"].map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`),
   "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 ];
 
-/** What a base image is made from; equal words make equal images. */
+/** Contents of a base image; equal contents give equal images. */
 export interface BaseContent {
   /** Image to start from. @default a root made by mmdebstrap from `sources` */
   readonly pulled?: string;
@@ -87,12 +87,12 @@ export interface BaseContent {
   readonly certificates: readonly string[];
 }
 
-/** All that decides what a base image is, but for the files of its folder. */
+/** Everything that decides the contents of a base image, except the files of its folder. */
 export function describeBase(release: Release, content: BaseContent): string {
   return JSON.stringify([release, content, ROOT_ARGUMENTS]);
 }
 
-/** Makes the base image of a release under `tag`. */
+/** Builds the base image of a release under `tag`. */
 export async function buildBase(
   release: Release,
   content: BaseContent,
@@ -123,7 +123,7 @@ export async function buildBase(
   }
 }
 
-/** Debian's smallest root, without the texts that nobody reads in a container. */
+/** Debian's smallest root, without manuals, documents and translations. */
 async function importRoot(
   release: Release,
   sources: string,
@@ -131,7 +131,7 @@ async function importRoot(
 ): Promise<string> {
   if (sources === "") {
     throw new UserError(
-      `base image: expected Debian's package sources on this machine, got none; run apt-get update, or rehearse where Docker Hub can be reached`,
+      `base image: this machine has no package sources of Debian; run apt-get update, or rehearse where Docker Hub can be reached`,
     );
   }
   await requireMmdebstrap(progress);
@@ -151,9 +151,7 @@ async function requireMmdebstrap(progress: Progress): Promise<void> {
   );
   if (isThere) return;
   if (process.getuid?.() !== 0) {
-    throw new UserError(
-      "mmdebstrap: expected it on this machine, got nothing; type: sudo apt-get install mmdebstrap",
-    );
+    throw new UserError("mmdebstrap is not installed; type: sudo apt-get install mmdebstrap");
   }
   progress("installing mmdebstrap with apt");
   await run(aptCommand(["mmdebstrap", "debian-archive-keyring"]));

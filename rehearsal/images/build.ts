@@ -35,7 +35,7 @@ export interface Images extends Readonly<Record<(typeof FOR_THE_REHEARSAL)[numbe
   readonly overrides: Readonly<Record<string, string>>;
 }
 
-/** Builds what is missing; an image is missing when anything that it is made from has changed. */
+/** Builds every image whose contents have changed or that does not exist yet. */
 export async function prepareImages({ progress }: { progress: Progress }): Promise<Images> {
   const hubAnswers = await canPull();
   const builder = new ImageBuilder(progress, await readBaseContents(hubAnswers, progress));
@@ -61,7 +61,7 @@ export async function prepareImages({ progress }: { progress: Progress }): Promi
   return { ...tags, published, overrides };
 }
 
-/** What the bases are made from: this machine's package sources, or Debian's own images where they can be pulled. */
+/** Contents of the base images: this machine's package sources, or Debian's own images where they can be pulled. */
 async function readBaseContents(
   hubAnswers: boolean,
   progress: Progress,
@@ -77,7 +77,7 @@ async function readBaseContents(
   return { debian12: await content("debian12"), debian13: await content("debian13") };
 }
 
-/** APT tells whose its sources are only once it has read them. */
+/** APT knows the origin of its sources only after an update. */
 async function ensureSources(progress: Progress): Promise<Source[]> {
   const sources = await readSources();
   if (sources.length > 0 || process.getuid?.() !== 0) return sources;
@@ -86,7 +86,7 @@ async function ensureSources(progress: Progress): Promise<Source[]> {
   return readSources();
 }
 
-/** Builds each image once, its foundations first, `AT_ONCE` at the same time. */
+/** Builds each image once, after the images below it, `AT_ONCE` at the same time. */
 class ImageBuilder {
   readonly #progress: Progress;
   readonly #baseContents: Readonly<Record<Release, BaseContent>>;
@@ -99,7 +99,7 @@ class ImageBuilder {
     this.#baseContents = baseContents;
   }
 
-  /** Returns the image's tag, which tells its content. */
+  /** Returns the image's tag, which contains the hash of its contents. */
   build(name: string): Promise<string> {
     const known = this.#builds.get(name);
     if (known !== undefined) return known;
@@ -112,7 +112,7 @@ class ImageBuilder {
     const recipe = RECIPES[name];
     if (recipe === undefined) throw new Error(`there is no recipe for the image ${name}`);
     const folder = join(FOLDER, recipe.folder);
-    // What npm installs does not wait for the images below where it is certain to be needed.
+    // Where the image has to be built in any case, npm need not wait for the images below it.
     const isNew =
       recipe.npm === true && (await docker(["images", "--quiet", `${REPOSITORY}/${name}`])) === "";
     const early = isNew ? installInto(folder) : undefined;
@@ -175,7 +175,7 @@ class ImageBuilder {
     }
   }
 
-  /** Hands the place on to the next in the queue, or frees it. */
+  /** Gives the place to the next in the queue, or frees it. */
   #leavePlace(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#running -= 1;
@@ -183,7 +183,7 @@ class ImageBuilder {
   }
 }
 
-/** A copy of a folder with its npm packages installed from the lock file, and without what its script "slim" takes out. */
+/** A copy of a folder with its npm packages installed from the lock file and its script "slim" run. */
 async function installInto(folder: string): Promise<string> {
   const context = await mkdtemp(join(tmpdir(), "technicia-context-"));
   try {

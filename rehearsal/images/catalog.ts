@@ -1,6 +1,6 @@
-/** How one image is made. */
+/** How to build one image. */
 export interface Recipe {
-  /** Folder of its Dockerfile, beside this file. */
+  /** Folder of its Dockerfile, next to this file. */
   readonly folder: string;
 
   /** Build arguments that are other images, by their names here. */
@@ -58,13 +58,13 @@ export const OURS: Readonly<Record<string, string>> = {
   "technicia/frontend:1.0.0": "frontend",
 };
 
-/** An image of somebody else's that the rehearsal offers: pulled where that is possible, else made here. */
+/** A third-party image that the rehearsal offers: pulled where that is possible, else built here. */
 export interface Upstream {
   /** Name at Docker Hub, as the committed settings have it. */
   readonly name: string;
   readonly recipe: string;
 
-  /** Name of what is made here, where it cannot be the same version. @default `name` */
+  /** Name of the image that is built here, where it cannot be the same version. @default `name` */
   readonly made?: string;
 
   /** Key of `technicia:images` that has to name it then. */

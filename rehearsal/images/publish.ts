@@ -9,9 +9,9 @@ const LABEL = "technicia.rehearsal=1";
 const MARKER = "/var/lib/registry/published.json";
 const READY_MS = 20_000;
 
-/** Puts the images into the registry's storage under their names at Docker Hub; what is there already stays. */
+/** Puts the images into the registry's storage under their names at Docker Hub; what is already there stays. */
 export async function publishImages(images: Images, { progress }: { progress: Progress }): Promise<void> {
-  // Made here and not by the first container, for a label: rehearsal:stop tells apart what is ours.
+  // Created here and not by the first container, for a label: rehearsal:stop recognizes our volumes by it.
   await docker(["volume", "create", "--label", LABEL, VOLUME]);
   const published = await readMarker(images.registry);
   const missing = Object.entries(images.published).filter(([name, tag]) => published[name] !== tag);
@@ -44,7 +44,7 @@ export async function publishImages(images: Images, { progress }: { progress: Pr
   } finally {
     await docker(["rm", "--force", PUBLISHER]);
   }
-  // Layers of replaced images would pile up by hundreds of megabytes.
+  // Layers of replaced images take hundreds of megabytes.
   const collect = ["garbage-collect", "--delete-untagged", "/etc/docker/registry/config.yml"];
   await docker(["run", "--rm", ...storage(), images.registry, ...collect]);
 }

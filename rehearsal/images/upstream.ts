@@ -9,14 +9,14 @@ export const HUB = "registry-1.docker.io";
 export async function canPull(): Promise<boolean> {
   try {
     const answer = await fetch(`https://${HUB}/v2/`, { signal: AbortSignal.timeout(PROBE_MS) });
-    // Something else that answers under this name, such as a proxy's page, is no registry.
+    // A proxy's page that answers under this name is no registry.
     return answer.headers.has("docker-distribution-api-version");
   } catch {
     return false;
   }
 }
 
-/** Pulls an image unless it is here. Tells and returns false where the registry refuses it. */
+/** Pulls an image unless it exists. Returns false, and says why, where the registry refuses it. */
 export async function pull(name: string, progress: Progress): Promise<boolean> {
   if ((await docker(["images", "--quiet", name])).trim() !== "") return true;
   progress(`pulling ${name} …`);

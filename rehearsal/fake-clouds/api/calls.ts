@@ -1,4 +1,4 @@
-/** Which server a call was made to. */
+/** Server that received a call. */
 export type Api = "ovh" | "cloudflare" | "management";
 
 /** One request that a fake API received. */
@@ -11,7 +11,7 @@ export interface Call {
   readonly query: string;
   /** Status answered; 0 when the connection was cut. */
   readonly status: number;
-  /** Request body, with secrets struck out. */
+  /** Request body, without secrets. */
   readonly body: unknown;
   /** Which injected fault it met, if any. */
   readonly fault?: string;

@@ -14,7 +14,7 @@ export interface Fault {
    */
   readonly nth?: number;
   /**
-   * How many calls fail in a row; 0 is all of them from then on.
+   * How many calls fail in a row; 0 means all that follow.
    *
    * @default 1
    */
@@ -57,7 +57,7 @@ export class Faults {
     this.#armed = [];
   }
 
-  /** Counts this call and tells which fault it meets. */
+  /** Counts this call and returns the fault that it meets. */
   meet(api: Api, method: string, path: string): Fault | undefined {
     let met: Fault | undefined;
     for (const armed of this.#armed) {

@@ -1,11 +1,11 @@
-/** What a request handler is given beside the parameters of its path. */
+/** What a request handler receives besides the parameters of its path. */
 export interface ApiRequest {
   readonly method: string;
   /** Path below the API's base, still escaped: `%2F` inside a segment is not a separator. */
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** URL exactly as the client wrote it; signatures are made over this. */
+  /** URL exactly as the client wrote it; clients sign this. */
   readonly url: string;
   readonly rawBody: string;
 }

@@ -46,7 +46,7 @@ export interface RateLimit {
   readonly windowSeconds: number;
 }
 
-/** Counts requests per token in fixed windows, and tells clients how many are left. */
+/** Counts requests per token in fixed windows, and reports how many are left. */
 export class RateLimiter {
   readonly #limit: RateLimit;
   readonly #clock: Clock;

@@ -20,7 +20,7 @@ export interface CloudflareOptions {
   readonly host?: string;
   /** @default a free one */
   readonly port?: number;
-  /** Zones of the account; an id is made up unless given. @default none */
+  /** Zones of the account; an id is generated unless given. @default none */
   readonly zones?: readonly (string | { readonly name: string; readonly id: string })[];
   /** @default DEFAULT_TOKEN */
   readonly tokens?: readonly Token[];

@@ -1,6 +1,6 @@
 import type { Answer, RecordType, StringAnswer } from "dns-packet";
 
-/** A record with the name and the data as they stand in the zone. */
+/** A record with its name and data as in the zone. */
 export type ZoneEntry = Answer & { readonly name: string };
 
 /** A zone that this server is authoritative for. */
@@ -16,7 +16,7 @@ export interface ZoneAnswer {
   readonly rcode: 0 | 3;
   readonly answers: readonly Answer[];
   readonly authorities: readonly Answer[];
-  /** Where an alias leads when that is no zone of ours. */
+  /** Target of an alias that points outside our zones. */
   readonly elsewhere: string | null;
 }
 

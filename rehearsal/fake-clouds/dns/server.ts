@@ -18,11 +18,11 @@ export interface DnsOptions {
   readonly host?: string;
   /** Same port for UDP and TCP. @default a free one */
   readonly port?: number;
-  /** Zones answered from here; asked for at every question. */
+  /** Zones answered from here; read at every question. */
   readonly zones: () => readonly NameZone[];
   /** Names with fixed addresses, before any zone. */
   readonly names?: Readonly<Record<string, readonly string[]>>;
-  /** Who knows the rest. @default nobody: the rest is refused */
+  /** Resolver for all other names. @default none: they are refused */
   readonly upstream?: Upstream;
 }
 
@@ -101,7 +101,7 @@ async function respond(
   message: Buffer,
   transport: "udp" | "tcp",
 ): Promise<Buffer | undefined> {
-  // Too short to say whom the answer is for, or an answer itself.
+  // Too short to have an id, or an answer itself.
   if (message.length < 12 || ((message[2] ?? 0) & 0x80) !== 0) return undefined;
   let query: packet.DecodedPacket;
   try {
@@ -146,7 +146,7 @@ function answerLocally(options: DnsOptions, { name, type }: packet.Question): Re
   return { rcode: 0, answers, authorities: [], elsewhere: null };
 }
 
-// Whoever asks us expects the whole chain, as from any resolver.
+// Clients expect the whole chain, as from any resolver.
 async function follow(options: DnsOptions, name: string, type: string): Promise<readonly packet.Answer[]> {
   if (!options.upstream) return [];
   const query = packet.encode({

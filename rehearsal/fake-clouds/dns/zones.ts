@@ -48,7 +48,7 @@ export function cloudflareZones(
     }));
 }
 
-/** One zone for each name; what two sources say about the same zone is put together. */
+/** One zone for each name; entries of the same zone from two sources are merged. */
 export function mergeZones(zones: readonly NameZone[]): readonly NameZone[] {
   const merged = new Map<string, NameZone>();
   for (const zone of zones) {
@@ -93,7 +93,7 @@ function addressType(address: string): "A" | "AAAA" {
   return address.includes(":") ? "AAAA" : "A";
 }
 
-/** The name below in-addr.arpa or ip6.arpa that stands for an address. */
+/** The name of an address below in-addr.arpa or ip6.arpa. */
 export function reverseName(ip: string): string {
   if (!ip.includes(":")) return `${ip.split(".").reverse().join(".")}.in-addr.arpa`;
   const [head = "", tail = ""] = ip.split("::");

@@ -22,13 +22,13 @@ export interface DockerMachineOptions {
   readonly gateway6?: string;
   /** Resolver of the delivered system. */
   readonly nameserver: string;
-  /** Certificate authorities (PEM) that the delivered system trusts beside its own. */
+  /** Certificate authorities (PEM) that the delivered system trusts besides its own. */
   readonly authority?: string;
   /** Container that forwards between the internet and the datacentre. */
   readonly router: string;
 }
 
-/** A server that is a container, behind a router that is one too. There is room for a single server. */
+/** A server that is a container, behind a router that is another container. Only one server can exist. */
 export class DockerMachine implements Machine {
   readonly #options: DockerMachineOptions;
 
@@ -37,7 +37,7 @@ export class DockerMachine implements Machine {
   }
 
   async deliver(spec: MachineSpec): Promise<void> {
-    // What an interrupted delivery left behind, or an earlier rehearsal.
+    // An interrupted delivery or an earlier rehearsal may have left one.
     await this.remove();
     await this.#install(spec);
   }

@@ -9,7 +9,7 @@ const FLAGS = {
 /**
  * The edge firewall of one address as an nftables script, for the router before the server.
  *
- * Stateless, IPv4 only, first match wins; what no rule matches passes. Running it again replaces the earlier rules.
+ * Stateless, IPv4 only, first match wins; a packet that no rule matches passes. Running it again replaces the earlier rules.
  */
 export function renderEdge(ip: string, rules: readonly FirewallRule[], enabled: boolean): string {
   const table = `edge_${ip.replaceAll(".", "_")}`;
@@ -20,7 +20,7 @@ export function renderEdge(ip: string, rules: readonly FirewallRule[], enabled: 
     ...reset,
     `table ip ${table} {`,
     "  chain fragments {",
-    // Before connection tracking puts fragments together, else none would ever be seen.
+    // Before connection tracking, which reassembles fragments.
     "    type filter hook prerouting priority -450; policy accept;",
     `    ip daddr ${ip} ip protocol udp ip frag-off & 0x3fff != 0 drop`,
     "  }",

@@ -11,17 +11,17 @@ export interface MachineSpec {
   readonly ipv6: string;
 }
 
-/** What stands behind the OVH API: the server it rents out and the edge of its network. */
+/** What the OVH API controls: the server that it rents out and the edge of its network. */
 export interface Machine {
   /** Starts a newly installed server; done when it has booted. */
   deliver(spec: MachineSpec): Promise<void>;
-  /** Installs it anew: nothing of its disk is left. */
+  /** Reinstalls it: nothing of its disk is left. */
   rebuild(spec: MachineSpec): Promise<void>;
   /** Restarts it with its disk as it was. */
   reboot(spec: MachineSpec): Promise<void>;
-  /** Takes it away with its disk. */
+  /** Removes it with its disk. */
   remove(spec: MachineSpec): Promise<void>;
-  /** Lets through to `ip` what `rules` say, in the order of their sequence. */
+  /** Filters traffic to `ip` by `rules`, in the order of their sequence. */
   applyFirewall(ip: string, rules: readonly FirewallRule[], enabled: boolean): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export type MachineAction =
       readonly enabled: boolean;
     };
 
-/** For those who need the API alone: nothing runs, but what would have been done is told. */
+/** For tests of the API alone: nothing runs, and the actions are recorded. */
 export class NoMachine implements Machine {
   readonly actions: MachineAction[] = [];
 

@@ -27,7 +27,7 @@ export interface Management {
   close(): Promise<void>;
 }
 
-/** Starts the port for tests: what was called, what shall fail, what somebody else changes. */
+/** Starts the management port for tests: it lists calls, injects faults and makes changes from outside. */
 export async function startManagement(options: ManagementOptions): Promise<Management> {
   const { ovh, cloudflare, calls, faults } = options;
   const router = new Router({
@@ -72,7 +72,7 @@ export async function startManagement(options: ManagementOptions): Promise<Manag
     headers: () => ({}),
     answer: async (request) => {
       const found = router.find(request.method, request.path);
-      if (found.kind !== "found") return { status: 404, body: { message: `no such thing: ${request.path}` } };
+      if (found.kind !== "found") return { status: 404, body: { message: `no such path: ${request.path}` } };
       try {
         const body: unknown = await found.handler(request, found.params);
         if (request.method !== "GET") options.onChange?.();

@@ -7,14 +7,14 @@ import type { FakeOvh } from "../ovh/server.ts";
 import type { Firewall, FirewallRule, OvhState, VpsService, Zone } from "../ovh/state.ts";
 import { readRecord } from "../ovh/zone.ts";
 
-/** A request to the management port that makes no sense. */
+/** An invalid request to the management port. */
 export class TamperError extends Error {}
 
 type Body = Readonly<Record<string, unknown>>;
 type Params = Readonly<Record<string, string>>;
 type Tampering = Readonly<Record<string, (body: Body, params: Params) => unknown>>;
 
-/** What somebody else, or OVH itself, does to the account behind our back. */
+/** Changes that somebody else, or OVH itself, makes to the account. */
 export function ovhTampering(ovh: FakeOvh): Tampering {
   return { ...accountTampering(ovh), ...firewallTampering(ovh), ...zoneTampering(ovh) };
 }
@@ -123,7 +123,7 @@ function published(zone: Zone): Zone {
   return zone;
 }
 
-/** What somebody else does to the zones at Cloudflare. */
+/** Changes that somebody else makes to the zones at Cloudflare. */
 export function cloudflareTampering(cloudflare: FakeCloudflare): Tampering {
   const zoneOf = (params: Params): CloudflareZone =>
     requireOne(cloudflare.state.zones, "name", params["zone"]);
@@ -162,7 +162,7 @@ function newRule(sequence: number, creationDate: string): FirewallRule {
   };
 }
 
-// A misspelt key would make a test believe that it had changed something.
+// With a misspelt key a test would change nothing and pass.
 function change<T extends object>(target: T, body: Body): T {
   const unknown = Object.keys(body).find((key) => !(key in target));
   if (unknown !== undefined) {

@@ -3,7 +3,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { ApiRequest } from "../api/routes.ts";
 import { forbidden, gatewayError, OvhError } from "./errors.ts";
 
-/** A route that a credential may use; `*` in the path stands for anything, slashes included. */
+/** A route that a credential may use; `*` in the path matches anything, slashes included. */
 export interface AccessRule {
   readonly method: string;
   readonly path: string;
@@ -33,7 +33,7 @@ export type Credential = KeyCredential | BearerCredential;
 
 interface AuthOptions {
   readonly credentials: readonly Credential[];
-  /** Seconds since the epoch, as this server's clock says. */
+  /** Seconds since the epoch by this server's clock. */
   readonly time: () => number;
   readonly toleranceSeconds: number;
 }
@@ -43,7 +43,7 @@ export function isSigned(request: ApiRequest): boolean {
   return Boolean(request.headers["x-ovh-consumer"] ?? request.headers["authorization"]);
 }
 
-/** Finds the credential a request was made with and refuses what OVH refuses. */
+/** Returns the credential of a request; refuses what OVH refuses. */
 export function authenticate(request: ApiRequest, options: AuthOptions): Credential {
   const authorization = request.headers["authorization"];
   const credential = authorization ? byToken(authorization, options) : bySignature(request, options);

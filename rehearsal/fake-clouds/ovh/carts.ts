@@ -37,7 +37,7 @@ const SUBSIDIARIES = [
 ];
 const DAY_MS = 24 * 3600 * 1000;
 
-/** Catalogue, stock and carts: all that happens before there is an order. */
+/** Catalogue, stock and carts: everything before an order. */
 export function cartRoutes(context: OvhContext): Routes {
   return {
     ...catalogueRoutes(context),

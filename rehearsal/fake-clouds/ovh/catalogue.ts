@@ -174,7 +174,7 @@ function addonsOfAll(): readonly Addon[] {
   return [...new Map(all.map((addon) => [addon.planCode, addon])).values()];
 }
 
-// Sizes stand with the product alone; the plan says which product it is.
+// Only the product has sizes; the plan names its product.
 function renderProduct(of: Model): unknown {
   return {
     name: productName(of),

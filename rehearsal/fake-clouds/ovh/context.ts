@@ -93,7 +93,7 @@ export function machineSpec(server: VpsService): MachineSpec {
   };
 }
 
-/** Makes the edge do what the API says: rules still being created do not count yet, those leaving still do. */
+/** Applies the firewall at the edge. A rule being created does not count yet; one being removed still does. */
 export async function enforce(context: OvhContext, firewall: Firewall): Promise<void> {
   const enabled =
     firewall.state === "disableFirewallPending" || (firewall.enabled && firewall.state === "ok");

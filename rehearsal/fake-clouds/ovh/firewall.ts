@@ -85,7 +85,7 @@ function ruleRoutes(context: OvhContext): Routes {
     "POST /ip/{ip}/firewall/{ipOnFirewall}/rule": (request, params) => {
       const firewall = firewallOf(context, params);
       const rule = readRule(context, request);
-      // A rule on its way out still holds its place.
+      // A rule that is being removed still holds its sequence.
       if (firewall.rules.some(({ sequence }) => sequence === rule.sequence)) {
         throw sequenceTaken(context, rule.sequence);
       }
@@ -124,7 +124,7 @@ function refuseWhilePending(firewall: Firewall): void {
   if (firewall.state !== "ok") throw conflict(`Firewall ${firewall.ip} is being updated`);
 }
 
-/** What ends the pending states; each is over only once the edge really does it. */
+/** End the pending states. Each ends only once the edge applies the change. */
 export function firewallJobs(context: OvhContext): Readonly<Record<string, JobHandler>> {
   const find = (ip: unknown): Firewall | undefined =>
     context.state.firewalls.find((firewall) => firewall.ip === ip);

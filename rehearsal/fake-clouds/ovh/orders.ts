@@ -114,7 +114,7 @@ function orderOf(context: OvhContext, params: Params): Order {
   return requireOrder(context, params["orderId"]);
 }
 
-/** Takes the money; delivery follows in its own time. */
+/** Takes the money. Delivery follows later. */
 export function payOrder(context: OvhContext, order: Order): void {
   if (order.status !== "notPaid") throw badRequest(`Order ${order.orderId} is already paid`);
   order.payments += 1;
@@ -122,7 +122,7 @@ export function payOrder(context: OvhContext, order: Order): void {
   context.jobs.add("order:checked", { orderId: order.orderId }, context.delays.checkingMs);
 }
 
-/** What happens to an order after it was paid. */
+/** The course of a paid order. */
 export function orderJobs(context: OvhContext): Readonly<Record<string, JobHandler>> {
   return {
     "order:checked": ({ orderId }) => {
@@ -160,7 +160,7 @@ export function orderJobs(context: OvhContext): Readonly<Record<string, JobHandl
   };
 }
 
-/** What a server that exists is made of; `given` overrides what would be made up. */
+/** A server with generated properties; `given` overrides them. */
 export function makeServer(context: OvhContext, planCode: string, given: Partial<VpsService>): VpsService {
   const model = requireModel(planCode);
   const address = freeAddress(context);

@@ -28,7 +28,7 @@ export const DEFAULT_CREDENTIAL = {
   consumerKey: "rehearsal-consumer-key-0000000001",
 } as const satisfies Credential;
 
-/** Reachable without signing; a signature that is there all the same is checked. */
+/** Need no signature; a signature that is given is checked. */
 const PUBLIC_ROUTES = [
   /^GET \/auth\/time$/,
   /^GET \/order\/catalog\//,
@@ -37,7 +37,7 @@ const PUBLIC_ROUTES = [
   /^(GET|DELETE) \/order\/cart\/[^/]+$/,
   /^(GET|POST) \/order\/cart\/[^/]+\/(vps|item)(\/.*)?$/,
 ];
-/** Asked by clients that may not know their keys yet. */
+/** Clients call it before they know their keys. */
 const UNCHECKED = /^GET \/auth\/time$/;
 
 export interface OvhOptions {
@@ -79,14 +79,14 @@ export interface FakeOvh {
   /** Endpoint for clients: ends in `/1.0`, without a slash. */
   readonly url: string;
   readonly state: OvhState;
-  /** May be changed at any time; what is under way keeps its old delay. */
+  /** May be changed at any time; a state under way keeps its old delay. */
   readonly delays: Delays;
   readonly calls: CallLog;
   readonly faults: Faults;
   readonly context: OvhContext;
-  /** Adds a running server to the account, as though bought long ago; the machine is not told. */
+  /** Adds a running server to the account without an order and without a machine. */
   addServer(planCode?: string, given?: Partial<VpsService>): VpsService;
-  /** Resolves when no slow state is under way any more. */
+  /** Resolves when no slow state is under way. */
   settled(): Promise<void>;
   close(): Promise<void>;
 }

@@ -14,7 +14,7 @@ export interface Account {
   nichandle: string;
   ovhSubsidiary: string;
   email: string;
-  /** What a payment leads to. */
+  /** Status of an order after its payment. */
   afterPayment: "delivered" | "documentsRequested" | "cancelled";
 }
 

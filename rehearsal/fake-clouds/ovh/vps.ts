@@ -189,7 +189,7 @@ function imageOf(context: OvhContext, server: VpsService, id: string | undefined
   return name;
 }
 
-/** What the tasks of a server do. */
+/** The work of a server's tasks. */
 export function vpsJobs(context: OvhContext): Readonly<Record<string, JobHandler>> {
   const find = (serviceName: string | number | undefined): VpsService | undefined =>
     context.state.servers.find((server) => server.serviceName === serviceName);
@@ -238,7 +238,7 @@ async function finish(server: VpsService, taskId: number, act: () => Promise<voi
     finishTask(server, taskId, "error");
     throw error;
   }
-  // OVH's order: the server is reachable before its task is over.
+  // As at OVH: the server is reachable before its task ends.
   server.state = "running";
   finishTask(server, taskId);
 }
@@ -362,7 +362,7 @@ function zoneName(server: VpsService): string {
   return `os-${server.datacentre.toLowerCase()}7`;
 }
 
-// Ids of images differ from server to server at OVH: one noted for another server is worth nothing.
+// At OVH an image has another id for each server.
 function imageId(server: VpsService, name: string): string {
   return uuidOf(`${server.serviceName} ${name}`);
 }

@@ -22,7 +22,7 @@ export interface ServerRun {
   /** Public key of the login user `debian`. @default none, nobody can log in */
   readonly authorizedKey?: string;
 
-  /** Certificate authorities (PEM) that the delivered system trusts beside its own. */
+  /** Certificate authorities (PEM) that the delivered system trusts besides its own. */
   readonly certificates?: string;
 }
 
