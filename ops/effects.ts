@@ -5,10 +5,9 @@ import { UserError } from "../common/user-error.ts";
 import type { Pulumi } from "./engine/cli.ts";
 import { pulumiWithOwnLocks } from "./engine/state-lock.ts";
 import { openServer, type Server } from "./server/connection.ts";
-import { identifyHere, type Identity } from "./server/identity.ts";
+import { type Git, gitOnPath, identifyHere, type Identity } from "./server/identity.ts";
 import { isAlive } from "../common/is-alive.ts";
 import { confirm, say } from "./terminal.ts";
-import { gitOnPath, type Git } from "./vendors/git.ts";
 
 export interface Effects {
   readonly pulumi: Pulumi;

@@ -5,7 +5,7 @@ import type { Check } from "../../common/check.ts";
 import { entryOf, isSecretName, requiredSecrets, type SecretName } from "../../secrets/catalog.ts";
 import { weaknessOf } from "../../secrets/weakness.ts";
 import type { Server } from "../server/connection.ts";
-import { readReleases } from "../server/releases.ts";
+import { readReleases } from "../server/records.ts";
 import type { CheckContext, CheckEffects } from "./context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "./probe.ts";
 

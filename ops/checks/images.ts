@@ -3,27 +3,18 @@ import type { Check } from "../../common/check.ts";
 import { reasonOf } from "../../common/reason.ts";
 import { isServiceOn } from "../../common/services.ts";
 import type { Environment } from "../../stacks/environment.ts";
-import { Unreachable } from "../vendors/http.ts";
-import { findImage, type RegistryImage } from "../vendors/registry.ts";
-import type { CheckContext } from "./context.ts";
+import { Unreachable } from "../vendors/calls.ts";
+import { findImage } from "../vendors/registry.ts";
+import { askServer, type CheckContext, type ServerAccess } from "./context.ts";
 import { failed, type Finding, notChecked, ok, runProbe } from "./probe.ts";
-import { askServer, type ServerAccess } from "./server/access.ts";
-import { checkRoomFor } from "./server/resources.ts";
+import { checkRoomFor, type KnownImage } from "./server/machine.ts";
 
 const MIB = 1024 * 1024;
 
-export type ImageName = keyof Environment["images"];
-
-/** An image of the settings, as its registry knows it. */
-export interface KnownImage extends RegistryImage {
-  readonly service: ImageName;
-  readonly name: string;
-}
-
 /** Images that this environment runs; those of services that are off are never pulled. */
-export function imagesInUse(environment: Environment): { service: ImageName; name: string }[] {
+export function imagesInUse(environment: Environment): { service: KnownImage["service"]; name: string }[] {
   const { images } = environment;
-  return (Object.keys(images) as ImageName[])
+  return (Object.keys(images) as KnownImage["service"][])
     .filter((image) => image === "certbot" || isServiceOn(image, environment))
     .map((service) => ({ service, name: images[service] }));
 }
@@ -75,7 +66,7 @@ export async function findImages(
   await Promise.all(
     imagesInUse(environment).map(async ({ service, name }) => {
       try {
-        images.push({ service, name, ...(await findImage(name, request)) });
+        images.push({ service, ...(await findImage(name, request)) });
       } catch (error) {
         if (error instanceof Unreachable) silent.push(error.message);
         else problems.push(reasonOf(error));

@@ -1,6 +1,13 @@
 /** Before a deployment: the users' checklists, item by item. */
 import type { Check } from "../../common/check.ts";
-import { type CheckContext, type CheckEffects, realEffects } from "./context.ts";
+import {
+  askServer,
+  type CheckContext,
+  type CheckEffects,
+  openAccess,
+  realEffects,
+  type ServerAccess,
+} from "./context.ts";
 import {
   automatedTestsProbe,
   BACKUPS,
@@ -14,12 +21,10 @@ import { checkImages } from "./images.ts";
 import { checkApiKeys } from "./keys/api-keys.ts";
 import { type Finding, notChecked, type Probe, runProbe } from "./probe.ts";
 import { dnsProbe } from "./public/dns.ts";
-import { checkHealthRoute } from "./public/gateway.ts";
+import { checkHealthRoute, type PublicSite } from "./public/gateway.ts";
 import { checkPorts } from "./public/ports.ts";
-import type { PublicSite } from "./public/request.ts";
 import { checkCertificate } from "./public/tls.ts";
-import { askServer, openAccess, type ServerAccess } from "./server/access.ts";
-import { clockProbe } from "./server/clock.ts";
+import { clockProbe } from "./server/machine.ts";
 import { checkLogs, versionsProbe } from "./server/containers.ts";
 import { checkWebhooks, n8nOf } from "./server/n8n.ts";
 import { checkVectorStore } from "./server/vector-store.ts";

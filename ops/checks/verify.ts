@@ -4,7 +4,14 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Check } from "../../common/check.ts";
 import { publicNames } from "../../stacks/environment.ts";
 import type { Server } from "../server/connection.ts";
-import { type CheckContext, type CheckEffects, realEffects } from "./context.ts";
+import {
+  askServer,
+  type CheckContext,
+  type CheckEffects,
+  openAccess,
+  realEffects,
+  type ServerAccess,
+} from "./context.ts";
 import { BACKUPS } from "./general-items.ts";
 import { type Finding, notChecked, type Probe, runProbe, runProbes } from "./probe.ts";
 import {
@@ -14,22 +21,24 @@ import {
   checkHealthRoute,
   checkRedirect,
   checkUploads,
+  type PublicSite,
 } from "./public/gateway.ts";
 import { checkLoad } from "./public/load.ts";
 import { checkPorts, CLOSED_PORTS } from "./public/ports.ts";
-import type { PublicSite } from "./public/request.ts";
 import { checkCertificate, checkTlsVersions } from "./public/tls.ts";
-import { askServer, openAccess, type ServerAccess } from "./server/access.ts";
 import { judgeContainers, readContainers } from "./server/containers.ts";
 import { checkDefaultCredentials, checkN8nReady, checkWebhooks, type N8n, n8nOf } from "./server/n8n.ts";
-import { checkCollection, checkQdrantReady, type Qdrant, qdrantOf } from "./server/qdrant.ts";
-import { checkRoom } from "./server/resources.ts";
 import {
+  checkCollection,
   checkDocumentProcessor,
+  checkQdrantReady,
   checkSearch,
   checkVectorStore,
   checkVisionClassifier,
+  type Qdrant,
+  qdrantOf,
 } from "./server/vector-store.ts";
+import { checkRoom } from "./server/machine.ts";
 
 const UPLOAD_SECONDS = 120;
 

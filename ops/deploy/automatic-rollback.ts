@@ -2,7 +2,7 @@
 import { lastGood, type Release } from "../../common/release.ts";
 import type { Outcome } from "../command.ts";
 import { readDeployedImages } from "../engine/outputs.ts";
-import { readReleases } from "../server/releases.ts";
+import { readReleases } from "../server/records.ts";
 import { EXIT, type Failure, type ReleaseInProgress } from "./release-progress.ts";
 import { renderChecks, renderLate, renderSeconds } from "./render.ts";
 import {

@@ -4,13 +4,11 @@ import type { Server } from "../server/connection.ts";
 import { renderTable } from "../table.ts";
 import { UserError } from "../../common/user-error.ts";
 import { readDeployed } from "../engine/outputs.ts";
-import { appendHistory, readHistory } from "../server/audit-log.ts";
+import { appendHistory, readHistory, readReleases, renderCorrupt } from "../server/records.ts";
 import { breakLock, describeLock } from "../server/lock.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
 import type { Operator } from "./operator.ts";
 import { renderChecks, renderRelease, renderSeconds } from "./render.ts";
-import { renderCorrupt } from "../server/records-folder.ts";
-import { readReleases } from "../server/releases.ts";
 import { EXIT } from "./release-progress.ts";
 
 type Reader = Pick<Operator, "pulumi" | "openServer">;

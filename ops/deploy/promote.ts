@@ -4,13 +4,10 @@ import type { Outcome } from "../command.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { UserError } from "../../common/user-error.ts";
 import { readDeployed } from "../engine/outputs.ts";
-import { appendHistory } from "../server/audit-log.ts";
+import { appendHistory, readReleases, type Releases, renderCorrupt } from "../server/records.ts";
 import type { Operator } from "./operator.ts";
-import { renderCorrupt } from "../server/records-folder.ts";
-import type { Release } from "../../common/release.ts";
-import { readReleases, type Releases } from "../server/releases.ts";
+import { currentRelease, isGood, type Release } from "../../common/release.ts";
 import { renderImageChanges, renderRelease } from "./render.ts";
-import { currentRelease, isGood } from "../../common/release.ts";
 import { EXIT } from "./release-progress.ts";
 import { settingsFile, withImages } from "./settings-file.ts";
 

@@ -6,7 +6,7 @@ import type { Outcome } from "../command.ts";
 import { reportIncident } from "../effects.ts";
 import { readDeployedImages } from "../engine/outputs.ts";
 import { hashSettings } from "../engine/settings.ts";
-import { finishRelease, readReleases, startRelease } from "../server/releases.ts";
+import { finishRelease, readReleases, startRelease } from "../server/records.ts";
 import { describeFailure } from "./failure-incident.ts";
 import type { Operator } from "./operator.ts";
 import { renderImageChanges, renderRelease, renderSeconds } from "./render.ts";

@@ -7,8 +7,13 @@ import { readDeployedImages } from "../engine/outputs.ts";
 import { hashSettings } from "../engine/settings.ts";
 import type { Server } from "../server/connection.ts";
 import { readRevision } from "../server/identity.ts";
-import { renderCorrupt } from "../server/records-folder.ts";
-import { finishRelease, readReleases, startRelease, type Releases } from "../server/releases.ts";
+import {
+  finishRelease,
+  readReleases,
+  type Releases,
+  renderCorrupt,
+  startRelease,
+} from "../server/records.ts";
 import type { Operator } from "./operator.ts";
 import { EXIT } from "./release-progress.ts";
 import { renderChecks, renderImageChanges, renderLate, renderRelease, renderSeconds } from "./render.ts";

@@ -6,12 +6,10 @@ import { readSettings } from "../engine/settings.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { readDeployed } from "../engine/outputs.ts";
-import { appendHistory } from "../server/audit-log.ts";
+import { appendHistory, finishRelease, readReleases, renderCorrupt } from "../server/records.ts";
 import { holdLock, type HeldLock } from "../server/lock.ts";
 import type { Operator } from "./operator.ts";
-import { renderCorrupt } from "../server/records-folder.ts";
 import type { AuditEvent } from "../../common/release.ts";
-import { finishRelease, readReleases } from "../server/releases.ts";
 
 export interface SessionRequest {
   readonly stack: string;

@@ -1,10 +1,8 @@
 /** Reads the records of a stack's deployments from its server, over one connection. */
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Records } from "../../reports/facts.ts";
-import { readHistory } from "../server/audit-log.ts";
+import { readHistory, readReleases, renderCorrupt } from "../server/records.ts";
 import { openServer, type Server } from "../server/connection.ts";
-import { renderCorrupt } from "../server/records-folder.ts";
-import { readReleases } from "../server/releases.ts";
 
 interface ReadOptions {
   readonly open?: (outputs: Pick<StackOutputs, "ssh">) => Server;

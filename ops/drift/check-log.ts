@@ -1,7 +1,7 @@
 /** Records each check and each repair in the audit log on the server, and opens an incident for what a check found. */
 import type { NewIncident } from "../../reports/incidents/book.ts";
 import { reportIncident, type Effects } from "../effects.ts";
-import { appendHistory } from "../server/audit-log.ts";
+import { appendHistory } from "../server/records.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Checked } from "./check.ts";
 import type { DriftReport } from "./finding.ts";

@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 
-import { runOpenssh, SSH_FAILED } from "../server/openssh.ts";
+import { runOpenssh, SSH_FAILED } from "../server/connection.ts";
 import { openDnsZone } from "../vendors/dns-records.ts";
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";

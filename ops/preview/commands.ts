@@ -6,7 +6,7 @@ import { openGithub, readPullRequest } from "../vendors/github.ts";
 import { openServer } from "../server/connection.ts";
 import { pulumiWithOwnLocks } from "../engine/state-lock.ts";
 import { UserError } from "../../common/user-error.ts";
-import { gitOnPath } from "../vendors/git.ts";
+import { gitOnPath } from "../server/identity.ts";
 import { GITHUB_LIMIT, renderPreview, type PreviewReport } from "./markdown.ts";
 import { previewStack } from "./preview.ts";
 

@@ -7,7 +7,7 @@ import { z } from "zod";
 
 import { parsePrinted, type Pulumi } from "../engine/cli.ts";
 import { readConfiguration, type Configuration } from "../engine/settings.ts";
-import type { Git } from "../vendors/git.ts";
+import type { Git } from "../server/identity.ts";
 
 export interface PlanInputs {
   readonly stack: string;

@@ -11,7 +11,7 @@ import { readEvents } from "../engine/events.ts";
 import { inPrivateFolder, runEngine, type EngineRun } from "../engine/run.ts";
 import { readConfiguration } from "../engine/settings.ts";
 import { hashConfiguration, readSource, readStateAsOf } from "./plan-inputs.ts";
-import type { Git } from "../vendors/git.ts";
+import type { Git } from "../server/identity.ts";
 import { findIrreversible } from "../changes/irreversible.ts";
 import type { PreviewReport } from "./markdown.ts";
 import { describePlan, discardPlan, planFile } from "./plan.ts";

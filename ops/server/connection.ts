@@ -1,9 +1,9 @@
 /** The server of a deployed stack, over one ssh connection whose host key is pinned. */
-import { opensshOptions } from "../../provider/ssh/openssh-options.ts";
-import { Host, type Result } from "../../provider/ssh/host.ts";
-import type { StackOutputs } from "../../stacks/deployment-status.ts";
+import { type Ended, tryRun } from "../../common/run.ts";
 import { UserError } from "../../common/user-error.ts";
-import { runOpenssh } from "./openssh.ts";
+import { Host, type Result } from "../../provider/ssh/host.ts";
+import { opensshOptions } from "../../provider/ssh/openssh-options.ts";
+import type { StackOutputs } from "../../stacks/deployment-status.ts";
 
 export interface ServerCommand {
   /** What it is for; follows "could not": `read the releases`. */
@@ -58,4 +58,21 @@ export function openServer({ ssh }: Pick<StackOutputs, "ssh">): Server {
       host.close();
     },
   };
+}
+
+export interface OpensshTarget {
+  readonly address: string;
+  readonly port: number;
+  readonly user: string;
+
+  /** What `opensshOptions` gave, also when read back from the state. */
+  readonly options: readonly string[];
+}
+
+/** Exit code of ssh itself, when it could not connect or log in. */
+export const SSH_FAILED = 255;
+
+export function runOpenssh({ address, port, user, options }: OpensshTarget, command: string): Promise<Ended> {
+  const target = ["-p", String(port), "-l", user, "--", address, command];
+  return tryRun(["ssh", ...options, ...target]);
 }

@@ -1,7 +1,8 @@
 /** Who runs a command, and on which version of the project. */
 import { hostname, userInfo } from "node:os";
 
-import type { Git } from "../vendors/git.ts";
+import { tryRun } from "../../common/run.ts";
+import { UserError } from "../../common/user-error.ts";
 
 export interface Identity {
   /** `alice@laptop`, or `alice@github`. */
@@ -53,3 +54,15 @@ export function identifyHere(): Identity {
     process: process.pid,
   });
 }
+
+/** Runs git in the project's folder and gives its standard output. */
+export type Git = (args: readonly string[]) => Promise<string>;
+
+export const gitOnPath: Git = async (args) => {
+  const { code, stdout, stderr } = await tryRun(["git", ...args]);
+  if (code === 0) return stdout;
+  const got = stderr.trim().split("\n")[0] || `exit code ${code}`;
+  throw new UserError(
+    `git ${args[0] ?? ""}: expected a checkout with a commit, got: ${got}; run this in a clone of the project`,
+  );
+};

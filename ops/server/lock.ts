@@ -10,7 +10,7 @@ import { z } from "zod";
 
 import type { Server, ServerCommand } from "./connection.ts";
 import { UserError } from "../../common/user-error.ts";
-import { RECORDS_FOLDER } from "./records-folder.ts";
+import { RECORDS_FOLDER } from "./records.ts";
 import type { Identity } from "./identity.ts";
 
 const LOCK_FOLDER = `${RECORDS_FOLDER}/lock`;

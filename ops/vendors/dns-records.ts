@@ -5,7 +5,7 @@ import { reasonOf } from "../../common/reason.ts";
 import { UserError } from "../../common/user-error.ts";
 import { credentialsOf, OvhClient } from "../../provider/ovh/client.ts";
 import type { Environment } from "../../stacks/environment.ts";
-import { openCloudflare, readFailure } from "./cloudflare.ts";
+import { openCloudflare, readFailure } from "./calls.ts";
 
 export interface DnsRecord {
   /** The vendor's id, which is the resource's id in Pulumi, too. */

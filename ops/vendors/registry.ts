@@ -1,6 +1,6 @@
 /** Digest and size of an image, over the protocol that every registry speaks. */
 import { readImageReference } from "../../stacks/image-reference.ts";
-import { call, type Answer, type CallOptions } from "./http.ts";
+import { call, type Answer, type CallOptions } from "./calls.ts";
 
 export interface RegistryImage {
   readonly digest: string;

@@ -2,14 +2,20 @@
 import type { Check } from "../../../common/check.ts";
 import { credentialsOf } from "../../../provider/ovh/client.ts";
 import { keysByService, type SecretService } from "../../../secrets/catalog.ts";
-import { Unreachable } from "../../vendors/http.ts";
+import { Unreachable } from "../../vendors/calls.ts";
 import type { CheckContext, CheckEffects } from "../context.ts";
-import { failed, type Finding, notChecked, type Part, runProbe, summarize } from "../probe.ts";
-import { checkAnthropicKey, checkVoyageKey } from "./ai.ts";
-import { checkCloudflareToken } from "./cloudflare.ts";
-import { checkDocumentAi, checkVisionAi } from "./google.ts";
-import type { KeyAspect, KeyFindings } from "./key-findings.ts";
-import { checkOvhKey } from "./ovh.ts";
+import {
+  failed,
+  type Finding,
+  type KeyAspect,
+  type KeyFindings,
+  notChecked,
+  type Part,
+  runProbe,
+  summarize,
+} from "../probe.ts";
+import { checkAnthropicKey, checkDocumentAi, checkVisionAi, checkVoyageKey } from "./ai-keys.ts";
+import { checkCloudflareToken, checkOvhKey } from "./cloud-keys.ts";
 
 type Effects = Pick<CheckEffects, "fetch" | "now">;
 

@@ -2,7 +2,7 @@ import type { Result } from "autocannon";
 
 import type { Environment } from "../../../stacks/environment.ts";
 import { failed, type Finding, ok } from "../probe.ts";
-import type { PublicSite } from "./request.ts";
+import type { PublicSite } from "./gateway.ts";
 
 type Thresholds = Environment["operations"]["thresholds"];
 

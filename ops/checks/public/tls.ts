@@ -4,7 +4,7 @@ import { checkServerIdentity, connect, type PeerCertificate, type SecureVersion 
 
 import { reasonOf } from "../../../common/reason.ts";
 import { failed, type Finding, notChecked, ok } from "../probe.ts";
-import type { PublicSite } from "./request.ts";
+import type { PublicSite } from "./gateway.ts";
 
 const DAY_MS = 86_400_000;
 

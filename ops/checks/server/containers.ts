@@ -4,9 +4,8 @@ import { enabledServices, swarmName } from "../../../common/services.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 import { versionOf } from "../../../stacks/image-reference.ts";
 import type { Server } from "../../server/connection.ts";
-import type { CheckContext } from "../context.ts";
+import type { CheckContext, ServerAccess } from "../context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "../probe.ts";
-import type { ServerAccess } from "./access.ts";
 
 export interface RunningContainer {
   readonly service: string;

@@ -1,12 +1,13 @@
 /** The workflow engine: ready, claimed by its owner, and with the webhooks that its workflows register. */
-import { script } from "../../../common/script.ts";
+import { scriptParts } from "../../../common/script.ts";
 import { WEBHOOKS } from "../../../common/services.ts";
 import { weaknessOf } from "../../../secrets/weakness.ts";
 import type { Server } from "../../server/connection.ts";
-import type { CheckContext } from "../context.ts";
+import type { CheckContext, ServerAccess } from "../context.ts";
 import { failed, type Finding, notChecked, ok } from "../probe.ts";
-import { askPublic, type PublicSite } from "../public/request.ts";
-import type { ServerAccess } from "./access.ts";
+import { askPublic, type PublicSite } from "../public/gateway.ts";
+
+const SCRIPTS = scriptParts(new URL("scripts/n8n.sh", import.meta.url), ["call", "workflows", "defaults"]);
 
 export interface N8n {
   /** Base URL on the server's loopback. */
@@ -90,7 +91,7 @@ export async function checkWebhooks(
 export async function checkDefaultCredentials(server: Server, n8n: N8n): Promise<Finding> {
   const { stdout } = await server.run({
     purpose: "try default passwords of n8n",
-    script: script(new URL("scripts/n8n-defaults.sh", import.meta.url)),
+    script: SCRIPTS.call + SCRIPTS.defaults,
     variables: { N8N: n8n.url, LOGINS: JSON.stringify(guessesFor(n8n)) },
     timeoutSeconds: 60,
   });
@@ -138,7 +139,7 @@ async function readWorkflows(
   if (password === undefined) return "sans n8nOwnerPassword, n8n ne dit pas s'il en a";
   const { stdout } = await access.server.run({
     purpose: "count n8n's workflows",
-    script: script(new URL("scripts/n8n-workflows.sh", import.meta.url)),
+    script: SCRIPTS.call + SCRIPTS.workflows,
     variables: { N8N: url, OWNER: JSON.stringify({ emailOrLdapLoginId: ownerEmail, password }) },
     timeoutSeconds: 60,
   });

@@ -2,7 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { N8N_ROUTE } from "../../../components/gateway-config.ts";
 import { check } from "../../../common/check.ts";
-import { checkCollection, checkQdrantReady } from "../../../ops/checks/server/qdrant.ts";
+import {
+  checkCollection,
+  checkQdrantReady,
+  checkSearch,
+  checkVectorStore,
+} from "../../../ops/checks/server/vector-store.ts";
 import {
   checkClosedPaths,
   checkHeaders,
@@ -12,7 +17,6 @@ import {
 } from "../../../ops/checks/public/gateway.ts";
 import { checkLoad } from "../../../ops/checks/public/load.ts";
 import { checkDefaultCredentials, checkN8nReady, checkWebhooks } from "../../../ops/checks/server/n8n.ts";
-import { checkSearch, checkVectorStore } from "../../../ops/checks/server/vector-store.ts";
 import { verify } from "../../../ops/checks/verify.ts";
 import { docker, imageOf } from "../../support/containers.ts";
 import { until } from "../../support/until.ts";

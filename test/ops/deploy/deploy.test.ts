@@ -6,7 +6,7 @@ import { parse } from "yaml";
 
 import { deploy } from "../../../ops/deploy/deploy.ts";
 import { LockRefusal, readLock, takeLock } from "../../../ops/server/lock.ts";
-import { RECORDS_FOLDER } from "../../../ops/server/records-folder.ts";
+import { RECORDS_FOLDER } from "../../../ops/server/records.ts";
 import type { DeployRequest } from "../../../ops/deploy/release-progress.ts";
 import { failing, ok, pulled, TestStack, unknown } from "./test-stack.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { showHistory, unlock } from "../../../ops/deploy/history-commands.ts";
-import { appendHistory } from "../../../ops/server/audit-log.ts";
+import { appendHistory } from "../../../ops/server/records.ts";
 import { deploy } from "../../../ops/deploy/deploy.ts";
 import { readLock, takeLock } from "../../../ops/server/lock.ts";
 import { TestStack } from "./test-stack.ts";

@@ -9,7 +9,7 @@ import { stringify } from "yaml";
 import { checkDrift, type World } from "../../../ops/drift/check.ts";
 import type { DriftReport } from "../../../ops/drift/finding.ts";
 import { repairDrift, type RepairWorld } from "../../../ops/drift/repair.ts";
-import { readHistory } from "../../../ops/server/audit-log.ts";
+import { readHistory } from "../../../ops/server/records.ts";
 import { PulumiFailure, type Pulumi } from "../../../ops/engine/cli.ts";
 import { openServer } from "../../../ops/server/connection.ts";
 import { startCloudflare, type FakeCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";

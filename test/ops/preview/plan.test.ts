@@ -10,7 +10,7 @@ import {
   readStateAsOf,
   type PlanInputs,
 } from "../../../ops/preview/plan-inputs.ts";
-import type { Git } from "../../../ops/vendors/git.ts";
+import type { Git } from "../../../ops/server/identity.ts";
 import { checkPlan, describePlan, discardPlan, planFile } from "../../../ops/preview/plan.ts";
 import { savedPlan } from "./recorded.ts";
 

@@ -8,10 +8,15 @@ import { promisify } from "node:util";
 
 import { HostKeyChanged } from "../../../provider/ssh/connect.ts";
 import { opensshOptions } from "../../../provider/ssh/openssh-options.ts";
-import { appendHistory, readHistory } from "../../../ops/server/audit-log.ts";
+import {
+  appendHistory,
+  finishRelease,
+  readHistory,
+  readReleases,
+  startRelease,
+} from "../../../ops/server/records.ts";
 import { breakLock, readLock, takeLock } from "../../../ops/server/lock.ts";
 import type { AuditEvent, Release } from "../../../common/release.ts";
-import { finishRelease, readReleases, startRelease } from "../../../ops/server/releases.ts";
 import { openServer, type Server } from "../../../ops/server/connection.ts";
 import { startHost, type TestHost } from "../../support/host.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { breakLock, LEASE_SECONDS, readLock, takeLock } from "../../../ops/server/lock.ts";
-import { RECORDS_FOLDER } from "../../../ops/server/records-folder.ts";
+import { RECORDS_FOLDER } from "../../../ops/server/records.ts";
 import { startLocalServer, type LocalServer } from "./local-server.ts";
 
 let server: LocalServer;

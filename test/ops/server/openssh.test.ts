@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { UserError } from "../../../common/user-error.ts";
 import { resume } from "../../../ops/engine/resume.ts";
-import { runOpenssh } from "../../../ops/server/openssh.ts";
+import { runOpenssh } from "../../../ops/server/connection.ts";
 
 let folder: string;
 

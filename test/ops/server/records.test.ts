@@ -3,9 +3,14 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { appendHistory, readHistory } from "../../../ops/server/audit-log.ts";
+import {
+  appendHistory,
+  finishRelease,
+  readHistory,
+  readReleases,
+  startRelease,
+} from "../../../ops/server/records.ts";
 import type { AuditEvent, Release } from "../../../common/release.ts";
-import { finishRelease, readReleases, startRelease } from "../../../ops/server/releases.ts";
 import { startLocalServer, type LocalServer } from "./local-server.ts";
 
 let server: LocalServer;

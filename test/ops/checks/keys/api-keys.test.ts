@@ -3,8 +3,12 @@ import { generateKeyPairSync, verify as verifySignature } from "node:crypto";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { checkApiKeys } from "../../../../ops/checks/keys/api-keys.ts";
-import { checkAnthropicKey, checkVoyageKey } from "../../../../ops/checks/keys/ai.ts";
-import { checkDocumentAi, checkVisionAi } from "../../../../ops/checks/keys/google.ts";
+import {
+  checkAnthropicKey,
+  checkDocumentAi,
+  checkVisionAi,
+  checkVoyageKey,
+} from "../../../../ops/checks/keys/ai-keys.ts";
 import {
   byId,
   contextWith,

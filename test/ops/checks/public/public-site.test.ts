@@ -5,14 +5,14 @@ import { networkInterfaces } from "node:os";
 
 import { afterEach, describe, expect, it } from "vitest";
 
-import type { PublicSite } from "../../../../ops/checks/public/request.ts";
-import { checkCertificate, checkTlsVersions } from "../../../../ops/checks/public/tls.ts";
 import {
   checkClosedPaths,
   checkFrontend,
   checkHeaders,
   checkHealthRoute,
+  type PublicSite,
 } from "../../../../ops/checks/public/gateway.ts";
+import { checkCertificate, checkTlsVersions } from "../../../../ops/checks/public/tls.ts";
 import { checkLoad } from "../../../../ops/checks/public/load.ts";
 import { checkPorts } from "../../../../ops/checks/public/ports.ts";
 import { close, issue, listen, unaborted } from "../fixtures.ts";

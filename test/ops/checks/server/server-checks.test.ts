@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { clockProbe } from "../../../../ops/checks/server/clock.ts";
+import { checkRoomFor, clockProbe, type KnownImage } from "../../../../ops/checks/server/machine.ts";
 import {
   checkLogs,
   expectedServices,
@@ -8,9 +8,7 @@ import {
   type RunningContainer,
   versionsProbe,
 } from "../../../../ops/checks/server/containers.ts";
-import type { KnownImage } from "../../../../ops/checks/images.ts";
-import { openAccess, type ServerAccess } from "../../../../ops/checks/server/access.ts";
-import { checkRoomFor } from "../../../../ops/checks/server/resources.ts";
+import { openAccess, type ServerAccess } from "../../../../ops/checks/context.ts";
 import {
   checkDocumentProcessor,
   checkSearch,
@@ -53,7 +51,6 @@ describe("checkRoomFor", () => {
   const environment = environmentWith();
   const image = (digest: string, gib: number): KnownImage => ({
     service: "vectorStore",
-    name: "technicia/vector-store:1.0.1",
     digest,
     downloadBytes: gib * GIB,
   });

@@ -1,13 +1,23 @@
-/**
- * The releases of a stack, on its server: `000012.json` when one begins, `000012.end.json` when it has ended.
- *
- * Each file appears whole and once: it is written under another name, then linked, and a link never replaces what is there. So two writers
- * never get the same number, a killed one leaves no half record, and what was written is never edited.
- */
-import type { Server } from "./connection.ts";
+/** The records on the server of what was done to it: the releases of the stack, and the log of who did what when. */
+import { auditEvent, type AuditEvent, release, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
-import { RECORDS_FOLDER, type CorruptRecord } from "./records-folder.ts";
-import { release, type Release } from "../../common/release.ts";
+import type { Server } from "./connection.ts";
+
+/** Folder on the server with the records of what was done to it. */
+export const RECORDS_FOLDER = "/var/lib/technicia";
+
+/** A record that cannot be read. It is reported and never overwritten. */
+export interface CorruptRecord {
+  /** Path on the server, with the line where there are several records in one file. */
+  readonly path: string;
+
+  /** What was expected and what is there. */
+  readonly problem: string;
+}
+
+export function renderCorrupt(corrupt: readonly CorruptRecord[]): string[] {
+  return corrupt.map(({ path, problem }) => `${path}: ${problem}; it was ignored and left as it is`);
+}
 
 const RELEASES_FOLDER = `${RECORDS_FOLDER}/releases`;
 
@@ -129,4 +139,64 @@ function parseRelease(text: string, number: number): Release | string {
 
 function named(number: number): string {
   return String(number).padStart(6, "0");
+}
+
+const LOG_FILE = `${RECORDS_FOLDER}/history.jsonl`;
+
+// A killed writer may have left a line unfinished: it is ended first, so that the next line is whole.
+const APPEND = `
+umask 027
+install -d -m 0750 "$RECORDS_FOLDER"
+exec 9>>"$FILE"
+flock 9
+if [ -s "$FILE" ] && [ "$(tail -c 1 "$FILE" | od -An -tx1 | tr -d ' ')" != 0a ]; then echo >&9; fi
+cat >&9
+sync "$FILE"
+# From now on the kernel lets nobody, not even root, do more than append; some file systems cannot.
+chattr +a "$FILE" 2>/dev/null || true`;
+
+const READ = `[ ! -e "$FILE" ] || cat "$FILE"`;
+
+export async function appendHistory(server: Server, event: AuditEvent): Promise<void> {
+  await server.run({
+    purpose: `write ${LOG_FILE}`,
+    script: APPEND,
+    variables: { RECORDS_FOLDER, FILE: LOG_FILE },
+    stdin: `${JSON.stringify(auditEvent.parse(event))}\n`,
+  });
+}
+
+export interface History {
+  /** Oldest first. */
+  readonly events: readonly AuditEvent[];
+  readonly corrupt: readonly CorruptRecord[];
+}
+
+export async function readHistory(server: Pick<Server, "run">): Promise<History> {
+  const { stdout } = await server.run({
+    purpose: `read ${LOG_FILE}`,
+    script: READ,
+    variables: { FILE: LOG_FILE },
+  });
+  const events: AuditEvent[] = [];
+  const corrupt: CorruptRecord[] = [];
+  for (const [index, line] of stdout.split("\n").entries()) {
+    if (line.trim() === "") continue;
+    const read = readLine(line);
+    if (read === undefined)
+      corrupt.push({
+        path: `${LOG_FILE}:${index + 1}`,
+        problem: "this line is no event of the audit",
+      });
+    else events.push(read);
+  }
+  return { events, corrupt };
+}
+
+function readLine(line: string): AuditEvent | undefined {
+  try {
+    return auditEvent.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
 }

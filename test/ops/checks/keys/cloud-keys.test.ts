@@ -1,8 +1,13 @@
 import { afterEach, describe, expect, it } from "vitest";
 
-import { checkCloudflareToken } from "../../../../ops/checks/keys/cloudflare.ts";
-import { checkOvhKey } from "../../../../ops/checks/keys/ovh.ts";
-import { covers, dangerousRights, neededRights, type Right } from "../../../../ops/checks/keys/ovh-rights.ts";
+import {
+  checkCloudflareToken,
+  checkOvhKey,
+  covers,
+  dangerousRights,
+  neededRights,
+  type Right,
+} from "../../../../ops/checks/keys/cloud-keys.ts";
 import { type FakeCloudflare, startCloudflare } from "../../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import type { Permission } from "../../../../rehearsal/fake-clouds/cloudflare/auth.ts";
 import { DEFAULT_CREDENTIAL, type FakeOvh, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { checkRoom } from "../../../../ops/checks/server/resources.ts";
+import { checkRoom } from "../../../../ops/checks/server/machine.ts";
 import { localServer } from "../fixtures.ts";
 import { environmentWith } from "../../../support/fixtures.ts";
 

@@ -1,8 +1,85 @@
-/** Cloudflare's API, over its own package. Every call is sent once. */
+/** Calls to the vendors' APIs. Each is sent once, so that a check ends within its limit. */
 import type { Cloudflare } from "cloudflare";
 
+import { reasonOf } from "../../common/reason.ts";
 import { UserError } from "../../common/user-error.ts";
-import { type Answer, readAnswer, Unreachable } from "./http.ts";
+import { credentialsOf, OvhClient } from "../../provider/ovh/client.ts";
+import { OvhError } from "../../provider/ovh/errors.ts";
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Parsed JSON; undefined when the text is none. */
+  readonly body: unknown;
+}
+
+export type CallOptions = RequestInit & {
+  readonly fetch: typeof fetch;
+  readonly signal: AbortSignal;
+};
+
+/** A service that does not answer: nothing is known about its keys or images then. */
+export class Unreachable extends Error {
+  override readonly name = "Unreachable";
+
+  constructor(url: string, cause: unknown) {
+    super(`${new URL(url).host} est injoignable d'ici (${reasonOf(cause)})`, { cause });
+  }
+}
+
+/** @throws Unreachable without an answer, whatever its status */
+export async function call(url: string, { fetch: send, ...init }: CallOptions): Promise<Answer> {
+  let response: Response;
+  try {
+    response = await send(url, { redirect: "error", ...init });
+  } catch (error) {
+    init.signal.throwIfAborted();
+    throw new Unreachable(url, error);
+  }
+  return readAnswer(response);
+}
+
+export async function readAnswer(response: Response): Promise<Answer> {
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: parseJson(text) };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+export interface OvhOptions {
+  readonly endpoint: string;
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly fetch: typeof fetch;
+}
+
+export function openOvh({ endpoint, secrets, fetch }: OvhOptions): OvhClient {
+  return new OvhClient({ endpoint, credentials: credentialsOf(secrets), attempts: 1, fetch });
+}
+
+/**
+ * Status and body of a GET; a body other than a success is left out.
+ *
+ * @throws Unreachable without an answer
+ */
+export async function readOvh(
+  client: OvhClient,
+  request: { readonly path: string; readonly signal: AbortSignal; readonly isPublic?: boolean },
+): Promise<Pick<Answer, "status" | "body">> {
+  const { path, ...options } = request;
+  try {
+    return { status: 200, body: await client.get<unknown>(path, options) };
+  } catch (error) {
+    if (!(error instanceof OvhError)) throw error;
+    if (error.status === 0) throw new Unreachable(client.baseUrl, error.cause ?? error);
+    return { status: error.status, body: undefined };
+  }
+}
 
 export interface CloudflareOptions {
   /** Empty for Cloudflare's own. */

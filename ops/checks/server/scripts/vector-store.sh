@@ -1,11 +1,32 @@
 # shellcheck shell=bash disable=SC2154
-# Stores one marked sentence, searches it, takes it out again, and prints what was seen as one line of JSON.
-set -euo pipefail
+
+# part: qdrant
+# Prints the code, then the body, of one path of Qdrant's, asked with the key that was given.
+answer=$(curl --silent --show-error --max-time 20 --header @<(printf 'api-key: %s\n' "$API_KEY") \
+  --write-out '\n%{http_code}' "$QDRANT$REQUEST_PATH")
+printf '%s\n%s\n' "${answer##*$'\n'}" "${answer%$'\n'*}"
+
+# part: container
+# Both parts below begin with this one.
 container=$(docker ps --quiet --filter "label=com.docker.swarm.service.name=$SERVICE" | head -n 1)
 if [ -z "$container" ]; then
   echo "$SERVICE does not run" >&2
   exit 1
 fi
+
+# part: health
+# Asks a FastAPI service for its health from inside its container, whose image has no curl; prints the code, then the body.
+docker exec "$container" python3 -c '
+import urllib.error, urllib.request
+try:
+    answer = urllib.request.urlopen("http://127.0.0.1:8000/health", timeout=10)
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.status)
+print(answer.read(4000).decode())'
+
+# part: search
+# Stores one marked sentence, searches it, takes it out again, and prints what was seen as one line of JSON.
 qdrant() {
   curl --silent --show-error --fail-with-body --max-time 30 --header @<(printf 'api-key: %s\n' "$API_KEY") \
     --header 'content-type: application/json' --data @- "$QDRANT/collections/$COLLECTION/points/$1"
