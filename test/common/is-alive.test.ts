@@ -8,11 +8,11 @@ import { isAlive } from "../../common/is-alive.ts";
 import { until } from "../support/until.ts";
 
 describe("isAlive", () => {
-  it("is true of a process that runs, and of another user's", () => {
+  it("is true for a running process, and for another user's", () => {
     expect([process.pid, 1].map(isAlive)).toEqual([true, true]);
   });
 
-  it("is false of one that has ended, also before its parent has taken note", async () => {
+  it("is false for a process that has ended, even before its parent has asked", async () => {
     // What bash turns into here asks after no child of bash's.
     const parent = spawn("bash", ["-c", "sleep 0 & echo $!; exec sleep 60"], {
       stdio: ["ignore", "pipe", "ignore"],

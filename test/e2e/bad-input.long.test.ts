@@ -24,8 +24,8 @@ async function failureOf(...args: string[]): Promise<string> {
 const LOOK = ["preview", "--refresh"];
 const APPLY = ["up", "--yes", "--skip-preview"];
 
-describe("a server that cannot be used", () => {
-  it("is named when its sshd does not answer, and found again afterwards", async () => {
+describe("a command on a broken server", () => {
+  it("names the server when its sshd does not answer, and succeeds afterwards", async () => {
     await onServer("systemctl stop ssh.socket ssh.service 2>/dev/null || systemctl stop ssh.service");
     try {
       expect(await failureOf(...LOOK)).toMatch(/198\.18\.113\.10:22.*(refused|answer)/s);
@@ -35,7 +35,7 @@ describe("a server that cannot be used", () => {
     await expectQuiet();
   });
 
-  it("is refused with both fingerprints when another host key answers", async () => {
+  it("refuses another host key and prints both fingerprints", async () => {
     await onServer(`
       cp -a /etc/ssh/ssh_host_ed25519_key /root/kept; cp -a /etc/ssh/ssh_host_ed25519_key.pub /root/kept.pub
       rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
@@ -51,7 +51,7 @@ describe("a server that cannot be used", () => {
     await expectQuiet();
   });
 
-  it("keeps the old file when its disk is full, and has the new one after the next run", async () => {
+  it("keeps the old file when the disk is full, and writes the new one in the next run", async () => {
     const file = "/etc/technicia/certificate.env";
     const before = await onServer(`cat ${file}`);
     await set("technicia:adminEmail", "autre@technicia.example");
@@ -72,7 +72,7 @@ describe("a server that cannot be used", () => {
     await expectQuiet();
   });
 
-  it("is told who holds apt's lock, and gets the package once it is free", async () => {
+  it("prints who holds apt's lock, and installs the package once the lock is free", async () => {
     const version = "dpkg-query --show --showformat '${db:Status-Abbrev}' unattended-upgrades";
     await onServer("DEBIAN_FRONTEND=noninteractive apt-get remove --yes --quiet unattended-upgrades");
     await onServer(`systemd-run --quiet --unit=holds-apt python3 -c '
@@ -90,7 +90,7 @@ lock = open("/var/lib/dpkg/lock-frontend", "w"); fcntl.lockf(lock, fcntl.LOCK_EX
 });
 
 describe("a certificate authority that refuses", () => {
-  it("is quoted, and the old certificate serves on", async () => {
+  it("appears in the error with its words, while the old certificate stays in use", async () => {
     const directory = "https://198.51.100.14:14000";
     await set("technicia:acme.directory", `${directory}/none`);
     expect(await failureOf(...APPLY)).toMatch(/certificate-served.*(404|not found|directory)/is);
@@ -139,7 +139,7 @@ describe("a cloud that fails", () => {
     await expectQuiet();
   });
 
-  it("is asked again when it says that it is too busy", async () => {
+  it("is called again after a 429", async () => {
     await management("faults", "POST", {
       api: "ovh",
       path: "^/vps",

@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(startAgain);
 
 describe("a deployment", () => {
-  it("that answers 500 is rolled back by itself, with the old release serving throughout", async () => {
+  it("rolls back a release that answers 500, while the old release serves throughout", async () => {
     const before = await runningImage();
     await set(IMAGE, "technicia/vector-store:1.0.3-faulty");
     const asking = traffic(askHealth);
@@ -44,7 +44,7 @@ describe("a deployment", () => {
     await set(IMAGE, "technicia/vector-store:1.0.0");
   });
 
-  it("whose service never becomes healthy is rolled back, too", async () => {
+  it("rolls back a release whose service never becomes healthy", async () => {
     const before = await runningImage();
     await set(IMAGE, "technicia/vector-store:1.0.2-sick");
     const asking = traffic(askHealth);
@@ -57,7 +57,7 @@ describe("a deployment", () => {
     await set(IMAGE, "technicia/vector-store:1.0.0");
   });
 
-  it("is undone by hand, with a reason", async () => {
+  it("is rolled back by hand, with a reason", async () => {
     await set(IMAGE, "technicia/vector-store:1.0.1");
     expect((await deploy()).code).toBe(0);
     expect(await runningImage()).toContain(":1.0.1@");
@@ -91,7 +91,7 @@ describe("a deployment", () => {
     await startAgain();
   });
 
-  it("lets a second one wait its turn, and names the first", async () => {
+  it("makes a second deployment wait, and prints who holds the lock", async () => {
     let second: Promise<{ code: number; stdout: string; stderr: string }> | undefined;
     const first = await startDeploy((line) => {
       if (line.startsWith("plan:")) second ??= deploy();
@@ -103,7 +103,7 @@ describe("a deployment", () => {
     expect(refused.stdout + refused.stderr).toMatch(/root@\S+/);
   });
 
-  it("that is killed at any step is closed by the next, which succeeds", async () => {
+  it("is closed by the next deployment, which succeeds, when it was killed at any step", async () => {
     for (const line of ["preflight:", "plan:", "up:"]) {
       await startDeploy((said, kill) => {
         if (said.startsWith(line)) kill();
@@ -119,7 +119,7 @@ describe("a deployment", () => {
 });
 
 describe("npm run images -- pin", () => {
-  it("writes digests, which change nothing that runs", async () => {
+  it("writes digests and changes nothing that runs", async () => {
     const { code, stdout, stderr } = await npm("images", "--", "pin", "test");
     expect(code, `${stdout}\n${stderr}`).toBe(0);
     const settings = await operator(["cat", "Pulumi.test.yaml"]);

@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 
 describe("npm start", () => {
-  it("takes TechnicIA from nothing to answering over HTTPS", async () => {
+  it("deploys TechnicIA from nothing until it answers over HTTPS", async () => {
     const began = Date.now();
     const { code, stdout, stderr } = await npm("start");
     console.log(`npm start took ${((Date.now() - began) / 1000).toFixed(1)} s`);
@@ -33,18 +33,18 @@ describe("npm start", () => {
     await askHealth();
   });
 
-  it("finds everything when it is typed again, and changes nothing", async () => {
+  it("changes nothing when it runs again", async () => {
     const { code, stdout, stderr } = await npm("start");
 
     expect(code, `${stdout}\n${stderr}`).toBe(0);
     expect(stdout).toMatch(QUIET);
   });
 
-  it("leaves a preview that is quiet after a look at everything", expectQuiet);
+  it("leaves a preview with a refresh quiet", expectQuiet);
 });
 
 describe("the public side", () => {
-  it("leads http to https and keeps everything but the routes closed", async () => {
+  it("redirects http to https and answers nothing but its routes", async () => {
     const stdout = await run([
       "curl",
       ...["--silent", "--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}"],
@@ -158,7 +158,7 @@ describe("the firewall", () => {
 });
 
 describe("secrets", () => {
-  it("stand in clear in no argv, no container's description, no log and no state", async () => {
+  it("appear in no argv, no container's description, no log and no state", async () => {
     const shown = await operator(["pulumi", "config", "--show-secrets", "--json", "--stack", "test"]);
     const values = Object.values(
       JSON.parse(shown.stdout) as Record<string, { secret: boolean; value?: string }>,
@@ -184,7 +184,7 @@ describe("secrets", () => {
 });
 
 describe("the certificate", () => {
-  it("is renewed under constant requests without one that fails", async () => {
+  it("is renewed while every request is answered", async () => {
     const serial = () =>
       onServer(
         `openssl s_client -connect 127.0.0.1:443 -servername ${DOMAIN} </dev/null 2>/dev/null | openssl x509 -noout -serial`,

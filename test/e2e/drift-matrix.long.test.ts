@@ -12,7 +12,7 @@ describe("drift", () => {
     expect(DRIFTS.length).toBeGreaterThanOrEqual(40);
   });
 
-  it("is none after a deployment", expectNoDrift);
+  it("does not exist after a deployment", expectNoDrift);
 
   it.each(DRIFTS)("is found and repaired where $name", expectFoundAndRepaired);
 });

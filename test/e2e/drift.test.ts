@@ -10,9 +10,9 @@ const ONE = DRIFTS.filter(({ name }) => name === "the kernel's settings are edit
 beforeAll(ensureStarted);
 
 describe("drift", () => {
-  it("is looked for with few logins", () => withFewLogins(expectNoDrift));
+  it("is checked with at most three logins", () => withFewLogins(expectNoDrift));
 
-  it("is looked for with few logins by a preview, too", async () => {
+  it("is checked by a preview with at most three logins", async () => {
     const preview = ["npm", "run", "--silent", "preview", "--", "test", "--refresh"];
     const { code, stdout, stderr } = await withFewLogins(() => operator(preview));
 

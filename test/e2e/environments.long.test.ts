@@ -86,7 +86,7 @@ describe("the rehearsal of staging", () => {
     expect(await readFile(settings, "utf8")).toBe(before);
   });
 
-  it("hands the digests it has verified over to prod's settings", async () => {
+  it("writes the verified digests into prod's settings", async () => {
     // Its name was written a moment ago.
     const set = "pulumi config set --path technicia:operations.dnsSettledHours 0 --stack staging";
     const deployed = await withProd(`${set}; npm run --silent deploy -- staging --yes`);

@@ -34,7 +34,7 @@ function interruptedAt(line: RegExp, signal: NodeJS.Signals): Promise<string> {
   });
 }
 
-describe("a deployment that is killed again and again", () => {
+describe("npm start, killed again and again", () => {
   it.each([
     ["while the server is paid for", /Vps vps-server .*paying/],
     ["while the server is delivered", /Vps vps-server .*installing/],

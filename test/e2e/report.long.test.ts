@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 
 describe("npm run report", () => {
-  it("tells the steps before, during and after a deployment", async () => {
+  it("reports the steps before, during and after a deployment", async () => {
     let hasEnded = false;
     const starting = npm("start").finally(() => (hasEnded = true));
 

@@ -167,7 +167,7 @@ describe.each([...sections])("the runbook, %s", (section, steps) => {
     expect(outcome.code, `${script}\n${outcome.told}`).toBe(code);
   });
 
-  it("resolves the trouble, and TechnicIA answers", async () => {
+  it("solves the problem, and TechnicIA answers", async () => {
     await trouble.isOver();
     await until("TechnicIA to answer", async () => {
       await askHealth();

@@ -39,7 +39,7 @@ describe("an update", () => {
     await expectQuiet();
   });
 
-  it("of a secret leaves the new one alone", async () => {
+  it("of a secret leaves only the new one", async () => {
     const ids = async () =>
       (await onServer("docker secret ls --format '{{.ID}} {{.Name}}' | grep voyage")).trim();
     const before = await ids();
@@ -84,7 +84,7 @@ describe("an update", () => {
     },
   );
 
-  it("of the gateway's routes loses no request", async () => {
+  it("of the gateway's routes fails no request", async () => {
     await set("technicia:timeouts.answerSeconds", "130");
     const asking = traffic(askHealth);
     await up();
@@ -95,7 +95,7 @@ describe("an update", () => {
     await expectQuiet();
   });
 
-  it("to a sick release is put back while the old one serves", async () => {
+  it("to an unhealthy release is rolled back while the old one serves", async () => {
     const before = await imageOf("vector-store");
     await set("technicia:images.vectorStore", "technicia/vector-store:1.0.2-sick");
     const asking = traffic(askHealth);
@@ -113,7 +113,7 @@ describe("an update", () => {
     await expectQuiet();
   });
 
-  it("to an image that the registry does not have fails before anything is touched", async () => {
+  it("to an image that the registry does not have fails before anything changes", async () => {
     const before = await imageOf("vector-store");
     await set("technicia:images.vectorStore", "technicia/vector-store:9.9.9");
     const preview = await pulumi("preview");

@@ -74,7 +74,7 @@ describe("register", () => {
     });
   });
 
-  it("follows who waits for whom through inputs, options, members of a component and parents", async () => {
+  it("records dependencies through inputs, options, members of a component and parents", async () => {
     const { waitsFor } = await register(() => {
       const first = new Thing("first");
       const second = new Thing("second", { of: first.sha256 });

@@ -51,7 +51,7 @@ describe("every step", () => {
     },
   );
 
-  it("is one of those that are known here, so that a new one gets a test", () => {
+  it("has a test here", () => {
     const scripts = every.map(
       ({ run }) => run.match(/npm run \S+|npm ci|sudo hostname|install|::notice::/)?.[0],
     );
@@ -88,7 +88,7 @@ describe("the preview's step", () => {
     expect(textOf("preview")).toContain("path: ${{ runner.temp }}/preview\n");
   });
 
-  it("takes a stack's name for nothing but a name", async () => {
+  it("does not execute a stack's name", async () => {
     const { code, output } = await runner.run(step(), { "matrix.stack": 'x"; touch /tmp/never; "$(id)' });
 
     expect(code).toBe(0);
@@ -102,7 +102,7 @@ describe("the preview's step", () => {
 });
 
 describe("the message to a fork", () => {
-  it("stands in the summary of the job, for lack of the right to comment", async () => {
+  it("is written into the job's summary, because the job may not comment", async () => {
     const { code, output } = await runner.run(stepWith("preview", "::notice::"));
 
     expect(code).toBe(0);
@@ -138,7 +138,7 @@ describe("the steps before a command that locks the state", () => {
     },
   );
 
-  it("leave the key of a runner that has one", async () => {
+  it("keep a runner's own key", async () => {
     const { code } = await runner.run(stepWith("drift", "SSH_PRIVATE_KEY"), {
       "secrets.SSH_PRIVATE_KEY": "",
     });
@@ -179,7 +179,7 @@ describe("the deployment's steps", () => {
     ]);
   });
 
-  it("passes words through npm as they are", async () => {
+  it("pass words through npm unchanged", async () => {
     const step = stepWith("deploy", "npm run deploy");
     const { output } = await runner.run({
       ...step,

@@ -112,7 +112,7 @@ describe("the workflows", () => {
     for (const { job } of jobs()) if (job.strategy) expect(job.strategy["fail-fast"]).toBe(false);
   });
 
-  it("end by themselves", () => {
+  it("limit the time of every job", () => {
     for (const { job } of jobs()) expect(job["timeout-minutes"]).toBeLessThanOrEqual(90);
   });
 });

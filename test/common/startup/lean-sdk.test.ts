@@ -22,8 +22,8 @@ async function inProgram(lines: string, environment: NodeJS.ProcessEnv = {}): Pr
   return JSON.parse(stdout);
 }
 
-describe("what the program does not load", () => {
-  it("is what the SDK needs to serialize functions", async () => {
+describe("common/startup/lean-sdk.ts", () => {
+  it("does not load what the SDK needs to serialize functions", async () => {
     const loaded = await inProgram(`
       const { createRequire } = await import("node:module");
       return Object.values(createRequire(import.meta.url).cache).filter((module) => module.children !== undefined).map(({ id }) => id);`);
@@ -33,7 +33,7 @@ describe("what the program does not load", () => {
     expect((loaded as string[]).filter((path) => needless.test(path))).toEqual([]);
   });
 
-  it("is asked for in vain, and says why", async () => {
+  it("throws, and says why, when a function is to be serialized", async () => {
     const message = await inProgram(`
       return pulumi.runtime.serializeFunction(() => 1).then(() => "serialized", (error) => String(error));`);
 
@@ -42,7 +42,7 @@ describe("what the program does not load", () => {
     );
   });
 
-  it("is zod's words in other languages, of which its own English is none", async () => {
+  it("loads none of zod's translations, and keeps zod's English", async () => {
     const seen = await inProgram(`
       return [Object.keys(z.locales), z.string().safeParse(1).error.issues[0].message];`);
 
@@ -50,12 +50,12 @@ describe("what the program does not load", () => {
   });
 });
 
-describe("what the program tells the engine", () => {
-  it("is what it says, and not how the SDK goes about each resource", async () => {
+describe("the program's messages to the engine", () => {
+  it("contain what the program logs and none of the SDK's debug messages", async () => {
     expect(await told({ NODE_DEBUG: "" })).toEqual(["of ours"]);
   });
 
-  it("is that, too, where Node.js is asked to debug pulumi", async () => {
+  it("contain the same where NODE_DEBUG is set for pulumi", async () => {
     const messages = await told({ NODE_DEBUG: "pulumi" });
 
     expect(messages).toContainEqual(expect.stringMatching(/^Registering resource: t=a:b:C, name=one/));

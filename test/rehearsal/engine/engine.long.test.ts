@@ -161,7 +161,7 @@ describe("the engine", { timeout: STACK_MS }, () => {
 });
 
 describe("the fake plugins behind the engine", { timeout: STACK_MS }, () => {
-  it("keep a record at Cloudflare true: made, quiet, repaired when changed or removed, deleted", async () => {
+  it("create, leave alone, repair and delete a record at Cloudflare", async () => {
     const records = new Map<string, Record<string, unknown>>();
     const answer = ({ method, path, body }: { method: string; path: string; body: string }): Answer => {
       const id = path.split("/")[6] ?? `r${records.size + 1}`;

@@ -114,7 +114,7 @@ describe("prepareEngine with REHEARSAL_ENGINE", () => {
     });
   });
 
-  it("takes plugins of another choice out of the home", async () => {
+  it("removes plugins of another engine from the home", async () => {
     await mkdir(join(root, "home/plugins/resource-docker-v1.0.0"), { recursive: true });
     const folder = join(root, "mine");
     await writeCli(folder, "v3.300.0");
@@ -166,7 +166,7 @@ describe("prepareEngine with an official CLI on PATH", () => {
     expect(await readdir(join(root, "user/.pulumi/plugins"))).toHaveLength(1);
   });
 
-  it("says why it is not used, and what to do when there is no Go either", async () => {
+  it("says why the official engine is not used, and what to do when Go is missing, too", async () => {
     await using installer = await startHttpDouble(() => ({}));
     await writeCli(join(root, "bin"), "v3.300.0", "echo the network said no >&2; exit 1");
 
@@ -178,7 +178,7 @@ describe("prepareEngine with an official CLI on PATH", () => {
     );
   });
 
-  it("does not use one that is too old, nor npm's launcher", async () => {
+  it("ignores a CLI that is too old, and npm's launcher", async () => {
     await using installer = await startHttpDouble(() => ({ status: 403 }));
     await writeCli(join(root, "bin"), "v3.223.9");
     await writeCli(join(root, "node_modules/.bin"), "v3.300.0");
@@ -249,7 +249,7 @@ describe("buildEngine", () => {
     expect(await readdir(join(root, "cache"))).toEqual(["build.lock"]);
   });
 
-  it("clears up after a run that was killed", async () => {
+  it("removes what a killed run left", async () => {
     await mkdir(join(root, "cache/partial-killed"), { recursive: true });
     await writeGo(renderBuild());
 

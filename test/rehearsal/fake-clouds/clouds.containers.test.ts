@@ -117,7 +117,7 @@ describe("the process of the clouds", () => {
     expect((await manage("GET", "/health")).body).toEqual({ ready: true });
   });
 
-  it("lets a reverse name be set once the name leads to the address, at whichever provider it is", async () => {
+  it("accepts a reverse name once the name points to the address, at either provider", async () => {
     await start();
     const reverse = { ipReverse: IP, reverse: "n8n.technicia.example." };
     const path = `/ip/${IP}%2F32/reverse`;
@@ -152,7 +152,7 @@ describe("the process of the clouds", () => {
     expect(await stop("SIGTERM")).toBe(0);
   });
 
-  it("fails when it is not told its configuration", async () => {
+  it("fails without a configuration", async () => {
     const started = spawn(process.execPath, [MAIN], { stdio: ["ignore", "ignore", "pipe"] });
     let error = "";
     started.stderr.setEncoding("utf8").on("data", (text: string) => (error += text));
@@ -161,7 +161,7 @@ describe("the process of the clouds", () => {
     expect(error).toContain("usage: node main.ts <configuration.json> [--state <file>]");
   });
 
-  it("forgets everything at a restart, unless it has a file for its state", async () => {
+  it("forgets everything at a restart when it has no state file", async () => {
     await start();
     await cloudflare("POST", `/zones/${ZONE_ID}/dns_records`, {
       name: "n8n",
@@ -175,7 +175,7 @@ describe("the process of the clouds", () => {
     expect((await cloudflare("GET", `/zones/${ZONE_ID}/dns_records`)).body.result).toEqual([]);
   });
 
-  it("goes on after a kill where it was, slow states included, when it has one", async () => {
+  it("continues after a kill, slow states included, when it has a state file", async () => {
     const state = join(folder, "state.json");
     await start(["--state", state]);
     await manage("POST", "/delays", { checkingMs: 3_600_000, ruleMs: 3_600_000 });
@@ -209,7 +209,7 @@ describe("the management port", () => {
 
   beforeEach(() => start());
 
-  it("shows the calls to both APIs, and forgets them when told", async () => {
+  it("lists and clears the calls to both APIs", async () => {
     await cloudflare("GET", "/zones");
     await ovh()("GET", "/vps");
     const paths = (await manage("GET", "/calls")).body.map(
@@ -231,7 +231,7 @@ describe("the management port", () => {
     expect((await manage("POST", "/faults", { api: "ovh", path: "(" })).status).toBe(400);
   });
 
-  it("changes a server, an order, the account and the stock behind everybody's back", async () => {
+  it("changes a server, an order, the account and the stock", async () => {
     const server = "/ovh/vps/vps-00000001.vps.ovh.net";
     await manage("PATCH", server, { netbootMode: "rescue", state: "rescued" });
     expect((await ovh()("GET", "/vps/vps-00000001.vps.ovh.net")).body).toMatchObject({
@@ -273,7 +273,7 @@ describe("the management port", () => {
     expect((await ovh()("GET", `/ip/${IP}%2F32/firewall`)).body).toEqual([]);
   });
 
-  it("changes names at either provider, seen by whoever asks the name server", async () => {
+  it("changes names at either provider, which the name server then answers", async () => {
     const record = (
       await manage("POST", "/cloudflare/zone/technicia.example/record", {
         name: "a",
@@ -300,7 +300,7 @@ describe("the management port", () => {
     expect((await ask(ports.dns, "technicia.example", "SOA")).rcode).toBe("REFUSED");
   });
 
-  it("fails when it is asked for something that is not there", async () => {
+  it("fails for an unknown path, name or field", async () => {
     const refusal = async (method: string, path: string, body: object) =>
       (await manage(method, path, body)).body.message as string;
 

@@ -59,7 +59,7 @@ describe("the catalogue", () => {
     },
   );
 
-  it("makes every image that it offers", () => {
+  it("has a recipe for every image that it offers", () => {
     const recipes = [...Object.values(OURS), ...OTHERS.map(({ recipe }) => recipe)];
 
     expect(recipes.filter((recipe) => RECIPES[recipe] === undefined)).toEqual([]);
@@ -102,7 +102,7 @@ describe("the catalogue", () => {
 });
 
 describe("prepareImages", () => {
-  it("finds everything the second time, and gives the same tags", async () => {
+  it("builds nothing the second time, and returns the same tags", async () => {
     const first = await images();
     const { prepareImages } = await import("../../../rehearsal/images/build.ts");
     const progress: string[] = [];

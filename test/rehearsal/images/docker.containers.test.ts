@@ -37,7 +37,7 @@ describe("planEngine", () => {
     expect(planEngine(machine({ hasEngineProgram: true, systems: ["arch"] }), FAILURE)).toEqual(["start"]);
   });
 
-  it("knows Ubuntu's relatives by ID_LIKE", () => {
+  it("recognizes Ubuntu's derivatives by ID_LIKE", () => {
     expect(planEngine(machine({ systems: ["linuxmint", "ubuntu", "debian"] }), FAILURE)).toContain("install");
   });
 

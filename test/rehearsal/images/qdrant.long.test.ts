@@ -107,7 +107,7 @@ describe("the qdrant image", () => {
     await expect(container.exec(["bash", "-c", probe])).resolves.toBe("");
   });
 
-  it("lets nobody in without a key but to its version and health", async () => {
+  it("refuses requests without a key, except for its version and health", async () => {
     const statusOf = async (path: string, headers = {}) =>
       (await call("GET", `${qdrant.url}${path}`, undefined, headers)).status;
 

@@ -30,7 +30,7 @@ beforeAll(async () => {
 afterAll(() => bench.remove());
 
 describe("the vector-store image", () => {
-  it("tells in its health that the collection is there and that no key of VoyageAI is", async () => {
+  it("reports in its health that the collection exists and the key of VoyageAI is missing", async () => {
     expect(await call("GET", `${url}/health`)).toEqual({
       status: 200,
       body: {
@@ -42,7 +42,7 @@ describe("the vector-store image", () => {
     });
   });
 
-  it("finds the text that it was given, first and with its metadata", async () => {
+  it("finds a stored text first and with its metadata", async () => {
     const stored = await call("POST", `${url}/embed-text`, { text: NEEDLE, metadata: { page_number: 7 } });
     await call("POST", `${url}/embed-text`, { text: "tableau des couples de serrage", metadata: null });
     const { body } = await call("POST", `${url}/search`, { query: NEEDLE, limit: 2 });
@@ -121,7 +121,7 @@ describe("the vector-store image", () => {
     expect(await malformed.json()).toMatchObject({ detail: [{ type: "json_invalid" }] });
   });
 
-  it("tells its version in its interface's description alone", async () => {
+  it("returns its version in its API's description only", async () => {
     const next = await startVectorStore("technicia/vector-store:1.0.1");
     const address = await next.ready(8000, "/health");
     const versionAt = async (base: string) =>
@@ -130,7 +130,7 @@ describe("the vector-store image", () => {
     expect([await versionAt(url), await versionAt(address)]).toEqual(["1.0.0", "1.0.1"]);
   });
 
-  it("answers 500 on its health in the sick release", async () => {
+  it("answers 500 on its health in the unhealthy release", async () => {
     const sick = await startVectorStore("technicia/vector-store:1.0.2-sick");
     const address = await sick.ready(8000, "/openapi.json");
 

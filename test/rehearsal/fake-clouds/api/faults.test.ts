@@ -38,7 +38,7 @@ describe("an injected fault", () => {
     expect(await statuses(1)).toEqual([200]);
   });
 
-  it("starts at the nth call and lasts for as many as told", async () => {
+  it("starts at the nth call and lasts for the given number", async () => {
     ovh.faults.add({ api: "ovh", path: "^/me$", nth: 2, times: 2, status: 500 });
 
     expect(await statuses(5)).toEqual([200, 500, 500, 200, 200]);
@@ -79,7 +79,7 @@ describe("an injected fault", () => {
     expect(ovh.calls.list().at(-1)).toMatchObject({ method: "POST", status: 0, fault: "cut after" });
   });
 
-  it("answers an error although the call took effect, when told so", async () => {
+  it('answers an error after the call took effect, when "perform" is set', async () => {
     const path = await fillCart(call);
     ovh.faults.add({
       api: "ovh",
@@ -130,7 +130,7 @@ describe("the call log", () => {
     expect(ovh.calls.list()).toEqual([]);
   });
 
-  it("strikes out secrets, however deep", async () => {
+  it("contains no secrets, however deep", async () => {
     await call("POST", "/order/cart", {
       ovhSubsidiary: "FR",
       nested: [{ password: "p", token: "t", name: "n" }],

@@ -79,7 +79,7 @@ describe("authentication", () => {
 });
 
 describe("zones", () => {
-  it("are found by name and told by id", async () => {
+  it("are found by name and by id", async () => {
     const found = await call("GET", "/zones?name=example.org");
 
     expect(found.body).toMatchObject({
@@ -91,7 +91,7 @@ describe("zones", () => {
     expect((await call("GET", "/zones?name=example.com")).body.result).toEqual([]);
   });
 
-  it("come page by page, and an empty page after the last", async () => {
+  it("are listed page by page, with an empty page after the last", async () => {
     const page = async (number: number) => (await call("GET", `/zones?per_page=1&page=${number}`)).body;
 
     expect((await page(1)).result_info).toEqual({
@@ -105,14 +105,14 @@ describe("zones", () => {
     expect((await page(3)).result).toEqual([]);
   });
 
-  it("fail with 7003 when the id leads nowhere", async () => {
+  it("fail with 7003 when the id is unknown", async () => {
     expect(problem(await call("GET", `/zones/${"f".repeat(32)}/dns_records`))).toEqual([404, 7003, 7000]);
     expect(problem(await call("GET", "/nowhere"))).toEqual([404, 7003, 7000]);
   });
 });
 
 describe("records", () => {
-  it("are made, read, replaced, changed in part and deleted", async () => {
+  it("are created, read, replaced, patched and deleted", async () => {
     const { result } = (await call("POST", RECORDS, { ...A, comment: "by hand" })).body;
     expect(result).toMatchObject({
       ...A,
@@ -206,7 +206,7 @@ describe("records", () => {
 });
 
 describe("the rate limit", () => {
-  it("tells what is left, refuses what is over and forgets when its window ends", async () => {
+  it("reports what is left, refuses requests beyond it and resets when its window ends", async () => {
     const clock = new ManualClock();
     await cloudflare.close();
     await start({ clock, rateLimit: { requests: 2, windowSeconds: 300 } });

@@ -35,7 +35,7 @@ describe("Cloudflare's own client", () => {
     expect((await client.zones.get({ zone_id: zoneId })).status).toBe("active");
   });
 
-  it("makes, lists, updates and deletes a record", async () => {
+  it("creates, lists, updates and deletes a record", async () => {
     const made = await client.dns.records.create({ zone_id: zoneId, ...record });
     const listed = await client.dns.records.list({ zone_id: zoneId, type: "A" });
     const updated = await client.dns.records.update(made.id, {
@@ -68,7 +68,7 @@ describe("Cloudflare's own client", () => {
     expect(refused).not.toBeInstanceOf(AuthenticationError);
   });
 
-  it("tries again after a 429, when it may, as soon as it is told", async () => {
+  it("retries after a 429 at the time that the answer names", async () => {
     cloudflare.faults.add({
       api: "cloudflare",
       path: "^/zones",

@@ -102,7 +102,7 @@ describe("an answer", () => {
     expect(answer.questions?.[0]?.name).toBe("N8n.eXample.ORG");
   });
 
-  it("tells a name that is not there from one without such records", async () => {
+  it("distinguishes an unknown name from one without such records", async () => {
     const missing = await ask(dns.port, "none.example.org", "A");
     const empty = await ask(dns.port, "n8n.example.org", "CAA");
     const between = await ask(dns.port, "er.example.org", "A");

@@ -206,7 +206,7 @@ systemd-run --quiet python3 /srv/udp.py`,
     await enable(true);
   });
 
-  it("is taken away with its rules", async () => {
+  it("is removed with its rules", async () => {
     expect((await call("DELETE", `${firewall()}/${place.address.ipv4}`)).status).toBe(200);
 
     expect(await reachesServer(8000)).toBe(true);

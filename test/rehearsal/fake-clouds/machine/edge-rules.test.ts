@@ -80,7 +80,7 @@ table ip edge_203_0_113_10 {
     expect(ruleLines([])).toEqual([]);
   });
 
-  it("takes the table away when the firewall is off, whatever its rules", () => {
+  it("removes the table when the firewall is off, whatever its rules", () => {
     expect(renderEdge("203.0.113.10", [rule({ action: "deny" })], false)).toBe(
       "table ip edge_203_0_113_10\ndelete table ip edge_203_0_113_10\n",
     );

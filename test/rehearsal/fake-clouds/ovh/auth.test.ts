@@ -116,7 +116,7 @@ describe("authentication", () => {
     expect([status, body.errorCode]).toEqual([400, "QUERY_TIME_OUT"]);
   });
 
-  it("tells its own time without a signature", async () => {
+  it("returns its own time without a signature", async () => {
     await start({ clock: new ManualClock(new Date("2026-01-05T09:00:00Z")), clockSkewSeconds: 100 });
 
     expect((await anonymously(`${ovh.url}/auth/time`)).body).toBe(Date.parse("2026-01-05T09:01:40Z") / 1000);
@@ -152,7 +152,7 @@ describe("authentication", () => {
     expect((await call("GET", "/ip/203.0.113.11%2F32/firewall")).status).toBe(403);
   });
 
-  it("tells what a credential may do", async () => {
+  it("returns what a credential may do", async () => {
     const rules = [{ method: "GET", path: "/auth/details" }];
     const call = await start({ credentials: [{ ...DEFAULT_CREDENTIAL, rules }] });
     const { body } = await call("GET", "/auth/details");
@@ -176,7 +176,7 @@ describe("routing", () => {
     expect((await anonymously(`${new URL(ovh.url).origin}/me`)).status).toBe(404);
   });
 
-  it("tells a wrong method from an unknown path", async () => {
+  it("distinguishes a wrong method from an unknown path", async () => {
     expect((await ovhClient(ovh.url)("PATCH", "/me")).status).toBe(405);
   });
 

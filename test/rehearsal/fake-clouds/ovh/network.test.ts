@@ -48,7 +48,7 @@ function enforced(): unknown {
 }
 
 describe("the edge firewall", () => {
-  it("does not exist until it is made, and is off then", async () => {
+  it("does not exist until it is created, and is off then", async () => {
     expect((await call("GET", FIREWALL)).status).toBe(404);
     expect((await call("POST", `${BLOCK}/firewall`, { ipOnFirewall: IP })).body).toEqual({
       ipOnFirewall: IP,
@@ -90,7 +90,7 @@ describe("the edge firewall", () => {
 describe("a firewall rule", () => {
   beforeEach(() => call("POST", `${BLOCK}/firewall`, { ipOnFirewall: IP }));
 
-  it("is answered in OVH's words", async () => {
+  it("is returned in OVH's format", async () => {
     await call("POST", `${FIREWALL}/rule`, SSH);
     await call("POST", `${FIREWALL}/rule`, {
       ...{ action: "permit", protocol: "tcp", sequence: 0, tcpOption: { option: "established" } },
@@ -119,7 +119,7 @@ describe("a firewall rule", () => {
     expect((await call("GET", `${FIREWALL}/rule`)).body.sort()).toEqual([0, 1, 19]);
   });
 
-  it("is pending at first and while it goes, and counts at the edge from the one end to the other", async () => {
+  it("is pending while it is created and removed, and applies at the edge in between", async () => {
     const clock = new ManualClock();
     await restart({ clock, delays: { ruleMs: 1000 } });
     expect((await call("POST", `${FIREWALL}/rule`, SSH)).body.state).toBe("creationPending");
@@ -140,7 +140,7 @@ describe("a firewall rule", () => {
     expect(enforced()).toEqual({ enabled: false, sequences: [] });
   });
 
-  it("does not count at the edge while it is pending, though another becomes effective", async () => {
+  it("does not apply at the edge while it is pending, even when another rule takes effect", async () => {
     const clock = new ManualClock();
     await restart({ clock, delays: { ruleMs: 1000 } });
     await call("POST", `${FIREWALL}/rule`, SSH);
@@ -194,7 +194,7 @@ describe("a firewall rule", () => {
 describe("the reverse name of an address", () => {
   const reverse = { ipReverse: IP, reverse: "n8n.example.org" };
 
-  it("is refused until the name leads to the address, then kept with its final dot", async () => {
+  it("is refused until the name points to the address, then kept with its final dot", async () => {
     await ovh.close();
     await start({ zones: ["example.org"] });
     const early = await call("POST", `${BLOCK}/reverse`, reverse);
@@ -219,7 +219,7 @@ describe("the reverse name of an address", () => {
     expect((await call("GET", `${BLOCK}/reverse/${IP}`)).status).toBe(404);
   });
 
-  it("exists for IPv6 too", async () => {
+  it("is set and read for an IPv6 address", async () => {
     await ovh.close();
     await start({ resolve: () => Promise.resolve(["2001:db8:113::10"]) });
     const path = `/ip/${encodeURIComponent("2001:db8:113::10/128")}/reverse`;

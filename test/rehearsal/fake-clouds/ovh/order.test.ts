@@ -28,7 +28,7 @@ describe("the catalogue", () => {
   const catalogue = async () =>
     (await anonymously(`${ovh.url}/order/catalog/public/vps?ovhSubsidiary=FR`)).body;
 
-  it("is public and gives prices in hundred-millionths of a euro", async () => {
+  it("is public and has prices in hundred-millionths of a euro", async () => {
     const { plans, locale } = await catalogue();
     const plan = plans.find(({ planCode }: { planCode: string }) => planCode === "vps-2027-model2");
     const monthly = plan.pricings.find(
@@ -40,7 +40,7 @@ describe("the catalogue", () => {
     expect([monthly.price, monthly.tax]).toEqual([7_99000000, 1_59800000]);
   });
 
-  it("gives a plan's size through its product only", async () => {
+  it("has a plan's size at its product only", async () => {
     const { plans, products } = await catalogue();
     const sizes = plans.map((plan: { planCode: string; product: string; blobs: object }) => {
       const { technical } = products.find(({ name }: { name: string }) => name === plan.product).blobs;
@@ -84,7 +84,7 @@ describe("the stock", () => {
       ),
     );
 
-  it("is told per datacentre", async () => {
+  it("is returned per datacentre", async () => {
     ovh.state.stock["GRA"] = "out-of-stock";
     const { datacenters } = (await stock("vps-2027-model2")).body;
     const status = Object.fromEntries(
@@ -142,7 +142,7 @@ describe("a cart", () => {
     expect((await call("POST", `${path}/checkout`)).body.message).toContain("region canada does not match");
   });
 
-  it("tells which configurations are required, but not their values", async () => {
+  it("returns which configurations are required, but not their values", async () => {
     const path = await fillCart(call);
     const [item] = (await call("GET", `${path}/item`)).body;
     const { body } = await call("GET", `${path}/item/${item}/requiredConfiguration`);
@@ -170,7 +170,7 @@ describe("a cart", () => {
     expect([status, body.message]).toEqual([400, message]);
   });
 
-  it("refuses a plan that only existing contracts keep, and two options of one family", async () => {
+  it("refuses a plan that is no longer sold, and two options of one family", async () => {
     const path = await fillCart(call);
     const [itemId] = (await call("GET", `${path}/item`)).body;
     const plan = { duration: "P1M", pricingMode: "default", quantity: 1 };
@@ -243,7 +243,7 @@ describe("an order", () => {
     expect((await call("GET", "/vps")).body).toEqual([(await call("GET", detail)).body.domain]);
   });
 
-  it("stands in the list beside older orders of other things", async () => {
+  it("is listed among older orders of other products", async () => {
     const from = encodeURIComponent(new Date(Date.now() - 60_000).toISOString());
     const [old] = (await call("GET", "/me/order")).body;
     const orderId = await placeOrder(call);
@@ -276,7 +276,7 @@ describe("an order", () => {
     expect(await status(body.orderId)).toBe("delivered");
   });
 
-  it("stays where the account's documents are asked for", async () => {
+  it("keeps its status while the account's documents are missing", async () => {
     ovh.state.account.afterPayment = "documentsRequested";
     const orderId = await placeOrder(call);
     await pay(call, orderId);

@@ -31,7 +31,7 @@ beforeEach(() => start());
 afterEach(() => ovh.close());
 
 describe("a server", () => {
-  it("is described in full", async () => {
+  it("has all properties of its plan and its order", async () => {
     const { body } = await call("GET", path);
 
     expect(body).toMatchObject({
@@ -53,7 +53,7 @@ describe("a server", () => {
     });
   });
 
-  it("lists IPv6 first, and tells the gateway of each address", async () => {
+  it("lists IPv6 first, and returns the gateway of each address", async () => {
     const [v6, v4] = (await call("GET", `${path}/ips`)).body;
 
     expect((await call("GET", `${path}/ips/${v4}`)).body).toMatchObject({
@@ -97,7 +97,7 @@ describe("a server", () => {
     expect((await call("POST", `${path}/reboot`)).status).toBe(400);
   });
 
-  it("goes into rescue mode by a task", async () => {
+  it("enters rescue mode by a task", async () => {
     expect((await call("PUT", path, { netbootMode: "rescue" })).status).toBe(200);
     await ovh.settled();
 
