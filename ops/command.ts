@@ -2,6 +2,7 @@
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 
 import { UserError } from "../common/user-error.ts";
+import { renderTable } from "./terminal.ts";
 
 export interface Outcome {
   /** Printed on standard output. */
@@ -44,4 +45,62 @@ export function onlyStack(usage: string, positionals: readonly string[]): string
     );
   }
   return stack;
+}
+
+/** Scripts of package.json that are no operator's commands. */
+const OTHER_SCRIPTS: readonly (readonly [name: string, args: string, summary: string])[] = [
+  ["start", "[--stack <stack>]", "deploys the whole system in a rehearsal on this machine"],
+  ["rehearsal", "<pulumi arguments>", "runs Pulumi in the rehearsal"],
+  ["rehearsal:exec", "<command>", "runs any other command in the rehearsal"],
+  ["rehearsal:stop", "", "removes the rehearsal, except its caches"],
+  ["test", "[long] [<file>…]", "runs the tests"],
+  ["settings", "[--check]", "generates the settings in Pulumi.yaml and docs/settings.md from their schema"],
+  ["bench", "", "measures how long the commands take"],
+  ["check", "", "checks formatting, lint rules and types"],
+  ["fix", "", "formats the files and fixes lint findings"],
+];
+
+const HEADINGS = ["npm run …", "Arguments (after --)", "What it does"];
+
+/** The command that prints the table of all others. */
+export function helpCommand(commands: Commands): Command {
+  return {
+    usage: "npm run help [-- --markdown]",
+    summary: "prints this table",
+    async run(args) {
+      const { values } = readArguments(this.usage, args, { markdown: { type: "boolean" } }, false);
+      const all = { ...commands, help: this };
+      return {
+        text: values.markdown === true ? await renderMarkdown(all) : renderCommands(all),
+        exitCode: 0,
+      };
+    },
+  };
+}
+
+export function renderCommands(commands: Commands): string {
+  return renderTable({ headings: HEADINGS, rows: rowsOf(commands) });
+}
+
+/** The table as the README has it, in the formatting that `npm run fix` gives. */
+async function renderMarkdown(commands: Commands): Promise<string> {
+  const { formatMarkdown, renderMarkdownTable } = await import("../reports/markdown.ts");
+  const code = (text: string) => (text === "" ? "" : `\`${text.replaceAll("|", String.raw`\|`)}\``);
+  const rows = rowsOf(commands).map(([name = "", args = "", summary = ""]) => [
+    code(name),
+    code(args),
+    summary,
+  ]);
+  return (await formatMarkdown("README.md", renderMarkdownTable(HEADINGS, rows))).trimEnd();
+}
+
+function rowsOf(commands: Commands): string[][] {
+  return [
+    ...Object.entries(commands).map(([name, { usage, summary }]) => [name, argumentsOf(usage), summary]),
+    ...OTHER_SCRIPTS.map((row) => [...row]),
+  ];
+}
+
+function argumentsOf(usage: string): string {
+  return usage.replace(/^npm run \S+ ?(\[?)(?:-- )?/, "$1");
 }

@@ -16,7 +16,7 @@ import { onlyStack, readArguments, type Commands } from "./command.ts";
 import { pulumiOnPath, type Pulumi } from "./engine/cli.ts";
 import { readConfiguration, type Configuration } from "./engine/settings.ts";
 import { readState } from "./engine/state.ts";
-import { renderTable } from "./table.ts";
+import { renderTable } from "./terminal.ts";
 import { UserError } from "../common/user-error.ts";
 
 export const commands: Commands = {

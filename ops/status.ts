@@ -5,11 +5,10 @@ import { UserError } from "../common/user-error.ts";
 import { describePhases, type TrackedPhase } from "../reports/tracking/steps.ts";
 import { stackOutputs, type DeploymentStatus, type StackOutputs } from "../stacks/deployment-status.ts";
 import { onlyStack, readArguments, type Commands } from "./command.ts";
-import { madeIn, orWhy, type FactSources } from "./documents/facts.ts";
-import { readRecords } from "./documents/records.ts";
+import { madeIn, orWhy, readRecords, type FactSources } from "./documents/facts.ts";
 import { pulumiOnPath, type Pulumi } from "./engine/cli.ts";
 import { readState } from "./engine/state.ts";
-import { renderTable } from "./table.ts";
+import { renderTable } from "./terminal.ts";
 
 /** A server that is down must not keep the outputs from being printed. */
 const SERVER_SECONDS = 10;

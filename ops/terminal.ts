@@ -1,4 +1,4 @@
-/** The person at the terminal: progress, questions, and Ctrl-C. */
+/** The person at the terminal: progress, questions, Ctrl-C, and tables. */
 import { createInterface } from "node:readline/promises";
 
 import { UserError } from "../common/user-error.ts";
@@ -42,4 +42,60 @@ export async function confirm(question: string, stop: AbortController): Promise<
 
 function interrupted(): UserError {
   return new UserError("interrupted by the operator");
+}
+
+/** Tables at the terminal. */
+
+const GAP = "  ";
+
+/** Below this a column is unreadable; a terminal that is too narrow wraps the lines itself. */
+const NARROWEST = 8;
+
+export interface Table {
+  readonly headings: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+
+  /** @default the terminal's, or 100 where the output goes elsewhere */
+  readonly width?: number;
+}
+
+/** Columns are as wide as their widest cell; where the terminal has less space, the widest ones are wrapped. */
+export function renderTable({ headings, rows, width = process.stdout.columns ?? 100 }: Table): string {
+  const cells = [headings, ...rows].map((row) => headings.map((_, column) => linesOf(row[column] ?? "")));
+  const natural = headings.map((_, column) =>
+    Math.max(...cells.flatMap((row) => row[column]!.map((line) => line.length))),
+  );
+  const widths = fit(natural, width - GAP.length * (headings.length - 1));
+  const [head = "", ...body] = cells.map((row) => renderRow(row, widths));
+  return [head, widths.map((each) => "─".repeat(each)).join(GAP), ...body].join("\n");
+}
+
+function fit(natural: readonly number[], available: number): number[] {
+  let limit = Math.max(...natural);
+  const limited = () => natural.map((each) => Math.min(each, limit));
+  while (limit > NARROWEST && limited().reduce((sum, each) => sum + each, 0) > available) limit -= 1;
+  return limited();
+}
+
+function renderRow(row: readonly (readonly string[])[], widths: readonly number[]): string {
+  const wrapped = row.map((lines, column) => lines.flatMap((line) => wrap(line, widths[column]!)));
+  const height = Math.max(...wrapped.map((lines) => lines.length));
+  return Array.from({ length: height }, (_, index) =>
+    wrapped
+      .map((lines, column) => (lines[index] ?? "").padEnd(widths[column]!))
+      .join(GAP)
+      .trimEnd(),
+  ).join("\n");
+}
+
+/** Breaks at spaces, and inside words that are longer than a line. */
+function wrap(text: string, width: number): string[] {
+  if (text.length <= width) return [text];
+  const space = text.lastIndexOf(" ", width);
+  const end = space > 0 ? space : width;
+  return [text.slice(0, end).trimEnd(), ...wrap(text.slice(end).trimStart(), width)];
+}
+
+function linesOf(cell: string): string[] {
+  return cell.trim().split(/\s*\n\s*/);
 }

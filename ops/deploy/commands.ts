@@ -1,16 +1,15 @@
-import { onlyStack, readArguments, type Command, type Commands, type Outcome } from "../command.ts";
 import { UserError } from "../../common/user-error.ts";
+import { onlyStack, readArguments, type Command, type Commands, type Outcome } from "../command.ts";
 import { realEffects } from "../effects.ts";
 import { StateLocked } from "../engine/state-lock.ts";
 import { LockRefusal } from "../server/lock.ts";
 import { untilStopped } from "../terminal.ts";
 import { deploy } from "./deploy.ts";
 import { showHistory, unlock } from "./history-commands.ts";
-import { realOperator, type Operator } from "./operator.ts";
-import { pinImages } from "./pin-images.ts";
-import { promote } from "./promote.ts";
+import { pinImages, promote } from "./image-commands.ts";
 import { EXIT, parts, type DeployPart } from "./release-progress.ts";
 import { rollback } from "./rollback.ts";
+import { realOperator, type Operator } from "./session.ts";
 
 export const commands: Commands = {
   deploy: {

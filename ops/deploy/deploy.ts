@@ -2,11 +2,10 @@
 import type { Outcome } from "../command.ts";
 import { inPrivateFolder } from "../engine/run.ts";
 import { readRevision } from "../server/identity.ts";
-import { rollBackAutomatically } from "./automatic-rollback.ts";
-import type { Operator } from "./operator.ts";
-import { EXIT, Refusal, ReleaseInProgress, type DeployRequest, type DeployPart } from "./release-progress.ts";
+import { rollBackAutomatically } from "./rollback.ts";
+import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest } from "./release-progress.ts";
 import { renderChecks } from "./render.ts";
-import { Session } from "./session.ts";
+import { Session, type Operator } from "./session.ts";
 import { update, type Plan } from "./update.ts";
 import { renderInstant, windowAt } from "./window.ts";
 

@@ -1,13 +1,13 @@
 /** `npm run history` and `npm run unlock`: the records on the server. */
 import type { Outcome } from "../command.ts";
 import type { Server } from "../server/connection.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal.ts";
 import { UserError } from "../../common/user-error.ts";
 import { readDeployed } from "../engine/outputs.ts";
 import { appendHistory, readHistory, readReleases, renderCorrupt } from "../server/records.ts";
 import { breakLock, describeLock } from "../server/lock.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
-import type { Operator } from "./operator.ts";
+import type { Operator } from "./session.ts";
 import { renderChecks, renderRelease, renderSeconds } from "./render.ts";
 import { EXIT } from "./release-progress.ts";
 

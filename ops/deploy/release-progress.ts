@@ -7,11 +7,9 @@ import { reportIncident } from "../effects.ts";
 import { readDeployedImages } from "../engine/outputs.ts";
 import { hashSettings } from "../engine/settings.ts";
 import { finishRelease, readReleases, startRelease } from "../server/records.ts";
-import { describeFailure } from "./failure-incident.ts";
-import type { Operator } from "./operator.ts";
-import { renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
+import { describeFailure, renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
 import { runningSettings, secondsBetween } from "./restore.ts";
-import type { Session } from "./session.ts";
+import type { Operator, Session } from "./session.ts";
 
 /** Documented in docs/operations.md: a pipeline reads them. */
 export const EXIT = { ok: 0, failed: 1, refused: 3, rolledBack: 4 } as const;

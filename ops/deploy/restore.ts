@@ -6,15 +6,14 @@ import { isDeepStrictEqual } from "node:util";
 import { compareVersions, validate } from "compare-versions";
 
 import type { Check } from "../../common/check.ts";
-import { versionOf } from "../../stacks/image-reference.ts";
-import type { Environment } from "../../stacks/environment.ts";
-import { inPrivateFolder } from "../engine/run.ts";
-import { readDeployedImages } from "../engine/outputs.ts";
-import { update } from "./update.ts";
-import type { Operator } from "./operator.ts";
 import { ROLLBACK_TIME, type Release } from "../../common/release.ts";
-import type { Session } from "./session.ts";
+import type { Environment } from "../../stacks/environment.ts";
+import { versionOf } from "../../stacks/image-reference.ts";
+import { readDeployedImages } from "../engine/outputs.ts";
+import { inPrivateFolder } from "../engine/run.ts";
+import type { Operator, Session } from "./session.ts";
 import { settingsFile, withSettings } from "./settings-file.ts";
+import { update } from "./update.ts";
 
 /** Images of programs whose data an older version may not be able to read. */
 const KEEPS_DATA: readonly string[] = ["qdrant", "n8n", "postgres"];

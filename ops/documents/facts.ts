@@ -1,13 +1,15 @@
 /** Reads the facts of each environment from its state and from the records on its server. */
 import { z } from "zod";
 
+import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { EnvironmentFacts, Made, Missing, Records } from "../../reports/facts.ts";
 import { ENVIRONMENTS } from "../../reports/labels-fr.ts";
 import { stackOutputs, type StackOutputs } from "../../stacks/deployment-status.ts";
-import { nameOf } from "../../common/urn.ts";
 import { NoSuchStack, type Pulumi } from "../engine/cli.ts";
 import { readState, type State } from "../engine/state.ts";
+import { readHistory, readReleases, renderCorrupt } from "../server/records.ts";
+import { openServer, type Server } from "../server/connection.ts";
 
 export interface FactSources {
   readonly pulumi: Pulumi;
@@ -74,5 +76,32 @@ export async function orWhy<T>(reading: Promise<T>): Promise<T | Missing> {
   } catch (error) {
     if (error instanceof UserError) return { why: error.message };
     throw error;
+  }
+}
+
+interface ReadOptions {
+  readonly open?: (outputs: Pick<StackOutputs, "ssh">) => Server;
+
+  /** Of each of the two readings. */
+  readonly timeoutSeconds?: number;
+}
+
+/** Reads the records of a stack's deployments, over one connection. */
+export async function readRecords(
+  outputs: Pick<StackOutputs, "ssh">,
+  { open = openServer, timeoutSeconds }: ReadOptions = {},
+): Promise<Records> {
+  const server = open(outputs);
+  const reader: Pick<Server, "run"> =
+    timeoutSeconds === undefined ? server : { run: (command) => server.run({ ...command, timeoutSeconds }) };
+  try {
+    const [found, history] = await Promise.all([readReleases(reader), readHistory(reader)]);
+    return {
+      releases: found.releases,
+      history: history.events,
+      corrupt: renderCorrupt([...found.corrupt, ...history.corrupt]),
+    };
+  } finally {
+    server.close();
   }
 }

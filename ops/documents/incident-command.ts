@@ -1,6 +1,6 @@
 /** `npm run incident`: problems that people report, on one command line. */
 import { readArguments, type Outcome } from "../command.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal.ts";
 import { UserError } from "../../common/user-error.ts";
 import { ENVIRONMENTS } from "../../reports/labels-fr.ts";
 import {
@@ -11,7 +11,7 @@ import {
   type BookOptions,
   type NewIncident,
 } from "../../reports/incidents/book.ts";
-import { categories, priorities } from "../../reports/incidents/vocabulary.ts";
+import { categories, priorities } from "../../reports/incidents/incidents.ts";
 import { shownPath } from "../../reports/markdown.ts";
 import { formatHours, formatShare, recurring, trendsByCategory } from "../../reports/incidents/trends.ts";
 

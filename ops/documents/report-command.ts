@@ -1,14 +1,13 @@
 /** `npm run report`: updates the team's documents. */
 import { readFile } from "node:fs/promises";
 
-import { readArguments, type Outcome } from "../command.ts";
-import { pulumiOnPath } from "../engine/cli.ts";
 import { gapsOf, type Gap } from "../../reports/facts.ts";
-import { readAllFacts, type FactSources } from "./facts.ts";
 import { listIncidents } from "../../reports/incidents/book.ts";
 import { shownPath, writeWhole } from "../../reports/markdown.ts";
-import { readRecords } from "./records.ts";
 import { checkTracking, emptyTracking, renderTracking } from "../../reports/tracking/tracking.ts";
+import { readArguments, type Outcome } from "../command.ts";
+import { pulumiOnPath } from "../engine/cli.ts";
+import { readAllFacts, readRecords, type FactSources } from "./facts.ts";
 
 export const TRACKING_FILE = new URL("../../docs/deployment-tracking.md", import.meta.url).pathname;
 

@@ -8,11 +8,19 @@ import { unified } from "unified";
 import { UserError } from "../../common/user-error.ts";
 import { isBlank } from "../kept-cells.ts";
 import { ENVIRONMENTS, formatIsoDay, type EnvironmentName } from "../labels-fr.ts";
-import { fields, readIncidents, renderNote, SECTION, type Field, type Incident } from "./incidents.ts";
-import { type Category, type Priority, type Status } from "./vocabulary.ts";
 import { endOf, escapeInline, MarkdownFile, shownPath, startOf, writeWhole } from "../markdown.ts";
-import { writeTrends } from "./trends-section.ts";
-import { recurrenceKey } from "./trends.ts";
+import {
+  fields,
+  readIncidents,
+  renderNote,
+  SECTION,
+  type Category,
+  type Field,
+  type Incident,
+  type Priority,
+  type Status,
+} from "./incidents.ts";
+import { recurrenceKey, writeTrends } from "./trends.ts";
 
 export const ISSUES_FILE = new URL("../../docs/deployment-issues.md", import.meta.url).pathname;
 

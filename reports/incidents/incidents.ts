@@ -3,8 +3,22 @@ import type { Heading, Nodes, RootContent } from "mdast";
 
 import { isBlank } from "../kept-cells.ts";
 import { ENVIRONMENTS, type EnvironmentName } from "../labels-fr.ts";
-import { categories, priorities, statuses, type Category, type Priority, type Status } from "./vocabulary.ts";
 import { endOf, lineOf, plainText, startOf, type MarkdownFile } from "../markdown.ts";
+
+export const statuses = ["Ouvert", "Résolu", "Contourné"] as const;
+export const priorities = ["Basse", "Moyenne", "Haute", "Critique"] as const;
+export const categories = [
+  "Configuration",
+  "Réseau",
+  "Sécurité",
+  "Performance",
+  "Compatibilité",
+  "Autres",
+] as const;
+
+export type Status = (typeof statuses)[number];
+export type Priority = (typeof priorities)[number];
+export type Category = (typeof categories)[number];
 
 /** The bold fields of an entry, in the document's order. */
 export const fields = [
@@ -294,3 +308,5 @@ function oneLine(text: string): string {
 function lineAt(file: MarkdownFile, offset: number): number {
   return file.text.slice(0, offset).split("\n").length;
 }
+
+/** The words that the team's issues document allows. */

@@ -1,15 +1,13 @@
 /** One page that shows all environments at a glance; it loads nothing from elsewhere. */
-import type { StepStatus } from "../../stacks/deployment-status.ts";
 import type { Check } from "../../common/check.ts";
 import { checksOfCurrent, currentRelease, type AuditEvent, type Release } from "../../common/release.ts";
-import { driftChart, durationChart, latencyChart, totalSeconds } from "./charts.ts";
+import type { StepStatus } from "../../stacks/deployment-status.ts";
 import { gapsOf, recordsOf, type EnvironmentFacts, type Gap, type Records } from "../facts.ts";
 import { formatDay, formatMoment, formatSeconds, formatShortMoment, plural } from "../labels-fr.ts";
-import { html, Html } from "./html.ts";
-import { badge, breakable, figure, region, table, type Tone } from "./parts.ts";
-import { STYLE } from "./style.ts";
 import { describePhases, describeRelease, type TrackedStep } from "../tracking/steps.ts";
 import { environmentStatus, type TrackingFacts } from "../tracking/tracking.ts";
+import { driftChart, durationChart, latencyChart, totalSeconds } from "./charts.ts";
+import { badge, breakable, figure, html, Html, region, STYLE, table, type Tone } from "./parts.ts";
 
 /** Most rows of a table; the rest is counted. */
 const SHOWN = 30;

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 
-import { pinImages } from "../../../ops/deploy/pin-images.ts";
+import { pinImages } from "../../../ops/deploy/image-commands.ts";
 import { TestStack } from "./test-stack.ts";
 
 let registry: Server;

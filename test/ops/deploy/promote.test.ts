@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
 import { deploy } from "../../../ops/deploy/deploy.ts";
-import type { Operator } from "../../../ops/deploy/operator.ts";
-import { promote } from "../../../ops/deploy/promote.ts";
+import type { Operator } from "../../../ops/deploy/session.ts";
+import { promote } from "../../../ops/deploy/image-commands.ts";
 import type { DeployRequest } from "../../../ops/deploy/release-progress.ts";
 import { failing, ok, pulled, TestStack } from "./test-stack.ts";
 

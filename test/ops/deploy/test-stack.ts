@@ -7,7 +7,7 @@ import { parse, stringify } from "yaml";
 import type { Check } from "../../../common/check.ts";
 import type { CheckContext } from "../../../ops/checks/context.ts";
 import type { Plan } from "../../../ops/deploy/update.ts";
-import type { Operator } from "../../../ops/deploy/operator.ts";
+import type { Operator } from "../../../ops/deploy/session.ts";
 import type { Release } from "../../../common/release.ts";
 import { readHistory, readReleases } from "../../../ops/server/records.ts";
 import type { NewIncident } from "../../../reports/incidents/book.ts";

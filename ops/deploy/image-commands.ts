@@ -1,14 +1,17 @@
-/** `npm run promote`: writes the images that one stack has verified into the settings of another, as a change to review. */
+/** `npm run promote` and `npm run images`: write images into a settings file, as a change to review. */
+import { currentRelease, isGood, type Release } from "../../common/release.ts";
+import { UserError } from "../../common/user-error.ts";
+import { readImageReference } from "../../stacks/image-reference.ts";
 import { imagesInUse } from "../checks/images.ts";
 import type { Outcome } from "../command.ts";
-import { readEnvironment } from "../engine/settings.ts";
-import { UserError } from "../../common/user-error.ts";
 import { readDeployed } from "../engine/outputs.ts";
+import { readEnvironment } from "../engine/settings.ts";
 import { appendHistory, readReleases, type Releases, renderCorrupt } from "../server/records.ts";
-import type { Operator } from "./operator.ts";
-import { currentRelease, isGood, type Release } from "../../common/release.ts";
-import { renderImageChanges, renderRelease } from "./render.ts";
+import { renderTable } from "../terminal.ts";
+import { findImage } from "../vendors/registry.ts";
 import { EXIT } from "./release-progress.ts";
+import { renderImageChanges, renderRelease } from "./render.ts";
+import type { Operator } from "./session.ts";
 import { settingsFile, withImages } from "./settings-file.ts";
 
 export interface PromoteRequest {
@@ -16,6 +19,7 @@ export interface PromoteRequest {
   readonly to: string;
 }
 
+/** Writes the images that one stack has verified into the settings of another. */
 export async function promote({ from, to }: PromoteRequest, operator: Operator): Promise<Outcome> {
   const { ssh } = await readDeployed(from, operator.pulumi);
   if (ssh === undefined)
@@ -94,4 +98,53 @@ function requireVerified(
         `turn it on in ${from} and deploy that, or off in ${to}`,
     );
   if (problems.length > 0) throw new UserError(problems.join("\n"));
+}
+
+/** Replaces the tags of a stack's images by their current digests. */
+export async function pinImages(
+  stack: string,
+  operator: Pick<Operator, "pulumi" | "signal" | "readSettingsFile" | "writeSettingsFile">,
+): Promise<Outcome> {
+  const environment = await readEnvironment(stack, operator.pulumi);
+  const images = await Promise.all(
+    imagesInUse(environment).map(async ({ service, name }) => ({
+      service,
+      name,
+      ...(await pin(name, operator.signal)),
+    })),
+  );
+  const problems = images.flatMap(({ service, problem }) =>
+    problem === undefined ? [] : [`technicia:images.${service}: ${problem}`],
+  );
+  if (problems.length > 0) throw new UserError(problems.join("\n"));
+
+  const path = settingsFile(stack);
+  const text = await operator.readSettingsFile(stack);
+  const pinned = Object.fromEntries(images.map(({ service, reference }) => [service, reference]));
+  const edited = withImages({ path, text }, pinned);
+  if (edited === text) return { text: `${path} already names every image by its digest`, exitCode: EXIT.ok };
+  await operator.writeSettingsFile(stack, edited);
+  const table = renderTable({
+    headings: ["Image", "Tag", "Digest"],
+    rows: images.map(({ service, name, reference }) => [
+      service,
+      name.replace(/@.*$/, ""),
+      reference.slice(reference.indexOf("@") + 1).slice(0, 19),
+    ]),
+  });
+  return { text: `${table}\n\nlook at it with git diff ${path}`, exitCode: EXIT.ok };
+}
+
+async function pin(
+  name: string,
+  signal: AbortSignal,
+): Promise<{ readonly reference: string; readonly problem?: string }> {
+  if (readImageReference(name)?.digest !== undefined) return { reference: name };
+  try {
+    return { reference: `${name}@${(await findImage(name, { fetch, signal })).digest}` };
+  } catch (error) {
+    signal.throwIfAborted();
+    const problem = `the registry gave no digest: ${(error as Error).message}; check its name and tag`;
+    return { reference: name, problem };
+  }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { renderTable } from "../../ops/table.ts";
+import { renderTable } from "../../ops/terminal.ts";
 
 const render = (rows: readonly (readonly string[])[], width = 100) =>
   renderTable({ headings: ["Nom", "État"], rows, width }).split("\n");
