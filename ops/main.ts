@@ -14,7 +14,7 @@ const AREAS = [
   },
   { names: ["status"], load: () => import("./status.ts") },
   { names: ["drift"], load: () => import("./drift/commands.ts") },
-  { names: ["resume"], load: () => import("./engine/commands.ts") },
+  { names: ["resume"], load: () => import("./engine/resume.ts") },
   { names: ["secrets"], load: () => import("./secrets.ts") },
   { names: ["report", "incident"], load: () => import("./documents/commands.ts") },
 ];

@@ -1,6 +1,6 @@
 /** `npm run deploy`: preflight → plan → window → up → verify → record, and the previous release again when the new one fails. */
 import type { Outcome } from "../command.ts";
-import { inPrivateFolder } from "../engine/run.ts";
+import { inPrivateFolder } from "../engine/events.ts";
 import { readRevision } from "../server/identity.ts";
 import { rollBackAutomatically } from "./rollback.ts";
 import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest } from "./release-progress.ts";

@@ -3,7 +3,7 @@ import type { Outcome } from "../command.ts";
 import type { Server } from "../server/connection.ts";
 import { renderTable } from "../terminal.ts";
 import { UserError } from "../../common/user-error.ts";
-import { readDeployed } from "../engine/outputs.ts";
+import { readDeployed } from "../engine/state.ts";
 import { appendHistory, readHistory, readReleases, renderCorrupt } from "../server/records.ts";
 import { breakLock, describeLock } from "../server/lock.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";

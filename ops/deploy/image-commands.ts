@@ -4,7 +4,7 @@ import { UserError } from "../../common/user-error.ts";
 import { readImageReference } from "../../stacks/image-reference.ts";
 import { imagesInUse } from "../checks/images.ts";
 import type { Outcome } from "../command.ts";
-import { readDeployed } from "../engine/outputs.ts";
+import { readDeployed } from "../engine/state.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { appendHistory, readReleases, type Releases, renderCorrupt } from "../server/records.ts";
 import { renderTable } from "../terminal.ts";

@@ -4,7 +4,7 @@ import { currentRelease, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
 import { reportIncident } from "../effects.ts";
-import { readDeployedImages } from "../engine/outputs.ts";
+import { readDeployedImages } from "../engine/state.ts";
 import { hashSettings } from "../engine/settings.ts";
 import { finishRelease, readReleases, startRelease } from "../server/records.ts";
 import { describeFailure, renderImageChanges, renderRelease, renderSeconds } from "./render.ts";

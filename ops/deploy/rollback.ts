@@ -3,7 +3,7 @@ import type { Check } from "../../common/check.ts";
 import { currentRelease, isGood, lastGood, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
-import { readDeployedImages } from "../engine/outputs.ts";
+import { readDeployedImages } from "../engine/state.ts";
 import { hashSettings } from "../engine/settings.ts";
 import type { Server } from "../server/connection.ts";
 import { readRevision } from "../server/identity.ts";

@@ -1,9 +1,8 @@
 /** Runs the engine's update, and describes its failure. */
 import { readChanges } from "../changes/changes.ts";
-import { readEvents } from "../engine/events.ts";
+import { readEvents, runEngine } from "../engine/events.ts";
 import { findIrreversible } from "../changes/irreversible.ts";
 import type { Pulumi } from "../engine/cli.ts";
-import { runEngine } from "../engine/run.ts";
 import { UserError } from "../../common/user-error.ts";
 
 const ERROR_LINES = 12;

@@ -4,7 +4,7 @@ import { reportIncident, type Effects } from "../effects.ts";
 import { appendHistory } from "../server/records.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Checked } from "./check.ts";
-import type { DriftReport } from "./finding.ts";
+import type { DriftReport } from "./report.ts";
 
 export type CheckLogEffects = Pick<Effects, "identity" | "now" | "say" | "openIncident">;
 

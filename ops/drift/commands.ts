@@ -4,14 +4,12 @@ import { untilStopped } from "../terminal.ts";
 import { holdLock } from "../server/lock.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import { openGithub } from "../vendors/github.ts";
-import type { Server } from "../server/connection.ts";
 import { UserError } from "../../common/user-error.ts";
 import { logCheck } from "./check-log.ts";
 import { checkDrift } from "./check.ts";
-import { EXIT_CODES, type DriftReport } from "./finding.ts";
 import { reportFailure, reportToIssue, type IssueTracker } from "./issue.ts";
-import { headline, renderReport } from "./render.ts";
 import { repairDrift, type RepairWorld } from "./repair.ts";
+import { EXIT_CODES, headline, renderReport, type DriftReport } from "./report.ts";
 
 export const commands: Commands = {
   drift: {
@@ -29,42 +27,39 @@ export const commands: Commands = {
       // Checked first, so that a check of minutes does not end with a missing variable.
       const tracker = values.issue ? openGithub(process.env) : undefined;
       const request = { stack, json: values.json, tracker };
-      if (!values.repair) return await reported(request, checked, realEffects(new AbortController()));
+      if (!values.repair) {
+        const world = worldOf(realEffects(new AbortController()));
+        return await reported(request, world, () => checked(stack, world));
+      }
       const repair = { stack, yes: values.yes, withChanges: values["with-changes"] };
       return await untilStopped((stop) => {
         const effects = realEffects(stop);
         // An interrupted repair ends the engine's run in order, and releases the lock.
         const pulumi: Pulumi = (call) => effects.pulumi({ ...call, signal: stop.signal });
-        return reported(request, (_, world) => repaired(repair, world), { ...effects, pulumi });
+        const world = worldOf({ ...effects, pulumi });
+        return reported(request, world, async () => {
+          const { before, after } = await repairDrift(repair, world);
+          if (after === undefined) world.say(`${headline(before)}: nothing to repair`);
+          return after ?? before;
+        });
       });
     },
   },
 };
 
-interface ReportRequest {
-  readonly stack: string;
-  readonly json: boolean;
-  readonly tracker: IssueTracker | undefined;
-}
-
-async function reported(
-  { stack, json, tracker }: ReportRequest,
-  look: (stack: string, world: RepairWorld) => Promise<DriftReport>,
-  effects: Effects,
-): Promise<Outcome> {
-  const world = worldOf(effects);
-  try {
-    const report = await look(stack, world);
-    const issue = tracker && (await reportToIssue(report, tracker));
-    const lines = [
-      json ? JSON.stringify(report, null, 2) : renderReport(report),
-      ...(issue === undefined || json ? [] : [`issue ${issue.action}: ${issue.url}`]),
-    ];
-    return { text: lines.join("\n\n"), exitCode: EXIT_CODES[report.outcome] };
-  } catch (error) {
-    if (error instanceof UserError && tracker) await reportToTracker(stack, error, tracker, world);
-    throw error;
-  }
+function worldOf(effects: Effects): RepairWorld {
+  return {
+    ...effects,
+    fetch,
+    async exclusively(server, stack, work) {
+      const lock = await holdLock(server, { ...effects, stack, why: "repair of drift" });
+      try {
+        return await work();
+      } finally {
+        await lock.release();
+      }
+    },
+  };
 }
 
 async function checked(stack: string, world: RepairWorld): Promise<DriftReport> {
@@ -77,46 +72,28 @@ async function checked(stack: string, world: RepairWorld): Promise<DriftReport> 
   }
 }
 
-async function repaired(
-  request: Parameters<typeof repairDrift>[0],
-  world: RepairWorld,
-): Promise<DriftReport> {
-  const { before, after } = await repairDrift(request, world);
-  if (after === undefined) world.say(`${headline(before)}: nothing to repair`);
-  return after ?? before;
-}
-
-async function reportToTracker(
-  stack: string,
-  error: UserError,
-  tracker: IssueTracker,
+async function reported(
+  request: { readonly stack: string; readonly json: boolean; readonly tracker: IssueTracker | undefined },
   { now, say }: RepairWorld,
-): Promise<void> {
+  look: () => Promise<DriftReport>,
+): Promise<Outcome> {
+  const { stack, json, tracker } = request;
   try {
-    await reportFailure(stack, now(), error.message, tracker);
-  } catch (second) {
-    if (!(second instanceof UserError)) throw second;
-    say(second.message);
-  }
-}
-
-function worldOf(effects: Effects): RepairWorld {
-  return {
-    ...effects,
-    fetch,
-    exclusively: (server, stack, work) => underLock(server, { ...effects, stack }, work),
-  };
-}
-
-async function underLock<T>(
-  server: Server,
-  request: Effects & { readonly stack: string },
-  work: () => Promise<T>,
-): Promise<T> {
-  const lock = await holdLock(server, { ...request, why: "repair of drift" });
-  try {
-    return await work();
-  } finally {
-    await lock.release();
+    const report = await look();
+    const issue = tracker && (await reportToIssue(report, tracker));
+    const lines = [
+      json ? JSON.stringify(report, null, 2) : renderReport(report),
+      ...(issue === undefined || json ? [] : [`issue ${issue.action}: ${issue.url}`]),
+    ];
+    return { text: lines.join("\n\n"), exitCode: EXIT_CODES[report.outcome] };
+  } catch (error) {
+    if (!(error instanceof UserError) || !tracker) throw error;
+    try {
+      await reportFailure(stack, now(), error.message, tracker);
+    } catch (second) {
+      if (!(second instanceof UserError)) throw second;
+      say(second.message);
+    }
+    throw error;
   }
 }

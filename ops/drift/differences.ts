@@ -1,11 +1,14 @@
-/** The engine's steps as differences: one per property, one per line of an exclusive set. */
+/** The engine's steps as differences: one per property, one per line of an exclusive set; and since when each exists. */
+import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 
 import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
 import type { StepMetadata } from "../engine/events.ts";
+import type { Server } from "../server/connection.ts";
 import { identify } from "../../stacks/inventory.ts";
-import type { Deviation, Layer } from "../../stacks/resource-kinds.ts";
+import type { Deviation, Effect, Layer } from "../../stacks/resource-kinds.ts";
 import { at, describeProperties, parsePath, type Shown } from "../changes/properties.ts";
+import { effectOfExtra, sinceOfExtra } from "./extra-lines.ts";
 
 /** One property, or one line of an exclusive set, that is not as it was deployed. */
 export interface Difference extends Deviation {
@@ -15,6 +18,8 @@ export interface Difference extends Deviation {
 
 /** Most lines shown of one value. */
 const MOST_LINES = 12;
+
+const SINCE_SCRIPT = readFileSync(new URL("since.sh", import.meta.url), "utf8");
 
 /** Sorted, because the engine's order changes from run to run. */
 export function readDifferences(steps: readonly StepMetadata[]): Difference[] {
@@ -47,11 +52,40 @@ export function readDifferences(steps: readonly StepMetadata[]): Difference[] {
     const changes = type === "technicia:ovh:EdgeFirewall" ? firewallChangesOf(step) : changesOf(step);
     return changes.map((change) => ({ ...common, kind: "changed" as const, ...change }));
   });
+  const order = ({ resource, what }: Difference) => `${resource}\n${what}`;
   return all.sort((a, b) => order(a).localeCompare(order(b)));
 }
 
-function order({ resource, what }: Difference): string {
-  return `${resource}\n${what}`;
+/** What repairing a difference does, and what it interrupts. */
+export function effectOf(difference: Difference): Effect {
+  if (difference.kind === "extra") return effectOfExtra(difference.what);
+  const { effect } = identify(difference.urn).row;
+  return typeof effect === "function" ? effect(difference) : effect;
+}
+
+/** Since when each difference exists, in their order, undefined where it is not known: dates of files, systemd's and Docker's own records. */
+export async function readSince(
+  differences: readonly Difference[],
+  server: Server,
+): Promise<(Date | undefined)[]> {
+  const questions = differences.map((difference) =>
+    difference.kind === "extra"
+      ? sinceOfExtra(difference.what)
+      : identify(difference.urn).row.since?.(difference),
+  );
+  const asked = questions.flatMap((question) => (question ? [question.join("\t")] : []));
+  if (asked.length === 0) return [];
+  const { stdout } = await server.run({
+    purpose: "ask since when differences exist",
+    script: SINCE_SCRIPT,
+    stdin: `${asked.join("\n")}\n`,
+    timeoutSeconds: 60,
+  });
+  const answers = stdout.split("\n");
+  return questions.map((question) => {
+    const seconds = question && answers.shift();
+    return /^\d+$/.test(seconds ?? "") ? new Date(Number(seconds) * 1000) : undefined;
+  });
 }
 
 function extrasOf(step: StepMetadata): string[] {
@@ -68,10 +102,7 @@ function missingNames({ old, new: now }: StepMetadata): string[] {
   return (wanted ?? []).filter((name) => !(there ?? []).includes(name));
 }
 
-interface EdgeRule {
-  readonly sequence: number;
-  readonly [part: string]: unknown;
-}
+type EdgeRule = Readonly<Record<string, unknown>> & { readonly sequence: number };
 
 /** By number: compared by position, one more rule would shift all that follow. */
 function firewallChangesOf(step: StepMetadata): Change[] {

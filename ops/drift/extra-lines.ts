@@ -70,19 +70,13 @@ const LINES: readonly ExtraLine[] = [
     dated: [/^transient timer (\S+)$/, (name) => ["unit", name]],
   },
   { begins: /^(timer|unit) /, repair: "it is stopped, disabled and removed" },
-  {
-    begins: /^mask /,
-    repair: "the mask is removed; the unit starts when it is next due",
-  },
+  { begins: /^mask /, repair: "the mask is removed; the unit starts when it is next due" },
   {
     begins: /^edited file of a package \S*docker/,
     repair: "the package is reinstalled",
     interruption: ALL_CONTAINERS,
   },
-  {
-    begins: /^edited file of a package /,
-    repair: "the package is reinstalled, which restores its file",
-  },
+  { begins: /^edited file of a package /, repair: "the package is reinstalled, which restores its file" },
   { begins: /^kernel setting /, repair: "the value is written back" },
   {
     begins: /^listener /,
@@ -91,16 +85,15 @@ const LINES: readonly ExtraLine[] = [
     isHostile: true,
   },
   { begins: /^(rule|chain|table) /, repair: "it is removed from the kernel's rules", isHostile: true },
-  { begins: /./, repair: "it is removed" },
 ];
 
 export function effectOfExtra(line: string): Effect {
-  const { repair = "it is removed", interruption } = find(line) ?? {};
+  const { repair, interruption } = find(line);
   return { repair, ...(interruption === undefined ? {} : { interruption }) };
 }
 
 export function sinceOfExtra(line: string): SinceQuestion | undefined {
-  for (const [pattern, question] of [find(line)?.dated ?? PATH_AT_END, PATH_AT_END]) {
+  for (const [pattern, question] of [find(line).dated ?? PATH_AT_END, PATH_AT_END]) {
     const [, name] = pattern.exec(line) ?? [];
     if (name !== undefined) return question(name);
   }
@@ -108,9 +101,9 @@ export function sinceOfExtra(line: string): SinceQuestion | undefined {
 }
 
 export function isHostile(line: string): boolean {
-  return find(line)?.isHostile === true;
+  return find(line).isHostile === true;
 }
 
-function find(line: string): ExtraLine | undefined {
-  return LINES.find(({ begins }) => begins.test(line));
+function find(line: string): Omit<ExtraLine, "begins"> {
+  return LINES.find(({ begins }) => begins.test(line)) ?? { repair: "it is removed" };
 }

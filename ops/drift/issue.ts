@@ -2,7 +2,7 @@
 import type { Github, Written } from "../vendors/github.ts";
 import type { Layer } from "../../stacks/resource-kinds.ts";
 import { isHostile } from "./extra-lines.ts";
-import type { DriftReport, Finding, Unchecked } from "./finding.ts";
+import type { DriftReport, Finding, Unchecked } from "./report.ts";
 
 const LAYERS: Readonly<Record<Layer, string>> = {
   cloud: "OVH",

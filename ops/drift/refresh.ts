@@ -4,18 +4,13 @@
  * `pulumi refresh --preview-only` and not `preview --refresh`: it compares with what was deployed, so settings that are not deployed yet
  * are no drift and a program that fails hides none; and it runs no program, whose secrets a preview's log of events tells in clear.
  */
-import { readEvents, type EngineEvent, type StepMetadata } from "../engine/events.ts";
+import { readEvents, runEngine, type EngineEvent, type StepMetadata } from "../engine/events.ts";
 import type { Pulumi } from "../engine/cli.ts";
-import { runEngine } from "../engine/run.ts";
 import type { StateResource } from "../engine/state.ts";
-
-export interface RefreshRequest {
-  readonly stack: string;
-  readonly resources: readonly StateResource[];
-
-  /** Those that cannot be reached and are not asked for. */
-  readonly without: readonly StateResource[];
-}
+import { nameOf } from "../../common/urn.ts";
+import { identify } from "../../stacks/inventory.ts";
+import type { Difference } from "./differences.ts";
+import type { Unchecked } from "./report.ts";
 
 export interface Refreshed {
   /** Every resource that could be read, unchanged ones as well. */
@@ -31,7 +26,11 @@ const AT_ONCE = "96";
 /** A failing provider may stop the read of others, so what was not read is asked for again. */
 const PASSES = 4;
 
-export async function refresh(request: RefreshRequest, pulumi: Pulumi): Promise<Refreshed> {
+/** `without`: resources that cannot be reached and are not asked for. */
+export async function refresh(
+  request: Readonly<Record<"resources" | "without", readonly StateResource[]>> & { readonly stack: string },
+  pulumi: Pulumi,
+): Promise<Refreshed> {
   const steps = new Map<string, StepMetadata>();
   const failed = new Map<string, string>();
   const left = new Set(request.without.map(({ urn }) => urn));
@@ -48,7 +47,7 @@ export async function refresh(request: RefreshRequest, pulumi: Pulumi): Promise<
     const args = ["refresh", "--preview-only", "--color", "never", "--parallel", AT_ONCE, ...selection];
     const { log, failure } = await runEngine({ pulumi, args: [...args, "--stack", request.stack] });
     const events = readEvents(log);
-    for (const step of stepsOf(events)) steps.set(step.urn, step);
+    for (const { resOutputsEvent: read } of events) if (read) steps.set(read.metadata.urn, read.metadata);
     for (const [urn, message] of failuresOf(events)) if (!steps.has(urn)) failed.set(urn, message);
     reason = failure?.message ?? reason;
     if (failure === undefined || unseen().length === before) break;
@@ -60,14 +59,49 @@ export async function refresh(request: RefreshRequest, pulumi: Pulumi): Promise<
   return { steps: [...steps.values()], unreadable: new Map(unreadable) };
 }
 
-function stepsOf(events: readonly EngineEvent[]): StepMetadata[] {
-  return events.flatMap(({ resOutputsEvent }) => (resOutputsEvent ? [resOutputsEvent.metadata] : []));
-}
-
 function failuresOf(events: readonly EngineEvent[]): [string, string][] {
   return events.flatMap(({ diagnosticEvent: diagnostic }): [string, string][] =>
     diagnostic?.severity === "error" && diagnostic.urn !== ""
       ? [[diagnostic.urn, diagnostic.message.trim().replace(/^Preview failed: (refreshing \S+: )?/, "")]]
       : [],
   );
+}
+
+/** What could not be read, and which finding explains it. What failed for the same reason is named together. */
+export function readUnchecked(request: {
+  readonly unreadable: ReadonlyMap<string, string>;
+  readonly differences: readonly Difference[];
+  /** All of the state. */
+  readonly resources: readonly StateResource[];
+}): Unchecked[] {
+  const stopped = new Map<string, { readonly resource: string; readonly hides: "dependents" | "docker" }>();
+  for (const difference of request.differences) {
+    const hides = identify(difference.urn).row.hides?.(difference);
+    if (hides && !stopped.has(difference.urn))
+      stopped.set(difference.urn, { resource: difference.resource, hides });
+  }
+  const dockerd = [...stopped.values()].find(({ hides }) => hides === "docker");
+  const graph = new Map(request.resources.map((resource) => [resource.urn, resource]));
+
+  const causeOf = (urn: string): string | undefined => {
+    // While dockerd is down, nothing of Docker's can be read, whatever depends on what.
+    if (dockerd && graph.get(urn)?.type.startsWith("docker:") === true) return dockerd.resource;
+    const reached = new Set([urn]);
+    for (const current of reached) {
+      const found = current === urn ? undefined : stopped.get(current);
+      if (found) return found.resource;
+      for (const dependency of graph.get(current)?.dependencies ?? []) reached.add(dependency);
+    }
+    return undefined;
+  };
+
+  const gaps = new Map<string, Unchecked>();
+  for (const [urn, reason] of request.unreadable) {
+    const because = causeOf(urn);
+    const key = `${because ?? ""}\n${reason}`;
+    const others = gaps.get(key)?.what;
+    const what = others === undefined ? nameOf(urn) : `${others}, ${nameOf(urn)}`;
+    gaps.set(key, { what, reason, ...(because === undefined ? {} : { because }) });
+  }
+  return [...gaps.values()];
 }

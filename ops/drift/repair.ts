@@ -1,20 +1,18 @@
 /** Restores what was deployed: shows the plan, asks, repairs, and checks again. */
 import { openDnsZone, type DnsRecord } from "../vendors/dns-records.ts";
 import { readSteps } from "../changes/steps.ts";
-import { readEvents } from "../engine/events.ts";
+import { readEvents, runEngine } from "../engine/events.ts";
 import { PulumiFailure } from "../engine/cli.ts";
-import { runEngine } from "../engine/run.ts";
 import type { Server } from "../server/connection.ts";
 import { readSettings } from "../engine/settings.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Effects } from "../effects.ts";
 import { logCheck, type CheckLogEffects } from "./check-log.ts";
 import { checkDrift, type Checked, type World } from "./check.ts";
-import type { DriftReport } from "./finding.ts";
-import { renderReport } from "./render.ts";
+import { renderReport, type DriftReport } from "./report.ts";
 import type { StateResource } from "../engine/state.ts";
 
-export interface RepairRequest {
+interface RepairRequest {
   readonly stack: string;
 
   /** Whether to repair without asking. */
@@ -29,38 +27,31 @@ export interface RepairWorld extends World, CheckLogEffects, Pick<Effects, "conf
   readonly exclusively: <T>(server: Server, stack: string, work: () => Promise<T>) => Promise<T>;
 }
 
-export interface Repaired {
-  /** The report of the first check. */
-  readonly before: DriftReport;
-
-  /** The report after the repair; undefined when there was none. */
-  readonly after: DriftReport | undefined;
-}
-
-export async function repairDrift(request: RepairRequest, world: RepairWorld): Promise<Repaired> {
+/** The reports of the first check and after the repair; the latter is undefined when nothing had to be repaired. */
+export async function repairDrift(
+  request: RepairRequest,
+  world: RepairWorld,
+): Promise<{ readonly before: DriftReport; readonly after: DriftReport | undefined }> {
   const { stack } = request;
   const checked = await checkDrift(stack, world);
   try {
-    const { report } = checked;
+    const { report, server, differences, extraRecords } = checked;
     await logCheck(checked, world);
     if (report.outcome === "clean") return { before: report, after: undefined };
     world.say(renderReport(report));
-    if (checked.server === undefined || !checked.onlyProvidersFail || isEmpty(checked)) {
+    const hasFindings = differences.length + extraRecords.length > 0;
+    if (server === undefined || !checked.onlyProvidersFail || !hasFindings) {
       throw new UserError(
         `${stack}: not everything could be looked at (${report.gaps.length} gap${report.gaps.length === 1 ? "" : "s"} above); fix that first`,
       );
     }
-    return await world.exclusively(checked.server, stack, async () => ({
+    return await world.exclusively(server, stack, async () => ({
       before: report,
       after: await repairInRounds(request, checked, world),
     }));
   } finally {
     checked.close();
   }
-}
-
-function isEmpty({ differences, extraRecords }: Checked): boolean {
-  return differences.length + extraRecords.length === 0;
 }
 
 /**
@@ -81,7 +72,7 @@ async function repairInRounds(
       const checked = checks.at(-1)!;
       const causes = new Set([...affected, ...checked.differences.map(({ urn }) => urn)]);
       affected = withDependents(causes, checked.state.resources);
-      const repair = await planRepair({ stack: request.stack, checked, affected }, world);
+      const repair = await planRepair(checked, affected, world);
       await requireConsent(repair, request, world);
       await carryOut(repair, world);
 
@@ -115,17 +106,16 @@ interface Repair {
   readonly records: readonly DnsRecord[];
 }
 
-interface PlanRequest {
-  readonly stack: string;
-  readonly checked: Checked;
-
-  /** URNs of what a repair may change. */
-  readonly affected: ReadonlySet<string>;
-}
-
-async function planRepair({ stack, checked, affected }: PlanRequest, { pulumi }: World): Promise<Repair> {
-  const { server, extraRecords: records } = checked;
-  const targets = targetsOf(checked);
+/** `affected`: URNs of what a repair may change. */
+async function planRepair(
+  { report, server, differences, extraRecords: records }: Checked,
+  affected: ReadonlySet<string>,
+  { pulumi }: World,
+): Promise<Repair> {
+  const { stack } = report;
+  // While a provider fails, only what was found to differ is touched: the others could not even be read.
+  const urns = report.gaps.length === 0 ? [] : new Set(differences.map(({ urn }) => urn));
+  const targets = [...urns].flatMap((urn) => ["--target", urn]);
   await server?.logInForDocker();
   const args = ["preview", "--refresh", "--color", "never", "--stack", stack, ...targets];
   const { log, failure } = await runEngine({ pulumi, args });
@@ -141,13 +131,6 @@ async function planRepair({ stack, checked, affected }: PlanRequest, { pulumi }:
     unasked: steps.filter(({ urn }) => !affected.has(urn)).map(({ name }) => name),
     records,
   };
-}
-
-/** While a provider fails, only what was found to differ is touched: the others could not even be read. */
-function targetsOf({ report, differences }: Checked): string[] {
-  return report.gaps.length === 0
-    ? []
-    : [...new Set(differences.map(({ urn }) => urn))].flatMap((urn) => ["--target", urn]);
 }
 
 async function requireConsent(

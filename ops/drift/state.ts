@@ -28,12 +28,15 @@ export async function readDeployedState(stack: string, pulumi: Pulumi): Promise<
   if (resources.length === 0) {
     throw new UserError(`${stack}: nothing is deployed; deploy it with npm run deploy -- ${stack}`);
   }
-  return {
-    resources,
-    all,
-    ssh: sshOf(all),
-    incomplete: incompleteOf(stack, { all, pending: pending.map(({ resource: { urn } }) => nameOf(urn)) }),
-  };
+  const unfinished = pending.map(({ resource: { urn } }) => nameOf(urn));
+  const outputs = all.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ?? {};
+  const incomplete =
+    unfinished.length > 0
+      ? `an earlier run was interrupted while it created or changed ${unfinished.join(", ")}; fix that with npm run resume -- ${stack}`
+      : outputs["deploymentStatus"] === undefined
+        ? `the deployment never finished, so missing resources are not compared; finish it with npm run deploy -- ${stack}`
+        : undefined;
+  return { resources, all, ssh: sshOf(all), incomplete };
 }
 
 /** Whether the resource is read through the server's sshd. */
@@ -63,17 +66,4 @@ function sshOf(resources: readonly StateResource[]): DeployedState["ssh"] {
     };
   }
   return undefined;
-}
-
-function incompleteOf(
-  stack: string,
-  { all, pending }: { readonly all: readonly StateResource[]; readonly pending: readonly string[] },
-): string | undefined {
-  if (pending.length > 0) {
-    return `an earlier run was interrupted while it created or changed ${pending.join(", ")}; fix that with npm run resume -- ${stack}`;
-  }
-  const outputs = all.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ?? {};
-  return outputs["deploymentStatus"] === undefined
-    ? `the deployment never finished, so missing resources are not compared; finish it with npm run deploy -- ${stack}`
-    : undefined;
 }

@@ -1,7 +1,12 @@
-/** The engine's `--event-log`. Only the fields that are used here are read. */
+/** Runs a command of the engine with its `--event-log`, of which only the fields that are used here are read. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import { z } from "zod";
 
 import { UserError } from "../../common/user-error.ts";
+import { PulumiFailure, type Pulumi, type PulumiCall } from "./cli.ts";
 
 const properties = z.record(z.string(), z.unknown()).nullish();
 
@@ -40,6 +45,46 @@ const event = z.object({
 export type ResourceState = z.output<typeof resourceState>;
 export type StepMetadata = z.output<typeof metadata>;
 export type EngineEvent = z.output<typeof event>;
+
+/** `log`: one event a line, empty when the engine failed before it began; `failure`: undefined when the command succeeded. */
+export function runEngine({
+  pulumi,
+  args,
+  ...options
+}: Pick<PulumiCall, "args" | "onLine" | "signal"> & { readonly pulumi: Pulumi }) {
+  // The log of a preview shows secrets in clear: nobody else may read the folder, and it is deleted afterwards.
+  return inPrivateFolder(async (folder) => {
+    const file = join(folder, "events.jsonl");
+    // Without the variable the CLI has no --event-log.
+    const environment = { PULUMI_DEBUG_COMMANDS: "true" };
+    try {
+      const stdout = await pulumi({ ...options, args: [...args, "--event-log", file], environment });
+      return { stdout, log: await readLog(file), failure: undefined };
+    } catch (error) {
+      if (!(error instanceof PulumiFailure)) throw error;
+      return { stdout: error.stdout, log: await readLog(file), failure: error };
+    }
+  });
+}
+
+/** Works in a folder that only this user can read. */
+export async function inPrivateFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), "technicia-"));
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function readLog(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
+}
 
 /** Reads one event per line, without a last line that a killed engine did not finish. */
 export function readEvents(log: string): EngineEvent[] {

@@ -16,20 +16,16 @@ const configuration = z.record(
 /** What `pulumi config --json` prints: key with its namespace → value. */
 export type Configuration = z.output<typeof configuration>;
 
-export interface ConfigurationRequest {
-  readonly stack: string;
-
-  /** Settings file other than the stack's own. */
-  readonly configFile?: string | undefined;
-
-  /** Whether secrets are decrypted; otherwise they have no value. */
-  readonly showSecrets?: boolean;
-}
-
+/** `configFile`: a settings file other than the stack's own. Without `showSecrets`, secrets have no value. */
 export async function readConfiguration(
-  { stack, configFile, showSecrets = false }: ConfigurationRequest,
+  request: {
+    readonly stack: string;
+    readonly configFile?: string | undefined;
+    readonly showSecrets?: boolean;
+  },
   pulumi: Pulumi,
 ): Promise<Configuration> {
+  const { stack, configFile, showSecrets = false } = request;
   const options = [
     ...(showSecrets ? ["--show-secrets"] : []),
     ...["--json", "--stack", stack],

@@ -10,11 +10,11 @@ import { readFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 
 import { isAlive } from "../../common/is-alive.ts";
-import { openGithub, type Environment } from "../vendors/github.ts";
+import { openGithub, type Environment, type Github } from "../vendors/github.ts";
 import { LockHeld, pulumiOnPath, type Lock, type Pulumi } from "./cli.ts";
 import { UserError } from "../../common/user-error.ts";
 
-export interface Verdict {
+interface Verdict {
   readonly isOursAndDead: boolean;
   /** Follows the holder's name in a sentence. */
   readonly because: string;
@@ -36,23 +36,19 @@ export function releasingOwnLocks(pulumi: Pulumi, judge: Judge, say: (line: stri
     } catch (error) {
       if (!(error instanceof LockHeld)) throw error;
       const stack = call.args[call.args.indexOf("--stack") + 1] ?? "";
-      await release(stack, error.locks, { pulumi, judge, say });
+      const dead = await requireDead(stack, error.locks, judge);
+      await pulumi({ args: ["cancel", "--yes", "--stack", stack] });
+      for (const { lock, because } of dead) {
+        say(
+          `released the lock of ${describe(lock)}: ${because}; npm run resume -- ${stack} settles what it left pending`,
+        );
+      }
       return pulumi(call);
     }
   };
 }
 
-interface Release {
-  readonly pulumi: Pulumi;
-  readonly judge: Judge;
-  readonly say: (line: string) => void;
-}
-
-async function release(
-  stack: string,
-  locks: readonly Lock[],
-  { pulumi, judge, say }: Release,
-): Promise<void> {
+async function requireDead(stack: string, locks: readonly Lock[], judge: Judge) {
   const judged = await Promise.all(locks.map(async (lock) => ({ lock, ...(await judge(lock)) })));
   // `pulumi cancel` removes every lock, so one that is not ours keeps them all.
   if (judged.length === 0 || judged.some(({ isOursAndDead }) => !isOursAndDead)) {
@@ -63,12 +59,7 @@ async function release(
         `wait for it to end; if nothing runs any more, release it with pulumi cancel --stack ${stack}`,
     );
   }
-  await pulumi({ args: ["cancel", "--yes", "--stack", stack] });
-  for (const { lock, because } of judged) {
-    say(
-      `released the lock of ${describe(lock)}: ${because}; npm run resume -- ${stack} settles what it left pending`,
-    );
-  }
+  return judged;
 }
 
 function describe({ user, host, pid, since }: Lock): string {
@@ -83,13 +74,8 @@ export interface Machine {
   program(pid: number): string | undefined;
 }
 
-export type RunStatus = (run: {
-  readonly id: number;
-  readonly attempt: number;
-}) => Promise<string | undefined>;
-
 /** `runStatus` is undefined where GitHub cannot be asked. */
-export function judgeBy(machine: Machine, runStatus: RunStatus | undefined): Judge {
+export function judgeBy(machine: Machine, runStatus: Github["runStatus"] | undefined): Judge {
   return async ({ host, user, pid }) => {
     if (host === machine.host && host !== "localhost") {
       if (user !== machine.user) return no("another user of this machine");
@@ -129,7 +115,7 @@ function thisMachine(): Machine {
   };
 }
 
-function githubRuns(environment: Environment): RunStatus | undefined {
+function githubRuns(environment: Environment): Github["runStatus"] | undefined {
   if (!environment["GITHUB_TOKEN"] || !environment["GITHUB_REPOSITORY"]) return undefined;
   const github = openGithub(environment);
   return (run) => github.runStatus(run);

@@ -1,6 +1,8 @@
-/** The state of a stack, as `pulumi stack export` prints it. */
+/** The state of a stack, as `pulumi stack export` prints it, and the outputs of its last deployment. */
 import { z } from "zod";
 
+import { nameOf } from "../../common/urn.ts";
+import { stackOutputs } from "../../stacks/deployment-status.ts";
 import { parsePrinted, type Pulumi } from "./cli.ts";
 
 const properties = z.record(z.string(), z.unknown());
@@ -33,18 +35,12 @@ const exported = z.looseObject({
 
 export type StateResource = z.output<typeof resource>;
 
-export interface PendingOperation {
-  /** `creating`, `updating`, `deleting`, `reading` or `importing`. */
-  readonly type: string;
-  readonly resource: StateResource;
-}
-
-export interface StateContent {
+interface StateContent {
   /** Components, providers and the stack itself are among them. */
   readonly resources: readonly StateResource[];
 
-  /** What a run that was killed left unfinished. */
-  readonly pending: readonly PendingOperation[];
+  /** What a run that was killed left unfinished; type: `creating`, `updating`, `deleting`, `reading` or `importing`. */
+  readonly pending: readonly { readonly type: string; readonly resource: StateResource }[];
 }
 
 export interface State extends StateContent {
@@ -66,4 +62,31 @@ export async function readState(stack: string, pulumi: Pulumi): Promise<State> {
       await pulumi({ args: ["stack", "import", "--stack", stack], input });
     },
   };
+}
+
+/**
+ * `outputs`: undefined before the first successful deployment, and when another version of the program wrote them.
+ * `ssh`: how to log in to the server; known after any successful deployment, whatever its version.
+ */
+export async function readDeployed(stack: string, pulumi: Pulumi) {
+  const outputs: unknown = JSON.parse(
+    await pulumi({ args: ["stack", "output", "--json", "--stack", stack] }),
+  );
+  return {
+    outputs: stackOutputs.safeParse(outputs).data,
+    ssh: stackOutputs.pick({ ssh: true }).safeParse(outputs).data?.ssh,
+  };
+}
+
+/** Key of the setting `images` → image with the digest that the server runs. */
+export async function readDeployedImages(stack: string, pulumi: Pulumi): Promise<Record<string, string>> {
+  const { resources } = await readState(stack, pulumi);
+  return Object.fromEntries(
+    resources.flatMap(({ urn, type, outputs: { reference } = {} }) => {
+      if (type !== "technicia:host:Image" || typeof reference !== "string") return [];
+      // The program names the resource of the setting `vectorStore` `image-vector-store`.
+      const name = nameOf(urn).replace(/^image-/, "");
+      return [[name.replace(/-(.)/g, (_match, letter: string) => letter.toUpperCase()), reference] as const];
+    }),
+  );
 }

@@ -1,7 +1,6 @@
 /** A preview as Markdown, for a pull request's comment and for people at a terminal. */
 import type { Change, Changes, Message } from "../changes/changes.ts";
 import { LAYER_TITLES } from "../../stacks/resource-kinds.ts";
-import { block, clip, code } from "./escape.ts";
 import type { Irreversible } from "../changes/irreversible.ts";
 import type { Shown } from "../changes/properties.ts";
 import type { Kind } from "../changes/steps.ts";
@@ -47,7 +46,7 @@ const VERBS: readonly (readonly [kind: Kind, verb: string])[] = [
 ];
 
 export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED): string {
-  const head = [headline(report), ...host(report)].join("\n\n");
+  const head = headline(report);
   if (report.failure !== undefined) return renderFailure(report, head, bounds);
 
   const budget = new Budget(bounds.length - head.length - NOTES_LENGTH);
@@ -81,9 +80,7 @@ export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED)
     ...(banner.kept.length > 0
       ? [`> [!CAUTION]\n> **This cannot be undone**\n>\n${banner.kept.join("\n")}`]
       : []),
-    ...(left.length > 0
-      ? [`Left out here: ${left.join(", ")}; the full preview is in ${bounds.whole}.`]
-      : []),
+    ...noteLeftOut(left, bounds),
     ...(rows.kept.length > 0 ? [[...TABLE_HEAD, ...rows.kept].join("\n")] : []),
     ...(messages.kept.length > 0 ? [folded("Messages of the engine", messages.kept.join("\n"))] : []),
     ...(report.diff.trim() === "" || diff.kept.length === 0
@@ -99,30 +96,24 @@ function renderFailure(report: PreviewReport, head: string, bounds: Bounds): str
   const all = reasons.flatMap((reason) => reason.split("\n")).map((line) => clip(line, bounds.value * 10));
   budget.reserve(block(all).length - all.join("\n").length);
   const lines = budget.take(all, 1);
-  const left = leftOut(lines.left, "line");
   return [
     head,
     ...(lines.kept.length > 0 ? [block(lines.kept)] : []),
-    ...(left.length > 0
-      ? [`Left out here: ${left.join(", ")}; the full preview is in ${bounds.whole}.`]
-      : []),
+    ...noteLeftOut(leftOut(lines.left, "line"), bounds),
     "What would change is unknown until this is fixed.",
   ].join("\n\n");
 }
 
-function headline({ stack, counts, failure, revision }: PreviewReport): string {
+function headline({ stack, counts, failure, revision, refreshed }: PreviewReport): string {
   const at = `Commit ${code(clip(revision, 60))}.`;
   const title = `### Preview of ${code(clip(stack, 100))}`;
   if (failure !== undefined) return `${title}: failed\n\n${at}`;
   const counted = VERBS.filter(([kind]) => counts[kind] > 0).map(([kind, verb]) => `${counts[kind]} ${verb}`);
   const isQuiet = VERBS.every(([kind]) => kind === "same" || counts[kind] === 0);
-  return `${title}: ${[...(isQuiet ? ["nothing changes"] : []), ...counted].join(", ")}\n\n${at}`;
-}
-
-function host({ refreshed, failure }: PreviewReport): string[] {
-  return refreshed || failure !== undefined
-    ? []
-    : ["The host was not read: this compares the program with the state after the last deployment."];
+  const host = refreshed
+    ? ""
+    : "\n\nThe host was not read: this compares the program with the state after the last deployment.";
+  return `${title}: ${[...(isQuiet ? ["nothing changes"] : []), ...counted].join(", ")}\n\n${at}${host}`;
 }
 
 const TABLE_HEAD = [
@@ -195,13 +186,12 @@ function folded(summary: string, content: string): string {
   return `<details>\n<summary>${summary}</summary>\n\n${content}\n\n</details>`;
 }
 
-function leftOut(count: number, one: string, many = `${one}s`): string[] {
-  return count === 0 ? [] : [`${count} ${count === 1 ? one : many}`];
+function noteLeftOut(left: readonly string[], { whole }: Bounds): string[] {
+  return left.length === 0 ? [] : [`Left out here: ${left.join(", ")}; the full preview is in ${whole}.`];
 }
 
-interface Taken {
-  readonly kept: readonly string[];
-  readonly left: number;
+function leftOut(count: number, one: string, many = `${one}s`): string[] {
+  return count === 0 ? [] : [`${count} ${count === 1 ? one : many}`];
 }
 
 /** Characters that are left. */
@@ -217,7 +207,7 @@ class Budget {
   }
 
   /** Takes the first lines that fit into a share of what is left, and counts the others. */
-  take(lines: readonly string[], share: number): Taken {
+  take(lines: readonly string[], share: number) {
     const most = this.#free * share;
     let used = 0;
     const kept: string[] = [];
@@ -229,4 +219,48 @@ class Budget {
     this.#free -= used;
     return { kept, left: lines.length - kept.length };
   }
+}
+
+/** Text in a code span. A pipe is put outside of it, because it would end the table cell. */
+export function code(text: string): string {
+  if (text === "") return '`""`';
+  return visible(text)
+    .split("|")
+    .map((part) => (part === "" ? "" : span(part)))
+    .join("&#124;");
+}
+
+/** Lines in a fenced block. */
+export function block(lines: readonly string[]): string {
+  const text = lines.map((line) => visible(line)).join("\n");
+  const fence = "`".repeat(Math.max(3, longestRun(text) + 1));
+  return `${fence}text\n${text}\n${fence}`;
+}
+
+/** Cuts a text to a number of characters and adds how many are missing. */
+export function clip(text: string, length: number): string {
+  if (text.length <= length) return text;
+  // A surrogate pair must not be split.
+  const kept = text.slice(0, length).replace(/[\uD800-\uDBFF]$/, "");
+  return `${kept}… (+${text.length - kept.length})`;
+}
+
+function span(text: string): string {
+  const fence = "`".repeat(longestRun(text) + 1);
+  // Markdown takes a space off both ends, unless there is nothing but spaces.
+  const needsPadding = /^`|`$|^ .*[^ ].* $/.test(text);
+  return needsPadding ? `${fence} ${text} ${fence}` : `${fence}${text}${fence}`;
+}
+
+function longestRun(text: string): number {
+  return Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
+}
+
+/** Replaces invisible characters: control characters and bidirectional overrides. */
+function visible(text: string): string {
+  return text
+    .replace(/\r?\n/g, "↵")
+    .replaceAll("\t", "  ")
+    .replace(/[\u0000-\u001F\u007F-\u009F\u200E\u200F\u2028\u2029\u202A-\u202E\u2066-\u2069]/g, "�")
+    .toWellFormed();
 }

@@ -2,22 +2,19 @@
 import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
 
-import { readDeployed } from "../engine/outputs.ts";
-import { PulumiFailure, type Pulumi } from "../engine/cli.ts";
+import { readDeployed } from "../engine/state.ts";
+import { PulumiFailure } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
-import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import { readChanges } from "../changes/changes.ts";
-import { readEvents } from "../engine/events.ts";
-import { inPrivateFolder, runEngine, type EngineRun } from "../engine/run.ts";
+import { readEvents, inPrivateFolder, runEngine } from "../engine/events.ts";
 import { readConfiguration } from "../engine/settings.ts";
-import { hashConfiguration, readSource, readStateAsOf } from "./plan-inputs.ts";
-import type { Git } from "../server/identity.ts";
+import { hashConfiguration, readSource, readStateAsOf, describePlan, discardPlan, planFile } from "./plan.ts";
+import type { Effects } from "../effects.ts";
 import { findIrreversible } from "../changes/irreversible.ts";
 import type { PreviewReport } from "./markdown.ts";
-import { describePlan, discardPlan, planFile } from "./plan.ts";
 import { isSecretProperty, Redactor } from "../../common/redactor.ts";
 
-export interface PreviewRequest {
+interface PreviewRequest {
   readonly stack: string;
   /** Folder for the plan. */
   readonly out?: string | undefined;
@@ -25,23 +22,22 @@ export interface PreviewRequest {
   readonly refresh: boolean;
 }
 
-export interface World {
-  readonly pulumi: Pulumi;
-  readonly git: Git;
-  readonly now: () => Date;
+export interface World extends Pick<Effects, "pulumi" | "git" | "now" | "openServer"> {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly openServer: (outputs: Pick<StackOutputs, "ssh">) => Server;
 }
 
 /** A preview that the engine refuses is a report as well, with its `failure`. */
-export async function previewStack(request: PreviewRequest, world: World): Promise<PreviewReport> {
-  const { stack, out, refresh } = request;
+export async function previewStack(
+  { stack, out, refresh }: PreviewRequest,
+  world: World,
+): Promise<PreviewReport> {
   const folder = out === undefined ? undefined : resolve(out);
   if (folder !== undefined) {
     await mkdir(folder, { recursive: true });
     await discardPlan(folder);
   }
   const source = await readSource(world.git, folder);
+  const about = { stack, revision: source.revision, refreshed: refresh };
   const server = refresh ? logIn(stack, world) : undefined;
   try {
     const [configuration, stateAsOf] = await Promise.all([
@@ -54,24 +50,27 @@ export async function previewStack(request: PreviewRequest, world: World): Promi
     );
     const redactor = new Redactor();
     redactor.hide(...secrets, ...secretsOfEnvironment(world.environment));
-    const { stdout, log, failure } = await runPreview(request, { folder, pulumi: world.pulumi });
+    const options = ["--diff", "--color", "never", ...(refresh ? ["--refresh"] : []), "--stack", stack];
+    // A plan is always made: without one the engine would not check that it can be made.
+    const run = (plan: string) =>
+      runEngine({ pulumi: world.pulumi, args: ["preview", ...options, "--save-plan", planFile(plan)] });
+    const { stdout, log, failure } = await (folder === undefined ? inPrivateFolder(run) : run(folder));
     const { steps, ...changes } = readChanges(redactor.cleanDeep(readEvents(log)));
     if (failure === undefined && folder !== undefined) {
       const inputs = { stack, ...source, settingsHash: hashConfiguration(configuration), stateAsOf };
       await describePlan(folder, inputs, { at: world.now(), refreshed: refresh });
     }
     return {
+      ...about,
       ...changes,
-      stack,
-      revision: source.revision,
-      refreshed: refresh,
       irreversible: findIrreversible(steps),
       diff: redactor.clean(stdout),
       failure: failure === undefined ? undefined : redactor.clean(failure.message),
     };
   } catch (error) {
     if (!(error instanceof PulumiFailure)) throw error;
-    return failedReport(request, source.revision, error.message);
+    const { changes, counts, messages } = readChanges([]);
+    return { ...about, changes, counts, messages, irreversible: [], diff: "", failure: error.message };
   } finally {
     (await server?.catch(() => undefined))?.close();
   }
@@ -94,30 +93,4 @@ async function logIn(stack: string, { pulumi, openServer }: World): Promise<Serv
   const server = openServer({ ssh });
   await server.logInForDocker();
   return server;
-}
-
-function runPreview(
-  { stack, refresh }: PreviewRequest,
-  { folder, pulumi }: { readonly folder: string | undefined; readonly pulumi: Pulumi },
-): Promise<EngineRun> {
-  const options = ["--diff", "--color", "never", ...(refresh ? ["--refresh"] : []), "--stack", stack];
-  // A plan is always made: without one the engine would not check that it can be made.
-  const run = (plan: string) =>
-    runEngine({ pulumi, args: ["preview", ...options, "--save-plan", planFile(plan)] });
-  return folder === undefined ? inPrivateFolder(run) : run(folder);
-}
-
-function failedReport({ stack, refresh }: PreviewRequest, revision: string, failure: string): PreviewReport {
-  const { changes, counts, messages } = readChanges([]);
-  return {
-    stack,
-    revision,
-    refreshed: refresh,
-    changes,
-    counts,
-    messages,
-    irreversible: [],
-    diff: "",
-    failure,
-  };
 }

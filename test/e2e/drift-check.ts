@@ -1,7 +1,7 @@
 /** One drift, alone on a clean environment: found by one check, repaired by one repair, quiet after it. */
 import { expect } from "vitest";
 
-import { driftReport, type DriftReport } from "../../ops/drift/finding.ts";
+import { driftReport, type DriftReport } from "../../ops/drift/report.ts";
 import { INTERNET } from "../../rehearsal/addresses.ts";
 import type { Ended } from "../../common/run.ts";
 import { told, type Drift } from "./drifts.ts";

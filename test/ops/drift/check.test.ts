@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { checkDrift, type World } from "../../../ops/drift/check.ts";
-import { driftReport, EXIT_CODES } from "../../../ops/drift/finding.ts";
+import { driftReport, EXIT_CODES } from "../../../ops/drift/report.ts";
 import { startCloudflare, type FakeCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import {
   fakeEngine,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { driftReport } from "../../../ops/drift/finding.ts";
+import { driftReport } from "../../../ops/drift/report.ts";
 import { runCli } from "../../support/fake-pulumi.ts";
 import { stateOf } from "./world.ts";
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 
 import { checkDrift, type World } from "../../../ops/drift/check.ts";
-import type { DriftReport } from "../../../ops/drift/finding.ts";
+import type { DriftReport } from "../../../ops/drift/report.ts";
 import { repairDrift, type RepairWorld } from "../../../ops/drift/repair.ts";
 import { readHistory } from "../../../ops/server/records.ts";
 import { PulumiFailure, type Pulumi } from "../../../ops/engine/cli.ts";

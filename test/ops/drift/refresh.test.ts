@@ -4,8 +4,7 @@ import { dirname } from "node:path";
 import { describe, expect, it } from "vitest";
 
 import { readDifferences } from "../../../ops/drift/differences.ts";
-import { readUnchecked } from "../../../ops/drift/unchecked.ts";
-import { refresh } from "../../../ops/drift/refresh.ts";
+import { readUnchecked, refresh } from "../../../ops/drift/refresh.ts";
 import { readDeployedState } from "../../../ops/drift/state.ts";
 import { readEvents } from "../../../ops/engine/events.ts";
 import { fakeEngine, recorded, stateOf, stateOfRecording } from "./world.ts";

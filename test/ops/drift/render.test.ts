@@ -1,10 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { effectOf } from "../../../ops/drift/repairs.ts";
-import { readDifferences } from "../../../ops/drift/differences.ts";
-import type { DriftReport, Finding } from "../../../ops/drift/finding.ts";
+import { effectOf, readDifferences } from "../../../ops/drift/differences.ts";
+import { renderReport, type DriftReport, type Finding } from "../../../ops/drift/report.ts";
 import { driftMarker, renderIssue, reportFailure, reportToIssue } from "../../../ops/drift/issue.ts";
-import { renderReport } from "../../../ops/drift/render.ts";
 import type { IssueRequest } from "../../../ops/vendors/github.ts";
 import { fields } from "../../../reports/incidents/incidents.ts";
 import { recordedSteps } from "./world.ts";

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import type { Difference } from "../../../ops/drift/differences.ts";
-import { readSince } from "../../../ops/drift/since.ts";
+import { readSince, type Difference } from "../../../ops/drift/differences.ts";
 import { openServer, type Server } from "../../../ops/server/connection.ts";
 import { startHost, type TestHost } from "../../support/host.ts";
 import { until } from "../../support/until.ts";

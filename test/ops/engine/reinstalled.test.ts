@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { forgetReinstalled } from "../../../ops/engine/reinstalled.ts";
+import { forgetReinstalled } from "../../../ops/engine/resume.ts";
 
 const urn = (type: string, name: string) => `urn:pulumi:test::technicia::${type}::${name}`;
 const CONNECTION = urn("pulumi:providers:technicia", "host-connection");

@@ -5,8 +5,14 @@ import { unified } from "unified";
 import { describe, expect, it } from "vitest";
 
 import type { Change } from "../../../ops/changes/changes.ts";
-import { block, clip, code } from "../../../ops/preview/escape.ts";
-import { GITHUB_LIMIT, renderPreview, type Bounds } from "../../../ops/preview/markdown.ts";
+import {
+  block,
+  clip,
+  code,
+  GITHUB_LIMIT,
+  renderPreview,
+  type Bounds,
+} from "../../../ops/preview/markdown.ts";
 import { diffText, eventLog, manyDeletions, reportOf } from "./recorded.ts";
 
 const COMMENT: Bounds = { length: GITHUB_LIMIT, value: 200, whole: "preview.md" };

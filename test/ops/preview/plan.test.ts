@@ -8,10 +8,13 @@ import {
   hashConfiguration,
   readSource,
   readStateAsOf,
+  checkPlan,
+  describePlan,
+  discardPlan,
+  planFile,
   type PlanInputs,
-} from "../../../ops/preview/plan-inputs.ts";
+} from "../../../ops/preview/plan.ts";
 import type { Git } from "../../../ops/server/identity.ts";
-import { checkPlan, describePlan, discardPlan, planFile } from "../../../ops/preview/plan.ts";
 import { savedPlan } from "./recorded.ts";
 
 const facts: PlanInputs = {
