@@ -31,7 +31,7 @@ export interface Runner {
   readonly github: FakeGithub;
   readonly home: string;
   readonly temp: string;
-  /** What stood-in programs were called with, in order. */
+  /** Calls of the fake programs, in order. */
   calls(): Promise<readonly string[]>;
   engineCalls(): Promise<readonly Call[]>;
   summary(): Promise<string>;
@@ -82,16 +82,9 @@ export async function startRunner(play: Play): Promise<Runner> {
         PATH: `${bin}:/usr/local/bin:/usr/bin:/bin`,
         HOME: home,
         RUNNER_TEMP: temp,
-        CI: "true",
-        GITHUB_ACTIONS: "true",
-        GITHUB_API_URL: github.url,
-        GITHUB_REPOSITORY: github.environment["GITHUB_REPOSITORY"] ?? "",
-        GITHUB_SERVER_URL: "https://github.example",
-        GITHUB_RUN_ID: "77",
-        GITHUB_RUN_ATTEMPT: "2",
-        GITHUB_ACTOR: "alice",
         GITHUB_EVENT_PATH: event,
         GITHUB_STEP_SUMMARY: join(folder, "summary.md"),
+        ...jobVariables(github),
         ...environment,
       });
     },
@@ -100,6 +93,20 @@ export async function startRunner(play: Play): Promise<Runner> {
       await engine.close();
       await rm(folder, { recursive: true });
     },
+  };
+}
+
+/** What a job of GitHub's has in its environment. */
+function jobVariables(github: FakeGithub): Record<string, string> {
+  return {
+    CI: "true",
+    GITHUB_ACTIONS: "true",
+    GITHUB_API_URL: github.url,
+    GITHUB_REPOSITORY: github.environment["GITHUB_REPOSITORY"] ?? "",
+    GITHUB_SERVER_URL: "https://github.example",
+    GITHUB_RUN_ID: "77",
+    GITHUB_RUN_ATTEMPT: "2",
+    GITHUB_ACTOR: "alice",
   };
 }
 
@@ -133,11 +140,11 @@ async function program(file: string, script: string): Promise<void> {
 async function npm(): Promise<string> {
   for (const folder of (process.env["PATH"] ?? "").split(":")) {
     const file = join(folder, "npm");
-    const isThere = await access(file).then(
+    const exists = await access(file).then(
       () => true,
       () => false,
     );
-    if (isThere && !dirname(file).includes("node_modules")) return file;
+    if (exists && !dirname(file).includes("node_modules")) return file;
   }
   throw new Error("npm: expected on PATH, got none");
 }
