@@ -3,8 +3,8 @@ import tseslint from "typescript-eslint";
 /**
  * Who may import whom: folder → the folders that it may import besides itself.
  *
- * An entry with a slash is a folder inside `ops/` or `provider/`: its list names only siblings, and the list of the folder around it applies as
- * well. Files directly in `ops/` and `provider/` may import every folder inside. Nothing imports `test/`.
+ * An entry with a slash is a folder inside another one: its list names only siblings, and the lists of the folders around it apply as well.
+ * Files directly in `ops/` and `provider/` may import every folder inside. Nothing imports `test/`.
  */
 const FOLDERS = {
   common: [],
@@ -23,6 +23,9 @@ const INNER_FOLDERS = {
   "provider/plugin": ["ssh"],
   "provider/host": ["plugin", "ssh"],
   "provider/ovh": ["plugin"],
+  "provider/ovh/order": [],
+  "provider/ovh/vps": ["order"],
+  "provider/ovh/firewall": [],
   "ops/vendors": [],
   "ops/server": ["vendors"],
   "ops/engine": ["server", "vendors"],
@@ -58,10 +61,12 @@ const outside = (folder) => {
   ];
 };
 
+const parentOf = (folder) => folder.slice(0, folder.lastIndexOf("/"));
+
 const inside = (folder) => {
-  const [parent] = folder.split("/");
+  const parent = parentOf(folder);
   const siblings = Object.keys(INNER_FOLDERS)
-    .filter((other) => other !== folder && other.startsWith(`${parent}/`))
+    .filter((other) => other !== folder && parentOf(other) === parent)
     .map((other) => other.slice(parent.length + 1));
   const forbidden = siblings.filter((sibling) => !INNER_FOLDERS[folder].includes(sibling));
   return [
@@ -72,15 +77,16 @@ const inside = (folder) => {
   ];
 };
 
+const patternsOf = (folder) =>
+  folder.includes("/") ? [...patternsOf(parentOf(folder)), ...inside(folder)] : outside(folder);
+
 const boundaries = [...Object.keys(FOLDERS), ...Object.keys(INNER_FOLDERS)].map((folder) => ({
   files: [`${folder}/**/*.ts`],
   rules: {
     "no-restricted-imports": [
       "error",
       {
-        patterns: folder.includes("/")
-          ? [...outside(folder.split("/")[0]), ...inside(folder)]
-          : outside(folder),
+        patterns: patternsOf(folder),
       },
     ],
   },

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import { UserError } from "../../common/user-error.ts";
+import type { Settings } from "../plugin/definition.ts";
 import { type Credentials, Signer } from "./auth.ts";
 import { OvhError } from "./errors.ts";
 
@@ -8,29 +9,17 @@ export interface ClientOptions {
   /** `ovh-eu`, `ovh-ca`, `ovh-us`, or the base URL of an API. */
   readonly endpoint: string;
   readonly credentials: Credentials;
-  /**
-   * Time limit of one request.
-   *
-   * @default 60 s
-   */
+  /** Time limit of one request. @default 60 s */
   readonly timeoutMs?: number;
-  /**
-   * First pause before a retry; it doubles each time.
-   *
-   * @default 500 ms
-   */
+  /** First pause before a retry; it doubles each time. @default 500 ms */
   readonly retryMs?: number;
-  /**
-   * How often a request is sent at most.
-   *
-   * @default 4
-   */
+  /** How often a request is sent at most. @default 4 */
   readonly attempts?: number;
   /** @default globalThis.fetch */
   readonly fetch?: typeof fetch;
 }
 
-export interface RequestOptions {
+interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   readonly query?: Readonly<Record<string, string>> | undefined;
   /** Whether the call is sent unsigned; it needs no right then. */
@@ -42,7 +31,6 @@ const ENDPOINTS: Readonly<Record<string, string>> = {
   "ovh-ca": "https://ca.api.ovh.com/1.0",
   "ovh-us": "https://api.us.ovhcloud.com/1.0",
 };
-const DEFAULT_ATTEMPTS = 4;
 const LONGEST_PAUSE_MS = 30_000;
 
 /** Base URL of an endpoint given by name or by URL. */
@@ -56,19 +44,9 @@ export function endpointUrl(endpoint: string): string {
   return url;
 }
 
-/** Settings and secrets that hold OVH's keys, under their names in the stack; an absent one is undefined or empty. */
-export type OvhSecrets = Readonly<
-  Partial<
-    Record<
-      "ovhApplicationKey" | "ovhApplicationSecret" | "ovhConsumerKey" | "ovhClientId" | "ovhClientSecret",
-      string | undefined
-    >
-  >
->;
-
-/** Reads the keys of a stack; `none` when no set of them is complete. */
-export function credentialsOf(secrets: OvhSecrets): Credentials {
-  const { ovhApplicationKey, ovhApplicationSecret, ovhConsumerKey, ovhClientId, ovhClientSecret } = secrets;
+/** Reads the keys of a stack, of which each may be absent or empty; `none` when no set of them is complete. */
+export function credentialsOf(settings: Settings): Credentials {
+  const { ovhApplicationKey, ovhApplicationSecret, ovhConsumerKey, ovhClientId, ovhClientSecret } = settings;
   if (ovhApplicationKey && ovhApplicationSecret && ovhConsumerKey) {
     return {
       kind: "keys",
@@ -91,25 +69,27 @@ export function credentialsOf(secrets: OvhSecrets): Credentials {
  */
 export class OvhClient {
   readonly baseUrl: string;
-  readonly #timeoutMs: number;
-  readonly #retryMs: number;
-  readonly #attempts: number;
-  readonly #fetch: typeof fetch;
+  readonly #options: Required<ClientOptions>;
   readonly #signer: Signer;
+  #signal: AbortSignal | undefined;
 
-  constructor(options: ClientOptions) {
+  constructor(options: ClientOptions, signer?: Signer) {
     this.baseUrl = endpointUrl(options.endpoint);
-    this.#timeoutMs = options.timeoutMs ?? 60_000;
-    this.#retryMs = options.retryMs ?? 500;
-    this.#attempts = options.attempts ?? DEFAULT_ATTEMPTS;
-    this.#fetch = options.fetch ?? fetch;
-    this.#signer = new Signer({
-      baseUrl: this.baseUrl,
-      credentials: options.credentials,
-      getTime: (signal) => this.request<number>("GET", "/auth/time", undefined, { signal, isPublic: true }),
-      fetch: this.#fetch,
-      timeoutMs: this.#timeoutMs,
-    });
+    this.#options = { timeoutMs: 60_000, retryMs: 500, attempts: 4, fetch, ...options };
+    this.#signer =
+      signer ??
+      new Signer({
+        ...this.#options,
+        baseUrl: this.baseUrl,
+        getTime: (signal) => this.request<number>("GET", "/auth/time", undefined, { signal, isPublic: true }),
+      });
+  }
+
+  /** A client with the same token and clock, whose calls end when the signal aborts. */
+  withSignal(signal: AbortSignal): OvhClient {
+    const client = new OvhClient(this.#options, this.#signer);
+    client.#signal = signal;
+    return client;
   }
 
   get<Answer>(path: string, options?: RequestOptions): Promise<Answer> {
@@ -132,17 +112,21 @@ export class OvhClient {
     method: string,
     path: string,
     body?: unknown,
-    options: RequestOptions = {},
+    { signal = this.#signal, ...options }: RequestOptions = {},
   ): Promise<Answer> {
     const search = options.query ? `?${new URLSearchParams(options.query).toString()}` : "";
     const url = this.#url(path) + search;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#once<Answer>(method, { path, url, body, options });
+        return await this.#once<Answer>(method, { path, url, body, signal, ...options });
       } catch (error) {
-        if (!(error instanceof OvhError) || attempt === this.#attempts || !isWorthAnother(method, error))
+        if (
+          !(error instanceof OvhError) ||
+          attempt === this.#options.attempts ||
+          !isWorthAnother(method, error)
+        )
           throw error;
-        await delay(this.#pause(attempt, error), undefined, { signal: options.signal });
+        await delay(this.#pause(attempt, error), undefined, { signal });
       }
     }
   }
@@ -153,32 +137,30 @@ export class OvhClient {
 
   #pause(attempt: number, error: OvhError): number {
     const asked = retryAfter.get(error);
-    return Math.min(asked ?? this.#retryMs * 2 ** (attempt - 1), LONGEST_PAUSE_MS);
+    return Math.min(asked ?? this.#options.retryMs * 2 ** (attempt - 1), LONGEST_PAUSE_MS);
   }
 
   async #once<Answer>(
     method: string,
-    { path, url, body, options }: { path: string; url: string; body: unknown; options: RequestOptions },
+    { path, url, body, signal, isPublic }: RequestOptions & { path: string; url: string; body: unknown },
   ): Promise<Answer> {
     const text = body === undefined ? "" : JSON.stringify(body);
-    const signed = options.isPublic
-      ? {}
-      : await this.#signer.headers({ method, url, body: text }, options.signal);
-    const limit = AbortSignal.timeout(this.#timeoutMs);
+    const signed = isPublic ? {} : await this.#signer.headers({ method, url, body: text }, signal);
+    const limit = AbortSignal.timeout(this.#options.timeoutMs);
     let response: Response;
     let answer: string;
     try {
-      response = await this.#fetch(url, {
+      response = await this.#options.fetch(url, {
         method,
         // The server may close a kept connection at any time, and a POST that breaks must not be repeated.
         headers: { accept: "application/json", connection: "close", ...(text && JSON_BODY), ...signed },
         ...(text && { body: text }),
         redirect: "error",
-        signal: options.signal ? AbortSignal.any([options.signal, limit]) : limit,
+        signal: signal ? AbortSignal.any([signal, limit]) : limit,
       });
       answer = await response.text();
     } catch (cause) {
-      options.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       const silence = limit.aborted ? "timeout" : "cut";
       throw new OvhError({ method, path, status: 0, silence, detail: causeCode(cause), cause });
     }
@@ -213,31 +195,19 @@ function failed(response: Response, answer: string, call: { method: string; path
   return error;
 }
 
-interface ErrorBody {
+function readErrorBody(answer: string): {
   readonly class?: string;
   readonly errorCode?: string;
   readonly message?: string;
   readonly details?: { readonly unauthorizedActionsByIAM?: string };
-}
-
-// A proxy in between answers with an HTML page of its own.
-function readErrorBody(answer: string): ErrorBody {
+} {
   try {
-    const body: unknown = JSON.parse(answer);
-    if (typeof body === "object" && body !== null) return body;
+    return (JSON.parse(answer) ?? {}) as object;
   } catch {
-    return answer
-      ? {
-          message:
-            "no JSON: " +
-            answer
-              .replace(/<[^>]*>|\s+/g, " ")
-              .trim()
-              .slice(0, 120),
-        }
-      : {};
+    // A proxy in between answers with an HTML page of its own.
+    const words = answer.replace(/<[^>]*>|\s+/g, " ").trim();
+    return answer ? { message: `no JSON: ${words.slice(0, 120)}` } : {};
   }
-  return {};
 }
 
 function readRetryAfter(value: string | null): number | undefined {
@@ -262,3 +232,22 @@ function causeCode(error: unknown): string | undefined {
     return "code" in inner && typeof inner.code === "string" ? inner.code : inner.message;
   return error instanceof Error ? error.message : undefined;
 }
+
+/** Returns the client for the settings of a connection. */
+export type ClientOf = (settings: Settings) => OvhClient;
+
+/** Keeps one client for each set of keys, so that OVH's clock and tokens are read once. */
+export function clients(options: Partial<Omit<ClientOptions, "endpoint" | "credentials">> = {}): ClientOf {
+  const known = new Map<string, OvhClient>();
+  return (settings) => {
+    const endpoint = settings.ovhEndpoint ?? "ovh-eu";
+    const credentials = credentialsOf(settings);
+    const key = JSON.stringify([endpoint, credentials]);
+    const client = known.get(key) ?? new OvhClient({ ...options, endpoint, credentials });
+    known.set(key, client);
+    return client;
+  };
+}
+
+/** The client of every resource in this process. */
+export const sharedClient: ClientOf = clients();

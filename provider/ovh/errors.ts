@@ -1,7 +1,7 @@
 import { UserError } from "../../common/user-error.ts";
 
 /** How a call to OVH failed. */
-export interface OvhFailure {
+interface OvhFailure {
   readonly method: string;
   /** Path as called, without the query. */
   readonly path: string;
@@ -124,4 +124,8 @@ export async function ifThere<Answer>(answer: Promise<Answer>): Promise<Answer |
     if (error instanceof OvhError && error.isGone) return undefined;
     throw error;
   }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

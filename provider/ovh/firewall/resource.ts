@@ -8,27 +8,16 @@ import {
   PartialFailure,
   type ResourceDefinition,
 } from "../../plugin/definition.ts";
-import type { OvhClient } from "../client.ts";
-import { type ClientOf, sharedClient } from "../clients.ts";
-import { OvhError } from "../errors.ts";
+import { type ClientOf, type OvhClient, sharedClient } from "../client.ts";
+import { messageOf, OvhError } from "../errors.ts";
 import { poll } from "../poll.ts";
 import { type EdgeRule, isSameRule, MOST_RULES, parseCidr, planChanges, type Step } from "./rules.ts";
-
-export interface EdgeFirewallOptions {
-  readonly clientOf?: ClientOf;
-  readonly pace?: EdgePace;
-}
-
-interface EdgePace {
-  readonly pollMs: number;
-  /** Longest wait for one change to take effect. */
-  readonly stepMs: number;
-}
 
 interface FirewallContext {
   readonly client: OvhClient;
   readonly call: Call;
-  readonly pace: EdgePace;
+  /** `stepMs` is the longest wait for one change to take effect. */
+  readonly pace: { readonly pollMs: number; readonly stepMs: number };
   readonly ip: string;
 }
 
@@ -88,19 +77,17 @@ export interface EdgeOutputs {
   readonly state: string;
 }
 
-const PACE: EdgePace = { pollMs: 100, stepMs: 600_000 };
-
 /** `technicia:ovh:EdgeFirewall`. */
-export function defineEdgeFirewall(
-  options: EdgeFirewallOptions = {},
-): ResourceDefinition<EdgeInputs, EdgeOutputs> {
-  const clientOf = options.clientOf ?? sharedClient;
-  const contextOf = (call: Call, ip: string): FirewallContext => ({
-    client: clientOf(call.settings),
-    call,
-    pace: options.pace ?? PACE,
-    ip,
-  });
+export function defineEdgeFirewall({
+  clientOf = sharedClient,
+  pace = { pollMs: 100, stepMs: 600_000 },
+}: { clientOf?: ClientOf; pace?: FirewallContext["pace"] } = {}): ResourceDefinition<
+  EdgeInputs,
+  EdgeOutputs
+> {
+  const contextOf = (call: Call, ip: string): FirewallContext => {
+    return { client: clientOf(call.settings).withSignal(call.signal), call, pace, ip };
+  };
   return {
     token: "technicia:ovh:EdgeFirewall",
     schema,
@@ -119,16 +106,11 @@ export const edgeFirewall = defineEdgeFirewall();
 /** Problems of the rules as a whole. */
 export function checkRules(rules: readonly EdgeRule[]): readonly string[] {
   const problems = rules.flatMap((rule, index) => checkRule(rule, `rules[${index}]`));
-  const taken = rules.filter(
-    ({ sequence }, index) => rules.findIndex((rule) => rule.sequence === sequence) !== index,
-  );
-  for (const { sequence } of taken) {
+  rules.forEach(({ sequence }, index) => {
+    if (rules.findIndex((rule) => rule.sequence === sequence) === index) return;
     problems.push(`rules: expected each sequence once, got ${sequence} again; renumber the rules`);
-  }
-  const last = rules.reduce<EdgeRule | undefined>(
-    (a, b) => (a && a.sequence > b.sequence ? a : b),
-    undefined,
-  );
+  });
+  const last = [...rules].sort((a, b) => a.sequence - b.sequence).at(-1);
   if (!last || last.action !== "deny" || last.protocol !== "ipv4" || last.source !== undefined) {
     problems.push(
       "rules: expected a last rule that denies ipv4 from anywhere, got " +
@@ -212,7 +194,7 @@ async function remove(context: FirewallContext): Promise<void> {
   for (const { sequence, action } of firewall.rules) {
     if (action === "permit") await perform(context, { kind: "remove", sequence });
   }
-  await ignoring("isGone", context.client.delete(pathOf(context), { signal: context.call.signal }));
+  await ignoring("isGone", context.client.delete(pathOf(context)));
 }
 
 /** Reads the firewall once OVH has finished all changes; undefined when there is none. */
@@ -220,7 +202,7 @@ async function readAtRest(context: FirewallContext): Promise<Firewall | undefine
   const found = await ignoring("isGone", readSwitch(context));
   if (!found) return undefined;
   const { enabled, state } = await awaitSwitch(context);
-  const rules = await waitWhile(context, "changing its rules", async () => {
+  const rules = await waitWhile("changing its rules", context, async () => {
     const list = await readRules(context);
     return list.every((rule) => rule.state === "ok") ? list : undefined;
   });
@@ -228,38 +210,34 @@ async function readAtRest(context: FirewallContext): Promise<Firewall | undefine
 }
 
 async function createFirewall(context: FirewallContext): Promise<Firewall> {
-  const { client, call, ip } = context;
+  const { client, ip } = context;
   const path = `/ip/${encodeURIComponent(`${ip}/32`)}/firewall`;
   // If somebody else has created it meanwhile, it is adopted.
-  await ignoring("isConflict", client.post(path, { ipOnFirewall: ip }, { signal: call.signal }));
+  await ignoring("isConflict", client.post(path, { ipOnFirewall: ip }));
   const made = await readAtRest(context);
-  if (!made)
-    throw new OvhError({
-      method: "GET",
-      path: pathOf(context),
-      status: 404,
-      detail: "the new firewall does not exist",
-    });
-  return made;
+  if (made) return made;
+  const detail = "the new firewall does not exist";
+  throw new OvhError({ method: "GET", path: pathOf(context), status: 404, detail });
 }
 
 async function perform(context: FirewallContext, step: Step): Promise<void> {
   const { client, call } = context;
-  const { signal } = call;
   const path = `${pathOf(context)}/rule`;
   if (step.kind === "remove") {
     call.log.status(`firewall of ${context.ip}: removing rule ${step.sequence}`);
-    await ignoring("isGone", client.delete(`${path}/${step.sequence}`, { signal }));
-    await waitWhile(context, `removing rule ${step.sequence}`, async () =>
-      (await ignoring("isGone", client.get(`${path}/${step.sequence}`, { signal }))) ? undefined : true,
+    await ignoring("isGone", client.delete(`${path}/${step.sequence}`));
+    await waitWhile(
+      `removing rule ${step.sequence}`,
+      context,
+      async () => !(await ignoring("isGone", client.get(`${path}/${step.sequence}`))),
     );
     return;
   }
   const { rule } = step;
   call.log.status(`firewall of ${context.ip}: adding rule ${describe(rule)}`);
-  await ignoring("isConflict", client.post(path, toApi(rule), { signal }));
-  const made = await waitWhile(context, `creating rule ${rule.sequence}`, async () => {
-    const now = await client.get<ApiRule>(`${path}/${rule.sequence}`, { signal });
+  await ignoring("isConflict", client.post(path, toApi(rule)));
+  const made = await waitWhile(`creating rule ${rule.sequence}`, context, async () => {
+    const now = await client.get<ApiRule>(`${path}/${rule.sequence}`);
     return now.state === "ok" ? now : undefined;
   });
   if (isSameRule(fromApi(made), rule)) return;
@@ -275,41 +253,34 @@ async function enable(context: FirewallContext): Promise<string> {
 }
 
 async function switchTo(context: FirewallContext, enabled: boolean): Promise<string> {
-  await context.client.put(pathOf(context), { enabled }, { signal: context.call.signal });
+  await context.client.put(pathOf(context), { enabled });
   return (await awaitSwitch(context)).state;
 }
 
 function awaitSwitch(context: FirewallContext): Promise<{ enabled: boolean; state: string }> {
-  return waitWhile(context, "switching it", async () => {
+  return waitWhile("switching it", context, async () => {
     const now = await readSwitch(context);
     return now.state === "ok" ? now : undefined;
   });
 }
 
 function readSwitch(context: FirewallContext): Promise<{ enabled: boolean; state: string }> {
-  return context.client.get(pathOf(context), { signal: context.call.signal });
+  return context.client.get(pathOf(context));
 }
 
 async function readRules(context: FirewallContext): Promise<readonly ApiRule[]> {
-  const { client, call } = context;
+  const { client } = context;
   const path = `${pathOf(context)}/rule`;
-  const sequences = await client.get<readonly number[]>(path, { signal: call.signal });
+  const sequences = await client.get<readonly number[]>(path);
   const rules = await Promise.all(
-    sequences.map((sequence) =>
-      ignoring("isGone", client.get<ApiRule>(`${path}/${sequence}`, { signal: call.signal })),
-    ),
+    sequences.map((sequence) => ignoring("isGone", client.get<ApiRule>(`${path}/${sequence}`))),
   );
   return rules.filter((rule) => rule !== undefined);
 }
 
-function waitWhile<Answer>(
-  context: FirewallContext,
-  activity: string,
-  look: () => Promise<Answer | undefined>,
-): Promise<Answer> {
-  const { call, pace, ip } = context;
-  const late = (): string => `firewall of ${ip}: OVH is still ${activity}; run pulumi up again later`;
-  return poll({ call, pollMs: pace.pollMs, limitMs: pace.stepMs, late }, look);
+function waitWhile<Answer>(activity: string, context: FirewallContext, look: () => Promise<Answer>) {
+  const late = (): string => `firewall of ${context.ip}: OVH is still ${activity}; run pulumi up again later`;
+  return poll(context, { limitMs: context.pace.stepMs, late, look });
 }
 
 async function ignoring<Answer>(
@@ -377,8 +348,4 @@ function isNetwork(source: string): boolean {
   if (bits === undefined) return true;
   if (!/^\d{1,2}$/.test(bits) || Number(bits) < 1 || Number(bits) > 32) return false;
   return parseCidr(source).network % 2 ** (32 - Number(bits)) === 0;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

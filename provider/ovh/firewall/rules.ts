@@ -40,12 +40,12 @@ export function isSameRule(a: EdgeRule, b: EdgeRule): boolean {
  */
 export function planChanges(current: readonly EdgeRule[], wanted: readonly EdgeRule[]): readonly Step[] {
   const isUnwanted = (rule: EdgeRule): boolean => !wanted.some((other) => isSameRule(rule, other));
-  const direct = replace({ current, wanted, removed: current.filter(isUnwanted) });
+  const direct = replace({ current, wanted }, current.filter(isUnwanted));
   // Nobody knows here which packets a foreign rule matches. Without any deny it does not matter.
   const isKnown = current.every(({ foreign }) => foreign === undefined);
-  if (isKnown && keepsSharedTrafficOpen({ current, wanted, steps: direct })) return direct;
+  if (isKnown && keepsSharedTrafficOpen({ current, wanted }, direct)) return direct;
   const removed = current.filter((rule) => isDeny(rule) || isUnwanted(rule));
-  return replace({ current, wanted, removed });
+  return replace({ current, wanted }, removed);
 }
 
 /** The list after one step. */
@@ -62,15 +62,13 @@ function isDeny({ action }: EdgeRule): boolean {
   return action === "deny";
 }
 
-interface Replacement {
+interface Plan {
   readonly current: readonly EdgeRule[];
   readonly wanted: readonly EdgeRule[];
-  /** Rules of `current` to remove, if only for a while. */
-  readonly removed: readonly EdgeRule[];
 }
 
 // Removes denies first and adds them last, so that what is permitted only grows in between.
-function replace({ current, wanted, removed }: Replacement): readonly Step[] {
+function replace({ current, wanted }: Plan, removed: readonly EdgeRule[]): readonly Step[] {
   const kept = current.filter((rule) => !removed.includes(rule));
   const added = wanted.filter((rule) => !kept.some((other) => isSameRule(rule, other)));
   const isFree = ({ sequence }: EdgeRule): boolean =>
@@ -90,22 +88,11 @@ function replace({ current, wanted, removed }: Replacement): readonly Step[] {
   ];
 }
 
-function removal({ sequence }: EdgeRule): Step {
-  return { kind: "remove", sequence };
-}
-
-function addition(rule: EdgeRule): Step {
-  return { kind: "add", rule };
-}
-
-interface Plan {
-  readonly current: readonly EdgeRule[];
-  readonly wanted: readonly EdgeRule[];
-  readonly steps: readonly Step[];
-}
+const removal = ({ sequence }: EdgeRule): Step => ({ kind: "remove", sequence });
+const addition = (rule: EdgeRule): Step => ({ kind: "add", rule });
 
 /** Whether each packet that both lists permit passes after every step. */
-function keepsSharedTrafficOpen({ current, wanted, steps }: Plan): boolean {
+function keepsSharedTrafficOpen({ current, wanted }: Plan, steps: readonly Step[]): boolean {
   let rules = inOrder(current);
   const goal = inOrder(wanted);
   const packets = distinguishablePackets([...rules, ...goal]).filter(
@@ -166,7 +153,7 @@ function valuesAndOneOther(named: readonly (number | undefined)[]): ReadonlySet<
   return new Set([...known, other]);
 }
 
-const parsed = new Map<string, { readonly network: number; readonly bits: number }>();
+const parsed = new Map<string, ReturnType<typeof parseCidr>>();
 
 /** Network and number of bits of a CIDR. */
 export function parseCidr(cidr: string): { readonly network: number; readonly bits: number } {
@@ -194,6 +181,6 @@ function size(bits: number): number {
   return 2 ** (32 - bits);
 }
 
-export function toNumber(address: string): number {
+function toNumber(address: string): number {
   return address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
 }

@@ -68,14 +68,6 @@ interface Blobs {
   } | null;
 }
 
-interface Stock {
-  readonly datacenters: readonly {
-    readonly datacenter: string;
-    readonly status: string;
-    readonly linuxStatus?: string;
-  }[];
-}
-
 interface Candidate {
   readonly offer: Offer;
   /** What it lacks, in words; empty when it grants the wish. */
@@ -90,16 +82,15 @@ const NEAREST = 3;
  *
  * Fails with the nearest plans and what each lacks, or with both prices when it costs more than the limit.
  */
-export async function findOffer(client: OvhClient, wish: Wish, signal?: AbortSignal): Promise<Offer> {
+export async function findOffer(client: OvhClient, wish: Wish): Promise<Offer> {
   const catalogue = await client.get<Catalogue>("/order/catalog/public/vps", {
-    signal,
     isPublic: true,
     query: { ovhSubsidiary: wish.subsidiary },
   });
   const candidates = judgePlans(catalogue, wish);
   const outOfStock: Candidate[] = [];
   for (const candidate of candidates.filter(({ lacks }) => lacks.length === 0)) {
-    if (await isInStock(client, wish, { planCode: candidate.offer.planCode, signal })) {
+    if (await isInStock(client, { ...wish, planCode: candidate.offer.planCode })) {
       return requireAccepted(candidate.offer, wish);
     }
     outOfStock.push({ offer: candidate.offer, lacks: [`stock in ${wish.datacentre}`] });
@@ -225,15 +216,12 @@ function priceOf(pricings: readonly Pricing[], capacity: "renew" | "installation
 
 async function isInStock(
   client: OvhClient,
-  wish: Wish,
-  { planCode, signal }: { planCode: string; signal: AbortSignal | undefined },
+  { planCode, subsidiary, datacentre }: Wish & { readonly planCode: string },
 ): Promise<boolean> {
-  const stock = await client.get<Stock>("/v1/vps/order/rule/datacenter", {
-    signal,
-    isPublic: true,
-    query: { ovhSubsidiary: wish.subsidiary, planCode },
-  });
-  const place = stock.datacenters.find(({ datacenter }) => datacenter === wish.datacentre);
+  const stock = await client.get<{
+    readonly datacenters: readonly { datacenter: string; status: string; linuxStatus?: string }[];
+  }>("/v1/vps/order/rule/datacenter", { isPublic: true, query: { ovhSubsidiary: subsidiary, planCode } });
+  const place = stock.datacenters.find(({ datacenter }) => datacenter === datacentre);
   return (place?.linuxStatus ?? place?.status) === "available";
 }
 

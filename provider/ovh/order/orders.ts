@@ -1,6 +1,8 @@
 import { UserError } from "../../../common/user-error.ts";
+import type { OvhClient } from "../client.ts";
 import { ifThere, OvhError } from "../errors.ts";
-import { serverPath, type VpsContext } from "../vps/server-api.ts";
+import { serverPath, type VpsContext } from "./context.ts";
+import { markerOf } from "./journal.ts";
 
 /** An order of a server. */
 export interface ServerOrder {
@@ -9,14 +11,6 @@ export interface ServerOrder {
   readonly plan: string;
   /** The ordered service; undefined until OVH names it. */
   readonly serviceName: string | undefined;
-}
-
-interface Detail {
-  readonly domain: string | null;
-}
-
-interface Extension {
-  readonly order: { readonly plan: { readonly code: string } };
 }
 
 interface Cart {
@@ -34,13 +28,13 @@ const CLOCK_SLACK_MS = 3600 * 1000;
 const CANCELLED = ["cancelled", "cancelling"];
 
 /** Ids of the orders made since then. */
-export function listOrders({ client, call }: VpsContext, since: number): Promise<readonly number[]> {
+export function listOrders(client: OvhClient, since: number): Promise<readonly number[]> {
   const from = new Date(since - CLOCK_SLACK_MS).toISOString().replace(/\.\d{3}Z$/, "+00:00");
-  return client.get<readonly number[]>("/me/order", { signal: call.signal, query: { "date.from": from } });
+  return client.get<readonly number[]>("/me/order", { query: { "date.from": from } });
 }
 
-export function orderStatus({ client, call }: VpsContext, id: number): Promise<string> {
-  return client.get<string>(`/me/order/${id}/status`, { signal: call.signal });
+export function orderStatus(client: OvhClient, id: number): Promise<string> {
+  return client.get<string>(`/me/order/${id}/status`);
 }
 
 export function isCancelled(status: string): boolean {
@@ -48,21 +42,20 @@ export function isCancelled(status: string): boolean {
 }
 
 /** The order; undefined when it contains no server. */
-export async function readServerOrder(context: VpsContext, id: number): Promise<ServerOrder | undefined> {
-  const { client, call } = context;
+export async function readServerOrder(client: OvhClient, id: number): Promise<ServerOrder | undefined> {
   const path = `/me/order/${id}/details`;
-  const details = await client.get<readonly number[]>(path, { signal: call.signal });
+  const details = await client.get<readonly number[]>(path);
   for (const detail of details) {
     const extension = await ifThere(
-      client.get<Extension>(`${path}/${detail}/extension`, { signal: call.signal }),
+      client.get<{ order: { plan: { code: string } } }>(`${path}/${detail}/extension`),
     );
     const plan = extension?.order.plan.code;
     // The options of a server are further lines of the order, with codes of their own.
     if (!plan?.startsWith("vps")) continue;
-    const { domain } = await client.get<Detail>(`${path}/${detail}`, { signal: call.signal });
+    const { domain } = await client.get<{ domain: string | null }>(`${path}/${detail}`);
     return {
       id,
-      status: await orderStatus(context, id),
+      status: await orderStatus(client, id),
       plan,
       serviceName: domain && domain !== "*" ? domain : undefined,
     };
@@ -71,12 +64,14 @@ export async function readServerOrder(context: VpsContext, id: number): Promise<
 }
 
 /** Orders of servers since then that no other resource of this machine claims. */
-export async function readServerOrders(context: VpsContext, since: number): Promise<readonly ServerOrder[]> {
-  const ids = await listOrders(context, since);
-  const others = context.journal.ordersOfOthers();
+async function readServerOrders(
+  { client, journal }: VpsContext,
+  since: number,
+): Promise<readonly ServerOrder[]> {
+  const others = journal.ordersOfOthers();
   const orders: ServerOrder[] = [];
-  for (const id of ids) {
-    const order = others.has(id) ? undefined : await readServerOrder(context, id);
+  for (const id of await listOrders(client, since)) {
+    const order = others.has(id) ? undefined : await readServerOrder(client, id);
     if (order) orders.push(order);
   }
   return orders;
@@ -87,8 +82,8 @@ export async function readServerOrders(context: VpsContext, since: number): Prom
  *
  * The journal of this machine has no such order, but another machine may have been interrupted while ordering.
  */
-export async function refuseSecondOrder(context: VpsContext, name: string, marker: string): Promise<void> {
-  const named = await findByName(context, name);
+export async function refuseSecondOrder(context: VpsContext, name: string): Promise<void> {
+  const named = await findByName(context.client, name);
   if (named) {
     throw refusal(
       `no server named "${name}" in this account`,
@@ -97,23 +92,23 @@ export async function refuseSecondOrder(context: VpsContext, name: string, marke
     );
   }
   const orders = await readServerOrders(context, Date.now() - RECENT_MS);
-  for (const order of orders) if (!isCancelled(order.status)) await refuseOrder(context, order);
-  await refuseCart(context, marker, orders);
+  for (const order of orders) if (!isCancelled(order.status)) await refuseOrder(context.client, order);
+  await refuseCart(context, orders);
 }
 
 export function adoptCommand(serviceName: string): string {
   return `pulumi config set --path technicia:server.serviceName ${serviceName}`;
 }
 
-async function findByName({ client, call }: VpsContext, name: string): Promise<string | undefined> {
-  const servers = await client.get<readonly string[]>("/vps", { signal: call.signal });
+async function findByName(client: OvhClient, name: string): Promise<string | undefined> {
+  const servers = await client.get<readonly string[]>("/vps");
   for (const serviceName of servers) {
-    if ((await readDisplayName({ client, call }, serviceName)) === name) return serviceName;
+    if ((await readDisplayName(client, serviceName)) === name) return serviceName;
   }
   return undefined;
 }
 
-async function refuseOrder(context: VpsContext, order: ServerOrder): Promise<void> {
+async function refuseOrder(client: OvhClient, order: ServerOrder): Promise<void> {
   if (order.status !== "delivered") {
     throw refusal(
       "no open order of a server in this account",
@@ -124,7 +119,7 @@ async function refuseOrder(context: VpsContext, order: ServerOrder): Promise<voi
     );
   }
   if (!order.serviceName) return;
-  const displayName = await readDisplayName(context, order.serviceName);
+  const displayName = await readDisplayName(client, order.serviceName);
   if (displayName !== order.serviceName) return;
   throw refusal(
     "every newly ordered server to have a name",
@@ -135,20 +130,15 @@ async function refuseOrder(context: VpsContext, order: ServerOrder): Promise<voi
 }
 
 // A very recent checkout may not be in the list of orders yet.
-async function refuseCart(
-  context: VpsContext,
-  marker: string,
-  orders: readonly ServerOrder[],
-): Promise<void> {
-  const { client, call } = context;
-  const { signal } = call;
-  const ids = await client.get<readonly string[]>("/order/cart", { signal, query: { description: marker } });
+async function refuseCart({ client, call }: VpsContext, orders: readonly ServerOrder[]): Promise<void> {
+  const marker = markerOf(call.urn);
+  const ids = await client.get<readonly string[]>("/order/cart", { query: { description: marker } });
   for (const id of ids) {
-    const cart = await ifThere(client.get<Cart>(`/order/cart/${encodeURIComponent(id)}`, { signal }));
+    const cart = await ifThere(client.get<Cart>(`/order/cart/${encodeURIComponent(id)}`));
     const made = Date.parse(cart?.expire ?? "") - CART_LIFE_MS;
     if (cart?.description !== marker || !cart.readOnly || !(Date.now() - made < CLOCK_SLACK_MS)) continue;
     // An order that is in the list by now was checked before this.
-    const listed = await listOrders(context, made);
+    const listed = await listOrders(client, made);
     if (orders.some((order) => listed.includes(order.id))) continue;
     throw refusal(
       "no cart of this stack that was just ordered",
@@ -158,16 +148,10 @@ async function refuseCart(
   }
 }
 
-async function readDisplayName(
-  { client, call }: Pick<VpsContext, "client" | "call">,
-  serviceName: string,
-): Promise<string | undefined> {
+async function readDisplayName(client: OvhClient, serviceName: string): Promise<string | undefined> {
   try {
     const server = await client.get<{ readonly name: string; readonly displayName: string | null }>(
       serverPath(serviceName),
-      {
-        signal: call.signal,
-      },
     );
     return server.displayName || server.name;
   } catch (error) {

@@ -1,7 +1,10 @@
 import { UserError } from "../../../common/user-error.ts";
 import { describeOffer, euros, type Offer, type Wish } from "./catalog.ts";
+import type { OvhClient } from "../client.ts";
 import { ifThere, OvhError } from "../errors.ts";
-import type { Entry } from "./journal.ts";
+import { poll } from "../poll.ts";
+import type { VpsContext } from "./context.ts";
+import { type Entry, markerOf } from "./journal.ts";
 import {
   CART_LIFE_MS,
   isCancelled,
@@ -10,10 +13,15 @@ import {
   readServerOrder,
   type ServerOrder,
 } from "./orders.ts";
-import { pollFor, type VpsContext } from "../vps/server-api.ts";
 
 /** An order and what it is for. */
 export type Purchase = NonNullable<Entry["order"]>;
+
+/** What is bought, and what was wished for. */
+interface Terms {
+  readonly offer: Offer;
+  readonly wish: Wish;
+}
 
 interface Requirement {
   readonly label: string;
@@ -34,53 +42,47 @@ const CENT = 0.01;
  *
  * Before the call that creates the order, the journal records what it takes to find that order again if the answer is lost.
  */
-export async function placeOrder(
-  context: VpsContext,
-  { offer, wish, marker }: { offer: Offer; wish: Wish; marker: string },
-): Promise<Purchase> {
+export async function placeOrder(context: VpsContext, { offer, wish }: Terms): Promise<Purchase> {
   const { client, call, journal } = context;
-  const { signal } = call;
-  const { cartId } = await client.post<{ cartId: string }>(
-    "/order/cart",
-    {
-      ovhSubsidiary: wish.subsidiary,
-      description: marker,
-      expire: new Date(Date.now() + CART_LIFE_MS).toISOString(),
-    },
-    { signal },
-  );
+  const { cartId } = await client.post<{ cartId: string }>("/order/cart", {
+    ovhSubsidiary: wish.subsidiary,
+    description: markerOf(call.urn),
+    expire: new Date(Date.now() + CART_LIFE_MS).toISOString(),
+  });
   const cart = `/order/cart/${encodeURIComponent(cartId)}`;
-  await client.post(`${cart}/assign`, undefined, { signal });
-  await fillCart(context, cart, { offer, wish });
-  const { prices } = await client.get<Checkout>(`${cart}/checkout`, { signal });
-  refuseDearer(prices.withoutTax.value, offer, wish);
-  await defaultPayment(context);
+  await client.post(`${cart}/assign`);
+  await fillCart(client, { cart, offer, wish });
+  const { prices } = await client.get<Checkout>(`${cart}/checkout`);
+  refuseDearer(prices.withoutTax.value, { offer, wish });
+  await defaultPayment(client);
 
   const at = Date.now();
   const { planCode: plan, monthlyPriceEur } = offer;
-  const knownOrders = await listOrders(context, at);
+  const knownOrders = await listOrders(client, at);
   journal.note({ checkout: { cartId, at: new Date(at).toISOString(), knownOrders, plan, monthlyPriceEur } });
-  const { orderId } = await client.post<Checkout>(
-    `${cart}/checkout`,
-    { autoPayWithPreferredPaymentMethod: false, waiveRetractationPeriod: false },
-    { signal },
-  );
+  const { orderId } = await client.post<Checkout>(`${cart}/checkout`, {
+    autoPayWithPreferredPaymentMethod: false,
+    waiveRetractationPeriod: false,
+  });
   if (!orderId) throw new Error(`POST ${cart}/checkout gave no order id`);
   return keep(context, { id: orderId, plan, monthlyPriceEur });
 }
 
 /** The order of an earlier run, which may have been killed before it read the id; undefined when there is none. */
 export async function findOwnOrder(context: VpsContext): Promise<Purchase | undefined> {
-  const { order, checkout } = context.journal.entry;
+  const { client, journal } = context;
+  const { order, checkout } = journal.entry;
   if (order) return order;
   if (!checkout) return undefined;
-  const cart = await findCart(context, checkout.cartId);
-  if (cart && !cart.readOnly) await deleteCart(context, checkout.cartId);
+  const path = `/order/cart/${encodeURIComponent(checkout.cartId)}`;
+  const cart = await ifThere(client.get<{ readOnly: boolean }>(path));
+  // A checkout that is still on its way finds nothing to order afterwards.
+  if (cart && !cart.readOnly) await ifThere(client.delete(path));
   const all = await newOrders(context, checkout);
   const open = all.filter(({ status }) => !isCancelled(status));
   // Without an open order, only a checked-out cart suggests that an order exists and is not listed yet.
   if (open.length === 0 && (all.length > 0 || !cart?.readOnly)) {
-    context.journal.clear();
+    journal.clear();
     return undefined;
   }
   const [only, ...more] = open;
@@ -92,21 +94,21 @@ export async function findOwnOrder(context: VpsContext): Promise<Purchase | unde
     `server.order: expected to find the order made from cart ${checkout.cartId} at ${checkout.at}, got ${orders}; look at the orders in ` +
       "OVH's control panel: if none is listed, wait some minutes and run pulumi up again; if one is of this stack, pay it and, once it is " +
       "delivered, use the server with pulumi config set --path technicia:server.serviceName <its name>; if none is, remove " +
-      `${context.journal.path} and run pulumi up again`,
+      `${journal.path} and run pulumi up again`,
   );
 }
 
 /** Pays the order unless it is already paid. */
 export async function payOrder(context: VpsContext, { id }: Purchase): Promise<void> {
   const { client, call, journal } = context;
-  let status = await orderStatus(context, id);
+  let status = await orderStatus(client, id);
   if (status === "notPaid" && journal.entry.isPaying) status = await awaitPayment(context, id);
   if (status !== "notPaid") return;
-  const method = await defaultPayment(context);
+  const method = await defaultPayment(client);
   journal.note({ isPaying: true });
   call.log.info(`order ${id}: paying with the account's default payment method`);
   try {
-    await client.post(`/me/order/${id}/pay`, { paymentMethod: { id: method } }, { signal: call.signal });
+    await client.post(`/me/order/${id}/pay`, { paymentMethod: { id: method } });
   } catch (error) {
     if (error instanceof OvhError && /already paid/i.test(error.detail)) return;
     // OVH certainly refused, so the next run need not wait until the payment shows.
@@ -117,25 +119,24 @@ export async function payOrder(context: VpsContext, { id }: Purchase): Promise<v
 
 /** Waits for the delivery and returns the name of the server. */
 export async function awaitDelivery(context: VpsContext, { id }: Purchase): Promise<string> {
-  const unpaidUntil = Date.now() + context.pace.paymentMs;
+  const { client, call, pace } = context;
+  const unpaidUntil = Date.now() + pace.paymentMs;
   let status = "";
   const late = (): string =>
     `order ${id}: OVH has not delivered the server yet (status "${status}"); wait for OVH's mail and run pulumi up again, which continues from here`;
-  await pollFor(context, { limitMs: context.pace.deliveryMs, late }, async () => {
-    status = await orderStatus(context, id);
+  const isDelivered = async (): Promise<boolean> => {
+    status = await orderStatus(client, id);
     if (status === "delivered") return true;
-    refuseStatus(id, status, Date.now() > unpaidUntil);
-    context.call.log.status(`order ${id}: ${status}`);
-    return undefined;
-  });
-  return pollFor(
-    context,
-    { limitMs: context.pace.tasksMs, late },
-    async () => (await readServerOrder(context, id))?.serviceName,
-  );
+    refuseStatus(id, { status, isOverdue: Date.now() > unpaidUntil });
+    call.log.status(`order ${id}: ${status}`);
+    return false;
+  };
+  await poll(context, { limitMs: pace.deliveryMs, late, look: isDelivered });
+  const readName = async () => (await readServerOrder(client, id))?.serviceName;
+  return poll(context, { limitMs: pace.tasksMs, late, look: readName });
 }
 
-function refuseStatus(id: number, status: string, isOverdue: boolean): void {
+function refuseStatus(id: number, { status, isOverdue }: { status: string; isOverdue: boolean }): void {
   const go = "then run pulumi up again, which continues this order";
   if (isCancelled(status)) {
     throw new UserError(
@@ -156,30 +157,26 @@ function refuseStatus(id: number, status: string, isOverdue: boolean): void {
 }
 
 async function fillCart(
-  context: VpsContext,
-  cart: string,
-  { offer, wish }: { offer: Offer; wish: Wish },
+  client: OvhClient,
+  { cart, offer, wish }: Terms & { readonly cart: string },
 ): Promise<void> {
-  const { client, call } = context;
-  const { signal } = call;
   const terms = { duration: "P1M", pricingMode: "default", quantity: 1 };
-  const { itemId } = await client.post<{ itemId: number }>(
-    `${cart}/vps`,
-    { planCode: offer.planCode, ...terms },
-    { signal },
-  );
+  const { itemId } = await client.post<{ itemId: number }>(`${cart}/vps`, {
+    planCode: offer.planCode,
+    ...terms,
+  });
   const item = `${cart}/item/${itemId}`;
-  const requirements = await client.get<readonly Requirement[]>(`${item}/requiredConfiguration`, { signal });
+  const requirements = await client.get<readonly Requirement[]>(`${item}/requiredConfiguration`);
   for (const requirement of requirements.filter(({ required }) => required)) {
-    const value = configured(requirement, offer, wish);
-    await client.post(`${item}/configuration`, { label: requirement.label, value }, { signal });
+    const value = configured(requirement, { offer, wish });
+    await client.post(`${item}/configuration`, { label: requirement.label, value });
   }
   for (const planCode of offer.addons) {
-    await client.post(`${cart}/vps/options`, { itemId, planCode, ...terms }, { signal });
+    await client.post(`${cart}/vps/options`, { itemId, planCode, ...terms });
   }
 }
 
-function configured({ label, allowedValues }: Requirement, offer: Offer, wish: Wish): string {
+function configured({ label, allowedValues }: Requirement, { offer, wish }: Terms): string {
   switch (label) {
     case "vps_datacenter":
       return wish.datacentre;
@@ -201,7 +198,7 @@ function configured({ label, allowedValues }: Requirement, offer: Offer, wish: W
 }
 
 // The catalogue is public; the price for this account is known only now.
-function refuseDearer(price: number, offer: Offer, wish: Wish): void {
+function refuseDearer(price: number, { offer, wish }: Terms): void {
   if (price <= wish.maxMonthlyPriceEur + offer.setupPriceEur + CENT) return;
   throw new UserError(
     `server.order.maxMonthlyPriceEur: expected at least ${euros(price)} for ${describeOffer(offer)} in this account's cart, ` +
@@ -209,9 +206,8 @@ function refuseDearer(price: number, offer: Offer, wish: Wish): void {
   );
 }
 
-async function defaultPayment({ client, call }: VpsContext): Promise<number> {
+async function defaultPayment(client: OvhClient): Promise<number> {
   const methods = await client.get<readonly number[]>("/me/payment/method", {
-    signal: call.signal,
     query: { default: "true" },
   });
   const [method] = methods;
@@ -224,32 +220,24 @@ async function defaultPayment({ client, call }: VpsContext): Promise<number> {
 // OVH may show a paid order as unpaid for a while, and nobody must pay twice.
 function awaitPayment(context: VpsContext, id: number): Promise<string> {
   const end = Date.now() + context.pace.paymentMs;
-  return pollFor(context, { limitMs: Infinity, late: () => "" }, async () => {
-    const status = await orderStatus(context, id);
+  const look = async (): Promise<string | undefined> => {
+    const status = await orderStatus(context.client, id);
     return status !== "notPaid" || Date.now() >= end ? status : undefined;
-  });
+  };
+  return poll(context, { limitMs: Infinity, late: () => "", look });
 }
 
 async function newOrders(
-  context: VpsContext,
+  { client, journal }: VpsContext,
   checkout: NonNullable<Entry["checkout"]>,
 ): Promise<readonly ServerOrder[]> {
   const orders: ServerOrder[] = [];
-  for (const id of await listOrders(context, Date.parse(checkout.at))) {
-    if (checkout.knownOrders.includes(id) || context.journal.ordersOfOthers().has(id)) continue;
-    const order = await readServerOrder(context, id);
+  for (const id of await listOrders(client, Date.parse(checkout.at))) {
+    if (checkout.knownOrders.includes(id) || journal.ordersOfOthers().has(id)) continue;
+    const order = await readServerOrder(client, id);
     if (order?.plan === checkout.plan) orders.push(order);
   }
   return orders;
-}
-
-function findCart({ client, call }: VpsContext, cartId: string): Promise<{ readOnly: boolean } | undefined> {
-  return ifThere(client.get(`/order/cart/${encodeURIComponent(cartId)}`, { signal: call.signal }));
-}
-
-// A checkout that is still on its way finds nothing to order afterwards.
-async function deleteCart({ client, call }: VpsContext, cartId: string): Promise<void> {
-  await ifThere(client.delete(`/order/cart/${encodeURIComponent(cartId)}`, { signal: call.signal }));
 }
 
 function keep({ journal, call }: VpsContext, purchase: Purchase): Purchase {

@@ -1,17 +1,12 @@
 import { UserError } from "../../../common/user-error.ts";
+import type { OvhClient } from "../client.ts";
 import { OvhError } from "../errors.ts";
-import {
-  awaitRest,
-  isInstallation,
-  isUnfinished,
-  pollFor,
-  serverPath,
-  type Task,
-  type VpsContext,
-} from "./server-api.ts";
+import { serverPath, type VpsContext } from "../order/context.ts";
+import { poll } from "../poll.ts";
+import { awaitRest, isInstallation, isUnfinished, type Task } from "./server-api.ts";
 
 /** What is installed on the disk of a new server. */
-export interface Installation {
+interface Installation {
   readonly image: string;
   readonly publicKey: string;
 }
@@ -23,12 +18,11 @@ export interface Installation {
  */
 export async function installOnce(
   context: VpsContext,
-  serviceName: string,
-  wanted: Installation,
+  { serviceName, wanted }: { readonly serviceName: string; readonly wanted: Installation },
 ): Promise<void> {
   const { journal } = context;
   const tasks = await awaitRest(context, serviceName);
-  const installation = journal.entry.install ?? noteInstallation(context, tasks, wanted);
+  const installation = journal.entry.install ?? noteInstallation(context, { tasks, ...wanted });
   const isOurs = (task: Task): boolean =>
     isInstallation(task) &&
     !installation.knownTasks.includes(task.id) &&
@@ -36,16 +30,28 @@ export async function installOnce(
   if (!tasks.some(isOurs)) {
     // Nothing is installed yet, so the inputs of this run count.
     journal.note({ install: { ...installation, ...wanted } });
-    await awaitInstallation(context, serviceName, await rebuild(context, serviceName, wanted));
-    return;
+    const { id } = await rebuild(context, { ...wanted, serviceName });
+    const task = (await awaitRest(context, serviceName)).find((candidate) => candidate.id === id);
+    if (!task || task.state === "done") return;
+    throw new UserError(
+      `${serviceName}: expected the installation to succeed, got task ${id} "${task.state}"; run pulumi up again, which tries again, ` +
+        "or ask OVH's support when that fails too",
+    );
   }
-  refuseOther(serviceName, installation, wanted);
+  const what = !isSameImage(installation.image, wanted.image)
+    ? `${installation.image}, which it was installed with, got ${wanted.image}; set server.image back`
+    : !isSameKey(installation.publicKey, wanted.publicKey)
+      ? "the key it was installed with, got another; set ssh.publicKey back"
+      : undefined;
+  if (what === undefined) return;
+  throw new UserError(
+    `${serviceName}: expected ${what}, or reinstall it yourself in OVH's control panel, which wipes the disk, and then run pulumi up --refresh`,
+  );
 }
 
 function noteInstallation(
   context: VpsContext,
-  tasks: readonly Task[],
-  wanted: Installation,
+  { tasks, ...wanted }: Installation & { readonly tasks: readonly Task[] },
 ): Installation & { knownTasks: readonly number[] } {
   // Without a journal this continues the work of another machine, and every reinstallation counts.
   const isFirstLook = context.journal.entry.order !== undefined;
@@ -57,37 +63,34 @@ function noteInstallation(
 
 async function rebuild(
   context: VpsContext,
-  serviceName: string,
-  { image, publicKey }: Installation,
+  { serviceName, image, publicKey }: Installation & { readonly serviceName: string },
 ): Promise<Task> {
   const { client, call, pace } = context;
-  const imageId = await findImage(context, serviceName, image);
+  const imageId = await findImage(client, { serviceName, image });
   call.log.info(`${serviceName}: installing ${image} with your key`);
   const late = (): string =>
     `${serviceName}: OVH keeps starting other tasks on it; run pulumi up again later`;
-  return pollFor(context, { limitMs: pace.tasksMs, late }, async () => {
+  const look = async (): Promise<Task | undefined> => {
     try {
-      return await client.post<Task>(
-        `${serverPath(serviceName)}/rebuild`,
-        { imageId, publicSshKey: publicKey, doNotSendPassword: true },
-        { signal: call.signal },
-      );
+      const body = { imageId, publicSshKey: publicKey, doNotSendPassword: true };
+      return await client.post<Task>(`${serverPath(serviceName)}/rebuild`, body);
     } catch (error) {
       // A task has started since the last look, and OVH did nothing.
       if (error instanceof OvhError && error.isBusy) return undefined;
       throw error;
     }
-  });
+  };
+  return poll(context, { limitMs: pace.tasksMs, late, look });
 }
 
-async function findImage({ client, call }: VpsContext, serviceName: string, image: string): Promise<string> {
+async function findImage(
+  client: OvhClient,
+  { serviceName, image }: { readonly serviceName: string; readonly image: string },
+): Promise<string> {
   const path = `${serverPath(serviceName)}/images/available`;
-  const { signal } = call;
-  const ids = await client.get<readonly string[]>(path, { signal });
+  const ids = await client.get<readonly string[]>(path);
   const images = await Promise.all(
-    ids.map((id) =>
-      client.get<{ id: string; name: string }>(`${path}/${encodeURIComponent(id)}`, { signal }),
-    ),
+    ids.map((id) => client.get<{ id: string; name: string }>(`${path}/${encodeURIComponent(id)}`)),
   );
   const found = images.find(({ name }) => isSameImage(name, image));
   if (found) return found.id;
@@ -99,28 +102,6 @@ async function findImage({ client, call }: VpsContext, serviceName: string, imag
 
 export function isSameImage(a: string, b: string): boolean {
   return a.trim().toLowerCase() === b.trim().toLowerCase();
-}
-
-async function awaitInstallation(context: VpsContext, serviceName: string, { id }: Task): Promise<void> {
-  const tasks = await awaitRest(context, serviceName);
-  const task = tasks.find((candidate) => candidate.id === id);
-  if (!task || task.state === "done") return;
-  throw new UserError(
-    `${serviceName}: expected the installation to succeed, got task ${id} "${task.state}"; run pulumi up again, which tries again, ` +
-      "or ask OVH's support when that fails too",
-  );
-}
-
-function refuseOther(serviceName: string, installed: Installation, wanted: Installation): void {
-  const what = !isSameImage(installed.image, wanted.image)
-    ? `${installed.image}, which it was installed with, got ${wanted.image}; set server.image back`
-    : !isSameKey(installed.publicKey, wanted.publicKey)
-      ? "the key it was installed with, got another; set ssh.publicKey back"
-      : undefined;
-  if (what === undefined) return;
-  throw new UserError(
-    `${serviceName}: expected ${what}, or reinstall it yourself in OVH's control panel, which wipes the disk, and then run pulumi up --refresh`,
-  );
 }
 
 /** Whether two public keys are equal apart from their comments. */

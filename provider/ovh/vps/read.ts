@@ -3,8 +3,9 @@ import type { Existing, Found } from "../../plugin/definition.ts";
 import { ifThere } from "../errors.ts";
 import { datacentreOf, isIn, requireUsable } from "./fitness.ts";
 import { isSameImage } from "./install.ts";
+import type { VpsContext } from "../order/context.ts";
 import { orderStatus, readServerOrder } from "../order/orders.ts";
-import { type Facts, readFacts, type VpsContext } from "./server-api.ts";
+import { type Facts, readFacts } from "./server-api.ts";
 import type { VpsInputs, VpsOutputs } from "./inputs.ts";
 
 type Known = Existing<Partial<VpsInputs>, Partial<VpsOutputs>>;
@@ -21,7 +22,7 @@ export async function readVps(
   // The order is not delivered yet: there is nothing to read, and the next update continues.
   if (serviceName === undefined)
     return { id: known.id, inputs: inputs as VpsInputs, outputs: outputs as VpsOutputs };
-  const facts = await ifThere(readFacts(context, serviceName));
+  const facts = await ifThere(readFacts(context.client, serviceName));
   if (!facts) return gone(context, serviceName, known);
   if (outputs.orderId !== undefined && !outputs.serverId) {
     return { id: known.id, inputs: inputs as VpsInputs, outputs: { ...outputs, serviceName } as VpsOutputs };
@@ -39,13 +40,13 @@ async function serviceNameOf(context: VpsContext, { id, outputs }: Known): Promi
   if (outputs.serviceName) return outputs.serviceName;
   const orderId = ORDER_ID.exec(id)?.[1];
   if (orderId === undefined) return id;
-  return (await readServerOrder(context, Number(orderId)))?.serviceName;
+  return (await readServerOrder(context.client, Number(orderId)))?.serviceName;
 }
 
 // With the keys of another account every server looks gone. Believing that would order a second server.
 async function gone(context: VpsContext, serviceName: string, { outputs }: Known): Promise<null> {
   const { orderId } = outputs;
-  if (orderId !== undefined && (await ifThere(orderStatus(context, orderId))) === undefined) {
+  if (orderId !== undefined && (await ifThere(orderStatus(context.client, orderId))) === undefined) {
     throw new UserError(
       `${serviceName}: expected the account that made order ${orderId}, got keys of another; set the OVH keys of this stack to that account's`,
     );

@@ -4,8 +4,8 @@
  * `inputs.ts` holds the schema, the outputs and what a change of an input means. A server is either adopted as it is (here, with `fitness.ts`)
  * or bought: `../order/catalog.ts` finds the plan, `../order/orders.ts` refuses a second order, `../order/purchase.ts` orders, pays and waits
  * for the delivery, and `install.ts` installs image and key. `../order/journal.ts` keeps on disk how far that came, because the engine saves
- * nothing during a creation; every step reads it first, so that an interrupted run continues instead of ordering again. `read.ts` and
- * `delete.ts` serve both kinds, and `server-api.ts` reads a server and its tasks from OVH.
+ * nothing during a creation; every step reads it first, so that an interrupted run continues instead of ordering again. `read.ts`
+ * serves both kinds, and `server-api.ts` reads a server and its tasks from OVH.
  */
 import { UserError } from "../../../common/user-error.ts";
 import {
@@ -15,43 +15,33 @@ import {
   type ResourceDefinition,
 } from "../../plugin/definition.ts";
 import { describeOffer, euros, findOffer } from "../order/catalog.ts";
-import { type ClientOf, sharedClient } from "../clients.ts";
-import { ifThere, OvhError } from "../errors.ts";
+import { type ClientOf, sharedClient } from "../client.ts";
+import { ifThere, messageOf, OvhError } from "../errors.ts";
+import { type Pace, serverPath, type VpsContext } from "../order/context.ts";
+import { poll } from "../poll.ts";
 import { requireFit, requireUsable } from "./fitness.ts";
 import { installOnce } from "./install.ts";
 import { Journal, journalFolder, markerOf } from "../order/journal.ts";
 import { isCancelled, orderStatus, refuseSecondOrder } from "../order/orders.ts";
 import { awaitDelivery, findOwnOrder, payOrder, placeOrder, type Purchase } from "../order/purchase.ts";
-import {
-  type Facts,
-  PACE,
-  type Pace,
-  pollFor,
-  readFacts,
-  serverPath,
-  type VpsContext,
-} from "./server-api.ts";
-import { deleteVps } from "./delete.ts";
+import { type Contract, type Facts, readFacts } from "./server-api.ts";
 import { checkVps, diffVps, type VpsInputs, type VpsOutputs, vpsSchema, wishOf } from "./inputs.ts";
 import { outputsOf, readVps, warnOfEnd } from "./read.ts";
 
-export interface VpsOptions {
-  readonly clientOf?: ClientOf;
-  readonly pace?: Pace;
-  readonly journalFolder?: string;
-}
+const PACE: Pace = { pollMs: 500, deliveryMs: 3_600_000, tasksMs: 1_800_000, paymentMs: 120_000 };
 
-export function defineVps(options: VpsOptions = {}): ResourceDefinition<VpsInputs, VpsOutputs> {
-  const clientOf = options.clientOf ?? sharedClient;
+export function defineVps({
+  clientOf = sharedClient,
+  pace = PACE,
+  journalFolder: folder = journalFolder(),
+}: { clientOf?: ClientOf; pace?: Pace; journalFolder?: string } = {}): ResourceDefinition<
+  VpsInputs,
+  VpsOutputs
+> {
   const contextOf = (call: Call): VpsContext => {
-    const client = clientOf(call.settings);
-    const subject = `${markerOf(call.urn)} at ${client.baseUrl}`;
-    return {
-      client,
-      call,
-      pace: options.pace ?? PACE,
-      journal: Journal.open(options.journalFolder ?? journalFolder(), subject),
-    };
+    const client = clientOf(call.settings).withSignal(call.signal);
+    const journal = Journal.open(folder, `${markerOf(call.urn)} at ${client.baseUrl}`);
+    return { client, call, pace, journal };
   };
   return {
     token: "technicia:ovh:Vps",
@@ -76,7 +66,7 @@ export function defineVps(options: VpsOptions = {}): ResourceDefinition<VpsInput
     ],
     replaceOn: [],
     diff: diffVps,
-    preview: (call, inputs, existing) => previewVps(contextOf(call), inputs, existing),
+    preview: (call, inputs, existing) => existing?.outputs ?? previewCreation(contextOf(call), inputs),
     create: (call, inputs) => createVps(contextOf(call), inputs),
     read: (call, known) => readVps(contextOf(call), known),
     update: (call, existing, news) => updateVps(contextOf(call), existing, news),
@@ -86,18 +76,14 @@ export function defineVps(options: VpsOptions = {}): ResourceDefinition<VpsInput
 
 export const vps = defineVps();
 
-async function previewVps(
+async function previewCreation(
   context: VpsContext,
   inputs: Partial<VpsInputs>,
-  existing: Existing<VpsInputs, VpsOutputs> | undefined,
 ): Promise<Partial<VpsOutputs>> {
   const { client, call, journal } = context;
-  if (existing) return existing.outputs;
   if (inputs.serviceName !== undefined) {
-    const facts = await readFacts(context, inputs.serviceName).catch((error: unknown) =>
-      refuseMissing(error, inputs.serviceName ?? ""),
-    );
-    requireFit(facts, { ...(inputs as VpsInputs) });
+    const facts = await readNamed(context, inputs.serviceName);
+    requireFit(facts, inputs as VpsInputs);
     return outputsOf(facts, {});
   }
   const wish = wishOf(inputs);
@@ -107,10 +93,10 @@ async function previewVps(
     call.log.info(
       `goes on with order ${order.id} (${order.plan}, ${euros(order.monthlyPriceEur)}) of an interrupted run`,
     );
-    return { orderId: order.id, plan: order.plan, monthlyPriceEur: order.monthlyPriceEur };
+    return outputsOfPurchase(order);
   }
-  const offer = await findOffer(client, wish, call.signal);
-  if (!order && !checkout) await refuseSecondOrder(context, inputs.name, markerOf(call.urn));
+  const offer = await findOffer(client, wish);
+  if (!order && !checkout) await refuseSecondOrder(context, inputs.name);
   call.log.info(
     `will order ${describeOffer(offer)} at ${euros(offer.monthlyPriceEur)} without tax, in ${wish.datacentre}`,
   );
@@ -122,21 +108,21 @@ async function createVps(
   inputs: VpsInputs,
 ): Promise<{ id: string; outputs: VpsOutputs }> {
   if (inputs.serviceName !== undefined) {
-    const outputs = await adopt(context, inputs.serviceName, inputs);
+    const outputs = await adopt(context, { ...inputs, serviceName: inputs.serviceName });
     return { id: outputs.serviceName, outputs };
   }
   const purchase = (await ownPurchase(context)) ?? (await buy(context, inputs));
-  const outputs = await keepingOrder(`order/${purchase.id}`, context, purchase, () =>
-    complete(context, purchase, inputs),
-  );
+  const outputs = await completeOrKeep(context, { id: `order/${purchase.id}`, purchase, inputs });
   return { id: outputs.serviceName, outputs };
 }
 
 /** Adopts a server as it is and changes only its name in the control panel. */
-async function adopt(context: VpsContext, serviceName: string, inputs: VpsInputs): Promise<VpsOutputs> {
-  const facts = await readFacts(context, serviceName).catch((error: unknown) =>
-    refuseMissing(error, serviceName),
-  );
+async function adopt(
+  context: VpsContext,
+  inputs: VpsInputs & { readonly serviceName: string },
+): Promise<VpsOutputs> {
+  const { serviceName } = inputs;
+  const facts = await readNamed(context, serviceName);
   requireFit(facts, inputs);
   if (facts.image === undefined) {
     context.call.log.warning(`${serviceName}: OVH does not report its image; assuming ${inputs.image}`);
@@ -159,8 +145,8 @@ async function ownPurchase(context: VpsContext): Promise<Purchase | undefined> {
 
 /** Why an order can no longer bring a server; undefined when it can. */
 async function endOf(context: VpsContext, { id }: Purchase): Promise<string | undefined> {
-  const { client, call, journal } = context;
-  const status = await ifThere(orderStatus(context, id));
+  const { client, journal } = context;
+  const status = await ifThere(orderStatus(client, id));
   if (status === undefined) {
     throw new UserError(
       `order ${id}: this OVH account does not have it, but an earlier run ordered it; set the keys of the account that ordered it, ` +
@@ -170,72 +156,69 @@ async function endOf(context: VpsContext, { id }: Purchase): Promise<string | un
   if (isCancelled(status)) return "it was cancelled";
   const { serviceName, isComplete } = journal.entry;
   if (!isComplete || !serviceName) return undefined;
-  const server = await ifThere(client.get(serverPath(serviceName), { signal: call.signal }));
+  const server = await ifThere(client.get(serverPath(serviceName)));
   return server === undefined ? `its server ${serviceName} is gone` : undefined;
 }
 
 async function buy(context: VpsContext, inputs: VpsInputs): Promise<Purchase> {
-  const { client, call } = context;
   const wish = wishOf(inputs);
   if (!wish)
     throw new UserError("server.order: expected the terms of an order, got none; set technicia:server.order");
-  const marker = markerOf(call.urn);
-  const offer = await findOffer(client, wish, call.signal);
-  await refuseSecondOrder(context, inputs.name, marker);
-  return placeOrder(context, { offer, wish, marker });
+  const offer = await findOffer(context.client, wish);
+  await refuseSecondOrder(context, inputs.name);
+  return placeOrder(context, { offer, wish });
 }
 
-/** Turns an order into a server that runs the wanted image, and continues where an earlier run ended. */
-async function complete(context: VpsContext, purchase: Purchase, inputs: VpsInputs): Promise<VpsOutputs> {
-  const { journal, pace } = context;
-  await payOrder(context, purchase);
-  const serviceName = await awaitDelivery(context, purchase);
-  journal.note({ serviceName });
-  const late = (): string =>
-    `${serviceName}: its order is delivered, but OVH does not list it yet; run pulumi up again later`;
-  const found = await pollFor(context, { limitMs: pace.tasksMs, late }, () =>
-    ifThere(readFacts(context, serviceName)),
-  );
-  await rename(context, found, inputs.name);
-  await installOnce(context, serviceName, inputs);
-  let state = "";
-  const facts = await pollFor(
-    context,
-    {
-      limitMs: pace.tasksMs,
-      late: () =>
-        `${serviceName}: expected it to run after its installation, got ${state}; start it in OVH's control panel and run pulumi up again`,
-    },
-    async () => {
-      const now = await readFacts(context, serviceName);
-      ({ state } = now);
-      return state === "running" ? now : undefined;
-    },
-  );
-  requireFit(facts, inputs);
-  journal.note({ isComplete: true });
-  return outputsOf(facts, { osImage: facts.image ?? inputs.image, ...outputsOfPurchase(purchase) });
-}
-
-/** Keeps the order in the state when `act` fails. */
-async function keepingOrder<Answer>(
-  id: string,
+/** Completes an order; when that fails, the state keeps it. */
+async function completeOrKeep(
   context: VpsContext,
-  purchase: Purchase,
-  act: () => Promise<Answer>,
-): Promise<Answer> {
+  { id, purchase, inputs }: { readonly id: string; readonly purchase: Purchase; readonly inputs: VpsInputs },
+): Promise<VpsOutputs> {
   try {
-    return await act();
+    return await complete(context, { purchase, inputs });
   } catch (error) {
-    if (error instanceof PartialFailure) throw error;
     const { serviceName } = context.journal.entry;
     const outputs = { ...outputsOfPurchase(purchase), ...(serviceName && { serviceName }) };
     const goes = "run pulumi up to continue";
     const message = context.call.signal.aborted
       ? `order ${purchase.id}: cancelled; ${goes}`
-      : `${error instanceof Error ? error.message : String(error)} (order ${purchase.id} is kept; ${goes})`;
+      : `${messageOf(error)} (order ${purchase.id} is kept; ${goes})`;
     throw new PartialFailure(message, { id, outputs, cause: error });
   }
+}
+
+/** Turns an order into a server that runs the wanted image, and continues where an earlier run ended. */
+async function complete(
+  context: VpsContext,
+  { purchase, inputs }: { readonly purchase: Purchase; readonly inputs: VpsInputs },
+): Promise<VpsOutputs> {
+  const { client, journal, pace } = context;
+  await payOrder(context, purchase);
+  const serviceName = await awaitDelivery(context, purchase);
+  journal.note({ serviceName });
+  const found = await poll(context, {
+    limitMs: pace.tasksMs,
+    late: () =>
+      `${serviceName}: its order is delivered, but OVH does not list it yet; run pulumi up again later`,
+    look: () => ifThere(readFacts(client, serviceName)),
+  });
+  await rename(context, found, inputs.name);
+  const { image, publicKey } = inputs;
+  await installOnce(context, { serviceName, wanted: { image, publicKey } });
+  let state = "";
+  const facts = await poll(context, {
+    limitMs: pace.tasksMs,
+    late: () =>
+      `${serviceName}: expected it to run after its installation, got ${state}; start it in OVH's control panel and run pulumi up again`,
+    look: async () => {
+      const now = await readFacts(client, serviceName);
+      ({ state } = now);
+      return state === "running" && now;
+    },
+  });
+  requireFit(facts, inputs);
+  journal.note({ isComplete: true });
+  return outputsOf(facts, { osImage: facts.image ?? image, ...outputsOfPurchase(purchase) });
 }
 
 async function updateVps(
@@ -245,11 +228,10 @@ async function updateVps(
 ): Promise<VpsOutputs> {
   const { orderId, plan = "", monthlyPriceEur = 0 } = outputs;
   if (!outputs.serverId) {
-    if (orderId === undefined) return adopt(context, news.serviceName ?? id, news);
-    const purchase = { id: orderId, plan, monthlyPriceEur };
-    return keepingOrder(id, context, purchase, () => complete(context, purchase, news));
+    if (orderId === undefined) return adopt(context, { ...news, serviceName: news.serviceName ?? id });
+    return completeOrKeep(context, { id, purchase: { id: orderId, plan, monthlyPriceEur }, inputs: news });
   }
-  const facts = await readFacts(context, outputs.serviceName);
+  const facts = await readFacts(context.client, outputs.serviceName);
   requireUsable(facts);
   await rename(context, facts, news.name);
   if (news.publicKey !== inputs.publicKey) {
@@ -260,27 +242,68 @@ async function updateVps(
   return outputsOf(facts, outputs);
 }
 
-async function rename(
-  { client, call }: VpsContext,
-  { serviceName, displayName }: Facts,
-  name: string,
+/** Leaves the server running, and ends its contract at its expiry if the inputs say so. */
+async function deleteVps(
+  context: VpsContext,
+  { outputs, inputs }: Existing<VpsInputs, VpsOutputs>,
 ): Promise<void> {
-  if (displayName !== name)
-    await client.put(serverPath(serviceName), { displayName: name }, { signal: call.signal });
+  const { client, call, journal } = context;
+  const { serviceName, orderId } = outputs;
+  if (!outputs.serverId) {
+    call.log.warning(
+      `order ${orderId ?? "of this server"}: left as it is; cancel it in OVH's control panel if the server is not wanted`,
+    );
+    return;
+  }
+  journal.clear();
+  if (!inputs.deleteAtExpiry) {
+    call.log.warning(
+      `${serviceName}: left running and renewed, because server.deleteAtExpiry is false; end its contract in OVH's control panel if it is not wanted`,
+    );
+    return;
+  }
+  const path = `${serverPath(serviceName)}/serviceInfos`;
+  try {
+    const contract = await client.get<Contract>(path);
+    if (contract.canDeleteAtExpiration === false) {
+      throw new UserError(
+        `${serviceName}: its contract cannot end at its expiry; end it in OVH's control panel, set server.deleteAtExpiry to false and run this again`,
+      );
+    }
+    if (!contract.renew?.deleteAtExpiration) {
+      const defaults = { automatic: false, forced: false, period: null };
+      await client.put(path, { renew: { ...defaults, ...contract.renew, deleteAtExpiration: true } });
+    }
+    call.log.warning(
+      `${serviceName}: left running; its contract ends on ${contract.expiration} and is not renewed`,
+    );
+  } catch (error) {
+    if (error instanceof OvhError && (error.isGone || error.isExpired)) return;
+    throw error;
+  }
 }
 
-function refuseMissing(error: unknown, serviceName: string): never {
-  if (error instanceof OvhError && error.isGone) {
-    throw new UserError(
-      `server.serviceName: expected a server of this OVH account, got ${serviceName}, which it does not have; correct the name or the keys`,
-    );
+async function rename({ client }: VpsContext, facts: Facts, displayName: string): Promise<void> {
+  if (facts.displayName !== displayName) await client.put(serverPath(facts.serviceName), { displayName });
+}
+
+/** Reads the server that the settings name. */
+async function readNamed({ client }: VpsContext, serviceName: string): Promise<Facts> {
+  try {
+    return await readFacts(client, serviceName);
+  } catch (error) {
+    if (error instanceof OvhError && error.isGone) {
+      throw new UserError(
+        `server.serviceName: expected a server of this OVH account, got ${serviceName}, which it does not have; correct the name or the keys`,
+      );
+    }
+    if (error instanceof OvhError && error.isExpired) {
+      throw new UserError(
+        `server.serviceName: expected a server in force, got ${serviceName}, which has expired; renew it in OVH's control panel`,
+      );
+    }
+    throw error;
   }
-  if (error instanceof OvhError && error.isExpired) {
-    throw new UserError(
-      `server.serviceName: expected a server in force, got ${serviceName}, which has expired; renew it in OVH's control panel`,
-    );
-  }
-  throw error;
 }
 
 function outputsOfPurchase({ id, plan, monthlyPriceEur }: Purchase): Partial<VpsOutputs> {

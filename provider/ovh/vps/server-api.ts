@@ -1,30 +1,7 @@
-import type { Call } from "../../plugin/definition.ts";
 import type { OvhClient } from "../client.ts";
 import { ifThere } from "../errors.ts";
-import type { Journal } from "../order/journal.ts";
+import { serverPath, type VpsContext } from "../order/context.ts";
 import { poll } from "../poll.ts";
-
-/** How often to poll, and how long to wait. */
-export interface Pace {
-  /** First pause between two polls. */
-  readonly pollMs: number;
-  /** Longest wait for an order to be delivered. */
-  readonly deliveryMs: number;
-  /** Longest wait for the tasks of a server, an installation included. */
-  readonly tasksMs: number;
-  /** How long a paid order may still be shown as unpaid. */
-  readonly paymentMs: number;
-}
-
-export const PACE: Pace = { pollMs: 500, deliveryMs: 3_600_000, tasksMs: 1_800_000, paymentMs: 120_000 };
-
-/** What every step needs that makes or reads a server. */
-export interface VpsContext {
-  readonly client: OvhClient;
-  readonly call: Call;
-  readonly pace: Pace;
-  readonly journal: Journal;
-}
 
 /** A server as OVH describes it now. */
 export interface Facts {
@@ -75,12 +52,7 @@ interface Vps {
   readonly zone: string;
   readonly vcore: number;
   readonly memoryLimit: number;
-  readonly model: {
-    readonly name: string;
-    readonly disk: number;
-    readonly memory: number;
-    readonly vcore: number;
-  };
+  readonly model: { readonly name: string; readonly disk: number };
   readonly lockStatus?: { readonly locked: boolean; readonly reason?: string } | null;
 }
 
@@ -92,28 +64,20 @@ interface Address {
 }
 
 const FINISHED = ["done", "error", "cancelled"];
-const INSTALLATION = "reinstallVm";
-
-export function serverPath(serviceName: string): string {
-  return `/vps/${encodeURIComponent(serviceName)}`;
-}
 
 /** Reads everything about a server. A 404 means that the server does not exist. */
-export async function readFacts(
-  { client, call }: Pick<VpsContext, "client" | "call">,
-  serviceName: string,
-): Promise<Facts> {
+export async function readFacts(client: OvhClient, serviceName: string): Promise<Facts> {
   const path = serverPath(serviceName);
-  const { signal } = call;
   // This request goes first and alone, because its 404 means a missing server; later ones may miss only a part.
-  const vps = await client.get<Vps>(path, { signal });
+  const vps = await client.get<Vps>(path);
   const [contract, image, addresses, tasks] = await Promise.all([
-    client.get<Contract>(`${path}/serviceInfos`, { signal }),
-    readImage(client, path, signal),
-    readAddresses(client, path, signal),
-    readTasks({ client, call }, serviceName),
+    client.get<Contract>(`${path}/serviceInfos`),
+    // Servers from before 2020 have templates instead of images, and OVH answers 404 here.
+    ifThere(client.get<{ name: string }>(`${path}/images/current`)),
+    readAddresses(client, path),
+    readTasks(client, serviceName),
   ]);
-  const installations = tasks.filter(({ type }) => type === INSTALLATION);
+  const installations = tasks.filter(isInstallation);
   const primary = (version: string): Address | undefined =>
     addresses.find((address) => address.version === version && address.type === "primary") ??
     addresses.find((address) => address.version === version);
@@ -128,7 +92,7 @@ export async function readFacts(
     memoryMib: vps.memoryLimit,
     diskGib: vps.model.disk,
     lock: vps.lockStatus?.locked ? (vps.lockStatus.reason ?? "unknown") : undefined,
-    image,
+    image: image?.name,
     ipv4: primary("v4")?.ipAddress ?? "",
     ipv6: primary("v6")?.ipAddress ?? "",
     ipv6Gateway: primary("v6")?.gateway ?? undefined,
@@ -142,76 +106,42 @@ function newest(tasks: readonly Task[]): Task | undefined {
   return [...tasks].sort((a, b) => Date.parse(a.date) - Date.parse(b.date) || a.id - b.id).at(-1);
 }
 
-// Servers from before 2020 have templates instead of images, and OVH answers 404 here.
-async function readImage(client: OvhClient, path: string, signal: AbortSignal): Promise<string | undefined> {
-  return (await ifThere(client.get<{ name: string }>(`${path}/images/current`, { signal })))?.name;
-}
-
-async function readAddresses(
-  client: OvhClient,
-  path: string,
-  signal: AbortSignal,
-): Promise<readonly Address[]> {
-  const list = await client.get<readonly string[]>(`${path}/ips`, { signal });
+async function readAddresses(client: OvhClient, path: string): Promise<readonly Address[]> {
+  const list = await client.get<readonly string[]>(`${path}/ips`);
   return Promise.all(
-    list.map((address) => client.get<Address>(`${path}/ips/${encodeURIComponent(address)}`, { signal })),
+    list.map((address) => client.get<Address>(`${path}/ips/${encodeURIComponent(address)}`)),
   );
 }
 
 /** Every task of a server that OVH remembers. */
-export async function readTasks(
-  { client, call }: Pick<VpsContext, "client" | "call">,
-  serviceName: string,
-): Promise<readonly Task[]> {
+async function readTasks(client: OvhClient, serviceName: string): Promise<readonly Task[]> {
   const path = `${serverPath(serviceName)}/tasks`;
-  const ids = await client.get<readonly number[]>(path, { signal: call.signal });
-  const tasks = await Promise.all(ids.map((id) => readTask({ client, call }, path, id)));
+  const ids = await client.get<readonly number[]>(path);
+  // OVH may forget a finished task between the two requests.
+  const tasks = await Promise.all(ids.map((id) => ifThere(client.get<Task>(`${path}/${id}`))));
   return tasks.filter((task) => task !== undefined);
 }
 
-// OVH may forget a finished task between the two requests.
-function readTask(
-  { client, call }: Pick<VpsContext, "client" | "call">,
-  path: string,
-  id: number,
-): Promise<Task | undefined> {
-  return ifThere(client.get<Task>(`${path}/${id}`, { signal: call.signal }));
-}
-
 export function isInstallation(task: Task): boolean {
-  return task.type === INSTALLATION;
+  return task.type === "reinstallVm";
 }
 
 export function isUnfinished(task: Task): boolean {
   return !FINISHED.includes(task.state);
 }
 
-/** Polls at the pace of this context. */
-export function pollFor<Answer>(
-  { call, pace }: Pick<VpsContext, "call" | "pace">,
-  { limitMs, late }: { readonly limitMs: number; readonly late: () => string },
-  look: () => Promise<Answer | undefined>,
-): Promise<Answer> {
-  return poll({ call, pollMs: pace.pollMs, limitMs, late }, look);
-}
-
 /** Waits until no task is unfinished and returns all tasks. */
 export function awaitRest(context: VpsContext, serviceName: string): Promise<readonly Task[]> {
   let busy: Task | undefined;
-  return pollFor(
-    context,
-    {
-      limitMs: context.pace.tasksMs,
-      late: () =>
-        `${serviceName}: its task ${busy?.type} is still ${busy?.state} at ${busy?.progress} %; ` +
-        "look at the server in OVH's control panel, then run pulumi up again, which continues from here",
-    },
-    async () => {
-      const tasks = await readTasks(context, serviceName);
-      busy = tasks.find(isUnfinished);
-      if (!busy) return tasks;
-      context.call.log.status(`${serviceName}: waiting for ${busy.type}, ${busy.progress} %`);
-      return undefined;
-    },
-  );
+  const late = (): string =>
+    `${serviceName}: its task ${busy?.type} is still ${busy?.state} at ${busy?.progress} %; ` +
+    "look at the server in OVH's control panel, then run pulumi up again, which continues from here";
+  const look = async (): Promise<readonly Task[] | undefined> => {
+    const tasks = await readTasks(context.client, serviceName);
+    busy = tasks.find(isUnfinished);
+    if (!busy) return tasks;
+    context.call.log.status(`${serviceName}: waiting for ${busy.type}, ${busy.progress} %`);
+    return undefined;
+  };
+  return poll(context, { limitMs: context.pace.tasksMs, late, look });
 }

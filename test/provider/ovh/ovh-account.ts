@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { clients } from "../../../provider/ovh/clients.ts";
+import { clients } from "../../../provider/ovh/client.ts";
 import {
   defineEdgeFirewall,
   type EdgeInputs,

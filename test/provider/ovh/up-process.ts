@@ -3,7 +3,7 @@
  *
  * Reads its task as JSON from the first argument and prints what the engine would have saved.
  */
-import { clients } from "../../../provider/ovh/clients.ts";
+import { clients } from "../../../provider/ovh/client.ts";
 import { defineVps } from "../../../provider/ovh/vps/resource.ts";
 import { type Saved, Stack } from "./stack.ts";
 import { PACE, settingsOf } from "./fixtures.ts";
