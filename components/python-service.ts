@@ -22,11 +22,7 @@ export interface PythonServiceArgs extends CommonServiceArgs {
    */
   readonly secretEnvironment?: Readonly<Record<string, pulumi.Input<string> | undefined>>;
 
-  /**
-   * Secrets read as files.
-   *
-   * @default - none
-   */
+  /** Secrets read as files. @default none */
   readonly secretFiles?: readonly SecretFile[];
 }
 

@@ -61,32 +61,16 @@ export interface ServiceArgs extends CommonServiceArgs {
   /** Command of the container's health check, in Docker's form (`CMD`, … or `CMD-SHELL`, …). */
   readonly health: readonly string[];
 
-  /**
-   * How long a start may take before failed checks count, as a Go duration.
-   *
-   * @default "30s"
-   */
+  /** How long a start may take before failed checks count, as a Go duration. @default "30s" */
   readonly startPeriod?: string;
 
-  /**
-   * Command instead of the image's entrypoint.
-   *
-   * @default - the image's own
-   */
+  /** Command instead of the image's entrypoint. @default the image's own */
   readonly command?: readonly string[];
 
-  /**
-   * Arguments instead of the image's command.
-   *
-   * @default - the image's own
-   */
+  /** Arguments instead of the image's command. @default the image's own */
   readonly args?: readonly string[];
 
-  /**
-   * Environment; never a secret.
-   *
-   * @default - nothing is added
-   */
+  /** Environment; never a secret. @default nothing is added */
   readonly environment?: Readonly<Record<string, pulumi.Input<string>>>;
 
   /** @default - none */
@@ -95,11 +79,7 @@ export interface ServiceArgs extends CommonServiceArgs {
   /** @default - none */
   readonly mounts?: readonly Mount[];
 
-  /**
-   * User and group ids that own the secret files, as the image's process runs.
-   *
-   * @default 0
-   */
+  /** User and group ids that own the secret files, as the image's process runs. @default 0 */
   readonly uid?: number;
 
   /**
@@ -110,32 +90,16 @@ export interface ServiceArgs extends CommonServiceArgs {
    */
   readonly ownsData?: boolean;
 
-  /**
-   * Ports published on every address of the host, which forces the same order as `ownsData`.
-   *
-   * @default - none
-   */
+  /** Ports published on every address of the host, which forces the same order as `ownsData`. @default none */
   readonly ports?: readonly number[];
 
-  /**
-   * Whether the image works with a read-only root file system.
-   *
-   * @default false
-   */
+  /** Whether the image works with a read-only root file system. @default false */
   readonly readOnly?: boolean;
 
-  /**
-   * Capabilities that the service keeps; all others are dropped.
-   *
-   * @default - none
-   */
+  /** Capabilities that the service keeps; all others are dropped. @default none */
   readonly capabilities?: readonly string[];
 
-  /**
-   * Time between the stop signal and the kill, as a Go duration.
-   *
-   * @default "30s"
-   */
+  /** Time between the stop signal and the kill, as a Go duration. @default "30s" */
   readonly stopGracePeriod?: string;
 }
 

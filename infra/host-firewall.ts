@@ -60,11 +60,7 @@ export class HostFirewall extends pulumi.ComponentResource {
     );
     this.loaded = new technicia.State(
       `${name}-loaded`,
-      {
-        ...LOADED,
-        desired: "the loaded table is the file's",
-        variables: { TABLE: TABLE_PATH },
-      },
+      { ...LOADED, desired: "the loaded table is the file's", variables: { TABLE: TABLE_PATH } },
       { ...onHost, dependsOn: [unit] },
     );
     this.registerOutputs({});

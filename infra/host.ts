@@ -247,11 +247,7 @@ function createSwap(
   if (swapGib === 0) return [];
   const swap = new technicia.State(
     `${name}-swap`,
-    {
-      ...programsOf("swap.sh"),
-      desired: `${swapGib} GiB`,
-      variables: { SIZE_GIB: String(swapGib) },
-    },
+    { ...programsOf("swap.sh"), desired: `${swapGib} GiB`, variables: { SIZE_GIB: String(swapGib) } },
     onHost,
   );
   return [swap];
@@ -265,20 +261,13 @@ function createDockerSource(
 ): pulumi.Resource[] {
   const settings = new technicia.File(
     `${name}-docker-settings`,
-    {
-      path: "/etc/docker/daemon.json",
-      content: render.dockerDaemon(),
-      onChange: RESTART_DOCKER_IF_RUNNING,
-    },
+    { path: "/etc/docker/daemon.json", content: render.dockerDaemon(), onChange: RESTART_DOCKER_IF_RUNNING },
     onHost,
   );
   if (dockerSource === "distribution") return [settings];
   const key = new technicia.State(
     `${name}-docker-repository-key`,
-    {
-      ...programsOf("docker-repository-key.sh"),
-      desired: "present",
-    },
+    { ...programsOf("docker-repository-key.sh"), desired: "present" },
     onHost,
   );
   const repository = new technicia.State(
@@ -314,11 +303,7 @@ function createDockerGroup(
 ): technicia.State {
   return new technicia.State(
     `${name}-docker-group`,
-    {
-      ...programsOf("docker-group.sh"),
-      desired: `${user} may use docker`,
-      variables: { LOGIN: user },
-    },
+    { ...programsOf("docker-group.sh"), desired: `${user} may use docker`, variables: { LOGIN: user } },
     opts,
   );
 }

@@ -11,18 +11,10 @@ export interface ConnectionArgs {
   /** Name or address that sshd listens on. */
   readonly hostAddress?: pulumi.Input<string>;
 
-  /**
-   * Port that sshd listens on, in digits.
-   *
-   * @default "22"
-   */
+  /** Port that sshd listens on, in digits. @default "22" */
   readonly hostPort?: pulumi.Input<string>;
 
-  /**
-   * User to log in as: root, or one whose sudo asks for no password.
-   *
-   * @default "root"
-   */
+  /** User to log in as: root, or one whose sudo asks for no password. @default "root" */
   readonly hostUser?: pulumi.Input<string>;
 
   /**
@@ -32,11 +24,7 @@ export interface ConnectionArgs {
    */
   readonly hostPrivateKeyFile?: pulumi.Input<string>;
 
-  /**
-   * The only accepted key of the host (`ssh-ed25519 AAAA…`).
-   *
-   * @default any key is accepted, with a warning
-   */
+  /** The only accepted key of the host (`ssh-ed25519 AAAA…`). @default any key is accepted, with a warning */
   readonly hostKey?: pulumi.Input<string>;
 
   /** Identifies the installation of the host. A change recreates everything on the host. */
@@ -73,11 +61,7 @@ export interface HostKeyArgs {
   /** Name or address that sshd listens on. */
   readonly address: pulumi.Input<string>;
 
-  /**
-   * Port that sshd listens on.
-   *
-   * @default 22
-   */
+  /** Port that sshd listens on. @default 22 */
   readonly port?: pulumi.Input<number>;
 
   /** Identifies the installation of the host. A change reads the key again. */
@@ -110,25 +94,13 @@ export interface FileArgs {
   /** The whole text. If it is secret, it stays so in the state, in previews and in errors. */
   readonly content: pulumi.Input<string>;
 
-  /**
-   * User that owns it.
-   *
-   * @default "root"
-   */
+  /** User that owns it. @default "root" */
   readonly owner?: pulumi.Input<string>;
 
-  /**
-   * Group that owns it.
-   *
-   * @default "root"
-   */
+  /** Group that owns it. @default "root" */
   readonly group?: pulumi.Input<string>;
 
-  /**
-   * Permissions in octal.
-   *
-   * @default "0644"
-   */
+  /** Permissions in octal. @default "0644" */
   readonly mode?: pulumi.Input<string>;
 
   /** Bash that tests the new file at `"$FILE"`, next to its final place. If it fails, the old file stays. */
@@ -209,11 +181,7 @@ export interface UnitArgs {
   /** Whether it runs. A oneshot unit needs RemainAfterExit for this. */
   readonly active: pulumi.Input<boolean>;
 
-  /**
-   * Values that restart the unit when they change, such as the digest of its configuration.
-   *
-   * @default the unit is never restarted
-   */
+  /** Values that restart the unit when they change, such as the digest of its configuration. @default the unit is never restarted */
   readonly triggers?: pulumi.Input<readonly pulumi.Input<string>[]>;
 }
 
@@ -245,11 +213,7 @@ export interface StateArgs {
    */
   readonly apply: pulumi.Input<string>;
 
-  /**
-   * Bash that removes the state on deletion.
-   *
-   * @default deleting leaves the state as it is
-   */
+  /** Bash that removes the state on deletion. @default deleting leaves the state as it is */
   readonly remove?: pulumi.Input<string>;
 
   /** Shell variables of all three scripts. */
@@ -258,11 +222,7 @@ export interface StateArgs {
   /** Shell variables of all three scripts whose values are secret; `observe` must not print them unless `desired` is secret. */
   readonly secrets?: pulumi.Input<Record<string, pulumi.Input<string>>>;
 
-  /**
-   * Limit for each script.
-   *
-   * @default 120
-   */
+  /** Limit for each script. @default 120 */
   readonly timeoutSeconds?: pulumi.Input<number>;
 }
 
@@ -292,18 +252,10 @@ export interface VpsOrderArgs {
 
 /** The server and its requirements. */
 export interface VpsArgs {
-  /**
-   * Existing server to adopt, as OVH names it (`vps-1a2b3c4d.vps.ovh.net`).
-   *
-   * @default a server is ordered under the terms of `order`
-   */
+  /** Existing server to adopt, as OVH names it (`vps-1a2b3c4d.vps.ovh.net`). @default a server is ordered under the terms of `order` */
   readonly serviceName?: pulumi.Input<string>;
 
-  /**
-   * Terms of the order when there is no server yet.
-   *
-   * @default nothing is ordered
-   */
+  /** Terms of the order when there is no server yet. @default nothing is ordered */
   readonly order?: pulumi.Input<VpsOrderArgs>;
 
   /** Name shown in OVH's console. */
@@ -411,32 +363,16 @@ export interface Rule {
   /** Protocol as OVH names it. */
   readonly protocol: pulumi.Input<"ah" | "esp" | "gre" | "icmp" | "ipv4" | "tcp" | "udp">;
 
-  /**
-   * Destination port, for TCP and UDP.
-   *
-   * @default any port
-   */
+  /** Destination port, for TCP and UDP. @default any port */
   readonly port?: pulumi.Input<number>;
 
-  /**
-   * Source port, for TCP and UDP.
-   *
-   * @default any port
-   */
+  /** Source port, for TCP and UDP. @default any port */
   readonly sourcePort?: pulumi.Input<number>;
 
-  /**
-   * Source network in CIDR notation.
-   *
-   * @default any source
-   */
+  /** Source network in CIDR notation. @default any source */
   readonly source?: pulumi.Input<string>;
 
-  /**
-   * Restricts a TCP rule to answers of connections opened from inside.
-   *
-   * @default every packet
-   */
+  /** Restricts a TCP rule to answers of connections opened from inside. @default every packet */
   readonly tcpOption?: pulumi.Input<"established">;
 }
 

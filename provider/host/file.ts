@@ -96,9 +96,7 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
       onWaiting: call.log.status,
     });
     const seen = parseSeen(id, stdout);
-    if (seen === undefined) {
-      return null;
-    }
+    if (seen === undefined) return null;
     const isKnown = seen.sha256 === known && inputs.content !== undefined;
     return {
       id,
@@ -179,9 +177,7 @@ function explain(failure: CommandFailure, path: string): UserError {
     case EXIT.restored:
       return new UserError(
         `${path}: onChange failed with the new file; the earlier one was restored and onChange succeeded with it; it printed:\n  ${said}`,
-        {
-          cause: failure,
-        },
+        { cause: failure },
       );
     case EXIT.restoredUnsettled:
       return new UserError(
@@ -192,9 +188,7 @@ function explain(failure: CommandFailure, path: string): UserError {
     case EXIT.notAFile:
       return new UserError(
         `${path}: expected a regular file or nothing there, got ${said}; move it away, or manage what it points to`,
-        {
-          cause: failure,
-        },
+        { cause: failure },
       );
     default:
       return failure;

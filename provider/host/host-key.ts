@@ -74,9 +74,7 @@ function outputsOf(key: Buffer): Outputs {
 
 function requireSame(endpoint: Endpoint, expected: string, got: Buffer): void {
   const { blob } = readPublicKey(expected);
-  if (!blob.equals(got)) {
-    throw new HostKeyChanged(endpoint, { expected: blob, got });
-  }
+  if (!blob.equals(got)) throw new HostKeyChanged(endpoint, { expected: blob, got });
 }
 
 function parseId(id: string): Inputs {

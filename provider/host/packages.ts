@@ -119,9 +119,7 @@ async function install(call: Call, names: readonly string[]): Promise<Outputs["v
         signal: call.signal,
         onLine: (line) => {
           isAptOutput &&= line !== VERSIONS;
-          if (isAptOutput) {
-            call.log.status(line);
-          }
+          if (isAptOutput) call.log.status(line);
         },
         onWaiting: call.log.status,
       }),
@@ -165,9 +163,7 @@ function explain(failure: CommandFailure, call: Call, lockSeconds: number): User
     const names = unknown.map((match) => match[1] ?? match[2]).join(", ");
     return new UserError(
       `names: expected packages that the host's sources have, got ${names}; check the spelling, and the sources of ${call.host.name}`,
-      {
-        cause: failure,
-      },
+      { cause: failure },
     );
   }
   return failure;

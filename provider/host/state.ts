@@ -65,15 +65,11 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
   async create(call, inputs) {
     const id = nameOf(call.urn);
     const before = await observe(call, inputs);
-    if (before === inputs.desired) {
-      return { id, outputs: { observed: before } };
-    }
+    if (before === inputs.desired) return { id, outputs: { observed: before } };
     try {
       return { id, outputs: { observed: await apply(call, inputs, before) } };
     } catch (error) {
-      if (!(error instanceof CommandFailure) && !(error instanceof NotReached)) {
-        throw error;
-      }
+      if (!(error instanceof CommandFailure) && !(error instanceof NotReached)) throw error;
       const observed = error instanceof NotReached ? error.observed : before;
       throw new PartialFailure(error.message, { id, outputs: { observed } satisfies Outputs, cause: error });
     }
@@ -104,13 +100,9 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
   },
 
   async delete(call, { inputs }) {
-    if (inputs.remove === undefined) {
-      return;
-    }
+    if (inputs.remove === undefined) return;
     const before = await observe(call, inputs);
-    if (before === "") {
-      return;
-    }
+    if (before === "") return;
     await run(call, inputs, { purpose: "remove", script: inputs.remove, observed: before });
     if ((await observe(call, inputs)) === inputs.desired) {
       throw new UserError(
@@ -140,18 +132,14 @@ async function apply(
   const secrets = { ...inputs.secrets, ...(Object.fromEntries(renamed) as Record<string, string>) };
   await run(call, { ...inputs, secrets }, { purpose: "apply", script: inputs.apply, observed: before });
   const after = await observe(call, inputs);
-  if (after !== inputs.desired) {
-    throw new NotReached(describe(call, inputs.desired, after), after);
-  }
+  if (after !== inputs.desired) throw new NotReached(describe(call, inputs.desired, after), after);
   return after;
 }
 
 async function observe(call: Call, inputs: Scripts): Promise<string> {
   const output = await run(call, inputs, { purpose: "observe", script: inputs.observe, observed: "" });
   const observed = output.trim();
-  if (call.secretInputs.has("desired")) {
-    call.hide(observed);
-  }
+  if (call.secretInputs.has("desired")) call.hide(observed);
   return observed;
 }
 

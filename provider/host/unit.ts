@@ -56,9 +56,7 @@ export const unit: ResourceDefinition<Inputs, Outputs> = {
       const hasRun =
         error instanceof CommandFailure ||
         (error instanceof UserError && error.cause instanceof CommandFailure);
-      if (!hasRun || previous.loadState === "not-found") {
-        throw error;
-      }
+      if (!hasRun || previous.loadState === "not-found") throw error;
       // The unit may already start at boot, and deleting this resource has to undo that.
       throw new PartialFailure(error.message, {
         id: inputs.unit,
@@ -70,9 +68,7 @@ export const unit: ResourceDefinition<Inputs, Outputs> = {
 
   async read(call, { id, inputs, outputs }) {
     const seen = await inspect(call, id);
-    if (seen.loadState === "not-found") {
-      return null;
-    }
+    if (seen.loadState === "not-found") return null;
     return {
       id,
       inputs: { ...inputs, unit: id, enabled: isEnabled(seen, inputs.enabled), active: seen.active },
@@ -88,9 +84,7 @@ export const unit: ResourceDefinition<Inputs, Outputs> = {
 
   async delete(call, { id, outputs: { previous } }) {
     const seen = await inspect(call, id);
-    if (seen.loadState === "not-found") {
-      return;
-    }
+    if (seen.loadState === "not-found") return;
     const enablement = previous.enablement.startsWith("masked")
       ? "masked"
       : isEnabled(previous, false)
@@ -141,16 +135,12 @@ function explain(failure: CommandFailure, call: Call, name: string): UserError {
     case EXIT.notFound:
       return new UserError(
         `unit: expected a unit that ${call.host.name} has, got ${name}; write or install its file first (dependsOn)`,
-        {
-          cause: failure,
-        },
+        { cause: failure },
       );
     case EXIT.notInstallable:
       return new UserError(
         `enabled: expected false, got true; ${name} has no [Install] section, so nothing can start it at boot`,
-        {
-          cause: failure,
-        },
+        { cause: failure },
       );
     case EXIT.oneshot:
       return new UserError(

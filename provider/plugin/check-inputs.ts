@@ -15,9 +15,7 @@ export function check(shape: Shape, inputs: Properties): Checked {
   const problems: string[] = [];
 
   for (const key of Object.keys(inputs.values)) {
-    if (!(key in shape)) {
-      problems.push(unknownProperty([], key, Object.keys(shape)));
-    }
+    if (!(key in shape)) problems.push(unknownProperty([], key, Object.keys(shape)));
   }
   for (const [key, schema] of Object.entries(shape)) {
     const given = inputs.values[key];
@@ -42,12 +40,8 @@ function describe(issue: z.core.$ZodIssue, property: string, inputs: Properties)
     ...issue.path.map((part) => (typeof part === "number" ? part : String(part))),
   ];
   const got = at(inputs.values, path);
-  if (hasUnknown(got)) {
-    return [];
-  }
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => unknownProperty(path, key, []));
-  }
+  if (hasUnknown(got)) return [];
+  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownProperty(path, key, []));
   if (issue.code === "invalid_key") {
     // The key is wrong, not the value under it.
     const words = issue.issues.map(({ message }) => message).join(" and ");
@@ -95,12 +89,8 @@ function show(path: Path): string {
 }
 
 function showValue(value: unknown, secret: boolean): string {
-  if (value === undefined || value === null) {
-    return "nothing";
-  }
-  if (secret) {
-    return "a secret value";
-  }
+  if (value === undefined || value === null) return "nothing";
+  if (secret) return "a secret value";
   const text = JSON.stringify(value);
   return text.length > 120 ? `${text.slice(0, 117)}…` : text;
 }

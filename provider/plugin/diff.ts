@@ -21,15 +21,11 @@ export function rootOf(path: string): string {
 }
 
 function compare(old: unknown, now: unknown, path: string): Difference[] {
-  if (old === now && now !== UNKNOWN) {
-    return [];
-  }
+  if (old === now && now !== UNKNOWN) return [];
   if (old === undefined || old === null) {
     return now === undefined || now === null ? [] : [{ path, kind: "add" }];
   }
-  if (now === undefined || now === null) {
-    return [{ path, kind: "delete" }];
-  }
+  if (now === undefined || now === null) return [{ path, kind: "delete" }];
   if (Array.isArray(old) && Array.isArray(now)) {
     const length = Math.max(old.length, now.length);
     return Array.from({ length }).flatMap((_, i) => compare(old[i], now[i], `${path}[${i}]`));
@@ -42,9 +38,7 @@ function compare(old: unknown, now: unknown, path: string): Difference[] {
 }
 
 function property(parent: string, key: string): string {
-  if (!/^[A-Za-z_$][\w$]*$/.test(key)) {
-    return `${parent}[${JSON.stringify(key)}]`;
-  }
+  if (!/^[A-Za-z_$][\w$]*$/.test(key)) return `${parent}[${JSON.stringify(key)}]`;
   return parent === "" ? key : `${parent}.${key}`;
 }
 

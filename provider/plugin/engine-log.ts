@@ -31,9 +31,7 @@ export class EngineLog {
 
   send({ severity, text, urn, isStatus }: Message): void {
     const client = this.#client;
-    if (client === undefined) {
-      return;
-    }
+    if (client === undefined) return;
     const request = new engine.LogRequest();
     request.setSeverity(SEVERITIES[severity]);
     request.setMessage(text);

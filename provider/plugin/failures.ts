@@ -41,9 +41,7 @@ function partialStatus(message: string, error: PartialFailure, state: Properties
 }
 
 function textOf(error: unknown): string {
-  if (error instanceof UserError) {
-    return error.message;
-  }
+  if (error instanceof UserError) return error.message;
   return error instanceof Error
     ? `fault in the provider technicia: ${error.stack ?? error.message}`
     : String(error);

@@ -34,9 +34,7 @@ export function diffResponse(
   const replaces = new Set<string>();
   for (const { path, kind } of all) {
     const replace = replaceOn.includes(rootOf(path));
-    if (replace) {
-      replaces.add(rootOf(path));
-    }
+    if (replace) replaces.add(rootOf(path));
     response
       .getDetaileddiffMap()
       .set(path, new provider.PropertyDiff().setKind(kinds[kind][replace ? 1 : 0]).setInputdiff(true));

@@ -63,9 +63,7 @@ export function engineAddressOf(args: readonly string[]): string | undefined {
 /** Serves the engine and tells it the port. Calls `onEngineGone` when the engine ended without ending this process. */
 export async function serveEngine(service: Service, onEngineGone?: () => void): Promise<void> {
   const { port } = await listen(service);
-  if (onEngineGone !== undefined) {
-    watchParent(onEngineGone);
-  }
+  if (onEngineGone !== undefined) watchParent(onEngineGone);
   console.log(String(port));
   // The engine kills its plugins, and Node.js writes this cache only at a normal exit.
   flushCompileCache();

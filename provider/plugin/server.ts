@@ -50,9 +50,7 @@ export class Server {
 
   constructor(definitions: readonly AnyDefinition[], engineAddress: string | undefined) {
     this.#definitions = new Map(definitions.map((definition) => [definition.token, definition]));
-    if (engineAddress !== undefined) {
-      this.#log.connect(engineAddress);
-    }
+    if (engineAddress !== undefined) this.#log.connect(engineAddress);
   }
 
   /** The gRPC service, method by method. */
@@ -207,9 +205,7 @@ export class Server {
     const inputs = request.hasInputs() ? decode(request.getInputs()) : inputsOf(definition, state);
     const call = engineCall.openCall(inputs, { others: [state] });
     const found = await definition.read(call, existingOf(definition, request.getId(), { inputs, state }));
-    if (found === null) {
-      return new provider.ReadResponse();
-    }
+    if (found === null) return new provider.ReadResponse();
     const { values, secrets } = derivedFrom(inputs, found.inputs as Values);
     const foundInputs = {
       values,
@@ -254,9 +250,7 @@ export class Server {
     try {
       await definition.delete(call, existingOf(definition, request.getId(), { inputs, state }));
     } catch (error) {
-      if (!(error instanceof HostKeyChanged)) {
-        throw error;
-      }
+      if (!(error instanceof HostKeyChanged)) throw error;
       // A reinstalled server keeps its address. Everything is created on it first, then deleted through the connection with the old key.
       call.log.warning(
         `nothing was removed: ${error.message.split(";")[0] ?? ""}; the server has been reinstalled`,

@@ -39,22 +39,14 @@ export function isSecret(path: Path, secrets: readonly Path[]): boolean {
 
 /** Whether any part of the value is unknown. */
 export function hasUnknown(value: unknown): boolean {
-  if (value === UNKNOWN) {
-    return true;
-  }
+  if (value === UNKNOWN) return true;
   return typeof value === "object" && value !== null && Object.values(value).some(hasUnknown);
 }
 
 function plain(value: unknown, path: Path, secrets: Path[]): unknown {
-  if (value === UNKNOWN_TEXT) {
-    return UNKNOWN;
-  }
-  if (Array.isArray(value)) {
-    return value.map((item, index) => plain(item, [...path, index], secrets));
-  }
-  if (typeof value !== "object" || value === null) {
-    return value;
-  }
+  if (value === UNKNOWN_TEXT) return UNKNOWN;
+  if (Array.isArray(value)) return value.map((item, index) => plain(item, [...path, index], secrets));
+  if (typeof value !== "object" || value === null) return value;
   const signature: unknown = (value as Record<string, unknown>)[SIGNATURE_KEY];
   if (signature === SECRET_SIGNATURE) {
     secrets.push(path);
@@ -80,15 +72,9 @@ function engine(value: unknown, path: Path, secrets: ReadonlySet<string>): unkno
 }
 
 function engineUnmarked(value: unknown, path: Path, secrets: ReadonlySet<string>): unknown {
-  if (value === UNKNOWN) {
-    return UNKNOWN_TEXT;
-  }
-  if (Array.isArray(value)) {
-    return value.map((item, index) => engine(item, [...path, index], secrets));
-  }
-  if (typeof value !== "object" || value === null) {
-    return value;
-  }
+  if (value === UNKNOWN) return UNKNOWN_TEXT;
+  if (Array.isArray(value)) return value.map((item, index) => engine(item, [...path, index], secrets));
+  if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
     Object.entries(value)
       .filter(([, item]) => item !== undefined)

@@ -105,9 +105,7 @@ async function throughAgent({ user, path, publicKey, socket }: AgentKey): Promis
 
 async function readPublicPart(path: string, text: Buffer): Promise<Buffer | undefined> {
   const armoured = /-----BEGIN OPENSSH PRIVATE KEY-----([^-]+)-----END/.exec(text.toString("latin1"))?.[1];
-  if (armoured !== undefined) {
-    return publicBlobOf(Buffer.from(armoured, "base64"));
-  }
+  if (armoured !== undefined) return publicBlobOf(Buffer.from(armoured, "base64"));
   const companion = await readFile(`${path}.pub`, "utf8").catch(() => undefined);
   return companion === undefined ? undefined : readPublicKey(companion).blob;
 }
@@ -124,8 +122,6 @@ function publicBlobOf(file: Buffer): Buffer {
 
 function firstKey(parsed: unknown): ParsedKey | Error {
   const key: unknown = Array.isArray(parsed) ? parsed[0] : parsed;
-  if (key instanceof Error) {
-    return key;
-  }
+  if (key instanceof Error) return key;
   return key === undefined ? new Error("no key in it") : (key as ParsedKey);
 }

@@ -207,9 +207,7 @@ function refuseDearer(price: number, { offer, wish }: Terms): void {
 }
 
 async function defaultPayment(client: OvhClient): Promise<number> {
-  const methods = await client.get<readonly number[]>("/me/payment/method", {
-    query: { default: "true" },
-  });
+  const methods = await client.get<readonly number[]>("/me/payment/method", { query: { default: "true" } });
   const [method] = methods;
   if (method !== undefined) return method;
   throw new UserError(
