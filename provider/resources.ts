@@ -286,48 +286,25 @@ export interface VpsArgs {
  * This resource never reinstalls a server, and deleting it never ends a contract immediately.
  */
 export class Vps extends pulumi.CustomResource {
-  /** Name of the service at OVH. */
   declare readonly serviceName: pulumi.Output<string>;
-
-  /** Public IPv4 address. */
   declare readonly ipv4: pulumi.Output<string>;
-
-  /** Public IPv6 address. */
   declare readonly ipv6: pulumi.Output<string>;
-
   /** Router of the IPv6 address, where OVH reports it. */
   declare readonly ipv6Gateway: pulumi.Output<string | undefined>;
-
   /** Commercial model. */
   declare readonly model: pulumi.Output<string>;
-
-  /** Virtual cores it has. */
   declare readonly vcore: pulumi.Output<number>;
-
-  /** Memory it has, in MiB. */
   declare readonly memoryMib: pulumi.Output<number>;
-
-  /** Disk it has, in GiB. */
   declare readonly diskGib: pulumi.Output<number>;
-
   /** Zone, as OVH names it. */
   declare readonly zone: pulumi.Output<string>;
-
-  /** Operating system installed. */
   declare readonly osImage: pulumi.Output<string>;
-
   /** State that OVH reports, such as `running`. */
   declare readonly state: pulumi.Output<string>;
-
-  /** Order that bought it; absent for an adopted one. */
+  /** Order, plan of the catalogue and price without tax; absent for an adopted server. */
   declare readonly orderId: pulumi.Output<number | undefined>;
-
-  /** Plan of the catalogue it was ordered under; absent for an adopted one. */
   declare readonly plan: pulumi.Output<string | undefined>;
-
-  /** Price without tax it was ordered at; absent for an adopted one. */
   declare readonly monthlyPriceEur: pulumi.Output<number | undefined>;
-
   /** Changes whenever the disk is reinstalled. */
   declare readonly serverId: pulumi.Output<string>;
 

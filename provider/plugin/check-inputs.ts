@@ -2,15 +2,11 @@
 import type { z } from "zod";
 import { hasUnknown, isSecret, UNKNOWN, type Path, type Properties } from "./wire.ts";
 
-export interface Checked {
-  /** The inputs with defaults and in normal form; unknown and wrong parts are unchanged. */
-  readonly values: Record<string, unknown>;
-  readonly problems: readonly string[];
-}
-
-type Shape = Readonly<Record<string, z.ZodType>>;
-
-export function check(shape: Shape, inputs: Properties): Checked {
+/** Returns the inputs with defaults and in normal form; unknown and wrong parts are unchanged. */
+export function check(
+  shape: Readonly<Record<string, z.ZodType>>,
+  inputs: Properties,
+): { values: Record<string, unknown>; problems: string[] } {
   const values: Record<string, unknown> = {};
   const problems: string[] = [];
 

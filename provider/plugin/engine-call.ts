@@ -5,7 +5,7 @@ import { UserError } from "../../common/user-error.ts";
 import type { Host } from "../ssh/host.ts";
 import type { Call, Log, Settings } from "./definition.ts";
 import type { EngineLog, Severity } from "./engine-log.ts";
-import { toStatus } from "./failures.ts";
+import { toStatus } from "./responses.ts";
 import { secretTexts } from "./resource-state.ts";
 import { secretNames, type Properties } from "./wire.ts";
 

@@ -6,17 +6,10 @@ import { hasUnknown, secretNames, UNKNOWN, type Path, type Properties } from "./
 
 export type Values = Record<string, unknown>;
 
-/** A resource in the engine's state. */
-export interface Stored {
-  readonly inputs: Properties;
-  readonly state: Properties;
-}
-
 /** A resource for its definition. */
 export function existingOf(
   definition: AnyDefinition,
-  id: string,
-  { inputs, state }: Stored,
+  { id, inputs, state }: { readonly id: string; readonly inputs: Properties; readonly state: Properties },
 ): Existing<Values, Values> {
   const names: readonly string[] = definition.outputs;
   const outputs = Object.fromEntries(

@@ -1,14 +1,12 @@
-/** Responses to the engine that need more than a setter. */
+/** Responses to the engine that need more than a setter, and failures in its format. */
+import grpc from "@grpc/grpc-js";
 import provider from "@pulumi/pulumi/proto/provider_pb.js";
+import rpcStatus from "@pulumi/pulumi/proto/status_pb.js";
+import any from "google-protobuf/google/protobuf/any_pb.js";
+import { UserError } from "../../common/user-error.ts";
+import { PartialFailure } from "./definition.ts";
 import { rootOf, type Difference } from "./diff.ts";
 import { encode, type Properties } from "./wire.ts";
-
-/** Which differences replace the resource, and how. */
-export interface Replacing {
-  /** Properties whose change replaces the resource. */
-  readonly replaceOn: readonly string[];
-  readonly deleteBeforeReplace: boolean;
-}
 
 export function checkResponse(inputs: Properties, problems: readonly string[]): provider.CheckResponse {
   const response = new provider.CheckResponse().setInputs(encode(inputs));
@@ -19,7 +17,10 @@ export function checkResponse(inputs: Properties, problems: readonly string[]): 
 
 export function diffResponse(
   all: readonly Difference[],
-  { replaceOn, deleteBeforeReplace }: Replacing,
+  {
+    replaceOn,
+    deleteBeforeReplace,
+  }: { readonly replaceOn: readonly string[]; readonly deleteBeforeReplace: boolean },
 ): provider.DiffResponse {
   const { DIFF_NONE, DIFF_SOME } = provider.DiffResponse.DiffChanges;
   const response = new provider.DiffResponse()
@@ -41,4 +42,44 @@ export function diffResponse(
   }
   response.setReplacesList([...replaces]).setDiffsList([...new Set(all.map(({ path }) => rootOf(path)))]);
   return response.setDeletebeforereplace(replaces.size > 0 && deleteBeforeReplace);
+}
+
+/** The failure with its secrets hidden by `clean`. A partial one contains the state to keep, where `partialState` gives it. */
+export function toStatus(
+  error: unknown,
+  {
+    clean,
+    partialState,
+  }: { clean: (text: string) => string; partialState?: ((outputs: object) => Properties) | undefined },
+): grpc.ServiceError {
+  const message = clean(textOf(error));
+  const metadata = new grpc.Metadata();
+  if (error instanceof PartialFailure && partialState !== undefined) {
+    metadata.add(
+      "grpc-status-details-bin",
+      Buffer.from(partialStatus(message, error, partialState(error.outputs)).serializeBinary()),
+    );
+  }
+  return Object.assign(new Error(message), { code: grpc.status.UNKNOWN, details: message, metadata });
+}
+
+function partialStatus(message: string, error: PartialFailure, state: Properties): rpcStatus.Status {
+  const detail = new provider.ErrorResourceInitFailed()
+    .setId(error.id)
+    .setProperties(encode(state))
+    // Some engines read the state of a failed creation from here.
+    .setInputs(encode(state))
+    .setReasonsList([message]);
+  const packed = new any.Any();
+  packed.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
+  const status = new rpcStatus.Status().setCode(grpc.status.UNKNOWN).setMessage(message);
+  status.addDetails(packed);
+  return status;
+}
+
+function textOf(error: unknown): string {
+  if (error instanceof UserError) return error.message;
+  return error instanceof Error
+    ? `fault in the provider technicia: ${error.stack ?? error.message}`
+    : String(error);
 }

@@ -3,14 +3,13 @@ import type grpc from "@grpc/grpc-js";
 import provider from "@pulumi/pulumi/proto/provider_pb.js";
 import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
-import { differences, rootOf, type Difference } from "./diff.ts";
+import { differences, rootOf } from "./diff.ts";
 import { check } from "./check-inputs.ts";
 import { parseUrn } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { AnyDefinition, Log, Settings } from "./definition.ts";
 import { EngineCall, type CallContext } from "./engine-call.ts";
 import { EngineLog } from "./engine-log.ts";
-import { toStatus } from "./failures.ts";
 import { stringsIn } from "../../common/redactor.ts";
 import {
   derivedFrom,
@@ -23,7 +22,7 @@ import {
   withoutVersion,
   type Values,
 } from "./resource-state.ts";
-import { checkResponse, diffResponse } from "./responses.ts";
+import { checkResponse, diffResponse, toStatus } from "./responses.ts";
 import { unary } from "./rpc.ts";
 import { REPLACING_SETTINGS, SECRET_SETTINGS, settingsSchema, targetOf } from "./settings.ts";
 import { HostKeyChanged } from "../ssh/connect.ts";
@@ -103,10 +102,8 @@ export class Server {
     const given = withoutVersion(decode(request.getNews()));
     const secrets: Path[] = [...given.secrets, ...SECRET_SETTINGS.map((name) => [name])];
     const { values, problems } = check(settingsSchema.shape, { values: given.values, secrets });
-    return checkResponse(
-      { values, secrets: secrets.filter(([name]) => values[String(name)] !== undefined) },
-      problems,
-    );
+    const present = secrets.filter(([name]) => values[String(name)] !== undefined);
+    return checkResponse({ values, secrets: present }, problems);
   }
 
   #diffConfig(request: provider.DiffRequest): provider.DiffResponse {
@@ -145,11 +142,9 @@ export class Server {
   #check({ request, definition }: Job<provider.CheckRequest>): provider.CheckResponse {
     const news = decode(request.getNews());
     const { values, problems } = check(definition.schema.shape, news);
-    const together =
-      problems.length === 0 && !hasUnknown(values) && definition.checkTogether !== undefined
-        ? definition.checkTogether(values)
-        : [];
-    return checkResponse(derivedFrom(news, values), [...problems, ...together]);
+    const isWhole = problems.length === 0 && !hasUnknown(values);
+    const together = isWhole ? definition.checkTogether?.(values) : undefined;
+    return checkResponse(derivedFrom(news, values), [...problems, ...(together ?? [])]);
   }
 
   #diff({ request, definition, engineCall }: Job<provider.DiffRequest>): provider.DiffResponse {
@@ -159,36 +154,27 @@ export class Server {
     engineCall.openCall(news, { others: [olds, state] });
 
     const plain = differences(olds.values, news.values);
-    const existing = existingOf(definition, request.getId(), { inputs: olds, state });
+    const existing = existingOf(definition, { id: request.getId(), inputs: olds, state });
     const further = definition.diff?.(existing, known(news.values)) ?? [];
     const replaced = further.filter((change) => change.replace === true).map((change) => change.path);
-    const all = [
-      ...plain,
-      ...further
-        .filter((change) => !plain.some((difference) => difference.path === change.path))
-        .map((change): Difference => ({ path: change.path, kind: "update" })),
-    ];
+    const added = further.filter(({ path }) => !plain.some((difference) => difference.path === path));
+    const all = [...plain, ...added.map(({ path }) => ({ path, kind: "update" as const }))];
     return diffResponse(all, {
       replaceOn: [...definition.replaceOn, ...replaced.map(rootOf)],
       deleteBeforeReplace: definition.deleteBeforeReplace ?? false,
     });
   }
 
-  async #create({
-    request,
-    definition,
-    engineCall,
-  }: Job<provider.CreateRequest>): Promise<provider.CreateResponse> {
+  async #create(job: Job<provider.CreateRequest>): Promise<provider.CreateResponse> {
+    const { request, definition, engineCall } = job;
     const inputs = decode(request.getProperties());
     const call = engineCall.openCall(inputs, {
       partialState: (outputs) => stateOf(definition, inputs, outputs as Values),
     });
     if (request.getPreview()) {
-      const outputs =
-        definition.preview === undefined
-          ? {}
-          : ((await definition.preview(call, known(inputs.values), undefined)) as Values);
-      return new provider.CreateResponse().setProperties(encode(previewState(definition, inputs, outputs)));
+      const outputs = await definition.preview?.(call, known(inputs.values), undefined);
+      const state = previewState(definition, inputs, (outputs ?? {}) as Values);
+      return new provider.CreateResponse().setProperties(encode(state));
     }
     const { id, outputs } = (await definition.create(call, inputs.values)) as { id: string; outputs: Values };
     return new provider.CreateResponse()
@@ -196,32 +182,24 @@ export class Server {
       .setProperties(encode(stateOf(definition, inputs, outputs)));
   }
 
-  async #read({
-    request,
-    definition,
-    engineCall,
-  }: Job<provider.ReadRequest>): Promise<provider.ReadResponse> {
+  async #read(job: Job<provider.ReadRequest>): Promise<provider.ReadResponse> {
+    const { request, definition, engineCall } = job;
     const state = decode(request.getProperties());
     const inputs = request.hasInputs() ? decode(request.getInputs()) : inputsOf(definition, state);
     const call = engineCall.openCall(inputs, { others: [state] });
-    const found = await definition.read(call, existingOf(definition, request.getId(), { inputs, state }));
+    const found = await definition.read(call, existingOf(definition, { id: request.getId(), inputs, state }));
     if (found === null) return new provider.ReadResponse();
     const { values, secrets } = derivedFrom(inputs, found.inputs as Values);
-    const foundInputs = {
-      values,
-      secrets: [...secrets, ...(found.secretInputs ?? []).map((name) => [name])],
-    };
+    const further = (found.secretInputs ?? []).map((name) => [name]);
+    const foundInputs = { values, secrets: [...secrets, ...further] };
     return new provider.ReadResponse()
       .setId(found.id)
       .setInputs(encode(foundInputs))
       .setProperties(encode(stateOf(definition, foundInputs, found.outputs as Values)));
   }
 
-  async #update({
-    request,
-    definition,
-    engineCall,
-  }: Job<provider.UpdateRequest>): Promise<provider.UpdateResponse> {
+  async #update(job: Job<provider.UpdateRequest>): Promise<provider.UpdateResponse> {
+    const { request, definition, engineCall } = job;
     const state = decode(request.getOlds());
     const olds = request.hasOldInputs() ? decode(request.getOldInputs()) : inputsOf(definition, state);
     const news = decode(request.getNews());
@@ -229,15 +207,11 @@ export class Server {
       others: [olds, state],
       partialState: (outputs) => stateOf(definition, news, outputs as Values),
     });
-    const existing = existingOf(definition, request.getId(), { inputs: olds, state });
+    const existing = existingOf(definition, { id: request.getId(), inputs: olds, state });
     if (request.getPreview()) {
-      const outputs =
-        definition.preview === undefined
-          ? existing.outputs
-          : await definition.preview(call, known(news.values), existing);
-      return new provider.UpdateResponse().setProperties(
-        encode(previewState(definition, news, outputs as Values)),
-      );
+      const outputs = await definition.preview?.(call, known(news.values), existing);
+      const state = previewState(definition, news, (outputs ?? existing.outputs) as Values);
+      return new provider.UpdateResponse().setProperties(encode(state));
     }
     const outputs = (await definition.update(call, existing, news.values)) as Values;
     return new provider.UpdateResponse().setProperties(encode(stateOf(definition, news, outputs)));
@@ -248,7 +222,7 @@ export class Server {
     const inputs = request.hasOldInputs() ? decode(request.getOldInputs()) : inputsOf(definition, state);
     const call = engineCall.openCall(inputs, { others: [state] });
     try {
-      await definition.delete(call, existingOf(definition, request.getId(), { inputs, state }));
+      await definition.delete(call, existingOf(definition, { id: request.getId(), inputs, state }));
     } catch (error) {
       if (!(error instanceof HostKeyChanged)) throw error;
       // A reinstalled server keeps its address. Everything is created on it first, then deleted through the connection with the old key.
@@ -260,7 +234,7 @@ export class Server {
   }
 
   #method<Q, S>(handle: (request: Q) => S): grpc.handleUnaryCall<Q, S> {
-    return unary(handle, (error) => toStatus(error, { clean: (text) => text, partialState: undefined }));
+    return unary(handle, (error) => toStatus(error, { clean: (text) => text }));
   }
 
   #resourceMethod<Q extends { getUrn(): string }, S>(

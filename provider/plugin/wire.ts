@@ -13,8 +13,6 @@ export interface Properties {
   readonly secrets: readonly Path[];
 }
 
-export const NOTHING: Properties = { values: {}, secrets: [] };
-
 export function decode(message: struct.Struct | undefined): Properties {
   const secrets: Path[] = [];
   const values = message === undefined ? {} : plain(message.toJavaScript(), [], secrets);
