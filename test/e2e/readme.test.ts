@@ -50,7 +50,9 @@ const RUNS: Readonly<Record<string, Run>> = {
     input: "0123456789abcdef",
   },
   // Some secrets are the user's to give.
-  "npm run help": { on: "new", says: /npm run deploy/ },
+  "npm run help": { on: "new", says: /^rollback +<stack>/m },
+  "npm run settings": { on: "new" },
+  "npx vitest run --project parts test/stacks/settings.test.ts": { on: "new", says: /passed/ },
   "npm run secrets -- test": { on: "new", code: 1, says: /VoyageAI/ },
   "npm run secrets -- test --init": { on: "new", code: 1, says: /generated .*n8nEncryptionKey/ },
   "npx pulumi up --refresh --stack test": { on: "rehearsal", asks: true },
@@ -73,6 +75,9 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm start": "test/e2e/deployment.test.ts",
   "npm start -- --stack prod": "test/e2e/environments.long.test.ts",
   "npm test": "this very run",
+  "npm run check": "test/run.ts runs the same three programs",
+  "npx vitest run --project parts": "test/run.ts",
+  "npx vitest run --project parts test/stacks/technicia-urns --update": "test/contributing.long.test.ts",
   "npm run deploy -- test": "test/e2e/deploy.test.ts, with --yes",
   "npm run deploy -- test --yes": "test/e2e/deploy.test.ts",
   "npm run resume -- test --reinstalled": "test/e2e/runbook.long.test.ts",
@@ -85,6 +90,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 /** Commands that need what no test has. */
 const UNTRIED: Readonly<Record<string, string>> = {
   "npx pulumi login": "an account at Pulumi Cloud",
+  "npm run bench": "some ten minutes of an idle machine",
+  "npm run fix": "somebody's uncommitted work to format",
 };
 
 interface Node {
