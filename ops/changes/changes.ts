@@ -13,9 +13,6 @@ export interface Change {
   readonly properties: readonly PropertyChange[];
 }
 
-/** How many resources each kind of change affects. */
-export type Counts = Readonly<Record<Kind, number>>;
-
 export interface Message {
   readonly severity: "error" | "warning" | "info";
   /** Name of the resource that it is about; empty for none. */
@@ -26,7 +23,8 @@ export interface Message {
 export interface Changes {
   /** Without components; by layer, then in the engine's order. */
   readonly changes: readonly Change[];
-  readonly counts: Counts;
+  /** How many resources each kind of change affects. */
+  readonly counts: Readonly<Record<Kind, number>>;
   readonly messages: readonly Message[];
   readonly steps: readonly Step[];
 }

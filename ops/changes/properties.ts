@@ -1,8 +1,7 @@
 /** What changes inside one resource, property by property, without secrets. */
-import { UNKNOWN_TEXT } from "../../common/property-signatures.ts";
 import { diff, isDeepStrictEqual } from "node:util";
 
-import { SECRET_SIGNATURE, SIGNATURE_KEY } from "../../common/property-signatures.ts";
+import { SECRET_SIGNATURE, SIGNATURE_KEY, UNKNOWN_TEXT } from "../../common/property-signatures.ts";
 import { isSecretProperty, MASK } from "../../common/redactor.ts";
 import type { Step } from "./steps.ts";
 
@@ -112,11 +111,7 @@ function secretFinder({ before, after }: Step): IsSecret {
   };
 }
 
-interface Leaf {
-  readonly segments: Segments;
-  readonly before: Shown;
-  readonly after: Shown;
-}
+type Leaf = Pick<PropertyChange, "before" | "after"> & { readonly segments: Segments };
 
 function leaves(segments: Segments, { before, after }: Sides, isSecret: IsSecret): Leaf[] {
   if (isSecret(segments, !isTree(before) && !isTree(after))) {

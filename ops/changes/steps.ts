@@ -45,7 +45,17 @@ export function readSteps(events: readonly EngineEvent[]): Step[] {
     // The stack itself is no resource to users.
     if (kind === undefined || metadata.type === "pulumi:pulumi:Stack") continue;
     if (known && STRENGTH.indexOf(known.kind) >= STRENGTH.indexOf(kind)) continue;
-    steps.set(metadata.urn, stepOf(metadata, kind));
+    steps.set(metadata.urn, {
+      ...identify(metadata.urn),
+      urn: metadata.urn,
+      kind,
+      before: metadata.old ?? undefined,
+      after: metadata.new ?? undefined,
+      foreseen: {},
+      replaceKeys: metadata.keys ?? [],
+      changedKeys: metadata.diffs ?? [],
+      detail: metadata.detailedDiff ?? {},
+    });
   }
   for (const { resOutputsEvent } of events) {
     const metadata = resOutputsEvent?.metadata;
@@ -61,18 +71,4 @@ export function readSteps(events: readonly EngineEvent[]): Step[] {
 function kindOf({ op, old }: StepMetadata): Kind | undefined {
   const kind = KIND_OF_OPERATION[op];
   return kind === "delete" && old?.retainOnDelete === true ? "forget" : kind;
-}
-
-function stepOf(metadata: StepMetadata, kind: Kind): Step {
-  return {
-    ...identify(metadata.urn),
-    urn: metadata.urn,
-    kind,
-    before: metadata.old ?? undefined,
-    after: metadata.new ?? undefined,
-    foreseen: {},
-    replaceKeys: metadata.keys ?? [],
-    changedKeys: metadata.diffs ?? [],
-    detail: metadata.detailedDiff ?? {},
-  };
 }

@@ -56,15 +56,12 @@ export function reportFailure(
   at: Date,
   problem: string,
   tracker: IssueTracker,
-): Promise<Written> {
+): Promise<Written | undefined> {
   const gaps = [{ what: "toute la vérification", reason: problem }];
-  const report = { stack, at: at.toISOString(), seconds: 0, outcome: "failed" as const, findings: [], gaps };
-  return tracker.upsertIssue({
-    marker: driftMarker(stack),
-    title: titleOf(report),
-    body: renderIssue(report),
-    labels: ["drift", stack],
-  });
+  return reportToIssue(
+    { stack, at: at.toISOString(), seconds: 0, outcome: "failed", findings: [], gaps },
+    tracker,
+  );
 }
 
 function titleOf({ stack, findings, gaps }: DriftReport): string {

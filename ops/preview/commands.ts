@@ -61,24 +61,19 @@ async function commentTarget(stack: string): Promise<(body: string) => Promise<u
   return (body) => github.upsertComment({ number, marker: previewMarker(stack), body });
 }
 
-export function previewMarker(stack: string): string {
+function previewMarker(stack: string): string {
   return `<!-- technicia-preview:${stack} -->`;
 }
 
 function shorten(report: PreviewReport, out: string | undefined): string {
-  const run = runAddress();
-  const whole =
-    out === undefined
-      ? "the job's log"
-      : `preview.md${run === undefined ? "" : ` among the [run's artifacts](${run}#artifacts)`}`;
+  const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: repository, GITHUB_RUN_ID: run } = process.env;
+  const artifacts =
+    server && repository && run
+      ? ` among the [run's artifacts](${server}/${repository}/actions/runs/${run}#artifacts)`
+      : "";
   return renderPreview(report, {
     length: GITHUB_LIMIT - previewMarker(report.stack).length - 1,
     value: VALUE_LENGTH,
-    whole,
+    whole: out === undefined ? "the job's log" : `preview.md${artifacts}`,
   });
-}
-
-function runAddress(): string | undefined {
-  const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: repository, GITHUB_RUN_ID: run } = process.env;
-  return server && repository && run ? `${server}/${repository}/actions/runs/${run}` : undefined;
 }
