@@ -27,7 +27,7 @@ import { checkCertificate } from "./public/tls.ts";
 import { clockProbe } from "./server/machine.ts";
 import { checkLogs, versionsProbe } from "./server/containers.ts";
 import { checkWebhooks, n8nOf } from "./server/n8n.ts";
-import { checkVectorStore } from "./server/vector-store.ts";
+import { checkHealth } from "./server/vector-store.ts";
 
 /** What runs at the end: a probe, an answer that is known already, or several checks of one subject. */
 type Item = Probe | Check | Promise<readonly Check[]>;
@@ -105,7 +105,7 @@ function specificItems({ context, effects, access, site }: Preflight): Item[] {
     {
       id: "vector-store-qdrant",
       title: "Le service vector-store peut communiquer avec Qdrant",
-      find: () => askServer(access, checkVectorStore),
+      find: () => askServer(access, (server) => checkHealth(server, "vectorStore")),
     },
     {
       id: "workflows",

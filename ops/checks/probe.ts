@@ -11,11 +11,7 @@ export interface Probe {
   /** In French; the wording of the user's own checklist where it has one. */
   readonly title: string;
 
-  /**
-   * Seconds after which the check fails.
-   *
-   * @default 30
-   */
+  /** Seconds after which the check fails; 30 when it is left out. */
   readonly limitSeconds?: number;
 
   /** May throw; that is a failed check. */
@@ -32,17 +28,17 @@ interface ProbeOptions {
 const DEFAULT_LIMIT_SECONDS = 30;
 const LONGEST_DETAIL = 600;
 
-export function ok(detail: string, measures?: Finding["measures"]): Finding {
-  return { outcome: "ok", detail, ...(measures && { measures }) };
-}
+const findingOf =
+  (outcome: Check["outcome"]) =>
+  (detail: string, measures?: Finding["measures"]): Finding => ({
+    outcome,
+    detail,
+    ...(measures && { measures }),
+  });
 
-export function failed(detail: string, measures?: Finding["measures"]): Finding {
-  return { outcome: "failed", detail, ...(measures && { measures }) };
-}
-
-export function notChecked(detail: string, measures?: Finding["measures"]): Finding {
-  return { outcome: "not-checked", detail, ...(measures && { measures }) };
-}
+export const ok = findingOf("ok");
+export const failed = findingOf("failed");
+export const notChecked = findingOf("not-checked");
 
 /** Runs all probes at once; the checks keep their order. */
 export function runProbes(probes: readonly Probe[], options: ProbeOptions): Promise<Check[]> {

@@ -30,11 +30,9 @@ import { judgeContainers, readContainers } from "./server/containers.ts";
 import { checkDefaultCredentials, checkN8nReady, checkWebhooks, type N8n, n8nOf } from "./server/n8n.ts";
 import {
   checkCollection,
-  checkDocumentProcessor,
+  checkHealth,
   checkQdrantReady,
   checkSearch,
-  checkVectorStore,
-  checkVisionClassifier,
   type Qdrant,
   qdrantOf,
 } from "./server/vector-store.ts";
@@ -136,6 +134,11 @@ function serviceProbes({ context, access, n8n, qdrant }: Verification): Probe[] 
     id: string,
     probe: { title: string; limitSeconds?: number; look: (server: Server) => Promise<Finding> },
   ): Probe => ({ id, ...probe, find: () => askServer(access, probe.look) });
+  const healthOf = (name: string, service: "documentProcessor" | "visionClassifier") =>
+    onServer(`functional-${name}`, {
+      title: `${name} prêt, avec ses clés Google`,
+      look: (server) => checkHealth(server, service),
+    });
   return [
     onServer("functional-n8n", { title: "n8n prêt", look: (server) => checkN8nReady(server, n8n) }),
     onServer("functional-qdrant", {
@@ -149,29 +152,15 @@ function serviceProbes({ context, access, n8n, qdrant }: Verification): Probe[] 
     }),
     onServer("functional-vector-store", {
       title: "Le service vector-store peut communiquer avec Qdrant",
-      look: checkVectorStore,
+      look: (server) => checkHealth(server, "vectorStore"),
     }),
     onServer("functional-search", {
       title: "Recherche : une phrase écrite est retrouvée, puis retirée",
       limitSeconds: 150,
       look: (server) => checkSearch(server, qdrant),
     }),
-    ...(documentProcessor.enabled
-      ? [
-          onServer("functional-document-processor", {
-            title: "document-processor prêt, avec ses clés Google",
-            look: checkDocumentProcessor,
-          }),
-        ]
-      : []),
-    ...(visionClassifier.enabled
-      ? [
-          onServer("functional-vision-classifier", {
-            title: "vision-classifier prêt, avec ses clés Google",
-            look: checkVisionClassifier,
-          }),
-        ]
-      : []),
+    ...(documentProcessor.enabled ? [healthOf("document-processor", "documentProcessor")] : []),
+    ...(visionClassifier.enabled ? [healthOf("vision-classifier", "visionClassifier")] : []),
   ];
 }
 

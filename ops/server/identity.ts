@@ -14,13 +14,17 @@ export interface Identity {
   readonly process: number;
 }
 
-export function identify(machine: {
+export function identify({
+  variables,
+  user,
+  host,
+  process,
+}: {
   readonly variables: Readonly<Record<string, string | undefined>>;
   readonly user: string;
   readonly host: string;
   readonly process: number;
 }): Identity {
-  const { variables, user, host, process } = machine;
   if (variables["GITHUB_ACTIONS"] !== "true") return { who: `${user}@${host}`, run: "", process };
   const { GITHUB_ACTOR, GITHUB_SERVER_URL, GITHUB_REPOSITORY, GITHUB_RUN_ID } = variables;
   return {
@@ -30,15 +34,10 @@ export function identify(machine: {
   };
 }
 
-export interface Revision {
-  /** Commit, with `+` when files differ from it. */
-  readonly revision: string;
-
-  /** Subject of that commit. */
-  readonly subject: string;
-}
-
-export async function readRevision(git: Git): Promise<Revision> {
+/** The commit, with `+` when files differ from it, and its subject. */
+export async function readRevision(
+  git: Git,
+): Promise<{ readonly revision: string; readonly subject: string }> {
   const commit = (await git(["rev-parse", "HEAD"])).trim();
   const changed = (await git(["status", "--porcelain"])).trim();
   const subject = (await git(["log", "-1", "--format=%s"])).trim();

@@ -44,15 +44,6 @@ export class LockRefusal extends UserError {
   override readonly name = "LockRefusal";
 }
 
-export interface Lock {
-  readonly token: string;
-
-  /** Renews the lease; false when the lock is no longer ours. */
-  renew(): Promise<boolean>;
-
-  release(): Promise<void>;
-}
-
 const TAKE = `
 umask 027
 install -d -m 0750 "$RECORDS_FOLDER"
@@ -89,7 +80,7 @@ else
   mv --no-target-directory "$ended" "$FOLDER"
 fi`;
 
-export interface LockRequest {
+interface LockRequest {
   readonly stack: string;
   readonly identity: Identity;
   readonly why: string;
@@ -101,7 +92,7 @@ export interface LockRequest {
 export async function takeLock(
   server: Server,
   request: LockRequest,
-): Promise<{ readonly lock: Lock; readonly replaced: Held | undefined }> {
+): Promise<{ readonly lock: ReturnType<typeof lockOf>; readonly replaced: Held | undefined }> {
   const mine = { token: randomUUID(), ...request.identity, why: request.why };
   let replaced: Held | undefined;
   for (;;) {
@@ -115,7 +106,15 @@ export async function takeLock(
     const held = await readLock(server);
     // Released in between.
     if (held === undefined) continue;
-    if (!isLeftByUs(held, request)) throw new LockRefusal(describeRefusal(request.stack, held));
+    if (!isLeftByUs(held, request)) {
+      const { stack } = request;
+      const remedy = held.dead
+        ? `it died; free it with npm run unlock -- ${stack} --holder ${held.holder.who}`
+        : "wait until it has ended";
+      throw new LockRefusal(
+        `${stack}: expected no deployment under way, got ${describeLock(held)}; ${remedy}`,
+      );
+    }
     await endLock(server, held.holder.token);
     replaced = held;
   }
@@ -151,40 +150,30 @@ export async function readLock(
   };
 }
 
-export interface UnlockRequest {
-  readonly stack: string;
-  readonly holder: string;
-  /** Why a live holder loses its lock; undefined refuses that. */
-  readonly force: string | undefined;
-}
-
-/** Ends the lock of the named holder, a live one only by force. */
-export async function breakLock(server: Server, request: UnlockRequest): Promise<Held> {
+/** Ends the lock of the named holder; `force` says why a live one loses it. */
+export async function breakLock(
+  server: Server,
+  {
+    stack,
+    holder,
+    force,
+  }: { readonly stack: string; readonly holder: string; readonly force: string | undefined },
+): Promise<Held> {
   const held = await readLock(server);
-  if (held === undefined) throw new UserError(`${request.stack} is not locked; a deployment can start`);
-  if (held.holder.who !== request.holder) {
-    throw new UserError(
-      `--holder: expected ${held.holder.who}, got ${request.holder}; ${describeLock(held)}`,
-    );
+  if (held === undefined) throw new UserError(`${stack} is not locked; a deployment can start`);
+  if (held.holder.who !== holder) {
+    throw new UserError(`--holder: expected ${held.holder.who}, got ${holder}; ${describeLock(held)}`);
   }
-  if (!held.dead && request.force === undefined) {
+  if (!held.dead && force === undefined) {
     throw new UserError(
-      `${request.stack}: expected a holder without a sign of life for ${LEASE_SECONDS} s, got one ${held.silentSeconds} s ago; ` +
+      `${stack}: expected a holder without a sign of life for ${LEASE_SECONDS} s, got one ${held.silentSeconds} s ago; ` +
         `wait for it, or end it there first and then add --force --reason "…" (${describeLock(held)})`,
     );
   }
   if (!(await endLock(server, held.holder.token))) {
-    throw new UserError(
-      `${request.stack}: the lock of ${request.holder} has just changed hands; run this again`,
-    );
+    throw new UserError(`${stack}: the lock of ${holder} has just changed hands; run this again`);
   }
   return held;
-}
-
-export interface HoldRequest extends LockRequest {
-  /** Repeats an action; the returned function ends that. */
-  readonly every: (seconds: number, action: () => void) => () => void;
-  readonly say: (line: string) => void;
 }
 
 export interface HeldLock {
@@ -199,7 +188,14 @@ export interface HeldLock {
 }
 
 /** Takes the lock and renews it until it is released. */
-export async function holdLock(server: Server, request: HoldRequest): Promise<HeldLock> {
+export async function holdLock(
+  server: Server,
+  request: LockRequest & {
+    /** Repeats an action; the returned function ends that. */
+    readonly every: (seconds: number, action: () => void) => () => void;
+    readonly say: (line: string) => void;
+  },
+): Promise<HeldLock> {
   const { stack, every, say } = request;
   const { lock, replaced } = await takeLock(server, request);
   if (replaced) say(`took over the lock that your killed command had left: ${describeLock(replaced)}`);
@@ -235,9 +231,9 @@ export async function holdLock(server: Server, request: HoldRequest): Promise<He
   };
 }
 
-function lockOf(server: Server, token: string): Lock {
+function lockOf(server: Server, token: string) {
   return {
-    token,
+    /** Renews the lease; false when the lock is no longer ours. */
     async renew() {
       const { stdout } = await server.run({
         purpose: "renew the deployment lock",
@@ -247,9 +243,7 @@ function lockOf(server: Server, token: string): Lock {
       });
       return stdout.trim() === "renewed";
     },
-    async release() {
-      await endLock(server, token);
-    },
+    release: () => endLock(server, token),
   };
 }
 
@@ -270,11 +264,4 @@ function isLeftByUs({ holder: held }: Held, { identity, isAlive }: LockRequest):
 export function describeLock({ holder: { who, run, why }, since, silentSeconds }: Held): string {
   const at = since.toISOString().slice(0, 19).replace("T", " ");
   return `${who}${run === "" ? "" : ` (${run})`} since ${at} UTC, why: ${why}, last sign of life ${silentSeconds} s ago`;
-}
-
-function describeRefusal(stack: string, held: Held): string {
-  const remedy = held.dead
-    ? `it died; free it with npm run unlock -- ${stack} --holder ${held.holder.who}`
-    : "wait until it has ended";
-  return `${stack}: expected no deployment under way, got ${describeLock(held)}; ${remedy}`;
 }

@@ -7,7 +7,7 @@ import type { Server } from "./connection.ts";
 export const RECORDS_FOLDER = "/var/lib/technicia";
 
 /** A record that cannot be read. It is reported and never overwritten. */
-export interface CorruptRecord {
+interface CorruptRecord {
   /** Path on the server, with the line where there are several records in one file. */
   readonly path: string;
 
@@ -166,13 +166,10 @@ export async function appendHistory(server: Server, event: AuditEvent): Promise<
   });
 }
 
-export interface History {
-  /** Oldest first. */
-  readonly events: readonly AuditEvent[];
-  readonly corrupt: readonly CorruptRecord[];
-}
-
-export async function readHistory(server: Pick<Server, "run">): Promise<History> {
+/** Oldest first. */
+export async function readHistory(
+  server: Pick<Server, "run">,
+): Promise<{ readonly events: readonly AuditEvent[]; readonly corrupt: readonly CorruptRecord[] }> {
   const { stdout } = await server.run({
     purpose: `read ${LOG_FILE}`,
     script: READ,
@@ -183,12 +180,8 @@ export async function readHistory(server: Pick<Server, "run">): Promise<History>
   for (const [index, line] of stdout.split("\n").entries()) {
     if (line.trim() === "") continue;
     const read = readLine(line);
-    if (read === undefined)
-      corrupt.push({
-        path: `${LOG_FILE}:${index + 1}`,
-        problem: "this line is no event of the audit",
-      });
-    else events.push(read);
+    if (read) events.push(read);
+    else corrupt.push({ path: `${LOG_FILE}:${index + 1}`, problem: "this line is no event of the audit" });
   }
   return { events, corrupt };
 }

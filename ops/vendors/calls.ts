@@ -1,9 +1,9 @@
 /** Calls to the vendors' APIs. Each is sent once, so that a check ends within its limit. */
-import type { Cloudflare } from "cloudflare";
+import type { APIError, Cloudflare } from "cloudflare";
 
 import { reasonOf } from "../../common/reason.ts";
 import { UserError } from "../../common/user-error.ts";
-import { credentialsOf, OvhClient } from "../../provider/ovh/client.ts";
+import type { OvhClient } from "../../provider/ovh/client.ts";
 import { OvhError } from "../../provider/ovh/errors.ts";
 
 export interface Answer {
@@ -39,27 +39,15 @@ export async function call(url: string, { fetch: send, ...init }: CallOptions): 
   return readAnswer(response);
 }
 
-export async function readAnswer(response: Response): Promise<Answer> {
+async function readAnswer(response: Response): Promise<Answer> {
   const text = await response.text();
-  return { status: response.status, headers: response.headers, body: parseJson(text) };
-}
-
-function parseJson(text: string): unknown {
+  let body: unknown;
   try {
-    return JSON.parse(text);
+    body = JSON.parse(text);
   } catch {
-    return undefined;
+    // Only the status counts then.
   }
-}
-
-export interface OvhOptions {
-  readonly endpoint: string;
-  readonly secrets: Readonly<Record<string, string>>;
-  readonly fetch: typeof fetch;
-}
-
-export function openOvh({ endpoint, secrets, fetch }: OvhOptions): OvhClient {
-  return new OvhClient({ endpoint, credentials: credentialsOf(secrets), attempts: 1, fetch });
+  return { status: response.status, headers: response.headers, body };
 }
 
 /**
@@ -81,20 +69,18 @@ export async function readOvh(
   }
 }
 
-export interface CloudflareOptions {
-  /** Empty for Cloudflare's own. */
-  readonly baseUrl: string;
-  readonly token: string;
-  readonly fetch: typeof fetch;
-  readonly timeoutMs?: number;
-}
-
 const BASE_URL = "https://api.cloudflare.com/client/v4";
 
 /** The package takes about half a second to load, so it is loaded only by a stack that uses Cloudflare. */
 const load = () => import("cloudflare");
 
-export async function openCloudflare(options: CloudflareOptions): Promise<Cloudflare> {
+/** An empty base URL stands for Cloudflare's own. */
+export async function openCloudflare(options: {
+  readonly baseUrl: string;
+  readonly token: string;
+  readonly fetch: typeof fetch;
+  readonly timeoutMs?: number;
+}): Promise<Cloudflare> {
   const { baseUrl, token, fetch, timeoutMs } = options;
   if (token === "") {
     throw new UserError(
@@ -117,20 +103,10 @@ export async function openCloudflare(options: CloudflareOptions): Promise<Cloudf
   });
 }
 
-export interface CloudflareFailure {
-  /** Undefined without an answer. */
-  readonly status: number | undefined;
-  readonly headers: Headers | undefined;
-  readonly errors: readonly { readonly code?: number; readonly message?: string }[];
-  readonly cause: unknown;
-}
-
-/** What Cloudflare said to a failed call; undefined for any other error. */
-export async function readFailure(error: unknown): Promise<CloudflareFailure | undefined> {
+/** What Cloudflare said to a failed call, without a status when it did not answer; undefined for any other error. */
+export async function readFailure(error: unknown): Promise<APIError | undefined> {
   const { APIError } = await load();
-  if (!(error instanceof APIError)) return undefined;
-  const { status, headers, errors, cause = error } = error as InstanceType<typeof APIError>;
-  return { status, headers, errors, cause };
+  return error instanceof APIError ? (error as APIError) : undefined;
 }
 
 /**
@@ -148,7 +124,7 @@ export async function askCloudflare(
     request.signal.throwIfAborted();
     const failure = await readFailure(error);
     if (!failure) throw error;
-    const { status, headers = new Headers(), cause } = failure;
+    const { status, headers = new Headers(), cause = error } = failure;
     if (status === undefined) throw new Unreachable(client.baseURL, cause);
     return { status, headers, body: undefined };
   }

@@ -1,5 +1,5 @@
 /** The records that the DNS vendor has for a name. The vendors' plugins know only the records that they created themselves. */
-import type { Cloudflare } from "cloudflare";
+import type { APIError, Cloudflare } from "cloudflare";
 
 import { reasonOf } from "../../common/reason.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -51,7 +51,8 @@ function cloudflareZone({ environment, secrets, fetch: send = fetch }: DnsZoneOp
     try {
       return await request(client);
     } catch (error) {
-      throw await explained(error, { purpose, zoneId, baseUrl: client.baseURL });
+      const failure = await readFailure(error);
+      throw failure ? explained(failure, { purpose, zoneId, baseUrl: client.baseURL }) : error;
     }
   };
   return {
@@ -67,37 +68,24 @@ function cloudflareZone({ environment, secrets, fetch: send = fetch }: DnsZoneOp
   };
 }
 
-async function explained(
-  error: unknown,
-  {
-    purpose,
-    zoneId,
-    baseUrl,
-  }: { readonly purpose: string; readonly zoneId: string; readonly baseUrl: string },
-): Promise<unknown> {
-  const failure = await readFailure(error);
-  if (!failure) return error;
-  const { status, errors, cause } = failure;
+function explained(
+  failure: APIError,
+  call: { readonly purpose: string; readonly zoneId: string; readonly baseUrl: string },
+): UserError {
+  const { status, errors, cause = failure } = failure;
   if (status === undefined) {
-    const { host } = new URL(baseUrl);
+    const { host } = new URL(call.baseUrl);
     return new UserError(
       `Cloudflare: ${host} does not answer (${reasonOf(cause)}); check that this machine can reach it`,
       { cause },
     );
   }
-  const reasons = errors.map(({ code, message }) => `${code ?? ""} ${message ?? ""}`).join(", ");
+  const reasons = errors.map(({ code, message }) => `${code} ${message}`).join(", ");
   return new UserError(
-    `Cloudflare: could not ${purpose} of zone ${zoneId}: ${status} ${reasons}; ` +
+    `Cloudflare: could not ${call.purpose} of zone ${call.zoneId}: ${status} ${reasons}; ` +
       "check technicia:cloudflareApiToken (Zone.DNS edit on this zone) and technicia:dns.zoneId",
     { cause },
   );
-}
-
-interface OvhRecord {
-  readonly id: number;
-  readonly fieldType: string;
-  readonly subDomain: string;
-  readonly target: string;
 }
 
 function ovhZone({ environment, secrets, fetch: send = fetch }: DnsZoneOptions): DnsZone {
@@ -113,15 +101,16 @@ function ovhZone({ environment, secrets, fetch: send = fetch }: DnsZoneOptions):
     async list(name) {
       const subDomain = name === zone ? "" : name.slice(0, -(zone.length + 1));
       const ids = await client.get<number[]>(records, { query: { subDomain } });
-      const found = await Promise.all(ids.map((id) => client.get<OvhRecord>(`${records}/${id}`)));
+      const found = await Promise.all(
+        ids.map((id) =>
+          client.get<{ id: number; fieldType: string; subDomain: string; target: string }>(
+            `${records}/${id}`,
+          ),
+        ),
+      );
       return found
         .filter((record) => record.subDomain === subDomain)
-        .map((record) => ({
-          id: String(record.id),
-          name,
-          type: record.fieldType,
-          content: record.target,
-        }));
+        .map(({ id, fieldType, target }) => ({ id: String(id), name, type: fieldType, content: target }));
     },
     async remove({ id }) {
       await client.delete(`${records}/${id}`);

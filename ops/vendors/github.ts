@@ -9,14 +9,6 @@ import { UserError } from "../../common/user-error.ts";
 /** Variables of a GitHub Actions job, or of a shell that has the same ones. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-export interface CommentRequest {
-  /** Number of the pull request. */
-  readonly number: number;
-  /** An HTML comment, such as `<!-- technicia-preview:test -->`. */
-  readonly marker: string;
-  readonly body: string;
-}
-
 export interface IssueRequest {
   readonly marker: string;
   readonly title: string;
@@ -30,25 +22,13 @@ export interface Written {
   readonly url: string;
 }
 
-export interface Github {
-  /** Writes the comment with this marker on a pull request; only a comment of our own is ever edited. */
-  upsertComment(request: CommentRequest): Promise<Written>;
-
-  /** Writes the open issue with this marker. */
-  upsertIssue(request: IssueRequest): Promise<Written>;
-
-  /** Closes the open issue with this marker with a note; undefined when there is none. */
-  closeIssue(request: { readonly marker: string; readonly note: string }): Promise<Written | undefined>;
-
-  /** GitHub's status of one attempt of a workflow run; undefined when the repository has no such run. */
-  runStatus(run: { readonly id: number; readonly attempt: number }): Promise<string | undefined>;
-}
+export type Github = Pick<Repository, "upsertComment" | "upsertIssue" | "closeIssue" | "runStatus">;
 
 const TIMEOUT_MS = 30_000;
+const ISSUES = "issues: write";
 
 export function openGithub(environment: Environment): Github {
-  const api = new Api(environment);
-  return { ...commentsOf(api), ...issuesOf(api), ...runsOf(api) };
+  return new Repository(environment);
 }
 
 interface Attempt {
@@ -65,46 +45,141 @@ interface Item {
 }
 
 /** One repository, and one token that may work on it. */
-class Api {
-  readonly rest: Octokit["rest"];
-  readonly repository: { readonly owner: string; readonly repo: string };
+class Repository {
+  readonly #name: { readonly owner: string; readonly repo: string };
   readonly #octokit: Octokit;
   readonly #baseUrl: string;
 
   constructor(environment: Environment) {
     const { token, owner, repo, baseUrl } = readAccess(environment);
-    this.repository = { owner, repo };
+    this.#name = { owner, repo };
     this.#baseUrl = baseUrl;
     this.#octokit = new Octokit({
       auth: token,
       baseUrl,
       userAgent: "technicia-infrastructure",
       // Each failure is reported once, by our own errors.
-      log: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+      log: { debug() {}, info() {}, warn() {}, error() {} },
       request: { fetch: fetchInTime },
     });
-    this.rest = this.#octokit.rest;
+  }
+
+  /** Writes the comment with this marker on a pull request; only a comment of our own is ever edited. */
+  async upsertComment({
+    number,
+    marker,
+    body,
+  }: {
+    /** Number of the pull request. */
+    readonly number: number;
+    /** An HTML comment, such as `<!-- technicia-preview:test -->`. */
+    readonly marker: string;
+    readonly body: string;
+  }): Promise<Written> {
+    const { issues } = this.#octokit.rest;
+    const permission = "pull-requests: write";
+    const target = { ...this.#name, issue_number: number };
+    const found = await this.#findOurs(
+      { purpose: `read the comments of #${number}`, permission, marker },
+      (paginate) => paginate.iterator(issues.listComments, { ...target, per_page: 100 }),
+    );
+    const text = `${marker}\n${body}`;
+    if (!found) {
+      const { data } = await this.#ask({ purpose: `comment on #${number}`, permission }, () =>
+        issues.createComment({ ...target, body: text }),
+      );
+      return { action: "created", number, url: data.html_url };
+    }
+    if (found.body === text) return { action: "unchanged", number, url: found.html_url };
+    await this.#ask({ purpose: `edit our comment on #${number}`, permission }, () =>
+      issues.updateComment({ ...this.#name, comment_id: found.id, body: text }),
+    );
+    return { action: "updated", number, url: found.html_url };
+  }
+
+  /** Writes the open issue with this marker. */
+  async upsertIssue({ marker, title, body, labels }: IssueRequest): Promise<Written> {
+    const { issues } = this.#octokit.rest;
+    const text = `${marker}\n${body}`;
+    const found = await this.#findIssue(marker);
+    if (!found) {
+      const { data } = await this.#ask({ purpose: "open an issue", permission: ISSUES }, () =>
+        issues.create({ ...this.#name, title, body: text, labels: [...labels] }),
+      );
+      return { action: "created", number: data.number, url: data.html_url };
+    }
+    const { number } = found;
+    const written = { number, url: found.html_url };
+    if (found.body === text && found.title === title) return { action: "unchanged", ...written };
+    await this.#ask({ purpose: `edit issue #${number}`, permission: ISSUES }, () =>
+      // Without labels in the call, those that people added stay.
+      issues.update({ ...this.#name, issue_number: number, title, body: text }),
+    );
+    return { action: "updated", ...written };
+  }
+
+  /** Closes the open issue with this marker with a note; undefined when there is none. */
+  async closeIssue({
+    marker,
+    note,
+  }: {
+    readonly marker: string;
+    readonly note: string;
+  }): Promise<Written | undefined> {
+    const { issues } = this.#octokit.rest;
+    const found = await this.#findIssue(marker);
+    if (!found) return undefined;
+    const { number } = found;
+    const target = { ...this.#name, issue_number: number };
+    await this.#ask({ purpose: `comment on issue #${number}`, permission: ISSUES }, () =>
+      issues.createComment({ ...target, body: note }),
+    );
+    await this.#ask({ purpose: `close issue #${number}`, permission: ISSUES }, () =>
+      issues.update({ ...target, state: "closed", state_reason: "completed" }),
+    );
+    return { action: "closed", number, url: found.html_url };
+  }
+
+  /** GitHub's status of one attempt of a workflow run; undefined when the repository has no such run. */
+  runStatus({ id, attempt }: { readonly id: number; readonly attempt: number }): Promise<string | undefined> {
+    return this.#ask({ purpose: `read workflow run ${id}`, permission: "actions: read" }, async () => {
+      try {
+        const run = { ...this.#name, run_id: id, attempt_number: attempt };
+        const { data } = await this.#octokit.rest.actions.getWorkflowRunAttempt(run);
+        return data.status ?? "unknown";
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  #findIssue(marker: string) {
+    const { issues } = this.#octokit.rest;
+    return this.#findOurs({ purpose: "read the issues", permission: ISSUES, marker }, (paginate) =>
+      paginate.iterator(issues.listForRepo, { ...this.#name, state: "open", per_page: 100 }),
+    );
   }
 
   /** Makes one call; a refusal becomes a `UserError` that names purpose and permission. */
-  async ask<T>(attempt: Attempt, call: () => Promise<T>): Promise<T> {
+  async #ask<T>(attempt: Attempt, call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
-      const { owner, repo } = this.repository;
+      const { owner, repo } = this.#name;
       throw explain(error, { ...attempt, name: `${owner}/${repo}`, baseUrl: this.#baseUrl });
     }
   }
 
   /** The first item that begins with the marker and is ours: anybody can write our marker. */
-  async findOurs<Found extends Item>(
+  async #findOurs<Found extends Item>(
     request: Attempt & { readonly marker: string },
     list: (paginate: Octokit["paginate"]) => AsyncIterable<{ readonly data: readonly Found[] }>,
   ): Promise<Found | undefined> {
     const self = await this.#login();
     const isOurs = ({ user, body, pull_request: pull }: Item) =>
       pull === undefined && user?.login === self && body?.startsWith(`${request.marker}\n`) === true;
-    return this.ask(request, async () => {
+    return this.#ask(request, async () => {
       for await (const { data } of list(this.#octokit.paginate)) {
         const found = data.find(isOurs);
         if (found) return found;
@@ -115,97 +190,12 @@ class Api {
 
   /** Asked over GraphQL, because REST does not tell a job's token who it is. */
   #login(): Promise<string> {
-    return this.ask({ purpose: "ask whose the token is", permission: "contents: read" }, async () => {
+    return this.#ask({ purpose: "ask whose the token is", permission: "contents: read" }, async () => {
       const query = "query { viewer { login } }";
       const { viewer } = await this.#octokit.graphql<{ viewer: { login: string } }>(query);
       return viewer.login;
     });
   }
-}
-
-function commentsOf(api: Api): Pick<Github, "upsertComment"> {
-  const { rest, repository } = api;
-  const permission = "pull-requests: write";
-  return {
-    async upsertComment({ number, marker, body }) {
-      const target = { ...repository, issue_number: number };
-      const found = await api.findOurs(
-        { purpose: `read the comments of #${number}`, permission, marker },
-        (paginate) => paginate.iterator(rest.issues.listComments, { ...target, per_page: 100 }),
-      );
-      const text = `${marker}\n${body}`;
-      if (!found) {
-        const { data } = await api.ask({ purpose: `comment on #${number}`, permission }, () =>
-          rest.issues.createComment({ ...target, body: text }),
-        );
-        return { action: "created", number, url: data.html_url };
-      }
-      if (found.body === text) return { action: "unchanged", number, url: found.html_url };
-      await api.ask({ purpose: `edit our comment on #${number}`, permission }, () =>
-        rest.issues.updateComment({ ...repository, comment_id: found.id, body: text }),
-      );
-      return { action: "updated", number, url: found.html_url };
-    },
-  };
-}
-
-function issuesOf(api: Api): Pick<Github, "upsertIssue" | "closeIssue"> {
-  const { rest, repository } = api;
-  const permission = "issues: write";
-  const find = (marker: string) =>
-    api.findOurs({ purpose: "read the issues", permission, marker }, (paginate) =>
-      paginate.iterator(rest.issues.listForRepo, { ...repository, state: "open", per_page: 100 }),
-    );
-  return {
-    async upsertIssue({ marker, title, body, labels }) {
-      const text = `${marker}\n${body}`;
-      const found = await find(marker);
-      if (!found) {
-        const { data } = await api.ask({ purpose: "open an issue", permission }, () =>
-          rest.issues.create({ ...repository, title, body: text, labels: [...labels] }),
-        );
-        return { action: "created", number: data.number, url: data.html_url };
-      }
-      const { number } = found;
-      const written = { number, url: found.html_url };
-      if (found.body === text && found.title === title) return { action: "unchanged", ...written };
-      await api.ask({ purpose: `edit issue #${number}`, permission }, () =>
-        // Without labels in the call, those that people added stay.
-        rest.issues.update({ ...repository, issue_number: number, title, body: text }),
-      );
-      return { action: "updated", ...written };
-    },
-
-    async closeIssue({ marker, note }) {
-      const found = await find(marker);
-      if (!found) return undefined;
-      const { number } = found;
-      const target = { ...repository, issue_number: number };
-      await api.ask({ purpose: `comment on issue #${number}`, permission }, () =>
-        rest.issues.createComment({ ...target, body: note }),
-      );
-      await api.ask({ purpose: `close issue #${number}`, permission }, () =>
-        rest.issues.update({ ...target, state: "closed", state_reason: "completed" }),
-      );
-      return { action: "closed", number, url: found.html_url };
-    },
-  };
-}
-
-function runsOf(api: Api): Pick<Github, "runStatus"> {
-  return {
-    runStatus: ({ id, attempt }) =>
-      api.ask({ purpose: `read workflow run ${id}`, permission: "actions: read" }, async () => {
-        try {
-          const run = { ...api.repository, run_id: id, attempt_number: attempt };
-          const { data } = await api.rest.actions.getWorkflowRunAttempt(run);
-          return data.status ?? "unknown";
-        } catch (error) {
-          if (statusOf(error) === 404) return undefined;
-          throw error;
-        }
-      }),
-  };
 }
 
 const event = z.object({ pull_request: z.object({ number: z.number().int().positive() }) });
@@ -248,13 +238,11 @@ function readAccess(environment: Environment) {
   return { token, owner, repo, baseUrl: baseUrl.replace(/\/$/, "") };
 }
 
-interface Refusal extends Attempt {
-  /** `<owner>/<name>` */
-  readonly name: string;
-  readonly baseUrl: string;
-}
-
-function explain(error: unknown, { purpose, permission, name, baseUrl }: Refusal): unknown {
+/** A refusal as an error of the user; `name` is the repository's. */
+function explain(
+  error: unknown,
+  { purpose, permission, name, baseUrl }: Attempt & { readonly name: string; readonly baseUrl: string },
+): unknown {
   if (!(error instanceof Error)) return error;
   const status = statusOf(error);
   if (status === undefined) {
@@ -306,8 +294,4 @@ function statusOf(error: unknown): number | undefined {
 
 function fetchInTime(address: string, init: RequestInit): Promise<Response> {
   return fetch(address, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
-}
-
-function ignore(): void {
-  // Nothing is logged.
 }

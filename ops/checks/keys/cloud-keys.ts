@@ -1,5 +1,5 @@
 /** Keys of Cloudflare and OVH, with the rights that a deployment needs and no others. */
-import { credentialsOf } from "../../../provider/ovh/client.ts";
+import { credentialsOf, OvhClient } from "../../../provider/ovh/client.ts";
 import type { StackOutputs } from "../../../stacks/deployment-status.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 import {
@@ -7,8 +7,6 @@ import {
   askCloudflare,
   type CallOptions,
   openCloudflare,
-  openOvh,
-  type OvhOptions,
   readOvh,
 } from "../../vendors/calls.ts";
 import { failed, type Finding, type KeyFindings, notChecked, ok, refusal } from "../probe.ts";
@@ -18,14 +16,16 @@ const CALLS_NEEDED = 50;
 
 type Dns = Environment["dns"];
 
-interface TokenRequest extends Pick<CallOptions, "fetch" | "signal"> {
+/** Whether the token may read and change the zone's records, and no other zone. */
+export async function checkCloudflareToken({
+  dns,
+  token,
+  fetch,
+  signal,
+}: Pick<CallOptions, "fetch" | "signal"> & {
   readonly dns: Dns;
   readonly token: string;
-}
-
-/** Whether the token may read and change the zone's records, and no other zone. */
-export async function checkCloudflareToken(request: TokenRequest): Promise<KeyFindings> {
-  const { dns, token, fetch, signal } = request;
+}): Promise<KeyFindings> {
   const client = await openCloudflare({ baseUrl: dns.cloudflareBaseUrl, token, fetch });
   const get = (path: string) => askCloudflare(client, { method: "get", path, signal });
   const records = `/zones/${dns.zoneId}/dns_records`;
@@ -93,15 +93,19 @@ const DAY_MS = 86_400_000;
 /** A key that expires sooner might not last until the next deployment. */
 const FEWEST_DAYS = 7;
 
-interface OvhKeyRequest extends OvhOptions {
+/** Whether OVH accepts the key, and whether its rights are those of a deployment and no dangerous others. */
+export async function checkOvhKey(request: {
+  readonly endpoint: string;
+  readonly secrets: Readonly<Record<string, string>>;
   readonly rights: RightsContext;
+  readonly fetch: typeof fetch;
   readonly now: () => number;
   readonly signal: AbortSignal;
-}
-
-/** Whether OVH accepts the key, and whether its rights are those of a deployment and no dangerous others. */
-export async function checkOvhKey({ rights, now, signal, ...options }: OvhKeyRequest): Promise<KeyFindings> {
-  const client = openOvh(options);
+}): Promise<KeyFindings> {
+  const { endpoint, rights, fetch, now, signal } = request;
+  const credentials = credentialsOf(request.secrets);
+  const isAccount = credentials.kind === "account";
+  const client = new OvhClient({ endpoint, credentials, attempts: 1, fetch });
   const details = await readOvh(client, { path: "/auth/details", signal });
   const refused =
     details.status === 403
@@ -109,9 +113,9 @@ export async function checkOvhKey({ rights, now, signal, ...options }: OvhKeyReq
           "OVH refuse GET /auth/details (403) : la clé n'est pas valide, ou ce droit lui manque ; " +
             "en faire une autre sur https://api.ovh.com/createToken/ avec les droits du README",
         )
-      : refusal({ vendor: "OVH", secret: "ovhConsumerKey" }, details);
+      : refusal({ vendor: "OVH", secret: isAccount ? "ovhClientSecret" : "ovhConsumerKey" }, details);
   if (refused) return { key: refused, access: notChecked("la clé n'est pas acceptée") };
-  if (credentialsOf(options.secrets).kind === "account") {
+  if (isAccount) {
     return unknown(
       "compte de service OVH accepté ; ses droits sont des politiques IAM, que cette clé ne peut pas lire",
     );
@@ -167,7 +171,7 @@ export interface Right {
   readonly path: string;
 }
 
-export interface RightsContext {
+interface RightsContext {
   readonly environment: Pick<Environment, "server" | "dns">;
   readonly outputs: Pick<StackOutputs, "deploymentStatus" | "ipv4"> | undefined;
 }

@@ -13,7 +13,7 @@ export interface PublicSite {
   readonly authorities: string | undefined;
 }
 
-export interface PublicRequest {
+interface PublicRequest {
   readonly path: string;
   /** @default "https" */
   readonly protocol?: "http" | "https";
@@ -29,7 +29,7 @@ export interface PublicRequest {
   readonly signal: AbortSignal;
 }
 
-export interface PublicAnswer {
+interface PublicAnswer {
   /** 100 when the server accepts a body that was only announced. */
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;

@@ -4,30 +4,18 @@ import type { Environment } from "../../../stacks/environment.ts";
 import { failed, type Finding, ok } from "../probe.ts";
 import type { PublicSite } from "./gateway.ts";
 
-type Thresholds = Environment["operations"]["thresholds"];
-
 const CONNECTIONS = 10;
 /** The load exceeds the wanted rate to prove it, but not by more: people use the server meanwhile. */
 const MARGIN = 1.5;
 /** The load ends early once this many more requests failed than the threshold allows. */
 const MORE_ERRORS = 100;
 
-export interface LoadRequest {
+interface LoadRequest {
   readonly path: string;
   /** The one status that counts as an answer. */
   readonly status: number;
-  readonly thresholds: Thresholds;
+  readonly thresholds: Environment["operations"]["thresholds"];
   readonly signal: AbortSignal;
-}
-
-interface LoadResult {
-  /** Milliseconds of each answer, a wrong one included. */
-  readonly times: readonly number[];
-  /** Answers with another status. */
-  readonly wrong: number;
-  /** Requests that got no answer. */
-  readonly lost: number;
-  readonly seconds: number;
 }
 
 /** Puts a bounded load on one path over HTTPS and judges it by the environment's thresholds. */
@@ -62,10 +50,11 @@ export async function checkLoad(site: PublicSite, request: LoadRequest): Promise
   return problems.length > 0 ? failed(`${problems.join(" ; ")} (${seen})`, measures) : ok(seen, measures);
 }
 
+/** Milliseconds of each answer, the number of answers with another status, and of requests without an answer. */
 async function runLoad(
   { domain, ports }: PublicSite,
   { path, status, thresholds, signal }: LoadRequest,
-): Promise<LoadResult> {
+): Promise<{ times: readonly number[]; wrong: number; lost: number; seconds: number }> {
   const rate = Math.max(CONNECTIONS, Math.ceil(thresholds.requestsPerSecond * MARGIN));
   const times: number[] = [];
   let wrong = 0;

@@ -11,23 +11,16 @@ export const CLOSED_PORTS: readonly number[] = [
 ];
 const TRY_MS = 3000;
 
-export interface PortsRequest {
-  readonly address: string;
-  readonly open: readonly number[];
-  readonly signal: AbortSignal;
-  /** @default CLOSED_PORTS */
-  readonly closed?: readonly number[];
-}
-
 type State = "open" | "closed" | "no-route";
 
 /** Whether the public ports answer and no others do. UDP is left out, because an open port may be as silent as a closed one. */
-export async function checkPorts({
-  address,
-  open,
-  closed = CLOSED_PORTS,
-  signal,
-}: PortsRequest): Promise<Finding> {
+export async function checkPorts(request: {
+  readonly address: string;
+  readonly open: readonly number[];
+  readonly closed: readonly number[];
+  readonly signal: AbortSignal;
+}): Promise<Finding> {
+  const { address, open, closed, signal } = request;
   if (isIPv6(address) && !hasGlobalIpv6()) {
     return notChecked("cette machine n'a pas d'IPv6 : à vérifier depuis une machine qui en a");
   }
@@ -57,7 +50,7 @@ export async function checkPorts({
 
 function tryPort(
   port: number,
-  { address, signal }: Pick<PortsRequest, "address" | "signal">,
+  { address, signal }: { readonly address: string; readonly signal: AbortSignal },
 ): Promise<State> {
   return new Promise((resolve) => {
     const socket = connect({ host: address, port, signal });

@@ -8,17 +8,21 @@ import type { PublicSite } from "./gateway.ts";
 
 const DAY_MS = 86_400_000;
 
-export interface CertificateRequest {
-  /** The certificate must be valid for at least as many days. */
-  readonly days: number;
-  readonly now: () => number;
-  readonly signal: AbortSignal;
-}
-
 /** Whether this machine trusts the certificate, and whether it is valid for the domain and for long enough. */
-export async function checkCertificate(site: PublicSite, request: CertificateRequest): Promise<Finding> {
+export async function checkCertificate(
+  site: PublicSite,
+  {
+    days,
+    now,
+    signal,
+  }: {
+    /** The certificate must be valid for at least as many. */
+    readonly days: number;
+    readonly now: () => number;
+    readonly signal: AbortSignal;
+  },
+): Promise<Finding> {
   const { domain } = site;
-  const { days, now, signal } = request;
   const served = await readCertificate(site, signal);
   if (served === undefined) return failed(`${domain} ne présente pas de certificat`);
   const { certificate, distrust } = served;
@@ -40,16 +44,11 @@ export async function checkCertificate(site: PublicSite, request: CertificateReq
   return problems.length > 0 ? failed(`${problems.join(" ; ")} (${seen})`, measures) : ok(seen, measures);
 }
 
-interface ServedCertificate {
-  readonly certificate: PeerCertificate;
-  /** Why this machine does not trust the chain, whatever its names; undefined when it does. */
-  readonly distrust: string | undefined;
-}
-
+/** The certificate, and why this machine does not trust its chain, whatever its names. */
 async function readCertificate(
   { domain, ports, authorities }: PublicSite,
   signal: AbortSignal,
-): Promise<ServedCertificate | undefined> {
+): Promise<{ readonly certificate: PeerCertificate; readonly distrust: string | undefined } | undefined> {
   const socket = connect({
     host: domain,
     port: ports.https,

@@ -1,9 +1,10 @@
 /** The server itself: its disk, its memory and its clock. */
 import { script } from "../../../common/script.ts";
+import { OvhClient } from "../../../provider/ovh/client.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 import type { Server } from "../../server/connection.ts";
 import type { RegistryImage } from "../../vendors/registry.ts";
-import { openOvh, readOvh } from "../../vendors/calls.ts";
+import { readOvh } from "../../vendors/calls.ts";
 import type { CheckEffects, ServerAccess } from "../context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "../probe.ts";
 
@@ -68,15 +69,17 @@ export async function checkRoom(server: Server, environment: Environment): Promi
   return judge(await readRoom(server), { thresholds, neededBytes: 0, besideMib: 0, what: "en service" });
 }
 
-interface Need {
-  readonly thresholds: Environment["operations"]["thresholds"];
-  readonly neededBytes: number;
-  /** Memory of the largest task that runs beside its predecessor. */
-  readonly besideMib: number;
-  readonly what: string;
-}
-
-function judge(room: Room, { thresholds, ...need }: Need): Finding {
+function judge(
+  room: Room,
+  need: {
+    readonly thresholds: Environment["operations"]["thresholds"];
+    readonly neededBytes: number;
+    /** Memory of the largest task that runs beside its predecessor. */
+    readonly besideMib: number;
+    readonly what: string;
+  },
+): Finding {
+  const { thresholds } = need;
   const freePercent = (100 * (room.diskFreeBytes - need.neededBytes)) / room.diskBytes;
   const usedPercent = (100 * (room.memoryMib - room.memoryAvailableMib)) / room.memoryMib;
   const measures = {
@@ -125,81 +128,70 @@ function round(percent: number): number {
 /** Certificates, signatures and tokens tolerate half a minute; a synchronised clock is off by milliseconds. */
 const TOLERANCE_SECONDS = 5;
 
-interface ClockOptions extends Pick<CheckEffects, "fetch" | "now"> {
-  /** Endpoint of OVH's API. */
-  readonly endpoint: string;
-  readonly access: ServerAccess;
-}
-
-interface Clock {
-  readonly name: string;
-  readonly measure: string;
-
-  /** Milliseconds since 1970. */
-  readonly read: (signal: AbortSignal) => Promise<number>;
-}
-
 /** Compares this machine's clock with OVH's and with the server's. */
-export function clockProbe(options: ClockOptions): Probe {
+export function clockProbe(
+  options: Pick<CheckEffects, "fetch" | "now"> & {
+    /** Endpoint of OVH's API. */
+    readonly endpoint: string;
+    readonly access: ServerAccess;
+  },
+): Probe {
+  const { now, access } = options;
   return {
     id: "clock",
     title: "Horloges à l'heure",
     async find(signal) {
-      const offsets: { readonly clock: Clock; readonly seconds: number }[] = [];
+      const measures: Record<string, number> = {};
+      const seen: string[] = [];
       const silent: string[] = [];
-      // One after the other, because a busy machine measures badly.
-      for (const clock of clocks(options)) {
-        const before = options.now();
+      let isWrong = false;
+      const compare = async (name: string, clock: { measure: string; read: () => Promise<number> }) => {
+        const before = now();
         try {
-          const time = await clock.read(signal);
+          const time = await clock.read();
           // The clock was read at some moment between the question and now.
-          const middle = (before + options.now()) / 2;
-          offsets.push({ clock, seconds: (time - middle) / 1000 });
+          const seconds = (time - (before + now()) / 2) / 1000;
+          measures[clock.measure] = Math.round(seconds * 100) / 100;
+          seen.push(`${name} ${seconds >= 0 ? "+" : ""}${seconds.toFixed(1)} s`);
+          // A clock that prints no number is wrong, too.
+          isWrong ||= !(Math.abs(seconds) <= TOLERANCE_SECONDS);
         } catch (error) {
           signal.throwIfAborted();
-          silent.push(`${clock.name} (${error instanceof Error ? error.message : String(error)})`);
+          silent.push(`${name} (${error instanceof Error ? error.message : String(error)})`);
         }
-      }
-      const measures = Object.fromEntries(
-        offsets.map(({ clock, seconds }) => [clock.measure, Math.round(seconds * 100) / 100]),
-      );
-      const seen = offsets
-        .map(({ clock, seconds }) => `${clock.name} ${seconds >= 0 ? "+" : ""}${seconds.toFixed(1)} s`)
-        .join(", ");
-      // A clock that prints no number is wrong, too.
-      const isWrong = offsets.some(({ seconds }) => !(Math.abs(seconds) <= TOLERANCE_SECONDS));
-      if (isWrong) return failed(`écart avec cette machine : ${seen}`, measures);
-      if (silent.length > 0) return notChecked(`sans réponse : ${silent.join(", ")}`, measures);
-      return ok(`écart avec cette machine : ${seen}`, measures);
+      };
+      // One after the other, because a busy machine measures badly.
+      await compare("OVH", { measure: "ovhOffsetSeconds", read: () => readOvhTime(options, signal) });
+      await compare("serveur", { measure: "serverOffsetSeconds", read: () => readServerTime(access) });
+
+      const offsets = `écart avec cette machine : ${seen.join(", ")}`;
+      if (isWrong) return failed(offsets, measures);
+      return silent.length > 0
+        ? notChecked(`sans réponse : ${silent.join(", ")}`, measures)
+        : ok(offsets, measures);
     },
   };
 }
 
-function clocks({ endpoint, access, fetch }: ClockOptions): Clock[] {
-  return [
-    {
-      name: "OVH",
-      measure: "ovhOffsetSeconds",
-      async read(signal) {
-        const client = openOvh({ endpoint, secrets: {}, fetch });
-        const { body } = await readOvh(client, { path: "/auth/time", isPublic: true, signal });
-        if (typeof body !== "number") throw new Error("OVH ne donne pas son heure");
-        // OVH gives whole seconds, which are half a second late on average.
-        return body * 1000 + 500;
-      },
-    },
-    {
-      name: "serveur",
-      measure: "serverOffsetSeconds",
-      async read() {
-        if (!access.server) throw new Error(access.obstacle);
-        const { stdout } = await access.server.run({
-          purpose: "read its clock",
-          script: "date +%s%3N",
-          timeoutSeconds: 20,
-        });
-        return Number(stdout.trim());
-      },
-    },
-  ];
+/** Milliseconds since 1970. */
+async function readOvhTime(
+  { endpoint, fetch }: { readonly endpoint: string; readonly fetch: typeof globalThis.fetch },
+  signal: AbortSignal,
+): Promise<number> {
+  const client = new OvhClient({ endpoint, credentials: { kind: "none" }, attempts: 1, fetch });
+  const { body } = await readOvh(client, { path: "/auth/time", isPublic: true, signal });
+  if (typeof body !== "number") throw new Error("OVH ne donne pas son heure");
+  // OVH gives whole seconds, which are half a second late on average.
+  return body * 1000 + 500;
+}
+
+/** Milliseconds since 1970. */
+async function readServerTime(access: ServerAccess): Promise<number> {
+  if (!access.server) throw new Error(access.obstacle);
+  const { stdout } = await access.server.run({
+    purpose: "read its clock",
+    script: "date +%s%3N",
+    timeoutSeconds: 20,
+  });
+  return Number(stdout.trim());
 }

@@ -85,34 +85,16 @@ async function ask(server: Server, { url, apiKey = "", path }: Qdrant & { readon
   return { code, body: body.join("\n") };
 }
 
-const VECTOR_STORE = swarmName("vectorStore");
+/** Each service calls itself healthy whatever it lacks, so the fields that name its parts count. */
+const HEALTH_FIELDS = {
+  vectorStore: ["qdrant_connected", "collection_exists", "voyage_api_configured"],
+  documentProcessor: ["google_cloud_configured"],
+  visionClassifier: ["google_vision_initialized"],
+} as const;
 
-export function checkVectorStore(server: Server): Promise<Finding> {
-  return checkHealth(server, {
-    service: VECTOR_STORE,
-    fields: ["qdrant_connected", "collection_exists", "voyage_api_configured"],
-  });
-}
-
-export function checkDocumentProcessor(server: Server): Promise<Finding> {
-  return checkHealth(server, {
-    service: swarmName("documentProcessor"),
-    fields: ["google_cloud_configured"],
-  });
-}
-
-export function checkVisionClassifier(server: Server): Promise<Finding> {
-  return checkHealth(server, {
-    service: swarmName("visionClassifier"),
-    fields: ["google_vision_initialized"],
-  });
-}
-
-/** A service calls itself healthy whatever it lacks, so the fields that name its parts count. */
-async function checkHealth(
-  server: Server,
-  { service, fields }: { readonly service: string; readonly fields: readonly string[] },
-): Promise<Finding> {
+export async function checkHealth(server: Server, name: keyof typeof HEALTH_FIELDS): Promise<Finding> {
+  const fields = HEALTH_FIELDS[name];
+  const service = swarmName(name);
   const { stdout } = await server.run({
     purpose: `read the health of ${service}`,
     script: SCRIPTS.container + SCRIPTS.health,
@@ -148,7 +130,7 @@ export async function checkSearch(server: Server, { url, apiKey = "" }: Qdrant):
     purpose: "store and find a sentence",
     script: SCRIPTS.container + SCRIPTS.search,
     variables: {
-      SERVICE: VECTOR_STORE,
+      SERVICE: swarmName("vectorStore"),
       QDRANT: url,
       COLLECTION: COLLECTION.collection,
       API_KEY: apiKey,
@@ -158,10 +140,7 @@ export async function checkSearch(server: Server, { url, apiKey = "" }: Qdrant):
     },
     timeoutSeconds: 120,
   });
-  return judge(JSON.parse(stdout) as SearchResult);
-}
-
-function judge(result: SearchResult): Finding {
+  const result = JSON.parse(stdout) as SearchResult;
   const { length, rank, score, before, during, left, after, embedMs, searchMs } = result;
   const measures = { embedMs, searchMs, pointsBefore: before, pointsAfter: after };
   const problems = [

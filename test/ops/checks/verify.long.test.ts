@@ -6,7 +6,7 @@ import {
   checkCollection,
   checkQdrantReady,
   checkSearch,
-  checkVectorStore,
+  checkHealth,
 } from "../../../ops/checks/server/vector-store.ts";
 import {
   checkClosedPaths,
@@ -194,18 +194,18 @@ describe("the checks of the server", () => {
   it("fail for a vector-store that is down or has lost Qdrant, and remove their sentence all the same", async () => {
     const before = await countPoints();
     await docker("pause", system.container("qdrant"));
-    const health = checkVectorStore(server);
+    const health = checkHealth(server, "vectorStore");
     // The paused Qdrant stays silent for longer than the check waits.
     await expect(health).rejects.toThrow(/could not read the health of technicia-vector-store/);
     await docker("unpause", system.container("qdrant"));
-    expect(await checkVectorStore(server)).toMatchObject({ outcome: "ok" });
+    expect(await checkHealth(server, "vectorStore")).toMatchObject({ outcome: "ok" });
 
     await docker("stop", "--time", "1", system.container("vector-store"));
     await expect(checkSearch(server, system.qdrant)).rejects.toThrow("technicia-vector-store does not run");
     await docker("start", system.container("vector-store"));
     await until(
       "the vector-store is back",
-      async () => (await checkVectorStore(server).catch(() => undefined))?.outcome === "ok",
+      async () => (await checkHealth(server, "vectorStore").catch(() => undefined))?.outcome === "ok",
     );
     expect(await countPoints()).toBe(before);
   });

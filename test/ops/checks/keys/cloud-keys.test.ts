@@ -141,6 +141,25 @@ describe("checkOvhKey", () => {
   });
 });
 
+describe("checkOvhKey with a service account", () => {
+  it("names ovhClientSecret when OVH refuses a token", async () => {
+    const environment = environmentWith();
+    const { key } = await checkOvhKey({
+      endpoint: "ovh-eu",
+      secrets: { ovhClientId: "client", ovhClientSecret: "wrong" },
+      rights: { environment, outputs: outputsOf(environment) },
+      fetch: () => Promise.resolve(Response.json({ error: "invalid_client" }, { status: 401 })),
+      now: Date.now,
+      signal: unaborted,
+    });
+
+    expect(key).toEqual({
+      outcome: "failed",
+      detail: "OVH refuse la clé (401) ; à remplacer : pulumi config set --secret technicia:ovhClientSecret",
+    });
+  });
+});
+
 describe("neededRights and dangerousRights", () => {
   const adopted = environmentWith();
   const order = environmentWith({

@@ -14,7 +14,7 @@ import {
 } from "../../../../ops/checks/public/gateway.ts";
 import { checkCertificate, checkTlsVersions } from "../../../../ops/checks/public/tls.ts";
 import { checkLoad } from "../../../../ops/checks/public/load.ts";
-import { checkPorts } from "../../../../ops/checks/public/ports.ts";
+import { checkPorts, CLOSED_PORTS } from "../../../../ops/checks/public/ports.ts";
 import { close, issue, listen, unaborted } from "../fixtures.ts";
 import { environmentWith } from "../../../support/fixtures.ts";
 
@@ -196,9 +196,14 @@ describe("checkPorts", () => {
     });
   });
 
-  it("tries the stack's and Docker's ports by default", async () => {
+  it("tries every one of the stack's and Docker's ports", async () => {
     const wanted = await startListener("127.0.0.1");
-    const found = await checkPorts({ address: "127.0.0.1", open: [wanted], signal: unaborted });
+    const found = await checkPorts({
+      address: "127.0.0.1",
+      open: [wanted],
+      closed: CLOSED_PORTS,
+      signal: unaborted,
+    });
 
     expect(found.measures?.["portsTried"]).toBeGreaterThan(30);
   });

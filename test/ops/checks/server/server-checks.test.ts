@@ -9,12 +9,7 @@ import {
   versionsProbe,
 } from "../../../../ops/checks/server/containers.ts";
 import { openAccess, type ServerAccess } from "../../../../ops/checks/context.ts";
-import {
-  checkDocumentProcessor,
-  checkSearch,
-  checkVectorStore,
-  checkVisionClassifier,
-} from "../../../../ops/checks/server/vector-store.ts";
+import { checkSearch, checkHealth } from "../../../../ops/checks/server/vector-store.ts";
 import type { Server } from "../../../../ops/server/connection.ts";
 import { startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
 import { answeringServer, contextWith, unaborted, outputsOf, unreachableServer } from "../fixtures.ts";
@@ -197,7 +192,7 @@ describe("judgeContainers", () => {
   });
 });
 
-describe("checkVectorStore, checkDocumentProcessor and checkVisionClassifier", () => {
+describe("checkHealth", () => {
   const vectorStore = {
     status: "healthy",
     qdrant_connected: true,
@@ -207,27 +202,35 @@ describe("checkVectorStore, checkDocumentProcessor and checkVisionClassifier", (
   const answered = (code: number, body: unknown) => answeringServer(`${code}\n${JSON.stringify(body)}\n`);
 
   it("are ok only when every field of the health is true", async () => {
-    expect(await checkVectorStore(answered(200, vectorStore))).toMatchObject({ outcome: "ok" });
-    expect(await checkVectorStore(answered(200, { ...vectorStore, voyage_api_configured: false }))).toEqual({
+    expect(await checkHealth(answered(200, vectorStore), "vectorStore")).toMatchObject({ outcome: "ok" });
+    expect(
+      await checkHealth(answered(200, { ...vectorStore, voyage_api_configured: false }), "vectorStore"),
+    ).toEqual({
       outcome: "failed",
       detail: "technicia-vector-store : voyage_api_configured n'est pas vrai",
     });
-    expect(await checkVectorStore(answered(500, { status: "error" }))).toMatchObject({ outcome: "failed" });
-    expect(await checkVectorStore(answeringServer("200\n<html>"))).toMatchObject({ outcome: "failed" });
+    expect(await checkHealth(answered(500, { status: "error" }), "vectorStore")).toMatchObject({
+      outcome: "failed",
+    });
+    expect(await checkHealth(answeringServer("200\n<html>"), "vectorStore")).toMatchObject({
+      outcome: "failed",
+    });
   });
 
   it("fail for a service without its keys", async () => {
     const healthy = { status: "healthy" };
     expect(
-      await checkDocumentProcessor(answered(200, { ...healthy, google_cloud_configured: true })),
+      await checkHealth(answered(200, { ...healthy, google_cloud_configured: true }), "documentProcessor"),
     ).toMatchObject({ outcome: "ok" });
     expect(
-      await checkDocumentProcessor(answered(200, { ...healthy, google_cloud_configured: false })),
+      await checkHealth(answered(200, { ...healthy, google_cloud_configured: false }), "documentProcessor"),
     ).toMatchObject({ outcome: "failed" });
     expect(
-      await checkVisionClassifier(answered(200, { ...healthy, google_vision_initialized: true })),
+      await checkHealth(answered(200, { ...healthy, google_vision_initialized: true }), "visionClassifier"),
     ).toMatchObject({ outcome: "ok" });
-    expect(await checkVisionClassifier(answered(200, healthy))).toMatchObject({ outcome: "failed" });
+    expect(await checkHealth(answered(200, healthy), "visionClassifier")).toMatchObject({
+      outcome: "failed",
+    });
   });
 });
 
