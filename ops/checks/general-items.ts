@@ -87,6 +87,7 @@ export function automatedTestsProbe({ fetch, variables }: Pick<CheckEffects, "fe
 /** The load that followed the last release: the tests that the checklist asks for, judged by their thresholds. */
 export async function checkEarlierPerformance(server: Server): Promise<Finding> {
   const { releases } = await readReleases(server);
+  const isLoad = ({ id }: Pick<Check, "id">) => id.startsWith("performance-");
   // After a rollback the restored release runs, and its own verification counts.
   const measured = releases
     .map((release) =>
@@ -101,10 +102,6 @@ export async function checkEarlierPerformance(server: Server): Promise<Finding> 
   const seen = `livraison ${measured.number} du ${measured.startedAt.slice(0, 10)} : ${loads.map(({ detail }) => detail).join(" ; ")}`;
   if (loads.some(({ outcome }) => outcome === "failed")) return failed(seen);
   return loads.every(({ outcome }) => outcome === "ok") ? ok(seen) : notChecked(seen);
-}
-
-function isLoad({ id }: { readonly id: string }): boolean {
-  return id.startsWith("performance-");
 }
 
 /** The settings themselves are valid, or there would be no environment; this checks the secrets and the target. */

@@ -32,9 +32,6 @@ import { checkHealth } from "./server/vector-store.ts";
 /** What runs at the end: a probe, an answer that is known already, or several checks of one subject. */
 type Item = Probe | Check | Promise<readonly Check[]>;
 
-/** Sections of the users' main checklist; `other` are items of their other lists, and our own. */
-type Section = "general" | "specific" | "other";
-
 interface Preflight {
   readonly context: CheckContext;
   readonly effects: CheckEffects;
@@ -51,23 +48,19 @@ export async function preflight(
   const { ports, authorities } = effects;
   const site = { domain: context.environment.domain, ports, authorities };
   const given = { context, effects, access, site };
-  const sections: Readonly<Record<Section, readonly Item[]>> = {
-    general: generalItems(given),
-    specific: specificItems(given),
-    other: [
-      server,
-      ...otherItems(given),
-      checkImages(context, { access, fetch: effects.fetch }),
-      ...BY_PERSON,
-    ],
-  };
-  const items = [...sections.general, ...sections.specific, ...sections.other];
-  return (await Promise.all(items.map((item) => checksOf(item, context)))).flat();
-}
-
-async function checksOf(item: Item, context: CheckContext): Promise<readonly Check[]> {
-  if (item instanceof Promise) return item;
-  return ["find" in item ? await runProbe(item, context) : item];
+  // The two sections of the users' main checklist, then items of their other lists, and our own.
+  const items: readonly Item[] = [
+    ...generalItems(given),
+    ...specificItems(given),
+    server,
+    ...otherItems(given),
+    checkImages(context, { access, fetch: effects.fetch }),
+    ...BY_PERSON,
+  ];
+  const checks = await Promise.all(
+    items.map(async (item) => ("find" in item ? runProbe(item, context) : item)),
+  );
+  return checks.flat();
 }
 
 function generalItems({ context, effects, access }: Preflight): Item[] {

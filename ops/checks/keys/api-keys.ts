@@ -6,7 +6,6 @@ import { Unreachable } from "../../vendors/calls.ts";
 import type { CheckContext, CheckEffects } from "../context.ts";
 import {
   failed,
-  type Finding,
   type KeyAspect,
   type KeyFindings,
   notChecked,
@@ -32,12 +31,6 @@ interface KeyedService {
   readonly check: (signal: AbortSignal) => Promise<KeyFindings>;
 }
 
-interface CheckedService {
-  readonly service: KeyedService;
-  readonly key: Part;
-  readonly findings: KeyFindings;
-}
-
 export async function checkApiKeys(context: CheckContext, effects: Effects): Promise<Check[]> {
   const needed = new Map(
     keysByService(context.environment, new Set(Object.keys(context.secrets))).map(
@@ -49,20 +42,27 @@ export async function checkApiKeys(context: CheckContext, effects: Effects): Pro
       checkService(service, { context, isNeeded: needed.get(service.name) === true }),
     ),
   );
-  const keys = services.map(({ key }) => key);
-  const quotas = partsAbout("quota", services);
-  const access = partsAbout("access", services);
-  return [
-    summarize(
-      { id: "api-keys", title: "Les clés API sont valides et ont les permissions nécessaires" },
-      keys,
-    ),
-    ...keys.map(({ check }) => check),
-    summarize({ id: "api-quotas", title: "Les quotas API sont suffisants pour la charge attendue" }, quotas),
-    ...quotas.map(({ check }) => check),
-    summarize({ id: "access-rights", title: "Droits d'accès vérifiés" }, access),
-    ...access.map(({ check }) => check),
+  const checklist = [
+    {
+      id: "api-keys",
+      title: "Les clés API sont valides et ont les permissions nécessaires",
+      parts: services.map(({ key }) => key),
+    },
+    {
+      id: "api-quotas",
+      title: "Les quotas API sont suffisants pour la charge attendue",
+      parts: services.flatMap(({ quota }) => quota),
+    },
+    {
+      id: "access-rights",
+      title: "Droits d'accès vérifiés",
+      parts: services.flatMap(({ access }) => access),
+    },
   ];
+  return checklist.flatMap(({ id, title, parts }) => [
+    summarize({ id, title }, parts),
+    ...parts.map(({ check }) => check),
+  ]);
 }
 
 function keyedServices({ environment, outputs, secrets }: CheckContext, effects: Effects): KeyedService[] {
@@ -124,14 +124,18 @@ function keyedServices({ environment, outputs, secrets }: CheckContext, effects:
 async function checkService(
   service: KeyedService,
   { context, isNeeded }: { readonly context: CheckContext; readonly isNeeded: boolean },
-): Promise<CheckedService> {
+): Promise<Readonly<Record<"key", Part> & Record<KeyAspect, readonly Part[]>>> {
   let findings = allNotChecked(service, "l'appel n'a pas abouti");
   const check = await runProbe(
     {
       id: `api-key-${service.id}`,
       title: service.name,
       async find(signal) {
-        if (!service.hasKey) return absent(service.name, { isNeeded, stack: context.stack });
+        if (!service.hasKey) {
+          return isNeeded
+            ? failed(`clé absente ; npm run secrets -- ${context.stack} dit laquelle et comment la donner`)
+            : notChecked(`aucune clé ${service.name} : cet environnement n'en a pas besoin`);
+        }
         try {
           findings = await service.check(signal);
         } catch (error) {
@@ -143,31 +147,20 @@ async function checkService(
     },
     context,
   );
-  return { service, key: { check, isNeeded }, findings };
-}
-
-function absent(
-  name: SecretService,
-  { isNeeded, stack }: { readonly isNeeded: boolean; readonly stack: string },
-): Finding {
-  return isNeeded
-    ? failed(`clé absente ; npm run secrets -- ${stack} dit laquelle et comment la donner`)
-    : notChecked(`aucune clé ${name} : cet environnement n'en a pas besoin`);
+  const partsOf = (aspect: KeyAspect, id: string): Part[] => {
+    const finding = findings[aspect];
+    return service.hasKey && finding
+      ? [{ check: { id, title: service.name, ...finding }, isNeeded: true }]
+      : [];
+  };
+  return {
+    key: { check, isNeeded },
+    quota: partsOf("quota", `api-quota-${service.id}`),
+    access: partsOf("access", `access-${service.id}`),
+  };
 }
 
 function allNotChecked({ aspects }: KeyedService, reason: string): KeyFindings {
   const finding = notChecked(reason);
   return { key: finding, ...Object.fromEntries(aspects.map((aspect) => [aspect, finding])) };
-}
-
-const ID_PREFIXES: Readonly<Record<KeyAspect, string>> = { quota: "api-quota", access: "access" };
-
-/** The findings about one aspect, of every service that has a key. */
-function partsAbout(aspect: KeyAspect, services: readonly CheckedService[]): Part[] {
-  return services.flatMap(({ service, findings }) => {
-    const finding = findings[aspect];
-    if (!service.hasKey || !finding) return [];
-    const check = { id: `${ID_PREFIXES[aspect]}-${service.id}`, title: service.name, ...finding };
-    return [{ check, isNeeded: true }];
-  });
 }

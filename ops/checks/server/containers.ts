@@ -87,16 +87,6 @@ export async function checkLogs(server: Server): Promise<Finding> {
 
 type Version = readonly [major: number, minor: number];
 
-interface Database {
-  readonly name: string;
-  /** Version that runs; undefined when it is not known. */
-  readonly from: string | undefined;
-  /** Version of the settings. */
-  readonly to: string;
-  /** What is wrong with this step. */
-  readonly judge: (from: Version, to: Version) => string | undefined;
-}
-
 /** Whether the versions of the settings can read the data of the versions that run. */
 export function versionsProbe(
   { environment, outputs }: Pick<CheckContext, "environment" | "outputs">,
@@ -109,33 +99,39 @@ export function versionsProbe(
       if (!outputs) return notChecked("rien n'est encore déployé");
       const { images, services } = environment;
       const running = outputs.deploymentStatus.versions.find(({ service }) => service === "qdrant")?.version;
-      const databases: Database[] = [
-        { name: "Qdrant", from: running, to: versionOf(images.qdrant), judge: judgeQdrant },
+      const found = [
+        judgeStep("Qdrant", { from: running, to: versionOf(images.qdrant), judge: judgeQdrant }),
       ];
       if (services.n8n.database === "postgres") {
         const from = await postgresVersion(access);
-        databases.push({ name: "PostgreSQL", from, to: versionOf(images.postgres), judge: judgePostgres });
+        found.push(judgeStep("PostgreSQL", { from, to: versionOf(images.postgres), judge: judgePostgres }));
       }
-      return judgeVersions(databases);
+      const worst = (["failed", "not-checked", "ok"] as const).find((outcome) =>
+        found.some((one) => one.outcome === outcome),
+      )!;
+      const details = found.filter(({ outcome }) => outcome === worst).map(({ detail }) => detail);
+      return { outcome: worst, detail: details.join(" ; ") };
     },
   };
 }
 
-function judgeVersions(databases: readonly Database[]): Finding {
-  const steps: string[] = [];
-  const problems: string[] = [];
-  const unknown: string[] = [];
-  for (const { name, from = "", to, judge } of databases) {
-    if (!/^v?\d/.test(from)) {
-      unknown.push(`version de ${name} en service inconnue`);
-      continue;
-    }
-    const problem = judge(numbersOf(from), numbersOf(to));
-    if (problem === undefined) steps.push(`${name} ${from} → ${to}`);
-    else problems.push(`${name} ${from} → ${to} : ${problem}`);
-  }
-  if (problems.length > 0) return failed(problems.join(" ; "));
-  return unknown.length > 0 ? notChecked(unknown.join(" ; ")) : ok(steps.join(" ; "));
+function judgeStep(
+  name: string,
+  {
+    from = "",
+    to,
+    judge,
+  }: {
+    readonly from: string | undefined;
+    readonly to: string;
+    /** What is wrong with this step. */
+    readonly judge: (from: Version, to: Version) => string | undefined;
+  },
+): Finding {
+  if (!/^v?\d/.test(from)) return notChecked(`version de ${name} en service inconnue`);
+  const problem = judge(numbersOf(from), numbersOf(to));
+  const step = `${name} ${from} → ${to}`;
+  return problem === undefined ? ok(step) : failed(`${step} : ${problem}`);
 }
 
 function judgeQdrant([fromMajor, fromMinor]: Version, [major, minor]: Version): string | undefined {
