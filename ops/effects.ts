@@ -1,5 +1,5 @@
 /** Everything outside of the commands that they touch, so that a test can replace it. */
-import type { NewIncident } from "../reports/incidents/book.ts";
+import type { NewIncident, OpenedIncident } from "../reports/incidents/book.ts";
 import type { StackOutputs } from "../stacks/deployment-status.ts";
 import { UserError } from "../common/user-error.ts";
 import type { Pulumi } from "./engine/cli.ts";
@@ -33,11 +33,6 @@ export interface Effects {
 
   /** Opens an entry in the team's issues document, or notes there that it was seen again. */
   readonly openIncident: (incident: NewIncident) => Promise<OpenedIncident>;
-}
-
-export interface OpenedIncident {
-  readonly id: string;
-  readonly isNew: boolean;
 }
 
 /** Acts as the person at this terminal, or as this run of the CI. */

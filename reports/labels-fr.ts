@@ -9,33 +9,28 @@ export const ENVIRONMENTS = [
 
 export type EnvironmentName = (typeof ENVIRONMENTS)[number]["name"];
 
-// The team's day, wherever the command runs.
-const timeZone = "Europe/Paris";
-const day = new Intl.DateTimeFormat("fr-FR", { dateStyle: "long", timeZone });
-const moment = new Intl.DateTimeFormat("fr-FR", { dateStyle: "long", timeStyle: "short", timeZone });
-const shortMoment = new Intl.DateTimeFormat("fr-FR", { dateStyle: "medium", timeStyle: "short", timeZone });
-const isoDay = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeZone });
-const number = new Intl.NumberFormat("fr-FR", { maximumFractionDigits: 2 });
+/** In the team's day, wherever the command runs. */
+function dateFormat(locale: string, options: Intl.DateTimeFormatOptions): (at: Date) => string {
+  const format = new Intl.DateTimeFormat(locale, { ...options, timeZone: "Europe/Paris" });
+  return (at) => format.format(at);
+}
 
 /** Such as `24 mars 2025`. */
-export function formatDay(at: Date): string {
-  return day.format(at);
-}
+export const formatDay = dateFormat("fr-FR", { dateStyle: "long" });
 
 /** Such as `24 mars 2025 à 09:30`. */
-export function formatMoment(at: Date): string {
-  return moment.format(at);
-}
+export const formatMoment = dateFormat("fr-FR", { dateStyle: "long", timeStyle: "short" });
 
 /** Such as `24 mars 2025, 09:30`. */
-export function formatShortMoment(at: Date): string {
-  return shortMoment.format(at);
-}
+export const formatShortMoment = dateFormat("fr-FR", { dateStyle: "medium", timeStyle: "short" });
+
+/** Such as `24 mars`. */
+export const formatDayOfYear = dateFormat("fr-FR", { day: "numeric", month: "short" });
 
 /** Such as `2025-03-24`. */
-export function formatIsoDay(at: Date): string {
-  return isoDay.format(at);
-}
+export const formatIsoDay = dateFormat("sv-SE", { dateStyle: "short" });
+
+const number = new Intl.NumberFormat("fr-FR", { maximumFractionDigits: 2 });
 
 export function formatNumber(value: number): string {
   // Its thin spaces are not in every font.

@@ -78,6 +78,13 @@ export class MarkdownFile {
     return { heading: only.node, nodes: next === -1 ? rest : rest.slice(0, next) };
   }
 
+  /** Puts the text below the heading, in place of the quotation that says that there is nothing yet. */
+  replaceQuote({ heading, nodes }: Section, text: string): void {
+    const quote = nodes.find((node) => node.type === "blockquote");
+    if (quote) this.replace(startOf(quote), endOf(quote), text);
+    else this.replace(endOf(heading), endOf(heading), `\n\n${text}`);
+  }
+
   /** The table of a section; complains of a broken one and gives nothing. */
   table(title: string, columns: readonly string[]): Table | undefined {
     const section = this.section(title);

@@ -7,7 +7,7 @@ import { untilStopped } from "../terminal.ts";
 import { deploy } from "./deploy.ts";
 import { showHistory, unlock } from "./history-commands.ts";
 import { pinImages, promote } from "./image-commands.ts";
-import { EXIT, parts, type DeployPart } from "./release-progress.ts";
+import { EXIT, parts } from "./release-progress.ts";
 import { rollback } from "./rollback.ts";
 import { realOperator, type Operator } from "./session.ts";
 
@@ -24,10 +24,14 @@ export const commands: Commands = {
         yes: { type: "boolean", default: false },
       });
       const stack = onlyStack(this.usage, positionals);
-      const { only, plan, emergency, yes } = values;
+      const { plan, emergency, yes } = values;
+      const only = parts.find((part) => part === values.only);
       const reason = values.reason.trim();
-      if (only !== undefined && !isPart(only))
-        throw misused(this, `--only: expected one of ${parts.join(", ")}, got ${JSON.stringify(only)}`);
+      if (values.only !== only)
+        throw misused(
+          this,
+          `--only: expected one of ${parts.join(", ")}, got ${JSON.stringify(values.only)}`,
+        );
       if (emergency && reason === "") throw misused(this, '--emergency needs a reason: add --reason "…"');
       return await operating((operator) => deploy({ stack, only, plan, emergency, reason, yes }, operator));
     },
@@ -110,10 +114,6 @@ export const commands: Commands = {
     },
   },
 };
-
-function isPart(name: string): name is DeployPart {
-  return (parts as readonly string[]).includes(name);
-}
 
 function releaseNumber(command: Command, what: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;

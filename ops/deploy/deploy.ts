@@ -13,13 +13,13 @@ const LOCKING_PARTS: readonly DeployPart[] = ["up", "record"];
 
 export async function deploy(request: DeployRequest, operator: Operator): Promise<Outcome> {
   const { stack, only } = request;
-  const startedAt = operator.now();
+  const startedAt = operator.now().toISOString();
   const { revision, subject } = await readRevision(operator.git);
   const reason = request.reason === "" ? subject : request.reason;
   const locks = only === undefined || LOCKING_PARTS.includes(only);
   const why = locks ? `deploy: ${reason}` : undefined;
   return await Session.during({ stack, why, operator }, async (session) => {
-    const progress = new ReleaseInProgress({ request, operator, session, startedAt, revision, reason });
+    const progress = new ReleaseInProgress({ ...request, startedAt, revision, reason }, session);
     try {
       return only === undefined ? await runAll(progress) : await runPart(progress, only);
     } catch (error) {
@@ -163,8 +163,8 @@ async function confirm({ request, operator }: ReleaseInProgress): Promise<void> 
 
 /** Undefined when it worked. */
 async function up(progress: ReleaseInProgress, plan: Plan): Promise<Outcome | undefined> {
-  const { request, operator, session, reason } = progress;
-  const { stack } = request;
+  const { operator, session } = progress;
+  const { stack, reason } = progress.request;
   await progress.recordStart();
   await session.server?.logInForDocker();
   const message = progress.record ? `release ${progress.record.number}` : "first deployment";

@@ -1,13 +1,11 @@
 /** `npm run history` and `npm run unlock`: the records on the server. */
 import type { Outcome } from "../command.ts";
-import type { Server } from "../server/connection.ts";
 import { renderTable } from "../terminal.ts";
 import { UserError } from "../../common/user-error.ts";
-import { readDeployed } from "../engine/state.ts";
 import { appendHistory, readHistory, readReleases, renderCorrupt } from "../server/records.ts";
 import { breakLock, describeLock } from "../server/lock.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
-import type { Operator } from "./session.ts";
+import { onServer, type Operator } from "./session.ts";
 import { renderChecks, renderRelease, renderSeconds } from "./render.ts";
 import { EXIT } from "./release-progress.ts";
 
@@ -16,7 +14,7 @@ type Reader = Pick<Operator, "pulumi" | "openServer">;
 /** Most characters of a detail in the table of all events; a failed verification may have thousands. */
 const DETAIL_LENGTH = 300;
 
-export interface HistoryRequest {
+interface HistoryRequest {
   readonly stack: string;
   /** Undefined: all of them, in short. */
   readonly release: number | undefined;
@@ -86,7 +84,7 @@ function cut(text: string): string {
   return line.length <= DETAIL_LENGTH ? line : `${line.slice(0, DETAIL_LENGTH - 1)}…`;
 }
 
-export interface UnlockCommand {
+interface UnlockCommand {
   readonly stack: string;
   readonly holder: string;
   readonly force: boolean;
@@ -108,20 +106,4 @@ export async function unlock(
     });
     return { text: `released the lock; it was held by ${describeLock(held)}`, exitCode: EXIT.ok };
   });
-}
-
-async function onServer(
-  stack: string,
-  { pulumi, openServer }: Reader,
-  work: (server: Server) => Promise<Outcome>,
-): Promise<Outcome> {
-  const { ssh } = await readDeployed(stack, pulumi);
-  if (ssh === undefined)
-    throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
-  const server = openServer({ ssh });
-  try {
-    return await work(server);
-  } finally {
-    server.close();
-  }
 }

@@ -4,41 +4,33 @@ import { UserError } from "../../common/user-error.ts";
 import { readImageReference } from "../../stacks/image-reference.ts";
 import { imagesInUse } from "../checks/images.ts";
 import type { Outcome } from "../command.ts";
-import { readDeployed } from "../engine/state.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { appendHistory, readReleases, type Releases, renderCorrupt } from "../server/records.ts";
 import { renderTable } from "../terminal.ts";
 import { findImage } from "../vendors/registry.ts";
 import { EXIT } from "./release-progress.ts";
 import { renderImageChanges, renderRelease } from "./render.ts";
-import type { Operator } from "./session.ts";
+import { onServer, type Operator } from "./session.ts";
 import { settingsFile, withImages } from "./settings-file.ts";
 
-export interface PromoteRequest {
+interface PromoteRequest {
   readonly from: string;
   readonly to: string;
 }
 
 /** Writes the images that one stack has verified into the settings of another. */
 export async function promote({ from, to }: PromoteRequest, operator: Operator): Promise<Outcome> {
-  const { ssh } = await readDeployed(from, operator.pulumi);
-  if (ssh === undefined)
-    throw new UserError(`${from} is not deployed; deploy it with npm run deploy -- ${from}`);
-  const target = await readEnvironment(to, operator.pulumi);
-  const server = operator.openServer({ ssh });
-  try {
+  return await onServer(from, operator, async (server) => {
+    const target = await readEnvironment(to, operator.pulumi);
     const release = verified(from, await readReleases(server));
     const wanted = imagesInUse(target);
     requireVerified(wanted, { release, from, to });
     const images = Object.fromEntries(wanted.map(({ service }) => [service, release.images[service] ?? ""]));
     const before = Object.fromEntries(wanted.map(({ service, name }) => [service, name]));
 
-    const path = settingsFile(to);
-    const text = await operator.readSettingsFile(to);
-    const edited = withImages({ path, text }, images);
-    if (edited === text)
+    const { path, isNew } = await writeImages(to, images, operator);
+    if (!isNew)
       return { text: `${path} already has ${renderRelease(release)} of ${from}`, exitCode: EXIT.ok };
-    await operator.writeSettingsFile(to, edited);
     const changes = renderImageChanges(before, images);
     await appendHistory(server, {
       at: operator.now().toISOString(),
@@ -55,9 +47,7 @@ export async function promote({ from, to }: PromoteRequest, operator: Operator):
       `look at it with git diff ${path}, have it reviewed, then npm run deploy -- ${to}`,
     ];
     return { text: lines.join("\n"), exitCode: EXIT.ok };
-  } finally {
-    server.close();
-  }
+  });
 }
 
 /** The release that runs on the stack; it must have passed its verification. */
@@ -118,12 +108,9 @@ export async function pinImages(
   );
   if (problems.length > 0) throw new UserError(problems.join("\n"));
 
-  const path = settingsFile(stack);
-  const text = await operator.readSettingsFile(stack);
   const pinned = Object.fromEntries(images.map(({ service, reference }) => [service, reference]));
-  const edited = withImages({ path, text }, pinned);
-  if (edited === text) return { text: `${path} already names every image by its digest`, exitCode: EXIT.ok };
-  await operator.writeSettingsFile(stack, edited);
+  const { path, isNew } = await writeImages(stack, pinned, operator);
+  if (!isNew) return { text: `${path} already names every image by its digest`, exitCode: EXIT.ok };
   const table = renderTable({
     headings: ["Image", "Tag", "Digest"],
     rows: images.map(({ service, name, reference }) => [
@@ -147,4 +134,17 @@ async function pin(
     const problem = `the registry gave no digest: ${(error as Error).message}; check its name and tag`;
     return { reference: name, problem };
   }
+}
+
+/** Writes images into the settings file of a stack; `isNew` is false when it had them already. */
+async function writeImages(
+  stack: string,
+  images: Readonly<Record<string, string>>,
+  operator: Pick<Operator, "readSettingsFile" | "writeSettingsFile">,
+): Promise<{ readonly path: string; readonly isNew: boolean }> {
+  const path = settingsFile(stack);
+  const text = await operator.readSettingsFile(stack);
+  const edited = withImages({ path, text }, images);
+  if (edited !== text) await operator.writeSettingsFile(stack, edited);
+  return { path, isNew: edited !== text };
 }

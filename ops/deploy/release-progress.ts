@@ -5,8 +5,7 @@ import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
 import { reportIncident } from "../effects.ts";
 import { readDeployedImages } from "../engine/state.ts";
-import { hashSettings } from "../engine/settings.ts";
-import { finishRelease, readReleases, startRelease } from "../server/records.ts";
+import { readReleases } from "../server/records.ts";
 import { describeFailure, renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
 import { runningSettings, secondsBetween } from "./restore.ts";
 import type { Operator, Session } from "./session.ts";
@@ -51,33 +50,23 @@ export interface Failure {
   readonly verify: readonly Check[];
 }
 
-interface Begun {
-  readonly request: DeployRequest;
-  readonly operator: Operator;
-  readonly session: Session;
-  readonly startedAt: Date;
+interface Begun extends DeployRequest {
+  readonly startedAt: string;
   readonly revision: string;
-  readonly reason: string;
 }
 
 export class ReleaseInProgress {
-  readonly request: DeployRequest;
-  readonly operator: Operator;
+  readonly request: Begun;
   readonly session: Session;
-  readonly startedAt: Date;
-  readonly revision: string;
-  readonly reason: string;
+  readonly operator: Operator;
   readonly seconds: Record<string, number> = {};
   preflight: readonly Check[] = [];
   #record: Release | undefined;
 
-  constructor(begun: Begun) {
-    this.request = begun.request;
-    this.operator = begun.operator;
-    this.session = begun.session;
-    this.startedAt = begun.startedAt;
-    this.revision = begun.revision;
-    this.reason = begun.reason;
+  constructor(request: Begun, session: Session) {
+    this.request = request;
+    this.session = session;
+    this.operator = session.operator;
   }
 
   /** As the server has it; a first deployment has none before it has created the server. */
@@ -100,28 +89,18 @@ export class ReleaseInProgress {
 
   /** Records the start, once there is a server to record it on. */
   async recordStart(): Promise<void> {
-    const { request, operator, session } = this;
+    const { request, session } = this;
     if (session.server === undefined || this.#record !== undefined) return;
-    this.#record = await startRelease(session.server, {
-      stack: request.stack,
-      kind: "deploy",
-      revision: this.revision,
-      images: {},
-      settingsHash: hashSettings(session.environment),
+    const { startedAt, revision, reason, emergency } = request;
+    this.#record = await session.startRelease(session.server, {
+      ...{ kind: "deploy", startedAt, revision, reason, emergency },
       settings: runningSettings(session.environment),
-      who: operator.identity.who,
-      reason: this.reason,
-      emergency: request.emergency,
-      startedAt: this.startedAt.toISOString(),
       preflight: [...this.preflight],
-      verify: [],
-      restoredVerify: [],
-      seconds: {},
     });
-    if (request.emergency) {
+    if (emergency) {
       await session.audit({
         action: "emergency",
-        reason: this.reason,
+        reason,
         detail: `version ${this.#record.number} : déploiement d'urgence`,
         release: this.#record.number,
       });
@@ -145,7 +124,7 @@ export class ReleaseInProgress {
     const isVerified = verify.length > 0;
     await session.audit({
       action: "deploy",
-      reason: this.reason,
+      reason: this.request.reason,
       detail: `version ${record.number} en service : ${changes}${isVerified ? "" : " (sans vérification)"}`,
       release: record.number,
     });
@@ -168,7 +147,7 @@ export class ReleaseInProgress {
     if (ended) {
       await session.audit({
         action: "deploy",
-        reason: this.reason,
+        reason: this.request.reason,
         detail: `version ${ended.number} en échec : ${symptom}`,
         release: ended.number,
       });
@@ -178,11 +157,8 @@ export class ReleaseInProgress {
 
   /** Records the end of the release; undefined when it has no record. */
   async recordEnd(how: Partial<Release> & Pick<Release, "outcome">): Promise<Release | undefined> {
-    const { operator, session } = this;
-    if (session.server === undefined || this.#record === undefined) return undefined;
-    const finishedAt = operator.now().toISOString();
-    const ended: Release = { ...this.#record, finishedAt, seconds: this.seconds, ...how };
-    await finishRelease(session.server, ended);
+    if (this.#record === undefined) return undefined;
+    const ended = await this.session.finishRelease({ ...this.#record, seconds: this.seconds, ...how });
     this.#record = ended;
     if (ended.outcome === "failed" || ended.outcome === "rolled-back") await this.#openIncident(ended);
     return ended;

@@ -11,7 +11,7 @@ import type { Environment } from "../../stacks/environment.ts";
 import { versionOf } from "../../stacks/image-reference.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { inPrivateFolder } from "../engine/events.ts";
-import type { Operator, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 import { settingsFile, withSettings } from "./settings-file.ts";
 import { update } from "./update.ts";
 
@@ -22,12 +22,20 @@ export interface Restored {
   /** What the engine printed when it failed. */
   readonly failure: string | undefined;
   readonly verify: readonly Check[];
+
+  /** Whether the update and the verification worked, however long they took. */
+  readonly hasPassed: boolean;
+
+  /** The time that it took, as a check. */
+  readonly time: Check;
+  readonly totalSeconds: number;
+
   /** What the engine runs afterwards. */
   readonly images: Readonly<Record<string, string>>;
   readonly seconds: { readonly rollback: number; readonly rollbackVerify: number };
 }
 
-export interface RestoreRequest {
+interface RestoreRequest {
   readonly target: Release;
   readonly message: string;
 
@@ -66,10 +74,10 @@ export function dataWarnings(
 }
 
 export async function restore(
-  { session, operator }: { readonly session: Session; readonly operator: Operator },
+  session: Session,
   { target, message, refresh }: RestoreRequest,
 ): Promise<Restored> {
-  const { stack, environment, pulumi } = session;
+  const { stack, environment, pulumi, operator, signal } = session;
   const started = operator.now();
   const path = settingsFile(stack);
   const text = await operator.readSettingsFile(stack);
@@ -78,42 +86,35 @@ export async function restore(
     const settings = withSettings({ path, text }, overrides(target, environment));
     await writeFile(configFile, settings, { mode: 0o600 });
     await session.server?.logInForDocker();
-    const { signal } = session;
     return await update({ stack, pulumi, message, onLine: operator.say, signal, configFile, refresh });
   });
   await session.refresh();
   const restored = operator.now();
   const verify = failure === undefined ? await operator.verify(session.context) : [];
-  const verified = operator.now();
+  const seconds = {
+    rollback: secondsBetween(started, restored),
+    rollbackVerify: secondsBetween(restored, operator.now()),
+  };
+  const totalSeconds = seconds.rollback + seconds.rollbackVerify;
   return {
     failure: failure?.output,
     verify,
+    hasPassed: failure === undefined && verify.every(({ outcome }) => outcome !== "failed"),
+    time: timeCheck(totalSeconds, environment.operations.thresholds.rollbackSeconds),
+    totalSeconds,
     images: await readDeployedImages(stack, pulumi),
-    seconds: {
-      rollback: secondsBetween(started, restored),
-      rollbackVerify: secondsBetween(restored, verified),
-    },
+    seconds,
   };
 }
 
-/** The time that the rollback took, as a check. */
-export function timeCheck(restored: Restored, limitSeconds: number): Check {
-  const total = restoredSeconds(restored);
+function timeCheck(seconds: number, limitSeconds: number): Check {
   return {
     id: ROLLBACK_TIME,
     title: `Retour arrière en moins de ${limitSeconds} s`,
-    outcome: total <= limitSeconds ? "ok" : "failed",
-    detail: `${total.toFixed(1)} s, vérification comprise`,
-    measures: { rollbackSeconds: total },
+    outcome: seconds <= limitSeconds ? "ok" : "failed",
+    detail: `${seconds.toFixed(1)} s, vérification comprise`,
+    measures: { rollbackSeconds: seconds },
   };
-}
-
-export function passedVerification({ failure, verify }: Restored): boolean {
-  return failure === undefined && verify.every(({ outcome }) => outcome !== "failed");
-}
-
-export function restoredSeconds({ seconds }: Restored): number {
-  return seconds.rollback + seconds.rollbackVerify;
 }
 
 export function secondsBetween(from: Date, to: Date): number {

@@ -1,31 +1,13 @@
 /** Rollbacks: by hand with `npm run rollback`, and automatic ones after a failed release. */
-import type { Check } from "../../common/check.ts";
 import { currentRelease, isGood, lastGood, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
 import { readDeployedImages } from "../engine/state.ts";
-import { hashSettings } from "../engine/settings.ts";
-import type { Server } from "../server/connection.ts";
 import { readRevision } from "../server/identity.ts";
-import {
-  finishRelease,
-  readReleases,
-  type Releases,
-  renderCorrupt,
-  startRelease,
-} from "../server/records.ts";
+import { readReleases, type Releases, renderCorrupt } from "../server/records.ts";
 import { EXIT, type Failure, type ReleaseInProgress } from "./release-progress.ts";
 import { renderChecks, renderImageChanges, renderLate, renderRelease, renderSeconds } from "./render.ts";
-import {
-  dataWarnings,
-  differs,
-  passedVerification,
-  restore,
-  restoredSeconds,
-  runningSettings,
-  timeCheck,
-  type Restored,
-} from "./restore.ts";
+import { dataWarnings, differs, restore, runningSettings, type Restored } from "./restore.ts";
 import { Session, type Operator } from "./session.ts";
 
 export interface RollbackRequest {
@@ -38,10 +20,10 @@ export interface RollbackRequest {
 
 export async function rollback(request: RollbackRequest, operator: Operator): Promise<Outcome> {
   const { stack, reason } = request;
-  const startedAt = operator.now();
+  const startedAt = operator.now().toISOString();
   const { revision } = await readRevision(operator.git);
   return await Session.during({ stack, why: `rollback: ${reason}`, operator }, async (session) => {
-    const { server, environment } = session;
+    const { server } = session;
     if (server === undefined)
       throw new UserError(`${stack}: there is no server, so there is no release to roll back to`);
     const target = chooseTarget(request, await readReleases(server));
@@ -52,39 +34,20 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
     if (!request.yes && !(await operator.confirm(`Restore release ${target.number} on ${stack}?`)))
       return { text: "cancelled; nothing was changed", exitCode: EXIT.refused };
 
-    const begun = await startRelease(server, {
-      stack,
-      kind: "rollback",
-      revision,
-      images: {},
-      settingsHash: hashSettings(environment),
-      settings: { ...runningSettings(environment), ...target.settings },
-      who: operator.identity.who,
-      reason,
-      emergency: false,
-      startedAt: startedAt.toISOString(),
-      preflight: [],
+    const begun = await session.startRelease(server, {
+      ...{ kind: "rollback", revision, reason, startedAt },
+      settings: { ...runningSettings(session.environment), ...target.settings },
       restored: target.number,
-      verify: [],
-      restoredVerify: [],
-      seconds: {},
     });
-    const restored = await restore(
-      { session, operator },
-      // The state may be wrong, which may be why somebody rolls back by hand.
-      { target, message: `release ${begun.number}: back to ${target.number}`, refresh: true },
-    );
-    const time = timeCheck(restored, environment.operations.thresholds.rollbackSeconds);
-    for (const line of renderChecks("verify", [...restored.verify, time])) operator.say(line);
-    const rolledBack = {
-      begun,
+    const restored = await restore(session, {
       target,
-      restored,
-      time,
-      changes: renderImageChanges(images, restored.images),
-    };
-    await record(rolledBack, { session, operator, server: session.server ?? server });
-    return describeOutcome(rolledBack, session);
+      message: `release ${begun.number}: back to ${target.number}`,
+      // The state may be wrong, which may be why somebody rolls back by hand.
+      refresh: true,
+    });
+    for (const line of renderChecks("verify", [...restored.verify, restored.time])) operator.say(line);
+    const changes = renderImageChanges(images, restored.images);
+    return await recordRollback(session, { begun, target, restored, changes });
   });
 }
 
@@ -92,52 +55,40 @@ interface RolledBack {
   readonly begun: Release;
   readonly target: Release;
   readonly restored: Restored;
-  readonly time: Check;
   readonly changes: string;
 }
 
-interface Recorder {
-  readonly session: Session;
-  readonly operator: Operator;
-  readonly server: Server;
-}
-
-async function record(
-  { begun, target, restored, time, changes }: RolledBack,
-  { session, operator, server }: Recorder,
-): Promise<void> {
-  const hasPassed = passedVerification(restored);
+async function recordRollback(
+  session: Session,
+  { begun, target, restored, changes }: RolledBack,
+): Promise<Outcome> {
+  const { hasPassed, verify, time, totalSeconds, images, seconds } = restored;
   const failure = restored.failure ?? "la vérification est en échec";
-  await finishRelease(server, {
+  await session.finishRelease({
     ...begun,
-    images: restored.images,
-    verify: [...restored.verify],
+    images,
+    verify: [...verify],
     restoredVerify: [time],
     outcome: hasPassed ? "succeeded" : "failed",
     ...(hasPassed ? {} : { failure }),
-    finishedAt: operator.now().toISOString(),
-    seconds: restored.seconds,
+    seconds,
   });
   await session.audit({
     action: "rollback",
     reason: begun.reason,
     detail: hasPassed
-      ? `version ${target.number} remise en service en ${restoredSeconds(restored).toFixed(0)} s : ${changes}`
+      ? `version ${target.number} remise en service en ${totalSeconds.toFixed(0)} s : ${changes}`
       : `retour à la version ${target.number} en échec : ${failure}`,
     release: begun.number,
   });
-}
-
-function describeOutcome({ begun, target, restored }: RolledBack, { stack, environment }: Session): Outcome {
-  const hasPassed = passedVerification(restored);
-  const { rollbackSeconds } = environment.operations.thresholds;
+  const { stack, environment } = session;
   const text = [
     hasPassed
       ? `release ${target.number} runs again, as release ${begun.number}`
       : `${stack}: the rollback to release ${target.number} failed: ${restored.failure ?? "its verification failed"}`,
-    ...renderLate(restoredSeconds(restored), rollbackSeconds),
+    ...renderLate(totalSeconds, environment.operations.thresholds.rollbackSeconds),
     `Pulumi.${stack}.yaml still has what ran before: change it, or the next deployment deploys it again`,
-    renderSeconds(restored.seconds),
+    renderSeconds(seconds),
   ];
   return { text: text.join("\n"), exitCode: hasPassed ? EXIT.ok : EXIT.failed };
 }
@@ -182,17 +133,17 @@ export async function rollBackAutomatically(
   const { target, release, images } = found;
   operator.say(`${failure.report}\nrolling back to release ${target.number}`);
   for (const line of dataWarnings(target.images, images)) operator.say(line);
-  const restored = await restore(progress, {
+  const restored = await restore(session, {
     target,
     message: `release ${release.number} failed: back to ${target.number}`,
     refresh: failure.refresh,
   });
   Object.assign(progress.seconds, restored.seconds);
   const { rollbackSeconds } = session.environment.operations.thresholds;
-  const restoredVerify = [...restored.verify, timeCheck(restored, rollbackSeconds)];
+  const restoredVerify = [...restored.verify, restored.time];
   for (const line of renderChecks("verify after the rollback", restoredVerify)) operator.say(line);
   const more = { restored: target.number, restoredVerify };
-  if (!passedVerification(restored)) {
+  if (!restored.hasPassed) {
     const why = restored.failure ?? "its verification failed too";
     const report = `${failure.report}\nrolled back to release ${target.number}, but that failed: ${why}`;
     const symptom = `${failure.symptom} ; le retour à la version ${target.number} a échoué aussi`;
@@ -207,17 +158,16 @@ export async function rollBackAutomatically(
     failure: symptom,
     ...more,
   });
-  const seconds = restoredSeconds(restored);
   await session.audit({
     action: "rollback",
-    reason: progress.reason,
-    detail: `version ${release.number} en échec (${symptom}), version ${target.number} remise en service en ${seconds.toFixed(0)} s`,
+    reason: progress.request.reason,
+    detail: `version ${release.number} en échec (${symptom}), version ${target.number} remise en service en ${restored.totalSeconds.toFixed(0)} s`,
     release: release.number,
   });
   const text = [
     report,
     `release ${target.number} runs again`,
-    ...renderLate(seconds, rollbackSeconds),
+    ...renderLate(restored.totalSeconds, rollbackSeconds),
     `Pulumi.${session.stack}.yaml still has what failed: change it, or the next deployment deploys it again`,
     renderSeconds(progress.seconds),
   ];
@@ -232,7 +182,7 @@ interface Target {
 }
 
 /** The release to return to, or why there is none. */
-async function findTarget({ session, record, revision }: ReleaseInProgress): Promise<Target | string> {
+async function findTarget({ session, record, request }: ReleaseInProgress): Promise<Target | string> {
   if (session.server === undefined || record === undefined)
     return "it was the first deployment, so there is no release to roll back to";
   const { releases } = await readReleases(session.server);
@@ -244,6 +194,6 @@ async function findTarget({ session, record, revision }: ReleaseInProgress): Pro
     return { target, release: record, images };
   return (
     `release ${target.number} had the same images and settings, so a rollback would change nothing; ` +
-    `what differs is the program (${target.revision} → ${revision}) or something outside of it`
+    `what differs is the program (${target.revision} → ${request.revision}) or something outside of it`
   );
 }

@@ -2,21 +2,29 @@
 import { readFile, writeFile } from "node:fs/promises";
 
 import type { Check } from "../../common/check.ts";
-import type { AuditEvent } from "../../common/release.ts";
+import { UserError } from "../../common/user-error.ts";
+import type { AuditEvent, Release } from "../../common/release.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { CheckContext } from "../checks/context.ts";
 import { preflight } from "../checks/preflight.ts";
 import { verify } from "../checks/verify.ts";
+import type { Outcome } from "../command.ts";
 import type { Effects } from "../effects.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import { readDeployed } from "../engine/state.ts";
 import { resume, type Resumed } from "../engine/resume.ts";
-import { readSettings } from "../engine/settings.ts";
+import { hashSettings, readSettings, type Settings } from "../engine/settings.ts";
 import { renderPreview } from "../preview/markdown.ts";
 import { readPlanInputs, checkPlan, planFile } from "../preview/plan.ts";
 import { previewStack } from "../preview/preview.ts";
-import { appendHistory, finishRelease, readReleases, renderCorrupt } from "../server/records.ts";
+import {
+  appendHistory,
+  finishRelease,
+  readReleases,
+  renderCorrupt,
+  startRelease,
+} from "../server/records.ts";
 import type { Server } from "../server/connection.ts";
 import { holdLock, type HeldLock } from "../server/lock.ts";
 import { settingsFile } from "./settings-file.ts";
@@ -72,36 +80,36 @@ export function realOperator(effects: Effects): Operator {
   };
 }
 
-export interface SessionRequest {
+interface SessionRequest {
   readonly stack: string;
   /** Why the lock is taken; undefined takes none, for a command that only reads. */
   readonly why: string | undefined;
   readonly operator: Operator;
 }
 
+/** What is known of a release when it begins; the session knows the rest. */
+type NewRelease = Pick<Release, "kind" | "revision" | "settings" | "reason" | "startedAt"> & Partial<Release>;
+
 export class Session {
   readonly stack: string;
-  readonly environment: Environment;
+  readonly operator: Operator;
   readonly pulumi: Pulumi;
+  readonly environment: Environment;
 
-  readonly #operator: Operator;
   readonly #why: string | undefined;
-  readonly #secrets: Readonly<Record<string, string>>;
+  readonly #secrets: Settings["secrets"];
   #outputs: StackOutputs | undefined;
   #server: Server | undefined;
   #address = "";
   #lock: HeldLock | undefined;
 
-  private constructor(
-    request: SessionRequest,
-    read: Pick<Session, "environment"> & { readonly secrets: Readonly<Record<string, string>> },
-  ) {
-    this.stack = request.stack;
-    this.environment = read.environment;
-    this.pulumi = request.operator.pulumi;
-    this.#why = request.why;
-    this.#operator = request.operator;
-    this.#secrets = read.secrets;
+  private constructor({ stack, why, operator }: SessionRequest, { environment, secrets }: Settings) {
+    this.stack = stack;
+    this.operator = operator;
+    this.pulumi = operator.pulumi;
+    this.environment = environment;
+    this.#why = why;
+    this.#secrets = secrets;
   }
 
   /** Opens the session, does the work and closes the session. */
@@ -123,7 +131,7 @@ export class Session {
 
   /** Aborted when the command is interrupted, and when the lock is lost. */
   get signal(): AbortSignal {
-    const { signal } = this.#operator;
+    const { signal } = this.operator;
     return this.#lock === undefined ? signal : AbortSignal.any([signal, this.#lock.lost]);
   }
 
@@ -145,7 +153,7 @@ export class Session {
     this.#outputs = outputs;
     if (ssh === undefined || JSON.stringify(ssh) === this.#address) return;
     await this.#disconnect();
-    this.#server = this.#operator.openServer({ ssh });
+    this.#server = this.operator.openServer({ ssh });
     this.#address = JSON.stringify(ssh);
     if (this.#why !== undefined) await this.#lockServer(this.#server, this.#why);
   }
@@ -153,12 +161,35 @@ export class Session {
   /** Adds to the audit, where there is a server to keep it. */
   async audit(event: Omit<AuditEvent, "at" | "who">): Promise<void> {
     if (this.#server === undefined) return;
-    const { identity, now } = this.#operator;
+    const { identity, now } = this.operator;
     await appendHistory(this.#server, { ...event, at: now().toISOString(), who: identity.who });
   }
 
+  /** Records on the server that a release begins. */
+  startRelease(server: Server, known: NewRelease): Promise<Release> {
+    return startRelease(server, {
+      stack: this.stack,
+      settingsHash: hashSettings(this.environment),
+      who: this.operator.identity.who,
+      emergency: false,
+      images: {},
+      preflight: [],
+      verify: [],
+      restoredVerify: [],
+      seconds: {},
+      ...known,
+    });
+  }
+
+  /** Records on the server that a release has ended, now. */
+  async finishRelease(release: Release): Promise<Release> {
+    const ended = { ...release, finishedAt: this.operator.now().toISOString() };
+    if (this.#server) await finishRelease(this.#server, ended);
+    return ended;
+  }
+
   async #lockServer(server: Server, why: string): Promise<void> {
-    this.#lock = await holdLock(server, { ...this.#operator, stack: this.stack, why });
+    this.#lock = await holdLock(server, { ...this.operator, stack: this.stack, why });
     const { replaced } = this.#lock;
     if (replaced) {
       await this.audit({
@@ -173,22 +204,17 @@ export class Session {
   /** Releases that still look as if they ran were killed, because their commands held the lock that is ours now. */
   async #closeKilled(server: Server): Promise<void> {
     const { releases, corrupt } = await readReleases(server);
-    for (const line of renderCorrupt(corrupt)) this.#operator.say(line);
+    for (const line of renderCorrupt(corrupt)) this.operator.say(line);
     for (const killed of releases.filter(({ outcome }) => outcome === "running")) {
       const failure = "interrompue : la commande a été tuée avant la fin";
-      await finishRelease(server, {
-        ...killed,
-        outcome: "failed",
-        failure,
-        finishedAt: this.#operator.now().toISOString(),
-      });
+      await this.finishRelease({ ...killed, outcome: "failed", failure });
       await this.audit({
         action: killed.kind,
         reason: killed.reason,
         detail: `version ${killed.number} ${failure}`,
         release: killed.number,
       });
-      this.#operator.say(`release ${killed.number} of ${killed.who} was killed: recorded as failed`);
+      this.operator.say(`release ${killed.number} of ${killed.who} was killed: recorded as failed`);
     }
   }
 
@@ -197,5 +223,22 @@ export class Session {
     this.#server = this.#lock = undefined;
     await lock?.release();
     server?.close();
+  }
+}
+
+/** Does the work on the server of a deployed stack, without its lock. */
+export async function onServer(
+  stack: string,
+  { pulumi, openServer }: Pick<Operator, "pulumi" | "openServer">,
+  work: (server: Server) => Promise<Outcome>,
+): Promise<Outcome> {
+  const { ssh } = await readDeployed(stack, pulumi);
+  if (ssh === undefined)
+    throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
+  const server = openServer({ ssh });
+  try {
+    return await work(server);
+  } finally {
+    server.close();
   }
 }

@@ -18,7 +18,7 @@ export interface Plan {
   readonly refreshed: boolean;
 }
 
-export interface UpdateRequest {
+interface UpdateRequest {
   readonly stack: string;
   readonly pulumi: Pulumi;
   readonly message: string;
@@ -37,20 +37,20 @@ export interface UpdateRequest {
   readonly refresh?: boolean;
 }
 
-export interface Updated {
+interface Updated {
   /** Undefined when it worked. */
-  readonly failure: UpdateFailure | undefined;
+  readonly failure:
+    | {
+        /** Whether a change had at least been tried. */
+        readonly changed: boolean;
+
+        /** Last lines that the engine printed. */
+        readonly output: string;
+      }
+    | undefined;
 
   /** Secrets that got another value. */
   readonly rotated: readonly string[];
-}
-
-export interface UpdateFailure {
-  /** Whether a change had at least been tried. */
-  readonly changed: boolean;
-
-  /** Last lines that the engine printed. */
-  readonly output: string;
 }
 
 export async function update(request: UpdateRequest): Promise<Updated> {

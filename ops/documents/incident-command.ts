@@ -13,7 +13,7 @@ import {
 } from "../../reports/incidents/book.ts";
 import { categories, priorities } from "../../reports/incidents/incidents.ts";
 import { shownPath } from "../../reports/markdown.ts";
-import { formatHours, formatShare, recurring, trendsByCategory } from "../../reports/incidents/trends.ts";
+import { categoryRows, recurring } from "../../reports/incidents/trends.ts";
 
 const USAGES = {
   list: "npm run incident -- list [--open]",
@@ -57,14 +57,7 @@ async function listEntries(args: readonly string[], book: BookOptions): Promise<
   });
   const trends = renderTable({
     headings: ["Catégorie", "Nombre", "% du total", "Temps moyen de résolution"],
-    rows: trendsByCategory(all)
-      .filter(({ count }) => count > 0)
-      .map(({ category, count, share, meanHours }) => [
-        category,
-        String(count),
-        formatShare(share),
-        formatHours(meanHours),
-      ]),
+    rows: categoryRows(all).filter(([, count]) => count !== "0"),
   });
   const again = recurring(all).map(({ title, occurrences }) => `récurrent (${occurrences} fois) : ${title}`);
   return { text: [table, trends, ...again].join("\n\n"), exitCode: 0 };
@@ -82,10 +75,12 @@ async function openEntry(args: readonly string[], book: BookOptions): Promise<Ou
   );
   const options = new OptionReader(USAGES.new);
   const entry: NewIncident = {
-    stack: options.oneOf({ name: "environment", value: values.environment, words: STACKS }),
+    stack: STACKS.get(
+      options.oneOf("environment", { value: values.environment, words: [...STACKS.keys()] }),
+    )!,
     title: options.text("title", values.title),
-    priority: options.oneOf({ name: "priority", value: values.priority, words: wordsOf(priorities) }),
-    category: options.oneOf({ name: "category", value: values.category, words: wordsOf(categories) }),
+    priority: options.oneOf("priority", { value: values.priority, words: priorities }),
+    category: options.oneOf("category", { value: values.category, words: categories }),
     impact: options.text("impact", values.impact),
     description: options.text("description", values.description),
     symptoms: options.texts("symptom", values.symptom),
@@ -126,17 +121,10 @@ async function resolveEntry(args: readonly string[], book: BookOptions): Promise
   return { text: `${id} is ${resolution.workaround ? "contourné" : "résolu"}`, exitCode: 0 };
 }
 
-type Words<Value extends string> = readonly (readonly [word: string, value: Value])[];
-
-/** A stack's name, or the one that the documents give it. */
-const STACKS: Words<string> = ENVIRONMENTS.flatMap(({ stack, name }) => [
-  [stack, stack] as const,
-  [name, stack] as const,
-]);
-
-function wordsOf<Value extends string>(values: readonly Value[]): Words<Value> {
-  return values.map((value) => [value, value]);
-}
+/** A stack's name, or the one that the documents give it → the stack. */
+const STACKS = new Map<string, string>(
+  ENVIRONMENTS.flatMap(({ stack, name }) => [[stack, stack] as const, [name, stack] as const]),
+);
 
 /** Reads options, and collects the problems of all of them. */
 class OptionReader {
@@ -147,14 +135,16 @@ class OptionReader {
     this.#usage = usage;
   }
 
-  oneOf<Value extends string>({ name, value, words }: Choice<Value>): Value {
-    const found = words.find(([word]) => bare(word) === bare(value ?? ""));
-    if (!found) {
-      const names = [...new Set(words.map(([word]) => word))].join(", ");
+  oneOf<Word extends string>(
+    name: string,
+    { value, words }: { readonly value: string | undefined; readonly words: readonly Word[] },
+  ): Word {
+    const found = words.find((word) => bare(word) === bare(value ?? ""));
+    if (found === undefined) {
       const got = value === undefined ? "nothing" : JSON.stringify(value);
-      this.problems.push(`--${name}: expected one of ${names}, got ${got}`);
+      this.problems.push(`--${name}: expected one of ${words.join(", ")}, got ${got}`);
     }
-    return found?.[1] ?? words[0]![1];
+    return found ?? words[0]!;
   }
 
   text(name: string, value: string | undefined): string {
@@ -173,12 +163,6 @@ class OptionReader {
   throwProblems(): void {
     if (this.problems.length > 0) throw new UserError(`${this.problems.join("\n")}\nusage: ${this.#usage}`);
   }
-}
-
-interface Choice<Value extends string> {
-  readonly name: string;
-  readonly value: string | undefined;
-  readonly words: Words<Value>;
 }
 
 /** Without capitals and accents, which a keyboard may not have. */

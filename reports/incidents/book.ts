@@ -44,6 +44,12 @@ export interface NewIncident {
   readonly diagnostics: readonly string[];
 }
 
+export interface OpenedIncident {
+  readonly id: string;
+  /** False when the same problem already had an open entry. */
+  readonly isNew: boolean;
+}
+
 export interface Resolution {
   readonly cause: string;
   readonly solution: string;
@@ -69,7 +75,7 @@ export interface BookOptions {
 export async function openIncident(
   incident: NewIncident,
   { path = ISSUES_FILE, now }: BookOptions,
-): Promise<{ readonly id: string; readonly isNew: boolean }> {
+): Promise<OpenedIncident> {
   const environment = nameOfStack(incident.stack);
   const { file, incidents } = await readBook(path);
   const known = incidents.find(
@@ -84,10 +90,11 @@ export async function openIncident(
     return { id: known.id, isNew: false };
   }
   const id = nextId(incidents);
-  const entry = renderEntry(id, environment, incident, now);
+  const entry = renderEntry({ id, environment, now, incident });
   const last = incidents.at(-1);
+  const section = file.section(SECTION);
   if (last) file.replace(last.end, last.end, `\n\n${entry}`);
-  else writeFirst(file, entry);
+  else if (section) file.replaceQuote(section, entry);
   await save(path, file);
   return { id, isNew: true };
 }
@@ -121,8 +128,9 @@ export async function resolveIncident(
     put(field, isPlaceholder(written) ? `\n\n${text}\n` : `\n\n${written}\n\n${text}\n`);
   };
   const { command } = resolution;
+  const status: Status = resolution.workaround === true ? "Contourné" : "Résolu";
   put("Date de résolution", ` ${formatIsoDay(now)}  `);
-  put("Statut", ` ${(resolution.workaround === true ? "Contourné" : "Résolu") satisfies Status}  `);
+  put("Statut", ` ${status}  `);
   add("Cause racine", paragraphs(resolution.cause));
   add(
     "Solution",
@@ -130,7 +138,7 @@ export async function resolveIncident(
   );
   add("Mesures préventives", list(resolution.prevention));
   add("Leçons apprises", list(resolution.lessons));
-  const note = renderNote(incident.category, incident.seen, now);
+  const note = renderNote({ ...incident, resolvedAt: now });
   if (incident.note) file.replace(incident.note.start, incident.note.end, note);
   await save(path, file);
 }
@@ -171,16 +179,23 @@ function nextId(incidents: readonly Incident[]): string {
   return `DEPLOY-${String(Math.max(0, ...numbers) + 1).padStart(3, "0")}`;
 }
 
-function renderEntry(id: string, environment: EnvironmentName, incident: NewIncident, now: Date): string {
-  const head: Partial<Record<Field, string>> = {
+interface NewEntry {
+  readonly id: string;
+  readonly environment: EnvironmentName;
+  readonly now: Date;
+  readonly incident: NewIncident;
+}
+
+function renderEntry({ id, environment, now, incident }: NewEntry): string {
+  const head = {
     Environnement: environment,
     "Date d'identification": formatIsoDay(now),
     "Date de résolution": "-",
     Statut: "Ouvert" satisfies Status,
     Priorité: incident.priority,
     Impact: escapeInline(incident.impact) || OPEN,
-  };
-  const body: Partial<Record<Field, string>> = {
+  } satisfies Partial<Record<Field, string>>;
+  const body = {
     Description: paragraphs(incident.description) || OPEN,
     Symptômes: list(incident.symptoms),
     "Étapes de diagnostic": list(incident.diagnostics, { ordered: true }),
@@ -188,29 +203,19 @@ function renderEntry(id: string, environment: EnvironmentName, incident: NewInci
     Solution: OPEN,
     "Mesures préventives": list([]),
     "Leçons apprises": list([]),
-  };
-  const label = (field: Field) => `**${field}**:`;
+  } satisfies Partial<Record<Field, string>>;
   return [
     `### ${id}: ${escapeInline(incident.title)}`,
-    renderNote(incident.category, [now]),
-    fields
-      .flatMap((field) => (head[field] === undefined ? [] : [`${label(field)} ${head[field]}`]))
+    renderNote({ category: incident.category, seen: [now] }),
+    Object.entries(head)
+      .map(([field, text]) => `**${field}**: ${text}`)
       .join("  \n"),
-    ...fields.flatMap((field) => (body[field] === undefined ? [] : [`${label(field)}\n\n${body[field]}`])),
+    ...Object.entries(body).map(([field, text]) => `**${field}**:\n\n${text}`),
   ].join("\n\n");
 }
 
-/** The first entry replaces the sentence that there is none. */
-function writeFirst(file: MarkdownFile, entry: string): void {
-  const section = file.section(SECTION);
-  if (!section) return;
-  const none = section.nodes.find((node) => node.type === "blockquote");
-  if (none) file.replace(startOf(none), endOf(none), entry);
-  else file.replace(endOf(section.heading), endOf(section.heading), `\n\n${entry}`);
-}
-
 function noteAgain(file: MarkdownFile, incident: Incident, now: Date): void {
-  const note = renderNote(incident.category, [...incident.seen, now]);
+  const note = renderNote({ category: incident.category, seen: [...incident.seen, now] });
   if (incident.note) file.replace(incident.note.start, incident.note.end, note);
   else {
     const heading = file.text.indexOf("\n", incident.start);

@@ -148,7 +148,7 @@ class EntryReader {
 
   #readIncident(end: number): Incident {
     const spans = Object.fromEntries(this.#spans) as Record<Field, Span>;
-    const note = readNote(this.#file, this.#id, this.#nodes);
+    const note = readNote(this.#file, { id: this.#id, nodes: this.#nodes });
     const identified = this.#readDay("Date d'identification");
     const status = this.#oneOf("Statut", statuses);
     const hasEnd = !isBlank(spans["Date de résolution"].text);
@@ -163,8 +163,8 @@ class EntryReader {
       status,
       priority: this.#oneOf("Priorité", priorities),
       category: note?.category ?? "Autres",
-      impact: oneLine(readableText(this.#nodes, spans.Impact)),
-      solution: oneLine(readableText(this.#nodes, spans.Solution)),
+      impact: oneLine(blocksOf(this.#nodes, spans.Impact).join(" ")),
+      solution: oneLine(blocksOf(this.#nodes, spans.Solution).join(" ")),
       prevention: itemsOf(this.#nodes, spans["Mesures préventives"]).filter((item) => !isBlank(item)),
       identified,
       resolved,
@@ -223,38 +223,27 @@ class EntryReader {
   }
 }
 
-interface Note {
-  readonly category: Category;
-  readonly seen: readonly Date[];
-  readonly resolvedAt: Date | undefined;
-  readonly span: Span;
-}
+/** A hidden note with what the form has no field for. */
+interface Note extends Partial<Pick<Incident, "resolvedAt">>, Pick<Incident, "category" | "seen"> {}
 
 const NOTE = /^<!-- catégorie : ([^;]+?) ; constaté : ([^;]*?)(?: ; résolu : ([^;]+?))? -->$/;
 
-export function renderNote(
-  category: Category,
-  seen: readonly Date[],
-  resolvedAt: Date | undefined = undefined,
-): string {
+export function renderNote({ category, seen, resolvedAt }: Note): string {
   const end = resolvedAt === undefined ? "" : ` ; résolu : ${resolvedAt.toISOString()}`;
   return `<!-- catégorie : ${category} ; constaté : ${seen.map((at) => at.toISOString()).join(" ")}${end} -->`;
 }
 
-function readNote(file: MarkdownFile, id: string, nodes: readonly RootContent[]): Note | undefined {
+function readNote(
+  file: MarkdownFile,
+  { id, nodes }: { readonly id: string; readonly nodes: readonly RootContent[] },
+): (Note & { readonly span: Span }) | undefined {
   const node = nodes.find((child) => child.type === "html" && child.value.startsWith("<!-- catégorie"));
   if (node?.type !== "html") return undefined;
   const [, name, seen = "", resolved] = NOTE.exec(node.value) ?? [];
   const category = categories.find((candidate) => candidate === name);
-  const dates = seen
-    .split(/\s+/)
-    .filter((word) => word !== "")
-    .map((word) => new Date(word));
+  const dates = (seen.match(/\S+/g) ?? []).map((word) => new Date(word));
   const resolvedAt = resolved === undefined ? undefined : new Date(resolved);
-  if (
-    category === undefined ||
-    [...dates, ...(resolvedAt ? [resolvedAt] : [])].some((at) => isNaN(at.getTime()))
-  ) {
+  if (category === undefined || [...dates, resolvedAt].some((at) => at && isNaN(at.getTime()))) {
     file.complain(
       lineOf(node),
       `${id}: expected the hidden note "<!-- catégorie : <one of ${categories.join(", ")}> ; constaté : <times> -->", ` +
@@ -266,11 +255,6 @@ function readNote(file: MarkdownFile, id: string, nodes: readonly RootContent[])
   return { category, seen: dates, resolvedAt, span };
 }
 
-/** The readable text between two places, without marks of Markdown. */
-function readableText(nodes: readonly Nodes[], span: Span): string {
-  return blocksOf(nodes, span).join(" ");
-}
-
 function itemsOf(nodes: readonly Nodes[], span: Span): string[] {
   return nodes
     .filter((node) => node.type === "list" && isWithin(node, span))
@@ -279,6 +263,7 @@ function itemsOf(nodes: readonly Nodes[], span: Span): string[] {
     );
 }
 
+/** The readable text between two places, without marks of Markdown: one line a block. */
 function blocksOf(nodes: readonly Nodes[], span: Span): string[] {
   return nodes.flatMap((node) => {
     if (!("children" in node)) return [];

@@ -22,16 +22,7 @@ const NONE = "Aucun problème récurrent.";
 const OPEN = "À compléter";
 const STRATEGY = "Stratégie d'atténuation: ";
 
-export interface CategoryTrend {
-  readonly category: Category;
-  readonly count: number;
-  /** Of all incidents, 0 to 1. */
-  readonly share: number;
-  /** Of those that were solved; undefined when none was. */
-  readonly meanHours: number | undefined;
-}
-
-export interface Recurring {
+interface Recurring {
   readonly title: string;
   /** Times that it was seen, over all its entries. */
   readonly occurrences: number;
@@ -40,21 +31,24 @@ export interface Recurring {
   readonly strategy: string | undefined;
 }
 
-export function trendsByCategory(incidents: readonly Incident[]): CategoryTrend[] {
+/** For each category: number of incidents, share of all, mean time until they were resolved. */
+export function categoryRows(incidents: readonly Incident[]): string[][] {
   return categories.map((category) => {
     const ours = incidents.filter((incident) => incident.category === category);
     const hours = ours.map(hoursToResolve).filter((value) => value !== undefined);
-    return {
+    const share = incidents.length === 0 ? 0 : ours.length / incidents.length;
+    const mean = hours.reduce((sum, value) => sum + value, 0) / hours.length;
+    return [
       category,
-      count: ours.length,
-      share: incidents.length === 0 ? 0 : ours.length / incidents.length,
-      meanHours: hours.length === 0 ? undefined : hours.reduce((sum, value) => sum + value, 0) / hours.length,
-    };
+      String(ours.length),
+      `${Math.round(share * 100)} %`,
+      hours.length === 0 ? "-" : formatHours(mean),
+    ];
   });
 }
 
 /** From the first time it was seen until it was solved; an entry written by hand has only days. */
-export function hoursToResolve({ seen, resolvedAt }: Incident): number | undefined {
+function hoursToResolve({ seen, resolvedAt }: Incident): number | undefined {
   const [first] = seen;
   if (first === undefined || resolvedAt === undefined) return undefined;
   return Math.max(0, resolvedAt.getTime() - first.getTime()) / 3_600_000;
@@ -82,16 +76,11 @@ export function recurrenceKey(title: string): string {
   return title.toLowerCase().replace(/\d+/g, "#").replace(/s\b/g, "").replace(/\s+/g, " ").trim();
 }
 
-export function formatHours(hours: number | undefined): string {
-  if (hours === undefined) return "-";
+function formatHours(hours: number): string {
   if (hours < 1) return plural(Math.round(hours * 60), "minute");
   return hours < 10
     ? `${formatNumber(Math.round(hours * 10) / 10)} ${hours < 2 ? "heure" : "heures"}`
     : plural(Math.round(hours), "heure");
-}
-
-export function formatShare(share: number): string {
-  return `${Math.round(share * 100)} %`;
 }
 
 export function writeTrends(file: MarkdownFile, incidents: readonly Incident[]): void {
@@ -99,10 +88,7 @@ export function writeTrends(file: MarkdownFile, incidents: readonly Incident[]):
   if (!section) return;
   const isThere = section.nodes.some((node) => node.type === "heading" && plainText(node) === BY_CATEGORY);
   if (!isThere) {
-    const text = renderSection(incidents);
-    const none = section.nodes.find((node) => node.type === "blockquote");
-    if (none) file.replace(startOf(none), endOf(none), text);
-    else file.replace(endOf(section.heading), endOf(section.heading), `\n\n${text}`);
+    file.replaceQuote(section, renderSection(incidents));
     return;
   }
   const table = file.table(BY_CATEGORY, COLUMNS);
@@ -122,15 +108,6 @@ function renderSection(incidents: readonly Incident[]): string {
     `### ${IMPROVEMENTS}`,
     renderMarkdownTable(["Amélioration", "Mise en œuvre", "Impact observé"], [["-", "-", "-"]]),
   ].join("\n\n");
-}
-
-function categoryRows(incidents: readonly Incident[]): string[][] {
-  return trendsByCategory(incidents).map(({ category, count, share, meanHours }) => [
-    category,
-    String(count),
-    formatShare(share),
-    formatHours(meanHours),
-  ]);
 }
 
 /** The current text of one recurring problem in the list. */

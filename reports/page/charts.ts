@@ -12,7 +12,7 @@ import { init, use, type ComposeOption } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
 
 import type { AuditEvent, Release } from "../../common/release.ts";
-import { formatDay, formatNumber, formatSeconds, plural } from "../labels-fr.ts";
+import { formatDay, formatDayOfYear, formatNumber, formatSeconds, plural } from "../labels-fr.ts";
 
 use([AriaComponent, BarChart, GridComponent, LegendComponent, LineChart, SVGRenderer]);
 
@@ -34,7 +34,6 @@ export interface Chart {
 
 const WIDE = { width: 860, height: 280, points: 20 };
 const NARROW = { width: 340, height: 260, points: 7 };
-type Size = typeof WIDE;
 
 const LATENCIES = [
   { key: "p50Ms", name: "p50", line: "solid", symbol: "circle" },
@@ -43,7 +42,7 @@ const LATENCIES = [
 ] as const;
 
 /** Part of a deployment → its name on the page. */
-export const PARTS = [
+const PARTS = [
   { key: "preflight", name: "Contrôles préalables" },
   { key: "plan", name: "Plan" },
   { key: "up", name: "Déploiement" },
@@ -87,22 +86,21 @@ export function latencyChart(releases: readonly Release[]): Chart | undefined {
   if (!last) return undefined;
 
   const ms = (value: number | undefined) => (value === undefined ? "-" : `${formatNumber(value)} ms`);
-  const draw = (size: Size): string => {
-    const shown = measured.slice(-size.points);
-    const names = shown.map(({ release }) => `nº ${release.number}`);
-    return render(
-      { size, names, unit: " ms", series: LATENCIES.map(({ name }) => name), log: true },
-      {
-        series: LATENCIES.map(({ key, name, line, symbol }, index) => ({
-          ...{ type: "line", name, symbol, symbolSize: 8, silent: true, emphasis: { disabled: true } },
-          lineStyle: { type: line, width: 2.5, color: COLOURS[index] ?? INK },
-          itemStyle: { color: COLOURS[index] ?? INK },
-          // Zero has no logarithm.
-          data: shown.map(({ measures }) => measures[key] || "-"),
-        })),
-      },
-    );
-  };
+  const drawings = draw(measured, (shown) => ({
+    names: shown.map(({ release }) => `nº ${release.number}`),
+    unit: " ms",
+    legend: LATENCIES.map(({ name }) => name),
+    log: true,
+    option: {
+      series: LATENCIES.map(({ key, name, line, symbol }, index) => ({
+        ...{ type: "line", name, symbol, symbolSize: 8, silent: true, emphasis: { disabled: true } },
+        lineStyle: { type: line, width: 2.5, color: COLOURS[index] ?? INK },
+        itemStyle: { color: COLOURS[index] ?? INK },
+        // Zero has no logarithm.
+        data: shown.map(({ measures }) => measures[key] || "-"),
+      })),
+    },
+  }));
   return {
     title: "Temps de réponse mesurés à chaque vérification",
     note: "échelle logarithmique",
@@ -117,7 +115,7 @@ export function latencyChart(releases: readonly Release[]): Chart | undefined {
       measures["requests"] === undefined ? "-" : formatNumber(measures["requests"]),
       measures["errorRatio"] === undefined ? "-" : `${formatNumber(measures["errorRatio"] * 100)} %`,
     ]),
-    drawings: { wide: draw(WIDE), narrow: draw(NARROW) },
+    drawings,
   };
 }
 
@@ -128,28 +126,26 @@ export function durationChart(releases: readonly Release[]): Chart | undefined {
   if (!last) return undefined;
 
   const parts = PARTS.filter(({ key }) => timed.some(({ seconds }) => (seconds[key] ?? 0) > 0));
-  const draw = (size: Size): string => {
-    const shown = timed.slice(-size.points);
-    const names = shown.map(({ number }) => `nº ${number}`);
-    return render(
-      { size, names, unit: " s", series: parts.map(({ name }) => name) },
-      {
-        aria: { enabled: true, decal: { show: true, decals: parts.map((_, index) => shade(index)) } },
-        series: parts.map(({ key, name }, index) => ({
-          ...{
-            type: "bar",
-            name,
-            stack: "seconds",
-            silent: true,
-            barMaxWidth: 44,
-            emphasis: { disabled: true },
-          },
-          itemStyle: { color: COLOURS[index] ?? INK, borderColor: "var(--surface)", borderWidth: 1 },
-          data: shown.map(({ seconds }) => Math.round((seconds[key] ?? 0) * 10) / 10),
-        })),
-      },
-    );
-  };
+  const drawings = draw(timed, (shown) => ({
+    names: shown.map(({ number }) => `nº ${number}`),
+    unit: " s",
+    legend: parts.map(({ name }) => name),
+    option: {
+      aria: { enabled: true, decal: { show: true, decals: parts.map((_, index) => shade(index)) } },
+      series: parts.map(({ key, name }, index) => ({
+        ...{
+          type: "bar",
+          name,
+          stack: "seconds",
+          silent: true,
+          barMaxWidth: 44,
+          emphasis: { disabled: true },
+        },
+        itemStyle: { color: COLOURS[index] ?? INK, borderColor: "var(--surface)", borderWidth: 1 },
+        data: shown.map(({ seconds }) => Math.round((seconds[key] ?? 0) * 10) / 10),
+      })),
+    },
+  }));
   return {
     title: "Durée des mises en production, par partie",
     summary:
@@ -164,7 +160,7 @@ export function durationChart(releases: readonly Release[]): Chart | undefined {
       }),
       formatSeconds(totalSeconds(release)),
     ]),
-    drawings: { wide: draw(WIDE), narrow: draw(NARROW) },
+    drawings,
   };
 }
 
@@ -178,29 +174,21 @@ export function driftChart(history: readonly AuditEvent[]): Chart | undefined {
   const last = searches.at(-1);
   if (!last) return undefined;
 
-  const short = new Intl.DateTimeFormat("fr-FR", {
-    day: "numeric",
-    month: "short",
-    timeZone: "Europe/Paris",
-  });
-  const draw = (size: Size): string => {
-    const shown = searches.slice(-size.points);
-    const names = shown.map(({ at }) => short.format(new Date(at)));
-    return render(
-      { size, names, unit: "" },
-      {
-        series: [
-          {
-            ...{ type: "bar", silent: true, barMaxWidth: 32, emphasis: { disabled: true } },
-            itemStyle: { color: COLOURS[4] ?? INK },
-            // Without differences the bar has no height; its figure shows that the check ran.
-            label: { show: true, position: "top", color: INK, fontFamily: FONT, fontSize: 12 },
-            data: shown.map(({ findings }) => findings ?? 0),
-          },
-        ],
-      },
-    );
-  };
+  const drawings = draw(searches, (shown) => ({
+    names: shown.map(({ at }) => formatDayOfYear(new Date(at))),
+    unit: "",
+    option: {
+      series: [
+        {
+          ...{ type: "bar", silent: true, barMaxWidth: 32, emphasis: { disabled: true } },
+          itemStyle: { color: COLOURS[4] ?? INK },
+          // Without differences the bar has no height; its figure shows that the check ran.
+          label: { show: true, position: "top", color: INK, fontFamily: FONT, fontSize: 12 },
+          data: shown.map(({ findings }) => findings ?? 0),
+        },
+      ],
+    },
+  }));
   const clean = searches.filter(({ findings }) => findings === 0).length;
   return {
     title: "Écarts trouvés à chaque recherche de dérive",
@@ -213,30 +201,50 @@ export function driftChart(history: readonly AuditEvent[]): Chart | undefined {
       formatNumber(findings ?? 0),
       detail,
     ]),
-    drawings: { wide: draw(WIDE), narrow: draw(NARROW) },
+    drawings,
   };
 }
 
-interface Frame {
-  readonly size: Size;
+interface Drawn {
+  /** Below the axis. */
   readonly names: string[];
   readonly unit: string;
   /** @default none */
-  readonly series?: readonly string[];
+  readonly legend?: readonly string[];
   /** Whether ten times as much is one step up. @default false */
   readonly log?: boolean;
+  readonly option: Option;
 }
 
-function axes({ size, names, unit, series = [], log = false }: Frame): Option {
+/** In both sizes: as many of the newest items as fit. */
+function draw<Item>(items: readonly Item[], describe: (shown: readonly Item[]) => Drawn): Chart["drawings"] {
+  const inSize = (size: typeof WIDE) => render(size, describe(items.slice(-size.points)));
+  return { wide: inSize(WIDE), narrow: inSize(NARROW) };
+}
+
+function render({ width, height }: typeof WIDE, drawn: Drawn): string {
+  const top = legendRows(drawn.legend ?? [], width) * LEGEND_ROW;
+  const chart = init(null, null, { renderer: "svg", ssr: true, width, height: height + top });
+  try {
+    chart.setOption({ ...axes(drawn, { top, height }), ...drawn.option });
+    return chart.renderToSVGString();
+  } finally {
+    chart.dispose();
+  }
+}
+
+function axes(
+  { names, unit, legend = [], log = false }: Drawn,
+  room: { top: number; height: number },
+): Option {
   const text = { color: INK, fontFamily: FONT, fontSize: 12 };
-  const rows = legendRows(series, size.width);
   return {
     animation: false,
     textStyle: text,
-    grid: { left: 64, right: 16, top: 20 + rows * LEGEND_ROW, height: size.height - 60 },
+    grid: { left: 64, right: 16, top: 20 + room.top, height: room.height - 60 },
     legend: {
-      show: rows > 0,
-      data: [...series],
+      show: legend.length > 0,
+      data: [...legend],
       top: 0,
       left: 0,
       itemWidth: 28,
@@ -276,16 +284,4 @@ function legendRows(names: readonly string[], width: number): number {
 /** A pattern over the colour, for people who cannot tell the colours apart. */
 function shade(index: number): object {
   return { color: "var(--shade)", ...SHADES[index % SHADES.length] };
-}
-
-function render(frame: Frame, option: Option): string {
-  const { width, height } = frame.size;
-  const rows = legendRows(frame.series ?? [], width);
-  const chart = init(null, null, { renderer: "svg", ssr: true, width, height: height + rows * LEGEND_ROW });
-  try {
-    chart.setOption({ ...axes(frame), ...option });
-    return chart.renderToSVGString();
-  } finally {
-    chart.dispose();
-  }
 }
