@@ -13,7 +13,7 @@ import {
   type SecretsContext,
 } from "../secrets/catalog.ts";
 import { onlyStack, readArguments, type Commands } from "./command.ts";
-import { pulumiOnPath, type Pulumi } from "./engine/cli.ts";
+import { pulumiOnPath } from "./engine/cli.ts";
 import { readConfiguration, type Configuration } from "./engine/settings.ts";
 import { readState } from "./engine/state.ts";
 import { renderTable } from "./terminal.ts";
@@ -30,13 +30,13 @@ export const commands: Commands = {
       });
       const request = { stack: onlyStack(this.usage, positionals), configFile: values["config-file"] };
       const act = values.init === true ? initializeSecrets : reportSecrets;
-      const { text, complete } = await act(request, pulumiOnPath);
+      const { text, complete } = await act(request);
       return { text, exitCode: complete ? 0 : 1 };
     },
   },
 };
 
-export interface SecretsRequest {
+interface SecretsRequest {
   readonly stack: string;
   /** Settings file other than the stack's own. */
   readonly configFile?: string | undefined;
@@ -48,37 +48,33 @@ interface Found {
   readonly inClear: ReadonlySet<SecretName>;
 }
 
-export interface SecretsReport {
+interface SecretsReport {
   readonly text: string;
   /** Whether every secret that the stack needs is there and encrypted. */
   readonly complete: boolean;
 }
 
-export async function reportSecrets(request: SecretsRequest, pulumi: Pulumi): Promise<SecretsReport> {
-  return report(request, await findSecrets(request, pulumi));
+async function reportSecrets(request: SecretsRequest): Promise<SecretsReport> {
+  return report(request, await findSecrets(request));
 }
 
 /** Generates every missing secret of ours, needed now or later, and reports. Never replaces one. */
-export async function initializeSecrets(request: SecretsRequest, pulumi: Pulumi): Promise<SecretsReport> {
-  const found = await findSecrets(request, pulumi);
+async function initializeSecrets(request: SecretsRequest): Promise<SecretsReport> {
+  const found = await findSecrets(request);
   const missing = secretNames.filter((name) => !found.encrypted.has(name) && !found.inClear.has(name));
   const ours = missing.flatMap((name) => {
     const { generate } = entryOf(name);
     return generate ? [{ name, generate }] : [];
   });
-  await refuseIrreplaceable(
-    request,
-    ours.map(({ name }) => name),
-    pulumi,
-  );
+  const made = ours.map(({ name }) => name);
+  await refuseIrreplaceable(request.stack, made);
 
   for (const { name, generate } of ours) {
-    await pulumi({
+    await pulumiOnPath({
       args: ["config", "set", "--secret", `${NAMESPACE}:${name}`, ...target(request)],
       input: generate(),
     });
   }
-  const made = ours.map(({ name }) => name);
   const encrypted = new Set([...found.encrypted, ...made]);
   const { text, complete } = report(request, { ...found, encrypted });
   const notice = made.length === 0 ? "no generated secret was missing" : `generated ${made.join(", ")}`;
@@ -86,27 +82,23 @@ export async function initializeSecrets(request: SecretsRequest, pulumi: Pulumi)
 }
 
 /** A key that deployed data depends on is not generated again, because that would make the data unreadable. */
-async function refuseIrreplaceable(
-  request: SecretsRequest,
-  names: readonly SecretName[],
-  pulumi: Pulumi,
-): Promise<void> {
+async function refuseIrreplaceable(stack: string, names: readonly SecretName[]): Promise<void> {
   const irreplaceable = names.filter((name) => entryOf(name).irreplaceable === true);
   if (irreplaceable.length === 0) return;
-  const { resources } = await readState(request.stack, pulumi);
+  const { resources } = await readState(stack, pulumiOnPath);
   // A failed first deployment has no outputs yet, but may have data.
   const isDeployed = resources.some(({ type }) => !type.startsWith("pulumi:"));
   if (!isDeployed) return;
   const problems = irreplaceable.map(
     (name) =>
-      `${NAMESPACE}:${name}: stack ${request.stack} was deployed with a value that is now missing, and another one would lose data; ` +
-      `set the old value with pulumi config set --secret ${NAMESPACE}:${name} --stack ${request.stack}`,
+      `${NAMESPACE}:${name}: stack ${stack} was deployed with a value that is now missing, and another one would lose data; ` +
+      `set the old value with pulumi config set --secret ${NAMESPACE}:${name} --stack ${stack}`,
   );
   throw new UserError(problems.join("\n"));
 }
 
-async function findSecrets(request: SecretsRequest, pulumi: Pulumi): Promise<Found> {
-  const entries = Object.entries(await readConfiguration(request, pulumi)).flatMap(([key, entry]) => {
+async function findSecrets(request: SecretsRequest): Promise<Found> {
+  const entries = Object.entries(await readConfiguration(request, pulumiOnPath)).flatMap(([key, entry]) => {
     const [namespace, name] = key.split(":");
     return namespace === NAMESPACE && name !== undefined ? [{ name, entry }] : [];
   });

@@ -1,12 +1,10 @@
 /** `npm run status`: a stack's outputs, and the state of each of the user's steps, for a person or for a program. */
-import { z } from "zod";
-
 import { UserError } from "../common/user-error.ts";
 import { describePhases, type TrackedPhase } from "../reports/tracking/steps.ts";
-import { stackOutputs, type DeploymentStatus, type StackOutputs } from "../stacks/deployment-status.ts";
+import type { DeploymentStatus, StackOutputs } from "../stacks/deployment-status.ts";
 import { onlyStack, readArguments, type Commands } from "./command.ts";
-import { madeIn, orWhy, readRecords, type FactSources } from "./documents/facts.ts";
-import { pulumiOnPath, type Pulumi } from "./engine/cli.ts";
+import { madeIn, orWhy, readOutputs, readRecords, type FactSources } from "./documents/facts.ts";
+import { pulumiOnPath } from "./engine/cli.ts";
 import { readState } from "./engine/state.ts";
 import { renderTable } from "./terminal.ts";
 
@@ -40,25 +38,10 @@ export interface Status {
 
 export async function readStatus(stack: string, { pulumi, readRecords }: FactSources): Promise<Status> {
   const outputs = await readOutputs(stack, pulumi);
+  if (!outputs) throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
   const [state, records] = await Promise.all([readState(stack, pulumi), orWhy(readRecords(outputs))]);
   const phases = describePhases({ state: "present", made: madeIn(state), outputs, records });
   return { outputs: withPhases(outputs, phases), missing: "why" in records ? records.why : undefined };
-}
-
-async function readOutputs(stack: string, pulumi: Pulumi): Promise<StackOutputs> {
-  const printed = await pulumi({ args: ["stack", "output", "--json", "--stack", stack] });
-  const outputs = JSON.parse(printed) as Record<string, unknown>;
-  if (outputs["deploymentStatus"] === undefined) {
-    throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
-  }
-  const read = stackOutputs.safeParse(outputs);
-  if (!read.success) {
-    throw new UserError(
-      `${stack}: another version of the program wrote the outputs; run npm run deploy -- ${stack}\n` +
-        z.prettifyError(read.error),
-    );
-  }
-  return read.data;
 }
 
 export function renderStatus({ outputs, missing }: Status): string {
@@ -130,10 +113,10 @@ function withPhases(outputs: StackOutputs, phases: readonly TrackedPhase[]): Sta
   const described = phases.map(({ name, status = "Non commencé", steps }) => ({
     name,
     status,
-    steps: steps.map(({ name: step, status: state = "Non commencé", proof }) => ({
-      name: step,
-      status: state,
-      proof,
+    steps: steps.map((step) => ({
+      name: step.name,
+      status: step.status ?? ("Non commencé" as const),
+      proof: step.proof,
     })),
   }));
   return { ...outputs, deploymentStatus: { ...outputs.deploymentStatus, phases: described } };

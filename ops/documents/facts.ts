@@ -28,10 +28,7 @@ async function readFacts(
     const made = madeIn(await readState(stack, pulumi));
     if (made.length === 0) return { stack, name, state: "absent" };
 
-    const outputs = readOutputs(
-      stack,
-      await pulumi({ args: ["stack", "output", "--json", "--stack", stack] }),
-    );
+    const outputs = await readOutputs(stack, pulumi);
     return {
       stack,
       name,
@@ -59,7 +56,9 @@ export function madeIn({ resources }: State): Made[] {
     }));
 }
 
-function readOutputs(stack: string, printed: string): StackOutputs | undefined {
+/** Undefined until a deployment has ended. */
+export async function readOutputs(stack: string, pulumi: Pulumi): Promise<StackOutputs | undefined> {
+  const printed = await pulumi({ args: ["stack", "output", "--json", "--stack", stack] });
   const outputs = JSON.parse(printed) as Record<string, unknown>;
   if (outputs["deploymentStatus"] === undefined) return undefined;
   const read = stackOutputs.safeParse(outputs);
@@ -79,19 +78,13 @@ export async function orWhy<T>(reading: Promise<T>): Promise<T | Missing> {
   }
 }
 
-interface ReadOptions {
-  readonly open?: (outputs: Pick<StackOutputs, "ssh">) => Server;
-
-  /** Of each of the two readings. */
-  readonly timeoutSeconds?: number;
-}
-
 /** Reads the records of a stack's deployments, over one connection. */
 export async function readRecords(
   outputs: Pick<StackOutputs, "ssh">,
-  { open = openServer, timeoutSeconds }: ReadOptions = {},
+  /** For each of the two readings. */
+  { timeoutSeconds }: { readonly timeoutSeconds?: number } = {},
 ): Promise<Records> {
-  const server = open(outputs);
+  const server = openServer(outputs);
   const reader: Pick<Server, "run"> =
     timeoutSeconds === undefined ? server : { run: (command) => server.run({ ...command, timeoutSeconds }) };
   try {

@@ -9,9 +9,9 @@ import { readArguments, type Outcome } from "../command.ts";
 import { pulumiOnPath } from "../engine/cli.ts";
 import { readAllFacts, readRecords, type FactSources } from "./facts.ts";
 
-export const TRACKING_FILE = new URL("../../docs/deployment-tracking.md", import.meta.url).pathname;
+const TRACKING_FILE = new URL("../../docs/deployment-tracking.md", import.meta.url).pathname;
 
-export interface ReportRequest {
+interface ReportRequest {
   /** @default docs/deployment-tracking.md */
   readonly tracking?: string;
   /** @default docs/deployment-issues.md */
@@ -61,19 +61,17 @@ function renderGap({ stack, what, why }: Gap): string {
     : `${stack}: releases and history could not be read: ${why}`;
 }
 
-export interface ReportCommand {
-  readonly usage: string;
-  readonly args: readonly string[];
-  readonly request?: ReportRequest;
-  readonly sources?: FactSources;
-}
-
 export async function report({
   usage,
   args,
   request = { now: new Date() },
   sources = { pulumi: pulumiOnPath, readRecords },
-}: ReportCommand): Promise<Outcome> {
+}: {
+  readonly usage: string;
+  readonly args: readonly string[];
+  readonly request?: ReportRequest;
+  readonly sources?: FactSources;
+}): Promise<Outcome> {
   const { values } = readArguments(usage, args, { html: { type: "string" } }, false);
   const { text, gaps } = await writeReport({ ...request, html: values.html }, sources);
   return { text: [text, ...gaps].join("\n"), exitCode: gaps.length === 0 ? 0 : 1 };

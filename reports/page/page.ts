@@ -136,6 +136,11 @@ function gapsNote(gaps: readonly Gap[]): Html {
   </aside>`;
 }
 
+const UNDEPLOYED = [
+  ["Adresse", "N/A"],
+  ["Serveur", "N/A"],
+] as const;
+
 function environmentCard(facts: EnvironmentFacts): Html {
   const outputs = facts.state === "present" ? facts.outputs : undefined;
   const records = recordsOf(facts);
@@ -161,22 +166,13 @@ function environmentCard(facts: EnvironmentFacts): Html {
   const known = lines.filter(([, value]) => value !== undefined);
   return html`<article class="card" aria-labelledby="env-${facts.stack}">
     <h3 id="env-${facts.stack}">${facts.name} ${badge(tone, environmentStatus(facts))}</h3>
-    ${
-      known.length === 0
-        ? html`<dl>
-            <dt>Adresse</dt>
-            <dd>N/A</dd>
-            <dt>Serveur</dt>
-            <dd>N/A</dd>
-          </dl>`
-        : html`<dl>
-            ${known.map(
-              ([name, value]) =>
-                html`<dt>${name}</dt>
-                  <dd>${value}</dd>`,
-            )}
-          </dl>`
-    }
+    <dl>
+      ${(known.length === 0 ? UNDEPLOYED : known).map(
+        ([name, value]) =>
+          html`<dt>${name}</dt>
+            <dd>${value}</dd>`,
+      )}
+    </dl>
   </article> `;
 }
 

@@ -19,7 +19,7 @@ export interface TrackedPhase extends TrackedStep {
   readonly steps: readonly TrackedStep[];
 }
 
-export type CheckFamily = "functional" | "workflows" | "performance" | "security";
+type CheckFamily = "functional" | "workflows" | "performance" | "security";
 
 /** Steps that a release's checks prove, once there are any. */
 const CHECKED: Readonly<Partial<Record<StepName, CheckFamily>>> = {
@@ -49,16 +49,14 @@ export function describePhases(facts: Deployed | Exclude<EnvironmentFacts, Prese
   });
 }
 
-interface StepRow {
-  readonly name: StepName;
-  /** Key of its evidence. */
-  readonly key: EvidenceKey | undefined;
-}
+const UNDATED = { from: undefined, to: undefined, proof: "" };
 
-function describeStep({ name, key }: StepRow, facts: Parameters<typeof describePhases>[0]): TrackedStep {
-  const unknown = { name, status: undefined, from: undefined, to: undefined, proof: "" };
-  if (facts.state === "unreadable") return unknown;
-  if (facts.state === "absent") return { ...unknown, status: "Non commencé" };
+function describeStep(
+  { name, key }: { readonly name: StepName; readonly key: EvidenceKey | undefined },
+  facts: Parameters<typeof describePhases>[0],
+): TrackedStep {
+  if (facts.state === "unreadable") return { ...UNDATED, name, status: undefined };
+  if (facts.state === "absent") return { ...UNDATED, name, status: "Non commencé" };
   const fromOutputs = describeFromOutputs(name, facts);
   if (name === RELEASED) return describeReleases(name, facts);
   const family = CHECKED[name];
@@ -108,28 +106,25 @@ function describeFromOutputs(name: StepName, { outputs }: Deployed): TrackedStep
     .flatMap(({ steps }) => steps)
     .find((each) => each.name === name);
   return {
+    ...UNDATED,
     name,
     status: step?.status ?? "Non commencé",
-    from: undefined,
-    to: undefined,
     proof: OBSERVED.reduce((text, [english, french]) => text.replace(english, french), step?.proof ?? ""),
   };
 }
 
 function describeReleases(name: StepName, facts: Deployed): TrackedStep {
   const [first] = releasesOf(facts);
-  if (!first) return { name, status: "Non commencé", from: undefined, to: undefined, proof: "" };
+  if (!first) return { ...UNDATED, name, status: "Non commencé" };
   const at = new Date(first.startedAt);
   return { name, status: "Complété", from: at, to: at, proof: `révision ${shortRevision(first.revision)}` };
 }
 
-interface ChecksRequest {
-  readonly family: CheckFamily;
-  readonly facts: Deployed;
-}
-
 /** The newest checks of the family; undefined when it was never checked. */
-function describeChecks(name: StepName, { family, facts }: ChecksRequest): TrackedStep | undefined {
+function describeChecks(
+  name: StepName,
+  { family, facts }: { readonly family: CheckFamily; readonly facts: Deployed },
+): TrackedStep | undefined {
   const of = (release: Release) => checksOfCurrent(release).filter((check) => familyOf(check) === family);
   const last = releasesOf(facts).findLast((release) => of(release).length > 0);
   if (!last) return undefined;
@@ -137,31 +132,24 @@ function describeChecks(name: StepName, { family, facts }: ChecksRequest): Track
   const failed = checks.filter(({ outcome }) => outcome === "failed");
   const open = checks.filter(({ outcome }) => outcome === "not-checked");
   const status = failed.length > 0 ? "Bloqué" : open.length > 0 ? "En cours" : "Complété";
+  const result =
+    failed.length > 0
+      ? `en échec : ${failed.map(({ title, detail }) => `${title} (${detail})`).join(" ; ")}`
+      : open.length > 0
+        ? `dont ${plural(open.length, "non vérifié")}`
+        : "sans échec";
   const number = last.outcome === "rolled-back" ? (last.restored ?? last.number) : last.number;
   return {
     name,
     status,
     from: new Date(last.startedAt),
     to: status === "Complété" && last.finishedAt !== undefined ? new Date(last.finishedAt) : undefined,
-    proof: `mise en production nº ${number} : ${summarizeChecks(checks.length, { failed, open })}`,
+    proof: `mise en production nº ${number} : ${plural(checks.length, "contrôle")}, ${result}`,
   };
 }
 
-function summarizeChecks(
-  count: number,
-  { failed, open }: { readonly failed: readonly Check[]; readonly open: readonly Check[] },
-): string {
-  const counted = plural(count, "contrôle");
-  if (failed.length > 0) {
-    return `${counted}, en échec : ${failed.map(({ title, detail }) => `${title} (${detail})`).join(" ; ")}`;
-  }
-  return open.length > 0
-    ? `${counted}, dont ${plural(open.length, "non vérifié")}`
-    : `${counted}, sans échec`;
-}
-
 /** Part of the verification that a check belongs to, by its id. */
-export function familyOf({ id }: Pick<Check, "id">): CheckFamily {
+function familyOf({ id }: Pick<Check, "id">): CheckFamily {
   if (id === "functional-webhooks") return "workflows";
   if (id.startsWith("performance-")) return "performance";
   return id.startsWith("security-") ? "security" : "functional";
@@ -179,7 +167,7 @@ export function describeRelease({ number, kind, restored, revision }: Release): 
     : `nº ${number} (${shortRevision(revision)})`;
 }
 
-export function shortRevision(revision: string): string {
+function shortRevision(revision: string): string {
   return revision.replace(/^([0-9a-f]{7})[0-9a-f]*/, "$1");
 }
 

@@ -219,9 +219,8 @@ export function environmentStatus(facts: EnvironmentFacts): string {
 }
 
 function serverRows(production: EnvironmentFacts | undefined): Cells[] {
-  const server = production?.state === "present" ? production.outputs?.deploymentStatus.server : undefined;
-  const domain =
-    production?.state === "present" && production.outputs ? new URL(production.outputs.url).host : undefined;
+  const outputs = production?.state === "present" ? production.outputs : undefined;
+  const server = outputs?.deploymentStatus.server;
   const values = {
     "Type de serveur": "VPS",
     Modèle: server?.model,
@@ -231,11 +230,16 @@ function serverRows(production: EnvironmentFacts | undefined): Cells[] {
     OS: server?.os,
     Localisation: server?.place,
     IP: server && `${server.ipv4} ; ${server.ipv6}`,
-    "Nom de domaine": domain,
+    "Nom de domaine": outputs && new URL(outputs.url).host,
   };
   return Object.entries(values).map(([name, value]) => ({
     Paramètre: name,
-    Valeur: factOr(value, production?.state === "unreadable" ? undefined : proposal("À compléter")),
+    Valeur:
+      value !== undefined
+        ? { fact: value }
+        : production?.state === "unreadable"
+          ? undefined
+          : proposal("À compléter"),
   }));
 }
 
@@ -319,18 +323,10 @@ function incidentRow(incident: Incident): Cells {
     Statut: incident.status,
     "Date identification": formatDay(new Date(incident.identified)),
     "Date résolution": incident.resolved === undefined ? "-" : formatDay(new Date(incident.resolved)),
-    Solution: proposal(isBlank(incident.solution) ? "-" : firstLine(incident.solution)),
+    Solution: proposal(isBlank(incident.solution) ? "-" : incident.solution),
   };
-}
-
-function firstLine(text: string): string {
-  return text.split("\n").find((line) => line.trim() !== "") ?? "-";
 }
 
 function proposal(text: string): Cell {
   return { proposal: text };
-}
-
-function factOr(text: string | undefined, otherwise: Cell): Cell {
-  return text === undefined ? otherwise : { fact: text };
 }
