@@ -8,9 +8,8 @@ import { unified } from "unified";
 import { UserError } from "../../common/user-error.ts";
 import { isBlank } from "../kept-cells.ts";
 import { ENVIRONMENTS, formatIsoDay, type EnvironmentName } from "../labels-fr.ts";
-import { endOf, escapeInline, MarkdownFile, shownPath, startOf, writeWhole } from "../markdown.ts";
+import { escapeInline, MarkdownFile, shownPath, writeWhole } from "../markdown.ts";
 import {
-  fields,
   readIncidents,
   renderNote,
   SECTION,

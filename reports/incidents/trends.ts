@@ -11,7 +11,7 @@ import {
   startOf,
   type MarkdownFile,
 } from "../markdown.ts";
-import { categories, type Category, type Incident } from "./incidents.ts";
+import { categories, type Incident } from "./incidents.ts";
 
 const SECTION = "Tendances et Analyses";
 const BY_CATEGORY = "Tendances par Catégorie";
