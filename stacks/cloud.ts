@@ -9,13 +9,13 @@ import type { Secrets } from "../secrets/resolve.ts";
 import type { Environment } from "./environment.ts";
 
 /** Secret → argument of OVH's provider. */
-const OVH_KEYS = [
-  { secret: "ovhApplicationKey", argument: "applicationKey" },
-  { secret: "ovhApplicationSecret", argument: "applicationSecret" },
-  { secret: "ovhConsumerKey", argument: "consumerKey" },
-  { secret: "ovhClientId", argument: "clientId" },
-  { secret: "ovhClientSecret", argument: "clientSecret" },
-] as const;
+const OVH_KEYS = {
+  ovhApplicationKey: "applicationKey",
+  ovhApplicationSecret: "applicationSecret",
+  ovhConsumerKey: "consumerKey",
+  ovhClientId: "clientId",
+  ovhClientSecret: "clientSecret",
+} as const;
 
 /** The providers of the accounts that a deployment uses. */
 export interface Cloud {
@@ -29,16 +29,14 @@ export interface Cloud {
 }
 
 export function createCloud(environment: Environment, secrets: Secrets): Cloud {
-  const keys = Object.fromEntries(
-    OVH_KEYS.filter((key) => secrets.has(key.secret)).map((key) => [key.argument, secrets.value(key.secret)]),
-  );
+  const given = (Object.keys(OVH_KEYS) as (keyof typeof OVH_KEYS)[]).filter(secrets.has);
+  const { endpoint } = environment.ovh;
   const connection = new technicia.Connection("cloud", {
-    ovhEndpoint: environment.ovh.endpoint,
-    ...Object.fromEntries(
-      OVH_KEYS.filter((key) => secrets.has(key.secret)).map((key) => [key.secret, secrets.value(key.secret)]),
-    ),
+    ovhEndpoint: endpoint,
+    ...Object.fromEntries(given.map((name) => [name, secrets.value(name)])),
   });
-  const vendor = new OvhProvider("ovh", { endpoint: environment.ovh.endpoint, ...keys });
+  const keys = Object.fromEntries(given.map((name) => [OVH_KEYS[name], secrets.value(name)]));
+  const vendor = new OvhProvider("ovh", { endpoint, ...keys });
   const local = new CommandProvider("local");
   if (environment.dns.provider === "ovh") {
     return { technicia: connection, ovh: vendor, dns: { kind: "ovh", provider: vendor }, local };

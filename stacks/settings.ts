@@ -1,4 +1,5 @@
 /** Checks a stack's settings and returns the `Environment`. It does without Pulumi's SDK, because the commands use it too. */
+import { distance } from "fastest-levenshtein";
 import type { z } from "zod";
 import { isSecretName, NAMESPACE, secretNames } from "../secrets/catalog.ts";
 import { commandsFor, nameOf, type Commands, type SettingPath } from "./config-command.ts";
@@ -6,7 +7,6 @@ import type { Environment } from "./environment.ts";
 import { brokenRules, knownAuthority, type Problem } from "./settings-rules.ts";
 import { sections, type SectionName, type Sections } from "./settings-schema.ts";
 import { UserError } from "../common/user-error.ts";
-import { suggest } from "./suggestion.ts";
 
 export const settingNames = Object.keys(sections) as SectionName[];
 
@@ -97,6 +97,14 @@ function unknownSetting(path: SettingPath, known: readonly string[], commands: C
   const nearest = suggest(String(path.at(-1)), known);
   const remedy = nearest ? `did you mean ${nearest}?` : `remove it with ${commands.remove(path)}`;
   return { path, text: `unknown setting; ${remedy}` };
+}
+
+/** The candidate that a misspelt word was probably meant to be: the first of the nearest, when it is near enough. */
+function suggest(word: string, candidates: readonly string[]): string | undefined {
+  const [best] = candidates
+    .map((candidate) => ({ candidate, edits: distance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.edits - b.edits);
+  return best && best.edits <= Math.max(1, Math.floor(word.length / 3)) ? best.candidate : undefined;
 }
 
 /** The keys that the schema has for the map at a path. */

@@ -3,11 +3,10 @@ import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
 
 import type { ServiceName } from "../../common/services.ts";
-import { pullImage } from "../../components/image.ts";
 import { Networks } from "../../components/networks.ts";
 import type { CommonServiceArgs } from "../../components/service.ts";
 import type { Host } from "../../infra/host.ts";
-import type * as technicia from "../../provider/resources.ts";
+import * as technicia from "../../provider/resources.ts";
 import type { Secrets } from "../../secrets/resolve.ts";
 import type { Cloud } from "../cloud.ts";
 import type { Environment } from "../environment.ts";
@@ -41,18 +40,18 @@ export function createSite(args: TechniciaArgs, host: Host): Site {
   const onHost = { provider: host.connection, dependsOn: [host.engine] };
   const onSwarm = { provider: host.docker, dependsOn: [host.swarm] };
   const networks = new Networks("networks", onSwarm);
-  const rolloutTiming = {
-    convergenceSeconds: timeouts.convergenceSeconds,
-    observationSeconds: timeouts.observationSeconds,
-  };
+  const { convergenceSeconds, observationSeconds } = timeouts;
   const pulled = new Map<string, pulumi.Output<string>>();
   const pull: Site["pull"] = (image) => {
-    const reference = pulled.get(image) ?? pullImage(image, images[image], onHost);
+    const label = image.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase();
+    const reference =
+      pulled.get(image) ?? new technicia.Image(`image-${label}`, { name: images[image] }, onHost).reference;
     pulled.set(image, reference);
     return reference;
   };
   const common: Site["common"] = (service) => ({
-    ...rolloutTiming,
+    convergenceSeconds,
+    observationSeconds,
     image: pull(service),
     limits: services[service],
   });

@@ -1,0 +1,100 @@
+/** The settings for `npm run deploy` and its checks: when a deployment may start, and what it is measured against. */
+import { z } from "zod";
+
+import {
+  choice,
+  day,
+  inOrder,
+  list,
+  map,
+  milliseconds,
+  number,
+  optionalMap,
+  percent,
+  text,
+  timeOfDay,
+  whole,
+} from "./setting-types.ts";
+
+const weekdays = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] as const;
+
+export const operations = map({
+  window: optionalMap({
+    days: list(choice(weekdays))
+      .min(1, { error: "expected at least one day, such as tuesday" })
+      .meta({ description: "Days on which a deployment may start.", example: ["tuesday"] }),
+    fromUtc: timeOfDay.meta({ description: "Start of the window, in UTC.", example: "09:00" }),
+    toUtc: timeOfDay.meta({ description: "End of the window, in UTC.", example: "12:00" }),
+  })
+    .superRefine(inOrder({ first: "fromUtc", second: "toUtc", orEqual: false }))
+    .meta({
+      description: "When a deployment may start; left out, at any time.",
+      example: { days: ["tuesday"], fromUtc: "09:00", toUtc: "12:00" },
+    })
+    .optional(),
+  holidays: map({
+    country: z
+      .enum(["FR"], { error: 'expected "FR"' })
+      .meta({
+        description: "Country whose public holidays close the window, and the days before them.",
+        example: "FR",
+      })
+      .optional(),
+    extra: list(day)
+      .default([])
+      .meta({ description: "More such days, in quotes.", example: ["2026-12-24"] }),
+  }),
+  freezes: list(
+    optionalMap({
+      from: day.meta({ description: "First day, in quotes.", example: "2026-12-18" }),
+      to: day.meta({ description: "Last day, in quotes.", example: "2027-01-04" }),
+      reason: text("expected why, in a few words", (reason) => reason.trim() !== "").meta({
+        description: "Why; the refusal quotes it.",
+        example: "fêtes",
+      }),
+    }).superRefine(inOrder({ first: "from", second: "to", orEqual: true })),
+  )
+    .default([])
+    .meta({
+      description: "Spans of days in which nothing is deployed.",
+      example: [{ from: "2026-12-18", to: "2027-01-04", reason: "fêtes" }],
+    }),
+  dnsSettledHours: whole("hours", { least: 0, most: 720 }).meta({
+    description: "How long the names must have pointed at the server before a deployment, in hours.",
+    example: 24,
+    affects: "preflight",
+  }),
+  thresholds: map({
+    errorRatio: number(
+      "expected a share from 0 to 1, such as 0.01",
+      (ratio) => ratio >= 0 && ratio <= 1,
+    ).meta({ description: "Largest share of failed requests.", example: 0.01 }),
+    p50Ms: milliseconds.meta({ description: "Longest time of half of the answers.", example: 500 }),
+    p95Ms: milliseconds.meta({ description: "Longest time of 95 % of the answers.", example: 2000 }),
+    p99Ms: milliseconds.meta({ description: "Longest time of 99 % of the answers.", example: 5000 }),
+    requestsPerSecond: whole("requests a second", { least: 1, most: 100_000 }).meta({
+      description: "Least throughput of pages and health checks; a language model's answers do not count.",
+      example: 100,
+    }),
+    loadSeconds: whole("seconds", { least: 1, most: 600 }).meta({
+      description: "How long the load lasts.",
+      example: 30,
+    }),
+    certificateDays: whole("days", { least: 1, most: 365 }).meta({
+      description: "Fewest days for which the certificate is still valid.",
+      example: 14,
+    }),
+    diskFreePercent: percent.meta({ description: "Least share of the disk that is free.", example: 20 }),
+    memoryUsedPercent: percent.meta({
+      description: "Largest share of the memory that is used.",
+      example: 85,
+    }),
+    rollbackSeconds: whole("seconds", { least: 1, most: 3600 }).meta({
+      description: "Longest time that a rollback may take.",
+      example: 300,
+    }),
+  }).meta({ description: "What verification measures a release against.", affects: "verification" }),
+}).meta({
+  description: "For `npm run deploy` and its checks; no resource follows from it.",
+  affects: "deploy",
+});
