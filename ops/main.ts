@@ -1,7 +1,6 @@
 /** The operator's commands: `npm run <name> -- …`. */
 // Node.js keeps what it compiled, for the commands and for the program that the engine runs: half of every start.
 import "../common/startup/compile-cache.ts";
-import "../common/startup/lean-zod.ts";
 import { UserError } from "../common/user-error.ts";
 import type { Command, Commands } from "./command.ts";
 

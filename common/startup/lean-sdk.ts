@@ -2,8 +2,6 @@ import { createRequire } from "node:module";
 import type { Session } from "node:inspector";
 import { debuglog } from "node:util";
 
-import "./lean-zod.ts";
-
 /**
  * Keeps out of this program what Pulumi's SDK loads and starts so that a program can hand functions to the engine (dynamic providers, AWS
  * Lambdas): TypeScript's compiler, npm's reader of installed packages, and V8's debugger. They are three in five of the SDK's modules and
