@@ -67,7 +67,7 @@ async function check(name: string, command: readonly string[]): Promise<void> {
   print(`✓ ${timed}`);
 }
 
-/** Runs a suite beside the rehearsal. */
+/** Runs a suite at the same time as the rehearsal. */
 function runPlainSuite(suite: Suite): Promise<void> {
   return runSuite(suite, { reporter: "default", before: YIELDING });
 }

@@ -87,7 +87,7 @@ describe("a deployment", () => {
       emergency: true,
       reason: expect.stringContaining("panne") as string,
     });
-    // The settings are written anew, without the window.
+    // Rewrites the settings, without the window.
     await startAgain();
   });
 

@@ -29,7 +29,7 @@ export async function history(): Promise<{ releases: Release[]; events: AuditEve
   return JSON.parse(stdout) as { releases: Release[]; events: AuditEvent[] };
 }
 
-/** Starts a deployment as its own process, and tells each line. */
+/** Starts a deployment as its own process, and calls `onLine` with each line. */
 export function startDeploy(onLine: (line: string, kill: () => void) => void): Promise<number | null> {
   return new Promise((resolve, reject) => {
     const child = spawn(

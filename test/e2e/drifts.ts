@@ -16,7 +16,7 @@ export interface Drift {
   readonly tamper: { readonly where: "server" | "ovh" | "cloudflare" | "docker"; readonly command: string };
 
   /**
-   * What must be found, and nothing beside it, as `layer resource: what: expected → found`: each pattern fits one finding at least, and
+   * What must be found, and nothing else, as `layer resource: what: expected → found`: each pattern fits one finding at least, and
    * each finding fits one pattern.
    */
   readonly expect: readonly RegExp[];

@@ -57,7 +57,7 @@ export async function ensureStarted(): Promise<void> {
   await askHealth().catch(startAgain);
 }
 
-/** Writes the settings anew and deploys them: what the tests changed goes back. */
+/** Rewrites the settings and deploys them, which reverts what the tests changed. */
 export async function startAgain(): Promise<void> {
   const { code, stdout, stderr } = await npm("start");
   if (code !== 0) throw new Error(`npm start ended with ${code}\n${stdout}\n${stderr}`);
@@ -143,7 +143,7 @@ export async function until(what: string, isSo: () => Promise<boolean>, seconds 
 }
 
 export interface Traffic {
-  /** Stops asking and tells what came back. */
+  /** Stops asking and returns the results. */
   stop(): Promise<{ readonly asked: number; readonly failures: readonly string[] }>;
 }
 

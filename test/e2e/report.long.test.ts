@@ -1,4 +1,4 @@
-/** The tracking document while a deployment goes on: each step is told from what is there, and never before it is. */
+/** The tracking document during a deployment: a step is done once its resources exist, and never before. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 

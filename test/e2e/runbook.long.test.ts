@@ -150,7 +150,7 @@ async function run(script: string) {
 }
 
 beforeAll(ensureStarted);
-// The settings are written anew, and what the tests changed goes back.
+// Rewrites the settings, which reverts what the tests changed.
 afterAll(startAgain);
 
 const sections = Map.groupBy(blocks.slice(1), ({ section }) => section);

@@ -18,7 +18,7 @@ import {
 import { openTcpPorts, WEB } from "./scan.ts";
 
 beforeAll(ensureStarted);
-// The settings are written anew, and what the tests changed goes back.
+// Rewrites the settings, which reverts what the tests changed.
 afterAll(startAgain);
 
 const imageOf = (service: string) =>

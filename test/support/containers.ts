@@ -22,7 +22,7 @@ export async function imageOf(name: string): Promise<string> {
 export interface TestNetwork {
   readonly name: string;
 
-  /** In CIDR notation; whoever asks from this machine asks from within it. */
+  /** In CIDR notation. Requests from this machine come from within it. */
   readonly subnet: string;
 
   /** Starts a container and gives its address. */

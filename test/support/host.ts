@@ -9,7 +9,7 @@ import { imageOf } from "./containers.ts";
 import { createFreeNetwork } from "./free-network.ts";
 import { until } from "./until.ts";
 
-// Not the rehearsal's own value: whoever ends a rehearsal takes away all that bears it.
+// Not the rehearsal's own value: rehearsal:stop removes everything with that label.
 const LABEL = "technicia.rehearsal=test";
 
 /** A server of our own, as it is right after its delivery. */

@@ -11,7 +11,7 @@ import { createStack } from "./stack.ts";
 
 // The first run on a machine may have to build the engine.
 const BUILD_MS = 1_500_000;
-// Each test runs the CLI up to ten times, at some seconds each where two cores do other things besides.
+// Each test runs the CLI up to ten times, which takes some seconds each on a busy machine.
 const STACK_MS = 300_000;
 
 let home: string;

@@ -197,7 +197,7 @@ describe("prepareEngine with an official CLI on PATH", () => {
 });
 
 describe("buildEngine", () => {
-  // Answers as go does and writes what it is told to write, so that this takes no minutes.
+  // A fake of go that writes its output file at once; a real build takes minutes.
   const writeGo = (build: string) => writeProgram(join(root, "go/go"), `[ "$1" = list ] && exit 0\n${build}`);
   const renderBuild = (): string => `
      echo "$PWD GOFLAGS=$GOFLAGS CGO=$CGO_ENABLED" >> ${root}/builds

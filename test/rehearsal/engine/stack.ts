@@ -14,7 +14,7 @@ export interface Ended {
   readonly output: string;
 }
 
-/** A project of one stack in a folder of its own, its state beside it. */
+/** A project of one stack in a folder of its own, with its state. */
 export interface Stack extends AsyncDisposable {
   readonly folder: string;
 

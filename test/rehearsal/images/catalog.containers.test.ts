@@ -26,7 +26,7 @@ function hubName(image: string): string {
   return image.includes("/") ? image : `library/${image}`;
 }
 
-/** Package → whether its content is told by a hash. What a package bundles is covered by its own hash. */
+/** Package → whether a hash pins its content. What a package bundles is covered by its own hash. */
 function readNpmLock(text: string): Record<string, boolean> {
   const { packages } = JSON.parse(text) as {
     packages: Record<string, { integrity?: string; inBundle?: boolean }>;

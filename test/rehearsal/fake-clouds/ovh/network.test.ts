@@ -41,7 +41,7 @@ async function restart(options: OvhOptions): Promise<void> {
 beforeEach(() => start());
 afterEach(() => ovh.close());
 
-/** What the edge was told last. */
+/** The last rules applied at the edge. */
 function enforced(): unknown {
   const last = machine.actions.findLast((action) => action.kind === "applyFirewall");
   return last && { enabled: last.enabled, sequences: last.rules.map((rule) => rule.sequence) };
