@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer } from "vitest/node";
 
-// From nothing at first, to nothing at last; what is between leaves a deployment as it found it, and the README tells of its history.
+// The first file deploys from nothing and the last destroys; those between leave the deployment as they found it.
 const RANKS: Readonly<Record<string, number>> = {
   "deployment.test.ts": 0,
   "readme.test.ts": 2,

@@ -1,6 +1,6 @@
 /** Takes secrets out of text that people will see: the provider's messages, previews and checks. */
 
-/** Stands in place of a secret. */
+/** Replaces a secret. */
 export const MASK = "[secret]";
 
 /** Below this a value protects nothing, and hiding it would make every text unreadable. */

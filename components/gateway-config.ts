@@ -14,7 +14,7 @@ export interface GatewayConfig {
   readonly uploadSeconds: number;
   readonly answerSeconds: number;
 
-  /** Whether browsers are told to insist on HTTPS: only once they trust the certificate. */
+  /** Whether to send HSTS: only for a certificate that browsers trust. */
   readonly hsts: boolean;
 
   /** Whether the frontend serves everything that is not a route of the API; otherwise that is a 404. */

@@ -29,11 +29,11 @@ const debuggerSession = await hooks.getSessionAsync();
 debuggerSession.disconnect();
 debuggerSession.post = () => refuse("V8's debugger");
 
-// It also maps every line of every stack trace back to a source; Node runs these sources as they are, and the maps cost a second.
+// The SDK maps stack traces back to sources. Node runs these sources as they are, and loading the maps takes a second.
 Reflect.deleteProperty(Error, "prepareStackTrace");
 
-// It also tells the engine how it goes about each resource, in three calls beside the one that matters: a twelfth of every preview, for
-// lines that only `pulumi --debug` prints. NODE_DEBUG=pulumi has them sent.
+// The SDK makes three more calls per resource for lines that only `pulumi --debug` prints: a twelfth of every preview. NODE_DEBUG=pulumi
+// sends them.
 if (!debuglog("pulumi").enabled) {
   const log = fromSdk("./log/index.js") as { debug(): Promise<void> };
   log.debug = () => Promise.resolve();

@@ -11,7 +11,7 @@ interface CorruptRecord {
   /** Path on the server, with the line where there are several records in one file. */
   readonly path: string;
 
-  /** What was expected and what is there. */
+  /** What was expected and what was found. */
   readonly problem: string;
 }
 
