@@ -74,7 +74,7 @@ export async function readSince(
       : identify(difference.urn).row.since?.(difference),
   );
   const asked = questions.flatMap((question) => (question ? [question.join("\t")] : []));
-  if (asked.length === 0) return [];
+  if (asked.length === 0) return questions.map(() => undefined);
   const { stdout } = await server.run({
     purpose: "ask since when differences exist",
     script: SINCE_SCRIPT,
