@@ -1,18 +1,15 @@
 // Has to run before the SDK is loaded; that is why the other modules are imported dynamically.
 import "../common/startup/lean-sdk.ts";
-import { setImmediate } from "node:timers/promises";
 
 const { resolveSecrets } = await import("../secrets/resolve.ts");
 const { createCloud } = await import("./cloud.ts");
 const { readConfiguration, throwToEngine } = await import("./configuration.ts");
+const { defineTechnicia } = await import("./technicia.ts");
 
 async function deploy() {
   const environment = readConfiguration();
   const secrets = resolveSecrets(environment);
   const cloud = createCloud(environment, secrets);
-  // The engine starts the plugins of the clouds while the rest is loaded: the requests have to leave first.
-  await setImmediate();
-  const { defineTechnicia } = await import("./technicia.ts");
   return defineTechnicia({ environment, secrets, cloud });
 }
 
