@@ -1,4 +1,5 @@
-// Has to run before the SDK is loaded; that is why the other modules are imported dynamically.
+// These have to run before the SDK is loaded; that is why the other modules are imported dynamically.
+import "../common/startup/compile-cache.ts";
 import "../common/startup/lean-sdk.ts";
 
 const { resolveSecrets } = await import("../secrets/resolve.ts");
@@ -6,12 +7,13 @@ const { createCloud } = await import("./cloud.ts");
 const { readConfiguration, throwToEngine } = await import("./configuration.ts");
 const { defineTechnicia } = await import("./technicia.ts");
 
-async function deploy() {
+function deploy() {
   const environment = readConfiguration();
   const secrets = resolveSecrets(environment);
   const cloud = createCloud(environment, secrets);
   return defineTechnicia({ environment, secrets, cloud });
 }
 
-export const { deploymentStatus, url, ipv4, ipv6, sshCommand, ssh, tunnels } =
-  await deploy().catch(throwToEngine);
+export const { deploymentStatus, url, ipv4, ipv6, sshCommand, ssh, tunnels } = await Promise.resolve()
+  .then(deploy)
+  .catch(throwToEngine);

@@ -86,7 +86,7 @@ export function secretsOfEnvironment(environment: Readonly<Record<string, string
   );
 }
 
-/** Opens one login of ours and one for Docker; otherwise each plugin, and each call of Docker's, would log in by itself. */
+/** Opens one login of ours and one for Docker, whose calls would otherwise each log in. */
 async function logIn(stack: string, { pulumi, openServer }: World): Promise<Server | undefined> {
   const { ssh } = await readDeployed(stack, pulumi);
   if (ssh === undefined) return undefined;

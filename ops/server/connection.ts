@@ -44,8 +44,6 @@ export interface Server {
 export function openServer({ ssh }: Pick<StackOutputs, "ssh">): Server {
   const ended = new AbortController();
   const host = new Host(ssh);
-  // Without this, the engine's plugin for hosts would log in by itself in each run.
-  const sharing = host.share(ended.signal);
   return {
     name: host.name,
     run: (command) => host.run({ ...command, signal: ended.signal }),
@@ -54,7 +52,6 @@ export function openServer({ ssh }: Pick<StackOutputs, "ssh">): Server {
     },
     close() {
       ended.abort(new UserError("the command ended"));
-      sharing.close();
       host.close();
     },
   };

@@ -290,7 +290,6 @@ export class Server {
   #sharedHost(log: Log): Host {
     this.#host ??= new Host(targetOf(this.#settings), {
       onUnpinned: (message) => log.warning(message),
-      joins: true,
     });
     return this.#host;
   }

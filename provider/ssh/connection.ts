@@ -2,7 +2,6 @@
 import type { Client } from "ssh2";
 import { UserError } from "../../common/user-error.ts";
 import { connect, type Target, type WaitOptions } from "./connect.ts";
-import { joinLogin } from "./sharing.ts";
 
 const BOOT_DEADLINE_SECONDS = 60;
 
@@ -11,8 +10,6 @@ const UNANSWERED_DEADLINE_SECONDS = 3;
 
 export interface Login {
   readonly client: Client;
-  /** Whether it is the login of the process that started this one. */
-  readonly isShared: boolean;
   /** Gives the login up, so that the next `open` logs in again. */
   readonly drop: () => void;
 }
@@ -21,17 +18,12 @@ export class Connection {
   readonly #target: Target;
   readonly #closed: AbortSignal;
   #login: Promise<Login> | undefined;
-  #triesShared: boolean;
   #wasUnanswered = false;
 
-  /** `closed` ends attempts to log in. `triesShared`: whether to look for a login that the process which started this one shares. */
-  constructor(
-    target: Target,
-    { closed, triesShared }: { readonly closed: AbortSignal; readonly triesShared: boolean },
-  ) {
+  /** `closed` ends attempts to log in. */
+  constructor(target: Target, closed: AbortSignal) {
     this.#target = target;
     this.#closed = closed;
-    this.#triesShared = triesShared;
   }
 
   get isOpen(): boolean {
@@ -54,7 +46,7 @@ export class Connection {
 
   #start(options: WaitOptions): Promise<Login> {
     const started = this.#logIn(options).then(
-      ({ client, isShared }) => {
+      (client) => {
         const drop = (): void => {
           // Before "close" arrives, because the caller may open again right away.
           if (this.#login === started) this.#login = undefined;
@@ -62,7 +54,7 @@ export class Connection {
         };
         client.on("error", drop).on("close", drop);
         this.#wasUnanswered = false;
-        return { client, isShared, drop };
+        return { client, drop };
       },
       (error: unknown) => {
         this.#login = undefined;
@@ -73,20 +65,11 @@ export class Connection {
     return started;
   }
 
-  async #logIn(options: WaitOptions): Promise<Pick<Login, "client" | "isShared">> {
-    if (this.#triesShared) {
-      // Once only: a shared login that was lost, or has no session left, is followed by a login of our own.
-      this.#triesShared = false;
-      const client = await joinLogin(this.#target, this.#closed);
-      if (client !== undefined) return { client, isShared: true };
-    }
+  #logIn(options: WaitOptions): Promise<Client> {
     const longest = this.#wasUnanswered ? UNANSWERED_DEADLINE_SECONDS : BOOT_DEADLINE_SECONDS;
     const deadlineSeconds = Math.min(longest, options.deadlineSeconds);
     // Other callers wait for this login, too: only the end of the connection cancels it.
-    return {
-      client: await connect(this.#target, { ...options, deadlineSeconds, signal: this.#closed }),
-      isShared: false,
-    };
+    return connect(this.#target, { ...options, deadlineSeconds, signal: this.#closed });
   }
 }
 

@@ -4,7 +4,6 @@ import { UserError } from "../../common/user-error.ts";
 import { commandFailure, wasLostBeforeBegin } from "./command-failure.ts";
 import { where, type Target } from "./connect.ts";
 import { Connection, type Login } from "./connection.ts";
-import { shareLogin, type Sharing } from "./sharing.ts";
 import { Shell, type Outcome } from "./shell-session.ts";
 import { Slots } from "./slots.ts";
 
@@ -51,9 +50,6 @@ export interface Result {
 export interface HostOptions {
   /** Receives the warning that the host key is not checked, when `hostKey` is not set. */
   readonly onUnpinned?: (message: string) => void;
-
-  /** Whether to use a login that the process which started this one shares. */
-  readonly joins?: boolean;
 }
 
 // sshd allows ten sessions on one connection by default.
@@ -69,10 +65,10 @@ export class Host {
   readonly #turns = new Map<string, Promise<unknown>>();
   #idle: Shell[] = [];
 
-  constructor(target: Target, { onUnpinned, joins = false }: HostOptions = {}) {
+  constructor(target: Target, { onUnpinned }: HostOptions = {}) {
     this.#target = target;
     this.#onUnpinned = target.hostKey === undefined ? onUnpinned : undefined;
-    this.#connection = new Connection(target, { closed: this.#closed.signal, triesShared: joins });
+    this.#connection = new Connection(target, this.#closed.signal);
   }
 
   /** `user@address:port`. */
@@ -109,14 +105,6 @@ export class Host {
     return turn;
   }
 
-  /** Lets processes that are started afterwards work over this login; it is opened when the first of them needs it. */
-  share(signal: AbortSignal): Sharing {
-    return shareLogin(this.#target, async () => {
-      const { client } = await this.#logIn({ signal });
-      return openChannel(client, this.#shellCommand);
-    });
-  }
-
   /** Cancels what waits for the connection, and hangs up once the running commands have ended. */
   close(): void {
     this.#closed.abort(new UserError("cancelled"));
@@ -145,7 +133,7 @@ export class Host {
   }
 
   async #takeShell(command: Command, { mayReconnect }: { readonly mayReconnect: boolean }): Promise<Shell> {
-    const { client, isShared, drop } = await this.#logIn(command);
+    const { client, drop } = await this.#logIn(command);
     this.#idle = this.#idle.filter((shell) => shell.isOpen);
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
@@ -161,7 +149,7 @@ export class Host {
         await this.#slots.take(command.signal);
         return this.#takeShell(command, { mayReconnect });
       }
-      if (mayReconnect && (isShared || !isRefused)) {
+      if (mayReconnect && !isRefused) {
         drop();
         return this.#takeShell(command, { mayReconnect: false });
       }
