@@ -27,7 +27,8 @@ describe("a deployment", () => {
     const before = await runningImage();
     await set(IMAGE, "technicia/vector-store:1.0.3-faulty");
     const asking = traffic(askHealth);
-    const { code, stdout, stderr } = await withFewLogins(deploy);
+    // The plan, the release, and the plan of the way back with its run.
+    const { code, stdout, stderr } = await withFewLogins(deploy, 6);
     const { asked, failures } = await asking.stop();
 
     expect(code, `${stdout}\n${stderr}`).toBe(4);
