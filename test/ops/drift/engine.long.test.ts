@@ -210,7 +210,7 @@ describe("drift of a deployed stack", TIMEOUT, () => {
     try {
       expect(brief(await check())).toEqual(["host-motd: content"]);
       await expect(repairDrift({ stack: "prod", yes: true, withChanges: false }, world)).rejects.toThrow(
-        "which a repair would deploy unreviewed (host-time-zone)",
+        "a repair would deploy them unreviewed (host-time-zone)",
       );
     } finally {
       await stack.write(program(host));
