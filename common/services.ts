@@ -72,3 +72,13 @@ export const COLLECTION = {
 
 /** What the frontend calls: the gateway passes `/api/<name>` to n8n's webhook `<name>`. */
 export const WEBHOOKS = ["upload", "question", "start-diagnosis", "diagnosis-step"] as const;
+
+/** n8n's public paths besides `/webhook/`, by the name that opens them. n8n prints links to them whether they are open or not. */
+export const OPENABLE_PATHS = {
+  forms: ["/form/", "/form-waiting/"],
+  waiting: ["/webhook-waiting/"],
+  mcp: ["/mcp/"],
+  chat: ["/chat"],
+} as const;
+
+export type OpenablePath = keyof typeof OPENABLE_PATHS;

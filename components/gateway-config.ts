@@ -1,4 +1,4 @@
-import { WEBHOOKS } from "../common/services.ts";
+import { OPENABLE_PATHS, type OpenablePath, WEBHOOKS } from "../common/services.ts";
 
 /** What an environment decides about its public routes. */
 export interface GatewayConfig {
@@ -10,6 +10,10 @@ export interface GatewayConfig {
   /** Networks that may open the editor. */
   readonly editorCidrs: readonly string[];
 
+  /** Which of n8n's public paths are open besides its webhooks. */
+  readonly openPaths: readonly OpenablePath[];
+
+  readonly visitors: VisitorLimits;
   readonly uploadMaxMib: number;
   readonly uploadSeconds: number;
   readonly answerSeconds: number;
@@ -19,6 +23,21 @@ export interface GatewayConfig {
 
   /** Whether the frontend serves everything that is not a route of the API; otherwise that is a 404. */
   readonly frontend: boolean;
+}
+
+/** What one address may ask for. */
+interface VisitorLimits {
+  /** Of n8n, over any time longer than a burst. */
+  readonly requestsPerSecond: number;
+
+  /** Requests beyond that rate which are still answered at once. */
+  readonly burst: number;
+
+  /** Requests that are answered at the same time. */
+  readonly connections: number;
+
+  /** Seconds of silence in the middle of a request or an answer after which the connection is closed. */
+  readonly silentSeconds: number;
 }
 
 /** The gateway's folders, on the host and as the container sees them. */
@@ -35,18 +54,25 @@ export const N8N_ROUTE = {
   content: "default n8n:5678;\n",
 } as const;
 
+/** Longest silence of the editor's web socket. */
+const SOCKET_SECONDS = 3600;
+
 /** nginx's whole configuration. */
 export function renderGateway(config: GatewayConfig): string {
   return `# Managed: a change made here by hand is found and undone.
 user nginx;
-worker_processes auto;
-worker_shutdown_timeout 60s;
+# Together with the connections a bound on memory: about 30 KiB for each connection that only waits.
+worker_processes 2;
+# A reload cuts what an old worker still answers after this time: nothing that is allowed lasts longer.
+worker_shutdown_timeout ${longestRequest(config)}s;
 pid /run/nginx.pid;
 error_log /dev/stderr warn;
-events { worker_connections 1024; }
+events { worker_connections 2048; }
 http {
 ${LOGGING}
 ${renderForwarding(config)}
+${PATHS}
+${renderLimits(config)}
 ${renderHeaders(config)}
 ${TLS}
 ${renderPlainServer(config)}
@@ -56,9 +82,16 @@ ${renderEditor(config)}}
 `;
 }
 
+function longestRequest({ uploadSeconds, answerSeconds, editorDomain }: GatewayConfig): number {
+  return Math.max(uploadSeconds, answerSeconds, editorDomain === undefined ? 0 : SOCKET_SECONDS);
+}
+
 const LOGGING = `  include /etc/nginx/mime.types;
   default_type application/octet-stream;
   server_tokens off;
+  # A host name has up to 253 characters; nginx's own default holds 46.
+  server_names_hash_bucket_size 512;
+  map_hash_bucket_size 512;
   log_format technicia escape=json '{"time":"$time_iso8601","remote":"$remote_addr","method":"$request_method","uri":"$uri","status":$status,"bytes":$body_bytes_sent,"seconds":$request_time,"upstream":"$upstream_addr"}';
   access_log /dev/stdout technicia;
 `;
@@ -69,25 +102,63 @@ function renderForwarding({ answerSeconds }: GatewayConfig): string {
   resolver_timeout 3s;
 
   client_max_body_size 1m;
+  # Bodies and answers pass in pieces: a temporary file would be in the container's memory.
+  client_body_buffer_size 16k;
+  proxy_request_buffering off;
+  proxy_buffering off;
+  proxy_max_temp_file_size 0;
   proxy_http_version 1.1;
   proxy_connect_timeout 3s;
   proxy_read_timeout ${answerSeconds}s;
   proxy_send_timeout ${answerSeconds}s;
-  proxy_set_header Host $host;
-  proxy_set_header X-Real-IP $remote_addr;
-  proxy_set_header X-Forwarded-For $remote_addr;
-  proxy_set_header X-Forwarded-Host $http_host;
-  proxy_set_header X-Forwarded-Proto $scheme;
+${renderForwarded("  ", "close")}
   # Empty until n8n has an owner: whoever reached it before could claim it.
   map $host $n8n {
     include ${N8N_ROUTE.container};
   }
-  map $http_upgrade $connection_upgrade {
-    default upgrade;
-    '' '';
+`;
+}
+
+/** A location with a header of its own inherits none, so it repeats them all. */
+function renderForwarded(indent: string, connection: "close" | "upgrade"): string {
+  const upgrade = connection === "upgrade" ? "$http_upgrade" : "''";
+  return [
+    "Host $host",
+    "X-Real-IP $remote_addr",
+    "X-Forwarded-For $remote_addr",
+    "X-Forwarded-Host $host",
+    "X-Forwarded-Proto $scheme",
+    `Upgrade ${upgrade}`,
+    `Connection ${connection}`,
+  ]
+    .map((header) => `${indent}proxy_set_header ${header};`)
+    .join("\n");
+}
+
+// nginx chooses a location by the decoded path. Whatever is behind it may read what the visitor wrote in another way.
+const PATHS = `  # A path of plain words, which n8n reads as nginx does; of any other path nothing is forwarded to n8n.
+  map $request_uri $n8n_path {
+    "~^(?<plain_path>(?:/[A-Za-z0-9_~-]+)+)(?:\\?|$)" $plain_path;
+    default '';
   }
-  proxy_set_header Upgrade $http_upgrade;
-  proxy_set_header Connection $connection_upgrade;
+  # Empty and dot segments, and encoded or backward slashes, dots and percent signs.
+  map $request_uri $odd_path {
+    "~*^[^?]*(?://|/\\.\\.?(?:[/?]|$)|%(?:25|2e|2f|5c)|\\x5c)" 1;
+    default 0;
+  }
+`;
+
+function renderLimits({ visitors }: GatewayConfig): string {
+  const { requestsPerSecond, silentSeconds } = visitors;
+  return `  limit_req_zone $binary_remote_addr zone=requests:10m rate=${requestsPerSecond}r/s;
+  limit_conn_zone $binary_remote_addr zone=connections:10m;
+  limit_req_status 429;
+  limit_conn_status 429;
+  client_header_timeout ${silentSeconds}s;
+  client_body_timeout ${silentSeconds}s;
+  send_timeout ${silentSeconds}s;
+  keepalive_timeout 30s;
+  reset_timedout_connection on;
 `;
 }
 
@@ -95,6 +166,7 @@ function renderForwarding({ answerSeconds }: GatewayConfig): string {
 function renderHeaders({ hsts }: GatewayConfig): string {
   return `  # A header with an empty value is not sent.
   map $status $retry_after {
+    429 1;
     503 15;
     default '';
   }
@@ -115,6 +187,8 @@ const HSTS = `  map $https $hsts {
 
 const TLS = `  http2 on;
   ssl_protocols TLSv1.2 TLSv1.3;
+  # Of TLS 1.2, only what has forward secrecy and authenticates each record as one; 1.3 has nothing else.
+  ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;
   ssl_session_cache shared:tls:10m;
   ssl_session_timeout 1d;
   ssl_session_tickets off;
@@ -126,7 +200,6 @@ const TLS = `  http2 on;
 function renderPlainServer({ domain, editorDomain }: GatewayConfig): string {
   return `  server {
     listen 80 default_server;
-    listen [::]:80 default_server;
     location ^~ /.well-known/acme-challenge/ {
       root ${WEBROOT.container};
       default_type text/plain;
@@ -150,10 +223,11 @@ function renderRedirectHost(domain: string, editorDomain: string): string {
 `;
 }
 
+// Whoever asks for another name learns nothing, not even the certificate; 421 is for who names one of ours and then asks for another.
 const UNKNOWN_NAMES = `  server {
     listen 443 ssl default_server;
-    listen [::]:443 ssl default_server;
     server_name _;
+    ssl_reject_handshake on;
     return 421;
   }
 `;
@@ -161,21 +235,16 @@ const UNKNOWN_NAMES = `  server {
 function renderPublicServer(config: GatewayConfig): string {
   return `  server {
     listen 443 ssl;
-    listen [::]:443 ssl;
     server_name ${config.domain};
     error_page 503 = @unavailable;
+    if ($odd_path) { return 404; }
     if ($n8n = '') { return 503; }
+    limit_conn connections ${config.visitors.connections};
 
 ${HEALTH}
 ${renderApi(config)}
     location /api/ { return 404; }
-    location /webhook/ {
-      client_max_body_size ${config.uploadMaxMib}m;
-      proxy_read_timeout ${config.uploadSeconds}s;
-      proxy_send_timeout ${config.uploadSeconds}s;
-      proxy_pass http://$n8n;
-      error_page 502 503 504 = @unavailable;
-    }
+${renderWebhooks(config)}${config.openPaths.map((name) => renderOpenPath(name, config)).join("")}
     location / {
 ${config.frontend ? FRONTEND : "      return 404;\n"}    }
     location @unavailable {
@@ -187,6 +256,7 @@ ${config.frontend ? FRONTEND : "      return 404;\n"}    }
 
 const HEALTH = `    # Says that the gateway, n8n, the vector store and the database behind it all answer.
     location = /healthz {
+      if ($n8n_path = '') { return 404; }
       auth_request /internal/vector-store-ready;
       proxy_pass http://$n8n/healthz/readiness;
       proxy_intercept_errors on;
@@ -202,48 +272,98 @@ const HEALTH = `    # Says that the gateway, n8n, the vector store and the datab
     }
 `;
 
-function renderApi({ uploadMaxMib, uploadSeconds }: GatewayConfig): string {
-  const answered = WEBHOOKS.filter((name) => name !== "upload");
-  return `    location = /api/upload {
-      client_max_body_size ${uploadMaxMib}m;
-      proxy_request_buffering off;
-      proxy_buffering off;
-      proxy_read_timeout ${uploadSeconds}s;
-      proxy_send_timeout ${uploadSeconds}s;
-      proxy_pass http://$n8n/webhook/upload$is_args$args;
-      error_page 502 503 504 = @unavailable;
-    }
-${answered.map(renderWebhook).join("")}`;
+function renderApi(config: GatewayConfig): string {
+  return WEBHOOKS.map((name) =>
+    renderRoute(`= /api/${name}`, {
+      config,
+      target: `/webhook/${name}`,
+      settings: name === "upload" ? uploadSettings(config) : [],
+    }),
+  ).join("");
 }
 
-function renderWebhook(name: string): string {
-  return `    location = /api/${name} {
-      proxy_pass http://$n8n/webhook/${name}$is_args$args;
-      error_page 502 503 504 = @unavailable;
-    }
-`;
+function renderWebhooks(config: GatewayConfig): string {
+  const upload = renderRoute("= /webhook/upload", { config, settings: uploadSettings(config) });
+  return `${upload}${renderRoute("/webhook/", { config, settings: longSettings(config) })}`;
 }
+
+function renderOpenPath(name: OpenablePath, config: GatewayConfig): string {
+  if (name === "chat") return renderRoute("= /chat", { config, settings: SOCKET });
+  // A form may have a field for a file.
+  const settings = name === "forms" ? uploadSettings(config) : longSettings(config);
+  return OPENABLE_PATHS[name].map((path) => renderRoute(path, { config, settings })).join("");
+}
+
+interface Route {
+  readonly config: GatewayConfig;
+
+  /** Path at n8n. @default the visitor's, when it consists of plain words */
+  readonly target?: string;
+
+  /** Directives of its own. */
+  readonly settings: readonly string[];
+}
+
+/** A location that forwards to n8n what it matched, and nothing else. */
+function renderRoute(match: string, { config, target = "$n8n_path", settings }: Route): string {
+  const lines = [
+    "if ($n8n_path = '') { return 404; }",
+    `limit_req zone=requests burst=${config.visitors.burst} nodelay;`,
+    ...settings,
+    `proxy_pass http://$n8n${target}$is_args$args;`,
+    "error_page 502 503 504 = @unavailable;",
+  ];
+  return `    location ${match} {\n${lines.map((line) => `      ${line}\n`).join("")}    }\n`;
+}
+
+function uploadSettings(config: GatewayConfig): string[] {
+  return [`client_max_body_size ${config.uploadMaxMib}m;`, ...longSettings(config)];
+}
+
+/** A workflow may run for as long as an upload may last. */
+function longSettings({ uploadSeconds }: GatewayConfig): string[] {
+  return [`proxy_read_timeout ${uploadSeconds}s;`, `proxy_send_timeout ${uploadSeconds}s;`];
+}
+
+/** n8n leaves a request without an answer when it expects a web socket and gets none, or gets one that it does not expect. */
+const SOCKET = [
+  "if ($http_upgrade !~* ^websocket$) { return 404; }",
+  ...renderForwarded("", "upgrade").split("\n"),
+];
 
 const FRONTEND = `      set $target frontend:80;
       proxy_pass http://$target;
       error_page 502 503 504 = @unavailable;
 `;
 
+/** Web sockets of the editor: what it is told while it is open, and its trial of a chat. */
+const EDITOR_SOCKETS = ["/rest/push", "/chat"];
+
 function renderEditor({ editorDomain, editorCidrs, uploadMaxMib }: GatewayConfig): string {
   if (editorDomain === undefined) return "";
   return `
   server {
     listen 443 ssl;
-    listen [::]:443 ssl;
     server_name ${editorDomain};
 ${editorCidrs.map((cidr) => `    allow ${cidr};\n`).join("")}    deny all;
+    if ($odd_path) { return 404; }
     if ($n8n = '') { return 503; }
-    location = /metrics { return 404; }
-    location / {
+    location ~* ^/metrics { return 404; }
+${EDITOR_SOCKETS.map(renderEditorSocket).join("")}    location / {
       client_max_body_size ${uploadMaxMib}m;
-      proxy_read_timeout 1h;
+      proxy_read_timeout ${SOCKET_SECONDS}s;
       proxy_pass http://$n8n;
     }
   }
+`;
+}
+
+function renderEditorSocket(path: string): string {
+  return `    location = ${path} {
+      if ($http_upgrade !~* ^websocket$) { return 404; }
+${renderForwarded("      ", "upgrade")}
+      proxy_read_timeout ${SOCKET_SECONDS}s;
+      proxy_pass http://$n8n;
+    }
 `;
 }

@@ -185,7 +185,7 @@ export const INVENTORY: readonly Row[] = [
       repair:
         "the certificate is installed again, or requested from the authority, and nginx reads it without dropping a connection",
     },
-    since: () => ["file", "/opt/technicia/gateway/tls/fullchain.pem"],
+    since: () => ["file", "/opt/technicia/gateway/tls/current"],
     steps: ["n8nHttps", "certificate"],
   },
 

@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 
+import { OPENABLE_PATHS, type OpenablePath } from "../common/services.ts";
 import { operations } from "./operations-schema.ts";
 import {
   apiAddress,
@@ -262,7 +263,7 @@ export const sections = {
     n8nRunners: map({ ...limits(512, 1), enabled: enabled() }),
     postgres: map(limits(512, 1)),
     gateway: map({
-      ...limits(96, 0.5),
+      ...limits(256, 0.5),
       editorCidrs: list(range())
         .default([])
         .meta({
@@ -271,6 +272,35 @@ export const sections = {
           example: ["198.51.100.0/24"],
           affects: "gateway, DNS, certificate, n8n",
         }),
+      openPaths: list(choice(Object.keys(OPENABLE_PATHS) as OpenablePath[]))
+        .default([])
+        .meta({
+          description:
+            "n8n's public paths besides its webhooks: `forms` is `/form/` and `/form-waiting/`, `waiting` the links of waiting workflows (`/webhook-waiting/`), " +
+            "`mcp` is `/mcp/`, `chat` the web socket of hosted chats. n8n prints links to them in any case; they lead nowhere while they are closed.",
+          example: ["forms", "waiting"],
+          affects: "gateway",
+        }),
+      visitors: map({
+        requestsPerSecond: whole("requests a second", { least: 1, most: 10_000 }).prefault(10).meta({
+          description: "What one address may ask of n8n, beyond which the answer is 429.",
+          example: 10,
+        }),
+        burst: whole("requests", { least: 1, most: 10_000 }).prefault(50).meta({
+          description: "Requests beyond that rate which are answered at once.",
+          example: 50,
+        }),
+        connections: whole("requests", { least: 20, most: 10_000 })
+          .prefault(50)
+          .meta({ description: "Requests of one address that are answered at the same time.", example: 50 }),
+        silentSeconds: whole("seconds", { least: 5, most: 600 }).prefault(20).meta({
+          description: "Silence in the middle of a request or an answer after which it is cut, in seconds.",
+          example: 20,
+        }),
+      }).meta({
+        description: "What one address may ask for; people behind one router share an address.",
+        affects: "gateway",
+      }),
     }),
     documentProcessor: map({
       ...limits(640, 1),

@@ -65,16 +65,54 @@ await_names() {
   done
 }
 
+# nginx reads key and chain through the link "current", so that one rename changes both: with one of each it would not start.
+install_pair() {
+  local version file
+  link_pair
+  version=version.$(date --utc +%Y%m%dT%H%M%SZ).$$
+  install --directory --mode 0700 "$TLS/$version"
+  install --mode 0600 "$live/privkey.pem" "$TLS/$version/privkey.pem"
+  install --mode 0644 "$live/fullchain.pem" "$TLS/$version/fullchain.pem"
+  sync "$TLS/$version/privkey.pem" "$TLS/$version/fullchain.pem" "$TLS/$version"
+  point current "$version"
+  for file in "$TLS"/version.*; do
+    if [ "${file##*/}" != "$version" ]; then rm -rf "$file"; fi
+  done
+}
+
+# The first certificate lies there as two files, and so does one of earlier releases: they become links to the same content.
+link_pair() {
+  local file
+  if [ -L "$TLS/privkey.pem" ] && [ -L "$TLS/fullchain.pem" ]; then return; fi
+  rm -rf "$TLS/version.first.new"
+  install --directory --mode 0700 "$TLS/version.first.new"
+  for file in privkey.pem fullchain.pem; do cp --dereference --preserve=mode "$TLS/$file" "$TLS/version.first.new/"; done
+  rm -rf "$TLS/version.first"
+  mv --no-target-directory "$TLS/version.first.new" "$TLS/version.first"
+  point current version.first
+  for file in privkey.pem fullchain.pem; do point "$file" "current/$file"; done
+}
+
+point() {
+  rm -f "$TLS/$1.link"
+  ln --symbolic "$2" "$TLS/$1.link"
+  mv --no-target-directory "$TLS/$1.link" "$TLS/$1"
+  sync "$TLS"
+}
+
+is_installed() {
+  [ -L "$TLS/privkey.pem" ] && cmp --silent "$live/privkey.pem" "$TLS/privkey.pem" && cmp --silent "$live/fullchain.pem" "$TLS/fullchain.pem"
+}
+
+is_presented() { [ "$(served | fingerprint)" = "$(fingerprint <"$live/fullchain.pem")" ]; }
+
 install_live() {
-  if [ "$(fingerprint <"$TLS/fullchain.pem")" != "$(fingerprint <"$live/fullchain.pem")" ]; then
-    install --mode 0600 "$live/privkey.pem" "$TLS/privkey.pem.new"
-    install --mode 0644 "$live/fullchain.pem" "$TLS/fullchain.pem.new"
-    mv "$TLS/privkey.pem.new" "$TLS/privkey.pem"
-    mv "$TLS/fullchain.pem.new" "$TLS/fullchain.pem"
-  fi
+  if ! is_installed; then install_pair; fi
+  # A reload ends what is still being answered after a while, so nothing but another certificate is a reason for one.
+  if is_presented; then return; fi
   /opt/technicia/bin/gateway-reload
   local deadline=$((SECONDS + 30))
-  until [ "$(served | fingerprint)" = "$(fingerprint <"$live/fullchain.pem")" ]; do
+  until is_presented; do
     if [ "$SECONDS" -ge "$deadline" ]; then
       echo "certificate: expected port 443 to present the new certificate within 30 s, got $([ -n "$(served)" ] && echo another || echo none); look at the gateway's log" >&2
       exit 1

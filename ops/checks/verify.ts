@@ -208,6 +208,7 @@ function securityProbes(given: Verification): Probe[] {
   const { domain, acme, operations, services } = context.environment;
   const otherHosts = publicNames(context.environment).filter((name) => name !== domain);
   const hasFrontend = services.frontend.enabled;
+  const { openPaths } = services.gateway;
   return [
     ...portProbes(given),
     { id: "security-tls", title: "Versions de TLS", find: (signal) => checkTlsVersions(site, signal) },
@@ -229,7 +230,7 @@ function securityProbes(given: Verification): Probe[] {
     {
       id: "security-closed-paths",
       title: "Administration fermée : /rest, /metrics, éditeur de n8n",
-      find: (signal) => checkClosedPaths(site, { otherHosts, hasFrontend, signal }),
+      find: (signal) => checkClosedPaths(site, { otherHosts, openPaths, hasFrontend, signal }),
     },
     {
       id: "security-credentials",

@@ -25,6 +25,8 @@ export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Re
         domain,
         editorDomain,
         editorCidrs: services.gateway.editorCidrs,
+        openPaths: services.gateway.openPaths,
+        visitors: services.gateway.visitors,
         uploadMaxMib: environment.uploadMaxMib,
         uploadSeconds: timeouts.uploadSeconds,
         answerSeconds: timeouts.answerSeconds,

@@ -1,22 +1,12 @@
 import { describe, expect, it } from "vitest";
 
 import { type GatewayConfig, renderGateway } from "../../components/gateway-config.ts";
+import { gatewayConfig } from "../support/gateway.ts";
 
 const DOMAIN = "technicia.exemple.fr";
 const EDITOR = "n8n.technicia.exemple.fr";
 
-function render(change: Partial<GatewayConfig> = {}): string {
-  return renderGateway({
-    domain: DOMAIN,
-    editorCidrs: [],
-    uploadMaxMib: 200,
-    uploadSeconds: 600,
-    answerSeconds: 120,
-    hsts: false,
-    frontend: false,
-    ...change,
-  });
-}
+const render = (change: Partial<GatewayConfig> = {}) => renderGateway(gatewayConfig(change));
 
 const withEditor = { editorDomain: EDITOR, editorCidrs: ["198.51.100.0/24", "2001:db8:51::/64"] };
 
@@ -53,10 +43,37 @@ describe("the public server", () => {
       "= /api/start-diagnosis",
       "= /api/diagnosis-step",
       "/api/",
+      "= /webhook/upload",
       "/webhook/",
       "/",
       "@unavailable",
     ]);
+  });
+
+  it("opens n8n's other public paths by their names, and nothing for them otherwise", () => {
+    const openPaths = ["forms", "waiting", "mcp", "chat"] as const;
+
+    expect(locations(serverOf(render({ openPaths }), DOMAIN)).slice(9, -2)).toEqual([
+      ...["/form/", "/form-waiting/", "/webhook-waiting/", "/mcp/", "= /chat"],
+    ]);
+    expect(locations(serverOf(render({ openPaths: ["waiting"] }), DOMAIN)).slice(9, -2)).toEqual([
+      "/webhook-waiting/",
+    ]);
+  });
+
+  it("forwards to n8n a path that it fixed itself or that consists of plain words", () => {
+    const server = serverOf(render({ openPaths: ["forms", "waiting", "mcp", "chat"] }), DOMAIN);
+    const toN8n = locations(server).filter((location) =>
+      block(server, `location ${location}`).includes("proxy_pass http://$n8n"),
+    );
+
+    expect(toN8n).toHaveLength(12);
+    for (const location of toN8n) {
+      expect(block(server, `location ${location}`), location).toContain(
+        "if ($n8n_path = '') { return 404; }",
+      );
+    }
+    expect(server).toContain("if ($odd_path) { return 404; }");
   });
 
   it("routes them to webhooks of n8n only", () => {
@@ -69,7 +86,8 @@ describe("the public server", () => {
       "http://$n8n/webhook/question$is_args$args",
       "http://$n8n/webhook/start-diagnosis$is_args$args",
       "http://$n8n/webhook/diagnosis-step$is_args$args",
-      "http://$n8n",
+      "http://$n8n$n8n_path$is_args$args",
+      "http://$n8n$n8n_path$is_args$args",
     ]);
   });
 
@@ -91,10 +109,10 @@ describe("the public server", () => {
     expect(block(render(), "location = /internal/vector-store-ready")).toContain("internal;");
   });
 
-  it.each(["location = /api/upload", "location /webhook/"])(
+  it.each(["location = /api/upload", "location = /webhook/upload", "location /form/"])(
     "accepts uploads of n8n's size and duration at %s",
     (where) => {
-      const text = block(render({ uploadMaxMib: 150, uploadSeconds: 900 }), where);
+      const text = block(render({ uploadMaxMib: 150, uploadSeconds: 900, openPaths: ["forms"] }), where);
 
       expect(text).toContain("client_max_body_size 150m;");
       expect(text).toContain("proxy_read_timeout 900s;");
@@ -113,16 +131,52 @@ describe("the public server", () => {
     expect(text).toContain("  proxy_read_timeout 180s;\n  proxy_send_timeout 180s;");
   });
 
-  it("streams uploads and their answers", () => {
-    const upload = block(render(), "location = /api/upload");
+  it("lets bodies and answers pass in pieces, and keeps none of them in a file", () => {
+    const text = render({ frontend: true, openPaths: ["forms", "waiting", "mcp", "chat"], ...withEditor });
 
-    expect(upload).toContain("proxy_request_buffering off;");
-    expect(upload).toContain("proxy_buffering off;");
+    expect(text.match(/^ *(proxy_(request_)?buffering|proxy_max_temp_file_size) .*/gm)).toEqual([
+      "  proxy_request_buffering off;",
+      "  proxy_buffering off;",
+      "  proxy_max_temp_file_size 0;",
+    ]);
+  });
+
+  it("limits what one address may ask of n8n, and how much at a time of anything", () => {
+    const visitors = { requestsPerSecond: 3, burst: 7, connections: 30, silentSeconds: 12 };
+    const text = render({ visitors });
+
+    expect(text).toContain("limit_req_zone $binary_remote_addr zone=requests:10m rate=3r/s;");
+    expect(serverOf(text, DOMAIN)).toMatch(/^ {4}limit_conn connections 30;$/m);
+    for (const location of ["= /api/upload", "= /api/question", "= /webhook/upload", "/webhook/"]) {
+      expect(block(text, `location ${location}`), location).toContain(
+        "limit_req zone=requests burst=7 nodelay;",
+      );
+    }
+    // The load check asks these 150 times a second from one address.
+    expect(block(text, "location = /healthz")).not.toContain("limit_req");
+    expect(block(serverOf(text, DOMAIN), "location /")).not.toContain("limit_req");
+    expect(text.match(/limit_(req|conn)_status .*/g)).toEqual([
+      "limit_req_status 429;",
+      "limit_conn_status 429;",
+    ]);
+    for (const directive of ["client_header_timeout", "client_body_timeout", "send_timeout"]) {
+      expect(text).toContain(`  ${directive} 12s;`);
+    }
+  });
+
+  it("lets what is being answered end when it reads its files again", () => {
+    const times = { uploadSeconds: 900, answerSeconds: 1200 };
+
+    expect(render(times)).toContain("worker_shutdown_timeout 1200s;");
+    expect(render({ ...times, answerSeconds: 120 })).toContain("worker_shutdown_timeout 900s;");
+    expect(render({ ...times, ...withEditor })).toContain("worker_shutdown_timeout 3600s;");
   });
 
   it("answers 503 with Retry-After while a service restarts", () => {
     const text = render();
-    const passing = locations(text).filter((location) => /^(= \/api\/|\/webhook\/)/.test(location ?? ""));
+    const passing = locations(text).filter((location) =>
+      /^(= \/api\/|(= )?\/webhook\/)/.test(location ?? ""),
+    );
 
     for (const location of passing) {
       expect(block(text, `location ${location}`), location).toContain(
@@ -149,6 +203,7 @@ describe("TLS", () => {
     const text = render();
 
     expect(text.match(/ssl_protocols .*/g)).toEqual(["ssl_protocols TLSv1.2 TLSv1.3;"]);
+    expect(serverOf(text, "_")).toContain("ssl_reject_handshake on;");
     expect(serverOf(text, "_")).toContain("return 421;");
     expect(text.match(/listen 443 .*default_server;/g)).toHaveLength(1);
   });
@@ -198,8 +253,8 @@ describe("the editor", () => {
       "allow 2001:db8:51::/64;",
       "deny all;",
     ]);
-    expect(locations(server)).toEqual(["= /metrics", "/"]);
-    expect(block(server, "location = /metrics")).toContain("return 404;");
+    expect(locations(server)).toEqual(["~* ^/metrics", "= /rest/push", "= /chat", "/"]);
+    expect(block(server, "location ~* ^/metrics")).toContain("return 404;");
     expect(block(server, "location /")).toContain("proxy_pass http://$n8n;");
   });
 
@@ -210,10 +265,27 @@ describe("the editor", () => {
   });
 
   it("keeps n8n's push connection open", () => {
-    const text = render(withEditor);
+    const push = block(serverOf(render(withEditor), EDITOR), "location = /rest/push");
 
-    expect(text).toContain("proxy_set_header Upgrade $http_upgrade;");
-    expect(text).toContain("proxy_set_header X-Forwarded-Host $http_host;");
-    expect(block(serverOf(text, EDITOR), "location /")).toContain("proxy_read_timeout 1h;");
+    expect(push).toContain("proxy_set_header Upgrade $http_upgrade;");
+    // n8n compares it with the page's address.
+    expect(push).toContain("proxy_set_header X-Forwarded-Host $host;");
+    expect(push).toContain("proxy_read_timeout 3600s;");
+  });
+});
+
+describe("an upgrade to a web socket", () => {
+  const upgrading = (text: string) =>
+    locations(text).filter((location) =>
+      block(text, `location ${location}`).includes("Upgrade $http_upgrade"),
+    );
+
+  it("is passed on nowhere in public, unless chats are open", () => {
+    expect(upgrading(render({ openPaths: ["forms", "waiting", "mcp"], frontend: true }))).toEqual([]);
+    expect(upgrading(render({ openPaths: ["chat"] }))).toEqual(["= /chat"]);
+  });
+
+  it("is passed on to n8n's two sockets in the editor", () => {
+    expect(upgrading(serverOf(render(withEditor), EDITOR))).toEqual(["= /rest/push", "= /chat"]);
   });
 });

@@ -1,16 +1,12 @@
 import { join, relative } from "node:path";
 
-import * as docker from "@pulumi/docker";
-import * as pulumi from "@pulumi/pulumi";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { Gateway } from "../../components/gateway.ts";
 import { script } from "../../common/script.ts";
-import * as technicia from "../../provider/resources.ts";
 import { tryRun } from "../../common/run.ts";
 import { imageOf } from "../support/containers.ts";
-import { register } from "../support/engine.ts";
-import { ask, createStage, makeCertificate, type Question, type Stage, untilServing } from "./nginx.ts";
+import { defineGateway, startGateway } from "./gateway-in-container.ts";
+import { ask, createStage, type Question, type Stage } from "./nginx.ts";
 
 const DOMAIN = "technicia.exemple.fr";
 const EDITOR = "n8n.technicia.exemple.fr";
@@ -18,93 +14,23 @@ const LIMIT = 2 * 1024 * 1024;
 
 let stage: Stage;
 let gateway: string;
-let files: Awaited<ReturnType<typeof define>>;
+let files: Awaited<ReturnType<typeof defineGateway>>;
 
-/** What the component registers for nginx. */
-interface ContainerSpec {
-  readonly commands: readonly string[];
-  readonly capDrops: readonly string[];
-  readonly capAdds: readonly string[];
-  readonly mounts: readonly { readonly type: string; readonly source?: string; readonly target: string }[];
-}
-
-async function define(editorCidr: string) {
-  const { resource } = await register(() => {
-    const provider = new docker.Provider("docker", {});
-    new Gateway(
-      "gateway",
-      {
-        image: "nginx",
-        limits: { memoryMib: 96, cpus: 0.5 },
-        host: new technicia.Connection("host", {}),
-        networks: [new docker.Network("edge", {}, { provider })],
-        config: {
-          domain: DOMAIN,
-          editorDomain: EDITOR,
-          editorCidrs: [editorCidr],
-          uploadMaxMib: 2,
-          uploadSeconds: 600,
-          answerSeconds: 120,
-          hsts: true,
-          frontend: true,
-        },
-        n8nOwner: new pulumi.ComponentResource("test:index:Owner", "owner"),
-        convergenceSeconds: 300,
-        observationSeconds: 10,
-      },
-      { provider },
-    );
+const define = (editorCidr: string) =>
+  defineGateway({
+    editorDomain: EDITOR,
+    editorCidrs: [editorCidr],
+    uploadMaxMib: 2,
+    hsts: true,
+    frontend: true,
   });
-  const { taskSpec } = resource("gateway-service").inputs as { taskSpec: { containerSpec: ContainerSpec } };
-  return {
-    configuration: resource("gateway-configuration").inputs as { content: string; validate: string },
-    placeholder: resource("gateway-placeholder").inputs as { apply: string },
-    route: resource("gateway-n8n-route").inputs as { path: string; content: string },
-    container: taskSpec.containerSpec,
-  };
-}
-
-function runArguments(container: ContainerSpec, folder: string): string[] {
-  const onHost: Record<string, string> = {
-    "/opt/technicia/gateway": folder,
-    "/opt/technicia/acme": join(folder, "acme"),
-  };
-  const mounts = container.mounts.flatMap(({ type, source = "", target }) => [
-    "--mount",
-    type === "tmpfs" ? `type=tmpfs,dst=${target}` : `type=bind,src=${onHost[source]},dst=${target},readonly`,
-  ]);
-  return [
-    ...["--init", "--read-only", "--security-opt", "no-new-privileges:true"],
-    ...container.capDrops.flatMap((capability) => ["--cap-drop", capability]),
-    ...container.capAdds.flatMap((capability) => ["--cap-add", capability]),
-    ...mounts,
-  ];
-}
-
-/** Starts nginx with exactly the rights that the component registers. */
-async function start(role: string, configuration: string): Promise<string> {
-  const address = await stage.network.start(role, [
-    ...runArguments(files.container, stage.folder),
-    // As Swarm would have it, for the script that tells nginx to read its files again.
-    ...["--label", `com.docker.swarm.service.name=technicia-${role}`],
-    ...["--health-cmd", "true", "--health-interval", "500ms"],
-    await imageOf("nginx"),
-    ...files.container.commands.map((word) => word.replace("nginx.conf", configuration)),
-  ]);
-  await untilServing(() => ask(address, { path: "/", name: DOMAIN })).catch(async (error: unknown) => {
-    throw new Error(await stage.network.logs(role), { cause: error });
-  });
-  return address;
-}
 
 const get = (path: string, change: Partial<Question> = {}) => ask(gateway, { path, name: DOMAIN, ...change });
 
 beforeAll(async () => {
   stage = await createStage({ store: ["vector-store"], others: ["n8n", "frontend"] });
   files = await define(stage.network.subnet);
-  await stage.write("nginx.conf", files.configuration.content);
-  await makeCertificate(files.placeholder.apply, stage.folder, DOMAIN);
-  gateway = await start("gateway", "nginx.conf");
+  gateway = await startGateway(stage, { files });
 });
 
 afterAll(() => stage.remove());
@@ -152,6 +78,19 @@ describe("the check of the gateway's configuration", () => {
 
   it("accepts the rendered configuration", async () => {
     expect(await judge(files.configuration.content)).toMatchObject({ code: 0 });
+  });
+
+  it("accepts one whose names are as long as a name may be", async () => {
+    const domain = `${["a", "b", "c"].map((letter) => letter.repeat(61)).join(".")}.maintenance.exemple.fr`;
+    const { configuration } = await defineGateway({
+      domain,
+      editorDomain: `n8n.${domain}`,
+      editorCidrs: ["198.51.100.0/24"],
+      hsts: true,
+    });
+
+    expect(domain.length).toBeGreaterThan(200);
+    expect(await judge(configuration.content)).toMatchObject({ code: 0 });
   });
 
   it("fails when nginx cannot read the configuration", async () => {
@@ -239,8 +178,12 @@ describe("the public routes", () => {
     expect(response.headers.has("strict-transport-security")).toBe(false);
   });
 
-  it("refuses a name that is not its own", async () => {
-    expect((await get("/", { name: "other.exemple.fr" })).status).toBe(421);
+  it("presents no certificate under a name that is not its own", async () => {
+    await expect(get("/", { name: "other.exemple.fr" })).rejects.toThrow(/unrecognized name/);
+  });
+
+  it("refuses a name that is not its own to whoever named it first", async () => {
+    expect((await get("/", { headers: { host: "other.exemple.fr" } })).status).toBe(421);
   });
 });
 
@@ -260,19 +203,20 @@ describe("the size of an upload", () => {
 
   it("is one MiB at most for a question", async () => {
     expect((await upload("/api/question", LIMIT)).status).toBe(413);
+    expect((await upload("/webhook/question", LIMIT)).status).toBe(413);
   });
 });
 
 describe("the editor", () => {
   it("is open to an address of the list, except for the metrics", async () => {
     expect((await get("/rest/settings", { name: EDITOR })).body).toBe("5678 GET /rest/settings");
-    expect((await get("/metrics", { name: EDITOR })).status).toBe(404);
+    for (const path of ["/metrics", "/METRICS", "/metrics/", "/%6detrics", "//metrics", "/x/..%2fmetrics"]) {
+      expect((await get(path, { name: EDITOR })).status, path).toBe(404);
+    }
   });
 
   it("is closed to any other address", async () => {
-    const { configuration } = await define("192.0.2.0/24");
-    await stage.write("closed.conf", configuration.content);
-    const closed = await start("closed", "closed.conf");
+    const closed = await startGateway(stage, { files: await define("192.0.2.0/24"), role: "closed" });
 
     expect((await ask(closed, { path: "/rest/settings", name: EDITOR })).status).toBe(403);
     expect((await ask(closed, { path: "/webhook/x", name: DOMAIN })).status).toBe(200);

@@ -5,16 +5,9 @@ import { renderGateway } from "../../components/gateway-config.ts";
 import { Gateway } from "../../components/gateway.ts";
 import * as technicia from "../../provider/resources.ts";
 import { register } from "../support/engine.ts";
+import { gatewayConfig } from "../support/gateway.ts";
 
-const config = {
-  domain: "technicia.exemple.fr",
-  editorCidrs: [],
-  uploadMaxMib: 200,
-  uploadSeconds: 600,
-  answerSeconds: 120,
-  hsts: true,
-  frontend: false,
-};
+const config = gatewayConfig({ hsts: true });
 
 const define = () =>
   register(() => {
@@ -23,7 +16,7 @@ const define = () =>
       "technicia-gateway",
       {
         image: "nginx:1.30.4-alpine",
-        limits: { memoryMib: 96, cpus: 0.5 },
+        limits: { memoryMib: 256, cpus: 0.5 },
         host: new technicia.Connection("host", {}),
         networks: [new docker.Network("technicia-edge", {}, { provider })],
         config,

@@ -3,7 +3,9 @@ import http from "node:http";
 import https from "node:https";
 import { Readable } from "node:stream";
 
+import type { OpenablePath } from "../../../common/services.ts";
 import { failed, type Finding, ok } from "../probe.ts";
+import { closedRequests } from "./closed-paths.ts";
 
 /** The stack's public address. */
 export interface PublicSite {
@@ -26,11 +28,13 @@ interface PublicRequest {
   readonly bodyBytes?: number;
   /** Whether the body is only announced: the request ends as soon as the server accepts or refuses it. */
   readonly announceOnly?: boolean;
+  /** Whether it asks for a web socket. */
+  readonly upgrade?: boolean;
   readonly signal: AbortSignal;
 }
 
 interface PublicAnswer {
-  /** 100 when the server accepts a body that was only announced. */
+  /** 100 when the server accepts a body that was only announced, 101 when it opens a web socket. */
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
   /** Its first 64 KiB. */
@@ -39,10 +43,16 @@ interface PublicAnswer {
 
 const KEPT_BYTES = 64 * 1024;
 const CHUNK_BYTES = 64 * 1024;
+const UPGRADE = {
+  connection: "Upgrade",
+  upgrade: "websocket",
+  "sec-websocket-version": "13",
+  "sec-websocket-key": "dGVjaG5pY2lhLWNoZWNrcw==",
+};
 
 export function askPublic(site: PublicSite, request: PublicRequest): Promise<PublicAnswer> {
   const { path, protocol = "https", host = site.domain, method = "GET", signal } = request;
-  const { bodyBytes = 0, announceOnly = false } = request;
+  const { bodyBytes = 0, announceOnly = false, upgrade = false } = request;
   return new Promise((resolve, reject) => {
     const sent = (protocol === "https" ? https : http).request({
       host,
@@ -59,6 +69,7 @@ export function askPublic(site: PublicSite, request: PublicRequest): Promise<Pub
           ? { "content-length": String(bodyBytes), "content-type": "application/octet-stream" }
           : {}),
         ...(announceOnly ? { expect: "100-continue" } : {}),
+        ...(upgrade ? UPGRADE : {}),
         ...request.headers,
       },
     });
@@ -66,6 +77,10 @@ export function askPublic(site: PublicSite, request: PublicRequest): Promise<Pub
     sent.on("continue", () => {
       resolve({ status: 100, headers: {}, text: "" });
       sent.destroy();
+    });
+    sent.on("upgrade", ({ statusCode = 0, headers }, socket) => {
+      socket.destroy();
+      resolve({ status: statusCode, headers, text: "" });
     });
     sent.on("response", (response) => {
       isAnswered = true;
@@ -100,25 +115,8 @@ function* zeros(bytes: number): Generator<Buffer> {
     yield left < CHUNK_BYTES ? chunk.subarray(0, left) : chunk;
 }
 
-/** n8n's own pages and API, under every prefix by which a gateway has let them through, and the other services'. */
-const CLOSED_PATHS = [
-  "/rest/login",
-  "/rest/settings",
-  "/rest/owner/setup",
-  "/metrics",
-  "/api/rest/login",
-  "/api/rest/settings",
-  "/api/metrics",
-  "/api/v1/workflows",
-  "/api/api/v1/workflows",
-  "/webhook-test/upload",
-  "/signin",
-  "/setup",
-  "/home/workflows",
-  "/types/nodes.json",
-  "/collections",
-  "/dashboard",
-];
+/** Requests on their way at one time: a visitor has no more. */
+const AT_ONCE = 8;
 
 export async function checkHealthRoute(site: PublicSite, signal: AbortSignal): Promise<Finding> {
   const started = performance.now();
@@ -178,28 +176,32 @@ export async function checkHeaders(
     : ok(`${Object.keys(wanted).join(", ")} présents`);
 }
 
-/** n8n's editor and API, metrics and databases must not be public. */
+/** n8n's editor, API and web sockets, metrics and databases must not be public, however their paths are written. */
 export async function checkClosedPaths(
   site: PublicSite,
   options: {
     /** Host names of the site besides its domain. */
     readonly otherHosts: readonly string[];
+    /** n8n's public paths that the settings open. */
+    readonly openPaths: readonly OpenablePath[];
     readonly hasFrontend: boolean;
     readonly signal: AbortSignal;
   },
 ): Promise<Finding> {
-  const { otherHosts, hasFrontend, signal } = options;
+  const { otherHosts, openPaths, hasFrontend, signal } = options;
   const asked = [
-    ...CLOSED_PATHS.map((path) => ({ host: site.domain, path })),
-    ...otherHosts.map((host) => ({ host, path: "/metrics" })),
+    ...closedRequests(openPaths).map((request) => ({ host: site.domain, ...request })),
+    ...otherHosts.map((host) => ({ host, path: "/metrics", upgrade: false })),
   ];
+  const left = [...asked];
   const open: string[] = [];
-  await Promise.all(
-    asked.map(async ({ host, path }) => {
-      const answer = await askPublic(site, { host, path, signal });
-      if (!isClosed(answer, hasFrontend)) open.push(`${path} (${answer.status})`);
-    }),
-  );
+  const ask = async () => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const answer = await askPublic(site, { ...next, signal });
+      if (!isClosed(answer, hasFrontend)) open.push(`${next.path} (${answer.status})`);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, ask));
   return open.length > 0
     ? failed(`accessibles à tous : ${open.sort().join(", ")}`, { open: open.length })
     : ok(`${asked.length} chemins d'administration fermés`, { open: 0 });
@@ -228,7 +230,7 @@ export async function checkUploads(
 function isClosed({ status, headers, text }: PublicAnswer, hasFrontend: boolean): boolean {
   const type = String(headers["content-type"] ?? "");
   // The gateway and the frontend answer in HTML, so JSON means that n8n itself was reached.
-  if ([401, 403, 404, 405, 421].includes(status)) return !type.includes("json") && !/n8n/i.test(text);
+  if ([400, 401, 403, 404, 405, 421].includes(status)) return !type.includes("json") && !/n8n/i.test(text);
   return hasFrontend && status === 200 && type.startsWith("text/html") && !/n8n/i.test(text);
 }
 

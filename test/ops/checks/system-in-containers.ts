@@ -14,6 +14,7 @@ import { createNetwork, docker, imageOf } from "../../support/containers.ts";
 import { until } from "../../support/until.ts";
 import { contextWith, issue, localServer, outputsOf, strong, effectsWith } from "./fixtures.ts";
 import { environmentWith } from "../../support/fixtures.ts";
+import { gatewayConfig } from "../../support/gateway.ts";
 
 export const DOMAIN = "localhost";
 export const UPLOAD_MAX_MIB = 25;
@@ -70,17 +71,11 @@ export async function startSystem(): Promise<System> {
     await writeFile(join(issued.folder, "routes/n8n.conf"), N8N_ROUTE.content);
     await writeFile(join(issued.folder, "tls/fullchain.pem"), issued.certificate);
     await writeFile(join(issued.folder, "tls/privkey.pem"), issued.key);
-    const configuration = renderGateway({
-      domain: DOMAIN,
-      editorCidrs: [],
-      uploadMaxMib: UPLOAD_MAX_MIB,
-      uploadSeconds: 60,
-      answerSeconds: 60,
-      hsts: false,
-      frontend: false,
-    })
-      .replaceAll(/(listen (?:\[::\]:)?)80 /g, `$1${http} `)
-      .replaceAll(/(listen (?:\[::\]:)?)443 /g, `$1${https} `);
+    const configuration = renderGateway(
+      gatewayConfig({ domain: DOMAIN, uploadMaxMib: UPLOAD_MAX_MIB, uploadSeconds: 60, answerSeconds: 60 }),
+    )
+      .replaceAll("listen 80 ", `listen ${http} `)
+      .replaceAll("listen 443 ", `listen ${https} `);
     const file = join(issued.folder, "nginx.conf");
     await writeFile(file, configuration);
     const gateway = await network.start("gateway", [

@@ -214,7 +214,7 @@ describe("the checks of the server", () => {
 describe("the checks of the gateway", () => {
   it("fail when n8n's own paths are open", async () => {
     const look = () =>
-      checkClosedPaths(system.site, { otherHosts: [], hasFrontend: false, signal: unaborted });
+      checkClosedPaths(system.site, { otherHosts: [], openPaths: [], hasFrontend: false, signal: unaborted });
     const open = (configuration: string) =>
       configuration.replace(
         "location /api/ { return 404; }",

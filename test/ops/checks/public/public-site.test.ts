@@ -87,7 +87,7 @@ describe("checkCertificate", () => {
 describe("the checks of a site with a frontend", () => {
   const serve = (answer: RequestListener) => startSite("localhost", { answer });
   const closedPaths = (site: PublicSite) =>
-    checkClosedPaths(site, { otherHosts: [], hasFrontend: true, signal: unaborted });
+    checkClosedPaths(site, { otherHosts: [], openPaths: [], hasFrontend: true, signal: unaborted });
   const page: RequestListener = (_request, response) => {
     response.setHeader("content-type", "text/html");
     response.end("<html><title>TechnicIA</title></html>");

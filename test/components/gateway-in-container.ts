@@ -1,0 +1,110 @@
+/** Runs the gateway's nginx with exactly the rights and limits that the component registers. */
+import { join } from "node:path";
+
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+
+import type { GatewayConfig } from "../../components/gateway-config.ts";
+import { Gateway } from "../../components/gateway.ts";
+import * as technicia from "../../provider/resources.ts";
+import { imageOf } from "../support/containers.ts";
+import { register } from "../support/engine.ts";
+import { gatewayConfig } from "../support/gateway.ts";
+import { ask, makeCertificate, type Stage, untilServing } from "./nginx.ts";
+
+/** The memory limit of the committed stacks. */
+const MEMORY_MIB = 256;
+
+/** What the component registers for nginx. */
+interface ContainerSpec {
+  readonly commands: readonly string[];
+  readonly capDrops: readonly string[];
+  readonly capAdds: readonly string[];
+  readonly mounts: readonly {
+    readonly type: string;
+    readonly source?: string;
+    readonly target: string;
+    readonly tmpfsOptions?: { readonly sizeBytes?: number };
+  }[];
+}
+
+export async function defineGateway(change: Partial<GatewayConfig>) {
+  const { resource } = await register(() => {
+    const provider = new docker.Provider("docker", {});
+    new Gateway(
+      "gateway",
+      {
+        image: "nginx",
+        limits: { memoryMib: MEMORY_MIB, cpus: 0.5 },
+        host: new technicia.Connection("host", {}),
+        networks: [new docker.Network("edge", {}, { provider })],
+        config: gatewayConfig(change),
+        n8nOwner: new pulumi.ComponentResource("test:index:Owner", "owner"),
+        convergenceSeconds: 300,
+        observationSeconds: 10,
+      },
+      { provider },
+    );
+  });
+  const { taskSpec } = resource("gateway-service").inputs as { taskSpec: { containerSpec: ContainerSpec } };
+  return {
+    configuration: resource("gateway-configuration").inputs as { content: string; validate: string },
+    placeholder: resource("gateway-placeholder").inputs as { apply: string },
+    route: resource("gateway-n8n-route").inputs as { path: string; content: string },
+    container: taskSpec.containerSpec,
+  };
+}
+
+type Files = Awaited<ReturnType<typeof defineGateway>>;
+
+/** Starts it and gives its address once it serves; its certificate and configuration are in the stage's folder. */
+export async function startGateway(
+  stage: Stage,
+  {
+    files,
+    role = "gateway",
+    domain = gatewayConfig().domain,
+  }: { readonly files: Files; readonly role?: string; readonly domain?: string },
+): Promise<string> {
+  // The script that has it read its files again knows the first one by this name.
+  const configuration = role === "gateway" ? "nginx.conf" : `${role}.conf`;
+  await stage.write(configuration, files.configuration.content);
+  await makeCertificate(files.placeholder.apply, stage.folder, domain);
+  const address = await stage.network.start(role, [
+    ...runArguments(files.container, stage.folder),
+    // As Swarm would have it, for the script that tells nginx to read its files again.
+    ...["--label", `com.docker.swarm.service.name=technicia-${role}`],
+    ...["--health-cmd", "true", "--health-interval", "500ms"],
+    await imageOf("nginx"),
+    ...files.container.commands.map((word) => word.replace("nginx.conf", configuration)),
+  ]);
+  await untilServing(() => ask(address, { path: "/", name: domain })).catch(async (error: unknown) => {
+    throw new Error(await stage.network.logs(role), { cause: error });
+  });
+  return address;
+}
+
+function runArguments(container: ContainerSpec, folder: string): string[] {
+  const onHost: Record<string, string> = {
+    "/opt/technicia/gateway": folder,
+    "/opt/technicia/acme": join(folder, "acme"),
+  };
+  const mounts = container.mounts.flatMap(({ type, source = "", target, tmpfsOptions }) => [
+    "--mount",
+    type === "tmpfs"
+      ? ["type=tmpfs", `dst=${target}`, ...sizeOf(tmpfsOptions)].join(",")
+      : `type=bind,src=${onHost[source]},dst=${target},readonly`,
+  ]);
+  return [
+    ...["--init", "--read-only", "--security-opt", "no-new-privileges:true"],
+    // Swarm gives a container as much swap again.
+    ...["--memory", `${MEMORY_MIB}m`, "--memory-swap", `${2 * MEMORY_MIB}m`],
+    ...container.capDrops.flatMap((capability) => ["--cap-drop", capability]),
+    ...container.capAdds.flatMap((capability) => ["--cap-add", capability]),
+    ...mounts,
+  ];
+}
+
+function sizeOf(options: ContainerSpec["mounts"][number]["tmpfsOptions"]): string[] {
+  return options?.sizeBytes === undefined ? [] : [`tmpfs-size=${options.sizeBytes}`];
+}
