@@ -9,11 +9,16 @@ const UID = 1000;
 const { ready: READY } = scriptParts(new URL("scripts/n8n-ready.sh", import.meta.url), ["ready"]);
 /** Share of the memory limit for Node's heap; the rest is for buffers of uploads. */
 const HEAP_SHARE = 0.7;
+/** Largest body besides an uploaded file, in MiB: n8n holds and parses it in its memory. */
+const PAYLOAD_MAX_MIB = 16;
 
 /** What an environment decides about the service that runs its workflows' code. */
 export interface RunnersArgs extends CommonServiceArgs {
   /** Shared with n8n, whose broker admits nobody without it. */
   readonly token: pulumi.Input<string>;
+
+  /** Network of n8n and the runners alone. */
+  readonly network: docker.Network;
 }
 
 /** What an environment decides about its n8n. */
@@ -74,6 +79,7 @@ export class N8n extends pulumi.ComponentResource {
           { network: args.edge, aliases: ["n8n", "technicia-n8n"] },
           { network: args.app, aliases: ["n8n", "technicia-n8n"] },
           ...(args.database.kind === "postgres" ? [{ network: args.data }] : []),
+          ...(args.runners === undefined ? [] : [{ network: args.runners.network, aliases: ["n8n"] }]),
         ],
         environment: renderEnvironment(args),
         secrets: secretFiles(args),
@@ -86,9 +92,7 @@ export class N8n extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    this.runners =
-      args.runners &&
-      createRunners(`${name}-runners`, { ...args.runners, edge: args.edge }, { parent: this });
+    this.runners = args.runners && createRunners(`${name}-runners`, args.runners, { parent: this });
     this.registerOutputs({});
   }
 }
@@ -122,7 +126,6 @@ export function createN8nOwner(
 }
 
 function renderEnvironment(args: N8nArgs): Record<string, string> {
-  const upload = String(args.uploadMaxMib);
   const seconds = String(args.executionSeconds);
   return {
     ...databaseEnvironment(args.database.kind),
@@ -137,7 +140,8 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     WEBHOOK_URL: `https://${args.domain}/`,
     N8N_EDITOR_BASE_URL: args.editorUrl,
     N8N_PROXY_HOPS: "1",
-    N8N_SECURE_COOKIE: "true",
+    // Without a public editor people sign in through the tunnel, at http://localhost, where Safari keeps no secure cookie.
+    N8N_SECURE_COOKIE: String(args.editorUrl.startsWith("https:")),
     ...(args.runners === undefined
       ? { N8N_RUNNERS_MODE: "internal" }
       : {
@@ -153,12 +157,15 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     EXECUTIONS_TIMEOUT: seconds,
     EXECUTIONS_TIMEOUT_MAX: seconds,
     N8N_CONCURRENCY_PRODUCTION_LIMIT: "10",
-    N8N_PAYLOAD_SIZE_MAX: upload,
-    N8N_FORMDATA_FILE_SIZE_MAX: upload,
+    N8N_PAYLOAD_SIZE_MAX: String(PAYLOAD_MAX_MIB),
+    N8N_FORMDATA_FILE_SIZE_MAX: String(args.uploadMaxMib),
     N8N_DEFAULT_BINARY_DATA_MODE: "filesystem",
     N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS: "true",
     N8N_BLOCK_ENV_ACCESS_IN_NODE: "true",
     NODES_EXCLUDE: '["n8n-nodes-base.executeCommand","n8n-nodes-base.localFileTrigger","n8n-nodes-base.ssh"]',
+    N8N_RESTRICT_FILE_ACCESS_TO: "/home/node/.n8n-files",
+    // Nothing calls it.
+    N8N_PUBLIC_API_DISABLED: "true",
     N8N_PUBLIC_API_SWAGGERUI_DISABLED: "true",
     N8N_UNVERIFIED_PACKAGES_ENABLED: "false",
     N8N_SSRF_PROTECTION_ENABLED: "true",
@@ -168,9 +175,13 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     N8N_VERSION_NOTIFICATIONS_ENABLED: "false",
     N8N_TEMPLATES_ENABLED: "false",
     N8N_HIRING_BANNER_ENABLED: "false",
+    N8N_DYNAMIC_BANNERS_ENABLED: "false",
+    N8N_AI_GATEWAY_ENABLED: "false",
     N8N_PERSONALIZATION_ENABLED: "false",
-    N8N_METRICS: "true",
+    // Nothing reads them, and n8n asks nobody for a password there.
+    N8N_METRICS: "false",
     N8N_LOG_LEVEL: "info",
+    N8N_LOG_FORMAT: "json",
     N8N_LOG_OUTPUT: "console",
     GENERIC_TIMEZONE: args.timeZone,
     TZ: args.timeZone,
@@ -203,11 +214,7 @@ function secretFiles(args: N8nArgs): SecretFile[] {
   ];
 }
 
-function createRunners(
-  name: string,
-  args: RunnersArgs & Pick<N8nArgs, "edge">,
-  opts: pulumi.ComponentResourceOptions,
-): Service {
+function createRunners(name: string, args: RunnersArgs, opts: pulumi.ComponentResourceOptions): Service {
   return new Service(
     name,
     {
@@ -215,7 +222,7 @@ function createRunners(
       limits: args.limits,
       convergenceSeconds: args.convergenceSeconds,
       observationSeconds: args.observationSeconds,
-      networks: [{ network: args.edge }],
+      networks: [{ network: args.network }],
       environment: {
         N8N_RUNNERS_TASK_BROKER_URI: "http://n8n:5679",
         N8N_RUNNERS_AUTH_TOKEN_FILE: "/run/secrets/n8n_runners_token",

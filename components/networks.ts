@@ -1,6 +1,9 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
+/** Addresses of all networks of the system, and of nothing else. */
+export const NETWORKS_RANGE = "172.31.0.0/16";
+
 /** The networks of the system, each with the services that have to meet on it and no others. */
 export class Networks extends pulumi.ComponentResource {
   /** Gateway and what it forwards to. */
@@ -11,6 +14,9 @@ export class Networks extends pulumi.ComponentResource {
 
   /** Databases and their callers; nothing on it reaches the internet. */
   readonly data: docker.Network;
+
+  /** n8n and what runs its workflows' code; nothing on it reaches the internet. */
+  readonly runners: docker.Network;
 
   constructor(name: string, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:Networks", name, {}, opts);
@@ -24,6 +30,7 @@ export class Networks extends pulumi.ComponentResource {
     const next = { parent: this, dependsOn: [this.edge] };
     this.app = createNetwork("technicia-app", { subnet: "172.31.1.0/24", internal: false }, next);
     this.data = createNetwork("technicia-data", { subnet: "172.31.2.0/24", internal: true }, next);
+    this.runners = createNetwork("technicia-runners", { subnet: "172.31.3.0/24", internal: true }, next);
     this.registerOutputs({});
   }
 }

@@ -16,6 +16,9 @@ export interface TunnelArgs {
   readonly host: technicia.Connection;
   readonly networks: readonly Attachment[];
 
+  /** Addresses of those networks: whoever comes over one of them is refused, or the tunnel would connect it to the others. */
+  readonly refusedRange: string;
+
   /** Port on the host's loopback → service and port behind it. */
   readonly ports: Readonly<Record<number, string>>;
 }
@@ -33,7 +36,7 @@ export class Tunnel extends pulumi.ComponentResource {
 
     const configuration = new technicia.File(
       `${name}-configuration`,
-      { path: CONFIGURATION, content: renderTunnel(args.ports), onChange: RELOAD },
+      { path: CONFIGURATION, content: renderTunnel(args), onChange: RELOAD },
       { parent: this, provider: args.host },
     );
     this.container = new docker.Container(
@@ -77,10 +80,17 @@ export class Tunnel extends pulumi.ComponentResource {
   }
 }
 
-function renderTunnel(ports: Readonly<Record<number, string>>): string {
+function renderTunnel({ ports, refusedRange }: Pick<TunnelArgs, "ports" | "refusedRange">): string {
   const servers = Object.entries(ports).map(
-    ([port, target]) => `  server {
+    ([port, target]) => `  # A page of the internet whose name leads to the loopback sends that name.
+  server {
+    listen ${port} default_server;
+    server_name _;
+    return 421;
+  }
+  server {
     listen ${port};
+    server_name localhost 127.0.0.1;
     location / {
       set $target ${target};
       proxy_pass http://$target;
@@ -99,6 +109,8 @@ http {
   fastcgi_temp_path /tmp/fastcgi;
   uwsgi_temp_path /tmp/uwsgi;
   scgi_temp_path /tmp/scgi;
+  # Who comes through the published port has the address of Docker's bridge.
+  deny ${refusedRange};
   resolver 127.0.0.11 valid=1s ipv6=off;
   client_max_body_size 0;
   proxy_request_buffering off;

@@ -15,5 +15,5 @@ export const DECLARED = {
   ],
   containers: ["technicia-tunnel"],
   services: serviceNames.map(swarmName).sort(),
-  networks: ["technicia-app", "technicia-data", "technicia-edge"],
+  networks: ["technicia-app", "technicia-data", "technicia-edge", "technicia-runners"],
 } as const;

@@ -118,7 +118,7 @@ export const INVENTORY: readonly Row[] = [
     hides: ({ what }) => (what === DOCKER_IS_DOWN ? "docker" : undefined),
   },
 
-  { ...network, names: ["technicia-app", "technicia-data", "technicia-edge"] },
+  { ...network, names: ["technicia-app", "technicia-data", "technicia-edge", "technicia-runners"] },
   { ...secret, names: ["*-voyage-api-key", "*-google-credentials"], steps: ["apiKeys"] },
   { ...secret, names: ["technicia-n8n-n8n-encryption-key"], steps: ["n8nEncryptionKey"] },
   {

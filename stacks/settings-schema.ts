@@ -330,7 +330,7 @@ export const sections = {
     frontend: map({ ...limits(64, 0.5), enabled: enabled() }),
   }).meta({ description: "Limits and options of every service." }),
   uploadMaxMib: whole("MiB", { least: 1, most: 2048 }).meta({
-    description: "Largest upload, in MiB; one number for nginx and both limits of n8n.",
+    description: "Largest upload, in MiB; for nginx and for the forms that n8n reads.",
     example: 200,
     affects: "gateway, n8n",
   }),

@@ -3,6 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 
 import { COLLECTION, isServiceOn, SERVICES, type ServiceName, swarmName } from "../../common/services.ts";
 import { createN8nOwner, N8n } from "../../components/n8n.ts";
+import { NETWORKS_RANGE } from "../../components/networks.ts";
 import { Postgres } from "../../components/postgres.ts";
 import { PythonService } from "../../components/python-service.ts";
 import { createQdrantCollection } from "../../components/qdrant-collection.ts";
@@ -38,6 +39,7 @@ export function createTunnel(site: Site): Tunnel {
       image: site.pull("gateway"),
       host: site.host.connection,
       networks: [{ network: edge }, { network: data }],
+      refusedRange: NETWORKS_RANGE,
       ports: { 5678: "n8n:5678", 6333: "qdrant:6333" },
     },
     site.onSwarm,
@@ -166,7 +168,11 @@ export function createN8n(site: Site, { postgres }: { readonly postgres: Postgre
         ? { kind: "postgres", password: secrets.value("postgresPassword") }
         : { kind: "sqlite" },
       runners: isServiceOn("n8nRunners", environment)
-        ? { ...site.common("n8nRunners"), token: secrets.value("n8nRunnersToken") }
+        ? {
+            ...site.common("n8nRunners"),
+            token: secrets.value("n8nRunnersToken"),
+            network: networks.runners,
+          }
         : undefined,
       secrets: {
         encryptionKey: secrets.value("n8nEncryptionKey"),

@@ -2,17 +2,18 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 
-import { createN8nOwner, N8n, type N8nArgs } from "../../components/n8n.ts";
+import { createN8nOwner, N8n, type N8nArgs, type RunnersArgs } from "../../components/n8n.ts";
 import * as technicia from "../../provider/resources.ts";
 import { tryRun } from "../../common/run.ts";
 import { register, reveal, Sealed } from "../support/engine.ts";
 
-function define(change: Partial<N8nArgs> = {}) {
+type Change = Omit<Partial<N8nArgs>, "runners"> & { readonly runners?: Omit<RunnersArgs, "network"> };
+
+function define({ runners, ...change }: Change = {}) {
   return register(() => {
     const provider = new docker.Provider("host", {});
-    const [edge, app, data] = ["technicia-edge", "technicia-app", "technicia-data"].map(
-      (name) => new docker.Network(name, {}, { provider }),
-    ) as [docker.Network, docker.Network, docker.Network];
+    const network = (name: string) => new docker.Network(`technicia-${name}`, {}, { provider });
+    const [edge, app, data] = [network("edge"), network("app"), network("data")];
     new N8n(
       "technicia-n8n",
       {
@@ -36,6 +37,7 @@ function define(change: Partial<N8nArgs> = {}) {
         convergenceSeconds: 300,
         observationSeconds: 10,
         ...change,
+        ...(runners && { runners: { ...runners, network: network("runners") } }),
       },
       { provider },
     );
@@ -55,7 +57,7 @@ interface Inputs {
   readonly taskSpec: { readonly containerSpec: { readonly env: Readonly<Record<string, string>> } };
 }
 
-async function environmentOf(change: Partial<N8nArgs> = {}) {
+async function environmentOf(change: Change = {}) {
   const { resource } = await define(change);
   return (resource("technicia-n8n-service").inputs as unknown as Inputs).taskSpec.containerSpec.env;
 }
@@ -107,9 +109,27 @@ describe("N8n", () => {
     });
   });
 
+  it("lets Safari sign in through the tunnel when the editor is not public", async () => {
+    expect(await environmentOf({ editorUrl: "http://localhost:5678/" })).toMatchObject({
+      N8N_SECURE_COOKIE: "false",
+    });
+  });
+
+  it("calls nobody by itself, has no interface that nothing uses, and logs lines that programs read", async () => {
+    expect(await environmentOf()).toMatchObject({
+      N8N_AI_GATEWAY_ENABLED: "false",
+      N8N_DYNAMIC_BANNERS_ENABLED: "false",
+      N8N_METRICS: "false",
+      N8N_PUBLIC_API_DISABLED: "true",
+      N8N_RESTRICT_FILE_ACCESS_TO: "/home/node/.n8n-files",
+      N8N_LOG_FORMAT: "json",
+    });
+  });
+
   it("bounds uploads and executions, and deletes old executions", async () => {
     expect(await environmentOf({ uploadMaxMib: 150, executionSeconds: 900 })).toMatchObject({
-      N8N_PAYLOAD_SIZE_MAX: "150",
+      // n8n holds in its memory what is no uploaded file.
+      N8N_PAYLOAD_SIZE_MAX: "16",
       N8N_FORMDATA_FILE_SIZE_MAX: "150",
       EXECUTIONS_TIMEOUT: "900",
       EXECUTIONS_TIMEOUT_MAX: "900",
@@ -202,7 +222,7 @@ describe("N8n", () => {
       { id: "id-of-technicia-edge", aliases },
       { id: "id-of-technicia-app", aliases },
     ];
-    const networks = async (change: Partial<N8nArgs>) => {
+    const networks = async (change: Change) => {
       const { resource } = await define(change);
       const { taskSpec } = resource("technicia-n8n-service").inputs as { taskSpec: Record<string, unknown> };
       return taskSpec["networksAdvanceds"];
@@ -212,6 +232,10 @@ describe("N8n", () => {
     expect(await networks({ database: postgres })).toEqual([
       ...met,
       { id: "id-of-technicia-data", aliases: [] },
+    ]);
+    expect(await networks({ runners })).toEqual([
+      ...met,
+      { id: "id-of-technicia-runners", aliases: ["n8n"] },
     ]);
   });
 
@@ -259,7 +283,7 @@ describe("N8n", () => {
 });
 
 describe("N8n's runners", () => {
-  it("are a separate service with the same token, outside the data network", async () => {
+  it("are a separate service with the same token, on a network of their own with n8n", async () => {
     const { resource } = await define({ runners });
 
     expect(resource("technicia-n8n-runners-service").inputs).toMatchObject({
@@ -273,7 +297,7 @@ describe("N8n's runners", () => {
           },
           healthcheck: { tests: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:5680/healthz"] },
         },
-        networksAdvanceds: [{ id: "id-of-technicia-edge", aliases: [] }],
+        networksAdvanceds: [{ id: "id-of-technicia-runners", aliases: [] }],
       },
       updateConfig: { order: "start-first" },
     });

@@ -7,7 +7,7 @@ import { register } from "../support/engine.ts";
 const define = () => register(() => new Networks("networks", { provider: new docker.Provider("host", {}) }));
 
 describe("Networks", () => {
-  it("are three attachable overlays with fixed addresses, the one for data internal", async () => {
+  it("are attachable overlays with fixed addresses, those for data and for runners internal", async () => {
     const { ofType } = await define();
     const overlay = { driver: "overlay", attachable: true };
 
@@ -17,6 +17,7 @@ describe("Networks", () => {
       { ...overlay, name: "technicia-app", internal: false, ipamConfigs: addresses(1) },
       { ...overlay, name: "technicia-data", internal: true, ipamConfigs: addresses(2) },
       { ...overlay, name: "technicia-edge", internal: false, ipamConfigs: addresses(0) },
+      { ...overlay, name: "technicia-runners", internal: true, ipamConfigs: addresses(3) },
     ]);
   });
 
@@ -31,6 +32,7 @@ describe("Networks", () => {
     const { ofType } = await define();
 
     expect(ofType("docker:index/network:Network").map(({ provider }) => provider)).toEqual([
+      "host",
       "host",
       "host",
       "host",

@@ -13,7 +13,12 @@ const define = () =>
     }));
     const host = new technicia.Connection("host", {});
     const ports = { 5678: "n8n:5678", 6333: "qdrant:6333" };
-    new Tunnel("technicia-tunnel", { image: "nginx:1.30.4-alpine", host, networks, ports }, { provider });
+    const refusedRange = "172.31.0.0/16";
+    new Tunnel(
+      "technicia-tunnel",
+      { image: "nginx:1.30.4-alpine", host, networks, refusedRange, ports },
+      { provider },
+    );
   });
 
 const DIRECTORY = { hostPath: "/opt/technicia/tunnel", containerPath: "/etc/nginx/tunnel", readOnly: true };
@@ -61,10 +66,25 @@ describe("Tunnel", () => {
       "docker exec technicia-tunnel nginx -c /etc/nginx/tunnel/nginx.conf -s reload",
     );
     expect(String(content).match(/listen .*|set \$target .*/g)).toEqual([
+      "listen 5678 default_server;",
       "listen 5678;",
       "set $target n8n:5678;",
+      "listen 6333 default_server;",
       "listen 6333;",
       "set $target qdrant:6333;",
+    ]);
+  });
+
+  it("refuses whoever comes over a network of ours, and names that are not the loopback's", async () => {
+    const { resource } = await define();
+    const { content } = resource("technicia-tunnel-configuration").inputs;
+
+    expect(content).toContain("  deny 172.31.0.0/16;");
+    expect(String(content).match(/server_name .*/g)).toEqual([
+      "server_name _;",
+      "server_name localhost 127.0.0.1;",
+      "server_name _;",
+      "server_name localhost 127.0.0.1;",
     ]);
   });
 

@@ -52,6 +52,7 @@ describe.each(variants)("the program with %s", (_name, variant) => {
       ["networks", "technicia-app"],
       ["networks", "technicia-data"],
       ["networks", "technicia-edge"],
+      ["networks", "technicia-runners"],
     ]);
   });
 
