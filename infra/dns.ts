@@ -25,7 +25,6 @@ export interface DnsArgs {
   readonly names: readonly string[];
 
   readonly ipv4: pulumi.Input<string>;
-  readonly ipv6: pulumi.Input<string>;
   readonly ttlSeconds: number;
 
   /** Certificate authorities that may issue for the first name; none means that no CAA record is written. */
@@ -35,11 +34,16 @@ export interface DnsArgs {
 interface Entry {
   readonly key: string;
   readonly name: string;
-  readonly type: "A" | "AAAA" | "CAA";
+  readonly type: "A" | "CAA";
   readonly value: pulumi.Input<string>;
 }
 
-/** The names of an environment: A, AAAA and CAA at the zone's vendor, and the reverse names at OVH. */
+/**
+ * The names of an environment: A and CAA at the zone's vendor, and the reverse name at OVH.
+ *
+ * There is no AAAA record: Docker's engines would give the gateway one address for all visitors over IPv6, in its log, its limits and the
+ * editor's allow list.
+ */
 export class Dns extends pulumi.ComponentResource {
   /** Records that must exist before anybody asks for the names. */
   readonly records: pulumi.CustomResource[];
@@ -51,33 +55,30 @@ export class Dns extends pulumi.ComponentResource {
       createRecord(`${name}-${entry.key}`, { ...args, entry }, { parent: this }),
     );
     const first = args.names[0] ?? args.zone;
-    for (const [family, address, bits] of [
-      ["v4", args.ipv4, 32],
-      ["v6", args.ipv6, 128],
-    ] as const) {
-      new Reverse(
-        `${name}-reverse-${family}`,
-        {
-          ip: pulumi.interpolate`${address}/${bits}`,
-          ReverseIp: address,
-          // The API answers with the trailing dot; without it every refresh would show a difference.
-          ReverseValue: `${first}.`,
-          // OVH refuses a reverse name until it sees the forward name point here.
-          readinessTimeoutDuration: "5m",
-        },
-        // Both have the same key: a replacement that comes first is cleared when the old one is deleted.
-        { parent: this, provider: args.ovh, dependsOn: this.records, deleteBeforeReplace: true },
-      );
-    }
+    new Reverse(
+      `${name}-reverse-v4`,
+      {
+        ip: pulumi.interpolate`${args.ipv4}/32`,
+        ReverseIp: args.ipv4,
+        // The API answers with the trailing dot; without it every refresh would show a difference.
+        ReverseValue: `${first}.`,
+        // OVH refuses a reverse name until it sees the forward name point here.
+        readinessTimeoutDuration: "5m",
+      },
+      // Both have the same key: a replacement that comes first is cleared when the old one is deleted.
+      { parent: this, provider: args.ovh, dependsOn: this.records, deleteBeforeReplace: true },
+    );
     this.registerOutputs({});
   }
 }
 
 function entries(args: DnsArgs): Entry[] {
-  const addresses = args.names.flatMap((name): Entry[] => [
-    { key: `${label(name, args.zone)}-a`, name, type: "A", value: args.ipv4 },
-    { key: `${label(name, args.zone)}-aaaa`, name, type: "AAAA", value: args.ipv6 },
-  ]);
+  const addresses = args.names.map((name): Entry => ({
+    key: `${label(name, args.zone)}-a`,
+    name,
+    type: "A",
+    value: args.ipv4,
+  }));
   const first = args.names[0] ?? args.zone;
   const authorities = args.caaIssuers.map((issuer): Entry => ({
     key: `caa-${issuer}`,

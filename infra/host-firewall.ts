@@ -22,7 +22,7 @@ export interface HostFirewallArgs {
 /**
  * The server's own firewall: one nftables table for IPv4 and IPv6, loaded before Docker at boot.
  *
- * From outside it admits ssh from the admin networks, and ports 80 and 443, also where Docker publishes others.
+ * From outside it admits ssh from the admin networks, and over IPv4 ports 80 and 443, also where Docker publishes others.
  */
 export class HostFirewall extends pulumi.ComponentResource {
   /** Proves that the loaded table is the one on disk. */
@@ -84,7 +84,7 @@ table inet technicia {
     meta l4proto icmpv6 accept
     udp sport 67 udp dport 68 accept
     ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
-${ssh.map((rule) => `    ${rule}\n`).join("")}    tcp dport { 80, 443 } accept
+${ssh.map((rule) => `    ${rule}\n`).join("")}    meta nfproto ipv4 tcp dport { 80, 443 } accept
     counter drop
   }
   # Packets for published ports never reach the input chain: Docker turns them towards a container first.

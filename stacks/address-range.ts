@@ -37,6 +37,24 @@ export function rangeProblem(text: string, family?: Family): string | undefined 
   return given === first ? undefined : `expected the first address of the range, "${first}/${prefix}"`;
 }
 
+/** Addresses of Docker's networks on every server: the pool of its bridges, and the networks of the services behind it. */
+const DOCKER_RANGE = { address: "172.30.0.0", prefix: 15 };
+
+/** What is wrong with an address range that visitors may come from, as `rangeProblem` says it. */
+export function visitorRangeProblem(text: string): string | undefined {
+  const problem = rangeProblem(text);
+  if (problem !== undefined) return problem;
+  const [address = "", prefix] = text.split("/");
+  if (isIPv6(address)) {
+    return "expected an IPv4 range, because visitors come over IPv4 only: Docker would give all others one address";
+  }
+  const common = Math.min(Number(prefix), DOCKER_RANGE.prefix);
+  const { IPv4 } = ipaddr;
+  return IPv4.parse(address).match(IPv4.parse(DOCKER_RANGE.address), common)
+    ? `expected a range without ${DOCKER_RANGE.address}/${DOCKER_RANGE.prefix}, which are the addresses of the server's own containers`
+    : undefined;
+}
+
 // The library misreads `::192.0.2.1`; the URL parser writes every IPv6 address in its one canonical form.
 function canonical(address: string, family: Family): string {
   return family === "v4" ? address : new URL(`http://[${address}]`).hostname.slice(1, -1);

@@ -1,7 +1,7 @@
 /** The kinds of values that settings have. An error text is only "expected …"; `settings.ts` adds the path, the value and the command. */
 import { z } from "zod";
 
-import { rangeProblem, type Family } from "./address-range.ts";
+import { rangeProblem, type Family, visitorRangeProblem } from "./address-range.ts";
 import { isExact } from "./image-reference.ts";
 import { isPublicKey } from "./public-key.ts";
 
@@ -61,10 +61,15 @@ export const apiAddress = text(
   isApiAddress,
 );
 
-export function range(family?: Family) {
-  const empty = family ? `expected an IP${family} range` : "expected an address range";
-  return z.string({ error: empty }).superRefine((value, context) => {
-    const problem = rangeProblem(value, family);
+export const range = (family: Family) =>
+  checked(`expected an IP${family} range`, (value) => rangeProblem(value, family));
+
+/** A range that visitors may come from. */
+export const visitorRange = () => checked("expected an IPv4 range", visitorRangeProblem);
+
+function checked(expected: string, problemOf: (value: string) => string | undefined) {
+  return z.string({ error: expected }).superRefine((value, context) => {
+    const problem = problemOf(value);
     if (problem) context.addIssue({ code: "custom", message: problem, input: value });
   });
 }

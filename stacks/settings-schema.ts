@@ -30,6 +30,7 @@ import {
   range,
   text,
   timeZone,
+  visitorRange,
   whole,
 } from "./setting-types.ts";
 
@@ -264,11 +265,11 @@ export const sections = {
     postgres: map(limits(512, 1)),
     gateway: map({
       ...limits(256, 0.5),
-      editorCidrs: list(range())
+      editorCidrs: list(visitorRange())
         .default([])
         .meta({
           description:
-            "Ranges that may open n8n's editor at `https://n8n.<domain>`; an empty list leaves only the ssh tunnel.",
+            "IPv4 ranges that may open n8n's editor at `https://n8n.<domain>`; an empty list leaves only the ssh tunnel.",
           example: ["198.51.100.0/24"],
           affects: "gateway, DNS, certificate, n8n",
         }),

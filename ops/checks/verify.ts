@@ -244,26 +244,38 @@ function securityProbes(given: Verification): Probe[] {
 function portProbes({ context, access, site }: Verification): Probe[] {
   const { outputs } = context;
   const { port, adminCidrs } = context.environment.ssh;
-  const scan = (address: string | undefined, ssh: "open" | "closed" | "unknown", signal: AbortSignal) =>
-    address
-      ? checkPorts({
-          address,
-          open: [...(ssh === "open" ? [port] : []), site.ports.http, site.ports.https],
-          closed: [...CLOSED_PORTS.filter((one) => one !== port), ...(ssh === "closed" ? [port] : [])],
-          signal,
-        })
-      : notChecked("l'adresse du serveur n'est pas connue");
+  const { http, https } = site.ports;
+  const others = CLOSED_PORTS.filter((one) => one !== port);
+  const scan = (
+    address: string | undefined,
+    scanned: {
+      readonly open: readonly number[];
+      readonly closed: readonly number[];
+      readonly signal: AbortSignal;
+    },
+  ) => (address ? checkPorts({ address, ...scanned }) : notChecked("l'adresse du serveur n'est pas connue"));
   return [
     {
       id: "security-ports-v4",
       title: "Ports vus de l'extérieur, IPv4",
       // The firewall lets in administrators only. This machine is one of them if the checks have reached the server.
-      find: (signal) => scan(outputs?.ipv4, access.server ? "open" : "unknown", signal),
+      find: (signal) =>
+        scan(outputs?.ipv4, {
+          open: [...(access.server ? [port] : []), http, https],
+          closed: others,
+          signal,
+        }),
     },
     {
       id: "security-ports-v6",
       title: "Ports vus de l'extérieur, IPv6",
-      find: (signal) => scan(outputs?.ipv6, adminCidrs.v6.length > 0 ? "unknown" : "closed", signal),
+      // Visitors come over IPv4 only.
+      find: (signal) =>
+        scan(outputs?.ipv6, {
+          open: [],
+          closed: [...others, ...(adminCidrs.v6.length > 0 ? [] : [port]), http, https],
+          signal,
+        }),
     },
   ];
 }

@@ -1,4 +1,6 @@
 /** The server: rented, named, protected and made ready. */
+import * as pulumi from "@pulumi/pulumi";
+
 import { Dns } from "../../infra/dns.ts";
 import { EdgeFirewall } from "../../infra/edge-firewall.ts";
 import { HostExtras } from "../../infra/host-extras.ts";
@@ -29,16 +31,20 @@ export function createEdgeFirewall({ environment, cloud }: TechniciaArgs, vps: V
 }
 
 export function createDns({ environment, cloud }: TechniciaArgs, vps: Vps): Dns {
-  return new Dns("dns", {
+  const dns = new Dns("dns", {
     vendor: cloud.dns,
     ovh: cloud.ovh,
     zone: environment.dns.zone,
     names: publicNames(environment),
     ipv4: vps.ipv4,
-    ipv6: vps.ipv6,
     ttlSeconds: environment.dns.ttlSeconds,
     caaIssuers: environment.dns.caaIssuers,
   });
+  void pulumi.log.info(
+    "visitors come over IPv4 only: no AAAA record is published and the server's firewall admits no web traffic over IPv6, because Docker would give all such visitors one address",
+    dns,
+  );
+  return dns;
 }
 
 export function createHost(

@@ -25,7 +25,7 @@ const UPGRADE = [
   "Connection: Upgrade",
   "Upgrade: websocket",
   "Sec-WebSocket-Version: 13",
-  "Sec-WebSocket-Key: dGVjaG5pY2lhLXRlc3RzLTE=",
+  "Sec-WebSocket-Key: dGVjaG5pY2lhLXRlc3RzMQ==",
 ] as const;
 
 /** Fails when there is no answer within 10 s. */

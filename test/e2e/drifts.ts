@@ -89,12 +89,6 @@ const DNS: readonly Drift[] = [
   ),
   atCloudflare(
     "dns",
-    "the AAAA record is gone",
-    `DELETE /cloudflare/zone/technicia.example/record/{AAAA ${DOMAIN}}`,
-    /^dns dns-test-aaaa: DNS record: there → not there$/,
-  ),
-  atCloudflare(
-    "dns",
     "the CAA record is gone",
     `DELETE /cloudflare/zone/technicia.example/record/{CAA ${DOMAIN}}`,
     /^dns dns-caa-letsencrypt\.org: DNS record: there → not there$/,

@@ -23,7 +23,6 @@ function define(vendor: Vendor, change: Partial<DnsArgs> = {}) {
       zone: "exemple.fr",
       names: ["technicia.exemple.fr"],
       ipv4: pulumi.output("203.0.113.10"),
-      ipv6: pulumi.output("2001:db8:113::10"),
       ttlSeconds: 300,
       caaIssuers: ["letsencrypt.org"],
       ...change,
@@ -34,7 +33,7 @@ function define(vendor: Vendor, change: Partial<DnsArgs> = {}) {
 describe("Dns at Cloudflare", () => {
   const common = { zoneId: "0123", name: "technicia.exemple.fr", ttl: 300, proxied: false };
 
-  it("points every name to both addresses, unproxied, under its full name", async () => {
+  it("points every name to the IPv4 address and to no other, unproxied, under its full name", async () => {
     const { ofType } = await define("cloudflare", {
       names: ["technicia.exemple.fr", "n8n.technicia.exemple.fr"],
     });
@@ -46,19 +45,14 @@ describe("Dns at Cloudflare", () => {
         { ...common, type: "CAA", data: { flags: 0, tag: "issue", value: "letsencrypt.org" } },
       ],
       ["dns-n8n.technicia-a", { ...editor, type: "A", content: "203.0.113.10" }],
-      ["dns-n8n.technicia-aaaa", { ...editor, type: "AAAA", content: "2001:db8:113::10" }],
       ["dns-technicia-a", { ...common, type: "A", content: "203.0.113.10" }],
-      ["dns-technicia-aaaa", { ...common, type: "AAAA", content: "2001:db8:113::10" }],
     ]);
   });
 
   it("writes no CAA record when no authority is named", async () => {
     const { ofType } = await define("cloudflare", { caaIssuers: [] });
 
-    expect(ofType("cloudflare:index/dnsRecord:DnsRecord").map(({ inputs }) => inputs["type"])).toEqual([
-      "A",
-      "AAAA",
-    ]);
+    expect(ofType("cloudflare:index/dnsRecord:DnsRecord").map(({ inputs }) => inputs["type"])).toEqual(["A"]);
   });
 });
 
@@ -71,7 +65,6 @@ describe("Dns at OVH", () => {
     expect(ofType("ovh:Domain/zoneRecord:ZoneRecord").map(({ name, inputs }) => [name, inputs])).toEqual([
       ["dns-caa-letsencrypt.org", { ...common, fieldtype: "CAA", target: '0 issue "letsencrypt.org"' }],
       ["dns-technicia-a", { ...common, fieldtype: "A", target: "203.0.113.10" }],
-      ["dns-technicia-aaaa", { ...common, fieldtype: "AAAA", target: "2001:db8:113::10" }],
     ]);
   });
 
@@ -83,26 +76,21 @@ describe("Dns at OVH", () => {
 });
 
 describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
-  it("sets the reverse names at OVH, with the trailing dot that the API returns", async () => {
+  it("sets the reverse name at OVH, with the trailing dot that the API returns", async () => {
     const { ofType } = await define(vendor);
     const common = { ReverseValue: "technicia.exemple.fr.", readinessTimeoutDuration: "5m" };
 
     expect(
       ofType("ovh:Ip/reverse:Reverse").map(({ name, inputs, provider }) => [name, provider, inputs]),
-    ).toEqual([
-      ["dns-reverse-v4", "ovh", { ...common, ip: "203.0.113.10/32", ReverseIp: "203.0.113.10" }],
-      ["dns-reverse-v6", "ovh", { ...common, ip: "2001:db8:113::10/128", ReverseIp: "2001:db8:113::10" }],
-    ]);
+    ).toEqual([["dns-reverse-v4", "ovh", { ...common, ip: "203.0.113.10/32", ReverseIp: "203.0.113.10" }]]);
   });
 
   it("sets a reverse name only after the forward records exist", async () => {
     const { result, waitsFor } = await define(vendor);
-    expect(result.records).toHaveLength(3);
+    expect(result.records).toHaveLength(2);
 
-    for (const reverse of ["dns-reverse-v4", "dns-reverse-v6"]) {
-      for (const record of ["dns-technicia-a", "dns-technicia-aaaa", "dns-caa-letsencrypt.org"]) {
-        expect(waitsFor(reverse, record), `${reverse} after ${record}`).toBe(true);
-      }
+    for (const record of ["dns-technicia-a", "dns-caa-letsencrypt.org"]) {
+      expect(waitsFor("dns-reverse-v4", record), record).toBe(true);
     }
   });
 
@@ -110,7 +98,7 @@ describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
     const { registrations } = await define(vendor);
     const records = registrations.filter(({ parent }) => parent === "dns");
 
-    expect(records.map(({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual(Array(5).fill(true));
+    expect(records.map(({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual(Array(3).fill(true));
   });
 
   it("uses the vendor's own provider", async () => {
@@ -130,7 +118,6 @@ describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
           zone: "exemple.fr",
           names: ["technicia.exemple.fr"],
           ipv4,
-          ipv6: ipv4,
           ttlSeconds: 300,
           caaIssuers: ["letsencrypt.org"],
         });

@@ -23,7 +23,7 @@ describe("renderFirewall", () => {
         /^tcp dport 22 ip saddr \{ 198\.51\.100\.0\/24, 192\.0\.2\.7\/32 \} ct state new limit /,
       ),
       expect.stringMatching(/^tcp dport 22 ip6 saddr \{ 2001:db8:51::\/64 \} ct state new limit /),
-      "tcp dport { 80, 443 } accept",
+      "meta nfproto ipv4 tcp dport { 80, 443 } accept",
     ]);
     expect(forward.match(/.*dnat.*/g)).toEqual([expect.stringMatching(/proto-dst \{ 80, 443 \} accept$/)]);
   });

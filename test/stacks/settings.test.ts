@@ -475,6 +475,21 @@ describe("address ranges", () => {
     expect(parseSettings("test", settings).ssh.adminCidrs.v6).toEqual([]);
   });
 
+  it.each([
+    [
+      "2001:db8:51::/64",
+      "an IPv4 range, because visitors come over IPv4 only: Docker would give all others one address",
+    ],
+    ...["172.16.0.0/12", "172.31.0.0/24", "172.30.1.1/32"].map((range) => [
+      range,
+      "a range without 172.30.0.0/15, which are the addresses of the server's own containers",
+    ]),
+  ])("fail when n8n's editor is open to %s, which says nothing about a visitor", (range, expected) => {
+    expect(problems((settings) => change(settings, "services.gateway.editorCidrs", [range]))).toEqual([
+      `technicia:services.gateway.editorCidrs[0]: expected ${expected}, got "${range}"; set it with ${setCommand("services.gateway.editorCidrs[0]")}`,
+    ]);
+  });
+
   it("fails when n8n's editor is open to the whole internet", () => {
     expect(problems((settings) => change(settings, "services.gateway.editorCidrs", ["0.0.0.0/0"]))).toEqual([
       "technicia:services.gateway.editorCidrs[0]: expected an address range no wider than /8, because a wider one lets the whole internet try, " +

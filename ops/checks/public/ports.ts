@@ -43,7 +43,7 @@ export async function checkPorts(request: {
   ];
   if (problems.length > 0) return failed(`${address} : ${problems.join(" ; ")}`, measures);
   return ok(
-    `${address} : ${open.join(", ")} ouverts, ${others.length} autres ports TCP essayés fermés`,
+    `${address} : ${open.length === 0 ? "aucun port ouvert" : `${open.join(", ")} ouverts`}, ${others.length} autres ports TCP essayés fermés`,
     measures,
   );
 }
