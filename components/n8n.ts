@@ -230,6 +230,7 @@ function createRunners(name: string, args: RunnersArgs, opts: pulumi.ComponentRe
       secrets: [{ file: "n8n_runners_token", value: args.token }],
       uid: UID,
       health: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:5680/healthz"],
+      readOnly: true,
       mounts: [{ type: "tmpfs", target: "/tmp" }],
     },
     opts,

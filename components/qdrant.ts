@@ -42,6 +42,8 @@ export class Qdrant extends pulumi.ComponentResource {
           QDRANT__SERVICE__ENABLE_CORS: "false",
           QDRANT__SERVICE__ENABLE_SNAPSHOT_URL_RECOVERY: "false",
           QDRANT__STORAGE__SNAPSHOTS_PATH: "/qdrant/snapshots",
+          // Its own default is in the image's folder.
+          QDRANT_INIT_FILE_PATH: "/qdrant/storage/.qdrant-initialized",
         },
         // Qdrant reads no `_FILE` variable; its configuration file keeps the key out of `docker inspect`.
         secrets:
@@ -49,9 +51,11 @@ export class Qdrant extends pulumi.ComponentResource {
             ? []
             : [{ file: "/qdrant/config/production.yaml", value: configuration(args.apiKey) }],
         uid: UID,
+        readOnly: true,
         mounts: [
           { type: "volume", source: this.volume.name, target: "/qdrant/storage" },
           { type: "volume", source: snapshots.name, target: "/qdrant/snapshots" },
+          { type: "tmpfs", target: "/tmp" },
         ],
         health: ["CMD", "bash", "-c", READY],
         ownsData: true,

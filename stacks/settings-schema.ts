@@ -242,8 +242,9 @@ export const sections = {
   services: map({
     qdrant: map({
       ...limits(2048, 2),
-      apiKey: flag().meta({
-        description: "Whether Qdrant demands the secret `qdrantApiKey`; every caller must then send it.",
+      apiKey: flag().prefault(true).meta({
+        description:
+          "Whether Qdrant demands the secret `qdrantApiKey`; every caller must then send it. The vector-store gets it as `QDRANT_API_KEY`.",
         example: false,
         affects: "qdrant, vector-store",
       }),

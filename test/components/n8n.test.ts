@@ -296,6 +296,7 @@ describe("N8n's runners", () => {
             N8N_RUNNERS_AUTH_TOKEN_FILE: "/run/secrets/n8n_runners_token",
           },
           healthcheck: { tests: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:5680/healthz"] },
+          readOnly: true,
         },
         networksAdvanceds: [{ id: "id-of-technicia-runners", aliases: [] }],
       },

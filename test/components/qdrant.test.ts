@@ -44,7 +44,9 @@ describe("Qdrant", () => {
             QDRANT__SERVICE__ENABLE_CORS: "false",
             QDRANT__SERVICE__ENABLE_SNAPSHOT_URL_RECOVERY: "false",
             QDRANT__STORAGE__SNAPSHOTS_PATH: "/qdrant/snapshots",
+            QDRANT_INIT_FILE_PATH: "/qdrant/storage/.qdrant-initialized",
           },
+          readOnly: true,
           healthcheck: { tests: ["CMD", "bash", "-c", READY] },
           mounts: [
             {
@@ -59,6 +61,7 @@ describe("Qdrant", () => {
               target: "/qdrant/snapshots",
               readOnly: false,
             },
+            { type: "tmpfs", target: "/tmp", readOnly: false },
           ],
         },
       },

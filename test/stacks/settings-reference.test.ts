@@ -99,6 +99,7 @@ describe("settingRows", () => {
       "dns.zoneId": "none",
       "dns.cloudflareBaseUrl": "none",
       "acme.trusted": "none",
+      "services.qdrant.apiKey": "true",
       "services.gateway.editorCidrs": "[]",
       "services.gateway.openPaths": "[]",
       "services.gateway.visitors.requestsPerSecond": "10",
