@@ -79,6 +79,33 @@ describe("the public side", () => {
     }
   });
 
+  it.each([
+    "/signin/..%2fwebhook%2fx",
+    "//webhook/x",
+    "/webhook/..%2frest/login",
+    "/form/x",
+    "/webhook-waiting/1",
+  ])("answers %s itself, however n8n would read it", async (path) => {
+    const { status, body } = await ask(path);
+
+    expect(status).toBe(404);
+    expect(body).toContain("<center>nginx</center>");
+  });
+
+  it("refuses two bodies of 100 MiB to a webhook that does not exist, and runs on", async () => {
+    const gateway = "docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-gateway";
+    const workers = () => onServer(`docker top $(${gateway}) -eo pid,args`);
+    const before = await workers();
+    const body = Buffer.alloc(100 * 1024 * 1024);
+    const post = () => ask("/webhook/x", { method: "POST", body, timeoutMs: 60_000 });
+
+    for (const answer of await Promise.allSettled([post(), post()])) {
+      // The connection may end before the whole body was sent.
+      if (answer.status === "fulfilled") expect(answer.value.status).toBe(413);
+    }
+    expect(await workers()).toBe(before);
+  });
+
   it("admits an upload of 20 MB and refuses one above the limit", async () => {
     const size = (mib: number) => ({
       method: "POST",
@@ -154,6 +181,25 @@ describe("the firewall", () => {
   it("leaves n8n and Qdrant reachable on the server's loopback", async () => {
     expect(await onServer("curl --silent http://127.0.0.1:5678/healthz")).toContain("ok");
     expect(await onServer("curl --silent http://127.0.0.1:6333/readyz")).toContain("ready");
+  });
+});
+
+describe("the tunnel", () => {
+  it("leads no container from one network to another", async () => {
+    const n8n = "docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-n8n";
+    const asked = await onServer(
+      `docker exec $(${n8n}) wget -q -O - --header 'Host: localhost' http://technicia-tunnel:6333/collections 2>&1 || true`,
+    );
+
+    expect(asked).toContain("403");
+  });
+
+  it("refuses a page whose name leads to the loopback", async () => {
+    expect(
+      await onServer(
+        "curl --silent --header 'Host: attacker.example' --output /dev/null --write-out '%{http_code}' http://127.0.0.1:6333/collections",
+      ),
+    ).toBe("421");
   });
 });
 

@@ -499,7 +499,7 @@ const CERTIFICATE: readonly Drift[] = [
   onServer(
     "certificate",
     "the gateway presents the placeholder",
-    "cd /opt/technicia/gateway/tls; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=placeholder.invalid -keyout privkey.pem -out fullchain.pem; /opt/technicia/bin/gateway-reload; until openssl s_client -connect 127.0.0.1:443 </dev/null 2>/dev/null | grep placeholder.invalid; do sleep 0.2; done",
+    `cd /opt/technicia/gateway/tls; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=placeholder.invalid -keyout privkey.pem -out fullchain.pem; /opt/technicia/bin/gateway-reload; until openssl s_client -connect 127.0.0.1:443 -servername ${DOMAIN} </dev/null 2>/dev/null | grep placeholder.invalid; do sleep 0.2; done`,
     /^certificate certificate-served: certificate served: valid for .* → port 443 presents the placeholder$/,
   ),
   onServer(

@@ -9,6 +9,7 @@ import { INTERNET, STATE } from "../../rehearsal/addresses.ts";
 import { readRunbook, type Block } from "../support/runbook.ts";
 import {
   askHealth,
+  DOMAIN,
   ensureStarted,
   startAgain,
   management,
@@ -36,7 +37,9 @@ const secretsOfN8n = () =>
     `docker service inspect technicia-n8n --format '{{json .Spec.TaskTemplate.ContainerSpec.Secrets}}'`,
   );
 const certificate = () =>
-  onServer("openssl s_client -connect 127.0.0.1:443 </dev/null 2>/dev/null | openssl x509 -noout -serial");
+  onServer(
+    `openssl s_client -connect 127.0.0.1:443 -servername ${DOMAIN} </dev/null 2>/dev/null | openssl x509 -noout -serial`,
+  );
 const BY_HAND = "# changé à la main";
 const EDITED = "/etc/technicia/certificate.env";
 

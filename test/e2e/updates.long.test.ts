@@ -77,7 +77,8 @@ describe("an update", () => {
       const { failures } = await asking.stop();
 
       expect(failures).toEqual([]);
-      expect([...seen].filter((status) => ![200, 404, 503].includes(status))).toEqual([]);
+      // One address may ask n8n ten times a second.
+      expect([...seen].filter((status) => ![200, 404, 429, 503].includes(status))).toEqual([]);
       expect(await imageOf(service)).toContain(image);
       await until("TechnicIA to answer", async () => (await ask("/healthz")).status === 200);
       await expectQuiet();
