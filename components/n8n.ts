@@ -9,8 +9,6 @@ const UID = 1000;
 const { ready: READY } = scriptParts(new URL("scripts/n8n-ready.sh", import.meta.url), ["ready"]);
 /** Share of the memory limit for Node's heap; the rest is for buffers of uploads. */
 const HEAP_SHARE = 0.7;
-/** Largest body besides an uploaded file, in MiB: n8n holds and parses it in its memory. */
-const PAYLOAD_MAX_MIB = 16;
 
 /** What an environment decides about the service that runs its workflows' code. */
 export interface RunnersArgs extends CommonServiceArgs {
@@ -126,6 +124,7 @@ export function createN8nOwner(
 }
 
 function renderEnvironment(args: N8nArgs): Record<string, string> {
+  const upload = String(args.uploadMaxMib);
   const seconds = String(args.executionSeconds);
   return {
     ...databaseEnvironment(args.database.kind),
@@ -157,8 +156,8 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     EXECUTIONS_TIMEOUT: seconds,
     EXECUTIONS_TIMEOUT_MAX: seconds,
     N8N_CONCURRENCY_PRODUCTION_LIMIT: "10",
-    N8N_PAYLOAD_SIZE_MAX: String(PAYLOAD_MAX_MIB),
-    N8N_FORMDATA_FILE_SIZE_MAX: String(args.uploadMaxMib),
+    N8N_PAYLOAD_SIZE_MAX: upload,
+    N8N_FORMDATA_FILE_SIZE_MAX: upload,
     N8N_DEFAULT_BINARY_DATA_MODE: "filesystem",
     N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS: "true",
     N8N_BLOCK_ENV_ACCESS_IN_NODE: "true",

@@ -1,11 +1,15 @@
 /** Rules between settings. Each rule runs when the settings that it reads are valid, even if others are not. */
 import { enabledServices } from "../common/services.ts";
+import { editorName } from "./environment.ts";
 import type { Commands, SettingPath } from "./config-command.ts";
 import { versionOf } from "./image-reference.ts";
 import type { SectionName, Sections } from "./settings-schema.ts";
 
 /** Memory that the operating system, dockerd and containerd need in addition to the services, in MiB. */
 export const SYSTEM_MEMORY_MIB = 614;
+
+/** Characters of a host name, as DNS has them. */
+const LONGEST_NAME = 253;
 
 /** Shortest time that a service has to start, in addition to the observation. */
 const START_SECONDS = 30;
@@ -39,6 +43,7 @@ export function brokenRules(judged: Judged): Problem[] {
   return [
     oneServer,
     domainInZone,
+    editorNameFits,
     zoneOfProvider,
     authority,
     runnersLikeN8n,
@@ -66,6 +71,15 @@ function oneServer({ given, commands }: Judged): Problem[] {
 function domainInZone({ sections: { domain, dns } }: Judged): Problem[] {
   if (domain === undefined || !dns || domain === dns.zone || domain.endsWith(`.${dns.zone}`)) return [];
   const text = `expected a name in the zone "${dns.zone}" (dns.zone), got "${domain}"; change one of the two`;
+  return [{ path: ["domain"], text }];
+}
+
+function editorNameFits({ sections: { domain, services } }: Judged): Problem[] {
+  if (domain === undefined || !services || services.gateway.editorCidrs.length === 0) return [];
+  const name = editorName({ domain });
+  if (name.length <= LONGEST_NAME) return [];
+  const most = LONGEST_NAME - (name.length - domain.length);
+  const text = `expected at most ${most} characters, because services.gateway.editorCidrs publishes "n8n." in front of it, got ${domain.length}; shorten it, or empty that list`;
   return [{ path: ["domain"], text }];
 }
 

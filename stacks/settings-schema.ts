@@ -293,8 +293,8 @@ export const sections = {
           example: 50,
         }),
         connections: whole("requests", { least: 20, most: 10_000 })
-          .prefault(50)
-          .meta({ description: "Requests of one address that are answered at the same time.", example: 50 }),
+          .prefault(100)
+          .meta({ description: "Requests of one address that are answered at the same time.", example: 100 }),
         silentSeconds: whole("seconds", { least: 5, most: 600 }).prefault(20).meta({
           description: "Silence in the middle of a request or an answer after which it is cut, in seconds.",
           example: 20,
@@ -332,7 +332,7 @@ export const sections = {
     frontend: map({ ...limits(64, 0.5), enabled: enabled() }),
   }).meta({ description: "Limits and options of every service." }),
   uploadMaxMib: whole("MiB", { least: 1, most: 2048 }).meta({
-    description: "Largest upload, in MiB; for nginx and for the forms that n8n reads.",
+    description: "Largest upload, in MiB; one number for nginx and both limits of n8n.",
     example: 200,
     affects: "gateway, n8n",
   }),

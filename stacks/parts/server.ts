@@ -40,10 +40,12 @@ export function createDns({ environment, cloud }: TechniciaArgs, vps: Vps): Dns 
     ttlSeconds: environment.dns.ttlSeconds,
     caaIssuers: environment.dns.caaIssuers,
   });
-  void pulumi.log.info(
-    "visitors come over IPv4 only: no AAAA record is published and the server's firewall admits no web traffic over IPv6, because Docker would give all such visitors one address",
-    dns,
-  );
+  if (pulumi.runtime.isDryRun()) {
+    void pulumi.log.info(
+      "visitors come over IPv4 only: no AAAA record is published and the server's firewall admits no web traffic over IPv6, because Docker would give all such visitors one address",
+      dns,
+    );
+  }
   return dns;
 }
 

@@ -128,8 +128,7 @@ describe("N8n", () => {
 
   it("bounds uploads and executions, and deletes old executions", async () => {
     expect(await environmentOf({ uploadMaxMib: 150, executionSeconds: 900 })).toMatchObject({
-      // n8n holds in its memory what is no uploaded file.
-      N8N_PAYLOAD_SIZE_MAX: "16",
+      N8N_PAYLOAD_SIZE_MAX: "150",
       N8N_FORMDATA_FILE_SIZE_MAX: "150",
       EXECUTIONS_TIMEOUT: "900",
       EXECUTIONS_TIMEOUT_MAX: "900",

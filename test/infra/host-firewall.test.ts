@@ -18,7 +18,7 @@ describe("renderFirewall", () => {
 
     expect(input).toMatch(/policy drop;[^]*counter drop\n {2}\}/);
     expect(forward).toMatch(/policy accept;[^]*counter drop\n {2}\}/);
-    expect(input.match(/tcp dport .* accept/g)).toEqual([
+    expect(input.match(/(meta nfproto \w+ )?tcp dport .* accept/g)).toEqual([
       expect.stringMatching(
         /^tcp dport 22 ip saddr \{ 198\.51\.100\.0\/24, 192\.0\.2\.7\/32 \} ct state new limit /,
       ),

@@ -104,7 +104,7 @@ describe("settingRows", () => {
       "services.gateway.openPaths": "[]",
       "services.gateway.visitors.requestsPerSecond": "10",
       "services.gateway.visitors.burst": "50",
-      "services.gateway.visitors.connections": "50",
+      "services.gateway.visitors.connections": "100",
       "services.gateway.visitors.silentSeconds": "20",
       "services.documentProcessor.project": "none",
       "services.documentProcessor.location": "none",

@@ -499,6 +499,20 @@ describe("address ranges", () => {
 });
 
 describe("names", () => {
+  it("fails when the editor's name would be longer than a name may be", () => {
+    const domain = `${["a", "b", "c"].map((letter) => letter.repeat(63)).join(".")}.${"d".repeat(48)}.exemple.fr`;
+    const named = (cidrs: readonly string[]) =>
+      problems((settings) => {
+        change(settings, "domain", domain);
+        change(settings, "services.gateway.editorCidrs", cidrs);
+      });
+
+    expect(named([])).toEqual([]);
+    expect(named(["198.51.100.0/24"])).toEqual([
+      'technicia:domain: expected at most 249 characters, because services.gateway.editorCidrs publishes "n8n." in front of it, got 251; shorten it, or empty that list',
+    ]);
+  });
+
   it("fails when the domain is not in the zone", () => {
     for (const domain of ["technicia.autre.fr", "notexemple.fr"]) {
       expect(problems((settings) => change(settings, "domain", domain))).toEqual([

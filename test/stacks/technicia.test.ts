@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import { type DeploymentStatus, stackOutputs } from "../../stacks/deployment-status.ts";
 import { Sealed, UNKNOWN, valueOf } from "../support/engine.ts";
@@ -243,6 +243,19 @@ describe("the program", () => {
     expect(await configuration({ settings: { "acme.directory": staging } })).not.toContain(
       "Strict-Transport-Security",
     );
+  });
+
+  it("says in a preview, and in no update, that visitors come over IPv4 only", async () => {
+    const variant = { settings: { protectData: false } };
+    const said = vi.spyOn(console, "log").mockImplementation(() => undefined);
+    const about = () =>
+      said.mock.calls.flat().filter((line) => String(line).includes("visitors come over IPv4 only"));
+
+    await deploy(variant);
+    expect(about()).toEqual([]);
+    await deploy(variant, { preview: true });
+    expect(about()).toHaveLength(1);
+    said.mockRestore();
   });
 
   it("uses one upload limit for nginx and both settings of n8n", async () => {
