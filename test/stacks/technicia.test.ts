@@ -249,7 +249,9 @@ describe("the program", () => {
     const variant = { settings: { protectData: false } };
     const said = vi.spyOn(console, "log").mockImplementation(() => undefined);
     const about = () =>
-      said.mock.calls.flat().filter((line) => String(line).includes("visitors come over IPv4 only"));
+      (said.mock.calls.flat() as unknown[]).filter((line) =>
+        String(line).includes("visitors come over IPv4 only"),
+      );
 
     await deploy(variant);
     expect(about()).toEqual([]);
