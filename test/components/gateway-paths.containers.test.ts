@@ -6,7 +6,7 @@ import { untilN8n } from "../ops/checks/system-in-containers.ts";
 import { imageOf } from "../support/containers.ts";
 import { defineGateway, startGateway } from "./gateway-in-container.ts";
 import { createStage, type Stage } from "./nginx.ts";
-import { askRaw, getRaw, type RawAnswer } from "./raw-request.ts";
+import { askRaw, getOverHttp2, getRaw, type RawAnswer } from "./raw-request.ts";
 
 const name = "technicia.exemple.fr";
 const EDITOR = `n8n.${name}`;
@@ -34,7 +34,7 @@ beforeAll(async () => {
 afterAll(() => stage.remove());
 
 /** nginx signs its pages; n8n's answers are JSON or pages of its own. */
-function isOfNginx({ status, body }: RawAnswer): boolean {
+function isOfNginx({ status, body }: Pick<RawAnswer, "status" | "body">): boolean {
   return [301, 400, 404, 405].includes(status) && body.includes("<center>nginx</center>");
 }
 
@@ -91,6 +91,21 @@ describe("a path that is not open", () => {
       answer.status === 0 || answer.status === 421 || isOfNginx(answer),
       `${answer.head}\n${answer.body}`,
     ).toBe(true);
+  });
+
+  it("never reaches n8n over HTTP/2 either", async () => {
+    const paths = closedRequests([]).flatMap(({ path, upgrade }) => (upgrade ? [] : [path]));
+    const answers: Record<string, boolean> = {};
+    // One visitor has no more answered at a time.
+    for (let first = 0; first < paths.length; first += 20) {
+      const some = paths.slice(first, first + 20);
+      for (const [index, answer] of (await getOverHttp2(closed, some)).entries()) {
+        answers[some[index]!] = isOfNginx(answer);
+      }
+    }
+
+    expect(Object.keys(answers).filter((path) => !answers[path])).toEqual([]);
+    expect((await getOverHttp2(closed, ["/webhook/x"]))[0]?.body).toContain("is not registered");
   });
 
   it.each([

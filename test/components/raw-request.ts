@@ -1,4 +1,5 @@
 /** Sends a request as it is written, because HTTP clients put paths in order before they send them. */
+import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:tls";
 
 export interface RawAnswer {
@@ -59,6 +60,36 @@ export function getRaw(
 ): Promise<RawAnswer> {
   const headers = [`Host: ${to.name}`, "User-Agent: Mozilla/5.0", ...(upgrade ? UPGRADE : [])];
   return askRaw({ ...to, line: `GET ${path} HTTP/1.1`, headers });
+}
+
+/** GETs of paths as they are written, all over one connection of HTTP/2. */
+export async function getOverHttp2(
+  to: { readonly address: string; readonly name: string },
+  paths: readonly string[],
+): Promise<{ readonly status: number; readonly body: string }[]> {
+  const session = connectHttp2(`https://${to.address}`, { servername: to.name, rejectUnauthorized: false });
+  try {
+    return await Promise.all(
+      paths.map(
+        (path) =>
+          new Promise<{ status: number; body: string }>((resolve, reject) => {
+            const stream = session.request({
+              ":path": path,
+              ":authority": to.name,
+              "user-agent": "Mozilla/5.0",
+            });
+            let status = 0;
+            let body = "";
+            stream.on("response", (headers) => (status = headers[":status"] ?? 0));
+            stream.setEncoding("utf8").on("data", (piece: string) => (body += piece));
+            stream.on("end", () => resolve({ status, body }));
+            stream.on("error", reject);
+          }),
+      ),
+    );
+  } finally {
+    session.close();
+  }
 }
 
 function read(text: string): RawAnswer {
