@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 
+import { LETSENCRYPT } from "../common/certificate-files.ts";
 import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import { GATEWAY_DIRECTORY, WEBROOT } from "./gateway-config.ts";
@@ -105,7 +106,7 @@ function renderSettings(args: CertificateArgs, image: string): string {
     KEY_TYPE: args.keyType,
     TLS: `${GATEWAY_DIRECTORY.host}/tls`,
     WEBROOT: WEBROOT.host,
-    LETSENCRYPT: "/opt/technicia/letsencrypt",
+    LETSENCRYPT,
   };
   return Object.entries(settings)
     .map(([key, value]) => `${key}=${quote(value)}\n`)

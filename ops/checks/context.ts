@@ -41,7 +41,7 @@ export interface CheckEffects {
   /** Ports of the public address. */
   readonly ports: { readonly http: number; readonly https: number };
 
-  /** Authorities (PEM) of the public certificate; undefined: those of this machine and of NODE_EXTRA_CA_CERTS. */
+  /** Authorities (PEM) of the public certificate; undefined: those that this machine trusts. */
   readonly authorities: string | undefined;
 
   /** Base URLs on the server's own loopback. */

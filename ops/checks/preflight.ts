@@ -21,7 +21,7 @@ import { checkImages } from "./images.ts";
 import { checkApiKeys } from "./keys/api-keys.ts";
 import { type Finding, notChecked, type Probe, runProbe } from "./probe.ts";
 import { dnsProbe } from "./public/dns.ts";
-import { checkHealthRoute, type PublicSite } from "./public/gateway.ts";
+import { checkHealthRoute, openSite, type PublicSite } from "./public/gateway.ts";
 import { checkPorts } from "./public/ports.ts";
 import { checkCertificate } from "./public/tls.ts";
 import { clockProbe } from "./server/machine.ts";
@@ -45,8 +45,7 @@ export async function preflight(
   effects: CheckEffects = realEffects(),
 ): Promise<Check[]> {
   const { check: server, access } = await openAccess(context, "server");
-  const { ports, authorities } = effects;
-  const site = { domain: context.environment.domain, ports, authorities };
+  const site = await openSite(context.environment, { access, effects });
   const given = { context, effects, access, site };
   // The two sections of the users' main checklist, then items of their other lists, and our own.
   const items: readonly Item[] = [

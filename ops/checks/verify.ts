@@ -22,6 +22,7 @@ import {
   checkRedirect,
   checkUploads,
   type PublicSite,
+  openSite,
 } from "./public/gateway.ts";
 import { checkLoad } from "./public/load.ts";
 import { checkPorts, CLOSED_PORTS } from "./public/ports.ts";
@@ -52,12 +53,12 @@ interface Verification {
 /** Ids begin with `functional-`, `performance-` or `security-`. */
 export async function verify(context: CheckContext, effects: CheckEffects = realEffects()): Promise<Check[]> {
   const { check: server, access } = await openAccess(context, "functional-server");
-  const { ports, authorities, loopback, now } = effects;
+  const { loopback, now } = effects;
   const { environment } = context;
   const given: Verification = {
     context,
     access,
-    site: { domain: environment.domain, ports, authorities },
+    site: await openSite(environment, { access, effects }),
     qdrant: qdrantOf(context, loopback.qdrant),
     n8n: n8nOf(context, loopback.n8n),
     now,

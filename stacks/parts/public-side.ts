@@ -72,11 +72,17 @@ export function createProbe(
   { certificate, gateway, services }: Probed,
 ): command.local.Command {
   const running = services.filter((service) => service !== undefined);
+  const { acme, timeouts } = environment;
+  const asked = [`${urlOf(environment)}/healthz`, timeouts.convergenceSeconds];
   return new command.local.Command(
     "public-probe",
     {
       // The engine runs it in the folder of the program, stacks/.
-      create: `node ../components/probe.ts ${urlOf(environment)}/healthz ${environment.timeouts.convergenceSeconds}`,
+      create: [
+        "node ../components/probe.ts",
+        ...asked,
+        ...(acme.trusted ? [] : ["untrusted-authority"]),
+      ].join(" "),
       // A changed value runs the probe again; the old one has nothing to undo.
       triggers: [
         certificate.served.observed,

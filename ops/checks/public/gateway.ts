@@ -4,6 +4,9 @@ import https from "node:https";
 import { Readable } from "node:stream";
 
 import type { OpenablePath } from "../../../common/services.ts";
+import { chainPath } from "../../../common/certificate-files.ts";
+import type { Environment } from "../../../stacks/environment.ts";
+import type { CheckEffects, ServerAccess } from "../context.ts";
 import { failed, type Finding, ok } from "../probe.ts";
 import { closedRequests } from "./closed-paths.ts";
 
@@ -11,8 +14,32 @@ import { closedRequests } from "./closed-paths.ts";
 export interface PublicSite {
   readonly domain: string;
   readonly ports: { readonly http: number; readonly https: number };
-  /** Authorities (PEM) of its certificate; undefined: those that this machine trusts. */
+  /** Certificates (PEM) of which one has to be in its certificate's chain; undefined: the authorities that this machine trusts. */
   readonly authorities: string | undefined;
+}
+
+/** How a TLS connection judges the site's certificate. */
+export function trustOf({ authorities }: PublicSite): Pick<https.RequestOptions, "ca"> {
+  // The chain that a server holds ends below its root.
+  return authorities === undefined ? {} : { ca: authorities, allowPartialTrustChain: true };
+}
+
+/**
+ * The public address of an environment. No machine knows an authority that is for tests only, so there the certificate has to be the one
+ * that the server holds, read over ssh.
+ */
+export async function openSite(
+  { domain, acme }: Pick<Environment, "domain" | "acme">,
+  {
+    access,
+    effects,
+  }: { readonly access: ServerAccess; readonly effects: Pick<CheckEffects, "ports" | "authorities"> },
+): Promise<PublicSite> {
+  const { ports, authorities } = effects;
+  if (acme.trusted || access.server === undefined) return { domain, ports, authorities };
+  const script = `cat ${chainPath(domain)} 2>/dev/null || true`;
+  const { stdout } = await access.server.run({ purpose: "read the certificate", script });
+  return { domain, ports, authorities: stdout || authorities };
 }
 
 interface PublicRequest {
@@ -61,7 +88,7 @@ export function askPublic(site: PublicSite, request: PublicRequest): Promise<Pub
       method,
       agent: false,
       signal,
-      ...(protocol === "https" && site.authorities !== undefined ? { ca: site.authorities } : {}),
+      ...(protocol === "https" ? trustOf(site) : {}),
       headers: {
         host,
         "user-agent": "Mozilla/5.0 (technicia-checks)",

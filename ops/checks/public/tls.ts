@@ -4,7 +4,7 @@ import { checkServerIdentity, connect, type PeerCertificate, type SecureVersion 
 
 import { reasonOf } from "../../../common/reason.ts";
 import { failed, type Finding, notChecked, ok } from "../probe.ts";
-import type { PublicSite } from "./gateway.ts";
+import { type PublicSite, trustOf } from "./gateway.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -35,7 +35,7 @@ export async function checkCertificate(
       ? []
       : [
           `chaîne refusée par cette machine (${distrust}) ; ` +
-            "une autorité d'essai se fait connaître par NODE_EXTRA_CA_CERTS",
+            "une autorité d'essai se déclare par acme.trusted: false",
         ]),
     ...(wrongName ? [`noms : attendu ${domain}, trouvé ${certificate.subjectaltname ?? "aucun"}`] : []),
     ...(left < days ? [`plus que ${left} jours, attendu ${days} : le renouvellement ne se fait pas`] : []),
@@ -46,9 +46,10 @@ export async function checkCertificate(
 
 /** The certificate, and why this machine does not trust its chain, whatever its names. */
 async function readCertificate(
-  { domain, ports, authorities }: PublicSite,
+  site: PublicSite,
   signal: AbortSignal,
 ): Promise<{ readonly certificate: PeerCertificate; readonly distrust: string | undefined } | undefined> {
+  const { domain, ports } = site;
   const socket = connect({
     host: domain,
     port: ports.https,
@@ -56,7 +57,7 @@ async function readCertificate(
     // The connection must succeed, so that the check reports every problem at once.
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,
-    ...(authorities === undefined ? {} : { ca: authorities }),
+    ...trustOf(site),
   });
   try {
     await once(socket, "secureConnect", { signal });
