@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Ended, type RunOptions, tryRun } from "../common/run.ts";
 import { ROOT, STATE } from "./addresses.ts";
 import type { Engine } from "./engine/prepare.ts";
+import { NPM_PROGRAMS } from "./engine/programs.ts";
 
 export interface OperatorOptions extends Pick<
   RunOptions,
@@ -15,8 +16,9 @@ export interface OperatorOptions extends Pick<
 /**
  * Runs a command as the rehearsal's operator would on a machine of their own.
  *
- * A private mount namespace replaces three things: the machine's name server by the rehearsal's, the stack's committed settings by those with
- * the answers that only a user has, and the documents by a copy. So no command needs an option that a real deployment would not need.
+ * A private mount namespace replaces four things: the machine's name server by the rehearsal's, the system's trust store by one that also
+ * knows the authority of the fake clouds and the registry, the stack's committed settings by those with the answers that only a user has,
+ * and the documents by a copy. So no command needs an option or a variable that a real deployment would not need.
  */
 export function runAsOperator(
   command: readonly string[],
@@ -25,6 +27,7 @@ export function runAsOperator(
   const settings = `Pulumi.${stack}.yaml`;
   const mounts = [
     ["resolv.conf", "/etc/resolv.conf"],
+    ["trusted.pem", "/etc/ssl/certs/ca-certificates.crt"],
     [settings, join(ROOT, settings)],
     // Commands write into the team's documents; here they would write about servers that do not exist.
     ["docs", join(ROOT, "docs")],
@@ -37,17 +40,21 @@ export function runAsOperator(
   });
 }
 
-function operatorEnvironment(engine: Engine): Record<string, string> {
-  const binaries = join(ROOT, "node_modules", ".bin");
-  const { PATH: enginePath, ...engineEnvironment } = engine.environment;
+/** Variables of this process that a command of the operator keeps. Anything else could make the rehearsal easier than a real deployment. */
+const KEPT = ["HOME", "LANG", "TERM", "USER", "SSH_AUTH_SOCK"];
+
+/** All variables of the operator's commands; `undefined` removes one of this process's own. */
+export function operatorEnvironment(
+  engine: Pick<Engine, "environment">,
+  ours: NodeJS.ProcessEnv = process.env,
+): Record<string, string | undefined> {
+  const removed = Object.keys(ours).filter((name) => !KEPT.includes(name));
   return {
-    ...engineEnvironment,
-    PATH: [enginePath ?? "", binaries, process.env["PATH"] ?? ""].join(":"),
-    NODE_EXTRA_CA_CERTS: join(STATE, "trusted.pem"),
-    SSL_CERT_FILE: join(STATE, "trusted.pem"),
-    CURL_CA_BUNDLE: join(STATE, "trusted.pem"),
+    ...Object.fromEntries(removed.map((name) => [name, undefined])),
+    ...engine.environment,
+    // As `npx` has it: the launcher of Pulumi's npm package, and the project's own Node.js.
+    PATH: `${NPM_PROGRAMS}:${ours["PATH"] ?? ""}`,
     PULUMI_BACKEND_URL: `file://${join(STATE, "backend")}`,
     PULUMI_CONFIG_PASSPHRASE_FILE: join(STATE, "passphrase"),
-    PULUMI_SKIP_UPDATE_CHECK: "true",
   };
 }

@@ -13,6 +13,12 @@ import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./addresses.ts";
 
 const READY_MS = 60_000;
 
+/** OVH's name for the system that the server image has. */
+const SYSTEM = "Debian 12";
+
+/** Long enough to be met by the first package that a deployment installs. */
+const FIRST_UPGRADE_SECONDS = 30;
+
 const PREFIX = "technicia-rehearsal";
 export const ROUTER = `${PREFIX}-router`;
 export const SERVER = `${PREFIX}-server`;
@@ -148,7 +154,8 @@ async function cloudsConfiguration(images: Images, accounts: Accounts, authority
     },
     machine: {
       container: SERVER,
-      image: images.server,
+      images: { [SYSTEM]: images.server },
+      upgradeSeconds: FIRST_UPGRADE_SECONDS,
       network: DATACENTRE.network,
       ipv4: DATACENTRE.server,
       ipv6: DATACENTRE.server6,
@@ -209,7 +216,7 @@ async function ensureAcme(images: Images): Promise<void> {
   await routeThroughRouter(`${PREFIX}-acme`);
 }
 
-/** The operator trusts this machine's authorities, the rehearsal's, and the ACME server's root, which is new at each of its starts. */
+/** The operator's system trusts this machine's authorities and the rehearsal's. The ACME server's root, new at each of its starts, is for visitors only. */
 async function writeTrust(authority: string): Promise<void> {
   const bundle = join(STATE, "trusted.pem");
   const system = await readFile("/etc/ssl/certs/ca-certificates.crt", "utf8");
@@ -224,7 +231,7 @@ async function writeTrust(authority: string): Promise<void> {
     return answer.includes("BEGIN CERTIFICATE");
   });
   await writeFile(join(STATE, "acme-root.pem"), root);
-  await writeBundle(bundle, [system, await machineCertificates(), own, root]);
+  await writeBundle(bundle, [system, await machineCertificates(), own]);
 }
 
 /** Starts a container unless one with the same arguments runs. Returns whether it is new. */

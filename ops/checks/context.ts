@@ -2,6 +2,7 @@
 import { Resolver } from "node:dns/promises";
 
 import type { Check } from "../../common/check.ts";
+import { trustSystemStore } from "../../common/system-trust.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Pulumi } from "../engine/cli.ts";
@@ -49,6 +50,7 @@ export interface CheckEffects {
 }
 
 export function realEffects(): CheckEffects {
+  trustSystemStore();
   return {
     fetch,
     resolver: new Resolver({ timeout: 5000, tries: 2 }),

@@ -4,6 +4,7 @@ import { untilStopped } from "../terminal.ts";
 import { holdLock } from "../server/lock.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import { openGithub } from "../vendors/github.ts";
+import { trustSystemStore } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
 import { logCheck } from "./check-log.ts";
 import { checkDrift } from "./check.ts";
@@ -48,6 +49,7 @@ export const commands: Commands = {
 };
 
 function worldOf(effects: Effects): RepairWorld {
+  trustSystemStore();
   return {
     ...effects,
     fetch,

@@ -15,7 +15,6 @@ import { machineSpec } from "./ovh/context.ts";
 import { type FakeOvh, type OvhOptions, startOvh } from "./ovh/server.ts";
 import type { OvhState } from "./ovh/state.ts";
 
-const OPERATING_SYSTEM = "Debian 12";
 // In the rehearsal's internet, where nothing has this address.
 const PROXY_ADDRESSES = ["198.51.100.104"];
 
@@ -98,7 +97,7 @@ function ovhOptions({ ovh, machine }: Configuration): OvhOptions {
       ...credentials,
     ],
     delays: { ...MODERATE_DELAYS, ...delays },
-    ...(machine && { addresses: [addressOf(machine)], images: [OPERATING_SYSTEM] }),
+    ...(machine && { addresses: [addressOf(machine)], images: Object.keys(machine.images) }),
     ...(zones && { zones }),
     ...(clockSkewSeconds !== undefined && { clockSkewSeconds }),
     ...(ruleConflictStatus !== undefined && { ruleConflictStatus }),
@@ -107,8 +106,7 @@ function ovhOptions({ ovh, machine }: Configuration): OvhOptions {
 
 function makeMachine({ machine }: Configuration): Machine {
   if (!machine) return new NoMachine();
-  const { image, ...rest } = machine;
-  return new DockerMachine({ ...rest, docker: new DockerApi(), images: { [OPERATING_SYSTEM]: image } });
+  return new DockerMachine({ ...machine, docker: new DockerApi() });
 }
 
 async function deliverFirstServers(

@@ -39,8 +39,10 @@ export interface Configuration {
   /** @default nothing runs behind the API */
   readonly machine?: {
     readonly container: string;
-    /** Docker image of "Debian 12". */
-    readonly image: string;
+    /** Docker image behind each operating system, by OVH's name for it. */
+    readonly images: Readonly<Record<string, string>>;
+    /** Seconds for which the updates of a server's first boot hold dpkg's lock. @default none are installed then */
+    readonly upgradeSeconds?: number;
     readonly network: string;
     readonly ipv4: string;
     readonly ipv6: string;

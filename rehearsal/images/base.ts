@@ -12,9 +12,13 @@ const POCKETS = /^[a-z]+(|-updates|-security)$/;
 const DISTRIBUTION_CERTIFICATES = "/usr/share/ca-certificates";
 const BUNDLES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/** Debian's releases below the images: the server's own, and the newest for everything that runs in containers. */
-export const RELEASES = { debian12: "bookworm", debian13: "trixie" } as const;
+/** Debian's releases below the images: those of servers, and the newest for everything that runs in containers. */
+export const RELEASES = { debian11: "bullseye", debian12: "bookworm", debian13: "trixie" } as const;
 export type Release = keyof typeof RELEASES;
+
+export function isRelease(name: string): name is Release {
+  return Object.hasOwn(RELEASES, name);
+}
 
 /** One line of APT's sources on this machine that Debian itself publishes. */
 export interface Source {
@@ -69,15 +73,22 @@ function certificatesIn(text: string): string[] {
 
 /** Arguments of mmdebstrap that are the same for every root. */
 const ROOT_ARGUMENTS = [
-  // The package that merges /usr on old systems would bring all of Perl along.
-  ...["--variant=minbase", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"],
-  ...["--include=usr-is-merged,ca-certificates", '--aptopt=APT::Install-Recommends "false"'],
+  "--variant=minbase",
+  '--aptopt=APT::Install-Recommends "false"',
   // Stays in the image, for the packages that are added to it.
   `--aptopt=Acquire::Retries "${APT_RETRIES}"`,
   // Of no use in a container; licences stay.
   ...["man", "doc", "locale"].map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`),
   "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 ];
+
+/** /usr is merged, as installers do it. The package that would do it on old systems brings all of Perl along. */
+function argumentsOf(release: Release): string[] {
+  const hooks = "/usr/share/mmdebstrap/hooks/merged-usr";
+  return release === "debian11"
+    ? [`--setup-hook=${hooks}/setup00.sh`, "--include=ca-certificates"]
+    : [`--hook-dir=${hooks}`, "--include=usr-is-merged,ca-certificates"];
+}
 
 /** Contents of a base image; equal contents give equal images. */
 export interface BaseContent {
@@ -89,7 +100,7 @@ export interface BaseContent {
 
 /** Everything that decides the contents of a base image, except the files of its folder. */
 export function describeBase(release: Release, content: BaseContent): string {
-  return JSON.stringify([release, content, ROOT_ARGUMENTS]);
+  return JSON.stringify([release, content, ROOT_ARGUMENTS, argumentsOf(release)]);
 }
 
 /** Builds the base image of a release under `tag`. */
@@ -138,7 +149,15 @@ async function importRoot(
   const root = join(folder, "root.tar");
   const list = join(folder, "sources.list");
   await writeFile(list, sources);
-  await run(["mmdebstrap", ...ROOT_ARGUMENTS, "--quiet", RELEASES[release], root, list]);
+  await run([
+    "mmdebstrap",
+    ...ROOT_ARGUMENTS,
+    ...argumentsOf(release),
+    "--quiet",
+    RELEASES[release],
+    root,
+    list,
+  ]);
   // No label: containers inherit an image's, and those of a running build are not the rehearsal's to remove.
   await docker(["import", "--change", 'CMD ["bash"]', root, tag]);
   return tag;

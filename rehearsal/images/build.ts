@@ -12,6 +12,7 @@ import {
   describeBase,
   readMachineCertificates,
   readSources,
+  isRelease,
   type Release,
   RELEASES,
   renderSources,
@@ -74,7 +75,12 @@ async function readBaseContents(
     const pulled = lines === "" && hubAnswers && (await pull(slim, progress));
     return { sources: lines, certificates, ...(pulled ? { pulled: slim } : {}) };
   };
-  return { debian12: await content("debian12"), debian13: await content("debian13") };
+  const [debian11, debian12, debian13] = [
+    await content("debian11"),
+    await content("debian12"),
+    await content("debian13"),
+  ];
+  return { debian11, debian12, debian13 };
 }
 
 /** APT knows the origin of its sources only after an update. */
@@ -103,7 +109,7 @@ class ImageBuilder {
   build(name: string): Promise<string> {
     const known = this.#builds.get(name);
     if (known !== undefined) return known;
-    const build = name === "debian12" || name === "debian13" ? this.#base(name) : this.#fromRecipe(name);
+    const build = isRelease(name) ? this.#base(name) : this.#fromRecipe(name);
     this.#builds.set(name, build);
     return build;
   }

@@ -2,6 +2,7 @@
 import http from "node:http";
 import https from "node:https";
 import { Readable } from "node:stream";
+import type { SecureContextOptions } from "node:tls";
 
 import type { OpenablePath } from "../../../common/services.ts";
 import { chainPath } from "../../../common/certificate-files.ts";
@@ -19,7 +20,9 @@ export interface PublicSite {
 }
 
 /** How a TLS connection judges the site's certificate. */
-export function trustOf({ authorities }: PublicSite): Pick<https.RequestOptions, "ca"> {
+export function trustOf({
+  authorities,
+}: PublicSite): Pick<SecureContextOptions, "ca" | "allowPartialTrustChain"> {
   // The chain that a server holds ends below its root.
   return authorities === undefined ? {} : { ca: authorities, allowPartialTrustChain: true };
 }

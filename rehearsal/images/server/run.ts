@@ -19,11 +19,14 @@ export interface ServerRun {
   /** Resolvers for /etc/resolv.conf. @default none, the server resolves nothing */
   readonly dns?: readonly string[];
 
-  /** Public key of the login user `debian`. @default none, nobody can log in */
+  /** Public key of the login user, whom cloud-init creates. @default none, nobody can log in */
   readonly authorizedKey?: string;
 
   /** Certificate authorities (PEM) that the delivered system trusts besides its own. */
   readonly certificates?: string;
+
+  /** Seconds for which the updates of the first boot hold dpkg's lock. @default none are installed then */
+  readonly upgradeSeconds?: number;
 }
 
 const LABEL = "technicia.rehearsal=1";
@@ -59,6 +62,7 @@ function environmentArgs(run: ServerRun): string[] {
     DELIVERY_GATEWAY6: run.gateway6,
     DELIVERY_DNS: run.dns?.join(" "),
     DELIVERY_AUTHORIZED_KEY: run.authorizedKey,
+    DELIVERY_UPGRADE_SECONDS: run.upgradeSeconds?.toString(),
     // An environment file of PID 1 holds no line breaks.
     DELIVERY_CERTIFICATES: run.certificates && Buffer.from(run.certificates).toString("base64"),
   };

@@ -10,6 +10,7 @@ import {
   checkFrontend,
   checkHeaders,
   checkHealthRoute,
+  openSite,
   type PublicSite,
 } from "../../../../ops/checks/public/gateway.ts";
 import { checkCertificate, checkTlsVersions } from "../../../../ops/checks/public/tls.ts";
@@ -24,11 +25,18 @@ afterEach(async () => {
   for (const clean of cleaning.splice(0)) await clean();
 });
 
+type SiteOptions = ServerOptions & { readonly days?: number; readonly answer?: RequestListener };
+
 /** A site on this machine, with a certificate for a name. */
-async function startSite(
+async function startSite(name: string, options: SiteOptions = {}): Promise<PublicSite> {
+  return (await startIssuedSite(name, options)).site;
+}
+
+/** The same, with its certificate (PEM). */
+async function startIssuedSite(
   name: string,
-  options: ServerOptions & { readonly days?: number; readonly answer?: RequestListener } = {},
-): Promise<PublicSite> {
+  options: SiteOptions = {},
+): Promise<{ readonly site: PublicSite; readonly certificate: string }> {
   const { days = 60, answer, ...tls } = options;
   const issued = await issue(name, days);
   const server = createServer({ cert: issued.certificate, key: issued.key, ...tls });
@@ -38,10 +46,49 @@ async function startSite(
     () => close(server),
     () => issued.remove(),
   );
-  return { domain: "localhost", ports: { http: 9, https: port }, authorities: issued.authority };
+  const site = { domain: "localhost", ports: { http: 9, https: port }, authorities: issued.authority };
+  return { site, certificate: issued.certificate };
 }
 
 const SILENT: PublicSite = { domain: "localhost", ports: { http: 9, https: 9 }, authorities: undefined };
+
+describe("openSite", () => {
+  const open = async (site: PublicSite, { trusted, held }: { trusted: boolean; held: string }) => {
+    const server = {
+      name: "debian@192.0.2.1:22",
+      run: () => Promise.resolve({ stdout: held, stderr: "" }),
+      logInForDocker: () => Promise.resolve(),
+      close: () => undefined,
+    };
+    const acme = { ...environmentWith().acme, trusted };
+    const effects = { ports: site.ports, authorities: undefined };
+    return openSite({ domain: site.domain, acme }, { access: { server }, effects });
+  };
+  const look = (site: PublicSite) => checkCertificate(site, { days: 14, now: Date.now, signal: unaborted });
+
+  it("trusts the certificate that the server holds where the authority is for tests only", async () => {
+    const { site, certificate } = await startIssuedSite("localhost");
+
+    expect(await look(await open(site, { trusted: false, held: certificate }))).toMatchObject({
+      outcome: "ok",
+    });
+  });
+
+  it("trusts no other certificate of that authority", async () => {
+    const { site } = await startIssuedSite("localhost");
+    const other = await startIssuedSite("localhost");
+
+    expect(await look(await open(site, { trusted: false, held: other.certificate }))).toMatchObject({
+      outcome: "failed",
+    });
+  });
+
+  it("asks nothing of the server where the authority is one that browsers trust", async () => {
+    const { site, certificate } = await startIssuedSite("localhost");
+
+    expect((await open(site, { trusted: true, held: certificate })).authorities).toBeUndefined();
+  });
+});
 
 describe("checkCertificate", () => {
   const look = (site: PublicSite, now = Date.now) =>
