@@ -104,8 +104,8 @@ function overlay(stack: string, answers: Answers, accounts: Accounts): Change[] 
     [["technicia:dns", "zone"], ZONE],
     [["technicia:dns", "zoneId"], accounts.zoneId],
     [["technicia:dns", "cloudflareBaseUrl"], `http://${INTERNET.clouds}:8081/client/v4`],
-    // A container has its host's swap and cannot reach Docker's own repository.
-    [["technicia:host"], { dockerSource: "distribution", swapGib: 0 }],
+    // Docker's own repository cannot be reached.
+    [["technicia:host", "dockerSource"], "distribution"],
     // A container has its host's disk, too, however full that is.
     [["technicia:operations", "thresholds", "diskFreePercent"], 1],
     [["technicia:acme", "directory"], `https://${INTERNET.acme}:14000/dir`],

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { Accounts } from "./stack-settings.ts";
 import { ensureAuthority, ensureCertificate, machineCertificates, writeBundle } from "./authority.ts";
 import { docker } from "./docker.ts";
-import { run } from "../common/run.ts";
+import { run, tryRun } from "../common/run.ts";
 import { until } from "../common/until.ts";
 import type { Images } from "./images/build.ts";
 import { registryRunArgs } from "./images/publish.ts";
@@ -49,11 +50,22 @@ export async function removeWorld(): Promise<string[]> {
       .split("\n")
       .filter((name) => name !== "" && !(kind === "volume" && isCache(name)));
     if (names.length === 0) continue;
+    if (kind === "volume") await switchSwapOff(names);
     await docker(kind === "container" ? ["rm", "--force", "--volumes", ...names] : [kind, "rm", ...names]);
     removed.push(...names.map((name) => `${kind} ${name}`));
   }
   await run(["ip", "route", "del", DATACENTRE.subnet]).catch(() => undefined);
   return removed;
+}
+
+/** The server's swap is this machine's, and outlives a server that was killed. */
+async function switchSwapOff(volumes: readonly string[]): Promise<void> {
+  const folders = await docker(["volume", "inspect", "--format", "{{.Mountpoint}}", ...volumes]);
+  for (const folder of folders.trim().split("\n")) {
+    const file = join(folder, "swapfile");
+    // Fails where it is no longer in use.
+    if (existsSync(file)) await tryRun(["swapoff", file]);
+  }
 }
 
 /** The registry's storage is a cache: it holds images by content and outlives the rehearsal. */

@@ -57,6 +57,8 @@ export class DockerMachine implements Machine {
 
   async remove(): Promise<void> {
     const { docker, container } = this.#options;
+    // The swap is the whole machine's, and its file cannot be removed while it is in use.
+    await docker.exec(container, ["swapoff", "--all"]).catch(() => undefined);
     await docker.call(`DELETE /containers/${container}?force=true&v=true`, { alsoAccepted: 404 });
     await docker.call(`DELETE /volumes/${this.#volume}?force=true`, { alsoAccepted: 404 });
   }
