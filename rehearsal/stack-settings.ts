@@ -66,11 +66,12 @@ export async function ensureSettings({
   readonly images: Readonly<Record<string, string>>;
 }): Promise<void> {
   const answers = { publicKey: await operatorPublicKey(), images };
-  const path = join(STATE, `Pulumi.${stack}.yaml`);
+  const written = join(STATE, `Pulumi.${stack}.yaml`);
   const document = parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"));
-  for (const [keys, value] of overlay(stack, answers, accounts)) document.setIn(["config", ...keys], value);
-  if (existsSync(path)) keepSecrets(document, parse(await readFile(path, "utf8")));
-  await writeFile(path, document.toString());
+  const changes = [...userValues(stack, answers, accounts), ...differences(answers)];
+  for (const [path, value] of changes) document.setIn(["config", ...path], value);
+  if (existsSync(written)) keepSecrets(document, parse(await readFile(written, "utf8")));
+  await writeFile(written, document.toString());
 }
 
 /** Names of the secrets that a stack's settings hold already. */
@@ -90,28 +91,33 @@ function keepSecrets(document: ReturnType<typeof parseDocument>, earlier: unknow
   }
 }
 
-type Change = readonly [keys: readonly string[], value: unknown];
+type Change = readonly [path: readonly string[], value: unknown];
 
-function overlay(stack: string, answers: Answers, accounts: Accounts): Change[] {
+/** What the head of `Pulumi.<stack>.yaml` asks a user to fill in. */
+function userValues(stack: string, { publicKey }: Answers, { zoneId }: Accounts): Change[] {
   return [
     [["technicia:domain"], domainOf(stack)],
     [["technicia:adminEmail"], `equipe@${ZONE}`],
     [["technicia:server", "order"], { subsidiary: "FR", maxMonthlyPriceEur: 30 }],
-    [["technicia:ssh", "privateKeyFile"], join(STATE, "id_ed25519")],
-    [["technicia:ssh", "publicKey"], answers.publicKey],
-    [["technicia:ssh", "adminCidrs"], { v4: [`${INTERNET.operator}/32`], v6: [`${INTERNET.operator6}/128`] }],
-    [["technicia:ovh", "endpoint"], `http://${INTERNET.clouds}:8080/1.0`],
+    [["technicia:ssh", "publicKey"], publicKey],
+    [["technicia:ssh", "adminCidrs", "v4"], [`${INTERNET.operator}/32`]],
+    [["technicia:ssh", "adminCidrs", "v6"], [`${INTERNET.operator6}/128`]],
     [["technicia:dns", "zone"], ZONE],
-    [["technicia:dns", "zoneId"], accounts.zoneId],
+    [["technicia:dns", "zoneId"], zoneId],
+  ];
+}
+
+/** Every other setting that differs from the committed file; docs/rehearsal.md gives the reason for each. */
+export function differences({ images }: Pick<Answers, "images">): Change[] {
+  return [
+    [["technicia:server", "image"], "Debian 12"],
+    [["technicia:ssh", "privateKeyFile"], join(STATE, "id_ed25519")],
+    [["technicia:ovh", "endpoint"], `http://${INTERNET.clouds}:8080/1.0`],
     [["technicia:dns", "cloudflareBaseUrl"], `http://${INTERNET.clouds}:8081/client/v4`],
-    // Docker's own repository cannot be reached.
-    [["technicia:host", "dockerSource"], "distribution"],
-    // A container has its host's disk, too, however full that is.
-    [["technicia:operations", "thresholds", "diskFreePercent"], 1],
     [["technicia:acme", "directory"], `https://${INTERNET.acme}:14000/dir`],
     [["technicia:acme", "trusted"], false],
-    // n8n's runners are an image of their own, which cannot be built here.
+    [["technicia:operations", "thresholds", "diskFreePercent"], 1],
     [["technicia:services", "n8nRunners", "enabled"], false],
-    ...Object.entries(answers.images).map(([name, image]): Change => [["technicia:images", name], image]),
+    ...Object.entries(images).map(([name, image]): Change => [["technicia:images", name], image]),
   ];
 }
