@@ -1,7 +1,8 @@
 /** What the public reaches: the gateway, its certificate, and the proof that both answer. */
 import * as command from "@pulumi/command";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 
+import { OPENABLE_PATHS, type OpenablePath } from "../../common/services.ts";
 import { Certificate } from "../../components/certificate.ts";
 import { Gateway } from "../../components/gateway.ts";
 import type { Service } from "../../components/service.ts";
@@ -15,7 +16,7 @@ export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Re
   const { environment, host, networks } = site;
   const { services, timeouts } = environment;
   const [domain = environment.domain, editorDomain] = publicNames(environment);
-  return new Gateway(
+  const gateway = new Gateway(
     "technicia-gateway",
     {
       ...site.common("gateway"),
@@ -36,6 +37,18 @@ export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Re
       n8nOwner: owner,
     },
     site.onSwarm,
+  );
+  sayWhatIsClosed(gateway, services.gateway.openPaths);
+  return gateway;
+}
+
+function sayWhatIsClosed(gateway: Gateway, openPaths: readonly OpenablePath[]): void {
+  const closed = (Object.keys(OPENABLE_PATHS) as OpenablePath[]).filter((name) => !openPaths.includes(name));
+  if (closed.length === 0 || !pulumi.runtime.isDryRun()) return;
+  const paths = closed.flatMap((name) => OPENABLE_PATHS[name]).join(", ");
+  void pulumi.log.info(
+    `links that n8n prints to ${paths} lead nowhere: services.gateway.openPaths opens ${closed.join(", ")}`,
+    gateway,
   );
 }
 

@@ -245,18 +245,19 @@ describe("the program", () => {
     );
   });
 
-  it("says in a preview, and in no update, that visitors come over IPv4 only", async () => {
-    const variant = { settings: { protectData: false } };
+  it("says in a preview, and in no update, what visitors cannot reach", async () => {
+    const variant = { settings: { protectData: false, "services.gateway.openPaths": ["waiting"] } };
     const said = vi.spyOn(console, "log").mockImplementation(() => undefined);
-    const about = () =>
-      (said.mock.calls.flat() as unknown[]).filter((line) =>
-        String(line).includes("visitors come over IPv4 only"),
-      );
+    const notes = () =>
+      (said.mock.calls.flat() as unknown[]).map(String).filter((line) => line.startsWith("info:"));
 
     await deploy(variant);
-    expect(about()).toEqual([]);
+    expect(notes()).toEqual([]);
     await deploy(variant, { preview: true });
-    expect(about()).toHaveLength(1);
+    expect(notes()).toEqual([
+      expect.stringContaining("visitors come over IPv4 only"),
+      "info: [runtime] links that n8n prints to /form/, /form-waiting/, /mcp/, /chat lead nowhere: services.gateway.openPaths opens forms, mcp, chat",
+    ]);
     said.mockRestore();
   });
 
