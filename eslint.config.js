@@ -41,7 +41,7 @@ const INNER_FOLDERS = {
 const ONLY_THESE_FILES = {
   infra: { provider: ["resources", "ssh/openssh-options"] },
   components: { provider: ["resources"] },
-  stacks: { provider: ["resources"] },
+  stacks: { provider: ["resources", "ssh/key-file"] },
   ops: { provider: ["ssh/host", "ssh/openssh-options", "ovh/client", "ovh/errors"] },
   rehearsal: { provider: ["plugin/[a-z-]+", "ovh/client", "ovh/errors"], secrets: ["catalog"] },
 };

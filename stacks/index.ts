@@ -4,12 +4,13 @@ import "../common/startup/lean-sdk.ts";
 
 const { resolveSecrets } = await import("../secrets/resolve.ts");
 const { createCloud } = await import("./cloud.ts");
-const { readConfiguration, throwToEngine } = await import("./configuration.ts");
+const { readConfiguration, requireOperatorKey, throwToEngine } = await import("./configuration.ts");
 const { defineTechnicia } = await import("./technicia.ts");
 
 function deploy() {
   const environment = readConfiguration();
   const secrets = resolveSecrets(environment);
+  await requireOperatorKey(environment);
   const cloud = createCloud(environment, secrets);
   return defineTechnicia({ environment, secrets, cloud });
 }

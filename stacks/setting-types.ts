@@ -4,6 +4,7 @@ import { z } from "zod";
 import { rangeProblem, type Family, visitorRangeProblem } from "./address-range.ts";
 import { isExact } from "./image-reference.ts";
 import { isPublicKey } from "./public-key.ts";
+import { isSystemName } from "./system-names.ts";
 
 const HOST_NAME = /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/;
 
@@ -81,6 +82,12 @@ export const publicKey = text(
   isPublicKey,
 );
 
+/** The key of the deployment itself, which nobody can touch at every login. */
+export const operatorKey = publicKey.refine((key) => !key.startsWith("sk-"), {
+  error:
+    "expected a key that signs without a touch, such as ssh-ed25519; a security key (sk-…) is for people, under ssh.admins",
+});
+
 /** A valid key whose private half nobody has. */
 export const EXAMPLE_KEY =
   "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f alice@example";
@@ -110,7 +117,14 @@ export const personName = text(
   (name) => name.trim() !== "" && name.length <= 32,
 );
 
-export const linuxUser = text("expected a Linux user name, such as debian", /^[a-z_][a-z0-9_-]{0,31}$/);
+/** The account of a person. */
+export const linuxUser = text(
+  "expected a Linux user name, such as debian",
+  /^[a-z_][a-z0-9_-]{0,31}$/,
+).refine((name) => !isSystemName(name), {
+  error:
+    "expected a user who may log in, neither root, whom sshd refuses, nor an account or group of the system",
+});
 
 export const timeZone = text("expected a time zone of the IANA list, such as Europe/Paris", isTimeZone);
 

@@ -42,6 +42,7 @@ export interface Judged {
 export function brokenRules(judged: Judged): Problem[] {
   return [
     oneServer,
+    everyAdminOnce,
     domainInZone,
     editorNameFits,
     zoneOfProvider,
@@ -66,6 +67,18 @@ function oneServer({ given, commands }: Judged): Problem[] {
   const found = hasName ? "both" : "neither";
   const text = `expected either serviceName (a server you have) or order (a server to buy), got ${found}; ${remedy}`;
   return [{ path: ["server"], text }];
+}
+
+// Two resources would write the same account, and the one that goes would take it from the other.
+function everyAdminOnce({ sections: { server, ssh } }: Judged): Problem[] {
+  if (!ssh || !server) return [];
+  const names = [server.loginUser, ...ssh.admins.map(({ name }) => name)];
+  return ssh.admins.flatMap(({ name }, index) => {
+    if (names.indexOf(name) > index) return [];
+    const path = ["ssh", "admins", index, "name"];
+    const text = `expected a user besides server.loginUser and the other admins, got "${name}" again; remove this entry, and put its keys where the name stands first`;
+    return [{ path, text }];
+  });
 }
 
 function domainInZone({ sections: { domain, dns } }: Judged): Problem[] {

@@ -24,6 +24,7 @@ import {
   list,
   map,
   number,
+  operatorKey,
   optionalMap,
   personName,
   publicKey,
@@ -126,7 +127,7 @@ export const sections = {
       example: "~/.ssh/id_ed25519",
       affects: "commands",
     }),
-    publicKey: publicKey.meta({
+    publicKey: operatorKey.meta({
       description: "Public half of that key, installed with the operating system.",
       example: EXAMPLE_KEY,
       affects: "server, ssh",

@@ -1,16 +1,17 @@
 /** What to log in with: a private key file, or an ssh agent. */
 import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import ssh2, { type AnyAuthMethod, type ParsedKey } from "ssh2";
 import { UserError } from "../../common/user-error.ts";
+import { expandHome } from "./key-file.ts";
 import { fingerprint, readPublicKey } from "./keys.ts";
 
 export interface Credentials {
   readonly methods: AnyAuthMethod[];
   /** For the message when the host refuses them: `the key /home/me/.ssh/id_ed25519 (SHA256:…)`. */
   readonly description: string;
+  /** The public half; undefined when the agent chooses. */
+  readonly publicKey: Buffer | undefined;
 }
 
 export async function readCredentials(
@@ -27,19 +28,26 @@ export async function readCredentials(
     return {
       methods: [{ type: "agent", username: user, agent: socket }],
       description: "the keys of the ssh agent",
+      publicKey: undefined,
     };
   }
 
-  const path = expand(privateKeyFile);
-  const text = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+  const path = expandHome(privateKeyFile);
+  const text = await readFile(path).catch((error: NodeJS.ErrnoException) => error);
+  if (text instanceof Error) {
+    // A key that only the agent holds is named by its public half.
+    const publicKey = text.code === "ENOENT" ? await readCompanion(path) : undefined;
+    if (publicKey !== undefined && socket)
+      return throughAgent({ user, path, publicKey, socket, isThere: false });
     throw new UserError(
-      `hostPrivateKeyFile: expected a readable private key, got ${path} (${error.code ?? error.message})`,
+      `hostPrivateKeyFile: expected a readable private key, got ${path} (${text.code ?? text.message})`,
     );
-  });
+  }
   const key = firstKey(ssh2.utils.parseKey(text));
   if (key instanceof Error) {
     if (/encrypted/i.test(key.message)) {
-      return throughAgent({ user, path, publicKey: await readPublicPart(path, text), socket });
+      const publicKey = await readPublicPart(path, text);
+      return throughAgent({ user, path, publicKey, socket, isThere: true });
     }
     throw new UserError(
       `hostPrivateKeyFile: expected a private key, got ${path} (${key.message}); name another file, or, if OpenSSH can read it, ` +
@@ -54,11 +62,8 @@ export async function readCredentials(
   return {
     methods: [{ type: "publickey", username: user, key }],
     description: `the key ${path} (${fingerprint(key.getPublicSSH())})`,
+    publicKey: key.getPublicSSH(),
   };
-}
-
-function expand(path: string): string {
-  return path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : resolve(path);
 }
 
 interface AgentKey {
@@ -66,9 +71,11 @@ interface AgentKey {
   readonly path: string;
   readonly publicKey: Buffer | undefined;
   readonly socket: string | undefined;
+  /** Whether the file is there, with a passphrase. */
+  readonly isThere: boolean;
 }
 
-async function throughAgent({ user, path, publicKey, socket }: AgentKey): Promise<Credentials> {
+async function throughAgent({ user, path, publicKey, socket, isThere }: AgentKey): Promise<Credentials> {
   const advice = `add it with: ssh-add ${path}`;
   if (socket === undefined || socket === "") {
     throw new UserError(
@@ -92,7 +99,7 @@ async function throughAgent({ user, path, publicKey, socket }: AgentKey): Promis
     .find((key) => key.getPublicSSH().equals(publicKey));
   if (match === undefined) {
     throw new UserError(
-      `hostPrivateKeyFile: ${path} has a passphrase, and the ssh agent does not hold it; ${advice}`,
+      `hostPrivateKeyFile: ${path} ${isThere ? "has a passphrase" : "is not there"}, and the ssh agent does not hold it; ${advice}`,
     );
   }
   // sshd allows six attempts; an agent that offers all its keys may use them up before the right one.
@@ -100,12 +107,17 @@ async function throughAgent({ user, path, publicKey, socket }: AgentKey): Promis
   return {
     methods: [{ type: "agent", username: user, agent }],
     description: `the key ${path} (${fingerprint(publicKey)}) through the ssh agent`,
+    publicKey,
   };
 }
 
 async function readPublicPart(path: string, text: Buffer): Promise<Buffer | undefined> {
   const armoured = /-----BEGIN OPENSSH PRIVATE KEY-----([^-]+)-----END/.exec(text.toString("latin1"))?.[1];
   if (armoured !== undefined) return publicBlobOf(Buffer.from(armoured, "base64"));
+  return readCompanion(path);
+}
+
+async function readCompanion(path: string): Promise<Buffer | undefined> {
   const companion = await readFile(`${path}.pub`, "utf8").catch(() => undefined);
   return companion === undefined ? undefined : readPublicKey(companion).blob;
 }

@@ -1,9 +1,29 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { secretNames } from "../../secrets/catalog.ts";
-import { validSettings } from "../support/fixtures.ts";
+import { change, publicKey, type Settings, validSettings } from "../support/fixtures.ts";
 import { secretsOf, usual } from "../support/technicia.ts";
+
+const mocks: pulumi.runtime.Mocks = {
+  call: () => ({}),
+  newResource: ({ name }) => ({ id: name, state: {} }),
+};
+
+let folder: string;
+
+/** Names a new key pair in the settings. */
+function createKeyFor(settings: Settings): void {
+  const path = join(folder, "key");
+  expect(spawnSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", path]).status).toBe(0);
+  change(settings, "ssh.privateKeyFile", path);
+  change(settings, "ssh.publicKey", readFileSync(`${path}.pub`, "utf8").trim());
+}
 
 /** What the program throws when the engine starts it with these settings and secrets. */
 async function failure(values: Readonly<Record<string, unknown>>): Promise<unknown> {
@@ -22,14 +42,13 @@ async function failure(values: Readonly<Record<string, unknown>>): Promise<unkno
 }
 
 beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "operator-"));
   vi.resetModules();
-  await pulumi.runtime.setMocks(
-    { call: () => ({}), newResource: ({ name }) => ({ id: name, state: {} }) },
-    "technicia",
-    "test",
-  );
+  await pulumi.runtime.setMocks(mocks, "technicia", "test");
 });
 afterEach(() => {
+  rmSync(folder, { recursive: true });
+  vi.unstubAllEnvs();
   vi.doUnmock("../../stacks/cloud.ts");
   pulumi.runtime.setAllConfig({});
 });
@@ -59,7 +78,51 @@ describe("stacks/index.ts", () => {
       },
     }));
     const secrets = Object.fromEntries(secretsOf(usual));
+    const settings = validSettings();
+    createKeyFor(settings);
 
-    expect(await failure({ ...validSettings(), ...secrets })).toBe(bug);
+    expect(await failure({ ...settings, ...secrets })).toBe(bug);
+  });
+
+  it("fails before anything is created when the operator's key would not let the deployment in", async () => {
+    const secrets = Object.fromEntries(secretsOf(usual));
+    const settings = validSettings();
+    createKeyFor(settings);
+    change(settings, "ssh.publicKey", publicKey);
+
+    const error = await failure({ ...settings, ...secrets });
+
+    expect(pulumi.RunError.isInstance(error)).toBe(true);
+    expect((error as Error).message).toContain(
+      "technicia:ssh.publicKey: expected the public half of ssh.privateKeyFile, SHA256:",
+    );
+  });
+
+  it("goes on without a key in a preview that a CI makes", async () => {
+    const bug = new TypeError("a bug");
+    vi.doMock("../../stacks/cloud.ts", () => ({
+      createCloud: () => {
+        throw bug;
+      },
+    }));
+    const settings = validSettings();
+    change(settings, "ssh.privateKeyFile", join(folder, "absent"));
+    vi.stubEnv("CI", "true");
+    await pulumi.runtime.setMocks(mocks, "technicia", "test", true);
+
+    expect(await failure({ ...settings, ...Object.fromEntries(secretsOf(usual)) })).toBe(bug);
+  });
+
+  it("fails without a key in a CI, too, unless it only makes a preview", async () => {
+    const secrets = Object.fromEntries(secretsOf(usual));
+    const settings = validSettings();
+    change(settings, "ssh.privateKeyFile", join(folder, "absent"));
+    vi.stubEnv("CI", "true");
+
+    const error = await failure({ ...settings, ...secrets });
+
+    expect((error as Error).message).toContain(
+      `technicia:ssh.privateKeyFile: expected a private key at ${join(folder, "absent")}, got no file there; create one with`,
+    );
   });
 });

@@ -37,6 +37,18 @@ const A_PROCESSOR = "the id of a Document AI processor, 8 to 20 hexadecimal digi
 const A_ZONE_ID = "Cloudflare's id of the zone, 32 hexadecimal digits";
 const A_DIRECTORY = "the address of an ACME directory (https://…)";
 const A_SUBSIDIARY = '"DE", "ES", "FI", "FR", "IE", "IT", "LT", "NL" or "PT"';
+const A_PERSON =
+  "a user who may log in, neither root, whom sshd refuses, nor an account or group of the system";
+const A_KEY_WITHOUT_TOUCH =
+  "a key that signs without a touch, such as ssh-ed25519; a security key (sk-…) is for people, under ssh.admins";
+const securityKey = `sk-ssh-ed25519@openssh.com ${Buffer.concat([
+  Buffer.from([0, 0, 0, 26]),
+  Buffer.from("sk-ssh-ed25519@openssh.com"),
+  Buffer.from([0, 0, 0, 32]),
+  Buffer.alloc(32, 7),
+  Buffer.from([0, 0, 0, 4]),
+  Buffer.from("ssh:"),
+]).toString("base64")}`;
 const MIB = "a whole number of MiB from 16 to 65536, without a unit";
 const A_WEEKDAY = '"monday", "tuesday", "wednesday", "thursday", "friday", "saturday" or "sunday"';
 const A_TIME = 'a time of day in UTC, such as "09:00"';
@@ -60,6 +72,8 @@ const WRONG_VALUES: readonly (readonly [path: string, value: unknown, expected: 
   ["server.image", "Windows Server 2022", AN_OS, '"Windows Server 2022"'],
   ["server.image", "debian 12", AN_OS, '"debian 12"'],
   ["server.loginUser", "Debian User", "a Linux user name, such as debian", '"Debian User"'],
+  ["server.loginUser", "root", A_PERSON, '"root"'],
+  ["server.loginUser", "www-data", A_PERSON, '"www-data"'],
   ["server.deleteAtExpiry", "yes", "true or false", '"yes"'],
   ["ssh.port", 70_000, "a port from 1 to 65535", "70000"],
   ["ssh.port", "ssh", "a port from 1 to 65535", '"ssh"'],
@@ -67,6 +81,7 @@ const WRONG_VALUES: readonly (readonly [path: string, value: unknown, expected: 
   ["ssh.publicKey", "ssh-ed25519 AAAA me", A_PUBLIC_KEY, '"ssh-ed25519 AAAA me"'],
   ["ssh.publicKey", publicKey.replace("ssh-ed25519", "ssh-rsa"), A_PUBLIC_KEY, "a text of 93 characters"],
   ["ssh.publicKey", "-----BEGIN OPENSSH PRIVATE KEY-----", A_PUBLIC_KEY, "a private key"],
+  ["ssh.publicKey", securityKey, A_KEY_WITHOUT_TOUCH, `a text of ${securityKey.length} characters`],
   ["ovh.endpoint", "ovh-mars", AN_ENDPOINT, '"ovh-mars"'],
   ["ovh.endpoint", "https://api.example/1.0/", AN_ENDPOINT, '"https://api.example/1.0/"'],
   ["dns.provider", "route53", '"cloudflare" or "ovh"', '"route53"'],
@@ -249,6 +264,34 @@ describe("unknown settings", () => {
   it("fails when an administrator has an unknown key", () => {
     expect(problems((settings) => change(settings, "ssh.admins.0.key", publicKey))).toEqual([
       "technicia:ssh.admins[0].key: unknown setting; did you mean keys?",
+    ]);
+  });
+
+  it.each(["nobody", "systemd-network", "_apt", "docker"])(
+    "fails when an administrator is called %s",
+    (name) => {
+      expect(problems((settings) => change(settings, "ssh.admins.0.name", name))).toContainEqual(
+        expect.stringContaining(`technicia:ssh.admins[0].name: expected ${A_PERSON}, got "${name}"; `),
+      );
+    },
+  );
+
+  it("accepts a security key of a person, who can touch it", () => {
+    expect(problems((settings) => change(settings, "ssh.admins.0.keys", [securityKey]))).toEqual([]);
+  });
+
+  it.each(["debian", "bob"])("fails when the administrator %s is named twice", (name) => {
+    const keys = [publicKey];
+    const found = problems((settings) =>
+      change(settings, "ssh.admins", [
+        { name: "bob", keys },
+        { name, keys },
+      ]),
+    );
+
+    expect(found).toEqual([
+      `technicia:ssh.admins[1].name: expected a user besides server.loginUser and the other admins, got "${name}" again; ` +
+        "remove this entry, and put its keys where the name stands first",
     ]);
   });
 
