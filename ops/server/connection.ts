@@ -1,6 +1,7 @@
 /** The server of a deployed stack, over one ssh connection whose host key is pinned. */
 import { type Ended, tryRun } from "../../common/run.ts";
 import { UserError } from "../../common/user-error.ts";
+import { prepareControlFolder } from "../../provider/ssh/control-folder.ts";
 import { Host, type Result } from "../../provider/ssh/host.ts";
 import { opensshOptions } from "../../provider/ssh/openssh-options.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
@@ -61,7 +62,7 @@ export function openServer({ ssh }: Pick<StackOutputs, "ssh">): Server {
 export const SSH_FAILED = 255;
 
 /** Runs a command through OpenSSH's client, and so over the control master that Docker's plugin shares. */
-export function runOpenssh(
+export async function runOpenssh(
   server: {
     readonly address: string;
     readonly port: number;
@@ -73,5 +74,6 @@ export function runOpenssh(
 ): Promise<Ended> {
   const { address, port, user, options } = server;
   const target = ["-p", String(port), "-l", user, "--", address, command];
+  prepareControlFolder();
   return tryRun(["ssh", ...options, ...target]);
 }

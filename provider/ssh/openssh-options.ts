@@ -1,5 +1,7 @@
 /** Options of OpenSSH's client, which Docker's plugin starts for each of its calls. They are inputs of its provider: a change shows in a preview. */
 
+import { CONTROL_PATH } from "./control-folder.ts";
+
 export interface Trust {
   /** `~` is the home of the user that runs ssh. */
   readonly privateKeyFile: string;
@@ -13,17 +15,22 @@ export function opensshOptions({ privateKeyFile, hostKey }: Trust): string[] {
   const options = [
     "BatchMode=yes",
     "IdentitiesOnly=yes",
-    `IdentityFile=${privateKeyFile}`,
+    `IdentityFile=${asArgument(privateKeyFile)}`,
     "StrictHostKeyChecking=yes",
     "UserKnownHostsFile=/dev/null",
     "GlobalKnownHostsFile=/dev/null",
     `KnownHostsCommand=/bin/echo %H ${hostKey}`,
     "ControlMaster=auto",
-    // Not in ~/.ssh: ssh does not create that folder, and fails without it.
-    "ControlPath=~/.technicia-%C",
+    `ControlPath=${CONTROL_PATH}`,
     "ControlPersist=120s",
     "ServerAliveInterval=15",
     "ConnectTimeout=30",
   ];
   return options.flatMap((option) => ["-o", option]);
+}
+
+/** A path as ssh's settings take it: in quotes where it has spaces or quotes, and without tokens. */
+function asArgument(path: string): string {
+  const plain = path.replaceAll("%", "%%");
+  return /[\s"'\\]/.test(plain) ? `"${plain.replaceAll(/["\\]/g, "\\$&")}"` : plain;
 }

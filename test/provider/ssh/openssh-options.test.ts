@@ -1,5 +1,11 @@
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import { expect, it } from "vitest";
 
+import { prepareControlFolder } from "../../../provider/ssh/control-folder.ts";
 import { opensshOptions } from "../../../provider/ssh/openssh-options.ts";
 
 it("never prompts, trusts only the recorded host key, and shares one connection", () => {
@@ -13,11 +19,46 @@ it("never prompts, trusts only the recorded host key, and shares one connection"
     "GlobalKnownHostsFile=/dev/null",
     "KnownHostsCommand=/bin/echo %H ssh-ed25519 AAAAhost",
     "ControlMaster=auto",
-    "ControlPath=~/.technicia-%C",
+    "ControlPath=/tmp/technicia-%i/%C",
     "ControlPersist=120s",
     "ServerAliveInterval=15",
     "ConnectTimeout=30",
   ];
 
   expect(given).toEqual(options.flatMap((option) => ["-o", option]));
+});
+
+it.each([
+  "/home/jean dupont/.ssh/id",
+  "/home/élodie/.ssh/id",
+  '/home/o\'neil "jr"/.ssh/id',
+  "/home/100%C/.ssh/id",
+])("names the key %s so that OpenSSH finds it", (privateKeyFile) => {
+  const options = opensshOptions({ privateKeyFile, hostKey: "ssh-ed25519 AAAAhost" });
+
+  const { stdout } = spawnSync("ssh", ["-G", ...options, "server"], { encoding: "utf8" });
+
+  // What ssh prints still has its tokens.
+  expect(stdout.split("\n")).toContain(`identityfile ${privateKeyFile.replaceAll("%", "%%")}`);
+});
+
+it("leaves room in the path of the control socket for every user's number", () => {
+  const longest = `/tmp/technicia-4294967295/${"f".repeat(40)}.${"x".repeat(16)}`;
+
+  expect(Buffer.byteLength(longest)).toBeLessThan(104);
+});
+
+it("makes the folder of the control sockets, and refuses one that others may enter", () => {
+  const folder = mkdtempSync(join(tmpdir(), "control-"));
+  const path = join(folder, "sockets");
+
+  prepareControlFolder(path);
+  prepareControlFolder(path);
+  chmodSync(path, 0o777);
+  expect(() => prepareControlFolder(path)).toThrow("with the permissions 777; remove it");
+  rmSync(path, { recursive: true });
+  symlinkSync("/tmp", path);
+  expect(() => prepareControlFolder(path)).toThrow("got something else; remove it");
+
+  rmSync(folder, { recursive: true });
 });
