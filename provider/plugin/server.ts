@@ -7,9 +7,10 @@ import { differences, rootOf } from "./diff.ts";
 import { check } from "./check-inputs.ts";
 import { parseUrn } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
-import type { AnyDefinition, Log, Settings } from "./definition.ts";
+import type { AnyDefinition, Call, Log, Settings } from "./definition.ts";
 import { EngineCall, type CallContext } from "./engine-call.ts";
 import { EngineLog } from "./engine-log.ts";
+import { Installation } from "./installation.ts";
 import { stringsIn } from "../../common/redactor.ts";
 import {
   derivedFrom,
@@ -25,6 +26,7 @@ import {
 import { checkResponse, diffResponse, toStatus } from "./responses.ts";
 import { unary } from "./rpc.ts";
 import { REPLACING_SETTINGS, SECRET_SETTINGS, settingsSchema, targetOf } from "./settings.ts";
+import { prepareControlFolder } from "../ssh/control-folder.ts";
 import { HostKeyChanged } from "../ssh/connect.ts";
 import { Host } from "../ssh/host.ts";
 import { decode, encode, hasUnknown, type Path } from "./wire.ts";
@@ -46,6 +48,7 @@ export class Server {
   #settings: Settings = {};
   #settingSecrets: readonly string[] = [];
   #host: Host | undefined;
+  #installation: Installation | undefined;
 
   constructor(definitions: readonly AnyDefinition[], engineAddress: string | undefined) {
     this.#definitions = new Map(definitions.map((definition) => [definition.token, definition]));
@@ -126,12 +129,15 @@ export class Server {
       throw new UserError(`the connection's arguments have problems:\n  ${problems.join("\n  ")}`);
     }
     this.#settings = result.data;
+    // Docker's plugin, which the engine starts after this one, logs in through it.
+    if (result.data.hostAddress !== undefined) prepareControlFolder();
     this.#settingSecrets = [
       ...secretTexts({ values, secrets }),
       ...SECRET_SETTINGS.flatMap((name) => stringsIn(values[name])),
     ];
     this.#host?.close();
     this.#host = undefined;
+    this.#installation = undefined;
     return new provider.ConfigureResponse()
       .setAcceptsecrets(true)
       .setAcceptresources(false)
@@ -176,6 +182,7 @@ export class Server {
       const state = previewState(definition, inputs, (outputs ?? {}) as Values);
       return new provider.CreateResponse().setProperties(encode(state));
     }
+    await this.#installationFor(call)?.claim(call);
     const { id, outputs } = (await definition.create(call, inputs.values)) as { id: string; outputs: Values };
     return new provider.CreateResponse()
       .setId(id)
@@ -222,6 +229,10 @@ export class Server {
     const inputs = request.hasOldInputs() ? decode(request.getOldInputs()) : inputsOf(definition, state);
     const call = engineCall.openCall(inputs, { others: [state] });
     try {
+      if ((await this.#installationFor(call)?.isTakenOver(call)) === true) {
+        call.log.info("left on the server, where it was created again for another installation");
+        return new empty.Empty();
+      }
       await definition.delete(call, existingOf(definition, { id: request.getId(), inputs, state }));
     } catch (error) {
       if (!(error instanceof HostKeyChanged)) throw error;
@@ -285,6 +296,12 @@ export class Server {
       signal: this.#cancelled.signal,
       hostFor: (log) => this.#sharedHost(log),
     };
+  }
+
+  /** Undefined for a connection to OVH, and for one that does not say which installation it is for. */
+  #installationFor({ host, settings }: Call): Installation | undefined {
+    if (settings.hostAddress === undefined || settings.serverId === undefined) return undefined;
+    return (this.#installation ??= new Installation(host, settings.serverId));
   }
 
   #sharedHost(log: Log): Host {

@@ -52,6 +52,8 @@ export interface VpsOutputs {
   readonly plan?: string | undefined;
   readonly monthlyPriceEur?: number | undefined;
   readonly serverId: string;
+  /** When an existing server was adopted; absent for an ordered one. */
+  readonly adoptedAt?: string | undefined;
 }
 
 export function checkVps({ serviceName, order }: VpsInputs): readonly string[] {

@@ -81,9 +81,23 @@ export function outputsOf(facts: Facts, known: Partial<VpsOutputs>): VpsOutputs 
     osImage: facts.image ?? known.osImage ?? "",
     state,
     ...(orderId !== undefined && { orderId, plan, monthlyPriceEur }),
-    // OVH may forget old tasks, but the disk is still the same.
-    serverId: `${serviceName}/${facts.installTask || knownInstallation(known)}`,
+    ...(known.adoptedAt !== undefined && { adoptedAt: known.adoptedAt }),
+    serverId: `${serviceName}/${installationOf(facts, known)}`,
   };
+}
+
+/** Number of the installation on the disk. It changes only for a newer one: OVH may forget tasks, and remember them again. */
+function installationOf(
+  { installTask, installedAt }: Facts,
+  { serverId, adoptedAt }: Partial<VpsOutputs>,
+): number {
+  if (serverId === undefined) return installTask;
+  const known = knownInstallation({ serverId });
+  const isOlder =
+    known === 0 && adoptedAt !== undefined && installedAt !== undefined
+      ? Date.parse(installedAt) <= Date.parse(adoptedAt)
+      : installTask <= known;
+  return isOlder ? known : installTask;
 }
 
 function knownInstallation({ serverId }: Partial<VpsOutputs>): number {
@@ -94,9 +108,7 @@ function inputsOf(facts: Facts, { inputs, outputs }: Known): VpsInputs {
   const { serviceName, displayName, vcore, memoryMib, zone, image } = facts;
   const memoryGib = memoryMib / 1024;
   const isReinstalled =
-    outputs.serverId !== undefined &&
-    facts.installTask !== 0 &&
-    facts.installTask !== knownInstallation(outputs);
+    outputs.serverId !== undefined && installationOf(facts, outputs) !== knownInstallation(outputs);
   const isImport = inputs.name === undefined;
   return {
     ...(isImport ? { serviceName } : { serviceName: inputs.serviceName, order: inputs.order }),

@@ -63,6 +63,7 @@ export function defineVps({
       "plan",
       "monthlyPriceEur",
       "serverId",
+      "adoptedAt",
     ],
     replaceOn: [],
     diff: diffVps,
@@ -129,7 +130,7 @@ async function adopt(
   }
   warnOfEnd(context, facts);
   await rename(context, facts, inputs.name);
-  return outputsOf(facts, { osImage: facts.image ?? inputs.image });
+  return outputsOf(facts, { osImage: facts.image ?? inputs.image, adoptedAt: new Date().toISOString() });
 }
 
 /** The order of an interrupted run, unless it can no longer bring a server. */

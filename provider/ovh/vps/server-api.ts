@@ -24,6 +24,8 @@ export interface Facts {
   readonly contract: Contract;
   /** Newest finished reinstallation; 0 when none is remembered. */
   readonly installTask: number;
+  /** When it was requested; undefined when none is remembered. */
+  readonly installedAt: string | undefined;
   /** A reinstallation under way. */
   readonly installing: Task | undefined;
 }
@@ -78,6 +80,7 @@ export async function readFacts(client: OvhClient, serviceName: string): Promise
     readTasks(client, serviceName),
   ]);
   const installations = tasks.filter(isInstallation);
+  const installation = newest(installations.filter(({ state }) => state === "done"));
   const primary = (version: string): Address | undefined =>
     addresses.find((address) => address.version === version && address.type === "primary") ??
     addresses.find((address) => address.version === version);
@@ -97,7 +100,8 @@ export async function readFacts(client: OvhClient, serviceName: string): Promise
     ipv6: primary("v6")?.ipAddress ?? "",
     ipv6Gateway: primary("v6")?.gateway ?? undefined,
     contract,
-    installTask: newest(installations.filter(({ state }) => state === "done"))?.id ?? 0,
+    installTask: installation?.id ?? 0,
+    installedAt: installation?.date,
     installing: installations.find(isUnfinished),
   };
 }

@@ -220,6 +220,15 @@ describe("Vps that exists", () => {
     expect(stack.outputs.serverId).toBe(serverId);
   });
 
+  it("keeps its identity when OVH remembers an installation from before the adoption again", async () => {
+    const { serverId } = stack.outputs;
+    await reinstall("Debian 12");
+    for (const task of server.tasks) task.date = "2001-01-01T00:00:00+01:00";
+
+    expect(await stack.refresh()).toBe(false);
+    expect(stack.outputs.serverId).toBe(serverId);
+  });
+
   it("shows another system after somebody else reinstalled it, and accepts that system as an input", async () => {
     await reinstall("Debian 13");
 
