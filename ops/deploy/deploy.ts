@@ -119,13 +119,15 @@ async function preflight(progress: ReleaseInProgress): Promise<void> {
 }
 
 /** The reviewed plan, if it still fits; otherwise a new one, which is printed. */
-async function readPlan({ request, operator }: ReleaseInProgress, folder: string): Promise<Plan> {
+async function readPlan(progress: ReleaseInProgress, folder: string): Promise<Plan> {
+  const { request, operator } = progress;
   const { stack } = request;
   if (request.plan === undefined) {
-    const { plan, text, failure } = await operator.makePlan(stack, folder);
+    const { plan, text, failure, hostKey } = await operator.makePlan(stack, folder);
     if (failure !== undefined)
       throw new Refusal(`${stack}: no plan could be made:\n${failure}`, "le plan n'a pas pu être établi");
     operator.say(text);
+    progress.hostKey = hostKey;
     return plan;
   }
   const checked = await operator.checkPlan(stack, request.plan);
@@ -156,8 +158,10 @@ function checkWindow({ request, operator, session }: ReleaseInProgress): string 
   return `${closed}; --emergency overrides it`;
 }
 
-async function confirm({ request, operator }: ReleaseInProgress): Promise<void> {
-  if (request.yes || (await operator.confirm(`Apply this to ${request.stack}?`))) return;
+async function confirm({ request, operator, hostKey }: ReleaseInProgress): Promise<void> {
+  const apply = `pply this to ${request.stack}?`;
+  const question = hostKey === undefined ? `A${apply}` : `${hostKey}\nTrust that server, and a${apply}`;
+  if (request.yes || (await operator.confirm(question))) return;
   throw new Refusal("cancelled; nothing was changed", "personne n'a confirmé");
 }
 

@@ -56,6 +56,8 @@ interface Begun extends DeployRequest {
 }
 
 export class ReleaseInProgress {
+  /** What the plan says of the host key that the first contact will trust. */
+  hostKey: string | undefined;
   readonly request: Begun;
   readonly session: Session;
   readonly operator: Operator;

@@ -39,7 +39,13 @@ export interface Operator extends Effects {
   readonly makePlan: (
     stack: string,
     folder: string,
-  ) => Promise<{ readonly plan: Plan; readonly text: string; readonly failure: string | undefined }>;
+  ) => Promise<{
+    readonly plan: Plan;
+    readonly text: string;
+    readonly failure: string | undefined;
+    /** Which host key the first contact will trust; undefined once one is pinned. */
+    readonly hostKey?: string | undefined;
+  }>;
 
   /** A plan that was saved and reviewed, or what has changed since, one sentence each. */
   readonly checkPlan: (
@@ -66,7 +72,8 @@ export function realOperator(effects: Effects): Operator {
       const world = { ...effects, environment: process.env };
       const report = await previewStack({ stack, out: folder, refresh: false }, world);
       const plan = { file: planFile(folder), reviewed: false, refreshed: false };
-      return { plan, text: renderPreview(report), failure: report.failure };
+      const hostKey = report.messages.find(({ text }) => text.startsWith("host key: "))?.text;
+      return { plan, text: renderPreview(report), failure: report.failure, hostKey };
     },
     async checkPlan(stack, folder) {
       const inputs = await readPlanInputs({ stack, without: folder }, { pulumi, git });

@@ -8,10 +8,17 @@ import { fingerprint, publicKeyText, readPublicKey } from "../ssh/keys.ts";
 const BOOT_SECONDS = 600;
 const ANSWER_SECONDS = 30;
 
+/** A preview does not wait for a server that boots. */
+const PREVIEW_SECONDS = 5;
+
 const schema = z.strictObject({
   address: z.string().regex(/^[^\s/@]+$/, "a host name or an IP address, without scheme, user or port"),
   port: z.int().min(1, "a port between 1 and 65535").max(65535, "a port between 1 and 65535").default(22),
   serverId: z.string(),
+  expected: z
+    .string()
+    .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "a fingerprint as OpenSSH prints it, SHA256:…")
+    .optional(),
 });
 
 type Inputs = z.infer<typeof schema>;
@@ -27,8 +34,20 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
   outputs: ["hostKey", "fingerprint"],
   replaceOn: ["serverId"],
 
+  async preview(call, { address, port, expected }, existing) {
+    if (existing === undefined) {
+      await announce(call, { address, port: port ?? 22, expected });
+      return {};
+    }
+    if (address === undefined || port === undefined) return existing.outputs;
+    if (port !== existing.inputs.port) await requireAnswer(call, { address, port });
+    await requireExpected(call, { address, port, expected }, existing.outputs);
+    return existing.outputs;
+  },
+
   async create(call, inputs) {
-    const key = await fetchHostKey(inputs, waitOptions(call, BOOT_SECONDS));
+    const { expected } = inputs;
+    const key = await fetchHostKey(inputs, { ...waitOptions(call, BOOT_SECONDS), expected });
     call.log.info(
       `${where(inputs)} answers with the host key ${fingerprint(key)} (${publicKeyText(key)}); later connections require it`,
     );
@@ -53,13 +72,19 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
     const endpoint = { address, port };
     const key = await fetchHostKey(endpoint, waitOptions(call, ANSWER_SECONDS));
     requireSame(endpoint, outputs.hostKey, key);
-    return { id, inputs: { ...endpoint, serverId }, outputs: outputsOf(key) };
+    const { expected } = inputs;
+    return {
+      id,
+      inputs: { ...endpoint, serverId, ...(expected !== undefined && { expected }) },
+      outputs: outputsOf(key),
+    };
   },
 
-  // Only address or port changed. The same installation must answer there with the same key.
+  // Address, port or the expected fingerprint changed. The same installation must answer there with the same key.
   async update(call, existing, news) {
     const key = await fetchHostKey(news, waitOptions(call, ANSWER_SECONDS));
     requireSame(news, existing.outputs.hostKey, key);
+    await requireExpected(call, news, existing.outputs);
     return outputsOf(key);
   },
 
@@ -67,6 +92,60 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
     // Nothing on the host depends on it.
   },
 };
+
+type Announced = Partial<Endpoint> & Pick<Endpoint, "port"> & Pick<Inputs, "expected">;
+
+/** Says in the preview which key the first contact will trust, or that only the first contact will tell. */
+async function announce(call: Call, { address, port, expected }: Announced): Promise<void> {
+  const advice =
+    expected === undefined
+      ? "whichever key answers first will be trusted; to require one, set technicia:ssh.hostKey to its fingerprint"
+      : `the first contact must show ${expected} (technicia:ssh.hostKey)`;
+  if (address === undefined) {
+    call.log.info(`host key: the server does not exist yet; ${advice}`);
+    return;
+  }
+  const endpoint = { address, port };
+  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(PREVIEW_SECONDS * 1000)]);
+  try {
+    const key = await fetchHostKey(endpoint, { deadlineSeconds: PREVIEW_SECONDS, signal, expected });
+    call.log.info(
+      `host key: ${where(endpoint)} answers with ${fingerprint(key)} (${publicKeyText(key).split(" ")[0] ?? ""}), ` +
+        (expected === undefined
+          ? "which will be trusted from the first contact on; compare it with the server's console (KVM), or set technicia:ssh.hostKey"
+          : "as technicia:ssh.hostKey requires"),
+    );
+  } catch (error) {
+    call.signal.throwIfAborted();
+    if (error instanceof UserError && error.message.startsWith("technicia:ssh.hostKey")) throw error;
+    call.log.info(`host key: ${where(endpoint)} does not answer yet; ${advice}`);
+  }
+}
+
+/** Refuses a port that would be the only one admitted although nobody answers there. */
+async function requireAnswer(call: Call, endpoint: Endpoint): Promise<void> {
+  try {
+    await fetchHostKey(endpoint, waitOptions(call, PREVIEW_SECONDS));
+  } catch (error) {
+    call.signal.throwIfAborted();
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(
+      `technicia:ssh.port: expected a port on which sshd answers, got ${endpoint.port}, where nobody does; set technicia:ssh.nextPort to ${endpoint.port} ` +
+        "with the earlier technicia:ssh.port and deploy that first; then sshd and the firewalls have both, and the port can change",
+      { cause: error },
+    );
+  }
+}
+
+/** Refuses a fingerprint that belongs to none of the host's keys, of which the pinned one need not be the same kind. */
+async function requireExpected(
+  call: Call,
+  { expected, ...endpoint }: Endpoint & Pick<Inputs, "expected">,
+  pinned: Outputs,
+): Promise<void> {
+  if (expected === undefined || pinned.fingerprint === expected) return;
+  await fetchHostKey(endpoint, { ...waitOptions(call, ANSWER_SECONDS), expected });
+}
 
 function outputsOf(key: Buffer): Outputs {
   return { hostKey: publicKeyText(key), fingerprint: fingerprint(key) };

@@ -79,9 +79,27 @@ export async function connect(target: Target, options: WaitOptions): Promise<Cli
   });
 }
 
-/** The key that a host answers with; does not log in. */
-export function fetchHostKey(endpoint: Endpoint, options: WaitOptions): Promise<Buffer> {
-  return retryUntilAnswered(() => probeHostKey(endpoint, options.signal), { ...options, endpoint });
+/**
+ * The key that a host answers with; does not log in.
+ *
+ * With a fingerprint it must be one of the host's keys, whatever its kind: a console shows one for each, and people copy any of them.
+ */
+export async function fetchHostKey(
+  endpoint: Endpoint,
+  { expected, ...options }: WaitOptions & { readonly expected?: string | undefined },
+): Promise<Buffer> {
+  const { signal } = options;
+  const key = await retryUntilAnswered(() => probeHostKey(endpoint, { signal }), { ...options, endpoint });
+  if (expected === undefined || fingerprint(key) === expected) return key;
+  for (const algorithm of KEY_PREFERENCE) {
+    const other = await probeHostKey(endpoint, { signal, algorithms: [algorithm] }).catch(() => undefined);
+    signal.throwIfAborted();
+    if (other !== undefined && fingerprint(other) === expected) return other;
+  }
+  throw new UserError(
+    `technicia:ssh.hostKey: expected the host key ${expected} at ${where(endpoint)}, got ${fingerprint(key)}; another machine answers there, ` +
+      "or the setting is wrong: compare it with what the server's console (KVM) prints for ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+  );
 }
 
 const KEY_PREFERENCE: ServerHostKeyAlgorithm[] = [
@@ -138,7 +156,7 @@ async function logIn(
       throw new HostKeyChanged(target, { expected: pinned.blob, got: answered });
     }
     if (pinned !== undefined && /no matching host key/i.test(message)) {
-      const other = await probeHostKey(target, options.signal);
+      const other = await probeHostKey(target, { signal: options.signal });
       throw new HostKeyChanged(target, { expected: pinned.blob, got: other });
     }
     throw error;
@@ -146,12 +164,18 @@ async function logIn(
 }
 
 /** Starts a handshake, notes the key, and refuses it. */
-async function probeHostKey(endpoint: Endpoint, signal: AbortSignal): Promise<Buffer> {
+async function probeHostKey(
+  endpoint: Endpoint,
+  {
+    signal,
+    algorithms = KEY_PREFERENCE,
+  }: { readonly signal: AbortSignal; readonly algorithms?: ServerHostKeyAlgorithm[] },
+): Promise<Buffer> {
   let answered: Buffer | undefined;
   const config: ConnectConfig = {
     ...transport(endpoint),
     username: "nobody",
-    algorithms: { serverHostKey: KEY_PREFERENCE },
+    algorithms: { serverHostKey: algorithms },
     hostVerifier: (key: Buffer) => {
       answered = key;
       return false;

@@ -137,6 +137,15 @@ describe("deploy", () => {
     expect(await stack.history()).toContain("emergency: version 2 : déploiement d'urgence");
   });
 
+  it("asks before the first contact whether to trust the host key that the plan shows", async () => {
+    stack.confirms = false;
+    stack.hostKey = "host key: 203.0.113.10:22 answers with SHA256:abc (ssh-ed25519)";
+
+    await run({ yes: false });
+
+    expect(stack.asked).toEqual([`${stack.hostKey}\nTrust that server, and apply this to test?`]);
+  });
+
   it("changes nothing when nobody confirms", async () => {
     stack.confirms = false;
 

@@ -74,6 +74,9 @@ export class TestStack implements AsyncDisposable {
   readonly incidents: NewIncident[] = [];
   incidentFault: string | undefined;
   confirms = true;
+  readonly asked: string[] = [];
+  /** What the plan says of the host key of a first deployment. */
+  hostKey: string | undefined;
   identity = { who: "alice@laptop", run: "", process: 4001 };
   alive = new Set([4001]);
   stop = new AbortController();
@@ -108,13 +111,21 @@ export class TestStack implements AsyncDisposable {
       },
       isAlive: (process) => this.alive.has(process),
       say: (line) => void this.printed.push(line),
-      confirm: () => Promise.resolve(this.confirms),
+      confirm: (question) => {
+        this.asked.push(question);
+        return Promise.resolve(this.confirms);
+      },
       signal: this.stop.signal,
       preflight: () => this.#part("preflight", 5, () => this.preflight()),
       verify: (context) => this.#part("verify", 20, () => this.verify(context)),
       makePlan: () =>
         this.#part("plan", 10, () =>
-          Promise.resolve({ plan: this.plan, text: "1 to update", failure: this.planFailure }),
+          Promise.resolve({
+            plan: this.plan,
+            text: "1 to update",
+            failure: this.planFailure,
+            hostKey: this.hostKey,
+          }),
         ),
       checkPlan: (_stack, folder) =>
         Promise.resolve(

@@ -363,6 +363,88 @@ describe("HostKey", () => {
   });
 });
 
+describe("HostKey in a preview", () => {
+  const preview = (plugin: Plugin, inputs: Record<string, unknown>): Promise<Resource> =>
+    plugin.create(
+      HOST_KEY,
+      "k",
+      { address: host.address, port: 22, serverId: "one", ...inputs },
+      { preview: true },
+    );
+  const printOf = async (kind: string): Promise<string> =>
+    (await host.exec(`ssh-keygen -lf /etc/ssh/ssh_host_${kind}_key.pub`)).split(" ")[1] ?? "?";
+  const stranger = `SHA256:${"A".repeat(43)}`;
+  const told = (plugin: Plugin): string => plugin.logs.map(({ message }) => message).join("\n");
+
+  it("prints the key that will be trusted", async () => {
+    const plugin = await connect();
+
+    await preview(plugin, {});
+
+    expect(told(plugin)).toContain(
+      `host key: ${host.address}:22 answers with ${await printOf("ed25519")} (ssh-ed25519), which will be trusted from the first contact on`,
+    );
+  });
+
+  it("says that only the first contact will tell when nobody answers yet", async () => {
+    const plugin = await connect();
+
+    await preview(plugin, { port: 9 });
+
+    expect(told(plugin)).toContain(
+      `host key: ${host.address}:9 does not answer yet; whichever key answers first will be trusted; to require one, set technicia:ssh.hostKey`,
+    );
+  });
+
+  it.each(["ed25519", "ecdsa", "rsa"])(
+    "accepts the expected fingerprint of the host's %s key",
+    async (kind) => {
+      const plugin = await connect();
+      const expected = await printOf(kind);
+
+      await preview(plugin, { expected });
+      const key = await plugin.create(HOST_KEY, "k", {
+        address: host.address,
+        port: 22,
+        serverId: "one",
+        expected,
+      });
+
+      expect(key.state["fingerprint"]).toBe(expected);
+      expect(await plugin.read(key)).toEqual(key);
+    },
+  );
+
+  it("refuses a host without the expected key, as does the creation", async () => {
+    const plugin = await connect();
+
+    await expect(preview(plugin, { expected: stranger })).rejects.toThrow(
+      `technicia:ssh.hostKey: expected the host key ${stranger} at ${host.address}:22, got ${await printOf("ed25519")}; another machine answers there`,
+    );
+    await expect(
+      plugin.create(HOST_KEY, "k", { address: host.address, port: 22, serverId: "one", expected: stranger }),
+    ).rejects.toThrow("technicia:ssh.hostKey: expected the host key");
+  });
+
+  it("refuses an expected fingerprint that is set later and belongs to no key of the host", async () => {
+    const plugin = await connect();
+    const key = await keyOf(plugin);
+
+    await expect(
+      plugin.update(key, { ...key.inputs, expected: stranger }, { preview: true }),
+    ).rejects.toThrow("technicia:ssh.hostKey: expected the host key");
+  });
+
+  it("refuses a port on which nobody answers", async () => {
+    const plugin = await connect();
+    const key = await keyOf(plugin);
+
+    await expect(plugin.update(key, { ...key.inputs, port: 9 }, { preview: true })).rejects.toThrow(
+      "technicia:ssh.port: expected a port on which sshd answers, got 9, where nobody does; set technicia:ssh.nextPort to 9",
+    );
+  });
+});
+
 describe("host with another key than the pinned one", () => {
   let key: Resource;
   let pinned: Record<string, string>;
