@@ -22,7 +22,7 @@ const INNER_FOLDERS = {
   "provider/ssh": [],
   "provider/plugin": ["ssh"],
   "provider/host": ["plugin", "ssh"],
-  "provider/ovh": ["plugin"],
+  "provider/ovh": ["plugin", "ssh"],
   "provider/ovh/order": [],
   "provider/ovh/vps": ["order"],
   "provider/ovh/firewall": [],
@@ -42,8 +42,11 @@ const ONLY_THESE_FILES = {
   infra: { provider: ["resources", "ssh/openssh-options"] },
   components: { provider: ["resources"] },
   stacks: { provider: ["resources", "ssh/key-file"] },
-  ops: { provider: ["ssh/host", "ssh/openssh-options", "ovh/client", "ovh/errors"] },
-  rehearsal: { provider: ["plugin/[a-z-]+", "ovh/client", "ovh/errors"], secrets: ["catalog"] },
+  ops: { provider: ["ssh/control-folder", "ssh/host", "ssh/openssh-options", "ovh/client", "ovh/errors"] },
+  rehearsal: {
+    provider: ["ssh/control-folder", "plugin/[a-z-]+", "ovh/client", "ovh/errors"],
+    secrets: ["catalog"],
+  },
 };
 
 const outside = (folder) => {

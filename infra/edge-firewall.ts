@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 
 import * as technicia from "../provider/resources.ts";
+import { LOGIN_GUARD } from "./login-guard.ts";
 
 const LAST_SEQUENCE = 19;
 /** OVH has sequences 0 to 19: one is the deny, six are permits other than ssh. */
@@ -25,11 +26,14 @@ export interface EdgeFirewallArgs {
   /** IPv4 address that the firewall protects. */
   readonly ip: pulumi.Input<string>;
 
-  /** Port that the server's sshd listens on. */
-  readonly sshPort: number;
+  /** Ports that the server's sshd listens on; the commands use the first. */
+  readonly sshPorts: readonly [number, ...number[]];
 
   /** IPv4 networks that may reach ssh. */
   readonly adminCidrs: readonly string[];
+
+  /** Service that tells callers their own address, or `none`. */
+  readonly addressService: string;
 }
 
 /**
@@ -45,7 +49,11 @@ export class EdgeFirewall extends pulumi.ComponentResource {
 
     this.firewall = new technicia.EdgeFirewall(
       `${name}-rules`,
-      { ip: args.ip, rules: edgeRules(args.sshPort, args.adminCidrs) },
+      {
+        ip: args.ip,
+        rules: edgeRules(args.sshPorts, args.adminCidrs),
+        guard: { ...LOGIN_GUARD, sshPort: args.sshPorts[0], addressService: args.addressService },
+      },
       { parent: this, provider: args.cloud },
     );
     this.registerOutputs({ state: this.firewall.state });
@@ -53,20 +61,17 @@ export class EdgeFirewall extends pulumi.ComponentResource {
 }
 
 /** The rules, first match first. Replies to the server's own DNS and NTP queries need rules, because the firewall keeps no state. */
-export function edgeRules(sshPort: number, adminCidrs: readonly string[]): EdgeRule[] {
-  if (adminCidrs.length > MAX_SSH_SOURCES) {
+export function edgeRules(sshPorts: readonly number[], adminCidrs: readonly string[]): EdgeRule[] {
+  if (adminCidrs.length * sshPorts.length > MAX_SSH_SOURCES) {
     throw new Error(
-      `technicia:ssh.adminCidrs.v4: expected at most ${MAX_SSH_SOURCES} networks (OVH holds 20 rules), got ${adminCidrs.length}; merge neighbouring networks`,
+      `technicia:ssh.adminCidrs.v4: expected at most ${Math.floor(MAX_SSH_SOURCES / sshPorts.length)} networks (OVH holds 20 rules), got ${adminCidrs.length}; merge neighbouring networks`,
     );
   }
   const permits: Omit<EdgeRule, "sequence">[] = [
     { action: "permit", protocol: "tcp", tcpOption: "established" },
-    ...adminCidrs.map((source) => ({
-      action: "permit" as const,
-      protocol: "tcp" as const,
-      port: sshPort,
-      source,
-    })),
+    ...sshPorts.flatMap((port) =>
+      adminCidrs.map((source) => ({ action: "permit" as const, protocol: "tcp" as const, port, source })),
+    ),
     { action: "permit", protocol: "tcp", port: 80 },
     { action: "permit", protocol: "tcp", port: 443 },
     { action: "permit", protocol: "icmp" },

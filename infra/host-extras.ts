@@ -4,6 +4,7 @@ import { NOTHING_EXTRA } from "../common/nothing-extra.ts";
 import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import { sshd, sysctl } from "./host-files.ts";
+import { LOGIN_GUARD } from "./login-guard.ts";
 
 /** What may be on a server; everything else is an extra. */
 export interface HostExtrasArgs {
@@ -11,7 +12,7 @@ export interface HostExtrasArgs {
 
   readonly ssh: {
     readonly user: string;
-    readonly port: number;
+    readonly ports: readonly number[];
     readonly admins: readonly { readonly name: string }[];
   };
 
@@ -44,10 +45,10 @@ export class HostExtras extends pulumi.ComponentResource {
       access: {
         LOGIN: ssh.user,
         ADMINS: admins.join(" "),
-        SSHD: sshdInForce(ssh.port, [ssh.user, ...admins]),
+        SSHD: sshdInForce(ssh.ports, [ssh.user, ...admins]),
       },
       files: { FILES: args.files.join("\n"), SYSCTL: withoutComments(sysctl()) },
-      ports: { SSH_PORT: String(ssh.port) },
+      ports: { SSH_PORT: ssh.ports.join(" ") },
       rules: {},
       containers: {
         CONTAINERS: args.containers.join(" "),
@@ -67,6 +68,7 @@ export class HostExtras extends pulumi.ComponentResource {
           variables: { SET: set, ...variables },
           // Removing an extra may reinstall a package, or wait for a service's tasks to end.
           timeoutSeconds: 300,
+          ...(GUARDED.has(set) ? { guard: LOGIN_GUARD } : {}),
         },
         { parent: this, provider: args.host },
       );
@@ -79,6 +81,9 @@ function readScript(name: string): string {
   return script(new URL(`scripts/extra-${name}.sh`, import.meta.url));
 }
 
+/** Sets whose repair may end a login: accounts, keys, sudo and sshd; rules of the firewall. */
+const GUARDED = new Set(["access", "rules"]);
+
 /** OpenSSH's defaults for where sshd finds keys; our file does not set them. */
 const SSHD_DEFAULTS = [
   "authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2",
@@ -88,11 +93,13 @@ const SSHD_DEFAULTS = [
 ];
 
 /** Our settings of sshd as `sshd -T` prints them. */
-function sshdInForce(port: number, users: readonly string[]): string {
-  const own = withoutComments(sshd(port, users))
+function sshdInForce(ports: readonly number[], users: readonly string[]): string {
+  const own = withoutComments(sshd(ports, users))
     .split("\n")
+    .filter((line) => !line.startsWith("Port "))
     .map((line) => line.replace(/^\S+/, (key) => key.toLowerCase()));
-  return [...own, ...SSHD_DEFAULTS].join("\n");
+  // The script joins the values of a key that is there several times.
+  return [`port ${ports.join(" ")}`, ...own, ...SSHD_DEFAULTS].join("\n");
 }
 
 function withoutComments(text: string): string {

@@ -6,11 +6,14 @@ export function packageNames(dockerSource: "distribution" | "docker"): string[] 
   return [...tools, ...engine].sort();
 }
 
+/** With socket activation systemd listens, on the ports that sshd's settings name. */
+export const RELOAD_SSHD =
+  "if systemctl --quiet is-active ssh.socket; then systemctl daemon-reload; systemctl restart ssh.socket; else systemctl reload ssh.service; fi";
+
 /** sshd's settings: keys only, named users only, and enough sessions for a parallel deployment. */
-export function sshd(port: number, users: readonly string[]): string {
+export function sshd(ports: readonly number[], users: readonly string[]): string {
   return `# Managed: a change made here by hand is found and undone.
-Port ${port}
-PasswordAuthentication no
+${ports.map((port) => `Port ${port}\n`).join("")}PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin no
 AllowUsers ${users.join(" ")}

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
+import { LOGIN_GUARD } from "./login-guard.ts";
 
 const TABLE_PATH = "/etc/technicia/firewall.nft";
 const UNIT = "technicia-firewall.service";
@@ -12,8 +13,8 @@ export interface HostFirewallArgs {
   /** Connection to the server. */
   readonly host: technicia.Connection;
 
-  /** Port that sshd listens on. */
-  readonly sshPort: number;
+  /** Ports that sshd listens on. */
+  readonly sshPorts: readonly number[];
 
   /** Networks that may reach ssh. */
   readonly adminCidrs: { readonly v4: readonly string[]; readonly v6: readonly string[] };
@@ -39,6 +40,7 @@ export class HostFirewall extends pulumi.ComponentResource {
         content: renderFirewall(args),
         validate: 'nft --check --file "$FILE"',
         onChange: `nft --file ${TABLE_PATH}`,
+        guard: { ...LOGIN_GUARD, admits: [...args.adminCidrs.v4, ...args.adminCidrs.v6] },
       },
       onHost,
     );
@@ -49,7 +51,7 @@ export class HostFirewall extends pulumi.ComponentResource {
     );
     const unit = new technicia.Unit(
       `${name}-unit`,
-      { unit: UNIT, enabled: true, active: true },
+      { unit: UNIT, enabled: true, active: true, guard: LOGIN_GUARD },
       { ...onHost, dependsOn: [table, unitFile] },
     );
     // The distribution's own rule file flushes every table, Docker's too.
@@ -60,7 +62,12 @@ export class HostFirewall extends pulumi.ComponentResource {
     );
     this.loaded = new technicia.State(
       `${name}-loaded`,
-      { ...LOADED, desired: "the loaded table is the file's", variables: { TABLE: TABLE_PATH } },
+      {
+        ...LOADED,
+        desired: "the loaded table is the file's",
+        variables: { TABLE: TABLE_PATH },
+        guard: LOGIN_GUARD,
+      },
       { ...onHost, dependsOn: [unit] },
     );
     this.registerOutputs({});
@@ -101,7 +108,8 @@ ${ssh.map((rule) => `    ${rule}\n`).join("")}    meta nfproto ipv4 tcp dport { 
 }
 
 /** One rule for each family that has admin networks: nft refuses an empty set. */
-function sshRules({ sshPort, adminCidrs }: Omit<HostFirewallArgs, "host">): string[] {
+function sshRules({ sshPorts, adminCidrs }: Omit<HostFirewallArgs, "host">): string[] {
+  const dport = sshPorts.length === 1 ? sshPorts.join("") : `{ ${sshPorts.join(", ")} }`;
   const families = [
     { family: "ip", cidrs: adminCidrs.v4 },
     { family: "ip6", cidrs: adminCidrs.v6 },
@@ -111,7 +119,7 @@ function sshRules({ sshPort, adminCidrs }: Omit<HostFirewallArgs, "host">): stri
     .map(
       ({ family, cidrs }) =>
         // More than a parallel deployment opens: the limit is there for a leaked key.
-        `tcp dport ${sshPort} ${family} saddr { ${cidrs.join(", ")} } ct state new limit rate 120/minute burst 120 packets accept`,
+        `tcp dport ${dport} ${family} saddr { ${cidrs.join(", ")} } ct state new limit rate 120/minute burst 120 packets accept`,
     );
 }
 

@@ -6,6 +6,7 @@ import { opensshOptions } from "../provider/ssh/openssh-options.ts";
 import * as technicia from "../provider/resources.ts";
 import { HostFirewall } from "./host-firewall.ts";
 import * as render from "./host-files.ts";
+import { LOGIN_GUARD, sshPorts } from "./login-guard.ts";
 
 const DOCKER_REPOSITORY = script(new URL("scripts/docker-repository.sh", import.meta.url));
 const RESTART_DOCKER_IF_RUNNING = script(new URL("scripts/restart-docker.sh", import.meta.url));
@@ -27,8 +28,12 @@ export interface HostArgs {
   readonly ssh: {
     readonly user: string;
     readonly port: number;
+    /** Port that `port` is about to become; sshd listens on both. */
+    readonly nextPort?: number | undefined;
     /** Path of the operator's private key; `~` is the operator's home. */
     readonly privateKeyFile: string;
+    /** Fingerprint of the key that the server must show at the first contact; undefined trusts the first one. */
+    readonly hostKey?: string | undefined;
     /** Public half of the key that the login user accepts. */
     readonly publicKey: string;
     readonly adminCidrs: { readonly v4: readonly string[]; readonly v6: readonly string[] };
@@ -67,7 +72,7 @@ export class Host extends pulumi.ComponentResource {
 
     this.hostKey = new technicia.HostKey(
       `${name}-key`,
-      { address: args.address, port: args.ssh.port, serverId: args.serverId },
+      { address: args.address, port: args.ssh.port, serverId: args.serverId, expected: args.ssh.hostKey },
       { parent: this, provider: args.cloud },
     );
     this.connection = createConnection(name, { ...args, hostKey: this.hostKey }, { parent: this });
@@ -84,7 +89,7 @@ export class Host extends pulumi.ComponentResource {
     createUpgrades(name, afterPackages);
     this.firewall = new HostFirewall(
       `${name}-firewall`,
-      { host: this.connection, sshPort: args.ssh.port, adminCidrs: args.ssh.adminCidrs },
+      { host: this.connection, sshPorts: sshPorts(args.ssh), adminCidrs: args.ssh.adminCidrs },
       { parent: this, dependsOn: [this.packages] },
     );
     this.engine = new technicia.Unit(
@@ -140,9 +145,10 @@ function createAccess(
     {
       // The first value wins, and 50-cloud-init.conf may allow passwords: this file is read before it.
       path: "/etc/ssh/sshd_config.d/10-technicia.conf",
-      content: render.sshd(ssh.port, [ssh.user, ...ssh.admins.map((admin) => admin.name)]),
+      content: render.sshd(sshPorts(ssh), [ssh.user, ...ssh.admins.map((admin) => admin.name)]),
       validate: 'sshd -t -f "$FILE"',
-      onChange: "systemctl reload ssh.service",
+      onChange: render.RELOAD_SSHD,
+      guard: LOGIN_GUARD,
     },
     { ...onHost, dependsOn: [login, ...people] },
   );
@@ -169,6 +175,7 @@ function createAdministrator(
       content: `${admin.name} ALL=(ALL) NOPASSWD:ALL\n`,
       mode: "0440",
       validate: 'visudo --check --quiet --file="$FILE"',
+      guard: LOGIN_GUARD,
     },
     onHost,
   );
@@ -190,6 +197,7 @@ function createKeys(
       group: user,
       mode: "0600",
       validate: 'ssh-keygen -l -f "$FILE" >/dev/null',
+      guard: LOGIN_GUARD,
     },
     opts,
   );

@@ -66,6 +66,9 @@ export interface HostKeyArgs {
 
   /** Identifies the installation of the host. A change reads the key again. */
   readonly serverId: pulumi.Input<string>;
+
+  /** Fingerprint of one of the host's keys (`SHA256:…`), which the first contact must show. @default the first key is trusted */
+  readonly expected?: pulumi.Input<string | undefined>;
 }
 
 /**
@@ -84,6 +87,15 @@ export class HostKey extends pulumi.CustomResource {
   constructor(name: string, args: HostKeyArgs, opts?: pulumi.CustomResourceOptions) {
     super("technicia:host:HostKey", name, { ...args, hostKey: undefined, fingerprint: undefined }, opts);
   }
+}
+
+/** How a change that decides who can log in is made. */
+export interface LoginGuard {
+  /** Time within which the new connection must succeed. */
+  readonly seconds: pulumi.Input<number>;
+
+  /** Networks from which the change lets ssh in; a preview refuses them when the operator's address is in none. @default not compared */
+  readonly admits?: pulumi.Input<readonly string[]>;
 }
 
 /** What a file on the host must be. */
@@ -108,6 +120,9 @@ export interface FileArgs {
 
   /** Bash that runs once the file is in place. If it fails, the earlier file is restored, this runs again, and the update fails. */
   readonly onChange?: pulumi.Input<string>;
+
+  /** For what decides who can log in: the host takes the change back unless a new connection succeeds. @default it stays in any case */
+  readonly guard?: pulumi.Input<LoginGuard>;
 }
 
 /**
@@ -183,6 +198,9 @@ export interface UnitArgs {
 
   /** Values that restart the unit when they change, such as the digest of its configuration. @default the unit is never restarted */
   readonly triggers?: pulumi.Input<readonly pulumi.Input<string>[]>;
+
+  /** For what decides who can log in: the host takes the change back unless a new connection succeeds. @default it stays in any case */
+  readonly guard?: pulumi.Input<LoginGuard>;
 }
 
 /**
@@ -224,6 +242,9 @@ export interface StateArgs {
 
   /** Limit for each script. @default 120 */
   readonly timeoutSeconds?: pulumi.Input<number>;
+
+  /** For what decides who can log in: the host takes the change back unless a new connection succeeds. @default it stays in any case */
+  readonly guard?: pulumi.Input<LoginGuard>;
 }
 
 /**
@@ -353,6 +374,18 @@ export interface Rule {
   readonly tcpOption?: pulumi.Input<"established">;
 }
 
+/** How the operator's way in is kept open. */
+export interface EdgeGuard {
+  /** Port that sshd listens on. */
+  readonly sshPort: pulumi.Input<number>;
+
+  /** Time within which sshd must answer. */
+  readonly seconds: pulumi.Input<number>;
+
+  /** Service that tells callers their own address, asked before the firewall is created; or `none`. */
+  readonly addressService: pulumi.Input<string>;
+}
+
 /** Which packets OVH's network passes on to an address. */
 export interface EdgeFirewallArgs {
   /** The protected IPv4 address. A change replaces the firewall. */
@@ -360,6 +393,9 @@ export interface EdgeFirewallArgs {
 
   /** All rules; any other rule at OVH is removed. */
   readonly rules: pulumi.Input<readonly pulumi.Input<Rule>[]>;
+
+  /** Puts the earlier rules back unless sshd answers a new connection after a change. @default a change stays in any case */
+  readonly guard?: pulumi.Input<EdgeGuard>;
 }
 
 /** OVH's stateless firewall in front of one IPv4 address. */

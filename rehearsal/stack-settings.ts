@@ -112,6 +112,7 @@ export function differences({ images }: Pick<Answers, "images">): Change[] {
   return [
     [["technicia:server", "image"], "Debian 12"],
     [["technicia:ssh", "privateKeyFile"], join(STATE, "id_ed25519")],
+    [["technicia:ssh", "addressService"], `http://${INTERNET.clouds}:8090/address`],
     [["technicia:ovh", "endpoint"], `http://${INTERNET.clouds}:8080/1.0`],
     [["technicia:dns", "cloudflareBaseUrl"], `http://${INTERNET.clouds}:8081/client/v4`],
     [["technicia:acme", "directory"], `https://${INTERNET.acme}:14000/dir`],

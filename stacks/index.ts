@@ -7,7 +7,7 @@ const { createCloud } = await import("./cloud.ts");
 const { readConfiguration, requireOperatorKey, throwToEngine } = await import("./configuration.ts");
 const { defineTechnicia } = await import("./technicia.ts");
 
-function deploy() {
+async function deploy() {
   const environment = readConfiguration();
   const secrets = resolveSecrets(environment);
   await requireOperatorKey(environment);
@@ -15,6 +15,5 @@ function deploy() {
   return defineTechnicia({ environment, secrets, cloud });
 }
 
-export const { deploymentStatus, url, ipv4, ipv6, sshCommand, ssh, tunnels } = await Promise.resolve()
-  .then(deploy)
-  .catch(throwToEngine);
+export const { deploymentStatus, url, ipv4, ipv6, sshCommand, ssh, tunnels } =
+  await deploy().catch(throwToEngine);

@@ -162,6 +162,11 @@ export function isApiAddress(address: string): boolean {
   return (protocol === "https:" || protocol === "http:") && !address.endsWith("/");
 }
 
+export function isServiceAddress(address: string): boolean {
+  const protocol = URL.parse(address)?.protocol;
+  return protocol === "https:" || protocol === "http:";
+}
+
 function isTimeZone(zone: string): boolean {
   return zone === "UTC" || Intl.supportedValuesOf("timeZone").includes(zone);
 }

@@ -43,6 +43,7 @@ export function brokenRules(judged: Judged): Problem[] {
   return [
     oneServer,
     everyAdminOnce,
+    reachablePort,
     domainInZone,
     editorNameFits,
     zoneOfProvider,
@@ -79,6 +80,21 @@ function everyAdminOnce({ sections: { server, ssh } }: Judged): Problem[] {
     const text = `expected a user besides server.loginUser and the other admins, got "${name}" again; remove this entry, and put its keys where the name stands first`;
     return [{ path, text }];
   });
+}
+
+// An ordered server listens on 22, and would be paid before anybody notices that nothing answers elsewhere.
+function reachablePort({ given, sections: { ssh }, commands }: Judged): Problem[] {
+  if (!ssh) return [];
+  if (ssh.nextPort === ssh.port) {
+    const text = `expected another port than ssh.port, got ${ssh.nextPort} again; remove it with ${commands.remove(["ssh", "nextPort"])}`;
+    return [{ path: ["ssh", "nextPort"], text }];
+  }
+  if (!has(given, "server", "order") || ssh.port === 22) return [];
+  const name = commands.set(["server", "serviceName"]);
+  const text =
+    `expected 22, because a server that is ordered listens there (server.order), got ${ssh.port}; set it with ${commands.set(["ssh", "port"], "22")}; ` +
+    `once the server is there, name it with ${name} instead of ordering one, and move its port with ssh.nextPort`;
+  return [{ path: ["ssh", "port"], text }];
 }
 
 function domainInZone({ sections: { domain, dns } }: Judged): Problem[] {

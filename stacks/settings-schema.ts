@@ -19,6 +19,7 @@ import {
   image,
   integer,
   isApiAddress,
+  isServiceAddress,
   limits,
   linuxUser,
   list,
@@ -119,9 +120,18 @@ export const sections = {
   }).meta({ description: "The VPS: one that you have, or one to order.", affects: "server" }),
   ssh: map({
     port: integer("expected a port from 1 to 65535", { least: 1, most: 65_535 }).meta({
-      description: "Port of sshd.",
+      description: "Port of sshd. To move it, set `nextPort` first.",
       example: 22,
+      affects: "ssh, edge firewall, host firewall",
     }),
+    nextPort: integer("expected a port from 1 to 65535", { least: 1, most: 65_535 })
+      .meta({
+        description:
+          "Port that sshd is to move to. While it is set, sshd and both firewalls have both ports; after a deployment make it the `port` and remove this.",
+        example: 2222,
+        affects: "ssh, edge firewall, host firewall",
+      })
+      .optional(),
     privateKeyFile: text("expected the path of a private key from / or ~/", /^(~\/|\/)./).meta({
       description: "Private key of the operator; `~` is the operator's home. It is read, never copied.",
       example: "~/.ssh/id_ed25519",
@@ -150,6 +160,28 @@ export const sections = {
           affects: "host firewall",
         }),
     }),
+    addressService: text(
+      "expected the address of a service (https://…), or none",
+      (address) => address === "none" || isServiceAddress(address),
+    )
+      .default("https://1.1.1.1/cdn-cgi/trace")
+      .meta({
+        description:
+          "Service that tells callers their own address, asked before the first deployment to compare it with `adminCidrs`; `none` asks nobody. Later the server itself is asked.",
+        example: "https://1.1.1.1/cdn-cgi/trace",
+        affects: "edge firewall",
+      }),
+    hostKey: text(
+      "expected the fingerprint of a host key as OpenSSH prints it, SHA256:…",
+      /^SHA256:[A-Za-z0-9+/]{43}$/,
+    )
+      .meta({
+        description:
+          "Fingerprint that the server's host key must have at the first contact; left out, the first key is shown and trusted.",
+        example: "SHA256:AbCdEfGhIjKlMnOpQrStUvWxYz0123456789+/AbCdE",
+        affects: "server",
+      })
+      .optional(),
     admins: list(
       optionalMap({
         name: linuxUser.meta({ description: "User name.", example: "alice" }),

@@ -39,7 +39,7 @@ is_declared() {
   case $exe in
     # Of the kernel: Swarm's overlay; and the resolver that a container which is itself the server gets from its own Docker.
     '') [ "$protocol $port" = "udp 4789" ] || [ "$address" = 127.0.0.11 ] ;;
-    /usr/sbin/sshd | /usr/lib/systemd/systemd) [ "$protocol $port" = "tcp $SSH_PORT" ] ;;
+    /usr/sbin/sshd | /usr/lib/systemd/systemd) [ "$protocol" = tcp ] && [[ " $SSH_PORT " == *" $port "* ]] ;;
     /usr/bin/docker-proxy | /usr/sbin/docker-proxy | /usr/libexec/docker/docker-proxy) true ;;
     /usr/bin/dockerd | /usr/sbin/dockerd) [[ $port =~ ^(2377|7946)$ ]] || [ "$loopback" = yes ] ;;
     /usr/bin/containerd | /usr/bin/containerd-shim*) [ "$loopback" = yes ] ;;

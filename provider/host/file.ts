@@ -4,6 +4,7 @@ import { z } from "zod";
 import { UserError } from "../../common/user-error.ts";
 import type { Call, ResourceDefinition } from "../plugin/definition.ts";
 import { CommandFailure } from "../ssh/command-failure.ts";
+import { loginGuard, refuseForeignOperator, runGuarded, TakenBack } from "./login-guard.ts";
 import { DELETE, EXIT, INSPECT, WRITE } from "./file-scripts.ts";
 
 const MAX_CONTENT_BYTES = 8 * 1024 * 1024;
@@ -30,6 +31,7 @@ const schema = z.strictObject({
     .default("0644"),
   validate: z.string().min(1, "bash that reads $FILE").optional(),
   onChange: z.string().min(1, "bash").optional(),
+  guard: loginGuard.optional(),
 });
 
 type Inputs = z.infer<typeof schema>;
@@ -65,7 +67,11 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
         ? ["previous"]
         : [],
 
-  preview(_call, { content }, existing) {
+  async preview(call, { content, guard }, existing) {
+    // Before a creation there may be no server to ask.
+    if (existing !== undefined && guard?.admits !== undefined && content !== existing.inputs.content) {
+      await refuseForeignOperator(call, guard);
+    }
     return {
       ...(content === undefined ? {} : { sha256: digest(content) }),
       ...(existing === undefined ? {} : { previous: existing.outputs.previous }),
@@ -119,8 +125,9 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
   },
 
   async delete(call, { id, inputs, outputs: { previous } }) {
-    const { stderr } = await call.host.run({
+    const deleting = runGuarded(call, inputs.guard, {
       purpose: previous === undefined ? `remove ${id}` : `restore the earlier ${id}`,
+      touches: id,
       script: DELETE,
       variables: {
         TARGET: id,
@@ -134,6 +141,12 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
       signal: call.signal,
       onWaiting: call.log.status,
     });
+    const { stderr } = await deleting.catch((error: unknown) => {
+      if (!(error instanceof TakenBack)) throw error;
+      // Whoever destroys an environment still wants to get into its server.
+      call.log.warning(`${id}: left as it is, because nobody could log in without it`);
+      return { stderr: "" };
+    });
     if (stderr.trim() !== "") {
       call.log.warning(`${id} was ${previous === undefined ? "removed" : "restored"}; ${stderr.trim()}`);
     }
@@ -142,7 +155,7 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
 
 async function write(call: Call, inputs: Inputs): Promise<Seen | undefined> {
   try {
-    const { stdout } = await call.host.run({
+    const { stdout } = await runGuarded(call, inputs.guard, {
       purpose: `write ${inputs.path}`,
       script: WRITE,
       variables: {
@@ -156,6 +169,7 @@ async function write(call: Call, inputs: Inputs): Promise<Seen | undefined> {
         ON_CHANGE: inputs.onChange ?? "",
       },
       stdin: inputs.content,
+      touches: inputs.path,
       timeoutSeconds: call.timeoutSeconds ?? TIMEOUT_SECONDS,
       signal: call.signal,
       onWaiting: call.log.status,

@@ -4,6 +4,7 @@ import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import { PartialFailure, type Call, type ResourceDefinition } from "../plugin/definition.ts";
 import { CommandFailure } from "../ssh/command-failure.ts";
+import { loginGuard, runGuarded } from "./login-guard.ts";
 
 const DEFAULT_TIMEOUT_SECONDS = 120;
 const SHOWN_LINES = 20;
@@ -32,6 +33,7 @@ const schema = z.strictObject({
   variables: variables.optional(),
   secrets: variables.optional(),
   timeoutSeconds: z.int().min(1).max(86_400).default(DEFAULT_TIMEOUT_SECONDS),
+  guard: loginGuard.optional(),
 });
 
 type Inputs = z.infer<typeof schema>;
@@ -41,7 +43,7 @@ interface Outputs {
 }
 
 type Scripts = Pick<Inputs, "observe" | "desired" | "timeoutSeconds"> &
-  Partial<Pick<Inputs, "variables" | "secrets">>;
+  Partial<Pick<Inputs, "variables" | "secrets" | "guard">>;
 
 export const state: ResourceDefinition<Inputs, Outputs> = {
   token: "technicia:host:State",
@@ -150,7 +152,7 @@ interface Step {
 }
 
 async function run(call: Call, inputs: Scripts, { purpose, script: text, observed }: Step): Promise<string> {
-  const { stdout } = await call.host.run({
+  const { stdout } = await runGuarded(call, purpose === "observe" ? undefined : inputs.guard, {
     purpose: `${purpose} ${nameOf(call.urn)}`,
     script: text,
     variables: { ...inputs.variables, OBSERVED: observed, DESIRED: inputs.desired },

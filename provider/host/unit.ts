@@ -3,6 +3,7 @@ import { z } from "zod";
 import { UserError } from "../../common/user-error.ts";
 import { PartialFailure, type Call, type ResourceDefinition } from "../plugin/definition.ts";
 import { CommandFailure } from "../ssh/command-failure.ts";
+import { loginGuard, runGuarded } from "./login-guard.ts";
 import { APPLY, EXIT, INSPECT } from "./unit-scripts.ts";
 
 const TIMEOUT_SECONDS = 300;
@@ -17,6 +18,7 @@ const schema = z.strictObject({
   enabled: z.boolean(),
   active: z.boolean(),
   triggers: z.array(z.string()).optional(),
+  guard: loginGuard.optional(),
 });
 
 type Inputs = z.infer<typeof schema>;
@@ -36,7 +38,7 @@ interface Seen extends Previous {
   readonly loadState: string;
 }
 
-type Wanted = Pick<Inputs, "unit" | "active"> & {
+type Wanted = Pick<Inputs, "unit" | "active" | "guard"> & {
   readonly enablement: "enabled" | "disabled" | "masked";
   readonly restart: boolean;
 };
@@ -82,7 +84,7 @@ export const unit: ResourceDefinition<Inputs, Outputs> = {
     return { loadState, previous: existing.outputs.previous };
   },
 
-  async delete(call, { id, outputs: { previous } }) {
+  async delete(call, { id, inputs: { guard }, outputs: { previous } }) {
     const seen = await inspect(call, id);
     if (seen.loadState === "not-found") return;
     const enablement = previous.enablement.startsWith("masked")
@@ -90,12 +92,12 @@ export const unit: ResourceDefinition<Inputs, Outputs> = {
       : isEnabled(previous, false)
         ? "enabled"
         : "disabled";
-    await apply(call, { unit: id, active: previous.active, enablement, restart: false });
+    await apply(call, { unit: id, active: previous.active, enablement, restart: false, guard });
   },
 };
 
-function wantedOf({ unit: name, enabled, active }: Inputs, restart: boolean): Wanted {
-  return { unit: name, active, enablement: enabled ? "enabled" : "disabled", restart };
+function wantedOf({ unit: name, enabled, active, guard }: Inputs, restart: boolean): Wanted {
+  return { unit: name, active, enablement: enabled ? "enabled" : "disabled", restart, guard };
 }
 
 async function inspect(call: Call, name: string): Promise<Seen> {
@@ -109,9 +111,9 @@ async function inspect(call: Call, name: string): Promise<Seen> {
   return parse(stdout);
 }
 
-async function apply(call: Call, { unit: name, active, enablement, restart }: Wanted): Promise<Seen> {
+async function apply(call: Call, { unit: name, active, enablement, restart, guard }: Wanted): Promise<Seen> {
   try {
-    const { stdout } = await call.host.run({
+    const { stdout } = await runGuarded(call, guard, {
       purpose: `bring the unit ${name} to ${enablement} and ${active ? "active" : "inactive"}`,
       script: APPLY,
       variables: {

@@ -299,9 +299,10 @@ export class Server {
   }
 
   /** Undefined for a connection to OVH, and for one that does not say which installation it is for. */
-  #installationFor({ host, settings }: Call): Installation | undefined {
-    if (settings.hostAddress === undefined || settings.serverId === undefined) return undefined;
-    return (this.#installation ??= new Installation(host, settings.serverId));
+  #installationFor(call: Call): Installation | undefined {
+    const { hostAddress, serverId } = call.settings;
+    if (hostAddress === undefined || serverId === undefined) return undefined;
+    return (this.#installation ??= new Installation(call.host, serverId));
   }
 
   #sharedHost(log: Log): Host {

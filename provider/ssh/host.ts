@@ -76,6 +76,15 @@ export class Host {
     return `${this.#target.user}@${where(this.#target)}`;
   }
 
+  get user(): string {
+    return this.#target.user;
+  }
+
+  /** The same host over a login of its own, which proves that a new one is admitted. Close it. */
+  another(): Host {
+    return new Host(this.#target);
+  }
+
   /** Runs the script; any exit code but 0 is a `CommandFailure`. */
   async run(command: Command): Promise<Result> {
     command.signal.throwIfAborted();

@@ -5,6 +5,7 @@ import { Dns } from "../../infra/dns.ts";
 import { EdgeFirewall } from "../../infra/edge-firewall.ts";
 import { HostExtras } from "../../infra/host-extras.ts";
 import { Host } from "../../infra/host.ts";
+import { sshPorts } from "../../infra/login-guard.ts";
 import { Vps } from "../../infra/vps.ts";
 import { DECLARED } from "../declared.ts";
 import { publicNames } from "../environment.ts";
@@ -25,8 +26,9 @@ export function createEdgeFirewall({ environment, cloud }: TechniciaArgs, vps: V
   return new EdgeFirewall("edge-firewall", {
     cloud: cloud.technicia,
     ip: vps.ipv4,
-    sshPort: environment.ssh.port,
+    sshPorts: sshPorts(environment.ssh),
     adminCidrs: environment.ssh.adminCidrs.v4,
+    addressService: environment.ssh.addressService,
   });
 }
 
@@ -66,6 +68,10 @@ export function createHost(
 }
 
 export function createHostExtras({ environment }: TechniciaArgs, host: Host): void {
-  const ssh = { ...environment.ssh, user: environment.server.loginUser };
+  const ssh = {
+    admins: environment.ssh.admins,
+    ports: sshPorts(environment.ssh),
+    user: environment.server.loginUser,
+  };
   new HostExtras("extra", { host: host.connection, ssh, ...DECLARED }, { dependsOn: [host] });
 }

@@ -9,7 +9,7 @@ const networks = (count: number) => Array.from({ length: count }, (_, index) => 
 
 describe("edgeRules", () => {
   it("permits replies, ssh from the admin networks, the web, pings, DNS and NTP, and denies the rest", () => {
-    expect(edgeRules(22, ["198.51.100.0/24", "192.0.2.7/32"])).toEqual([
+    expect(edgeRules([22], ["198.51.100.0/24", "192.0.2.7/32"])).toEqual([
       { sequence: 0, action: "permit", protocol: "tcp", tcpOption: "established" },
       { sequence: 1, action: "permit", protocol: "tcp", port: 22, source: "198.51.100.0/24" },
       { sequence: 2, action: "permit", protocol: "tcp", port: 22, source: "192.0.2.7/32" },
@@ -23,22 +23,34 @@ describe("edgeRules", () => {
   });
 
   it("permits ssh on another port when sshd listens there", () => {
-    const ssh = edgeRules(2222, networks(1)).filter(({ source }) => source !== undefined);
+    const ssh = edgeRules([2222], networks(1)).filter(({ source }) => source !== undefined);
 
     expect(ssh.map(({ port }) => port)).toEqual([2222]);
   });
 
   it("uses all twenty rules of OVH for thirteen admin networks, the deny last", () => {
-    const rules = edgeRules(22, networks(13));
+    const rules = edgeRules([22], networks(13));
 
     expect(rules.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 20 }, (_, place) => place));
     expect(rules.filter(({ action }) => action === "deny")).toEqual([rules[19]]);
   });
 
   it("fails when there are more admin networks than rules", () => {
-    expect(() => edgeRules(22, networks(14))).toThrow(
+    expect(() => edgeRules([22], networks(14))).toThrow(
       "technicia:ssh.adminCidrs.v4: expected at most 13 networks (OVH holds 20 rules), got 14; merge neighbouring networks",
     );
+  });
+});
+
+describe("edgeRules before a move of sshd's port", () => {
+  it("admits every network to both ports, and half as many networks", () => {
+    const ssh = edgeRules([22, 2222], networks(6)).filter(({ source }) => source !== undefined);
+
+    expect(ssh.map(({ port }) => port)).toEqual([
+      ...Array<number>(6).fill(22),
+      ...Array<number>(6).fill(2222),
+    ]);
+    expect(() => edgeRules([22, 2222], networks(7))).toThrow("expected at most 6 networks");
   });
 });
 
@@ -49,8 +61,9 @@ describe("EdgeFirewall", () => {
       new EdgeFirewall("edge-firewall", {
         cloud,
         ip: pulumi.output("203.0.113.10"),
-        sshPort: 22,
+        sshPorts: [22],
         adminCidrs: ["198.51.100.0/24"],
+        addressService: "none",
       });
     });
 
@@ -59,7 +72,11 @@ describe("EdgeFirewall", () => {
       type: "technicia:ovh:EdgeFirewall",
       provider: "cloud",
       parent: "edge-firewall",
-      inputs: { ip: "203.0.113.10", rules: edgeRules(22, ["198.51.100.0/24"]) },
+      inputs: {
+        ip: "203.0.113.10",
+        rules: edgeRules([22], ["198.51.100.0/24"]),
+        guard: { sshPort: 22, seconds: 90, addressService: "none" },
+      },
     });
   });
 });

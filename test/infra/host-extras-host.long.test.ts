@@ -15,7 +15,7 @@ echo nameserver 127.0.0.11 > /etc/resolv.conf
 apt-get update --quiet
 DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends curl docker.io iptables jq nftables
 cat > /etc/ssh/sshd_config.d/10-technicia.conf <<'END'
-${sshd(22, ["debian", "alice"])}END
+${sshd([22], ["debian", "alice"])}END
 useradd --create-home --shell /bin/bash --groups sudo alice
 echo 'alice ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/technicia-alice
 chmod 0440 /etc/sudoers.d/technicia-alice
@@ -47,7 +47,7 @@ let scripts: (set: string) => Scripts;
 beforeAll(async () => {
   host = await startHost();
   const { resource } = await register(() => {
-    const ssh = { user: "debian", port: 22, admins: [{ name: "alice" }] };
+    const ssh = { user: "debian", ports: [22], admins: [{ name: "alice" }] };
     new HostExtras("extra", { host: new technicia.Connection("host", {}), ssh, ...DECLARED }, {});
   });
   scripts = (set) => resource(`extra-${set}`).inputs as unknown as Scripts;

@@ -17,7 +17,7 @@ function define() {
         "extra",
         {
           host: new technicia.Connection("host", {}),
-          ssh: { user: "debian", port: 2222, admins: [{ name: "alice" }, { name: "bob" }] },
+          ssh: { user: "debian", ports: [2222], admins: [{ name: "alice" }, { name: "bob" }] },
           files: ["/etc/sysctl.d/60-technicia.conf"],
           containers: ["technicia-tunnel"],
           services: ["technicia-n8n", "technicia-qdrant"],
@@ -59,6 +59,34 @@ describe("HostExtras", () => {
       SERVICES: "technicia-n8n technicia-qdrant",
       NETWORKS: "technicia-data",
     });
+  });
+});
+
+describe("HostExtras before a move of sshd's port", () => {
+  it("expects both ports, as sshd -T gives them", async () => {
+    const { resource } = await register(
+      () =>
+        new HostExtras(
+          "extra",
+          {
+            host: new technicia.Connection("host", {}),
+            ssh: { user: "debian", ports: [22, 2222], admins: [] },
+            ...DECLARED,
+          },
+          {},
+        ),
+    );
+    const variables = (name: string) => resource(name).inputs["variables"] as Record<string, string>;
+
+    expect(variables("extra-access")["SSHD"]?.split("\n")[0]).toBe("port 22 2222");
+    expect(variables("extra-ports")["SSH_PORT"]).toBe("22 2222");
+  });
+
+  it("guards the repairs that may end a login", async () => {
+    const { ofType } = await define();
+    const guarded = ofType("technicia:host:State").filter(({ inputs }) => inputs["guard"] !== undefined);
+
+    expect(guarded.map(({ name }) => name)).toEqual(["extra-access", "extra-rules"]);
   });
 });
 

@@ -41,7 +41,7 @@ describe("packageNames", () => {
 
 describe("sshd", () => {
   it("admits keys only and named users only, with enough sessions for a parallel deployment", () => {
-    const lines = sshd(2222, ["debian", "alice"]).split("\n");
+    const lines = sshd([2222], ["debian", "alice"]).split("\n");
 
     expect(lines.filter((line) => /^(Port|AllowUsers|Max(Startups|Sessions)) /.test(line))).toEqual([
       "Port 2222",

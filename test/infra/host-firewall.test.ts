@@ -5,7 +5,7 @@ import * as technicia from "../../provider/resources.ts";
 import { register } from "../support/engine.ts";
 
 const adminCidrs = { v4: ["198.51.100.0/24", "192.0.2.7/32"], v6: ["2001:db8:51::/64"] };
-const table = renderFirewall({ sshPort: 22, adminCidrs });
+const table = renderFirewall({ sshPorts: [22], adminCidrs });
 
 describe("renderFirewall", () => {
   // After a change that is meant: npx vitest run --project parts test/infra/host-firewall --update
@@ -29,7 +29,7 @@ describe("renderFirewall", () => {
   });
 
   it("has no ssh rule for a family without admin networks: nft refuses an empty set", () => {
-    const text = renderFirewall({ sshPort: 22, adminCidrs: { v4: ["198.51.100.0/24"], v6: [] } });
+    const text = renderFirewall({ sshPorts: [22], adminCidrs: { v4: ["198.51.100.0/24"], v6: [] } });
 
     expect(text).not.toContain("ip6 saddr { ");
     expect(text.match(/tcp dport 22 /g)).toHaveLength(1);
@@ -37,12 +37,18 @@ describe("renderFirewall", () => {
 
   it("opens the port that sshd listens on, and port 22 no more", () => {
     const text = renderFirewall({
-      sshPort: 2222,
+      sshPorts: [2222],
       adminCidrs: { v4: ["198.51.100.0/24"], v6: ["2001:db8::/64"] },
     });
 
     expect(text.match(/tcp dport 2222 /g)).toHaveLength(2);
     expect(text).not.toMatch(/tcp dport 22 /);
+  });
+
+  it("opens both ports before a move", () => {
+    const text = renderFirewall({ sshPorts: [22, 2222], adminCidrs: { v4: ["198.51.100.0/24"], v6: [] } });
+
+    expect(text).toContain("    tcp dport { 22, 2222 } ip saddr { 198.51.100.0/24 } ct state new limit ");
   });
 
   it("replaces its own table only: flushing the rule set would remove Docker's rules", () => {
@@ -55,7 +61,7 @@ describe("HostFirewall", () => {
   const define = () =>
     register(() => {
       const host = new technicia.Connection("connection", {});
-      return new HostFirewall("firewall", { host, sshPort: 22, adminCidrs });
+      return new HostFirewall("firewall", { host, sshPorts: [22], adminCidrs });
     });
 
   it("has nft check the table before it replaces the old one", async () => {
@@ -66,6 +72,7 @@ describe("HostFirewall", () => {
       content: table,
       validate: 'nft --check --file "$FILE"',
       onChange: "nft --file /etc/technicia/firewall.nft",
+      guard: { seconds: 90, admits: [...adminCidrs.v4, ...adminCidrs.v6] },
     });
   });
 
@@ -91,6 +98,7 @@ describe("HostFirewall", () => {
       unit: "technicia-firewall.service",
       enabled: true,
       active: true,
+      guard: { seconds: 90 },
     });
     expect(waitsFor("firewall-unit", "firewall-table")).toBe(true);
     expect(waitsFor("firewall-unit", "firewall-unit-file")).toBe(true);
@@ -115,6 +123,7 @@ describe("HostFirewall", () => {
       apply: 'nft --file "$TABLE"',
       remove: "nft delete table inet technicia",
       variables: { TABLE: "/etc/technicia/firewall.nft" },
+      guard: { seconds: 90 },
     });
     expect(resource("firewall-loaded").inputs["observe"]).toContain(
       "nft --stateless list table inet technicia",

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 
 import { Host, type HostArgs } from "../../infra/host.ts";
-import { dockerDaemon, packageNames, sshd } from "../../infra/host-files.ts";
+import { dockerDaemon, packageNames, RELOAD_SSHD, sshd } from "../../infra/host-files.ts";
 import * as technicia from "../../provider/resources.ts";
 import { register, type Registration } from "../support/engine.ts";
 import { publicKey } from "../support/fixtures.ts";
@@ -75,9 +75,10 @@ describe("Host", () => {
 
     expect(resource("host-sshd").inputs).toEqual({
       path: "/etc/ssh/sshd_config.d/10-technicia.conf",
-      content: sshd(22, ["debian", "alice"]),
+      content: sshd([22], ["debian", "alice"]),
       validate: 'sshd -t -f "$FILE"',
-      onChange: "systemctl reload ssh.service",
+      onChange: RELOAD_SSHD,
+      guard: { seconds: 90 },
     });
     for (const first of ["host-login-keys", "host-admin-alice-keys", "host-admin-alice-sudo"]) {
       expect(waitsFor("host-sshd", first), first).toBe(true);
@@ -112,7 +113,7 @@ describe("Host", () => {
   it("admits only the login user when the settings name nobody else", async () => {
     const { resource, registrations } = await define({ ssh: { ...ssh, admins: [] } });
 
-    expect(resource("host-sshd").inputs["content"]).toBe(sshd(22, ["debian"]));
+    expect(resource("host-sshd").inputs["content"]).toBe(sshd([22], ["debian"]));
     expect(names(registrations).filter((name) => name.includes("admin"))).toEqual([]);
   });
 

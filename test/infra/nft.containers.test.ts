@@ -14,7 +14,7 @@ async function onHost(steps: (scripts: { observe: string; apply: string; remove:
   const { resource } = await register(() => {
     const adminCidrs = { v4: ["198.51.100.0/24", "192.0.2.7/32"], v6: ["2001:db8:51::/64"] };
     const host = new technicia.Connection("host", {});
-    new HostFirewall("firewall", { host, sshPort: 22, adminCidrs });
+    new HostFirewall("firewall", { host, sshPorts: [22], adminCidrs });
   });
   const { content } = resource("firewall-table").inputs;
   const scripts = resource("firewall-loaded").inputs as { observe: string; apply: string; remove: string };

@@ -18,6 +18,8 @@ interface Registered {
   readonly inputs: Readonly<Record<string, unknown>>;
 }
 
+const guard = { seconds: 90 };
+
 /** Every class with every argument it takes. */
 const programs: Readonly<Record<string, () => pulumi.Resource>> = {
   "pulumi:providers:technicia": () =>
@@ -35,7 +37,8 @@ const programs: Readonly<Record<string, () => pulumi.Resource>> = {
       ovhClientId: "i",
       ovhClientSecret: "s",
     }),
-  [hostKey.token]: () => new resources.HostKey("x", { address: "a", port: 22, serverId: "s" }),
+  [hostKey.token]: () =>
+    new resources.HostKey("x", { address: "a", port: 22, serverId: "s", expected: "SHA256:x" }),
   [file.token]: () =>
     new resources.File("x", {
       path: "/a",
@@ -45,11 +48,12 @@ const programs: Readonly<Record<string, () => pulumi.Resource>> = {
       mode: "0600",
       validate: "v",
       onChange: "c",
+      guard,
     }),
   [image.token]: () => new resources.Image("x", { name: "a:1.0.0" }),
   [packages.token]: () => new resources.Packages("x", { names: ["a"] }),
   [unit.token]: () =>
-    new resources.Unit("x", { unit: "a.service", enabled: true, active: true, triggers: ["t"] }),
+    new resources.Unit("x", { unit: "a.service", enabled: true, active: true, triggers: ["t"], guard }),
   [state.token]: () =>
     new resources.State("x", {
       observe: "o",
@@ -59,6 +63,7 @@ const programs: Readonly<Record<string, () => pulumi.Resource>> = {
       variables: { A: "a" },
       secrets: { B: "b" },
       timeoutSeconds: 1,
+      guard,
     }),
   [vps.token]: () =>
     new resources.Vps("x", {
@@ -72,7 +77,12 @@ const programs: Readonly<Record<string, () => pulumi.Resource>> = {
       publicKey: "k",
       deleteAtExpiry: false,
     }),
-  [edgeFirewall.token]: () => new resources.EdgeFirewall("x", { ip: "203.0.113.10", rules: [] }),
+  [edgeFirewall.token]: () =>
+    new resources.EdgeFirewall("x", {
+      ip: "203.0.113.10",
+      rules: [],
+      guard: { sshPort: 22, seconds: 90, addressService: "none" },
+    }),
 };
 
 const shapes = new Map<string, Readonly<Record<string, unknown>>>([

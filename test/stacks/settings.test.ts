@@ -37,6 +37,7 @@ const A_PROCESSOR = "the id of a Document AI processor, 8 to 20 hexadecimal digi
 const A_ZONE_ID = "Cloudflare's id of the zone, 32 hexadecimal digits";
 const A_DIRECTORY = "the address of an ACME directory (https://…)";
 const A_SUBSIDIARY = '"DE", "ES", "FI", "FR", "IE", "IT", "LT", "NL" or "PT"';
+const A_FINGERPRINT = "the fingerprint of a host key as OpenSSH prints it, SHA256:…";
 const A_PERSON =
   "a user who may log in, neither root, whom sshd refuses, nor an account or group of the system";
 const A_KEY_WITHOUT_TOUCH =
@@ -77,6 +78,9 @@ const WRONG_VALUES: readonly (readonly [path: string, value: unknown, expected: 
   ["server.deleteAtExpiry", "yes", "true or false", '"yes"'],
   ["ssh.port", 70_000, "a port from 1 to 65535", "70000"],
   ["ssh.port", "ssh", "a port from 1 to 65535", '"ssh"'],
+  ["ssh.nextPort", 0, "a port from 1 to 65535", "0"],
+  ["ssh.hostKey", "SHA256:short", A_FINGERPRINT, '"SHA256:short"'],
+  ["ssh.addressService", "ipify.org", "the address of a service (https://…), or none", '"ipify.org"'],
   ["ssh.privateKeyFile", "id_ed25519", "the path of a private key from / or ~/", '"id_ed25519"'],
   ["ssh.publicKey", "ssh-ed25519 AAAA me", A_PUBLIC_KEY, '"ssh-ed25519 AAAA me"'],
   ["ssh.publicKey", publicKey.replace("ssh-ed25519", "ssh-rsa"), A_PUBLIC_KEY, "a text of 93 characters"],
@@ -275,6 +279,26 @@ describe("unknown settings", () => {
       );
     },
   );
+
+  it("fails when the port of a server to order is not the one that it will listen on", () => {
+    const found = problems((settings) => {
+      change(settings, "server.serviceName", undefined);
+      change(settings, "server.order", { subsidiary: "FR", maxMonthlyPriceEur: 15 });
+      change(settings, "ssh.port", 2222);
+    });
+
+    expect(found).toEqual([
+      expect.stringMatching(
+        /^technicia:ssh\.port: expected 22, because a server that is ordered listens there \(server\.order\), got 2222; set it with .*move its port with ssh\.nextPort$/,
+      ),
+    ]);
+  });
+
+  it("fails when sshd is to move to the port that it has", () => {
+    expect(problems((settings) => change(settings, "ssh.nextPort", 22))).toEqual([
+      "technicia:ssh.nextPort: expected another port than ssh.port, got 22 again; remove it with pulumi config rm --path technicia:ssh.nextPort --stack test",
+    ]);
+  });
 
   it("accepts a security key of a person, who can touch it", () => {
     expect(problems((settings) => change(settings, "ssh.admins.0.keys", [securityKey]))).toEqual([]);

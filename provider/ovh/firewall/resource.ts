@@ -11,10 +11,22 @@ import {
 import { type ClientOf, type OvhClient, sharedClient } from "../client.ts";
 import { messageOf, OvhError } from "../errors.ts";
 import { poll } from "../poll.ts";
+import {
+  type AnswerTest,
+  edgeGuard,
+  keepingLogin,
+  NotPutBack,
+  PutBack,
+  refuseForeignOperator,
+  sshdAnswers,
+} from "./guard.ts";
 import { type EdgeRule, isSameRule, MOST_RULES, parseCidr, planChanges, type Step } from "./rules.ts";
 
 interface FirewallContext {
   readonly client: OvhClient;
+  /** The same whatever becomes of the call, which is how a cancelled change is taken back. */
+  readonly lasting: () => FirewallContext;
+  readonly answers: AnswerTest;
   readonly call: Call;
   /** `stepMs` is the longest wait for one change to take effect. */
   readonly pace: { readonly pollMs: number; readonly stepMs: number };
@@ -39,6 +51,9 @@ interface ApiRule {
   readonly fragments: boolean | null;
   readonly state: string;
 }
+
+/** Longest time to put back the earlier rules. */
+const RESTORE_MILLISECONDS = 120_000;
 
 const LAST_SEQUENCE = MOST_RULES - 1;
 const PLACE = `a whole number from 0 to ${LAST_SEQUENCE}; renumber the rules`;
@@ -69,6 +84,7 @@ const schema = z.strictObject({
     .transform((rules) => [...rules].sort((a, b) => a.sequence - b.sequence)),
   // The program does not set this. It is an input so that a firewall that somebody switched off shows as a difference.
   enabled: z.literal(true, "true; remove the firewall to switch it off").default(true),
+  guard: edgeGuard.optional(),
 });
 
 export type EdgeInputs = z.infer<typeof schema>;
@@ -81,12 +97,18 @@ export interface EdgeOutputs {
 export function defineEdgeFirewall({
   clientOf = sharedClient,
   pace = { pollMs: 100, stepMs: 600_000 },
-}: { clientOf?: ClientOf; pace?: FirewallContext["pace"] } = {}): ResourceDefinition<
+  answers = sshdAnswers,
+}: { clientOf?: ClientOf; pace?: FirewallContext["pace"]; answers?: AnswerTest } = {}): ResourceDefinition<
   EdgeInputs,
   EdgeOutputs
 > {
   const contextOf = (call: Call, ip: string): FirewallContext => {
-    return { client: clientOf(call.settings).withSignal(call.signal), call, pace, ip };
+    const client = clientOf(call.settings).withSignal(call.signal);
+    const lasting = (): FirewallContext => {
+      const signal = { value: AbortSignal.timeout(RESTORE_MILLISECONDS) };
+      return contextOf(Object.create(call, { signal }) as Call, ip);
+    };
+    return { client, call, pace, ip, answers, lasting };
   };
   return {
     token: "technicia:ovh:EdgeFirewall",
@@ -94,9 +116,18 @@ export function defineEdgeFirewall({
     checkTogether: ({ rules }) => checkRules(rules),
     outputs: ["state"],
     replaceOn: ["ip"],
-    create: async (call, { ip, rules }) => ({ id: ip, outputs: await converge(contextOf(call, ip), rules) }),
+    preview: async (call, { rules, guard }, existing) => {
+      if (existing === undefined && rules && guard)
+        await refuseForeignOperator(call, { rules, guard, isPreview: true });
+      return existing?.outputs ?? {};
+    },
+    create: async (call, inputs) => {
+      const { ip, rules, guard } = inputs;
+      if (guard) await refuseForeignOperator(call, { rules, guard, isPreview: false });
+      return { id: ip, outputs: await converge(contextOf(call, ip), inputs) };
+    },
     read: (call, known) => read(contextOf(call, known.inputs.ip ?? known.id), known),
-    update: (call, { id }, { rules }) => converge(contextOf(call, id), rules),
+    update: (call, { id }, news) => converge(contextOf(call, id), news),
     delete: (call, { id }) => remove(contextOf(call, id)),
   };
 }
@@ -158,13 +189,29 @@ function describe(rule: EdgeRule): string {
 }
 
 /** Brings the firewall to exactly these rules and switches it on. After a failure, the next update reads it again and continues. */
-async function converge(context: FirewallContext, wanted: readonly EdgeRule[]): Promise<EdgeOutputs> {
+async function converge(
+  context: FirewallContext,
+  { rules: wanted, guard }: Pick<EdgeInputs, "rules" | "guard">,
+): Promise<EdgeOutputs> {
+  const { call, ip, answers } = context;
   try {
-    const current = (await readAtRest(context)) ?? (await createFirewall(context));
-    for (const step of planChanges(current.rules, wanted)) await perform(context, step);
-    return { state: await enable(context) };
+    const before = (await readAtRest(context)) ?? (await createFirewall(context));
+    return await keepingLogin(call, {
+      ip,
+      guard,
+      answers,
+      change: async () => {
+        for (const step of planChanges(before.rules, wanted)) await perform(context, step);
+        return { state: await enable(context) };
+      },
+      restore: () => putBack(context.lasting(), before),
+    });
   } catch (error) {
-    const reason = context.call.signal.aborted ? `firewall of ${context.ip}: cancelled` : messageOf(error);
+    if (error instanceof PutBack) throw error;
+    const reason =
+      call.signal.aborted && !(error instanceof NotPutBack)
+        ? `firewall of ${ip}: cancelled`
+        : messageOf(error);
     throw new PartialFailure(`${reason} (the firewall may be half changed; run pulumi up to continue)`, {
       id: context.ip,
       outputs: { state: "changing" },
@@ -175,13 +222,23 @@ async function converge(context: FirewallContext, wanted: readonly EdgeRule[]): 
 
 async function read(
   context: FirewallContext,
-  { id }: Existing<Partial<EdgeInputs>, Partial<EdgeOutputs>>,
+  { id, inputs }: Existing<Partial<EdgeInputs>, Partial<EdgeOutputs>>,
 ): Promise<Found<EdgeInputs, EdgeOutputs> | null> {
   const firewall = await readAtRest(context);
   if (!firewall) return null;
   const { rules, enabled, state } = firewall;
   // The actual rules and switch are reported even where the schema would refuse them.
-  return { id, inputs: { ip: context.ip, rules, enabled } as unknown as EdgeInputs, outputs: { state } };
+  const found = { ip: context.ip, rules, enabled, ...(inputs.guard && { guard: inputs.guard }) };
+  return { id, inputs: found as unknown as EdgeInputs, outputs: { state } };
+}
+
+/** Brings back the rules and the switch of before, except rules that somebody else wrote in a form that cannot be written here. */
+async function putBack(context: FirewallContext, before: Firewall): Promise<void> {
+  const current = await readAtRest(context);
+  if (!current) return;
+  const rules = before.rules.filter(({ foreign }) => foreign === undefined);
+  if (!before.enabled && current.enabled) await switchTo(context, false);
+  for (const step of planChanges(current.rules, rules)) await perform(context, step);
 }
 
 /** Removes the denies first, so that no connection breaks. */

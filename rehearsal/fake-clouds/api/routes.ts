@@ -8,6 +8,8 @@ export interface ApiRequest {
   /** URL exactly as the client wrote it; clients sign this. */
   readonly url: string;
   readonly rawBody: string;
+  /** Address that the client comes from. */
+  readonly from: string;
 }
 
 export interface ApiAnswer {

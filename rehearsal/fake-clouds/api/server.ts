@@ -103,6 +103,7 @@ function readRequest(incoming: IncomingMessage, rawBody: string, basePaths: read
     ),
     url: `http://${incoming.headers.host ?? ""}${target}`,
     rawBody,
+    from: incoming.socket.remoteAddress ?? "",
   };
 }
 

@@ -32,6 +32,8 @@ export async function startManagement(options: ManagementOptions): Promise<Manag
   const { ovh, cloudflare, calls, faults } = options;
   const router = new Router({
     "GET /health": () => ({ ready: true }),
+    // The internet's services that tell callers their own address.
+    "GET /address": ({ from }) => ({ ip: from.replace(/^::ffff:/, "") }),
     "GET /calls": ({ query }) => calls.list((query.get("api") as Api | null) ?? undefined),
     "DELETE /calls": () => calls.clear(),
     "GET /faults": () => faults.list(),

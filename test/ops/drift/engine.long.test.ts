@@ -38,11 +38,11 @@ const program = ({ address, privateKeyFile }: TestHost, motd = "as deployed") =>
     hostAddress: "${address}", hostPort: "22", hostUser: "debian", hostPrivateKeyFile: "${privateKeyFile}", hostKey: key.hostKey, serverId: "disk",
   });
   const on = { provider: host };
-  const settings = new technicia.File("host-sshd", { path: "/etc/ssh/sshd_config.d/10-technicia.conf", content: sshd(22, ["debian"]), onChange: "systemctl reload ssh.service" }, on);
+  const settings = new technicia.File("host-sshd", { path: "/etc/ssh/sshd_config.d/10-technicia.conf", content: sshd([22], ["debian"]), onChange: "systemctl reload ssh.service" }, on);
   new technicia.File("host-motd", { path: "/etc/motd", content: "${motd}\\n" }, on);
   const fragile = new technicia.State("host-fragile", { observe: "test ! -e /etc/fragile-fails; echo well", desired: "well", apply: "true" }, on);
   new technicia.State("host-time-zone", { observe: "timedatectl show --property Timezone --value", desired: "Europe/Paris", apply: "timedatectl set-timezone Europe/Paris" }, on);
-  new HostExtras("extra", { host, ssh: { user: "debian", port: 22, admins: [] }, files: ["/none"], containers: ["none"], services: ["none"], networks: ["none"] }, { dependsOn: [settings, fragile] });
+  new HostExtras("extra", { host, ssh: { user: "debian", ports: [22], admins: [] }, files: ["/none"], containers: ["none"], services: ["none"], networks: ["none"] }, { dependsOn: [settings, fragile] });
   export const deploymentStatus = "deployed";
 `;
 

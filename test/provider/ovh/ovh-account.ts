@@ -8,6 +8,7 @@ import {
   type EdgeInputs,
   type EdgeOutputs,
 } from "../../../provider/ovh/firewall/resource.ts";
+import type { AnswerTest } from "../../../provider/ovh/firewall/guard.ts";
 import { defineVps } from "../../../provider/ovh/vps/resource.ts";
 import type { VpsInputs, VpsOutputs } from "../../../provider/ovh/vps/inputs.ts";
 import { type FakeOvh, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
@@ -21,7 +22,7 @@ export interface OvhAccount {
   readonly ovh: FakeOvh;
   readonly folder: string;
   vps(options?: Partial<StackOptions> & { folder?: string; timeoutMs?: number }): VpsStack;
-  edge(options?: Partial<StackOptions> & { timeoutMs?: number }): EdgeStack;
+  edge(options?: Partial<StackOptions> & { timeoutMs?: number; answers?: AnswerTest }): EdgeStack;
   end(): Promise<void>;
 }
 
@@ -40,12 +41,15 @@ export async function startOvhAccount(options: OvhOptions = {}): Promise<OvhAcco
         settings,
         ...rest,
       }),
-    edge: ({ timeoutMs, ...rest } = {}) =>
-      new Stack(defineEdgeFirewall({ clientOf: clientOf(timeoutMs), pace: EDGE_PACE }), {
-        settings,
-        name: "edge",
-        ...rest,
-      }),
+    edge: ({ timeoutMs, answers, ...rest } = {}) =>
+      new Stack(
+        defineEdgeFirewall({ clientOf: clientOf(timeoutMs), pace: EDGE_PACE, ...(answers && { answers }) }),
+        {
+          settings,
+          name: "edge",
+          ...rest,
+        },
+      ),
     end: async () => {
       await ovh.close();
       rmSync(folder, { recursive: true, force: true });
