@@ -84,7 +84,8 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
   async update(call, existing, news) {
     const key = await fetchHostKey(news, waitOptions(call, ANSWER_SECONDS));
     requireSame(news, existing.outputs.hostKey, key);
-    await requireExpected(call, news, existing.outputs);
+    const { address, port, expected } = news;
+    await requireExpected(call, { address, port, expected }, existing.outputs);
     return outputsOf(key);
   },
 
@@ -93,7 +94,11 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
   },
 };
 
-type Announced = Partial<Endpoint> & Pick<Endpoint, "port"> & Pick<Inputs, "expected">;
+interface Announced {
+  readonly address: string | undefined;
+  readonly port: number;
+  readonly expected: string | undefined;
+}
 
 /** Says in the preview which key the first contact will trust, or that only the first contact will tell. */
 async function announce(call: Call, { address, port, expected }: Announced): Promise<void> {
@@ -140,7 +145,7 @@ async function requireAnswer(call: Call, endpoint: Endpoint): Promise<void> {
 /** Refuses a fingerprint that belongs to none of the host's keys, of which the pinned one need not be the same kind. */
 async function requireExpected(
   call: Call,
-  { expected, ...endpoint }: Endpoint & Pick<Inputs, "expected">,
+  { expected, ...endpoint }: Endpoint & { readonly expected: string | undefined },
   pinned: Outputs,
 ): Promise<void> {
   if (expected === undefined || pinned.fingerprint === expected) return;

@@ -100,12 +100,14 @@ describe("Host", () => {
       group: "alice",
       mode: "0600",
       validate: 'ssh-keygen -l -f "$FILE" >/dev/null',
+      guard: { seconds: 90 },
     });
     expect(resource("host-admin-alice-sudo").inputs).toEqual({
       path: "/etc/sudoers.d/technicia-alice",
       content: "alice ALL=(ALL) NOPASSWD:ALL\n",
       mode: "0440",
       validate: 'visudo --check --quiet --file="$FILE"',
+      guard: { seconds: 90 },
     });
     expect(waitsFor("host-admin-alice-keys", "host-admin-alice")).toBe(true);
   });

@@ -94,7 +94,10 @@ describe("settingRows", () => {
     expect(Object.fromEntries(left.map(({ key, default: value }) => [key, value]))).toEqual({
       "server.serviceName": "none",
       "server.order": "none",
+      "ssh.nextPort": "none",
       "ssh.adminCidrs.v6": "[]",
+      "ssh.addressService": "https://1.1.1.1/cdn-cgi/trace",
+      "ssh.hostKey": "none",
       "ssh.admins": "[]",
       "dns.zoneId": "none",
       "dns.cloudflareBaseUrl": "none",

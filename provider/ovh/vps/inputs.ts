@@ -52,8 +52,8 @@ export interface VpsOutputs {
   readonly plan?: string | undefined;
   readonly monthlyPriceEur?: number | undefined;
   readonly serverId: string;
-  /** When an existing server was adopted; absent for an ordered one. */
-  readonly adoptedAt?: string | undefined;
+  /** When the system was installed, as far as OVH knew, or else when the server was adopted. */
+  readonly installedAt?: string | undefined;
 }
 
 export function checkVps({ serviceName, order }: VpsInputs): readonly string[] {

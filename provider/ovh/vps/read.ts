@@ -81,23 +81,34 @@ export function outputsOf(facts: Facts, known: Partial<VpsOutputs>): VpsOutputs 
     osImage: facts.image ?? known.osImage ?? "",
     state,
     ...(orderId !== undefined && { orderId, plan, monthlyPriceEur }),
-    ...(known.adoptedAt !== undefined && { adoptedAt: known.adoptedAt }),
-    serverId: `${serviceName}/${installationOf(facts, known)}`,
+    ...installationOf(facts, known),
   };
 }
 
-/** Number of the installation on the disk. It changes only for a newer one: OVH may forget tasks, and remember them again. */
+/**
+ * The installation on the disk. It changes only for a newer one: OVH forgets tasks, remembers them again, and may remember one from before
+ * the adoption later.
+ */
 function installationOf(
-  { installTask, installedAt }: Facts,
-  { serverId, adoptedAt }: Partial<VpsOutputs>,
-): number {
-  if (serverId === undefined) return installTask;
-  const known = knownInstallation({ serverId });
+  { serviceName, installTask, installedAt }: Facts,
+  known: Partial<VpsOutputs>,
+): Pick<VpsOutputs, "serverId" | "installedAt"> {
+  const number = knownInstallation(known);
+  if (known.serverId === undefined) {
+    return {
+      serverId: `${serviceName}/${installTask}`,
+      installedAt: installedAt ?? new Date().toISOString(),
+    };
+  }
+  const isKnown = installTask === 0 || installTask === number;
   const isOlder =
-    known === 0 && adoptedAt !== undefined && installedAt !== undefined
-      ? Date.parse(installedAt) <= Date.parse(adoptedAt)
-      : installTask <= known;
-  return isOlder ? known : installTask;
+    known.installedAt !== undefined &&
+    installedAt !== undefined &&
+    Date.parse(installedAt) <= Date.parse(known.installedAt);
+  if (!isKnown && !isOlder) return { serverId: `${serviceName}/${installTask}`, installedAt };
+  // A state from before the date was kept.
+  const date = known.installedAt ?? (installTask === number ? installedAt : undefined);
+  return { serverId: `${serviceName}/${number}`, ...(date !== undefined && { installedAt: date }) };
 }
 
 function knownInstallation({ serverId }: Partial<VpsOutputs>): number {
@@ -108,7 +119,8 @@ function inputsOf(facts: Facts, { inputs, outputs }: Known): VpsInputs {
   const { serviceName, displayName, vcore, memoryMib, zone, image } = facts;
   const memoryGib = memoryMib / 1024;
   const isReinstalled =
-    outputs.serverId !== undefined && installationOf(facts, outputs) !== knownInstallation(outputs);
+    outputs.serverId !== undefined &&
+    knownInstallation(installationOf(facts, outputs)) !== knownInstallation(outputs);
   const isImport = inputs.name === undefined;
   return {
     ...(isImport ? { serviceName } : { serviceName: inputs.serviceName, order: inputs.order }),

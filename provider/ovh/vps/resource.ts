@@ -63,7 +63,7 @@ export function defineVps({
       "plan",
       "monthlyPriceEur",
       "serverId",
-      "adoptedAt",
+      "installedAt",
     ],
     replaceOn: [],
     diff: diffVps,
@@ -130,7 +130,7 @@ async function adopt(
   }
   warnOfEnd(context, facts);
   await rename(context, facts, inputs.name);
-  return outputsOf(facts, { osImage: facts.image ?? inputs.image, adoptedAt: new Date().toISOString() });
+  return outputsOf(facts, { osImage: facts.image ?? inputs.image });
 }
 
 /** The order of an interrupted run, unless it can no longer bring a server. */
