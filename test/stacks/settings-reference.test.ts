@@ -96,7 +96,7 @@ describe("settingRows", () => {
       "server.order": "none",
       "ssh.nextPort": "none",
       "ssh.adminCidrs.v6": "[]",
-      "ssh.addressService": "https://1.1.1.1/cdn-cgi/trace",
+      "ssh.addressService": '"https://1.1.1.1/cdn-cgi/trace"',
       "ssh.hostKey": "none",
       "ssh.admins": "[]",
       "dns.zoneId": "none",
