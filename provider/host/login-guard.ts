@@ -18,6 +18,9 @@ const EXIT_RESTORED = 94;
 /** Time for the change itself to be taken back, in addition to the guard's. */
 const RESTORE_SECONDS = 20;
 
+/** A preview does not wait for a server that boots. */
+const ASK_SECONDS = 15;
+
 const SECONDS = "a whole number of seconds from 5 to 600";
 
 /** `guard` of a resource: how long the host waits for a new connection. */
@@ -57,6 +60,7 @@ export async function refuseForeignOperator(call: Call, { admits = [] }: LoginGu
     const seen = await call.host.run({
       purpose: "ask from which address you come",
       script: SEEN_BY_SERVER,
+      timeoutSeconds: ASK_SECONDS,
       signal: call.signal,
       onWaiting: call.log.status,
     });

@@ -322,10 +322,7 @@ describe("the preview of a guarded change of the firewall", () => {
       hostPrivateKeyFile: host.privateKeyFile,
     });
 
-    const previewing = elsewhere.update(made, admitting(["203.0.113.0/24"]), {
-      preview: true,
-      timeoutSeconds: 3,
-    });
+    const previewing = elsewhere.update(made, admitting(["203.0.113.0/24"]), { preview: true });
 
     await expect(previewing).rejects.toThrow("docs/runbook.md");
     await elsewhere.stop();
