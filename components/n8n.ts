@@ -6,6 +6,9 @@ import * as technicia from "../provider/resources.ts";
 import { createDataVolume, type SecretFile, Service, type CommonServiceArgs } from "./service.ts";
 
 const UID = 1000;
+
+/** Longest run of one Code node. */
+const TASK_SECONDS = "300";
 const { ready: READY } = scriptParts(new URL("scripts/n8n-ready.sh", import.meta.url), ["ready"]);
 /** Share of the memory limit for Node's heap; the rest is for buffers of uploads. */
 const HEAP_SHARE = 0.7;
@@ -90,7 +93,9 @@ export class N8n extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    this.runners = args.runners && createRunners(`${name}-runners`, args.runners, { parent: this });
+    this.runners =
+      args.runners &&
+      createRunners(`${name}-runners`, { ...args.runners, timeZone: args.timeZone }, { parent: this });
     this.registerOutputs({});
   }
 }
@@ -148,7 +153,7 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
           N8N_RUNNERS_AUTH_TOKEN_FILE: "/run/secrets/n8n_runners_token",
           N8N_RUNNERS_BROKER_LISTEN_ADDRESS: "0.0.0.0",
         }),
-    N8N_RUNNERS_TASK_TIMEOUT: "300",
+    N8N_RUNNERS_TASK_TIMEOUT: TASK_SECONDS,
     EXECUTIONS_DATA_PRUNE: "true",
     EXECUTIONS_DATA_MAX_AGE: "336",
     EXECUTIONS_DATA_PRUNE_MAX_COUNT: "10000",
@@ -213,7 +218,11 @@ function secretFiles(args: N8nArgs): SecretFile[] {
   ];
 }
 
-function createRunners(name: string, args: RunnersArgs, opts: pulumi.ComponentResourceOptions): Service {
+function createRunners(
+  name: string,
+  args: RunnersArgs & Pick<N8nArgs, "timeZone">,
+  opts: pulumi.ComponentResourceOptions,
+): Service {
   return new Service(
     name,
     {
@@ -225,6 +234,9 @@ function createRunners(name: string, args: RunnersArgs, opts: pulumi.ComponentRe
       environment: {
         N8N_RUNNERS_TASK_BROKER_URI: "http://n8n:5679",
         N8N_RUNNERS_AUTH_TOKEN_FILE: "/run/secrets/n8n_runners_token",
+        // The runner ends a task by its own limit, whatever n8n's is, and has New York's time unless told otherwise.
+        N8N_RUNNERS_TASK_TIMEOUT: TASK_SECONDS,
+        GENERIC_TIMEZONE: args.timeZone,
       },
       secrets: [{ file: "n8n_runners_token", value: args.token }],
       uid: UID,

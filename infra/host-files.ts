@@ -1,3 +1,8 @@
+/** Packages that only some releases have: from Debian 13 on, `docker.io` brings no client. */
+export function packageNamesIfKnown(dockerSource: "distribution" | "docker"): string[] {
+  return dockerSource === "docker" ? [] : ["docker-cli"];
+}
+
 /** Docker's own packages have other names than the distribution's. */
 export function packageNames(dockerSource: "distribution" | "docker"): string[] {
   const engine = dockerSource === "docker" ? ["containerd.io", "docker-ce", "docker-ce-cli"] : ["docker.io"];

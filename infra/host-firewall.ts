@@ -6,6 +6,7 @@ import { LOGIN_GUARD } from "./login-guard.ts";
 
 const TABLE_PATH = "/etc/technicia/firewall.nft";
 const UNIT = "technicia-firewall.service";
+const FALLBACK_UNIT = "technicia-firewall-fallback.service";
 const LOADED = scriptParts(new URL("scripts/firewall.sh", import.meta.url), ["observe", "apply", "remove"]);
 
 /** What an environment decides about the server's own firewall. */
@@ -21,7 +22,8 @@ export interface HostFirewallArgs {
 }
 
 /**
- * The server's own firewall: one nftables table for IPv4 and IPv6, loaded before Docker at boot.
+ * The server's own firewall: one nftables table for IPv4 and IPv6, loaded before Docker at boot. Where it cannot be loaded, a built-in table
+ * admits ssh alone, and Docker does not start.
  *
  * From outside it admits ssh from the admin networks, and over IPv4 ports 80 and 443, also where Docker publishes others.
  */
@@ -33,6 +35,12 @@ export class HostFirewall extends pulumi.ComponentResource {
     super("technicia:infra:HostFirewall", name, {}, opts);
     const onHost = { parent: this, provider: args.host };
 
+    // Its stop flushes every table, ours and Docker's too; nothing may start it later.
+    const distribution = new technicia.Unit(
+      `${name}-distribution-unit`,
+      { unit: "nftables.service", enabled: false, active: false, masked: true },
+      onHost,
+    );
     const table = new technicia.File(
       `${name}-table`,
       {
@@ -42,24 +50,24 @@ export class HostFirewall extends pulumi.ComponentResource {
         onChange: `nft --file ${TABLE_PATH}`,
         guard: { ...LOGIN_GUARD, admits: [...args.adminCidrs.v4, ...args.adminCidrs.v6] },
       },
-      onHost,
+      { ...onHost, dependsOn: [distribution] },
     );
-    const unitFile = new technicia.File(
-      `${name}-unit-file`,
-      { path: `/etc/systemd/system/${UNIT}`, content: renderUnit(), onChange: "systemctl daemon-reload" },
-      onHost,
-    );
+    const unitFile = (role: string, path: string, content: string) =>
+      new technicia.File(
+        `${name}-${role}`,
+        { path: `/etc/systemd/system/${path}`, content, onChange: "systemctl daemon-reload" },
+        onHost,
+      );
+    const unitFiles = [
+      unitFile("unit-file", UNIT, renderUnit()),
+      unitFile("fallback-unit-file", FALLBACK_UNIT, renderFallbackUnit(args)),
+    ];
     const unit = new technicia.Unit(
       `${name}-unit`,
       { unit: UNIT, enabled: true, active: true, guard: LOGIN_GUARD },
-      { ...onHost, dependsOn: [table, unitFile] },
+      { ...onHost, dependsOn: [table, ...unitFiles] },
     );
-    // The distribution's own rule file flushes every table, Docker's too.
-    new technicia.Unit(
-      `${name}-distribution-unit`,
-      { unit: "nftables.service", enabled: false, active: false },
-      { ...onHost, dependsOn: [unit] },
-    );
+    const dockerOverride = unitFile("docker-override", "docker.service.d/10-technicia.conf", DOCKER_OVERRIDE);
     this.loaded = new technicia.State(
       `${name}-loaded`,
       {
@@ -68,7 +76,7 @@ export class HostFirewall extends pulumi.ComponentResource {
         variables: { TABLE: TABLE_PATH },
         guard: LOGIN_GUARD,
       },
-      { ...onHost, dependsOn: [unit] },
+      { ...onHost, dependsOn: [unit, dockerOverride] },
     );
     this.registerOutputs({});
   }
@@ -98,6 +106,8 @@ ${ssh.map((rule) => `    ${rule}\n`).join("")}    meta nfproto ipv4 tcp dport { 
   chain forward {
     type filter hook forward priority filter - 10; policy accept;
     ct state established,related accept
+    # The cloud's metadata service tells whoever asks how the server was set up.
+    ip daddr 169.254.0.0/16 counter drop
     iifname "docker*" accept
     iifname "br-*" accept
     meta l4proto tcp ct status dnat ct original proto-dst { 80, 443 } accept
@@ -130,6 +140,7 @@ DefaultDependencies=no
 After=local-fs.target
 Before=network-pre.target docker.service
 Wants=network-pre.target
+OnFailure=${FALLBACK_UNIT}
 
 [Service]
 Type=oneshot
@@ -140,3 +151,33 @@ ExecStart=/usr/sbin/nft --file ${TABLE_PATH}
 WantedBy=multi-user.target
 `;
 }
+
+/** For a damaged table: it depends on no other file. The next load of the table replaces it. */
+export function renderFallbackUnit(args: Omit<HostFirewallArgs, "host">): string {
+  const input = [
+    "iif lo accept",
+    "ct state established,related accept",
+    "meta l4proto { icmp, icmpv6 } accept",
+  ];
+  const network = ["udp sport 67 udp dport 68 accept", "udp sport 547 udp dport 546 accept"];
+  const rules = [...input, ...network, ...sshRules(args)].join("; ");
+  const chains = [
+    `chain input { type filter hook input priority 0; policy drop; ${rules}; }`,
+    "chain forward { type filter hook forward priority -10; policy drop; }",
+  ];
+  return `[Unit]
+Description=TechnicIA firewall that admits ssh alone
+DefaultDependencies=no
+After=local-fs.target
+
+[Service]
+Type=oneshot
+ExecStart=/usr/sbin/nft "table inet technicia; delete table inet technicia; table inet technicia { ${chains.join("; ")}; }"
+`;
+}
+
+/** Docker does not start without the table. */
+const DOCKER_OVERRIDE = `[Unit]
+Requires=${UNIT}
+After=${UNIT}
+`;

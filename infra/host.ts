@@ -8,6 +8,9 @@ import { HostFirewall } from "./host-firewall.ts";
 import * as render from "./host-files.ts";
 import { LOGIN_GUARD, sshPorts } from "./login-guard.ts";
 
+const SSHD_PENALTIES = script(new URL("scripts/sshd-penalties.sh", import.meta.url));
+const IPV6 = script(new URL("scripts/ipv6.sh", import.meta.url));
+const DOCKER_REPOSITORY_KEY = script(new URL("scripts/docker-repository-key.sh", import.meta.url));
 const DOCKER_REPOSITORY = script(new URL("scripts/docker-repository.sh", import.meta.url));
 const RESTART_DOCKER_IF_RUNNING = script(new URL("scripts/restart-docker.sh", import.meta.url));
 
@@ -15,6 +18,12 @@ const RESTART_DOCKER_IF_RUNNING = script(new URL("scripts/restart-docker.sh", im
 export interface HostArgs {
   /** Address of the server. */
   readonly address: pulumi.Input<string>;
+
+  /** Its IPv6 address as OVH assigned it ("" where it assigned none), and the gateway to it; undefined leaves IPv6 as the image has it. */
+  readonly ipv6?: {
+    readonly address: pulumi.Input<string>;
+    readonly gateway: pulumi.Input<string | undefined>;
+  };
 
   /** Changes whenever the disk is reinstalled: everything on the host is then created again. */
   readonly serverId: pulumi.Input<string>;
@@ -77,12 +86,17 @@ export class Host extends pulumi.ComponentResource {
     );
     this.connection = createConnection(name, { ...args, hostKey: this.hostKey }, { parent: this });
     const onHost = { parent: this, provider: this.connection };
+    createIpv6(name, args, { ...onHost, dependsOn: [args.edgeFirewall] });
     const sshd = createAccess(name, args.ssh, onHost);
+    createPenalties(name, args.ssh, { ...onHost, dependsOn: [sshd] });
     const settings = createSystemSettings(name, args, onHost);
-    const beforePackages = [args.edgeFirewall, ...createDockerSource(name, args, onHost)];
+    const beforePackages = createDockerSource(name, args, { ...onHost, dependsOn: [args.edgeFirewall] });
     this.packages = new technicia.Packages(
       `${name}-packages`,
-      { names: render.packageNames(args.dockerSource) },
+      {
+        names: render.packageNames(args.dockerSource),
+        namesIfKnown: render.packageNamesIfKnown(args.dockerSource),
+      },
       { ...onHost, dependsOn: beforePackages },
     );
     const afterPackages = { ...onHost, dependsOn: [this.packages] };
@@ -98,8 +112,8 @@ export class Host extends pulumi.ComponentResource {
       { ...onHost, dependsOn: [this.packages, this.firewall.loaded] },
     );
     const group = createDockerGroup(name, args.ssh, afterPackages);
-    const beforeSwarm = [this.engine, group, sshd, ...settings];
-    this.swarm = createSwarm(name, args, { ...onHost, dependsOn: beforeSwarm });
+    const rules = createDockerRules(name, { ...onHost, dependsOn: [this.engine] });
+    this.swarm = createSwarm(name, { ...onHost, dependsOn: [rules, group, sshd, ...settings] });
     this.docker = createDockerConnection(
       name,
       { ...args, hostKey: this.hostKey },
@@ -130,6 +144,24 @@ function createConnection(
   );
 }
 
+function createIpv6(name: string, { ipv6 }: HostArgs, opts: pulumi.CustomResourceOptions): void {
+  if (ipv6 === undefined) return;
+  new technicia.State(
+    `${name}-ipv6`,
+    {
+      observe: `${IPV6}\nobserve`,
+      desired: "configured",
+      apply: `${IPV6}\napply`,
+      remove: `${IPV6}\nremove`,
+      variables: {
+        ADDRESS: ipv6.address,
+        GATEWAY: pulumi.output(ipv6.gateway).apply((gateway) => gateway ?? ""),
+      },
+    },
+    opts,
+  );
+}
+
 /** sshd's settings; they wait for the keys of everybody that they admit. */
 function createAccess(
   name: string,
@@ -151,6 +183,25 @@ function createAccess(
       guard: LOGIN_GUARD,
     },
     { ...onHost, dependsOn: [login, ...people] },
+  );
+}
+
+/** Its own file, because an sshd that does not know the keyword would refuse every setting beside it. */
+function createPenalties(
+  name: string,
+  { adminCidrs }: HostArgs["ssh"],
+  opts: pulumi.CustomResourceOptions,
+): technicia.State {
+  return new technicia.State(
+    `${name}-sshd-penalties`,
+    {
+      observe: `${SSHD_PENALTIES}\nobserve`,
+      desired: "administrators are spared",
+      apply: `${SSHD_PENALTIES}\napply`,
+      remove: `${SSHD_PENALTIES}\nremove`,
+      variables: { NETWORKS: [...adminCidrs.v4, ...adminCidrs.v6].join(",") },
+    },
+    opts,
   );
 }
 
@@ -265,8 +316,18 @@ function createSwap(
 function createDockerSource(
   name: string,
   { dockerSource }: HostArgs,
-  onHost: pulumi.CustomResourceOptions,
+  host: pulumi.CustomResourceOptions,
 ): pulumi.Resource[] {
+  const obstacles = new technicia.State(
+    `${name}-obstacles`,
+    {
+      ...scriptParts(new URL("scripts/obstacles.sh", import.meta.url), ["observe", "apply"]),
+      desired: "nothing in the way",
+      variables: { SOURCE: dockerSource },
+    },
+    host,
+  );
+  const onHost = { ...host, dependsOn: [obstacles] };
   const settings = new technicia.File(
     `${name}-docker-settings`,
     { path: "/etc/docker/daemon.json", content: render.dockerDaemon(), onChange: RESTART_DOCKER_IF_RUNNING },
@@ -275,7 +336,19 @@ function createDockerSource(
   if (dockerSource === "distribution") return [settings];
   const key = new technicia.State(
     `${name}-docker-repository-key`,
-    { ...programsOf("docker-repository-key.sh"), desired: "present" },
+    {
+      observe: `${DOCKER_REPOSITORY_KEY}\nobserve`,
+      desired: "present",
+      apply: `${DOCKER_REPOSITORY_KEY}\napply`,
+      remove: "rm -f /etc/apt/keyrings/docker.asc",
+      // Docker's published key; its fingerprint is 9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88.
+      variables: { KEY: script(new URL("docker-repository-key.asc", import.meta.url)) },
+    },
+    onHost,
+  );
+  const certificates = new technicia.Packages(
+    `${name}-docker-repository-packages`,
+    { names: ["ca-certificates"] },
     onHost,
   );
   const repository = new technicia.State(
@@ -286,7 +359,8 @@ function createDockerSource(
       apply: `${DOCKER_REPOSITORY}\napply`,
       remove: "rm -f /etc/apt/sources.list.d/docker.sources",
     },
-    { ...onHost, dependsOn: [key] },
+    // Without certificates apt cannot ask the repository, which then keeps it from installing them.
+    { ...onHost, dependsOn: [key, certificates] },
   );
   return [settings, repository];
 }
@@ -316,19 +390,25 @@ function createDockerGroup(
   );
 }
 
-function createSwarm(
-  name: string,
-  { address }: HostArgs,
-  opts: pulumi.CustomResourceOptions,
-): technicia.State {
+function createDockerRules(name: string, opts: pulumi.CustomResourceOptions): technicia.State {
+  return new technicia.State(
+    `${name}-docker-rules`,
+    {
+      ...scriptParts(new URL("scripts/docker-rules.sh", import.meta.url), ["observe"]),
+      desired: "Docker's rules are loaded",
+      apply: RESTART_DOCKER_IF_RUNNING,
+      timeoutSeconds: 300,
+    },
+    opts,
+  );
+}
+
+function createSwarm(name: string, opts: pulumi.CustomResourceOptions): technicia.State {
   return new technicia.State(
     `${name}-swarm`,
     {
-      observe: "docker info --format '{{.Swarm.LocalNodeState}}, manager: {{.Swarm.ControlAvailable}}'",
-      desired: "active, manager: true",
-      apply: 'docker swarm init --advertise-addr "$ADDRESS" >/dev/null',
-      remove: "docker swarm leave --force",
-      variables: { ADDRESS: address },
+      ...programsOf("swarm.sh"),
+      desired: "active, manager: true, listening at 127.0.0.1:2377",
     },
     opts,
   );

@@ -43,7 +43,10 @@ export class Vps extends pulumi.ComponentResource {
   readonly server: technicia.Vps;
 
   readonly ipv4: pulumi.Output<string>;
+
+  /** "" where OVHcloud lists none. */
   readonly ipv6: pulumi.Output<string>;
+  readonly ipv6Gateway: pulumi.Output<string | undefined>;
 
   /** Changes whenever the disk is reinstalled. */
   readonly serverId: pulumi.Output<string>;
@@ -70,6 +73,7 @@ export class Vps extends pulumi.ComponentResource {
 
     this.ipv4 = this.server.ipv4;
     this.ipv6 = this.server.ipv6;
+    this.ipv6Gateway = this.server.ipv6Gateway;
     this.serverId = this.server.serverId;
     this.registerOutputs({ ipv4: this.ipv4, ipv6: this.ipv6, serverId: this.serverId });
   }

@@ -168,12 +168,16 @@ export class Image extends pulumi.CustomResource {
 export interface PackagesArgs {
   /** Debian package names, without version. */
   readonly names: pulumi.Input<readonly pulumi.Input<string>[]>;
+
+  /** Packages that only some releases have; installed where the sources know them. @default none */
+  readonly namesIfKnown?: pulumi.Input<readonly pulumi.Input<string>[]>;
 }
 
 /**
  * Debian packages that must be installed, whatever their version.
  *
- * Recommended packages are not installed, and configuration files on the host are kept. Deleting leaves the packages, because other programs
+ * Recommended packages are not installed, no other package is removed, and configuration files on the host are kept. Before anything is
+ * installed, the first boot and the daily upgrade may end. Deleting leaves the packages, because other programs
  * may depend on them. Imported by their names, separated by commas.
  */
 export class Packages extends pulumi.CustomResource {
@@ -195,6 +199,9 @@ export interface UnitArgs {
 
   /** Whether it runs. A oneshot unit needs RemainAfterExit for this. */
   readonly active: pulumi.Input<boolean>;
+
+  /** Whether nothing may start it, not even another unit or a person. @default false */
+  readonly masked?: pulumi.Input<boolean>;
 
   /** Values that restart the unit when they change, such as the digest of its configuration. @default the unit is never restarted */
   readonly triggers?: pulumi.Input<readonly pulumi.Input<string>[]>;

@@ -13,7 +13,10 @@ export interface Environment extends Omit<Settings, "server" | "acme"> {
   /** Stack name: test, staging, prod. */
   readonly name: string;
 
-  readonly server: Omit<Settings["server"], "serviceName" | "order"> & {
+  readonly server: Omit<Settings["server"], "serviceName" | "order" | "loginUser" | "ipv6"> & {
+    readonly loginUser: string;
+    readonly ipv6: boolean;
+
     /** A server that exists already, named as OVH names it, or one to order when there is none yet. */
     readonly source:
       | { readonly kind: "adopt"; readonly serviceName: string }

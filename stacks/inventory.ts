@@ -48,7 +48,15 @@ export const INVENTORY: readonly Row[] = [
   { ...hostKey, names: ["host-key"], steps: ["os"] },
   { ...connection("technicia", "host"), names: ["host-connection"], loss: "installation" },
   { ...connection("docker", "host"), names: ["host-docker-connection"] },
+  {
+    ...state,
+    names: ["host-obstacles"],
+    effect: {
+      repair: "nothing automatic: each line says what to remove on the server, or which setting to change",
+    },
+  },
   { ...packages, names: ["host-packages"], steps: ["docker"] },
+  { ...packages, names: ["host-docker-repository-packages"] },
   { ...file, names: ["host-login-keys"], loss: "login-keys" },
   { ...state, names: ["host-admin-*"], since: () => ["file", "/etc/group"] },
   {
@@ -58,6 +66,16 @@ export const INVENTORY: readonly Row[] = [
   {
     ...file,
     names: ["host-sshd"],
+    effect: { repair: "the file is restored and sshd reloads it; sessions continue" },
+  },
+  {
+    ...state,
+    names: ["host-ipv6"],
+    effect: { repair: "the address and its default route are configured again; IPv4 is not touched" },
+  },
+  {
+    ...state,
+    names: ["host-sshd-penalties"],
     effect: { repair: "the file is restored and sshd reloads it; sessions continue" },
   },
   { ...state, names: ["host-time-zone"], since: () => ["file", "/etc/localtime"] },
@@ -70,7 +88,10 @@ export const INVENTORY: readonly Row[] = [
     effect: { repair: "the file is restored and the table is loaded in one transaction" },
     loss: "host-firewall",
   },
-  { ...unitFile, names: ["host-firewall-unit-file"] },
+  {
+    ...unitFile,
+    names: ["host-firewall-unit-file", "host-firewall-fallback-unit-file", "host-firewall-docker-override"],
+  },
   { ...unit, names: ["host-firewall-unit"], loss: "host-firewall" },
   { ...unit, names: ["host-firewall-distribution-unit"] },
   {
@@ -98,6 +119,14 @@ export const INVENTORY: readonly Row[] = [
     },
     hides: ({ what }) => (what === "active" ? "docker" : undefined),
     steps: ["docker"],
+  },
+  {
+    ...state,
+    names: ["host-docker-rules"],
+    effect: {
+      repair: "dockerd restarts and writes its rules again",
+      interruption: "everything is down while dockerd and then each service restart, about a minute",
+    },
   },
   { ...state, names: ["host-docker-group"], since: () => ["file", "/etc/group"] },
   {

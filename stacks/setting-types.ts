@@ -126,6 +126,13 @@ export const linuxUser = text(
     "expected a user who may log in, neither root, whom sshd refuses, nor an account or group of the system",
 });
 
+/** Whether the programs for the server run on an image: older releases have an sshd that reads no folder of settings. */
+export function isSupportedImage(image: string): boolean {
+  const [, system, release] = /^(Debian|Ubuntu) (\d{2}(?:\.\d{2})?)(?: - Docker)?$/.exec(image) ?? [];
+  if (system === "Debian") return /^\d{2}$/.test(release ?? "") && Number(release) >= 11;
+  return system === "Ubuntu" && /^\d{2}\.\d{2}$/.test(release ?? "") && Number(release) >= 22.04;
+}
+
 export const timeZone = text("expected a time zone of the IANA list, such as Europe/Paris", isTimeZone);
 
 export const googleProject = text(

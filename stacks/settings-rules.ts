@@ -25,6 +25,11 @@ export function knownAuthority(directory: string): { readonly trusted: boolean }
   return Object.hasOwn(LETS_ENCRYPT, directory) ? LETS_ENCRYPT[directory] : undefined;
 }
 
+/** User that the image creates: OVHcloud's images name it after the distribution. */
+export function loginUserOf({ loginUser, image }: Pick<Sections["server"], "loginUser" | "image">): string {
+  return loginUser ?? (image.split(" ")[0] ?? "").toLowerCase();
+}
+
 export interface Problem {
   readonly path: SettingPath;
   /** Everything after the path. */
@@ -44,6 +49,7 @@ export function brokenRules(judged: Judged): Problem[] {
     oneServer,
     everyAdminOnce,
     reachablePort,
+    dockerOfImage,
     domainInZone,
     editorNameFits,
     zoneOfProvider,
@@ -73,7 +79,7 @@ function oneServer({ given, commands }: Judged): Problem[] {
 // Two resources would write the same account, and the one that goes would take it from the other.
 function everyAdminOnce({ sections: { server, ssh } }: Judged): Problem[] {
   if (!ssh || !server) return [];
-  const names = [server.loginUser, ...ssh.admins.map(({ name }) => name)];
+  const names = [loginUserOf(server), ...ssh.admins.map(({ name }) => name)];
   return ssh.admins.flatMap(({ name }, index) => {
     if (names.indexOf(name) > index) return [];
     const path = ["ssh", "admins", index, "name"];
@@ -95,6 +101,14 @@ function reachablePort({ given, sections: { ssh }, commands }: Judged): Problem[
     `expected 22, because a server that is ordered listens there (server.order), got ${ssh.port}; set it with ${commands.set(["ssh", "port"], "22")}; ` +
     `once the server is there, name it with ${name} instead of ordering one, and move its port with ssh.nextPort`;
   return [{ path: ["ssh", "port"], text }];
+}
+
+function dockerOfImage({ sections: { server, host }, commands }: Judged): Problem[] {
+  if (server?.image.endsWith(" - Docker") !== true || host?.dockerSource !== "distribution") return [];
+  const path = ["host", "dockerSource"];
+  const why = `because server.image is "${server.image}", which brings Docker's own packages`;
+  const text = `expected "docker", ${why}, got "distribution"; set it with ${commands.set(path, "docker")}`;
+  return [{ path, text }];
 }
 
 function domainInZone({ sections: { domain, dns } }: Judged): Problem[] {

@@ -20,6 +20,7 @@ import {
   integer,
   isApiAddress,
   isServiceAddress,
+  isSupportedImage,
   limits,
   linuxUser,
   list,
@@ -100,18 +101,29 @@ export const sections = {
       /^[A-Z]{2,4}(-[A-Z]+)*$/,
     ).meta({ description: "OVHcloud's code of the datacentre.", example: "GRA" }),
     image: text(
-      "expected a Debian or Ubuntu release as OVHcloud names it, such as Debian 12",
-      /^(Debian \d{2}|Ubuntu \d{2}\.\d{2})$/,
+      "expected Debian 11 or later, or Ubuntu 22.04 or later, as OVHcloud names it, such as Ubuntu 22.04",
+      isSupportedImage,
     ).meta({
       description:
-        "Operating system, installed once; a later change is refused because it would wipe the disk.",
-      example: "Debian 12",
+        "Operating system, installed once; a later change is refused because it would wipe the disk. One with ` - Docker` at its end needs `host.dockerSource: docker`.",
+      example: "Ubuntu 22.04",
     }),
-    loginUser: linuxUser.meta({
-      description: "User that the image creates, who gets `ssh.publicKey`.",
-      example: "debian",
-      affects: "server, ssh",
-    }),
+    loginUser: linuxUser
+      .meta({
+        description:
+          "User that the image creates, who gets `ssh.publicKey`; left out, it follows from `image`.",
+        example: "ubuntu",
+        affects: "server, ssh",
+      })
+      .optional(),
+    ipv6: flag()
+      .meta({
+        description:
+          "Whether the IPv6 address that OVHcloud assigned is configured where the image did not; left out, it is. Visitors come over IPv4 either way.",
+        example: false,
+        affects: "server",
+      })
+      .optional(),
     deleteAtExpiry: flag().meta({
       description:
         "Whether `pulumi destroy` ends the contract at its expiry; otherwise it leaves the server alone.",

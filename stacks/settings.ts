@@ -4,7 +4,7 @@ import type { z } from "zod";
 import { isSecretName, NAMESPACE, secretNames } from "../secrets/catalog.ts";
 import { commandsFor, nameOf, type Commands, type SettingPath } from "./config-command.ts";
 import type { Environment } from "./environment.ts";
-import { brokenRules, knownAuthority, type Problem } from "./settings-rules.ts";
+import { brokenRules, knownAuthority, loginUserOf, type Problem } from "./settings-rules.ts";
 import { sections, type SectionName, type Sections } from "./settings-schema.ts";
 import { UserError } from "../common/user-error.ts";
 
@@ -67,6 +67,8 @@ function toEnvironment(stack: string, settings: Sections): Environment {
     name: stack,
     server: {
       ...server,
+      ipv6: server.ipv6 ?? true,
+      loginUser: loginUserOf(server),
       source: serviceName === undefined ? { kind: "order", ...order! } : { kind: "adopt", serviceName },
     },
     acme: { ...acme, trusted: knownAuthority(acme.directory)?.trusted ?? acme.trusted! },

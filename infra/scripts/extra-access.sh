@@ -147,7 +147,7 @@ sshd_settings() {
 take_sshd_setting() {
   local file
   for file in /etc/ssh/sshd_config.d/*.conf; do
-    case ${file##*/} in 10-technicia.conf | 50-cloud-init.conf) ;; *) rm "$file" ;; esac
+    case ${file##*/} in 10-technicia.conf | 11-technicia-penalties.conf | 50-cloud-init.conf) ;; *) rm "$file" ;; esac
   done
   # Without this line no file of the folder counts; before the others, because the first value wins.
   sed --in-place '/^[[:space:]]*Include[[:space:]]*\/etc\/ssh\/sshd_config.d\//d' /etc/ssh/sshd_config

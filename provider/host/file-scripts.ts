@@ -23,18 +23,28 @@ show() {
 export const INSPECT = `${SHOW}
 show`;
 
+// What root does in a folder of somebody else's, that person can turn elsewhere with a link. So it is done as that person.
+const AS_OWNER = `
+dir=$(dirname -- "$TARGET")
+near=$dir
+while [ ! -e "$near" ]; do near=$(dirname -- "$near"); done
+person=$(stat -c %U -- "$near")
+as_owner() {
+  if [ "$person" = root ] || [ "$person" != "$OWNER" ]; then "$@"
+  else setpriv --reuid "$OWNER" --regid "$GROUP" --init-groups -- "$@"; fi
+}`;
+
 // The name has a leading dot and no suffix, so that programs ignore it in folders such as conf.d and sudoers.d.
 const NEW_FILE = `
-dir=$(dirname -- "$TARGET")
-mkdir -p -- "$dir"
-FILE=$(mktemp -- "$dir/.technicia.XXXXXXXX")
+as_owner mkdir -p -- "$dir"
+FILE=$(as_owner mktemp -- "$dir/.technicia.XXXXXXXX")
 old=$FILE.old
 state=untouched
 trap 'exit 143' TERM
 trap settle EXIT
-chown -- "$OWNER:$GROUP" "$FILE"
-chmod -- "$MODE" "$FILE"
-cat > "$FILE"`;
+as_owner chown -- "$OWNER:$GROUP" "$FILE"
+as_owner chmod -- "$MODE" "$FILE"
+as_owner tee -- "$FILE" >/dev/null`;
 
 // Inside a condition, bash ignores -e. Each script therefore runs in a subshell whose exit code is tested afterwards.
 const GUARDED = `
@@ -48,10 +58,11 @@ guarded() { set +e; ( set -e; eval "$1" ) </dev/null >&2; guarded_code=$?; set -
  */
 export const WRITE = `
 ${GUARDED}
-put_back() { if [ -e "$old" ]; then mv -fT -- "$old" "$TARGET"; else rm -f -- "$TARGET"; fi; sync -- "$dir"; }
+${AS_OWNER}
+put_back() { if [ -e "$old" ]; then as_owner mv -fT -- "$old" "$TARGET"; else as_owner rm -f -- "$TARGET"; fi; sync -- "$dir"; }
 settle() {
   if [ "$state" = swapped ]; then put_back; echo "the earlier file was put back" >&2; fi
-  rm -f -- "$FILE" "$old"
+  as_owner rm -f -- "$FILE" "$old"
 }
 ${SHOW}
 before=$(show)
@@ -68,7 +79,7 @@ if [ -n "$VALIDATE" ]; then
 fi
 if [ -e "$TARGET" ]; then ln -- "$TARGET" "$old"; fi
 state=swapped
-mv -fT -- "$FILE" "$TARGET"
+as_owner mv -fT -- "$FILE" "$TARGET"
 sync -- "$dir"
 if [ -n "$ON_CHANGE" ]; then
   guarded "$ON_CHANGE"
@@ -88,15 +99,16 @@ state=done`;
  * Resources that depend on a file are deleted first, so $ON_CHANGE may have nothing left to act on. Its failure is only reported on stderr.
  */
 export const DELETE = `
-settle() { rm -f -- "$FILE"; }
+${AS_OWNER}
+settle() { as_owner rm -f -- "$FILE"; }
 if [ -d "$TARGET" ] && [ ! -L "$TARGET" ]; then echo "it is a directory" >&2; exit 1; fi
 if [ -n "$MODE" ]; then
   ${NEW_FILE}
   sync -- "$FILE"
-  mv -fT -- "$FILE" "$TARGET"
+  as_owner mv -fT -- "$FILE" "$TARGET"
   sync -- "$dir"
 else
-  rm -f -- "$TARGET"
+  as_owner rm -f -- "$TARGET"
 fi
 if [ -n "$ON_CHANGE" ]; then
   set +e; said=$( ( set -e; eval "$ON_CHANGE" ) 2>&1 </dev/null ); code=$?; set -e

@@ -4,14 +4,17 @@ import { UserError } from "../../common/user-error.ts";
 import type { Call, ResourceDefinition } from "../plugin/definition.ts";
 import { CommandFailure } from "../ssh/command-failure.ts";
 
-const TIMEOUT_SECONDS = 900;
-const MAX_LOCK_SECONDS = 300;
+const INSTALL_SECONDS = 900;
+/** The upgrades of a first boot, months of them, take that long. */
+const MAX_LOCK_SECONDS = 1200;
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/, "the name of a Debian package, without version");
+const sorted = (names: readonly string[]) => [...new Set(names)].sort();
 
 const schema = z.strictObject({
-  names: z
-    .array(z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/, "the name of a Debian package, without version"))
-    .min(1, "at least one package")
-    .transform((names) => [...new Set(names)].sort()),
+  names: z.array(name).min(1, "at least one package").transform(sorted),
+  /** Packages that only some releases have: installed where the sources know them. */
+  namesIfKnown: z.array(name).transform(sorted).optional(),
 });
 
 type Inputs = z.infer<typeof schema>;
@@ -23,45 +26,66 @@ interface Outputs {
 /** Separates the output of apt from the versions. */
 const VERSIONS = "technicia-versions:";
 
+/** Begins the line that names the units of the first boot which did not end in time. */
+const BUSY = "technicia-busy:";
+
 // The query succeeds for unknown packages, too; they are missing in its output.
 const QUERY = `
-query() { dpkg-query --show --showformat '\${Package} \${db:Status-Abbrev} \${Version}\\n' -- $NAMES 2>/dev/null || true; }`;
+query() { dpkg-query --show --showformat '\${Package} \${db:Status-Abbrev} \${Version}\\n' -- $NAMES $IF_KNOWN 2>/dev/null || true; }`;
 
 const INSTALL = `
 ${QUERY}
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none UCF_FORCE_CONFFOLD=1
-options=(-y -o DPkg::Lock::Timeout="$LOCK_SECONDS" -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0)
+# Nobody has agreed to the removal of a package that conflicts with ours.
+options=(-y --no-remove -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0)
 
-missing() { installed=$(query | awk '$2 == "ii" { print $1 }'); for name in $NAMES; do [[ $'\\n'$installed$'\\n' == *$'\\n'$name$'\\n'* ]] || echo "$name"; done; }
+missing() { installed=$(query | awk '$2 == "ii" { print $1 }'); for name; do [[ $'\\n'$installed$'\\n' == *$'\\n'$name$'\\n'* ]] || echo "$name"; done; }
+known() { for name; do if [ -n "$(apt-cache madison -- "$name" 2>/dev/null)" ]; then echo "$name"; fi; done; }
+holder() { sed --quiet --regexp-extended 's/.*(held by process [0-9]+ \\([^)]*\\)|locked by another process with pid [0-9]+).*/\\1/p' <<<"$1" | head --lines 1; }
+interrupted() { [ -n "$(dpkg --audit)" ] || [ -n "$(ls /var/lib/dpkg/updates)" ]; }
+# Until $deadline, which is for all waiting together.
+await() {
+  [ "$SECONDS" -lt "$deadline" ] || return 1
+  echo "waiting for $1"; sleep 1
+}
 update() {
   # The lock of the package lists has no time limit of its own in apt.
-  for ((waited = 0; ; waited++)); do
+  while true; do
     # Descriptions of packages in words are 6 MB that nobody reads here.
     if said=$(apt-get "\${options[@]}" -o Acquire::Languages=none -o APT::Update::Error-Mode=any update 2>&1); then printf '%s\\n' "$said"; return; fi
-    if [ "$waited" -ge "$LOCK_SECONDS" ] || [[ $said != *'Could not get lock'* ]]; then printf '%s\\n' "$said" >&2; return 1; fi
-    echo "waiting for another apt to end"; sleep 1
+    if [[ $said != *'Could not get lock'* ]] || ! await "another apt to end: the lists are $(holder "$said")"; then printf '%s\\n' "$said" >&2; return 1; fi
   done
 }
 
-# What an interrupted dpkg left makes every later apt-get refuse.
-if [ -n "$(dpkg --audit)" ] || [ -n "$(ls /var/lib/dpkg/updates)" ]; then
-  echo "finishing an interrupted installation"
-  for ((waited = 0; ; waited++)); do
-    if said=$(dpkg --configure -a --force-confdef --force-confold 2>&1 </dev/null); then break; fi
-    if [ "$waited" -ge "$LOCK_SECONDS" ] || [[ $said != *lock* ]]; then printf '%s\\n' "$said" >&2; exit 1; fi
-    sleep 1
+deadline=$((SECONDS + LOCK_SECONDS))
+if [ -n "$(missing $NAMES $IF_KNOWN)" ] || interrupted; then
+  # cloud-init writes apt's sources and installs packages at the first boot; the daily upgrade begins then, too.
+  while busy=$(systemctl list-jobs --no-legend --plain | awk '$2 ~ /^(cloud-(init|init-local|init-network|init-main|config|final)|apt-daily|apt-daily-upgrade)\\.service$/ { print $2 }' | paste --serial --delimiters ' '); [ -n "$busy" ]; do
+    await "the first boot or the daily upgrade to end: $busy" || { echo "${BUSY} $busy" >&2; exit 1; }
   done
 fi
 
-wanted=$(missing)
-if [ -n "$wanted" ]; then
-  if [ -z "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -60 -print -quit)" ]; then update; fi
+# What an interrupted dpkg left makes every later apt-get refuse.
+if interrupted; then
+  echo "finishing an interrupted installation"
+  while ! said=$(dpkg --configure -a --force-confdef --force-confold 2>&1 </dev/null); do
+    if [[ $said != *lock* ]] || ! await "another installation to end: dpkg is $(holder "$said")"; then printf '%s\\n' "$said" >&2; exit 1; fi
+  done
+fi
+
+if [ -n "$(missing $NAMES $IF_KNOWN)" ]; then
+  wanted=$(missing $NAMES)
+  if [ -n "$wanted" ] && [ -z "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -60 -print -quit)" ]; then update; fi
   for name in $wanted; do
     if ! apt-cache show -- "$name" >/dev/null 2>&1; then update; break; fi
   done
-  apt-get "\${options[@]}" --no-install-recommends install -- $wanted
+  wanted=$(missing $NAMES $(known $IF_KNOWN))
+  if [ -n "$wanted" ]; then
+    left=$((deadline > SECONDS ? deadline - SECONDS : 1))
+    apt-get "\${options[@]}" -o DPkg::Lock::Timeout="$left" --no-install-recommends install -- $wanted
+  fi
 fi
-still=$(missing)
+still=$(missing $NAMES)
 if [ -n "$still" ]; then echo "not installed although apt-get succeeded (a virtual package?): $still" >&2; exit 1; fi
 echo ${VERSIONS}
 query`;
@@ -77,26 +101,34 @@ export const packages: ResourceDefinition<Inputs, Outputs> = {
     return versions !== undefined && names?.every((name) => name in versions) ? { versions } : {};
   },
 
-  async create(call, { names }) {
-    return { id: names.join(","), outputs: { versions: await install(call, names) } };
+  async create(call, inputs) {
+    return { id: inputs.names.join(","), outputs: { versions: await install(call, inputs) } };
   },
 
-  async read(call, { id, inputs }) {
+  async read(call, { id, inputs, outputs }) {
+    const { namesIfKnown } = inputs;
     const names = inputs.names ?? namesOf(id);
     const { stdout } = await call.host.run({
       purpose: `look for the packages ${names.join(", ")}`,
       script: `${QUERY}\nquery`,
-      variables: { NAMES: names.join(" ") },
+      variables: variablesOf({ names, namesIfKnown }),
       signal: call.signal,
       onWaiting: call.log.status,
     });
     const versions = parseVersions(stdout);
     const present = names.filter((name) => name in versions);
-    return present.length === 0 ? null : { id, inputs: { names: present }, outputs: { versions } };
+    if (present.length === 0) return null;
+    // One that was never installed is one that the sources do not know.
+    const kept = namesIfKnown?.filter((name) => name in versions || !(name in (outputs.versions ?? {})));
+    return {
+      id,
+      inputs: { names: present, ...(kept === undefined ? {} : { namesIfKnown: kept }) },
+      outputs: { versions },
+    };
   },
 
-  async update(call, _existing, { names }) {
-    return { versions: await install(call, names) };
+  async update(call, _existing, news) {
+    return { versions: await install(call, news) };
   },
 
   async delete() {
@@ -104,17 +136,27 @@ export const packages: ResourceDefinition<Inputs, Outputs> = {
   },
 };
 
-async function install(call: Call, names: readonly string[]): Promise<Outputs["versions"]> {
-  const timeoutSeconds = call.timeoutSeconds ?? TIMEOUT_SECONDS;
+function variablesOf({
+  names,
+  namesIfKnown = [],
+}: {
+  readonly names: readonly string[];
+  readonly namesIfKnown?: readonly string[] | undefined;
+}): Record<string, string> {
+  return { NAMES: names.join(" "), IF_KNOWN: namesIfKnown.join(" ") };
+}
+
+async function install(call: Call, inputs: Inputs): Promise<Outputs["versions"]> {
+  const timeoutSeconds = call.timeoutSeconds ?? INSTALL_SECONDS + MAX_LOCK_SECONDS;
   const lockSeconds = Math.min(MAX_LOCK_SECONDS, Math.floor(timeoutSeconds / 2));
   let isAptOutput = true;
   try {
     // Only one apt can run at a time. Waiting here reports that and does not use up the time limit of the lock.
     const { stdout } = await call.host.exclusively("apt", () =>
       call.host.run({
-        purpose: `install the packages ${names.join(", ")}`,
+        purpose: `install the packages ${inputs.names.join(", ")}`,
         script: INSTALL,
-        variables: { NAMES: names.join(" "), LOCK_SECONDS: String(lockSeconds) },
+        variables: { ...variablesOf(inputs), LOCK_SECONDS: String(lockSeconds) },
         timeoutSeconds,
         signal: call.signal,
         onLine: (line) => {
@@ -131,6 +173,21 @@ async function install(call: Call, names: readonly string[]): Promise<Outputs["v
 }
 
 function explain(failure: CommandFailure, call: Call, lockSeconds: number): UserError {
+  const busy = new RegExp(`^${BUSY} (.*)$`, "m").exec(failure.stderr);
+  if (busy !== null) {
+    return new UserError(
+      `${call.host.name}: expected its first boot and its daily upgrade to end within ${lockSeconds} s, got ${busy[1] ?? ""} still at work; look at journalctl --unit there, then retry`,
+      { cause: failure },
+    );
+  }
+  const removed = /The following packages will be REMOVED:\n((?: .*\n)+)/.exec(failure.stdout);
+  if (removed !== null && failure.stderr.includes("remove is disabled")) {
+    const packages = (removed[1] ?? "").trim().split(/\s+/).join(" ");
+    return new UserError(
+      `names: expected packages that fit beside those of ${call.host.name}, got ones that would remove ${packages}; remove those yourself with sudo apt-get remove ${packages}, then retry`,
+      { cause: failure },
+    );
+  }
   // apt prints the holder of the lock before the error, not in it.
   const holder = /held by process (\d+) \(([^)]*)\)/.exec(failure.stdout + failure.stderr);
   if (

@@ -29,7 +29,7 @@ case $ENABLEMENT:$enablement in
   enabled:static | enabled:transient) exit ${EXIT.notInstallable} ;;
   enabled:enabled | enabled:alias) ;;
   enabled:*) systemctl enable --quiet -- "$UNIT" ;;
-  disabled:enabled | disabled:enabled-runtime | disabled:alias | disabled:linked*) systemctl disable --quiet -- "$UNIT" ;;
+  disabled:enabled | disabled:enabled-runtime | disabled:alias | disabled:linked* | masked:enabled*) systemctl disable --quiet -- "$UNIT" ;;
 esac
 
 if [ "$ACTIVE" = no ]; then

@@ -17,6 +17,7 @@ const schema = z.strictObject({
     ),
   enabled: z.boolean(),
   active: z.boolean(),
+  masked: z.boolean().optional(),
   triggers: z.array(z.string()).optional(),
   guard: loginGuard.optional(),
 });
@@ -49,6 +50,11 @@ export const unit: ResourceDefinition<Inputs, Outputs> = {
   outputs: ["loadState", "previous"],
   replaceOn: ["unit"],
 
+  checkTogether: ({ enabled, active, masked }) =>
+    masked === true && (enabled === true || active === true)
+      ? ["masked: expected false for a unit that is enabled or active, got true; leave it out"]
+      : [],
+
   async create(call, inputs) {
     const previous = await inspect(call, inputs.unit);
     try {
@@ -73,7 +79,13 @@ export const unit: ResourceDefinition<Inputs, Outputs> = {
     if (seen.loadState === "not-found") return null;
     return {
       id,
-      inputs: { ...inputs, unit: id, enabled: isEnabled(seen, inputs.enabled), active: seen.active },
+      inputs: {
+        ...inputs,
+        unit: id,
+        enabled: isEnabled(seen, inputs.enabled),
+        active: seen.active,
+        ...(inputs.masked === undefined ? {} : { masked: seen.enablement.startsWith("masked") }),
+      },
       outputs: { loadState: seen.loadState, previous: outputs.previous ?? toPrevious(seen) },
     };
   },
@@ -96,8 +108,9 @@ export const unit: ResourceDefinition<Inputs, Outputs> = {
   },
 };
 
-function wantedOf({ unit: name, enabled, active, guard }: Inputs, restart: boolean): Wanted {
-  return { unit: name, active, enablement: enabled ? "enabled" : "disabled", restart, guard };
+function wantedOf({ unit: name, enabled, active, masked, guard }: Inputs, restart: boolean): Wanted {
+  const enablement = masked === true ? "masked" : enabled ? "enabled" : "disabled";
+  return { unit: name, active, enablement, restart, guard };
 }
 
 async function inspect(call: Call, name: string): Promise<Seen> {

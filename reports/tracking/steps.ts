@@ -96,7 +96,7 @@ function resourcesOf(key: EvidenceKey | undefined, made: readonly Made[]): Made[
 /** Translations of the states of a healthy host, which its resources report in English. */
 const OBSERVED: readonly (readonly [RegExp, string])[] = [
   [/the loaded table is the file's/, "table chargée conforme au fichier"],
-  [/swarm active, manager: true/, "swarm actif"],
+  [/swarm active, manager: true(?:, listening at \S+)?/, "swarm actif"],
   [/the instance has an owner/, "l'instance a un propriétaire"],
   [/valid for (.+), (ecdsa|rsa), from (\S+)/, "valable pour $1, $2, émis par $3"],
 ];

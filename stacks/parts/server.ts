@@ -59,6 +59,7 @@ export function createHost(
     cloud: cloud.technicia,
     edgeFirewall,
     address: vps.ipv4,
+    ...(environment.server.ipv6 ? { ipv6: { address: vps.ipv6, gateway: vps.ipv6Gateway } } : {}),
     serverId: vps.serverId,
     ssh: { ...environment.ssh, user: environment.server.loginUser },
     dockerSource: environment.host.dockerSource,

@@ -293,6 +293,8 @@ describe("N8n's runners", () => {
           env: {
             N8N_RUNNERS_TASK_BROKER_URI: "http://n8n:5679",
             N8N_RUNNERS_AUTH_TOKEN_FILE: "/run/secrets/n8n_runners_token",
+            N8N_RUNNERS_TASK_TIMEOUT: "300",
+            GENERIC_TIMEZONE: "Europe/Paris",
           },
           healthcheck: { tests: ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1:5680/healthz"] },
           readOnly: true,

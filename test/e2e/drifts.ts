@@ -268,9 +268,16 @@ const SYSTEM: readonly Drift[] = [
   ),
   onServer(
     "host",
-    "the distribution's firewall would flush ours at boot",
-    "systemctl enable nftables.service",
-    /^host host-firewall-distribution-unit: enabled: false → true$/,
+    "the distribution's firewall could be started, which would flush ours",
+    "systemctl unmask nftables.service",
+    /^host host-firewall-distribution-unit: masked: true → false$/,
+  ),
+  onServer(
+    "host",
+    "every rule is flushed, Docker's too",
+    "nft flush ruleset",
+    /^host host-firewall-loaded: host firewall loaded: the loaded table is the file's → the loaded table differs/,
+    /^host host-docker-rules: host docker rules: Docker's rules are loaded → Docker's rules are gone$/,
   ),
   onServer(
     "host",

@@ -1,10 +1,12 @@
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { tryRun } from "../../common/run.ts";
+import { run, tryRun } from "../../common/run.ts";
 import { deploy, everything } from "../support/technicia.ts";
 
 const KEY = "host-docker-repository-key";
@@ -26,13 +28,15 @@ async function release(codename: string): Promise<void> {
 async function runProgram(name: string, program: "observe" | "apply" | "remove"): Promise<string> {
   const { resource } = await deploy(everything);
   const text = String(resource(name).inputs[program]).replaceAll(/\/(?=(etc|var\/lib)\/)/g, `${server}/`);
-  const curl = 'curl() { while [ "$1" != --output ]; do last=$1; shift; done; echo "key of $last" >"$2"; }';
+  const { KEY = "" } = (resource(name).inputs["variables"] ?? {}) as Record<string, string>;
 
   const { code, stdout, stderr } = await tryRun(["bash", "-euo", "pipefail", "-s"], {
-    input: `${curl}\n${text}`,
+    input: text,
+    environment: { KEY },
   });
 
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  if (code !== 0) throw new Error(stderr);
+  expect(stderr).toBe("");
   return stdout.trim();
 }
 
@@ -67,13 +71,59 @@ describe(SOURCE, () => {
     await release("trixie");
     expect(await runProgram(SOURCE, "observe")).toBe("differs");
   });
+
+  const OTHERS = {
+    "docker.list":
+      "# Docker\ndeb [signed-by=/k.gpg] https://download.docker.com/linux/debian bookworm stable\n",
+    "elsewhere.sources":
+      "Types: deb\nURIs: https://download.docker.com/linux/debian\nSuites: bookworm\nComponents: stable\n",
+  };
+
+  it.each(Object.entries(OTHERS))(
+    "replaces %s, which names Docker's repository alone",
+    async (name, text) => {
+      const other = join(server, "etc/apt/sources.list.d", name);
+      await writeFile(other, text);
+      await runProgram(SOURCE, "apply");
+
+      expect(existsSync(other)).toBe(false);
+      expect(await runProgram(SOURCE, "observe")).toBe("present");
+      await writeFile(other, text);
+      expect(await runProgram(SOURCE, "observe")).toBe("differs");
+    },
+  );
+
+  it.each([
+    ["mixed.list", `${OTHERS["docker.list"]}deb https://example.org/debian stable main\n`],
+    ["mixed.sources", `${OTHERS["elsewhere.sources"]}\nTypes: deb\nURIs: https://example.org\nSuites: x\n`],
+  ])("leaves %s, which names other repositories too, and says what to do", async (name, text) => {
+    const other = join(server, "etc/apt/sources.list.d", name);
+    await writeFile(other, text);
+
+    await expect(runProgram(SOURCE, "apply")).rejects.toThrow(
+      `host.dockerSource: expected Docker's repository in ${server}/${files[SOURCE]} alone, got it among others in ${other}; delete its lines there`,
+    );
+    expect(await readFile(other, "utf8")).toBe(text);
+  });
 });
 
 describe(KEY, () => {
-  it("differs when it was fetched before its digest was kept", async () => {
+  it("is Docker's published key, whoever may have changed the file in the repository", async () => {
     await runProgram(KEY, "apply");
-    await rm(join(server, "var/lib/technicia/docker-repository-key.sha256"));
 
+    const digest = createHash("sha256")
+      .update(await readFile(join(server, files[KEY])))
+      .digest("hex");
+    expect(digest).toBe("1500c1f56fa9e26b9b8f42452a553675796ade0807cdce11975eb98170b3a570");
+  });
+
+  it.each(["chmod 0666", "ln -sf /etc/hostname"])("differs after %s", async (change) => {
+    await runProgram(KEY, "apply");
+    await run(["bash", "-c", `${change} ${join(server, files[KEY])}`]);
     expect(await runProgram(KEY, "observe")).toBe("differs");
+
+    await runProgram(KEY, "apply");
+
+    expect(await runProgram(KEY, "observe")).toBe("present");
   });
 });

@@ -94,8 +94,11 @@ describe("DECLARED", () => {
   it("names every file of the program that a set looks at, and no other", async () => {
     const { registrations } = await deploy(everything);
     const paths = registrations
-      .filter(({ type }) => type === "technicia:host:File")
-      .map(({ inputs }) => String(inputs["path"]))
+      .flatMap(({ type, inputs }) => {
+        if (type === "technicia:host:File") return [String(inputs["path"])];
+        // A mask is a file, too.
+        return inputs["masked"] === true ? [`/etc/systemd/system/${String(inputs["unit"])}`] : [];
+      })
       .filter((path) => WATCHED.test(path));
 
     expect(paths.sort()).toEqual([...DECLARED.files].sort());

@@ -51,6 +51,13 @@ describe("renderFirewall", () => {
     expect(text).toContain("    tcp dport { 22, 2222 } ip saddr { 198.51.100.0/24 } ct state new limit ");
   });
 
+  it("keeps containers away from the cloud's metadata, which Docker's own rules let through", () => {
+    const [, , forward = ""] = table.split(/^ {2}chain .*$/m);
+
+    expect(forward.indexOf("ip daddr 169.254.0.0/16 counter drop")).toBeGreaterThan(0);
+    expect(forward.indexOf("ip daddr 169.254.0.0/16")).toBeLessThan(forward.indexOf('iifname "docker*"'));
+  });
+
   it("replaces its own table only: flushing the rule set would remove Docker's rules", () => {
     expect(table).not.toContain("flush");
     expect(table.match(/^delete .*$/gm)).toEqual(["delete table inet technicia"]);
@@ -104,15 +111,37 @@ describe("HostFirewall", () => {
     expect(waitsFor("firewall-unit", "firewall-unit-file")).toBe(true);
   });
 
-  it("disables the distribution's unit, but only once its own has loaded", async () => {
+  it("masks the distribution's unit, whose stop flushes every table, before its own table is loaded", async () => {
     const { resource, waitsFor } = await define();
 
     expect(resource("firewall-distribution-unit").inputs).toEqual({
       unit: "nftables.service",
       enabled: false,
       active: false,
+      masked: true,
     });
-    expect(waitsFor("firewall-distribution-unit", "firewall-unit")).toBe(true);
+    for (const later of ["firewall-table", "firewall-unit", "firewall-loaded"]) {
+      expect(waitsFor(later, "firewall-distribution-unit"), later).toBe(true);
+    }
+  });
+
+  it("admits ssh alone where the table cannot be loaded at boot, and Docker does not start then", async () => {
+    const { resource, waitsFor } = await define();
+
+    expect(resource("firewall-unit-file").inputs["content"]).toContain(
+      "\nOnFailure=technicia-firewall-fallback.service\n",
+    );
+    expect(resource("firewall-fallback-unit-file").inputs).toMatchObject({
+      path: "/etc/systemd/system/technicia-firewall-fallback.service",
+      onChange: "systemctl daemon-reload",
+    });
+    expect(resource("firewall-docker-override").inputs).toEqual({
+      path: "/etc/systemd/system/docker.service.d/10-technicia.conf",
+      content: "[Unit]\nRequires=technicia-firewall.service\nAfter=technicia-firewall.service\n",
+      onChange: "systemctl daemon-reload",
+    });
+    expect(waitsFor("firewall-unit", "firewall-fallback-unit-file")).toBe(true);
+    expect(waitsFor("firewall-loaded", "firewall-docker-override")).toBe(true);
   });
 
   it("compares the loaded table with the file, and loads the file when they differ", async () => {
@@ -135,7 +164,7 @@ describe("HostFirewall", () => {
     const { registrations } = await define();
     const own = registrations.filter(({ parent }) => parent === "firewall");
 
-    expect(own).toHaveLength(5);
-    expect(own.map(({ provider }) => provider)).toEqual(Array(5).fill("connection"));
+    expect(own).toHaveLength(7);
+    expect(own.map(({ provider }) => provider)).toEqual(Array(7).fill("connection"));
   });
 });

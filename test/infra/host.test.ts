@@ -22,7 +22,7 @@ function define(change: Partial<HostArgs> = {}) {
     () =>
       new Host("host", {
         cloud: new technicia.Connection("cloud", {}),
-        edgeFirewall: new pulumi.ComponentResource("test:EdgeFirewall", "edge"),
+        edgeFirewall: new technicia.Connection("edge", {}),
         address: pulumi.output("203.0.113.10"),
         serverId: pulumi.output("disk-1"),
         ssh,
@@ -126,7 +126,10 @@ describe("Host", () => {
       path: "/etc/docker/daemon.json",
       content: dockerDaemon(),
     });
-    expect(resource("host-packages").inputs).toEqual({ names: packageNames("distribution") });
+    expect(resource("host-packages").inputs).toEqual({
+      names: packageNames("distribution"),
+      namesIfKnown: ["docker-cli"],
+    });
     expect(waitsFor("host-packages", "host-docker-settings")).toBe(true);
   });
 
@@ -134,9 +137,11 @@ describe("Host", () => {
     const own = await define({ dockerSource: "docker" });
     const distribution = await define();
 
-    expect(own.resource("host-packages").inputs).toEqual({ names: packageNames("docker") });
+    expect(own.resource("host-packages").inputs).toEqual({ names: packageNames("docker"), namesIfKnown: [] });
     expect(own.waitsFor("host-packages", "host-docker-repository")).toBe(true);
     expect(own.waitsFor("host-docker-repository", "host-docker-repository-key")).toBe(true);
+    expect(own.resource("host-docker-repository-packages").inputs).toEqual({ names: ["ca-certificates"] });
+    expect(own.waitsFor("host-docker-repository", "host-docker-repository-packages")).toBe(true);
     expect(names(distribution.registrations).filter((name) => name.includes("repository"))).toEqual([]);
   });
 
@@ -148,15 +153,25 @@ describe("Host", () => {
     expect(waitsFor("host-firewall-table", "host-packages")).toBe(true);
   });
 
-  it("starts a swarm of one manager that others can join at its public address", async () => {
+  it("starts a swarm of one manager that listens to its own server alone", async () => {
     const { resource } = await define();
 
     expect(resource("host-swarm").inputs).toMatchObject({
-      desired: "active, manager: true",
-      apply: 'docker swarm init --advertise-addr "$ADDRESS" >/dev/null',
+      desired: "active, manager: true, listening at 127.0.0.1:2377",
       remove: "docker swarm leave --force",
-      variables: { ADDRESS: "203.0.113.10" },
     });
+  });
+
+  it("looks for what is in the way before anything is installed or written for Docker", async () => {
+    const { resource, waitsFor } = await define();
+
+    expect(resource("host-obstacles").inputs).toMatchObject({
+      desired: "nothing in the way",
+      variables: { SOURCE: "distribution" },
+    });
+    expect(waitsFor("host-obstacles", "edge")).toBe(true);
+    expect(waitsFor("host-docker-settings", "host-obstacles")).toBe(true);
+    expect(waitsFor("host-packages", "host-obstacles")).toBe(true);
   });
 
   it("connects to Docker only once everything else on the host is ready", async () => {
@@ -213,7 +228,7 @@ describe("Host", () => {
       const { ipv4, serverId } = new technicia.Vps("server", orderedServer);
       new Host("host", {
         cloud: new technicia.Connection("cloud", {}),
-        edgeFirewall: new pulumi.ComponentResource("test:EdgeFirewall", "edge"),
+        edgeFirewall: new technicia.Connection("edge", {}),
         address: ipv4,
         serverId,
         ssh,

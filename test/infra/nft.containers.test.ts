@@ -1,18 +1,18 @@
 import { describe, expect, it } from "vitest";
 
-import { HostFirewall } from "../../infra/host-firewall.ts";
+import { HostFirewall, renderFallbackUnit } from "../../infra/host-firewall.ts";
 import * as technicia from "../../provider/resources.ts";
 import { tryRun } from "../../common/run.ts";
 import { imageOf } from "../support/containers.ts";
 import { register } from "../support/engine.ts";
 
 const TABLE = "/etc/technicia/firewall.nft";
+const adminCidrs = { v4: ["198.51.100.0/24", "192.0.2.7/32"], v6: ["2001:db8:51::/64"] };
 const LOADED = "the loaded table is the file's";
 
 /** The firewall's own scripts, as root on a Debian that has nftables and little else. */
 async function onHost(steps: (scripts: { observe: string; apply: string; remove: string }) => string) {
   const { resource } = await register(() => {
-    const adminCidrs = { v4: ["198.51.100.0/24", "192.0.2.7/32"], v6: ["2001:db8:51::/64"] };
     const host = new technicia.Connection("host", {});
     new HostFirewall("firewall", { host, sshPorts: [22], adminCidrs });
   });
@@ -63,6 +63,25 @@ describe("the host's firewall", () => {
 
     expect(said).toContain("the loaded table differs from the file's:\n");
     expect(said).toMatch(/^> \s*tcp dport 5678 accept$/m);
+  });
+
+  it("has a fallback that admits ssh alone, which a later load of the table replaces", async () => {
+    const [, rules = ""] =
+      /ExecStart=\/usr\/sbin\/nft "(.*)"/.exec(renderFallbackUnit({ sshPorts: [22], adminCidrs })) ?? [];
+
+    const said = await onHost(
+      ({ observe, apply }) =>
+        `nft '${rules}'\nnft '${rules}'\nnft list table inet technicia\n${apply}\n(${observe})`,
+    );
+
+    expect(said.match(/dport .*/g)).toEqual([
+      "dport 68 accept",
+      "dport 546 accept",
+      expect.stringMatching(/^dport 22 ip saddr /),
+      expect.stringMatching(/^dport 22 ip6 saddr /),
+    ]);
+    expect(said.match(/policy drop/g)).toHaveLength(2);
+    expect(said.endsWith(`${LOADED}\n`)).toBe(true);
   });
 
   it("leaves the tables of others alone", async () => {

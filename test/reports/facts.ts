@@ -24,7 +24,7 @@ export function outputs(domain = "technicia.exemple.fr"): StackOutputs {
     evidence: {
       os: "Debian 12, clé SHA256:abc",
       firewall: "OVH : ok ; serveur : the loaded table is the file's",
-      docker: "docker.io 20.10 ; swarm active, manager: true",
+      docker: "docker.io 20.10 ; swarm active, manager: true, listening at 127.0.0.1:2377",
       services: "technicia-n8n, technicia-qdrant",
       n8nEncryptionKey: "secret de technicia-n8n",
       n8nEnvironment: "admin@exemple.fr",

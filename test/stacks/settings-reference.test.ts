@@ -95,6 +95,8 @@ describe("settingRows", () => {
       "server.serviceName": "none",
       "server.order": "none",
       "ssh.nextPort": "none",
+      "server.loginUser": "none",
+      "server.ipv6": "none",
       "ssh.adminCidrs.v6": "[]",
       "ssh.addressService": '"https://1.1.1.1/cdn-cgi/trace"',
       "ssh.hostKey": "none",

@@ -29,7 +29,7 @@ const A_HOST_NAME = "a host name without scheme or port, such as technicia.exemp
 const A_ZONE = "a host name without scheme or port, such as exemple.fr";
 const A_SERVICE_NAME = "the name OVHcloud gave the server, such as vps-1a2b3c4d.vps.ovh.net";
 const A_DATACENTRE = "a datacentre code of the VPS range, such as GRA (GRA11 is a Public Cloud region)";
-const AN_OS = "a Debian or Ubuntu release as OVHcloud names it, such as Debian 12";
+const AN_OS = "Debian 11 or later, or Ubuntu 22.04 or later, as OVHcloud names it, such as Ubuntu 22.04";
 const A_PUBLIC_KEY = "an OpenSSH public key on one line, such as ssh-ed25519 AAAA… name";
 const AN_ENDPOINT = "ovh-eu, or the address of an API (https://…) without a slash at the end";
 const AN_IMAGE = "an image with an exact version or a digest, such as qdrant/qdrant:v1.19.0-unprivileged";
@@ -72,6 +72,11 @@ const WRONG_VALUES: readonly (readonly [path: string, value: unknown, expected: 
   ["server.datacentre", "GRA11", A_DATACENTRE, '"GRA11"'],
   ["server.image", "Windows Server 2022", AN_OS, '"Windows Server 2022"'],
   ["server.image", "debian 12", AN_OS, '"debian 12"'],
+  ["server.image", "Debian 10", AN_OS, '"Debian 10"'],
+  ["server.image", "Ubuntu 20.04", AN_OS, '"Ubuntu 20.04"'],
+  ["server.image", "Ubuntu 22", AN_OS, '"Ubuntu 22"'],
+  ["server.image", "Debian 12.04", AN_OS, '"Debian 12.04"'],
+  ["server.image", "Debian 12 - Plesk", AN_OS, '"Debian 12 - Plesk"'],
   ["server.loginUser", "Debian User", "a Linux user name, such as debian", '"Debian User"'],
   ["server.loginUser", "root", A_PERSON, '"root"'],
   ["server.loginUser", "www-data", A_PERSON, '"www-data"'],
@@ -414,6 +419,45 @@ describe("operations", () => {
       "technicia:operations.window.days: expected at least one day, such as tuesday, got an empty list; edit it in Pulumi.test.yaml",
     ]);
   });
+});
+
+describe("server", () => {
+  it.each([
+    ["Ubuntu 22.04", "ubuntu"],
+    ["Ubuntu 24.04", "ubuntu"],
+    ["Ubuntu 26.04", "ubuntu"],
+    ["Debian 11", "debian"],
+    ["Debian 12", "debian"],
+    ["Debian 13", "debian"],
+  ])("of the image %s is logged in to as %s", (image, user) => {
+    const settings = validSettings();
+    change(settings, "server.image", image);
+    change(settings, "server.loginUser", undefined);
+
+    expect(parseSettings("test", settings).server.loginUser).toBe(user);
+  });
+
+  it("is logged in to as the settings say, whatever its image", () => {
+    const settings = validSettings();
+    change(settings, "server.image", "Ubuntu 22.04");
+    change(settings, "server.loginUser", "equipe");
+
+    expect(parseSettings("test", settings).server.loginUser).toBe("equipe");
+  });
+
+  it.each(["Debian 12 - Docker", "Ubuntu 24.04 - Docker"])(
+    "of the image %s has Docker from Docker's own repository",
+    (image) => {
+      const settings = validSettings();
+      change(settings, "server.image", image);
+
+      expect(problems((given) => change(given, "server.image", image))).toEqual([
+        `technicia:host.dockerSource: expected "docker", because server.image is "${image}", which brings Docker's own packages, got "distribution"; set it with ${setCommand("host.dockerSource", "docker")}`,
+      ]);
+      change(settings, "host.dockerSource", "docker");
+      expect(parseSettings("test", settings).server.image).toBe(image);
+    },
+  );
 });
 
 describe("images", () => {

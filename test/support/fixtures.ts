@@ -35,6 +35,7 @@ export function validSettings(): Settings {
       datacentre: "GRA",
       image: "Debian 12",
       loginUser: "debian",
+      ipv6: true,
       deleteAtExpiry: false,
     },
     ssh: {

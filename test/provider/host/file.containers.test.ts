@@ -51,6 +51,21 @@ describe("File", () => {
     expect(await plugin.read(file)).toEqual(file);
   });
 
+  it("touches nothing else when the owner of the folder puts links into it meanwhile", async () => {
+    await host.exec(`rm -f /tmp/enough; mkdir /srv/t/home; chown debian:debian /srv/t/home
+echo precious > /srv/precious; chmod 0644 /srv/precious
+nohup runuser -u debian -- bash -c 'until [ -e /tmp/enough ]; do for file in /srv/t/home/.technicia.*; do [ ! -e "$file" ] || ln -sfn /srv/precious "$file"; done; done' >/dev/null 2>&1 &`);
+    const inputs = { path: "/srv/t/home/keys", owner: "debian", group: "debian", mode: "0600" };
+
+    for (let turn = 0; turn < 5; turn += 1) {
+      // Whoever owns the folder can keep us from writing there, and nothing more.
+      await create({ ...inputs, content: `key ${turn}\n` }).catch(() => undefined);
+    }
+
+    await host.exec("touch /tmp/enough");
+    expect(await host.exec("stat -c '%U %a' /srv/precious; cat /srv/precious")).toBe("root 644\nprecious\n");
+  });
+
   it("writes an empty file for empty content", async () => {
     const file = await create({ content: "" });
 

@@ -23,7 +23,9 @@ build sick '' 'echo no medicine >&2; exit 1'
 build slow '' 'touch /srv/waiting; while ! test -e /srv/go; do sleep 0.1; done'
 build provider 'Provides: virtual\\n' ''
 build late '' ''
-rm -f late.deb.off; mv late.deb late.deb.off
+build late-too '' ''
+build rival 'Conflicts: alpha\\n' ''
+rm -f late.deb.off late-too.deb.off; mv late.deb late.deb.off; mv late-too.deb late-too.deb.off
 index() { apt-ftparchive packages . > Packages; }
 index
 echo 'deb [trusted=yes] file:/srv/repo ./' > /etc/apt/sources.list
@@ -49,7 +51,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await host.exec(
-    "dpkg --purge --force-all alpha beta gamma sick slow provider late >/dev/null 2>&1; rm -f /srv/waiting /srv/go",
+    "dpkg --purge --force-all alpha beta gamma sick slow provider late late-too rival >/dev/null 2>&1; rm -f /srv/waiting /srv/go",
   );
 });
 
@@ -118,6 +120,53 @@ describe("Packages", () => {
     expect(packages.state["versions"]).toEqual({ late: "1.0" });
   });
 
+  it("installs what only some releases have where the sources know it, and nowhere else", async () => {
+    const inputs = { names: ["alpha"], namesIfKnown: ["late-too", "gamma"] };
+
+    const packages = await plugin.create(PACKAGES, "p", inputs);
+
+    expect(packages.state["versions"]).toEqual({ alpha: "1.0", gamma: "1.0" });
+    expect((await plugin.read(packages))?.inputs).toEqual({
+      names: ["alpha"],
+      namesIfKnown: ["gamma", "late-too"],
+    });
+  });
+
+  it("shows as drift that a package of some releases is gone, and an update installs it", async () => {
+    const inputs = { names: ["alpha"], namesIfKnown: ["gamma"] };
+    const packages = await plugin.create(PACKAGES, "p", inputs);
+    await host.exec("dpkg --remove gamma");
+
+    const drifted = await plugin.read(packages);
+
+    expect(drifted?.inputs).toEqual({ names: ["alpha"], namesIfKnown: [] });
+    expect((await plugin.update(drifted ?? packages, inputs)).state["versions"]).toEqual({
+      alpha: "1.0",
+      gamma: "1.0",
+    });
+  });
+
+  it.each(["cloud-final", "apt-daily-upgrade"])("waits until %s.service has ended", async (unit) => {
+    await host.exec(`cat > /run/systemd/system/${unit}.service <<'END'
+[Service]
+Type=oneshot
+ExecStart=/bin/bash -c 'until [ -e /srv/go ]; do sleep 0.1; done'
+END
+systemctl daemon-reload; systemctl start --no-block ${unit}.service`);
+    const creating = create("alpha");
+
+    await until("it waits", () =>
+      plugin.logs.some(({ message }) =>
+        message.includes(`waiting for the first boot or the daily upgrade to end: ${unit}.service`),
+      ),
+    );
+    expect(await status("alpha")).not.toBe("ii");
+    await host.exec("touch /srv/go");
+
+    expect((await creating).state["versions"]).toEqual({ alpha: "1.0" });
+    await host.exec(`rm /run/systemd/system/${unit}.service; systemctl daemon-reload`);
+  });
+
   it("leaves the packages on deletion", async () => {
     await plugin.delete(await create("alpha"));
 
@@ -139,6 +188,33 @@ describe("Packages that cannot be installed", () => {
   it("fails when the sources do not have one", async () => {
     await expect(create("alpha", "unheard-of")).rejects.toThrow(
       /^names: expected packages that the host's sources have, got unheard-of; check the spelling, and the sources of debian@/,
+    );
+  });
+
+  it("removes no other package, and says which would have to go", async () => {
+    await create("rival");
+
+    await expect(create("alpha")).rejects.toThrow(
+      /^names: expected packages that fit beside those of debian@.*, got ones that would remove rival; remove those yourself with sudo apt-get remove rival, then retry$/,
+    );
+    expect(await status("rival")).toBe("ii");
+  });
+
+  it("fails with the unit of a first boot that does not end", async () => {
+    await host.exec(`cat > /run/systemd/system/cloud-config.service <<'END'
+[Service]
+Type=oneshot
+ExecStart=/bin/sleep infinity
+END
+systemctl daemon-reload; systemctl start --no-block cloud-config.service`);
+
+    const failing = plugin.create(PACKAGES, "p", { names: ["alpha"] }, { timeoutSeconds: 8 });
+
+    await expect(failing).rejects.toThrow(
+      /^debian@.*: expected its first boot and its daily upgrade to end within 4 s, got cloud-config.service still at work; look at journalctl/,
+    );
+    await host.exec(
+      "systemctl stop cloud-config.service; rm /run/systemd/system/cloud-config.service; systemctl daemon-reload",
     );
   });
 

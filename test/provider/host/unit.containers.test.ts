@@ -54,6 +54,40 @@ describe("Unit", () => {
     expect(await seen()).toBe("disabled\ninactive");
   });
 
+  it("is stopped and masked for good, shows an unmasked one as drift, and is given back on deletion", async () => {
+    await host.exec(`cat > /usr/lib/systemd/system/m.service <<'END'
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+[Install]
+WantedBy=multi-user.target
+END
+systemctl daemon-reload; systemctl enable --quiet --now m.service`);
+    const inputs = { unit: "m.service", enabled: false, active: false, masked: true };
+
+    const unit = await create(inputs);
+
+    expect(await host.exec("systemctl is-active m.service || true")).toBe("inactive\n");
+    expect((await host.tryExec("systemctl start m.service")).stderr).toContain("masked");
+    expect(await plugin.read(unit)).toEqual(unit);
+    await host.exec("systemctl unmask --quiet m.service");
+    const drifted = await plugin.read(unit);
+    expect(drifted?.inputs).toEqual({ ...inputs, masked: false });
+    await plugin.update(drifted ?? unit, inputs);
+    expect(await host.exec("systemctl is-enabled m.service || true")).toBe("masked\n");
+    await plugin.delete(unit);
+    expect(await host.exec("systemctl is-enabled m.service; systemctl is-active m.service")).toBe(
+      "enabled\nactive\n",
+    );
+  });
+
+  it("refuses to mask a unit that shall run", async () => {
+    await expect(create({ enabled: true, active: true, masked: true })).rejects.toThrow(
+      "masked: expected false for a unit that is enabled or active, got true; leave it out",
+    );
+  });
+
   it("finds a unit whose file is newer than systemd's last reload", async () => {
     await host.exec(
       "printf '[Service]\\nExecStart=/bin/sleep infinity\\n' > /etc/systemd/system/fresh.service",
