@@ -4,7 +4,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { Accounts } from "./stack-settings.ts";
-import { ensureAuthority, ensureCertificate, machineCertificates, writeBundle } from "./authority.ts";
+import { ensureAuthority, ensureCertificate } from "./authority.ts";
 import { docker } from "./docker.ts";
 import { run, tryRun } from "../common/run.ts";
 import { until } from "../common/until.ts";
@@ -34,7 +34,7 @@ export async function ensureWorld(images: Images, accounts: Accounts): Promise<v
     ensureRegistry(images),
     ensureAcme(images),
   ]);
-  await writeTrust(authority);
+  await writeAcmeRoot();
 }
 
 /** Removes the rehearsal's containers, networks and volumes, and returns what it removed. Caches and what tests created stay. */
@@ -228,22 +228,17 @@ async function ensureAcme(images: Images): Promise<void> {
   await routeThroughRouter(`${PREFIX}-acme`);
 }
 
-/** The operator's system trusts this machine's authorities and the rehearsal's. The ACME server's root, new at each of its starts, is for visitors only. */
-async function writeTrust(authority: string): Promise<void> {
-  const bundle = join(STATE, "trusted.pem");
-  const system = await readFile("/etc/ssl/certs/ca-certificates.crt", "utf8");
-  const own = await readFile(authority, "utf8");
+/** The root of the ACME server, new at each of its starts. Only visitors in tests trust it. */
+async function writeAcmeRoot(): Promise<void> {
   let root = "";
   await untilReady("the ACME server", async () => {
-    const answer = await docker([
+    root = await docker([
       ...["exec", `${PREFIX}-clouds`, "node", "-e"],
       `process.env.NODE_TLS_REJECT_UNAUTHORIZED="0";fetch("https://${INTERNET.acme}:15000/roots/0").then(async (a)=>{if(!a.ok)process.exit(1);console.log(await a.text())},()=>process.exit(1))`,
     ]).catch(() => "");
-    root = answer;
-    return answer.includes("BEGIN CERTIFICATE");
+    return root.includes("BEGIN CERTIFICATE");
   });
   await writeFile(join(STATE, "acme-root.pem"), root);
-  await writeBundle(bundle, [system, await machineCertificates(), own]);
 }
 
 /** Starts a container unless one with the same arguments runs. Returns whether it is new. */
