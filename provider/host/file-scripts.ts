@@ -51,7 +51,8 @@ const GUARDED = `
 guarded() { set +e; ( set -e; eval "$1" ) </dev/null >&2; guarded_code=$?; set -e; return 0; }`;
 
 /**
- * Writes standard input to $TARGET and prints the earlier file. Owner and mode are set before the first byte is written.
+ * Writes standard input to $TARGET and prints the earlier file. Owner and mode are set before the first byte is written. $REPLACE says that a
+ * link, or a file too large to be read, may be replaced: it is in the place of a file of ours.
  *
  * $VALIDATE tests the new file before it replaces the old one. When $ON_CHANGE fails, or the script is killed meanwhile, the earlier file is
  * restored.
@@ -59,7 +60,8 @@ guarded() { set +e; ( set -e; eval "$1" ) </dev/null >&2; guarded_code=$?; set -
 export const WRITE = `
 ${GUARDED}
 ${AS_OWNER}
-put_back() { if [ -e "$old" ]; then as_owner mv -fT -- "$old" "$TARGET"; else as_owner rm -f -- "$TARGET"; fi; sync -- "$dir"; }
+there() { [ -e "$1" ] || [ -L "$1" ]; }
+put_back() { if there "$old"; then as_owner mv -fT -- "$old" "$TARGET"; else as_owner rm -f -- "$TARGET"; fi; sync -- "$dir"; }
 settle() {
   if [ "$state" = swapped ]; then put_back; echo "the earlier file was put back" >&2; fi
   as_owner rm -f -- "$FILE" "$old"
@@ -68,6 +70,7 @@ ${SHOW}
 before=$(show)
 case $before in
   none|file\\ *) printf '%s\\n' "$before" ;;
+  'a symbolic link '*|'a file of '*) if [ -z "$REPLACE" ]; then printf '%s\\n' "$before" >&2; exit ${EXIT.notAFile}; fi; echo none ;;
   *) printf '%s\\n' "$before" >&2; exit ${EXIT.notAFile} ;;
 esac
 ${NEW_FILE}
@@ -77,7 +80,7 @@ if [ -n "$VALIDATE" ]; then
   guarded "$VALIDATE"
   [ "$guarded_code" = 0 ] || exit ${EXIT.refused}
 fi
-if [ -e "$TARGET" ]; then ln -- "$TARGET" "$old"; fi
+if there "$TARGET"; then ln -- "$TARGET" "$old"; fi
 state=swapped
 as_owner mv -fT -- "$FILE" "$TARGET"
 sync -- "$dir"

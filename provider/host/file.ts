@@ -53,6 +53,11 @@ interface Seen extends Previous {
   readonly sha256: string;
 }
 
+/** Something else in the place of the file: `a symbolic link to /tmp/x`, `a directory`. */
+interface Instead {
+  readonly instead: string;
+}
+
 export const file: ResourceDefinition<Inputs, Outputs> = {
   token: "technicia:host:File",
   schema,
@@ -79,7 +84,7 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
   },
 
   async create(call, inputs) {
-    const before = await write(call, inputs);
+    const before = await write(call, inputs, { replace: false });
     const isOurs =
       before !== undefined &&
       before.sha256 === digest(inputs.content) &&
@@ -101,8 +106,14 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
       signal: call.signal,
       onWaiting: call.log.status,
     });
-    const seen = parseSeen(id, stdout);
+    const seen = parseSeen(stdout);
     if (seen === undefined) return null;
+    if ("instead" in seen) {
+      if (inputs.content === undefined) throw refusal(id, seen.instead);
+      // The inputs say what is there, also where the program could not ask for it.
+      const found = { ...inputs, path: id, replacedBy: seen.instead } as unknown as Inputs;
+      return { id, inputs: found, outputs: { sha256: "", previous: outputs.previous } };
+    }
     const isKnown = seen.sha256 === known && inputs.content !== undefined;
     return {
       id,
@@ -120,7 +131,7 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
   },
 
   async update(call, existing, news) {
-    await write(call, news);
+    await write(call, news, { replace: true });
     return { sha256: digest(news.content), previous: existing.outputs.previous };
   },
 
@@ -153,7 +164,11 @@ export const file: ResourceDefinition<Inputs, Outputs> = {
   },
 };
 
-async function write(call: Call, inputs: Inputs): Promise<Seen | undefined> {
+async function write(
+  call: Call,
+  inputs: Inputs,
+  { replace }: { readonly replace: boolean },
+): Promise<Seen | undefined> {
   try {
     const { stdout } = await runGuarded(call, inputs.guard, {
       purpose: `write ${inputs.path}`,
@@ -167,6 +182,7 @@ async function write(call: Call, inputs: Inputs): Promise<Seen | undefined> {
         MODE: inputs.mode,
         VALIDATE: inputs.validate ?? "",
         ON_CHANGE: inputs.onChange ?? "",
+        REPLACE: replace ? "yes" : "",
       },
       stdin: inputs.content,
       touches: inputs.path,
@@ -174,7 +190,8 @@ async function write(call: Call, inputs: Inputs): Promise<Seen | undefined> {
       signal: call.signal,
       onWaiting: call.log.status,
     });
-    return parseSeen(inputs.path, stdout);
+    const seen = parseSeen(stdout);
+    return seen === undefined || "instead" in seen ? undefined : seen;
   } catch (error) {
     throw error instanceof CommandFailure ? explain(error, inputs.path) : error;
   }
@@ -200,16 +217,20 @@ function explain(failure: CommandFailure, path: string): UserError {
         { cause: failure },
       );
     case EXIT.notAFile:
-      return new UserError(
-        `${path}: expected a regular file or nothing there, got ${said}; move it away, or manage what it points to`,
-        { cause: failure },
-      );
+      return refusal(path, said, failure);
     default:
       return failure;
   }
 }
 
-function parseSeen(path: string, output: string): Seen | undefined {
+function refusal(path: string, got: string, cause?: Error): UserError {
+  return new UserError(
+    `${path}: expected a regular file or nothing there, got ${got}; move it away on the server with sudo mv ${path} ${path}.old, then run this again`,
+    cause === undefined ? {} : { cause },
+  );
+}
+
+function parseSeen(output: string): Seen | Instead | undefined {
   const [first = "", sha256 = "", base64 = ""] = output.split("\n");
   const [kind, mode = "", owner = "", group = ""] = first.split(" ");
   switch (kind) {
@@ -218,9 +239,7 @@ function parseSeen(path: string, output: string): Seen | undefined {
     case "file":
       return { mode: mode.padStart(4, "0"), owner, group, sha256, base64 };
     default:
-      throw new UserError(
-        `${path}: expected a regular file, got ${first}; move it away, or manage what it points to`,
-      );
+      return { instead: first };
   }
 }
 

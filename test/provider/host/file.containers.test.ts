@@ -307,19 +307,57 @@ describe("File, imported", () => {
   });
 });
 
+describe("File, with something else in its place", () => {
+  it.each([
+    ["a link", "ln -sf /etc/hostname /srv/t/a", "a symbolic link to /etc/hostname"],
+    ["a link to nothing", "ln -sf /srv/t/none /srv/t/a", "a symbolic link to /srv/t/none"],
+    ["a link to itself", "ln -sf a /srv/t/a", "a symbolic link to a"],
+    ["a file too large to be read", "truncate --size 20M /srv/t/a", "a file of 20971520 bytes"],
+  ])("reads %s as a difference, and replaces it, not what it leads to", async (_, make, named) => {
+    const before = await host.exec("cat /etc/hostname");
+    const inputs = { path: "/srv/t/a", content: "ours\n" };
+    const file = await create(inputs);
+    await host.exec(make);
+
+    const read = await plugin.read(file);
+    expect(read?.inputs).toMatchObject({ replacedBy: named });
+    expect((await plugin.diff(read!, inputs)).changes).toBe(true);
+    await plugin.update(read!, inputs);
+    expect(await host.exec("stat --format '%F %U %a' /srv/t/a; cat /srv/t/a /etc/hostname")).toBe(
+      `regular file root 644\nours\n${before}`,
+    );
+    expect((await plugin.read(file))?.inputs).not.toHaveProperty("replacedBy");
+  });
+
+  it("reads a folder as a difference, and says how to move it away instead of removing what is in it", async () => {
+    const inputs = { path: "/srv/t/a", content: "ours" };
+    const file = await create(inputs);
+    await host.exec("rm /srv/t/a; mkdir /srv/t/a");
+
+    expect((await plugin.read(file))?.inputs).toMatchObject({ replacedBy: "a directory" });
+    await expect(plugin.update(file, inputs)).rejects.toThrow("sudo mv /srv/t/a /srv/t/a.old");
+  });
+
+  it("puts the link back when onChange fails with the file", async () => {
+    const inputs = { path: "/srv/t/a", content: "ours" };
+    const file = await create(inputs);
+    await host.exec("ln -sf /srv/t/none /srv/t/a");
+
+    await expect(plugin.update(file, { ...inputs, onChange: "false" })).rejects.toThrow("onChange failed");
+    expect(await host.exec("readlink /srv/t/a; ls -A /srv/t")).toBe("/srv/t/none\na\n");
+  });
+});
+
 describe("File, impossible", () => {
   it.each([
     ["a symbolic link", "ln -s /etc/hostname /srv/t/a", "a symbolic link to /etc/hostname"],
     ["a directory", "mkdir /srv/t/a", "a directory"],
-  ])("refuses to replace %s", async (_, make, named) => {
+  ])("refuses to replace %s that was there before it", async (_, make, named) => {
     await host.exec(make);
+    const refused = `/srv/t/a: expected a regular file or nothing there, got ${named}; move it away`;
 
-    await expect(create({ content: "x" })).rejects.toThrow(
-      `/srv/t/a: expected a regular file or nothing there, got ${named}`,
-    );
-    await expect(plugin.import(FILE, "/srv/t/a")).rejects.toThrow(
-      `/srv/t/a: expected a regular file, got ${named}`,
-    );
+    await expect(create({ content: "x" })).rejects.toThrow(refused);
+    await expect(plugin.import(FILE, "/srv/t/a")).rejects.toThrow(refused);
   });
 
   it("fails when the owner does not exist, and leaves nothing behind", async () => {
