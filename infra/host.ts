@@ -7,6 +7,7 @@ import * as technicia from "../provider/resources.ts";
 import { HostFirewall } from "./host-firewall.ts";
 import * as render from "./host-files.ts";
 import { LOGIN_GUARD, sshPorts } from "./login-guard.ts";
+import { createSwarmNode } from "./swarm-node.ts";
 
 const SSHD_PENALTIES = script(new URL("scripts/sshd-penalties.sh", import.meta.url));
 const IPV6 = script(new URL("scripts/ipv6.sh", import.meta.url));
@@ -114,10 +115,11 @@ export class Host extends pulumi.ComponentResource {
     const group = createDockerGroup(name, args.ssh, afterPackages);
     const rules = createDockerRules(name, { ...onHost, dependsOn: [this.engine] });
     this.swarm = createSwarm(name, { ...onHost, dependsOn: [rules, group, sshd, ...settings] });
+    const node = createSwarmNode(`${name}-node`, { ...onHost, dependsOn: [this.swarm] });
     this.docker = createDockerConnection(
       name,
       { ...args, hostKey: this.hostKey },
-      { parent: this, dependsOn: [this.swarm] },
+      { parent: this, dependsOn: [node] },
     );
     this.registerOutputs({ hostKey: this.hostKey.fingerprint });
   }

@@ -138,6 +138,18 @@ export const INVENTORY: readonly Row[] = [
     },
     steps: ["docker"],
   },
+  {
+    ...state,
+    names: ["host-node"],
+    effect: ({ found }) =>
+      takesTasks(found)
+        ? { repair: "the node gets its role and loses the labels that nobody declared" }
+        : {
+            repair: "the node takes tasks again, and every service starts on it",
+            interruption: "services are already down, and come back within a minute",
+          },
+    hides: ({ found }) => (takesTasks(found) ? undefined : "docker"),
+  },
   { ...image, names: ["image-*"] },
   { ...state, names: ["extra-access", "extra-files", "extra-ports", "extra-rules"] },
   {
@@ -221,6 +233,10 @@ export const INVENTORY: readonly Row[] = [
   { ...connection("command", "checks"), names: ["local"] },
   { ...command, names: ["public-probe"], steps: ["services"] },
 ];
+
+function takesTasks(found: readonly string[]): boolean {
+  return found[0]?.startsWith("active") === true;
+}
 
 /** A resource by its URN, and its row. */
 export interface Identity {
