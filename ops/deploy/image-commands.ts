@@ -11,7 +11,7 @@ import { findImage } from "../vendors/registry.ts";
 import { EXIT } from "./release-progress.ts";
 import { renderImageChanges, renderRelease } from "./render.ts";
 import { onServer, type Operator } from "./session.ts";
-import { settingsFile, withImages } from "./settings-file.ts";
+import { settingsFile, withImages } from "../engine/settings-file.ts";
 
 interface PromoteRequest {
   readonly from: string;

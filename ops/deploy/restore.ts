@@ -12,7 +12,7 @@ import { versionOf } from "../../stacks/image-reference.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { inPrivateFolder } from "../engine/events.ts";
 import type { Session } from "./session.ts";
-import { settingsFile, withSettings } from "./settings-file.ts";
+import { settingsFile, withSettings } from "../engine/settings-file.ts";
 import { update } from "./update.ts";
 
 /** Images of programs whose data an older version may not be able to read. */

@@ -27,7 +27,7 @@ import {
 } from "../server/records.ts";
 import type { Server } from "../server/connection.ts";
 import { holdLock, type HeldLock } from "../server/lock.ts";
-import { settingsFile } from "./settings-file.ts";
+import { settingsFile } from "../engine/settings-file.ts";
 import type { Plan } from "./update.ts";
 
 /** What a deployment touches besides the effects that every command has. */

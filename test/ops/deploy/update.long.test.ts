@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { update } from "../../../ops/deploy/update.ts";
 import { inPrivateFolder } from "../../../ops/engine/events.ts";
-import { withSettings } from "../../../ops/deploy/settings-file.ts";
+import { withSettings } from "../../../ops/engine/settings-file.ts";
 import { PulumiFailure, type Pulumi } from "../../../ops/engine/cli.ts";
 import { prepareEngine, type Engine } from "../../../rehearsal/engine/prepare.ts";
 import { createStack, type Stack } from "../../rehearsal/engine/stack.ts";

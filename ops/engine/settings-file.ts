@@ -34,11 +34,13 @@ export function withImages(file: SettingsFile, images: Readonly<Record<string, s
     .reduce((edited, { from, to, value }) => edited.slice(0, from) + value + edited.slice(to), file.text);
 }
 
-/** The text with whole settings replaced, for a copy that only the engine reads. Secrets and salt stay as they are. */
+/** The text with whole settings replaced, or removed where the value is undefined, for a copy that only the engine reads. Secrets and salt stay. */
 export function withSettings(file: SettingsFile, settings: Readonly<Record<string, unknown>>): string {
   const document = parseSettingsFile(file);
   for (const [name, value] of Object.entries(settings)) {
-    document.setIn(["config", `technicia:${name}`], document.createNode(value));
+    const path = ["config", `technicia:${name}`];
+    if (value === undefined) document.deleteIn(path);
+    else document.setIn(path, document.createNode(value));
   }
   return document.toString();
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
-import { withImages, withSettings } from "../../../ops/deploy/settings-file.ts";
+import { withImages, withSettings } from "../../../ops/engine/settings-file.ts";
 
 const TEXT = `# Settings of production.
 encryptionsalt: v1:abc
@@ -56,6 +56,13 @@ describe("withSettings", () => {
         "technicia:voyageApiKey": { secure: "v1:cipher" },
         "technicia:uploadMaxMib": 50,
       },
+    });
+  });
+
+  it("removes a setting that has no value", () => {
+    expect(parse(withSettings(FILE, { images: undefined }))).toEqual({
+      encryptionsalt: "v1:abc",
+      config: { "technicia:voyageApiKey": { secure: "v1:cipher" } },
     });
   });
 });
