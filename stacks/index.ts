@@ -5,6 +5,7 @@ import "../common/startup/lean-sdk.ts";
 const { resolveSecrets } = await import("../secrets/resolve.ts");
 const { createCloud } = await import("./cloud.ts");
 const { readConfiguration, requireOperatorKey, throwToEngine } = await import("./configuration.ts");
+const { recordDeclaration } = await import("./declaration.ts");
 const { defineTechnicia } = await import("./technicia.ts");
 
 async function deploy() {
@@ -12,7 +13,7 @@ async function deploy() {
   const secrets = resolveSecrets(environment);
   await requireOperatorKey(environment);
   const cloud = createCloud(environment, secrets);
-  return defineTechnicia({ environment, secrets, cloud });
+  return recordDeclaration(() => defineTechnicia({ environment, secrets, cloud }));
 }
 
 export const { deploymentStatus, url, ipv4, ipv6, sshCommand, ssh, tunnels } =

@@ -49,6 +49,9 @@ export interface Effect {
 
   /** What stops working meanwhile; absent when nothing does. */
   readonly interruption?: string;
+
+  /** Whether a person has to do it; a repair leaves the resource alone. */
+  readonly byHand?: true;
 }
 
 /** What can date a deviation: a function of `ops/drift/since.sh` and its arguments. */
@@ -101,6 +104,7 @@ export const server: Kind = {
       ? {
           repair: "nothing automatic: OVH no longer has this server; see docs/runbook.md",
           interruption: "everything, until the server is back",
+          byHand: true,
         }
       : {
           repair: "what OVH allows to change is set again, such as the display name; the rest needs a person",
@@ -138,6 +142,7 @@ export const hostKey: Kind = {
   label: "host key",
   effect: {
     repair: "nothing automatic: a server with another key may be another server; see docs/runbook.md",
+    byHand: true,
   },
   loss: "host-key",
 };
