@@ -188,7 +188,7 @@ function isSpecial(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && SIGNATURE_KEY in value;
 }
 
-function isMarkedSecret(value: unknown): boolean {
+export function isMarkedSecret(value: unknown): boolean {
   return value === MASK || (isSpecial(value) && value[SIGNATURE_KEY] === SECRET_SIGNATURE);
 }
 
@@ -201,6 +201,12 @@ function keysOf(before: object, after: object): (string | number)[] {
   return [...keys]
     .filter((key) => !INTERNAL.has(key))
     .map((key) => (Array.isArray(before) ? Number(key) : key));
+}
+
+/** Whether the value, or a part of it, is one that the engine does not know yet. */
+export function hasUnknown(value: unknown): boolean {
+  if (typeof value === "string") return UNKNOWN.has(value);
+  return isTree(value) && Object.values(value).some(hasUnknown);
 }
 
 export function at(tree: unknown, segments: Segments): unknown {

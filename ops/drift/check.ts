@@ -1,22 +1,30 @@
-/** One check: asks the engine, the server and the vendor of the DNS records at the same time, then judges what they say. */
-import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
-import { UserError } from "../../common/user-error.ts";
-import { editorName } from "../../stacks/environment.ts";
+/**
+ * One check: asks the engine, the program, the server and the vendor of the DNS records at the same time, then judges what they say.
+ *
+ * See docs/decisions/0010-drift-against-the-program.md for what is compared with what.
+ */
 import { layers } from "../../stacks/resource-kinds.ts";
 import type { Effects } from "../effects.ts";
-import { readSettings, type Settings } from "../engine/settings.ts";
+import { readConfiguration, type Configuration } from "../engine/settings.ts";
 import type { StateResource } from "../engine/state.ts";
 import type { Server } from "../server/connection.ts";
-import { describeLock, readLock } from "../server/lock.ts";
-import { openDnsZone, type DnsRecord } from "../vendors/dns-records.ts";
+import { openDnsZone } from "../vendors/dns-records.ts";
+import { causesAmong, ranksOf, readUnchecked, type FindCause } from "./causes.ts";
+import { compareWithDeclared, readDeclared, type Declared } from "./declared.ts";
+import { deployedSettings, type DeployedSettings } from "./deployed-settings.ts";
 import { effectOf, readDifferences, readSince, type Difference } from "./differences.ts";
-import { readUnchecked, refresh, type Refreshed } from "./refresh.ts";
-import { outcomeOf, type DriftReport, type Finding, type Unchecked } from "./report.ts";
+import { describeForeignRecord, findForeignRecords, type ForeignRecord } from "./foreign-records.ts";
+import { attempt, reach, type Attempt, type Reached } from "./reach.ts";
+import { refresh, type Refreshed } from "./refresh.ts";
+import { outcomeOf, type DriftReport, type Finding } from "./report.ts";
 import { isOnServer, readDeployedState, type DeployedState } from "./state.ts";
 
 /** What a check and a repair reach. */
 export interface World extends Pick<Effects, "pulumi" | "openServer" | "now"> {
   readonly fetch: typeof fetch;
+
+  /** Text of `Pulumi.<stack>.yaml`. */
+  readonly readSettingsFile: (stack: string) => Promise<string>;
 }
 
 export interface Checked {
@@ -26,27 +34,33 @@ export interface Checked {
   /** Undefined when it cannot be reached. */
   readonly server: Server | undefined;
 
+  /** Whether something is being deployed at the moment. */
+  readonly isBusy: boolean;
+
   readonly differences: readonly Difference[];
 
-  /** Whether everything that could not be checked is read through a provider that fails, such as Docker's while dockerd is down. */
-  readonly onlyProvidersFail: boolean;
+  /** URNs of what could not be read. */
+  readonly unreadable: readonly string[];
 
-  /** DNS records under our names that nobody declared. */
-  readonly extraRecords: readonly DnsRecord[];
+  readonly causeOf: FindCause;
+
+  /** DNS records that nobody declared. */
+  readonly foreignRecords: readonly ForeignRecord[];
+
+  /** Undefined when they cannot be read. */
+  readonly settings: DeployedSettings | undefined;
   close(): void;
 }
 
-/** An answer, or why there is none. */
-type Attempt<T> =
-  | { readonly value: T; readonly unchecked?: undefined }
-  | { readonly value?: undefined; readonly unchecked: Unchecked };
-
-const REACH_SECONDS = 20;
-
 const RECORDS = "DNS records that nobody declared";
 
-/** At the top of a zone these belong to the zone: its servers, its mail, its proofs of ownership. */
-const OF_THE_ZONE = /^(NS|SOA|MX|TXT|DNSKEY|DS|CDS|CDNSKEY)$/;
+/** What everybody said. */
+interface Answers {
+  readonly reached: Reached;
+  readonly refreshed: Refreshed;
+  readonly declared: Attempt<Declared>;
+  readonly records: Attempt<readonly ForeignRecord[]>;
+}
 
 /** A server that answers stays open until the result is closed. `holdsLock`: whether this command holds the deployment's lock. */
 export async function checkDrift(
@@ -55,54 +69,121 @@ export async function checkDrift(
   { holdsLock = false }: { readonly holdsLock?: boolean } = {},
 ): Promise<Checked> {
   const began = world.now();
-  const [state, settings] = await Promise.all([
+  const [state, configuration] = await Promise.all([
     readDeployedState(stack, world.pulumi),
-    attempt(RECORDS, () => readSettings(stack, world.pulumi)),
+    attempt("the settings", () => readConfiguration({ stack, showSecrets: true }, world.pulumi)),
   ]);
+  const settings = settingsOf({ stack, state, configuration }, world);
+  const answers = await ask({ stack, state, settings, holdsLock }, world);
+  const { reached, records } = answers;
+  try {
+    const { report, ...judged } = await judge({ stack, state }, answers);
+    const seconds = Math.round((world.now().getTime() - began.getTime()) / 100) / 10;
+    return {
+      ...judged,
+      report: {
+        ...report,
+        ...{ stack, at: began.toISOString(), seconds },
+        pending: [...(settings.value?.pending ?? []), ...(answers.declared.value?.pending ?? [])],
+      },
+      state,
+      server: reached.value,
+      isBusy: reached.isBusy === true,
+      foreignRecords: records.value ?? [],
+      settings: settings.value,
+      close: () => reached.value?.close(),
+    };
+  } catch (error) {
+    reached.value?.close();
+    throw error;
+  }
+}
+
+interface Asked {
+  readonly stack: string;
+  readonly state: DeployedState;
+  readonly settings: Attempt<DeployedSettings>;
+  readonly holdsLock: boolean;
+}
+
+async function ask({ stack, state, settings, holdsLock }: Asked, world: World): Promise<Answers> {
   const { promise: answered, resolve: onAnswer } = Promise.withResolvers<undefined>();
   const reaching = reach(world, { state, holdsLock, onAnswer: () => onAnswer(undefined) });
-  // The engine starts its plugins while we log in, but only once the server answers: each plugin would wait for one that does not.
-  const outcome = await Promise.race([answered, reaching]);
-  const onServer = state.resources.filter(isOnServer);
-  const without = outcome?.unchecked === undefined ? [] : onServer;
+  const { record } = state;
+  const declaring = settings.unchecked
+    ? Promise.resolve(settings)
+    : attempt("what the program declares", () =>
+        readDeclared({ stack, record, settings: settings.value }, world.pulumi),
+      );
+  const listing = readForeignRecords(settings, state, world.fetch);
   try {
-    const [server, refreshed, records] = await Promise.all([
+    // The engine starts its plugins while we log in, but only once the server answers: each plugin would wait for one that does not.
+    const outcome = await Promise.race([answered, reaching]);
+    const without = outcome?.unchecked === undefined ? [] : state.resources.filter(isOnServer);
+    const [reached, refreshed, declared, records] = await Promise.all([
       reaching,
       refresh({ stack, resources: state.resources, without }, world.pulumi),
-      readExtraRecords(settings, state, world.fetch),
+      declaring,
+      listing,
     ]);
-    const { steps, unreadable } = server.unchecked ? leaveOut(refreshed, onServer) : refreshed;
-    const differences = readDifferences(steps);
-    // Without dates, the differences are still known.
-    const dates = await attempt("since when", async () =>
-      server.value ? await readSince(differences, server.value) : [],
-    );
-    const extraRecords = records.value ?? [];
-    const findings = [
-      ...differences.map((difference, index) => findingOf(difference, dates.value?.[index])),
-      ...extraRecords.map(describeExtraRecord),
-    ];
-    const gaps = [
-      state.incomplete && { what: "the rest of the deployment", reason: state.incomplete },
-      server.unchecked,
-      ...readUnchecked({ unreadable, differences, resources: state.all }),
-      ...[records.unchecked, dates.unchecked],
-    ].filter((gap) => typeof gap === "object");
-    const report = {
-      stack,
-      at: began.toISOString(),
-      seconds: Math.round((world.now().getTime() - began.getTime()) / 100) / 10,
-      outcome: outcomeOf({ findings, gaps }),
-      findings: layers.flatMap((layer) => findings.filter((finding) => finding.layer === layer)),
-      gaps,
-    };
-    const onlyProvidersFail = !state.incomplete && !server.unchecked && !records.unchecked;
-    const close = () => server.value?.close();
-    return { report, state, server: server.value, differences, onlyProvidersFail, extraRecords, close };
+    return { reached, refreshed, declared, records };
   } catch (error) {
     (await reaching).value?.close();
     throw error;
   }
+}
+
+function settingsOf(
+  about: {
+    readonly stack: string;
+    readonly state: DeployedState;
+    readonly configuration: Attempt<Configuration>;
+  },
+  { readSettingsFile: readFile }: World,
+): Attempt<DeployedSettings> {
+  const { stack, state, configuration } = about;
+  if (configuration.unchecked) return configuration;
+  const { record } = state;
+  return { value: deployedSettings({ stack, configuration: configuration.value, record, readFile }) };
+}
+
+/** `differences` are those of the engine's resources; the report has those of the DNS vendor's zone as well. */
+async function judge(
+  { state }: { readonly stack: string; readonly state: DeployedState },
+  { reached, refreshed, declared, records }: Answers,
+) {
+  const onServer = state.resources.filter(isOnServer);
+  const { steps, unreadable } = reached.unchecked ? leaveOut(refreshed, onServer) : refreshed;
+  const altered = (declared.value?.altered ?? []).filter((step) => !reached.unchecked || !isOnServer(step));
+  const rankOf = ranksOf(state.all);
+  // Of what hangs together the cause comes first.
+  const differences = readDifferences(compareWithDeclared(steps, altered)).sort(
+    (a, b) => rankOf(a.urn) - rankOf(b.urn),
+  );
+  const causeOf = causesAmong(differences, state.all);
+  // Without dates, the differences are still known.
+  const dates = await attempt("since when", async () =>
+    reached.value ? await readSince(differences, reached.value) : [],
+  );
+  const findings = [
+    ...differences.map((difference, index) =>
+      findingOf(difference, { since: dates.value?.[index], because: causeOf(difference.urn) }),
+    ),
+    ...(records.value ?? []).map(describeForeignRecord),
+  ];
+  const gaps = [
+    state.incomplete && { what: "the rest of the deployment", reason: state.incomplete },
+    reached.unchecked,
+    ...readUnchecked(unreadable, causeOf),
+    ...(state.incomplete ? [] : [declared.unchecked ?? declared.value?.gap]),
+    ...[records.unchecked, dates.unchecked],
+  ].filter((gap) => typeof gap === "object");
+  const report = {
+    outcome: outcomeOf({ findings, gaps }),
+    findings: layers.flatMap((layer) => findings.filter((finding) => finding.layer === layer)),
+    gaps,
+  };
+  return { report, differences, causeOf, unreadable: [...unreadable.keys()] };
 }
 
 /** What the engine saw of a server that did not let us in, or on which a deployment runs, counts for nothing. */
@@ -114,71 +195,27 @@ function leaveOut({ steps, unreadable }: Refreshed, resources: readonly StateRes
   };
 }
 
-/** Logs in to the server, unless a deployment runs on it. `onAnswer` is called before it is known whether the server lets us in. */
-async function reach(
-  world: World,
-  request: { readonly state: DeployedState; readonly holdsLock: boolean; readonly onAnswer: () => void },
-): Promise<Attempt<Server>> {
-  const what = "the server and everything on it";
-  const { ssh } = request.state;
-  if (ssh === undefined)
-    return { unchecked: { what, reason: "the deployment has not got to the server yet" } };
-  const server = world.openServer({ ssh });
-  const options = {
-    timeoutSeconds: REACH_SECONDS,
-    onAnswer() {
-      void server.logInForDocker();
-      request.onAnswer();
-    },
-  };
-  const reached = await attempt(what, async () => {
-    if (request.holdsLock) {
-      await server.run({ ...options, purpose: "log in", script: "true" });
-      return server;
-    }
-    const held = await readLock(server, options);
-    if (held === undefined || held.dead) return server;
-    throw new UserError(
-      `something is being deployed, so what is there is not what will be: ${describeLock(held)}; check again when it has ended`,
-    );
-  });
-  if (reached.unchecked) server.close();
-  return reached;
-}
-
-async function readExtraRecords(
-  settings: Attempt<Settings>,
+async function readForeignRecords(
+  settings: Attempt<DeployedSettings>,
   { resources }: DeployedState,
   send: typeof fetch,
-): Promise<Attempt<readonly DnsRecord[]>> {
-  if (settings.unchecked) return settings;
-  const { environment, secrets } = settings.value;
-  const declared = resources.filter(({ type }) => /DnsRecord$|ZoneRecord$/.test(type));
-  const ids = new Set(declared.map(({ id = "" }) => id));
+): Promise<Attempt<readonly ForeignRecord[]>> {
+  if (settings.unchecked) return { unchecked: { ...settings.unchecked, what: RECORDS } };
+  const records = resources.filter(({ type }) => /DnsRecord$|ZoneRecord$/.test(type));
+  const declared = new Set(records.map(({ id = "" }) => id));
   return await attempt(RECORDS, async () => {
+    const { environment, secrets } = settings.value;
     const zone = openDnsZone({ environment, secrets, fetch: send });
-    const records: DnsRecord[] = [];
-    // Exactly these names: a host below them is not ours.
-    for (const name of [environment.domain, editorName(environment)]) {
-      const isTop = name === environment.dns.zone;
-      const found = await zone.list(name);
-      records.push(...found.filter(({ id, type }) => !ids.has(id) && !(isTop && OF_THE_ZONE.test(type))));
-    }
-    return records;
+    return await findForeignRecords({ environment, declared }, zone);
   });
 }
 
-async function attempt<T>(what: string, work: () => Promise<T>): Promise<Attempt<T>> {
-  try {
-    return { value: await work() };
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    return { unchecked: { what, reason: error.message } };
-  }
-}
-
-function findingOf(difference: Difference, since: Date | undefined): Finding {
+function findingOf(
+  difference: Difference,
+  { since, because }: { readonly since: Date | undefined; readonly because: string | undefined },
+): Finding {
   const { layer, resource, what, expected, found } = difference;
+  const { repair, interruption } = effectOf(difference);
   return {
     layer,
     resource,
@@ -186,17 +223,8 @@ function findingOf(difference: Difference, since: Date | undefined): Finding {
     expected: [...expected],
     found: [...found],
     ...(since === undefined ? {} : { since: since.toISOString() }),
-    ...effectOf(difference),
-  };
-}
-
-function describeExtraRecord({ name, type, content }: DnsRecord): Finding {
-  return {
-    layer: "dns",
-    resource: name,
-    what: `${type} record that nobody declared`,
-    expected: [NOTHING_EXTRA],
-    found: [`${type} ${content}`],
-    repair: "it is deleted; resolvers keep the answer until its time to live ends",
+    ...(because === undefined || because === resource ? {} : { because }),
+    repair,
+    ...(interruption === undefined ? {} : { interruption }),
   };
 }

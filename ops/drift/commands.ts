@@ -1,8 +1,11 @@
+import { readFile } from "node:fs/promises";
+
 import { onlyStack, readArguments, type Commands, type Outcome } from "../command.ts";
 import { realEffects, type Effects } from "../effects.ts";
 import { untilStopped } from "../terminal.ts";
 import { holdLock } from "../server/lock.ts";
 import type { Pulumi } from "../engine/cli.ts";
+import { settingsFile } from "../engine/settings-file.ts";
 import { openGithub } from "../vendors/github.ts";
 import { trustSystemStore } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -53,6 +56,7 @@ function worldOf(effects: Effects): RepairWorld {
   return {
     ...effects,
     fetch,
+    readSettingsFile: (stack) => readFile(settingsFile(stack), "utf8"),
     async exclusively(server, stack, work) {
       const lock = await holdLock(server, { ...effects, stack, why: "repair of drift" });
       try {

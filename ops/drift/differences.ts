@@ -7,7 +7,7 @@ import type { StepMetadata } from "../engine/events.ts";
 import type { Server } from "../server/connection.ts";
 import { identify } from "../../stacks/inventory.ts";
 import type { Deviation, Effect, Layer } from "../../stacks/resource-kinds.ts";
-import { at, describeProperties, parsePath, type Shown } from "../changes/properties.ts";
+import { at, describeProperties, isMarkedSecret, parsePath, type Shown } from "../changes/properties.ts";
 import { effectOfExtra, sinceOfExtra } from "./extra-lines.ts";
 
 /** One property, or one line of an exclusive set, that is not as it was deployed. */
@@ -27,11 +27,15 @@ export function readDifferences(steps: readonly StepMetadata[]): Difference[] {
     if (step.old?.custom !== true || step.type.startsWith("pulumi:")) return [];
     const { name, type, row } = identify(step.urn);
     const common = { layer: row.layer, urn: step.urn, resource: name, inputs: step.old.inputs };
+    if (step.op === "unclaimed") {
+      const found = [`${name}, ${row.label}`];
+      const what = `${row.label} that nobody declared, in the state`;
+      return [{ ...common, kind: "extra", what, expected: [NOTHING_EXTRA], found } as const];
+    }
     // In a refresh that belongs to an update, every step is called "refresh".
     if (!step.new || step.op === "delete") {
-      return [
-        { ...common, kind: "gone", what: row.label, expected: ["there"], found: ["not there"] } as const,
-      ];
+      const found = [step.op === "create" ? "not in the state" : "not there"];
+      return [{ ...common, kind: "gone", what: row.label, expected: ["there"], found } as const];
     }
     if (type === "technicia:host:State" && step.old.inputs["desired"] === NOTHING_EXTRA) {
       return extrasOf(step).map((line) => ({
@@ -170,7 +174,8 @@ function changesOf(step: StepMetadata): Change[] {
 function isKnownResult({ old, new: now }: StepMetadata, path: string): boolean {
   const segments = parsePath(path);
   const [before, after] = [at(old?.outputs, segments), at(now?.outputs, segments)];
-  return before !== undefined && isDeepStrictEqual(before, after);
+  // Two masks look alike.
+  return before !== undefined && !isMarkedSecret(before) && isDeepStrictEqual(before, after);
 }
 
 function wordsOf({ urn, type }: StepMetadata, path: string): string {
@@ -193,7 +198,11 @@ function linesOf(shown: Shown): string[] {
   }
 }
 
-function put(tree: Record<string, unknown>, segments: readonly (string | number)[], value: unknown): void {
+export function put(
+  tree: Record<string, unknown>,
+  segments: readonly (string | number)[],
+  value: unknown,
+): void {
   let place: Record<string | number, unknown> = tree;
   for (const [index, segment] of segments.slice(0, -1).entries()) {
     const next = place[segment];

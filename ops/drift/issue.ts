@@ -59,7 +59,7 @@ export function reportFailure(
 ): Promise<Written | undefined> {
   const gaps = [{ what: "toute la vérification", reason: problem }];
   return reportToIssue(
-    { stack, at: at.toISOString(), seconds: 0, outcome: "failed", findings: [], gaps },
+    { stack, at: at.toISOString(), seconds: 0, outcome: "failed", findings: [], pending: [], gaps },
     tracker,
   );
 }

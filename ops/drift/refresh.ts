@@ -1,16 +1,12 @@
 /**
  * Asks the engine for the real state of every resource, and changes nothing.
  *
- * `pulumi refresh --preview-only` and not `preview --refresh`: it compares with what was deployed, so settings that are not deployed yet
- * are no drift and a program that fails hides none; and it runs no program, whose secrets a preview's log of events tells in clear.
+ * `pulumi refresh --preview-only` and not `preview --refresh`: a program that fails hides nothing of what exists, and what cannot be read does
+ * not keep the rest from being read.
  */
 import { readEvents, runEngine, type EngineEvent, type StepMetadata } from "../engine/events.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import type { StateResource } from "../engine/state.ts";
-import { nameOf } from "../../common/urn.ts";
-import { identify } from "../../stacks/inventory.ts";
-import type { Difference } from "./differences.ts";
-import type { Unchecked } from "./report.ts";
 
 export interface Refreshed {
   /** Every resource that could be read, unchanged ones as well. */
@@ -65,43 +61,4 @@ function failuresOf(events: readonly EngineEvent[]): [string, string][] {
       ? [[diagnostic.urn, diagnostic.message.trim().replace(/^Preview failed: (refreshing \S+: )?/, "")]]
       : [],
   );
-}
-
-/** What could not be read, and which finding explains it. What failed for the same reason is named together. */
-export function readUnchecked(request: {
-  readonly unreadable: ReadonlyMap<string, string>;
-  readonly differences: readonly Difference[];
-  /** All of the state. */
-  readonly resources: readonly StateResource[];
-}): Unchecked[] {
-  const stopped = new Map<string, { readonly resource: string; readonly hides: "dependents" | "docker" }>();
-  for (const difference of request.differences) {
-    const hides = identify(difference.urn).row.hides?.(difference);
-    if (hides && !stopped.has(difference.urn))
-      stopped.set(difference.urn, { resource: difference.resource, hides });
-  }
-  const dockerd = [...stopped.values()].find(({ hides }) => hides === "docker");
-  const graph = new Map(request.resources.map((resource) => [resource.urn, resource]));
-
-  const causeOf = (urn: string): string | undefined => {
-    // While dockerd is down, nothing of Docker's can be read, whatever depends on what.
-    if (dockerd && graph.get(urn)?.type.startsWith("docker:") === true) return dockerd.resource;
-    const reached = new Set([urn]);
-    for (const current of reached) {
-      const found = current === urn ? undefined : stopped.get(current);
-      if (found) return found.resource;
-      for (const dependency of graph.get(current)?.dependencies ?? []) reached.add(dependency);
-    }
-    return undefined;
-  };
-
-  const gaps = new Map<string, Unchecked>();
-  for (const [urn, reason] of request.unreadable) {
-    const because = causeOf(urn);
-    const key = `${because ?? ""}\n${reason}`;
-    const others = gaps.get(key)?.what;
-    const what = others === undefined ? nameOf(urn) : `${others}, ${nameOf(urn)}`;
-    gaps.set(key, { what, reason, ...(because === undefined ? {} : { because }) });
-  }
-  return [...gaps.values()];
 }

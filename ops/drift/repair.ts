@@ -1,15 +1,17 @@
-/** Restores what was deployed: shows the plan, asks, repairs, and checks again. */
-import { openDnsZone, type DnsRecord } from "../vendors/dns-records.ts";
+/** Restores what was deployed: shows the plan, asks, repairs what can be repaired, and checks again. */
+import { openDnsZone } from "../vendors/dns-records.ts";
 import { readSteps } from "../changes/steps.ts";
 import { readEvents, runEngine } from "../engine/events.ts";
 import { PulumiFailure } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
-import { readSettings } from "../engine/settings.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Effects } from "../effects.ts";
 import { logCheck, type CheckLogEffects } from "./check-log.ts";
 import { checkDrift, type Checked, type World } from "./check.ts";
+import { effectOf, type Difference } from "./differences.ts";
+import type { ForeignRecord } from "./foreign-records.ts";
 import { renderReport, type DriftReport } from "./report.ts";
+import { isOnServer } from "./state.ts";
 import type { StateResource } from "../engine/state.ts";
 
 interface RepairRequest {
@@ -35,23 +37,33 @@ export async function repairDrift(
   const { stack } = request;
   const checked = await checkDrift(stack, world);
   try {
-    const { report, server, differences, extraRecords } = checked;
+    const { report, server } = checked;
     await logCheck(checked, world);
     if (report.outcome === "clean") return { before: report, after: undefined };
     world.say(renderReport(report));
-    const hasFindings = differences.length + extraRecords.length > 0;
-    if (server === undefined || !checked.onlyProvidersFail || !hasFindings) {
-      throw new UserError(
-        `${stack}: not everything could be looked at (${report.gaps.length} gap${report.gaps.length === 1 ? "" : "s"} above); fix that first`,
-      );
-    }
-    return await world.exclusively(server, stack, async () => ({
-      before: report,
-      after: await repairInRounds(request, checked, world),
-    }));
+    requireRepairable(checked);
+    const work = async () => ({ before: report, after: await repairInRounds(request, checked, world) });
+    // The lock is on the server. Where nobody gets in, nobody deploys; the engine's own lock guards the rest.
+    return server === undefined ? await work() : await world.exclusively(server, stack, work);
   } finally {
     checked.close();
   }
+}
+
+/** Refuses where a repair would do harm or nothing. What stands in its way has said above what to do about it. */
+function requireRepairable(checked: Checked): void {
+  const { report, state, isBusy, foreignRecords } = checked;
+  const { stack, gaps } = report;
+  if (isBusy) throw new UserError(`${stack}: ${gaps.map(({ reason }) => reason).join("; ")}`);
+  if (state.incomplete !== undefined) throw new UserError(`${stack}: ${state.incomplete}`);
+  if (repairable(checked).length + foreignRecords.length > 0) return;
+  throw new UserError(
+    `${stack}: nothing that was found can be repaired from here; do what the lines "repair" and "reason" above say, then run npm run drift -- ${stack} --repair again`,
+  );
+}
+
+function repairable({ differences }: Checked): Difference[] {
+  return differences.filter((difference) => effectOf(difference).byHand !== true);
 }
 
 /**
@@ -72,14 +84,17 @@ async function repairInRounds(
       const checked = checks.at(-1)!;
       const causes = new Set([...affected, ...checked.differences.map(({ urn }) => urn)]);
       affected = withDependents(causes, checked.state.resources);
-      const repair = await planRepair(checked, affected, world);
-      await requireConsent(repair, request, world);
-      await carryOut(repair, world);
+      const repair = await planRepair({ request, checked, affected }, world);
+      const agreed = await requireConsent(repair, request, world);
+      const failure = await carryOut({ ...repair, records: agreed }, world);
 
       const again = await checkDrift(request.stack, world, { holdsLock: true });
       checks.push(again);
       await logCheck(again, world, describeRepair(checked.report, again.report));
-      if (checked.report.gaps.length === 0 || again.report.gaps.length > 0) return again.report;
+      if (failure !== undefined) return reportFailed(again.report, failure, world);
+      // What was left out may have to be made again from what has been repaired, although nothing tells by now.
+      const isDone = again.report.outcome === "clean" && leftOut(checked).length === 0;
+      if (isDone || isSame(checked.report, again.report)) return again.report;
       if (again.report.findings.length > 0) world.say(renderReport(again.report));
     }
   } finally {
@@ -88,13 +103,35 @@ async function repairInRounds(
   }
 }
 
+/** What the repair could not repair is in the report; where nothing is, only the failure tells that something went wrong. */
+function reportFailed(
+  report: DriftReport,
+  failure: UserError,
+  { say }: Pick<RepairWorld, "say">,
+): DriftReport {
+  if (report.outcome === "clean") throw failure;
+  say(failure.message);
+  return report;
+}
+
+/** Whether a round has changed nothing, so that another one would not either. */
+function isSame(before: DriftReport, after: DriftReport): boolean {
+  const [one, other] = [before, after].map(({ findings, gaps }) =>
+    JSON.stringify([findings.map(({ resource, what, found }) => [resource, what, found]), gaps]),
+  );
+  return one === other;
+}
+
 /** What is shown, agreed to and carried out. */
 interface Repair {
   readonly stack: string;
-  readonly server: Server | undefined;
+  readonly checked: Checked;
 
-  /** Arguments that restrict the engine to some resources; none for all. */
-  readonly targets: readonly string[];
+  /** Whether what is not deployed yet may come along. */
+  readonly withChanges: boolean;
+
+  /** Arguments that leave out what cannot be read or repaired; none for all. */
+  readonly selection: readonly string[];
 
   /** One line for each resource that the engine changes. */
   readonly changes: readonly string[];
@@ -103,82 +140,125 @@ interface Repair {
   readonly unasked: readonly string[];
 
   /** DNS records to delete. */
-  readonly records: readonly DnsRecord[];
+  readonly records: readonly ForeignRecord[];
 }
 
 /** `affected`: URNs of what a repair may change. */
 async function planRepair(
-  { report, server, differences, extraRecords: records }: Checked,
-  affected: ReadonlySet<string>,
-  { pulumi }: World,
+  about: {
+    readonly request: RepairRequest;
+    readonly checked: Checked;
+    readonly affected: ReadonlySet<string>;
+  },
+  world: World,
 ): Promise<Repair> {
-  const { stack } = report;
-  // While a provider fails, only what was found to differ is touched: the others could not even be read.
-  const urns = report.gaps.length === 0 ? [] : new Set(differences.map(({ urn }) => urn));
-  const targets = [...urns].flatMap((urn) => ["--target", urn]);
-  await server?.logInForDocker();
-  const args = ["preview", "--refresh", "--color", "never", "--stack", stack, ...targets];
-  const { log, failure } = await runEngine({ pulumi, args });
-  if (failure) throw failure;
+  const { checked, affected } = about;
+  const { stack, withChanges } = about.request;
+  const selection = leftOut(checked).flatMap((urn) => ["--exclude", urn]);
+  const repair = { stack, checked, withChanges, selection, records: checked.foreignRecords };
+  if (repairable(checked).length === 0 && affected.size === 0) return { ...repair, changes: [], unasked: [] };
+  await checked.server?.logInForDocker();
+  const { log, failure } = await withSettings(repair, (options) => {
+    const args = ["preview", "--refresh", "--color", "never", ...options, "--stack", stack, ...selection];
+    return runEngine({ pulumi: world.pulumi, args });
+  });
+  if (failure) {
+    throw new UserError(
+      `${stack}: the repair cannot be planned:\n${failure.errors.join("\n")}\n` +
+        `nothing was changed; fix what is named above and run npm run drift -- ${stack} --repair again`,
+      { cause: failure },
+    );
+  }
   const steps = readSteps(readEvents(log)).filter(
     ({ kind, before, after }) => kind !== "same" && (after ?? before)?.custom === true,
   );
   return {
-    stack,
-    server,
-    targets,
+    ...repair,
     changes: steps.map(({ kind, name, row }) => `${kind.padEnd(8)}${name} (${row.label})`),
     unasked: steps.filter(({ urn }) => !affected.has(urn)).map(({ name }) => name),
-    records,
   };
 }
 
+/** URNs of what cannot be read, or not be repaired by the engine: one of them would keep everything else from being repaired. */
+function leftOut({ state, differences, unreadable, server }: Checked): string[] {
+  const byHand = differences
+    .filter((difference) => effectOf(difference).byHand === true)
+    .map(({ urn }) => urn);
+  const outOfReach = server === undefined ? state.resources.filter(isOnServer).map(({ urn }) => urn) : [];
+  const known = new Set(state.all.map(({ urn }) => urn));
+  return [...new Set([...unreadable, ...byHand, ...outOfReach])].filter((urn) => known.has(urn));
+}
+
+/** A repair deploys the settings of the last deployment, unless the others were asked for. */
+function withSettings<T>(
+  { checked: { settings }, withChanges }: Pick<Repair, "checked" | "withChanges">,
+  work: (options: readonly string[]) => Promise<T>,
+): Promise<T> {
+  return settings === undefined || withChanges ? work([]) : settings.during(work);
+}
+
+/** Gives the DNS records that may be deleted. */
 async function requireConsent(
   { stack, changes, unasked, records }: Repair,
   { yes, withChanges }: RepairRequest,
   { say, confirm }: Pick<RepairWorld, "say" | "confirm">,
-): Promise<void> {
-  const lines = [
-    ...changes,
-    ...records.map(({ name, type, content }) => `delete  ${name} ${type} ${content}`),
-  ];
-  if (lines.length === 0) return;
-  say(["Plan", ...lines.map((line) => `  ${line}`)].join("\n"));
+): Promise<readonly ForeignRecord[]> {
+  const deleted = records.filter(({ remedy }) => remedy === "delete");
+  const lines = [...changes, ...deleted.map((record) => `delete  ${describe(record)}`)];
+  if (lines.length > 0) say(["Plan", ...lines.map((line) => `  ${line}`)].join("\n"));
   if (unasked.length > 0) {
     const names = unasked.join(", ");
-    say(`also changes, because the settings or the program are not those that were deployed: ${names}`);
+    say(`also changes, because the program or its secrets are not those that were deployed: ${names}`);
     if (!withChanges) {
       throw new UserError(
-        `${stack}: the settings are not those that were deployed, and a repair would deploy them unreviewed (${names}); ` +
+        `${stack}: the program or its secrets are not those that were deployed, and a repair would deploy them unreviewed (${names}); ` +
           `deploy them with npm run deploy -- ${stack}, or add --with-changes`,
       );
     }
   }
-  if (!yes && !(await confirm(`Apply this repair to ${stack}?`)))
+  if (lines.length > 0 && !yes && !(await confirm(`Apply this repair to ${stack}?`)))
     throw new UserError(`${stack}: cancelled; nothing was changed`);
+  const doubtful = records.filter(({ remedy }) => remedy === "ask");
+  if (doubtful.length === 0) return deleted;
+  const named = doubtful.map(describe).join("; ");
+  if (yes) {
+    say(
+      `kept, because something else may need it: ${named}; delete it at the vendor, or by npm run drift -- ${stack} --repair without --yes`,
+    );
+    return deleted;
+  }
+  const agreed = await confirm(`Also delete ${named}? Mail or another service may need it.`);
+  return agreed ? [...deleted, ...doubtful] : deleted;
 }
 
-async function carryOut(
-  { stack, server, targets, changes, records }: Repair,
-  world: World & Pick<Effects, "say">,
-) {
+function describe({ name, type, content }: ForeignRecord): string {
+  return `${name} ${type} ${content}`;
+}
+
+/** Gives the failure of the engine, which goes on with what does not depend on what failed. */
+async function carryOut(repair: Repair, world: World & Pick<Effects, "say">): Promise<UserError | undefined> {
+  const { stack, checked, selection, changes, records } = repair;
   // First, because an extra record can prevent ours from being created.
-  if (records.length > 0) {
-    const zone = openDnsZone({ ...(await readSettings(stack, world.pulumi)), fetch: world.fetch });
+  if (records.length > 0 && checked.settings !== undefined) {
+    const { environment, secrets } = checked.settings;
+    const zone = openDnsZone({ environment, secrets, fetch: world.fetch });
     for (const record of records) await zone.remove(record);
   }
-  if (changes.length === 0) return;
-  const args = ["up", "--refresh", "--yes", "--skip-preview", "--color", "never"];
-  await server?.logInForDocker();
+  if (changes.length === 0) return undefined;
+  const args = ["up", "--refresh", "--yes", "--skip-preview", "--continue-on-error", "--color", "never"];
+  await checked.server?.logInForDocker();
   try {
-    await world.pulumi({
-      args: [...args, "--message", "repair of drift", "--stack", stack, ...targets],
-      onLine: world.say,
-    });
+    await withSettings(repair, (options) =>
+      world.pulumi({
+        args: [...args, "--message", "repair of drift", ...options, "--stack", stack, ...selection],
+        onLine: world.say,
+      }),
+    );
+    return undefined;
   } catch (error) {
     if (!(error instanceof PulumiFailure)) throw error;
-    throw new UserError(
-      `${stack}: the repair failed:\n${error.errors.join("\n")}\n` +
+    return new UserError(
+      `${stack}: not everything was repaired:\n${error.errors.join("\n")}\n` +
         `what was repaired stays repaired; fix what is named above and run npm run drift -- ${stack} --repair again`,
       { cause: error },
     );

@@ -16,6 +16,9 @@ const finding = z.strictObject({
   expected: z.array(z.string()),
   found: z.array(z.string()),
 
+  /** The resource of another finding that comes first and may be why; a repair begins with that one. */
+  because: z.string().optional(),
+
   /** When it changed, where that is known. */
   since: z.iso.datetime().optional(),
 
@@ -47,6 +50,9 @@ export const driftReport = z.strictObject({
   outcome: z.enum(["clean", "drift", "failed"]),
   findings: z.array(finding),
   gaps: z.array(unchecked),
+
+  /** Settings, and resources of the program, that are not deployed as they are: no drift. */
+  pending: z.array(z.string()),
 });
 
 export type DriftReport = z.output<typeof driftReport>;
@@ -67,8 +73,12 @@ export function outcomeOf({
 }
 
 export function renderReport(report: DriftReport): string {
-  const { findings, gaps } = report;
-  return [headline(report), ...renderFindings(findings), ...renderGaps(gaps)].join("\n\n");
+  const { stack, findings, gaps, pending } = report;
+  const notDeployed =
+    pending.length === 0
+      ? []
+      : [`Not deployed yet, so not compared: ${pending.join(", ")}; see npm run preview -- ${stack}`];
+  return [headline(report), ...renderFindings(findings), ...renderGaps(gaps), ...notDeployed].join("\n\n");
 }
 
 export function headline({ stack, outcome, findings, gaps, seconds }: DriftReport): string {
@@ -87,10 +97,11 @@ function renderFindings(findings: readonly Finding[]): string[] {
 }
 
 function renderFinding(finding: Finding): string {
-  const { resource, what, expected, found, since, repair, interruption } = finding;
+  const { resource, what, expected, found, because, since, repair, interruption } = finding;
   const lines = [
     `  ${resource}: ${what}`,
     ...(found.join() === what ? [] : [...labelled("expected", expected), ...labelled("found", found)]),
+    ...(because === undefined ? [] : labelled("because", [`${because}, perhaps: it is repaired first`])),
     ...(since === undefined ? [] : labelled("since", [`${since.slice(0, 19).replace("T", " ")} UTC`])),
     ...labelled("repair", [repair]),
     ...(interruption === undefined ? [] : labelled("meanwhile", [interruption])),

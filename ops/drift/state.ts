@@ -5,6 +5,11 @@ import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import { readState, type StateResource } from "../engine/state.ts";
+import {
+  DECLARATION_TYPE,
+  declarationRecord,
+  type DeclarationRecord,
+} from "../../stacks/declaration-record.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 
 export interface DeployedState {
@@ -16,6 +21,9 @@ export interface DeployedState {
 
   /** How to log in to the server; undefined before one was ever reached. */
   readonly ssh: StackOutputs["ssh"] | undefined;
+
+  /** What the program declared at the last deployment that finished; undefined when a version of it deployed that did not record that. */
+  readonly record: DeclarationRecord | undefined;
 
   /** Why resources are missing in the state; undefined after a successful deployment. */
   readonly incomplete: string | undefined;
@@ -30,13 +38,15 @@ export async function readDeployedState(stack: string, pulumi: Pulumi): Promise<
   }
   const unfinished = pending.map(({ resource: { urn } }) => nameOf(urn));
   const outputs = all.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ?? {};
+  const declaration = all.find(({ type }) => type === DECLARATION_TYPE);
+  const record = declarationRecord.safeParse(declaration?.outputs).data;
   const incomplete =
     unfinished.length > 0
       ? `an earlier run was interrupted while it created or changed ${unfinished.join(", ")}; fix that with npm run resume -- ${stack}`
-      : outputs["deploymentStatus"] === undefined
+      : record === undefined && outputs["deploymentStatus"] === undefined
         ? `the deployment never finished, so missing resources are not compared; finish it with npm run deploy -- ${stack}`
         : undefined;
-  return { resources, all, ssh: sshOf(all), incomplete };
+  return { resources, all, ssh: sshOf(all), record, incomplete };
 }
 
 /** Whether the resource is read through the server's sshd. */

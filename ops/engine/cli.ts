@@ -37,9 +37,13 @@ export class PulumiFailure extends UserError {
 
   /** Lines in which the engine reports an error, each once; the message where there are none. */
   get errors(): readonly string[] {
-    const lines = `${this.stdout}\n${this.stderr}`.match(/^.*\berror:.*$/gm) ?? [this.message];
-    return [...new Set(lines.map((line) => line.trim()))];
+    const lines = errorsIn(`${this.stdout}\n${this.stderr}`);
+    return lines.length > 0 ? lines : [this.message];
   }
+}
+
+function errorsIn(text: string): string[] {
+  return [...new Set((text.match(/^.*\berror:.*$/gm) ?? []).map((line) => line.trim()))];
 }
 
 export class NoSuchStack extends PulumiFailure {
@@ -133,7 +137,9 @@ export function readFailure(args: readonly string[], printed: Printed): PulumiFa
   const { explain, type: Failure = PulumiFailure } =
     FAILURES.find(({ sign }) => sign.test(printed.stderr)) ?? {};
   if (explain) return new Failure(explain(stack), printed);
-  const lines = printed.stderr.trim().split("\n").slice(-20).join("\n");
+  // What fails while resources are changed or read is reported among them, on standard output.
+  const said = printed.stderr.trim() || errorsIn(printed.stdout).join("\n") || printed.stdout.trim();
+  const lines = said.split("\n").slice(-20).join("\n");
   return new Failure(`pulumi ${args[0] ?? ""} failed: ${lines || "it printed nothing"}`, printed);
 }
 

@@ -53,14 +53,15 @@ export async function readSettings(stack: string, pulumi: Pulumi): Promise<Setti
   return { environment: environmentIn(stack, entries), secrets: secretsIn(entries) };
 }
 
-function environmentIn(stack: string, entries: Configuration): Environment {
+/** The settings in what the CLI printed. */
+export function environmentIn(stack: string, entries: Configuration): Environment {
   const inClear = Object.entries(entries).flatMap(([key, { secret, value }]) =>
     secret || value === undefined ? [] : [[key, value] as const],
   );
   return parseSettings(stack, settingsIn(Object.fromEntries(inClear)));
 }
 
-function secretsIn(entries: Configuration): Record<string, string> {
+export function secretsIn(entries: Configuration): Record<string, string> {
   return Object.fromEntries(
     Object.entries(entries).flatMap(([key, { secret, value }]) => {
       const name = key.replace(/^technicia:/, "");

@@ -1,11 +1,15 @@
 /** One drift, alone on a clean environment: found by one check, repaired by one repair, quiet after it. */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import { expect } from "vitest";
 
 import { driftReport, type DriftReport } from "../../ops/drift/report.ts";
-import { INTERNET } from "../../rehearsal/addresses.ts";
+import { INTERNET, STATE } from "../../rehearsal/addresses.ts";
 import type { Ended } from "../../common/run.ts";
 import { told, type Drift } from "./drifts.ts";
-import { onServer, operator } from "./rehearsal.ts";
+import { onServer, operator, pulumi } from "./rehearsal.ts";
 
 const MANAGEMENT = `http://${INTERNET.clouds}:8090`;
 
@@ -64,10 +68,67 @@ export async function expectNoDrift(): Promise<void> {
   console.log(`a quiet check took ${report.seconds} s`);
 }
 
-/** Tampers, and expects exactly its findings, one repair, and nothing after it. */
-export async function expectFoundAndRepaired({ tamper: change, expect: patterns }: Drift): Promise<void> {
+/** What makes the state agree with what exists. */
+export const ABSORPTIONS: Readonly<Record<string, () => Promise<void>>> = {
+  "a refresh": async () => {
+    const { code, stdout, stderr } = await pulumi("refresh", "--yes", "--skip-preview");
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+  },
+  "an update that fails once it has read everything": () =>
+    inFolder(async (folder) => {
+      const file = join(folder, "Pulumi.test.yaml");
+      const settings = await readFile(join(STATE, "Pulumi.test.yaml"), "utf8");
+      await writeFile(file, settings.replace(/^( *technicia:adminEmail:).*$/m, "$1 nobody"));
+      const options = ["--refresh", "--yes", "--skip-preview", "--config-file", file];
+      const { code, stdout, stderr } = await pulumi("up", ...options);
+      expect([code === 0, stdout.includes("adminEmail")], stderr).toEqual([false, true]);
+    }),
+  "an import of a state that has taken it in": () =>
+    inFolder(async (folder) => {
+      const file = join(folder, "state.json");
+      await pulumi("refresh", "--yes", "--skip-preview");
+      await pulumi("stack", "export", "--file", file);
+      const { code, stderr } = await pulumi("stack", "import", "--file", file);
+      expect(code, stderr).toBe(0);
+    }),
+};
+
+async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "technicia-state-"));
+  try {
+    await work(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Adds what somebody else needs, and expects that no check names it and no repair deletes it. */
+export async function expectLeftAlone(records: readonly string[]): Promise<void> {
+  const path = "/cloudflare/zone/technicia.example/record";
+  const made: { readonly id: string }[] = [];
+  for (const record of records) {
+    const response = await fetch(`${MANAGEMENT}${path}`, { method: "POST", body: record });
+    made.push((await response.json()) as { id: string });
+  }
+  try {
+    await expectNoDrift();
+    await drift("--repair", "--yes");
+    const state = (await (await fetch(`${MANAGEMENT}/state`)).json()) as CloudState;
+    const left = state.cloudflare.zones.flatMap((zone) => zone.records.map(({ id }) => id));
+    expect(made.filter(({ id }) => !left.includes(id))).toEqual([]);
+  } finally {
+    for (const { id } of made) await fetch(`${MANAGEMENT}${path}/${id}`, { method: "DELETE" });
+  }
+}
+
+/** Tampers, and expects exactly its findings, one repair, and nothing after it; `absorb` comes before the check. */
+export async function expectFoundAndRepaired(
+  { tamper: change, expect: patterns }: Drift,
+  absorb: () => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
   await tamper(change);
   try {
+    await absorb();
     const { outcome, report } = await drift();
     const findings = report.findings.map(told);
     const context = `${findings.join("\n")}\n${JSON.stringify(report.gaps, null, 2)}\n${outcome.stderr}`;

@@ -1,8 +1,8 @@
 /** Every drift of the matrix, alone on a clean environment. */
 import { beforeAll, describe, expect, it } from "vitest";
 
-import { expectFoundAndRepaired, expectNoDrift } from "./drift-check.ts";
-import { DRIFTS } from "./drifts.ts";
+import { ABSORPTIONS, expectFoundAndRepaired, expectLeftAlone, expectNoDrift } from "./drift-check.ts";
+import { ABSORBED, DRIFTS, FOREIGN_RECORDS } from "./drifts.ts";
 import { ensureStarted } from "./rehearsal.ts";
 
 beforeAll(ensureStarted);
@@ -14,5 +14,16 @@ describe("drift", () => {
 
   it("does not exist after a deployment", expectNoDrift);
 
-  it.each(DRIFTS)("is found and repaired where $name", expectFoundAndRepaired);
+  it.each(DRIFTS)("is found and repaired where $name", (drift) => expectFoundAndRepaired(drift));
+
+  it.each(ABSORBED)("is found after a refresh has taken it in where $name", (drift) =>
+    expectFoundAndRepaired(drift, ABSORPTIONS["a refresh"]),
+  );
+
+  const others = Object.entries(ABSORPTIONS).filter(([name]) => name !== "a refresh");
+  it.each(others)("is found after %s", async (_, absorb) => {
+    for (const drift of ABSORBED.slice(0, 6)) await expectFoundAndRepaired(drift, absorb);
+  });
+
+  it("is no record of somebody else's", () => expectLeftAlone(FOREIGN_RECORDS));
 });

@@ -101,21 +101,15 @@ const DNS: readonly Drift[] = [
   ),
   atCloudflare(
     "dns",
-    "a TXT record stands under our name",
-    `POST /cloudflare/zone/technicia.example/record {"type":"TXT","name":"${DOMAIN}","content":"mallory","ttl":300}`,
-    /^dns test\.technicia\.example: TXT record that nobody declared: .* → TXT mallory$/,
+    "another authority may issue for our name",
+    `POST /cloudflare/zone/technicia.example/record {"type":"CAA","name":"${DOMAIN}","data":{"flags":0,"tag":"issue","value":"mallory.example"},"ttl":300}`,
+    /^dns test\.technicia\.example: CAA record that nobody declared: .* → CAA 0 issue "mallory\.example"$/,
   ),
   atCloudflare(
     "dns",
     "a second A record stands beside ours",
     `POST /cloudflare/zone/technicia.example/record {"type":"A","name":"${DOMAIN}","content":"203.0.113.66","ttl":300}`,
     /^dns test\.technicia\.example: A record that nobody declared: .* → A 203\.0\.113\.66$/,
-  ),
-  atCloudflare(
-    "dns",
-    "the editor's name leads somewhere",
-    `POST /cloudflare/zone/technicia.example/record {"type":"A","name":"n8n.${DOMAIN}","content":"203.0.113.66","ttl":300}`,
-    /^dns n8n\.test\.technicia\.example: A record that nobody declared: /,
   ),
   atOvh(
     "dns",
@@ -336,6 +330,29 @@ const SYSTEM: readonly Drift[] = [
   ),
 ];
 
+const NODE: readonly Drift[] = [
+  // What cannot be read meanwhile is explained by it, and so is what is no longer served.
+  inDocker(
+    "host",
+    "the Swarm's only node is drained",
+    "docker node update --availability drain $(docker node inspect self --format '{{.ID}}'); until [ -z \"$(docker ps --quiet --filter label=com.docker.swarm.service.name)\" ]; do sleep 0.5; done",
+    /^host host-node: host node: active, manager, labels: none → drain, manager, labels: none$/,
+    /^certificate certificate-served: /,
+  ),
+  inDocker(
+    "host",
+    "the node has a label",
+    "docker node update --label-add mallory=1 $(docker node inspect self --format '{{.ID}}')",
+    /^host host-node: host node: active, manager, labels: none → active, manager, labels: mallory=1$/,
+  ),
+  onServer(
+    "host",
+    "a link stands in the place of a file of ours",
+    "mv /etc/docker/daemon.json /tmp/mallory.json; ln --symbolic /tmp/mallory.json /etc/docker/daemon.json",
+    /^host host-docker-settings: replacedBy: nothing → a symbolic link to \/tmp\/mallory\.json$/,
+  ),
+];
+
 const RULES: readonly Drift[] = [
   onServer(
     "host",
@@ -541,10 +558,51 @@ export const DRIFTS: readonly Drift[] = [
   ...FILES,
   ...ACCESS,
   ...SYSTEM,
+  ...NODE,
   ...RULES,
   ...CONTAINERS,
   ...DATA,
   ...CERTIFICATE,
+];
+
+/** One of each layer, which is found as well after the state has taken it in. */
+export const ABSORBED: readonly Drift[] = [
+  "the server bears another name in OVH's console",
+  "the edge firewall no longer admits https",
+  "the A record leads elsewhere",
+  "the CAA record is gone",
+  "the reverse name is another",
+  "the login user accepts one key more",
+  "dockerd's settings are gone",
+  "a link stands in the place of a file of ours",
+  "nothing upgrades the system",
+  "a package is gone",
+  "our table admits one port more",
+  "the node has a label",
+  "a service's environment is another",
+  "a service has no task",
+  "a service is gone with its secret",
+  "a network is gone with what was on it",
+  "an index of the collection is gone",
+  "the collection is gone",
+  "nothing renews the certificate",
+].map((name) => {
+  const found = DRIFTS.find((drift) => drift.name === name);
+  if (found === undefined) throw new Error(`${name}: expected a drift of the matrix`);
+  // Of what a refresh has dropped from the state nobody knows whether it exists.
+  const expected = found.expect.map(
+    ({ source }) => new RegExp(source.replace(/→ not there\$$/, "→ not in the state$")),
+  );
+  return { ...found, expect: expected };
+});
+
+/** Records of somebody else, which are no drift and which no repair touches. */
+export const FOREIGN_RECORDS: readonly string[] = [
+  `{"type":"MX","name":"${DOMAIN}","content":"mail.technicia.example","priority":10,"ttl":300}`,
+  `{"type":"TXT","name":"${DOMAIN}","content":"google-site-verification=abc","ttl":300}`,
+  `{"type":"CAA","name":"${DOMAIN}","data":{"flags":0,"tag":"iodef","value":"mailto:a@technicia.example"},"ttl":300}`,
+  `{"type":"A","name":"n8n.${DOMAIN}","content":"203.0.113.66","ttl":300}`,
+  `{"type":"A","name":"*.technicia.example","content":"203.0.113.66","ttl":300}`,
 ];
 
 /** What a pattern is held against. */

@@ -1,38 +1,37 @@
 /** A check and a repair with the real engine, our own provider and a real host; Cloudflare is a double. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { stringify } from "yaml";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { checkDrift, type World } from "../../../ops/drift/check.ts";
 import type { DriftReport } from "../../../ops/drift/report.ts";
 import { repairDrift, type RepairWorld } from "../../../ops/drift/repair.ts";
 import { readHistory } from "../../../ops/server/records.ts";
-import { PulumiFailure, type Pulumi } from "../../../ops/engine/cli.ts";
 import { openServer } from "../../../ops/server/connection.ts";
 import { startCloudflare, type FakeCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import { prepareEngine, type Engine } from "../../../rehearsal/engine/prepare.ts";
-import { createStack, type Stack } from "../../rehearsal/engine/stack.ts";
-import { validSettings } from "../../support/fixtures.ts";
 import { startHost, type TestHost } from "../../support/host.ts";
 import { TOKEN, ZONE_ID } from "./world.ts";
+import { deployTrial, recorded, ROOT, type Trial } from "./trial-stack.ts";
 
-const ROOT = join(import.meta.dirname, "../../..");
 const TIMEOUT = { timeout: 240_000 };
 
 let home: string;
 let engine: Engine;
 let host: TestHost;
 let cloudflare: FakeCloudflare;
-let stack: Stack;
+let trial: Trial;
 let world: RepairWorld;
 
-const program = ({ address, privateKeyFile }: TestHost, motd = "as deployed") => `
+const program = ({ address, privateKeyFile }: TestHost, motd = "as deployed", zone = "Europe/Paris") =>
+  recorded(
+    `
   import * as technicia from "${ROOT}/provider/resources.ts";
   import { HostExtras } from "${ROOT}/infra/host-extras.ts";
-  import { sshd } from "${ROOT}/infra/host-files.ts";
+  import { sshd } from "${ROOT}/infra/host-files.ts";`,
+    `
   const key = new technicia.HostKey("host-key", { address: "${address}", port: 22, serverId: "disk" }, { provider: new technicia.Connection("cloud", {}) });
   const host = new technicia.Connection("host-connection", {
     hostAddress: "${address}", hostPort: "22", hostUser: "debian", hostPrivateKeyFile: "${privateKeyFile}", hostKey: key.hostKey, serverId: "disk",
@@ -40,11 +39,11 @@ const program = ({ address, privateKeyFile }: TestHost, motd = "as deployed") =>
   const on = { provider: host };
   const settings = new technicia.File("host-sshd", { path: "/etc/ssh/sshd_config.d/10-technicia.conf", content: sshd([22], ["debian"]), onChange: "systemctl reload ssh.service" }, on);
   new technicia.File("host-motd", { path: "/etc/motd", content: "${motd}\\n" }, on);
+  new technicia.Unit("host-upgrades-timer", { unit: "apt-daily.timer", enabled: true, active: true }, on);
   const fragile = new technicia.State("host-fragile", { observe: "test ! -e /etc/fragile-fails; echo well", desired: "well", apply: "true" }, on);
-  new technicia.State("host-time-zone", { observe: "timedatectl show --property Timezone --value", desired: "Europe/Paris", apply: "timedatectl set-timezone Europe/Paris" }, on);
-  new HostExtras("extra", { host, ssh: { user: "debian", ports: [22], admins: [] }, files: ["/none"], containers: ["none"], services: ["none"], networks: ["none"] }, { dependsOn: [settings, fragile] });
-  export const deploymentStatus = "deployed";
-`;
+  new technicia.State("host-time-zone", { observe: "timedatectl show --property Timezone --value", desired: "${zone}", apply: "test ! -e /etc/zone-stays; timedatectl set-timezone ${zone}" }, on);
+  new HostExtras("extra", { host, ssh: { user: "debian", ports: [22], admins: [] }, files: ["/none"], containers: ["none"], services: ["none"], networks: ["none"] }, { dependsOn: [settings, fragile] });`,
+  );
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "technicia-home-"));
@@ -60,22 +59,12 @@ beforeAll(async () => {
   await host.exec(
     "printf '#!/bin/sh\\nexit 0\\n' > /usr/local/bin/curl; chmod 755 /usr/local/bin/curl; sysctl --quiet --write vm.swappiness=10 vm.max_map_count=262144 net.core.somaxconn=4096 fs.inotify.max_user_instances=1024",
   );
-  // The stack's CLI keeps the variables that are there when it is made.
-  vi.stubEnv("PULUMI_DEBUG_COMMANDS", "true");
-  stack = await createStack(engine, program(host));
-  const project = join(stack.folder, "Pulumi.yaml");
-  const plugins = `plugins:\n  providers:\n    - name: technicia\n      path: ${ROOT}/provider\n`;
-  const named = (await readFile(project, "utf8")).replace("name: trial", "name: technicia");
-  await writeFile(project, `${named}${plugins}`);
-  await stack.pulumi("stack", "init", "prod");
-  await writeFile(
-    join(stack.folder, "Pulumi.prod.yaml"),
-    stringify(await settingsFile(), { defaultStringType: "QUOTE_DOUBLE" }),
-  );
+  trial = await deployTrial(engine, { program: program(host), cloudflareUrl: cloudflare.url });
   world = {
-    pulumi: pulumiOf(stack),
+    pulumi: trial.pulumi,
     openServer,
     fetch,
+    readSettingsFile: trial.readSettingsFile,
     now: () => new Date(),
     identity: { who: "alice@laptop", run: "", process: 4001 },
     say: () => undefined,
@@ -83,58 +72,16 @@ beforeAll(async () => {
     confirm: () => Promise.reject(new Error("nobody is to be asked")),
     exclusively: (_server, _stack, work) => work(),
   };
-  const up = await stack.pulumi("up", "--yes", "--skip-preview", "--stack", "prod");
-  if (up.code !== 0) throw new Error(up.output);
 }, 1_500_000);
 
 afterAll(async () => {
   await Promise.all([
-    stack[Symbol.asyncDispose](),
+    trial.stack[Symbol.asyncDispose](),
     host.stop(),
     cloudflare.close(),
     rm(home, { recursive: true, force: true }),
   ]);
 });
-
-/** What the CLI wrote when it made the stack, and everything else that a user would have set. */
-async function settingsFile(): Promise<object> {
-  const settings = validSettings();
-  const dns = { ...(settings["dns"] as object), zoneId: ZONE_ID, cloudflareBaseUrl: cloudflare.url };
-  const entries = Object.entries({ ...settings, dns }).map(([name, value]) => [
-    `technicia:${name}`,
-    typeof value === "object" ? value : String(value),
-  ]);
-  const set = await stack.pulumi(
-    "config",
-    "set",
-    "--secret",
-    "technicia:cloudflareApiToken",
-    TOKEN,
-    "--stack",
-    "prod",
-  );
-  if (set.code !== 0) throw new Error(set.output);
-  const text = await readFile(join(stack.folder, "Pulumi.prod.yaml"), "utf8");
-  const token = /technicia:cloudflareApiToken:\s*\n\s*secure: (\S+)/.exec(text)?.[1];
-  const salt = /encryptionsalt: (\S+)/.exec(text)?.[1];
-  return {
-    encryptionsalt: salt,
-    config: { ...(Object.fromEntries(entries) as object), "technicia:cloudflareApiToken": { secure: token } },
-  };
-}
-
-function pulumiOf({ pulumi }: Stack): Pulumi {
-  return async ({ args }) => {
-    const { code, output } = await pulumi(...args);
-    // Both outputs are one here; JSON stands first in it.
-    if (code !== 0)
-      throw new PulumiFailure(`pulumi ${args[0] ?? ""} failed: ${output}`, {
-        stdout: output,
-        stderr: output,
-      });
-    return /^(stack|config)$/.test(args[0] ?? "") ? output.slice(0, output.lastIndexOf("}") + 1) : output;
-  };
-}
 
 async function check(changes: Partial<World> = {}): Promise<DriftReport> {
   const checked = await checkDrift("prod", { ...world, ...changes });
@@ -167,11 +114,12 @@ describe("drift of a deployed stack", TIMEOUT, () => {
 
     expect(brief(before)).toEqual([
       "technicia.exemple.fr: A record that nobody declared",
+      "host-motd: content",
+      "host-time-zone: host time zone",
+      // What is made from others comes after them.
       "extra-access: account mallory with the shell /bin/bash",
       "extra-access: sshd setting permitrootlogin is yes instead of no",
       "extra-files: cron entry /etc/cron.d/evil",
-      "host-motd: content",
-      "host-time-zone: host time zone",
     ]);
     expect(before.findings.filter(({ since }) => since === undefined).map(({ what }) => what)).toEqual([
       "A record that nobody declared",
@@ -193,6 +141,60 @@ describe("drift of a deployed stack", TIMEOUT, () => {
     ]);
   });
 
+  it.each([
+    ["a refresh", "true", ["refresh"]],
+    ["a repair that fails", "touch /etc/zone-stays", ["up", "--refresh"]],
+  ])(
+    "is found after %s has taken it into the state, and repaired",
+    async (_, obstacle, [command = "", ...args]) => {
+      await host.exec(`${TAMPER}; systemctl disable --now apt-daily.timer; ${obstacle}`);
+      const before = brief(await check());
+      const { code } = await trial.stack.pulumi(
+        command,
+        "--yes",
+        "--skip-preview",
+        "--stack",
+        "prod",
+        ...args,
+      );
+      await host.exec("rm --force /etc/zone-stays");
+      const after = brief(await check());
+
+      expect(code === 0).toBe(command === "refresh");
+      expect(before).toHaveLength(7);
+      // A repair that fails repairs what it got to.
+      expect(after.filter((one) => !before.includes(one))).toEqual([]);
+      expect(after).toEqual(
+        command === "refresh" ? before : expect.arrayContaining(["host-time-zone: host time zone"]),
+      );
+      const { after: repaired } = await repairDrift({ stack: "prod", yes: true, withChanges: false }, world);
+      expect(repaired).toMatchObject({ outcome: "clean", findings: [], gaps: [] });
+    },
+  );
+
+  it("is repaired although something else cannot be looked at", async () => {
+    await host.exec("touch /etc/fragile-fails; echo 'by hand' > /etc/motd");
+    const { after } = await repairDrift({ stack: "prod", yes: true, withChanges: false }, world);
+    const motd = await host.exec("rm /etc/fragile-fails; cat /etc/motd");
+
+    expect(motd).toBe("as deployed\n");
+    expect([brief(after!), after?.gaps.map(({ what }) => what)]).toEqual([[], ["host-fragile"]]);
+  });
+
+  it("is repaired although something else cannot be repaired, which is named", async () => {
+    await host.exec("touch /etc/zone-stays; timedatectl set-timezone Asia/Tokyo; echo 'by hand' > /etc/motd");
+    const { after } = await repairDrift({ stack: "prod", yes: true, withChanges: false }, world);
+    const motd = await host.exec("rm /etc/zone-stays; cat /etc/motd");
+
+    expect([motd, brief(after!), after?.outcome]).toEqual([
+      "as deployed\n",
+      ["host-time-zone: host time zone"],
+      "drift",
+    ]);
+    expect(brief(await check())).toEqual(["host-time-zone: host time zone"]);
+    await repairDrift({ stack: "prod", yes: true, withChanges: false }, world);
+  });
+
   it("is told of the rest when one thing cannot be looked at", async () => {
     await host.exec("touch /etc/fragile-fails; echo 'by hand' > /etc/motd");
     const report = await check();
@@ -206,14 +208,15 @@ describe("drift of a deployed stack", TIMEOUT, () => {
   });
 
   it("is not what is merely not deployed yet, which a repair does not deploy by the way", async () => {
-    await stack.write(program(host, "of tomorrow").replace("Europe/Paris", "Europe/Rome"));
+    await trial.stack.write(program(host, "as deployed", "Europe/Rome"));
     try {
-      expect(brief(await check())).toEqual(["host-motd: content"]);
+      const report = await check();
+      expect([brief(report), report.pending]).toEqual([["host-motd: content"], ["host-time-zone"]]);
       await expect(repairDrift({ stack: "prod", yes: true, withChanges: false }, world)).rejects.toThrow(
         "a repair would deploy them unreviewed (host-time-zone)",
       );
     } finally {
-      await stack.write(program(host));
+      await trial.stack.write(program(host));
     }
   });
 

@@ -4,7 +4,8 @@ import { dirname } from "node:path";
 import { describe, expect, it } from "vitest";
 
 import { readDifferences } from "../../../ops/drift/differences.ts";
-import { readUnchecked, refresh } from "../../../ops/drift/refresh.ts";
+import { causesAmong, readUnchecked } from "../../../ops/drift/causes.ts";
+import { refresh } from "../../../ops/drift/refresh.ts";
 import { readDeployedState } from "../../../ops/drift/state.ts";
 import { readEvents } from "../../../ops/engine/events.ts";
 import { fakeEngine, recorded, stateOf, stateOfRecording } from "./world.ts";
@@ -107,11 +108,7 @@ describe("refresh", () => {
       "host-docker: active",
       "host-docker: enabled",
     ]);
-    const gaps = readUnchecked({
-      unreadable: found.unreadable,
-      differences: readDifferences(found.steps),
-      resources: all,
-    });
+    const gaps = readUnchecked(found.unreadable, causesAmong(readDifferences(found.steps), all));
     expect(gaps).toHaveLength(1);
     expect(gaps[0]?.what.split(", ")).toHaveLength(8);
     expect(gaps[0]).toMatchObject({ because: "extra-containers" });
@@ -156,6 +153,7 @@ describe("readDeployedState", () => {
   it("reports a deployment that never finished", async () => {
     const state = stateOf(resources);
     state.deployment.resources[0] = { ...state.deployment.resources[0]!, outputs: {} } as never;
+    state.deployment.resources.pop();
     const { pulumi } = fakeEngine({ runs: [], state });
 
     expect((await readDeployedState("test", pulumi)).incomplete).toContain("the deployment never finished");
@@ -177,17 +175,15 @@ describe("readUnchecked", () => {
   const unreadable = new Map(["collection", "owner", "other"].map((name) => [`${URN}${name}`, "no answer"]));
 
   it("names the stopped resource through which others are read, and nothing else", () => {
-    expect(
-      readUnchecked({ unreadable, differences: [{ ...stopped, ...rest, urn: TUNNEL }], resources: graph }),
-    ).toEqual([
+    expect(readUnchecked(unreadable, causesAmong([{ ...stopped, ...rest, urn: TUNNEL }], graph))).toEqual([
       { what: "collection, owner", reason: "no answer", because: "technicia-tunnel" },
       { what: "other", reason: "no answer" },
     ]);
   });
 
   it("explains nothing by a resource that others are not read through", () => {
-    expect(
-      readUnchecked({ unreadable, differences: [{ ...stopped, ...rest, urn: SETTINGS }], resources: graph }),
-    ).toEqual([{ what: "collection, owner, other", reason: "no answer" }]);
+    expect(readUnchecked(unreadable, causesAmong([{ ...stopped, ...rest, urn: SETTINGS }], graph))).toEqual([
+      { what: "collection, owner, other", reason: "no answer" },
+    ]);
   });
 });

@@ -31,7 +31,7 @@ const record: Finding = {
 };
 const report = (change: Partial<DriftReport> = {}): DriftReport => ({
   ...{ stack: "prod", at: "2026-11-21T02:17:00.000Z", seconds: 4.2, outcome: "drift" },
-  ...{ findings: [record, file, key], gaps: [] },
+  ...{ findings: [record, file, key], gaps: [], pending: [] },
   ...change,
 });
 

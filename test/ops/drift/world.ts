@@ -7,7 +7,8 @@ import { stringify } from "yaml";
 import { readEvents, type StepMetadata } from "../../../ops/engine/events.ts";
 import type { Server, ServerCommand } from "../../../ops/server/connection.ts";
 import { UserError } from "../../../common/user-error.ts";
-import { fakePulumi } from "../../support/fake-pulumi.ts";
+import { DECLARATION_TYPE } from "../../../stacks/declaration-record.ts";
+import { fakePulumi, type Answer } from "../../support/fake-pulumi.ts";
 import { validSettings } from "../../support/fixtures.ts";
 
 export async function recorded(name: string): Promise<string> {
@@ -37,7 +38,18 @@ export interface EngineOptions {
   /** Events of the first, second, … run of a refresh. */
   readonly runs: readonly { readonly log: string; readonly failure?: string }[];
   readonly state: unknown;
+
+  /** Events of the repair's preview. */
   readonly plan?: string;
+
+  /** Events of what the program declares. @default as the state says */
+  readonly declared?: string;
+
+  /** What the program fails with. */
+  readonly programFailure?: string;
+
+  /** What the program says of itself. @default as the state has it */
+  readonly record?: object | string;
 
   /** What there is once `up` has run. @default the same */
   readonly updated?: { readonly state: unknown; readonly plan: string };
@@ -55,13 +67,14 @@ export function fakeEngine(options: EngineOptions) {
     const [command = "", second] = args;
     const updated = isUpdated ? options.updated : undefined;
     if (command === "stack" && second === "export")
-      return { stdout: JSON.stringify(updated?.state ?? options.state) };
+      return { stdout: JSON.stringify(withRecord(updated?.state ?? options.state, options)) };
     if (command === "config")
       return { stdout: JSON.stringify(configOf(options, args.includes("--show-secrets"))) };
     if (command === "refresh") {
       const { log = "", failure } = options.runs[Math.min(run++, options.runs.length - 1)] ?? {};
       return { ...(log && { events: log }), ...(failure !== undefined && { stderr: failure }) };
     }
+    if (command === "preview" && !args.includes("--refresh")) return declarationOf(options, isUpdated);
     if (command === "preview") return { events: updated?.plan ?? options.plan ?? "" };
     if (command !== "up") throw new Error(`unexpected: pulumi ${args.join(" ")}`);
     isUpdated = options.upFailure === undefined;
@@ -69,7 +82,54 @@ export function fakeEngine(options: EngineOptions) {
   });
 }
 
-function configOf({ cloudflareUrl, settings = {} }: EngineOptions, clear: boolean): unknown {
+function declarationOf({ declared = "", programFailure, record }: EngineOptions, isUpdated: boolean): Answer {
+  if (programFailure !== undefined) return { stdout: `error: ${programFailure}\n`, stderr: "" };
+  // An update gives the state what the program declares.
+  return { events: `${isUpdated ? "" : declared}${declarationEvent(record)}` };
+}
+
+/** The state with the settings that the stack has, where the test names none. */
+function withRecord(state: unknown, options: EngineOptions): unknown {
+  const { deployment } = state as { readonly deployment?: { readonly resources?: readonly Entry[] } };
+  const resources = deployment?.resources?.map((resource) => {
+    const isOpen = resource.type === DECLARATION_TYPE && resource.outputs?.["settings"] === undefined;
+    return isOpen
+      ? { ...resource, outputs: { ...resource.outputs, settings: settingsOf(options) } }
+      : resource;
+  });
+  return { ...(state as object), deployment: { ...deployment, ...(resources && { resources }) } };
+}
+
+interface Entry {
+  readonly type: string;
+  readonly outputs?: Readonly<Record<string, unknown>>;
+}
+
+export const RECORD = { basis: "the deployed program", digests: {} };
+
+/** What the program says of itself at the end. */
+export function declarationEvent(record: object | string = RECORD): string {
+  if (typeof record === "string") return record;
+  const metadata = { op: "same", urn: DECLARATION_URN, type: DECLARATION_TYPE, new: { outputs: record } };
+  return `${JSON.stringify({ resOutputsEvent: { metadata } })}\n`;
+}
+
+const DECLARATION_URN = `urn:pulumi:test::technicia::${DECLARATION_TYPE}::declaration`;
+
+/** Settings as the engine gives them to the program. */
+export function settingsOf(
+  options: Pick<EngineOptions, "cloudflareUrl" | "settings">,
+): Record<string, string> {
+  const entries = Object.entries(configOf(options, false)).flatMap(([name, { secret, value }]) =>
+    secret ? [] : [[name, value ?? ""] as const],
+  );
+  return Object.fromEntries(entries);
+}
+
+function configOf(
+  { cloudflareUrl, settings = {} }: Pick<EngineOptions, "cloudflareUrl" | "settings">,
+  clear: boolean,
+): Record<string, { readonly secret: boolean; readonly value?: string }> {
   const all = { ...validSettings(), ...settings };
   const dns = {
     ...(all["dns"] as object),
@@ -108,7 +168,13 @@ export function stateOf(
       hostKey: "ssh-ed25519 AAAA",
     },
   };
-  const all = [stack, connection, ...resources.map((resource) => ({ custom: true, ...resource }))];
+  const declaration = { urn: DECLARATION_URN, type: DECLARATION_TYPE, outputs: RECORD };
+  const all = [
+    stack,
+    connection,
+    ...resources.map((resource) => ({ custom: true, ...resource })),
+    declaration,
+  ];
   return { deployment: { resources: all, ...more } };
 }
 

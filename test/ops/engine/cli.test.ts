@@ -53,6 +53,16 @@ describe("readFailure", () => {
     expect(failure.message).toBe("pulumi up failed: error: disk full");
     expect(failureOf("").message).toBe("pulumi up failed: it printed nothing");
   });
+
+  it("repeats the errors among the resources where the CLI gives none of its own", () => {
+    const failure = failureOf(
+      "",
+      "Previewing\n  vps-server: error: vps-1: it is in rescue mode\n  1 error\n",
+    );
+
+    expect(failure.message).toBe("pulumi up failed: vps-server: error: vps-1: it is in rescue mode");
+    expect(failureOf("", "Previewing\nkilled\n").message).toBe("pulumi up failed: Previewing\nkilled");
+  });
 });
 
 describe("PulumiFailure", () => {

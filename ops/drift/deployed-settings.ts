@@ -1,0 +1,62 @@
+/** The settings of the last deployment that finished, whatever the settings file says by now. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+
+import type { DeclarationRecord } from "../../stacks/declaration-record.ts";
+import { settingsIn } from "../../stacks/settings.ts";
+import { inPrivateFolder } from "../engine/events.ts";
+import { environmentIn, secretsIn, type Configuration, type Settings } from "../engine/settings.ts";
+import { settingsFile, withSettings } from "../engine/settings-file.ts";
+
+export interface DeployedSettings extends Settings {
+  /** Names of the settings that are not deployed as they are. */
+  readonly pending: readonly string[];
+
+  /** Gives the engine's options that make it use these settings, while the work is done. */
+  readonly during: <T>(work: (options: readonly string[]) => Promise<T>) => Promise<T>;
+}
+
+/** `record`: undefined where only the settings file is known; `readFile` gives the text of `Pulumi.<stack>.yaml`. */
+export function deployedSettings(request: {
+  readonly stack: string;
+  readonly configuration: Configuration;
+  readonly record: DeclarationRecord | undefined;
+  readonly readFile: (stack: string) => Promise<string>;
+}): DeployedSettings {
+  const { stack, configuration, record } = request;
+  const current = settingsIn(plain(configuration));
+  const deployed = record === undefined ? current : settingsIn(record.settings);
+  const names = [...new Set([...Object.keys(current), ...Object.keys(deployed)])].sort();
+  // Whoever asks for the settings is told what is wrong with them; to know which are pending they need not be right.
+  const pending = names.filter((name) => !isDeepStrictEqual(current[name], deployed[name]));
+  const entries = Object.entries(record?.settings ?? {}).map(
+    ([name, value]) => [name, { secret: false, value }] as const,
+  );
+  const inForce = record === undefined ? configuration : Object.fromEntries(entries);
+  return {
+    get environment() {
+      return environmentIn(stack, inForce);
+    },
+    secrets: secretsIn(configuration),
+    pending,
+    async during(work) {
+      if (pending.length === 0) return await work([]);
+      const file = { path: settingsFile(stack), text: await request.readFile(stack) };
+      const text = withSettings(file, Object.fromEntries(pending.map((name) => [name, deployed[name]])));
+      return await inPrivateFolder(async (folder) => {
+        const path = join(folder, file.path);
+        await writeFile(path, text, { mode: 0o600 });
+        return await work(["--config-file", path]);
+      });
+    },
+  };
+}
+
+function plain(configuration: Configuration): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(configuration).flatMap(([name, { secret, value }]) =>
+      secret || value === undefined || value === "" ? [] : [[name, value] as const],
+    ),
+  );
+}
