@@ -177,7 +177,15 @@ describe("Host", () => {
   it("connects to Docker only once everything else on the host is ready", async () => {
     const { waitsFor } = await define();
     const ready = [
-      ...["host-node", "host-swarm", "host-docker", "host-docker-group", "host-sshd", "host-sysctl", "host-journal"],
+      ...[
+        "host-node",
+        "host-swarm",
+        "host-docker",
+        "host-docker-group",
+        "host-sshd",
+        "host-sysctl",
+        "host-journal",
+      ],
       ...["host-time-zone", "host-clock", "host-swap"],
     ];
 
