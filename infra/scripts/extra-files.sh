@@ -8,7 +8,8 @@ extras() {
   while IFS= read -r file; do
     describe "$file"
   done < <(strangers)
-  find /run/systemd/transient -name '*.timer' -printf 'transient timer %f\ttransient\t%f\n' 2>/dev/null || true
+  # A guard of a change that is being made lives for ten minutes at most.
+  find /run/systemd/transient -name '*.timer' ! \( -name 'technicia-guard-*' -mmin -11 \) -printf 'transient timer %f\ttransient\t%f\n' 2>/dev/null || true
   kernel_settings
 }
 

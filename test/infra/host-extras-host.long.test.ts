@@ -244,6 +244,13 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       after: "! systemctl is-active fleeting.timer",
     },
     {
+      what: "a timer that has only the name of a guard",
+      tamper:
+        "systemd-run --quiet --unit=technicia-guard-evil --on-active=1h /bin/true; touch --date '1 hour ago' /run/systemd/transient/technicia-guard-evil.timer",
+      found: ["transient timer technicia-guard-evil.timer"],
+      after: "! systemctl is-active technicia-guard-evil.timer",
+    },
+    {
       what: "a masked timer of a package",
       tamper: "systemctl mask --quiet apt-daily.timer",
       found: ["mask /etc/systemd/system/apt-daily.timer"],

@@ -157,11 +157,11 @@ describe("sshd that moves to another port", () => {
     await moved.update(key, { ...key.inputs, port: 2222 });
     const only = await moved.update(both, sshdFile(sshd([2222], ["debian"])));
 
-    expect(await host.exec("ss -Htln4 | awk '{ print $4 }'")).toBe("0.0.0.0:2222\n");
+    expect(await host.exec("ss -Htln4 | awk '$4 ~ /^0/ { print $4 }'")).toBe("0.0.0.0:2222\n");
     // And not back in one step: the connection is on the new port.
     const back = await failureOf(moved.update(only, sshdFile(sshd([22], ["debian"]))));
     expect(back.message).toContain("The server restored /etc/ssh/sshd_config.d/10-technicia.conf");
-    expect(await host.exec("ss -Htln4 | awk '{ print $4 }'")).toBe("0.0.0.0:2222\n");
+    expect(await host.exec("ss -Htln4 | awk '$4 ~ /^0/ { print $4 }'")).toBe("0.0.0.0:2222\n");
     await moved.stop();
   });
 });
