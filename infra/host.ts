@@ -202,6 +202,7 @@ function createPenalties(
       apply: `${SSHD_PENALTIES}\napply`,
       remove: `${SSHD_PENALTIES}\nremove`,
       variables: { NETWORKS: [...adminCidrs.v4, ...adminCidrs.v6].join(",") },
+      guard: LOGIN_GUARD,
     },
     opts,
   );

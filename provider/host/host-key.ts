@@ -47,7 +47,7 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
 
   async create(call, inputs) {
     const { expected } = inputs;
-    const key = await fetchHostKey(inputs, { ...waitOptions(call, BOOT_SECONDS), expected });
+    const key = await fetchExpected(inputs, { ...waitOptions(call, BOOT_SECONDS), expected });
     call.log.info(
       `${where(inputs)} answers with the host key ${fingerprint(key)} (${publicKeyText(key)}); later connections require it`,
     );
@@ -70,7 +70,8 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
       };
     }
     const endpoint = { address, port };
-    const key = await fetchHostKey(endpoint, waitOptions(call, ANSWER_SECONDS));
+    const wanted = outputs.fingerprint;
+    const key = await fetchHostKey(endpoint, { ...waitOptions(call, ANSWER_SECONDS), wanted });
     requireSame(endpoint, outputs.hostKey, key);
     const { expected } = inputs;
     return {
@@ -82,7 +83,8 @@ export const hostKey: ResourceDefinition<Inputs, Outputs> = {
 
   // Address, port or the expected fingerprint changed. The same installation must answer there with the same key.
   async update(call, existing, news) {
-    const key = await fetchHostKey(news, waitOptions(call, ANSWER_SECONDS));
+    const wanted = existing.outputs.fingerprint;
+    const key = await fetchHostKey(news, { ...waitOptions(call, ANSWER_SECONDS), wanted });
     requireSame(news, existing.outputs.hostKey, key);
     const { address, port, expected } = news;
     await requireExpected(call, { address, port, expected }, existing.outputs);
@@ -113,7 +115,7 @@ async function announce(call: Call, { address, port, expected }: Announced): Pro
   const endpoint = { address, port };
   const signal = AbortSignal.any([call.signal, AbortSignal.timeout(PREVIEW_SECONDS * 1000)]);
   try {
-    const key = await fetchHostKey(endpoint, { deadlineSeconds: PREVIEW_SECONDS, signal, expected });
+    const key = await fetchExpected(endpoint, { deadlineSeconds: PREVIEW_SECONDS, signal, expected });
     call.log.info(
       `host key: ${where(endpoint)} answers with ${fingerprint(key)} (${publicKeyText(key).split(" ")[0] ?? ""}), ` +
         (expected === undefined
@@ -149,7 +151,20 @@ async function requireExpected(
   pinned: Outputs,
 ): Promise<void> {
   if (expected === undefined || pinned.fingerprint === expected) return;
-  await fetchHostKey(endpoint, { ...waitOptions(call, ANSWER_SECONDS), expected });
+  await fetchExpected(endpoint, { ...waitOptions(call, ANSWER_SECONDS), expected });
+}
+
+/** The key of the host that has the expected fingerprint: a console shows one for each kind, and people copy any of them. */
+async function fetchExpected(
+  endpoint: Endpoint,
+  { expected, ...options }: WaitOptions & { readonly expected: string | undefined },
+): Promise<Buffer> {
+  const key = await fetchHostKey(endpoint, { ...options, wanted: expected });
+  if (expected === undefined || fingerprint(key) === expected) return key;
+  throw new UserError(
+    `technicia:ssh.hostKey: expected the host key ${expected} at ${where(endpoint)}, got ${fingerprint(key)}; another machine answers there, ` +
+      "or the setting is wrong: compare it with what the server's console (KVM) prints for ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+  );
 }
 
 function outputsOf(key: Buffer): Outputs {
