@@ -111,7 +111,7 @@ function renderForwarding({ answerSeconds }: GatewayConfig): string {
   proxy_connect_timeout 3s;
   proxy_read_timeout ${answerSeconds}s;
   proxy_send_timeout ${answerSeconds}s;
-${renderForwarded("  ", "close")}
+${renderForwarded("  ", "request")}
   # Empty until n8n has an owner: whoever reached it before could claim it.
   map $host $n8n {
     include ${N8N_ROUTE.container};
@@ -120,16 +120,17 @@ ${renderForwarded("  ", "close")}
 }
 
 /** A location with a header of its own inherits none, so it repeats them all. */
-function renderForwarded(indent: string, connection: "close" | "upgrade"): string {
-  const upgrade = connection === "upgrade" ? "$http_upgrade" : "''";
+function renderForwarded(indent: string, kind: "request" | "socket"): string {
+  const isSocket = kind === "socket";
   return [
     "Host $host",
     "X-Real-IP $remote_addr",
     "X-Forwarded-For $remote_addr",
     "X-Forwarded-Host $host",
     "X-Forwarded-Proto $scheme",
-    `Upgrade ${upgrade}`,
-    `Connection ${connection}`,
+    `Upgrade ${isSocket ? "$http_upgrade" : "''"}`,
+    // Told to close, n8n would do so while an upload that it has refused is still coming, and the refusal would be lost.
+    `Connection ${isSocket ? "upgrade" : "''"}`,
   ]
     .map((header) => `${indent}proxy_set_header ${header};`)
     .join("\n");
@@ -328,7 +329,7 @@ function longSettings({ uploadSeconds }: GatewayConfig): string[] {
 /** n8n leaves a request without an answer when it expects a web socket and gets none, or gets one that it does not expect. */
 const SOCKET = [
   "if ($http_upgrade !~* ^websocket$) { return 404; }",
-  ...renderForwarded("", "upgrade").split("\n"),
+  ...renderForwarded("", "socket").split("\n"),
 ];
 
 const FRONTEND = `      set $target frontend:80;
@@ -361,7 +362,7 @@ ${EDITOR_SOCKETS.map(renderEditorSocket).join("")}    location / {
 function renderEditorSocket(path: string): string {
   return `    location = ${path} {
       if ($http_upgrade !~* ^websocket$) { return 404; }
-${renderForwarded("      ", "upgrade")}
+${renderForwarded("      ", "socket")}
       proxy_read_timeout ${SOCKET_SECONDS}s;
       proxy_pass http://$n8n;
     }

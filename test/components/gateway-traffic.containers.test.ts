@@ -96,6 +96,16 @@ describe("a body", () => {
 });
 
 describe("an answer", () => {
+  it("reaches the visitor also when it comes before the end of the upload that it refuses", async () => {
+    const body = Buffer.alloc(20 * MIB);
+    const statuses = [];
+    for (let asked = 0; asked < 10; asked++) {
+      statuses.push((await ask(gateway, { path: "/api/upload", name: DOMAIN, method: "PUT", body })).status);
+    }
+
+    expect(statuses).toEqual(Array(10).fill(404));
+  });
+
   it("comes in pieces while it is being written", async () => {
     const { sent, answer } = begin("/webhook/stream");
     sent.end();

@@ -25,7 +25,7 @@ const answers = {
 };
 
 const answer = (request, response) => {
-  const known = answers[request.url];
+  const known = request.method === "PUT" ? undefined : answers[request.url];
   if (known) return known(request, response);
   // As n8n does, it answers before it has read the body.
   response.writeHead(request.url.startsWith("/webhook/") ? 404 : 200).end("{}");
