@@ -3,7 +3,7 @@
 import { CONTROL_PATH } from "./control-folder.ts";
 
 export interface Trust {
-  /** `~` is the home of the user that runs ssh. */
+  /** `~` is `$HOME` of the process that runs ssh, as it is everywhere else in this project. */
   readonly privateKeyFile: string;
 
   /** Public key in one line: type and base64. */
@@ -31,6 +31,7 @@ export function opensshOptions({ privateKeyFile, hostKey }: Trust): string[] {
 
 /** A path as ssh's settings take it: in quotes where it has spaces or quotes, and without tokens. */
 function asArgument(path: string): string {
-  const plain = path.replaceAll("%", "%%");
+  // ssh's own `~` is the home in the system's list of users: on a CI's runner that has keys of its own, not this job's folder.
+  const plain = path.replaceAll("%", "%%").replace(/^~(?=\/)/, "${HOME}");
   return /[\s"'\\]/.test(plain) ? `"${plain.replaceAll(/["\\]/g, "\\$&")}"` : plain;
 }

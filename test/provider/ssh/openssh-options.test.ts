@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -13,7 +13,7 @@ it("never prompts, trusts only the recorded host key, and shares one connection"
   const options = [
     "BatchMode=yes",
     "IdentitiesOnly=yes",
-    "IdentityFile=~/.ssh/id_ed25519",
+    "IdentityFile=${HOME}/.ssh/id_ed25519",
     "StrictHostKeyChecking=yes",
     "UserKnownHostsFile=/dev/null",
     "GlobalKnownHostsFile=/dev/null",
@@ -61,4 +61,24 @@ it("makes the folder of the control sockets, and refuses one that others may ent
   expect(() => prepareControlFolder(path)).toThrow("got something else; remove it");
 
   rmSync(folder, { recursive: true });
+});
+
+it("looks for keys in $HOME, whatever home the system knows for the user", () => {
+  const home = mkdtempSync(join(tmpdir(), "openssh "));
+  mkdirSync(join(home, ".ssh"));
+  const file = join(home, ".ssh", "technicia");
+  expect(spawnSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", file]).status).toBe(0);
+  // Like a job of the CI: the private half is in the agent only.
+  rmSync(file);
+  const options = opensshOptions({ privateKeyFile: "~/.ssh/technicia", hostKey: "ssh-ed25519 AAAAhost" });
+  const alone = ["-o", "ControlPath=none", "-o", "ProxyCommand=cat /dev/null"];
+  const env = { ...process.env, HOME: home };
+  const { stderr } = spawnSync("ssh", ["-v", ...alone, ...options, "host.invalid"], {
+    encoding: "utf8",
+    env,
+  });
+
+  // Type 3 is an ed25519 key, -1 a file that is not there.
+  expect(stderr).toContain(`identity file ${file} type 3`);
+  rmSync(home, { recursive: true });
 });
