@@ -35,6 +35,8 @@ const INNER_FOLDERS = {
   "ops/drift": ["changes", "engine", "server", "vendors"],
   "ops/deploy": ["changes", "checks", "engine", "preview", "server", "vendors"],
   "ops/documents": ["engine", "server"],
+  "ops/scan": ["tools"],
+  "ops/tools": [],
 };
 
 /** Files that a folder may import from a folder of which it may not import everything. */

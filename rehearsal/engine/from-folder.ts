@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 
-import { type Part, type PluginNeed } from "./plugins.ts";
+import type { PluginNeed } from "../../common/plugin-needs.ts";
+import type { Part } from "./plugins.ts";
 import { UserError } from "../../common/user-error.ts";
 import { isExecutable, askProgram } from "./programs.ts";
 

@@ -1,6 +1,7 @@
 import { join, delimiter } from "node:path";
 
-import { type Part, type PluginNeed } from "./plugins.ts";
+import type { PluginNeed } from "../../common/plugin-needs.ts";
+import type { Part } from "./plugins.ts";
 import { isExecutable, NPM_PROGRAMS, askProgram } from "./programs.ts";
 
 // Older ones lack what the program's SDK or Pulumi.yaml asks for; it is the version that we build ourselves.

@@ -1,6 +1,5 @@
-import { mkdir, readdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 
 import launcher from "pulumi/package.json" with { type: "json" };
 
@@ -14,31 +13,6 @@ export interface Part {
 
   /** The executable. */
   readonly file: string;
-}
-
-/** Which plugin serves which of the program's packages. */
-export interface PluginNeed {
-  readonly name: string;
-  readonly version: string;
-
-  /** Where to download the official one, when that is not Pulumi's own place. */
-  readonly server?: string;
-}
-
-const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
-const SDKS = ["@pulumi/command", "@pulumi/docker", "@pulumi/cloudflare", "@ovhcloud/pulumi-ovh"];
-
-/** The plugins that the program's SDKs ask for. The engine takes a plugin of exactly the SDK's version. */
-export function readPluginNeeds(): Promise<PluginNeed[]> {
-  return Promise.all(
-    SDKS.map(async (sdk) => {
-      const manifest = JSON.parse(await readFile(`${CHECKOUT}node_modules/${sdk}/package.json`, "utf8")) as {
-        pulumi: PluginNeed;
-      };
-      const { name, version, server } = manifest.pulumi;
-      return server === undefined ? { name, version } : { name, version, server };
-    }),
-  );
 }
 
 /**

@@ -2,6 +2,7 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { cacheFolder } from "../../common/cache-folder.ts";
+import { readPluginNeeds, type PluginNeed } from "../../common/plugin-needs.ts";
 import { buildEngine, findBuiltEngine, type BuiltEngine } from "./from-source.ts";
 import { readFolderEngine } from "./from-folder.ts";
 import {
@@ -10,7 +11,7 @@ import {
   type OfficialEngine,
   type OfficialOptions,
 } from "./from-official.ts";
-import { furnishHome, readPluginNeeds, type Part, type PluginNeed } from "./plugins.ts";
+import { furnishHome, type Part } from "./plugins.ts";
 import { NPM_PROGRAMS } from "./programs.ts";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { buildEngine, findBuiltEngine } from "../../../rehearsal/engine/from-source.ts";
-import { readPluginNeeds } from "../../../rehearsal/engine/plugins.ts";
+import { readPluginNeeds } from "../../../common/plugin-needs.ts";
 import { prepareEngine, type Engine } from "../../../rehearsal/engine/prepare.ts";
 import { startHttpDouble } from "../fake-plugins/http-double.ts";
 
