@@ -4,6 +4,7 @@ import { z } from "zod";
 import {
   choice,
   day,
+  flag,
   inOrder,
   list,
   map,
@@ -59,6 +60,35 @@ export const operations = map({
       description: "Spans of days in which nothing is deployed.",
       example: [{ from: "2026-12-18", to: "2027-01-04", reason: "fêtes" }],
     }),
+  supplyChain: map({
+    digests: flag().default(false).meta({
+      description: "Whether preflight fails for an image without a digest.",
+      example: true,
+    }),
+    scan: flag().default(false).meta({
+      description:
+        "Whether preflight fails for a critical vulnerability that could be fixed, and without a scan of the last 7 days.",
+      example: true,
+    }),
+    exceptions: list(
+      optionalMap({
+        id: text("expected the name of a vulnerability, such as CVE-2026-1234", /^[A-Z]+-[\w-]{4,40}$/).meta({
+          description: "The vulnerability.",
+          example: "CVE-2026-1234",
+        }),
+        reason: text("expected why, in a few words", (reason) => reason.trim() !== "").meta({
+          description: "Why it does no harm here; the record of the release quotes it.",
+          example: "la fonction concernée n'est pas utilisée",
+        }),
+        until: day.meta({ description: "Last day of the exception, in quotes.", example: "2027-01-31" }),
+      }),
+    )
+      .default([])
+      .meta({
+        description: "Vulnerabilities that do not count for a while.",
+        example: [{ id: "CVE-2026-1234", reason: "fonction non utilisée", until: "2027-01-31" }],
+      }),
+  }).meta({ affects: "preflight" }),
   dnsSettledHours: whole("hours", { least: 0, most: 720 }).meta({
     description: "How long the names must have pointed at the server before a deployment, in hours.",
     example: 24,

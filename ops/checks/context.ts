@@ -1,7 +1,9 @@
 /** What the checks of a stack know and reach. Preflight and verification hand each check only the parts that it uses. */
 import { Resolver } from "node:dns/promises";
+import { readFile } from "node:fs/promises";
 
 import type { Check } from "../../common/check.ts";
+import { scanFile } from "../../common/scan.ts";
 import { trustSystemStore } from "../../common/system-trust.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
@@ -36,6 +38,9 @@ export interface CheckEffects {
   readonly resolver: Pick<Resolver, "resolve4" | "resolve6">;
   readonly now: () => number;
 
+  /** Text of the record of the stack's last scan; undefined where none was made. */
+  readonly readScan: (stack: string) => Promise<string | undefined>;
+
   /** Environment variables; a CI names its commit there. */
   readonly variables: Readonly<Record<string, string | undefined>>;
 
@@ -55,6 +60,7 @@ export function realEffects(): CheckEffects {
     fetch,
     resolver: new Resolver({ timeout: 5000, tries: 2 }),
     now: Date.now,
+    readScan: readScanFile,
     variables: process.env,
     ports: { http: 80, https: 443 },
     authorities: undefined,
@@ -99,4 +105,12 @@ export async function askServer(
   look: (server: Server) => Finding | Promise<Finding>,
 ): Promise<Finding> {
   return access.server ? look(access.server) : notChecked(access.obstacle);
+}
+
+/** Text of a stack's record; undefined where none was made. */
+async function readScanFile(stack: string): Promise<string | undefined> {
+  return await readFile(scanFile(stack), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
 }

@@ -20,6 +20,7 @@ import {
 import { checkImages } from "./images.ts";
 import { checkApiKeys } from "./keys/api-keys.ts";
 import { type Finding, notChecked, type Probe, runProbe } from "./probe.ts";
+import { digestsProbe, vulnerabilitiesProbe } from "./supply-chain.ts";
 import { dnsProbe } from "./public/dns.ts";
 import { checkHealthRoute, openSite, type PublicSite } from "./public/gateway.ts";
 import { checkPorts } from "./public/ports.ts";
@@ -53,6 +54,8 @@ export async function preflight(
     ...specificItems(given),
     server,
     ...otherItems(given),
+    digestsProbe(context),
+    vulnerabilitiesProbe(context, effects),
     checkImages(context, { access, fetch: effects.fetch }),
     ...BY_PERSON,
   ];

@@ -61,6 +61,7 @@ export function effectsWith(parts: Partial<CheckEffects> = {}): CheckEffects {
       resolve6: () => Promise.reject(coded("ECONNREFUSED")),
     } as CheckEffects["resolver"],
     variables: {},
+    readScan: () => Promise.resolve(undefined),
     ...parts,
   };
 }
