@@ -18,6 +18,7 @@ export const INTERNET = {
   operator6: "2001:db8:51::1",
   router: "198.51.100.2",
   registry: "198.51.100.5",
+  ownRegistry: "198.51.100.6",
   acme: "198.51.100.14",
   clouds: "198.51.100.53",
   clouds6: "2001:db8:51::53",

@@ -9,7 +9,8 @@ import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { type Images, prepareImages } from "./images/build.ts";
 import { publishImages } from "./images/publish.ts";
 import { ensureOperator } from "./operator-files.ts";
-import { ensureStack, resumeKilledRun } from "./stack.ts";
+import { ensureServicesRepository } from "./services-repository.ts";
+import { buildOwnImages, ensureStack, resumeKilledRun } from "./stack.ts";
 import { type Accounts, ensureAccounts, ensureSettings } from "./stack-settings.ts";
 import { ensureWorld } from "./world.ts";
 
@@ -27,8 +28,12 @@ export async function prepare(stack: string): Promise<Engine> {
   ]);
   await show([
     {
-      title: `settings of ${stack}`,
-      work: () => ensureSettings({ stack, accounts, images: images.overrides }),
+      title: `settings of ${stack}, and the images of TechnicIA's own services`,
+      work: async () => {
+        const sources = await ensureServicesRepository(images.bases);
+        await ensureSettings({ stack, accounts, images: images.overrides, sources });
+        await buildOwnImages({ stack, engine }, sources);
+      },
     },
   ]);
   await show([

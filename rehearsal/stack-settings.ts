@@ -5,7 +5,10 @@ import { join } from "node:path";
 
 import { parse, parseDocument } from "yaml";
 
+import { builtServices, type BuiltService } from "../common/services.ts";
 import { operatorPublicKey } from "./operator-files.ts";
+import { REGISTRY, REGISTRY_USER } from "./own-registry.ts";
+import type { RehearsedSource, RehearsedSources } from "./services-repository.ts";
 import { INTERNET, ROOT, STATE, ZONE } from "./addresses.ts";
 
 /** What a user would enter into `Pulumi.<stack>.yaml`, and what has to differ from the committed file in the rehearsal. */
@@ -14,6 +17,9 @@ export interface Answers {
 
   /** Images that are available under another tag than the committed one. */
   readonly images: Readonly<Record<string, string>>;
+
+  /** Where TechnicIA's own services are built from; undefined before that is known. */
+  readonly sources: RehearsedSources | undefined;
 }
 
 /** Credentials of the rehearsal's accounts: valid at the fake clouds and nowhere else. */
@@ -25,12 +31,13 @@ export interface Accounts {
   readonly zoneId: string;
   readonly voyageApiKey: string;
   readonly anthropicApiKey: string;
+  readonly registryPassword: string;
 }
 
 /** Accounts of this rehearsal, created once. */
 export async function ensureAccounts(): Promise<Accounts> {
   const path = join(STATE, "accounts.json");
-  if (existsSync(path)) return JSON.parse(await readFile(path, "utf8")) as Accounts;
+  const known = existsSync(path) ? (JSON.parse(await readFile(path, "utf8")) as Partial<Accounts>) : {};
   const hex = (bytes: number) => randomBytes(bytes).toString("hex");
   const accounts: Accounts = {
     ovhApplicationKey: hex(8),
@@ -40,6 +47,8 @@ export async function ensureAccounts(): Promise<Accounts> {
     zoneId: hex(16),
     voyageApiKey: `pa-rehearsal-${hex(16)}`,
     anthropicApiKey: `sk-ant-api03-${hex(40)}`,
+    registryPassword: hex(16),
+    ...known,
   };
   await writeFile(path, JSON.stringify(accounts), { mode: 0o600 });
   return accounts;
@@ -57,20 +66,21 @@ export function domainOf(stack: string): string {
 export async function ensureSettings({
   stack,
   accounts,
-  images,
-}: {
+  ...available
+}: Omit<Answers, "publicKey"> & {
   readonly stack: string;
   readonly accounts: Accounts;
-
-  /** Images that are available under another tag than the committed one. */
-  readonly images: Readonly<Record<string, string>>;
 }): Promise<void> {
-  const answers = { publicKey: await operatorPublicKey(), images };
+  const answers = { publicKey: await operatorPublicKey(), ...available };
   const written = join(STATE, `Pulumi.${stack}.yaml`);
   const document = parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"));
   const changes = [...userValues(stack, answers, accounts), ...differences(answers)];
   for (const [path, value] of changes) document.setIn(["config", ...path], value);
-  if (existsSync(written)) keepSecrets(document, parse(await readFile(written, "utf8")));
+  if (existsSync(written)) {
+    const earlier: unknown = parse(await readFile(written, "utf8"));
+    keepSecrets(document, earlier);
+    keepBuilt(document, earlier, answers);
+  }
   await writeFile(written, document.toString());
 }
 
@@ -91,10 +101,38 @@ function keepSecrets(document: ReturnType<typeof parseDocument>, earlier: unknow
   }
 }
 
+/** Images that were built from the same commit stay pinned, as in a settings file that a user has committed. */
+function keepBuilt(
+  document: ReturnType<typeof parseDocument>,
+  earlier: unknown,
+  { sources }: Pick<Answers, "sources">,
+): void {
+  for (const service of missingBuilds({ config: {} }, sources)) {
+    const image = imageIn(earlier, service);
+    if (image !== undefined && isBuiltFrom(image, sources?.[service]))
+      document.setIn(["config", "technicia:images", service], image);
+  }
+}
+
+/** Services whose image in the settings is not the one built from their source. */
+export function missingBuilds(settings: unknown, sources: RehearsedSources | undefined): BuiltService[] {
+  if (sources === undefined) return [];
+  return builtServices.filter((service) => !isBuiltFrom(imageIn(settings, service), sources[service]));
+}
+
+function imageIn(settings: unknown, service: BuiltService): string | undefined {
+  const { config } = settings as { config?: Record<string, Record<string, string> | undefined> };
+  return config?.["technicia:images"]?.[service];
+}
+
+function isBuiltFrom(image: string | undefined, source: RehearsedSource | undefined): boolean {
+  return source !== undefined && image?.includes(`:${source.commit.slice(0, 12)}@sha256:`) === true;
+}
+
 type Change = readonly [path: readonly string[], value: unknown];
 
 /** What the head of `Pulumi.<stack>.yaml` asks a user to fill in. */
-function userValues(stack: string, { publicKey }: Answers, { zoneId }: Accounts): Change[] {
+function userValues(stack: string, { publicKey, sources }: Answers, { zoneId }: Accounts): Change[] {
   return [
     [["technicia:domain"], domainOf(stack)],
     [["technicia:adminEmail"], `equipe@${ZONE}`],
@@ -104,6 +142,10 @@ function userValues(stack: string, { publicKey }: Answers, { zoneId }: Accounts)
     [["technicia:ssh", "adminCidrs", "v6"], [`${INTERNET.operator6}/128`]],
     [["technicia:dns", "zone"], ZONE],
     [["technicia:dns", "zoneId"], zoneId],
+    // As docs/technicia-images.md says.
+    [["technicia:images", "registry"], REGISTRY],
+    [["technicia:images", "registryUser"], REGISTRY_USER],
+    ...(sources ? [[["technicia:images", "sources"], sources] as const] : []),
   ];
 }
 

@@ -3,13 +3,16 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
+import { parse } from "yaml";
+
 import { isAlive } from "../common/is-alive.ts";
 import { UserError } from "../common/user-error.ts";
 import { entryOf, type SecretName, secretNames } from "../secrets/catalog.ts";
 import { STATE } from "./addresses.ts";
 import type { Engine } from "./engine/prepare.ts";
 import { runAsOperator } from "./run-as-operator.ts";
-import { type Accounts, ensureSettings, secretsSet } from "./stack-settings.ts";
+import type { RehearsedSources } from "./services-repository.ts";
+import { type Accounts, ensureSettings, missingBuilds, secretsSet } from "./stack-settings.ts";
 
 const GIVEN_SECRETS = [
   "ovhApplicationKey",
@@ -18,6 +21,7 @@ const GIVEN_SECRETS = [
   "cloudflareApiToken",
   "voyageApiKey",
   "anthropicApiKey",
+  "registryPassword",
 ] as const;
 
 /** A stack of the rehearsal and the engine that runs it. */
@@ -32,7 +36,8 @@ export async function ensureStack({ stack, engine }: RehearsedStack, accounts: A
   const passphrase = join(STATE, "passphrase");
   if (!existsSync(passphrase)) await writeFile(passphrase, randomBytes(24).toString("hex"), { mode: 0o600 });
   // The CLI needs a file to write to. Which images the file has to name is known later.
-  if (!existsSync(join(STATE, `Pulumi.${stack}.yaml`))) await ensureSettings({ stack, accounts, images: {} });
+  if (!existsSync(join(STATE, `Pulumi.${stack}.yaml`)))
+    await ensureSettings({ stack, accounts, images: {}, sources: undefined });
 
   const checkpoint = join(STATE, "backend", ".pulumi", "stacks", "technicia", `${stack}.json`);
   if (!existsSync(checkpoint)) {
@@ -57,6 +62,15 @@ function secretsOf(accounts: Accounts): Map<SecretName, () => string> {
     return generate === undefined ? [] : [[name, generate] as const];
   });
   return new Map([...GIVEN_SECRETS.map((name) => [name, () => accounts[name]] as const), ...ours]);
+}
+
+/** Has the images of TechnicIA's own services built by the operator's command, unless the settings name those of the same commit. */
+export async function buildOwnImages(rehearsed: RehearsedStack, sources: RehearsedSources): Promise<void> {
+  const settings: unknown = parse(await readFile(join(STATE, `Pulumi.${rehearsed.stack}.yaml`), "utf8"));
+  if (missingBuilds(settings, sources).length === 0) return;
+  const built = await runAsOperator(["node", "ops/main.ts", "images", "build", rehearsed.stack], rehearsed);
+  if (built.code !== 0)
+    throw new UserError(`building the images of ${rehearsed.stack}: ${built.stderr || built.stdout}`);
 }
 
 /** Continues after a run that was killed. Returns what that run had left; undefined when no run was killed. */

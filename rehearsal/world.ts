@@ -10,6 +10,7 @@ import { run, tryRun } from "../common/run.ts";
 import { until } from "../common/until.ts";
 import type { Images } from "./images/build.ts";
 import { registryRunArgs } from "./images/publish.ts";
+import { forgetOwnRegistry, prepareOwnRegistry } from "./own-registry.ts";
 import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./addresses.ts";
 
 const READY_MS = 60_000;
@@ -32,6 +33,7 @@ export async function ensureWorld(images: Images, accounts: Accounts): Promise<v
     ensureRouter(images),
     ensureClouds(images, accounts, authority),
     ensureRegistry(images),
+    ensureOwnRegistry(images, accounts, authority),
     ensureAcme(images),
   ]);
   await writeAcmeRoot();
@@ -55,6 +57,7 @@ export async function removeWorld(): Promise<string[]> {
     removed.push(...names.map((name) => `${kind} ${name}`));
   }
   await run(["ip", "route", "del", DATACENTRE.subnet]).catch(() => undefined);
+  await forgetOwnRegistry();
   return removed;
 }
 
@@ -192,6 +195,14 @@ async function ensureRegistry(images: Images): Promise<void> {
   });
   await ensureContainer(`${PREFIX}-registry`, { args, image: images.registry, command });
   await routeThroughRouter(`${PREFIX}-registry`);
+}
+
+async function ensureOwnRegistry(images: Images, accounts: Accounts, authority: string): Promise<void> {
+  const name = `${PREFIX}-own-registry`;
+  const password = accounts.registryPassword;
+  const args = await prepareOwnRegistry({ image: images.registry, password, authority });
+  await ensureContainer(name, { args, image: images.registry, command: [] });
+  await routeThroughRouter(name);
 }
 
 async function ensureAcme(images: Images): Promise<void> {

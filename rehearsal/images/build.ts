@@ -32,6 +32,9 @@ export interface Images extends Readonly<Record<(typeof FOR_THE_REHEARSAL)[numbe
   /** Name at Docker Hub → local tag, for all that the rehearsal's registry offers. */
   readonly published: Readonly<Record<string, string>>;
 
+  /** Build argument → local tag, of the images below TechnicIA's own services. */
+  readonly bases: Readonly<Record<string, string>>;
+
   /** Settings (`technicia:images` keys) that name an image which can be had here instead of the committed one. */
   readonly overrides: Readonly<Record<string, string>>;
 }
@@ -59,7 +62,8 @@ export async function prepareImages({ progress }: { progress: Progress }): Promi
     (typeof FOR_THE_REHEARSAL)[number],
     string
   >;
-  return { ...tags, published, overrides };
+  const bases = { PYTHON: await builder.build("python"), NGINX: await builder.build("nginx") };
+  return { ...tags, published, bases, overrides };
 }
 
 /** Contents of the base images: this machine's package sources, or Debian's own images where they can be pulled. */

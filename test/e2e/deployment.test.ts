@@ -43,6 +43,20 @@ describe("npm start", () => {
   it("leaves a preview with a refresh quiet", expectQuiet);
 });
 
+describe("TechnicIA's own services", () => {
+  it("run images that the operator's command built from a commit, pulled with a login that only root reads", async () => {
+    const container = await onServer(
+      "docker service inspect technicia-vector-store --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'",
+    );
+    const [, commit] =
+      /^198\.51\.100\.6\/technicia\/vector-store:([0-9a-f]{12})@sha256:/.exec(container) ?? [];
+    expect(commit, container).toBeDefined();
+    const label = `docker image inspect ${container.trim()} --format '{{index .Config.Labels "org.opencontainers.image.revision"}}'`;
+    expect((await onServer(label)).trim()).toMatch(new RegExp(`^${commit}[0-9a-f]{28}$`));
+    expect((await onServer("stat -c '%a %U' /opt/technicia/registry/config.json")).trim()).toBe("600 root");
+  });
+});
+
 describe("the public side", () => {
   it("redirects http to https and answers nothing but its routes", async () => {
     const stdout = await run([

@@ -83,6 +83,9 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm run resume -- test --reinstalled": "test/e2e/runbook.long.test.ts",
   "npm run promote -- staging prod": "test/ops/deploy/promote.test.ts",
   "npm run rehearsal:stop": "test/e2e/destroy.test.ts",
+  "npm run scan -- prod": "test/ops/scan/scan.test.ts",
+  "npm run tools -- install pulumi": "test/ops/tools/tools.test.ts",
+  "npm run tools -- install scanner": "test/ops/tools/tools.test.ts",
   "npx pulumi destroy --stack test": "test/e2e/destroy.test.ts",
   "npx pulumi destroy --exclude-protected --stack prod": "test/e2e/environments.long.test.ts",
 };
@@ -91,6 +94,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 const UNTRIED: Readonly<Record<string, string>> = {
   "npx pulumi login": "an account at Pulumi Cloud",
   "npm run bench": "some ten minutes of an idle machine",
+  "npm run tools -- lock": "releases at GitHub",
   "npm run fix": "somebody's uncommitted work to format",
 };
 
