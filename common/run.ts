@@ -61,6 +61,26 @@ export async function run(command: readonly string[], options: RunOptions = {}):
   return ended.stdout;
 }
 
+/** The same for programs whose failure the user can fix. */
+export async function must(command: readonly string[], options: RunOptions = {}): Promise<string> {
+  const ended = await tryRun(command, options);
+  options.signal?.throwIfAborted();
+  if (ended.code !== 0)
+    throw new UserError(`${command.slice(0, 2).join(" ")}: ${lastWords(ended)}; fix this and retry`);
+  return ended.stdout;
+}
+
+type Printed = Pick<Ended, "stdout" | "stderr">;
+
+/** The last line that a program printed, which says why it failed. */
+export function lastWords(printed: Printed): string {
+  return lastLines(printed).split("\n").at(-1) || "it printed nothing";
+}
+
+export function lastLines({ stdout, stderr }: Printed): string {
+  return (stderr.trim() || stdout.trim()).split("\n").slice(-20).join("\n");
+}
+
 /** Runs a program to its end, whatever its exit code; a `UserError` says that it is missing. */
 export function tryRun(command: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const { cwd, environment, input, onLine, signal, stopWith = "SIGINT" } = options;

@@ -36,6 +36,11 @@ function isSwitchedOn(name: OptionalService) {
   return ({ services }: ServiceSettings) => services[name].enabled;
 }
 
+/** TechnicIA's own services, whose images `npm run images -- build` makes. */
+export const builtServices = ["vectorStore", "documentProcessor", "visionClassifier", "frontend"] as const;
+
+export type BuiltService = (typeof builtServices)[number];
+
 export type ServiceName = keyof typeof SERVICES;
 
 export const serviceNames = Object.keys(SERVICES) as ServiceName[];

@@ -123,6 +123,7 @@ function readContext(settings: Readonly<Record<string, unknown>>): SecretsContex
   const isOn = (name: string, key: string) => flag(name, key).safeParse(services).data?.[name]?.[key] ?? true;
   const n8n = z.object({ n8n: z.object({ database: z.enum(["sqlite", "postgres"]) }) }).safeParse(services);
   const dns = z.object({ provider: z.enum(["cloudflare", "ovh"]) }).safeParse(settings["dns"]);
+  const images = z.object({ registryUser: z.string() }).safeParse(settings["images"]);
   const switches = optionalServices.map((name) => [name, { enabled: isOn(name, "enabled") }] as const);
   const optional = Object.fromEntries(switches) as Record<OptionalService, { enabled: boolean }>;
   // A missing or wrong setting counts as the value that needs a secret, so that no needed secret is left out.
@@ -133,6 +134,8 @@ function readContext(settings: Readonly<Record<string, unknown>>): SecretsContex
       n8n: { database: n8n.data?.n8n.database ?? "postgres" },
       ...optional,
     },
+    // Without the setting nobody logs in anywhere.
+    builds: { registryUser: images.data?.registryUser ?? "" },
   };
 }
 

@@ -147,6 +147,16 @@ export class File extends pulumi.CustomResource {
 export interface ImageArgs {
   /** Name with tag or digest, as `docker pull` takes it. */
   readonly name: pulumi.Input<string>;
+
+  /** Account at the image's registry, for a look from the machine that runs the preview; make it a secret. @default none */
+  readonly login?: pulumi.Input<{
+    readonly host: string;
+    readonly username: string;
+    readonly password: string;
+  }>;
+
+  /** Folder on the host with Docker's `config.json`, for the pull. @default root's own */
+  readonly dockerConfig?: pulumi.Input<string>;
 }
 
 /**

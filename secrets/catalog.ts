@@ -16,6 +16,7 @@ export const secretServices = [
   "Qdrant",
   "Cloudflare",
   "OVH",
+  "Registry",
 ] as const;
 
 export type SecretService = (typeof secretServices)[number];
@@ -24,6 +25,7 @@ export type SecretService = (typeof secretServices)[number];
 export interface SecretsContext {
   readonly dns: { readonly provider: "cloudflare" | "ovh" };
   readonly services: ServiceSettings["services"] & { readonly qdrant: { readonly apiKey: boolean } };
+  readonly builds: { readonly registryUser: string };
 }
 
 interface Condition {
@@ -167,6 +169,17 @@ export const catalog = {
     neededFor: {
       "Google Document AI": whenOn("documentProcessor", "`services.documentProcessor.enabled` is true"),
       "Google Vision AI": whenOn("visionClassifier", "`services.visionClassifier.enabled` is true"),
+    },
+  },
+  registryPassword: {
+    description: "Password or token of the account `images.registryUser`, which pushes and pulls images",
+    services: ["Registry"],
+    readers: ["technicia provider", "npm run images"],
+    givenBy: "user",
+    rotation: "create a new token at the registry, set it, run pulumi up, then delete the old one",
+    minimumLength: 8,
+    neededFor: {
+      Registry: { words: "`images.registryUser` is set", holds: ({ builds }) => builds.registryUser !== "" },
     },
   },
   n8nEncryptionKey: {

@@ -5,9 +5,11 @@
  * Names and status words are those of the user's document "Suivi de Déploiement TechnicIA MVP".
  */
 import { z } from "zod";
+import { type BuiltService, builtServices, SERVICES } from "../common/services.ts";
 import { secretServices, type ServiceKeys } from "../secrets/catalog.ts";
 import type { Environment } from "./environment.ts";
-import { readImageReference, versionOf } from "./image-reference.ts";
+import { builtImage } from "./images.ts";
+import { readImageReference, versionOf } from "../common/image-reference.ts";
 
 export const stepStatuses = ["Non commencé", "En cours", "Complété", "Bloqué"] as const;
 export type StepStatus = (typeof stepStatuses)[number];
@@ -87,7 +89,7 @@ export const PHASES = [
   {
     name: "Déploiement des services",
     steps: [
-      ["Clonage du repository"],
+      ["Clonage du repository", "sources"],
       ["Configuration des clés API", "apiKeys"],
       ["Exécution du script de déploiement", "services"],
     ],
@@ -129,8 +131,8 @@ export type StepName = (typeof PHASES)[number]["steps"][number][0];
 
 export type EvidenceKey = Extract<(typeof PHASES)[number]["steps"][number], readonly [string, string]>[1];
 
-/** What resources prove; the evidence of the API keys follows from the keys themselves. */
-export type Evidence = { readonly [Key in Exclude<EvidenceKey, "apiKeys">]?: Proof | undefined };
+/** What resources prove; that of the API keys and of the sources follows from the keys and the images themselves. */
+export type Evidence = { readonly [Key in Exclude<EvidenceKey, "apiKeys" | "sources">]?: Proof | undefined };
 
 /** Keys that the document's table "Configuration des Clés API" lists. */
 const API_SERVICES: readonly string[] = ["Google Document AI", "Google Vision AI", "VoyageAI", "Anthropic"];
@@ -145,7 +147,11 @@ export interface DeploymentFacts {
 }
 
 export function describeStatus(environment: Environment, facts: DeploymentFacts): DeploymentStatus {
-  const proofs: Record<string, Proof | undefined> = { ...facts.evidence, apiKeys: proofOfKeys(facts.keys) };
+  const proofs: Record<string, Proof | undefined> = {
+    ...facts.evidence,
+    apiKeys: proofOfKeys(facts.keys),
+    sources: proofOfSources(environment, facts.images),
+  };
   return {
     environment: environment.name,
     url: urlOf(environment),
@@ -220,6 +226,22 @@ function proofOfKeys(keys: readonly ServiceKeys[]): Proof | undefined {
       .join(", ");
   if (names(true) === "") return undefined;
   return names(false) === "" ? names(true) : { partly: `${names(true)} ; reste ${names(false)}` };
+}
+
+/** The commits that run: the name of a built image holds its own. */
+function proofOfSources(environment: Environment, images: DeploymentFacts["images"]): Proof | undefined {
+  const running = builtServices.filter((service) => images[service] !== undefined);
+  const isBuilt = (service: BuiltService) =>
+    builtImage(environment, service) === images[service]?.replace(/@.*$/, "");
+  const built = running.filter(isBuilt).map((service) => {
+    const { commit, repository } = environment.builds.sources[service]!;
+    return `${SERVICES[service].alias} ${commit.slice(0, 12)} (${repository})`;
+  });
+  if (built.length === 0) return undefined;
+  const others = running.filter((service) => !isBuilt(service)).map((service) => SERVICES[service].alias);
+  return others.length === 0
+    ? built.join(", ")
+    : { partly: `${built.join(", ")} ; reste ${others.join(", ")}` };
 }
 
 function firewallTable(environment: Environment): DeploymentStatus["firewall"] {

@@ -9,7 +9,9 @@ type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReado
 
 type Settings = DeepReadonly<Sections>;
 
-export interface Environment extends Omit<Settings, "server" | "acme"> {
+type Builds = "registry" | "registryUser" | "sources";
+
+export interface Environment extends Omit<Settings, "server" | "acme" | "images"> {
   /** Stack name: test, staging, prod. */
   readonly name: string;
 
@@ -22,6 +24,12 @@ export interface Environment extends Omit<Settings, "server" | "acme"> {
       | { readonly kind: "adopt"; readonly serviceName: string }
       | ({ readonly kind: "order" } & NonNullable<Settings["server"]["order"]>);
   };
+
+  /** Every service's image. */
+  readonly images: Omit<Settings["images"], Builds>;
+
+  /** Where the images of TechnicIA's own services come from. */
+  readonly builds: Pick<Settings["images"], Builds>;
 
   readonly acme: Settings["acme"] & { readonly trusted: boolean };
 }

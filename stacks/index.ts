@@ -6,6 +6,7 @@ const { resolveSecrets } = await import("../secrets/resolve.ts");
 const { createCloud } = await import("./cloud.ts");
 const { readConfiguration, requireOperatorKey, throwToEngine } = await import("./configuration.ts");
 const { recordDeclaration } = await import("./declaration.ts");
+const { checkFirstPreview } = await import("./first-preview.ts");
 const { defineTechnicia } = await import("./technicia.ts");
 
 async function deploy() {
@@ -13,7 +14,8 @@ async function deploy() {
   const secrets = resolveSecrets(environment);
   await requireOperatorKey(environment);
   const cloud = createCloud(environment, secrets);
-  return recordDeclaration(() => defineTechnicia({ environment, secrets, cloud }));
+  const deployment = recordDeclaration(() => defineTechnicia({ environment, secrets, cloud }));
+  return await checkFirstPreview({ environment, secrets }, deployment);
 }
 
 export const { deploymentStatus, url, ipv4, ipv6, sshCommand, ssh, tunnels } =

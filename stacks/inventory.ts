@@ -150,6 +150,12 @@ export const INVENTORY: readonly Row[] = [
           },
     hides: ({ found }) => (takesTasks(found) ? undefined : "docker"),
   },
+  { ...file, names: ["registry-login"] },
+  {
+    ...image,
+    names: ["image-vector-store", "image-document-processor", "image-vision-classifier", "image-frontend"],
+    steps: ["sources"],
+  },
   { ...image, names: ["image-*"] },
   { ...state, names: ["extra-access", "extra-files", "extra-ports", "extra-rules"] },
   {

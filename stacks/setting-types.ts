@@ -1,8 +1,8 @@
 /** The kinds of values that settings have. An error text is only "expected …"; `settings.ts` adds the path, the value and the command. */
 import { z } from "zod";
 
+import { isExact, readImageReference } from "../common/image-reference.ts";
 import { rangeProblem, type Family, visitorRangeProblem } from "./address-range.ts";
-import { isExact } from "./image-reference.ts";
 import { isPublicKey } from "./public-key.ts";
 import { isSystemName } from "./system-names.ts";
 
@@ -98,6 +98,16 @@ export const image = (example: string) =>
     isExact,
   ).meta({ description: "Image, with an exact version or a digest.", example });
 
+export const registryAddress = text(
+  "expected a registry without scheme, and perhaps a folder, such as registry.exemple.fr/technicia",
+  (address) => {
+    const [host = ""] = address.split("/");
+    // A first part without dot or port would be a folder at Docker Hub.
+    if (address.endsWith("/")) return false;
+    return (/[.:]/.test(host) || host === "localhost") && readImageReference(`${address}/a:1`) !== undefined;
+  },
+);
+
 export const limits = (memoryMib: number, cpus: number) => ({
   memoryMib: whole("MiB", { least: 16, most: 65_536 }).meta({
     description: "Hard memory limit, in MiB: a container that outgrows it is restarted.",
@@ -172,6 +182,22 @@ export function isApiAddress(address: string): boolean {
 export function isServiceAddress(address: string): boolean {
   const protocol = URL.parse(address)?.protocol;
   return protocol === "https:" || protocol === "http:";
+}
+
+/** A password in an address would be in the state, in logs and in the labels of images. */
+export function isRepository(address: string): boolean {
+  if (/^[A-Za-z0-9_][\w.-]*@[\w.-]+:[^\s:]+$/.test(address)) return true;
+  const url = URL.parse(address);
+  if (url === null || /\s/.test(address)) return false;
+  return (
+    (url.protocol === "file:" && url.host === "") ||
+    (url.protocol === "https:" && url.username === "" && url.password === "") ||
+    (url.protocol === "ssh:" && url.password === "")
+  );
+}
+
+export function isFolderInRepository(folder: string): boolean {
+  return folder === "." || /^(?!\.{1,2}(\/|$))[\w.-]+(\/(?!\.{1,2}(\/|$))[\w.-]+)*$/.test(folder);
 }
 
 function isTimeZone(zone: string): boolean {

@@ -2,7 +2,7 @@
 import { enabledServices } from "../common/services.ts";
 import { editorName } from "./environment.ts";
 import type { Commands, SettingPath } from "./config-command.ts";
-import { versionOf } from "./image-reference.ts";
+import { versionOf } from "../common/image-reference.ts";
 import type { SectionName, Sections } from "./settings-schema.ts";
 
 /** Memory that the operating system, dockerd and containerd need in addition to the services, in MiB. */
@@ -55,6 +55,7 @@ export function brokenRules(judged: Judged): Problem[] {
     zoneOfProvider,
     authority,
     runnersLikeN8n,
+    registryOfBuilds,
     documentProcessor,
     memoryFits,
     coresFit,
@@ -176,6 +177,19 @@ function runnersLikeN8n({ sections: { images, services }, commands }: Judged): P
   const path = ["images", "n8nRunners"];
   const text = `expected the version of images.n8n, "${n8n}", got "${runners}"; set it with ${commands.set(path)}`;
   return [{ path, text }];
+}
+
+function registryOfBuilds({ given, commands }: Judged): Problem[] {
+  if (has(given, "images", "registry")) return [];
+  const set = commands.set(["images", "registry"], "registry.exemple.fr/technicia");
+  const sources = at(given, "images", "sources");
+  const users = [
+    ...(has(given, "images", "registryUser") ? ["images.registryUser"] : []),
+    ...Object.keys(sources ?? {}).map((service) => `images.sources.${service}`),
+  ];
+  if (users.length === 0) return [];
+  const text = `expected a registry, because ${users.join(" and ")} ${users.length === 1 ? "is" : "are"} set, got nothing; set it with ${set}`;
+  return [{ path: ["images", "registry"], text }];
 }
 
 function documentProcessor({ given, commands }: Judged): Problem[] {

@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 
-import { OPENABLE_PATHS, type OpenablePath } from "../common/services.ts";
+import { builtServices, OPENABLE_PATHS, type OpenablePath } from "../common/services.ts";
 import { operations } from "./operations-schema.ts";
 import {
   apiAddress,
@@ -19,6 +19,8 @@ import {
   image,
   integer,
   isApiAddress,
+  isFolderInRepository,
+  isRepository,
   isServiceAddress,
   isSupportedImage,
   limits,
@@ -31,6 +33,7 @@ import {
   personName,
   publicKey,
   range,
+  registryAddress,
   text,
   timeZone,
   visitorRange,
@@ -39,6 +42,31 @@ import {
 
 /** Countries whose OVHcloud catalogue is in euros, the currency of `maxMonthlyPriceEur`. */
 const EURO_SUBSIDIARIES = ["DE", "ES", "FI", "FR", "IE", "IT", "LT", "NL", "PT"] as const;
+
+const source = optionalMap({
+  repository: text(
+    "expected the address of a git repository (https://…, ssh://…, git@…:…, or file:///… on this machine), without a password in it",
+    isRepository,
+  ).meta({ description: "Git repository.", example: "https://github.com/exemple/technicia.git" }),
+  commit: text(
+    "expected the full hash of a commit, 40 hexadecimal digits, because a branch or tag may move",
+    /^[0-9a-f]{40}$/,
+  ).meta({ description: "Commit that is built.", example: "0123456789abcdef0123456789abcdef01234567" }),
+  folder: text(
+    "expected a folder in the repository, such as services/vector-store",
+    isFolderInRepository,
+  ).meta({
+    description: "Folder with the Dockerfile; only what is in it gets into the build.",
+    example: "services/vector-store",
+  }),
+}).meta({
+  description: "Repository, commit and folder of this service.",
+  example: {
+    repository: "https://github.com/exemple/technicia.git",
+    commit: "0123456789abcdef0123456789abcdef01234567",
+    folder: "services/vector-store",
+  },
+});
 
 export const sections = {
   domain: hostName("technicia.exemple.fr").meta({
@@ -283,6 +311,29 @@ export const sections = {
     documentProcessor: image("technicia/document-processor:1.0.0"),
     visionClassifier: image("technicia/vision-classifier:1.0.0"),
     frontend: image("technicia/frontend:1.0.0"),
+    registry: registryAddress.default("").meta({
+      description:
+        "Where `npm run images -- build` pushes the images of TechnicIA's own services: a registry, and a folder in it.",
+      example: "registry.exemple.fr/technicia",
+      affects: "npm run images -- build",
+    }),
+    registryUser: text("expected the name of an account, without spaces", /^[^\s:]{1,128}$/)
+      .default("")
+      .meta({
+        description:
+          "Account at `images.registry`, whose password is the secret `registryPassword`; left out, everybody may pull there.",
+        example: "technicia",
+        affects: "server, commands",
+      }),
+    sources: map(
+      Object.fromEntries(builtServices.map((service) => [service, source.optional()])) as Record<
+        (typeof builtServices)[number],
+        z.ZodOptional<typeof source>
+      >,
+    ).meta({
+      description: "What each image is built from.",
+      affects: "npm run images -- build",
+    }),
   }).meta({ description: "Image of every service, each with an exact version or a digest." }),
   services: map({
     qdrant: map({

@@ -62,8 +62,11 @@ export function parseSettings(stack: string, values: Readonly<Record<string, unk
 function toEnvironment(stack: string, settings: Sections): Environment {
   const { serviceName, order, ...server } = settings.server;
   const { acme } = settings;
+  const { registry, registryUser, sources, ...images } = settings.images;
   return {
     ...settings,
+    images,
+    builds: { registry, registryUser, sources },
     name: stack,
     server: {
       ...server,
@@ -139,6 +142,7 @@ function describe(value: unknown): string {
   if (typeof value === "object") return "a map";
   if (typeof value !== "string") return JSON.stringify(value);
   if (value.includes("PRIVATE KEY")) return "a private key";
+  if (/\/\/[^/]*:[^/]*@/.test(value)) return "an address with a password";
   if (value.length > 80 || /^[\w+=-]{20,}$/.test(value)) return `a text of ${value.length} characters`;
   return JSON.stringify(value);
 }

@@ -1,23 +1,15 @@
 /** The images of the settings: whether their registries have them, and whether they fit on the server. */
 import type { Check } from "../../common/check.ts";
 import { reasonOf } from "../../common/reason.ts";
-import { isServiceOn } from "../../common/services.ts";
+import { findImage, ImageMissing, type RegistryLogin } from "../../common/registry.ts";
 import type { Environment } from "../../stacks/environment.ts";
+import { imagesInUse, isBuilt, loginOf } from "../../stacks/images.ts";
 import { Unreachable } from "../vendors/calls.ts";
-import { findImage } from "../vendors/registry.ts";
 import { askServer, type CheckContext, type ServerAccess } from "./context.ts";
 import { failed, type Finding, notChecked, ok, runProbe } from "./probe.ts";
 import { checkRoomFor, type KnownImage } from "./server/machine.ts";
 
 const MIB = 1024 * 1024;
-
-/** Images that this environment runs; those of services that are off are never pulled. */
-export function imagesInUse(environment: Environment): { service: KnownImage["service"]; name: string }[] {
-  const { images } = environment;
-  return (Object.keys(images) as KnownImage["service"][])
-    .filter((image) => image === "certbot" || isServiceOn(image, environment))
-    .map((service) => ({ service, name: images[service] }));
-}
 
 /** Checks the images first, then the room for them. */
 export async function checkImages(
@@ -31,7 +23,8 @@ export async function checkImages(
       title: "Images présentes dans le registre, avec leur empreinte",
       limitSeconds: 60,
       async find(signal) {
-        const { finding, ...known } = await findImages(context.environment, { fetch, signal });
+        const login = loginOf(context.environment, context.secrets["registryPassword"]);
+        const { finding, ...known } = await findImages(context.environment, { fetch, signal, login });
         images = known.images;
         return finding;
       },
@@ -58,7 +51,11 @@ export async function checkImages(
 /** Looks up every image that the environment runs. */
 export async function findImages(
   environment: Environment,
-  request: { readonly fetch: typeof fetch; readonly signal: AbortSignal },
+  request: {
+    readonly fetch: typeof fetch;
+    readonly signal: AbortSignal;
+    readonly login?: RegistryLogin | undefined;
+  },
 ): Promise<{ readonly finding: Finding; readonly images: readonly KnownImage[] }> {
   const images: KnownImage[] = [];
   const problems: string[] = [];
@@ -69,6 +66,8 @@ export async function findImages(
         images.push({ service, ...(await findImage(name, request)) });
       } catch (error) {
         if (error instanceof Unreachable) silent.push(error.message);
+        else if (error instanceof ImageMissing && isBuilt(service))
+          problems.push(`${error.message}, npm run images -- build ${environment.name} la construit`);
         else problems.push(reasonOf(error));
       }
     }),

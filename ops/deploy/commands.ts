@@ -4,6 +4,7 @@ import { realEffects } from "../effects.ts";
 import { StateLocked } from "../engine/state-lock.ts";
 import { LockRefusal } from "../server/lock.ts";
 import { untilStopped } from "../terminal.ts";
+import { buildImages } from "./build-images.ts";
 import { deploy } from "./deploy.ts";
 import { showHistory, unlock } from "./history-commands.ts";
 import { pinImages, promote } from "./image-commands.ts";
@@ -70,14 +71,15 @@ export const commands: Commands = {
   },
 
   images: {
-    usage: "npm run images -- pin <stack>",
-    summary: "replaces the tags of images in the settings by digests",
+    usage: "npm run images -- build|pin <stack>",
+    summary: "builds and pushes the images of TechnicIA's own services; pin replaces all tags by digests",
     async run(args) {
       const { positionals } = readArguments(this.usage, args, {});
       const [action, ...stacks] = positionals;
-      if (action !== "pin") throw misused(this, `expected pin, got ${action ?? "nothing"}`);
+      const work = action === "build" ? buildImages : action === "pin" ? pinImages : undefined;
+      if (!work) throw misused(this, `expected build or pin, got ${action ?? "nothing"}`);
       const stack = onlyStack(this.usage, stacks);
-      return await operating((operator) => pinImages(stack, operator));
+      return await operating((operator) => work(stack, operator));
     },
   },
 

@@ -1,13 +1,13 @@
 /** `npm run promote` and `npm run images`: write images into a settings file, as a change to review. */
+import { findImage } from "../../common/registry.ts";
 import { currentRelease, isGood, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
-import { readImageReference } from "../../stacks/image-reference.ts";
-import { imagesInUse } from "../checks/images.ts";
+import { readImageReference } from "../../common/image-reference.ts";
+import { imagesInUse, loginOf } from "../../stacks/images.ts";
 import type { Outcome } from "../command.ts";
-import { readEnvironment } from "../engine/settings.ts";
+import { readEnvironment, readSettings } from "../engine/settings.ts";
 import { appendHistory, readReleases, type Releases, renderCorrupt } from "../server/records.ts";
 import { renderTable } from "../terminal.ts";
-import { findImage } from "../vendors/registry.ts";
 import { EXIT } from "./release-progress.ts";
 import { renderImageChanges, renderRelease } from "./render.ts";
 import { onServer, type Operator } from "./session.ts";
@@ -96,11 +96,14 @@ export async function pinImages(
   operator: Pick<Operator, "pulumi" | "signal" | "readSettingsFile" | "writeSettingsFile">,
 ): Promise<Outcome> {
   const environment = await readEnvironment(stack, operator.pulumi);
+  const hasAccount = environment.builds.registryUser !== "";
+  const secrets = hasAccount ? (await readSettings(stack, operator.pulumi)).secrets : {};
+  const login = loginOf(environment, secrets["registryPassword"]);
   const images = await Promise.all(
     imagesInUse(environment).map(async ({ service, name }) => ({
       service,
       name,
-      ...(await pin(name, operator.signal)),
+      ...(await pin(name, { fetch, signal: operator.signal, login })),
     })),
   );
   const problems = images.flatMap(({ service, problem }) =>
@@ -124,20 +127,20 @@ export async function pinImages(
 
 async function pin(
   name: string,
-  signal: AbortSignal,
+  request: Parameters<typeof findImage>[1],
 ): Promise<{ readonly reference: string; readonly problem?: string }> {
   if (readImageReference(name)?.digest !== undefined) return { reference: name };
   try {
-    return { reference: `${name}@${(await findImage(name, { fetch, signal })).digest}` };
+    return { reference: `${name}@${(await findImage(name, request)).digest}` };
   } catch (error) {
-    signal.throwIfAborted();
+    request.signal.throwIfAborted();
     const problem = `the registry gave no digest: ${(error as Error).message}; check its name and tag`;
     return { reference: name, problem };
   }
 }
 
 /** Writes images into the settings file of a stack; `isNew` is false when it had them already. */
-async function writeImages(
+export async function writeImages(
   stack: string,
   images: Readonly<Record<string, string>>,
   operator: Pick<Operator, "readSettingsFile" | "writeSettingsFile">,

@@ -8,7 +8,7 @@ import { compareVersions, validate } from "compare-versions";
 import type { Check } from "../../common/check.ts";
 import { ROLLBACK_TIME, type Release } from "../../common/release.ts";
 import type { Environment } from "../../stacks/environment.ts";
-import { versionOf } from "../../stacks/image-reference.ts";
+import { versionOf } from "../../common/image-reference.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { inPrivateFolder } from "../engine/events.ts";
 import type { Session } from "./session.ts";
@@ -129,7 +129,11 @@ function overrides(target: Release, environment: Environment): Record<string, un
     const n8n = { ...services.n8n, database: environment.services.n8n.database };
     settings["services"] = { ...services, n8n };
   }
-  return { ...settings, images: { ...environment.images, ...target.images } };
+  const builds = Object.fromEntries(
+    Object.entries(environment.builds).filter(([, value]) => Object.keys(value).length > 0),
+  );
+  // Where images come from is no part of a release: the account at the registry stays that of today.
+  return { ...settings, images: { ...environment.images, ...builds, ...target.images } };
 }
 
 /** False also for what is no version, such as a digest: then nobody knows. */

@@ -1,5 +1,7 @@
 /** `technicia:host:Image`: an image on the host, and the digest of its name when it was pulled. */
 import { z } from "zod";
+import { findImage, ImageMissing, type RegistryLogin } from "../../common/registry.ts";
+import { parseUrn } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Call, ResourceDefinition } from "../plugin/definition.ts";
 import { CommandFailure } from "../ssh/command-failure.ts";
@@ -16,6 +18,10 @@ const schema = z.strictObject({
       /^(?:[a-z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/,
       "an image's name with tag or digest, such as nginx:1.30.4-alpine",
     ),
+  login: z
+    .strictObject({ host: z.string().min(1), username: z.string().min(1), password: z.string().min(1) })
+    .optional(),
+  dockerConfig: z.string().startsWith("/", "an absolute path; write it from the root").optional(),
 });
 
 type Inputs = z.infer<typeof schema>;
@@ -24,13 +30,18 @@ interface Outputs {
   readonly reference: string;
 }
 
+// Docker's client reads the account from there; left out, from root's own configuration.
+const WITH_LOGIN = `
+if [ -n "$CONFIG" ]; then export DOCKER_CONFIG=$CONFIG; fi`;
+
 // A digest names the same image everywhere. A rollback to an image that is still on the host needs no registry.
-const PULL = `
+const PULL = `${WITH_LOGIN}
 if [[ $NAME == *@* ]] && docker image inspect "$NAME" >/dev/null 2>&1; then echo "Digest: \${NAME#*@}"; exit 0; fi
 docker image pull "$NAME" 2>&1`;
 
 // The same request that Docker makes for a new service: it uses the daemon's mirrors and credentials and pulls nothing.
 const RESOLVE = `
+if [[ $NAME == *@* ]] && docker image inspect "$NAME" >/dev/null 2>&1; then printf '{"digest":"%s"}\\n200' "\${NAME#*@}"; exit 0; fi
 command -v docker >/dev/null && command -v curl >/dev/null || exit 0
 curl --silent --max-time 20 --unix-socket /var/run/docker.sock --write-out '\\n%{http_code}' "http://localhost/distribution/$NAME/json"`;
 
@@ -47,14 +58,15 @@ export const image: ResourceDefinition<Inputs, Outputs> = {
   outputs: ["reference"],
   replaceOn: [],
 
-  async preview(call, { name }, existing) {
+  async preview(call, { name, login }, existing) {
     if (name === undefined) return {};
     if (existing?.inputs.name === name) return existing.outputs;
-    return withDigest(name, isPinned(name) ? undefined : await resolve(call, name));
+    const found = await lookUp(call, { name, login });
+    return withDigest(name, found);
   },
 
-  async create(call, { name }) {
-    return { id: name, outputs: await pull(call, name) };
+  async create(call, inputs) {
+    return { id: inputs.name, outputs: await pull(call, inputs) };
   },
 
   async read(call, { id, inputs, outputs }) {
@@ -70,13 +82,13 @@ export const image: ResourceDefinition<Inputs, Outputs> = {
     if (stdout.trim() !== "present") return null;
     return {
       id,
-      inputs: { name },
-      outputs: outputs.reference === undefined ? await pull(call, name) : { reference },
+      inputs: { ...inputs, name },
+      outputs: outputs.reference === undefined ? await pull(call, { ...inputs, name }) : { reference },
     };
   },
 
-  async update(call, _existing, { name }) {
-    return pull(call, name);
+  async update(call, _existing, inputs) {
+    return pull(call, inputs);
   },
 
   async delete(call, { outputs }) {
@@ -89,12 +101,12 @@ export const image: ResourceDefinition<Inputs, Outputs> = {
   },
 };
 
-async function pull(call: Call, name: string): Promise<Outputs> {
+async function pull(call: Call, { name, dockerConfig = "" }: Inputs): Promise<Outputs> {
   try {
     const { stdout } = await call.host.run({
       purpose: `pull the image ${name}`,
       script: PULL,
-      variables: { NAME: name },
+      variables: { NAME: name, CONFIG: dockerConfig },
       timeoutSeconds: call.timeoutSeconds ?? TIMEOUT_SECONDS,
       signal: call.signal,
       onLine: call.log.status,
@@ -105,11 +117,34 @@ async function pull(call: Call, name: string): Promise<Outputs> {
     if (reference === undefined) throw new Error(`docker image pull ${name} printed no digest: ${stdout}`);
     return { reference };
   } catch (error) {
-    throw error instanceof CommandFailure ? explain(name, call.host.name, error) : error;
+    throw error instanceof CommandFailure ? explain(name, call, error) : error;
   }
 }
 
-/** Digest that the registry has under the name; undefined when it cannot be read. */
+/**
+ * Digest that the registry has under the name, asked from here, before there is a host to ask; undefined when it cannot be read.
+ *
+ * @throws UserError without such an image, so that nothing is bought or changed first
+ */
+async function lookUp(
+  call: Call,
+  { name, login }: { readonly name: string; readonly login: RegistryLogin | undefined },
+): Promise<string | undefined> {
+  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(PREVIEW_SECONDS * 1000)]);
+  try {
+    return (await findImage(name, { fetch, signal, login })).digest;
+  } catch (error) {
+    call.signal.throwIfAborted();
+    // The host may know mirrors, or still have the image.
+    const found = await resolve(call, name);
+    if (found !== undefined) return found;
+    if (error instanceof ImageMissing) throw missing(name, error.message, call);
+    call.log.debug(`the digest of ${name} stays unknown: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+/** The same, asked on the host; undefined when it cannot be read. */
 async function resolve(call: Call, name: string): Promise<string | undefined> {
   if (call.settings.hostAddress === undefined) return undefined;
   let answer: string;
@@ -128,7 +163,7 @@ async function resolve(call: Call, name: string): Promise<string | undefined> {
     return undefined;
   }
   const [body = "", status = ""] = answer.trim().split(/\n(?=\d{3}$)/);
-  if (status === "404") throw missing(name, body);
+  if (status === "404") throw missing(name, body, call);
   return /"digest":\s*"(sha256:[0-9a-f]{64})"/.exec(body)?.[1];
 }
 
@@ -141,18 +176,22 @@ function isPinned(name: string): boolean {
   return name.includes("@");
 }
 
-function missing(name: string, said: string): UserError {
+/** Of TechnicIA's own services, the command builds the image; a person finds out which of the two it is. */
+function missing(name: string, said: string, { urn }: Pick<Call, "urn">): UserError {
+  const { stack } = parseUrn(urn);
   return new UserError(
-    `image: expected ${name} in its registry, got ${JSON.stringify(said.trim().slice(0, 200))}; check its name and tag, or push it first`,
+    `image: expected ${name} in its registry, got ${JSON.stringify(said.trim().slice(0, 200))}; ` +
+      `build it with npm run images -- build ${stack} if it is one of TechnicIA's own services, else check its name and tag`,
   );
 }
 
-function explain(name: string, host: string, failure: CommandFailure): UserError {
+function explain(name: string, call: Call, failure: CommandFailure): UserError {
+  const host = call.host.name;
   const said = failure.stdout.trim().split("\n").at(-1) ?? "";
-  if (/manifest unknown|not found|repository does not exist/i.test(said)) return missing(name, said);
+  if (/manifest unknown|not found|repository does not exist/i.test(said)) return missing(name, said, call);
   if (/unauthorized|access denied|authentication required/i.test(said)) {
     return new UserError(
-      `image: ${host} may not pull ${name} (${JSON.stringify(said)}); log Docker in there, or check the name`,
+      `image: ${host} may not pull ${name} (${JSON.stringify(said)}); check the name, images.registryUser and the secret registryPassword`,
       { cause: failure },
     );
   }

@@ -29,6 +29,7 @@ const CHECKED: Readonly<Partial<Record<StepName, CheckFamily>>> = {
   "Tests de sécurité": "security",
 };
 
+/** Without sources of the services, this project's own commit is what was cloned. */
 const RELEASED: StepName = "Clonage du repository";
 
 type Deployed = Omit<PresentFacts, "stack" | "name">;
@@ -58,7 +59,7 @@ function describeStep(
   if (facts.state === "unreadable") return { ...UNDATED, name, status: undefined };
   if (facts.state === "absent") return { ...UNDATED, name, status: "Non commencé" };
   const fromOutputs = describeFromOutputs(name, facts);
-  if (name === RELEASED) return describeReleases(name, facts);
+  if (name === RELEASED && fromOutputs.status === "Non commencé") return describeReleases(name, facts);
   const family = CHECKED[name];
   if (family !== undefined) return describeChecks(name, { family, facts }) ?? fromOutputs;
 

@@ -1,7 +1,8 @@
 /** What the parts of an environment are made from. */
 import type * as docker from "@pulumi/docker";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 
+import { dockerConfig, registryOf } from "../../common/registry.ts";
 import type { ServiceName } from "../../common/services.ts";
 import { Networks } from "../../components/networks.ts";
 import type { CommonServiceArgs } from "../../components/service.ts";
@@ -35,17 +36,40 @@ export interface Site extends TechniciaArgs {
   readonly common: (service: ServiceName) => CommonServiceArgs;
 }
 
+/** Folder on the server with the account at `images.registry`, which root's own Docker configuration does not have. */
+const LOGIN_FOLDER = "/opt/technicia/registry";
+
+/** The registry's account on the server; undefined without one, so that the file goes when the setting does. */
+function createRegistryLogin({ environment, secrets }: TechniciaArgs, onHost: Site["onHost"]) {
+  const { registry, registryUser: username } = environment.builds;
+  if (username === "") return undefined;
+  const host = registryOf(`${registry}/image`);
+  const login = pulumi.secret(
+    secrets.value("registryPassword").apply((password) => ({ host, username, password })),
+  );
+  const file = new technicia.File(
+    "registry-login",
+    { path: `${LOGIN_FOLDER}/config.json`, content: login.apply(dockerConfig), mode: "0600" },
+    onHost,
+  );
+  const options = { ...onHost, dependsOn: [...onHost.dependsOn, file] };
+  return { host, account: { login, dockerConfig: LOGIN_FOLDER }, options };
+}
+
 export function createSite(args: TechniciaArgs, host: Host): Site {
   const { images, services, timeouts } = args.environment;
   const onHost = { provider: host.connection, dependsOn: [host.engine] };
   const onSwarm = { provider: host.docker, dependsOn: [host.swarm] };
   const networks = new Networks("networks", onSwarm);
+  const login = createRegistryLogin(args, onHost);
   const { convergenceSeconds, observationSeconds } = timeouts;
   const pulled = new Map<string, pulumi.Output<string>>();
   const pull: Site["pull"] = (image) => {
     const label = image.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase();
+    const name = images[image];
+    const { account, options } = login?.host === registryOf(name) ? login : { account: {}, options: onHost };
     const reference =
-      pulled.get(image) ?? new technicia.Image(`image-${label}`, { name: images[image] }, onHost).reference;
+      pulled.get(image) ?? new technicia.Image(`image-${label}`, { name, ...account }, options).reference;
     pulled.set(image, reference);
     return reference;
   };

@@ -89,6 +89,7 @@ describe("npm run secrets -- <stack>", () => {
       "Qdrant",
       "Cloudflare",
       "OVH",
+      "Registry",
     ]);
   });
 

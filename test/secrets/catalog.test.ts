@@ -20,6 +20,7 @@ function context(change: (services: Writable) => void = () => undefined): Secret
       n8n: { database: "postgres" },
       ...(Object.fromEntries(optionalServices.map((name) => [name, { enabled: true }])) as Switches),
     },
+    builds: { registryUser: "technicia" },
   };
   change(everything);
   return everything;
@@ -27,6 +28,7 @@ function context(change: (services: Writable) => void = () => undefined): Secret
 
 interface Writable {
   dns: { provider: "cloudflare" | "ovh" };
+  builds: { registryUser: string };
   services: {
     qdrant: { apiKey: boolean };
     n8n: { database: "sqlite" | "postgres" };
@@ -90,6 +92,7 @@ describe("requiredSecrets", () => {
       "cloudflareApiToken",
       "voyageApiKey",
       "googleCredentials",
+      "registryPassword",
       ...ours,
     ]);
   });
@@ -103,6 +106,7 @@ describe("requiredSecrets", () => {
 
   it.each<[string, (everything: Writable) => void]>([
     ["cloudflareApiToken", ({ dns }) => (dns.provider = "ovh")],
+    ["registryPassword", ({ builds }) => (builds.registryUser = "")],
     ["qdrantApiKey", ({ services }) => (services.qdrant.apiKey = false)],
     ["postgresPassword", ({ services }) => (services.n8n.database = "sqlite")],
     ["n8nRunnersToken", ({ services }) => (services.n8nRunners.enabled = false)],

@@ -23,6 +23,7 @@ function needed(): Values {
     "ovhClientSecret",
     "anthropicApiKey",
     "postgresPassword",
+    "registryPassword",
   ];
   return Object.fromEntries(
     Object.entries(strongSecrets()).filter(([name]) => !without.includes(name as SecretName)),

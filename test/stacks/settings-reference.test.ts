@@ -105,6 +105,12 @@ describe("settingRows", () => {
       "dns.cloudflareBaseUrl": "none",
       "acme.trusted": "none",
       "services.qdrant.apiKey": "true",
+      "images.registry": "none",
+      "images.registryUser": "none",
+      "images.sources.vectorStore": "none",
+      "images.sources.documentProcessor": "none",
+      "images.sources.visionClassifier": "none",
+      "images.sources.frontend": "none",
       "services.gateway.editorCidrs": "[]",
       "services.gateway.openPaths": "[]",
       "services.gateway.visitors.requestsPerSecond": "10",
@@ -118,6 +124,9 @@ describe("settingRows", () => {
       "operations.holidays.country": "none",
       "operations.holidays.extra": "[]",
       "operations.freezes": "[]",
+      "operations.supplyChain.digests": "none",
+      "operations.supplyChain.scan": "none",
+      "operations.supplyChain.exceptions": "[]",
     });
   });
 

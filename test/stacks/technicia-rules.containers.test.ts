@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { goDuration } from "../../components/service.ts";
-import { isExact } from "../../stacks/image-reference.ts";
+import { isExact } from "../../common/image-reference.ts";
 import { tryRun } from "../../common/run.ts";
 import { type Recording, type Registration, reveal, Sealed, valueOf } from "../support/engine.ts";
 import { strongSecrets } from "../support/fixtures.ts";

@@ -20,6 +20,16 @@ export const everything: Variant = {
     "services.n8n.database": "postgres",
     "services.gateway.editorCidrs": ["198.51.100.0/24"],
     "host.dockerSource": "docker",
+    "images.registry": "registry.exemple.fr/technicia",
+    "images.registryUser": "technicia",
+    "images.vectorStore": `registry.exemple.fr/technicia/vector-store:${"0".repeat(12)}@sha256:${"a".repeat(64)}`,
+    "images.sources": {
+      vectorStore: {
+        repository: "https://github.com/exemple/technicia.git",
+        commit: "0".repeat(40),
+        folder: "services/vector-store",
+      },
+    },
   },
 };
 

@@ -132,7 +132,9 @@ function jobVariables(github: FakeGithub): Record<string, string> {
 /** What earlier steps have written for later ones. */
 async function exported(file: string): Promise<Record<string, string>> {
   const text = await readFile(file, "utf8").catch(() => "");
-  return Object.fromEntries([...text.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value]));
+  return Object.fromEntries(
+    [...text.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name = "", value = ""]) => [name, value] as const),
+  );
 }
 
 /** The project as it is, but for the Pulumi CLI, which npm finds first in the project's own programs. */

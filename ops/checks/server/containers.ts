@@ -2,7 +2,7 @@
 import { script } from "../../../common/script.ts";
 import { enabledServices, swarmName } from "../../../common/services.ts";
 import type { Environment } from "../../../stacks/environment.ts";
-import { versionOf } from "../../../stacks/image-reference.ts";
+import { versionOf } from "../../../common/image-reference.ts";
 import type { Server } from "../../server/connection.ts";
 import type { CheckContext, ServerAccess } from "../context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "../probe.ts";

@@ -3,7 +3,7 @@ import { script } from "../../../common/script.ts";
 import { OvhClient } from "../../../provider/ovh/client.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 import type { Server } from "../../server/connection.ts";
-import type { RegistryImage } from "../../vendors/registry.ts";
+import type { RegistryImage } from "../../../common/registry.ts";
 import { readOvh } from "../../vendors/calls.ts";
 import type { CheckEffects, ServerAccess } from "../context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "../probe.ts";

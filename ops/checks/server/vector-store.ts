@@ -111,7 +111,10 @@ export async function checkHealth(server: Server, name: keyof typeof HEALTH_FIEL
 }
 
 interface SearchResult {
+  /** Of the vector that the vector-store made. */
   readonly length: number;
+  /** Of the collection's vectors. */
+  readonly size: number;
   /** Place of the stored sentence among the results; null when it is not among them. */
   readonly rank: number | null;
   readonly score: number | null;
@@ -123,10 +126,20 @@ interface SearchResult {
   readonly searchMs: number;
 }
 
+/** Qdrant's words, which the vector-store repeats. */
+const QDRANT_REFUSES_SIZE = /Vector dimension error: expected dim: (?<expected>\d+), got (?<got>\d+)/;
+
+function describeSizes(made: number, held: number): string {
+  return (
+    `vector-store produit des vecteurs de ${made} nombres, la collection ${collection} en contient de ${held} ; ` +
+    "déployer une version de vector-store de la même taille, ou recréer la collection et réindexer"
+  );
+}
+
 /** Stores a sentence through the vector-store, searches it, and removes it again. */
 export async function checkSearch(server: Server, { url, apiKey = "" }: Qdrant): Promise<Finding> {
   const marker = `verification-${randomUUID()}`;
-  const { stdout } = await server.run({
+  const stored = server.run({
     purpose: "store and find a sentence",
     script: SCRIPTS.container + SCRIPTS.search,
     variables: {
@@ -140,11 +153,17 @@ export async function checkSearch(server: Server, { url, apiKey = "" }: Qdrant):
     },
     timeoutSeconds: 120,
   });
-  const result = JSON.parse(stdout) as SearchResult;
-  const { length, rank, score, before, during, left, after, embedMs, searchMs } = result;
+  const answer = await stored.catch((error: Error) => {
+    const sizes = QDRANT_REFUSES_SIZE.exec(error.message)?.groups;
+    if (!sizes) throw error;
+    return failed(describeSizes(Number(sizes["got"]), Number(sizes["expected"])));
+  });
+  if ("outcome" in answer) return answer;
+  const result = JSON.parse(answer.stdout) as SearchResult;
+  const { length, size: held, rank, score, before, during, left, after, embedMs, searchMs } = result;
   const measures = { embedMs, searchMs, pointsBefore: before, pointsAfter: after };
   const problems = [
-    ...(length === COLLECTION.size ? [] : [`vecteur de ${length} nombres, attendu ${COLLECTION.size}`]),
+    ...(length === held ? [] : [describeSizes(length, held)]),
     ...(during === 1 ? [] : [`${during} points écrits, attendu 1`]),
     ...(rank === 0
       ? []

@@ -2,8 +2,9 @@ import { randomBytes } from "node:crypto";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { findImages, imagesInUse } from "../../../ops/checks/images.ts";
-import { findImage } from "../../../ops/vendors/registry.ts";
+import { findImages } from "../../../ops/checks/images.ts";
+import { imagesInUse } from "../../../stacks/images.ts";
+import { findImage } from "../../../common/registry.ts";
 import { tryRun } from "../../../common/run.ts";
 import { docker, imageOf } from "../../support/containers.ts";
 import { until } from "../../support/until.ts";

@@ -18,7 +18,7 @@ describe("the deployment's command line", () => {
     [["rollback", "test", "--reason", "x", "--to", "v1"], '--to: expected the number of a release, got "v1"'],
     [["promote", "staging"], "expected two stacks, such as staging prod, got staging"],
     [["promote", "prod", "prod"], "expected two stacks, such as staging prod, got prod prod"],
-    [["images", "show", "test"], "expected pin, got show"],
+    [["images", "show", "test"], "expected build or pin, got show"],
     [["images", "pin"], "expected the name of one stack (test, staging, prod), got 0"],
     [["history"], "expected the name of one stack (test, staging, prod), got 0"],
     [["history", "test", "last"], 'release: expected the number of a release, got "last"'],

@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 
 import { deploy } from "../../../ops/deploy/deploy.ts";
 import { readLock } from "../../../ops/server/lock.ts";
@@ -55,6 +56,19 @@ describe("rollback", () => {
       /^rollback: version 2 remise en service en 80 s : vectorStore 1\.0\.3@\S+ → 1\.0\.2@\S+$/,
     );
     expect(await readLock(stack.server)).toBeUndefined();
+  });
+
+  it("keeps the registry and its account, without which the server could pull nothing", async () => {
+    stack.setImage("registry", "registry.exemple.fr/technicia");
+    stack.setImage("registryUser", "robot");
+    await back();
+
+    const { config } = parse(stack.applied) as { config: Record<string, unknown> };
+    expect(config["technicia:images"]).toMatchObject({
+      registry: "registry.exemple.fr/technicia",
+      registryUser: "robot",
+      vectorStore: pulled(image(2)),
+    });
   });
 
   it("restores an earlier release each time, never a later one", async () => {

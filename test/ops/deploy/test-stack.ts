@@ -36,6 +36,11 @@ const STEP = {
   type: "docker:index/service:Service",
 };
 
+const SECRETS: Readonly<Record<string, string>> = {
+  "technicia:voyageApiKey": "pa-hush",
+  "technicia:registryPassword": "registry-password",
+};
+
 /** What a pull of that image would give. */
 export function pulled(name: string): string {
   return name.includes("@") ? name : `${name}@sha256:${createHash("sha256").update(name).digest("hex")}`;
@@ -204,8 +209,8 @@ export class TestStack implements AsyncDisposable {
     const { config } = parse(this.settings) as { config: Record<string, unknown> };
     return Object.fromEntries(
       Object.entries(config).map(([key, value]) =>
-        key === "technicia:voyageApiKey"
-          ? [key, { secret: true, ...(showSecrets ? { value: "pa-hush" } : {}) }]
+        typeof value === "object" && value !== null && "secure" in value
+          ? [key, { secret: true, ...(showSecrets ? { value: SECRETS[key] ?? "hush-hush" } : {}) }]
           : [key, { secret: false, value: typeof value === "string" ? value : JSON.stringify(value) }],
       ),
     );

@@ -30,9 +30,9 @@ async function archiveOf(program: string): Promise<Buffer> {
 
 function serve(archives: Readonly<Record<string, Buffer>>) {
   const asked: string[] = [];
-  const fetch = (url: string | URL | Request) => {
-    asked.push(String(url));
-    const body = archives[String(url)];
+  const fetch = (url: string) => {
+    asked.push(url);
+    const body = archives[url];
     return Promise.resolve(body ? new Response(new Uint8Array(body)) : new Response("", { status: 404 }));
   };
   return { asked, fetch: fetch as typeof globalThis.fetch };

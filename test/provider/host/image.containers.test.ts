@@ -122,7 +122,7 @@ describe("Image", () => {
     const made = await create("team/a:1.0.0");
 
     await expect(plugin.update(made, { name: "team/a:9.9.9" }, { preview: true })).rejects.toThrow(
-      /image: expected team\/a:9\.9\.9 in its registry, got .*manifest unknown.*; check its name/,
+      /image: expected team\/a:9\.9\.9 in its registry, got .*manifest unknown.*; build it with npm run images -- build test if .* check its name/,
     );
   });
 

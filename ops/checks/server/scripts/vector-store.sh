@@ -31,6 +31,11 @@ qdrant() {
   curl --silent --show-error --fail-with-body --max-time 30 --header @<(printf 'api-key: %s\n' "$API_KEY") \
     --header 'content-type: application/json' --data @- "$QDRANT/collections/$COLLECTION/points/$1"
 }
+# Size of the collection's vectors.
+size() {
+  curl --silent --show-error --fail-with-body --max-time 30 --header @<(printf 'api-key: %s\n' "$API_KEY") \
+    "$QDRANT/collections/$COLLECTION" | jq .result.config.params.vectors.size
+}
 # shellcheck disable=SC2016
 store() {
   docker exec --interactive "$container" python3 -c '
@@ -62,9 +67,10 @@ during=$(count "$marked")
 take_out
 trap - EXIT
 jq --null-input --compact-output --argjson stored "$stored" --argjson found "$found" \
-  --argjson before "$before" --argjson during "$during" --argjson left "$(count "$ours")" --argjson after "$(count '{}')" \
+  --argjson size "$(size)" --argjson before "$before" --argjson during "$during" --argjson left "$(count "$ours")" --argjson after "$(count '{}')" \
   --argjson embedMs "$((embedded - began))" --argjson searchMs "$((searched - embedded))" '{
     length: $stored.vector_length,
+    size: $size,
     rank: ([$found.results[].id] | index($stored.id)),
     score: ($found.results[0].score // null),
     before: $before, during: $during, left: $left, after: $after, embedMs: $embedMs, searchMs: $searchMs

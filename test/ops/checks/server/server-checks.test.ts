@@ -9,6 +9,7 @@ import {
   versionsProbe,
 } from "../../../../ops/checks/server/containers.ts";
 import { openAccess, type ServerAccess } from "../../../../ops/checks/context.ts";
+import { UserError } from "../../../../common/user-error.ts";
 import { checkSearch, checkHealth } from "../../../../ops/checks/server/vector-store.ts";
 import type { Server } from "../../../../ops/server/connection.ts";
 import { startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
@@ -237,6 +238,7 @@ describe("checkHealth", () => {
 describe("checkSearch", () => {
   const seen = {
     length: 1024,
+    size: 1024,
     rank: 0,
     score: 0.9,
     before: 3,
@@ -261,7 +263,6 @@ describe("checkSearch", () => {
   });
 
   it.each([
-    [{ length: 1536 }, "vecteur de 1536 nombres, attendu 1024"],
     [{ rank: null }, "phrase introuvable"],
     [{ rank: 2 }, "phrase trouvée au rang 3, attendu 1"],
     [{ during: 0 }, "0 points écrits, attendu 1"],
@@ -269,6 +270,34 @@ describe("checkSearch", () => {
     [{ after: 2 }, "3 points avant, 2 après : des points ont disparu"],
   ])("fails with %j", async (change, detail) => {
     expect(await look(change)).toMatchObject({ outcome: "failed", detail });
+  });
+});
+
+describe("checkSearch through a vector-store whose model makes vectors of another size", () => {
+  const qdrant = { url: "http://127.0.0.1:6333", apiKey: undefined };
+  const sizes =
+    /^vector-store produit des vecteurs de 1536 nombres, la collection technicia en contient de 1024 ; déployer/;
+
+  it("fails with both sizes when Qdrant refuses the vector", async () => {
+    const refused = new UserError(
+      'could not store and find a sentence: /embed-text: 500 {"detail":"Erreur : Wrong input: Vector dimension error: expected dim: 1024, got 1536"}',
+    );
+    const server = { ...answeringServer(""), run: () => Promise.reject(refused) };
+
+    expect(await checkSearch(server, qdrant)).toMatchObject({
+      outcome: "failed",
+      detail: expect.stringMatching(sizes) as string,
+    });
+  });
+
+  it("fails with both sizes when they differ without a refusal", async () => {
+    const seen = { length: 1536, size: 1024, rank: 0, score: 1, before: 0, during: 1, left: 0, after: 0 };
+    const answer = JSON.stringify({ ...seen, embedMs: 1, searchMs: 1 });
+
+    expect(await checkSearch(answeringServer(answer), qdrant)).toMatchObject({
+      outcome: "failed",
+      detail: expect.stringMatching(sizes) as string,
+    });
   });
 });
 
