@@ -25,15 +25,14 @@ export function deployedSettings(request: {
   readonly readFile: (stack: string) => Promise<string>;
 }): DeployedSettings {
   const { stack, configuration, record } = request;
-  const current = settingsIn(plain(configuration));
-  const deployed = record === undefined ? current : settingsIn(record.settings);
+  const inForce = record === undefined ? configuration : asConfiguration(record.settings);
+  const [current, deployed] = [configuration, inForce].map((entries) => settingsIn(plain(entries))) as [
+    Record<string, unknown>,
+    Record<string, unknown>,
+  ];
   const names = [...new Set([...Object.keys(current), ...Object.keys(deployed)])].sort();
   // Whoever asks for the settings is told what is wrong with them; to know which are pending they need not be right.
   const pending = names.filter((name) => !isDeepStrictEqual(current[name], deployed[name]));
-  const entries = Object.entries(record?.settings ?? {}).map(
-    ([name, value]) => [name, { secret: false, value }] as const,
-  );
-  const inForce = record === undefined ? configuration : Object.fromEntries(entries);
   return {
     get environment() {
       return environmentIn(stack, inForce);
@@ -53,6 +52,13 @@ export function deployedSettings(request: {
   };
 }
 
+function asConfiguration(settings: DeclarationRecord["settings"]): Configuration {
+  return Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [name, { secret: false, value }] as const),
+  );
+}
+
+/** Without secrets, and without what is there as an empty default only. */
 function plain(configuration: Configuration): Record<string, string> {
   return Object.fromEntries(
     Object.entries(configuration).flatMap(([name, { secret, value }]) =>

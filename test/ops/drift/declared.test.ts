@@ -268,7 +268,8 @@ describe("readDeclared", () => {
           { secret: false, value },
         ]),
       ),
-      record: { ...RECORD, settings: settingsOf({}) },
+      // What nobody has set is an empty default there.
+      record: { ...RECORD, settings: { ...settingsOf({}), "technicia:unset": "" } },
       readFile: () =>
         Promise.resolve(
           "config:\n  technicia:domain: other.fr\n  technicia:voyageApiKey:\n    secure: v1:abc\n",
