@@ -236,7 +236,8 @@ async function retryUntilAnswered<T extends object>(
   const unreachable = (waited: string): UserError =>
     new UserError(
       `ssh ${where(endpoint)}: expected sshd to answer, got: ${fault && reasonOf(fault)}${waited}; ` +
-        `check that the host runs, that hostAddress and hostPort are right, and that no firewall blocks the way`,
+        `check that the host runs, that hostAddress and hostPort are right, and that no firewall blocks the way ` +
+        "(docs/runbook.md, Accès perdu, if your address is another than before)",
       { cause: fault },
     );
   const tryOnce = async (): Promise<T | undefined> => {
