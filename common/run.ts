@@ -13,6 +13,9 @@ export interface RunOptions {
   /** Added to this process's own variables; `undefined` removes one. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 
+  /** Called with the program's process id once it runs. */
+  readonly onStart?: (pid: number) => void;
+
   /** Called with each line that the program prints, on either stream. */
   readonly onLine?: (line: string) => void;
 
@@ -22,7 +25,10 @@ export interface RunOptions {
   /** @default SIGINT, as Ctrl-C sends */
   readonly stopWith?: NodeJS.Signals;
 
-  /** Gives the program a process group of its own, so that Ctrl-C at the terminal does not reach it. @default false */
+  /**
+   * Gives the program a process group of its own, so that Ctrl-C at the terminal does not reach it. `stopWith` then goes to the whole group,
+   * because a launcher in front of the program may pass no signal on. @default false
+   */
   readonly ownGroup?: boolean;
 
   /** Connects the program to this process's terminal instead of keeping what it prints. @default false */
@@ -101,9 +107,13 @@ export function tryRun(command: readonly string[], options: RunOptions = {}): Pr
     // A program that ends without reading its input is judged by its exit code.
     child.stdin?.on("error", () => undefined).end(input);
 
-    const stop = () => child.kill(stopWith);
+    const stop = () => {
+      if (options.ownGroup === true && child.pid !== undefined) signalGroup(child.pid, stopWith);
+      else child.kill(stopWith);
+    };
     signal?.addEventListener("abort", stop, { once: true });
     if (signal?.aborted === true) stop();
+    if (child.pid !== undefined) options.onStart?.(child.pid);
     child.on("error", (error: NodeJS.ErrnoException) => {
       reject(error.code === "ENOENT" ? describeMissing(program, options) : error);
     });
@@ -112,6 +122,15 @@ export function tryRun(command: readonly string[], options: RunOptions = {}): Pr
       resolve({ code: code ?? 128 + constants.signals[ending ?? "SIGKILL"], ...printed });
     });
   });
+}
+
+function signalGroup(leader: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-leader, signal);
+  } catch (error) {
+    // It has just ended.
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }
 
 /** A folder to run in that does not exist gives the same error, and is an internal one. */

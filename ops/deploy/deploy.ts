@@ -4,7 +4,7 @@ import { inPrivateFolder } from "../engine/events.ts";
 import { readRevision } from "../server/identity.ts";
 import { rollBackAutomatically } from "./rollback.ts";
 import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest } from "./release-progress.ts";
-import { renderChecks } from "./render.ts";
+import { describeStop, renderChecks } from "./render.ts";
 import { Session, type Operator } from "./session.ts";
 import { update, type Plan } from "./update.ts";
 import { renderInstant, windowAt } from "./window.ts";
@@ -36,8 +36,10 @@ export async function deploy(request: DeployRequest, operator: Operator): Promis
 /** A release without an end would look as if it still ran. */
 async function recordInterruption(progress: ReleaseInProgress, { message }: Error): Promise<void> {
   if (progress.record?.outcome !== "running") return;
+  const { signal } = progress.session;
+  const symptom = signal.aborted ? describeStop(signal.reason) : `interrompue : ${message}`;
   try {
-    await progress.recordFailure({ report: "", symptom: `interrompue : ${message}`, verify: [] });
+    await progress.recordFailure({ report: "", symptom, verify: [] });
   } catch (error) {
     // The caller reports the error that interrupted the release; the next deployment records the end.
     progress.operator.say(`the end could not be recorded: ${(error as Error).message}`);
@@ -191,12 +193,14 @@ async function up(progress: ReleaseInProgress, plan: Plan): Promise<Outcome | un
 
   const report = `${stack}: the update failed:\n${failure.output}`;
   const symptom = `la mise à jour a échoué : ${failure.output}`;
-  if (session.signal.aborted)
+  if (session.signal.aborted) {
+    const { reason } = session.signal as { reason: Error };
     return await progress.recordFailure({
-      report,
-      symptom: `interrompue par l'opérateur ; ${symptom}`,
+      report: `${report}\n${reason.message}`,
+      symptom: `${describeStop(reason)} ; ${symptom}`,
       verify: [],
     });
+  }
   if (!failure.changed)
     return await progress.recordFailure({
       report: `${report}\nnothing was changed`,

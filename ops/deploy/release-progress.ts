@@ -143,7 +143,9 @@ export class ReleaseInProgress {
   /** Records that it failed, where there is a record. */
   async recordFailure({ report, symptom, verify }: Failure, more: Partial<Release> = {}): Promise<Outcome> {
     const { session } = this;
-    const images = this.#record === undefined ? {} : await readDeployedImages(session.stack, session.pulumi);
+    // Without the lock, another deployment may already have changed what runs.
+    const isKnown = this.#record !== undefined && !session.hasLostLock;
+    const images = isKnown ? await readDeployedImages(session.stack, session.pulumi) : {};
     const failed: Partial<Release> = { images, verify: [...verify], failure: symptom };
     const ended = await this.recordEnd({ outcome: "failed", ...failed, ...more });
     if (ended) {

@@ -2,6 +2,7 @@
 import type { Check } from "../../common/check.ts";
 import type { Release } from "../../common/release.ts";
 import type { NewIncident } from "../../reports/incidents/book.ts";
+import { LockLost } from "../server/lock.ts";
 
 /** Counts, then every check that is not ok. */
 export function renderChecks(part: string, checks: readonly Check[]): string[] {
@@ -25,6 +26,13 @@ export function renderLate(seconds: number, limitSeconds: number): string[] {
   return [
     `the rollback took ${seconds.toFixed(0)} s, longer than operations.thresholds.rollbackSeconds (${limitSeconds} s)`,
   ];
+}
+
+/** Why a command stopped before its end, in French, for the records. */
+export function describeStop(reason: unknown): string {
+  return reason instanceof LockLost
+    ? "arrêtée : quelqu'un a pris le verrou de ce déploiement"
+    : "interrompue par l'opérateur";
 }
 
 /** The images that changed, `vectorStore 1.0.0 → 1.0.1`. */

@@ -19,7 +19,7 @@ import { update } from "./update.ts";
 const KEEPS_DATA: readonly string[] = ["qdrant", "n8n", "postgres"];
 
 export interface Restored {
-  /** What the engine printed when it failed. */
+  /** What the engine printed when it failed, and why it was stopped. */
   readonly failure: string | undefined;
   readonly verify: readonly Check[];
 
@@ -90,19 +90,23 @@ export async function restore(
   });
   await session.refresh();
   const restored = operator.now();
-  const verify = failure === undefined ? await operator.verify(session.context) : [];
+  const verify = failure === undefined && !signal.aborted ? await operator.verify(session.context) : [];
   const seconds = {
     rollback: secondsBetween(started, restored),
     rollbackVerify: secondsBetween(restored, operator.now()),
   };
   const totalSeconds = seconds.rollback + seconds.rollbackVerify;
+  // A verification that was cut short fails in no check.
+  const stopped = signal.aborted ? [(signal.reason as Error).message] : [];
+  const failures = [...(failure === undefined ? [] : [failure.output]), ...stopped];
   return {
-    failure: failure?.output,
+    failure: failures.length === 0 ? undefined : failures.join("\n"),
     verify,
-    hasPassed: failure === undefined && verify.every(({ outcome }) => outcome !== "failed"),
+    hasPassed: failures.length === 0 && verify.every(({ outcome }) => outcome !== "failed"),
     time: timeCheck(totalSeconds, environment.operations.thresholds.rollbackSeconds),
     totalSeconds,
-    images: await readDeployedImages(stack, pulumi),
+    // Without the lock, another deployment may already have changed what runs.
+    images: session.hasLostLock ? {} : await readDeployedImages(stack, pulumi),
     seconds,
   };
 }

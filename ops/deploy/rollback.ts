@@ -6,7 +6,14 @@ import { readDeployedImages } from "../engine/state.ts";
 import { readRevision } from "../server/identity.ts";
 import { readReleases, type Releases, renderCorrupt } from "../server/records.ts";
 import { EXIT, type Failure, type ReleaseInProgress } from "./release-progress.ts";
-import { renderChecks, renderImageChanges, renderLate, renderRelease, renderSeconds } from "./render.ts";
+import {
+  describeStop,
+  renderChecks,
+  renderImageChanges,
+  renderLate,
+  renderRelease,
+  renderSeconds,
+} from "./render.ts";
 import { dataWarnings, differs, restore, runningSettings, type Restored } from "./restore.ts";
 import { Session, type Operator } from "./session.ts";
 
@@ -63,7 +70,9 @@ async function recordRollback(
   { begun, target, restored, changes }: RolledBack,
 ): Promise<Outcome> {
   const { hasPassed, verify, time, totalSeconds, images, seconds } = restored;
-  const failure = restored.failure ?? "la vérification est en échec";
+  const { signal } = session;
+  const stop = signal.aborted ? `${describeStop(signal.reason)} ; ` : "";
+  const failure = `${stop}${restored.failure ?? "la vérification est en échec"}`;
   await session.finishRelease({
     ...begun,
     images,
@@ -146,7 +155,9 @@ export async function rollBackAutomatically(
   if (!restored.hasPassed) {
     const why = restored.failure ?? "its verification failed too";
     const report = `${failure.report}\nrolled back to release ${target.number}, but that failed: ${why}`;
-    const symptom = `${failure.symptom} ; le retour à la version ${target.number} a échoué aussi`;
+    const { signal } = session;
+    const how = signal.aborted ? describeStop(signal.reason) : "a échoué aussi";
+    const symptom = `${failure.symptom} ; le retour à la version ${target.number} : ${how}`;
     return await progress.recordFailure({ ...failure, report, symptom }, more);
   }
 

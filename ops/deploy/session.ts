@@ -20,6 +20,7 @@ import { readPlanInputs, checkPlan, planFile } from "../preview/plan.ts";
 import { previewStack } from "../preview/preview.ts";
 import {
   appendHistory,
+  EndRecorded,
   finishRelease,
   readReleases,
   renderCorrupt,
@@ -142,6 +143,10 @@ export class Session {
     return this.#lock === undefined ? signal : AbortSignal.any([signal, this.#lock.lost]);
   }
 
+  get hasLostLock(): boolean {
+    return this.#lock?.lost.aborted === true;
+  }
+
   get context(): CheckContext {
     return {
       stack: this.stack,
@@ -191,7 +196,13 @@ export class Session {
   /** Records on the server that a release has ended, now. */
   async finishRelease(release: Release): Promise<Release> {
     const ended = { ...release, finishedAt: this.operator.now().toISOString() };
-    if (this.#server) await finishRelease(this.#server, ended);
+    try {
+      if (this.#server) await finishRelease(this.#server, ended);
+    } catch (error) {
+      // Whoever took the lock may have recorded already that this release was killed.
+      if (!(error instanceof EndRecorded) || !this.hasLostLock) throw error;
+      this.operator.say(error.message);
+    }
     return ended;
   }
 

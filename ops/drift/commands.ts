@@ -3,17 +3,16 @@ import { readFile } from "node:fs/promises";
 import { onlyStack, readArguments, type Commands, type Outcome } from "../command.ts";
 import { realEffects, type Effects } from "../effects.ts";
 import { untilStopped } from "../terminal.ts";
-import { holdLock } from "../server/lock.ts";
-import type { Pulumi } from "../engine/cli.ts";
 import { settingsFile } from "../engine/settings-file.ts";
 import { openGithub } from "../vendors/github.ts";
 import { trustSystemStore } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
-import { logCheck } from "./check-log.ts";
-import { checkDrift } from "./check.ts";
+import { logCheck, type CheckLogEffects } from "./check-log.ts";
+import { checkDrift, type World } from "./check.ts";
 import { reportFailure, reportToIssue, type IssueTracker } from "./issue.ts";
-import { repairDrift, type RepairWorld } from "./repair.ts";
+import { repairDrift } from "./repair.ts";
 import { EXIT_CODES, headline, renderReport, type DriftReport } from "./report.ts";
+import { stoppableWorld } from "./under-lock.ts";
 
 export const commands: Commands = {
   drift: {
@@ -32,15 +31,12 @@ export const commands: Commands = {
       const tracker = values.issue ? openGithub(process.env) : undefined;
       const request = { stack, json: values.json, tracker };
       if (!values.repair) {
-        const world = worldOf(realEffects(new AbortController()));
+        const world = reach(new AbortController());
         return await reported(request, world, () => checked(stack, world));
       }
       const repair = { stack, yes: values.yes, withChanges: values["with-changes"] };
       return await untilStopped((stop) => {
-        const effects = realEffects(stop);
-        // An interrupted repair ends the engine's run in order, and releases the lock.
-        const pulumi: Pulumi = (call) => effects.pulumi({ ...call, signal: stop.signal });
-        const world = worldOf({ ...effects, pulumi });
+        const world = stoppableWorld(reach(stop), stop);
         return reported(request, world, async () => {
           const { before, after } = await repairDrift(repair, world);
           if (after === undefined) world.say(`${headline(before)}: nothing to repair`);
@@ -51,24 +47,16 @@ export const commands: Commands = {
   },
 };
 
-function worldOf(effects: Effects): RepairWorld {
+function reach(stop: AbortController): Effects & World {
   trustSystemStore();
   return {
-    ...effects,
+    ...realEffects(stop),
     fetch,
     readSettingsFile: (stack) => readFile(settingsFile(stack), "utf8"),
-    async exclusively(server, stack, work) {
-      const lock = await holdLock(server, { ...effects, stack, why: "repair of drift" });
-      try {
-        return await work();
-      } finally {
-        await lock.release();
-      }
-    },
   };
 }
 
-async function checked(stack: string, world: RepairWorld): Promise<DriftReport> {
+async function checked(stack: string, world: World & CheckLogEffects): Promise<DriftReport> {
   const found = await checkDrift(stack, world);
   try {
     await logCheck(found, world);
@@ -80,7 +68,7 @@ async function checked(stack: string, world: RepairWorld): Promise<DriftReport> 
 
 async function reported(
   request: { readonly stack: string; readonly json: boolean; readonly tracker: IssueTracker | undefined },
-  { now, say }: RepairWorld,
+  { now, say }: Pick<Effects, "now" | "say">,
   look: () => Promise<DriftReport>,
 ): Promise<Outcome> {
   const { stack, json, tracker } = request;

@@ -2,6 +2,7 @@ import type { z } from "zod";
 
 import { tryRun } from "../../common/run.ts";
 import { UserError } from "../../common/user-error.ts";
+import { findPulumi } from "./program.ts";
 
 export interface PulumiCall {
   readonly args: readonly string[];
@@ -85,17 +86,22 @@ export class LockHeld extends PulumiFailure {
 export type Pulumi = (call: PulumiCall) => Promise<string>;
 
 /** The `pulumi` that PATH finds. */
-export const pulumiOnPath: Pulumi = async ({ args, ...options }) => {
-  const ended = await tryRun(["pulumi", ...args, "--non-interactive"], {
+export const pulumiOnPath: Pulumi = async ({ args, environment, ...options }) => {
+  const program = await findPulumi(process.env);
+  const ended = await tryRun([program.path, ...args, "--non-interactive"], {
     ...options,
+    environment: { ...program.environment, ...environment },
     // Ctrl-C at the terminal would reach it as well, and a second interrupt makes it abandon the state.
     ownGroup: options.signal !== undefined,
-    missing:
-      "pulumi: the Pulumi CLI is not on PATH; install it (https://www.pulumi.com/docs/install/) or run npm install",
   });
   if (ended.code !== 0) throw readFailure(args, ended);
   return ended.stdout;
 };
+
+/** The stack that a command names. */
+export function stackOf(args: readonly string[]): string {
+  return args.includes("--stack") ? (args[args.indexOf("--stack") + 1] ?? "") : "";
+}
 
 const HOLDER = /^\s*(\S+): created by (.+)@(\S*) \(pid (\d+)\) at (\S+)\s*$/gm;
 
@@ -133,7 +139,7 @@ const FAILURES: readonly {
 
 /** The failure of a run that printed this. */
 export function readFailure(args: readonly string[], printed: Printed): PulumiFailure {
-  const stack = args[args.indexOf("--stack") + 1] ?? "";
+  const stack = stackOf(args);
   const { explain, type: Failure = PulumiFailure } =
     FAILURES.find(({ sign }) => sign.test(printed.stderr)) ?? {};
   if (explain) return new Failure(explain(stack), printed);

@@ -99,11 +99,16 @@ export async function startRelease(
   }
 }
 
-/** Records the end of a release, once. */
+/** The end of a release is recorded already. */
+export class EndRecorded extends UserError {
+  override readonly name = "EndRecorded";
+}
+
+/** Records the end of a release, once; a second end is an `EndRecorded`. */
 export async function finishRelease(server: Server, ended: Release): Promise<void> {
   const name = `${named(ended.number)}.end.json`;
   if (await writeRecord(server, { name, record: ended })) return;
-  throw new UserError(
+  throw new EndRecorded(
     `${RELEASES_FOLDER}/${name}: somebody else has recorded the end of release ${ended.number}; ` +
       "two deployments ran at once, see both with npm run history",
   );

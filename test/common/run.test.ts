@@ -93,4 +93,18 @@ describe("tryRun", () => {
     const [own, group] = stdout.trim().split(/\s+/);
     expect(group).toBe(own);
   });
+
+  it("interrupts everything in the program's own group, also behind a launcher that passes no signal on", async () => {
+    const stop = new AbortController();
+    const inner = "trap 'echo saved; exit 0' INT; echo started; while :; do sleep 0.05; done";
+    const launcher = `require("node:child_process").spawn("sh", ["-c", ${JSON.stringify(inner)}], { stdio: "inherit" })`;
+
+    const { stdout } = await tryRun([process.execPath, "--eval", launcher], {
+      ownGroup: true,
+      signal: stop.signal,
+      onLine: () => stop.abort(),
+    });
+
+    expect(stdout).toBe("started\nsaved\n");
+  });
 });

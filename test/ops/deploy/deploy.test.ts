@@ -1,13 +1,16 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 
 import { deploy } from "../../../ops/deploy/deploy.ts";
+import { type PulumiFailure, pulumiOnPath } from "../../../ops/engine/cli.ts";
 import { LockRefusal, readLock, takeLock } from "../../../ops/server/lock.ts";
-import { RECORDS_FOLDER } from "../../../ops/server/records.ts";
+import { finishRelease, RECORDS_FOLDER } from "../../../ops/server/records.ts";
 import type { DeployRequest } from "../../../ops/deploy/release-progress.ts";
+import { BIN, fillCache } from "../engine/launcher.ts";
 import { failing, ok, pulled, TestStack, unknown } from "./test-stack.ts";
 
 let stack: TestStack;
@@ -487,7 +490,7 @@ describe("one deployment at a time", () => {
   it("names the CI run that holds the lock", async () => {
     await run();
     const identity = { who: "bob@github", run: "https://github.com/o/r/actions/runs/7", process: 1 };
-    await takeLock(stack.server, { stack: "test", identity, why: "deploy: x", isAlive: () => true });
+    await takeLock(stack.server, { ...stack.operator, stack: "test", identity, why: "deploy: x" });
 
     await expect(run()).rejects.toThrow("got bob@github (https://github.com/o/r/actions/runs/7) since");
   });
@@ -510,10 +513,85 @@ describe("one deployment at a time", () => {
     await expect(outcome).rejects.toThrow("test: somebody broke the deployment lock of this command");
     expect(await stack.lastRelease()).toMatchObject({
       outcome: "failed",
-      failure: expect.stringContaining("interrompue") as string,
+      failure: "arrêtée : quelqu'un a pris le verrou de ce déploiement",
     });
   });
+
+  it("ends the engine in order when its lock is taken, rolls nothing back, and records why", async () => {
+    await withNewVersion();
+    await using engine = await engineBehindLauncher();
+    stack.up = () => engine.run(stack.ups.at(-1)!.signal, takeForBob);
+    const outcome = await run();
+
+    expect(outcome.exitCode).toBe(1);
+    expect(outcome.text).toMatch(
+      /^test: the update failed:\nerror: update cancelled\ntest: somebody broke the deployment lock of this command/,
+    );
+    expect(stack.ups).toHaveLength(1);
+    expect(await stack.lastRelease()).toMatchObject({
+      outcome: "failed",
+      failure:
+        "arrêtée : quelqu'un a pris le verrou de ce déploiement ; la mise à jour a échoué : error: update cancelled",
+      // Bob may have changed what runs.
+      images: {},
+    });
+    expect((await readLock(stack.server))!.holder.who).toBe("bob@desk");
+  });
+
+  it("tells in the audit why it stopped when whoever took its lock has already recorded its end", async () => {
+    await withNewVersion();
+    await using engine = await engineBehindLauncher();
+    stack.up = () =>
+      engine.run(stack.ups.at(-1)!.signal, async () => {
+        await finishRelease(stack.server, {
+          ...(await stack.lastRelease()),
+          outcome: "failed",
+          failure: "x",
+        });
+        await takeForBob();
+      });
+
+    expect((await run()).exitCode).toBe(1);
+    expect(stack.printed.join("\n")).toContain("somebody else has recorded the end of release 2");
+    expect((await stack.history()).at(-2)).toMatch(
+      /^deploy: version 2 en échec : arrêtée : quelqu'un a pris le verrou de ce déploiement ; /,
+    );
+  });
 });
+
+async function takeForBob(): Promise<void> {
+  await stack.server.run({
+    purpose: "break the lock",
+    script: `rm -r "$RECORDS_FOLDER/lock"`,
+    variables: { RECORDS_FOLDER },
+  });
+  const bob = { who: "bob@desk", run: "", process: 1 };
+  await takeLock(stack.server, { ...stack.operator, stack: "test", identity: bob, why: "deploy: x" });
+  stack.tick();
+}
+
+/** An engine behind npm's launcher that runs until it is interrupted, as on the operator's machine. */
+async function engineBehindLauncher() {
+  const home = await mkdtemp(join(tmpdir(), "launcher-"));
+  vi.stubEnv("PULUMI_HOME", home);
+  vi.stubEnv("PATH", `${BIN}:${process.env["PATH"] ?? ""}`);
+  const cancelled = "trap 'echo \"error: update cancelled\" >&2; exit 255' INT";
+  await fillCache(home, `${cancelled}; echo started; while :; do sleep 0.05; done`);
+  return {
+    async run(signal: AbortSignal | undefined, onStarted: () => Promise<void>) {
+      const onLine = (line: string) => void (line === "started" && onStarted());
+      const ended = await pulumiOnPath({ args: ["up"], onLine, ...(signal && { signal }) }).then(
+        () => "",
+        (error: PulumiFailure) => error.errors.join("\n").replace(/^error: /, ""),
+      );
+      return { error: ended, changed: true };
+    },
+    async [Symbol.asyncDispose]() {
+      vi.unstubAllEnvs();
+      await rm(home, { recursive: true });
+    },
+  };
+}
 
 describe("an interrupted deployment", () => {
   it("rolls nothing back, and is recorded as interrupted", async () => {

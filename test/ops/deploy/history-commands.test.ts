@@ -116,7 +116,7 @@ describe("unlock", () => {
   const identity = { who: "bob@desk", run: "", process: 1 };
 
   beforeEach(async () => {
-    await takeLock(stack.server, { stack: "test", identity, why: "deploy: x", isAlive: () => true });
+    await takeLock(stack.server, { ...stack.operator, stack: "test", identity, why: "deploy: x" });
   });
 
   it("releases the lock and records who did it, and why", async () => {

@@ -136,6 +136,21 @@ describe("rollback", () => {
     });
   });
 
+  it("does not pass when it is interrupted during its verification, and says so in the record", async () => {
+    stack.verify = () => {
+      stack.stop.abort(new Error("interrupted by the operator"));
+      return Promise.resolve([{ ...ok, outcome: "not-checked", detail: "interrompu" }]);
+    };
+
+    expect(await back()).toMatchObject({
+      exitCode: 1,
+      text: expect.stringContaining("failed: interrupted by the operator") as string,
+    });
+    expect((await stack.lastRelease()).failure).toBe(
+      "interrompue par l'opérateur ; interrupted by the operator",
+    );
+  });
+
   it("works outside of the window", async () => {
     stack.now = new Date("2026-11-28T23:00:00Z");
 

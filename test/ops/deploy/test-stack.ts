@@ -15,7 +15,7 @@ import { UserError } from "../../../common/user-error.ts";
 import { PulumiFailure, type PulumiCall } from "../../../ops/engine/cli.ts";
 import { deploymentFacts, environmentWith, validSettings } from "../../support/fixtures.ts";
 import { describeAccess, describeStatus } from "../../../stacks/deployment-status.ts";
-import { startLocalServer, type LocalServer } from "../server/local-server.ts";
+import { letTimePass, startLocalServer, type LocalServer } from "../server/local-server.ts";
 
 /** A Tuesday on which the window of the fixtures' settings is open. */
 export const TUESDAY = new Date("2026-11-24T10:00:00Z");
@@ -114,6 +114,7 @@ export class TestStack implements AsyncDisposable {
         this.tick = action;
         return () => (this.tick = () => undefined);
       },
+      pause: (seconds) => letTimePass(this.server, seconds),
       isAlive: (process) => this.alive.has(process),
       say: (line) => void this.printed.push(line),
       confirm: (question) => {

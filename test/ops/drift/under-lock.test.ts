@@ -1,0 +1,86 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { stoppableWorld } from "../../../ops/drift/under-lock.ts";
+import type { Effects } from "../../../ops/effects.ts";
+import { PulumiFailure, type Pulumi } from "../../../ops/engine/cli.ts";
+import { breakLock, readLock } from "../../../ops/server/lock.ts";
+import { readHistory } from "../../../ops/server/records.ts";
+import { startLocalServer, type LocalServer } from "../server/local-server.ts";
+
+let server: LocalServer;
+let tick: () => void;
+let stop: AbortController;
+
+beforeEach(async () => {
+  server = await startLocalServer();
+  stop = new AbortController();
+});
+
+afterEach(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+function worldWith(pulumi: Pulumi) {
+  const effects: Effects = {
+    pulumi,
+    git: () => Promise.resolve(""),
+    openServer: () => server,
+    identity: { who: "alice@laptop", run: "", process: 4001 },
+    now: () => new Date("2026-11-24T10:00:00Z"),
+    every: (_seconds, action) => {
+      tick = action;
+      return () => undefined;
+    },
+    pause: () => Promise.resolve(),
+    isAlive: () => true,
+    say: () => undefined,
+    confirm: () => Promise.resolve(true),
+    signal: stop.signal,
+    openIncident: () => Promise.resolve({ id: "DEPLOY-001", isNew: true }),
+  };
+  return stoppableWorld({ ...effects, fetch: () => Promise.resolve(new Response("")) }, stop);
+}
+
+/** An engine that runs until it is interrupted. */
+const endless: Pulumi = ({ signal }) =>
+  new Promise((_, reject) => {
+    const onAbort = () =>
+      reject(new PulumiFailure("the repair failed:\nerror: update cancelled", { stdout: "", stderr: "" }));
+    signal!.addEventListener("abort", onAbort);
+  });
+
+describe("a repair", () => {
+  it("holds the lock of deployments while it works", async () => {
+    const world = worldWith(() => Promise.resolve("done"));
+
+    const holder = await world.exclusively(server, "test", async () => (await readLock(server))!.holder);
+    expect(holder).toMatchObject({ who: "alice@laptop", why: "repair of drift" });
+    expect(await readLock(server)).toBeUndefined();
+  });
+
+  it("ends the engine when its lock was taken, does nothing more, and says so in the audit", async () => {
+    const world = worldWith(endless);
+    const begun: string[] = [];
+
+    const repair = world.exclusively(server, "test", async () => {
+      await breakLock(server, { stack: "test", holder: "alice@laptop", force: "by mistake" });
+      tick();
+      await world.pulumi({ args: ["up"] }).finally(() => begun.push("next"));
+    });
+
+    await expect(repair).rejects.toThrow(
+      /^test: somebody broke the deployment lock of this command .*\nthe repair failed:\nerror: update cancelled$/,
+    );
+    expect(begun).toEqual(["next"]);
+    expect((await readHistory(server)).events).toMatchObject([
+      {
+        action: "repair",
+        who: "alice@laptop",
+        detail: expect.stringContaining("a pris le verrou") as string,
+      },
+    ]);
+    // Neither another run of the engine nor a call to a vendor, such as the removal of a DNS record.
+    expect(() => world.pulumi({ args: ["up"] })).toThrow("somebody broke the deployment lock");
+    expect(() => world.fetch("https://api.cloudflare.com")).toThrow("somebody broke the deployment lock");
+  });
+});
