@@ -1,4 +1,6 @@
 /** Everything outside of the commands that they touch, so that a test can replace it. */
+import { setTimeout } from "node:timers/promises";
+
 import type { NewIncident, OpenedIncident } from "../reports/incidents/book.ts";
 import type { StackOutputs } from "../stacks/deployment-status.ts";
 import { UserError } from "../common/user-error.ts";
@@ -19,8 +21,11 @@ export interface Effects {
   /** Repeats an action; the returned function ends that. */
   readonly every: (seconds: number, action: () => void) => () => void;
 
-  /** Whether a process of this machine still runs. */
-  readonly isAlive: (process: number) => boolean;
+  /** Fails when the command is interrupted meanwhile. */
+  readonly pause: (seconds: number) => Promise<void>;
+
+  /** Whether a process of this machine still runs; `started` as `startOf` gives it. */
+  readonly isAlive: (process: number, started?: string) => boolean;
 
   /** Prints progress. */
   readonly say: (line: string) => void;
@@ -47,6 +52,7 @@ export function realEffects(stop: AbortController): Effects {
       const timer = setInterval(action, seconds * 1000).unref();
       return () => clearInterval(timer);
     },
+    pause: (seconds) => pause(seconds, stop.signal),
     isAlive,
     say,
     confirm: (question) => confirm(question, stop),
@@ -57,6 +63,10 @@ export function realEffects(stop: AbortController): Effects {
       return await openIncident(incident, { now: new Date() });
     },
   };
+}
+
+async function pause(seconds: number, signal: AbortSignal): Promise<void> {
+  await setTimeout(seconds * 1000, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 /** Opens an incident and says so. An incident that cannot be written must not fail the command: undefined then. */

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { tryRun } from "../../common/run.ts";
 import { UserError } from "../../common/user-error.ts";
 import { findPulumi } from "./program.ts";
+import { noteRun, runsFolder } from "./runs.ts";
 
 export interface PulumiCall {
   readonly args: readonly string[];
@@ -88,12 +89,16 @@ export type Pulumi = (call: PulumiCall) => Promise<string>;
 /** The `pulumi` that PATH finds. */
 export const pulumiOnPath: Pulumi = async ({ args, environment, ...options }) => {
   const program = await findPulumi(process.env);
+  let noteEnd: (() => void) | undefined;
   const ended = await tryRun([program.path, ...args, "--non-interactive"], {
     ...options,
     environment: { ...program.environment, ...environment },
     // Ctrl-C at the terminal would reach it as well, and a second interrupt makes it abandon the state.
     ownGroup: options.signal !== undefined,
-  });
+    onStart(pid) {
+      noteEnd = noteRun({ stack: stackOf(args), pid, now: Date.now() }, runsFolder(process.env));
+    },
+  }).finally(() => noteEnd?.());
   if (ended.code !== 0) throw readFailure(args, ended);
   return ended.stdout;
 };

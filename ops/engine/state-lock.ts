@@ -1,17 +1,17 @@
 /**
  * A lock on the state that one of our own killed runs left behind.
  *
- * A self-managed backend (file, S3, …) names who holds a lock: user, host, process, since when. It is ours and dead in two cases only: the
- * process was on this very machine and runs no more; or the host is called `technicia-run-<run>-<attempt>`, as our workflows call a runner
- * that GitHub hosts, and GitHub says that this attempt of a run of this repository is over, and its machine with it. Everything else is
- * another's and stays: a host of any other name, and Pulumi Cloud, which does not say who holds a stack.
+ * A self-managed backend (file, S3, …) names who holds a lock: user, host, process, since when. It is ours and dead in two cases only: a
+ * command of this project started that process on this very machine, and it runs no more; or the host is called
+ * `technicia-run-<run>-<attempt>`, as our workflows call a runner that GitHub hosts, and GitHub says that this attempt of a run of this
+ * repository is over, and its machine with it. Everything else is another's and stays: a host of any other name, a process that no note of
+ * ours knows, and Pulumi Cloud, which does not say who holds a stack.
  */
-import { readFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 
-import { isAlive } from "../../common/is-alive.ts";
 import { openGithub, type Environment, type Github } from "../vendors/github.ts";
-import { LockHeld, pulumiOnPath, type Lock, type Pulumi } from "./cli.ts";
+import { LockHeld, pulumiOnPath, stackOf, type Lock, type Pulumi, type PulumiCall } from "./cli.ts";
+import { findRun, runsFolder } from "./runs.ts";
 import { UserError } from "../../common/user-error.ts";
 
 interface Verdict {
@@ -20,8 +20,8 @@ interface Verdict {
   readonly because: string;
 }
 
-/** Decides whether a lock's holder is one of our runs that has ended. */
-export type Judge = (lock: Lock) => Promise<Verdict>;
+/** Decides whether the holder of a stack's lock is one of our runs that has ended. */
+export type Judge = (stack: string, lock: Lock) => Promise<Verdict>;
 
 const RUN_HOST = /^technicia-run-(\d+)-(\d+)$/;
 
@@ -31,25 +31,40 @@ export class StateLocked extends UserError {}
 /** A CLI that releases a dead lock of ours and then repeats the command. */
 export function releasingOwnLocks(pulumi: Pulumi, judge: Judge, say: (line: string) => void): Pulumi {
   return async (call) => {
-    try {
-      return await pulumi(call);
-    } catch (error) {
-      if (!(error instanceof LockHeld)) throw error;
-      const stack = call.args[call.args.indexOf("--stack") + 1] ?? "";
-      const dead = await requireDead(stack, error.locks, judge);
-      await pulumi({ args: ["cancel", "--yes", "--stack", stack] });
-      for (const { lock, because } of dead) {
-        say(
-          `released the lock of ${describe(lock)}: ${because}; npm run resume -- ${stack} settles what it left pending`,
-        );
-      }
-      return pulumi(call);
+    const stack = stackOf(call.args);
+    const first = await tryLocked(pulumi, call);
+    if (!("locks" in first)) return first.stdout;
+    const dead = await requireDead(stack, first.locks, judge);
+    // `pulumi cancel` removes every lock, so it must still be the same ones: judging may have taken a while.
+    const second = await tryLocked(pulumi, call);
+    if (!("locks" in second)) return second.stdout;
+    const files = (locks: readonly Lock[]) =>
+      locks
+        .map(({ file }) => file)
+        .sort()
+        .join("\n");
+    if (files(first.locks) !== files(second.locks)) throw second.error;
+    await pulumi({ args: ["cancel", "--yes", "--stack", stack] });
+    for (const { lock, because } of dead) {
+      say(
+        `released the lock of ${describe(lock)}: ${because}; npm run resume -- ${stack} settles what it left pending`,
+      );
     }
+    return pulumi(call);
   };
 }
 
+async function tryLocked(pulumi: Pulumi, call: PulumiCall) {
+  try {
+    return { stdout: await pulumi(call) };
+  } catch (error) {
+    if (!(error instanceof LockHeld)) throw error;
+    return { error, locks: error.locks };
+  }
+}
+
 async function requireDead(stack: string, locks: readonly Lock[], judge: Judge) {
-  const judged = await Promise.all(locks.map(async (lock) => ({ lock, ...(await judge(lock)) })));
+  const judged = await Promise.all(locks.map(async (lock) => ({ lock, ...(await judge(stack, lock)) })));
   // `pulumi cancel` removes every lock, so one that is not ours keeps them all.
   if (judged.length === 0 || judged.some(({ isOursAndDead }) => !isOursAndDead)) {
     const holders = judged.map(({ lock, because }) => `  ${describe(lock)}: ${because}`);
@@ -70,19 +85,21 @@ function describe({ user, host, pid, since }: Lock): string {
 export interface Machine {
   readonly host: string;
   readonly user: string;
-  /** Name of the program that runs under a process id; undefined when none does. */
-  program(pid: number): string | undefined;
+  /** What became of a run of the engine that this project started here; undefined when it started none such. */
+  findRun(lock: { stack: string; pid: number; since: number }): ReturnType<typeof findRun>;
 }
 
 /** `runStatus` is undefined where GitHub cannot be asked. */
 export function judgeBy(machine: Machine, runStatus: Github["runStatus"] | undefined): Judge {
-  return async ({ host, user, pid }) => {
+  return async (stack, { host, user, pid, since }) => {
     if (host === machine.host && host !== "localhost") {
       if (user !== machine.user) return no("another user of this machine");
-      const program = machine.program(pid);
-      return program === undefined || (program !== "" && !program.startsWith("pulumi"))
-        ? { isOursAndDead: true, because: "that process of this machine runs no more" }
-        : no("it still runs on this machine");
+      const run = machine.findRun({ stack, pid, since: Date.parse(since) });
+      if (run === "ended")
+        return { isOursAndDead: true, because: "that process of this machine runs no more" };
+      return run === "running"
+        ? no("it still runs on this machine")
+        : no("no command of this project started it here, so whether it still runs is not known");
     }
     const [, id, attempt] = RUN_HOST.exec(host) ?? [];
     if (id === undefined) return no("another machine, which cannot be asked");
@@ -104,14 +121,7 @@ function thisMachine(): Machine {
   return {
     host: hostname(),
     user: userInfo().username,
-    program(pid) {
-      if (!isAlive(pid)) return undefined;
-      try {
-        return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-      } catch {
-        return "";
-      }
-    },
+    findRun: (lock) => findRun(lock, runsFolder(process.env)),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Who runs a command, and on which version of the project. */
 import { hostname, userInfo } from "node:os";
 
+import { processSpace, startOf } from "../../common/is-alive.ts";
 import { tryRun } from "../../common/run.ts";
 import { UserError } from "../../common/user-error.ts";
 
@@ -12,25 +13,30 @@ export interface Identity {
   readonly run: string;
 
   readonly process: number;
+
+  /** When the process started, as `startOf` gives it: its number may be another's by now. */
+  readonly started?: string | undefined;
+
+  /** Where that number means this process, as `processSpace` gives it. */
+  readonly space?: string | undefined;
 }
 
 export function identify({
   variables,
   user,
   host,
-  process,
-}: {
+  ...process
+}: Pick<Identity, "process" | "started" | "space"> & {
   readonly variables: Readonly<Record<string, string | undefined>>;
   readonly user: string;
   readonly host: string;
-  readonly process: number;
 }): Identity {
-  if (variables["GITHUB_ACTIONS"] !== "true") return { who: `${user}@${host}`, run: "", process };
+  if (variables["GITHUB_ACTIONS"] !== "true") return { who: `${user}@${host}`, run: "", ...process };
   const { GITHUB_ACTOR, GITHUB_SERVER_URL, GITHUB_REPOSITORY, GITHUB_RUN_ID } = variables;
   return {
     who: `${GITHUB_ACTOR ?? user}@github`,
     run: `${GITHUB_SERVER_URL ?? "https://github.com"}/${GITHUB_REPOSITORY ?? ""}/actions/runs/${GITHUB_RUN_ID ?? ""}`,
-    process,
+    ...process,
   };
 }
 
@@ -51,6 +57,8 @@ export function identifyHere(): Identity {
     user: userInfo().username,
     host: hostname(),
     process: process.pid,
+    started: startOf(process.pid),
+    space: processSpace(),
   });
 }
 

@@ -2,7 +2,8 @@
  * One deployment at a time: the lock is a folder on the server.
  *
  * The folder is filled under another name and then moved, which fails while there is one, so nobody sees it without its holder. All times
- * are the server's. The holder renews its lease; when the lease is over, the holder is dead.
+ * are the server's. The holder renews its lease; when the lease is over, the holder is dead. A folder that somebody has emptied counts as no
+ * lock: the next command's folder replaces it, and a holder that still runs finds its lock lost.
  */
 import { randomUUID } from "node:crypto";
 
@@ -11,7 +12,7 @@ import { z } from "zod";
 import type { Server, ServerCommand } from "./connection.ts";
 import { UserError } from "../../common/user-error.ts";
 import { RECORDS_FOLDER } from "./records.ts";
-import type { Identity } from "./identity.ts";
+import type { Effects } from "../effects.ts";
 
 const LOCK_FOLDER = `${RECORDS_FOLDER}/lock`;
 
@@ -19,12 +20,17 @@ const LOCK_FOLDER = `${RECORDS_FOLDER}/lock`;
 export const LEASE_SECONDS = 120;
 const RENEW_SECONDS = 20;
 
+/** A holder that lives gives a sign of life within this time, even when one does not get through. */
+const SIGN_SECONDS = 2 * RENEW_SECONDS;
+
 const holder = z.object({
   token: z.string(),
   who: z.string(),
   /** Address of the CI run; empty by hand. */
   run: z.string(),
   process: z.number(),
+  started: z.string().optional(),
+  space: z.string().optional(),
   why: z.string(),
 });
 
@@ -33,6 +39,8 @@ const answer = z.object({ now: z.number(), since: z.number(), renewed: z.number(
 export interface Held {
   readonly holder: z.output<typeof holder>;
   readonly since: Date;
+  /** The last sign of life, by the server's clock. */
+  readonly renewed: Date;
   /** Since the last sign of life. */
   readonly silentSeconds: number;
   /** Whether the lease is over. */
@@ -42,6 +50,11 @@ export interface Held {
 /** Somebody else is deploying; nothing was changed. */
 export class LockRefusal extends UserError {
   override readonly name = "LockRefusal";
+}
+
+/** Somebody else broke the lock of this command, or took it: it stops. */
+export class LockLost extends UserError {
+  override readonly name = "LockLost";
 }
 
 const TAKE = `
@@ -80,21 +93,22 @@ else
   mv --no-target-directory "$ended" "$FOLDER"
 fi`;
 
-interface LockRequest {
+interface LockRequest extends Pick<Effects, "identity" | "isAlive" | "pause" | "say"> {
   readonly stack: string;
-  readonly identity: Identity;
   readonly why: string;
-  /** Whether a process of this machine still runs. */
-  readonly isAlive: (process: number) => boolean;
 }
 
-/** Takes the lock, or throws a `LockRefusal` that names the holder. Takes over a lock that a killed command of ours left on this machine. */
+/**
+ * Takes the lock, or throws a `LockRefusal` that names the holder. Takes over a lock that a killed command of ours left on this machine, once
+ * its holder has missed its signs of life.
+ */
 export async function takeLock(
   server: Server,
   request: LockRequest,
 ): Promise<{ readonly lock: ReturnType<typeof lockOf>; readonly replaced: Held | undefined }> {
   const mine = { token: randomUUID(), ...request.identity, why: request.why };
   let replaced: Held | undefined;
+  let awaited: Held | undefined;
   for (;;) {
     const { stdout } = await server.run({
       purpose: "take the deployment lock",
@@ -106,18 +120,27 @@ export async function takeLock(
     const held = await readLock(server);
     // Released in between.
     if (held === undefined) continue;
-    if (!isLeftByUs(held, request)) {
-      const { stack } = request;
-      const remedy = held.dead
-        ? `it died; free it with npm run unlock -- ${stack} --holder ${held.holder.who}`
-        : "wait until it has ended";
-      throw new LockRefusal(
-        `${stack}: expected no deployment under way, got ${describeLock(held)}; ${remedy}`,
+    const lives = awaited?.holder.token === held.holder.token && held.renewed > awaited.renewed;
+    if (lives || !isLeftByUs(held, request)) throw refusal(held, request);
+    if (held.silentSeconds > SIGN_SECONDS) {
+      await endLock(server, held.holder.token);
+      replaced = held;
+    } else {
+      const seconds = SIGN_SECONDS - held.silentSeconds + 1;
+      request.say(
+        `your command (process ${held.holder.process}) no longer runs and left its lock: taking it over in ${seconds} s`,
       );
+      await request.pause(seconds);
+      awaited = held;
     }
-    await endLock(server, held.holder.token);
-    replaced = held;
   }
+}
+
+function refusal(held: Held, { stack }: LockRequest): LockRefusal {
+  const remedy = held.dead
+    ? `it died; free it with npm run unlock -- ${stack} --holder ${held.holder.who}`
+    : "wait until it has ended";
+  return new LockRefusal(`${stack}: expected no deployment under way, got ${describeLock(held)}; ${remedy}`);
 }
 
 /** Who has the lock; undefined when nobody has. */
@@ -145,6 +168,7 @@ export async function readLock(
   return {
     holder: read.holder,
     since: new Date(read.since * 1000),
+    renewed: new Date(read.renewed * 1000),
     silentSeconds,
     dead: silentSeconds > LEASE_SECONDS,
   };
@@ -180,7 +204,7 @@ export interface HeldLock {
   /** Lock of a killed command of ours that was taken over. */
   readonly replaced: Held | undefined;
 
-  /** Aborted when somebody else breaks the lock. */
+  /** Aborted with a `LockLost` when somebody else breaks the lock. */
   readonly lost: AbortSignal;
 
   /** Never fails: a lock that cannot be released ends with its lease. */
@@ -190,11 +214,7 @@ export interface HeldLock {
 /** Takes the lock and renews it until it is released. */
 export async function holdLock(
   server: Server,
-  request: LockRequest & {
-    /** Repeats an action; the returned function ends that. */
-    readonly every: (seconds: number, action: () => void) => () => void;
-    readonly say: (line: string) => void;
-  },
+  request: LockRequest & Pick<Effects, "every">,
 ): Promise<HeldLock> {
   const { stack, every, say } = request;
   const { lock, replaced } = await takeLock(server, request);
@@ -210,7 +230,7 @@ export async function holdLock(
     }
     stopRenewing();
     lost.abort(
-      new UserError(
+      new LockLost(
         `${stack}: somebody broke the deployment lock of this command (after ${LEASE_SECONDS} s without a sign of life, or by force); ` +
           `see npm run history -- ${stack}`,
       ),
@@ -256,9 +276,18 @@ async function endLock(server: Server, token: string): Promise<boolean> {
   return stdout.trim() === "ended";
 }
 
-// Runners of a CI share names and process numbers, so only a person's own machine is recognised.
+/**
+ * Runners of a CI share names and process numbers, so only a person's own machine is recognised. Containers may share names as well: a process
+ * that cannot be seen from here is not taken for dead.
+ */
 function isLeftByUs({ holder: held }: Held, { identity, isAlive }: LockRequest): boolean {
-  return held.run === "" && identity.run === "" && held.who === identity.who && !isAlive(held.process);
+  return (
+    held.run === "" &&
+    identity.run === "" &&
+    held.who === identity.who &&
+    held.space === identity.space &&
+    !isAlive(held.process, held.started)
+  );
 }
 
 export function describeLock({ holder: { who, run, why }, since, silentSeconds }: Held): string {

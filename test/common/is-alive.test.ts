@@ -4,12 +4,20 @@ import { readFileSync } from "node:fs";
 
 import { describe, expect, it } from "vitest";
 
-import { isAlive } from "../../common/is-alive.ts";
+import { isAlive, startOf } from "../../common/is-alive.ts";
 import { until } from "../support/until.ts";
 
 describe("isAlive", () => {
   it("is true for a running process, and for another user's", () => {
-    expect([process.pid, 1].map(isAlive)).toEqual([true, true]);
+    expect([process.pid, 1].map((id) => isAlive(id))).toEqual([true, true]);
+  });
+
+  it("is false for another process that has the number of the one that was meant", () => {
+    const started = startOf(process.pid);
+
+    expect(started).toMatch(/^\d+$/);
+    expect(isAlive(process.pid, started)).toBe(true);
+    expect(isAlive(process.pid, `${started ?? ""}1`)).toBe(false);
   });
 
   it("is false for a process that has ended, even before its parent has asked", async () => {

@@ -52,7 +52,13 @@ describe("releasingOwnLocks", () => {
     const result = await releasingOwnLocks(pulumi, dead, (line) => told.push(line))(UP);
 
     expect(result).toBe("done");
-    expect(calls).toEqual(["up --yes --stack test", "cancel --yes --stack test", "up --yes --stack test"]);
+    expect(calls).toEqual([
+      "up --yes --stack test",
+      // Whether it is still the same lock.
+      "up --yes --stack test",
+      "cancel --yes --stack test",
+      "up --yes --stack test",
+    ]);
     expect(told).toEqual([
       "released the lock of runner@technicia-run-77-1 (pid 4242) since 2026-11-21T06:00:00+01:00: it is over; npm run resume -- test settles what it left pending",
     ]);
@@ -72,7 +78,7 @@ describe("releasingOwnLocks", () => {
 
   it("releases nothing when one of two locks is another's, because cancelling takes both", async () => {
     const { calls, pulumi } = lockedPulumi(LOCKED_TWICE);
-    const onlyRunner: Judge = ({ user }) =>
+    const onlyRunner: Judge = (_stack, { user }) =>
       Promise.resolve({ isOursAndDead: user === "runner", because: user === "runner" ? "over" : "another" });
 
     await expect(releasingOwnLocks(pulumi, onlyRunner, () => undefined)(UP)).rejects.toThrow(
@@ -99,7 +105,31 @@ describe("releasingOwnLocks", () => {
     };
 
     await expect(releasingOwnLocks(pulumi, dead, () => undefined)(UP)).rejects.toThrow(LockHeld);
-    expect(calls).toEqual(["up", "cancel", "up"]);
+    expect(calls).toEqual(["up", "up", "cancel", "up"]);
+  });
+
+  it("cancels nothing when the lock has changed hands while it was judged", async () => {
+    const calls: string[] = [];
+    const pulumi: Pulumi = ({ args }) => {
+      calls.push(args[0] ?? "");
+      const stderr = calls.length === 1 ? LOCKED : LOCKED_TWICE;
+      return Promise.reject(readFailure(UP.args, { stdout: "", stderr }));
+    };
+
+    await expect(releasingOwnLocks(pulumi, dead, () => undefined)(UP)).rejects.toThrow(LockHeld);
+    expect(calls).toEqual(["up", "up"]);
+  });
+
+  it("cancels nothing when the lock was released while it was judged", async () => {
+    const calls: string[] = [];
+    const pulumi: Pulumi = ({ args }) => {
+      calls.push(args[0] ?? "");
+      if (calls.length > 1) return Promise.resolve("done");
+      return Promise.reject(readFailure(UP.args, { stdout: "", stderr: LOCKED }));
+    };
+
+    expect(await releasingOwnLocks(pulumi, dead, () => undefined)(UP)).toBe("done");
+    expect(calls).toEqual(["up", "up"]);
   });
 
   it("passes every other failure on", async () => {
@@ -116,17 +146,18 @@ describe("releasingOwnLocks", () => {
 });
 
 describe("judgeBy", () => {
+  const runs: Readonly<Record<number, "running" | "ended">> = { 10: "running", 99: "ended" };
   const machine: Machine = {
     host: "laptop",
     user: "alice",
-    program: (pid) => ({ 1: "systemd", 10: "pulumi", 11: "" })[pid],
+    findRun: ({ stack, pid }) => (stack === "test" ? runs[pid] : undefined),
   };
   const lock = (changed: object) => ({
     file: "f",
     user: "alice",
     host: "laptop",
     pid: 99,
-    since: "t",
+    since: "2026-11-21T06:00:00+01:00",
     ...changed,
   });
   const statuses = new Map([
@@ -137,15 +168,18 @@ describe("judgeBy", () => {
 
   it.each([
     ["a process of ours on this machine that is gone", {}],
-    ["a process number that another program has now", { pid: 1 }],
     ["an attempt of a run of this repository that is over", { user: "runner", host: "technicia-run-77-1" }],
   ])("knows as ours and dead %s", async (_what, changed) => {
-    expect(await judge(lock(changed))).toMatchObject({ isOursAndDead: true });
+    expect(await judge("test", lock(changed))).toMatchObject({ isOursAndDead: true });
   });
 
   it.each([
     ["a pulumi that still runs here", { pid: 10 }, "it still runs on this machine"],
-    ["a process that cannot be looked at", { pid: 11 }, "it still runs on this machine"],
+    [
+      "a process that no command of ours started here, such as one in a container with this host's name",
+      { pid: 11 },
+      "no command of this project started it here, so whether it still runs is not known",
+    ],
     ["another user's", { user: "bob" }, "another user of this machine"],
     ["another machine's", { host: "desktop" }, "another machine, which cannot be asked"],
     ["a machine of the name that all have", { host: "localhost" }, "another machine, which cannot be asked"],
@@ -165,11 +199,11 @@ describe("judgeBy", () => {
       "another machine, which cannot be asked",
     ],
   ])("leaves %s", async (_what, changed, because) => {
-    expect(await judge(lock(changed))).toEqual({ isOursAndDead: false, because });
+    expect(await judge("test", lock(changed))).toEqual({ isOursAndDead: false, because });
   });
 
   it("leaves a run that it cannot ask GitHub about", async () => {
-    expect(await judgeBy(machine, undefined)(lock({ host: "technicia-run-77-1" }))).toEqual({
+    expect(await judgeBy(machine, undefined)("test", lock({ host: "technicia-run-77-1" }))).toEqual({
       isOursAndDead: false,
       because: "workflow run 77, attempt 1, and GitHub cannot be asked about it from here",
     });

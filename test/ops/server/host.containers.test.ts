@@ -141,7 +141,14 @@ describe("a real server", () => {
 
   it("gives the lock to one at a time, takes signs of life, and lets a dead one be broken by name", async () => {
     const ask = (who: string, from: Server) =>
-      takeLock(from, { stack: "test", identity: identity(who), why: "deploy: x", isAlive: () => true });
+      takeLock(from, {
+        stack: "test",
+        identity: identity(who),
+        why: "deploy: x",
+        isAlive: () => true,
+        say: () => undefined,
+        pause: () => Promise.reject(new Error("expected no pause, got one")),
+      });
     const { lock } = await ask("alice@laptop", server);
     await expect(ask("bob@desk", second)).rejects.toThrow("got alice@laptop since");
     expect(await lock.renew()).toBe(true);

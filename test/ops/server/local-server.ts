@@ -43,6 +43,15 @@ export async function startLocalServer(): Promise<LocalServer> {
   };
 }
 
+/** Makes the last sign of life of the lock's holder older. */
+export async function letTimePass(server: Server, seconds: number): Promise<void> {
+  await server.run({
+    purpose: "let time pass",
+    script: `touch --date "@$(($(stat --format %Y "$RECORDS_FOLDER/lock/lease") - PASSED))" "$RECORDS_FOLDER/lock/lease"`,
+    variables: { RECORDS_FOLDER, PASSED: String(seconds) },
+  });
+}
+
 function bash(
   { script, stdin, purpose }: ServerCommand,
   environment: NodeJS.ProcessEnv,

@@ -1,35 +1,45 @@
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { breakLock, LEASE_SECONDS, readLock, takeLock } from "../../../ops/server/lock.ts";
-import { RECORDS_FOLDER } from "../../../ops/server/records.ts";
-import { startLocalServer, type LocalServer } from "./local-server.ts";
+import type { Identity } from "../../../ops/server/identity.ts";
+import { letTimePass, startLocalServer, type LocalServer } from "./local-server.ts";
 
 let server: LocalServer;
 
 beforeEach(async () => {
   server = await startLocalServer();
+  said = [];
+  pauses = [];
 });
 
 afterEach(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-const alice = { who: "alice@laptop", run: "", process: 4001 };
-const bob = { who: "bob@desk", run: "", process: 5001 };
+const alice: Identity = { who: "alice@laptop", run: "", process: 4001, started: "77", space: "boot pid:[1]" };
+const bob: Identity = { who: "bob@desk", run: "", process: 5001 };
 
-const take = (identity = alice, isAlive = () => true) =>
-  takeLock(server, { stack: "test", identity, why: "deploy: ticket 12", isAlive });
+let said: string[];
+let pauses: number[];
 
-/** Lets the holder's last sign of life be so long ago. */
-const fallSilent = (seconds: number) =>
-  server.run({
-    purpose: "let time pass",
-    script: `touch --date "$SECONDS_AGO seconds ago" "$RECORDS_FOLDER/lock/lease"`,
-    variables: { RECORDS_FOLDER, SECONDS_AGO: String(seconds) },
+const take = (identity = alice, isAlive = () => true, pause = fallSilent) =>
+  takeLock(server, {
+    stack: "test",
+    identity,
+    why: "deploy: ticket 12",
+    isAlive,
+    say: (line) => said.push(line),
+    pause(seconds) {
+      pauses.push(seconds);
+      return pause(seconds);
+    },
   });
+
+/** Makes the holder's last sign of life so much older. */
+const fallSilent = (seconds: number) => letTimePass(server, seconds);
 
 describe("takeLock", () => {
   it("refuses a second holder, with the name, time, reason and last sign of life of the first", async () => {
@@ -57,17 +67,54 @@ describe("takeLock", () => {
     expect((await readLock(server))!.holder.who).toBe("bob@desk");
   });
 
-  it("takes the lock over from a dead command of ours", async () => {
+  it("takes the lock over from a dead command of ours once it has missed its signs of life, and says so", async () => {
     await take();
-    const { replaced } = await take({ ...alice, process: 4002 }, () => false);
+    const asked: unknown[] = [];
+    const isAlive = (...process: unknown[]) => (asked.push(process), false);
+    const { replaced } = await take({ ...alice, process: 4002 }, isAlive);
 
+    // The start as well, because the number may be another process's by now.
+    expect(asked[0]).toEqual([4001, "77"]);
+    expect(said).toEqual([
+      expect.stringMatching(
+        /^your command \(process 4001\) no longer runs and left its lock: taking it over in (40|41) s$/,
+      ),
+    ]);
     expect(replaced!.holder.process).toBe(4001);
     expect((await readLock(server))!.holder.process).toBe(4002);
+  });
+
+  it("takes it over at once when its last sign of life is long ago", async () => {
+    await take();
+    await fallSilent(60);
+
+    await take({ ...alice, process: 4002 }, () => false);
+    expect(pauses).toEqual([]);
+  });
+
+  it("does not take the lock of a command that seems dead and gives a sign of life", async () => {
+    const { lock } = await take();
+    await fallSilent(10);
+
+    await expect(
+      take(
+        { ...alice, process: 4002 },
+        () => false,
+        () => lock.renew().then(() => undefined),
+      ),
+    ).rejects.toThrow("expected no deployment under way, got alice@laptop since");
+    expect((await readLock(server))!.holder.process).toBe(4001);
   });
 
   it.each([
     ["somebody else's", bob, alice],
     ["a CI's, asked for by hand", { ...alice, run: "https://ci/1" }, alice],
+    [
+      "of a container of the same name, whose processes cannot be seen",
+      { ...alice, space: "boot pid:[2]" },
+      alice,
+    ],
+    ["of another boot of a machine of that name", { ...alice, space: "other pid:[1]" }, alice],
     [
       "a CI's, whose runners share names",
       { ...alice, run: "https://ci/1" },
@@ -75,8 +122,19 @@ describe("takeLock", () => {
     ],
   ])("does not take the lock over when it is %s", async (_what, holder, other) => {
     await take(holder);
+    await fallSilent(60);
 
     await expect(take(other, () => false)).rejects.toThrow("expected no deployment under way");
+  });
+
+  it("takes a lock folder that somebody has emptied for no lock", async () => {
+    const { lock } = await take();
+    for (const file of await readdir(join(server.folder, "lock")))
+      await rm(join(server.folder, "lock", file));
+
+    expect((await take(bob)).replaced).toBeUndefined();
+    expect(await lock.renew()).toBe(false);
+    expect((await readLock(server))!.holder.who).toBe("bob@desk");
   });
 
   it("fails at an unreadable lock, and leaves it", async () => {
