@@ -84,7 +84,7 @@ export interface ServiceArgs extends CommonServiceArgs {
 
   /**
    * Whether two instances must never run at once because they would write the same data; such a service stops before its
-   * successor starts.
+   * successor starts, and an update that fails stays as it is instead of starting the version before.
    *
    * @default false
    */
@@ -232,7 +232,8 @@ function describeUpdate(args: ServiceArgs) {
   const stopFirst = args.ownsData === true || args.ports !== undefined;
   return {
     parallelism: 1,
-    failureAction: "rollback",
+    // An older version on data that a newer one has migrated may damage it, so that is a person's decision.
+    failureAction: args.ownsData === true ? "pause" : "rollback",
     monitor: goDuration(args.observationSeconds),
     maxFailureRatio: "0.0",
     delay: "0s",

@@ -39,19 +39,21 @@ export const commands: Commands = {
   },
 
   rollback: {
-    usage: 'npm run rollback -- <stack> [--to <release>] --reason "…" [--yes]',
+    usage: 'npm run rollback -- <stack> [--to <release>] --reason "…" [--data-stays] [--yes]',
     summary: "restores an earlier release; data stays as it is",
     async run(args) {
       const { values, positionals } = readArguments(this.usage, args, {
         to: { type: "string" },
         reason: { type: "string", default: "" },
+        "data-stays": { type: "boolean", default: false },
         yes: { type: "boolean", default: false },
       });
       const stack = onlyStack(this.usage, positionals);
       const reason = values.reason.trim();
       if (reason === "") throw misused(this, 'a rollback needs a reason: add --reason "…"');
       const to = releaseNumber(this, "--to", values.to);
-      return await operating((operator) => rollback({ stack, to, reason, yes: values.yes }, operator));
+      const { yes, "data-stays": dataStays } = values;
+      return await operating((operator) => rollback({ stack, to, reason, yes, dataStays }, operator));
     },
   },
 

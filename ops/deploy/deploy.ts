@@ -2,11 +2,12 @@
 import type { Outcome } from "../command.ts";
 import { inPrivateFolder } from "../engine/events.ts";
 import { readRevision } from "../server/identity.ts";
-import { rollBackAutomatically } from "./rollback.ts";
+import { prepareData, warnOfDataSteps, type DataStep } from "./data.ts";
+import { rollBackAutomatically } from "./automatic-rollback.ts";
 import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest } from "./release-progress.ts";
 import { describeStop, renderChecks } from "./render.ts";
 import { Session, type Operator } from "./session.ts";
-import { update, type Plan } from "./update.ts";
+import { update, type Plan, type UpdateFailure } from "./update.ts";
 import { renderInstant, windowAt } from "./window.ts";
 
 const LOCKING_PARTS: readonly DeployPart[] = ["up", "record"];
@@ -52,9 +53,9 @@ async function runAll(progress: ReleaseInProgress): Promise<Outcome> {
   return await inPrivateFolder(async (folder) => {
     const plan = await progress.timed("plan", () => readPlan(progress, folder));
     checkWindow(progress);
-    await confirm(progress);
+    const dataSteps = await confirm(progress);
     progress.session.signal.throwIfAborted();
-    return (await up(progress, plan)) ?? (await verify(progress));
+    return (await up(progress, { plan, dataSteps })) ?? (await verify(progress));
   });
 }
 
@@ -73,8 +74,8 @@ async function runPart(progress: ReleaseInProgress, part: DeployPart): Promise<O
       await resumePending(progress);
       return await inPrivateFolder(async (folder) => {
         const plan = await readPlan(progress, folder);
-        await confirm(progress);
-        return (await up(progress, plan)) ?? (await progress.recordSuccess([]));
+        const dataSteps = await confirm(progress);
+        return (await up(progress, { plan, dataSteps })) ?? (await progress.recordSuccess([]));
       });
     case "verify": {
       const checks = await operator.verify(session.context);
@@ -160,18 +161,26 @@ function checkWindow({ request, operator, session }: ReleaseInProgress): string 
   return `${closed}; --emergency overrides it`;
 }
 
-async function confirm({ request, operator, hostKey }: ReleaseInProgress): Promise<void> {
+/** Gives the programs whose data the update may change. */
+async function confirm(progress: ReleaseInProgress): Promise<readonly DataStep[]> {
+  const { request, operator, hostKey } = progress;
+  const steps = await progress.readDataSteps();
+  for (const line of warnOfDataSteps(steps)) operator.say(line);
   const apply = `pply this to ${request.stack}?`;
   const question = hostKey === undefined ? `A${apply}` : `${hostKey}\nTrust that server, and a${apply}`;
-  if (request.yes || (await operator.confirm(question))) return;
+  if (request.yes || (await operator.confirm(question))) return steps;
   throw new Refusal("cancelled; nothing was changed", "personne n'a confirmé");
 }
 
 /** Undefined when it worked. */
-async function up(progress: ReleaseInProgress, plan: Plan): Promise<Outcome | undefined> {
+async function up(
+  progress: ReleaseInProgress,
+  { plan, dataSteps }: { readonly plan: Plan; readonly dataSteps: readonly DataStep[] },
+): Promise<Outcome | undefined> {
   const { operator, session } = progress;
   const { stack, reason } = progress.request;
   await progress.recordStart();
+  await prepareData(session, dataSteps);
   await session.server?.logInForDocker();
   const message = progress.record ? `release ${progress.record.number}` : "first deployment";
   const { failure, rotated } = await progress.timed("up", () =>
@@ -189,10 +198,16 @@ async function up(progress: ReleaseInProgress, plan: Plan): Promise<Outcome | un
       ...release,
     });
   }
-  if (failure === undefined) return undefined;
+  return failure && (await endFailedUpdate(progress, failure));
+}
 
-  const report = `${stack}: the update failed:\n${failure.output}`;
-  const symptom = `la mise à jour a échoué : ${failure.output}`;
+async function endFailedUpdate(
+  progress: ReleaseInProgress,
+  { output, changed }: UpdateFailure,
+): Promise<Outcome> {
+  const { session, request } = progress;
+  const report = `${request.stack}: the update failed:\n${output}`;
+  const symptom = `la mise à jour a échoué : ${output}`;
   if (session.signal.aborted) {
     const { reason } = session.signal as { reason: Error };
     return await progress.recordFailure({
@@ -201,13 +216,13 @@ async function up(progress: ReleaseInProgress, plan: Plan): Promise<Outcome | un
       verify: [],
     });
   }
-  if (!failure.changed)
+  if (changed.length === 0)
     return await progress.recordFailure({
       report: `${report}\nnothing was changed`,
       symptom: `${symptom} ; rien n'a été changé`,
       verify: [],
     });
-  return await rollBackAutomatically(progress, { report, symptom, verify: [], refresh: true });
+  return await rollBackAutomatically(progress, { report, symptom, verify: [], changed });
 }
 
 async function verify(progress: ReleaseInProgress): Promise<Outcome> {
@@ -221,6 +236,5 @@ async function verify(progress: ReleaseInProgress): Promise<Outcome> {
     report: `${request.stack}: the verification of the release failed in ${failed.length} checks`,
     symptom: `vérification en échec : ${failed.map(({ title, detail }) => `${title} (${detail})`).join(" ; ")}`,
     verify: checks,
-    refresh: false,
   });
 }

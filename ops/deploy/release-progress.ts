@@ -6,6 +6,7 @@ import type { Outcome } from "../command.ts";
 import { reportIncident } from "../effects.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { readReleases } from "../server/records.ts";
+import { dataSteps, type DataStep } from "./data.ts";
 import { describeFailure, renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
 import { runningSettings, secondsBetween } from "./restore.ts";
 import type { Operator, Session } from "./session.ts";
@@ -48,6 +49,9 @@ export interface Failure {
   readonly symptom: string;
 
   readonly verify: readonly Check[];
+
+  /** Names of the resources that an update had begun to change when it failed; undefined: it had ended. */
+  readonly changed?: readonly string[];
 }
 
 interface Begun extends DeployRequest {
@@ -63,6 +67,8 @@ export class ReleaseInProgress {
   readonly operator: Operator;
   readonly seconds: Record<string, number> = {};
   preflight: readonly Check[] = [];
+  /** What ran before the update. */
+  imagesBefore: Readonly<Record<string, string>> = {};
   #record: Release | undefined;
 
   constructor(request: Begun, session: Session) {
@@ -74,6 +80,13 @@ export class ReleaseInProgress {
   /** As the server has it; a first deployment has none before it has created the server. */
   get record(): Release | undefined {
     return this.#record;
+  }
+
+  /** Programs whose data the update may change: what runs, against what the settings name. */
+  async readDataSteps(): Promise<readonly DataStep[]> {
+    const { stack, environment, pulumi } = this.session;
+    this.imagesBefore = await readDeployedImages(stack, pulumi);
+    return dataSteps(this.imagesBefore, environment.images);
   }
 
   /** Runs one part, and keeps how long it took. */

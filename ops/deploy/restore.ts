@@ -1,22 +1,19 @@
-/** Restores an earlier release: its images by digest and the settings that they ran with. Data stays as it is. */
+/** Restores an earlier release: its images by digest, its limits and its timeouts. Data and every other setting stay as they are. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
-import { compareVersions, validate } from "compare-versions";
-
 import type { Check } from "../../common/check.ts";
 import { ROLLBACK_TIME, type Release } from "../../common/release.ts";
 import type { Environment } from "../../stacks/environment.ts";
-import { versionOf } from "../../common/image-reference.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { inPrivateFolder } from "../engine/events.ts";
 import type { Session } from "./session.ts";
 import { settingsFile, withSettings } from "../engine/settings-file.ts";
 import { update } from "./update.ts";
 
-/** Images of programs whose data an older version may not be able to read. */
-const KEEPS_DATA: readonly string[] = ["qdrant", "n8n", "postgres"];
+/** What of a service's settings a rollback restores. Everything else stays: who may reach what, which services run, where data is. */
+const RESTORED: readonly string[] = ["memoryMib", "cpus"];
 
 export interface Restored {
   /** What the engine printed when it failed, and why it was stopped. */
@@ -43,7 +40,9 @@ interface RestoreRequest {
   readonly refresh: boolean;
 }
 
-/** The settings that belong to a release, so that a rollback restores them too. */
+type Settings = Readonly<Record<string, unknown>>;
+
+/** The settings that belong to a release; a rollback restores the limits and timeouts among them. */
 export function runningSettings(environment: Environment): Record<string, unknown> {
   const { services, uploadMaxMib, timeouts } = environment;
   return { services, uploadMaxMib, timeouts };
@@ -52,25 +51,57 @@ export function runningSettings(environment: Environment): Record<string, unknow
 /** Whether restoring the release would change what runs now. */
 export function differs(
   target: Release,
-  current: {
-    readonly images: Readonly<Record<string, string>>;
-    readonly settings: Readonly<Record<string, unknown>>;
-  },
+  current: { readonly images: Readonly<Record<string, string>>; readonly settings: Settings },
 ): boolean {
   const images = Object.entries(target.images).some(([name, image]) => current.images[name] !== image);
-  return images || !isDeepStrictEqual({ ...current.settings, ...target.settings }, current.settings);
+  return images || !isDeepStrictEqual(restoredSettings(target.settings, current.settings), current.settings);
 }
 
-/** Warnings about programs that will find data of a newer version. */
-export function dataWarnings(
-  target: Readonly<Record<string, string>>,
-  current: Readonly<Record<string, string>>,
-): string[] {
-  return KEEPS_DATA.flatMap((name) => {
-    const [from, to] = [current[name], target[name]].map((image) => image && versionOf(image));
-    if (!from || !to || isAtLeast(to, from)) return [];
-    return [`${name} goes back from ${from} to ${to}, but its data stays in the format of ${from}`];
+/** The settings now, with the limits and timeouts of the release; what only one of them knows stays as it is now. */
+function restoredSettings(target: Settings, current: Settings): Record<string, unknown> {
+  const old = target as Partial<RunningSettings>;
+  const now = current as Partial<RunningSettings>;
+  const services = Object.entries(now.services ?? {}).map(([name, service]) => {
+    const limits = Object.entries(old.services?.[name] ?? {}).filter(([key]) => RESTORED.includes(key));
+    return [name, { ...service, ...known(Object.fromEntries(limits), service) }] as const;
   });
+  return {
+    ...current,
+    ...(now.services && { services: Object.fromEntries(services) }),
+    ...(old.uploadMaxMib !== undefined && { uploadMaxMib: old.uploadMaxMib }),
+    ...(now.timeouts && { timeouts: { ...now.timeouts, ...known(old.timeouts ?? {}, now.timeouts) } }),
+  };
+}
+
+/** As a record has it: another version of these commands may have written it. */
+interface RunningSettings {
+  readonly services: Readonly<Record<string, Settings>>;
+  readonly uploadMaxMib: unknown;
+  readonly timeouts: Settings;
+}
+
+function known(values: Settings, names: Settings): Settings {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => name in names));
+}
+
+/** The settings in which the release differed and which a rollback does not restore, a line each. */
+export function keptSettings(target: Settings, current: Settings): string[] {
+  const [old, now] = [target, current].map(
+    (settings) => (settings as Partial<RunningSettings>).services ?? {},
+  );
+  return Object.entries(now!).flatMap(([name, service]) =>
+    Object.entries(service).flatMap(([key, value]) => {
+      const before = old![name]?.[key];
+      if (RESTORED.includes(key) || before === undefined || isDeepStrictEqual(before, value)) return [];
+      const path = `services.${name}.${key}`;
+      return [`${path} stays ${JSON.stringify(value)}, the release had ${JSON.stringify(before)}`];
+    }),
+  );
+}
+
+/** Says which settings of the release are not restored. */
+export function sayKept({ operator, environment }: Session, { settings }: Release): void {
+  for (const line of keptSettings(settings, runningSettings(environment))) operator.say(line);
 }
 
 export async function restore(
@@ -83,7 +114,14 @@ export async function restore(
   const text = await operator.readSettingsFile(stack);
   const { failure } = await inPrivateFolder(async (folder) => {
     const configFile = join(folder, path);
-    const settings = withSettings({ path, text }, overrides(target, environment));
+    const settings = withSettings(
+      { path, text },
+      {
+        ...restoredSettings(target.settings, runningSettings(environment)),
+        // Where images come from is no part of a release: the account at the registry stays that of today.
+        images: { ...environment.images, ...sourcesOf(environment), ...target.images },
+      },
+    );
     await writeFile(configFile, settings, { mode: 0o600 });
     await session.server?.logInForDocker();
     return await update({ stack, pulumi, message, onLine: operator.say, signal, configFile, refresh });
@@ -125,22 +163,7 @@ export function secondsBetween(from: Date, to: Date): number {
   return (to.getTime() - from.getTime()) / 1000;
 }
 
-function overrides(target: Release, environment: Environment): Record<string, unknown> {
-  const settings = { ...target.settings };
-  const { services } = settings as { services?: { n8n?: object } };
-  if (services?.n8n !== undefined) {
-    // The other database has other data, so a rollback keeps the database.
-    const n8n = { ...services.n8n, database: environment.services.n8n.database };
-    settings["services"] = { ...services, n8n };
-  }
-  const builds = Object.fromEntries(
-    Object.entries(environment.builds).filter(([, value]) => Object.keys(value).length > 0),
-  );
-  // Where images come from is no part of a release: the account at the registry stays that of today.
-  return { ...settings, images: { ...environment.images, ...builds, ...target.images } };
-}
-
-/** False also for what is no version, such as a digest: then nobody knows. */
-function isAtLeast(version: string, other: string): boolean {
-  return validate(version) && validate(other) && compareVersions(version, other) >= 0;
+/** Of the section `images`, what names no image. */
+function sourcesOf({ builds }: Environment): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(builds).filter(([, value]) => Object.keys(value).length > 0));
 }

@@ -1,11 +1,14 @@
-/** Rollbacks: by hand with `npm run rollback`, and automatic ones after a failed release. */
+/** `npm run rollback`: an earlier release again, by hand. */
+import { isDeepStrictEqual } from "node:util";
+
 import { currentRelease, isGood, lastGood, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { readRevision } from "../server/identity.ts";
 import { readReleases, type Releases, renderCorrupt } from "../server/records.ts";
-import { EXIT, type Failure, type ReleaseInProgress } from "./release-progress.ts";
+import { dataStays, dataSteps, stepsBack, type DataStep } from "./data.ts";
+import { EXIT } from "./release-progress.ts";
 import {
   describeStop,
   renderChecks,
@@ -14,7 +17,7 @@ import {
   renderRelease,
   renderSeconds,
 } from "./render.ts";
-import { dataWarnings, differs, restore, runningSettings, type Restored } from "./restore.ts";
+import { restore, runningSettings, sayKept, type Restored } from "./restore.ts";
 import { Session, type Operator } from "./session.ts";
 
 export interface RollbackRequest {
@@ -23,6 +26,9 @@ export interface RollbackRequest {
   readonly to: number | undefined;
   readonly reason: string;
   readonly yes: boolean;
+
+  /** Whether programs that store data may go back to a version that is older than their data. */
+  readonly dataStays: boolean;
 }
 
 export async function rollback(request: RollbackRequest, operator: Operator): Promise<Outcome> {
@@ -37,7 +43,11 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
     await operator.resume(stack);
     const images = await readDeployedImages(stack, session.pulumi);
     operator.say(`back to ${renderRelease(target)}`);
-    for (const line of dataWarnings(target.images, images)) operator.say(line);
+    sayKept(session, target);
+    const back = stepsBack(dataSteps(images, target.images));
+    if (back.length > 0 && !request.dataStays)
+      return { text: describeOldData(request, target, back), exitCode: EXIT.refused };
+    for (const line of dataStays(back)) operator.say(line);
     if (!request.yes && !(await operator.confirm(`Restore release ${target.number} on ${stack}?`)))
       return { text: "cancelled; nothing was changed", exitCode: EXIT.refused };
 
@@ -56,6 +66,21 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
     const changes = renderImageChanges(images, restored.images);
     return await recordRollback(session, { begun, target, restored, changes });
   });
+}
+
+function describeOldData(
+  { stack, reason }: RollbackRequest,
+  { number }: Release,
+  back: readonly DataStep[],
+): string {
+  return (
+    `${stack}: release ${number} has older versions of programs that store data, of which there is no copy:\n` +
+    `${dataStays(back)
+      .map((line) => `  ${line}`)
+      .join("\n")}\n` +
+    `change the other images in Pulumi.${stack}.yaml and deploy that; or, if you know that the older version reads this data, ` +
+    `npm run rollback -- ${stack} --to ${number} --data-stays --reason ${JSON.stringify(reason)}`
+  );
 }
 
 interface RolledBack {
@@ -105,9 +130,7 @@ async function recordRollback(
 function chooseTarget({ stack, to }: RollbackRequest, { releases, corrupt }: Releases): Release {
   const notes = renderCorrupt(corrupt).map((line) => `\n  ${line}`);
   if (to === undefined) {
-    const current = currentRelease(releases);
-    // After a rollback by hand an earlier release runs: "before" means before that one.
-    const target = lastGood(releases, current?.restored ?? current?.number ?? Infinity);
+    const target = lastGood(releases, runningNumber(releases));
     if (target) return target;
     throw new UserError(
       `${stack}: no earlier release has passed its verification; see npm run history -- ${stack}${notes.join("")}`,
@@ -125,86 +148,12 @@ function chooseTarget({ stack, to }: RollbackRequest, { releases, corrupt }: Rel
   return target;
 }
 
-interface FailedRelease extends Failure {
-  /** Whether the engine no longer knows the actual state, after an update that failed half way. */
-  readonly refresh: boolean;
-}
-
-export async function rollBackAutomatically(
-  progress: ReleaseInProgress,
-  failure: FailedRelease,
-): Promise<Outcome> {
-  const { operator, session } = progress;
-  const found = await findTarget(progress);
-  if (typeof found === "string")
-    return await progress.recordFailure({ ...failure, report: `${failure.report}\n${found}` });
-
-  const { target, release, images } = found;
-  operator.say(`${failure.report}\nrolling back to release ${target.number}`);
-  for (const line of dataWarnings(target.images, images)) operator.say(line);
-  const restored = await restore(session, {
-    target,
-    message: `release ${release.number} failed: back to ${target.number}`,
-    refresh: failure.refresh,
-  });
-  Object.assign(progress.seconds, restored.seconds);
-  const { rollbackSeconds } = session.environment.operations.thresholds;
-  const restoredVerify = [...restored.verify, restored.time];
-  for (const line of renderChecks("verify after the rollback", restoredVerify)) operator.say(line);
-  const more = { restored: target.number, restoredVerify };
-  if (!restored.hasPassed) {
-    const why = restored.failure ?? "its verification failed too";
-    const report = `${failure.report}\nrolled back to release ${target.number}, but that failed: ${why}`;
-    const { signal } = session;
-    const how = signal.aborted ? describeStop(signal.reason) : "a échoué aussi";
-    const symptom = `${failure.symptom} ; le retour à la version ${target.number} : ${how}`;
-    return await progress.recordFailure({ ...failure, report, symptom }, more);
-  }
-
-  const { report, symptom, verify } = failure;
-  await progress.recordEnd({
-    outcome: "rolled-back",
-    images,
-    verify: [...verify],
-    failure: symptom,
-    ...more,
-  });
-  await session.audit({
-    action: "rollback",
-    reason: progress.request.reason,
-    detail: `version ${release.number} en échec (${symptom}), version ${target.number} remise en service en ${restored.totalSeconds.toFixed(0)} s`,
-    release: release.number,
-  });
-  const text = [
-    report,
-    `release ${target.number} runs again`,
-    ...renderLate(restored.totalSeconds, rollbackSeconds),
-    `Pulumi.${session.stack}.yaml still has what failed: change it, or the next deployment deploys it again`,
-    renderSeconds(progress.seconds),
-  ];
-  return { text: text.join("\n"), exitCode: EXIT.rolledBack };
-}
-
-interface Target {
-  readonly target: Release;
-  readonly release: Release;
-  /** Of the release that failed. */
-  readonly images: Readonly<Record<string, string>>;
-}
-
-/** The release to return to, or why there is none. */
-async function findTarget({ session, record, request }: ReleaseInProgress): Promise<Target | string> {
-  if (session.server === undefined || record === undefined)
-    return "it was the first deployment, so there is no release to roll back to";
-  const { releases } = await readReleases(session.server);
-  const target = lastGood(releases, record.number);
-  if (target === undefined)
-    return "no earlier release has passed its verification, so there is none to roll back to";
-  const images = await readDeployedImages(session.stack, session.pulumi);
-  if (differs(target, { images, settings: runningSettings(session.environment) }))
-    return { target, release: record, images };
-  return (
-    `release ${target.number} had the same images and settings, so a rollback would change nothing; ` +
-    `what differs is the program (${target.revision} → ${request.revision}) or something outside of it`
-  );
+/** Number of the release that runs: after a rollback by hand an earlier one; and one that failed and was not rolled back runs all the same. */
+function runningNumber(releases: readonly Release[]): number {
+  const [current, last] = [currentRelease(releases), releases.at(-1)];
+  const wasLeft =
+    last?.outcome === "failed" &&
+    last.restored === undefined &&
+    !isDeepStrictEqual(last.images, current?.images);
+  return wasLeft ? last.number : (current?.restored ?? current?.number ?? Infinity);
 }

@@ -3,6 +3,7 @@ import { readChanges } from "../changes/changes.ts";
 import { readEvents, runEngine } from "../engine/events.ts";
 import { findIrreversible } from "../changes/irreversible.ts";
 import type { Pulumi } from "../engine/cli.ts";
+import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 
 const ERROR_LINES = 12;
@@ -37,17 +38,17 @@ interface UpdateRequest {
   readonly refresh?: boolean;
 }
 
+export interface UpdateFailure {
+  /** Names of the resources whose change had at least been tried; an empty name where a killed engine left that open. */
+  readonly changed: readonly string[];
+
+  /** Last lines that the engine printed. */
+  readonly output: string;
+}
+
 interface Updated {
   /** Undefined when it worked. */
-  readonly failure:
-    | {
-        /** Whether a change had at least been tried. */
-        readonly changed: boolean;
-
-        /** Last lines that the engine printed. */
-        readonly output: string;
-      }
-    | undefined;
+  readonly failure: UpdateFailure | undefined;
 
   /** Secrets that got another value. */
   readonly rotated: readonly string[];
@@ -67,16 +68,18 @@ export async function update(request: UpdateRequest): Promise<Updated> {
   const lines = log.split("\n").filter((line) => asEvent(line)?.planning !== true);
   return {
     failure: failure && {
-      changed: lines.some(isChange),
+      changed: lines.flatMap(changedBy),
       output: failure.errors.slice(-ERROR_LINES).join("\n"),
     },
     rotated: rotatedIn(lines, onLine),
   };
 }
 
-function isChange(line: string): boolean {
-  const op = asEvent(line)?.op;
-  return op !== undefined && !["same", "read", "refresh"].includes(op);
+/** The name of the resource whose change this event begins; no name where a killed engine did not finish the line. */
+function changedBy(line: string): string[] {
+  const event = asEvent(line);
+  if (event?.op === undefined || ["same", "read", "refresh"].includes(event.op)) return [];
+  return [event.urn === undefined ? "" : nameOf(event.urn)];
 }
 
 function rotatedIn(lines: readonly string[], onLine: (line: string) => void): string[] {
@@ -92,13 +95,20 @@ function rotatedIn(lines: readonly string[], onLine: (line: string) => void): st
   }
 }
 
-function asEvent(line: string): { readonly op?: string; readonly planning?: boolean } | undefined {
+interface BegunStep {
+  readonly op?: string;
+  readonly urn?: string;
+  readonly planning?: boolean;
+}
+
+function asEvent(line: string): BegunStep | undefined {
   if (!line.includes('"resourcePreEvent"')) return undefined;
   try {
     const { resourcePreEvent } = JSON.parse(line) as {
-      resourcePreEvent: { planning?: boolean; metadata: { op: string } };
+      resourcePreEvent: { planning?: boolean; metadata: { op: string; urn: string } };
     };
-    return { op: resourcePreEvent.metadata.op, planning: resourcePreEvent.planning === true };
+    const { op, urn } = resourcePreEvent.metadata;
+    return { op, urn, planning: resourcePreEvent.planning === true };
   } catch {
     // A killed engine leaves an unfinished line, which began a step.
     return { op: "unfinished" };

@@ -17,7 +17,7 @@ export interface Program {
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-const launcher = z.object({ name: z.literal("pulumi"), version: z.string(), bin: z.unknown() });
+const launcher = z.object({ name: z.literal("pulumi"), version: z.string() });
 
 /**
  * The `pulumi` that PATH finds. Where that is npm's launcher, the CLI that it starts: the launcher passes no signal on and ends at the first

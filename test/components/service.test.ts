@@ -95,6 +95,13 @@ describe("Service", () => {
     expect(convergeConfig).toMatchObject({ timeout: "5m" });
   });
 
+  it("stays as it is when an update fails and it owns data, which the version before may not be able to read", async () => {
+    const { updateConfig, rollbackConfig } = await inputsOf({ ownsData: true });
+
+    expect(updateConfig["failureAction"]).toBe("pause");
+    expect(rollbackConfig["failureAction"]).toBe("pause");
+  });
+
   it.each<[string, Partial<ServiceArgs>, string]>([
     ["starts its successor first", {}, "start-first"],
     ["stops first when it owns data that two would write", { ownsData: true }, "stop-first"],

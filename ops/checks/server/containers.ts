@@ -85,7 +85,7 @@ export async function checkLogs(server: Server): Promise<Finding> {
   );
 }
 
-type Version = readonly [major: number, minor: number];
+type Version = readonly [major: number, minor: number, patch: number];
 
 /** Whether the versions of the settings can read the data of the versions that run. */
 export function versionsProbe(
@@ -94,13 +94,15 @@ export function versionsProbe(
 ): Probe {
   return {
     id: "versions",
-    title: "Versions : une étape à la fois pour Qdrant et PostgreSQL",
+    title: "Versions : une étape à la fois pour n8n, Qdrant et PostgreSQL",
     async find() {
       if (!outputs) return notChecked("rien n'est encore déployé");
       const { images, services } = environment;
-      const running = outputs.deploymentStatus.versions.find(({ service }) => service === "qdrant")?.version;
+      const running = (name: string) =>
+        outputs.deploymentStatus.versions.find(({ service }) => service === name)?.version;
       const found = [
-        judgeStep("Qdrant", { from: running, to: versionOf(images.qdrant), judge: judgeQdrant }),
+        judgeStep("n8n", { from: running("n8n"), to: versionOf(images.n8n), judge: judgeN8n }),
+        judgeStep("Qdrant", { from: running("qdrant"), to: versionOf(images.qdrant), judge: judgeQdrant }),
       ];
       if (services.n8n.database === "postgres") {
         const from = await postgresVersion(access);
@@ -129,9 +131,20 @@ function judgeStep(
   },
 ): Finding {
   if (!/^v?\d/.test(from)) return notChecked(`version de ${name} en service inconnue`);
+  if (!/^v?\d/.test(to)) return notChecked(`version de ${name} demandée inconnue (${to})`);
   const problem = judge(numbersOf(from), numbersOf(to));
   const step = `${name} ${from} → ${to}`;
   return problem === undefined ? ok(step) : failed(`${step} : ${problem}`);
+}
+
+/** n8n migrates its database when it starts, in any release; the way back is a command of the newer version. */
+function judgeN8n(from: Version, to: Version): string | undefined {
+  const step = to.map((number, index) => number - from[index]!).find((difference) => difference !== 0) ?? 0;
+  if (step < 0)
+    return "une version plus ancienne ne lit pas la base que la plus récente a migrée ; y revenir d'abord avec n8n db:revert";
+  return to[0] > from[0] + 1
+    ? `une version majeure à la fois ; passer d'abord par la dernière ${from[0] + 1}.x`
+    : undefined;
 }
 
 function judgeQdrant([fromMajor, fromMinor]: Version, [major, minor]: Version): string | undefined {
@@ -161,6 +174,6 @@ async function postgresVersion({ server }: ServerAccess): Promise<string | undef
 }
 
 function numbersOf(version: string): Version {
-  const [major = 0, minor = 0] = version.replace(/^v/, "").split(".").map(Number);
-  return [major, minor];
+  const [major = 0, minor = 0, patch = 0] = version.replace(/^v/, "").split(".").map(Number);
+  return [major, minor, patch];
 }

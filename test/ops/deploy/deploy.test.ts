@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 
 import { deploy } from "../../../ops/deploy/deploy.ts";
+import { rollback } from "../../../ops/deploy/rollback.ts";
 import { type PulumiFailure, pulumiOnPath } from "../../../ops/engine/cli.ts";
 import { LockRefusal, readLock, takeLock } from "../../../ops/server/lock.ts";
 import { finishRelease, RECORDS_FOLDER } from "../../../ops/server/records.ts";
@@ -400,7 +401,7 @@ describe("a failing release", () => {
 
     expect(outcome.exitCode).toBe(1);
     expect(outcome.text).toContain(
-      "release 1 had the same images and settings, so a rollback would change nothing",
+      "release 1 had the same images, limits and timeouts, so a rollback would change nothing",
     );
     expect(stack.ups).toHaveLength(2);
   });
@@ -452,15 +453,162 @@ describe("a failing release", () => {
     expect(await stack.lastRelease()).toMatchObject({ number: 3, restored: 1 });
   });
 
-  it("warns that data stays in the format of the newer version", async () => {
+  it("keeps who may reach what: the restored settings are limits and timeouts, and the difference is shown", async () => {
+    const edit = (change: (settings: EditedSettings) => void) => {
+      const file = parse(stack.settings) as { config: EditedSettings };
+      change(file.config);
+      stack.settings = JSON.stringify(file);
+    };
+    edit(({ "technicia:services": { gateway } }) => (gateway.editorCidrs = ["198.51.100.0/24"]));
     await run();
-    stack.setImage("qdrant", "qdrant/qdrant:v1.20.0");
-    stack.verify = () => Promise.resolve([stack.images["qdrant"]?.includes("v1.20") ? failing : ok]);
-    await run();
+    // A network that leaked is taken out, and later another release fails.
+    edit((settings) => {
+      settings["technicia:services"].gateway.editorCidrs = [];
+      settings["technicia:services"].gateway.memoryMib = 32;
+      settings["technicia:timeouts"].observationSeconds = 7;
+    });
+    const observation = () =>
+      (parse(stack.applied) as { config: EditedSettings }).config["technicia:timeouts"].observationSeconds;
+    stack.verify = () => Promise.resolve([observation() === 7 ? failing : ok]);
 
+    expect(await run()).toMatchObject({ exitCode: 4 });
+    const { "technicia:services": services } = (parse(stack.applied) as { config: EditedSettings }).config;
+    expect(services.gateway).toMatchObject({ editorCidrs: [], memoryMib: 96 });
     expect(stack.printed).toContain(
-      "qdrant goes back from v1.20.0 to v1.19.0, but its data stays in the format of v1.20.0",
+      'services.gateway.editorCidrs stays [], the release had ["198.51.100.0/24"]',
     );
+  });
+});
+
+interface EditedSettings {
+  readonly "technicia:services": { readonly gateway: { editorCidrs: string[]; memoryMib: number } };
+  readonly "technicia:timeouts": { observationSeconds: number };
+}
+
+describe("a release that may have changed the format of data", () => {
+  const BEFORE = "n8nio/n8n:2.41.3";
+  const AFTER = "n8nio/n8n:2.42.0";
+  const isNew = () => stack.images["n8n"] === pulled(AFTER);
+
+  async function withNewN8n(): Promise<void> {
+    await run();
+    stack.setImage("n8n", AFTER);
+    stack.setImage("n8nRunners", AFTER.replace("n8n:", "runners:"));
+    stack.calls.length = stack.printed.length = 0;
+  }
+
+  const failsAs = (id: string) => () => Promise.resolve([isNew() ? { ...failing, id } : ok]);
+
+  it("says so before the question, and records it", async () => {
+    await withNewN8n();
+
+    expect((await run()).exitCode).toBe(0);
+    expect(stack.printed).toContain(
+      "n8n 2.41.3 → 2.42.0: the new version may change the format of the data, of which there is no copy; if this release fails, it is not rolled back by itself",
+    );
+    expect(await stack.history()).toContain(
+      "deploy: n8n 2.41.3 → 2.42.0 : les données peuvent changer de format, sans copie ; pas de retour automatique",
+    );
+  });
+
+  it.each(["performance-health", "security-ports-v4"])(
+    "is never rolled back because %s failed, and nobody is asked",
+    async (id) => {
+      await withNewN8n();
+      stack.verify = failsAs(id);
+      const outcome = await run({ yes: false });
+
+      expect(outcome.exitCode).toBe(1);
+      expect(outcome.text).toContain(
+        "release 2 was not rolled back: n8n 2.41.3 → 2.42.0 may have changed the format of its data, of which there is no copy\n" +
+          "correct Pulumi.test.yaml and deploy again; or, if you know that the older version reads this data, " +
+          'npm run rollback -- test --to 1 --data-stays --reason "…"',
+      );
+      expect(stack.ups).toHaveLength(1);
+      expect(stack.images["n8n"]).toBe(pulled(AFTER));
+      expect(await stack.lastRelease()).toMatchObject({
+        outcome: "failed",
+        images: { n8n: pulled(AFTER) },
+        failure: expect.stringMatching(/pas de retour à la version 1 : n8n 2\.41\.3 → 2\.42\.0/) as string,
+      });
+    },
+  );
+
+  it("is not rolled back for any other failure without a person who agrees", async () => {
+    await withNewN8n();
+    stack.verify = failsAs("functional-n8n");
+
+    expect((await run({ yes: true })).exitCode).toBe(1);
+    expect(stack.images["n8n"]).toBe(pulled(AFTER));
+  });
+
+  it("is rolled back when a person agrees, who was told what it means", async () => {
+    await withNewN8n();
+    stack.verify = failsAs("functional-n8n");
+
+    expect((await run({ yes: false })).exitCode).toBe(4);
+    expect(stack.printed).toContain(
+      "n8n goes back from 2.42.0 to 2.41.3, but its data stays in the format of 2.42.0: " +
+        "the older version may not start, or may damage what it does not understand",
+    );
+    expect(stack.images["n8n"]).toBe(pulled(BEFORE));
+  });
+
+  it("is rolled back by itself when its update failed before it came to that program", async () => {
+    await withNewN8n();
+    stack.up = (images) =>
+      Promise.resolve(
+        images["n8n"] === AFTER ? { error: "no room", changed: true, service: "vector-store" } : undefined,
+      );
+
+    expect((await run()).exitCode).toBe(4);
+    expect(stack.images["n8n"]).toBe(pulled(BEFORE));
+  });
+
+  it("is not rolled back by itself when its update failed at that program", async () => {
+    await withNewN8n();
+    stack.up = (images) =>
+      Promise.resolve(
+        images["n8n"] === AFTER
+          ? { error: "service update paused: update paused due to failure", changed: true, service: "n8n" }
+          : undefined,
+      );
+
+    expect((await run()).exitCode).toBe(1);
+    expect(stack.ups).toHaveLength(1);
+  });
+
+  it("is not passed over by a later release that fails: the last good one is older than the data", async () => {
+    await withNewN8n();
+    stack.verify = failsAs("performance-health");
+    await run();
+    stack.setImage("vectorStore", NEW);
+    stack.verify = () => Promise.resolve([failing]);
+    const outcome = await run();
+
+    expect(outcome.exitCode).toBe(1);
+    expect(outcome.text).toContain("release 3 was not rolled back: n8n 2.41.3 → 2.42.0");
+    expect(stack.images["n8n"]).toBe(pulled(AFTER));
+  });
+
+  it("is what `rollback` without a number starts from, although it failed", async () => {
+    await withNewN8n();
+    stack.verify = failsAs("performance-health");
+    await run();
+    const request = { stack: "test", to: undefined, reason: "slow", yes: true, dataStays: false };
+    const refused = await rollback(request, stack.operator);
+
+    expect(refused.exitCode).toBe(3);
+    expect(refused.text).toBe(
+      "test: release 1 has older versions of programs that store data, of which there is no copy:\n" +
+        "  n8n goes back from 2.42.0 to 2.41.3, but its data stays in the format of 2.42.0: " +
+        "the older version may not start, or may damage what it does not understand\n" +
+        "change the other images in Pulumi.test.yaml and deploy that; or, if you know that the older version reads this data, " +
+        'npm run rollback -- test --to 1 --data-stays --reason "slow"',
+    );
+    expect(stack.images["n8n"]).toBe(pulled(AFTER));
+    expect(await rollback({ ...request, dataStays: true }, stack.operator)).toMatchObject({ exitCode: 0 });
+    expect(stack.images["n8n"]).toBe(pulled(BEFORE));
   });
 });
 
@@ -553,7 +701,7 @@ describe("one deployment at a time", () => {
 
     expect((await run()).exitCode).toBe(1);
     expect(stack.printed.join("\n")).toContain("somebody else has recorded the end of release 2");
-    expect((await stack.history()).at(-2)).toMatch(
+    expect((await stack.history()).at(-1)).toMatch(
       /^deploy: version 2 en échec : arrêtée : quelqu'un a pris le verrou de ce déploiement ; /,
     );
   });

@@ -31,7 +31,10 @@ afterEach(async () => {
 const image = (version: number) => `technicia/vector-store:1.0.${version}`;
 
 const back = (request: Partial<RollbackRequest> = {}) =>
-  rollback({ stack: "test", to: undefined, reason: "users complain", yes: true, ...request }, stack.operator);
+  rollback(
+    { stack: "test", to: undefined, reason: "users complain", yes: true, dataStays: false, ...request },
+    stack.operator,
+  );
 
 describe("rollback", () => {
   it("restores the release before the running one, verifies it and records it", async () => {

@@ -30,11 +30,11 @@ export const unknown: Check = {
   detail: "aucune",
 };
 
-const STEP = {
+const stepOf = (service: string) => ({
   op: "update",
-  urn: "urn:pulumi:test::technicia::docker:index/service:Service::technicia-vector-store-service",
+  urn: `urn:pulumi:test::technicia::docker:index/service:Service::technicia-${service}-service`,
   type: "docker:index/service:Service",
-};
+});
 
 const SECRETS: Readonly<Record<string, string>> = {
   "technicia:voyageApiKey": "pa-hush",
@@ -46,8 +46,9 @@ export function pulled(name: string): string {
   return name.includes("@") ? name : `${name}@sha256:${createHash("sha256").update(name).digest("hex")}`;
 }
 
-/** What the engine answers to an update: nothing, or why it fails and whether it had changed anything. */
-export type UpAnswer = { readonly error: string; readonly changed: boolean } | undefined;
+/** What the engine answers to an update: nothing, or why it fails, and the service that it had begun to change if it had changed anything. */
+export type UpAnswer =
+  { readonly error: string; readonly changed: boolean; readonly service?: string } | undefined;
 
 /** A stack on a server of its own, and everything around it that a test may turn. */
 export class TestStack implements AsyncDisposable {
@@ -248,9 +249,11 @@ export class TestStack implements AsyncDisposable {
     writeFileSync(
       value("--event-log")!,
       [
-        JSON.stringify({ resourcePreEvent: { metadata: STEP, planning: true } }),
+        JSON.stringify({ resourcePreEvent: { metadata: stepOf("n8n"), planning: true } }),
         ...(this.recorded === undefined ? [] : [asUpdate(this.recorded)]),
-        ...(answer?.changed === false ? [] : [JSON.stringify({ resourcePreEvent: { metadata: STEP } })]),
+        ...(answer?.changed === false
+          ? []
+          : [JSON.stringify({ resourcePreEvent: { metadata: stepOf(answer?.service ?? "vector-store") } })]),
       ].join("\n"),
     );
     if (answer) {

@@ -110,6 +110,26 @@ describe("versionsProbe", () => {
   });
 
   it.each([
+    ["2.41.3", "2.41.3", "ok"],
+    ["2.41.3", "2.42.0", "ok"],
+    ["1.123.81", "2.41.3", "ok"],
+    ["2.41.3", "2.41.2", "failed"],
+    ["2.41.3", "2.40.9", "failed"],
+    ["2.41.3", "1.123.81", "failed"],
+    ["1.123.81", "3.0.0", "failed"],
+    ["2.41.3", "latest", "not-checked"],
+  ])("n8n from %s to %s is %s", async (from, to, outcome) => {
+    const tail = to === "latest" ? `@sha256:${"b".repeat(64)}` : `:${to}`;
+
+    expect(
+      await look(
+        { n8n: `n8nio/n8n:${from}@sha256:${"a".repeat(64)}` },
+        { "images.n8n": `n8nio/n8n${tail}`, "images.n8nRunners": `n8nio/runners${tail}` },
+      ),
+    ).toMatchObject({ outcome });
+  });
+
+  it.each([
     ["postgres:17.10-bookworm", "ok"],
     ["postgres:18.1-bookworm", "failed"],
     ["postgres:16.9-bookworm", "failed"],
