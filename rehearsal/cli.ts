@@ -12,14 +12,13 @@ import { join } from "node:path";
 
 import { UserError } from "../common/user-error.ts";
 import { ROOT, STATE } from "./addresses.ts";
+import { takeStack } from "./arguments.ts";
 import { ensureDocker } from "./docker.ts";
 import { prepareEngine } from "./engine/prepare.ts";
 import { prepare } from "./prepare.ts";
 import { runAsOperator } from "./run-as-operator.ts";
 import { type Outputs, renderSummary } from "./summary.ts";
 import { removeWorld } from "./world.ts";
-
-const STACKS = ["test", "staging", "prod"];
 
 async function start(stack: string): Promise<number> {
   requireLinux();
@@ -84,23 +83,8 @@ function requireLinux(): void {
   }
 }
 
-/** Takes `--stack <name>` (or `-s`) out of the arguments. */
-function takeStack(args: readonly string[]): { stack: string; rest: string[] } {
-  const rest = [...args];
-  const at = rest.findIndex((arg) => arg === "--stack" || arg === "-s" || arg.startsWith("--stack="));
-  if (at < 0) return { stack: "test", rest };
-  const [flag = ""] = rest.splice(at, 1);
-  const stack = flag.includes("=") ? flag.slice(flag.indexOf("=") + 1) : (rest.splice(at, 1)[0] ?? "");
-  if (!STACKS.includes(stack)) {
-    throw new UserError(
-      `--stack: expected ${STACKS.join(", ")}, got "${stack}"; say for example --stack test`,
-    );
-  }
-  return { stack, rest };
-}
-
 async function main([verb = "start", ...args]: readonly string[]): Promise<number> {
-  const { stack, rest } = takeStack(args);
+  const { stack, rest } = takeStack(args, { onlyBefore: verb === "exec" });
   switch (verb) {
     case "start":
       return start(stack);
