@@ -1,94 +1,16 @@
-/** `npm run promote` and `npm run images`: write images into a settings file, as a change to review. */
-import { findImage } from "../../common/registry.ts";
-import { currentRelease, isGood, type Release } from "../../common/release.ts";
+/** `npm run images -- pin`: writes the digests of images into a settings file, as a change to review. */
+import { findImage, type RegistryLogin } from "../../common/registry.ts";
 import { UserError } from "../../common/user-error.ts";
 import { readImageReference } from "../../common/image-reference.ts";
 import { imagesInUse, loginOf } from "../../stacks/images.ts";
 import type { Outcome } from "../command.ts";
+import type { Environment } from "../../stacks/environment.ts";
 import { readEnvironment, readSettings } from "../engine/settings.ts";
-import { appendHistory, readReleases, type Releases, renderCorrupt } from "../server/records.ts";
+import type { Pulumi } from "../engine/cli.ts";
 import { renderTable } from "../terminal.ts";
 import { EXIT } from "./release-progress.ts";
-import { renderImageChanges, renderRelease } from "./render.ts";
-import { onServer, type Operator } from "./session.ts";
+import type { Operator } from "./session.ts";
 import { settingsFile, withImages } from "../engine/settings-file.ts";
-
-interface PromoteRequest {
-  readonly from: string;
-  readonly to: string;
-}
-
-/** Writes the images that one stack has verified into the settings of another. */
-export async function promote({ from, to }: PromoteRequest, operator: Operator): Promise<Outcome> {
-  return await onServer(from, operator, async (server) => {
-    const target = await readEnvironment(to, operator.pulumi);
-    const release = verified(from, await readReleases(server));
-    const wanted = imagesInUse(target);
-    requireVerified(wanted, { release, from, to });
-    const images = Object.fromEntries(wanted.map(({ service }) => [service, release.images[service] ?? ""]));
-    const before = Object.fromEntries(wanted.map(({ service, name }) => [service, name]));
-
-    const { path, isNew } = await writeImages(to, images, operator);
-    if (!isNew)
-      return { text: `${path} already has ${renderRelease(release)} of ${from}`, exitCode: EXIT.ok };
-    const changes = renderImageChanges(before, images);
-    await appendHistory(server, {
-      at: operator.now().toISOString(),
-      who: operator.identity.who,
-      action: "promote",
-      reason: "",
-      detail: `version ${release.number} proposée pour ${to} : ${changes}`,
-      release: release.number,
-    });
-    const unchecked = release.verify.filter(({ outcome }) => outcome === "not-checked");
-    const lines = [
-      `${renderRelease(release)} of ${from} is now in ${path}: ${changes}`,
-      ...unchecked.map(({ title, detail }) => `  not checked in ${from}  ${title}: ${detail}`),
-      `look at it with git diff ${path}, have it reviewed, then npm run deploy -- ${to}`,
-    ];
-    return { text: lines.join("\n"), exitCode: EXIT.ok };
-  });
-}
-
-/** The release that runs on the stack; it must have passed its verification. */
-function verified(stack: string, { releases, corrupt }: Releases): Release {
-  const notes = renderCorrupt(corrupt).map((line) => `\n  ${line}`);
-  const running = releases.find(({ outcome }) => outcome === "running");
-  if (running)
-    throw new UserError(
-      `${stack}: expected no deployment under way, got release ${running.number} of ${running.who} since ${running.startedAt}; ` +
-        "wait for its end, or deploy again if it was killed",
-    );
-  const release = currentRelease(releases);
-  if (release && isGood(release)) return release;
-  const failed = release?.verify.filter(({ outcome }) => outcome === "failed").length ?? 0;
-  const got =
-    release === undefined
-      ? "no release"
-      : release.verify.length === 0
-        ? `release ${release.number}, which was not verified`
-        : failed > 0
-          ? `release ${release.number} with ${failed} failed checks`
-          : `release ${release.number}, whose images are not known`;
-  throw new UserError(
-    `${stack}: expected what runs to have passed its verification, got ${got}; deploy it with npm run deploy -- ${stack}${notes.join("")}`,
-  );
-}
-
-/** Every image that the target runs must be one of those that were verified. */
-function requireVerified(
-  wanted: readonly { readonly service: string }[],
-  { release, from, to }: PromoteRequest & { readonly release: Release },
-): void {
-  const problems = wanted
-    .filter(({ service }) => release.images[service]?.includes("@sha256:") !== true)
-    .map(
-      ({ service }) =>
-        `images.${service}: expected an image that ${from} has verified, because ${to} runs it, got none; ` +
-        `turn it on in ${from} and deploy that, or off in ${to}`,
-    );
-  if (problems.length > 0) throw new UserError(problems.join("\n"));
-}
 
 /** Replaces the tags of a stack's images by their current digests. */
 export async function pinImages(
@@ -96,9 +18,7 @@ export async function pinImages(
   operator: Pick<Operator, "pulumi" | "signal" | "readSettingsFile" | "writeSettingsFile">,
 ): Promise<Outcome> {
   const environment = await readEnvironment(stack, operator.pulumi);
-  const hasAccount = environment.builds.registryUser !== "";
-  const secrets = hasAccount ? (await readSettings(stack, operator.pulumi)).secrets : {};
-  const login = loginOf(environment, secrets["registryPassword"]);
+  const login = await registryLogin(stack, environment, operator.pulumi);
   const images = await Promise.all(
     imagesInUse(environment).map(async ({ service, name }) => ({
       service,
@@ -123,6 +43,17 @@ export async function pinImages(
     ]),
   });
   return { text: `${table}\n\nlook at it with git diff ${path}`, exitCode: EXIT.ok };
+}
+
+/** The account at the environment's registry; its password is read only where there is one. */
+export async function registryLogin(
+  stack: string,
+  environment: Environment,
+  pulumi: Pulumi,
+): Promise<RegistryLogin | undefined> {
+  const hasAccount = environment.builds.registryUser !== "";
+  const secrets = hasAccount ? (await readSettings(stack, pulumi)).secrets : {};
+  return loginOf(environment, secrets["registryPassword"]);
 }
 
 async function pin(

@@ -1,7 +1,8 @@
 /** One command on one stack: what it touches, its settings, its server, its lock, and the releases that killed commands left unfinished. */
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 
 import type { Check } from "../../common/check.ts";
+import { findImage, type RegistryLogin } from "../../common/registry.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
@@ -28,7 +29,7 @@ import {
 } from "../server/records.ts";
 import type { Server } from "../server/connection.ts";
 import { holdLock, type HeldLock } from "../server/lock.ts";
-import { settingsFile } from "../engine/settings-file.ts";
+import { replaceFile, settingsFile } from "../engine/settings-file.ts";
 import type { Plan } from "./update.ts";
 
 /** What a deployment touches besides the effects that every command has. */
@@ -57,6 +58,9 @@ export interface Operator extends Effects {
   /** Resolves what a killed run of the engine left pending. */
   readonly resume: (stack: string) => Promise<Resumed>;
 
+  /** The digest that an image's registry gives for its name; fails where it has no such image. */
+  readonly imageDigest: (name: string, login: RegistryLogin | undefined) => Promise<string>;
+
   /** Text of `Pulumi.<stack>.yaml`. */
   readonly readSettingsFile: (stack: string) => Promise<string>;
   readonly writeSettingsFile: (stack: string, text: string) => Promise<void>;
@@ -82,9 +86,10 @@ export function realOperator(effects: Effects): Operator {
       if (!checked.fits) return { changed: checked.changed };
       return { plan: { file: checked.file, reviewed: true, refreshed: checked.manifest.refreshed } };
     },
+    imageDigest: async (name, login) =>
+      (await findImage(name, { fetch, signal: effects.signal, login })).digest,
     readSettingsFile: (stack) => readFile(settingsFile(stack), "utf8"),
-    // Written in place: the file may be mounted into a container, where it cannot be replaced.
-    writeSettingsFile: (stack, text) => writeFile(settingsFile(stack), text),
+    writeSettingsFile: (stack, text) => replaceFile(settingsFile(stack), text),
   };
 }
 

@@ -1,7 +1,12 @@
 /** `Pulumi.<stack>.yaml` as text that people read: an edit changes one value and nothing else. */
+import { randomUUID } from "node:crypto";
+import { open, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+
 import { isScalar, parseDocument, type Document } from "yaml";
 
 import { UserError } from "../../common/user-error.ts";
+import { readImageReference } from "../../common/image-reference.ts";
 
 export function settingsFile(stack: string): string {
   return `Pulumi.${stack}.yaml`;
@@ -25,6 +30,13 @@ export function withImages(file: SettingsFile, images: Readonly<Record<string, s
       continue;
     }
     if (node.value === image) continue;
+    // It becomes text of the file: anything else could add lines to it.
+    if (readImageReference(image) === undefined) {
+      problems.push(
+        `${file.path}: technicia:images.${name}: expected the name of an image, got another text`,
+      );
+      continue;
+    }
     // An image's name needs no quotes in YAML.
     edits.push({ from: node.range[0], to: node.range[1], value: image });
   }
@@ -50,4 +62,29 @@ function parseSettingsFile({ path, text }: SettingsFile): Document {
   const [error] = document.errors;
   if (error) throw new UserError(`${path}: expected YAML, got an error: ${error.message}`);
   return document;
+}
+
+/** Replaces a file as a whole: if this is interrupted, the old text or the new one is there. Links, owner and mode stay. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const target = await realpath(path);
+  const next = join(dirname(target), `.${basename(target)}.${randomUUID()}`);
+  try {
+    const { mode, uid, gid } = await stat(target);
+    const file = await open(next, "wx", 0o600);
+    try {
+      await file.writeFile(text);
+      await file.chown(uid, gid);
+      await file.chmod(mode);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(next, target);
+  } catch (error) {
+    await rm(next, { force: true });
+    // A file that is mounted into a container, or is another user's, cannot be replaced, but perhaps written.
+    if (!["EBUSY", "EACCES", "EPERM", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? ""))
+      throw error;
+    await writeFile(target, text);
+  }
 }

@@ -146,6 +146,7 @@ export class TestStack implements AsyncDisposable {
         this.incidents.push(incident);
         return Promise.resolve({ id: `DEPLOY-00${this.incidents.length}`, isNew: true });
       },
+      imageDigest: (name) => Promise.resolve(pulled(name).split("@")[1]!),
       readSettingsFile: () => Promise.resolve(this.settings),
       writeSettingsFile: (_stack, text) => Promise.resolve(void (this.settings = text)),
     };

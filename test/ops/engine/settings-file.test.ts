@@ -1,7 +1,26 @@
-import { describe, expect, it } from "vitest";
+import {
+  chmod,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
+<<<<<<< HEAD:test/ops/engine/settings-file.test.ts
 import { withImages, withSettings } from "../../../ops/engine/settings-file.ts";
+=======
+import { replaceFile, withImages, withSettings } from "../../../ops/deploy/settings-file.ts";
+>>>>>>> 48625ac (Promote what the state says runs, from the target's own repositories, and replace settings files as a whole):test/ops/deploy/settings-file.test.ts
 
 const TEXT = `# Settings of production.
 encryptionsalt: v1:abc
@@ -38,10 +57,57 @@ describe("withImages", () => {
     );
   });
 
+  it("refuses what is no image's name, because it could add lines, and does not print it", () => {
+    expect(() => withImages(FILE, { qdrant: "a:1.0.0\n  technicia:protectData: false" })).toThrow(
+      /^Pulumi\.prod\.yaml: technicia:images\.qdrant: expected the name of an image, got another text$/,
+    );
+  });
+
   it("fails when the file is no YAML", () => {
     expect(() => withImages({ ...FILE, text: "config: [" }, { qdrant: "a:1.0.0" })).toThrow(
       "Pulumi.prod.yaml: expected YAML",
     );
+  });
+});
+
+describe("replaceFile", () => {
+  let folder: string;
+  let path: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "settings-"));
+    path = join(folder, "Pulumi.test.yaml");
+    await writeFile(path, "old");
+    await chmod(path, 0o664);
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  it("puts another file in its place, with the same mode, so that nobody ever reads half of it", async () => {
+    const reader = await open(path);
+    const before = await stat(path);
+    await replaceFile(path, "new");
+
+    // Whoever had opened the file still reads the old text as a whole.
+    expect(await reader.readFile("utf8")).toBe("old");
+    await reader.close();
+    expect(await readFile(path, "utf8")).toBe("new");
+    expect((await stat(path)).mode).toBe(before.mode);
+    expect((await stat(path)).ino).not.toBe(before.ino);
+    expect(await readdir(folder)).toEqual(["Pulumi.test.yaml"]);
+  });
+
+  it("leaves a link a link", async () => {
+    const link = join(folder, "link.yaml");
+    await symlink("Pulumi.test.yaml", link);
+    await replaceFile(link, "new");
+
+    expect(await readlink(link)).toBe("Pulumi.test.yaml");
+    expect(await readFile(path, "utf8")).toBe("new");
+  });
+
+  it("fails where there is no such file, and leaves none behind", async () => {
+    await expect(replaceFile(join(folder, "none.yaml"), "new")).rejects.toThrow("ENOENT");
+    expect(await readdir(folder)).toEqual(["Pulumi.test.yaml"]);
   });
 });
 
