@@ -1,10 +1,15 @@
+import { connect } from "node:tls";
+
 import type { Result } from "autocannon";
 
 import type { Environment } from "../../../stacks/environment.ts";
 import { failed, type Finding, ok } from "../probe.ts";
 import type { PublicSite } from "./gateway.ts";
 
+/** Requests that the server answers at the same time; those on the way come in addition. */
 const CONNECTIONS = 10;
+const ROUND_TRIPS = 5;
+const ROUND_TRIP_SECONDS = 5;
 /** The load exceeds the wanted rate to prove it, but not by more: people use the server meanwhile. */
 const MARGIN = 1.5;
 /** The load ends early once this many more requests failed than the threshold allows. */
@@ -18,10 +23,17 @@ interface LoadRequest {
   readonly signal: AbortSignal;
 }
 
-/** Puts a bounded load on one path over HTTPS and judges it by the environment's thresholds. */
+/**
+ * Puts a bounded load on one path over HTTPS and judges it by the environment's thresholds.
+ *
+ * They are about the server: the way to it, which is longer or shorter for each operator, is measured first. So many connections more are
+ * opened as it holds requests, and its time is taken off every answer's.
+ */
 export async function checkLoad(site: PublicSite, request: LoadRequest): Promise<Finding> {
-  const { times, wrong, lost, seconds } = await runLoad(site, request);
+  const rttMs = await roundTripMs(site, request.signal);
+  const { times: whole, wrong, lost, seconds } = await runLoad(site, { ...request, rttMs });
   request.signal.throwIfAborted();
+  const times = whole.map((milliseconds) => Math.max(0, milliseconds - rttMs));
 
   const { path, thresholds } = request;
   const errors = wrong + lost;
@@ -29,14 +41,16 @@ export async function checkLoad(site: PublicSite, request: LoadRequest): Promise
   const measures = {
     requests: total,
     errorRatio: total === 0 ? 1 : Math.round((errors / total) * 10_000) / 10_000,
+    rttMs: rounded(rttMs),
     p50Ms: percentile(times, 0.5),
     p95Ms: percentile(times, 0.95),
     p99Ms: percentile(times, 0.99),
     requestsPerSecond: Math.round(times.length / seconds),
   };
+  const way = measures.rttMs >= 1 ? ` (sans le trajet de ${measures.rttMs} ms)` : "";
   const { errorRatio, p50Ms, p95Ms, p99Ms, requestsPerSecond } = measures;
   const seen =
-    `${path} : p50 ${p50Ms} ms, p95 ${p95Ms} ms, p99 ${p99Ms} ms, ${requestsPerSecond} requêtes/s, ` +
+    `${path} : p50 ${p50Ms} ms, p95 ${p95Ms} ms, p99 ${p99Ms} ms${way}, ${requestsPerSecond} requêtes/s, ` +
     `${errors} erreurs sur ${total} pendant ${Math.round(seconds)} s`;
   const problems = [
     ...(errorRatio > thresholds.errorRatio ? [`erreurs au-dessus de ${thresholds.errorRatio * 100} %`] : []),
@@ -50,12 +64,53 @@ export async function checkLoad(site: PublicSite, request: LoadRequest): Promise
   return problems.length > 0 ? failed(`${problems.join(" ; ")} (${seen})`, measures) : ok(seen, measures);
 }
 
+/** The time of one way there and back, in milliseconds; 0 where nothing answers, which the load itself then shows. */
+async function roundTripMs({ domain, ports }: PublicSite, signal: AbortSignal): Promise<number> {
+  const times: number[] = [];
+  for (let count = 0; count < ROUND_TRIPS; count++) {
+    const milliseconds = await handshakeMs({ host: domain, port: ports.https });
+    signal.throwIfAborted();
+    if (milliseconds === undefined) return 0;
+    times.push(milliseconds);
+  }
+  return times.sort((a, b) => a - b)[Math.floor(ROUND_TRIPS / 2)]!;
+}
+
+/** The handshake of TLS 1.3 is one round trip, also where a proxy near the operator answers TCP's; that of TLS 1.2 is two. */
+function handshakeMs({
+  host,
+  port,
+}: {
+  readonly host: string;
+  readonly port: number;
+}): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    let started = 0;
+    // Another check judges the certificate.
+    const socket = connect({ host, port, servername: host, rejectUnauthorized: false });
+    const end = (milliseconds: number | undefined) => {
+      socket.destroy();
+      resolve(milliseconds);
+    };
+    socket
+      .setTimeout(ROUND_TRIP_SECONDS * 1000)
+      .on("connect", () => (started = performance.now()))
+      .on("secureConnect", () => {
+        end((performance.now() - started) / (socket.getProtocol() === "TLSv1.2" ? 2 : 1));
+      })
+      .on("timeout", () => end(undefined))
+      .on("error", () => end(undefined));
+  });
+}
+
 /** Milliseconds of each answer, the number of answers with another status, and of requests without an answer. */
 async function runLoad(
   { domain, ports }: PublicSite,
-  { path, status, thresholds, signal }: LoadRequest,
+  { path, status, thresholds, signal, rttMs }: LoadRequest & { readonly rttMs: number },
 ): Promise<{ times: readonly number[]; wrong: number; lost: number; seconds: number }> {
   const rate = Math.max(CONNECTIONS, Math.ceil(thresholds.requestsPerSecond * MARGIN));
+  // Each connection needs at least one request a second.
+  const connections = Math.min(rate, CONNECTIONS + Math.ceil((rate * rttMs) / 1000));
   const times: number[] = [];
   let wrong = 0;
   // Imported here, because it is slow to load and most commands need no load.
@@ -65,7 +120,7 @@ async function runLoad(
     const instance = autocannon(
       {
         url: `https://${domain}:${ports.https}${path}`,
-        connections: CONNECTIONS,
+        connections,
         duration: thresholds.loadSeconds,
         overallRate: rate,
         timeout: Math.ceil(thresholds.p99Ms / 1000) + 5,
@@ -90,5 +145,9 @@ async function runLoad(
 /** The smallest time that the given share of requests did not exceed. */
 function percentile(times: readonly number[], share: number): number {
   const sorted = [...times].sort((a, b) => a - b);
-  return Math.round((sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0) * 10) / 10;
+  return rounded(sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0);
+}
+
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 10) / 10;
 }

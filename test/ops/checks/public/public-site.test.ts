@@ -1,4 +1,4 @@
-import { createServer as createTcpServer, type AddressInfo } from "node:net";
+import { connect, createServer as createTcpServer, type AddressInfo } from "node:net";
 import type { RequestListener } from "node:http";
 import { createServer, type ServerOptions } from "node:https";
 import { networkInterfaces } from "node:os";
@@ -48,6 +48,24 @@ async function startIssuedSite(
   );
   const site = { domain: "localhost", ports: { http: 9, https: port }, authorities: issued.authority };
   return { site, certificate: issued.certificate };
+}
+
+/** A port behind which the site is as far away as every byte then takes, there and back again. */
+async function startDistance(port: number, milliseconds: number): Promise<number> {
+  const relay = createTcpServer((near) => {
+    const far = connect(port, "localhost");
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      from.on("data", (bytes) => setTimeout(() => to.destroyed || to.write(bytes), milliseconds));
+      from.on("close", () => to.destroy());
+      from.on("error", () => undefined);
+    }
+  });
+  await new Promise<void>((resolve) => relay.listen(0, "localhost", resolve));
+  cleaning.push(() => new Promise((resolve) => relay.close(resolve)));
+  return (relay.address() as AddressInfo).port;
 }
 
 const SILENT: PublicSite = { domain: "localhost", ports: { http: 9, https: 9 }, authorities: undefined };
@@ -293,6 +311,17 @@ describe("checkLoad", () => {
     expect(found.measures?.["requests"]).toBeLessThan(20 * 1.5 * 4);
     const { p50Ms = 0, p95Ms = 0, p99Ms = 0 } = found.measures ?? {};
     expect([p50Ms <= p95Ms, p95Ms <= p99Ms, p99Ms > 0]).toEqual([true, true, true]);
+  });
+
+  it("measures the server and not the way to it: from far away the same site is as fast, and is asked as often", async () => {
+    const near = await startSite("localhost");
+    const site = { ...near, ports: { ...near.ports, https: await startDistance(near.ports.https, 60) } };
+    const limits = { requestsPerSecond: 150, p50Ms: 40, p95Ms: 2000, p99Ms: 2000, loadSeconds: 2 };
+    const found = await look(site, limits);
+
+    expect(found.detail).toMatch(/\(sans le trajet de \d+(\.\d)? ms\), \d+ requêtes\/s/);
+    expect(found.outcome, found.detail).toBe("ok");
+    expect(found.measures?.["rttMs"]).toBeGreaterThanOrEqual(115);
   });
 
   it("fails for a slow site and names each exceeded time", async () => {
