@@ -13,7 +13,7 @@ const AREAS = [
   },
   { names: ["status"], load: () => import("./status.ts") },
   { names: ["drift"], load: () => import("./drift/commands.ts") },
-  { names: ["resume"], load: () => import("./engine/resume.ts") },
+  { names: ["resume"], load: () => import("./engine/resume-command.ts") },
   { names: ["scan"], load: () => import("./scan/commands.ts") },
   { names: ["tools"], load: () => import("./tools/commands.ts") },
   { names: ["secrets"], load: () => import("./secrets.ts") },

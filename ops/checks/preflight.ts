@@ -67,7 +67,7 @@ export async function preflight(
 
 function generalItems({ context, effects, access }: Preflight): Item[] {
   return [
-    automatedTestsProbe(effects),
+    automatedTestsProbe(context.stack, effects),
     {
       id: "performance-tests",
       title: "Les tests de performance ont été exécutés et analysés",

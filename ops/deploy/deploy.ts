@@ -203,9 +203,10 @@ async function up(
 
 async function endFailedUpdate(
   progress: ReleaseInProgress,
-  { output, changed }: UpdateFailure,
+  { changed, ...failure }: UpdateFailure,
 ): Promise<Outcome> {
   const { session, request } = progress;
+  const output = session.redact(failure.output);
   const report = `${request.stack}: the update failed:\n${output}`;
   const symptom = `la mise à jour a échoué : ${output}`;
   if (session.signal.aborted) {

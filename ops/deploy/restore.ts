@@ -136,7 +136,7 @@ export async function restore(
   const totalSeconds = seconds.rollback + seconds.rollbackVerify;
   // A verification that was cut short fails in no check.
   const stopped = signal.aborted ? [(signal.reason as Error).message] : [];
-  const failures = [...(failure === undefined ? [] : [failure.output]), ...stopped];
+  const failures = [...(failure === undefined ? [] : [session.redact(failure.output)]), ...stopped];
   return {
     failure: failures.length === 0 ? undefined : failures.join("\n"),
     verify,

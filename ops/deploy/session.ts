@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 
 import type { Check } from "../../common/check.ts";
+import { Redactor } from "../../common/redactor.ts";
 import { findImage, type RegistryLogin } from "../../common/registry.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
@@ -111,6 +112,7 @@ export class Session {
 
   readonly #why: string | undefined;
   readonly #secrets: Settings["secrets"];
+  readonly #redactor = new Redactor();
   #outputs: StackOutputs | undefined;
   #server: Server | undefined;
   #address = "";
@@ -123,6 +125,7 @@ export class Session {
     this.environment = environment;
     this.#why = why;
     this.#secrets = secrets;
+    this.#redactor.hide(...Object.values(secrets));
   }
 
   /** Opens the session, does the work and closes the session. */
@@ -175,11 +178,17 @@ export class Session {
     if (this.#why !== undefined) await this.#lockServer(this.#server, this.#why);
   }
 
+  /** Takes the stack's secrets out of a text: what the engine and its plugins print when they fail may quote one. */
+  redact(text: string): string {
+    return this.#redactor.clean(text);
+  }
+
   /** Adds to the audit, where there is a server to keep it. */
   async audit(event: Omit<AuditEvent, "at" | "who">): Promise<void> {
     if (this.#server === undefined) return;
     const { identity, now } = this.operator;
-    await appendHistory(this.#server, { ...event, at: now().toISOString(), who: identity.who });
+    const detail = this.redact(event.detail);
+    await appendHistory(this.#server, { ...event, detail, at: now().toISOString(), who: identity.who });
   }
 
   /** Records on the server that a release begins. */
@@ -200,7 +209,12 @@ export class Session {
 
   /** Records on the server that a release has ended, now. */
   async finishRelease(release: Release): Promise<Release> {
-    const ended = { ...release, finishedAt: this.operator.now().toISOString() };
+    const { failure } = release;
+    const ended = {
+      ...release,
+      ...(failure !== undefined && { failure: this.redact(failure) }),
+      finishedAt: this.operator.now().toISOString(),
+    };
     try {
       if (this.#server) await finishRelease(this.#server, ended);
     } catch (error) {

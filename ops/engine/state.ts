@@ -2,6 +2,7 @@
 import { z } from "zod";
 
 import { nameOf } from "../../common/urn.ts";
+import { UserError } from "../../common/user-error.ts";
 import { stackOutputs } from "../../stacks/deployment-status.ts";
 import { parsePrinted, type Pulumi } from "./cli.ts";
 
@@ -44,12 +45,13 @@ interface StateContent {
 }
 
 export interface State extends StateContent {
-  /** Imports the state with other content. */
+  /** Imports the state with other content; fails when the state has changed since it was read. */
   replace(content: StateContent): Promise<void>;
 }
 
 export async function readState(stack: string, pulumi: Pulumi): Promise<State> {
-  const printed = await pulumi({ args: ["stack", "export", "--stack", stack] });
+  const read = () => pulumi({ args: ["stack", "export", "--stack", stack] });
+  const printed = await read();
   const whole = parsePrinted("pulumi stack export", printed, exported);
   const { resources, pending_operations: pending } = whole.deployment ?? {};
   return {
@@ -59,6 +61,11 @@ export async function readState(stack: string, pulumi: Pulumi): Promise<State> {
       const operations = content.pending.length > 0 || pending ? { pending_operations: content.pending } : {};
       const deployment = { ...whole.deployment, resources: content.resources, ...operations };
       const input = JSON.stringify({ ...whole, deployment });
+      // An import replaces everything, also what another run has written meanwhile.
+      if ((await read()) !== printed)
+        throw new UserError(
+          `the state of stack ${stack}: another run has changed it meanwhile, so nothing was put back; wait for it to end, then run this again`,
+        );
       await pulumi({ args: ["stack", "import", "--stack", stack], input });
     },
   };

@@ -86,13 +86,16 @@ describe("automatedTestsProbe", () => {
     GITHUB_SHA: "0123456789abcdef",
     GITHUB_TOKEN: "ghs_canary",
   };
-  const look = async (runs: readonly { run_number: number; status: string; conclusion: string | null }[]) => {
+  const look = async (
+    runs: readonly { run_number: number; status: string; conclusion: string | null }[],
+    stack = "test",
+  ) => {
     api = await startFakeApi(() => ({
       status: 200,
       body: { total_count: runs.length, workflow_runs: runs },
     }));
     const inJob = { ...variables, GITHUB_API_URL: api.origin };
-    return automatedTestsProbe({ fetch, variables: inJob }).find(unaborted);
+    return automatedTestsProbe(stack, { fetch, variables: inJob }).find(unaborted);
   };
   const done = (run_number: number, conclusion: string) => ({ run_number, status: "completed", conclusion });
 
@@ -112,12 +115,16 @@ describe("automatedTestsProbe", () => {
   it.each([
     ["no run", []],
     ["an unfinished run", [{ run_number: 1, status: "in_progress", conclusion: null }]],
-  ])("is not checked with %s", async (_, runs) => {
+  ])("is not checked in the test environment with %s, and fails in the others", async (_, runs) => {
     expect(await look(runs)).toMatchObject({ outcome: "not-checked" });
+    for (const stack of ["staging", "prod"]) {
+      await api!.close();
+      expect(await look(runs, stack)).toMatchObject({ outcome: "failed" });
+    }
   });
 
   it("is not checked outside of GitHub's CI", async () => {
-    expect(await automatedTestsProbe(effectsWith()).find(unaborted)).toMatchObject({
+    expect(await automatedTestsProbe("prod", effectsWith()).find(unaborted)).toMatchObject({
       outcome: "not-checked",
     });
   });

@@ -378,6 +378,17 @@ describe("a failing release", () => {
     expect(await stack.lastRelease()).toMatchObject({ outcome: "rolled-back", verify: [] });
   });
 
+  it("keeps secrets out of what is printed, recorded and reported, whatever the engine printed", async () => {
+    await withNewVersion();
+    stack.up = () => Promise.resolve({ error: "401 for key pa-hush", changed: false });
+    const { text } = await run();
+
+    const record = JSON.stringify([await stack.lastRelease(), await stack.history(), stack.incidents]);
+    expect(text).toContain("401 for key [secret]");
+    expect(record).toContain("401 for key [secret]");
+    expect(`${text}${record}`).not.toContain("pa-hush");
+  });
+
   it("is not rolled back when its update failed before it changed anything", async () => {
     await withNewVersion();
     stack.up = () => Promise.resolve({ error: "no credentials", changed: false });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { forgetReinstalled } from "../../../ops/engine/resume.ts";
+import type { Pulumi } from "../../../ops/engine/cli.ts";
+import { forgetReinstalled, type ReinstalledOptions } from "../../../ops/engine/reinstalled.ts";
 
 const urn = (type: string, name: string) => `urn:pulumi:test::technicia::${type}::${name}`;
 const CONNECTION = urn("pulumi:providers:technicia", "host-connection");
@@ -44,16 +45,17 @@ function stateOf(installation: number) {
 }
 
 /** Runs it where a refresh makes the first state into the second; gives what was put back. */
-async function run(before: object, after: object) {
+async function run(before: object, after: object, options: ReinstalledOptions = {}) {
   let isRefreshed = false;
   let imported: ReturnType<typeof stateOf> | undefined;
   const asked: string[] = [];
-  const forgotten = await forgetReinstalled("test", ({ args, input = "" }) => {
+  const pulumi: Pulumi = ({ args, input = "" }) => {
     asked.push(args.join(" "));
     if (args[0] === "refresh") isRefreshed = true;
     if (args[1] === "import") imported = JSON.parse(input) as ReturnType<typeof stateOf>;
     return Promise.resolve(args[1] === "export" ? JSON.stringify(isRefreshed ? after : before) : "");
-  });
+  };
+  const forgotten = await forgetReinstalled("test", pulumi, options);
   return { forgotten, imported, asked };
 }
 
@@ -107,9 +109,49 @@ describe("forgetReinstalled", () => {
     });
 
     await expect(forgetting).rejects.toThrow(
-      /OVH has not reinstalled the server: it has the installation that the state knows \(vps-1\/1\)/,
+      /OVH has not reinstalled the server: it has the installation that the state knows \(vps-1\/1\).*run npm run resume -- test --reinstalled --host-key SHA256:…$/,
     );
     expect(asked).not.toContain("import");
+  });
+
+  describe("when OVH has forgotten the reinstallation", () => {
+    const OLD = `SHA256:${"a".repeat(43)}`;
+    const NEW = `SHA256:${"b".repeat(43)}`;
+
+    function stateWithKey() {
+      const state = stateOf(1);
+      Object.assign(state.deployment.resources[2]!, {
+        inputs: { serverId: "vps-1/1", address: "203.0.113.10", port: 22 },
+        outputs: { fingerprint: OLD },
+      });
+      return state;
+    }
+
+    const answering = (fingerprint: string) => (endpoint: object) => {
+      expect(endpoint).toEqual({ address: "203.0.113.10", port: 22 });
+      return Promise.resolve(fingerprint);
+    };
+
+    it("believes a person who has read the new host key on the server's console", async () => {
+      const options = { hostKey: NEW, askHostKey: answering(NEW) };
+      const { forgotten } = await run(stateWithKey(), stateWithKey(), options);
+
+      expect(forgotten).toEqual(["host-key", "host-connection", "sysctl", "data", "gateway"]);
+    });
+
+    it.each([
+      [
+        "the server answers with another key",
+        NEW,
+        `SHA256:${"c".repeat(43)}`,
+        "expected 203.0.113.10:22 to answer with SHA256:b",
+      ],
+      ["the state knows the key already", OLD, OLD, "got SHA256:a.*, which the state knows already"],
+    ])("removes nothing when %s", async (_what, hostKey, answer, message) => {
+      const options = { hostKey, askHostKey: answering(answer) };
+
+      await expect(run(stateWithKey(), stateWithKey(), options)).rejects.toThrow(new RegExp(message));
+    });
   });
 
   it("fails where there is no server yet", async () => {

@@ -68,7 +68,7 @@ describe("the commands", () => {
   it("come without Pulumi's SDK, which takes longer to load than most of them take", async () => {
     const program = `
       const folders = ["deploy", "documents", "drift", "preview"];
-      for (const file of [...folders.map((folder) => folder + "/commands"), "engine/resume", "secrets", "status"]) await import(\`./ops/\${file}.ts\`);
+      for (const file of [...folders.map((folder) => folder + "/commands"), "engine/resume-command", "secrets", "status"]) await import(\`./ops/\${file}.ts\`);
       const { _cache } = process.getBuiltinModule("node:module");
       console.log(Object.keys(_cache).filter((file) => file.includes("@pulumi/pulumi/")).join());
     `;

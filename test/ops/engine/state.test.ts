@@ -38,8 +38,22 @@ describe("readState", () => {
     const state = await readState("test", pulumi);
     await state.replace(state);
 
-    expect(JSON.parse(calls[1]?.input ?? "")).toEqual(whole);
-    expect(calls[1]?.args).toEqual(["stack", "import", "--stack", "test"]);
+    expect(JSON.parse(calls.at(-1)?.input ?? "")).toEqual(whole);
+    expect(calls.at(-1)?.args).toEqual(["stack", "import", "--stack", "test"]);
+  });
+
+  it("puts nothing back when another run has changed the state meanwhile", async () => {
+    let exports = 0;
+    const asked: string[] = [];
+    const state = await readState("test", ({ args }) => {
+      asked.push(args[1] ?? "");
+      return Promise.resolve(JSON.stringify({ ...whole, version: (exports += 1) }));
+    });
+
+    await expect(state.replace(state)).rejects.toThrow(
+      "the state of stack test: another run has changed it meanwhile, so nothing was put back; wait for it to end, then run this again",
+    );
+    expect(asked).not.toContain("import");
   });
 
   it.each([[{ version: 3, deployment: null }], [{ version: 3, deployment: { manifest: {} } }]])(

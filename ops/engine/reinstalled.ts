@@ -1,0 +1,129 @@
+/** Takes out of the state what was on a server's disk before it was reinstalled. */
+import { nameOf } from "../../common/urn.ts";
+import { UserError } from "../../common/user-error.ts";
+import { fetchHostKey, where, type Endpoint } from "../../provider/ssh/connect.ts";
+import { fingerprint } from "../../provider/ssh/keys.ts";
+import type { Pulumi } from "./cli.ts";
+import { readState, type StateResource } from "./state.ts";
+
+/** How long the server may take to answer with its key. */
+const ANSWER_SECONDS = 30;
+
+export interface ReinstalledOptions {
+  /**
+   * Fingerprint of the new installation's host key, which a person has read on the server's own console: for a reinstallation that OVH no longer
+   * lists.
+   */
+  readonly hostKey?: string | undefined;
+
+  /** Fingerprint of the key with which a host answers. */
+  readonly askHostKey?: (endpoint: Endpoint) => Promise<string>;
+}
+
+/**
+ * After the server was reinstalled or replaced: everything on its disk is gone, and the state does not know.
+ *
+ * A refresh cannot find out: the server no longer has the host key that the state requires, and that may as well be an attack.
+ * So OVH is asked, or a person who has read the new key. If OVH's installation number is not the one under which the host was set up, everything
+ * on the host leaves the state, and the next `up` sets up a new host. Returns the names of what left the state; fails, and changes nothing, when
+ * neither knows of another installation.
+ */
+export async function forgetReinstalled(
+  stack: string,
+  pulumi: Pulumi,
+  { hostKey, askHostKey = askServer }: ReinstalledOptions = {},
+): Promise<readonly string[]> {
+  const { urn } = findServer((await readState(stack, pulumi)).resources, stack);
+  await pulumi({ args: ["refresh", "--yes", "--skip-preview", "--stack", stack, "--target", urn] });
+
+  const state = await readState(stack, pulumi);
+  const { resources } = state;
+  const isOutdated =
+    hostKey === undefined
+      ? outdatedForOvh(resources, stack)
+      : await outdatedForKey(resources, { stack, hostKey, askHostKey });
+  const outdated = new Set(resources.filter(isOutdated).map(({ urn: name, id }) => `${name}::${id}`));
+  const isLost = (one: StateResource) =>
+    isOutdated(one) || outdated.has(one.provider ?? "") || one.type.startsWith("docker:");
+  const left = resources.filter((one) => !isLost(one));
+  const names = new Set(left.map((one) => one.urn));
+  await state.replace({ ...state, resources: left.map((one) => withDependencies(one, names)) });
+  return resources.filter(isLost).map((one) => nameOf(one.urn));
+}
+
+type Judge = (one: StateResource) => boolean;
+
+/** What was set up under another installation than the one that OVH knows now. */
+function outdatedForOvh(resources: readonly StateResource[], stack: string): Judge {
+  const installation = findServer(resources, stack).outputs?.["serverId"];
+  const isOutdated = (one: StateResource) => {
+    const { serverId } = one.inputs ?? {};
+    return isTiedToHost(one) && serverId !== undefined && serverId !== installation;
+  };
+  if (typeof installation === "string" && resources.some(isOutdated)) return isOutdated;
+  throw new UserError(
+    `${stack}: OVH has not reinstalled the server: it has the installation that the state knows (${String(installation)}); nothing was removed from the state. ` +
+      "If another host key answers all the same, somebody changed it on the server, or another machine answers in its place. " +
+      "If you know that it was reinstalled and OVH no longer lists that, open the server's console in OVH's customer area, read the fingerprint there " +
+      `(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), and run npm run resume -- ${stack} --reinstalled --host-key SHA256:…`,
+  );
+}
+
+/** Everything on the host, if it answers with the key that a person has read there and that the state does not know. */
+async function outdatedForKey(
+  resources: readonly StateResource[],
+  { stack, hostKey, askHostKey }: Required<ReinstalledOptions> & { readonly stack: string },
+): Promise<Judge> {
+  const known = resources.find(({ type }) => type === "technicia:host:HostKey");
+  const { address, port } = known?.inputs ?? {};
+  if (known === undefined || typeof address !== "string" || typeof port !== "number")
+    throw new UserError(
+      `${stack}: there is no host key in the state, so nothing holds the next pulumi up back`,
+    );
+  if (known.outputs?.["fingerprint"] === hostKey)
+    throw new UserError(
+      `--host-key: expected the key of a new installation, got ${hostKey}, which the state knows already; nothing was removed from the state`,
+    );
+  const answer = await askHostKey({ address, port });
+  if (answer !== hostKey)
+    throw new UserError(
+      `--host-key: expected ${where({ address, port })} to answer with ${hostKey}, got ${answer}; nothing was removed from the state. ` +
+        "Read the fingerprint on the server's own console again; if it differs, another machine answers in its place",
+    );
+  return isTiedToHost;
+}
+
+function isTiedToHost({ type }: StateResource): boolean {
+  return type === "technicia:host:HostKey" || type === "pulumi:providers:technicia";
+}
+
+async function askServer(endpoint: Endpoint): Promise<string> {
+  const { signal } = new AbortController();
+  const key = await fetchHostKey(endpoint, {
+    deadlineSeconds: ANSWER_SECONDS,
+    signal,
+    onWaiting: () => undefined,
+  });
+  return fingerprint(key);
+}
+
+function findServer(resources: readonly StateResource[], stack: string): StateResource {
+  const server = resources.find(({ type }) => type === "technicia:ovh:Vps");
+  if (!server) throw new UserError(`${stack}: there is no server in the state; run pulumi up`);
+  return server;
+}
+
+/** The engine refuses a state with dependencies on missing resources. */
+function withDependencies(one: StateResource, names: ReadonlySet<string>): StateResource {
+  const { dependencies, propertyDependencies } = one;
+  const still = (list: readonly string[] | null) => (list ?? []).filter((name) => names.has(name));
+  return {
+    ...one,
+    ...(dependencies && { dependencies: still(dependencies) }),
+    ...(propertyDependencies && {
+      propertyDependencies: Object.fromEntries(
+        Object.entries(propertyDependencies).map(([property, list]) => [property, still(list)]),
+      ),
+    }),
+  };
+}
