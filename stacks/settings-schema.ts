@@ -353,6 +353,12 @@ export const sections = {
         example: "sqlite",
         affects: "n8n, postgres",
       }),
+      startEmpty: flag().default(false).meta({
+        description:
+          "Whether n8n may start on another `database` than before; its owner, workflows and credentials are not taken along.",
+        example: false,
+        affects: "preflight",
+      }),
       owner: map({
         firstName: personName.meta({ description: "First name of n8n's owner.", example: "Ada" }),
         lastName: personName.meta({ description: "Last name of n8n's owner.", example: "Lovelace" }),

@@ -23,6 +23,7 @@ type Watch = (step: Step) => Finding[];
 /** In the order of their kinds. */
 const WATCHES: readonly Watch[] = [
   ofLoss({ volume: watchVolume, stored: watchStored }),
+  watchDatabase,
   ofLoss({ "host-key": watchHostKey, "login-keys": watchLoginKeys }),
   ofLoss({ server: watchServer }),
   ofLoss({ installation: watchInstallation }),
@@ -55,6 +56,22 @@ function watchStored({ kind, before }: Step): Finding[] {
     ? [{ kind: "data", text: "is removed from the service that stores it" }]
     : [];
 }
+
+/** A program that is told to use a database of another kind starts with an empty one. */
+function watchDatabase({ type, kind, before, after }: Step): Finding[] {
+  if (type !== "docker:index/service:Service" || (kind !== "update" && kind !== "replace")) return [];
+  const [old, next] = [before?.inputs, after?.inputs].map(
+    (inputs) => serviceWithDatabase.safeParse(inputs).data,
+  );
+  const [from, to] = [old, next].map((service) => service?.taskSpec.containerSpec.env.DB_TYPE);
+  if (from === undefined || to === undefined || from === to) return [];
+  const text = `starts with an empty database (${from} → ${to}): owner, workflows and credentials stay in the one before and are not taken along`;
+  return [{ kind: "data", text }];
+}
+
+const serviceWithDatabase = z.object({
+  taskSpec: z.object({ containerSpec: z.object({ env: z.object({ DB_TYPE: z.string() }) }) }),
+});
 
 function watchHostKey({ kind }: Step): Finding[] {
   if (kind === "delete") {

@@ -30,6 +30,9 @@ export interface CheckContext {
 
   /** Aborted when the deployment is. */
   readonly signal: AbortSignal;
+
+  /** For a verification: what was seen before the deployment, or at the last one that was good. */
+  readonly earlier?: readonly Check[];
 }
 
 /** What the checks reach besides the server and the engine. */

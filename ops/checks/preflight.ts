@@ -26,7 +26,7 @@ import { checkHealthRoute, openSite, type PublicSite } from "./public/gateway.ts
 import { checkPorts } from "./public/ports.ts";
 import { checkCertificate } from "./public/tls.ts";
 import { clockProbe } from "./server/machine.ts";
-import { checkLogs, versionsProbe } from "./server/containers.ts";
+import { checkLogs, databaseProbe, versionsProbe } from "./server/containers.ts";
 import { checkWebhooks, n8nOf } from "./server/n8n.ts";
 import { checkHealth } from "./server/vector-store.ts";
 
@@ -139,6 +139,7 @@ function otherItems({ context, effects, access, site }: Preflight): Item[] {
     encryptionProbe(context),
     clockProbe({ endpoint: context.environment.ovh.endpoint, access, fetch, now }),
     versionsProbe(context, access),
+    databaseProbe(context, access),
   ];
 }
 

@@ -172,7 +172,7 @@ function routeProbes({ context, access, site, n8n }: Verification): Probe[] {
       id: "functional-webhooks",
       title: "APIs : Endpoints critiques opérationnels",
       limitSeconds: 90,
-      find: (signal) => checkWebhooks(n8n, { site, access, signal }),
+      find: (signal) => checkWebhooks(n8n, { site, access, signal, earlier: context.earlier }),
     },
     {
       id: "functional-uploads",

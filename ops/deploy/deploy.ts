@@ -1,7 +1,10 @@
 /** `npm run deploy`: preflight → plan → window → up → verify → record, and the previous release again when the new one fails. */
+import type { Check } from "../../common/check.ts";
+import { lastGood } from "../../common/release.ts";
 import type { Outcome } from "../command.ts";
 import { inPrivateFolder } from "../engine/events.ts";
 import { readRevision } from "../server/identity.ts";
+import { readReleases } from "../server/records.ts";
 import { prepareData, warnOfDataSteps, type DataStep } from "./data.ts";
 import { rollBackAutomatically } from "./automatic-rollback.ts";
 import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest } from "./release-progress.ts";
@@ -78,7 +81,7 @@ async function runPart(progress: ReleaseInProgress, part: DeployPart): Promise<O
         return (await up(progress, { plan, dataSteps })) ?? (await progress.recordSuccess([]));
       });
     case "verify": {
-      const checks = await operator.verify(session.context);
+      const checks = await operator.verify({ ...session.context, earlier: await earlierChecks(progress) });
       const hasFailed = checks.some(({ outcome }) => outcome === "failed");
       return { text: renderChecks("verify", checks).join("\n"), exitCode: hasFailed ? EXIT.failed : EXIT.ok };
     }
@@ -226,9 +229,17 @@ async function endFailedUpdate(
   return await rollBackAutomatically(progress, { report, symptom, verify: [], changed });
 }
 
+/** What a verification compares with: the preflight, or the last good release where there was none. */
+async function earlierChecks({ preflight: seen, session }: ReleaseInProgress): Promise<readonly Check[]> {
+  if (seen.length > 0 || session.server === undefined) return seen;
+  const { releases } = await readReleases(session.server);
+  return lastGood(releases, Infinity)?.verify ?? [];
+}
+
 async function verify(progress: ReleaseInProgress): Promise<Outcome> {
   const { request, operator, session } = progress;
-  const checks = await progress.timed("verify", () => operator.verify(session.context));
+  const earlier = await earlierChecks(progress);
+  const checks = await progress.timed("verify", () => operator.verify({ ...session.context, earlier }));
   for (const line of renderChecks("verify", checks)) operator.say(line);
   session.signal.throwIfAborted();
   const failed = checks.filter(({ outcome }) => outcome === "failed");

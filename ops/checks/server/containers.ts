@@ -4,7 +4,7 @@ import { enabledServices, swarmName } from "../../../common/services.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 import { versionOf } from "../../../common/image-reference.ts";
 import type { Server } from "../../server/connection.ts";
-import type { CheckContext, ServerAccess } from "../context.ts";
+import { askServer, type CheckContext, type ServerAccess } from "../context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "../probe.ts";
 
 export interface RunningContainer {
@@ -114,6 +114,40 @@ export function versionsProbe(
       const details = found.filter(({ outcome }) => outcome === worst).map(({ detail }) => detail);
       return { outcome: worst, detail: details.join(" ; ") };
     },
+  };
+}
+
+const DATABASE = `docker service inspect technicia-n8n --format '{{range .Spec.TaskTemplate.ContainerSpec.Env}}{{println .}}{{end}}' 2>/dev/null || true`;
+
+/** Whether n8n finds its data: a database of another kind is an empty one. */
+export function databaseProbe(
+  { stack, environment, outputs }: Pick<CheckContext, "stack" | "environment" | "outputs">,
+  access: ServerAccess,
+): Probe {
+  const { database: wanted, startEmpty } = environment.services.n8n;
+  return {
+    id: "n8n-database",
+    title: "Base de données de n8n : la même qu'avant",
+    find: () =>
+      outputs
+        ? askServer(access, async (server) => {
+            const { stdout } = await server.run({
+              purpose: "read which database n8n uses",
+              script: DATABASE,
+              timeoutSeconds: 30,
+            });
+            const type = /^DB_TYPE=(.*)$/m.exec(stdout)?.[1];
+            if (type === undefined) return notChecked("la base que n8n utilise n'est pas connue");
+            const running = type === "postgresdb" ? "postgres" : type;
+            if (running === wanted) return ok(wanted);
+            const change = `n8n passe de ${running} à ${wanted}, une base vide : propriétaire, workflows et identifiants restent dans l'ancienne`;
+            if (startEmpty) return ok(`${change} ; voulu (services.n8n.startEmpty)`);
+            const allow = `pulumi config set --path technicia:services.n8n.startEmpty true --stack ${stack}`;
+            return failed(
+              `${change} ; les exporter d'abord (n8n export:workflow --all, export:credentials --all), puis ${allow}`,
+            );
+          })
+        : notChecked("rien n'est encore déployé"),
   };
 }
 

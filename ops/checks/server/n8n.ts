@@ -1,4 +1,5 @@
 /** The workflow engine: ready, claimed by its owner, and with the webhooks that its workflows register. */
+import type { Check } from "../../../common/check.ts";
 import { scriptParts } from "../../../common/script.ts";
 import { WEBHOOKS } from "../../../common/services.ts";
 import { weaknessOf } from "../../../secrets/weakness.ts";
@@ -47,16 +48,21 @@ export async function checkN8nReady(server: Server, { url }: N8n): Promise<Findi
       );
 }
 
+interface WebhookOptions {
+  readonly site: PublicSite;
+  readonly access: ServerAccess;
+  readonly signal: AbortSignal;
+  /** Checks from before a deployment. */
+  readonly earlier?: readonly Check[] | undefined;
+}
+
 /**
  * Whether the frontend's webhooks are registered.
  *
- * A webhook exists once a person has imported and activated its workflow. Without any workflow the check neither fails nor passes. An OPTIONS
- * request starts none.
+ * A webhook exists once a person has imported and activated its workflow. Without any workflow the check neither fails nor passes, unless there
+ * were some before. An OPTIONS request starts none.
  */
-export async function checkWebhooks(
-  n8n: N8n,
-  options: { readonly site: PublicSite; readonly access: ServerAccess; readonly signal: AbortSignal },
-): Promise<Finding> {
+export async function checkWebhooks(n8n: N8n, options: WebhookOptions): Promise<Finding> {
   const states = await Promise.all(
     WEBHOOKS.map(async (name) => ({ name, state: await readWebhook(name, options) })),
   );
@@ -76,6 +82,12 @@ export async function checkWebhooks(
   if (typeof workflows === "string") return notChecked(`${seen} ; ${workflows}`, measures);
   const counted = { ...measures, workflows: workflows.total, workflowsActive: workflows.active };
   if (workflows.total === 0) {
+    const lost = hadWorkflows(options.earlier ?? []);
+    if (lost !== undefined)
+      return failed(
+        `n8n a perdu ses workflows : ${lost} avant, aucun maintenant ; une autre base de données ?`,
+        counted,
+      );
     return notChecked(
       "aucun workflow n'est importé dans n8n : rien n'est attendu, rien n'est prouvé",
       counted,
@@ -85,6 +97,14 @@ export async function checkWebhooks(
     `${seen} ; ${workflows.total} workflows importés, ${workflows.active} actifs : les activer dans n8n`,
     counted,
   );
+}
+
+/** How many workflows, or at least webhooks, earlier checks have counted; undefined when none. */
+function hadWorkflows(earlier: readonly Check[]): string | undefined {
+  const most = (measure: string) => Math.max(0, ...earlier.map(({ measures }) => measures?.[measure] ?? 0));
+  const [workflows, webhooks] = [most("workflows"), most("webhooksRegistered")];
+  if (workflows > 0) return `${workflows} workflows`;
+  return webhooks > 0 ? `${webhooks} webhooks` : undefined;
 }
 
 /** Whether n8n is claimed, and refuses well-known passwords. */

@@ -40,7 +40,9 @@ describe("underLock", () => {
     const lost = { ...stack.server, run: () => Promise.reject(new UserError("no answer")) };
 
     expect(
-      await underLock("test", { ...stack.operator, openServer: () => lost }, () => Promise.resolve("settled")),
+      await underLock("test", { ...stack.operator, openServer: () => lost }, () =>
+        Promise.resolve("settled"),
+      ),
     ).toBe("settled");
     expect(stack.printed).toEqual([
       "without the deployment lock, because the server cannot be reached: no answer",

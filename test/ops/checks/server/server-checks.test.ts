@@ -6,6 +6,7 @@ import {
   expectedServices,
   judgeContainers,
   type RunningContainer,
+  databaseProbe,
   versionsProbe,
 } from "../../../../ops/checks/server/containers.ts";
 import { openAccess, type ServerAccess } from "../../../../ops/checks/context.ts";
@@ -146,6 +147,55 @@ describe("versionsProbe", () => {
       outcome: "not-checked",
     });
     expect(await versionsProbe(contextWith(), NO_SERVER).find(unaborted)).toMatchObject({
+      outcome: "not-checked",
+    });
+  });
+});
+
+describe("databaseProbe", () => {
+  const look = (running: string, settings: Record<string, unknown>) => {
+    const environment = environmentWith(settings);
+    const context = { stack: "test", environment, outputs: outputsOf(environment) };
+    return databaseProbe(context, { server: answeringServer(`N8N_HOST=a\nDB_TYPE=${running}\n`) }).find(
+      unaborted,
+    );
+  };
+
+  it("is ok as long as n8n keeps its database", async () => {
+    expect(await look("sqlite", {})).toMatchObject({ outcome: "ok" });
+    expect(await look("postgresdb", { "services.n8n.database": "postgres" })).toMatchObject({
+      outcome: "ok",
+    });
+  });
+
+  it("fails before n8n gets another database, and says how to take the data along or go without", async () => {
+    const found = await look("sqlite", { "services.n8n.database": "postgres" });
+
+    expect(found.outcome).toBe("failed");
+    expect(found.detail).toBe(
+      "n8n passe de sqlite à postgres, une base vide : propriétaire, workflows et identifiants restent dans l'ancienne ; " +
+        "les exporter d'abord (n8n export:workflow --all, export:credentials --all), " +
+        "puis pulumi config set --path technicia:services.n8n.startEmpty true --stack test",
+    );
+  });
+
+  it("is ok when the settings say that n8n may start empty", async () => {
+    const settings = { "services.n8n.database": "postgres", "services.n8n.startEmpty": true };
+
+    expect(await look("sqlite", settings)).toMatchObject({
+      outcome: "ok",
+      detail: expect.stringContaining("voulu (services.n8n.startEmpty)") as string,
+    });
+  });
+
+  it("is not checked where nothing is deployed, or the server does not say", async () => {
+    const environment = environmentWith();
+    const context = { stack: "test", environment, outputs: outputsOf(environment) };
+
+    expect(await databaseProbe(contextWith(), NO_SERVER).find(unaborted)).toMatchObject({
+      outcome: "not-checked",
+    });
+    expect(await databaseProbe(context, { server: answeringServer("") }).find(unaborted)).toMatchObject({
       outcome: "not-checked",
     });
   });
