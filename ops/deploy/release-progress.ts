@@ -7,6 +7,7 @@ import { reportIncident } from "../effects.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { readReleases } from "../server/records.ts";
 import { dataSteps, type DataStep } from "./data.ts";
+import { pruneImages } from "./prune.ts";
 import { describeFailure, renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
 import { runningSettings, secondsBetween } from "./restore.ts";
 import type { Operator, Session } from "./session.ts";
@@ -137,6 +138,7 @@ export class ReleaseInProgress {
     const ended = await this.recordEnd({ outcome: "succeeded", images, verify: [...verify] });
     const changes = renderImageChanges(before?.images ?? {}, images);
     const isVerified = verify.length > 0;
+    if (isVerified) await pruneImages(session.server, session.operator);
     await session.audit({
       action: "deploy",
       reason: this.request.reason,
