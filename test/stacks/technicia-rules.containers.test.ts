@@ -177,9 +177,12 @@ describe.each(variants)("every service with %s", (_name, variant) => {
     }
   });
 
-  it("is rolled back when an update fails, which the deployment waits to see", async () => {
+  it("is rolled back when an update fails, which the deployment waits to see, unless it may have migrated data", async () => {
     for (const { name, updateConfig, rollbackConfig, convergeConfig } of services(await deploy(variant))) {
-      expect(updateConfig, name).toMatchObject({ failureAction: "rollback", monitor: "10s", parallelism: 1 });
+      const ownsData = /^technicia-(n8n|qdrant|postgres)-service$/.test(name);
+      expect(updateConfig, name).toMatchObject({
+        ...{ failureAction: ownsData ? "pause" : "rollback", monitor: "10s", parallelism: 1 },
+      });
       expect(rollbackConfig, name).toMatchObject({ failureAction: "pause", order: updateConfig["order"] });
       expect(convergeConfig, name).toEqual({
         delay: "10s",
