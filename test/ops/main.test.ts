@@ -1,8 +1,15 @@
-import { readFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 import { describe, expect, it } from "vitest";
 
 import { runCli } from "../support/fake-pulumi.ts";
+import { until } from "../support/until.ts";
+import { fillCache } from "./engine/launcher.ts";
 
 const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
 
@@ -21,13 +28,32 @@ describe("the command line", () => {
   });
 
   const named = Object.values(scripts).flatMap(
-    (script) => /^node ops\/main\.ts (\S+)$/.exec(script)?.[1] ?? [],
+    (script) => /^exec node ops\/main\.ts (\S+)$/.exec(script)?.[1] ?? [],
   );
 
   it.each(named)("knows %s, as package.json calls it", async (name) => {
     const run = await runCli([name, "--no-such-option"], {});
 
     expect(run.stderr).toMatch(new RegExp(`^usage: npm run ${name}\\b`, "m"));
+  });
+
+  // The shell between npm and the command would end at the signal, and leave the command running without anybody knowing.
+  it("gets the signal that ends npm, such as a pipeline's", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "signal-"));
+    const [started, go] = [join(folder, "started"), join(folder, "go")];
+    await fillCache(folder, `touch "${started}"; while [ ! -e "${go}" ]; do sleep 0.05; done; exit 1`);
+    const child = spawn("npm", ["run", "--silent", "deploy", "--", "test"], {
+      env: { ...process.env, PULUMI_HOME: folder, PULUMI_VERSION: "" },
+      stdio: "ignore",
+    });
+    const closed = once(child, "close");
+    await until("the command runs", () => Promise.resolve(existsSync(started)));
+    child.kill("SIGTERM");
+    await writeFile(go, "");
+
+    // Its own exit code: an npm that had left it behind would have none.
+    expect(await closed).toEqual([1, null]);
+    await rm(folder, { recursive: true });
   });
 
   it.each(["", "deplyo", "toString"])(
