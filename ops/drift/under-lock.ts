@@ -8,19 +8,19 @@ import type { RepairWorld } from "./repair.ts";
 
 /** What a repair reaches: once `stop` is aborted, a run of the engine ends in order, and nothing more is begun. */
 export function stoppableWorld(
-  effects: Effects & Pick<RepairWorld, "fetch">,
+  effects: Effects & Omit<RepairWorld, "exclusively">,
   stop: AbortController,
 ): RepairWorld {
   const { signal } = stop;
   return {
     ...effects,
-    pulumi(call) {
+    async pulumi(call) {
       signal.throwIfAborted();
-      return effects.pulumi({ ...call, signal });
+      return await effects.pulumi({ ...call, signal });
     },
-    fetch(...request) {
+    async fetch(...request) {
       signal.throwIfAborted();
-      return effects.fetch(...request);
+      return await effects.fetch(...request);
     },
     exclusively: (server, stack, work) => underLock(server, { ...effects, stack, stop }, work),
   };

@@ -80,7 +80,8 @@ describe("a repair", () => {
       },
     ]);
     // Neither another run of the engine nor a call to a vendor, such as the removal of a DNS record.
-    expect(() => world.pulumi({ args: ["up"] })).toThrow("somebody broke the deployment lock");
-    expect(() => world.fetch("https://api.cloudflare.com")).toThrow("somebody broke the deployment lock");
+    const lost = "somebody broke the deployment lock";
+    await expect(world.pulumi({ args: ["up"] })).rejects.toThrow(lost);
+    await expect(world.fetch("https://api.cloudflare.com")).rejects.toThrow(lost);
   });
 });
