@@ -11,7 +11,10 @@ export function say(line: string): void {
 /** Turns Ctrl-C and SIGTERM into an abort, so that the command can finish and record what it began. */
 export async function untilStopped<T>(work: (stop: AbortController) => Promise<T>): Promise<T> {
   const stop = new AbortController();
-  const interrupt = () => stop.abort(interrupted());
+  const interrupt = () => {
+    if (!stop.signal.aborted) say("interrupted: ending in order, which may take a minute");
+    stop.abort(interrupted());
+  };
   process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
   try {
     return await work(stop);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 
+import type { Check } from "../../../common/check.ts";
 import { deploy } from "../../../ops/deploy/deploy.ts";
 import { rollback } from "../../../ops/deploy/rollback.ts";
 import { type PulumiFailure, pulumiOnPath } from "../../../ops/engine/cli.ts";
@@ -850,6 +851,21 @@ describe("a deployment that is killed", () => {
     await expect(run()).rejects.toThrow(
       /last sign of life 60\d s ago; it died; free it with npm run unlock -- test --holder alice@laptop$/,
     );
+  });
+});
+
+describe("a verification", () => {
+  it("compares with the preflight, and without one with the last good release", async () => {
+    const counted = { ...ok, id: "functional-webhooks", measures: { workflows: 3 } };
+    const earlier: (readonly Check[] | undefined)[] = [];
+    stack.verify = (context) => {
+      earlier.push(context.earlier);
+      return Promise.resolve([counted]);
+    };
+    await run();
+    await run({ only: "verify" });
+
+    expect(earlier).toEqual([[ok, unknown], [counted]]);
   });
 });
 
