@@ -1,13 +1,9 @@
 /** Takes out of the state what was on a server's disk before it was reinstalled. */
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
-import { fetchHostKey, where, type Endpoint } from "../../provider/ssh/connect.ts";
-import { fingerprint } from "../../provider/ssh/keys.ts";
+import { askFingerprint } from "../../provider/ssh/host.ts";
 import type { Pulumi } from "./cli.ts";
 import { readState, type StateResource } from "./state.ts";
-
-/** How long the server may take to answer with its key. */
-const ANSWER_SECONDS = 30;
 
 export interface ReinstalledOptions {
   /**
@@ -17,7 +13,7 @@ export interface ReinstalledOptions {
   readonly hostKey?: string | undefined;
 
   /** Fingerprint of the key with which a host answers. */
-  readonly askHostKey?: (endpoint: Endpoint) => Promise<string>;
+  readonly askHostKey?: typeof askFingerprint;
 }
 
 /**
@@ -31,7 +27,7 @@ export interface ReinstalledOptions {
 export async function forgetReinstalled(
   stack: string,
   pulumi: Pulumi,
-  { hostKey, askHostKey = askServer }: ReinstalledOptions = {},
+  { hostKey, askHostKey = askFingerprint }: ReinstalledOptions = {},
 ): Promise<readonly string[]> {
   const { urn } = findServer((await readState(stack, pulumi)).resources, stack);
   await pulumi({ args: ["refresh", "--yes", "--skip-preview", "--stack", stack, "--target", urn] });
@@ -87,7 +83,7 @@ async function outdatedForKey(
   const answer = await askHostKey({ address, port });
   if (answer !== hostKey)
     throw new UserError(
-      `--host-key: expected ${where({ address, port })} to answer with ${hostKey}, got ${answer}; nothing was removed from the state. ` +
+      `--host-key: expected ${address}:${port} to answer with ${hostKey}, got ${answer}; nothing was removed from the state. ` +
         "Read the fingerprint on the server's own console again; if it differs, another machine answers in its place",
     );
   return isTiedToHost;
@@ -95,16 +91,6 @@ async function outdatedForKey(
 
 function isTiedToHost({ type }: StateResource): boolean {
   return type === "technicia:host:HostKey" || type === "pulumi:providers:technicia";
-}
-
-async function askServer(endpoint: Endpoint): Promise<string> {
-  const { signal } = new AbortController();
-  const key = await fetchHostKey(endpoint, {
-    deadlineSeconds: ANSWER_SECONDS,
-    signal,
-    onWaiting: () => undefined,
-  });
-  return fingerprint(key);
 }
 
 function findServer(resources: readonly StateResource[], stack: string): StateResource {

@@ -54,7 +54,10 @@ export function releasingOwnLocks(pulumi: Pulumi, judge: Judge, say: (line: stri
   };
 }
 
-async function tryLocked(pulumi: Pulumi, call: PulumiCall) {
+async function tryLocked(
+  pulumi: Pulumi,
+  call: PulumiCall,
+): Promise<{ readonly stdout: string } | { readonly error: LockHeld; readonly locks: readonly Lock[] }> {
   try {
     return { stdout: await pulumi(call) };
   } catch (error) {

@@ -2,8 +2,9 @@
 import type { Client, ClientChannel } from "ssh2";
 import { UserError } from "../../common/user-error.ts";
 import { commandFailure, wasLostBeforeBegin } from "./command-failure.ts";
-import { where, type Target } from "./connect.ts";
+import { fetchHostKey, where, type Endpoint, type Target } from "./connect.ts";
 import { Connection, type Login } from "./connection.ts";
+import { fingerprint } from "./keys.ts";
 import { Shell, type Outcome } from "./shell-session.ts";
 import { Slots } from "./slots.ts";
 
@@ -55,6 +56,15 @@ export interface HostOptions {
 // sshd allows ten sessions on one connection by default.
 const MAX_SHELLS = 8;
 const DEFAULT_TIMEOUT_SECONDS = 120;
+const ANSWER_SECONDS = 30;
+
+/** Fingerprint of the key with which a host answers, as `ssh-keygen -l` prints it; does not log in. */
+export async function askFingerprint(endpoint: Endpoint): Promise<string> {
+  const { signal } = new AbortController();
+  return fingerprint(
+    await fetchHostKey(endpoint, { deadlineSeconds: ANSWER_SECONDS, signal, onWaiting: () => undefined }),
+  );
+}
 
 export class Host {
   readonly #target: Target;
