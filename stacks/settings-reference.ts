@@ -72,7 +72,7 @@ function rowsOf({ key, node, isRequired, affects: around = "" }: Place): Setting
   const row = (type: string): SettingRow => ({
     key,
     type,
-    default: isRequired ? "required" : node.default ? JSON.stringify(node.default) : "none",
+    default: isRequired ? "required" : renderDefault(node.default),
     description: node.description ?? "",
     example: node.example,
     affects,
@@ -192,6 +192,11 @@ function code(value: unknown): string {
 
 function table([head = [], ...rows]: readonly (readonly string[])[]): string {
   return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+/** An empty text stands for a value that is not there. */
+function renderDefault(value: unknown): string {
+  return value === undefined || value === "" ? "none" : JSON.stringify(value);
 }
 
 if (import.meta.main) {

@@ -353,7 +353,7 @@ export const sections = {
         example: "sqlite",
         affects: "n8n, postgres",
       }),
-      startEmpty: flag().default(false).meta({
+      startEmpty: flag().prefault(false).meta({
         description:
           "Whether n8n may start on another `database` than before; its owner, workflows and credentials are not taken along.",
         example: false,

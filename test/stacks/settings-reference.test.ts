@@ -111,6 +111,7 @@ describe("settingRows", () => {
       "images.sources.documentProcessor": "none",
       "images.sources.visionClassifier": "none",
       "images.sources.frontend": "none",
+      "services.n8n.startEmpty": "false",
       "services.gateway.editorCidrs": "[]",
       "services.gateway.openPaths": "[]",
       "services.gateway.visitors.requestsPerSecond": "10",

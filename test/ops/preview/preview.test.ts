@@ -1,9 +1,11 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
-import { hostname, userInfo } from "node:os";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { processSpace } from "../../../common/is-alive.ts";
+import { runsFolder } from "../../../ops/engine/runs.ts";
 import { secretsOfEnvironment } from "../../../ops/preview/preview.ts";
 import { pullRequest, startGithub, type FakeGithub } from "../vendors/fake-github.ts";
 import { openCheckout, type Checkout } from "./checkout.ts";
@@ -151,14 +153,22 @@ describe("npm run preview -- <stack>", () => {
       "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock file with `pulumi cancel`.\n" +
       `  file:///b/.pulumi/locks/organization/technicia/test/0.json: created by ${userInfo().username}@${hostname()} (pid 999999999) at 2026-11-21T06:00:00Z\n`;
     await engine.play({ recording: "bump", locked });
+    const started = { stack: "test", pid: 999_999_999, started: "1", space: processSpace(), at: 0 };
+    const stateHome = await mkdtemp(join(tmpdir(), "state-"));
+    const noted = runsFolder({ XDG_STATE_HOME: stateHome });
+    await mkdir(noted, { recursive: true });
+    await writeFile(join(noted, "999999999-1.json"), JSON.stringify(started));
 
-    const run = await engine.run(["preview", "test"]);
+    const run = await engine.run(["preview", "test"], { XDG_STATE_HOME: stateHome });
+    await rm(stateHome, { recursive: true });
 
     expect(run.code).toBe(0);
     expect(run.stderr).toMatch(
       /^released the lock of .* that process of this machine runs no more; npm run resume -- test/,
     );
-    expect((await engine.calls()).map(({ args }) => args[0]).slice(-3)).toEqual([
+    expect((await engine.calls()).map(({ args }) => args[0]).slice(-4)).toEqual([
+      "preview",
+      // Whether it is still the same lock.
       "preview",
       "cancel",
       "preview",
