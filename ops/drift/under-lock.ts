@@ -35,7 +35,9 @@ async function underLock<T>(
   const { lost } = lock;
   lost.addEventListener("abort", () => stop.abort(lost.reason), { once: true });
   try {
-    return await work();
+    const result = await work();
+    lost.throwIfAborted();
+    return result;
   } catch (error) {
     if (!lost.aborted) throw error;
     await appendHistory(server, {

@@ -38,7 +38,11 @@ function worldWith(pulumi: Pulumi) {
     signal: stop.signal,
     openIncident: () => Promise.resolve({ id: "DEPLOY-001", isNew: true }),
   };
-  return stoppableWorld({ ...effects, fetch: () => Promise.resolve(new Response("")) }, stop);
+  const more = {
+    fetch: () => Promise.resolve(new Response("")),
+    readSettingsFile: () => Promise.resolve(""),
+  };
+  return stoppableWorld({ ...effects, ...more }, stop);
 }
 
 /** An engine that runs until it is interrupted. */
@@ -50,6 +54,20 @@ const endless: Pulumi = ({ signal }) =>
   });
 
 describe("a repair", () => {
+  it("does not pass for done when its lock was taken, even if it noticed nothing", async () => {
+    const world = worldWith(() => Promise.resolve("done"));
+    const lost = Promise.withResolvers<undefined>();
+    stop.signal.addEventListener("abort", () => lost.resolve(undefined));
+
+    const repair = world.exclusively(server, "test", async () => {
+      await breakLock(server, { stack: "test", holder: "alice@laptop", force: "by mistake" });
+      tick();
+      await lost.promise;
+    });
+
+    await expect(repair).rejects.toThrow("test: somebody broke the deployment lock of this command");
+  });
+
   it("holds the lock of deployments while it works", async () => {
     const world = worldWith(() => Promise.resolve("done"));
 

@@ -16,11 +16,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
-<<<<<<< HEAD:test/ops/engine/settings-file.test.ts
-import { withImages, withSettings } from "../../../ops/engine/settings-file.ts";
-=======
-import { replaceFile, withImages, withSettings } from "../../../ops/deploy/settings-file.ts";
->>>>>>> 48625ac (Promote what the state says runs, from the target's own repositories, and replace settings files as a whole):test/ops/deploy/settings-file.test.ts
+import { replaceFile, withImages, withSettings } from "../../../ops/engine/settings-file.ts";
 
 const TEXT = `# Settings of production.
 encryptionsalt: v1:abc
