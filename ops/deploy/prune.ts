@@ -1,7 +1,7 @@
 /** Removes from the server the images of earlier releases that nothing has run for a while: n8n and Qdrant write to the same disk. */
 import { isGood, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
-import { readImageReference } from "../../stacks/image-reference.ts";
+import { readImageReference } from "../../common/image-reference.ts";
 import type { Server } from "../server/connection.ts";
 import { readReleases } from "../server/records.ts";
 import type { Operator } from "./session.ts";
