@@ -147,7 +147,7 @@ const ABSORPTIONS: Readonly<Record<string, () => Promise<void>>> = {
   },
 };
 
-describe("drift that the state has taken in", { timeout: 240_000 }, () => {
+describe("drift that the state has taken in", { timeout: 900_000 }, () => {
   it("is none after a deployment, nor after a refresh that has nothing to take in", async () => {
     expect(told(await check())).toEqual([]);
     expect(await pulumi("refresh", "--yes", "--skip-preview")).toBe(0);

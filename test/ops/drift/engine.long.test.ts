@@ -16,7 +16,7 @@ import { startHost, type TestHost } from "../../support/host.ts";
 import { TOKEN, ZONE_ID } from "./world.ts";
 import { deployTrial, recorded, ROOT, type Trial } from "./trial-stack.ts";
 
-const TIMEOUT = { timeout: 240_000 };
+const TIMEOUT = { timeout: 600_000 };
 
 let home: string;
 let engine: Engine;
