@@ -44,9 +44,9 @@ const ONLY_THESE_FILES = {
   infra: { provider: ["resources", "ssh/openssh-options"] },
   components: { provider: ["resources"] },
   stacks: { provider: ["resources", "ssh/key-file"] },
-  ops: { provider: ["ssh/control-folder", "ssh/host", "ssh/openssh-options", "ovh/client", "ovh/errors"] },
+  ops: { provider: ["ssh/control-folder", "ssh/host", "ssh/openssh-options", "ovh/client", "ovh/errors", "ovh/rights"] },
   rehearsal: {
-    provider: ["ssh/control-folder", "plugin/[a-z-]+", "ovh/client", "ovh/errors"],
+    provider: ["ssh/control-folder", "plugin/[a-z-]+", "ovh/client", "ovh/errors", "ovh/rights"],
     secrets: ["catalog"],
   },
 };

@@ -17,6 +17,8 @@ import { ensureDocker } from "./docker.ts";
 import { prepareEngine } from "./engine/prepare.ts";
 import { prepare } from "./prepare.ts";
 import { runAsOperator } from "./run-as-operator.ts";
+import { retireOrderingKey } from "./stack.ts";
+import { ensureAccounts } from "./stack-settings.ts";
 import { type Outputs, renderSummary } from "./summary.ts";
 import { removeWorld } from "./world.ts";
 
@@ -25,10 +27,16 @@ async function start(stack: string): Promise<number> {
   const began = Date.now();
   const engine = await prepare(stack);
   const readyAt = Date.now();
-  const up = await runAsOperator(
-    ["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, ...upFlags()],
-    { stack, engine, terminal: true },
-  );
+  const deploy = () =>
+    runAsOperator(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, ...upFlags()], {
+      stack,
+      engine,
+      terminal: true,
+    });
+  let up = await deploy();
+  // The state keeps the keys of the clouds, so a changed key is deployed, too.
+  if (up.code === 0 && (await retireOrderingKey({ stack, engine }, await ensureAccounts())))
+    up = await deploy();
   if (up.code !== 0) {
     console.error(
       "\nthe deployment did not finish; fix what the error above names and run npm start again, which continues from here",

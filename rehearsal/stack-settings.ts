@@ -26,7 +26,10 @@ export interface Answers {
 export interface Accounts {
   readonly ovhApplicationKey: string;
   readonly ovhApplicationSecret: string;
+  /** Of the key for a server that exists. */
   readonly ovhConsumerKey: string;
+  /** Of the key that orders; only a first deployment uses it. */
+  readonly ovhOrderConsumerKey: string;
   readonly cloudflareApiToken: string;
   readonly zoneId: string;
   readonly voyageApiKey: string;
@@ -43,6 +46,7 @@ export async function ensureAccounts(): Promise<Accounts> {
     ovhApplicationKey: hex(8),
     ovhApplicationSecret: hex(16),
     ovhConsumerKey: hex(16),
+    ovhOrderConsumerKey: hex(16),
     cloudflareApiToken: hex(20),
     zoneId: hex(16),
     voyageApiKey: `pa-rehearsal-${hex(16)}`,

@@ -61,7 +61,17 @@ function secretsOf(accounts: Accounts): Map<SecretName, () => string> {
     const { generate } = entryOf(name);
     return generate === undefined ? [] : [[name, generate] as const];
   });
-  return new Map([...GIVEN_SECRETS.map((name) => [name, () => accounts[name]] as const), ...ours]);
+  const given = { ...accounts, ovhConsumerKey: accounts.ovhOrderConsumerKey };
+  return new Map([...GIVEN_SECRETS.map((name) => [name, () => given[name]] as const), ...ours]);
+}
+
+/** Replaces the key that ordered the server, as docs/accounts.md says. Returns whether it was still in use. */
+export async function retireOrderingKey(rehearsed: RehearsedStack, accounts: Accounts): Promise<boolean> {
+  const key = ["technicia:ovhConsumerKey", "--stack", rehearsed.stack];
+  if ((await runPulumi(["config", "get", ...key], rehearsed)).trim() !== accounts.ovhOrderConsumerKey)
+    return false;
+  await runPulumi(["config", "set", "--secret", ...key, accounts.ovhConsumerKey], rehearsed);
+  return true;
 }
 
 /** Has the images of TechnicIA's own services built by the operator's command, unless the settings name those of the same commit. */
@@ -100,7 +110,8 @@ async function releaseDeadLock({ stack, engine }: RehearsedStack): Promise<boole
   return true;
 }
 
-async function runPulumi(args: readonly string[], rehearsed: RehearsedStack): Promise<void> {
+async function runPulumi(args: readonly string[], rehearsed: RehearsedStack): Promise<string> {
   const { code, stdout, stderr } = await runAsOperator(["pulumi", ...args], rehearsed);
   if (code !== 0) throw new UserError(`pulumi ${args[0] ?? ""}: ${stderr || stdout}`);
+  return stdout;
 }

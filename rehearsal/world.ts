@@ -8,6 +8,7 @@ import { ensureAuthority, ensureCertificate } from "./authority.ts";
 import { docker } from "./docker.ts";
 import { run, tryRun } from "../common/run.ts";
 import { until } from "../common/until.ts";
+import { keyRights } from "../provider/ovh/rights.ts";
 import type { Images } from "./images/build.ts";
 import { registryRunArgs } from "./images/publish.ts";
 import { forgetOwnRegistry, prepareOwnRegistry } from "./own-registry.ts";
@@ -161,6 +162,16 @@ async function cloudsConfiguration(images: Images, accounts: Accounts, authority
       applicationKey: accounts.ovhApplicationKey,
       applicationSecret: accounts.ovhApplicationSecret,
       consumerKey: accounts.ovhConsumerKey,
+      rules: keyRights(["operate"]),
+      credentials: [
+        {
+          kind: "keys",
+          applicationKey: accounts.ovhApplicationKey,
+          applicationSecret: accounts.ovhApplicationSecret,
+          consumerKey: accounts.ovhOrderConsumerKey,
+          rules: keyRights(["order"]),
+        },
+      ],
     },
     cloudflare: { token: accounts.cloudflareApiToken, zone: { id: accounts.zoneId, name: ZONE } },
     dns: {

@@ -119,7 +119,7 @@ async function reinstall(): Promise<void> {
       kind: "keys",
       applicationKey: keys["ovhApplicationKey"] ?? "",
       applicationSecret: keys["ovhApplicationSecret"] ?? "",
-      consumerKey: keys["ovhConsumerKey"] ?? "",
+      consumerKey: keys["ovhOrderConsumerKey"] ?? "",
     },
   });
   const [name = ""] = await client.get<string[]>("/vps");

@@ -1,5 +1,6 @@
 /** Keys of Cloudflare and OVH, with the rights that a deployment needs and no others. */
 import { credentialsOf, OvhClient } from "../../../provider/ovh/client.ts";
+import { covers, readRights, type Right } from "../../../provider/ovh/rights.ts";
 import type { StackOutputs } from "../../../stacks/deployment-status.ts";
 import type { Environment } from "../../../stacks/environment.ts";
 import {
@@ -111,7 +112,7 @@ export async function checkOvhKey(request: {
     details.status === 403
       ? failed(
           "OVH refuse GET /auth/details (403) : la clé n'est pas valide, ou ce droit lui manque ; " +
-            "en faire une autre sur https://api.ovh.com/createToken/ avec les droits du README",
+            "en faire une autre sur https://api.ovh.com/createToken/ avec les droits de docs/accounts.md",
         )
       : refusal({ vendor: "OVH", secret: isAccount ? "ovhClientSecret" : "ovhConsumerKey" }, details);
   if (refused) return { key: refused, access: notChecked("la clé n'est pas acceptée") };
@@ -165,12 +166,6 @@ function named(rights: readonly Right[]): string {
   return shown.join(", ") + (rest > 0 ? ` et ${rest} autres` : "");
 }
 
-/** `POST /vps/vps-1/rebuild` */
-export interface Right {
-  readonly method: string;
-  readonly path: string;
-}
-
 interface RightsContext {
   readonly environment: Pick<Environment, "server" | "dns">;
   readonly outputs: Pick<StackOutputs, "deploymentStatus" | "ipv4"> | undefined;
@@ -184,12 +179,15 @@ const ORDER_RIGHTS: readonly string[] = [
   "GET DELETE /order/cart/1",
   "POST /order/cart/1/assign",
   "POST /order/cart/1/vps",
+  "POST /order/cart/1/vps/options",
+  "GET /order/cart/1/item/1/requiredConfiguration",
   "POST /order/cart/1/item/1/configuration",
   "GET POST /order/cart/1/checkout",
   "GET /me/payment/method",
   "GET /me/order",
   "GET /me/order/1/status",
   "GET /me/order/1/details",
+  "GET /me/order/1/details/1/extension",
   "POST /me/order/1/pay",
   "GET /vps",
   `GET /vps/${OTHER}/images/available`,
@@ -202,7 +200,7 @@ export function neededRights(context: RightsContext): Right[] {
   const ip = context.outputs?.ipv4 ?? "192.0.2.1";
   const block = `/ip/${ip}%2F32`;
   const zone = `/domain/zone/${dns.zone}`;
-  return rights(
+  return readRights([
     "GET /auth/details",
     `GET PUT ${vps}`,
     `GET ${vps}/ips`,
@@ -219,12 +217,12 @@ export function neededRights(context: RightsContext): Right[] {
       ? [`GET POST ${zone}/record`, `GET PUT DELETE ${zone}/record/1`, `POST ${zone}/refresh`]
       : []),
     ...(isOrdering(context) ? ORDER_RIGHTS : []),
-  );
+  ]);
 }
 
 export function dangerousRights(context: RightsContext): Right[] {
   const vps = `/vps/${serviceOf(context)}`;
-  return rights(
+  return readRights([
     `POST ${vps}/terminate`,
     `POST ${vps}/confirmTermination`,
     `DELETE ${vps}`,
@@ -243,17 +241,7 @@ export function dangerousRights(context: RightsContext): Right[] {
           "POST /order/cart/1/checkout",
           "POST /me/order/1/pay",
         ]),
-  );
-}
-
-/** Whether the rule grants the right; `*` in a rule stands for anything, slashes included. */
-export function covers(rule: Right, right: Right): boolean {
-  if (rule.method !== right.method && rule.method !== "*") return false;
-  const pattern = rule.path
-    .split("*")
-    .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"))
-    .join(".*");
-  return [right.path, decodeURIComponent(right.path)].some((path) => new RegExp(`^${pattern}$`).test(path));
+  ]);
 }
 
 /** Until the stack has a server, the key orders one and installs it. */
@@ -266,12 +254,4 @@ function serviceOf({ environment, outputs }: RightsContext): string {
   return source.kind === "adopt"
     ? source.serviceName
     : (outputs?.deploymentStatus.server.serviceName ?? OTHER);
-}
-
-/** Reads lines such as `GET PUT /vps/vps-1`. */
-function rights(...lines: readonly string[]): Right[] {
-  return lines.flatMap((line) => {
-    const [path = "", ...methods] = line.split(" ").reverse();
-    return methods.reverse().map((method) => ({ method, path }));
-  });
 }

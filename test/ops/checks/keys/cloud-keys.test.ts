@@ -3,11 +3,10 @@ import { afterEach, describe, expect, it } from "vitest";
 import {
   checkCloudflareToken,
   checkOvhKey,
-  covers,
   dangerousRights,
   neededRights,
-  type Right,
 } from "../../../../ops/checks/keys/cloud-keys.ts";
+import { covers, keyRights, type Right } from "../../../../provider/ovh/rights.ts";
 import { type FakeCloudflare, startCloudflare } from "../../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import type { Permission } from "../../../../rehearsal/fake-clouds/cloudflare/auth.ts";
 import { DEFAULT_CREDENTIAL, type FakeOvh, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";

@@ -1,0 +1,75 @@
+/**
+ * The rights of the OVH keys: every call that this project makes, and no other.
+ *
+ * `docs/accounts.md` shows this table, the fake OVH of the rehearsal grants it, and the check of the keys compares a key with it.
+ */
+
+/** A call, or a rule in which `*` stands for anything, slashes included: `GET /vps/*`. */
+export interface Right {
+  readonly method: string;
+  readonly path: string;
+}
+
+/** Lines of methods and one path. `<server>` and `<zone>` stand for the user's own. */
+export const OVH_RIGHTS = {
+  /** For a server that exists: deployments, drift checks and the preflight. */
+  operate: [
+    "GET /auth/details",
+    "GET /auth/currentCredential",
+    "GET PUT /vps/<server>",
+    "GET /vps/<server>/*",
+    "GET POST PUT DELETE /ip/*",
+  ],
+  /** In addition, when OVH keeps the zone. */
+  zone: [
+    "GET POST /domain/zone/<zone>/record",
+    "GET PUT DELETE /domain/zone/<zone>/record/*",
+    "POST /domain/zone/<zone>/refresh",
+  ],
+  /** In addition, to destroy an environment whose `server.deleteAtExpiry` is true. */
+  endContract: ["PUT /vps/<server>/serviceInfos"],
+  /** For the first deployment of a server that is ordered. Its name is not known yet, so the rules are for any. */
+  order: [
+    "GET /auth/details",
+    "GET /auth/currentCredential",
+    "GET /vps",
+    "GET PUT /vps/*",
+    "POST /vps/*/rebuild",
+    "GET POST PUT DELETE /ip/*",
+    "GET POST /order/cart",
+    "GET POST DELETE /order/cart/*",
+    "GET /me/payment/method",
+    "GET /me/order",
+    "GET /me/order/*",
+    "POST /me/order/*/pay",
+  ],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+/** The rules of a key, as OVH keeps them. */
+export function keyRights(
+  parts: readonly (keyof typeof OVH_RIGHTS)[],
+  names: { readonly server?: string; readonly zone?: string } = {},
+): Right[] {
+  const lines = parts.flatMap((part) => OVH_RIGHTS[part] as readonly string[]);
+  return readRights(
+    lines.map((line) => line.replace("<server>", names.server ?? "*").replace("<zone>", names.zone ?? "*")),
+  );
+}
+
+/** Reads lines such as `GET PUT /vps/vps-1`. */
+export function readRights(lines: readonly string[]): Right[] {
+  return lines.flatMap((line) => {
+    const words = line.split(" ");
+    return words.slice(0, -1).map((method) => ({ method, path: words.at(-1) ?? "" }));
+  });
+}
+
+/** Whether the rule grants the right. */
+export function covers(rule: Right, right: Right): boolean {
+  if (rule.method !== right.method && rule.method !== "*") return false;
+  const pattern = rule.path
+    .split("*")
+    .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"))
+    .join(".*");
+  return [right.path, decodeURIComponent(right.path)].some((path) => new RegExp(`^${pattern}$`).test(path));
+}
