@@ -47,6 +47,11 @@ export class Signer {
     this.#options = options;
   }
 
+  /** Reads OVH's clock, which signatures need. It is retried by itself, so it comes before the attempts of a request. */
+  async prepare(signal?: AbortSignal): Promise<void> {
+    if (this.#options.credentials.kind === "keys") await this.#clockOffset(signal);
+  }
+
   /** Headers that authenticate this request. */
   async headers(request: Request, signal?: AbortSignal): Promise<Record<string, string>> {
     const { credentials } = this.#options;

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../../common/user-error.ts";
 import type { Settings } from "../plugin/definition.ts";
 import { type Credentials, Signer } from "./auth.ts";
-import { OvhError } from "./errors.ts";
+import { type Login, OvhError } from "./errors.ts";
 
 export interface ClientOptions {
   /** `ovh-eu`, `ovh-ca`, `ovh-us`, or the base URL of an API. */
@@ -116,6 +116,7 @@ export class OvhClient {
   ): Promise<Answer> {
     const search = options.query ? `?${new URLSearchParams(options.query).toString()}` : "";
     const url = this.#url(path) + search;
+    if (!options.isPublic) await this.#signer.prepare(signal);
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#once<Answer>(method, { path, url, body, signal, ...options });
@@ -166,7 +167,8 @@ export class OvhClient {
     }
     if (!response.ok) {
       if (response.status === 401) this.#signer.forget();
-      throw failed(response, answer, { method, path });
+      const login = this.#options.credentials.kind === "account" ? "account" : "keys";
+      throw failed(response, answer, { method, path, login });
     }
     return parse<Answer>(answer, { method, path });
   }
@@ -180,7 +182,11 @@ function isWorthAnother(method: string, error: OvhError): boolean {
   return method === "GET" && (error.status === 0 || error.status >= 500);
 }
 
-function failed(response: Response, answer: string, call: { method: string; path: string }): OvhError {
+function failed(
+  response: Response,
+  answer: string,
+  call: { method: string; path: string; login: Login },
+): OvhError {
   const body = readErrorBody(answer);
   const error = new OvhError({
     ...call,

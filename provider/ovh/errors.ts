@@ -1,5 +1,8 @@
 import { UserError } from "../../common/user-error.ts";
 
+/** Three keys, or a service account (OAuth2), whose rights are policies of OVH's access management (IAM). */
+export type Login = "keys" | "account";
+
 /** How a call to OVH failed. */
 interface OvhFailure {
   readonly method: string;
@@ -16,10 +19,14 @@ interface OvhFailure {
   readonly silence?: "timeout" | "cut" | undefined;
   /** Actions that OVH's access management (IAM) says are missing. */
   readonly missingActions?: readonly string[] | undefined;
+  /** How the client logs in. @default "keys" */
+  readonly login?: Login | undefined;
   readonly cause?: unknown;
   /** @default a sentence made of the rest */
   readonly message?: string;
 }
+
+const IAM = "OVH's control panel, Identity and access management, Policies";
 
 /** A call to OVH that was refused, failed or got no answer. */
 export class OvhError extends UserError {
@@ -76,10 +83,10 @@ function got({ status, errorClass, detail, queryId, silence }: OvhFailure): stri
 }
 
 function wayOut(failure: OvhFailure): string {
-  const { method, path, status, silence, errorClass = "", detail = "", missingActions } = failure;
+  const { method, path, status, silence, errorClass = "", detail = "", missingActions, login } = failure;
   if (silence) return again(method, "once the API can be reached");
   if (missingActions?.length)
-    return `grant ${missingActions.join(", ")} to the service account in OVH's IAM policies`;
+    return `grant ${missingActions.join(", ")} in a policy of ${login === "account" ? "the service account" : "the user of the key"} (${IAM})`;
   if (/INVALID_SIGNATURE|invalid signature/i.test(`${errorClass} ${detail}`)) {
     return "set technicia:ovhApplicationSecret to the secret that belongs to the application key";
   }
@@ -91,9 +98,13 @@ function wayOut(failure: OvhFailure): string {
   }
   switch (status) {
     case 401:
-      return "set the OVH keys of this stack (technicia:ovhApplicationKey, ovhApplicationSecret, ovhConsumerKey)";
+      return login === "account"
+        ? "set technicia:ovhClientId and technicia:ovhClientSecret to those of a service account of this endpoint"
+        : "set the OVH keys of this stack (technicia:ovhApplicationKey, ovhApplicationSecret, ovhConsumerKey)";
     case 403:
-      return `give the key the right ${method} ${path} (https://api.ovh.com/createToken/)`;
+      return login === "account"
+        ? `allow ${method} ${path} in a policy of the service account (${IAM})`
+        : `give the key the right ${method} ${path} (https://api.ovh.com/createToken/)`;
     case 404:
       return "check the name and that these keys belong to the account that owns it";
     case 409:

@@ -111,8 +111,11 @@ export async function checkOvhKey(request: {
   const refused =
     details.status === 403
       ? failed(
-          "OVH refuse GET /auth/details (403) : la clé n'est pas valide, ou ce droit lui manque ; " +
-            "en faire une autre sur https://api.ovh.com/createToken/ avec les droits de docs/accounts.md",
+          isAccount
+            ? "OVH refuse GET /auth/details (403) : aucune politique IAM ne permet cet appel au compte de service ; " +
+                "l'ajouter dans l'espace client OVHcloud, avec les appels de docs/accounts.md"
+            : "OVH refuse GET /auth/details (403) : la clé n'est pas valide, ou ce droit lui manque ; " +
+                "en faire une autre sur https://api.ovh.com/createToken/ avec les droits de docs/accounts.md",
         )
       : refusal({ vendor: "OVH", secret: isAccount ? "ovhClientSecret" : "ovhConsumerKey" }, details);
   if (refused) return { key: refused, access: notChecked("la clé n'est pas acceptée") };

@@ -108,6 +108,17 @@ describe("OvhClient", () => {
     expect(ovh.calls.lines("ovh")).toHaveLength(4);
   });
 
+  it("asks for OVH's clock four times at most, whatever needs it", async () => {
+    const { ovh, client } = await start();
+    ovh.faults.add({ api: "ovh", path: "/auth/time", times: 0, status: 503 });
+
+    for (const act of [() => client.get("/vps"), () => client.post("/order/cart", {})]) {
+      ovh.calls.clear();
+      await failure(act());
+      expect(ovh.calls.lines("ovh")).toEqual(Array(4).fill("GET /auth/time"));
+    }
+  });
+
   it("sends a request only once when attempts is 1", async () => {
     const { ovh } = await start();
     const client = new OvhClient({ endpoint: ovh.url, credentials: { kind: "none" }, attempts: 1 });
@@ -179,7 +190,7 @@ describe("OvhClient", () => {
     });
 
     expect((await failure(client.get("/vps"))).message).toMatch(
-      /; grant vps:apiovh:get, vps:apiovh:ips\/get to the service account in OVH's IAM policies$/,
+      /; grant vps:apiovh:get, vps:apiovh:ips\/get in a policy of the user of the key \(OVH's control panel, Identity and access management, Policies\)$/,
     );
   });
 
@@ -248,6 +259,17 @@ describe("OvhClient with a service account", () => {
     await client.get("/me");
 
     expect(asked).toHaveLength(2);
+  });
+
+  it("says what a refused service account needs, which is no key", async () => {
+    const { ovh } = await start({ credentials: [{ kind: "bearer", token: "t1", rules: [] }] });
+    const { client } = withTokens(ovh, [{ access_token: "t1", expires_in: 3600 }]);
+
+    const { message } = await failure(client.get("/vps"));
+    expect(message).toContain('got 403 NOT_GRANTED_CALL "This call has not been granted"');
+    expect(message).toMatch(
+      /; allow GET \/vps in a policy of the service account \(OVH's control panel, Identity and access management, Policies\)$/,
+    );
   });
 
   it("fails for an unknown account without printing its secret", async () => {
