@@ -10,7 +10,13 @@ export interface VpsArgs {
   /** A server to adopt, or the terms on which one is ordered. */
   readonly source:
     | { readonly kind: "adopt"; readonly serviceName: string }
-    | { readonly kind: "order"; readonly subsidiary: string; readonly maxMonthlyPriceEur: number };
+    | {
+        readonly kind: "order";
+        readonly subsidiary: string;
+        readonly maxMonthlyPriceEur: number;
+        /** Name of an ordered server that is gone, in whose place another one is ordered. */
+        readonly again?: string | undefined;
+      };
 
   /** Name shown in OVH's console, and the mark by which the next run finds an interrupted order. */
   readonly displayName: string;
@@ -79,6 +85,10 @@ export class Vps extends pulumi.ComponentResource {
   }
 }
 
-function termsOf({ subsidiary, maxMonthlyPriceEur }: Extract<VpsArgs["source"], { readonly kind: "order" }>) {
-  return { subsidiary, maxMonthlyPriceEur };
+function termsOf({
+  subsidiary,
+  maxMonthlyPriceEur,
+  again,
+}: Extract<VpsArgs["source"], { readonly kind: "order" }>) {
+  return { subsidiary, maxMonthlyPriceEur, ...(again !== undefined && { again }) };
 }

@@ -286,6 +286,9 @@ export interface VpsOrderArgs {
 
   /** Highest price accepted, in euros per month without tax. */
   readonly maxMonthlyPriceEur: pulumi.Input<number>;
+
+  /** Name of a server that was ordered before and is gone: only with it another one is ordered. @default none */
+  readonly again?: pulumi.Input<string>;
 }
 
 /** The server and its requirements. */

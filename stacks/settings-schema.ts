@@ -68,6 +68,11 @@ const source = optionalMap({
   },
 });
 
+const serverName = text(
+  "expected the name OVHcloud gave the server, such as vps-1a2b3c4d.vps.ovh.net",
+  /^vps[0-9a-z-]*\.(?:[a-z0-9-]+\.)*ovh\.[a-z]+$/,
+);
+
 export const sections = {
   domain: hostName("technicia.exemple.fr").meta({
     description: "Host name under which TechnicIA answers.",
@@ -92,10 +97,7 @@ export const sections = {
     }),
   }).meta({ description: "Language and time zone." }),
   server: map({
-    serviceName: text(
-      "expected the name OVHcloud gave the server, such as vps-1a2b3c4d.vps.ovh.net",
-      /^vps[0-9a-z-]*\.(?:[a-z0-9-]+\.)*ovh\.[a-z]+$/,
-    )
+    serviceName: serverName
       .meta({
         description: "Name of a server that you have. Give either this or `server.order`.",
         example: "vps-1a2b3c4d.vps.ovh.net",
@@ -110,6 +112,13 @@ export const sections = {
         description: "Highest price that you accept, in euros a month without tax.",
         example: 15,
       }),
+      again: serverName
+        .meta({
+          description:
+            "Name of an ordered server that is gone for good. Only with it another one is ordered in its place.",
+          example: "vps-1a2b3c4d.vps.ovh.net",
+        })
+        .optional(),
     })
       .meta({
         description: "A server to order when there is none yet.",

@@ -1,6 +1,6 @@
 /** Restores what was deployed: shows the plan, asks, repairs what can be repaired, and checks again. */
 import { openDnsZone } from "../vendors/dns-records.ts";
-import { readSteps } from "../changes/steps.ts";
+import { readSteps, type Step } from "../changes/steps.ts";
 import { readEvents, runEngine } from "../engine/events.ts";
 import { PulumiFailure } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
@@ -172,6 +172,7 @@ async function planRepair(
   const steps = readSteps(readEvents(log)).filter(
     ({ kind, before, after }) => kind !== "same" && (after ?? before)?.custom === true,
   );
+  refuseOrder(stack, steps);
   return {
     ...repair,
     changes: steps.map(({ kind, name, row }) => `${kind.padEnd(8)}${name} (${row.label})`),
@@ -195,6 +196,18 @@ function withSettings<T>(
   work: (options: readonly string[]) => Promise<T>,
 ): Promise<T> {
   return settings === undefined || withChanges ? work([]) : settings.during(work);
+}
+
+/** A repair restores what was deployed; it never takes another server, which may be one to be ordered and paid. */
+function refuseOrder(stack: string, steps: readonly Step[]): void {
+  const server = steps.find(
+    ({ type, kind }) => type === "technicia:ovh:Vps" && (kind === "create" || kind === "replace"),
+  );
+  if (!server) return;
+  throw new UserError(
+    `${stack}: the repair would ${server.kind} ${server.name}, and a repair never takes or orders a server; nothing was changed. ` +
+      `Find out in OVH's control panel why the server is missing, then look at npm run preview -- ${stack}`,
+  );
 }
 
 /** Gives the DNS records that may be deleted. */

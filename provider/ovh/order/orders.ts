@@ -82,7 +82,10 @@ async function readServerOrders(
  *
  * The journal of this machine has no such order, but another machine may have been interrupted while ordering.
  */
-export async function refuseSecondOrder(context: VpsContext, name: string): Promise<void> {
+export async function refuseSecondOrder(
+  context: VpsContext,
+  { name, again }: { readonly name: string; readonly again: string | undefined },
+): Promise<void> {
   const named = await findByName(context.client, name);
   if (named) {
     throw refusal(
@@ -92,8 +95,25 @@ export async function refuseSecondOrder(context: VpsContext, name: string): Prom
     );
   }
   const orders = await readServerOrders(context, Date.now() - RECENT_MS);
-  for (const order of orders) if (!isCancelled(order.status)) await refuseOrder(context.client, order);
+  const lost: ServerOrder[] = [];
+  for (const order of orders) {
+    if (!isCancelled(order.status) && (await isLost(context.client, order))) lost.push(order);
+  }
+  // One name is enough to say that servers were ended on purpose: that of the last one.
+  const last = lost.sort((a, b) => b.id - a.id)[0]?.serviceName;
+  if (last !== undefined) refuseOrderAgain(last, again);
   await refuseCart(context, orders);
+}
+
+/** Refuses an order in place of a server that was delivered: OVH may have hidden it only for a while, or only for these keys. */
+export function refuseOrderAgain(serviceName: string, again: string | undefined): void {
+  if (again === serviceName) return;
+  throw refusal(
+    "no server that was ordered before and is not in force",
+    serviceName,
+    "look for it in OVH's control panel, and check that the keys are of its account; use another server with " +
+      `${adoptCommand("<its name>")}, or order and pay one more with pulumi config set --path technicia:server.order.again ${serviceName}`,
+  );
 }
 
 export function adoptCommand(serviceName: string): string {
@@ -108,7 +128,8 @@ async function findByName(client: OvhClient, name: string): Promise<string | und
   return undefined;
 }
 
-async function refuseOrder(client: OvhClient, order: ServerOrder): Promise<void> {
+/** Whether the server of a delivered order is no longer in force. Refuses an order that may be the wanted server. */
+async function isLost(client: OvhClient, order: ServerOrder): Promise<boolean> {
   if (order.status !== "delivered") {
     throw refusal(
       "no open order of a server in this account",
@@ -118,9 +139,15 @@ async function refuseOrder(client: OvhClient, order: ServerOrder): Promise<void>
         "wait until it is delivered and named",
     );
   }
-  if (!order.serviceName) return;
+  if (!order.serviceName) {
+    throw refusal(
+      "every delivered order to name its server",
+      `order ${order.id} (${order.plan}), which names none yet`,
+      `it may come from an interrupted run on another machine: run pulumi up there, or wait until OVH's control panel shows the server and use it with ${adoptCommand("<its name>")}`,
+    );
+  }
   const displayName = await readDisplayName(client, order.serviceName);
-  if (displayName !== order.serviceName) return;
+  if (displayName !== order.serviceName) return displayName === undefined;
   throw refusal(
     "every newly ordered server to have a name",
     `${order.serviceName} of order ${order.id}, which has none yet`,

@@ -10,6 +10,9 @@ export interface Requirements {
   readonly image: string;
 }
 
+/** States of a contract in which OVH has stopped the server or is about to. */
+const ENDED: readonly string[] = ["expired", "unPaid"];
+
 const PANEL = "in OVH's control panel";
 
 /** Refuses a server that cannot be used now: expired, locked, in rescue mode, stopped or being reinstalled. */
@@ -53,20 +56,22 @@ export function shortfalls(
   ];
 }
 
-/** Whether a zone such as `Region OpenStack: os-gra7` is in a datacentre such as `GRA`. */
+/** Whether a zone such as `Region OpenStack: os-gra7` is in a datacentre such as `GRA`, or `os-us-east-va-vps-1` in `US-EAST-VA`. */
 export function isIn(zone: string, datacentre: string): boolean {
-  return (
-    datacentre.toLowerCase() === datacentreOf(zone).toLowerCase() || tokens(zone).includes(stem(datacentre))
-  );
+  const [there, wanted] = [words(zone), words(datacentre)];
+  return there.some((_, start) => wanted.every((word, index) => there[start + index] === word));
 }
 
-/** Code of the datacentre of a zone. */
+/** Code of the datacentre of a zone, without the words and numbers that OVH puts around it. */
 export function datacentreOf(zone: string): string {
-  return (tokens(zone).at(-1) ?? zone).toUpperCase();
+  const place = zone.split(":").at(-1) ?? zone;
+  const code = words(place).filter((word, index) => word !== "" && !(index === 0 && word === "os"));
+  const end = code.indexOf("vps");
+  return (end < 0 ? code : code.slice(0, end)).join("-").toUpperCase() || zone;
 }
 
-function tokens(zone: string): readonly string[] {
-  return zone
+function words(text: string): readonly string[] {
+  return text
     .split(/[^A-Za-z0-9]+/)
     .filter(Boolean)
     .map(stem);
@@ -80,7 +85,7 @@ function outages(facts: Facts): readonly string[] {
   const { contract, lock, netbootMode, state, installing } = facts;
   const isRescued = netbootMode === "rescue" || state === "rescued";
   return [
-    ...(contract.status !== "ok" && contract.status !== "inCreation"
+    ...(ENDED.includes(contract.status)
       ? [
           `expected a contract in force, got "${contract.status}" (until ${contract.expiration}); renew or pay it ${PANEL}`,
         ]

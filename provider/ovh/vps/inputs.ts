@@ -5,7 +5,7 @@ import { UserError } from "../../../common/user-error.ts";
 import type { Wish } from "../order/catalog.ts";
 import { shortfalls } from "./fitness.ts";
 import { isSameImage, isSameKey } from "./install.ts";
-import { adoptCommand } from "../order/orders.ts";
+import { adoptCommand, refuseOrderAgain } from "../order/orders.ts";
 
 const PUBLIC_KEY = /^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)|sk-\S+) [A-Za-z0-9+/]+=*( .*)?$/;
 
@@ -20,6 +20,7 @@ export const vpsSchema = z.strictObject({
       maxMonthlyPriceEur: z
         .number()
         .positive("a price in euros above 0; say what you accept to pay each month"),
+      again: text("the name of the server that is gone; leave it out otherwise").optional(),
     })
     .optional(),
   name: text("a name; OVH's control panel shows it").max(50, "at most 50 characters; shorten it"),
@@ -65,12 +66,16 @@ export function checkVps({ serviceName, order }: VpsInputs): readonly string[] {
   ];
 }
 
+/** State that a refresh records of an ordered server that OVH no longer has. It stays in the state, or the next update would order another. */
+export const GONE = "gone";
+
 /** The wish; undefined while a part of it is unknown. */
 export function wishOf(inputs: Partial<VpsInputs>): Wish | undefined {
   const { order, vcores, memoryGib, datacentre, image } = inputs;
   if (!order?.subsidiary || !order.maxMonthlyPriceEur || !vcores || !memoryGib || !datacentre || !image)
     return undefined;
-  return { ...order, vcores, memoryGib, datacentre, image };
+  const { subsidiary, maxMonthlyPriceEur } = order;
+  return { subsidiary, maxMonthlyPriceEur, vcores, memoryGib, datacentre, image };
 }
 
 /**
@@ -82,8 +87,12 @@ export function diffVps(
   news: Partial<VpsInputs>,
 ): readonly Change[] {
   const { serviceName } = outputs;
+  const isGone = outputs.state === GONE;
+  if (serviceName && news.order?.again === serviceName && (isGone || !outputs.serverId)) {
+    return [{ path: "order.again", replace: true }];
+  }
   if (serviceName && news.serviceName !== undefined && news.serviceName !== serviceName) {
-    if (inputs.deleteAtExpiry) {
+    if (inputs.deleteAtExpiry && !isGone) {
       throw new UserError(
         `server.serviceName: expected ${serviceName}, got ${news.serviceName}; replacing it would end its contract, as deleteAtExpiry is true: ` +
           "set server.deleteAtExpiry to false, run pulumi up, and only then change the name",
@@ -91,6 +100,7 @@ export function diffVps(
     }
     return [{ path: "serviceName", replace: true }];
   }
+  if (isGone) refuseOrderAgain(serviceName, news.order?.again);
   // An interrupted order or installation continues.
   if (!outputs.serverId) return [{ path: "serverId" }];
   refuseChanges({ inputs, outputs }, news);

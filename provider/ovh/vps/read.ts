@@ -6,13 +6,16 @@ import { isSameImage } from "./install.ts";
 import type { VpsContext } from "../order/context.ts";
 import { orderStatus, readServerOrder } from "../order/orders.ts";
 import { type Facts, readFacts } from "./server-api.ts";
-import type { VpsInputs, VpsOutputs } from "./inputs.ts";
+import { GONE, type VpsInputs, type VpsOutputs } from "./inputs.ts";
 
 type Known = Existing<Partial<VpsInputs>, Partial<VpsOutputs>>;
 
 const ORDER_ID = /^order\/(\d+)$/;
 
-/** The actual state of the server. Null only when OVH tells its owner that it is gone; a server that cannot be used is an error. */
+/**
+ * The actual state of the server; one that cannot be used is an error. Null when OVH tells the owner of an adopted server that it is gone. An
+ * ordered one stays in the state even then, because a state without it would order another.
+ */
 export async function readVps(
   context: VpsContext,
   known: Known,
@@ -44,7 +47,11 @@ async function serviceNameOf(context: VpsContext, { id, outputs }: Known): Promi
 }
 
 // With the keys of another account every server looks gone. Believing that would order a second server.
-async function gone(context: VpsContext, serviceName: string, { outputs }: Known): Promise<null> {
+async function gone(
+  context: VpsContext,
+  serviceName: string,
+  { id, inputs, outputs }: Known,
+): Promise<Found<VpsInputs, VpsOutputs> | null> {
   const { orderId } = outputs;
   if (orderId !== undefined && (await ifThere(orderStatus(context.client, orderId))) === undefined) {
     throw new UserError(
@@ -52,7 +59,15 @@ async function gone(context: VpsContext, serviceName: string, { outputs }: Known
     );
   }
   context.call.log.warning(`${serviceName}: OVH no longer has this server`);
-  return null;
+  if (orderId === undefined) return null;
+  const kept = { id, inputs: inputs as VpsInputs, outputs: { ...outputs, serviceName } as VpsOutputs };
+  // A delivered order may name its server before OVH lists it.
+  if (!outputs.serverId) return kept;
+  return {
+    id,
+    inputs: { ...kept.inputs, name: `${GONE} at OVH` },
+    outputs: { ...kept.outputs, state: GONE },
+  };
 }
 
 /** Warns when the contract ends at its expiry. */

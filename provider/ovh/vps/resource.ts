@@ -22,10 +22,10 @@ import { poll } from "../poll.ts";
 import { requireFit, requireUsable } from "./fitness.ts";
 import { installOnce } from "./install.ts";
 import { Journal, journalFolder, markerOf } from "../order/journal.ts";
-import { isCancelled, orderStatus, refuseSecondOrder } from "../order/orders.ts";
+import { isCancelled, orderStatus, refuseOrderAgain, refuseSecondOrder } from "../order/orders.ts";
 import { awaitDelivery, findOwnOrder, payOrder, placeOrder, type Purchase } from "../order/purchase.ts";
 import { type Contract, type Facts, readFacts } from "./server-api.ts";
-import { checkVps, diffVps, type VpsInputs, type VpsOutputs, vpsSchema, wishOf } from "./inputs.ts";
+import { checkVps, diffVps, GONE, type VpsInputs, type VpsOutputs, vpsSchema, wishOf } from "./inputs.ts";
 import { outputsOf, readVps, warnOfEnd } from "./read.ts";
 
 const PACE: Pace = { pollMs: 500, deliveryMs: 3_600_000, tasksMs: 1_800_000, paymentMs: 120_000 };
@@ -90,14 +90,17 @@ async function previewCreation(
   const wish = wishOf(inputs);
   if (!wish || !inputs.name) return {};
   const { order, checkout } = journal.entry;
-  if (order && (await endOf(context, order)) === undefined) {
+  const end = order && (await endOf(context, order));
+  if (order && end === undefined) {
     call.log.info(
       `goes on with order ${order.id} (${order.plan}, ${euros(order.monthlyPriceEur)}) of an interrupted run`,
     );
     return outputsOfPurchase(order);
   }
+  if (end?.lost) refuseOrderAgain(end.lost, inputs.order?.again);
   const offer = await findOffer(client, wish);
-  if (!order && !checkout) await refuseSecondOrder(context, inputs.name);
+  if (!order && !checkout)
+    await refuseSecondOrder(context, { name: inputs.name, again: inputs.order?.again });
   call.log.info(
     `will order ${describeOffer(offer)} at ${euros(offer.monthlyPriceEur)} without tax, in ${wish.datacentre}`,
   );
@@ -112,7 +115,7 @@ async function createVps(
     const outputs = await adopt(context, { ...inputs, serviceName: inputs.serviceName });
     return { id: outputs.serviceName, outputs };
   }
-  const purchase = (await ownPurchase(context)) ?? (await buy(context, inputs));
+  const purchase = (await ownPurchase(context, inputs)) ?? (await buy(context, inputs));
   const outputs = await completeOrKeep(context, { id: `order/${purchase.id}`, purchase, inputs });
   return { id: outputs.serviceName, outputs };
 }
@@ -134,18 +137,26 @@ async function adopt(
 }
 
 /** The order of an interrupted run, unless it can no longer bring a server. */
-async function ownPurchase(context: VpsContext): Promise<Purchase | undefined> {
+async function ownPurchase(context: VpsContext, inputs: VpsInputs): Promise<Purchase | undefined> {
   const purchase = await findOwnOrder(context);
   if (!purchase) return undefined;
   const end = await endOf(context, purchase);
   if (end === undefined) return purchase;
-  context.call.log.warning(`order ${purchase.id}: ${end}; ordering again`);
+  if (end.lost) refuseOrderAgain(end.lost, inputs.order?.again);
+  context.call.log.warning(`order ${purchase.id}: ${end.why}; ordering again`);
   context.journal.clear();
   return undefined;
 }
 
+/** How an order came to its end. */
+interface End {
+  readonly why: string;
+  /** The server that it brought. */
+  readonly lost?: string;
+}
+
 /** Why an order can no longer bring a server; undefined when it can. */
-async function endOf(context: VpsContext, { id }: Purchase): Promise<string | undefined> {
+async function endOf(context: VpsContext, { id }: Purchase): Promise<End | undefined> {
   const { client, journal } = context;
   const status = await ifThere(orderStatus(client, id));
   if (status === undefined) {
@@ -154,11 +165,11 @@ async function endOf(context: VpsContext, { id }: Purchase): Promise<string | un
         `or remove ${journal.path} if the order is void`,
     );
   }
-  if (isCancelled(status)) return "it was cancelled";
+  if (isCancelled(status)) return { why: "it was cancelled" };
   const { serviceName, isComplete } = journal.entry;
   if (!isComplete || !serviceName) return undefined;
   const server = await ifThere(client.get(serverPath(serviceName)));
-  return server === undefined ? `its server ${serviceName} is gone` : undefined;
+  return server === undefined ? { why: `its server ${serviceName} is gone`, lost: serviceName } : undefined;
 }
 
 async function buy(context: VpsContext, inputs: VpsInputs): Promise<Purchase> {
@@ -166,7 +177,7 @@ async function buy(context: VpsContext, inputs: VpsInputs): Promise<Purchase> {
   if (!wish)
     throw new UserError("server.order: expected the terms of an order, got none; set technicia:server.order");
   const offer = await findOffer(context.client, wish);
-  await refuseSecondOrder(context, inputs.name);
+  await refuseSecondOrder(context, { name: inputs.name, again: inputs.order?.again });
   return placeOrder(context, { offer, wish });
 }
 
@@ -256,7 +267,9 @@ async function deleteVps(
     );
     return;
   }
-  journal.clear();
+  // A replacement has ordered its own server by now.
+  if ((journal.entry.serviceName ?? serviceName) === serviceName) journal.clear();
+  if (outputs.state === GONE) return;
   if (!inputs.deleteAtExpiry) {
     call.log.warning(
       `${serviceName}: left running and renewed, because server.deleteAtExpiry is false; end its contract in OVH's control panel if it is not wanted`,

@@ -135,6 +135,21 @@ describe("repairDrift", () => {
     expect(calls.some(([command]) => command === "up")).toBe(false);
   });
 
+  it.each(["create", "create-replacement"])("refuses a plan with the %s of a server", async (op) => {
+    const type = "technicia:ovh:Vps";
+    const urn = `urn:pulumi:test::technicia::technicia:infra:Vps$${type}::vps-server`;
+    const server = { type, urn, custom: true, id: "", parent: "", provider: "", inputs: {}, outputs: {} };
+    const metadata = { op, type, urn, old: null, new: server, detailedDiff: null, provider: "" };
+    const event = { sequence: 9999, timestamp: 1795247379, resourcePreEvent: { metadata, planning: true } };
+    const plan = `${(await recorded("plan")).trimEnd()}\n${JSON.stringify(event)}\n`;
+    const { world, calls } = await stage({ plan });
+
+    await expect(repairDrift(request, world)).rejects.toThrow(
+      /^test: the repair would (create|replace) vps-server, and a repair never takes or orders a server; nothing was changed/,
+    );
+    expect(calls.some(([command]) => command === "up")).toBe(false);
+  });
+
   it("refuses to deploy a pending program along with a repair", async () => {
     const pending = JSON.stringify({
       resourcePreEvent: {

@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { ORDERED, settingsOf } from "./fixtures.ts";
+import { type Clock, systemClock } from "../../../rehearsal/fake-clouds/clock.ts";
+import { adopted, ORDERED, settingsOf } from "./fixtures.ts";
 import { reported, startOvhAccount, type VpsStack, type OvhAccount } from "./ovh-account.ts";
+
+const HOUR_MS = 3_600_000;
 
 let account: OvhAccount;
 let stack: VpsStack;
@@ -46,28 +49,29 @@ describe("second order of a Vps", () => {
   });
 
   it("does not block another stack of this machine while the first is being delivered", async () => {
-    account.ovh.delays.deliveringMs = 2_000;
+    await account.end();
+    // Whatever would take longer than an hour ends when the test says so.
+    const held: (() => Promise<void>)[] = [];
+    const clock: Clock = {
+      ...systemClock,
+      at: (time, run) =>
+        time - Date.now() < HOUR_MS ? systemClock.at(time, run) : (held.push(run), () => undefined),
+    };
+    account = await startOvhAccount({ clock });
+    stack = account.vps();
+    account.ovh.delays.deliveringMs = 2 * HOUR_MS;
     const first = stack.up(ORDERED);
     await reported(stack, "delivering");
     account.ovh.delays.deliveringMs = 0;
 
     await account.vps({ name: "staging" }).up({ ...ORDERED, name: "technicia-staging" });
+    for (const deliver of held) await deliver();
 
     await first;
     expect(account.ovh.state.servers.map(({ displayName }) => displayName)).toEqual([
       "technicia-staging",
       "technicia-test",
     ]);
-  });
-
-  it("is placed when the first server is gone", async () => {
-    await stack.up(ORDERED);
-    account.ovh.state.servers.splice(0);
-
-    expect(await stack.refresh()).toBe(true);
-    expect(stack.saved).toBeUndefined();
-    expect(await stack.up(ORDERED)).toBe("created");
-    expect(orders()).toHaveLength(2);
   });
 
   it("is not placed with the keys of another account, which show no server", async () => {
@@ -172,4 +176,92 @@ describe("second order of a Vps", () => {
     expect(orders()).toHaveLength(1);
     expect(account.ovh.state.carts).toHaveLength(1);
   });
+});
+
+describe("order of a server that was delivered before and is gone", () => {
+  const again = (name: string) => ({ ...ORDERED, order: { ...ORDERED.order, again: name } });
+  const refusal = (name: string) =>
+    `server.order: expected no server that was ordered before and is not in force, got ${name}; look for it in OVH's control panel, ` +
+    "and check that the keys are of its account; use another server with pulumi config set --path technicia:server.serviceName <its name>, " +
+    `or order and pay one more with pulumi config set --path technicia:server.order.again ${name}`;
+  let name: string;
+  beforeEach(async () => {
+    await stack.up(ORDERED);
+    name = stack.outputs.serviceName;
+    account.ovh.state.servers.splice(0);
+  });
+
+  it("is refused after a refresh, which keeps it in the state, until its name is given", async () => {
+    expect(await stack.refresh()).toBe(true);
+    expect(stack.saved?.inputs).toMatchObject({ name: "gone at OVH" });
+    expect(stack.outputs).toMatchObject({ serviceName: name, state: "gone" });
+    await expect(stack.up(ORDERED)).rejects.toThrow(refusal(name));
+    expect(orders()).toHaveLength(1);
+
+    expect(await stack.up(again(name))).toBe("replaced");
+
+    expect(orders()).toHaveLength(2);
+    expect(await stack.up(again(name))).toBe("same");
+    expect(await stack.refresh()).toBe(false);
+  });
+
+  it("is refused for the next server, too, when that is gone", async () => {
+    await stack.refresh();
+    await stack.up(again(name));
+    account.ovh.state.servers.splice(0);
+    await stack.refresh();
+
+    await expect(stack.up(again(name))).rejects.toThrow(refusal(stack.outputs.serviceName));
+    expect(orders()).toHaveLength(2);
+  });
+
+  it("is refused in the preview and the update when the state no longer has it", async () => {
+    const next = account.vps();
+
+    await expect(next.preview(ORDERED)).rejects.toThrow(refusal(name));
+    await expect(next.up(ORDERED)).rejects.toThrow(refusal(name));
+    expect(orders()).toHaveLength(1);
+    expect(await next.up(again(name))).toBe("created");
+    expect(orders()).toHaveLength(2);
+  });
+
+  it("is refused on a machine that did not order it", async () => {
+    const next = account.vps({ folder: `${account.folder}/other` });
+
+    await expect(next.preview(ORDERED)).rejects.toThrow(refusal(name));
+    await expect(next.up(ORDERED)).rejects.toThrow(refusal(name));
+    expect(await next.up(again(name))).toBe("created");
+  });
+
+  it("is found again when OVH had only hidden it", async () => {
+    const [server] = [
+      account.ovh.addServer("vps-2027-model2", { serviceName: name, displayName: "technicia-test" }),
+    ];
+    account.ovh.faults.add({ api: "ovh", path: `^/vps/${name}$`, status: 404 });
+    await stack.refresh();
+    await expect(stack.up(ORDERED)).rejects.toThrow(refusal(name));
+
+    expect(await stack.refresh()).toBe(true);
+    expect(await stack.up(ORDERED)).toBe("same");
+    expect(server.displayName).toBe("technicia-test");
+  });
+
+  it("gives way to a server that the user names", async () => {
+    await stack.refresh();
+    const other = account.ovh.addServer();
+
+    expect(await stack.up(adopted(other.serviceName))).toBe("replaced");
+    expect(orders()).toHaveLength(1);
+  });
+});
+
+it("refuses an order while a delivered one has not named its server", async () => {
+  await stack.up(ORDERED);
+  const [order] = orders();
+  if (order) order.serviceName = null;
+  account.ovh.state.servers.splice(0);
+
+  await expect(account.vps({ folder: `${account.folder}/other` }).up(ORDERED)).rejects.toThrow(
+    `server.order: expected every delivered order to name its server, got order ${order?.orderId} (vps-2027-model2), which names none yet`,
+  );
 });
