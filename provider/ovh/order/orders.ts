@@ -29,8 +29,14 @@ const CANCELLED = ["cancelled", "cancelling"];
 
 /** Ids of the orders made since then. */
 export function listOrders(client: OvhClient, since: number): Promise<readonly number[]> {
-  const from = new Date(since - CLOCK_SLACK_MS).toISOString().replace(/\.\d{3}Z$/, "+00:00");
-  return client.get<readonly number[]>("/me/order", { query: { "date.from": from } });
+  return client.get<readonly number[]>("/me/order", {
+    query: { "date.from": ovhDate(since - CLOCK_SLACK_MS) },
+  });
+}
+
+/** A time as OVH writes it, without fractions of a second. */
+export function ovhDate(time: number): string {
+  return new Date(time).toISOString().replace(/\.\d{3}Z$/, "+00:00");
 }
 
 export function orderStatus(client: OvhClient, id: number): Promise<string> {

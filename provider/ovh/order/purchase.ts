@@ -10,6 +10,7 @@ import {
   isCancelled,
   listOrders,
   orderStatus,
+  ovhDate,
   readServerOrder,
   type ServerOrder,
 } from "./orders.ts";
@@ -26,7 +27,8 @@ interface Terms {
 interface Requirement {
   readonly label: string;
   readonly required: boolean;
-  readonly allowedValues: readonly string[];
+  /** Absent where any value is allowed. */
+  readonly allowedValues?: readonly string[] | null;
 }
 
 interface Checkout {
@@ -47,7 +49,7 @@ export async function placeOrder(context: VpsContext, { offer, wish }: Terms): P
   const { cartId } = await client.post<{ cartId: string }>("/order/cart", {
     ovhSubsidiary: wish.subsidiary,
     description: markerOf(call.urn),
-    expire: new Date(Date.now() + CART_LIFE_MS).toISOString(),
+    expire: ovhDate(Date.now() + CART_LIFE_MS),
   });
   const cart = `/order/cart/${encodeURIComponent(cartId)}`;
   await client.post(`${cart}/assign`);
@@ -177,6 +179,7 @@ async function fillCart(
 }
 
 function configured({ label, allowedValues }: Requirement, { offer, wish }: Terms): string {
+  const allowed = allowedValues ?? [];
   switch (label) {
     case "vps_datacenter":
       return wish.datacentre;
@@ -187,11 +190,11 @@ function configured({ label, allowedValues }: Requirement, { offer, wish }: Term
     case "infrastructure":
       return "production";
     default: {
-      const [only, ...more] = allowedValues;
+      const [only, ...more] = allowed;
       if (only !== undefined && more.length === 0) return only;
       throw new UserError(
         `server.order: expected ${offer.planCode} to ask for a datacentre and an image, got the question "${label}" ` +
-          `(${allowedValues.join(", ")}); order it in OVH's control panel and adopt it with server.serviceName`,
+          `(${allowed.join(", ") || "any value"}); order it in OVH's control panel and adopt it with server.serviceName`,
       );
     }
   }

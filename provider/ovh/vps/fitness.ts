@@ -21,7 +21,7 @@ export function requireUsable(facts: Facts): void {
 }
 
 /** Refuses a server that cannot be adopted as it is. Nothing here changes a server to make it fit. */
-export function requireFit(facts: Facts, wanted: Requirements): void {
+export function requireFit(facts: Facts, wanted: Partial<Requirements> & Pick<Requirements, "image">): void {
   const { image } = facts;
   refuse(facts, [
     ...outages(facts),
@@ -64,8 +64,7 @@ export function isIn(zone: string, datacentre: string): boolean {
 
 /** Code of the datacentre of a zone, without the words and numbers that OVH puts around it. */
 export function datacentreOf(zone: string): string {
-  const place = zone.split(":").at(-1) ?? zone;
-  const code = words(place).filter((word, index) => word !== "" && !(index === 0 && word === "os"));
+  const code = words(zone).filter((word) => !["", "region", "openstack", "os"].includes(word));
   const end = code.indexOf("vps");
   return (end < 0 ? code : code.slice(0, end)).join("-").toUpperCase() || zone;
 }

@@ -115,7 +115,10 @@ function refuseChanges(
   const reinstall =
     `this program never wipes a disk: save your data, reinstall ${serviceName} yourself in OVH's control panel with the image and key you want, ` +
     "then run pulumi up --refresh, which recreates everything on it";
-  const problems = shortfalls(outputs, news).map((problem) => `server: ${problem}`);
+  // An ordered server is where OVH delivered it, whatever OVH calls that place.
+  const isAsOrdered = outputs.orderId !== undefined && news.datacentre === inputs.datacentre;
+  const { datacentre: _place, ...sizes } = news;
+  const problems = shortfalls(outputs, isAsOrdered ? sizes : news).map((problem) => `server: ${problem}`);
   if (news.image !== undefined && osImage && !isSameImage(news.image, osImage)) {
     problems.push(
       `server.image: expected ${osImage}, which ${serviceName} runs, got ${news.image}; set it back, or: ${reinstall}`,

@@ -10,6 +10,8 @@ import { GONE, type VpsInputs, type VpsOutputs } from "./inputs.ts";
 
 type Known = Existing<Partial<VpsInputs>, Partial<VpsOutputs>>;
 
+/** States of a contract that need nobody's attention. */
+const QUIET_STATES: readonly string[] = ["ok", "inCreation"];
 const ORDER_ID = /^order\/(\d+)$/;
 
 /**
@@ -31,7 +33,7 @@ export async function readVps(
     return { id: known.id, inputs: inputs as VpsInputs, outputs: { ...outputs, serviceName } as VpsOutputs };
   }
   requireUsable(facts);
-  warnOfEnd(context, facts);
+  warnOfContract(context, facts);
   return {
     id: known.id,
     inputs: inputsOf(facts, known),
@@ -70,8 +72,13 @@ async function gone(
   };
 }
 
-/** Warns when the contract ends at its expiry. */
-export function warnOfEnd({ call }: VpsContext, { serviceName, contract }: Facts): void {
+/** Warns when the contract ends at its expiry, and when OVH waits for a payment while the server still runs. */
+export function warnOfContract({ call }: VpsContext, { serviceName, contract }: Facts): void {
+  if (!QUIET_STATES.includes(contract.status)) {
+    call.log.warning(
+      `${serviceName}: its contract is "${contract.status}" (until ${contract.expiration}); see in OVH's control panel that it is paid`,
+    );
+  }
   if (contract.renew?.deleteAtExpiration) {
     call.log.warning(
       `${serviceName}: its contract ends on ${contract.expiration}; renew it in OVH's control panel to keep it`,
@@ -143,7 +150,7 @@ function inputsOf(facts: Facts, { inputs, outputs }: Known): VpsInputs {
     vcores: inputs.vcores !== undefined && vcore >= inputs.vcores ? inputs.vcores : vcore,
     memoryGib: inputs.memoryGib !== undefined && memoryGib >= inputs.memoryGib ? inputs.memoryGib : memoryGib,
     datacentre:
-      inputs.datacentre !== undefined && isIn(zone, inputs.datacentre)
+      inputs.datacentre !== undefined && (outputs.orderId !== undefined || isIn(zone, inputs.datacentre))
         ? inputs.datacentre
         : datacentreOf(zone),
     image:

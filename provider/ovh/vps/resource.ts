@@ -19,14 +19,14 @@ import { type ClientOf, sharedClient } from "../client.ts";
 import { ifThere, messageOf, OvhError } from "../errors.ts";
 import { type Pace, serverPath, type VpsContext } from "../order/context.ts";
 import { poll } from "../poll.ts";
-import { requireFit, requireUsable } from "./fitness.ts";
+import { isIn, requireFit, requireUsable } from "./fitness.ts";
 import { installOnce } from "./install.ts";
 import { Journal, journalFolder, markerOf } from "../order/journal.ts";
 import { isCancelled, orderStatus, refuseOrderAgain, refuseSecondOrder } from "../order/orders.ts";
 import { awaitDelivery, findOwnOrder, payOrder, placeOrder, type Purchase } from "../order/purchase.ts";
 import { type Contract, type Facts, readFacts } from "./server-api.ts";
 import { checkVps, diffVps, GONE, type VpsInputs, type VpsOutputs, vpsSchema, wishOf } from "./inputs.ts";
-import { outputsOf, readVps, warnOfEnd } from "./read.ts";
+import { outputsOf, readVps, warnOfContract } from "./read.ts";
 
 const PACE: Pace = { pollMs: 500, deliveryMs: 3_600_000, tasksMs: 1_800_000, paymentMs: 120_000 };
 
@@ -131,7 +131,7 @@ async function adopt(
   if (facts.image === undefined) {
     context.call.log.warning(`${serviceName}: OVH does not report its image; assuming ${inputs.image}`);
   }
-  warnOfEnd(context, facts);
+  warnOfContract(context, facts);
   await rename(context, facts, inputs.name);
   return outputsOf(facts, { osImage: facts.image ?? inputs.image });
 }
@@ -204,7 +204,7 @@ async function complete(
   context: VpsContext,
   { purchase, inputs }: { readonly purchase: Purchase; readonly inputs: VpsInputs },
 ): Promise<VpsOutputs> {
-  const { client, journal, pace } = context;
+  const { client, call, journal, pace } = context;
   await payOrder(context, purchase);
   const serviceName = await awaitDelivery(context, purchase);
   journal.note({ serviceName });
@@ -228,7 +228,11 @@ async function complete(
       return state === "running" && now;
     },
   });
-  requireFit(facts, inputs);
+  const { datacentre, ...rest } = inputs;
+  requireFit(facts, rest);
+  if (!isIn(facts.zone, datacentre)) {
+    call.log.warning(`${serviceName}: ordered in ${datacentre}, and OVH calls its place ${facts.zone}`);
+  }
   journal.note({ isComplete: true });
   return outputsOf(facts, { osImage: facts.image ?? image, ...outputsOfPurchase(purchase) });
 }

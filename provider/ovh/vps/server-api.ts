@@ -19,6 +19,7 @@ export interface Facts {
   /** Operating system installed; undefined when OVH does not know. */
   readonly image: string | undefined;
   readonly ipv4: string;
+  /** In its canonical form; empty when OVH lists none. */
   readonly ipv6: string;
   readonly ipv6Gateway: string | undefined;
   readonly contract: Contract;
@@ -97,13 +98,18 @@ export async function readFacts(client: OvhClient, serviceName: string): Promise
     lock: vps.lockStatus?.locked ? (vps.lockStatus.reason ?? "unknown") : undefined,
     image: image?.name,
     ipv4: primary("v4")?.ipAddress ?? "",
-    ipv6: primary("v6")?.ipAddress ?? "",
+    ipv6: canonical(primary("v6")?.ipAddress ?? ""),
     ipv6Gateway: primary("v6")?.gateway ?? undefined,
     contract,
     installTask: installation?.id ?? 0,
     installedAt: installation?.date,
     installing: installations.find(isUnfinished),
   };
+}
+
+// OVH writes some addresses out in full, and the vendors of DNS answer with the short form.
+function canonical(ipv6: string): string {
+  return ipv6 === "" ? "" : new URL(`http://[${ipv6}]`).hostname.slice(1, -1);
 }
 
 function newest(tasks: readonly Task[]): Task | undefined {

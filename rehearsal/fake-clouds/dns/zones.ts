@@ -1,4 +1,5 @@
 import type { CloudflareState } from "../cloudflare/state.ts";
+import { addressesOf } from "../ovh/context.ts";
 import { reverseOf } from "../ovh/reverse.ts";
 import type { OvhState } from "../ovh/state.ts";
 import { entryFrom, type NameZone, plain, type ZoneEntry } from "./answers.ts";
@@ -59,9 +60,9 @@ export function mergeZones(zones: readonly NameZone[]): readonly NameZone[] {
 }
 
 function serverZones(state: OvhState): readonly NameZone[] {
-  const addresses = state.servers.flatMap((server) => [server.ipv4, server.ipv6]);
+  const addresses = state.servers.flatMap(addressesOf);
   const forward = state.servers.flatMap((server): ZoneEntry[] =>
-    [server.ipv4, server.ipv6].map((data) => ({
+    addressesOf(server).map((data) => ({
       name: server.serviceName,
       type: addressType(data),
       ttl: REVERSE_TTL,

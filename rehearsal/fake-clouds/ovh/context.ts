@@ -83,6 +83,11 @@ export function requireAnyServer(context: OvhContext, serviceName: string): VpsS
   return server;
 }
 
+/** Addresses of a server: its IPv6 address, unless it has none, and its IPv4 address. */
+export function addressesOf({ ipv4, ipv6 }: VpsService): readonly string[] {
+  return ipv6 === "" ? [ipv4] : [ipv6, ipv4];
+}
+
 export function machineSpec(server: VpsService): MachineSpec {
   return {
     serviceName: server.serviceName,

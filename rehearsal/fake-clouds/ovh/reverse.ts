@@ -2,7 +2,7 @@ import { isIPv4 } from "node:net";
 
 import type { Params, Routes } from "../api/routes.ts";
 import { optional, readBody, required, string } from "./body.ts";
-import type { OvhContext } from "./context.ts";
+import { addressesOf, type OvhContext } from "./context.ts";
 import { badRequest, notFound } from "./errors.ts";
 import type { OvhState, VpsService } from "./state.ts";
 
@@ -22,7 +22,8 @@ export function reverseRoutes(context: OvhContext): Routes {
       const service = query.get("routedTo.serviceName");
       return state.servers
         .filter((server) => service === null || server.serviceName === service)
-        .flatMap((server) => [`${server.ipv4}/32`, `${server.ipv6}/128`]);
+        .flatMap(addressesOf)
+        .map((address) => `${address}/${isIPv4(address) ? 32 : 128}`);
     },
     "GET /ip/{ip}": (_, params) => {
       const [address = ""] = requireBlock(context, params["ip"] ?? "");
@@ -84,5 +85,5 @@ export function requireBlock(context: OvhContext, block: string): readonly strin
 }
 
 function ownerOf(state: OvhState, ip: string): VpsService | undefined {
-  return state.servers.find((server) => server.ipv4 === ip || server.ipv6 === ip);
+  return state.servers.find((server) => addressesOf(server).includes(ip));
 }

@@ -85,6 +85,7 @@ export interface VpsService {
   /** As the catalogue names it, for example GRA. */
   datacentre: string;
   ipv4: string;
+  /** Empty for a server without one. */
   ipv6: string;
   state: string;
   netbootMode: "local" | "rescue";
@@ -99,6 +100,10 @@ export interface VpsService {
   renew: { automatic: boolean; deleteAtExpiration: boolean; forced: boolean; period: number | null };
   expired: boolean;
   suspended: boolean;
+  /** State of a contract that still is in force. @default "ok" */
+  contract?: "ok" | "autorenewInProgress" | "pendingDebt" | "inCreation";
+  /** As OVH writes it. @default "os-" and the datacentre */
+  zone?: string;
 }
 
 export interface FirewallRule {

@@ -5,6 +5,7 @@ import type { Params, Routes } from "../api/routes.ts";
 import { anything, boolean, object, oneOf, optional, readBody, required, string } from "./body.ts";
 import { findModel } from "./catalogue.ts";
 import {
+  addressesOf,
   isBusy,
   machineSpec,
   newId,
@@ -54,7 +55,7 @@ function serverRoutes(context: OvhContext): Routes {
     },
     "GET /vps/{serviceName}/ips": (_, params) => {
       const server = serverOf(context, params);
-      return [server.ipv6, server.ipv4];
+      return addressesOf(server);
     },
     "GET /vps/{serviceName}/ips/{ipAddress}": (_, params) =>
       renderIp(context, serverOf(context, params), params["ipAddress"]),
@@ -329,7 +330,7 @@ function renderServiceInfos(context: OvhContext, server: VpsService): unknown {
   return {
     serviceId: Number.parseInt(uuidOf(server.serviceName).slice(0, 6), 16),
     domain: server.serviceName,
-    status: server.expired ? "expired" : server.suspended ? "unPaid" : "ok",
+    status: server.expired ? "expired" : server.suspended ? "unPaid" : (server.contract ?? "ok"),
     creation: server.creation.slice(0, 10),
     expiration: server.expiration.slice(0, 10),
     engagedUpTo: null,
@@ -345,7 +346,7 @@ function renderServiceInfos(context: OvhContext, server: VpsService): unknown {
 
 function renderIp(context: OvhContext, server: VpsService, ip: string | undefined): unknown {
   const address = context.addresses.find((candidate) => candidate.ipv4 === server.ipv4);
-  if (ip !== server.ipv4 && ip !== server.ipv6) throw notFound("This IP does not exist");
+  if (ip === undefined || !addressesOf(server).includes(ip)) throw notFound("This IP does not exist");
   const isV4 = ip === server.ipv4;
   return {
     ipAddress: ip,
@@ -359,7 +360,7 @@ function renderIp(context: OvhContext, server: VpsService, ip: string | undefine
 }
 
 function zoneName(server: VpsService): string {
-  return `os-${server.datacentre.toLowerCase()}7`;
+  return server.zone ?? `os-${server.datacentre.toLowerCase()}7`;
 }
 
 // At OVH an image has another id for each server.

@@ -121,6 +121,60 @@ describe("Vps that is adopted", () => {
     ]);
   });
 
+  it.each(["autorenewInProgress", "pendingDebt"] as const)(
+    "is used, with a warning, while its contract is %s",
+    async (contract) => {
+      server.contract = contract;
+      await stack.up(given());
+      expect(await stack.refresh()).toBe(false);
+      await stack.up({ ...given(), name: "technicia-new" });
+
+      const warning = `${server.serviceName}: its contract is "${contract}" (until ${server.expiration.slice(0, 10)}); see in OVH's control panel that it is paid`;
+      expect(stack.said("warning")).toEqual([warning, warning]);
+    },
+  );
+
+  it("has the canonical form of an IPv6 address that OVH writes out in full", async () => {
+    server.ipv6 = "2001:41d0:0302:2100:0000:0000:0000:1ece";
+    await stack.up(given());
+
+    expect(stack.outputs.ipv6).toBe("2001:41d0:302:2100::1ece");
+    expect(await stack.refresh()).toBe(false);
+  });
+
+  it("has no IPv6 address when OVH lists none", async () => {
+    server.ipv6 = "";
+    await stack.up(given());
+
+    expect(stack.outputs).toMatchObject({ ipv4: server.ipv4, ipv6: "" });
+    expect(stack.outputs).not.toHaveProperty("ipv6Gateway");
+  });
+
+  it.each([
+    ["os-us-east-va-vps-1", "US-EAST-VA", true],
+    ["os-eu-west-par-vps-1", "EU-WEST-PAR", true],
+    ["eu-west-gra-a", "GRA", true],
+    ["os-waw1", "WAW", true],
+    ["os-us-east-va-vps-1", "US-WEST-OR", false],
+    ["os-us-west-or-vps-1", "US-EAST-VA", false],
+    ["os-gra7", "RA", false],
+    ["os-gra7", "SBG", false],
+  ])("in the zone %s is in %s: %s", async (zone, datacentre, fits) => {
+    server.zone = zone;
+    const told = await failure(stack.up({ ...given(), datacentre }));
+
+    expect(told === "nothing failed").toBe(fits);
+    if (fits) expect(await stack.refresh()).toBe(false);
+  });
+
+  it("is told the code of its datacentre as the settings write it", async () => {
+    server.zone = "os-us-east-va-vps-1";
+
+    expect(await failure(stack.up(given()))).toContain(
+      "set server.datacentre to US-EAST-VA, or use another server",
+    );
+  });
+
   it("is imported by its name", async () => {
     server.displayName = "technicia-test";
 

@@ -139,6 +139,46 @@ describe("Vps that is ordered", () => {
     expect(await stack.up(ORDERED)).toBe("created");
   });
 
+  it("is kept with a warning when OVH calls its place by another name", async () => {
+    const { context } = account.ovh;
+    const deliver = context.machine.deliver.bind(context.machine);
+    context.machine.deliver = async (machine) => {
+      await deliver(machine);
+      setImmediate(() => account.ovh.state.servers.forEach((server) => (server.zone = "os-north-1")));
+    };
+
+    expect(await stack.up(ORDERED)).toBe("created");
+
+    const { serviceName } = stack.outputs;
+    expect(stack.said("warning")).toContain(
+      `${serviceName}: ordered in GRA, and OVH calls its place Region OpenStack: os-north-1`,
+    );
+    expect(await stack.refresh()).toBe(false);
+    expect(await stack.up(ORDERED)).toBe("same");
+    await expect(stack.up({ ...ORDERED, datacentre: "SBG" })).rejects.toThrow("expected it in SBG");
+  });
+
+  it("fails before the order when OVH asks for something unknown, with or without a list of values", async () => {
+    for (const allowedValues of [undefined, null, ["a", "b"]]) {
+      const body = [{ label: "vps_extra", required: true, type: "String", fields: [], allowedValues }];
+      account.ovh.faults.clear();
+      account.ovh.faults.add({ api: "ovh", path: "/requiredConfiguration$", status: 200, body });
+
+      await expect(stack.up(ORDERED)).rejects.toThrow(
+        `got the question "vps_extra" (${allowedValues?.join(", ") ?? "any value"}); order it in OVH's control panel`,
+      );
+    }
+    expect(orders()).toEqual([]);
+  });
+
+  it("gives the cart an end without fractions of a second", async () => {
+    await stack.up(ORDERED);
+
+    expect(account.ovh.state.carts.map(({ expire }) => expire)).toEqual([
+      expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$/),
+    ]);
+  });
+
   it("fails when there are no keys", async () => {
     const keyless = account.vps({ settings: { ovhEndpoint: account.ovh.url } });
 
