@@ -30,7 +30,7 @@ export interface ConnectionArgs {
   /** Identifies the installation of the host. A change recreates everything on the host. */
   readonly serverId?: pulumi.Input<string>;
 
-  /** `ovh-eu`, `ovh-ca`, `ovh-us`, or the base URL of an API without a trailing slash. */
+  /** `ovh-eu`, `ovh-ca`, `ovh-us`, or the base URL of an API with https and without a trailing slash. */
   readonly ovhEndpoint?: pulumi.Input<string>;
 
   /** OVH application key, used with the secret and the consumer key. */
@@ -425,5 +425,23 @@ export class EdgeFirewall extends pulumi.CustomResource {
 
   constructor(name: string, args: EdgeFirewallArgs, opts?: pulumi.CustomResourceOptions) {
     super("technicia:ovh:EdgeFirewall", name, { ...args, state: undefined }, opts);
+  }
+}
+
+/** The reverse name that an address is to have. */
+export interface ReverseNameArgs {
+  /** IPv4 address. A change replaces the resource. */
+  readonly ip: pulumi.Input<string>;
+
+  /** Host name with its final dot; it must point to the address. */
+  readonly name: pulumi.Input<string>;
+}
+
+/** Finds out which reverse name OVH accepts now: the wanted one, or the one from before while OVH does not see that point here. */
+export class ReverseName extends pulumi.CustomResource {
+  declare readonly accepted: pulumi.Output<string>;
+
+  constructor(name: string, args: ReverseNameArgs, opts?: pulumi.CustomResourceOptions) {
+    super("technicia:ovh:ReverseName", name, { ...args, accepted: undefined }, opts);
   }
 }

@@ -1,6 +1,7 @@
 /** The kinds of values that settings have. An error text is only "expected …"; `settings.ts` adds the path, the value and the command. */
 import { z } from "zod";
 
+import { isSafeForKeys } from "../common/api-address.ts";
 import { isExact, readImageReference } from "../common/image-reference.ts";
 import { rangeProblem, type Family, visitorRangeProblem } from "./address-range.ts";
 import { isPublicKey } from "./public-key.ts";
@@ -175,8 +176,7 @@ export function inOrder(keys: {
 }
 
 export function isApiAddress(address: string): boolean {
-  const protocol = URL.parse(address)?.protocol;
-  return (protocol === "https:" || protocol === "http:") && !address.endsWith("/");
+  return isSafeForKeys(address) && !address.endsWith("/");
 }
 
 export function isServiceAddress(address: string): boolean {

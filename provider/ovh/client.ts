@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
+import { isSafeForKeys } from "../../common/api-address.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Settings } from "../plugin/definition.ts";
 import { type Credentials, Signer } from "./auth.ts";
@@ -36,9 +37,9 @@ const LONGEST_PAUSE_MS = 30_000;
 /** Base URL of an endpoint given by name or by URL. */
 export function endpointUrl(endpoint: string): string {
   const url = ENDPOINTS[endpoint] ?? endpoint;
-  if (!/^https?:\/\/[^/]+(\/.*[^/])?$/.test(url)) {
+  if (!/^https?:\/\/[^/]+(\/.*[^/])?$/.test(url) || !isSafeForKeys(url)) {
     throw new UserError(
-      `ovh.endpoint: expected ovh-eu, ovh-ca, ovh-us or a URL without a trailing slash, got "${endpoint}"; correct technicia:ovh.endpoint`,
+      `ovh.endpoint: expected ovh-eu, ovh-ca, ovh-us or a URL with https and without a trailing slash, got "${endpoint}"; correct technicia:ovh.endpoint`,
     );
   }
   return url;

@@ -1,5 +1,6 @@
 /** The provider's own configuration, and the host that it names. */
 import { z } from "zod";
+import { isSafeForKeys } from "../../common/api-address.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Settings } from "./definition.ts";
 import type { Target } from "../ssh/connect.ts";
@@ -35,9 +36,10 @@ export const settingsSchema = z.strictObject({
   serverId: z.string().optional(),
   ovhEndpoint: z
     .string()
-    .regex(
-      /^(ovh-(eu|ca|us)|https?:\/\/\S*[^/\s])$/,
-      "ovh-eu, ovh-ca, ovh-us or a URL without a trailing slash",
+    .refine(
+      (endpoint) =>
+        /^ovh-(eu|ca|us)$/.test(endpoint) || (isSafeForKeys(endpoint) && /[^/\s]$/.test(endpoint)),
+      "ovh-eu, ovh-ca, ovh-us or a URL with https and without a trailing slash",
     )
     .optional(),
   ovhApplicationKey: z.string().min(1, "a key").optional(),

@@ -326,9 +326,30 @@ describe("endpointUrl", () => {
     ]);
   });
 
-  it.each(["ovh-de", "http://127.0.0.1:8080/1.0/", "api.ovh.com"])("fails for %s", (endpoint) => {
+  it.each([
+    ...[
+      "http://127.0.0.1:8080/1.0",
+      "http://localhost/1.0",
+      "http://[::1]:1/1.0",
+      "http://198.51.100.53:8080/1.0",
+    ],
+    ...["http://[2001:db8:51::53]/1.0", "https://api.example.org/1.0"],
+  ])("takes %s, where keys are safe", (endpoint) => {
+    expect(endpointUrl(endpoint)).toBe(endpoint);
+  });
+
+  it.each([
+    ...["ovh-de", "http://127.0.0.1:8080/1.0/", "api.ovh.com"],
+    // Keys would be sent in clear.
+    ...[
+      "http://eu.api.ovh.com/1.0",
+      "http://8.8.8.8/1.0",
+      "http://127.0.0.1.example.org/1.0",
+      "http://[2001:db9::1]/1.0",
+    ],
+  ])("fails for %s", (endpoint) => {
     expect(() => endpointUrl(endpoint)).toThrow(
-      `ovh.endpoint: expected ovh-eu, ovh-ca, ovh-us or a URL without a trailing slash, got "${endpoint}"; correct technicia:ovh.endpoint`,
+      `ovh.endpoint: expected ovh-eu, ovh-ca, ovh-us or a URL with https and without a trailing slash, got "${endpoint}"; correct technicia:ovh.endpoint`,
     );
   });
 });
