@@ -1,11 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 
 import * as technicia from "../provider/resources.ts";
+import { MOST_EDGE_RULES } from "./edge-limits.ts";
 import { LOGIN_GUARD } from "./login-guard.ts";
 
-const LAST_SEQUENCE = 19;
-/** OVH has sequences 0 to 19: one is the deny, six are permits other than ssh. */
-const MAX_SSH_SOURCES = 13;
+const LAST_SEQUENCE = MOST_EDGE_RULES - 1;
 
 /** A rule with plain values. */
 export interface EdgeRule {
@@ -62,11 +61,6 @@ export class EdgeFirewall extends pulumi.ComponentResource {
 
 /** The rules, first match first. Replies to the server's own DNS and NTP queries need rules, because the firewall keeps no state. */
 export function edgeRules(sshPorts: readonly number[], adminCidrs: readonly string[]): EdgeRule[] {
-  if (adminCidrs.length * sshPorts.length > MAX_SSH_SOURCES) {
-    throw new Error(
-      `technicia:ssh.adminCidrs.v4: expected at most ${Math.floor(MAX_SSH_SOURCES / sshPorts.length)} networks (OVH holds 20 rules), got ${adminCidrs.length}; merge neighbouring networks`,
-    );
-  }
   const permits: Omit<EdgeRule, "sequence">[] = [
     { action: "permit", protocol: "tcp", tcpOption: "established" },
     ...sshPorts.flatMap((port) =>

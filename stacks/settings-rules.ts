@@ -1,5 +1,6 @@
 /** Rules between settings. Each rule runs when the settings that it reads are valid, even if others are not. */
 import { enabledServices } from "../common/services.ts";
+import { MOST_EDGE_RULES, MOST_SSH_NETWORKS } from "../infra/edge-limits.ts";
 import { editorName } from "./environment.ts";
 import type { Commands, SettingPath } from "./config-command.ts";
 import { versionOf } from "../common/image-reference.ts";
@@ -57,6 +58,7 @@ export function brokenRules(judged: Judged): Problem[] {
     runnersLikeN8n,
     registryOfBuilds,
     documentProcessor,
+    edgeFirewallFits,
     memoryFits,
     coresFit,
     convergenceOutlastsObservation,
@@ -202,6 +204,18 @@ function documentProcessor({ given, commands }: Judged): Problem[] {
       path,
       text: `expected a value, because services.documentProcessor.enabled is true, got nothing; set it with ${commands.set(path)}`,
     }));
+}
+
+function edgeFirewallFits({ sections: { ssh } }: Judged): Problem[] {
+  if (!ssh) return [];
+  const ports = ssh.nextPort === undefined ? 1 : 2;
+  const [count, most] = [ssh.adminCidrs.v4.length, Math.floor(MOST_SSH_NETWORKS / ports)];
+  if (count <= most) return [];
+  const each = ports === 1 ? "" : ", two for each while ssh.nextPort is set";
+  const text =
+    `expected at most ${most} ranges, because OVHcloud's edge firewall holds ${MOST_EDGE_RULES} rules${each}, got ${count}; ` +
+    "merge neighbouring ranges, or let people in through a VPN with one address";
+  return [{ path: ["ssh", "adminCidrs", "v4"], text }];
 }
 
 function memoryFits({ sections: { services, server } }: Judged): Problem[] {

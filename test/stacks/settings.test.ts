@@ -93,10 +93,18 @@ const WRONG_VALUES: readonly (readonly [path: string, value: unknown, expected: 
   ["ssh.publicKey", securityKey, A_KEY_WITHOUT_TOUCH, `a text of ${securityKey.length} characters`],
   ["ovh.endpoint", "ovh-mars", AN_ENDPOINT, '"ovh-mars"'],
   ["ovh.endpoint", "https://api.example/1.0/", AN_ENDPOINT, '"https://api.example/1.0/"'],
+  // A key would travel in clear.
+  ["ovh.endpoint", "http://eu.api.ovh.com/1.0", AN_ENDPOINT, '"http://eu.api.ovh.com/1.0"'],
   ["dns.provider", "route53", '"cloudflare" or "ovh"', '"route53"'],
   ["dns.zone", "https://exemple.fr", A_ZONE, '"https://exemple.fr"'],
   ["dns.zoneId", "exemple.fr", A_ZONE_ID, '"exemple.fr"'],
   ["dns.cloudflareBaseUrl", "clouds", AN_ENDPOINT.replace("ovh-eu, or ", ""), '"clouds"'],
+  [
+    "dns.cloudflareBaseUrl",
+    "http://api.cloudflare.com/client/v4",
+    AN_ENDPOINT.replace("ovh-eu, or ", ""),
+    '"http://api.cloudflare.com/client/v4"',
+  ],
   ["dns.ttlSeconds", 1, "a whole number of seconds from 60 to 86400, without a unit", "1"],
   ["host.dockerSource", "snap", '"distribution" or "docker"', '"snap"'],
   ["host.swapGib", -1, "a whole number of GiB from 0 to 64, without a unit", "-1"],
@@ -504,6 +512,16 @@ describe("images", () => {
     "certbot/certbot:v5.8.0",
   ])("accepts %j", (reference) => {
     expect(problems((settings) => change(settings, "images.gateway", reference))).toEqual([]);
+  });
+
+  it("fails with more networks for ssh than OVH's edge firewall holds", () => {
+    const networks = (count: number) => Array.from({ length: count }, (_, at) => `198.51.100.${at}/32`);
+
+    expect(problems((settings) => change(settings, "ssh.adminCidrs.v4", networks(13)))).toEqual([]);
+    expect(problems((settings) => change(settings, "ssh.adminCidrs.v4", networks(14)))).toEqual([
+      "technicia:ssh.adminCidrs.v4: expected at most 13 ranges, because OVHcloud's edge firewall holds 20 rules, got 14; " +
+        "merge neighbouring ranges, or let people in through a VPN with one address",
+    ]);
   });
 
   it("fails when the runners have another version than n8n", () => {
