@@ -112,7 +112,7 @@ export const operations = map({
     }),
     certificateDays: whole("days", { least: 1, most: 365 }).meta({
       description: "Fewest days for which the certificate is still valid.",
-      example: 14,
+      example: 10,
     }),
     diskFreePercent: percent.meta({ description: "Least share of the disk that is free.", example: 20 }),
     memoryUsedPercent: percent.meta({

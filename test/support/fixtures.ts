@@ -104,7 +104,7 @@ export function validSettings(): Settings {
         p99Ms: 5000,
         requestsPerSecond: 100,
         loadSeconds: 30,
-        certificateDays: 14,
+        certificateDays: 10,
         diskFreePercent: 20,
         memoryUsedPercent: 85,
         rollbackSeconds: 300,
