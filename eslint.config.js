@@ -41,10 +41,20 @@ const INNER_FOLDERS = {
 
 /** Files that a folder may import from a folder of which it may not import everything. */
 const ONLY_THESE_FILES = {
-  infra: { provider: ["resources", "ssh/openssh-options"] },
+  infra: { provider: ["resources", "ssh/openssh-options", "dns/records"] },
   components: { provider: ["resources"] },
-  stacks: { provider: ["resources", "ssh/key-file"] },
-  ops: { provider: ["ssh/control-folder", "ssh/host", "ssh/openssh-options", "ovh/client", "ovh/errors", "ovh/rights"] },
+  stacks: { provider: ["resources", "ssh/key-file", "dns/records"] },
+  ops: {
+    provider: [
+      "dns/[a-z]+",
+      "ssh/control-folder",
+      "ssh/host",
+      "ssh/openssh-options",
+      "ovh/client",
+      "ovh/errors",
+      "ovh/rights",
+    ],
+  },
   rehearsal: {
     provider: ["ssh/control-folder", "plugin/[a-z-]+", "ovh/client", "ovh/errors", "ovh/rights"],
     secrets: ["catalog"],

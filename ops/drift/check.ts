@@ -8,7 +8,7 @@ import type { Effects } from "../effects.ts";
 import { readConfiguration, type Configuration } from "../engine/settings.ts";
 import type { StateResource } from "../engine/state.ts";
 import type { Server } from "../server/connection.ts";
-import { openDnsZone } from "../vendors/dns-records.ts";
+import { openDnsZone } from "../../provider/dns/records.ts";
 import { causesAmong, ranksOf, readUnchecked, type FindCause } from "./causes.ts";
 import { compareWithDeclared, readDeclared, type Declared } from "./declared.ts";
 import { deployedSettings, type DeployedSettings } from "./deployed-settings.ts";

@@ -6,7 +6,7 @@
  */
 import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
 import { publicNames, type Environment } from "../../stacks/environment.ts";
-import type { DnsRecord, DnsZone } from "../vendors/dns-records.ts";
+import type { DnsRecord, DnsZone } from "../../provider/dns/records.ts";
 import type { Finding } from "./report.ts";
 
 export interface ForeignRecord extends DnsRecord {

@@ -1,5 +1,5 @@
 /** Restores what was deployed: shows the plan, asks, repairs what can be repaired, and checks again. */
-import { openDnsZone } from "../vendors/dns-records.ts";
+import { openDnsZone } from "../../provider/dns/records.ts";
 import { readSteps, type Step } from "../changes/steps.ts";
 import { readEvents, runEngine } from "../engine/events.ts";
 import { PulumiFailure } from "../engine/cli.ts";

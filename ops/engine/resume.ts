@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 import { runOpenssh, SSH_FAILED } from "../server/connection.ts";
-import { openDnsZone } from "../vendors/dns-records.ts";
+import { isWanted, openDnsZone, wantedRecord } from "../../provider/dns/records.ts";
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Pulumi } from "./cli.ts";
@@ -17,34 +17,6 @@ const DOCKER: Readonly<Record<string, string>> = {
   "docker:index/service:Service": "docker service inspect --format '{{.ID}}'",
   "docker:index/container:Container": "docker container inspect --format '{{.Id}}'",
 };
-
-type Properties = NonNullable<StateResource["inputs"]>;
-
-type Wanted = Readonly<Record<"name" | "type" | "content", string>>;
-
-/** What a DNS record of the state asks for, in the words of its vendor. */
-const DNS: Readonly<Record<string, (inputs: Properties) => Wanted>> = {
-  "cloudflare:index/dnsRecord:DnsRecord": (inputs) => {
-    const { name, type, content, data } = cloudflareRecord.parse(inputs);
-    return { name, type, content: content ?? (data ? `${data.flags} ${data.tag} "${data.value}"` : "") };
-  },
-  "ovh:Domain/zoneRecord:ZoneRecord": (inputs) => {
-    const { zone, subdomain, fieldtype, target } = ovhRecord.parse(inputs);
-    return { name: subdomain === "" ? zone : `${subdomain}.${zone}`, type: fieldtype, content: target };
-  },
-};
-const cloudflareRecord = z.object({
-  name: z.string(),
-  type: z.string(),
-  content: z.string().optional(),
-  data: z.object({ flags: z.number(), tag: z.string(), value: z.string() }).optional(),
-});
-const ovhRecord = z.object({
-  zone: z.string(),
-  subdomain: z.string().default(""),
-  fieldtype: z.string(),
-  target: z.string(),
-});
 
 /** Runs a command on the server that a docker provider of the state names; undefined when it fails there. */
 export type OnServer = (provider: StateResource, command: string) => Promise<string | undefined>;
@@ -82,7 +54,8 @@ export async function resume(
   for (const { resource: made } of creating) {
     const id = await lookUp(made, resources, onServer, findRecord);
     // The refresh below reads the real outputs.
-    if (id) adopted.push({ ...made, id, outputs: made.inputs });
+    // Cloudflare's plugin takes the id from the outputs.
+    if (id) adopted.push({ ...made, id, outputs: { ...made.inputs, ...(isRecord(made) && { id }) } });
   }
   await state.replace({ resources: [...resources, ...adopted], pending: [] });
 
@@ -108,7 +81,7 @@ async function lookUp(
   onServer: OnServer,
   findRecord: FindRecord,
 ): Promise<string | undefined> {
-  if (made.type in DNS) return findRecord(made);
+  if (isRecord(made)) return findRecord(made);
   const command = DOCKER[made.type];
   const { name } = made.inputs ?? {};
   const provider = resources.find(({ urn }) => made.provider?.startsWith(`${urn}::`) === true);
@@ -116,16 +89,20 @@ async function lookUp(
   return (await onServer(provider, `${command} '${name}'`))?.trim();
 }
 
+function isRecord({ type, inputs }: StateResource): boolean {
+  return wantedRecord(type, inputs) !== undefined;
+}
+
 async function findDnsRecord(
   made: StateResource,
   stack: string,
   pulumi: Pulumi,
 ): Promise<string | undefined> {
-  const wanted = DNS[made.type]?.(made.inputs ?? {});
+  const wanted = wantedRecord(made.type, made.inputs);
   if (wanted === undefined) return undefined;
   const zone = openDnsZone(await readSettings(stack, pulumi));
   const records = await zone.list(wanted.name);
-  return records.find(({ type, content }) => type === wanted.type && content === wanted.content)?.id;
+  return records.find((record) => isWanted(record, wanted))?.id;
 }
 
 /** Uses the address and the ssh options of the provider itself. */

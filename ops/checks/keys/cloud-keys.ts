@@ -1,15 +1,10 @@
 /** Keys of Cloudflare and OVH, with the rights that a deployment needs and no others. */
+import { openCloudflare } from "../../../provider/dns/cloudflare.ts";
 import { credentialsOf, OvhClient } from "../../../provider/ovh/client.ts";
 import { covers, readRights, type Right } from "../../../provider/ovh/rights.ts";
 import type { StackOutputs } from "../../../stacks/deployment-status.ts";
 import type { Environment } from "../../../stacks/environment.ts";
-import {
-  type Answer,
-  askCloudflare,
-  type CallOptions,
-  openCloudflare,
-  readOvh,
-} from "../../vendors/calls.ts";
+import { type Answer, askCloudflare, type CallOptions, readOvh } from "../../vendors/calls.ts";
 import { failed, type Finding, type KeyFindings, notChecked, ok, refusal } from "../probe.ts";
 
 /** Calls of one deployment, with a margin. */

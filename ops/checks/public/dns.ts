@@ -1,6 +1,6 @@
 import { type Environment, publicNames } from "../../../stacks/environment.ts";
 import { readState } from "../../engine/state.ts";
-import { openCloudflare } from "../../vendors/calls.ts";
+import { openCloudflare } from "../../../provider/dns/cloudflare.ts";
 import type { CheckContext, CheckEffects } from "../context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "../probe.ts";
 

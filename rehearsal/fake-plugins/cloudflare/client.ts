@@ -37,7 +37,8 @@ export function checkCloudflareConfig({ apiToken }: Properties): Failure[] {
   }
   return [
     {
-      property: "apiToken",
+      // With a property, the engine would print its value.
+      property: "",
       reason: "API tokens must be 40 to 80 characters of a-z, A-Z, 0-9, hyphens and underscores",
     },
   ];

@@ -46,14 +46,14 @@ export function createDnsRecordType(call: CallCloudflare): ResourceType {
         throw new Error("ttl must be set to 1 when `proxied` is true");
       }
       const record = readRecord(await call("post", path(inputs), renderBody(plan)));
-      return { id: record.id, state: { ...record.computed, ...plan } };
+      return { id: record.id, state: { ...record.computed, ...plan, id: record.id } };
     },
 
     read: async (_call, existing, inputs) => {
       const { id, zoneId } = readKey(existing);
       try {
         const record = readRecord(await call("get", path({ zoneId }, id)));
-        const state = { ...record.computed, ...record.settable, zoneId };
+        const state = { ...record.computed, ...record.settable, zoneId, id: record.id };
         return { id: record.id, state, inputs: readInputs(FIELDS, state, inputs) };
       } catch (error) {
         if (error instanceof CloudflareError && error.status === 404) {
@@ -80,7 +80,7 @@ export function createDnsRecordType(call: CallCloudflare): ResourceType {
         }),
       };
       const record = readRecord(await call("put", path(inputs, id), body));
-      return { ...record.computed, ...plan };
+      return { ...record.computed, ...plan, id: record.id };
     },
 
     // A record that is already gone is an error here, as in the official plugin. Only a refresh fixes that.

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { describeForeignRecord, findForeignRecords } from "../../../ops/drift/foreign-records.ts";
-import type { DnsRecord } from "../../../ops/vendors/dns-records.ts";
+import type { DnsRecord } from "../../../provider/dns/records.ts";
 import { environmentWith } from "../../support/fixtures.ts";
 
 const ZONE = "exemple.fr";

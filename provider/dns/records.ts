@@ -1,11 +1,11 @@
 /** The records that the DNS vendor has for a name. The vendors' plugins know only the records that they created themselves. */
 import type { APIError, Cloudflare } from "cloudflare";
+import { z } from "zod";
 
 import { reasonOf } from "../../common/reason.ts";
 import { UserError } from "../../common/user-error.ts";
-import { credentialsOf, OvhClient } from "../../provider/ovh/client.ts";
-import type { Environment } from "../../stacks/environment.ts";
-import { openCloudflare, readFailure } from "./calls.ts";
+import { credentialsOf, OvhClient } from "../ovh/client.ts";
+import { openCloudflare, readFailure } from "./cloudflare.ts";
 
 export interface DnsRecord {
   /** The vendor's id, which is the resource's id in Pulumi, too. */
@@ -15,15 +15,28 @@ export interface DnsRecord {
 
   /** As the vendor writes it: `198.51.100.7`, `0 issue "letsencrypt.org"`. */
   readonly content: string;
+
+  /** Whether Cloudflare answers with addresses of its own instead. */
+  readonly proxied?: boolean;
 }
 
 export interface DnsZone {
   list(name: string): Promise<readonly DnsRecord[]>;
-  remove(record: DnsRecord): Promise<void>;
+
+  /** Without `publish`, OVH's name servers answer with the record until somebody publishes the zone. */
+  remove(record: DnsRecord, options?: { readonly publish: boolean }): Promise<void>;
 }
 
 export interface DnsZoneOptions {
-  readonly environment: Pick<Environment, "dns" | "ovh">;
+  readonly environment: {
+    readonly dns: {
+      readonly provider: "cloudflare" | "ovh";
+      readonly zone: string;
+      readonly zoneId: string;
+      readonly cloudflareBaseUrl: string;
+    };
+    readonly ovh: { readonly endpoint: string };
+  };
 
   /** By name, in clear. */
   readonly secrets: Readonly<Record<string, string>>;
@@ -60,7 +73,10 @@ function cloudflareZone({ environment, secrets, fetch: send = fetch }: DnsZoneOp
       const page = await call("read the records", ({ dns }) =>
         dns.records.list({ zone_id: zoneId, name: { exact: name }, per_page: PAGE }),
       );
-      return page.result.map(({ id, name, type, content = "" }) => ({ id, name, type, content }));
+      return page.result.map(({ id, name, type, content = "", proxied }) => ({
+        ...{ id, name, type, content },
+        ...(proxied === true && { proxied }),
+      }));
     },
     async remove({ id }) {
       await call("delete a record", ({ dns }) => dns.records.delete(id, { zone_id: zoneId }));
@@ -112,10 +128,59 @@ function ovhZone({ environment, secrets, fetch: send = fetch }: DnsZoneOptions):
         .filter((record) => record.subDomain === subDomain)
         .map(({ id, fieldType, target }) => ({ id: String(id), name, type: fieldType, content: target }));
     },
-    async remove({ id }) {
+    async remove({ id }, { publish } = { publish: true }) {
       await client.delete(`${records}/${id}`);
       // OVH's name servers keep their old answers until the zone is published.
-      await client.post(`/domain/zone/${zone}/refresh`);
+      if (publish) await client.post(`/domain/zone/${zone}/refresh`);
     },
   };
+}
+
+/** What a DNS record of the program asks for, in the words of its vendor; a part that a preview does not know is undefined. */
+export interface WantedRecord {
+  readonly name: string;
+  readonly type: string;
+  readonly content: string | undefined;
+}
+
+const maybeText = z.string().optional().catch(undefined);
+const cloudflareRecord = z.object({
+  name: z.string(),
+  type: z.string(),
+  content: maybeText,
+  data: z.object({ flags: z.number(), tag: z.string(), value: z.string() }).optional(),
+});
+const ovhRecord = z.object({
+  zone: z.string(),
+  subdomain: z.string().default(""),
+  fieldtype: z.string(),
+  target: maybeText,
+});
+
+/** Resource type → how to read its inputs. */
+const WANTED: Readonly<Record<string, (inputs: unknown) => WantedRecord>> = {
+  "cloudflare:index/dnsRecord:DnsRecord": (inputs) => {
+    const { name, type, content, data } = cloudflareRecord.parse(inputs);
+    return { name, type, content: content ?? (data && `${data.flags} ${data.tag} "${data.value}"`) };
+  },
+  "ovh:Domain/zoneRecord:ZoneRecord": (inputs) => {
+    const { zone, subdomain, fieldtype, target } = ovhRecord.parse(inputs);
+    return { name: subdomain === "" ? zone : `${subdomain}.${zone}`, type: fieldtype, content: target };
+  },
+};
+
+/** Undefined for what is no DNS record. */
+export function wantedRecord(type: string, inputs: unknown): WantedRecord | undefined {
+  return WANTED[type]?.(inputs);
+}
+
+/** Whether a record at the vendor is exactly the wanted one. */
+export function isWanted(record: DnsRecord, wanted: WantedRecord): boolean {
+  const plain = (content: string): string => content.replaceAll('"', "").toLowerCase();
+  return (
+    record.type === wanted.type &&
+    wanted.content !== undefined &&
+    plain(record.content) === plain(wanted.content) &&
+    record.proxied !== true
+  );
 }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { UserError } from "../../../common/user-error.ts";
-import { type DnsZone, openDnsZone } from "../../../ops/vendors/dns-records.ts";
+import { type DnsZone, openDnsZone } from "../../../provider/dns/records.ts";
 import {
   type FakeCloudflare,
   DEFAULT_TOKEN,
