@@ -23,6 +23,7 @@ const INNER_FOLDERS = {
   "provider/plugin": ["ssh"],
   "provider/host": ["plugin", "ssh"],
   "provider/ovh": ["plugin", "ssh"],
+  "provider/dns": ["ovh"],
   "provider/ovh/order": [],
   "provider/ovh/vps": ["order"],
   "provider/ovh/firewall": [],

@@ -6,6 +6,17 @@ import { Reverse } from "@ovhcloud/pulumi-ovh/ip/reverse.js";
 import type { Provider as OvhProvider } from "@ovhcloud/pulumi-ovh/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 
+import type { DnsZone } from "../provider/dns/records.ts";
+import * as technicia from "../provider/resources.ts";
+import { namesStayFree } from "./free-names.ts";
+import { namesComeIntoView } from "./visible-names.ts";
+
+/** Where a person edits a zone, in a sentence. */
+const PANELS = {
+  cloudflare: "in Cloudflare's dashboard (DNS, Records)",
+  ovh: "in OVHcloud's control panel (Web Cloud, Domain names, DNS zone)",
+} as const;
+
 /** The vendor that holds the zone. */
 export type DnsVendor =
   | { readonly kind: "cloudflare"; readonly provider: CloudflareProvider; readonly zoneId: string }
@@ -14,6 +25,9 @@ export type DnsVendor =
 /** What an environment decides about its names. */
 export interface DnsArgs {
   readonly vendor: DnsVendor;
+
+  /** Connection to OVH's API. */
+  readonly cloud: technicia.Connection;
 
   /** OVH's provider: the reverse names belong to the address, wherever the zone is. */
   readonly ovh: OvhProvider;
@@ -26,6 +40,9 @@ export interface DnsArgs {
 
   readonly ipv4: pulumi.Input<string>;
   readonly ttlSeconds: number;
+
+  /** What the vendor has under the names. */
+  readonly zoneRecords: DnsZone;
 
   /** Certificate authorities that may issue for the first name; none means that no CAA record is written. */
   readonly caaIssuers: readonly string[];
@@ -51,17 +68,27 @@ export class Dns extends pulumi.ComponentResource {
   constructor(name: string, args: DnsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("technicia:infra:Dns", name, {}, opts);
 
+    const { zone, vendor, zoneRecords } = args;
+    const hooks = {
+      beforeCreate: [namesStayFree({ zone, panel: PANELS[vendor.kind], records: zoneRecords })],
+      afterCreate: [namesComeIntoView({ zone })],
+    };
     this.records = entries(args).map((entry) =>
-      createRecord(`${name}-${entry.key}`, { ...args, entry }, { parent: this }),
+      createRecord(`${name}-${entry.key}`, { ...args, entry }, { parent: this, hooks }),
     );
     const first = args.names[0] ?? args.zone;
+    const { accepted } = new technicia.ReverseName(
+      `${name}-reverse-name`,
+      // The API answers with the trailing dot; without it every refresh would show a difference.
+      { ip: args.ipv4, name: `${first}.` },
+      { parent: this, provider: args.cloud, dependsOn: this.records },
+    );
     new Reverse(
       `${name}-reverse-v4`,
       {
         ip: pulumi.interpolate`${args.ipv4}/32`,
         ReverseIp: args.ipv4,
-        // The API answers with the trailing dot; without it every refresh would show a difference.
-        ReverseValue: `${first}.`,
+        ReverseValue: accepted,
         // OVH refuses a reverse name until it sees the forward name point here.
         readinessTimeoutDuration: "5m",
       },
@@ -92,7 +119,7 @@ function entries(args: DnsArgs): Entry[] {
 function createRecord(
   name: string,
   { entry, ...args }: DnsArgs & { readonly entry: Entry },
-  parent: { readonly parent: pulumi.Resource },
+  parent: pulumi.CustomResourceOptions,
 ): pulumi.CustomResource {
   // The vendor refuses a record of another type while the one that it replaces exists.
   const opts = { ...parent, provider: args.vendor.provider, deleteBeforeReplace: true };

@@ -6,7 +6,11 @@ import { packages } from "./host/packages.ts";
 import { state } from "./host/state.ts";
 import { unit } from "./host/unit.ts";
 import { edgeFirewall } from "./ovh/firewall/resource.ts";
+import { reverseName } from "./ovh/reverse.ts";
 import { vps } from "./ovh/vps/resource.ts";
 import { serve } from "./plugin/serve.ts";
 
-await serve([hostKey, file, image, packages, unit, state, vps, edgeFirewall], process.argv.slice(2));
+await serve(
+  [hostKey, file, image, packages, unit, state, vps, edgeFirewall, reverseName],
+  process.argv.slice(2),
+);

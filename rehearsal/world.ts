@@ -15,6 +15,8 @@ import { forgetOwnRegistry, prepareOwnRegistry } from "./own-registry.ts";
 import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./addresses.ts";
 
 const READY_MS = 60_000;
+/** Of the zone, as the fake Cloudflare names them. */
+const NAME_SERVERS = ["ada.ns.cloudflare.com", "bob.ns.cloudflare.com"];
 
 /** OVH's name for the system that the server image has. */
 const SYSTEM = "Debian 12";
@@ -176,7 +178,11 @@ async function cloudsConfiguration(images: Images, accounts: Accounts, authority
     cloudflare: { token: accounts.cloudflareApiToken, zone: { id: accounts.zoneId, name: ZONE } },
     dns: {
       upstream: resolver,
-      names: { "registry-1.docker.io": [INTERNET.registry], "acme.rehearsal": [INTERNET.acme] },
+      names: {
+        "registry-1.docker.io": [INTERNET.registry],
+        "acme.rehearsal": [INTERNET.acme],
+        ...Object.fromEntries(NAME_SERVERS.map((name) => [name, [INTERNET.clouds]])),
+      },
     },
     machine: {
       container: SERVER,

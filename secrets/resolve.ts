@@ -16,6 +16,8 @@ export interface Secrets {
   /** The value of a secret that this environment needs; encrypted wherever the engine writes it. */
   readonly value: (name: SecretName) => pulumi.Output<string>;
   readonly has: (name: SecretName) => boolean;
+  /** Every value in clear, for calls that the program itself makes; never for a resource. */
+  readonly inClear: () => Readonly<Record<string, string>>;
   readonly configured: ReadonlySet<SecretName>;
 }
 
@@ -46,6 +48,7 @@ export function resolveSecrets(context: SecretsContext): Secrets {
   return {
     configured: new Set(values.keys()),
     has: (name) => values.has(name),
+    inClear: () => Object.fromEntries(values),
     value: (name) => {
       const value = values.get(name);
       if (value === undefined)

@@ -43,7 +43,7 @@ export const INVENTORY: readonly Row[] = [
 
   { ...connection("cloudflare", "dns"), names: ["cloudflare"] },
   { ...record, names: ["dns-*"], steps: ["dns"] },
-  { ...reverse, names: ["dns-reverse-v4"] },
+  { ...reverse, names: ["dns-reverse-v4", "dns-reverse-name"] },
 
   { ...hostKey, names: ["host-key"], steps: ["os"] },
   { ...connection("technicia", "host"), names: ["host-connection"], loss: "installation" },

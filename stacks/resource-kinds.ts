@@ -130,7 +130,7 @@ export const record: Kind = {
 };
 
 export const reverse: Kind = {
-  types: ["ovh:Ip/reverse:Reverse"],
+  types: ["ovh:Ip/reverse:Reverse", "technicia:ovh:ReverseName"],
   layer: "dns",
   label: "reverse name",
   effect: { repair: "the reverse name is set again at OVH" },

@@ -1,6 +1,4 @@
 /** Brings the state up to date after a run that was killed. */
-import { z } from "zod";
-
 import { runOpenssh, SSH_FAILED } from "../server/connection.ts";
 import { isWanted, openDnsZone, wantedRecord } from "../../provider/dns/records.ts";
 import { nameOf } from "../../common/urn.ts";

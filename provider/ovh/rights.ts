@@ -26,7 +26,7 @@ export const OVH_RIGHTS = {
     "GET PUT DELETE /domain/zone/<zone>/record/*",
     "POST /domain/zone/<zone>/refresh",
   ],
-  /** In addition, to destroy an environment whose `server.deleteAtExpiry` is true. */
+  /** In addition, where `server.deleteAtExpiry` is true: a destroy ends the contract. */
   endContract: ["PUT /vps/<server>/serviceInfos"],
   /** For the first deployment of a server that is ordered. Its name is not known yet, so the rules are for any. */
   order: [

@@ -64,6 +64,7 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
     ...{ host, port: ports.dns },
     zones: () => mergeZones([...ovhZones(ovh.state), ...cloudflareZones(cloudflare.state, proxyAddresses)]),
     ...(configuration.dns.names && { names: configuration.dns.names }),
+    ...(configuration.dns.keepsAbsence === true && { keepsAbsence: Date.now }),
     ...(configuration.dns.upstream !== undefined && { upstream: { address: configuration.dns.upstream } }),
   });
   const management = await startManagement({

@@ -35,6 +35,8 @@ export interface Configuration {
     /** Resolver that knows the rest of the world. @default none, all else is refused */
     readonly upstream?: string;
     readonly names?: Readonly<Record<string, readonly string[]>>;
+    /** Whether the answer that a record does not exist is kept for the SOA's minimum. @default false */
+    readonly keepsAbsence?: boolean;
   };
   /** @default nothing runs behind the API */
   readonly machine?: {

@@ -67,7 +67,7 @@ export function createCertificate(
       keyType: environment.acme.keyType,
       address: vps.ipv4,
     },
-    { dependsOn: [gateway.service, dns] },
+    { dependsOn: [gateway.service, ...dns.records] },
   );
 }
 

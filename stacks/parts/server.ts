@@ -7,6 +7,7 @@ import { HostExtras } from "../../infra/host-extras.ts";
 import { Host } from "../../infra/host.ts";
 import { sshPorts } from "../../infra/login-guard.ts";
 import { Vps } from "../../infra/vps.ts";
+import { openDnsZone } from "../../provider/dns/records.ts";
 import { DECLARED } from "../declared.ts";
 import { publicNames } from "../environment.ts";
 import type { TechniciaArgs } from "./site.ts";
@@ -32,9 +33,11 @@ export function createEdgeFirewall({ environment, cloud }: TechniciaArgs, vps: V
   });
 }
 
-export function createDns({ environment, cloud }: TechniciaArgs, vps: Vps): Dns {
+export function createDns({ environment, secrets, cloud }: TechniciaArgs, vps: Vps): Dns {
   const dns = new Dns("dns", {
     vendor: cloud.dns,
+    cloud: cloud.technicia,
+    zoneRecords: openDnsZone({ environment, secrets: secrets.inClear() }),
     ovh: cloud.ovh,
     zone: environment.dns.zone,
     names: publicNames(environment),

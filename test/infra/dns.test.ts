@@ -4,11 +4,14 @@ import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 
 import { Dns, type DnsArgs, type DnsVendor } from "../../infra/dns.ts";
+import type { DnsZone } from "../../provider/dns/records.ts";
 import * as technicia from "../../provider/resources.ts";
 import { register, UNKNOWN } from "../support/engine.ts";
 import { orderedServer } from "./ordered-server.ts";
 
 type Vendor = "cloudflare" | "ovh";
+
+const emptyZone: DnsZone = { list: () => Promise.resolve([]), remove: () => Promise.resolve() };
 
 function define(vendor: Vendor, change: Partial<DnsArgs> = {}) {
   return register(() => {
@@ -24,6 +27,8 @@ function define(vendor: Vendor, change: Partial<DnsArgs> = {}) {
       names: ["technicia.exemple.fr"],
       ipv4: pulumi.output("203.0.113.10"),
       ttlSeconds: 300,
+      zoneRecords: emptyZone,
+      cloud: new technicia.Connection("cloud", { ovhEndpoint: "ovh-eu" }),
       caaIssuers: ["letsencrypt.org"],
       ...change,
     });
@@ -76,6 +81,17 @@ describe("Dns at OVH", () => {
 });
 
 describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
+  it("finds out which reverse name OVH accepts once the forward records exist, before the plugin asks for one", async () => {
+    const { resource, waitsFor } = await define(vendor);
+
+    expect(resource("dns-reverse-name")).toMatchObject({
+      inputs: { ip: "203.0.113.10", name: "technicia.exemple.fr." },
+      provider: "cloud",
+    });
+    expect(waitsFor("dns-reverse-name", "dns-technicia-a")).toBe(true);
+    expect(waitsFor("dns-reverse-v4", "dns-reverse-name")).toBe(true);
+  });
+
   it("sets the reverse name at OVH, with the trailing dot that the API returns", async () => {
     const { ofType } = await define(vendor);
     const common = { ReverseValue: "technicia.exemple.fr.", readinessTimeoutDuration: "5m" };
@@ -96,7 +112,9 @@ describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
 
   it("deletes a record before its replacement is created, or the deletion would remove the new one", async () => {
     const { registrations } = await define(vendor);
-    const records = registrations.filter(({ parent }) => parent === "dns");
+    const records = registrations.filter(
+      ({ parent, type }) => parent === "dns" && type !== "technicia:ovh:ReverseName",
+    );
 
     expect(records.map(({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual(Array(3).fill(true));
   });
@@ -119,6 +137,8 @@ describe.each<Vendor>(["cloudflare", "ovh"])("Dns at %s", (vendor) => {
           names: ["technicia.exemple.fr"],
           ipv4,
           ttlSeconds: 300,
+          zoneRecords: emptyZone,
+          cloud: new technicia.Connection("cloud", { ovhEndpoint: "ovh-eu" }),
           caaIssuers: ["letsencrypt.org"],
         });
       },

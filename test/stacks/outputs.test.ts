@@ -29,6 +29,7 @@ const ANSWERS: Readonly<Record<string, Record<string, unknown>>> = {
 const secrets: Secrets = {
   configured: new Set<SecretName>(["voyageApiKey"]),
   has: (name) => name === "voyageApiKey",
+  inClear: () => ({}),
   value: () => pulumi.secret("canary"),
 };
 

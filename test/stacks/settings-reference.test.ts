@@ -94,6 +94,7 @@ describe("settingRows", () => {
     expect(Object.fromEntries(left.map(({ key, default: value }) => [key, value]))).toEqual({
       "server.serviceName": "none",
       "server.order": "none",
+      "server.order.again": "none",
       "ssh.nextPort": "none",
       "server.loginUser": "none",
       "server.ipv6": "none",

@@ -522,6 +522,13 @@ describe("images", () => {
       "technicia:ssh.adminCidrs.v4: expected at most 13 ranges, because OVHcloud's edge firewall holds 20 rules, got 14; " +
         "merge neighbouring ranges, or let people in through a VPN with one address",
     ]);
+    const moving = problems((settings) => {
+      change(settings, "ssh.adminCidrs.v4", networks(7));
+      change(settings, "ssh.nextPort", 2222);
+    });
+    expect(moving.join()).toContain(
+      "expected at most 6 ranges, because OVHcloud's edge firewall holds 20 rules, two for each while ssh.nextPort is set, got 7",
+    );
   });
 
   it("fails when the runners have another version than n8n", () => {

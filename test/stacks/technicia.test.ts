@@ -169,6 +169,7 @@ describe("the program", () => {
       "technicia:host:State",
       "technicia:host:Unit",
       "technicia:ovh:EdgeFirewall",
+      "technicia:ovh:ReverseName",
       "technicia:ovh:Vps",
     ]);
   });

@@ -148,6 +148,8 @@ function computed(
         state: "running",
         serverId: "disk-1",
       };
+    case "technicia:ovh:ReverseName":
+      return { accepted: inputs["name"] };
     case "technicia:ovh:EdgeFirewall":
       return { state: "ok" };
     case "technicia:host:HostKey":
@@ -174,6 +176,10 @@ type Callback = (error: Error | null, response?: RegisterResourceResponse) => vo
 /** The fake that the SDK calls; the SDK exports its class for types only. */
 interface Monitor {
   registerResource: (request: RegisterResourceRequest, callback: Callback) => Promise<void>;
+  registerResourceHook: (
+    request: { getName: () => string },
+    callback: (error: Error | null, response?: object) => void,
+  ) => void;
   registerResourceOutputs: (
     request: { getUrn: () => string; getOutputs: () => { toJavaScript: () => object } | undefined },
     callback: (error: Error | null, response?: object) => void,
@@ -200,6 +206,7 @@ function record(): Pick<Recording<unknown>, "registrations" | "componentOutputs"
       }
       callback(error, response);
     });
+  monitor.registerResourceHook = (_request, callback) => callback(null, {});
   monitor.registerResourceOutputs = (request, callback) => {
     componentOutputs[request.getUrn()] = unwrap(request.getOutputs()?.toJavaScript() ?? {});
     callback(null, {});

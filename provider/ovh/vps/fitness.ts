@@ -37,7 +37,7 @@ export function requireFit(facts: Facts, wanted: Partial<Requirements> & Pick<Re
 /** In which ways the server falls short of the requirements. */
 export function shortfalls(
   facts: Pick<Facts, "vcore" | "memoryMib" | "zone">,
-  wanted: Partial<Requirements>,
+  wanted: { readonly [Name in keyof Requirements]?: Requirements[Name] | undefined },
 ): readonly string[] {
   const { vcores, memoryGib, datacentre } = wanted;
   const bigger = `upgrade it ${PANEL}, or ask for less`;

@@ -117,8 +117,8 @@ function refuseChanges(
     "then run pulumi up --refresh, which recreates everything on it";
   // An ordered server is where OVH delivered it, whatever OVH calls that place.
   const isAsOrdered = outputs.orderId !== undefined && news.datacentre === inputs.datacentre;
-  const { datacentre: _place, ...sizes } = news;
-  const problems = shortfalls(outputs, isAsOrdered ? sizes : news).map((problem) => `server: ${problem}`);
+  const wanted = isAsOrdered ? { vcores: news.vcores, memoryGib: news.memoryGib } : news;
+  const problems = shortfalls(outputs, wanted).map((problem) => `server: ${problem}`);
   if (news.image !== undefined && osImage && !isSameImage(news.image, osImage)) {
     problems.push(
       `server.image: expected ${osImage}, which ${serviceName} runs, got ${news.image}; set it back, or: ${reinstall}`,

@@ -20,7 +20,8 @@ export interface ZoneAnswer {
   readonly elsewhere: string | null;
 }
 
-const NEGATIVE_TTL = 60;
+/** SOA minimum of every zone: how long a resolver keeps the answer that something does not exist. */
+export const NEGATIVE_TTL = 60;
 const LONGEST_CHAIN = 8;
 
 /** What our zones say to a question; undefined when the name is in none of them. */

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Socket } from "node:net";
 
 import * as packet from "dns-packet";
 
-import { answerFrom, type NameZone, plain } from "./answers.ts";
+import { answerFrom, NEGATIVE_TTL, type NameZone, plain, type ZoneAnswer } from "./answers.ts";
 import { ask, type Upstream, withLength } from "./upstream.ts";
 
 const { AUTHORITATIVE_ANSWER, RECURSION_AVAILABLE, RECURSION_DESIRED, TRUNCATED_RESPONSE } = packet;
@@ -24,6 +24,13 @@ export interface DnsOptions {
   readonly names?: Readonly<Record<string, readonly string[]>>;
   /** Resolver for all other names. @default none: they are refused */
   readonly upstream?: Upstream;
+  /**
+   * Whether answers that something does not exist are kept for the SOA's minimum, as resolvers keep them, although the record has come into
+   * being. Given the time in milliseconds.
+   *
+   * @default nothing is kept
+   */
+  readonly keepsAbsence?: () => number;
 }
 
 export interface DnsServer {
@@ -132,7 +139,24 @@ async function respond(
   }
 }
 
-function answerLocally(options: DnsOptions, { name, type }: packet.Question): ReturnType<typeof answerFrom> {
+const absences = new WeakMap<DnsOptions, Map<string, { until: number; answer: ZoneAnswer }>>();
+
+function answerLocally(options: DnsOptions, question: packet.Question): ZoneAnswer | undefined {
+  const { keepsAbsence: now } = options;
+  if (!now) return answerNow(options, question);
+  const kept = absences.get(options) ?? new Map<string, { until: number; answer: ZoneAnswer }>();
+  absences.set(options, kept);
+  const key = `${plain(question.name)} ${question.type}`;
+  const old = kept.get(key);
+  if (old && now() < old.until) return old.answer;
+  const answer = answerNow(options, question);
+  const isAbsent = answer?.answers.length === 0 && answer.elsewhere === null;
+  if (isAbsent) kept.set(key, { until: now() + NEGATIVE_TTL * 1000, answer });
+  else kept.delete(key);
+  return answer;
+}
+
+function answerNow(options: DnsOptions, { name, type }: packet.Question): ZoneAnswer | undefined {
   const fixed = Object.entries(options.names ?? {}).find(([known]) => plain(known) === plain(name))?.[1];
   if (!fixed) return answerFrom(options.zones(), name, type);
   const answers = fixed

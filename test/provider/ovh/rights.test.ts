@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { checkOvhKey, neededRights } from "../../../ops/checks/keys/cloud-keys.ts";
-import { openDnsZone } from "../../../ops/vendors/dns-records.ts";
+import { openDnsZone } from "../../../provider/dns/records.ts";
 import { covers, keyRights, OVH_RIGHTS, readRights, type Right } from "../../../provider/ovh/rights.ts";
 import { DEFAULT_CREDENTIAL } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { connectOvh } from "../../../rehearsal/fake-plugins/ovh/client.ts";
@@ -34,11 +34,12 @@ async function start(rules: readonly Right[]): Promise<OvhAccount> {
 }
 
 /** Everything that the program, the official plugins and the commands do at OVH with one server. */
-async function operate({ ovh, vps, edge }: OvhAccount, ipv4: string): Promise<void> {
-  const server = vps();
+async function operate(used: OvhAccount, ipv4: string): Promise<void> {
+  const { ovh } = used;
+  const server = used.vps();
   await server.up(adopted(SERVER));
   await server.refresh();
-  const firewall = edge();
+  const firewall = used.edge();
   await firewall.up({ ip: ipv4, rules: RULES });
   await firewall.refresh();
   await firewall.up({ ip: ipv4, rules: RULES.filter(({ sequence }) => sequence !== 1) });

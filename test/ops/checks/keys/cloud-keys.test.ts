@@ -6,7 +6,7 @@ import {
   dangerousRights,
   neededRights,
 } from "../../../../ops/checks/keys/cloud-keys.ts";
-import { covers, keyRights, type Right } from "../../../../provider/ovh/rights.ts";
+import { covers, type Right } from "../../../../provider/ovh/rights.ts";
 import { type FakeCloudflare, startCloudflare } from "../../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import type { Permission } from "../../../../rehearsal/fake-clouds/cloudflare/auth.ts";
 import { DEFAULT_CREDENTIAL, type FakeOvh, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";

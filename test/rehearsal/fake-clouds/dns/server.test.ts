@@ -47,6 +47,32 @@ const zone: NameZone = {
 let upstream: DnsServer;
 let dns: DnsServer;
 
+/** Only this test looks at a zone that changes. */
+describe("a name server that keeps absences, as resolvers do", () => {
+  it("goes on denying a record until the zone's minimum is over", async () => {
+    let time = 0;
+    let entries: readonly ZoneEntry[] = [];
+    const keeping = await startDns({ zones: () => [{ ...zone, entries }], keepsAbsence: () => time });
+    try {
+      expect(await keeping.resolve("new.example.org")).toEqual([]);
+      entries = ["A", "AAAA"].map(
+        (type) =>
+          entryFrom({
+            ...{ name: "new.example.org", type, ttl: 60 },
+            content: type === "A" ? "203.0.113.9" : "2001:db8::9",
+          }) as ZoneEntry,
+      );
+      expect(await keeping.resolve("new.example.org")).toEqual([]);
+      time = 60_000;
+      expect(await keeping.resolve("new.example.org")).toEqual(["203.0.113.9", "2001:db8::9"]);
+      entries = [];
+      expect(await keeping.resolve("other.example.org")).toEqual([]);
+    } finally {
+      await keeping.close();
+    }
+  });
+});
+
 beforeEach(async () => {
   const elsewhere = {
     ...zone,
