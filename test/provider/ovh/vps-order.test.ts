@@ -53,6 +53,7 @@ describe("Vps that is ordered", () => {
         plan: "vps-2027-model2",
         monthlyPriceEur: 8.79,
         serverId: `${server?.serviceName}/${installation?.id}`,
+        installedAt: installation?.date,
       },
     });
   });
