@@ -99,8 +99,9 @@ export const server: Kind = {
   types: ["technicia:ovh:Vps"],
   layer: "cloud",
   label: "server",
-  effect: ({ kind }) =>
-    kind === "gone"
+  // An ordered server that is gone stays in the state, or the next update would order another.
+  effect: ({ kind, found }) =>
+    kind === "gone" || found.some((value) => value.includes("gone at OVH"))
       ? {
           repair: "nothing automatic: OVH no longer has this server; see docs/runbook.md",
           interruption: "everything, until the server is back",
