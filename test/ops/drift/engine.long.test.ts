@@ -114,12 +114,11 @@ describe("drift of a deployed stack", TIMEOUT, () => {
 
     expect(brief(before)).toEqual([
       "technicia.exemple.fr: A record that nobody declared",
-      "host-motd: content",
-      "host-time-zone: host time zone",
-      // What is made from others comes after them.
       "extra-access: account mallory with the shell /bin/bash",
       "extra-access: sshd setting permitrootlogin is yes instead of no",
       "extra-files: cron entry /etc/cron.d/evil",
+      "host-motd: content",
+      "host-time-zone: host time zone",
     ]);
     expect(before.findings.filter(({ since }) => since === undefined).map(({ what }) => what)).toEqual([
       "A record that nobody declared",
