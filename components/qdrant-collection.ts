@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 
+import { NOTHING_EXTRA } from "../common/nothing-extra.ts";
 import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 
@@ -19,6 +20,8 @@ export interface QdrantCollectionArgs {
   readonly apiKey?: pulumi.Input<string> | undefined;
 }
 
+const QDRANT = "http://127.0.0.1:6333";
+
 /** Creates a collection and its payload indexes. It refuses an existing collection with other vectors, and never replaces one. */
 export function createQdrantCollection(
   name: string,
@@ -33,12 +36,32 @@ export function createQdrantCollection(
       desired: JSON.stringify({ size: args.size, distance: args.distance, indexes }),
       apply: script(new URL("scripts/qdrant-collection-apply.sh", import.meta.url)),
       variables: {
-        QDRANT: "http://127.0.0.1:6333",
+        QDRANT,
         COLLECTION: args.collection,
         SIZE: String(args.size),
         DISTANCE: args.distance,
         INDEXES: JSON.stringify(indexes),
       },
+      secrets: { API_KEY: args.apiKey ?? "" },
+    },
+    opts,
+  );
+}
+
+/** Reports collections and aliases beside these, and removes none: what they hold may be somebody's data. */
+export function compareCollections(
+  name: string,
+  args: { readonly collections: readonly string[]; readonly apiKey?: pulumi.Input<string> | undefined },
+  opts: pulumi.CustomResourceOptions,
+): technicia.State {
+  const program = script(new URL("scripts/extra-collections.sh", import.meta.url));
+  return new technicia.State(
+    name,
+    {
+      observe: `${program}\nobserve`,
+      desired: NOTHING_EXTRA,
+      apply: `${program}\napply`,
+      variables: { QDRANT, COLLECTIONS: args.collections.join("\n") },
       secrets: { API_KEY: args.apiKey ?? "" },
     },
     opts,

@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
+import { describeInApi } from "./service-spec.ts";
+
 /**
  * When Docker's plugin first checks whether a service runs. It checks again 5 s later, then every 10 s.
  *
@@ -113,6 +115,9 @@ export class Service extends pulumi.ComponentResource {
   /** Image that it runs. */
   readonly image: pulumi.Output<string>;
 
+  /** All that it declares, as Docker's API describes it. */
+  readonly spec: pulumi.Output<object>;
+
   /** Changes whenever what runs changes. */
   readonly revision: pulumi.Output<string>;
 
@@ -120,28 +125,26 @@ export class Service extends pulumi.ComponentResource {
     super("technicia:components:Service", name, {}, opts);
     const taskSpec = describeTask(args, createSecrets(name, args.secrets ?? [], { parent: this }));
     const update = describeUpdate(args);
-    this.service = new docker.Service(
-      `${name}-service`,
-      {
-        name,
-        taskSpec,
-        mode: { replicated: { replicas: 1 } },
-        endpointSpec: {
-          // Virtual addresses need IPVS in the kernel; one task per service has no use for them.
-          mode: "dnsrr",
-          ports: (args.ports ?? []).map((port) => ({
-            targetPort: port,
-            publishedPort: port,
-            protocol: "tcp",
-            publishMode: "host",
-          })),
-        },
-        updateConfig: update,
-        rollbackConfig: { ...update, failureAction: "pause" },
-        convergeConfig: { delay: FIRST_LOOK, timeout: goDuration(args.convergenceSeconds) },
+    const declared = {
+      name,
+      taskSpec,
+      mode: { replicated: { replicas: 1 } },
+      endpointSpec: {
+        // Virtual addresses need IPVS in the kernel; one task per service has no use for them.
+        mode: "dnsrr",
+        ports: (args.ports ?? []).map((port) => ({
+          targetPort: port,
+          publishedPort: port,
+          protocol: "tcp",
+          publishMode: "host",
+        })),
       },
-      { parent: this },
-    );
+      updateConfig: update,
+      rollbackConfig: { ...update, failureAction: "pause" },
+    };
+    const convergeConfig = { delay: FIRST_LOOK, timeout: goDuration(args.convergenceSeconds) };
+    this.service = new docker.Service(`${name}-service`, { ...declared, convergeConfig }, { parent: this });
+    this.spec = pulumi.output(declared).apply(describeInApi);
 
     this.swarmName = this.service.name;
     this.image = this.service.taskSpec.containerSpec.image;

@@ -14,9 +14,11 @@ export interface HostExtrasArgs {
     readonly user: string;
     readonly ports: readonly number[];
     readonly admins: readonly { readonly name: string }[];
+    /** Networks that operators come from. */
+    readonly adminCidrs: { readonly v4: readonly string[] };
   };
 
-  /** Our files in the folders of systemd, cron and the kernel's settings. */
+  /** Our files, and those that the settings leave to their owner; a name that ends in a slash is everything below it. */
   readonly files: readonly string[];
 
   /** Names of plain containers. */
@@ -28,11 +30,12 @@ export interface HostExtrasArgs {
   readonly services: readonly string[];
 
   readonly networks: readonly string[];
+  readonly volumes: readonly string[];
 }
 
 /**
  * What nobody declared. Each set is compared as a whole: an extra key, listener, rule, timer or container is drift, and the next update
- * removes it.
+ * removes it. What only a person can judge, such as a changed file of a package, stays, and the update says so.
  *
  * The first comparison removes nothing. It fails and lists what exists, because only the owner of a server that was in use may clear it.
  */
@@ -41,13 +44,17 @@ export class HostExtras extends pulumi.ComponentResource {
     super("technicia:infra:HostExtras", name, {}, opts);
     const { ssh } = args;
     const admins = ssh.admins.map((admin) => admin.name);
+    const files = args.files.join("\n");
     const sets: Record<string, Record<string, string>> = {
       access: {
         LOGIN: ssh.user,
         ADMINS: admins.join(" "),
+        // The first address of such a network: a block of sshd's settings may be for them alone.
+        INSIDE: ssh.adminCidrs.v4[0]?.replace(/\/.*/, "") ?? "127.0.0.1",
         SSHD: sshdInForce(ssh.ports, [ssh.user, ...admins]),
       },
-      files: { FILES: args.files.join("\n"), SYSCTL: withoutComments(sysctl()) },
+      files: { FILES: files, SYSCTL: withoutComments(sysctl()) },
+      system: { FILES: files, LOGIN: ssh.user, ADMINS: admins.join(" ") },
       ports: { SSH_PORT: ssh.ports.join(" ") },
       rules: {},
       containers: {
@@ -55,9 +62,10 @@ export class HostExtras extends pulumi.ComponentResource {
         SERVICES: args.services.join(" "),
         NETWORKS: args.networks.join(" "),
       },
+      objects: { VOLUMES: args.volumes.join(" ") },
     };
     for (const [set, variables] of Object.entries(sets)) {
-      const scripts = `${readScript("set")}\n${readScript(set)}`;
+      const scripts = [...(SHARED[set] ?? ["extra-set"]), `extra-${set}`].map(readScript).join("\n");
       new technicia.State(
         `${name}-${set}`,
         {
@@ -77,8 +85,15 @@ export class HostExtras extends pulumi.ComponentResource {
   }
 }
 
+/** Scripts that a set shares with others, where that is more than the common one. */
+const SHARED: Readonly<Record<string, readonly string[]>> = {
+  access: ["extra-set", "delivery"],
+  files: ["extra-set", "delivery", "origin"],
+  system: ["extra-set", "delivery", "origin", "generated"],
+};
+
 function readScript(name: string): string {
-  return script(new URL(`scripts/extra-${name}.sh`, import.meta.url));
+  return script(new URL(`scripts/${name}.sh`, import.meta.url));
 }
 
 /** Sets whose repair may end a login: accounts, keys, sudo and sshd; rules of the firewall. */

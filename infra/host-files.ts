@@ -8,7 +8,8 @@ export function packageNames(dockerSource: "distribution" | "docker"): string[] 
   const engine = dockerSource === "docker" ? ["containerd.io", "docker-ce", "docker-ce-cli"] : ["docker.io"];
   // Docker unpacks images with pigz if it is installed, so decompressing and writing overlap.
   const tools = ["ca-certificates", "curl", "jq", "nftables", "openssl", "pigz", "unattended-upgrades"];
-  return [...tools, ...engine].sort();
+  // Its getcap tells which programs have rights of their own.
+  return [...tools, "libcap2-bin", ...engine].sort();
 }
 
 /** With socket activation systemd listens, on the ports that sshd's settings name. */

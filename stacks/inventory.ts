@@ -157,13 +157,15 @@ export const INVENTORY: readonly Row[] = [
     steps: ["sources"],
   },
   { ...image, names: ["image-*"] },
-  { ...state, names: ["extra-access", "extra-files", "extra-ports", "extra-rules"] },
+  { ...state, names: ["extra-access", "extra-files", "extra-ports", "extra-rules", "extra-system"] },
   {
     ...state,
     names: ["extra-containers"],
     layer: "containers",
     hides: ({ what }) => (what === DOCKER_IS_DOWN ? "docker" : undefined),
   },
+  { ...state, names: ["extra-objects", "extra-specs"], layer: "containers" },
+  { ...state, names: ["extra-collections"], layer: "data" },
 
   { ...network, names: ["technicia-app", "technicia-data", "technicia-edge", "technicia-runners"] },
   { ...secret, names: ["*-voyage-api-key", "*-google-credentials"], steps: ["apiKeys"] },

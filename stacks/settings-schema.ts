@@ -161,6 +161,13 @@ export const sections = {
         affects: "server",
       })
       .optional(),
+    files: list(text("expected an absolute path, a folder's with a slash at its end", /^(\/[^/\n]+)+\/?$/))
+      .default([])
+      .meta({
+        description:
+          "Files of the system that your team keeps on the server itself, so that nothing compares them; a name that ends in a slash is everything below it.",
+        example: ["/etc/profile.d/equipe.sh"],
+      }),
     deleteAtExpiry: flag().meta({
       description:
         "Whether `pulumi destroy` ends the contract at its expiry; otherwise it leaves the server alone.",
@@ -353,6 +360,14 @@ export const sections = {
         example: false,
         affects: "qdrant, vector-store",
       }),
+      otherCollections: list(text("expected the name of a collection", /^[^/\s]+$/))
+        .default([])
+        .meta({
+          description:
+            "Collections that workflows make in Qdrant themselves, so that a check for drift does not report them.",
+          example: ["notes"],
+          affects: "nothing",
+        }),
     }),
     vectorStore: map(limits(384, 1)),
     n8n: map({

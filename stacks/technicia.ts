@@ -3,6 +3,7 @@ import { createCertificate, createGateway, createProbe } from "./parts/public-si
 import { createDns, createEdgeFirewall, createHost, createHostExtras, createVps } from "./parts/server.ts";
 import {
   createCollection,
+  createComparison,
   createDocumentProcessor,
   createFrontend,
   createN8n,
@@ -39,6 +40,7 @@ export function defineTechnicia(args: TechniciaArgs): Deployment {
   const certificate = createCertificate(site, { vps, dns, gateway });
   const core = [qdrant.service, vectorStore, n8n.service, gateway.service];
   const services = [...core, documentProcessor, visionClassifier, frontend];
+  createComparison(site, [...services, n8n.runners, postgres?.service]);
   const probe = createProbe(site, { certificate, gateway, services });
 
   return describeDeployment(args, {

@@ -1,18 +1,33 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Who may come in and become root: accounts, members of groups that are as good as root, keys, sudo's rules, sshd's settings.
-: "${LOGIN:?}" "${SSHD:?}"
+: "${LOGIN:?}" "${SSHD:?}" "${INSIDE:?}"
 read -r -a admins <<<"${ADMINS-}"
 declare -A shells=()
 while read -r shell; do [[ $shell != /* ]] || shells[$shell]=yes; done </etc/shells
 readonly powerful='^(sudo|admin|wheel|docker|lxd|disk|shadow)$'
+
+work=$(mktemp --directory)
+trap 'rm -rf "$work"' EXIT
 
 extras() {
   accounts
   members
   keys
   sudo_rules
+  sshd_files
   sshd_settings
 }
+
+# foreign <folder> <file>…: what is in the folder beside these and came after the first boot.
+foreign() {
+  local folder=$1 file
+  shift
+  while IFS= read -r file; do
+    among "${file##*/}" "$@" || is_packaged "$file" || echo "$file"
+  done < <(find "$folder" -maxdepth 1 ! -type d -newerct "@$(delivery)" 2>/dev/null || true)
+}
+
+is_packaged() { dpkg-query --search "$1" >/dev/null 2>&1; }
 
 take() {
   local kind=$1
@@ -25,10 +40,14 @@ accounts() {
   while IFS=: read -r name _ uid _ _ home shell; do
     if [ "$uid" -eq 0 ] && [ "$name" != root ]; then
       printf 'account %s with uid 0\taccount\t%s\t0\n' "$name" "$name"
-    elif [ -n "${shells[${shell:-/bin/sh}]-}" ] && ! among "$name" root "$LOGIN" "${admins[@]}"; then
+    elif among "$name" root "$LOGIN" "${admins[@]}"; then
+      continue
+    elif [ "$uid" -ge 1000 ] && [ "$uid" -ne 65534 ]; then
+      printf 'account %s with the shell %s\taccount\t%s\t%s\n' "$name" "$shell" "$name" "$uid"
+    elif [ -n "${shells[${shell:-/bin/sh}]-}" ]; then
       # A package's own account has a locked password; with that and without keys it lets nobody in.
       password=$(getent shadow "$name" | cut --delimiter : --fields 2)
-      if [ "$uid" -ge 1000 ] || [[ $password != [!*]* ]] || [ -s "$home/.ssh/authorized_keys" ]; then
+      if [[ $password != [!*]* ]] || [ -s "$home/.ssh/authorized_keys" ]; then
         printf 'account %s with the shell %s\taccount\t%s\t%s\n' "$name" "$shell" "$name" "$uid"
       fi
     fi
@@ -95,7 +114,9 @@ rules_of() { sed -e ':join' -e '/\\$/{N;s/\\\n//;b join' -e '}' -e 's/[[:space:]
 
 is_extra_rule() {
   case $1 in
-    '' | Defaults* | '@includedir /etc/sudoers.d' | '#includedir /etc/sudoers.d') return 1 ;;
+    '' | 'Defaults env_reset' | 'Defaults mail_badpass' | 'Defaults use_pty' | 'Defaults secure_path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'*'"') return 1 ;;
+    Defaults*) return 0 ;;
+    '@includedir /etc/sudoers.d' | '#includedir /etc/sudoers.d') return 1 ;;
     '#include'* | '@include'* | '#'[0-9]*) return 0 ;;
     '#'*) return 1 ;;
   esac
@@ -111,7 +132,11 @@ sudo_rules() {
     while IFS= read -r line; do
       ! is_extra_rule "$line" || printf 'sudo rule "%s" in %s\tsudo_rule\t%s\n' "${line//$'\t'/ }" "$file" "$file"
     done < <(rules_of "$file")
-  done
+  done >"$work/rules"
+  cat "$work/rules"
+  while IFS= read -r file; do
+    grep --quiet --fixed-strings " in $file"$'\t' "$work/rules" || printf 'sudo file %s\tfile\t%s\n' "$file" "$file"
+  done < <(foreign /etc/sudoers.d "${admins[@]/#/technicia-}")
 }
 
 take_sudo_rule() {
@@ -130,30 +155,77 @@ take_sudo_rule() {
   mv "$kept" "$1"
 }
 
-# What sshd does with its files as they are; a file read before ours would win over it.
+take_file() { rm --force "$1"; }
+
+sshd_files() {
+  local file
+  while IFS= read -r file; do
+    printf 'sshd file %s\tsshd_file\t%s\n' "$file" "$file"
+  done < <(foreign /etc/ssh/sshd_config.d 10-technicia.conf 11-technicia-penalties.conf)
+}
+
+take_sshd_file() {
+  rm --force "$1"
+  /usr/sbin/sshd -t
+  systemctl reload ssh.service
+}
+
+# One line for each setting, with all its values.
+in_force() { /usr/sbin/sshd -T "$@" 2>/dev/null | awk '{ key = $1; sub(/^[^ ]+ ?/, ""); if (key in value) value[key] = value[key] " " $0; else value[key] = $0 } END { for (key in value) print key "\t" value[key] }'; }
+
+# What sshd does with its files as they are, beside what it does with our settings and those of its package: every setting, for everybody
+# who may come in, from outside and from an administrator's network. A file read before ours would win over it.
 sshd_settings() {
-  local key value
-  local -A found=()
-  while read -r key value; do
-    found[$key]="${found[$key]-}${found[$key]+ }$value"
-  done < <(/usr/sbin/sshd -T -C user=root,host=stranger,addr=192.0.2.1 2>/dev/null)
+  local user address
+  # sshd prints its ports on one line, and reads each on one of its own. The file of penalties is compared by itself.
+  { awk '$1 == "port" { for (i = 2; i <= NF; i++) print $1, $i; next } { print }' <<<"$SSHD"; cat /etc/ssh/sshd_config.d/11-technicia-penalties.conf 2>/dev/null || true; grep --invert-match --ignore-case '^[[:space:]]*Include' /usr/share/openssh/sshd_config 2>/dev/null || true; } >"$work/sshd_config"
+  in_force -f "$work/sshd_config" >"$work/wanted"
+  cut --delimiter ' ' --fields 1 <<<"$SSHD" >"$work/ours"
+  in_force -C user=root,host=stranger,addr=192.0.2.1 >"$work/found"
   # Without an answer sshd cannot even start, which its unit and its port tell.
-  [ "${#found[@]}" -gt 0 ] || return 0
-  while read -r key value; do
-    [ "${found[$key]-}" = "$value" ] || printf 'sshd setting %s is %s instead of %s\tsshd_setting\n' "$key" "${found[$key]:-not there}" "$value"
-  done <<<"$SSHD"
+  [ -s "$work/found" ] && [ -s "$work/wanted" ] || return 0
+  differences ""
+  mv "$work/found" "$work/wanted"
+  # Without a block for some, everybody gets the same.
+  grep --quiet --recursive --ignore-case --extended-regexp '^[[:space:]]*(Match|Include[[:space:]]+/etc/ssh/sshd_config\.d/.*[[:space:]]|Include[[:space:]]+/?[^/[:space:]]*[^.]*$)' /etc/ssh/sshd_config /etc/ssh/sshd_config.d || return 0
+  for user in root "$LOGIN" "${admins[@]}"; do
+    for address in 192.0.2.1 "$INSIDE"; do
+      in_force -C "user=$user,host=stranger,addr=$address" >"$work/found"
+      differences " for $user from $address"
+    done
+  done | awk -F '\t' '!seen[substr($1, 1, index($1, " for "))]++'
+}
+
+# Settings that are not ours may be the image's, as long as nobody has touched its file.
+differences() {
+  local touched=no
+  [ -z "$(find /etc/ssh/sshd_config -newerct "@$(delivery)")" ] || touched=yes
+  awk -F '\t' -v touched="$touched" -v whom="$1" '
+    part == "ours" { ours[$1] = 1; next }
+    part == "wanted" { wanted[$1] = $2; next }
+    { found[$1] = $2 }
+    END {
+      for (key in wanted) if (!(key in found)) found[key] = "not there"
+      for (key in found) if (found[key] != (key in wanted ? wanted[key] : "not there") && (key in ours || touched == "yes" || whom != ""))
+        print "sshd setting " key " is " found[key] " instead of " (key in wanted ? wanted[key] : "not there") whom "\tsshd_setting\t" key
+    }' part=ours "$work/ours" part=wanted "$work/wanted" part=found "$work/found"
 }
 
 take_sshd_setting() {
   local file
   for file in /etc/ssh/sshd_config.d/*.conf; do
-    case ${file##*/} in 10-technicia.conf | 11-technicia-penalties.conf | 50-cloud-init.conf) ;; *) rm "$file" ;; esac
+    case ${file##*/} in 10-technicia.conf | 11-technicia-penalties.conf | 50-cloud-init.conf) ;; *) rm --force "$file" ;; esac
   done
   # Without this line no file of the folder counts; before the others, because the first value wins.
   sed --in-place '/^[[:space:]]*Include[[:space:]]*\/etc\/ssh\/sshd_config.d\//d' /etc/ssh/sshd_config
   sed --in-place '1i Include /etc/ssh/sshd_config.d/*.conf' /etc/ssh/sshd_config
   # A block for some users stands above what holds for all.
-  sed --in-place --regexp-extended '/^[[:space:]]*(Port|AuthorizedKeysFile|AuthorizedKeysCommand|TrustedUserCAKeys|PermitEmptyPasswords|AllowUsers)[[:space:]]/Id; /^[[:space:]]*Match[[:space:]]/I,$d' /etc/ssh/sshd_config
+  sed --in-place --regexp-extended "/^[[:space:]]*($1|Port|AuthorizedKeysFile|AuthorizedKeysCommand|TrustedUserCAKeys|PermitEmptyPasswords|AllowUsers)[[:space:]]/Id; /^[[:space:]]*Match[[:space:]]/I,\$d" /etc/ssh/sshd_config
+  # A line that the package brings was another one: its own file, as it comes.
+  if [ -n "$(sshd_settings)" ] && [ -s /usr/share/openssh/sshd_config ]; then
+    { echo 'Include /etc/ssh/sshd_config.d/*.conf'; grep --invert-match --ignore-case '^[[:space:]]*Include' /usr/share/openssh/sshd_config; } >"$work/sshd_config"
+    install --mode 0644 "$work/sshd_config" /etc/ssh/sshd_config
+  fi
   /usr/sbin/sshd -t
   systemctl reload ssh.service
 }

@@ -1,16 +1,15 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # What root starts by the clock or at boot, and what changes how units and the kernel run: files that no package brought, that are
-# not ours, and that came after the system was delivered.
-mapfile -t declared <<<"${FILES:?}"
-
+# not ours, and that came after the first boot.
 extras() {
-  local file
-  while IFS= read -r file; do
-    describe "$file"
-  done < <(strangers)
+  local why file
+  while IFS=$'\t' read -r why file; do
+    is_harmless "$file" || describe "$why" "$file"
+  done < <(candidates | strangers | LC_ALL=C sort)
   # A guard of a change that is being made lives for ten minutes at most.
   find /run/systemd/transient -name '*.timer' ! \( -name 'technicia-guard-*' -mmin -11 \) -printf 'transient timer %f\ttransient\t%f\n' 2>/dev/null || true
   kernel_settings
+  modes
 }
 
 take() {
@@ -19,84 +18,43 @@ take() {
   "take_$kind" "$@"
 }
 
-# Touched by cloud-init last, and only at the first boot; without cloud-init, a key that is made then.
-delivery() {
-  local mark
-  for mark in /var/lib/cloud/instance/sem /var/lib/cloud/instance/boot-finished /etc/ssh/ssh_host_ed25519_key; do
-    if [ -d "$mark" ]; then mark=$(find "$mark" -type f -printf '%T@ %p\n' | sort --numeric --reverse | sed --quiet '1s/^[^ ]* //p'); fi
-    if [ -n "$mark" ] && [ -e "$mark" ]; then
-      echo "$mark"
-      return
-    fi
-  done
-  echo "expected a trace of the first boot under /var/lib/cloud/instance or in /etc/ssh, got none" >&2
-  exit 1
-}
-
-# An empty change time beats none: a moved file keeps its dates, not this one.
-touched() {
-  local folders=() folder
-  for folder in /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/cron.yearly /etc/crontab /etc/anacrontab \
-    /var/spool/cron /etc/rc.local /etc/ld.so.preload /etc/systemd /usr/lib/systemd /usr/local/lib/systemd \
-    /etc/sysctl.conf /etc/sysctl.d /usr/lib/sysctl.d /usr/local/lib/sysctl.d; do
-    [ ! -e "$folder" ] || folders+=("$folder")
-  done
-  find "${folders[@]}" \( -type f -o -type l \) -newercm "$(delivery)" ! -name .SEQ ! -path '/usr/lib/systemd/catalog/*' | LC_ALL=C sort
-}
-
-# Of what was touched, what is neither declared nor as its package brought it.
-strangers() {
-  local all packaged
-  all=$(touched | grep --invert-match --fixed-strings --line-regexp --file <(printf '%s\n' "${declared[@]}") || true)
-  [ -n "$all" ] || return 0
-  # Packages may name /lib what is /usr/lib.
-  packaged=$(grep --no-filename --fixed-strings --line-regexp --file <(echo "$all" | sed -e p -e 's#^/usr/lib/#/lib/#') /var/lib/dpkg/info/*.list | sed 's#^/lib/#/usr/lib/#' | sort --unique || true)
-  {
-    grep --invert-match --fixed-strings --line-regexp --file <(echo "$packaged") <<<"$all" || true
-    [ -z "$packaged" ] || edited "$packaged"
-  } | while IFS= read -r file; do is_harmless "$file" || echo "$file"; done
-}
-
-# Of files that packages brought, those that are no longer as they came.
-edited() {
-  local file sum path
-  local -A wanted=()
-  # A package's settings are in dpkg's status with their digests, all else in lists of its own.
-  while read -r sum path; do wanted[$path]=$sum; done < <(
-    dpkg-query --show --showformat '${Conffiles}\n' | awk 'NF >= 2 && $3 != "obsolete" { print $2, $1 }'
-    grep --no-filename --fixed-strings --file <(echo "$1" | sed -e 's#^/usr/lib/#lib/#' -e 's#^/##') /var/lib/dpkg/info/*.md5sums | sed -e 's#  \(usr/\)\?lib/#  /usr/lib/#' -e 's#  \([^/]\)#  /\1#'
-  )
-  while IFS= read -r file; do
-    if [ -L "$file" ]; then
-      # A link has no digest; a package's own points where the package said, a mask nowhere.
-      [ "$(readlink "$file")" != /dev/null ] || echo "$file"
-    elif [ -n "${wanted[$file]-}" ] && [ "$(md5sum <"$file")" != "${wanted[$file]}  -" ]; then
-      echo "$file"
-    fi
-  done <<<"$1"
+candidates() {
+  local folder folders=()
+  for folder in "${scheduled[@]}"; do [ ! -e "$folder" ] || folders+=("$folder"); done
+  find "${folders[@]}" ! -type d ! -name .SEQ ! -path '/usr/lib/systemd/catalog/*' -printf "$facts"
 }
 
 is_harmless() {
   local target
   case $1 in
-    # snapd writes its units itself, under new names with every revision.
-    /etc/systemd/system/snap-*.mount | /etc/systemd/system/snap.*) [ -x /usr/bin/snap ] && return 0 ;;
+    *.dpkg-dist | *.dpkg-old | *.dpkg-new | *.ucf-dist | *.ucf-old) return 0 ;;
+    # The server's IPv6 address, beside the file that names its interface.
+    /etc/systemd/network/*.network.d/60-technicia-ipv6.conf) ! grep --quiet --invert-match --extended-regexp '^(\[Network\]|\[Route\]|Address=[0-9a-f:]+/128|Gateway=[0-9a-f:]+|GatewayOnLink=yes|)$' "$1" && return 0 ;;
+    /etc/systemd/system/snap-*.mount | /etc/systemd/system/snap.*) is_of_snapd "$1" && return 0 ;;
   esac
   [ -L "$1" ] || return 1
   target=$(readlink --canonicalize-missing "$1")
   # Enabling a unit makes a link to it. Where the unit itself is a stranger, it is found by its own file.
   case $target in
-    /dev/null) return 1 ;;
+    # Where packages put units, one of their programs masked it.
+    /dev/null) [[ $1 == /usr/lib/systemd/* ]] && ! dpkg-query --search "$1" "${1#/usr}" >/dev/null 2>&1 && grep --quiet --no-messages --fixed-strings "${1##*/}" /var/lib/dpkg/info/*.postinst && return 0 || return 1 ;;
     /usr/lib/systemd/* | /etc/systemd/* | /usr/local/lib/systemd/*) return 0 ;;
   esac
   return 1
 }
 
+# snapd writes its units itself, under new names with every revision.
+is_of_snapd() {
+  [ -x /usr/bin/snap ] && ! grep --extended-regexp '^(Exec[A-Za-z]*|What|Where|Environment[A-Za-z]*)=' "$1" |
+    grep --quiet --invert-match --extended-regexp '^(Exec[A-Za-z]*=/usr/bin/snap run |ExecStop[A-Za-z]*=/usr/(bin/snap|lib/snapd/) |What=/var/lib/snapd/snaps/[^/]+$|Where=/snap/|EnvironmentFile=-/etc/environment$)'
+}
+
 describe() {
-  local kind
+  local kind why=$1
+  shift
   if [ "$(readlink "$1")" = /dev/null ]; then
     kind="mask"
-  elif dpkg-query --search "$1" >/dev/null 2>&1 || dpkg-query --search "${1#/usr}" >/dev/null 2>&1; then
+  elif [ "$why" = edited ]; then
     printf 'edited file of a package %s\tpackaged\t%s\n' "$1" "$1"
     return
   else
@@ -168,10 +126,29 @@ take_packaged() {
 
 kernel_settings() {
   local key value found
-    while IFS='= ' read -r key value; do
+  while IFS='= ' read -r key value; do
     found=$(cat "/proc/sys/${key//.//}" 2>/dev/null) || continue
     [ "$found" = "$value" ] || printf 'kernel setting %s is %s instead of %s\tkernel_setting\t%s\t%s\n' "$key" "$found" "$value" "$key" "$value"
   done <<<"${SYSCTL:?}"
 }
 
 take_kernel_setting() { sysctl --quiet --write "$1=$2"; }
+
+# Owners and modes of what we and our programs write, and of the secrets of the system.
+modes() {
+  local path mode
+  find /opt/technicia /etc/technicia /var/lib/technicia ! -type l \( -perm /022 -o ! -user 0 \) -print 2>/dev/null | while IFS= read -r path; do
+    printf 'file of %s and mode %s, which others than root may change, %s\tmode\t%s\n' "$(stat --format %U "$path")" "$(stat --format %#a "$path")" "$path" "$path"
+  done
+  {
+    find /opt/technicia /etc/technicia /var/lib/technicia -type f -perm /077 \( -name '*key*.pem' -o -name private_key.json -o -name '*.key' \) -printf '%#m\t%p\n'
+    find /etc/shadow /etc/shadow- /etc/gshadow /etc/gshadow- /etc/ssl/private /etc/ssh -type f -perm /007 ! -name '*.pub' \( -path '/etc/*shadow*' -o -path '/etc/ssl/private/*' -o -name 'ssh_host_*_key' \) -printf '%#m\t%p\n'
+  } 2>/dev/null | while IFS=$'\t' read -r mode path; do printf 'secret of mode %s, which others may read, %s\tsecret\t%s\n' "$mode" "$path" "$path"; done
+}
+
+take_mode() {
+  chown --no-dereference root:root "$1"
+  chmod go-w "$1"
+}
+
+take_secret() { case $1 in /etc/*shadow*) chmod 0640 "$1" ;; *) chmod go-rwx "$1" ;; esac; }

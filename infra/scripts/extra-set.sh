@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Common to every exclusive set; the set's own script, which follows, says `extras` and `take`.
 #   extras        what is there beside what is declared, one a line: words for people, then a tab, then fields for `take`
-#   take <field>… takes one away
+#   take <field>… takes one away; never called for what has the one field `person`, at which somebody has to look
+#   remember      keeps what the first comparison is to know later
 readonly nothing="nothing beside what is declared"
 # Before the first comparison nothing may be taken away: a server that was in use may hold what its owner still needs.
 readonly compared=/var/lib/technicia/compared/${SET:?}
@@ -23,8 +24,10 @@ observe() {
   echo "${found:-$nothing}"
 }
 
+remember() { :; }
+
 apply() {
-  local found line fields
+  local found line fields left=()
   found=$(extras | LC_ALL=C sort --unique)
   if [ ! -e "$compared" ]; then
     if [ -n "$found" ]; then
@@ -32,13 +35,24 @@ apply() {
       exit 1
     fi
     install --directory --mode 0755 "${compared%/*}"
+    remember
     touch "$compared"
     return
   fi
   [ -n "$found" ] || return 0
   while IFS= read -r line; do
     IFS=$'\t' read -r -a fields <<<"$line"
+    if [ "${fields[1]}" = person ]; then
+      left+=("${fields[0]}")
+      continue
+    fi
     echo "removing: ${fields[0]}"
     take "${fields[@]:1}" </dev/null
   done <<<"$found"
+  [ "${#left[@]}" -eq 0 ] || {
+    printf 'expected nothing that nobody declared, got what only a person can judge:\n'
+    printf '%s\n' "${left[@]}"
+    printf 'everything else of this set is as declared; undo each by hand, or list its path in technicia:server.files if it is yours\n'
+    exit 1
+  } >&2
 }

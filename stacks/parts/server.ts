@@ -72,10 +72,13 @@ export function createHost(
 }
 
 export function createHostExtras({ environment }: TechniciaArgs, host: Host): void {
-  const ssh = {
-    admins: environment.ssh.admins,
-    ports: sshPorts(environment.ssh),
-    user: environment.server.loginUser,
-  };
-  new HostExtras("extra", { host: host.connection, ssh, ...DECLARED }, { dependsOn: [host] });
+  const { server } = environment;
+  const ssh = { ...environment.ssh, ports: sshPorts(environment.ssh), user: server.loginUser };
+  const files = [
+    ...DECLARED.files,
+    ...DECLARED.written,
+    ...(environment.host.dockerSource === "docker" ? DECLARED.writtenForDockerSource : []),
+    ...server.files,
+  ];
+  new HostExtras("extra", { host: host.connection, ssh, ...DECLARED, files }, { dependsOn: [host] });
 }

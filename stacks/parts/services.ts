@@ -6,8 +6,9 @@ import { createN8nOwner, N8n } from "../../components/n8n.ts";
 import { NETWORKS_RANGE } from "../../components/networks.ts";
 import { Postgres } from "../../components/postgres.ts";
 import { PythonService } from "../../components/python-service.ts";
-import { createQdrantCollection } from "../../components/qdrant-collection.ts";
+import { compareCollections, createQdrantCollection } from "../../components/qdrant-collection.ts";
 import { Qdrant } from "../../components/qdrant.ts";
+import { compareServices } from "../../components/service-spec.ts";
 import { Service } from "../../components/service.ts";
 import { Tunnel } from "../../components/tunnel.ts";
 import type * as technicia from "../../provider/resources.ts";
@@ -50,11 +51,19 @@ export function createCollection(
   site: Site,
   { qdrant, tunnel }: { readonly qdrant: Qdrant; readonly tunnel: Tunnel },
 ): technicia.State {
-  return createQdrantCollection(
+  const apiKey = apiKeyOf(site);
+  const collection = createQdrantCollection(
     "qdrant-collection",
-    { ...COLLECTION, apiKey: apiKeyOf(site) },
+    { ...COLLECTION, apiKey },
     { ...site.onHost, dependsOn: [qdrant, tunnel] },
   );
+  const collections = [COLLECTION.collection, ...site.environment.services.qdrant.otherCollections];
+  compareCollections(
+    "extra-collections",
+    { collections, apiKey },
+    { ...site.onHost, dependsOn: [collection] },
+  );
+  return collection;
 }
 
 export function createVectorStore(
@@ -197,6 +206,19 @@ export function createOwner(
       password: secrets.value("n8nOwnerPassword"),
     },
     { ...onHost, dependsOn: [n8n, tunnel] },
+  );
+}
+
+/** After all services: what they hold beside what the program declares. */
+export function createComparison(
+  { onHost }: Site,
+  services: readonly (Service | undefined)[],
+): technicia.State {
+  const running = services.filter((service) => service !== undefined);
+  return compareServices(
+    "extra-specs",
+    running.map(({ spec }) => spec),
+    { ...onHost, dependsOn: running },
   );
 }
 

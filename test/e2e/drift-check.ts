@@ -121,9 +121,9 @@ export async function expectLeftAlone(records: readonly string[]): Promise<void>
   }
 }
 
-/** Tampers, and expects exactly its findings, one repair, and nothing after it; `absorb` comes before the check. */
+/** Tampers, and expects exactly its findings, one repair or what a person types, and nothing after it; `absorb` comes before the check. */
 export async function expectFoundAndRepaired(
-  { tamper: change, expect: patterns }: Drift,
+  { tamper: change, expect: patterns, byHand }: Drift,
   absorb: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   await tamper(change);
@@ -144,6 +144,7 @@ export async function expectFoundAndRepaired(
     ).toEqual([]);
     expect(outcome.code, context).toBe(7);
   } finally {
+    if (byHand !== undefined) await onServer(byHand);
     // Also after a failure, so that the next one begins on a clean environment.
     const { outcome, report } = await drift("--repair", "--yes");
     expect(report.findings.map(told), outcome.stderr).toEqual([]);

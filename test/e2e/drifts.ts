@@ -20,6 +20,9 @@ export interface Drift {
    * each finding fits one pattern.
    */
   readonly expect: readonly RegExp[];
+
+  /** What a person types on the server, where no repair does it. */
+  readonly byHand?: string;
 }
 
 const DOMAIN = "test.technicia.example";
@@ -161,6 +164,7 @@ const FILES: readonly Drift[] = [
     "host",
     "a file that sshd reads before ours admits root",
     "echo 'PermitRootLogin yes' > /etc/ssh/sshd_config.d/00-open.conf; systemctl reload ssh.service",
+    /^host extra-access: sshd file \/etc\/ssh\/sshd_config\.d\/00-open\.conf: /,
     /^host extra-access: sshd setting permitrootlogin is yes instead of no: /,
   ),
   onServer(
@@ -351,6 +355,94 @@ const NODE: readonly Drift[] = [
     "mv /etc/docker/daemon.json /tmp/mallory.json; ln --symbolic /tmp/mallory.json /etc/docker/daemon.json",
     /^host host-docker-settings: replacedBy: nothing → a symbolic link to \/tmp\/mallory\.json$/,
   ),
+];
+
+/** What only a person can judge. */
+const TRUSTED: readonly Drift[] = [
+  ...[
+    "/etc/apt/sources.list.d/mallory.list",
+    "/usr/local/share/ca-certificates/mallory.crt",
+    "/etc/profile.d/mallory.sh",
+    "/etc/cloud/cloud.cfg.d/99-mallory.cfg",
+    "/home/debian/.ssh/rc",
+    "/home/debian/.config/systemd/user/mallory.service",
+    "/var/lib/systemd/linger/debian",
+  ].map((path) => ({
+    ...onServer(
+      "host",
+      `there is a file ${path}`,
+      `mkdir --parents ${path.replace(/[^/]*$/, "")}; echo true > ${path}`,
+      new RegExp(`^host extra-system: stray file ${path.replaceAll(".", "\\.")}: `),
+    ),
+    byHand: `rm ${path}`,
+  })),
+  ...["/etc/hosts", "/etc/pam.d/sshd"].map((path) => ({
+    ...onServer(
+      "host",
+      `somebody edited ${path}`,
+      `cp --archive ${path} /root/kept; echo '203.0.113.9 registry.example' >> ${path}`,
+      new RegExp(`^host extra-system: (stray|changed) file ${path.replaceAll(".", "\\.")}: `),
+    ),
+    byHand: `cat /root/kept > ${path}; rm /root/kept`,
+  })),
+  {
+    ...onServer(
+      "host",
+      "a shell makes its caller root",
+      "cp /bin/dash /usr/local/bin/mallory; chmod 4755 /usr/local/bin/mallory",
+      /^host extra-system: setuid or setgid file \/usr\/local\/bin\/mallory: /,
+      /^host extra-system: stray file \/usr\/local\/bin\/mallory: /,
+    ),
+    byHand: "rm /usr/local/bin/mallory",
+  },
+  onServer(
+    "host",
+    "everybody may read the gateway's private key",
+    "chmod 0644 /opt/technicia/gateway/tls/privkey.pem",
+    /^host extra-files: secret of mode 0644, which others may read, \/opt\/technicia\/gateway\/tls\/privkey\.pem: /,
+  ),
+  onServer(
+    "host",
+    "another file names the login user's keys",
+    "printf 'Match User debian\\n  AuthorizedKeysFile .ssh/authorized_keys /etc/mallory\\n' > /etc/ssh/sshd_config.d/99-mallory.conf; systemctl reload ssh.service",
+    /^host extra-access: sshd file \/etc\/ssh\/sshd_config\.d\/99-mallory\.conf: /,
+    /^host extra-access: sshd setting authorizedkeysfile is .*\/etc\/mallory instead of .* for debian from /,
+  ),
+];
+
+const SPECS: readonly Drift[] = [
+  ...[
+    ["--host-add qdrant:203.0.113.9", "TaskTemplate.ContainerSpec.Hosts has 203.0.113.9 qdrant"],
+    ["--dns-add 203.0.113.9", "TaskTemplate.ContainerSpec.DNSConfig.Nameservers has 203.0.113.9"],
+    ["--label-add mallory=1", "Labels.mallory has 1"],
+    ["--ulimit-add nofile=512:1024", "TaskTemplate.ContainerSpec.Ulimits[nofile].Hard has 1024"],
+  ].map(([option = "", found = ""]) =>
+    inDocker(
+      "containers",
+      `a service has ${option}`,
+      `docker service update --detach ${option} ${VECTOR_STORE}`,
+      new RegExp(`^containers extra-specs: service ${VECTOR_STORE}: ${found.replace(/[.[\]]/g, "\\$&")}: `),
+      /^containers (extra-specs: service technicia-vector-store: |technicia-vector-store-service: )/,
+    ),
+  ),
+  {
+    ...inDocker(
+      "containers",
+      "there is a volume that nobody declared",
+      "docker volume create mallory",
+      /^containers extra-objects: volume mallory: /,
+    ),
+    byHand: "docker volume rm mallory",
+  },
+  {
+    ...onServer(
+      "data",
+      "there is a collection that nobody declared",
+      `curl --fail --silent --request PUT --header 'content-type: application/json' --data '{"vectors":{"size":4,"distance":"Dot"}}' http://127.0.0.1:6333/collections/mallory`,
+      /^data extra-collections: collection mallory: /,
+    ),
+    byHand: "curl --fail --silent --request DELETE http://127.0.0.1:6333/collections/mallory",
+  },
 ];
 
 const RULES: readonly Drift[] = [
@@ -559,8 +651,10 @@ export const DRIFTS: readonly Drift[] = [
   ...ACCESS,
   ...SYSTEM,
   ...NODE,
+  ...TRUSTED,
   ...RULES,
   ...CONTAINERS,
+  ...SPECS,
   ...DATA,
   ...CERTIFICATE,
 ];

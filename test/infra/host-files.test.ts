@@ -28,7 +28,16 @@ async function fakeHost(programs: Readonly<Record<string, string>>): Promise<str
 }
 
 describe("packageNames", () => {
-  const common = ["ca-certificates", "curl", "jq", "nftables", "openssl", "pigz", "unattended-upgrades"];
+  const common = [
+    "ca-certificates",
+    "curl",
+    "jq",
+    "libcap2-bin",
+    "nftables",
+    "openssl",
+    "pigz",
+    "unattended-upgrades",
+  ];
 
   it("takes Docker from the distribution", () => {
     expect(packageNames("distribution")).toEqual([...common, "docker.io"].sort());

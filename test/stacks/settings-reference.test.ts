@@ -92,6 +92,8 @@ describe("settingRows", () => {
     const left = rows.filter(({ default: value }) => value !== "required");
 
     expect(Object.fromEntries(left.map(({ key, default: value }) => [key, value]))).toEqual({
+      "services.qdrant.otherCollections": "[]",
+      "server.files": "[]",
       "server.serviceName": "none",
       "server.order": "none",
       "server.order.again": "none",

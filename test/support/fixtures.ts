@@ -36,6 +36,7 @@ export function validSettings(): Settings {
       image: "Debian 12",
       loginUser: "debian",
       ipv6: true,
+      files: [],
       deleteAtExpiry: false,
     },
     ssh: {
@@ -68,7 +69,7 @@ export function validSettings(): Settings {
       frontend: "technicia/frontend:1.0.0",
     },
     services: {
-      qdrant: { memoryMib: 2048, cpus: 2, apiKey: true },
+      qdrant: { memoryMib: 2048, cpus: 2, apiKey: true, otherCollections: [] },
       vectorStore: { ...limits },
       n8n: {
         memoryMib: 1280,
