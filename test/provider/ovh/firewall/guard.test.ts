@@ -82,10 +82,11 @@ describe("a guarded change of the edge firewall", () => {
     await account.edge({ answers }).up(inputs("198.51.100.0/24"));
     const stack = account.edge({
       signal: cancelled.signal,
-      answers: async () => {
+      answers() {
         if (!admits()) cancelled.abort(new Error("cancelled"));
-        cancelled.signal.throwIfAborted();
-        return true;
+        return cancelled.signal.aborted
+          ? Promise.reject(cancelled.signal.reason as Error)
+          : Promise.resolve(true);
       },
     });
     stack.saved = { id: IP, inputs: inputs("198.51.100.0/24"), outputs: { state: "ok" }, isPartial: false };
