@@ -149,7 +149,7 @@ export function compareServices(
 }
 
 export function describeInApi(service: DeclaredService): Api {
-  return convert(service as unknown as Fields, SERVICE);
+  return convert(service, SERVICE);
 }
 
 function convert(values: Fields, rows: Readonly<Record<string, Row>>): Api {

@@ -62,7 +62,7 @@ function declared(ids: { readonly network: string; readonly secret: string }): D
     },
     updateConfig: update,
     rollbackConfig: { ...update, failureAction: "pause" },
-  } as unknown as DeclaredService;
+  };
 }
 
 beforeAll(async () => {
@@ -203,7 +203,7 @@ describe("the Swarm", () => {
 describe("what an engine fills in by itself", () => {
   it("is known after a set back did not take it away, with its value and nothing else", async () => {
     // This engine adds a kind of address where none is declared.
-    const { EndpointSpec: _left, ...without } = JSON.parse(spec) as Record<string, unknown>;
+    const without = { ...(JSON.parse(spec) as object), EndpointSpec: undefined };
     const run = (step: string) =>
       host.exec(`SPECS='[${JSON.stringify(without)}]'\n${program}\n${step}`).then((text) => text.trim());
     await run("apply");
