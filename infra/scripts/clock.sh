@@ -3,11 +3,9 @@
 
 # part: observe
 is_enabled_one() {
-  local unit
-  for unit in $(cat /etc/systemd/ntp-units.d/*.list /usr/lib/systemd/ntp-units.d/*.list 2>/dev/null | grep --invert-match '^#'); do
-    ! systemctl is-enabled --quiet "$unit" 2>/dev/null || return 0
-  done
-  return 1
+  local units
+  mapfile -t units < <(cat /etc/systemd/ntp-units.d/*.list /usr/lib/systemd/ntp-units.d/*.list 2>/dev/null | grep --invert-match '^#')
+  systemctl is-enabled --quiet "${units[@]}" 2>/dev/null
 }
 if [ "$(timedatectl show --property NTP --value)" = yes ] || { systemd-detect-virt --quiet --container && is_enabled_one; }; then
   echo "kept in time"
