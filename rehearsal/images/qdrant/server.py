@@ -159,6 +159,18 @@ def list_collections():
     return answer({"collections": [{"name": name} for name in STORE.collections]})
 
 
+@app.get("/aliases")
+def list_aliases():
+    named = [{"alias_name": alias, "collection_name": name} for alias, name in STORE.aliases.items()]
+    return answer({"aliases": named})
+
+
+@app.post("/collections/aliases")
+def rename_aliases(body: dict):
+    STORE.rename_aliases(body["actions"])
+    return answer(True)
+
+
 @app.get("/collections/{name}")
 def describe(name: str):
     return answer(STORE.get(name).describe())

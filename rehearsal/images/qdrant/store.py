@@ -167,6 +167,21 @@ class Store:
             if (folder / "settings.json").exists()
         }
 
+        self.alias_file = self.root.parent / "aliases.json"
+        self.aliases = json.loads(self.alias_file.read_text()) if self.alias_file.exists() else {}
+
+    def rename_aliases(self, actions):
+        """Creates and deletes other names of collections."""
+        with self.lock:
+            for action in actions:
+                if "create_alias" in action:
+                    given = action["create_alias"]
+                    self.get(given["collection_name"])
+                    self.aliases[given["alias_name"]] = given["collection_name"]
+                if "delete_alias" in action:
+                    self.aliases.pop(action["delete_alias"]["alias_name"], None)
+            self.alias_file.write_text(json.dumps(self.aliases))
+
     def get(self, name):
         if name not in self.collections:
             raise Refused(404, f"Not found: Collection `{name}` doesn't exist!")

@@ -208,6 +208,19 @@ describe("the qdrant image", () => {
     });
   });
 
+  it("lists other names of collections until they are deleted", async () => {
+    const collection = await qdrant.fill();
+    const [alias_name, collection_name] = ["other", collection.split("/").at(-1)];
+    const change = (action: unknown) => qdrant.ask("POST", "/collections/aliases", { actions: [action] });
+
+    expect(await change({ create_alias: { alias_name, collection_name } })).toMatchObject({ result: true });
+    expect(await qdrant.ask("GET", "/aliases")).toMatchObject({
+      result: { aliases: [{ alias_name, collection_name }] },
+    });
+    await change({ delete_alias: { alias_name } });
+    expect(await qdrant.ask("GET", "/aliases")).toMatchObject({ result: { aliases: [] } });
+  });
+
   it("fails with 404 on an unknown collection", async () => {
     expect(await qdrant.ask("GET", "/collections/none")).toMatchObject({
       status: 404,
