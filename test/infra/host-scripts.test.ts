@@ -315,13 +315,19 @@ esac`;
   };
 
   it("spare the administrators' networks", async () => {
+    expect((await act("observe", {})).said).toMatch(/11-technicia-penalties\.conf is not as it was written$/);
+    await act("apply", {});
     expect((await act("observe", {})).said).toBe("sshd's penalties spare nobody");
     expect((await act("observe", { LIST: "192.0.2.0/24" })).said).toBe("sshd's penalties spare 192.0.2.0/24");
     expect((await act("observe", { LIST: NETWORKS })).said).toBe("administrators are spared");
   });
 
   it("are left alone where sshd has none", async () => {
+    await act("apply", { KNOWN: "no" });
+
     expect((await act("observe", { KNOWN: "no" })).said).toBe("administrators are spared");
+    await act("remove", { KNOWN: "no" });
+    expect((await act("observe", { KNOWN: "no" })).said).not.toBe("administrators are spared");
   });
 
   it("are set in a file of their own, which goes with the setting", async () => {

@@ -50,10 +50,22 @@ const programs: Readonly<Record<string, () => pulumi.Resource>> = {
       onChange: "c",
       guard,
     }),
-  [image.token]: () => new resources.Image("x", { name: "a:1.0.0" }),
-  [packages.token]: () => new resources.Packages("x", { names: ["a"] }),
+  [image.token]: () =>
+    new resources.Image("x", {
+      name: "a:1.0.0",
+      login: { host: "h", username: "u", password: "p" },
+      dockerConfig: "/d",
+    }),
+  [packages.token]: () => new resources.Packages("x", { names: ["a"], namesIfKnown: ["b"] }),
   [unit.token]: () =>
-    new resources.Unit("x", { unit: "a.service", enabled: true, active: true, triggers: ["t"], guard }),
+    new resources.Unit("x", {
+      unit: "a.service",
+      enabled: true,
+      active: true,
+      masked: false,
+      triggers: ["t"],
+      guard,
+    }),
   [state.token]: () =>
     new resources.State("x", {
       observe: "o",

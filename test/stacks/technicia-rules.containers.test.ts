@@ -80,7 +80,9 @@ describe.each(variants)("the secrets with %s", (_name, variant) => {
     );
 
     expect(idle.map(([name]) => name)).toEqual(
-      variant === everything ? ["anthropicApiKey"] : ["anthropicApiKey", "postgresPassword"],
+      variant === everything
+        ? ["anthropicApiKey"]
+        : ["anthropicApiKey", "registryPassword", "postgresPassword"],
     );
   });
 
@@ -179,7 +181,7 @@ describe.each(variants)("every service with %s", (_name, variant) => {
 
   it("is rolled back when an update fails, which the deployment waits to see, unless it may have migrated data", async () => {
     for (const { name, updateConfig, rollbackConfig, convergeConfig } of services(await deploy(variant))) {
-      const ownsData = /^technicia-(n8n|qdrant|postgres)-service$/.test(name);
+      const ownsData = /^technicia-(n8n|qdrant|postgres)$/.test(name);
       expect(updateConfig, name).toMatchObject({
         ...{ failureAction: ownsData ? "pause" : "rollback", monitor: "10s", parallelism: 1 },
       });
@@ -196,7 +198,7 @@ describe.each(variants)("every service with %s", (_name, variant) => {
       expect(taskSpec.networksAdvanceds.length, name).toBeGreaterThan(0);
       for (const network of taskSpec.networksAdvanceds) {
         expect(Object.keys(network).sort(), name).toEqual(["aliases", "id"]);
-        expect(network.id, name).toMatch(/^id-of-technicia-(edge|app|data)$/);
+        expect(network.id, name).toMatch(/^id-of-technicia-(edge|app|data|runners)$/);
       }
     }
   });

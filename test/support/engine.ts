@@ -157,7 +157,7 @@ function computed(
     case "technicia:host:Packages":
       return { versions: { "docker.io": "20.10.24" } };
     case "technicia:host:Image":
-      return { reference: `${String(inputs["name"])}@sha256:${"1".repeat(64)}` };
+      return { reference: `${String(inputs["name"]).split("@")[0]}@sha256:${"1".repeat(64)}` };
     case "technicia:host:File":
       return { sha256: `digest of ${name}` };
     case "technicia:host:State":

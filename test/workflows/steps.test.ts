@@ -179,7 +179,7 @@ describe.each(["drift", "deploy", "rollback"] as const)("the job of %s", (name) 
     master.close();
 
     expect(code).toBe(0);
-    expect(output.split("\n")).toContain(`ssh -O exit -o ControlPath=${socket} closed`);
+    expect(output.split("\n")).toContain(`ssh -n -O exit -o ControlPath=${socket} closed`);
   });
 
   it("uses a key of the runner's own where the environment has none", async () => {
