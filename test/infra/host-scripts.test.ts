@@ -306,6 +306,7 @@ case "$1:$*" in
   *) echo "port 22"; [ -z "$LIST" ] || echo "persourcepenaltyexemptlist $LIST" ;;
 esac`;
   const NETWORKS = "198.51.100.0/24,2001:db8:51::/64";
+  const path = "etc/ssh/sshd_config.d/11-technicia-penalties.conf";
   const act = async (what: string, variables: Record<string, string>) => {
     await write("usr/sbin/sshd", sshd);
     return await runOn(`${PENALTIES}\n${what}`, {
@@ -316,6 +317,7 @@ esac`;
 
   it("spare the administrators' networks", async () => {
     expect((await act("observe", {})).said).toMatch(/11-technicia-penalties\.conf is not as it was written$/);
+    await write(path);
     await act("apply", {});
     expect((await act("observe", {})).said).toBe("sshd's penalties spare nobody");
     expect((await act("observe", { LIST: "192.0.2.0/24" })).said).toBe("sshd's penalties spare 192.0.2.0/24");
@@ -323,6 +325,7 @@ esac`;
   });
 
   it("are left alone where sshd has none", async () => {
+    await write(path);
     await act("apply", { KNOWN: "no" });
 
     expect((await act("observe", { KNOWN: "no" })).said).toBe("administrators are spared");
@@ -331,7 +334,6 @@ esac`;
   });
 
   it("are set in a file of their own, which goes with the setting", async () => {
-    const path = "etc/ssh/sshd_config.d/11-technicia-penalties.conf";
     await write(path);
 
     expect(await act("apply", {})).toMatchObject({ code: 0, said: "systemctl reload ssh.service" });
