@@ -152,7 +152,7 @@ describe("Packages", () => {
 Type=oneshot
 ExecStart=/bin/bash -c 'until [ -e /srv/go ]; do sleep 0.1; done'
 END
-systemctl daemon-reload; systemctl start --no-block ${unit}.service`);
+systemctl daemon-reload; systemctl restart --no-block ${unit}.service`);
     const creating = create("alpha");
 
     await until("it waits", () =>
@@ -206,7 +206,7 @@ describe("Packages that cannot be installed", () => {
 Type=oneshot
 ExecStart=/bin/sleep infinity
 END
-systemctl daemon-reload; systemctl start --no-block cloud-config.service`);
+systemctl daemon-reload; systemctl restart --no-block cloud-config.service`);
 
     const failing = plugin.create(PACKAGES, "p", { names: ["alpha"] }, { timeoutSeconds: 8 });
 
