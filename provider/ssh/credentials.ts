@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import ssh2, { type AnyAuthMethod, type ParsedKey } from "ssh2";
 import { UserError } from "../../common/user-error.ts";
-import { expandHome } from "./key-file.ts";
+import { expandHome } from "./expand-home.ts";
 import { fingerprint, readPublicKey } from "./keys.ts";
 
 export interface Credentials {

@@ -1,15 +1,9 @@
 /** Whether the operator's key file works, judged by OpenSSH, which Docker's plugin uses, and by our own client. */
 import { readFile, stat } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
 import { tryRun } from "../../common/run.ts";
 import { UserError } from "../../common/user-error.ts";
+import { expandHome } from "./expand-home.ts";
 import { fingerprint, readPublicKey } from "./keys.ts";
-
-/** A path as people write it, `~` being their home. */
-export function expandHome(path: string): string {
-  return path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : resolve(path);
-}
 
 export interface OperatorKey {
   readonly privateKeyFile: string;
