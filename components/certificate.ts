@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 
 import { LETSENCRYPT } from "../common/certificate-files.ts";
+import { shellQuote } from "../common/shell-quote.ts";
 import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import { GATEWAY_DIRECTORY, WEBROOT } from "./gateway-config.ts";
@@ -108,14 +109,10 @@ function renderSettings(args: CertificateArgs, image: string): string {
     WEBROOT: WEBROOT.host,
     LETSENCRYPT,
   };
+  // An e-mail address may contain an apostrophe.
   return Object.entries(settings)
-    .map(([key, value]) => `${key}=${quote(value)}\n`)
+    .map(([key, value]) => `${key}=${shellQuote(value)}\n`)
     .join("");
-}
-
-// An e-mail address may contain an apostrophe.
-function quote(value: string): string {
-  return `'${value.replaceAll("'", "'\\''")}'`;
 }
 
 const SERVICE = `[Unit]

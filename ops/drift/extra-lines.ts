@@ -1,4 +1,5 @@
 /** Lines that an exclusive set (`infra/scripts/extra-*.sh`) has too many: what removing each does, and what dates it. */
+import { shellQuote } from "../../common/shell-quote.ts";
 import { DOCKER_IS_DOWN, type Effect, type SinceQuestion } from "../../stacks/resource-kinds.ts";
 
 interface ExtraLine extends Omit<Effect, "repair"> {
@@ -217,5 +218,5 @@ function find(line: string): Omit<ExtraLine, "begins"> {
 /** The path that ends the line, as a word of the shell. */
 function pathOf(line: string): string {
   const [path = ""] = /\/.*$/.exec(line) ?? [];
-  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+  return /^[\w./@:+-]+$/.test(path) ? path : shellQuote(path);
 }

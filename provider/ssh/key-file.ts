@@ -1,6 +1,7 @@
 /** Whether the operator's key file works, judged by OpenSSH, which Docker's plugin uses, and by our own client. */
 import { readFile, stat } from "node:fs/promises";
 import { tryRun } from "../../common/run.ts";
+import { shellQuote } from "../../common/shell-quote.ts";
 import { UserError } from "../../common/user-error.ts";
 import { expandHome } from "./expand-home.ts";
 import { fingerprint, readPublicKey } from "./keys.ts";
@@ -148,5 +149,5 @@ async function explain(path: string, stderr: string): Promise<Refusal> {
 }
 
 function shellWord(text: string): string {
-  return /^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  return /^[\w@%+=:,./~-]+$/.test(text) ? text : shellQuote(text);
 }

@@ -1,5 +1,6 @@
 /** Writes the requests and reads the answers of remote-shell.sh, where their grammar is documented. */
 import { script as readScript } from "../../common/script.ts";
+import { shellQuote } from "../../common/shell-quote.ts";
 
 export interface Program {
   /** Bash, run with `set -euo pipefail`. */
@@ -28,15 +29,10 @@ const SEAL = "#sealed";
 
 /** The request that runs a program. */
 export function renderRequest({ script, variables, stdin, mark }: Program): string {
-  const assignments = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`);
+  const assignments = Object.entries(variables).map(([name, value]) => `${name}=${shellQuote(value)}`);
   const program = [...assignments, "set -euo pipefail", script, SEAL].join("\n");
   const input = Buffer.from(stdin ?? "").toString("base64");
   return `${mark} ${Buffer.byteLength(program)} ${input.length}\n${program}${input}`;
-}
-
-/** One word of bash, whatever the text contains. */
-export function quote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** Offset at which the program's output begins; undefined until then. */

@@ -4,13 +4,13 @@ import { describe, expect, it } from "vitest";
 
 import {
   findBeginning,
-  quote,
   readEnding,
   renderRequest,
   SHELL,
   type Ending,
   type Program,
 } from "../../../provider/ssh/remote-shell.ts";
+import { shellQuote } from "../../../common/shell-quote.ts";
 
 interface LocalShell {
   /** Sends a request and waits for the answers on both outputs. */
@@ -118,11 +118,11 @@ describe("remote shell", () => {
   });
 });
 
-describe("quote", () => {
+describe("shellQuote", () => {
   it.each(["plain", "it's", '$(id) `id` \\ "x" !!', "two\nlines\n", "", "é ü 漢", "-n", "*"])(
     "preserves the text %j in bash",
     (text) => {
-      const { stdout } = spawnSync("bash", ["-c", `printf %s ${quote(text)}`], { encoding: "utf8" });
+      const { stdout } = spawnSync("bash", ["-c", `printf %s ${shellQuote(text)}`], { encoding: "utf8" });
 
       expect(stdout).toBe(text);
     },
