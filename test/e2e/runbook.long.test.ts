@@ -55,12 +55,13 @@ const TROUBLES: Readonly<Record<string, Trouble>> = {
   },
   "Retour arrière": {
     make: async () => {
+      before = await imageOf("vector-store");
       await set("technicia:images.vectorStore", "technicia/vector-store:1.0.1");
       await run('npm run deploy -- "$STACK" --yes');
       expect(await imageOf("vector-store")).toContain(":1.0.1");
     },
     isOver: async () => {
-      expect(await imageOf("vector-store")).toContain(":1.0.0");
+      expect(await imageOf("vector-store")).toBe(before);
       await set("technicia:images.vectorStore", "technicia/vector-store:1.0.0");
     },
   },

@@ -140,7 +140,7 @@ describe("a restart of dockerd", () => {
     await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
 
     expect(await openTcpPorts("-4")).toEqual(WEB);
-    expect(await openTcpPorts("-6")).toEqual(WEB);
+    expect(await openTcpPorts("-6")).toEqual([]);
   });
 });
 
