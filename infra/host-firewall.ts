@@ -47,7 +47,8 @@ export class HostFirewall extends pulumi.ComponentResource {
         path: TABLE_PATH,
         content: renderFirewall(args),
         validate: 'nft --check --file "$FILE"',
-        onChange: `nft --file ${TABLE_PATH}`,
+        // Once a destroy has removed the file, there is nothing to load.
+        onChange: `test ! -e ${TABLE_PATH} || nft --file ${TABLE_PATH}`,
         guard: { ...LOGIN_GUARD, admits: [...args.adminCidrs.v4, ...args.adminCidrs.v6] },
       },
       { ...onHost, dependsOn: [distribution] },

@@ -13,6 +13,7 @@ const SSHD_PENALTIES = script(new URL("scripts/sshd-penalties.sh", import.meta.u
 const IPV6 = script(new URL("scripts/ipv6.sh", import.meta.url));
 const DOCKER_REPOSITORY_KEY = script(new URL("scripts/docker-repository-key.sh", import.meta.url));
 const DOCKER_REPOSITORY = script(new URL("scripts/docker-repository.sh", import.meta.url));
+const SYSCTL_PATH = "/etc/sysctl.d/60-technicia.conf";
 const RESTART_DOCKER_IF_RUNNING = script(new URL("scripts/restart-docker.sh", import.meta.url));
 
 /** What an environment decides about the system on its server. */
@@ -265,9 +266,10 @@ function createSystemSettings(
   const sysctl = new technicia.File(
     `${name}-sysctl`,
     {
-      path: "/etc/sysctl.d/60-technicia.conf",
+      path: SYSCTL_PATH,
       content: render.sysctl(),
-      onChange: "sysctl --quiet --load /etc/sysctl.d/60-technicia.conf",
+      // Once a destroy has removed the file, there is nothing to load.
+      onChange: `test ! -e ${SYSCTL_PATH} || sysctl --quiet --load ${SYSCTL_PATH}`,
     },
     onHost,
   );

@@ -78,7 +78,7 @@ describe("HostFirewall", () => {
       path: "/etc/technicia/firewall.nft",
       content: table,
       validate: 'nft --check --file "$FILE"',
-      onChange: "nft --file /etc/technicia/firewall.nft",
+      onChange: "test ! -e /etc/technicia/firewall.nft || nft --file /etc/technicia/firewall.nft",
       guard: { seconds: 90, admits: [...adminCidrs.v4, ...adminCidrs.v6] },
     });
   });
