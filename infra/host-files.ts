@@ -1,10 +1,13 @@
+/** Who packages Docker's engine: the distribution, or Docker with an APT source of its own. */
+export type DockerSource = "distribution" | "docker";
+
 /** Packages that only some releases have: from Debian 13 on, `docker.io` brings no client. */
-export function packageNamesIfKnown(dockerSource: "distribution" | "docker"): string[] {
+export function packageNamesIfKnown(dockerSource: DockerSource): string[] {
   return dockerSource === "docker" ? [] : ["docker-cli"];
 }
 
 /** Docker's own packages have other names than the distribution's. */
-export function packageNames(dockerSource: "distribution" | "docker"): string[] {
+export function packageNames(dockerSource: DockerSource): string[] {
   const engine = dockerSource === "docker" ? ["containerd.io", "docker-ce", "docker-ce-cli"] : ["docker.io"];
   // Docker unpacks images with pigz if it is installed, so decompressing and writing overlap.
   const tools = ["ca-certificates", "curl", "jq", "nftables", "openssl", "pigz", "unattended-upgrades"];

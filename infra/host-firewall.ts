@@ -1,13 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 
-import { scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import { LOGIN_GUARD } from "./login-guard.ts";
+import { programsOf } from "./programs.ts";
 
 const TABLE_PATH = "/etc/technicia/firewall.nft";
 const UNIT = "technicia-firewall.service";
 const FALLBACK_UNIT = "technicia-firewall-fallback.service";
-const LOADED = scriptParts(new URL("scripts/firewall.sh", import.meta.url), ["observe", "apply", "remove"]);
+const LOADED = programsOf("firewall.sh");
 
 /** What an environment decides about the server's own firewall. */
 export interface HostFirewallArgs {

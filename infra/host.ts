@@ -2,19 +2,23 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 import { script, scriptParts } from "../common/script.ts";
-import { opensshOptions } from "../provider/ssh/openssh-options.ts";
 import * as technicia from "../provider/resources.ts";
+import {
+  createDockerConnection,
+  createDockerGroup,
+  createDockerRules,
+  createDockerSource,
+  createSwarm,
+} from "./host-docker.ts";
 import { HostFirewall } from "./host-firewall.ts";
 import * as render from "./host-files.ts";
 import { LOGIN_GUARD, sshPorts } from "./login-guard.ts";
+import { programsOf } from "./programs.ts";
 import { createSwarmNode } from "./swarm-node.ts";
 
 const SSHD_PENALTIES = script(new URL("scripts/sshd-penalties.sh", import.meta.url));
 const IPV6 = script(new URL("scripts/ipv6.sh", import.meta.url));
-const DOCKER_REPOSITORY_KEY = script(new URL("scripts/docker-repository-key.sh", import.meta.url));
-const DOCKER_REPOSITORY = script(new URL("scripts/docker-repository.sh", import.meta.url));
 const SYSCTL_PATH = "/etc/sysctl.d/60-technicia.conf";
-const RESTART_DOCKER_IF_RUNNING = script(new URL("scripts/restart-docker.sh", import.meta.url));
 
 /** What an environment decides about the system on its server. */
 export interface HostArgs {
@@ -52,7 +56,7 @@ export interface HostArgs {
   };
 
   /** Where Docker comes from. */
-  readonly dockerSource: "distribution" | "docker";
+  readonly dockerSource: render.DockerSource;
 
   /** Size of the swap file, in GiB; 0 leaves swap as the OS image has it. */
   readonly swapGib: number;
@@ -92,7 +96,10 @@ export class Host extends pulumi.ComponentResource {
     const sshd = createAccess(name, args.ssh, onHost);
     createPenalties(name, args.ssh, { ...onHost, dependsOn: [sshd] });
     const settings = createSystemSettings(name, args, onHost);
-    const beforePackages = createDockerSource(name, args, { ...onHost, dependsOn: [args.edgeFirewall] });
+    const beforePackages = createDockerSource(name, args.dockerSource, {
+      ...onHost,
+      dependsOn: [args.edgeFirewall],
+    });
     this.packages = new technicia.Packages(
       `${name}-packages`,
       {
@@ -113,7 +120,7 @@ export class Host extends pulumi.ComponentResource {
       { unit: "docker.service", enabled: true, active: true },
       { ...onHost, dependsOn: [this.packages, this.firewall.loaded] },
     );
-    const group = createDockerGroup(name, args.ssh, afterPackages);
+    const group = createDockerGroup(name, args.ssh.user, afterPackages);
     const rules = createDockerRules(name, { ...onHost, dependsOn: [this.engine] });
     this.swarm = createSwarm(name, { ...onHost, dependsOn: [rules, group, sshd, ...settings] });
     const node = createSwarmNode(`${name}-node`, { ...onHost, dependsOn: [this.swarm] });
@@ -317,59 +324,6 @@ function createSwap(
   return [swap];
 }
 
-/** What must exist before Docker's package is installed, which starts dockerd. */
-function createDockerSource(
-  name: string,
-  { dockerSource }: HostArgs,
-  host: pulumi.CustomResourceOptions,
-): pulumi.Resource[] {
-  const obstacles = new technicia.State(
-    `${name}-obstacles`,
-    {
-      ...scriptParts(new URL("scripts/obstacles.sh", import.meta.url), ["observe", "apply"]),
-      desired: "nothing in the way",
-      variables: { SOURCE: dockerSource },
-    },
-    host,
-  );
-  const onHost = { ...host, dependsOn: [obstacles] };
-  const settings = new technicia.File(
-    `${name}-docker-settings`,
-    { path: "/etc/docker/daemon.json", content: render.dockerDaemon(), onChange: RESTART_DOCKER_IF_RUNNING },
-    onHost,
-  );
-  if (dockerSource === "distribution") return [settings];
-  const key = new technicia.State(
-    `${name}-docker-repository-key`,
-    {
-      observe: `${DOCKER_REPOSITORY_KEY}\nobserve`,
-      desired: "present",
-      apply: `${DOCKER_REPOSITORY_KEY}\napply`,
-      remove: "rm -f /etc/apt/keyrings/docker.asc",
-      // Docker's published key; its fingerprint is 9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88.
-      variables: { KEY: script(new URL("docker-repository-key.asc", import.meta.url)) },
-    },
-    onHost,
-  );
-  const certificates = new technicia.Packages(
-    `${name}-docker-repository-packages`,
-    { names: ["ca-certificates"] },
-    onHost,
-  );
-  const repository = new technicia.State(
-    `${name}-docker-repository`,
-    {
-      observe: `${DOCKER_REPOSITORY}\nobserve`,
-      desired: "present",
-      apply: `${DOCKER_REPOSITORY}\napply`,
-      remove: "rm -f /etc/apt/sources.list.d/docker.sources",
-    },
-    // Without certificates apt cannot ask the repository, which then keeps it from installing them.
-    { ...onHost, dependsOn: [key, certificates] },
-  );
-  return [settings, repository];
-}
-
 function createUpgrades(name: string, opts: pulumi.CustomResourceOptions): void {
   new technicia.File(
     `${name}-upgrades`,
@@ -381,61 +335,4 @@ function createUpgrades(name: string, opts: pulumi.CustomResourceOptions): void 
     { unit: "apt-daily-upgrade.timer", enabled: true, active: true },
     opts,
   );
-}
-
-function createDockerGroup(
-  name: string,
-  { user }: HostArgs["ssh"],
-  opts: pulumi.CustomResourceOptions,
-): technicia.State {
-  return new technicia.State(
-    `${name}-docker-group`,
-    { ...programsOf("docker-group.sh"), desired: `${user} may use docker`, variables: { LOGIN: user } },
-    opts,
-  );
-}
-
-function createDockerRules(name: string, opts: pulumi.CustomResourceOptions): technicia.State {
-  return new technicia.State(
-    `${name}-docker-rules`,
-    {
-      ...scriptParts(new URL("scripts/docker-rules.sh", import.meta.url), ["observe"]),
-      desired: "Docker's rules are loaded",
-      apply: RESTART_DOCKER_IF_RUNNING,
-      timeoutSeconds: 300,
-    },
-    opts,
-  );
-}
-
-function createSwarm(name: string, opts: pulumi.CustomResourceOptions): technicia.State {
-  return new technicia.State(
-    `${name}-swarm`,
-    {
-      ...programsOf("swarm.sh"),
-      desired: "active, manager: true, listening at 127.0.0.1:2377",
-    },
-    opts,
-  );
-}
-
-function createDockerConnection(
-  name: string,
-  { address, ssh, hostKey }: WithHostKey,
-  opts: pulumi.ResourceOptions,
-): docker.Provider {
-  return new docker.Provider(
-    `${name}-docker-connection`,
-    {
-      host: pulumi.interpolate`ssh://${ssh.user}@${address}:${ssh.port}`,
-      sshOpts: hostKey.hostKey.apply((key) =>
-        opensshOptions({ privateKeyFile: ssh.privateKeyFile, hostKey: key }),
-      ),
-    },
-    opts,
-  );
-}
-
-function programsOf(file: string) {
-  return scriptParts(new URL(`scripts/${file}`, import.meta.url), ["observe", "apply", "remove"]);
 }
