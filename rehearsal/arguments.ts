@@ -1,6 +1,7 @@
 import { UserError } from "../common/user-error.ts";
+import { type System, SYSTEM_NAMES } from "./images/catalog.ts";
 
-const STACKS = ["test", "staging", "prod"];
+const STACKS = ["test", "staging", "prod"] as const;
 
 /**
  * Takes `--stack <name>` (or `-s`) out of the arguments.
@@ -11,15 +12,44 @@ export function takeStack(
   args: readonly string[],
   { onlyBefore }: { readonly onlyBefore: boolean },
 ): { stack: string; rest: string[] } {
-  const rest = [...args];
-  const at = rest.findIndex((arg) => arg === "--stack" || arg === "-s" || arg.startsWith("--stack="));
-  if (at < 0 || (onlyBefore && at > 0)) return { stack: "test", rest };
-  const [flag = ""] = rest.splice(at, 1);
-  const stack = flag.includes("=") ? flag.slice(flag.indexOf("=") + 1) : (rest.splice(at, 1)[0] ?? "");
-  if (!STACKS.includes(stack)) {
-    throw new UserError(
-      `--stack: expected ${STACKS.join(", ")}, got "${stack}"; say for example --stack test`,
-    );
+  const { value = "test", at, rest } = takeOption(args, ["--stack", "-s"]);
+  if (onlyBefore && at > 0) return { stack: "test", rest: [...args] };
+  return { stack: oneOf(STACKS, value, "--stack"), rest };
+}
+
+/** What `npm start` is asked for besides the stack. */
+export interface Asked {
+  readonly system?: System;
+}
+
+/** Reads all arguments of `npm start` but the stack. */
+export function readAsked(args: readonly string[]): Asked {
+  const { value, rest } = takeOption(args, ["--image"]);
+  const [unknown] = rest;
+  if (unknown !== undefined) {
+    throw new UserError(`npm start: expected --stack or --image, got "${unknown}"; see docs/rehearsal.md`);
   }
-  return { stack, rest };
+  return value === undefined ? {} : { system: oneOf(SYSTEM_NAMES, value, "--image") };
+}
+
+/** The first of the flags with its value, which is the next argument or follows a `=`; and all other arguments. */
+function takeOption(
+  args: readonly string[],
+  flags: readonly string[],
+): { readonly value?: string; readonly at: number; readonly rest: string[] } {
+  const rest = [...args];
+  const at = rest.findIndex((arg) => flags.includes(arg) || arg.startsWith(`${flags[0] ?? ""}=`));
+  if (at < 0) return { at, rest };
+  const [flag = ""] = rest.splice(at, 1);
+  const value = flag.includes("=") ? flag.slice(flag.indexOf("=") + 1) : (rest.splice(at, 1)[0] ?? "");
+  return { value, at, rest };
+}
+
+function oneOf<T extends string>(known: readonly T[], value: string, flag: string): T {
+  const found = known.find((one) => one === value);
+  if (found !== undefined) return found;
+  const example = known[0]?.includes(" ") ? `"${known[0]}"` : known[0];
+  throw new UserError(
+    `${flag}: expected ${known.join(", ")}, got "${value}"; say for example ${flag} ${example}`,
+  );
 }

@@ -1,7 +1,8 @@
 /**
  * The rehearsal's command line.
  *
- *   start [--stack <name>]           a whole deployment on this machine, without any account
+ *   start [--stack <name>] [--image <name>]
+ *                                    a whole deployment on this machine, without any account
  *   pulumi [--stack <name>] <args>   the pulumi CLI against the rehearsal
  *   exec [--stack <name>] <command>  any command, as the rehearsal's operator
  *   stop                             removes the rehearsal and keeps the caches
@@ -12,7 +13,7 @@ import { join } from "node:path";
 
 import { UserError } from "../common/user-error.ts";
 import { ROOT, STATE } from "./addresses.ts";
-import { takeStack } from "./arguments.ts";
+import { type Asked, readAsked, takeStack } from "./arguments.ts";
 import { ensureDocker } from "./docker.ts";
 import { prepareEngine } from "./engine/prepare.ts";
 import { prepare } from "./prepare.ts";
@@ -22,10 +23,10 @@ import { ensureAccounts } from "./stack-settings.ts";
 import { type Outputs, renderSummary } from "./summary.ts";
 import { removeWorld } from "./world.ts";
 
-async function start(stack: string): Promise<number> {
+async function start(stack: string, asked: Asked): Promise<number> {
   requireLinux();
   const began = Date.now();
-  const engine = await prepare(stack);
+  const engine = await prepare(stack, asked);
   const readyAt = Date.now();
   const deploy = () =>
     runAsOperator(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, ...upFlags()], {
@@ -95,7 +96,7 @@ async function main([verb = "start", ...args]: readonly string[]): Promise<numbe
   const { stack, rest } = takeStack(args, { onlyBefore: verb === "exec" });
   switch (verb) {
     case "start":
-      return start(stack);
+      return start(stack, readAsked(rest));
     case "pulumi": {
       const flags = rest.length > 0 && !rest.includes("--help") ? ["--stack", stack] : [];
       return runCommand(["pulumi", ...rest, ...flags], stack);

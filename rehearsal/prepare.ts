@@ -4,9 +4,12 @@ import { mkdir } from "node:fs/promises";
 import { Listr } from "listr2";
 
 import { STATE } from "./addresses.ts";
+import type { Asked } from "./arguments.ts";
+import { ensureChoices } from "./choices.ts";
 import { ensureDocker } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { type Images, prepareImages } from "./images/build.ts";
+import type { System } from "./images/catalog.ts";
 import { publishImages } from "./images/publish.ts";
 import { ensureOperator } from "./operator-files.ts";
 import { ensureServicesRepository } from "./services-repository.ts";
@@ -14,16 +17,20 @@ import { buildOwnImages, ensureStack, resumeKilledRun } from "./stack.ts";
 import { type Accounts, ensureAccounts, ensureSettings } from "./stack-settings.ts";
 import { ensureWorld } from "./world.ts";
 
-export async function prepare(stack: string): Promise<Engine> {
+export async function prepare(stack: string, asked: Asked): Promise<Engine> {
   await mkdir(STATE, { recursive: true, mode: 0o700 });
   await show([{ title: "Docker's engine", work: ensureDocker }]);
+  const { system } = await ensureChoices(asked);
   const accounts = await ensureAccounts();
   await ensureOperator();
   const [engine, images] = await show([
-    { title: `Pulumi and the stack ${stack}`, work: (shown) => preparePulumi({ stack, accounts }, shown) },
+    {
+      title: `Pulumi and the stack ${stack}`,
+      work: (shown) => preparePulumi({ stack, accounts, system }, shown),
+    },
     {
       title: "images, OVH, Cloudflare, name server, registry and ACME",
-      work: (shown) => prepareWorld(accounts, shown),
+      work: (shown) => prepareWorld({ accounts, system }, shown),
     },
   ]);
   await show([
@@ -31,7 +38,7 @@ export async function prepare(stack: string): Promise<Engine> {
       title: `settings of ${stack}, and the images of TechnicIA's own services`,
       work: async () => {
         const sources = await ensureServicesRepository(images.bases);
-        await ensureSettings({ stack, accounts, images: images.overrides, sources });
+        await ensureSettings({ stack, accounts, system, images: images.overrides, sources });
         await buildOwnImages({ stack, engine }, sources);
       },
     },
@@ -48,19 +55,24 @@ export async function prepare(stack: string): Promise<Engine> {
   return engine;
 }
 
+interface Prepared {
+  readonly accounts: Accounts;
+  readonly system: System;
+}
+
 async function preparePulumi(
-  { stack, accounts }: { readonly stack: string; readonly accounts: Accounts },
+  { stack, accounts, system }: Prepared & { readonly stack: string },
   { progress, rename }: Shown,
 ): Promise<Engine> {
   const engine = await prepareEngine({ progress });
   rename(`engine: ${engine.description}`);
   progress(`creating the stack ${stack} and its secrets`);
-  await ensureStack({ stack, engine }, accounts);
+  await ensureStack({ stack, engine }, { accounts, system });
   return engine;
 }
 
-async function prepareWorld(accounts: Accounts, { progress }: Shown): Promise<Images> {
-  const images = await prepareImages({ progress });
+async function prepareWorld({ accounts, system }: Prepared, { progress }: Shown): Promise<Images> {
+  const images = await prepareImages({ progress, system });
   await Promise.all([publishImages(images, { progress }), ensureWorld(images, accounts)]);
   return images;
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parse, parseDocument } from "yaml";
 
 import { builtServices, type BuiltService } from "../common/services.ts";
+import type { System } from "./images/catalog.ts";
 import { operatorPublicKey } from "./operator-files.ts";
 import { REGISTRY, REGISTRY_USER } from "./own-registry.ts";
 import type { RehearsedSource, RehearsedSources } from "./services-repository.ts";
@@ -14,6 +15,9 @@ import { INTERNET, ROOT, STATE, ZONE } from "./addresses.ts";
 /** What a user would enter into `Pulumi.<stack>.yaml`, and what has to differ from the committed file in the rehearsal. */
 export interface Answers {
   readonly publicKey: string;
+
+  /** Operating system of the server, as OVH names it. */
+  readonly system: System;
 
   /** Images that are available under another tag than the committed one. */
   readonly images: Readonly<Record<string, string>>;
@@ -154,9 +158,9 @@ function userValues(stack: string, { publicKey, sources }: Answers, { zoneId }: 
 }
 
 /** Every other setting that differs from the committed file; docs/rehearsal.md gives the reason for each. */
-export function differences({ images }: Pick<Answers, "images">): Change[] {
+export function differences({ system, images }: Pick<Answers, "system" | "images">): Change[] {
   return [
-    [["technicia:server", "image"], "Debian 12"],
+    [["technicia:server", "image"], system],
     [["technicia:ssh", "privateKeyFile"], join(STATE, "id_ed25519")],
     [["technicia:ssh", "addressService"], `http://${INTERNET.clouds}:8090/address`],
     [["technicia:ovh", "endpoint"], `http://${INTERNET.clouds}:8080/1.0`],

@@ -10,6 +10,7 @@ import { UserError } from "../common/user-error.ts";
 import { entryOf, type SecretName, secretNames } from "../secrets/catalog.ts";
 import { STATE } from "./addresses.ts";
 import type { Engine } from "./engine/prepare.ts";
+import type { System } from "./images/catalog.ts";
 import { runAsOperator } from "./run-as-operator.ts";
 import type { RehearsedSources } from "./services-repository.ts";
 import { type Accounts, ensureSettings, missingBuilds, secretsSet } from "./stack-settings.ts";
@@ -31,13 +32,16 @@ export interface RehearsedStack {
 }
 
 /** Creates what is missing: the passphrase, the stack and, in its settings, its secrets. */
-export async function ensureStack({ stack, engine }: RehearsedStack, accounts: Accounts): Promise<void> {
+export async function ensureStack(
+  { stack, engine }: RehearsedStack,
+  { accounts, system }: { readonly accounts: Accounts; readonly system: System },
+): Promise<void> {
   await mkdir(join(STATE, "backend"), { recursive: true });
   const passphrase = join(STATE, "passphrase");
   if (!existsSync(passphrase)) await writeFile(passphrase, randomBytes(24).toString("hex"), { mode: 0o600 });
   // The CLI needs a file to write to. Which images the file has to name is known later.
   if (!existsSync(join(STATE, `Pulumi.${stack}.yaml`)))
-    await ensureSettings({ stack, accounts, images: {}, sources: undefined });
+    await ensureSettings({ stack, accounts, system, images: {}, sources: undefined });
 
   const checkpoint = join(STATE, "backend", ".pulumi", "stacks", "technicia", `${stack}.json`);
   if (!existsSync(checkpoint)) {

@@ -10,6 +10,7 @@ import { run, tryRun } from "../common/run.ts";
 import { until } from "../common/until.ts";
 import { keyRights } from "../provider/ovh/rights.ts";
 import type { Images } from "./images/build.ts";
+import { SYSTEM_NAMES } from "./images/catalog.ts";
 import { registryRunArgs } from "./images/publish.ts";
 import { forgetOwnRegistry, prepareOwnRegistry } from "./own-registry.ts";
 import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./addresses.ts";
@@ -17,9 +18,6 @@ import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./addresses.ts";
 const READY_MS = 60_000;
 /** Of the zone, as the fake Cloudflare names them. */
 const NAME_SERVERS = ["ada.ns.cloudflare.com", "bob.ns.cloudflare.com"];
-
-/** OVH's name for the system that the server image has. */
-const SYSTEM = "Debian 12";
 
 /** Long enough to be met by the first package that a deployment installs. */
 const FIRST_UPGRADE_SECONDS = 30;
@@ -135,12 +133,11 @@ table ip uplink {
 async function ensureClouds(images: Images, accounts: Accounts, authority: string): Promise<void> {
   const folder = join(STATE, "clouds");
   await mkdir(folder, { recursive: true });
-  await writeFile(
-    join(folder, "config.json"),
-    JSON.stringify(await cloudsConfiguration(images, accounts, authority), undefined, 2),
-    { mode: 0o600 },
-  );
+  const configuration = JSON.stringify(await cloudsConfiguration(images, accounts, authority), undefined, 2);
+  await writeFile(join(folder, "config.json"), configuration, { mode: 0o600 });
   const args = [
+    // Read at the start alone: the same clouds start again with what has changed. Their state is in a file.
+    ...["--label", `technicia.configuration=${createHash("sha256").update(configuration).digest("hex")}`],
     ...["--network", INTERNET.network, "--ip", INTERNET.clouds, "--ip6", INTERNET.clouds6],
     ...["--volume", `${ROOT}:/project:ro`, "--volume", `${folder}:/clouds`],
     ...["--volume", "/var/run/docker.sock:/var/run/docker.sock"],
@@ -186,7 +183,8 @@ async function cloudsConfiguration(images: Images, accounts: Accounts, authority
     },
     machine: {
       container: SERVER,
-      images: { [SYSTEM]: images.server },
+      images: images.systems,
+      systems: SYSTEM_NAMES,
       upgradeSeconds: FIRST_UPGRADE_SECONDS,
       network: DATACENTRE.network,
       ipv4: DATACENTRE.server,

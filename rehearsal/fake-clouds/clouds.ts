@@ -98,7 +98,10 @@ function ovhOptions({ ovh, machine }: Configuration): OvhOptions {
       ...credentials,
     ],
     delays: { ...MODERATE_DELAYS, ...delays },
-    ...(machine && { addresses: [addressOf(machine)], images: Object.keys(machine.images) }),
+    ...(machine && {
+      addresses: [addressOf(machine)],
+      images: machine.systems ?? Object.keys(machine.images),
+    }),
     ...(zones && { zones }),
     ...(clockSkewSeconds !== undefined && { clockSkewSeconds }),
     ...(ruleConflictStatus !== undefined && { ruleConflictStatus }),

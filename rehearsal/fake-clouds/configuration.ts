@@ -43,6 +43,8 @@ export interface Configuration {
     readonly container: string;
     /** Docker image behind each operating system, by OVH's name for it. */
     readonly images: Readonly<Record<string, string>>;
+    /** Operating systems that OVH offers. One without an image cannot be delivered. @default those with an image */
+    readonly systems?: readonly string[];
     /** Seconds for which the updates of a server's first boot hold dpkg's lock. @default none are installed then */
     readonly upgradeSeconds?: number;
     readonly network: string;

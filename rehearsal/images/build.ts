@@ -18,17 +18,20 @@ import {
   renderSources,
   type Source,
 } from "./base.ts";
-import { OTHERS, OURS, RECIPES } from "./catalog.ts";
+import { OTHERS, OURS, RECIPES, type System, SYSTEMS, USUAL_SYSTEM } from "./catalog.ts";
 import { canPull, pull } from "./upstream.ts";
 
 const FOLDER = import.meta.dirname;
 const REPOSITORY = "technicia-rehearsal";
 const AT_ONCE = 2;
 const PROXIES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
-const FOR_THE_REHEARSAL = ["server", "router", "scanner", "clouds", "registry", "pebble"] as const;
+const FOR_THE_REHEARSAL = ["router", "scanner", "clouds", "registry", "pebble"] as const;
 
 /** Images of one rehearsal, by their tags in the local engine. */
 export interface Images extends Readonly<Record<(typeof FOR_THE_REHEARSAL)[number], string>> {
+  /** OVH's name of an operating system → local tag of its server image, for those that were asked for. */
+  readonly systems: Readonly<Record<string, string>>;
+
   /** Name at Docker Hub → local tag, for all that the rehearsal's registry offers. */
   readonly published: Readonly<Record<string, string>>;
 
@@ -39,8 +42,14 @@ export interface Images extends Readonly<Record<(typeof FOR_THE_REHEARSAL)[numbe
   readonly overrides: Readonly<Record<string, string>>;
 }
 
-/** Builds every image whose contents have changed or that does not exist yet. */
-export async function prepareImages({ progress }: { progress: Progress }): Promise<Images> {
+/** Builds every image whose contents have changed or that does not exist yet; of server images the usual one and that of `system`. */
+export async function prepareImages({
+  progress,
+  system = USUAL_SYSTEM,
+}: {
+  readonly progress: Progress;
+  readonly system?: System;
+}): Promise<Images> {
   const hubAnswers = await canPull();
   const builder = new ImageBuilder(progress, await readBaseContents(hubAnswers, progress));
   const published: Record<string, string> = {};
@@ -57,13 +66,16 @@ export async function prepareImages({ progress }: { progress: Progress }): Promi
     async ([name, recipe]) => (published[name] = await builder.build(recipe)),
   );
   const rest = FOR_THE_REHEARSAL.map(async (name) => [name, await builder.build(name)] as const);
-  await Promise.all([...offers, ...own, ...rest]);
+  const systems = [...new Set([USUAL_SYSTEM, system])].map(
+    async (name) => [name, await builder.build(SYSTEMS[name])] as const,
+  );
+  await Promise.all([...offers, ...own, ...rest, ...systems]);
   const tags = Object.fromEntries(await Promise.all(rest)) as Record<
     (typeof FOR_THE_REHEARSAL)[number],
     string
   >;
   const bases = { PYTHON: await builder.build("python"), NGINX: await builder.build("nginx") };
-  return { ...tags, published, bases, overrides };
+  return { ...tags, systems: Object.fromEntries(await Promise.all(systems)), published, bases, overrides };
 }
 
 /** Contents of the base images: this machine's package sources, or Debian's own images where they can be pulled. */

@@ -1,3 +1,5 @@
+import type { Release } from "./base.ts";
+
 /** How to build one image. */
 export interface Recipe {
   /** Folder of its Dockerfile, next to this file. */
@@ -14,7 +16,7 @@ export interface Recipe {
   readonly first?: boolean;
 }
 
-function on(base: "debian12" | "debian13", folder: string): Recipe {
+function on(base: Release, folder: string): Recipe {
   return { folder, images: { BASE: base } };
 }
 
@@ -22,9 +24,11 @@ function python(folder: string, values: Readonly<Record<string, string>>): Recip
   return { folder, images: { PYTHON: "python" }, values };
 }
 
-/** Every image but the two bases. What a server pulls shares one base, which it then pulls once. */
+/** Every image but the bases. What a server pulls shares one base, which it then pulls once. */
 export const RECIPES: Readonly<Record<string, Recipe>> = {
   server: on("debian12", "server"),
+  "server-debian11": on("debian11", "server"),
+  "server-debian13": on("debian13", "server"),
   router: on("debian13", "router"),
   scanner: on("debian13", "scanner"),
   registry: on("debian13", "registry"),
@@ -46,6 +50,19 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   "vision-classifier": python("vision-classifier", { VERSION: "1.0.0" }),
   frontend: { folder: "frontend", images: { NGINX: "nginx" }, values: { VERSION: "1.0.0" } },
 };
+
+/** Operating systems that a server can have: OVH's name → recipe. The first is what the fake OVH takes where nobody chose. */
+export const SYSTEMS = {
+  "Debian 12": "server",
+  "Debian 11": "server-debian11",
+  "Debian 13": "server-debian13",
+} as const;
+export type System = keyof typeof SYSTEMS;
+
+export const SYSTEM_NAMES = Object.keys(SYSTEMS) as readonly System[];
+
+/** What a rehearsal's server has unless another system is asked for. */
+export const USUAL_SYSTEM: System = "Debian 12";
 
 /** TechnicIA's own services: name at Docker Hub → recipe. They are in no public registry. */
 export const OURS: Readonly<Record<string, string>> = {

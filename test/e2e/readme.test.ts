@@ -74,6 +74,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm ci": "rehearsal/bootstrap.mjs, at the start of every run",
   "npm start": "test/e2e/deployment.test.ts",
   "npm start -- --stack prod": "test/e2e/environments.long.test.ts",
+  'npm start -- --image "Debian 13"': "test/e2e/releases.long.test.ts",
   "npm test": "this very run",
   "npm run check": "test/run.ts runs the same three programs",
   "npx vitest run --project parts": "test/run.ts",

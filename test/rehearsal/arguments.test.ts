@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { takeStack } from "../../rehearsal/arguments.ts";
+import { readAsked, takeStack } from "../../rehearsal/arguments.ts";
 
 const ofPulumi = (...args: string[]) => takeStack(args, { onlyBefore: false });
 const ofCommand = (...args: string[]) => takeStack(args, { onlyBefore: true });
@@ -39,5 +39,27 @@ describe("takeStack", () => {
       '--stack: expected test, staging, prod, got "drift"; say for example --stack test',
     );
     expect(() => ofPulumi("--stack")).toThrow('got ""');
+  });
+});
+
+describe("readAsked", () => {
+  it.each([
+    [[], {}],
+    [["--image", "Debian 13"], { system: "Debian 13" }],
+    [["--image=Debian 11"], { system: "Debian 11" }],
+  ])("reads %j", (args, asked) => {
+    expect(readAsked(args)).toEqual(asked);
+  });
+
+  it("refuses a system that the rehearsal has no image of", () => {
+    expect(() => readAsked(["--image", "Ubuntu 24.04"])).toThrow(
+      '--image: expected Debian 12, Debian 11, Debian 13, got "Ubuntu 24.04"; say for example --image "Debian 12"',
+    );
+  });
+
+  it("refuses what npm start does not know", () => {
+    expect(() => readAsked(["--imgae", "Debian 13"])).toThrow(
+      'npm start: expected --stack or --image, got "--imgae"; see docs/rehearsal.md',
+    );
   });
 });

@@ -84,7 +84,11 @@ export class DockerMachine implements Machine {
     const { docker, container, network, images, gateway, gateway6, nameserver, authority } = this.#options;
     const { upgradeSeconds } = this.#options;
     const image = images[spec.image];
-    if (!image) throw new Error(`no image for the operating system "${spec.image}"`);
+    if (!image) {
+      throw new Error(
+        `no image for the operating system "${spec.image}"; npm start -- --image "${spec.image}" builds it`,
+      );
+    }
     const { name, body } = readRunArgs(
       serverRunArgs({
         name: container,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 
 import { type Release, RELEASES, renderSources } from "../../../rehearsal/images/base.ts";
-import { OTHERS, OURS, RECIPES } from "../../../rehearsal/images/catalog.ts";
+import { OTHERS, OURS, RECIPES, SYSTEMS, USUAL_SYSTEM } from "../../../rehearsal/images/catalog.ts";
 import { images } from "./container.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
@@ -60,7 +60,11 @@ describe("the catalogue", () => {
   );
 
   it("has a recipe for every image that it offers", () => {
-    const recipes = [...Object.values(OURS), ...OTHERS.map(({ recipe }) => recipe)];
+    const recipes = [
+      ...Object.values(OURS),
+      ...OTHERS.map(({ recipe }) => recipe),
+      ...Object.values(SYSTEMS),
+    ];
 
     expect(recipes.filter((recipe) => RECIPES[recipe] === undefined)).toEqual([]);
   });
@@ -102,6 +106,10 @@ describe("the catalogue", () => {
 });
 
 describe("prepareImages", () => {
+  it("makes no server image of another system than the usual one unless it is asked for", async () => {
+    expect(Object.keys((await images()).systems)).toEqual([USUAL_SYSTEM]);
+  });
+
   it("builds nothing the second time, and returns the same tags", async () => {
     const first = await images();
     const { prepareImages } = await import("../../../rehearsal/images/build.ts");
@@ -131,6 +139,7 @@ describe("renderSources", () => {
   ];
 
   it.each<[Release, string]>([
+    ["debian11", "bullseye"],
     ["debian12", "bookworm"],
     ["debian13", "trixie"],
   ])("takes the machine's places for %s, without its backports", (release, suite) => {

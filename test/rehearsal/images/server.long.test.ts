@@ -9,40 +9,16 @@ import { run } from "../../../common/run.ts";
 import { docker } from "../../../rehearsal/docker.ts";
 import { publishImages } from "../../../rehearsal/images/publish.ts";
 import { serverRunArgs } from "../../../rehearsal/images/server/run.ts";
+import { prepareImages } from "../../../rehearsal/images/build.ts";
+import { SYSTEM_NAMES } from "../../../rehearsal/images/catalog.ts";
 import { Bench, type Container, images, uniqueName } from "./container.ts";
 import { until } from "../../support/until.ts";
 
 const ADDRESS = "198.18.77.10";
 const ADDRESS6 = "2001:db8:77::10";
-
-const bench = new Bench();
-let folder: string;
-let network: string;
-let server: Container;
-
-async function deliver(ip: string, ip6: string): Promise<Container> {
-  const name = uniqueName("server");
-  const resolver = /^nameserver\s+(\S+)/m.exec(await readFile("/etc/resolv.conf", "utf8"))?.[1] ?? "";
-  const volume = await bench.volume();
-  const delivered = {
-    authorizedKey: (await readFile(join(folder, "key.pub"), "utf8")).trim(),
-    certificates: await readFile(join(folder, "ca.pem"), "utf8"),
-    dns: [resolver],
-  };
-  await docker(
-    serverRunArgs({
-      name,
-      network,
-      ip,
-      ip6,
-      volume,
-      image: (await images()).server,
-      hostname: "vps-1",
-      ...delivered,
-    }),
-  );
-  return bench.adopt(name);
-}
+/** Of a second server on the same network. */
+const OTHER_ADDRESS = "198.18.77.11";
+const OTHER_ADDRESS6 = "2001:db8:77::11";
 
 async function booted(container: Container): Promise<string> {
   return until("the server has booted", async () => {
@@ -53,38 +29,58 @@ async function booted(container: Container): Promise<string> {
   });
 }
 
-/** Runs a command as the login user, as an operator would. */
-function ssh(address: string, command: string): Promise<string> {
-  const options = [
-    "StrictHostKeyChecking=no",
-    `UserKnownHostsFile=${join(folder, "known_hosts")}`,
-    "LogLevel=ERROR",
-    "BatchMode=yes",
-  ];
-  return run([
-    "ssh",
-    "-i",
-    join(folder, "key"),
-    ...options.flatMap((option) => ["-o", option]),
-    `debian@${address}`,
-    command,
-  ]);
-}
+describe.each(SYSTEM_NAMES)("the server image of %s", (system) => {
+  const bench = new Bench();
+  let folder: string;
+  let network: string;
+  let server: Container;
 
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "technicia-server-"));
-  await ensureAuthority(folder);
-  await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", join(folder, "key")]);
-  network = await bench.network("--subnet", "198.18.77.0/24", "--ipv6", "--subnet", "2001:db8:77::/64");
-  server = await deliver(ADDRESS, ADDRESS6);
-});
+  async function deliver(ip: string, ip6: string): Promise<Container> {
+    const name = uniqueName("server");
+    const resolver = /^nameserver\s+(\S+)/m.exec(await readFile("/etc/resolv.conf", "utf8"))?.[1] ?? "";
+    const delivered = {
+      authorizedKey: (await readFile(join(folder, "key.pub"), "utf8")).trim(),
+      certificates: await readFile(join(folder, "ca.pem"), "utf8"),
+      dns: [resolver],
+    };
+    const { systems } = await prepareImages({ progress: () => undefined, system });
+    const image = systems[system] ?? "";
+    const volume = await bench.volume();
+    await docker(serverRunArgs({ name, network, ip, ip6, volume, image, hostname: "vps-1", ...delivered }));
+    return bench.adopt(name);
+  }
 
-afterAll(async () => {
-  await bench.remove();
-  await rm(folder, { recursive: true });
-});
+  /** Runs a command as the login user, as an operator would. */
+  function ssh(address: string, command: string): Promise<string> {
+    const options = [
+      "StrictHostKeyChecking=no",
+      `UserKnownHostsFile=${join(folder, "known_hosts")}`,
+      "LogLevel=ERROR",
+      "BatchMode=yes",
+    ];
+    return run([
+      "ssh",
+      "-i",
+      join(folder, "key"),
+      ...options.flatMap((option) => ["-o", option]),
+      `debian@${address}`,
+      command,
+    ]);
+  }
 
-describe("the server image", () => {
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "technicia-server-"));
+    await ensureAuthority(folder);
+    await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", join(folder, "key")]);
+    network = await bench.network("--subnet", "198.18.77.0/24", "--ipv6", "--subnet", "2001:db8:77::/64");
+    server = await deliver(ADDRESS, ADDRESS6);
+  });
+
+  afterAll(async () => {
+    await bench.remove();
+    await rm(folder, { recursive: true });
+  });
+
   it("boots to running without a failed unit, within 20 s", async () => {
     expect(await booted(server)).toBe("running");
     const [seconds] = /[\d.]+(?=s \(userspace\))/.exec(await server.exec(["systemd-analyze", "time"])) ?? [
@@ -100,8 +96,10 @@ describe("the server image", () => {
     );
   });
 
-  it("is a fresh Debian 12 with nothing of ours on it", async () => {
-    expect(await ssh(ADDRESS, ". /etc/os-release; echo $PRETTY_NAME")).toMatch(/^Debian GNU\/Linux 12 /);
+  it("is a fresh system of that release with nothing of ours on it", async () => {
+    expect(await ssh(ADDRESS, ". /etc/os-release; echo $PRETTY_NAME")).toContain(
+      `Debian GNU/Linux ${system.replace("Debian ", "")} (`,
+    );
     await expect(ssh(ADDRESS, "command -v docker || command -v nft || command -v iptables")).rejects.toThrow(
       "got 1",
     );
@@ -129,7 +127,7 @@ describe("the server image", () => {
   });
 
   it("gives each server host keys of its own", async () => {
-    const other = await deliver("198.18.77.11", "2001:db8:77::11");
+    const other = await deliver(OTHER_ADDRESS, OTHER_ADDRESS6);
     await booted(other);
     const keyOf = (container: Container) => container.exec(["cat", "/etc/ssh/ssh_host_ed25519_key.pub"]);
 

@@ -1,0 +1,46 @@
+/** What a rehearsal was started with. It is kept until the rehearsal is stopped, so that every later start continues with it. */
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { UserError } from "../common/user-error.ts";
+import { STATE } from "./addresses.ts";
+import type { Asked } from "./arguments.ts";
+import { type System, USUAL_SYSTEM } from "./images/catalog.ts";
+
+export interface Choices {
+  /** Operating system of the server, as OVH names it. */
+  readonly system: System;
+}
+
+const USUAL: Choices = { system: USUAL_SYSTEM };
+
+/** Adds what is asked for now to what this rehearsal was started with. */
+export async function ensureChoices(asked: Asked, folder: string = STATE): Promise<Choices> {
+  const file = join(folder, "choices.json");
+  const before = existsSync(file)
+    ? { ...USUAL, ...(JSON.parse(await readFile(file, "utf8")) as Partial<Choices>) }
+    : USUAL;
+  const choices = { ...before, ...asked };
+  if (JSON.stringify(choices) === JSON.stringify(before)) return before;
+  if (await hasServer(folder)) {
+    throw new UserError(
+      `npm start: expected ${describe(before)}, with which this rehearsal's server was delivered, got ${describe(choices)}; ` +
+        "remove it first with npm run rehearsal:stop",
+    );
+  }
+  await writeFile(file, JSON.stringify(choices));
+  return choices;
+}
+
+function describe({ system }: Choices): string {
+  return `--image "${system}"`;
+}
+
+/** Whether the fake OVH has delivered a server, or is about to. */
+async function hasServer(folder: string): Promise<boolean> {
+  const state = join(folder, "clouds", "state.json");
+  if (!existsSync(state)) return false;
+  const { ovh } = JSON.parse(await readFile(state, "utf8")) as { ovh: { servers: readonly unknown[] } };
+  return ovh.servers.length > 0;
+}
