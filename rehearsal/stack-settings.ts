@@ -168,7 +168,6 @@ export function differences({ system, images }: Pick<Answers, "system" | "images
     [["technicia:acme", "directory"], `https://${INTERNET.acme}:14000/dir`],
     [["technicia:acme", "trusted"], false],
     [["technicia:operations", "thresholds", "diskFreePercent"], 1],
-    [["technicia:services", "n8nRunners", "enabled"], false],
     ...Object.entries(images).map(([name, image]): Change => [["technicia:images", name], image]),
   ];
 }

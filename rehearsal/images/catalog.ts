@@ -39,6 +39,7 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   node: { ...on("debian13", "node"), npm: true, first: true },
   clouds: { folder: "clouds", images: { NODE: "node" } },
   n8n: { folder: "n8n", images: { BASE: "debian13", NODE: "node" }, npm: true, first: true },
+  runners: { folder: "runners", images: { N8N: "n8n" } },
   certbot: python("certbot", {}),
   qdrant: python("qdrant", { VERSION: "1.19.0" }),
   "qdrant-next": python("qdrant", { VERSION: "1.19.1" }),
@@ -96,4 +97,11 @@ export const OTHERS: readonly Upstream[] = [
   { name: "library/postgres:17.9-bookworm", recipe: "postgres" },
   // The committed version's packages are not all in the npm registry.
   { name: "n8nio/n8n:2.41.3", recipe: "n8n", made: "n8nio/n8n:2.3.6", setting: "n8n" },
+  // Always n8n's own version: they speak a protocol of their own.
+  {
+    name: "n8nio/runners:2.41.3",
+    recipe: "runners",
+    made: "n8nio/runners:2.3.6",
+    setting: "n8nRunners",
+  },
 ];

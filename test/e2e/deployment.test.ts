@@ -57,6 +57,14 @@ describe("TechnicIA's own services", () => {
   });
 });
 
+describe("n8n's runners", () => {
+  it("offer themselves to n8n's broker, which knows their token", async () => {
+    await until("an offer", async () =>
+      /waiting for .*task/i.test(await onServer("docker service logs technicia-n8n-runners 2>&1")),
+    );
+  });
+});
+
 describe("the public side", () => {
   it("redirects http to https and answers nothing but its routes", async () => {
     const stdout = await run([

@@ -14,9 +14,10 @@ function documented(): string[] {
 
 describe("the settings in which the rehearsal differs from the committed ones", () => {
   it("are those that docs/rehearsal.md lists", () => {
-    const written = differences({ system: "Debian 12", images: { n8n: "n8nio/n8n:2.3.6" } }).map(([path]) =>
-      path.join("."),
-    );
+    const written = differences({
+      system: "Debian 12",
+      images: { n8n: "n8nio/n8n:2.3.6", n8nRunners: "n8nio/runners:2.3.6" },
+    }).map(([path]) => path.join("."));
 
     expect(written.sort()).toEqual(documented().sort());
   });

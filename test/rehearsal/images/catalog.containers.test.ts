@@ -9,8 +9,6 @@ import { images } from "./container.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const FOLDER = join(ROOT, "rehearsal/images");
-// Their image is in no registry of packages; the rehearsal switches the service off.
-const LEFT_OUT = ["n8nRunners"];
 
 /** `technicia:images` of a committed settings file: setting → image. */
 function committedImages(stack: string): Record<string, string> {
@@ -50,9 +48,7 @@ describe("the catalogue", () => {
     async (stack) => {
       const { published, overrides } = await images();
       const committed = committedImages(stack);
-      const wanted = Object.entries({ ...committed, ...overrides }).filter(
-        ([key]) => !LEFT_OUT.includes(key),
-      );
+      const wanted = Object.entries({ ...committed, ...overrides });
 
       expect(Object.keys(committed)).toContain("qdrant");
       expect(wanted.filter(([, image]) => published[hubName(image)] === undefined)).toEqual([]);

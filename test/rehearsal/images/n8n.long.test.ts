@@ -8,6 +8,7 @@ import { script } from "../../../common/script.ts";
 import { run } from "../../../common/run.ts";
 import { docker } from "../../../rehearsal/docker.ts";
 import { Bench, call, type Container, images, published } from "./container.ts";
+import { importWorkflow } from "./echo-workflow.ts";
 import { until } from "../../support/until.ts";
 
 const START_SECONDS = 90;
@@ -157,11 +158,7 @@ describe("the n8n image", () => {
   });
 
   it("runs an imported workflow's code and answers its webhook after a restart", async () => {
-    await n8n.exec(["sh", "-c", "cat > /tmp/workflow.json"], JSON.stringify([WORKFLOW]));
-    expect(await n8n.exec(["n8n", "import:workflow", "--input=/tmp/workflow.json"])).toContain(
-      "Successfully imported 1 workflow",
-    );
-    await n8n.exec(["n8n", "publish:workflow", `--id=${WORKFLOW.id}`]);
+    await importWorkflow(n8n);
     const { seconds } = await n8n.stop(40);
     await docker(["start", n8n.name]);
     url = await started();
@@ -181,31 +178,3 @@ describe("the n8n image", () => {
     expect(await logIn(NEXT)).toMatchObject({ status: 200 });
   });
 });
-
-/** A webhook whose answer a Code node makes, which needs the task runner. */
-const WORKFLOW = {
-  id: "rehearsalEcho001",
-  name: "echo",
-  active: false,
-  settings: { executionOrder: "v1" },
-  nodes: [
-    {
-      id: "1",
-      name: "Webhook",
-      type: "n8n-nodes-base.webhook",
-      typeVersion: 2,
-      position: [0, 0],
-      webhookId: "echo",
-      parameters: { path: "echo", httpMethod: "POST", responseMode: "lastNode", options: {} },
-    },
-    {
-      id: "2",
-      name: "Code",
-      type: "n8n-nodes-base.code",
-      typeVersion: 2,
-      position: [200, 0],
-      parameters: { jsCode: "return [{ json: { answer: $input.first().json.body.words.toUpperCase() } }];" },
-    },
-  ],
-  connections: { Webhook: { main: [[{ node: "Code", type: "main", index: 0 }]] } },
-};
