@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 /**
- * Text of a shell file as it is, comments included; its values arrive as shell variables.
+ * Text of a shell file as it is, comments included; its values arrive as shell variables. Only the ends of lines are always Linux's, because an
+ * editor or a git of Windows may have written the checkout.
  *
  * Most of these texts are inputs of resources: a changed byte, in a comment too, is a difference in every deployed stack.
  */
 export function script(file: URL): string {
-  return readFileSync(file, "utf8");
+  return readFileSync(file, "utf8").replaceAll("\r\n", "\n");
 }
 
 /**
@@ -25,7 +27,9 @@ export function scriptParts<Part extends string>(
     found.set(pieces[index] ?? "", text.includes("\n") ? `\n${text}\n` : text);
   }
   if ([...found.keys()].join() !== parts.join()) {
-    throw new Error(`${file.pathname}: expected the parts ${parts.join()}, got ${[...found.keys()].join()}`);
+    throw new Error(
+      `${fileURLToPath(file)}: expected the parts ${parts.join()}, got ${[...found.keys()].join()}`,
+    );
   }
   return Object.fromEntries(found) as Record<Part, string>;
 }

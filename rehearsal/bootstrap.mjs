@@ -8,6 +8,14 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+// From a path with a backslash Node.js does not even load this file.
+if (root.includes(":")) {
+  console.error(
+    `${root}: expected a path without a colon, which separates folders in PATH; move this checkout`,
+  );
+  process.exit(1);
+}
+
 // npm resolves many names at the same time, and some name servers drop requests: the resolver retries sooner and more often.
 const patient = { RES_OPTIONS: "timeout:2 attempts:5", ...process.env };
 const marker = join(root, "node_modules", ".installed-from");

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 
 import { type Ended, type RunOptions, tryRun } from "../common/run.ts";
+import { shellQuote } from "../common/shell-quote.ts";
 import { ROOT, STATE } from "./addresses.ts";
 import type { Engine } from "./engine/prepare.ts";
 import { NPM_PROGRAMS } from "./engine/programs.ts";
@@ -31,7 +32,7 @@ export function runAsOperator(
     [settings, join(ROOT, settings)],
     // Commands write into the team's documents; here they would write about servers that do not exist.
     ["docs", join(ROOT, "docs")],
-  ].map(([from, to]) => `mount --bind '${join(STATE, from ?? "")}' '${to ?? ""}'`);
+  ].map(([from = "", to = ""]) => `mount --bind ${shellQuote(join(STATE, from))} ${shellQuote(to)}`);
   const script = `${mounts.join(" && ")} && exec "$@"`;
   return tryRun(["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", ...command], {
     ...options,
@@ -54,7 +55,8 @@ export function operatorEnvironment(
     ...engine.environment,
     // As `npx` has it: the launcher of Pulumi's npm package, and the project's own Node.js.
     PATH: `${NPM_PROGRAMS}:${ours["PATH"] ?? ""}`,
-    PULUMI_BACKEND_URL: `file://${join(STATE, "backend")}`,
+    // Everything else in a path Pulumi takes as it is.
+    PULUMI_BACKEND_URL: `file://${join(STATE, "backend").replaceAll(/[%?#\n]/g, encodeURIComponent)}`,
     PULUMI_CONFIG_PASSPHRASE_FILE: join(STATE, "passphrase"),
   };
 }

@@ -1,5 +1,6 @@
 /** `npm run report`: updates the team's documents. */
 import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 
 import { gapsOf, type Gap } from "../../reports/facts.ts";
 import { listIncidents } from "../../reports/incidents/book.ts";
@@ -9,7 +10,7 @@ import { readArguments, type Outcome } from "../command.ts";
 import { pulumiOnPath } from "../engine/cli.ts";
 import { readAllFacts, readRecords, type FactSources } from "./facts.ts";
 
-const TRACKING_FILE = new URL("../../docs/deployment-tracking.md", import.meta.url).pathname;
+const TRACKING_FILE = fileURLToPath(new URL("../../docs/deployment-tracking.md", import.meta.url));
 
 interface ReportRequest {
   /** @default docs/deployment-tracking.md */

@@ -1,8 +1,8 @@
 /** The engine's steps as differences: one per property, one per line of an exclusive set; and since when each exists. */
-import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 
 import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
+import { script } from "../../common/script.ts";
 import type { StepMetadata } from "../engine/events.ts";
 import type { Server } from "../server/connection.ts";
 import { identify } from "../../stacks/inventory.ts";
@@ -19,7 +19,7 @@ export interface Difference extends Deviation {
 /** Most lines shown of one value. */
 const MOST_LINES = 12;
 
-const SINCE_SCRIPT = readFileSync(new URL("since.sh", import.meta.url), "utf8");
+const SINCE_SCRIPT = script(new URL("since.sh", import.meta.url));
 
 /** Sorted, because the engine's order changes from run to run. */
 export function readDifferences(steps: readonly StepMetadata[]): Difference[] {

@@ -1,5 +1,6 @@
 /** Opening, resolving and listing incidents in `docs/deployment-issues.md`. */
 import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 
 import type { List, Paragraph } from "mdast";
 import remarkStringify from "remark-stringify";
@@ -21,7 +22,7 @@ import {
 } from "./incidents.ts";
 import { recurrenceKey, writeTrends } from "./trends.ts";
 
-export const ISSUES_FILE = new URL("../../docs/deployment-issues.md", import.meta.url).pathname;
+export const ISSUES_FILE = fileURLToPath(new URL("../../docs/deployment-issues.md", import.meta.url));
 
 const TEMPLATE = new URL("deployment-issues.template.md", import.meta.url);
 const OPEN = "À compléter";

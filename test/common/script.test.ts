@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
@@ -35,6 +35,10 @@ describe("script", () => {
   it("gives the text of a file to the last byte", async () => {
     expect(script(await write(SAMPLE))).toBe(SAMPLE);
   });
+
+  it("ends lines as Linux does, whatever wrote the checkout", async () => {
+    expect(script(await write(SAMPLE.replaceAll("\n", "\r\n")))).toBe(SAMPLE);
+  });
 });
 
 describe("scriptParts", () => {
@@ -51,7 +55,7 @@ describe("scriptParts", () => {
       const file = await write(SAMPLE);
 
       expect(() => scriptParts(file, parts)).toThrow(
-        `${file.pathname}: expected the parts ${parts.join()}, got observe,apply`,
+        `${fileURLToPath(file)}: expected the parts ${parts.join()}, got observe,apply`,
       );
     },
   );

@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { shellQuote } from "../../common/shell-quote.ts";
 import { ROOT, STATE } from "../../rehearsal/addresses.ts";
 import { ensureStarted, npm, onServer, operator } from "./rehearsal.ts";
 
@@ -55,9 +56,16 @@ describe("the rehearsal of staging", () => {
 
   /** Runs a command where prod's settings, too, are a user's own. */
   const withProd = (command: string) =>
-    operator(["sh", "-ec", `mount --bind '${settings}' '${join(ROOT, "Pulumi.prod.yaml")}'; ${command}`], {
-      stack: "staging",
-    });
+    operator(
+      [
+        "sh",
+        "-ec",
+        `mount --bind ${shellQuote(settings)} ${shellQuote(join(ROOT, "Pulumi.prod.yaml"))}; ${command}`,
+      ],
+      {
+        stack: "staging",
+      },
+    );
   const runningImages = async () =>
     (
       await onServer(

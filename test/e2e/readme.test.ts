@@ -9,6 +9,7 @@ import { unified } from "unified";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { run } from "../../common/run.ts";
+import { shellQuote } from "../../common/shell-quote.ts";
 import { ROOT } from "../../rehearsal/addresses.ts";
 import { ensureStarted, operator, QUIET } from "./rehearsal.ts";
 
@@ -40,7 +41,7 @@ interface Run {
 /** In the order in which they are run. */
 const RUNS: Readonly<Record<string, Run>> = {
   "npx pulumi version": { on: "new", says: /^v\d+\.\d+\.\d+/ },
-  "mkdir -p $HOME/technicia-state && npx pulumi login file://$HOME/technicia-state": {
+  'mkdir -p "$HOME/technicia-state" && npx pulumi login "file://$HOME/technicia-state"': {
     on: "new",
     says: /Logged in/,
   },
@@ -124,7 +125,7 @@ beforeAll(async () => {
   const texts = await Promise.all(PAGES.map((page) => readFile(join(ROOT, page), "utf8")));
   const parser = unified().use(remarkParse).use(remarkGfm);
   commands = [...new Set(texts.flatMap((text) => commandsOf(parser.parse(text) as Node)))];
-  folder = await mkdtemp(join(tmpdir(), "technicia-readme-"));
+  folder = await mkdtemp(join(tmpdir(), `technicia-readme "l'été" à $5 `));
   const listed = await run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], { cwd: ROOT });
   for (const file of listed.split("\n").filter((line) => line !== "")) {
     await cp(join(ROOT, file), join(folder, "checkout", file));
@@ -154,7 +155,7 @@ describe("the documentation", () => {
           ? { PULUMI_SKIP_CONFIRMATIONS: "true" }
           : {};
     const place = on === "new" ? join(folder, "checkout") : ROOT;
-    const run = await operator(["sh", "-c", `cd '${place}' && ${command}`], {
+    const run = await operator(["sh", "-c", `cd ${shellQuote(place)} && ${command}`], {
       environment,
       ...(input === undefined ? {} : { input }),
     });

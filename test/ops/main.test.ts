@@ -27,9 +27,7 @@ describe("the command line", () => {
     expect(run.calls).toEqual([]);
   });
 
-  const named = Object.values(scripts).flatMap(
-    (script) => /^exec node ops\/main\.ts (\S+)$/.exec(script)?.[1] ?? [],
-  );
+  const named = Object.values(scripts).flatMap((script) => /^exec ops\/start (\S+)$/.exec(script)?.[1] ?? []);
 
   it.each(named)("knows %s, as package.json calls it", async (name) => {
     const run = await runCli([name, "--no-such-option"], {});
