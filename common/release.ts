@@ -72,6 +72,7 @@ export const auditEvent = z.strictObject({
     "unlock",
     "resume",
     "incident",
+    "maintenance",
   ]),
   reason: z.string().default(""),
 

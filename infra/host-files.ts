@@ -63,7 +63,7 @@ vm.swappiness = 10
 `;
 }
 
-/** Daily security upgrades, without Docker's packages: their upgrade would stop the services. */
+/** Daily security upgrades, without Docker's packages: their upgrade would stop the services. `npm run maintain` upgrades those. */
 export function unattendedUpgrades(): string {
   return `// Managed: a change made here by hand is found and undone.
 APT::Periodic::Update-Package-Lists "1";

@@ -12,6 +12,7 @@ const AREAS = [
     load: () => import("./deploy/commands.ts"),
   },
   { names: ["status"], load: () => import("./status.ts") },
+  { names: ["maintain"], load: () => import("./maintenance/commands.ts") },
   { names: ["drift"], load: () => import("./drift/commands.ts") },
   { names: ["resume"], load: () => import("./engine/resume-command.ts") },
   { names: ["scan"], load: () => import("./scan/commands.ts") },

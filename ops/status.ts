@@ -6,6 +6,8 @@ import { onlyStack, readArguments, type Commands } from "./command.ts";
 import { madeIn, orWhy, readOutputs, readRecords, type FactSources } from "./documents/facts.ts";
 import { pulumiOnPath } from "./engine/cli.ts";
 import { readState } from "./engine/state.ts";
+import { pendingOf, readPatches, type Pending } from "./maintenance/patches.ts";
+import { openServer } from "./server/connection.ts";
 import { renderTable } from "./terminal.ts";
 
 /** A server that is down must not keep the outputs from being printed. */
@@ -20,6 +22,14 @@ export const commands: Commands = {
       const sources = {
         pulumi: pulumiOnPath,
         readRecords: (outputs: StackOutputs) => readRecords(outputs, { timeoutSeconds: SERVER_SECONDS }),
+        readPending: async (outputs: StackOutputs) => {
+          const server = openServer(outputs);
+          try {
+            return pendingOf(await readPatches(server, { timeoutSeconds: SERVER_SECONDS }));
+          } finally {
+            server.close();
+          }
+        },
       };
       const status = await readStatus(onlyStack(this.usage, positionals), sources);
       const text = values.json === true ? JSON.stringify(status.outputs, null, 2) : renderStatus(status);
@@ -28,7 +38,14 @@ export const commands: Commands = {
   },
 };
 
+interface StatusSources extends FactSources {
+  readonly readPending: (outputs: StackOutputs) => Promise<readonly Pending[]>;
+}
+
 export interface Status {
+  /** Upgrades and reboots that wait for a maintenance, or why they are not known. */
+  readonly pending: readonly Pending[] | { readonly why: string };
+
   /** With the steps as the tracking document has them. */
   readonly outputs: StackOutputs;
 
@@ -36,15 +53,26 @@ export interface Status {
   readonly missing: string | undefined;
 }
 
-export async function readStatus(stack: string, { pulumi, readRecords }: FactSources): Promise<Status> {
+export async function readStatus(
+  stack: string,
+  { pulumi, readRecords, readPending }: StatusSources,
+): Promise<Status> {
   const outputs = await readOutputs(stack, pulumi);
   if (!outputs) throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
-  const [state, records] = await Promise.all([readState(stack, pulumi), orWhy(readRecords(outputs))]);
+  const [state, records, pending] = await Promise.all([
+    readState(stack, pulumi),
+    orWhy(readRecords(outputs)),
+    orWhy(readPending(outputs)),
+  ]);
   const phases = describePhases({ state: "present", made: madeIn(state), outputs, records });
-  return { outputs: withPhases(outputs, phases), missing: "why" in records ? records.why : undefined };
+  return {
+    outputs: withPhases(outputs, phases),
+    pending,
+    missing: "why" in records ? records.why : undefined,
+  };
 }
 
-export function renderStatus({ outputs, missing }: Status): string {
+export function renderStatus({ outputs, pending, missing }: Status): string {
   const { deploymentStatus: status, tunnels, sshCommand } = outputs;
   const sections = [
     renderServer(status),
@@ -80,6 +108,7 @@ export function renderStatus({ outputs, missing }: Status): string {
         ...phase.steps.map(({ name, status: step, proof }) => [`- ${name}`, step, proof]),
       ]),
     }),
+    ...renderPending(pending, status.environment),
     renderTable({
       headings: ["Accès", "Adresse"],
       rows: [["ssh", outputs.ipv4], ...tunnels.map(({ service, url }) => [service, url])],
@@ -89,6 +118,22 @@ export function renderStatus({ outputs, missing }: Status): string {
     ...(missing === undefined ? [] : [`releases and history could not be read: ${missing}`]),
   ];
   return sections.join("\n\n");
+}
+
+const PENDING_NAMES = {
+  "security updates": "Mises à jour de sécurité",
+  engine: "Docker",
+  reboot: "Redémarrage",
+} as const;
+
+function renderPending(pending: Status["pending"], stack: string): string[] {
+  if ("why" in pending) return [`pending upgrades could not be read: ${pending.why}`];
+  if (pending.length === 0) return [];
+  const table = renderTable({
+    headings: ["Maintenance", "En attente"],
+    rows: pending.map(({ what, found }) => [PENDING_NAMES[what], found.join(", ")]),
+  });
+  return [`${table}\nnpm run maintain -- ${stack}`];
 }
 
 function renderServer({ environment, url, server }: DeploymentStatus): string {

@@ -131,7 +131,7 @@ function misused({ usage }: Command, problem: string): UserError {
 }
 
 /** Runs the work; an interrupted one ends what it began, and records that. */
-async function operating(work: (operator: Operator) => Promise<Outcome>): Promise<Outcome> {
+export async function operating(work: (operator: Operator) => Promise<Outcome>): Promise<Outcome> {
   return await untilStopped(async (stop) => {
     try {
       return await work(realOperator(realEffects(stop)));

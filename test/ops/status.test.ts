@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import type { Pending } from "../../ops/maintenance/patches.ts";
 import type { Status } from "../../ops/status.ts";
 import { readStatus, renderStatus } from "../../ops/status.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -8,7 +9,8 @@ import { readAllFacts } from "../../ops/documents/facts.ts";
 import { outputs, noRecords, release, sources, type Stack } from "../reports/facts.ts";
 import { runCli } from "../support/fake-pulumi.ts";
 
-const read = (stack: Stack): Promise<Status> => readStatus("test", sources({ test: stack }));
+const read = (stack: Stack, readPending = () => Promise.resolve<readonly Pending[]>([])): Promise<Status> =>
+  readStatus("test", { ...sources({ test: stack }), readPending });
 
 describe("renderStatus", () => {
   it("prints server, services, ports, keys, steps and access in columns", async () => {
@@ -36,6 +38,22 @@ describe("renderStatus", () => {
         "ssh -i ~/.ssh/id_ed25519 -p 22 debian@203.0.113.10",
       ]),
     );
+  });
+
+  it("names what waits for a maintenance, and the command that does it", async () => {
+    const pending: readonly Pending[] = [
+      { what: "engine", expected: "", found: ["docker.io 1 → 2", "runc 1 → 2"] },
+      { what: "reboot", expected: "", found: ["kernel 1 runs, 2 is installed"] },
+    ];
+
+    const text = renderStatus(await read({}, () => Promise.resolve(pending)));
+
+    expect(text).toMatch(
+      /^Docker +docker\.io 1 → 2, runc 1 → 2\nRedémarrage +kernel 1 runs, 2 is installed\nnpm run maintain -- test$/m,
+    );
+    expect(renderStatus(await read({}))).not.toContain("maintain");
+    const silent = await read({}, () => Promise.reject(new UserError("no answer")));
+    expect(renderStatus(silent)).toContain("pending upgrades could not be read: no answer");
   });
 
   it("distinguishes a missing key from one that is not needed", async () => {

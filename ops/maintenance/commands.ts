@@ -1,0 +1,24 @@
+import { UserError } from "../../common/user-error.ts";
+import { onlyStack, readArguments, type Commands } from "../command.ts";
+import { operating } from "../deploy/commands.ts";
+import { maintain } from "./maintain.ts";
+
+export const commands: Commands = {
+  maintain: {
+    usage: 'npm run maintain -- <stack> [--emergency --reason "…"] [--yes]',
+    summary: "upgrades the server's packages and Docker, reboots it where needed, verifies and records that",
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, args, {
+        emergency: { type: "boolean", default: false },
+        reason: { type: "string", default: "" },
+        yes: { type: "boolean", default: false },
+      });
+      const stack = onlyStack(this.usage, positionals);
+      const { emergency, yes } = values;
+      const reason = values.reason.trim();
+      if (emergency && reason === "")
+        throw new UserError(`--emergency needs a reason: add --reason "…"\nusage: ${this.usage}`);
+      return await operating((operator) => maintain({ stack, emergency, reason, yes }, operator));
+    },
+  },
+};
