@@ -7,6 +7,7 @@ import { layers } from "../../stacks/resource-kinds.ts";
 import type { Effects } from "../effects.ts";
 import { readConfiguration, type Configuration } from "../engine/settings.ts";
 import type { StateResource } from "../engine/state.ts";
+import { readPatches, type Patches } from "../maintenance/patches.ts";
 import type { Server } from "../server/connection.ts";
 import { openDnsZone } from "../../provider/dns/records.ts";
 import { causesAmong, ranksOf, readUnchecked, type FindCause } from "./causes.ts";
@@ -16,6 +17,7 @@ import { effectOf, readDifferences, readSince, type Difference } from "./differe
 import { describeForeignRecord, findForeignRecords, type ForeignRecord } from "./foreign-records.ts";
 import { attempt, reach, type Attempt, type Reached } from "./reach.ts";
 import { refresh, type Refreshed } from "./refresh.ts";
+import { maintenanceFindings } from "./maintenance.ts";
 import { outcomeOf, type DriftReport, type Finding } from "./report.ts";
 import { isOnServer, readDeployedState, type DeployedState } from "./state.ts";
 
@@ -60,6 +62,9 @@ interface Answers {
   readonly refreshed: Refreshed;
   readonly declared: Attempt<Declared>;
   readonly records: Attempt<readonly ForeignRecord[]>;
+
+  /** Undefined where nobody was asked. */
+  readonly patches: Attempt<Patches | undefined>;
 }
 
 /** A server that answers stays open until the result is closed. `holdsLock`: whether this command holds the deployment's lock. */
@@ -120,13 +125,16 @@ async function ask({ stack, state, settings, holdsLock }: Asked, world: World): 
     // The engine starts its plugins while we log in, but only once the server answers: each plugin would wait for one that does not.
     const outcome = await Promise.race([answered, reaching]);
     const without = outcome?.unchecked === undefined ? [] : state.resources.filter(isOnServer);
-    const [reached, refreshed, declared, records] = await Promise.all([
+    const [reached, refreshed, declared, records, patches] = await Promise.all([
       reaching,
       refresh({ stack, resources: state.resources, without }, world.pulumi),
       declaring,
       listing,
+      reaching.then(({ value: server }) =>
+        attempt("pending upgrades", async () => server && (await readPatches(server))),
+      ),
     ]);
-    return { reached, refreshed, declared, records };
+    return { reached, refreshed, declared, records, patches };
   } catch (error) {
     (await reaching).value?.close();
     throw error;
@@ -149,8 +157,8 @@ function settingsOf(
 
 /** `differences` are those of the engine's resources; the report has those of the DNS vendor's zone as well. */
 async function judge(
-  { state }: { readonly stack: string; readonly state: DeployedState },
-  { reached, refreshed, declared, records }: Answers,
+  { stack, state }: { readonly stack: string; readonly state: DeployedState },
+  { reached, refreshed, declared, records, patches }: Answers,
 ) {
   const onServer = state.resources.filter(isOnServer);
   const { steps, unreadable } = reached.unchecked ? leaveOut(refreshed, onServer) : refreshed;
@@ -170,13 +178,14 @@ async function judge(
       findingOf(difference, { since: dates.value?.[index], because: causeOf(difference.urn) }),
     ),
     ...(records.value ?? []).map(describeForeignRecord),
+    ...(patches.value === undefined ? [] : maintenanceFindings(stack, patches.value)),
   ];
   const gaps = [
     state.incomplete && { what: "the rest of the deployment", reason: state.incomplete },
     reached.unchecked,
     ...readUnchecked(unreadable, causeOf),
     ...(state.incomplete ? [] : [declared.unchecked ?? declared.value?.gap]),
-    ...[records.unchecked, dates.unchecked],
+    ...[records.unchecked, dates.unchecked, patches.unchecked],
   ].filter((gap) => typeof gap === "object");
   const report = {
     outcome: outcomeOf({ findings, gaps }),

@@ -208,6 +208,16 @@ describe("checkDrift", () => {
     expect(report.gaps[0]?.reason).toMatch(/^something is being deployed.*alice@laptop since/);
   });
 
+  it("names what waits for a maintenance, which no repair does", async () => {
+    const server = fakeServer({ upgrades: "engine\tdocker.io\t1\t2\nupgrade\tdocker.io\t1\t2\n" });
+    const { report } = await checkDrift("test", (await stage({ server })).world);
+
+    expect(report).toMatchObject({
+      outcome: "drift",
+      findings: [{ layer: "host", resource: "maintenance", what: "engine", found: ["docker.io 1 → 2"] }],
+    });
+  });
+
   it("ignores the lock of a dead deployment", async () => {
     const holder = { token: "t", who: "alice@laptop", run: "", process: 1, why: "version 4" };
     const server = fakeServer({ lock: JSON.stringify({ now: 10_000, since: 60, renewed: 95, holder }) });

@@ -199,6 +199,8 @@ export function fakeServer(
     readonly lock?: string;
     readonly problem?: string;
     readonly since?: string;
+    /** What waits for a maintenance. */
+    readonly upgrades?: string;
     /** Whether it is known to answer before it is known whether it lets us in. */
     readonly answersFirst?: boolean;
   } = {},
@@ -217,7 +219,9 @@ export function fakeServer(
         ? (options.lock ?? "")
         : /since/.test(command.purpose)
           ? (options.since ?? "")
-          : "";
+          : /upgrades/.test(command.purpose)
+            ? (options.upgrades ?? "")
+            : "";
       return Promise.resolve({ stdout, stderr: "" });
     },
     logInForDocker() {
