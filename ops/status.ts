@@ -13,6 +13,9 @@ import { renderTable } from "./terminal.ts";
 /** A server that is down must not keep the outputs from being printed. */
 const SERVER_SECONDS = 10;
 
+/** apt thinks for some seconds on a small server. */
+const PENDING_SECONDS = 30;
+
 export const commands: Commands = {
   status: {
     usage: "npm run status -- <stack> [--json]",
@@ -25,7 +28,7 @@ export const commands: Commands = {
         readPending: async (outputs: StackOutputs) => {
           const server = openServer(outputs);
           try {
-            return pendingOf(await readPatches(server, { timeoutSeconds: SERVER_SECONDS }));
+            return pendingOf(await readPatches(server, { timeoutSeconds: PENDING_SECONDS }));
           } finally {
             server.close();
           }
@@ -121,6 +124,8 @@ export function renderStatus({ outputs, pending, missing }: Status): string {
 }
 
 const PENDING_NAMES = {
+  packages: "Paquets",
+  "package lists": "Listes de paquets",
   "security updates": "Mises à jour de sécurité",
   engine: "Docker",
   reboot: "Redémarrage",

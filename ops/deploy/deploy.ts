@@ -11,7 +11,7 @@ import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest }
 import { describeStop, renderChecks } from "./render.ts";
 import { Session, type Operator } from "./session.ts";
 import { update, type Plan, type UpdateFailure } from "./update.ts";
-import { renderInstant, windowAt } from "./window.ts";
+import { checkWindow } from "./window-check.ts";
 
 const LOCKING_PARTS: readonly DeployPart[] = ["up", "record"];
 
@@ -55,7 +55,7 @@ async function runAll(progress: ReleaseInProgress): Promise<Outcome> {
   await preflight(progress);
   return await inPrivateFolder(async (folder) => {
     const plan = await progress.timed("plan", () => readPlan(progress, folder));
-    checkWindow(progress);
+    checkWindowOf(progress);
     const dataSteps = await confirm(progress);
     progress.session.signal.throwIfAborted();
     return (await up(progress, { plan, dataSteps })) ?? (await verify(progress));
@@ -72,7 +72,7 @@ async function runPart(progress: ReleaseInProgress, part: DeployPart): Promise<O
       await inPrivateFolder((folder) => readPlan(progress, folder));
       return { text: "the plan fits the stack as it is now", exitCode: EXIT.ok };
     case "window":
-      return { text: checkWindow(progress), exitCode: EXIT.ok };
+      return { text: checkWindowOf(progress), exitCode: EXIT.ok };
     case "up":
       await resumePending(progress);
       return await inPrivateFolder(async (folder) => {
@@ -146,22 +146,9 @@ async function readPlan(progress: ReleaseInProgress, folder: string): Promise<Pl
   );
 }
 
-function checkWindow({ request, operator, session }: ReleaseInProgress): string {
-  const { stack, emergency } = request;
-  const state = windowAt(session.environment.operations, operator.now());
-  if (state.open) {
-    const until = state.until === undefined ? "at any time" : `until ${renderInstant(state.until)}`;
-    return `the window of ${stack} is open ${until}`;
-  }
-  const next = state.next === undefined ? "none within two years" : renderInstant(state.next);
-  const closed = `the window of ${stack} is closed, because ${state.why}; next opening: ${next}`;
-  if (!emergency)
-    throw new Refusal(
-      `${closed}\nin an emergency continue with --emergency --reason "…", which is recorded`,
-      `fenêtre fermée, prochaine ouverture : ${state.next?.toISOString() ?? "aucune"}`,
-    );
-  operator.say(`${closed}\ncontinuing (--emergency)`);
-  return `${closed}; --emergency overrides it`;
+function checkWindowOf({ request, operator, session }: ReleaseInProgress): string {
+  const { operations } = session.environment;
+  return checkWindow(request, { ...operator, operations });
 }
 
 /** Gives the programs whose data the update may change. */

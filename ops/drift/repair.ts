@@ -93,7 +93,7 @@ async function repairInRounds(
       await logCheck(again, world, describeRepair(checked.report, again.report));
       if (failure !== undefined) return reportFailed(again.report, failure, world);
       // What was left out may have to be made again from what has been repaired, although nothing tells by now.
-      const isDone = again.report.outcome === "clean" && leftOut(checked).length === 0;
+      const isDone = isRestored(again) && leftOut(checked).length === 0;
       if (isDone || isSame(checked.report, again.report)) return again.report;
       if (again.report.findings.length > 0) world.say(renderReport(again.report));
     }
@@ -112,6 +112,11 @@ function reportFailed(
   if (report.outcome === "clean") throw failure;
   say(failure.message);
   return report;
+}
+
+/** Whether nothing differs any more; what waits for a maintenance stays. */
+function isRestored({ differences, foreignRecords, report }: Checked): boolean {
+  return differences.length + foreignRecords.length + report.gaps.length === 0;
 }
 
 /** Whether a round has changed nothing, so that another one would not either. */

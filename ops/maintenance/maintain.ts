@@ -1,27 +1,25 @@
-/** `npm run maintain`: lists, plan, window, upgrade, reboot, verify and record. */
-import { setTimeout as wait } from "node:timers/promises";
-
-import { script } from "../../common/script.ts";
+/** `npm run maintain`: package lists → plan → window → upgrade → reboot → verify → record. */
+import type { Check } from "../../common/check.ts";
+import { lastGood } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
-import { EXIT } from "../deploy/release-progress.ts";
-import { renderChecks } from "../deploy/render.ts";
+import { EXIT, Refusal } from "../deploy/release-progress.ts";
+import { describeStop, renderChecks } from "../deploy/render.ts";
 import { Session, type Operator } from "../deploy/session.ts";
-import { renderInstant, windowAt } from "../deploy/window.ts";
+import { checkWindow } from "../deploy/window-check.ts";
+import { deployedSettings } from "../drift/deployed-settings.ts";
+import { readDeployedState } from "../drift/state.ts";
+import { reportIncident } from "../effects.ts";
+import { readConfiguration } from "../engine/settings.ts";
 import type { Server } from "../server/connection.ts";
+import { readReleases } from "../server/records.ts";
+import { describeFailure } from "./incident.ts";
 import { readPatches, renderUpgrade, type Patches } from "./patches.ts";
-
-const program = (name: string) => script(new URL(name, import.meta.url));
-const UPDATE_LISTS = program("update-lists.sh");
-const UPGRADE = program("upgrade.sh");
-const SETTLE = program("settle.sh");
-
-/** A container shares its host's boot id, so the first process counts, too. */
-const BOOT = `echo "$(cat /proc/sys/kernel/random/boot_id) $(cut --delimiter ' ' --fields 22 /proc/1/stat)"`;
-// The answer has to arrive before the connection ends.
-const REBOOT = "systemd-run --quiet --collect --on-active=2 systemctl reboot";
-
-const REBOOT_SECONDS = 600;
+import { count, renderKept, renderPlan } from "./plan.ts";
+import { readBoot, rebootServer, type Boot } from "./reboot.ts";
+import { settle } from "./settle.ts";
+import { noteBegun, noteEnded, readUnfinished } from "./unfinished.ts";
+import { findReplaced, installUpgrades, readLists, type Watching } from "./upgrade.ts";
 
 export interface MaintainRequest {
   readonly stack: string;
@@ -31,133 +29,198 @@ export interface MaintainRequest {
   readonly reason: string;
   readonly yes: boolean;
 
-  /** Between two looks at a server that reboots. @default 5 */
+  /** Between two looks at a server that does not answer. @default 5 */
   readonly retrySeconds?: number;
 }
 
+interface Work {
+  readonly request: MaintainRequest;
+  readonly session: Session;
+  readonly server: Server;
+  readonly watching: Watching;
+  readonly patches: Patches;
+
+  /** What an earlier maintenance began. */
+  readonly unfinished: string | undefined;
+}
+
 export async function maintain(request: MaintainRequest, operator: Operator): Promise<Outcome> {
-  const { stack } = request;
+  const { stack, retrySeconds } = request;
   const why = request.reason === "" ? "maintenance" : `maintenance: ${request.reason}`;
   return await Session.during({ stack, why, operator }, async (session) => {
     const { server } = session;
     if (server === undefined)
       throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
-    await server.run({ purpose: "read the package lists", script: UPDATE_LISTS, timeoutSeconds: 1500 });
-    const patches = await readPatches(server);
-    if (patches.upgrades.length === 0 && patches.reboot === undefined)
-      return { text: `${stack}: nothing to upgrade, and no reboot is required`, exitCode: EXIT.ok };
-    for (const line of renderPlan(patches)) operator.say(line);
-    const refusal = await refuse(request, { session, operator });
-    if (refusal !== undefined) return { text: refusal, exitCode: EXIT.refused };
-    const { retrySeconds = 5 } = request;
-    return await carryOut(request, { session, server, patches, retrySeconds });
+    const { say, now } = operator;
+    const watching = { say, now, ...(retrySeconds === undefined ? {} : { retrySeconds }) };
+    await readLists(server, watching);
+    const [patches, unfinished] = [await readPatches(server), await readUnfinished(server)];
+    session.signal.throwIfAborted();
+    if (isNothing(patches) && unfinished === undefined)
+      return {
+        text: [`${stack}: nothing to upgrade, and no reboot is required`, ...renderKept(patches)].join("\n"),
+        exitCode: EXIT.ok,
+      };
+    for (const line of renderPlan(patches, unfinished)) say(line);
+    const work = { request, session, server, watching, patches, unfinished };
+    try {
+      await agree(work);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      await record(work, `maintenance refusée : ${error.detail}`);
+      return { text: error.message, exitCode: EXIT.refused };
+    }
+    return await carryOut(work);
   });
 }
 
-function renderPlan({ upgrades, engine, reboot }: Patches): string[] {
-  return [
-    ...(upgrades.length === 0 ? [] : [`${upgrades.length} upgrades:`]),
-    ...upgrades.map((upgrade) => `  ${renderUpgrade(upgrade)}`),
-    ...(engine.length === 0 ? [] : ["Docker restarts: everything is down for about a minute"]),
-    reboot === undefined
-      ? "the server reboots where an upgrade asks for it: everything is down for some minutes"
-      : `the server reboots (${reboot}): everything is down for some minutes`,
-  ];
+function isNothing({ upgrades, broken, reboot }: Patches): boolean {
+  return upgrades.length === 0 && broken === undefined && reboot === undefined;
 }
 
-/** Why nothing may be changed now. */
-async function refuse(
-  { stack, emergency, yes }: MaintainRequest,
-  { session, operator }: { readonly session: Session; readonly operator: Operator },
-): Promise<string | undefined> {
-  const state = windowAt(session.environment.operations, operator.now());
-  if (!state.open) {
-    const next = state.next === undefined ? "none within two years" : renderInstant(state.next);
-    const closed = `the window of ${stack} is closed, because ${state.why}; next opening: ${next}`;
-    if (!emergency)
-      return `${closed}\nin an emergency continue with --emergency --reason "…", which is recorded`;
-    operator.say(`${closed}\ncontinuing (--emergency)`);
-  }
-  return yes || (await operator.confirm(`Upgrade ${stack} now?`))
-    ? undefined
-    : "cancelled; nothing was changed";
+function record({ session, request }: Pick<Work, "session" | "request">, detail: string): Promise<void> {
+  return session.audit({ action: "maintenance", reason: request.reason, detail });
 }
 
-interface Work {
-  readonly retrySeconds: number;
-  readonly session: Session;
-  readonly server: Server;
-  readonly patches: Patches;
+/** Throws a `Refusal` when nothing may be changed now. */
+async function agree({ request, session }: Work): Promise<void> {
+  const { operator, environment } = session;
+  operator.say(checkWindow(request, { ...operator, operations: environment.operations }));
+  if (!request.yes && !(await operator.confirm(`Carry this out on ${request.stack} now?`)))
+    throw new Refusal("cancelled; nothing was changed", "personne n'a confirmé");
+  session.signal.throwIfAborted();
 }
 
-async function carryOut({ stack, reason }: MaintainRequest, work: Work): Promise<Outcome> {
-  const { session, patches } = work;
-  const { operator } = session;
-  const done = patches.upgrades.map(renderUpgrade).join(", ") || "aucune mise à jour";
-  const record = (detail: string) => session.audit({ action: "maintenance", reason, detail });
-  await record(`maintenance commencée : ${done}`);
+async function carryOut(work: Work): Promise<Outcome> {
+  const { session, server, patches, unfinished, request } = work;
+  const own = patches.upgrades.map(renderUpgrade).join(", ");
+  const done = [unfinished, own].filter((part) => part !== undefined && part !== "").join(", ");
+  const described = done === "" ? "aucune mise à jour" : done;
+  const urgent = request.emergency ? " en urgence" : "";
+  await noteBegun(server, described);
+  await record(work, `maintenance commencée${urgent} : ${described}`);
   try {
-    const reboot = await upgradeAndReboot(work);
-    const checks = await operator.verify(session.context);
-    for (const line of renderChecks("verify", checks)) operator.say(line);
+    const rebooted = await upgradeAndReboot(work);
     session.signal.throwIfAborted();
-    const failed = checks.filter(({ outcome }) => outcome === "failed");
-    const rebooted = reboot === undefined ? "sans redémarrage" : `serveur redémarré (${reboot})`;
-    await record(
-      failed.length === 0
-        ? `maintenance terminée, ${rebooted}, vérification réussie : ${done}`
-        : `maintenance terminée, ${rebooted}, vérification en échec (${failed.map(({ title }) => title).join(", ")}) : ${done}`,
-    );
-    const upgraded = `${stack}: ${patches.upgrades.length} upgrades installed, ${reboot === undefined ? "no reboot was required" : "the server was rebooted"}`;
-    return failed.length === 0
-      ? { text: `${upgraded}; everything passed its verification`, exitCode: EXIT.ok }
-      : {
-          text: `${upgraded}; ${failed.length} checks failed: look at them above, then at docs/runbook.md`,
-          exitCode: EXIT.failed,
-        };
+    const checks = await verifyDeployed(session, server);
+    session.signal.throwIfAborted();
+    return await finish(work, { described, rebooted, checks });
   } catch (error) {
-    await record(`maintenance interrompue : ${(error as Error).message}`).catch((late: unknown) =>
-      operator.say(`the end could not be recorded: ${(late as Error).message}`),
-    );
+    await recordInterruption(work, error as Error);
     throw error;
   }
 }
 
-/** Why the server was rebooted; undefined when it was not. */
-async function upgradeAndReboot(work: Work): Promise<string | undefined> {
-  const { session, server, patches } = work;
-  const { say } = session.operator;
-  if (patches.upgrades.length > 0) {
-    say("installing the upgrades");
-    await server.run({ purpose: "install the upgrades", script: UPGRADE, timeoutSeconds: 3600 });
-    await server.run({ purpose: "wait for the services", script: SETTLE, timeoutSeconds: 330 });
+async function recordInterruption(work: Work, { message }: Error): Promise<void> {
+  const { session, request } = work;
+  const { signal, operator } = session;
+  const why = signal.aborted ? describeStop(signal.reason) : `interrompue : ${message}`;
+  operator.say(
+    `the maintenance did not come to its end; run npm run maintain -- ${request.stack} again, which goes on from there`,
+  );
+  try {
+    await record(work, `maintenance ${why}`);
+    if (!signal.aborted) await openIncident(work, { description: message, checks: [] });
+  } catch (error) {
+    operator.say(`the end could not be recorded: ${(error as Error).message}`);
   }
-  session.signal.throwIfAborted();
-  const { reboot } = await readPatches(server);
-  if (reboot === undefined) return undefined;
-  say(`rebooting the server: ${reboot}`);
-  await rebootServer(work);
-  await server.run({ purpose: "wait for the services", script: SETTLE, timeoutSeconds: 330 });
-  return reboot;
 }
 
-async function rebootServer({ session, server, retrySeconds }: Work): Promise<void> {
-  const { operator, signal } = session;
-  const readBoot = async (timeoutSeconds: number) =>
-    (await server.run({ purpose: "see when the server booted", script: BOOT, timeoutSeconds })).stdout.trim();
-  const before = await readBoot(60);
-  await server.run({ purpose: "reboot the server", script: REBOOT });
-  const deadline = operator.now().getTime() + REBOOT_SECONDS * 1000;
-  for (;;) {
-    await wait(retrySeconds * 1000, undefined, { signal }).catch(() => signal.throwIfAborted());
-    const boot = await readBoot(20).catch((error: unknown) => {
-      if (error instanceof UserError) return undefined;
-      throw error;
-    });
-    if (boot !== undefined && boot !== before) return;
-    if (operator.now().getTime() > deadline)
-      throw new UserError(
-        `${server.name}: expected the server to be back within ${REBOOT_SECONDS / 60} minutes of its reboot, got no answer; look at its console in OVH's control panel, and at docs/runbook.md`,
-      );
+/** What the server booted before and after; undefined when it was not rebooted. */
+async function upgradeAndReboot(
+  work: Work,
+): Promise<{ readonly before: Boot; readonly after: Boot } | undefined> {
+  const { session, server, watching, patches } = work;
+  const { say } = watching;
+  if (patches.upgrades.length > 0 || patches.broken !== undefined) {
+    say("installing the upgrades, which takes some minutes");
+    await installUpgrades(server, watching);
   }
+  const reboot = (await readPatches(server)).reboot ?? (await findReplaced(server));
+  // Also before an interruption ends the command.
+  if (reboot === undefined || session.signal.aborted) await settle(server, watching);
+  session.signal.throwIfAborted();
+  if (reboot === undefined) return undefined;
+  say(`rebooting the server: ${reboot}`);
+  const before = await readBoot(server);
+  const after = await rebootServer(server, { ...watching, signal: session.signal });
+  say("the server is back");
+  await settle(server, watching);
+  const { reboot: still } = await readPatches(server);
+  if (still !== undefined)
+    throw new UserError(
+      `${server.name}: expected nothing to ask for a reboot after it, got: ${still}; look at what its boot loader starts`,
+    );
+  return { before, after };
+}
+
+/** The checks of a deployment, against the settings that are deployed and not those that are about to be. */
+async function verifyDeployed(session: Session, server: Server): Promise<readonly Check[]> {
+  const { operator, stack, pulumi } = session;
+  const [{ record: declared }, configuration, { releases }] = [
+    await readDeployedState(stack, pulumi),
+    await readConfiguration({ stack, showSecrets: true }, pulumi),
+    await readReleases(server),
+  ];
+  const { environment, pending } = deployedSettings({
+    ...{ stack, configuration, record: declared },
+    readFile: operator.readSettingsFile,
+  });
+  if (pending.length > 0) operator.say(`not deployed yet, so not verified: ${pending.join(", ")}`);
+  const earlier = lastGood(releases, Infinity)?.verify ?? [];
+  const checks = await operator.verify({ ...session.context, environment, earlier });
+  for (const line of renderChecks("verify", checks)) operator.say(line);
+  return checks;
+}
+
+interface Result {
+  readonly described: string;
+  readonly rebooted: { readonly before: Boot; readonly after: Boot } | undefined;
+  readonly checks: readonly Check[];
+}
+
+async function finish(work: Work, { described, rebooted, checks }: Result): Promise<Outcome> {
+  const { server, request, patches } = work;
+  const failed = checks.filter(({ outcome }) => outcome === "failed");
+  const verified =
+    failed.length === 0
+      ? "vérification réussie"
+      : `vérification en échec (${failed.map(({ title }) => title).join(", ")})`;
+  await record(work, `maintenance terminée, ${describeReboot(rebooted)}, ${verified} : ${described}`);
+  const lines = [
+    `${request.stack}: ${count(patches.upgrades.length, "upgrade")} installed, ${rebooted === undefined ? "no reboot was required" : "the server was rebooted"}`,
+    ...renderKept(patches),
+  ];
+  if (failed.length === 0) {
+    await noteEnded(server);
+    return { text: [...lines, "everything passed its verification"].join("\n"), exitCode: EXIT.ok };
+  }
+  const symptom = `vérification en échec après la maintenance (${described})`;
+  await openIncident(work, { description: symptom, checks });
+  const what = `${count(failed.length, "check")} failed: see above and docs/runbook.md; npm run maintain -- ${request.stack} verifies again`;
+  return { text: [...lines, what].join("\n"), exitCode: EXIT.failed };
+}
+
+function describeReboot(rebooted: Result["rebooted"]): string {
+  if (rebooted === undefined) return "sans redémarrage";
+  const { before, after } = rebooted;
+  return before.kernel === after.kernel
+    ? "serveur redémarré"
+    : `serveur redémarré, noyau ${before.kernel} → ${after.kernel}`;
+}
+
+async function openIncident(
+  work: Work,
+  { description, checks }: { readonly description: string; readonly checks: readonly Check[] },
+): Promise<void> {
+  const { session, request } = work;
+  const incident = describeFailure({
+    stack: request.stack,
+    description: session.redact(description),
+    checks,
+  });
+  const opened = await reportIncident(incident, session.operator);
+  if (opened === undefined) return;
+  const detail = `${opened.id} ${opened.isNew ? "ouvert" : "constaté à nouveau"} : maintenance`;
+  await session.audit({ action: "incident", reason: "", detail });
 }

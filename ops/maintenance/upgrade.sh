@@ -1,4 +1,20 @@
-# shellcheck shell=bash
-# Installs every upgrade. Files that were changed on the server stay, and nothing is removed.
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none UCF_FORCE_CONFFOLD=1
-apt-get --yes --no-remove -o DPkg::Lock::Timeout=1200 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 dist-upgrade
+# shellcheck shell=bash disable=SC2034,SC2154
+# Installs everything that is pending. Files that were changed on the server stay, and no package is removed. Run after apt.sh.
+
+# Whatever became of the packages: an upgrade of containerd may stop Docker and not start it again.
+start_docker() {
+  local unit
+  for unit in containerd.service docker.service; do
+    if systemctl --quiet is-enabled "$unit" 2>/dev/null; then systemctl start "$unit" || true; fi
+  done
+}
+trap start_docker EXIT
+
+deadline=$((SECONDS + 1200))
+await_first_boot
+finish_interrupted
+# A package that was unpacked, and whose dependencies were not.
+apt-get "${options[@]}" -o DPkg::Lock::Timeout="$(seconds_left)" --fix-broken install
+apt-get "${options[@]}" -o DPkg::Lock::Timeout="$(seconds_left)" --with-new-pkgs upgrade
+# What was downloaded shares the disk with the data.
+apt-get clean

@@ -1,5 +1,6 @@
 /** `technicia:host:Packages`: Debian packages that are installed, at whatever version the distribution has. */
 import { z } from "zod";
+import { script } from "../../common/script.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Call, ResourceDefinition } from "../plugin/definition.ts";
 import { CommandFailure } from "../ssh/command-failure.ts";
@@ -26,7 +27,9 @@ interface Outputs {
 /** Separates the output of apt from the versions. */
 const VERSIONS = "technicia-versions:";
 
-/** Begins the line that names the units of the first boot which did not end in time. */
+const APT = script(new URL("scripts/apt.sh", import.meta.url));
+
+/** Begins the line in which `apt.sh` names the units of the first boot that did not end in time. */
 const BUSY = "technicia-busy:";
 
 // The query succeeds for unknown packages, too; they are missing in its output.
@@ -34,44 +37,14 @@ const QUERY = `
 query() { dpkg-query --show --showformat '\${Package} \${db:Status-Abbrev} \${Version}\\n' -- $NAMES $IF_KNOWN 2>/dev/null || true; }`;
 
 const INSTALL = `
+${APT}
 ${QUERY}
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none UCF_FORCE_CONFFOLD=1
-# Nobody has agreed to the removal of a package that conflicts with ours.
-options=(-y --no-remove -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0)
-
 missing() { installed=$(query | awk '$2 == "ii" { print $1 }'); for name; do [[ $'\\n'$installed$'\\n' == *$'\\n'$name$'\\n'* ]] || echo "$name"; done; }
 known() { for name; do if [ -n "$(apt-cache madison -- "$name" 2>/dev/null)" ]; then echo "$name"; fi; done; }
-holder() { sed --quiet --regexp-extended 's/.*(held by process [0-9]+ \\([^)]*\\)|locked by another process with pid [0-9]+).*/\\1/p' <<<"$1" | head --lines 1; }
-interrupted() { [ -n "$(dpkg --audit)" ] || [ -n "$(ls /var/lib/dpkg/updates)" ]; }
-# Until $deadline, which is for all waiting together.
-await() {
-  [ "$SECONDS" -lt "$deadline" ] || return 1
-  echo "waiting for $1"; sleep 1
-}
-update() {
-  # The lock of the package lists has no time limit of its own in apt.
-  while true; do
-    # Descriptions of packages in words are 6 MB that nobody reads here.
-    if said=$(apt-get "\${options[@]}" -o Acquire::Languages=none -o APT::Update::Error-Mode=any update 2>&1); then printf '%s\\n' "$said"; return; fi
-    if [[ $said != *'Could not get lock'* ]] || ! await "another apt to end: the lists are $(holder "$said")"; then printf '%s\\n' "$said" >&2; return 1; fi
-  done
-}
 
 deadline=$((SECONDS + LOCK_SECONDS))
-if [ -n "$(missing $NAMES $IF_KNOWN)" ] || interrupted; then
-  # cloud-init writes apt's sources and installs packages at the first boot; the daily upgrade begins then, too.
-  while busy=$(systemctl list-jobs --no-legend --plain | awk '$2 ~ /^(cloud-(init|init-local|init-network|init-main|config|final)|apt-daily|apt-daily-upgrade)\\.service$/ { print $2 }' | paste --serial --delimiters ' '); [ -n "$busy" ]; do
-    await "the first boot or the daily upgrade to end: $busy" || { echo "${BUSY} $busy" >&2; exit 1; }
-  done
-fi
-
-# What an interrupted dpkg left makes every later apt-get refuse.
-if interrupted; then
-  echo "finishing an interrupted installation"
-  while ! said=$(dpkg --configure -a --force-confdef --force-confold 2>&1 </dev/null); do
-    if [[ $said != *lock* ]] || ! await "another installation to end: dpkg is $(holder "$said")"; then printf '%s\\n' "$said" >&2; exit 1; fi
-  done
-fi
+if [ -n "$(missing $NAMES $IF_KNOWN)" ] || interrupted; then await_first_boot; fi
+finish_interrupted
 
 if [ -n "$(missing $NAMES $IF_KNOWN)" ]; then
   wanted=$(missing $NAMES)
@@ -81,8 +54,7 @@ if [ -n "$(missing $NAMES $IF_KNOWN)" ]; then
   done
   wanted=$(missing $NAMES $(known $IF_KNOWN))
   if [ -n "$wanted" ]; then
-    left=$((deadline > SECONDS ? deadline - SECONDS : 1))
-    apt-get "\${options[@]}" -o DPkg::Lock::Timeout="$left" --no-install-recommends install -- $wanted
+    apt-get "\${options[@]}" -o DPkg::Lock::Timeout="$(seconds_left)" --no-install-recommends install -- $wanted
   fi
 fi
 still=$(missing $NAMES)

@@ -42,8 +42,8 @@ describe("renderStatus", () => {
 
   it("names what waits for a maintenance, and the command that does it", async () => {
     const pending: readonly Pending[] = [
-      { what: "engine", expected: "", found: ["docker.io 1 → 2", "runc 1 → 2"] },
-      { what: "reboot", expected: "", found: ["kernel 1 runs, 2 is installed"] },
+      { what: "engine", expected: "", found: ["docker.io 1 → 2", "runc 1 → 2"], byHand: [] },
+      { what: "reboot", expected: "", found: ["kernel 1 runs, 2 is installed"], byHand: [] },
     ];
 
     const text = renderStatus(await read({}, () => Promise.resolve(pending)));

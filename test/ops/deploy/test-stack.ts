@@ -14,6 +14,7 @@ import type { NewIncident } from "../../../reports/incidents/book.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { PulumiFailure, type PulumiCall } from "../../../ops/engine/cli.ts";
 import { deploymentFacts, environmentWith, validSettings } from "../../support/fixtures.ts";
+import { DECLARATION_TYPE } from "../../../stacks/declaration-record.ts";
 import { describeAccess, describeStatus } from "../../../stacks/deployment-status.ts";
 import { letTimePass, startLocalServer, type LocalServer } from "../server/local-server.ts";
 
@@ -63,6 +64,8 @@ export class TestStack implements AsyncDisposable {
   settings: string;
   images: Record<string, string> = {};
   deployed = false;
+  /** Settings that the state has of the last deployment; undefined: it has none. */
+  declared: Readonly<Record<string, string>> | undefined;
   /** Services that do not run, whatever the settings say. */
   off = new Set<string>();
   now = TUESDAY;
@@ -225,10 +228,16 @@ export class TestStack implements AsyncDisposable {
       return {
         urn: `urn:pulumi:test::technicia::technicia:host:Image::image-${label}`,
         type: "technicia:host:Image",
+        custom: true,
         outputs: { reference },
       };
     });
-    return { deployment: { resources } };
+    const record = { basis: "", settings: this.declared, digests: {} };
+    const declaration = {
+      urn: `urn:pulumi:test::technicia::${DECLARATION_TYPE}::declaration`,
+      ...{ type: DECLARATION_TYPE, outputs: record },
+    };
+    return { deployment: { resources: [...resources, ...(this.declared ? [declaration] : [])] } };
   }
 
   async #update({ args }: PulumiCall): Promise<string> {

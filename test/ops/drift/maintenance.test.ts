@@ -2,8 +2,13 @@ import { describe, expect, it } from "vitest";
 
 import { maintenanceFindings } from "../../../ops/drift/maintenance.ts";
 
+const REPAIR = "nothing automatic: npm run maintain -- test does it inside the window";
+
 describe("maintenanceFindings", () => {
-  const none = { security: [], engine: [], upgrades: [], reboot: undefined };
+  const none = {
+    ...{ security: [], engine: [], upgrades: [], kept: [] },
+    ...{ broken: undefined, stale: undefined, reboot: undefined },
+  };
 
   it("has none for a server that is up to date", () => {
     expect(maintenanceFindings("test", none)).toEqual([]);
@@ -11,7 +16,6 @@ describe("maintenanceFindings", () => {
 
   it("names what is pending, and the command that does it", () => {
     const engine = [{ package: "docker.io", installed: "1", available: "2" }];
-    const repair = "nothing automatic: npm run maintain -- test does it inside the window";
 
     expect(maintenanceFindings("test", { ...none, engine, reboot: "kernel 1 runs, 2 is installed" })).toEqual(
       [
@@ -21,7 +25,7 @@ describe("maintenanceFindings", () => {
           what: "engine",
           expected: ["the newest version of its source"],
           found: ["docker.io 1 → 2"],
-          repair,
+          repair: REPAIR,
         },
         {
           layer: "host",
@@ -29,9 +33,21 @@ describe("maintenanceFindings", () => {
           what: "reboot",
           expected: ["not required"],
           found: ["kernel 1 runs, 2 is installed"],
-          repair,
+          repair: REPAIR,
         },
       ],
     );
+  });
+
+  it("says what a maintenance leaves to a person", () => {
+    const one = { package: "docker.io", installed: "1", available: "2" };
+    const engine = [{ ...one, kept: "held" } as const, { ...one, package: "runc", kept: "removal" } as const];
+
+    expect(maintenanceFindings("test", { ...none, engine })).toMatchObject([
+      {
+        found: ["docker.io 1 → 2 (held)", "runc 1 → 2 (kept back)"],
+        repair: `${REPAIR}; first release what is held, on the server: sudo apt-mark unhold docker.io; first look at what would have to be removed, on the server: sudo apt-get install runc`,
+      },
+    ]);
   });
 });
