@@ -28,7 +28,7 @@ export interface Watching extends Pick<Effects, "say" | "now"> {
 
 /** Waits for the upgrade of a command that was killed, and reads the package lists anew. */
 export async function readLists(server: Server, watching: Watching): Promise<void> {
-  const earlier = await awaitUpgrade(server, watching);
+  const earlier = await awaitUpgrade(server, { ...watching, isBegun: false });
   if (earlier.waited) watching.say("the upgrade of an earlier command has ended");
   await server.run({
     purpose: "read the package lists",
@@ -40,7 +40,7 @@ export async function readLists(server: Server, watching: Watching): Promise<voi
 /** An interrupted command waits for the end as well: nothing is worse than half an upgrade. */
 export async function installUpgrades(server: Server, watching: Watching): Promise<void> {
   await server.run({ purpose: "start the upgrade", script: START, variables: { PROGRAM: UPGRADE } });
-  const { ended, log } = await awaitUpgrade(server, watching);
+  const { ended, log } = await awaitUpgrade(server, { ...watching, isBegun: true });
   if (ended === 0) return;
   const how =
     ended === undefined ? "it was cut off, perhaps by a reboot of the server" : `exit code ${ended}`;
@@ -56,7 +56,7 @@ export async function findReplaced(server: Server): Promise<string | undefined> 
     script: REPLACED,
   });
   const names = stdout.split("\n").filter((name) => name !== "");
-  return names.length === 0 ? undefined : `${names.join(", ")} still run as before their upgrade`;
+  return names.length === 0 ? undefined : `replaced while they ran: ${names.join(", ")}`;
 }
 
 interface Ended {
@@ -68,7 +68,11 @@ interface Ended {
   readonly waited: boolean;
 }
 
-async function awaitUpgrade(server: Server, { say, now, retrySeconds = 5 }: Watching): Promise<Ended> {
+/** `isBegun`: whether something is known to run, so that a lost connection is bridged. */
+async function awaitUpgrade(
+  server: Server,
+  { say, now, retrySeconds = 5, isBegun }: Watching & { readonly isBegun: boolean },
+): Promise<Ended> {
   const seconds = () => now().getTime() / 1000;
   const began = seconds();
   let heard = began;
@@ -77,7 +81,7 @@ async function awaitUpgrade(server: Server, { say, now, retrySeconds = 5 }: Watc
   for (;;) {
     const answer = await look(server);
     if (answer instanceof UserError) {
-      if (!waited || seconds() - heard > SILENT_SECONDS) throw answer;
+      if (!(isBegun || waited) || seconds() - heard > SILENT_SECONDS) throw answer;
       await wait(retrySeconds * 1000);
       continue;
     }

@@ -146,7 +146,7 @@ describe("maintain", () => {
     await run();
 
     expect(changes()).toEqual(["start the upgrade", "reboot the server"]);
-    expect(stack.printed).toContain("rebooting the server: sshd, cron still run as before their upgrade");
+    expect(stack.printed).toContain("rebooting the server: replaced while they ran: sshd, cron");
   });
 
   it("reboots alone where nothing is left to upgrade", async () => {
