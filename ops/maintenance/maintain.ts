@@ -144,7 +144,6 @@ async function upgradeAndReboot(
   say(`rebooting the server: ${reboot}`);
   const before = await readBoot(server);
   const after = await rebootServer(server, { ...watching, signal: session.signal });
-  say("the server is back");
   await settle(server, watching);
   const { reboot: still } = await readPatches(server);
   if (still !== undefined)

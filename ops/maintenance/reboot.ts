@@ -31,11 +31,12 @@ export async function readBoot(server: Server, timeoutSeconds?: number): Promise
 /** Gives what it booted. Fails when `signal` is aborted meanwhile: the server then comes back by itself. */
 export async function rebootServer(
   server: Server,
-  { now, retrySeconds = 5, signal }: Watching & { readonly signal: AbortSignal },
+  { say, now, retrySeconds = 5, signal }: Watching & { readonly signal: AbortSignal },
 ): Promise<Boot> {
   const before = await readBoot(server);
   const deadline = now().getTime() + REBOOT_SECONDS * 1000;
   await server.run({ purpose: "reboot the server", script: REBOOT });
+  say("waiting for the server to come back");
   for (;;) {
     await wait(retrySeconds * 1000, undefined, { signal }).catch(() => signal.throwIfAborted());
     const boot = await readBoot(server, 20).catch((error: unknown) => {

@@ -31,10 +31,18 @@ export async function history(): Promise<{ releases: Release[]; events: AuditEve
 
 /** Starts a deployment as its own process, and calls `onLine` with each line. */
 export function startDeploy(onLine: (line: string, kill: () => void) => void): Promise<number | null> {
+  return start("deploy", onLine);
+}
+
+/** The same for another command that changes the stack `test`. */
+export function start(
+  command: string,
+  onLine: (line: string, kill: () => void) => void,
+): Promise<number | null> {
   return new Promise((resolve, reject) => {
     const child = spawn(
       "npm",
-      ["run", "--silent", "rehearsal:exec", "--", "npm", "run", "--silent", "deploy", "--", "test", "--yes"],
+      ["run", "--silent", "rehearsal:exec", "--", "npm", "run", "--silent", command, "--", "test", "--yes"],
       {
         cwd: ROOT,
         detached: true,

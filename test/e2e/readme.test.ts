@@ -82,6 +82,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npx vitest run --project parts test/stacks/technicia-urns --update": "test/contributing.long.test.ts",
   "npm run deploy -- test": "test/e2e/deploy.test.ts, with --yes",
   "npm run deploy -- test --yes": "test/e2e/deploy.test.ts",
+  "npm run maintain -- test --yes": "test/e2e/maintenance.long.test.ts",
   "npm run resume -- test --reinstalled": "test/e2e/runbook.long.test.ts",
   "npm run promote -- staging prod": "test/ops/deploy/promote.test.ts",
   "npm run rehearsal:stop": "test/e2e/destroy.test.ts",

@@ -89,6 +89,15 @@ const TROUBLES: Readonly<Record<string, Trouble>> = {
       expect(await onServer(`cat ${EDITED}`)).not.toContain(BY_HAND);
     },
   },
+  "Maintenance du serveur": {
+    make: async () => {
+      before = await onServer("cat /proc/sys/kernel/random/boot_id");
+      await onServer("touch /run/reboot-required");
+    },
+    isOver: async () => {
+      expect(await onServer("cat /proc/sys/kernel/random/boot_id")).not.toBe(before);
+    },
+  },
   "Verrou bloqué": {
     make: async () => {
       const holder = { token: "of-a-dead-one", who: HOLDER, run: "", process: 1, why: "deploy: essai" };
