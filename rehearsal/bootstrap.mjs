@@ -1,9 +1,9 @@
 // Runs the rehearsal's command line under the Node.js that the project pins, after installing the packages if they are
 // missing or differ from the lock file. Plain JavaScript: any Node.js from 18 on can run it.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { constants, homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -41,7 +41,7 @@ const binaries = join(root, "node_modules", ".bin");
 // Stripping the types at every start of a program takes longer than most of what it then does.
 const compiled = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "technicia/node");
 const [script = "rehearsal/cli.ts", ...rest] = process.argv.slice(2);
-const run = spawnSync(join(binaries, "node"), [join(root, script), ...rest], {
+const command = spawn(join(binaries, "node"), [join(root, script), ...rest], {
   cwd: root,
   stdio: "inherit",
   env: {
@@ -50,4 +50,12 @@ const run = spawnSync(join(binaries, "node"), [join(root, script), ...rest], {
     PATH: `${binaries}:${process.env.PATH ?? ""}`,
   },
 });
-process.exit(run.status ?? 1);
+// The command decides how it ends, and this process waits for it. Ctrl-C reaches the command by itself: a terminal sends it to all of them,
+// and a second one would end some programs at once.
+process.on("SIGINT", () => undefined);
+process.on("SIGTERM", () => command.kill("SIGTERM"));
+command.on("error", (error) => {
+  console.error(error.message);
+  process.exit(1);
+});
+command.on("exit", (code, signal) => process.exit(code ?? 128 + constants.signals[signal ?? "SIGKILL"]));

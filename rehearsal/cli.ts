@@ -18,6 +18,7 @@ import { ensureDocker } from "./docker.ts";
 import { prepareEngine } from "./engine/prepare.ts";
 import { prepare } from "./prepare.ts";
 import { runAsOperator } from "./run-as-operator.ts";
+import { outlived } from "./signals.ts";
 import { retireOrderingKey } from "./stack.ts";
 import { ensureAccounts } from "./stack-settings.ts";
 import { type Outputs, renderSummary } from "./summary.ts";
@@ -29,11 +30,12 @@ async function start(stack: string, asked: Asked): Promise<number> {
   const engine = await prepare(stack, asked);
   const readyAt = Date.now();
   const deploy = () =>
-    runAsOperator(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, ...upFlags()], {
-      stack,
-      engine,
-      terminal: true,
-    });
+    outlived((onStart) =>
+      runAsOperator(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, ...upFlags()], {
+        ...{ stack, engine, onStart },
+        terminal: true,
+      }),
+    );
   let up = await deploy();
   // The state keeps the keys of the clouds, so a changed key is deployed, too.
   if (up.code === 0 && (await retireOrderingKey({ stack, engine }, await ensureAccounts())))
@@ -63,7 +65,10 @@ async function runCommand(command: readonly string[], stack: string): Promise<nu
     throw new UserError(`the rehearsal of ${stack} is not started; run npm start -- --stack ${stack}`);
   }
   const engine = await prepareEngine({ progress: (text) => console.error(text) });
-  return (await runAsOperator(command, { stack, engine, terminal: true })).code;
+  const { code } = await outlived((onStart) =>
+    runAsOperator(command, { stack, engine, onStart, terminal: true }),
+  );
+  return code;
 }
 
 async function stop(): Promise<number> {

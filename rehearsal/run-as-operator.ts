@@ -8,7 +8,7 @@ import { NPM_PROGRAMS } from "./engine/programs.ts";
 
 export interface OperatorOptions extends Pick<
   RunOptions,
-  "input" | "onLine" | "signal" | "terminal" | "environment"
+  "input" | "onLine" | "onStart" | "signal" | "terminal" | "environment"
 > {
   readonly stack: string;
   readonly engine: Engine;

@@ -28,6 +28,21 @@ const SUITES = ["parts", "end-to-end", "long"];
 const YIELDING = ["nice", "-n", "5"];
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
+/**
+ * Ctrl-C reaches the programs by themselves, because a terminal sends it to all of them; SIGTERM is passed on. Either way this process waits for
+ * them, begins no other one, and reports.
+ */
+const stop = new AbortController();
+let isStopped = false;
+process
+  .on("SIGINT", () => (isStopped = true))
+  .on("SIGTERM", () => {
+    isStopped = true;
+    stop.abort();
+  });
+
+const ENDED_BY_SIGNAL = { signal: stop.signal, stopWith: "SIGTERM" } as const;
+
 interface Report {
   readonly numPassedTests: number;
   readonly numFailedTests: number;
@@ -59,8 +74,9 @@ function fail(text: string): void {
 
 /** Runs one check that has no runner of its own; it counts as one test. */
 async function check(name: string, command: readonly string[]): Promise<void> {
+  if (isStopped) return fail(`${name}: interrupted`);
   const began = Date.now();
-  const { code, stdout, stderr } = await tryRun([...YIELDING, ...command], { cwd: ROOT });
+  const { code, stdout, stderr } = await tryRun([...YIELDING, ...command], { cwd: ROOT, ...ENDED_BY_SIGNAL });
   const timed = `${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`;
   if (code !== 0) return fail(`${timed}\n${stdout}${stderr}`);
   totals.passed += 1;
@@ -81,10 +97,12 @@ async function runSuite(
   { project, files = [] }: Suite,
   { reporter, before }: { readonly reporter: string; readonly before: readonly string[] },
 ): Promise<void> {
+  if (isStopped) return fail(`${project}: interrupted`);
   const file = join(mkdtempSync(join(tmpdir(), "technicia-test-")), "report.json");
   const reporters = [`--reporter=${reporter}`, "--reporter=json", `--outputFile.json=${file}`];
   const ended = await tryRun([...before, "vitest", "run", "--project", project, ...reporters, ...files], {
     cwd: ROOT,
+    ...ENDED_BY_SIGNAL,
     // Two suites run at the same time: each line says whose it is.
     onLine: (line) => {
       if (line.trim() !== "") console.log(`${project} | ${line}`);

@@ -1,5 +1,7 @@
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createHash } from "node:crypto";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -89,5 +91,30 @@ describe("npm run rehearsal", () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/Error: rehearsal\/engine\/cli\/go\.mod names no version/);
     expect(stderr).toMatch(/^\s+at .*from-source\.ts/m);
+  });
+});
+
+describe("every script that starts the rehearsal or the tests", () => {
+  it("ends with the signal that ends it, once its command has ended in order", async () => {
+    await writeFile(
+      join(checkout, "slow.mjs"),
+      'process.on("SIGTERM", () => setTimeout(() => process.exit(5), 300)); console.log("runs"); setInterval(() => undefined, 1000);',
+    );
+    const bootstrap = spawn(process.execPath, ["rehearsal/bootstrap.mjs", "slow.mjs"], { cwd: checkout });
+    const closed = once(bootstrap, "close");
+    await once(bootstrap.stdout, "data");
+    bootstrap.kill("SIGTERM");
+
+    expect(await closed).toEqual([5, null]);
+  });
+
+  it("is replaced by it, so that no shell stands between npm and the command", async () => {
+    const { scripts } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as {
+      scripts: Record<string, string>;
+    };
+    const started = Object.values(scripts).filter((script) => script.includes("bootstrap.mjs"));
+
+    expect(started.length).toBeGreaterThan(4);
+    expect(started.filter((script) => !script.startsWith("exec node "))).toEqual([]);
   });
 });
