@@ -35,6 +35,7 @@ const INNER_FOLDERS = {
   "ops/preview": ["changes", "engine", "server", "vendors"],
   "ops/drift": ["changes", "engine", "server", "vendors"],
   "ops/deploy": ["changes", "checks", "engine", "preview", "server", "vendors"],
+  "ops/maintenance": ["deploy", "drift", "engine", "server"],
   "ops/documents": ["engine", "server"],
   "ops/scan": ["tools"],
   "ops/tools": [],

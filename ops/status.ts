@@ -6,7 +6,7 @@ import { onlyStack, readArguments, type Commands } from "./command.ts";
 import { madeIn, orWhy, readOutputs, readRecords, type FactSources } from "./documents/facts.ts";
 import { pulumiOnPath } from "./engine/cli.ts";
 import { readState } from "./engine/state.ts";
-import { pendingOf, readPatches, type Pending } from "./maintenance/patches.ts";
+import { pendingOf, readPatches, type Pending } from "./server/patches.ts";
 import { openServer } from "./server/connection.ts";
 import { renderTable } from "./terminal.ts";
 

@@ -99,6 +99,9 @@ interface SessionRequest {
   /** Why the lock is taken; undefined takes none, for a command that only reads. */
   readonly why: string | undefined;
   readonly operator: Operator;
+
+  /** Whether it may begin while an upgrade of the packages runs. @default false */
+  readonly duringUpgrade?: boolean;
 }
 
 /** What is known of a release when it begins; the session knows the rest. */
@@ -111,6 +114,7 @@ export class Session {
   readonly environment: Environment;
 
   readonly #why: string | undefined;
+  readonly #duringUpgrade: boolean;
   readonly #secrets: Settings["secrets"];
   readonly #redactor = new Redactor();
   #outputs: StackOutputs | undefined;
@@ -118,12 +122,16 @@ export class Session {
   #address = "";
   #lock: HeldLock | undefined;
 
-  private constructor({ stack, why, operator }: SessionRequest, { environment, secrets }: Settings) {
+  private constructor(
+    { stack, why, operator, duringUpgrade = false }: SessionRequest,
+    { environment, secrets }: Settings,
+  ) {
     this.stack = stack;
     this.operator = operator;
     this.pulumi = operator.pulumi;
     this.environment = environment;
     this.#why = why;
+    this.#duringUpgrade = duringUpgrade;
     this.#secrets = secrets;
     this.#redactor.hide(...Object.values(secrets));
   }
@@ -226,7 +234,8 @@ export class Session {
   }
 
   async #lockServer(server: Server, why: string): Promise<void> {
-    this.#lock = await holdLock(server, { ...this.operator, stack: this.stack, why });
+    const lock = { stack: this.stack, why, duringUpgrade: this.#duringUpgrade };
+    this.#lock = await holdLock(server, { ...this.operator, ...lock });
     const { replaced } = this.#lock;
     if (replaced) {
       await this.audit({

@@ -7,7 +7,7 @@ import { layers } from "../../stacks/resource-kinds.ts";
 import type { Effects } from "../effects.ts";
 import { readConfiguration, type Configuration } from "../engine/settings.ts";
 import type { StateResource } from "../engine/state.ts";
-import { readPatches, type Patches } from "../maintenance/patches.ts";
+import { readPatches, type Patches } from "../server/patches.ts";
 import type { Server } from "../server/connection.ts";
 import { openDnsZone } from "../../provider/dns/records.ts";
 import { causesAmong, ranksOf, readUnchecked, type FindCause } from "./causes.ts";

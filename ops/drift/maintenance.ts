@@ -1,5 +1,5 @@
 /** Upgrades and reboots that wait for a maintenance, as findings: no update and no repair does them. */
-import { pendingOf, type Patches } from "../maintenance/patches.ts";
+import { pendingOf, type Patches } from "../server/patches.ts";
 import type { Finding } from "./report.ts";
 
 export function maintenanceFindings(stack: string, patches: Patches): Finding[] {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Prints, within ten seconds, how the upgrade stands: `none`, `running` or `ended <exit code>`, and below that the last of what it printed.
 folder=/run/technicia-maintenance
-is_running() { case $(systemctl show --property ActiveState --value technicia-maintenance.service 2>/dev/null) in active | activating | deactivating) ;; *) return 1 ;; esac; }
+is_running() { case $(systemctl show --property ActiveState --value "$UNIT" 2>/dev/null) in active | activating | deactivating) ;; *) return 1 ;; esac; }
 
 silent=0
 for ((seconds = 0; seconds < 10; seconds++)); do

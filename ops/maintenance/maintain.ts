@@ -14,7 +14,7 @@ import { readConfiguration } from "../engine/settings.ts";
 import type { Server } from "../server/connection.ts";
 import { readReleases } from "../server/records.ts";
 import { describeFailure } from "./incident.ts";
-import { readPatches, renderUpgrade, type Patches } from "./patches.ts";
+import { readPatches, renderUpgrade, type Patches } from "../server/patches.ts";
 import { count, renderKept, renderPlan } from "./plan.ts";
 import { readBoot, rebootServer, type Boot } from "./reboot.ts";
 import { settle } from "./settle.ts";
@@ -47,7 +47,7 @@ interface Work {
 export async function maintain(request: MaintainRequest, operator: Operator): Promise<Outcome> {
   const { stack, retrySeconds } = request;
   const why = request.reason === "" ? "maintenance" : `maintenance: ${request.reason}`;
-  return await Session.during({ stack, why, operator }, async (session) => {
+  return await Session.during({ stack, why, operator, duringUpgrade: true }, async (session) => {
     const { server } = session;
     if (server === undefined)
       throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);

@@ -1,5 +1,5 @@
 /** What a maintenance is going to do, for the person who agrees to it. */
-import { renderByHand, renderUpgrade, type Patches, type Upgrade } from "./patches.ts";
+import { renderByHand, renderUpgrade, type Patches, type Upgrade } from "../server/patches.ts";
 
 /** `unfinished`: what an earlier maintenance began. */
 export function renderPlan(patches: Patches, unfinished: string | undefined): string[] {

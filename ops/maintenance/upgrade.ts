@@ -5,6 +5,7 @@ import { script } from "../../common/script.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Effects } from "../effects.ts";
 import type { Server } from "../server/connection.ts";
+import { UPGRADE_UNIT } from "../server/lock.ts";
 
 const program = (name: string) => script(new URL(name, import.meta.url));
 const APT = script(new URL("../../provider/host/scripts/apt.sh", import.meta.url));
@@ -39,7 +40,11 @@ export async function readLists(server: Server, watching: Watching): Promise<voi
 
 /** An interrupted command waits for the end as well: nothing is worse than half an upgrade. */
 export async function installUpgrades(server: Server, watching: Watching): Promise<void> {
-  await server.run({ purpose: "start the upgrade", script: START, variables: { PROGRAM: UPGRADE } });
+  await server.run({
+    purpose: "start the upgrade",
+    script: START,
+    variables: { PROGRAM: UPGRADE, UNIT: UPGRADE_UNIT },
+  });
   const { ended, log } = await awaitUpgrade(server, { ...watching, isBegun: true });
   if (ended === 0) return;
   const how =
@@ -105,6 +110,7 @@ async function look(server: Server): Promise<readonly string[] | UserError> {
     const { stdout } = await server.run({
       purpose: "see how the upgrade goes",
       script: AWAIT,
+      variables: { UNIT: UPGRADE_UNIT },
       timeoutSeconds: 60,
     });
     return stdout.trimEnd().split("\n");

@@ -16,6 +16,9 @@ import type { Effects } from "../effects.ts";
 
 const LOCK_FOLDER = `${RECORDS_FOLDER}/lock`;
 
+/** The unit on the server in which a maintenance upgrades packages. */
+export const UPGRADE_UNIT = "technicia-maintenance.service";
+
 /** How long a holder without a sign of life keeps the lock. */
 export const LEASE_SECONDS = 120;
 const RENEW_SECONDS = 20;
@@ -57,7 +60,12 @@ export class LockLost extends UserError {
   override readonly name = "LockLost";
 }
 
+// An upgrade goes on when the maintenance that began it is killed, and its lock may be taken over meanwhile.
 const TAKE = `
+if [ "$DURING_UPGRADE" = no ] && [ "$(systemctl show --property ActiveState --value "$UPGRADE" 2>/dev/null)" = active ]; then
+  echo upgrading
+  exit
+fi
 umask 027
 install -d -m 0750 "$RECORDS_FOLDER"
 made=$(mktemp --directory "$RECORDS_FOLDER/.lock.XXXXXXXX")
@@ -96,6 +104,9 @@ fi`;
 interface LockRequest extends Pick<Effects, "identity" | "isAlive" | "pause" | "say"> {
   readonly stack: string;
   readonly why: string;
+
+  /** Whether it may be taken while an upgrade of the packages runs. @default false */
+  readonly duringUpgrade?: boolean;
 }
 
 /**
@@ -113,9 +124,16 @@ export async function takeLock(
     const { stdout } = await server.run({
       purpose: "take the deployment lock",
       script: TAKE,
-      variables: { RECORDS_FOLDER, FOLDER: LOCK_FOLDER },
+      variables: {
+        ...{ RECORDS_FOLDER, FOLDER: LOCK_FOLDER, UPGRADE: UPGRADE_UNIT },
+        DURING_UPGRADE: request.duringUpgrade === true ? "yes" : "no",
+      },
       stdin: JSON.stringify(mine),
     });
+    if (stdout.trim() === "upgrading")
+      throw new LockRefusal(
+        `${request.stack}: expected no maintenance under way, got an upgrade of packages that goes on although its command has ended; finish it with npm run maintain -- ${request.stack}`,
+      );
     if (stdout.trim() === "taken") return { lock: lockOf(server, mine.token), replaced };
     const held = await readLock(server);
     // Released in between.

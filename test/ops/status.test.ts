@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import type { Pending } from "../../ops/maintenance/patches.ts";
+import type { Pending } from "../../ops/server/patches.ts";
 import type { Status } from "../../ops/status.ts";
 import { readStatus, renderStatus } from "../../ops/status.ts";
 import { UserError } from "../../common/user-error.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { openServer, type Server } from "../../../ops/server/connection.ts";
-import { readPatches, renderUpgrade } from "../../../ops/maintenance/patches.ts";
+import { readPatches, renderUpgrade } from "../../../ops/server/patches.ts";
 import { readBoot, rebootServer } from "../../../ops/maintenance/reboot.ts";
 import { findReplaced, installUpgrades, readLists } from "../../../ops/maintenance/upgrade.ts";
 import { startHost, type TestHost } from "../../support/host.ts";

@@ -50,6 +50,22 @@ describe("takeLock", () => {
     );
   });
 
+  it("refuses while the upgrade of a maintenance goes on, unless to the next maintenance", async () => {
+    const systemctl = join(server.folder, "../bin/systemctl");
+    await writeFile(systemctl, "#!/bin/sh\necho active\n", { mode: 0o755 });
+
+    await expect(take()).rejects.toThrow(
+      "test: expected no maintenance under way, got an upgrade of packages that goes on although its command has ended; finish it with npm run maintain -- test",
+    );
+    expect(await readLock(server)).toBeUndefined();
+
+    const { lock } = await takeLock(server, {
+      ...{ stack: "test", identity: alice, why: "maintenance", duringUpgrade: true },
+      ...{ isAlive: () => true, say: (line) => said.push(line), pause: fallSilent },
+    });
+    expect(await lock.renew()).toBe(true);
+  });
+
   it("gives the lock to one of many who ask at once", async () => {
     const asked = await Promise.allSettled(
       Array.from({ length: 6 }, (_, index) => take({ ...bob, who: `bob@desk${index}` })),

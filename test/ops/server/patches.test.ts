@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { run } from "../../../common/run.ts";
-import { pendingOf, readPatches, renderByHand, renderUpgrade } from "../../../ops/maintenance/patches.ts";
+import { pendingOf, readPatches, renderByHand, renderUpgrade } from "../../../ops/server/patches.ts";
 
 const ENGINE =
   "Inst docker.io [20.10.24+dfsg1-1] (20.10.24+dfsg1-1+deb12u1 Debian:12.9/stable [amd64]) [docker-buildx:amd64 ]";

@@ -1,6 +1,6 @@
 /** Upgrades and reboots that wait for a maintenance, because nothing does them by itself. */
 import { script } from "../../common/script.ts";
-import type { Server, ServerCommand } from "../server/connection.ts";
+import type { Server, ServerCommand } from "./connection.ts";
 
 const PATCHES = script(new URL("patches.sh", import.meta.url));
 
