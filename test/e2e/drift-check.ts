@@ -1,4 +1,4 @@
-/** One drift, alone on a clean environment: found by one check, repaired by one repair, quiet after it. */
+/** Drifts on a clean environment: found by one check, repaired by one repair, quiet after it. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -123,28 +123,25 @@ export async function expectLeftAlone(records: readonly string[]): Promise<void>
 
 /** Tampers, and expects exactly its findings, one repair or what a person types, and nothing after it; `absorb` comes before the check. */
 export async function expectFoundAndRepaired(
-  { tamper: change, expect: patterns, byHand }: Drift,
+  drifts: readonly Drift[],
   absorb: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
-  await tamper(change);
   try {
+    for (const { tamper: change } of drifts) await tamper(change);
     await absorb();
     const { outcome, report } = await drift();
     const findings = report.findings.map(told);
+    const patterns = drifts.flatMap(({ expect: expected }) => expected);
+    const isFound = (pattern: RegExp) => findings.some((finding) => pattern.test(finding));
     const context = `${findings.join("\n")}\n${JSON.stringify(report.gaps, null, 2)}\n${outcome.stderr}`;
-    for (const pattern of patterns) {
-      expect(
-        findings.some((finding) => pattern.test(finding)),
-        `${pattern.source}\n${context}`,
-      ).toBe(true);
-    }
+    expect(patterns.filter((pattern) => !isFound(pattern)).map(String), context).toEqual([]);
     expect(
       findings.filter((finding) => !patterns.some((pattern) => pattern.test(finding))),
       context,
     ).toEqual([]);
     expect(outcome.code, context).toBe(7);
   } finally {
-    if (byHand !== undefined) await onServer(byHand);
+    for (const { byHand } of drifts) if (byHand !== undefined) await onServer(byHand);
     // Also after a failure, so that the next one begins on a clean environment.
     const { outcome, report } = await drift("--repair", "--yes");
     expect(report.findings.map(told), outcome.stderr).toEqual([]);

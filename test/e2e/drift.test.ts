@@ -20,5 +20,5 @@ describe("drift", () => {
     expect(stdout).not.toContain("The host was not read");
   });
 
-  it.each(ONE)("is found and repaired where $name", (drift) => expectFoundAndRepaired(drift));
+  it.each(ONE)("is found and repaired where $name", (drift) => expectFoundAndRepaired([drift]));
 });

@@ -1,9 +1,8 @@
 /**
- * Ways in which somebody changes a deployed environment from outside, one at a time, and what a check has to say of it.
+ * Ways in which somebody changes a deployed environment from outside, and what a check has to say of it.
  *
  * On the server a command is bash run as root; at a vendor it is a call to the fake clouds' management port, in which `{vps}` is the server's
- * name and `{A test.technicia.example}` the id of that record. Each is repaired before the next begins, because many could not stand
- * side by side: two that stop dockerd, two that change one service or one file, all that take the collection or the tunnel away.
+ * name and `{A test.technicia.example}` the id of that record.
  *
  * Not here: the login user taken out of the group docker, which an ssh connection that is open already does not notice; its keys made
  * writable for others, after which sshd lets nobody in and a check says so; the hostname, which nothing declares; fail2ban, which is not installed; a deleted data volume, whose repair is a restored backup.
@@ -20,6 +19,9 @@ export interface Drift {
    * each finding fits one pattern.
    */
   readonly expect: readonly RegExp[];
+
+  /** Whether it, or its repair, disturbs what another drift changes: it restarts dockerd, or takes away what others stand on. */
+  readonly alone?: true;
 
   /** What a person types on the server, where no repair does it. */
   readonly byHand?: string;
@@ -644,7 +646,7 @@ const CERTIFICATE: readonly Drift[] = [
   ),
 ];
 
-export const DRIFTS: readonly Drift[] = [
+const ALL: readonly Drift[] = [
   ...CLOUD,
   ...DNS,
   ...FILES,
@@ -658,6 +660,22 @@ export const DRIFTS: readonly Drift[] = [
   ...DATA,
   ...CERTIFICATE,
 ];
+
+const ALONE = [
+  "dockerd's settings are edited",
+  "dockerd's settings are gone",
+  "a link stands in the place of a file of ours",
+  "another file names the login user's keys",
+  "every rule is flushed, Docker's too",
+  "the Swarm's only node is drained",
+  "a service is gone with its secret",
+  "a network is gone with what was on it",
+  "the collection is gone",
+];
+
+export const DRIFTS: readonly Drift[] = ALL.map((drift) =>
+  ALONE.includes(drift.name) ? { ...drift, alone: true } : drift,
+);
 
 /** One of each layer, which is found as well after the state has taken it in. */
 export const ABSORBED: readonly Drift[] = [
