@@ -71,7 +71,8 @@ strangers_of() {
       LC_ALL=C grep --text --only-matching --word-regexp --fixed-strings --file <(cut --delimiter : --fields 1 "/etc/$1") | LC_ALL=C sort --unique
   )
   while IFS=: read -r name _ id rest; do
-    if [ "$id" -ge 1000 ] && [ "$1" = passwd ] || [ -n "${known[$name]-}" ] || among "$name" "$LOGIN" "${admins[@]}"; then continue; fi
+    # Accounts of people and those with root's uid are the business of extra-access.
+    if [ "$1" = passwd ] && { [ "$id" -ge 1000 ] || [ "$id" -eq 0 ]; } || [ -n "${known[$name]-}" ] || among "$name" "$LOGIN" "${admins[@]}"; then continue; fi
     case $name:$rest in snap*:* | *:/var/snap/*) continue ;; esac
     # A group of nobody, or of the account of its name alone, gives nothing to anybody.
     if [ "$1" = group ] && [ -z "$rest" ]; then continue; fi

@@ -565,9 +565,9 @@ const SYSTEM: readonly {
   },
   {
     what: "an account and a group of no package",
-    tamper: "useradd --system --shell /usr/sbin/nologin evild; groupadd evilers; gpasswd -a www-data evilers",
+    tamper: "useradd --system --shell /usr/sbin/nologin evild; useradd --non-unique --uid 0 --shell /bin/bash evilroot; groupadd evilers; gpasswd -a www-data evilers",
     found: ["account evild of no package", "group evilers of no package"],
-    undo: "userdel evild; groupdel evilers; groupdel evild 2>/dev/null || true",
+    undo: "userdel --force evilroot; userdel evild; groupdel evilers; groupdel evild 2>/dev/null || true",
   },
   {
     what: "a renewal with another authority and a hook",
