@@ -126,8 +126,12 @@ export async function expectFoundAndRepaired(
   drifts: readonly Drift[],
   absorb: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
+  const tampered: Drift[] = [];
   try {
-    for (const { tamper: change } of drifts) await tamper(change);
+    for (const one of drifts) {
+      await tamper(one.tamper);
+      tampered.push(one);
+    }
     await absorb();
     const { outcome, report } = await drift();
     const findings = report.findings.map(told);
@@ -141,7 +145,7 @@ export async function expectFoundAndRepaired(
     ).toEqual([]);
     expect(outcome.code, context).toBe(7);
   } finally {
-    for (const { byHand } of drifts) if (byHand !== undefined) await onServer(byHand);
+    for (const { byHand } of tampered) if (byHand !== undefined) await onServer(byHand);
     // Also after a failure, so that the next one begins on a clean environment.
     const { outcome, report } = await drift("--repair", "--yes");
     expect(report.findings.map(told), outcome.stderr).toEqual([]);
