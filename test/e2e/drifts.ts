@@ -7,6 +7,8 @@
  * Not here: the login user taken out of the group docker, which an ssh connection that is open already does not notice; its keys made
  * writable for others, after which sshd lets nobody in and a check says so; the hostname, which nothing declares; fail2ban, which is not installed; a deleted data volume, whose repair is a restored backup.
  */
+import { basename } from "node:path";
+
 import type { Layer } from "../../stacks/resource-kinds.ts";
 
 export interface Drift {
@@ -325,8 +327,8 @@ const SYSTEM: readonly Drift[] = [
   onServer(
     "host",
     "a timer that no file holds starts something",
-    "systemd-run --unit=mallory --on-active=1d /bin/true",
-    /^host extra-files: transient timer mallory\.timer: /,
+    "systemd-run --unit=mallory-once --on-active=1d /bin/true",
+    /^host extra-files: transient timer mallory-once\.timer: /,
   ),
   onServer(
     "host",
@@ -382,10 +384,10 @@ const TRUSTED: readonly Drift[] = [
     ...onServer(
       "host",
       `somebody edited ${path}`,
-      `cp --archive ${path} /root/kept; echo '203.0.113.9 registry.example' >> ${path}`,
+      `cp --archive ${path} /root/${basename(path)}.kept; echo '203.0.113.9 registry.example' >> ${path}`,
       new RegExp(`^host extra-system: (stray|changed) file ${path.replaceAll(".", "\\.")}: `),
     ),
-    byHand: `cat /root/kept > ${path}; rm /root/kept`,
+    byHand: `cat /root/${basename(path)}.kept > ${path}; rm /root/${basename(path)}.kept`,
   })),
   {
     ...onServer(
