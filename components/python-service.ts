@@ -5,6 +5,9 @@ import { Service, type SecretFile, type CommonServiceArgs, withSecretEnvironment
 
 const PORT = 8000;
 
+/** The images name no user; nothing in them needs root. */
+const UID = 10_001;
+
 /** What one of TechnicIA's own FastAPI services decides. */
 export interface PythonServiceArgs extends CommonServiceArgs {
   /** Name that callers use; the same with the prefix `technicia-` answers too, since workflows use either. */
@@ -51,6 +54,7 @@ export class PythonService extends pulumi.ComponentResource {
         environment: { ...args.environment },
         secrets: [...variables, ...(args.secretFiles ?? [])],
         health: ["CMD", "python3", "-c", HEALTHY],
+        runsAs: UID,
         readOnly: true,
         mounts: [{ type: "tmpfs", target: "/tmp" }],
       },

@@ -81,8 +81,11 @@ export interface ServiceArgs extends CommonServiceArgs {
   /** @default - none */
   readonly mounts?: readonly Mount[];
 
-  /** User and group ids that own the secret files, as the image's process runs. @default 0 */
+  /** User and group ids that own the secret files, as the image's process runs. @default `runsAs`, or 0 */
   readonly uid?: number;
+
+  /** User and group ids of the process, whatever the image says. @default the image's own */
+  readonly runsAs?: number;
 
   /**
    * Whether two instances must never run at once because they would write the same data; such a service stops before its
@@ -201,8 +204,10 @@ function describeContainer(
   args: ServiceArgs,
   secrets: readonly MountedSecret[],
 ): docker.types.input.ServiceTaskSpecContainerSpec {
+  const owner = String(args.uid ?? args.runsAs ?? 0);
   return {
     image: args.image,
+    ...(args.runsAs === undefined ? {} : { user: `${args.runsAs}:${args.runsAs}` }),
     ...(args.command === undefined ? {} : { commands: [...args.command] }),
     ...(args.args === undefined ? {} : { args: [...args.args] }),
     // The daemon answers with none where it is empty.
@@ -224,8 +229,8 @@ function describeContainer(
       secretId: secret.id,
       secretName: secret.name,
       fileName: file,
-      fileUid: String(args.uid ?? 0),
-      fileGid: String(args.uid ?? 0),
+      fileUid: owner,
+      fileGid: owner,
       fileMode: 0o400,
     })),
   };

@@ -46,7 +46,11 @@ export function dockerDaemon(): string {
     "log-driver": "json-file",
     "log-opts": { "max-size": "10m", "max-file": "5" },
     "no-new-privileges": true,
-    "default-ulimits": { nofile: { Name: "nofile", Soft: NOFILE, Hard: NOFILE } },
+    "default-ulimits": {
+      // A core dump would hold a process's secrets.
+      core: { Name: "core", Soft: 0, Hard: 0 },
+      nofile: { Name: "nofile", Soft: NOFILE, Hard: NOFILE },
+    },
     "default-address-pools": [{ base: "172.30.0.0/16", size: 24 }],
     "shutdown-timeout": 70,
   };

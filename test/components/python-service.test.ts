@@ -39,6 +39,7 @@ describe("PythonService", () => {
         containerSpec: {
           image: "technicia/vector-store:1.0.0",
           env: { QDRANT_HOST: "qdrant" },
+          user: "10001:10001",
           readOnly: true,
           capDrops: ["ALL"],
           capAdds: [],

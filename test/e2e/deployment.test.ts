@@ -65,6 +65,13 @@ describe("n8n's runners", () => {
   });
 });
 
+describe("a container of TechnicIA's own services", () => {
+  it("is nobody on the server, and leaves no core dump with its secrets", async () => {
+    const container = "docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-vector-store";
+    expect(await onServer(`docker exec $(${container}) sh -c 'id -u; ulimit -c'`)).toBe("10001\n0\n");
+  });
+});
+
 describe("the public side", () => {
   it("redirects http to https and answers nothing but its routes", async () => {
     const stdout = await run([

@@ -69,7 +69,10 @@ describe("dockerDaemon", () => {
     expect(JSON.parse(dockerDaemon())).toMatchObject({
       "log-opts": { "max-size": "10m", "max-file": "5" },
       "no-new-privileges": true,
-      "default-ulimits": { nofile: { Name: "nofile", Soft: 16_384, Hard: 16_384 } },
+      "default-ulimits": {
+        core: { Name: "core", Soft: 0, Hard: 0 },
+        nofile: { Name: "nofile", Soft: 16_384, Hard: 16_384 },
+      },
       "shutdown-timeout": 70,
     });
   });
