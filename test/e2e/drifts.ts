@@ -375,7 +375,7 @@ const TRUSTED: readonly Drift[] = [
     ...onServer(
       "host",
       `there is a file ${path}`,
-      `mkdir --parents ${path.replace(/[^/]*$/, "")}; echo true > ${path}`,
+      `mkdir --parents ${path.replace(/[^/]*$/, "")}; echo '# mallory' > ${path}`,
       new RegExp(`^host extra-system: stray file ${path.replaceAll(".", "\\.")}: `),
     ),
     byHand: `rm ${path}`,
@@ -403,7 +403,7 @@ const TRUSTED: readonly Drift[] = [
     "host",
     "everybody may read the gateway's private key",
     "chmod 0644 /opt/technicia/gateway/tls/privkey.pem",
-    /^host extra-files: secret of mode 0644, which others may read, \/opt\/technicia\/gateway\/tls\/privkey\.pem: /,
+    /^host extra-files: secret of mode 0644, which others may read, \/opt\/technicia\/gateway\/tls\/\S+\/privkey\.pem: /,
   ),
   onServer(
     "host",
