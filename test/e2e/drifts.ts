@@ -416,7 +416,8 @@ const TRUSTED: readonly Drift[] = [
 
 const SPECS: readonly Drift[] = [
   ...[
-    ["--host-add qdrant:203.0.113.9", "TaskTemplate.ContainerSpec.Hosts has 203.0.113.9 qdrant"],
+    // Not one of our own names: the service would not start, and Swarm would take the change back.
+    ["--host-add mallory:203.0.113.9", "TaskTemplate.ContainerSpec.Hosts has 203.0.113.9 mallory"],
     ["--dns-add 203.0.113.9", "TaskTemplate.ContainerSpec.DNSConfig.Nameservers has 203.0.113.9"],
     ["--label-add mallory=1", "Labels.mallory has 1"],
     ["--ulimit-add nofile=512:1024", "TaskTemplate.ContainerSpec.Ulimits[nofile].Hard has 1024"],
