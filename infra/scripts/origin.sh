@@ -119,6 +119,8 @@ part == "settings" {
   if (!settings) next
   split($0, words, " ")
   path = place(words[1])
+  # A package that is gone, or no longer has it, may still name the settings that another one brings now.
+  if (words[3] == "obsolete" && path in setting) next
   if (path in type && length(words[2]) == 32) { digest[path] = words[2]; owner[path] = bare; setting[path] = 1 }
   next
 }

@@ -565,7 +565,8 @@ const SYSTEM: readonly {
   },
   {
     what: "an account and a group of no package",
-    tamper: "useradd --system --shell /usr/sbin/nologin evild; useradd --non-unique --uid 0 --shell /bin/bash evilroot; groupadd evilers; gpasswd -a www-data evilers",
+    tamper:
+      "useradd --system --shell /usr/sbin/nologin evild; useradd --non-unique --uid 0 --shell /bin/bash evilroot; groupadd evilers; gpasswd -a www-data evilers",
     found: ["account evild of no package", "group evilers of no package"],
     undo: "userdel --force evilroot; userdel evild; groupdel evilers; groupdel evild 2>/dev/null || true",
   },
@@ -610,6 +611,24 @@ pam-auth-update --package; update-ca-certificates --fresh; dpkg-reconfigure loca
 apt-get purge --yes --quiet chrony postfix`);
 
     for (const set of ["system", "files", "access"]) expect(await observed(set)).toEqual([NOTHING_EXTRA]);
+  });
+
+  it("compares settings with the package that has them now, and not with one that is gone", async () => {
+    await host.exec(`cd "$(mktemp --directory)"
+for name in equipe.io equipe; do
+  mkdir -p "$name/DEBIAN" "$name/etc"
+  printf 'Package: %s\\nVersion: 1\\nArchitecture: all\\nMaintainer: Equipe <equipe@technicia.example>\\nDescription: settings\\n' "$name" >"$name/DEBIAN/control"
+  echo /etc/equipe.conf >"$name/DEBIAN/conffiles"
+  echo "of $name" >"$name/etc/equipe.conf"
+  dpkg-deb --root-owner-group --build "$name" "$name.deb"
+done
+dpkg --install equipe.io.deb
+dpkg --remove equipe.io
+dpkg --install equipe.deb
+grep --quiet --line-regexp 'of equipe' /etc/equipe.conf`);
+
+    expect(await observed("system")).toEqual([NOTHING_EXTRA]);
+    await host.exec("dpkg --purge equipe equipe.io");
   });
 
   it("finds a file whose date was made older than the first boot", async () => {
