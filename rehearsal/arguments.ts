@@ -1,5 +1,6 @@
 import { UserError } from "../common/user-error.ts";
 import { type System, SYSTEM_NAMES } from "./images/catalog.ts";
+import { VARIANT_NAMES, type VariantName } from "./variants.ts";
 
 const STACKS = ["test", "staging", "prod"] as const;
 
@@ -20,16 +21,30 @@ export function takeStack(
 /** What `npm start` is asked for besides the stack. */
 export interface Asked {
   readonly system?: System;
+  readonly variants?: readonly VariantName[];
 }
 
 /** Reads all arguments of `npm start` but the stack. */
 export function readAsked(args: readonly string[]): Asked {
-  const { value, rest } = takeOption(args, ["--image"]);
-  const [unknown] = rest;
-  if (unknown !== undefined) {
-    throw new UserError(`npm start: expected --stack or --image, got "${unknown}"; see docs/rehearsal.md`);
+  const { value: image, rest } = takeOption(args, ["--image"]);
+  const variants: VariantName[] = [];
+  let left = rest;
+  for (;;) {
+    const { value, rest } = takeOption(left, ["--variant"]);
+    if (value === undefined) break;
+    variants.push(oneOf(VARIANT_NAMES, value, "--variant"));
+    left = rest;
   }
-  return value === undefined ? {} : { system: oneOf(SYSTEM_NAMES, value, "--image") };
+  const [unknown] = left;
+  if (unknown !== undefined) {
+    throw new UserError(
+      `npm start: expected --stack, --image or --variant, got "${unknown}"; see docs/rehearsal.md`,
+    );
+  }
+  return {
+    ...(image !== undefined && { system: oneOf(SYSTEM_NAMES, image, "--image") }),
+    ...(variants.length > 0 && { variants }),
+  };
 }
 
 /** The first of the flags with its value, which is the next argument or follows a `=`; and all other arguments. */

@@ -7,13 +7,15 @@ import { UserError } from "../common/user-error.ts";
 import { STATE } from "./addresses.ts";
 import type { Asked } from "./arguments.ts";
 import { type System, USUAL_SYSTEM } from "./images/catalog.ts";
+import type { VariantName } from "./variants.ts";
 
 export interface Choices {
   /** Operating system of the server, as OVH names it. */
   readonly system: System;
+  readonly variants: readonly VariantName[];
 }
 
-const USUAL: Choices = { system: USUAL_SYSTEM };
+const USUAL: Choices = { system: USUAL_SYSTEM, variants: [] };
 
 /** Adds what is asked for now to what this rehearsal was started with. */
 export async function ensureChoices(asked: Asked, folder: string = STATE): Promise<Choices> {
@@ -23,9 +25,9 @@ export async function ensureChoices(asked: Asked, folder: string = STATE): Promi
     : USUAL;
   const choices = { ...before, ...asked };
   if (JSON.stringify(choices) === JSON.stringify(before)) return before;
-  if (await hasServer(folder)) {
+  if (existsSync(join(folder, "clouds", "state.json"))) {
     throw new UserError(
-      `npm start: expected ${describe(before)}, with which this rehearsal's server was delivered, got ${describe(choices)}; ` +
+      `npm start: expected ${describe(before)}, with which this rehearsal was started, got ${describe(choices)}; ` +
         "remove it first with npm run rehearsal:stop",
     );
   }
@@ -33,14 +35,6 @@ export async function ensureChoices(asked: Asked, folder: string = STATE): Promi
   return choices;
 }
 
-function describe({ system }: Choices): string {
-  return `--image "${system}"`;
-}
-
-/** Whether the fake OVH has delivered a server, or is about to. */
-async function hasServer(folder: string): Promise<boolean> {
-  const state = join(folder, "clouds", "state.json");
-  if (!existsSync(state)) return false;
-  const { ovh } = JSON.parse(await readFile(state, "utf8")) as { ovh: { servers: readonly unknown[] } };
-  return ovh.servers.length > 0;
+function describe({ system, variants }: Choices): string {
+  return [`--image "${system}"`, ...variants.map((name) => `--variant ${name}`)].join(" ");
 }

@@ -9,28 +9,30 @@ import { ensureChoices } from "./choices.ts";
 import { ensureDocker } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { type Images, prepareImages } from "./images/build.ts";
-import type { System } from "./images/catalog.ts";
 import { publishImages } from "./images/publish.ts";
 import { ensureOperator } from "./operator-files.ts";
 import { ensureServicesRepository } from "./services-repository.ts";
 import { buildOwnImages, ensureStack, resumeKilledRun } from "./stack.ts";
-import { type Accounts, ensureAccounts, ensureSettings } from "./stack-settings.ts";
-import { ensureWorld } from "./world.ts";
+import { type Accounts, type Answers, domainOf, ensureAccounts, ensureSettings } from "./stack-settings.ts";
+import { renderVariants } from "./variants.ts";
+import { ensureWorld, OWNED_SERVER, type WorldOptions } from "./world.ts";
 
 export async function prepare(stack: string, asked: Asked): Promise<Engine> {
   await mkdir(STATE, { recursive: true, mode: 0o700 });
   await show([{ title: "Docker's engine", work: ensureDocker }]);
-  const { system } = await ensureChoices(asked);
+  const { system, variants } = await ensureChoices(asked);
+  const shape = renderVariants(variants, domainOf(stack));
+  const server = { system, serviceName: shape.isOwned ? OWNED_SERVER : undefined };
   const accounts = await ensureAccounts();
   await ensureOperator();
   const [engine, images] = await show([
     {
       title: `Pulumi and the stack ${stack}`,
-      work: (shown) => preparePulumi({ stack, accounts, system }, shown),
+      work: (shown) => preparePulumi({ stack, accounts, server }, shown),
     },
     {
       title: "images, OVH, Cloudflare, name server, registry and ACME",
-      work: (shown) => prepareWorld({ accounts, system }, shown),
+      work: (shown) => prepareWorld({ accounts, system, shape }, shown),
     },
   ]);
   await show([
@@ -38,7 +40,7 @@ export async function prepare(stack: string, asked: Asked): Promise<Engine> {
       title: `settings of ${stack}, and the images of TechnicIA's own services`,
       work: async () => {
         const sources = await ensureServicesRepository(images.bases);
-        await ensureSettings({ stack, accounts, system, images: images.overrides, sources });
+        await ensureSettings({ stack, accounts, ...server, images: images.overrides, sources });
         await buildOwnImages({ stack, engine }, sources);
       },
     },
@@ -55,25 +57,28 @@ export async function prepare(stack: string, asked: Asked): Promise<Engine> {
   return engine;
 }
 
-interface Prepared {
-  readonly accounts: Accounts;
-  readonly system: System;
-}
-
 async function preparePulumi(
-  { stack, accounts, system }: Prepared & { readonly stack: string },
+  {
+    stack,
+    accounts,
+    server,
+  }: {
+    readonly stack: string;
+    readonly accounts: Accounts;
+    readonly server: Pick<Answers, "system" | "serviceName">;
+  },
   { progress, rename }: Shown,
 ): Promise<Engine> {
   const engine = await prepareEngine({ progress });
   rename(`engine: ${engine.description}`);
   progress(`creating the stack ${stack} and its secrets`);
-  await ensureStack({ stack, engine }, { accounts, system });
+  await ensureStack({ stack, engine }, { accounts, ...server });
   return engine;
 }
 
-async function prepareWorld({ accounts, system }: Prepared, { progress }: Shown): Promise<Images> {
+async function prepareWorld({ accounts, system, shape }: WorldOptions, { progress }: Shown): Promise<Images> {
   const images = await prepareImages({ progress, system });
-  await Promise.all([publishImages(images, { progress }), ensureWorld(images, accounts)]);
+  await Promise.all([publishImages(images, { progress }), ensureWorld(images, { accounts, system, shape })]);
   return images;
 }
 

@@ -19,6 +19,9 @@ export interface Answers {
   /** Operating system of the server, as OVH names it. */
   readonly system: System;
 
+  /** OVH's name of a server that is there already; undefined where one is ordered. */
+  readonly serviceName: string | undefined;
+
   /** Images that are available under another tag than the committed one. */
   readonly images: Readonly<Record<string, string>>;
 
@@ -140,11 +143,17 @@ function isBuiltFrom(image: string | undefined, source: RehearsedSource | undefi
 type Change = readonly [path: readonly string[], value: unknown];
 
 /** What the head of `Pulumi.<stack>.yaml` asks a user to fill in. */
-function userValues(stack: string, { publicKey, sources }: Answers, { zoneId }: Accounts): Change[] {
+function userValues(
+  stack: string,
+  { publicKey, serviceName, sources }: Answers,
+  { zoneId }: Accounts,
+): Change[] {
   return [
     [["technicia:domain"], domainOf(stack)],
     [["technicia:adminEmail"], `equipe@${ZONE}`],
-    [["technicia:server", "order"], { subsidiary: "FR", maxMonthlyPriceEur: 30 }],
+    serviceName === undefined
+      ? [["technicia:server", "order"], { subsidiary: "FR", maxMonthlyPriceEur: 30 }]
+      : [["technicia:server", "serviceName"], serviceName],
     [["technicia:ssh", "publicKey"], publicKey],
     [["technicia:ssh", "adminCidrs", "v4"], [`${INTERNET.operator}/32`]],
     [["technicia:ssh", "adminCidrs", "v6"], [`${INTERNET.operator6}/128`]],

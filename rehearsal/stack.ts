@@ -10,10 +10,9 @@ import { UserError } from "../common/user-error.ts";
 import { entryOf, type SecretName, secretNames } from "../secrets/catalog.ts";
 import { STATE } from "./addresses.ts";
 import type { Engine } from "./engine/prepare.ts";
-import type { System } from "./images/catalog.ts";
 import { runAsOperator } from "./run-as-operator.ts";
 import type { RehearsedSources } from "./services-repository.ts";
-import { type Accounts, ensureSettings, missingBuilds, secretsSet } from "./stack-settings.ts";
+import { type Accounts, type Answers, ensureSettings, missingBuilds, secretsSet } from "./stack-settings.ts";
 
 const GIVEN_SECRETS = [
   "ovhApplicationKey",
@@ -34,20 +33,25 @@ export interface RehearsedStack {
 /** Creates what is missing: the passphrase, the stack and, in its settings, its secrets. */
 export async function ensureStack(
   { stack, engine }: RehearsedStack,
-  { accounts, system }: { readonly accounts: Accounts; readonly system: System },
+  { accounts, ...server }: { readonly accounts: Accounts } & Pick<Answers, "system" | "serviceName">,
 ): Promise<void> {
   await mkdir(join(STATE, "backend"), { recursive: true });
   const passphrase = join(STATE, "passphrase");
   if (!existsSync(passphrase)) await writeFile(passphrase, randomBytes(24).toString("hex"), { mode: 0o600 });
   // The CLI needs a file to write to. Which images the file has to name is known later.
   if (!existsSync(join(STATE, `Pulumi.${stack}.yaml`)))
-    await ensureSettings({ stack, accounts, system, images: {}, sources: undefined });
+    await ensureSettings({ stack, accounts, ...server, images: {}, sources: undefined });
 
   const checkpoint = join(STATE, "backend", ".pulumi", "stacks", "technicia", `${stack}.json`);
   if (!existsSync(checkpoint)) {
     await runPulumi(["stack", "init", stack, "--secrets-provider", "passphrase"], { stack, engine });
   }
-  await addSecrets({ stack, engine }, accounts);
+  await addSecrets({ stack, engine }, { ...accounts, ovhConsumerKey: firstKey(accounts, server) });
+}
+
+/** The key of a first deployment: that for an order is another one. */
+function firstKey(accounts: Accounts, { serviceName }: Pick<Answers, "serviceName">): string {
+  return serviceName === undefined ? accounts.ovhOrderConsumerKey : accounts.ovhConsumerKey;
 }
 
 /** Adds the secrets that the stack's settings lack. They are worth nothing elsewhere, so a command line may show them. */
@@ -65,8 +69,7 @@ function secretsOf(accounts: Accounts): Map<SecretName, () => string> {
     const { generate } = entryOf(name);
     return generate === undefined ? [] : [[name, generate] as const];
   });
-  const given = { ...accounts, ovhConsumerKey: accounts.ovhOrderConsumerKey };
-  return new Map([...GIVEN_SECRETS.map((name) => [name, () => given[name]] as const), ...ours]);
+  return new Map([...GIVEN_SECRETS.map((name) => [name, () => accounts[name]] as const), ...ours]);
 }
 
 /** Replaces the key that ordered the server, as docs/accounts.md says. Returns whether it was still in use. */

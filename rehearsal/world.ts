@@ -5,34 +5,56 @@ import { join } from "node:path";
 
 import type { Accounts } from "./stack-settings.ts";
 import { ensureAuthority, ensureCertificate } from "./authority.ts";
+import type { Configuration } from "./fake-clouds/configuration.ts";
 import { docker } from "./docker.ts";
 import { run, tryRun } from "../common/run.ts";
 import { until } from "../common/until.ts";
 import { keyRights } from "../provider/ovh/rights.ts";
 import type { Images } from "./images/build.ts";
-import { SYSTEM_NAMES } from "./images/catalog.ts";
+import { type System, SYSTEM_NAMES } from "./images/catalog.ts";
 import { registryRunArgs } from "./images/publish.ts";
+import { operatorPublicKey } from "./operator-files.ts";
 import { forgetOwnRegistry, prepareOwnRegistry } from "./own-registry.ts";
+import type { Rendered } from "./variants.ts";
 import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./addresses.ts";
 
 const READY_MS = 60_000;
+/** A server that is there from the start boots first, and is made what it has to be. */
+const CLOUDS_READY_MS = 300_000;
 /** Of the zone, as the fake Cloudflare names them. */
 const NAME_SERVERS = ["ada.ns.cloudflare.com", "bob.ns.cloudflare.com"];
 
 /** Long enough to be met by the first package that a deployment installs. */
 const FIRST_UPGRADE_SECONDS = 30;
 
+/** What makes network devices of which a program is the other end; not every kernel has it. */
+export const TUN = "/dev/net/tun";
+
 const PREFIX = "technicia-rehearsal";
 export const ROUTER = `${PREFIX}-router`;
 export const SERVER = `${PREFIX}-server`;
 
+/** OVH's name for the server of a rehearsal that orders none. */
+export const OWNED_SERVER = "vps-0a1b2c3d.vps.ovh.net";
+/** Large enough for every environment. */
+const OWNED_PLAN = "vps-2027-model4";
+
+export interface WorldOptions {
+  readonly accounts: Accounts;
+
+  /** Operating system of a server that is there from the start. */
+  readonly system: System;
+  readonly shape: Rendered;
+}
+
 /** Starts the world outside the project: networks, clouds, name server, registry, ACME. */
-export async function ensureWorld(images: Images, accounts: Accounts): Promise<void> {
+export async function ensureWorld(images: Images, options: WorldOptions): Promise<void> {
+  const { accounts } = options;
   const authority = await ensureAuthority(join(STATE, "authority"));
   await ensureNetworks();
   await Promise.all([
     ensureRouter(images),
-    ensureClouds(images, accounts, authority),
+    ensureClouds(images, { ...options, authority }),
     ensureRegistry(images),
     ensureOwnRegistry(images, accounts, authority),
     ensureAcme(images),
@@ -105,6 +127,9 @@ async function ensureRouter(images: Images): Promise<void> {
   const args = [
     ...["--network", INTERNET.network, "--ip", INTERNET.router],
     ...["--cap-add", "NET_ADMIN", "--sysctl", "net.ipv4.ip_forward=1"],
+    // For distance, where packets come back from another device than the one that leads to their sender.
+    ...(existsSync(TUN) ? ["--device", TUN] : []),
+    ...["--sysctl", "net.ipv4.conf.all.rp_filter=0", "--sysctl", "net.ipv4.conf.default.rp_filter=0"],
   ];
   const isNew = await ensureContainer(ROUTER, {
     args,
@@ -130,10 +155,15 @@ table ip uplink {
   await run(["ip", "route", "replace", DATACENTRE.subnet, "via", INTERNET.router]);
 }
 
-async function ensureClouds(images: Images, accounts: Accounts, authority: string): Promise<void> {
+interface CloudsOptions extends WorldOptions {
+  /** Certificate of the rehearsal's authority. */
+  readonly authority: string;
+}
+
+async function ensureClouds(images: Images, options: CloudsOptions): Promise<void> {
   const folder = join(STATE, "clouds");
   await mkdir(folder, { recursive: true });
-  const configuration = JSON.stringify(await cloudsConfiguration(images, accounts, authority), undefined, 2);
+  const configuration = JSON.stringify(await cloudsConfiguration(images, options), undefined, 2);
   await writeFile(join(folder, "config.json"), configuration, { mode: 0o600 });
   const args = [
     // Read at the start alone: the same clouds start again with what has changed. Their state is in a file.
@@ -151,10 +181,17 @@ async function ensureClouds(images: Images, accounts: Accounts, authority: strin
     ],
   });
   await routeThroughRouter(`${PREFIX}-clouds`);
-  await untilReady("the clouds", () => answers(`http://${INTERNET.clouds}:8080/1.0/auth/time`));
+  await untilReady({
+    what: "the clouds",
+    isReady: () => answers(`http://${INTERNET.clouds}:8090/health`),
+    limit: CLOUDS_READY_MS,
+  });
 }
 
-async function cloudsConfiguration(images: Images, accounts: Accounts, authority: string): Promise<unknown> {
+async function cloudsConfiguration(
+  images: Images,
+  { accounts, system, shape, authority }: CloudsOptions,
+): Promise<Configuration> {
   const resolver = /^nameserver\s+(\S+)/m.exec(await readFile("/etc/resolv.conf", "utf8"))?.[1];
   return {
     ovh: {
@@ -171,10 +208,16 @@ async function cloudsConfiguration(images: Images, accounts: Accounts, authority
           rules: keyRights(["order"]),
         },
       ],
+      ...(shape.isOwned && { servers: [await ownedServer(system)] }),
     },
-    cloudflare: { token: accounts.cloudflareApiToken, zone: { id: accounts.zoneId, name: ZONE } },
+    cloudflare: {
+      token: accounts.cloudflareApiToken,
+      zone: { id: accounts.zoneId, name: ZONE },
+      records: shape.records,
+    },
     dns: {
-      upstream: resolver,
+      ...(resolver !== undefined && { upstream: resolver }),
+      keepsAbsence: shape.keepsAbsence,
       names: {
         "registry-1.docker.io": [INTERNET.registry],
         "acme.rehearsal": [INTERNET.acme],
@@ -186,6 +229,7 @@ async function cloudsConfiguration(images: Images, accounts: Accounts, authority
       images: images.systems,
       systems: SYSTEM_NAMES,
       upgradeSeconds: FIRST_UPGRADE_SECONDS,
+      ...(shape.atDelivery !== undefined && { atDelivery: shape.atDelivery }),
       network: DATACENTRE.network,
       ipv4: DATACENTRE.server,
       ipv6: DATACENTRE.server6,
@@ -194,6 +238,16 @@ async function cloudsConfiguration(images: Images, accounts: Accounts, authority
       router: ROUTER,
       authority: await readFile(authority, "utf8"),
     },
+  };
+}
+
+/** As OVH has it, with the operator's key from its installation. */
+async function ownedServer(system: System): Promise<NonNullable<Configuration["ovh"]["servers"]>[number]> {
+  return {
+    planCode: OWNED_PLAN,
+    serviceName: OWNED_SERVER,
+    imageId: system,
+    publicKey: await operatorPublicKey(),
   };
 }
 
@@ -257,13 +311,14 @@ async function ensureAcme(images: Images): Promise<void> {
 /** The root of the ACME server, new at each of its starts. Only visitors in tests trust it. */
 async function writeAcmeRoot(): Promise<void> {
   let root = "";
-  await untilReady("the ACME server", async () => {
+  const isReady = async () => {
     root = await docker([
       ...["exec", `${PREFIX}-clouds`, "node", "-e"],
       `process.env.NODE_TLS_REJECT_UNAUTHORIZED="0";fetch("https://${INTERNET.acme}:15000/roots/0").then(async (a)=>{if(!a.ok)process.exit(1);console.log(await a.text())},()=>process.exit(1))`,
     ]).catch(() => "");
     return root.includes("BEGIN CERTIFICATE");
-  });
+  };
+  await untilReady({ what: "the ACME server", isReady });
   await writeFile(join(STATE, "acme-root.pem"), root);
 }
 
@@ -314,7 +369,15 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-function untilReady(what: string, isReady: () => Promise<boolean>): Promise<true> {
-  const late = () => new Error(`${what}: no answer within ${READY_MS / 1000} s; look at docker logs`);
-  return until(isReady, { limit: READY_MS, late });
+function untilReady({
+  what,
+  isReady,
+  limit = READY_MS,
+}: {
+  readonly what: string;
+  readonly isReady: () => Promise<boolean>;
+  readonly limit?: number;
+}): Promise<true> {
+  const late = () => new Error(`${what}: no answer within ${limit / 1000} s; look at docker logs`);
+  return until(isReady, { limit, late });
 }

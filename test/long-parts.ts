@@ -4,6 +4,8 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   deployments: ["test/e2e/deploy-failures", "test/e2e/updates", "test/e2e/bad-input", "test/e2e/report"],
   interruptions: ["test/e2e/interrupted", "test/e2e/environments", "test/e2e/runbook"],
   releases: ["test/e2e/releases"],
+  variants: ["test/e2e/variants"],
+  distance: ["test/e2e/distance"],
   maintenance: ["test/e2e/maintenance"],
   images: ["test/rehearsal/"],
   server: ["test/contributing", "test/infra/", "test/ops/", "test/provider/"],

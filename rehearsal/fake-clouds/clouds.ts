@@ -2,6 +2,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
 import { CallLog } from "./api/calls.ts";
 import { type FakeCloudflare, startCloudflare } from "./cloudflare/server.ts";
+import { readRecord, requireRoom } from "./cloudflare/records.ts";
 import type { CloudflareState } from "./cloudflare/state.ts";
 import { type Configuration, MODERATE_DELAYS, PORTS } from "./configuration.ts";
 import { DockerApi } from "./machine/docker-api.ts";
@@ -59,7 +60,6 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
     resolve: (name) => dns.resolve(name),
     ...(saved && { state: saved.ovh }),
   });
-  Object.assign(started, { ovh, cloudflare });
   const dns = await startDns({
     ...{ host, port: ports.dns },
     zones: () => mergeZones([...ovhZones(ovh.state), ...cloudflareZones(cloudflare.state, proxyAddresses)]),
@@ -67,10 +67,16 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
     ...(configuration.dns.keepsAbsence === true && { keepsAbsence: Date.now }),
     ...(configuration.dns.upstream !== undefined && { upstream: { address: configuration.dns.upstream } }),
   });
+  if (!saved) {
+    addFirstRecords(configuration, cloudflare.state);
+    await deliverFirstServers(configuration, ovh, machine);
+  }
+  // Nothing is saved before that is done: killed meanwhile, the next start begins anew.
+  Object.assign(started, { ovh, cloudflare });
+  // Last: whoever gets an answer from it finds everything in its place.
   const management = await startManagement({
-    ...{ host, port: ports.management, ovh, cloudflare, calls, faults, onChange: save },
+    ...{ host, port: ports.management, ovh, cloudflare, dns, calls, faults, onChange: save },
   });
-  if (!saved) await deliverFirstServers(configuration, ovh, machine);
   save();
 
   return {
@@ -111,6 +117,17 @@ function ovhOptions({ ovh, machine }: Configuration): OvhOptions {
 function makeMachine({ machine }: Configuration): Machine {
   if (!machine) return new NoMachine();
   return new DockerMachine({ ...machine, docker: new DockerApi() });
+}
+
+function addFirstRecords({ cloudflare: { records = [] } }: Configuration, { zones }: CloudflareState): void {
+  const now = new Date().toISOString();
+  for (const zone of zones) {
+    for (const record of records) {
+      const read = readRecord(zone, record, undefined, now);
+      requireRoom(zone, read);
+      zone.records.push(read);
+    }
+  }
 }
 
 async function deliverFirstServers(

@@ -1,4 +1,5 @@
 import type { Token } from "./cloudflare/auth.ts";
+import type { RecordInput } from "./cloudflare/records.ts";
 import type { Credential, KeyCredential } from "./ovh/auth.ts";
 import type { Delays } from "./ovh/context.ts";
 import type { VpsService } from "./ovh/state.ts";
@@ -26,6 +27,8 @@ export interface Configuration {
   readonly cloudflare: {
     readonly token: string;
     readonly zone: { readonly id: string; readonly name: string };
+    /** Records that the zone has from the first start. @default none */
+    readonly records?: readonly RecordInput[];
     /** Further accepted tokens. That one may edit records and read zones. @default none */
     readonly tokens?: readonly Token[];
     /** What a proxied record answers. @default an address where nothing listens */
@@ -45,6 +48,8 @@ export interface Configuration {
     readonly images: Readonly<Record<string, string>>;
     /** Operating systems that OVH offers. One without an image cannot be delivered. @default those with an image */
     readonly systems?: readonly string[];
+    /** A bash script that makes another system of a server before it is handed over. @default none */
+    readonly atDelivery?: string;
     /** Seconds for which the updates of a server's first boot hold dpkg's lock. @default none are installed then */
     readonly upgradeSeconds?: number;
     readonly network: string;

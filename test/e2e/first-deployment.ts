@@ -23,6 +23,50 @@ export async function startFirst(what: string, ...args: string[]): Promise<strin
   return stdout;
 }
 
+/** What a refusal says, and what a person then does. */
+export interface Remedy {
+  /** Its group is given to `type`. */
+  readonly says: RegExp;
+  readonly type: (captured: string) => Promise<unknown>;
+}
+
+/**
+ * Starts again and again until it succeeds, and after each refusal does what it says. Every remedy has to be needed, and every failure to be
+ * one that has a remedy. Gives all that was said.
+ */
+export async function startFollowing(
+  what: string,
+  { args, remedies }: { readonly args: readonly string[]; readonly remedies: readonly Remedy[] },
+): Promise<{ readonly said: string }> {
+  const left = new Set(remedies);
+  let said = "";
+  let given: readonly string[] = ["--", ...args];
+  for (let starts = 1; ; starts += 1) {
+    const began = Date.now();
+    const { code, stdout, stderr } = await npm("start", ...given);
+    said += `${stdout}\n${stderr}\n`;
+    const seconds = ((Date.now() - began) / 1000).toFixed(1);
+    if (code === 0) {
+      console.log(`the first deployment on ${what} took ${starts} starts, the last one ${seconds} s`);
+      break;
+    }
+    const found = [...left].flatMap((remedy) => {
+      const match = remedy.says.exec(`${stdout}\n${stderr}`);
+      return match === null ? [] : [{ remedy, captured: match[1] ?? "" }];
+    });
+    if (found.length === 0) throw new Error(`start ${starts} on ${what} failed\n${stdout}\n${stderr}`);
+    console.log(`start ${starts} on ${what} was refused after ${seconds} s, for ${found.length} reasons`);
+    for (const { remedy, captured } of found) {
+      left.delete(remedy);
+      await remedy.type(captured);
+    }
+    given = [];
+  }
+  expect([...left].map(({ says }) => says.source)).toEqual([]);
+  await askHealth();
+  return { said };
+}
+
 /** Expects that it stays as it is, that nothing on the server is unaccounted for, and that a deployment passes every gate. */
 export async function expectSound(): Promise<void> {
   await expectQuiet();

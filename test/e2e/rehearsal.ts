@@ -90,6 +90,11 @@ export function onServer(script: string): Promise<string> {
   return run(["docker", "exec", SERVER, "bash", "-c", script]);
 }
 
+/** Restarts the server, as a reboot does. */
+export function restart(): Promise<string> {
+  return run(["docker", "restart", "--time", "30", SERVER]);
+}
+
 /** What somebody else does to the clouds, and what there is: the fake clouds' management port. */
 export async function management<T>(path: string, method = "GET", body?: unknown): Promise<T> {
   const response = await fetch(`http://${INTERNET.clouds}:8090/${path}`, {

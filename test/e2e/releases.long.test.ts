@@ -1,11 +1,9 @@
 /** First deployments on the other releases of Debian; the end-to-end suite has the one on Debian 12. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { run } from "../../common/run.ts";
 import { SYSTEM_NAMES, USUAL_SYSTEM } from "../../rehearsal/images/catalog.ts";
-import { SERVER } from "../../rehearsal/world.ts";
 import { expectSound, startFirst, stopRehearsal } from "./first-deployment.ts";
-import { askHealth, expectQuiet, npm, onServer, QUIET, until } from "./rehearsal.ts";
+import { askHealth, expectQuiet, npm, onServer, QUIET, restart, until } from "./rehearsal.ts";
 
 const OTHERS = SYSTEM_NAMES.filter((name) => name !== USUAL_SYSTEM);
 
@@ -32,8 +30,7 @@ describe.each(OTHERS)("a server with %s", (system) => {
   it("has nothing on it that nobody declared, and passes every gate of a deployment", expectSound);
 
   it("answers again after a reboot, with nothing to repair", async () => {
-    await run(["docker", "restart", "--time", "30", SERVER]);
-
+    await restart();
     await until("TechnicIA answers again", () => askHealth().then(() => true), 180);
     await expectQuiet();
   });

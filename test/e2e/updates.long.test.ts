@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { run } from "../../common/run.ts";
 import {
   ask,
   askHealth,
@@ -10,6 +9,7 @@ import {
   onServer,
   operator,
   pulumi,
+  restart,
   set,
   traffic,
   until,
@@ -146,7 +146,7 @@ describe("a restart of dockerd", () => {
 
 describe("a reboot", () => {
   it("brings everything back, behind the firewall from the start", async () => {
-    await run(["docker", "restart", "--time", "30", "technicia-rehearsal-server"]);
+    await restart();
     await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
 
     expect(await openTcpPorts("-4")).toEqual(WEB);

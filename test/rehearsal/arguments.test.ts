@@ -47,6 +47,10 @@ describe("readAsked", () => {
     [[], {}],
     [["--image", "Debian 13"], { system: "Debian 13" }],
     [["--image=Debian 11"], { system: "Debian 11" }],
+    [
+      ["--variant", "swap", "--image", "Debian 13", "--variant=chrony"],
+      { system: "Debian 13", variants: ["swap", "chrony"] },
+    ],
   ])("reads %j", (args, asked) => {
     expect(readAsked(args)).toEqual(asked);
   });
@@ -57,9 +61,15 @@ describe("readAsked", () => {
     );
   });
 
+  it("refuses a variant that there is not", () => {
+    expect(() => readAsked(["--variant", "ntp"])).toThrow(
+      /^--variant: expected chrony, .*, got "ntp"; say for example --variant chrony$/,
+    );
+  });
+
   it("refuses what npm start does not know", () => {
     expect(() => readAsked(["--imgae", "Debian 13"])).toThrow(
-      'npm start: expected --stack or --image, got "--imgae"; see docs/rehearsal.md',
+      'npm start: expected --stack, --image or --variant, got "--imgae"; see docs/rehearsal.md',
     );
   });
 });

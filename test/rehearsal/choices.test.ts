@@ -13,39 +13,40 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-async function deliver(...servers: readonly string[]): Promise<void> {
+/** As once the fake clouds have run. */
+async function begin(): Promise<void> {
   await mkdir(join(folder, "clouds"));
-  await writeFile(join(folder, "clouds", "state.json"), JSON.stringify({ ovh: { servers } }));
+  await writeFile(join(folder, "clouds", "state.json"), "{}");
 }
 
 describe("ensureChoices", () => {
   it("gives the usual system where nothing was asked for", async () => {
-    expect(await ensureChoices({}, folder)).toEqual({ system: "Debian 12" });
+    expect(await ensureChoices({}, folder)).toEqual({ system: "Debian 12", variants: [] });
   });
 
   it("continues with what the first start asked for", async () => {
-    await ensureChoices({ system: "Debian 13" }, folder);
-    await deliver("vps-1");
+    await ensureChoices({ system: "Debian 13", variants: ["chrony"] }, folder);
+    await begin();
 
-    expect(await ensureChoices({}, folder)).toEqual({ system: "Debian 13" });
-    expect(await ensureChoices({ system: "Debian 13" }, folder)).toEqual({ system: "Debian 13" });
+    const chosen = { system: "Debian 13", variants: ["chrony"] };
+    expect(await ensureChoices({}, folder)).toEqual(chosen);
+    expect(await ensureChoices({ system: "Debian 13" }, folder)).toEqual(chosen);
   });
 
-  it("takes another choice until a server is delivered", async () => {
+  it("takes another choice until the clouds have run", async () => {
     await ensureChoices({ system: "Debian 13" }, folder);
-    await deliver();
 
-    expect(await ensureChoices({ system: "Debian 11" }, folder)).toEqual({ system: "Debian 11" });
+    expect(await ensureChoices({ system: "Debian 11" }, folder)).toMatchObject({ system: "Debian 11" });
   });
 
-  it("refuses another choice for a server that is there", async () => {
-    await ensureChoices({ system: "Debian 13" }, folder);
-    await deliver("vps-1");
+  it("refuses another choice for a rehearsal that is under way", async () => {
+    await ensureChoices({ system: "Debian 13", variants: ["chrony", "swap"] }, folder);
+    await begin();
 
-    await expect(ensureChoices({ system: "Debian 11" }, folder)).rejects.toThrow(
-      'npm start: expected --image "Debian 13", with which this rehearsal\'s server was delivered, got --image "Debian 11"; ' +
-        "remove it first with npm run rehearsal:stop",
+    await expect(ensureChoices({ variants: ["swap"] }, folder)).rejects.toThrow(
+      'npm start: expected --image "Debian 13" --variant chrony --variant swap, with which this rehearsal was started, ' +
+        'got --image "Debian 13" --variant swap; remove it first with npm run rehearsal:stop',
     );
-    expect(await ensureChoices({}, folder)).toEqual({ system: "Debian 13" });
+    expect(await ensureChoices({}, folder)).toMatchObject({ variants: ["chrony", "swap"] });
   });
 });

@@ -36,6 +36,8 @@ export interface DnsOptions {
 export interface DnsServer {
   readonly address: string;
   readonly port: number;
+  /** Whatever was asked for before it existed, as `name type`, where absences are kept. */
+  absences(): readonly string[];
   /** Addresses of a name, as this server answers it. */
   resolve(name: string): Promise<readonly string[]>;
   close(): Promise<void>;
@@ -71,6 +73,7 @@ export async function startDns(options: DnsOptions): Promise<DnsServer> {
   return {
     address: host,
     port,
+    absences: () => [...(absences.get(options)?.keys() ?? [])],
     resolve: async (name) => {
       const found = await Promise.all(["A", "AAAA"].map((type) => addressesOf(options, name, type)));
       return found.flat();
@@ -152,7 +155,6 @@ function answerLocally(options: DnsOptions, question: packet.Question): ZoneAnsw
   const answer = answerNow(options, question);
   const isAbsent = answer?.answers.length === 0 && answer.elsewhere === null;
   if (isAbsent) kept.set(key, { until: now() + NEGATIVE_TTL * 1000, answer });
-  else kept.delete(key);
   return answer;
 }
 

@@ -8,6 +8,7 @@ import type { Machine, MachineSpec } from "./machine.ts";
 import type { FirewallRule } from "../ovh/state.ts";
 
 const BOOT_LIMIT_MS = 120_000;
+const LINES_OF_FAILURE = 15;
 
 export interface DockerMachineOptions {
   readonly docker: DockerApi;
@@ -26,6 +27,8 @@ export interface DockerMachineOptions {
   readonly authority?: string;
   /** Container that forwards between the internet and the datacentre. */
   readonly router: string;
+  /** A bash script that makes another system of a delivered server before it is handed over. @default none */
+  readonly atDelivery?: string;
   /** Seconds for which the updates of the first boot hold dpkg's lock. @default none are installed then */
   readonly upgradeSeconds?: number;
 }
@@ -111,6 +114,23 @@ export class DockerMachine implements Machine {
     await docker.call(`POST /containers/create?name=${name}`, { body });
     await docker.call(`POST /containers/${container}/start`);
     await this.#booted();
+    // Without a key it is installed once more before anybody has it.
+    if (spec.publicKey !== null) await this.#prepare();
+  }
+
+  async #prepare(): Promise<void> {
+    const { docker, container, atDelivery } = this.#options;
+    if (atDelivery === undefined) return;
+    const { code, stdout, stderr } = await docker.exec(container, [
+      "bash",
+      "-euo",
+      "pipefail",
+      "-c",
+      atDelivery,
+    ]);
+    if (code === 0) return;
+    const said = `${stdout}${stderr}`.trim().split("\n").slice(-LINES_OF_FAILURE).join("\n");
+    throw new Error(`${container}: its script at delivery ended with ${code}: ${said}`);
   }
 
   /** OVH reports a server as installed once it runs; cloud-init and the first updates may take minutes more. */

@@ -2,6 +2,7 @@ import { serveApi } from "../api/server.ts";
 import { type Api, CallLog } from "../api/calls.ts";
 import { systemClock } from "../clock.ts";
 import type { FakeCloudflare } from "../cloudflare/server.ts";
+import type { DnsServer } from "../dns/server.ts";
 import { type Fault, Faults } from "../api/faults.ts";
 import type { FakeOvh } from "../ovh/server.ts";
 import { type ApiRequest, Router, type Routes } from "../api/routes.ts";
@@ -14,6 +15,7 @@ export interface ManagementOptions {
   readonly port?: number;
   readonly ovh: FakeOvh;
   readonly cloudflare: FakeCloudflare;
+  readonly dns: Pick<DnsServer, "absences">;
   /** Shared by the fake APIs. */
   readonly calls: CallLog;
   readonly faults: Faults;
@@ -29,7 +31,7 @@ export interface Management {
 
 /** Starts the management port for tests: it lists calls, injects faults and makes changes from outside. */
 export async function startManagement(options: ManagementOptions): Promise<Management> {
-  const { ovh, cloudflare, calls, faults } = options;
+  const { ovh, cloudflare, dns, calls, faults } = options;
   const router = new Router({
     "GET /health": () => ({ ready: true }),
     // The internet's services that tell callers their own address.
@@ -43,6 +45,7 @@ export async function startManagement(options: ManagementOptions): Promise<Manag
     },
     "DELETE /faults": () => faults.clear(),
     "GET /state": () => ({ ovh: ovh.state, cloudflare: cloudflare.state }),
+    "GET /absences": () => dns.absences(),
     "GET /settled": async () => {
       await ovh.settled();
       return { failures: ovh.state.failures };

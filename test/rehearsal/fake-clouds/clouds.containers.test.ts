@@ -146,6 +146,33 @@ describe("the process of the clouds", () => {
     expect(await name("web.technicia.example", "A")).toEqual(["web.technicia.example A 198.51.100.104"]);
   });
 
+  it("has the records that it is started with, and they stay deleted", async () => {
+    const parked = { name: "n8n.technicia.example", type: "A", content: "192.0.2.80", ttl: 300 };
+    configuration = { ...configuration, cloudflare: { ...configuration.cloudflare, records: [parked] } };
+    const state = join(folder, "state.json");
+    await start(["--state", state]);
+
+    expect(await name("n8n.technicia.example", "A")).toEqual(["n8n.technicia.example A 192.0.2.80"]);
+    const [{ id }] = (await cloudflare("GET", `/zones/${ZONE_ID}/dns_records`)).body.result;
+    await cloudflare("DELETE", `/zones/${ZONE_ID}/dns_records/${id}`);
+    await stop("SIGTERM");
+    await start(["--state", state]);
+    expect(await name("n8n.technicia.example", "A")).toEqual([]);
+  });
+
+  it("says what was asked for before it existed, where absences are kept", async () => {
+    configuration = { ...configuration, dns: { keepsAbsence: true } };
+    await start();
+    const record = { name: "n8n", type: "A", content: IP, ttl: 60 };
+    expect(await name("n8n.technicia.example", "A")).toEqual([]);
+    await cloudflare("POST", `/zones/${ZONE_ID}/dns_records`, record);
+    await cloudflare("POST", `/zones/${ZONE_ID}/dns_records`, { ...record, name: "other" });
+
+    expect(await name("n8n.technicia.example", "A")).toEqual([]);
+    expect(await name("other.technicia.example", "A")).toEqual([`other.technicia.example A ${IP}`]);
+    expect((await manage("GET", "/absences")).body).toEqual(["n8n.technicia.example A"]);
+  });
+
   it("ends with 0 on SIGTERM", async () => {
     await start();
 

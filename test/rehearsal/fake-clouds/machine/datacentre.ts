@@ -69,6 +69,7 @@ export async function startDatacentre(): Promise<Datacentre> {
       gateway: address.ipv4Gateway,
       nameserver: "198.51.100.53",
       router,
+      atDelivery: "echo prepared > /srv/prepared",
     });
     const bash = (container: string, script: string) =>
       docker.exec(container, ["bash", "-euo", "pipefail", "-c", script]);

@@ -73,6 +73,7 @@ describe("a server behind the fake OVH", () => {
 
     expect(await connects(place.client, place.address.ipv4, 22, place)).toBe(true);
     await expect(ssh("true")).rejects.toThrow("Permission denied");
+    expect(await place.on(place.server, "ls /srv")).toBe("");
   });
 
   it("is another system after a rebuild: own host keys, nothing of the old disk, the key let in", async () => {
@@ -84,6 +85,10 @@ describe("a server behind the fake OVH", () => {
     expect(await ssh("sudo id --user --name; hostname")).toBe(`root\n${serviceName.split(".")[0]}\n`);
     expect(await hostKey()).not.toBe(before);
     expect(await place.on(place.server, "ls /srv /var/lib/docker")).not.toContain("old");
+  });
+
+  it("has been prepared by the script at delivery, once somebody can log in", async () => {
+    expect(await place.on(place.server, "cat /srv/prepared")).toBe("prepared");
   });
 
   it("keeps its disk, host keys, routes and resolver over a reboot", async () => {
