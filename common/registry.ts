@@ -86,7 +86,7 @@ function locate(repository: string): { readonly host: string; readonly repositor
   const [first = "", ...rest] = repository.split("/");
   if (rest.length === 0) return { host: HUB, repository: `library/${first}` };
   if (!/[.:]/.test(first) && first !== "localhost") return { host: HUB, repository };
-  if (first === "docker.io") return locate(rest.join("/"));
+  if (first === "docker.io" || first === "index.docker.io") return locate(rest.join("/"));
   return { host: first, repository: rest.join("/") };
 }
 

@@ -1,9 +1,21 @@
+import { isLegacyTimeZone } from "../common/time-zones.ts";
+
 /** Who packages Docker's engine: the distribution, or Docker with an APT source of its own. */
 export type DockerSource = "distribution" | "docker";
 
 /** Packages that only some releases have: from Debian 13 on, `docker.io` brings no client. */
-export function packageNamesIfKnown(dockerSource: DockerSource): string[] {
-  return dockerSource === "docker" ? [] : ["docker-cli"];
+export function packageNamesIfKnown({
+  dockerSource,
+  timeZone,
+}: {
+  readonly dockerSource: DockerSource;
+  readonly timeZone: string;
+}): string[] {
+  return [
+    ...(dockerSource === "docker" ? [] : ["docker-cli"]),
+    // Where there is no such package, the zones are in the one that every server has.
+    ...(isLegacyTimeZone(timeZone) ? ["tzdata-legacy"] : []),
+  ];
 }
 
 /** Docker's own packages have other names than the distribution's. */

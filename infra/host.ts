@@ -104,12 +104,13 @@ export class Host extends pulumi.ComponentResource {
       `${name}-packages`,
       {
         names: render.packageNames(args.dockerSource),
-        namesIfKnown: render.packageNamesIfKnown(args.dockerSource),
+        namesIfKnown: render.packageNamesIfKnown(args),
       },
       { ...onHost, dependsOn: beforePackages },
     );
     const afterPackages = { ...onHost, dependsOn: [this.packages] };
     createUpgrades(name, afterPackages);
+    const timeZone = createTimeZone(name, args, afterPackages);
     this.firewall = new HostFirewall(
       `${name}-firewall`,
       { host: this.connection, sshPorts: sshPorts(args.ssh), adminCidrs: args.ssh.adminCidrs },
@@ -122,7 +123,7 @@ export class Host extends pulumi.ComponentResource {
     );
     const group = createDockerGroup(name, args.ssh.user, afterPackages);
     const rules = createDockerRules(name, { ...onHost, dependsOn: [this.engine] });
-    this.swarm = createSwarm(name, { ...onHost, dependsOn: [rules, group, sshd, ...settings] });
+    this.swarm = createSwarm(name, { ...onHost, dependsOn: [rules, group, sshd, timeZone, ...settings] });
     const node = createSwarmNode(`${name}-node`, { ...onHost, dependsOn: [this.swarm] });
     this.docker = createDockerConnection(
       name,
@@ -289,16 +290,6 @@ function createSystemSettings(
     },
     onHost,
   );
-  const timeZone = new technicia.State(
-    `${name}-time-zone`,
-    {
-      observe: "timedatectl show --property Timezone --value",
-      desired: args.timeZone,
-      apply: 'timedatectl set-timezone "$ZONE"',
-      variables: { ZONE: args.timeZone },
-    },
-    onHost,
-  );
   const clock = new technicia.State(
     `${name}-clock`,
     {
@@ -307,7 +298,25 @@ function createSystemSettings(
     },
     onHost,
   );
-  return [sysctl, journal, timeZone, clock, ...createSwap(name, args, onHost)];
+  return [sysctl, journal, clock, ...createSwap(name, args, onHost)];
+}
+
+/** After the packages, because some of the names come with one of them. */
+function createTimeZone(
+  name: string,
+  { timeZone }: HostArgs,
+  afterPackages: pulumi.CustomResourceOptions,
+): technicia.State {
+  return new technicia.State(
+    `${name}-time-zone`,
+    {
+      observe: "timedatectl show --property Timezone --value",
+      desired: timeZone,
+      apply: 'timedatectl set-timezone "$ZONE"',
+      variables: { ZONE: timeZone },
+    },
+    afterPackages,
+  );
 }
 
 function createSwap(

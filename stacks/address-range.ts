@@ -23,7 +23,8 @@ export function rangeProblem(text: string, family?: Family): string | undefined 
     return `expected ${wanted} such as ${example}`;
   if (prefix === undefined)
     return `expected ${wanted} with its length, for one address "${address}/${BITS[found]}"`;
-  if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > BITS[found]) {
+  // nft would read a length that begins with 0 as octal.
+  if (!/^(0|[1-9]\d{0,2})$/.test(prefix) || Number(prefix) > BITS[found]) {
     return `expected ${wanted} with a length from ${WIDEST_PREFIX[found]} to ${BITS[found]}`;
   }
   if (Number(prefix) < WIDEST_PREFIX[found]) {

@@ -2,12 +2,12 @@
 import { z } from "zod";
 
 import { isSafeForKeys } from "../common/api-address.ts";
-import { isExact, readImageReference } from "../common/image-reference.ts";
+import { imageNameIn, isExact, registryIn } from "../common/image-reference.ts";
+import { isTimeZone } from "../common/time-zones.ts";
 import { rangeProblem, type Family, visitorRangeProblem } from "./address-range.ts";
+import { hostNameIn, isHostName } from "./host-name.ts";
 import { isPublicKey } from "./public-key.ts";
 import { isSystemName } from "./system-names.ts";
-
-const HOST_NAME = /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/;
 
 // `pulumi config set` stores every value at the top level, and every decimal one, as text.
 const fromText = (value: unknown): unknown => {
@@ -20,6 +20,30 @@ const fromText = (value: unknown): unknown => {
 export function text(expected: string, form: RegExp | ((value: string) => boolean)) {
   const isRight = form instanceof RegExp ? (value: string) => form.test(value) : form;
   return z.string({ error: expected }).refine(isRight, { error: expected });
+}
+
+interface WithBetterForm {
+  readonly expected: string;
+  readonly isRight: (value: string) => boolean;
+  /** What was meant by a value that is not right, as `isRight` wants it. */
+  readonly meant: (value: string) => string | undefined;
+  /** Says of the better form why it is right: "the name as DNS has it". */
+  readonly why: string;
+}
+
+/** A text of which a wrong value says what was meant: the error then gives that form. */
+function textWithBetterForm({ expected, isRight, meant, why }: WithBetterForm) {
+  return z.string({ error: expected }).superRefine((value, context) => {
+    if (isRight(value)) return;
+    const better = meant(value);
+    const isBetter = better !== undefined && isRight(better);
+    context.addIssue({
+      code: "custom",
+      message: isBetter ? `expected "${better}", ${why}` : expected,
+      input: value,
+      ...(isBetter ? { params: { better } } : {}),
+    });
+  });
 }
 
 export function number(expected: string, isRight: (value: number) => boolean) {
@@ -56,7 +80,24 @@ export function optionalMap<T extends z.ZodRawShape>(shape: T) {
 }
 
 export const hostName = (example: string) =>
-  text(`expected a host name without scheme or port, such as ${example}`, HOST_NAME);
+  textWithBetterForm({
+    expected: `expected a host name without scheme or port, such as ${example}`,
+    isRight: isHostName,
+    meant: hostNameIn,
+    why: "the name as DNS has it",
+  });
+
+const isEmail = (address: string) => address.length <= 254 && z.email().safeParse(address).success;
+
+export const emailAddress = textWithBetterForm({
+  expected: "expected an e-mail address",
+  isRight: isEmail,
+  meant: (address) => {
+    const [, name, domain = ""] = /^(.+)@([^@]+)$/.exec(address.trim()) ?? [];
+    return name === undefined ? undefined : `${name}@${hostNameIn(domain) ?? ""}`;
+  },
+  why: "the address as mail servers have it",
+});
 
 export const apiAddress = text(
   "expected the address of an API (https://…) without a slash at the end",
@@ -94,20 +135,20 @@ export const EXAMPLE_KEY =
   "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f alice@example";
 
 export const image = (example: string) =>
-  text(
-    "expected an image with an exact version or a digest, such as qdrant/qdrant:v1.19.0-unprivileged",
-    isExact,
-  ).meta({ description: "Image, with an exact version or a digest.", example });
+  textWithBetterForm({
+    expected:
+      "expected an image with an exact version or a digest, such as qdrant/qdrant:v1.19.0-unprivileged",
+    isRight: isExact,
+    meant: imageNameIn,
+    why: "the image as registries name it",
+  }).meta({ description: "Image, with an exact version or a digest.", example });
 
-export const registryAddress = text(
-  "expected a registry without scheme, and perhaps a folder, such as registry.exemple.fr/technicia",
-  (address) => {
-    const [host = ""] = address.split("/");
-    // A first part without dot or port would be a folder at Docker Hub.
-    if (address.endsWith("/")) return false;
-    return (/[.:]/.test(host) || host === "localhost") && readImageReference(`${address}/a:1`) !== undefined;
-  },
-);
+export const registryAddress = textWithBetterForm({
+  expected: "expected a registry without scheme, and perhaps a folder, such as registry.exemple.fr/technicia",
+  isRight: (address) => registryIn(address) === address,
+  meant: registryIn,
+  why: "as the names of its images begin",
+});
 
 export const limits = (memoryMib: number, cpus: number) => ({
   memoryMib: whole("MiB", { least: 16, most: 65_536 }).meta({
@@ -123,10 +164,20 @@ export const limits = (memoryMib: number, cpus: number) => ({
 export const enabled = () =>
   flag().meta({ description: "Whether this environment runs the service.", example: true });
 
-export const personName = text(
-  "expected a name of at most 32 characters",
-  (name) => name.trim() !== "" && name.length <= 32,
-);
+// n8n's own rules for the names of a person: no markup, and nothing that a mail program would make a link of.
+const isPersonName = (name: string) =>
+  name.trim() !== "" &&
+  name.length <= 32 &&
+  !/[<>]/.test(name) &&
+  !/^(https?:\/\/|www\.)|\.[\p{L}\d-]/iu.test(name);
+
+export const personName = textWithBetterForm({
+  expected:
+    "expected a name of at most 32 characters, without <, > or a dot right before a letter, as n8n demands",
+  isRight: isPersonName,
+  meant: (name) => name.replace(/\.(?=[\p{L}\d-])/gu, ". "),
+  why: "because n8n takes a dot right before a letter for an address",
+});
 
 /** The account of a person. */
 export const linuxUser = text(
@@ -198,10 +249,6 @@ export function isRepository(address: string): boolean {
 
 export function isFolderInRepository(folder: string): boolean {
   return folder === "." || /^(?!\.{1,2}(\/|$))[\w.-]+(\/(?!\.{1,2}(\/|$))[\w.-]+)*$/.test(folder);
-}
-
-function isTimeZone(zone: string): boolean {
-  return zone === "UTC" || Intl.supportedValuesOf("timeZone").includes(zone);
 }
 
 // Placeholders such as your-project-id are valid ids, too.

@@ -11,6 +11,7 @@ import { operations } from "./operations-schema.ts";
 import {
   apiAddress,
   choice,
+  emailAddress,
   enabled,
   EXAMPLE_KEY,
   flag,
@@ -79,7 +80,7 @@ export const sections = {
     example: "technicia.exemple.fr",
     affects: "DNS, certificate, gateway, n8n",
   }),
-  adminEmail: z.email({ error: "expected an e-mail address" }).meta({
+  adminEmail: emailAddress.meta({
     description: "E-mail address of the operator; the certificate authority's contact and n8n's owner.",
     example: "admin@exemple.fr",
     affects: "certificate, n8n",

@@ -6,7 +6,9 @@ import { commandsFor, nameOf, type Commands, type SettingPath } from "./config-c
 import type { Environment } from "./environment.ts";
 import { brokenRules, knownAuthority, loginUserOf, type Problem } from "./settings-rules.ts";
 import { sections, type SectionName, type Sections } from "./settings-schema.ts";
+import { shellWord } from "../common/shell-quote.ts";
 import { UserError } from "../common/user-error.ts";
+import { invisibleIn, quoteVisibly, withoutInvisible } from "../common/visible-text.ts";
 
 export const settingNames = Object.keys(sections) as SectionName[];
 
@@ -48,15 +50,35 @@ export function parseSettings(stack: string, values: Readonly<Record<string, unk
     else
       problems.push(...result.error.issues.flatMap((issue) => problemsOf(name, issue, { stack, commands })));
   }
-  problems.push(...brokenRules({ given, sections: parsed as Partial<Sections>, commands }));
-
-  if (problems.length > 0) {
+  const invisible = settingNames.flatMap((name) => invisibleTexts([name], given[name], commands));
+  const places = new Set(invisible.map(({ path }) => nameOf(path)));
+  const all = [
+    // What the schema says of such a text would not show why.
+    ...problems.filter(({ path }) => !places.has(nameOf(path))),
+    ...invisible,
+    ...brokenRules({ given, sections: parsed as Partial<Sections>, commands }),
+  ];
+  if (all.length > 0) {
     throw new SettingsError(
       stack,
-      problems.map(({ path, text }) => `${nameOf(path)}: ${text}`),
+      all.map(({ path, text }) => `${nameOf(path)}: ${text}`),
     );
   }
   return toEnvironment(stack, parsed as Sections);
+}
+
+/** Texts with a character that nobody sees, which a copy from a page or from Windows brings along. */
+function invisibleTexts(path: SettingPath, value: unknown, commands: Commands): Problem[] {
+  if (typeof value === "string") {
+    const found = invisibleIn(value);
+    if (found === undefined) return [];
+    const text = `expected a text without invisible characters, got ${describe(value)}, with ${found}; type it anew: ${commands.set(path)}`;
+    return [{ path, text }];
+  }
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    invisibleTexts([...path, Array.isArray(value) ? Number(key) : key], inner, commands),
+  );
 }
 
 function toEnvironment(stack: string, settings: Sections): Environment {
@@ -90,11 +112,12 @@ function problemsOf(
   }
   const isMissingList =
     issue.code === "invalid_type" && issue.expected === "array" && issue.input === undefined;
+  const better: unknown = issue.code === "custom" ? issue.params?.["better"] : undefined;
   const remedy = isMissingList
     ? `set its first with ${commands.set([...path, 0])}`
     : typeof issue.input === "object" || issue.message.startsWith("expected a map")
       ? `edit it in Pulumi.${stack}.yaml`
-      : `set it with ${commands.set(path)}`;
+      : `set it with ${commands.set(path, typeof better === "string" ? shellWord(better) : undefined)}`;
   return [{ path, text: `${issue.message}, got ${describe(issue.input)}; ${remedy}` }];
 }
 
@@ -141,10 +164,11 @@ function describe(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
   if (typeof value === "object") return "a map";
   if (typeof value !== "string") return JSON.stringify(value);
-  if (value.includes("PRIVATE KEY")) return "a private key";
-  if (/\/\/[^/]*:[^/]*@/.test(value)) return "an address with a password";
-  if (value.length > 80 || /^[\w+=-]{20,}$/.test(value)) return `a text of ${value.length} characters`;
-  return JSON.stringify(value);
+  const visible = withoutInvisible(value);
+  if (visible.includes("PRIVATE KEY")) return "a private key";
+  if (/(^|\/\/)[^/\s:]+:[^/\s]*@(?!sha256:)/.test(visible)) return "an address with a password";
+  if (value.length > 80 || /^[\w+=-]{20,}$/.test(visible)) return `a text of ${value.length} characters`;
+  return quoteVisibly(value);
 }
 
 /** Removes empty settings: `key:` in YAML, and the empty defaults in Pulumi.yaml, count as missing. */

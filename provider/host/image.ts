@@ -1,5 +1,6 @@
 /** `technicia:host:Image`: an image on the host, and the digest of its name when it was pulled. */
 import { z } from "zod";
+import { readImageReference } from "../../common/image-reference.ts";
 import { findImage, ImageMissing, type RegistryLogin } from "../../common/registry.ts";
 import { parseUrn } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -14,8 +15,8 @@ const PREVIEW_SECONDS = 5;
 const schema = z.strictObject({
   name: z
     .string()
-    .regex(
-      /^(?:[a-z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/,
+    .refine(
+      (name) => readImageReference(name) !== undefined,
       "an image's name with tag or digest, such as nginx:1.30.4-alpine",
     ),
   login: z

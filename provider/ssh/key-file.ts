@@ -1,7 +1,7 @@
 /** Whether the operator's key file works, judged by OpenSSH, which Docker's plugin uses, and by our own client. */
 import { readFile, stat } from "node:fs/promises";
 import { tryRun } from "../../common/run.ts";
-import { shellQuote } from "../../common/shell-quote.ts";
+import { shellWord } from "../../common/shell-quote.ts";
 import { UserError } from "../../common/user-error.ts";
 import { expandHome } from "./expand-home.ts";
 import { fingerprint, readPublicKey } from "./keys.ts";
@@ -146,8 +146,4 @@ async function explain(path: string, stderr: string): Promise<Refusal> {
       .at(-1)
       ?.replace(/^Load key ".*": /, "") ?? "";
   return { text: `${expected} (${said}); name another file, or copy the key again` };
-}
-
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./~-]+$/.test(text) ? text : shellQuote(text);
 }

@@ -133,6 +133,17 @@ describe("Host", () => {
     expect(waitsFor("host-packages", "host-docker-settings")).toBe(true);
   });
 
+  it.each(["Europe/Kiev", "US/Pacific", "EST5EDT"])(
+    "has a package for the time zone %s on the releases that moved it there, before it is set",
+    async (timeZone) => {
+      const { resource, waitsFor } = await define({ timeZone });
+
+      expect(resource("host-packages").inputs["namesIfKnown"]).toEqual(["docker-cli", "tzdata-legacy"]);
+      expect(resource("host-time-zone").inputs["desired"]).toBe(timeZone);
+      expect(waitsFor("host-time-zone", "host-packages")).toBe(true);
+    },
+  );
+
   it("adds Docker's repository before it installs from it, and only then", async () => {
     const own = await define({ dockerSource: "docker" });
     const distribution = await define();
