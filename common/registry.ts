@@ -108,6 +108,8 @@ function manifestReader(
   const ask = (wanted: string) =>
     call(`${base}/manifests/${wanted}`, {
       headers: { accept: MANIFESTS, ...(authorization === undefined ? {} : { authorization }) },
+      // Some registries only lead to others; fetch sends the login to its own origin alone.
+      redirect: "follow",
       ...request,
     });
   return async (wanted) => {

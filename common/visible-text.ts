@@ -24,7 +24,12 @@ export function withoutInvisible(text: string): string {
   return text.replace(INVISIBLE, "");
 }
 
+/** `U+00E9` */
+export function nameOfCharacter(character: string): string {
+  return `U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
 function nameOfFirst(text: string, characters: RegExp): string | undefined {
   const [found] = text.match(characters) ?? [];
-  return found && `U+${found.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}`;
+  return found && nameOfCharacter(found);
 }

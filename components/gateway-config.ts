@@ -211,7 +211,8 @@ function renderPlainServer({ domain, editorDomain }: GatewayConfig): string {
       access_log off;
       return 204;
     }
-    location / { return 301 https://${editorDomain === undefined ? domain : "$redirect_host"}$request_uri; }
+    # Clients repeat the request as it was: a POST stays one.
+    location / { return 308 https://${editorDomain === undefined ? domain : "$redirect_host"}$request_uri; }
   }
 ${editorDomain === undefined ? "" : renderRedirectHost(domain, editorDomain)}`;
 }

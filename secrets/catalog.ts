@@ -46,6 +46,13 @@ export interface SecretEntry {
   readonly givenBy: "user" | "us";
   readonly rotation: string;
   readonly minimumLength: number;
+  /**
+   * Characters that it may have: those of a header, which are ASCII's without spaces; `visible` ones, for a password; or `any`, where another
+   * value would cost more than an unusual one.
+   *
+   * @default "header"
+   */
+  readonly characters?: "header" | "visible" | "any";
   /** Form besides the length; `expected` is the error text. */
   readonly form?: { readonly expected: string; readonly test: (value: string) => boolean };
   /** Service → when an environment cannot be deployed without this key of it. */
@@ -161,6 +168,7 @@ export const catalog = {
     readers: ["document-processor", "vision-classifier"],
     givenBy: "user",
     rotation: "add a key to the service account, set it, run pulumi up, then delete the old key",
+    characters: "any",
     minimumLength: 100,
     form: {
       expected: "expected the JSON key file of a Google Cloud service account, whole",
@@ -177,6 +185,7 @@ export const catalog = {
     readers: ["technicia provider", "npm run images"],
     givenBy: "user",
     rotation: "create a new token at the registry, set it, run pulumi up, then delete the old one",
+    characters: "visible",
     minimumLength: 8,
     neededFor: {
       Registry: { words: "`images.registryUser` is set", holds: ({ builds }) => builds.registryUser !== "" },
@@ -188,6 +197,7 @@ export const catalog = {
     readers: ["n8n"],
     givenBy: "us",
     rotation: "never: with another key n8n refuses to start, and every stored credential is lost",
+    characters: "any",
     minimumLength: 32,
     neededFor: { n8n: ALWAYS },
     generate: hexadecimal,
@@ -199,6 +209,7 @@ export const catalog = {
     readers: ["n8n"],
     givenBy: "us",
     rotation: "set another one and run pulumi up",
+    characters: "visible",
     minimumLength: 12,
     form: {
       expected: "expected at most 64 characters with a digit and a capital letter, as n8n demands",
@@ -213,6 +224,7 @@ export const catalog = {
     readers: ["n8n"],
     givenBy: "us",
     rotation: "set another one and run pulumi up; everybody signs in again",
+    characters: "visible",
     minimumLength: 32,
     neededFor: { n8n: ALWAYS },
     generate: hexadecimal,
@@ -245,6 +257,7 @@ export const catalog = {
     readers: ["postgres", "n8n"],
     givenBy: "us",
     rotation: "change the role with ALTER ROLE n8n PASSWORD first, then set it and run pulumi up",
+    characters: "visible",
     minimumLength: 32,
     neededFor: { n8n: whenOn("postgres", "`services.n8n.database` is `postgres`") },
     generate: hexadecimal,

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { entryOf, type SecretName } from "./catalog.ts";
+import { invisibleIn, nameOfCharacter, otherSpaceIn } from "../common/visible-text.ts";
+import { entryOf, type SecretEntry, type SecretName } from "./catalog.ts";
 
 /**
  * SHA-256 of values that TechnicIA's own public repository published as defaults: an n8n encryption key and
@@ -33,15 +34,21 @@ export function weaknessAmong(
   published: ReadonlySet<string>,
   { name, value }: { readonly name: SecretName; readonly value: string },
 ): string | undefined {
-  const { minimumLength, form } = entryOf(name);
+  const { minimumLength, form, characters = "header" } = entryOf(name);
   if (published.has(createHash("sha256").update(value.trim()).digest("hex"))) {
     return "expected a value nobody else knows, got one that was published as a default";
   }
   if (PLACEHOLDERS.some((placeholder) => placeholder.test(value))) {
     return "expected the real value, got a placeholder";
   }
-  if (value !== value.trim())
+  if (/^[ \t\r\n]|[ \t\r\n]$/.test(value))
     return "expected a value without spaces or line ends around it, got one with them";
+  const unfit = unfitCharacter(value, characters);
+  if (unfit !== undefined) {
+    const wanted =
+      characters === "header" ? "letters, digits and punctuation of ASCII" : "visible characters";
+    return `expected a value of ${wanted} only, got one with ${unfit}`;
+  }
   if (value.length < minimumLength) {
     return `expected at least ${minimumLength} characters, got ${value.length}`;
   }
@@ -49,4 +56,17 @@ export function weaknessAmong(
     return "expected a random value, got one of few characters repeated";
   if (form && !form.test(value)) return `${form.expected}, got something else`;
   return undefined;
+}
+
+/** A character that a program would choke on, or a person never type again: as `U+200B`. */
+function unfitCharacter(
+  value: string,
+  characters: NonNullable<SecretEntry["characters"]>,
+): string | undefined {
+  const unseen = invisibleIn(value) ?? otherSpaceIn(value);
+  if (characters === "visible") return unseen;
+  // A mark of Windows at the beginning of a key file, or what a copy from a page leaves at the end.
+  if (characters === "any") return value === value.trim() ? undefined : unseen;
+  const [other] = /[^\x21-\x7e]/u.exec(value) ?? [];
+  return other && nameOfCharacter(other);
 }

@@ -229,11 +229,11 @@ describe("TLS", () => {
     expect(locations(server)).toEqual(["^~ /.well-known/acme-challenge/", "= /gateway-health", "/"]);
     expect(block(server, "location ^~ /.well-known/acme-challenge/")).toContain("root /var/www/acme;");
     expect(block(server, "location = /gateway-health")).toMatch(/allow 127\.0\.0\.1;\s+deny all;/);
-    expect(block(server, "location /")).toContain(`return 301 https://${DOMAIN}$request_uri;`);
+    expect(block(server, "location /")).toContain(`return 308 https://${DOMAIN}$request_uri;`);
   });
 
   it("redirects an unknown name to the public one, never to itself", () => {
-    expect(render(withEditor)).toContain("return 301 https://$redirect_host$request_uri;");
+    expect(render(withEditor)).toContain("return 308 https://$redirect_host$request_uri;");
     expect(block(render(withEditor), "map $host $redirect_host")).toBe(
       `map $host $redirect_host {\n    ${EDITOR} ${EDITOR};\n    default ${DOMAIN};\n  }`,
     );

@@ -35,7 +35,7 @@ afterAll(() => stage.remove());
 
 /** nginx signs its pages; n8n's answers are JSON or pages of its own. */
 function isOfNginx({ status, body }: Pick<RawAnswer, "status" | "body">): boolean {
-  return [301, 400, 404, 405].includes(status) && body.includes("<center>nginx</center>");
+  return [308, 400, 404, 405].includes(status) && body.includes("<center>nginx</center>");
 }
 
 describe("a path that is not open", () => {

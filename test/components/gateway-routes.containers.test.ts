@@ -173,9 +173,21 @@ describe("the public routes", () => {
     // A browser ignores the name in a plain request's address; the gateway answers any with its own.
     const response = await fetch(`http://${gateway}/`, { redirect: "manual" });
 
-    expect(response.status).toBe(301);
+    expect(response.status).toBe(308);
     expect(response.headers.has("x-content-type-options")).toBe(true);
     expect(response.headers.has("strict-transport-security")).toBe(false);
+  });
+
+  it("leads a POST over HTTP to HTTPS as a POST", async () => {
+    const body = "x".repeat(100_000);
+    const response = await fetch(`http://${gateway}/api/question?a=%20b`, {
+      method: "POST",
+      body,
+      redirect: "manual",
+    });
+
+    expect(response.status).toBe(308);
+    expect(response.headers.get("location")).toBe(`https://${DOMAIN}/api/question?a=%20b`);
   });
 
   it("presents no certificate under a name that is not its own", async () => {

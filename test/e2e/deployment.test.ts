@@ -79,7 +79,7 @@ describe("the public side", () => {
       ...["--silent", "--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}"],
       ...["--header", `Host: ${DOMAIN}`, `http://${DATACENTRE.server}/any?x=1`],
     ]);
-    expect(stdout).toBe(`301 https://${DOMAIN}/any?x=1`);
+    expect(stdout).toBe(`308 https://${DOMAIN}/any?x=1`);
 
     for (const path of [
       "/rest/login",

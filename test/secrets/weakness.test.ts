@@ -53,6 +53,53 @@ describe("weaknessOf", () => {
   });
 
   it.each<[SecretName, string, string]>([
+    ["voyageApiKey", "\ufeff", "U+FEFF"],
+    ["voyageApiKey", "\u200b", "U+200B"],
+    ["voyageApiKey", "\n", "U+000A"],
+    ["anthropicApiKey", "é", "U+00E9"],
+    ["ovhConsumerKey", " ", "U+0020"],
+    ["qdrantApiKey", "\u00a0", "U+00A0"],
+    ["qdrantApiKey", "😀", "U+1F600"],
+  ])("fails when %s, which is sent in a header, has %j in it", (name, character, called) => {
+    const strong = strongSecrets()[name];
+    const value = `${strong.slice(0, 5)}${character}${strong.slice(5)}`;
+
+    expect(weaknessOf(name, value)).toBe(
+      `expected a value of letters, digits and punctuation of ASCII only, got one with ${called}`,
+    );
+  });
+
+  it.each<[SecretName, string, string]>([
+    ["n8nOwnerPassword", "\u200d", "U+200D"],
+    ["registryPassword", "\r\n", "U+000D"],
+    ["postgresPassword", "\u202f", "U+202F"],
+    ["n8nJwtSecret", "\ufeff", "U+FEFF"],
+  ])("fails when %s has %j in it, which nobody sees", (name, character, called) => {
+    const strong = strongSecrets()[name];
+
+    expect(weaknessOf(name, `${strong.slice(0, 5)}${character}${strong.slice(5)}`)).toBe(
+      `expected a value of visible characters only, got one with ${called}`,
+    );
+  });
+
+  it.each<SecretName>(["n8nOwnerPassword", "registryPassword", "postgresPassword", "n8nJwtSecret"])(
+    "accepts quotes, dollars, backslashes, spaces and accents in %s",
+    (name) => {
+      expect(weaknessOf(name, `A1 "b" 'c' $d \`e\` \\f %g #h é <i ;j&k|l *m ~n !o`)).toBeUndefined();
+    },
+  );
+
+  it("accepts any key of n8n's that may be in use already, because another one would lose data", () => {
+    expect(weaknessOf("n8nEncryptionKey", `une phrase \u200b de passe, écrite à la main`)).toBeUndefined();
+  });
+
+  it("names the mark that Windows puts before a key file", () => {
+    expect(weaknessOf("googleCredentials", `\ufeff${strongSecrets().googleCredentials}`)).toBe(
+      "expected a value of visible characters only, got one with U+FEFF",
+    );
+  });
+
+  it.each<[SecretName, string, string]>([
     [
       "n8nOwnerPassword",
       "lowercase-and-4-digits",
@@ -65,7 +112,7 @@ describe("weaknessOf", () => {
     ],
     [
       "cloudflareApiToken",
-      "0123456789 abcdefghij 0123456789 ABCDEFGHIJ",
+      "0123456789#abcdefghij#0123456789#ABCDEFGHIJ",
       "expected a Cloudflare API token of 40 to 80 letters, digits, - and _, got something else",
     ],
     [

@@ -171,9 +171,9 @@ export async function checkRedirect(site: PublicSite, signal: AbortSignal): Prom
   const path = "/verification?de=http";
   const { status, headers } = await askPublic(site, { protocol: "http", path, signal });
   const wanted = `https://${site.domain}${path}`;
-  return status === 301 && headers.location === wanted
+  return status === 308 && headers.location === wanted
     ? ok(`http mène à ${wanted}`)
-    : failed(`http : attendu 301 vers ${wanted}, trouvé ${status} vers ${headers.location ?? "rien"}`);
+    : failed(`http : attendu 308 vers ${wanted}, trouvé ${status} vers ${headers.location ?? "rien"}`);
 }
 
 export async function checkHeaders(

@@ -243,7 +243,7 @@ describe("the checks of the gateway", () => {
   it("fail when http does not redirect", async () => {
     const look = () => checkRedirect(system.site, unaborted);
     const found = await withGateway(
-      (configuration) => configuration.replace(/return 301 [^;]+;/, "return 200 'ici';"),
+      (configuration) => configuration.replace(/return 308 [^;]+;/, "return 200 'ici';"),
       look,
     );
 
