@@ -2,6 +2,8 @@
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 
 import { UserError } from "../common/user-error.ts";
+import { quoteVisibly } from "../common/visible-text.ts";
+import { NAMESPACE as PROJECT } from "../secrets/catalog.ts";
 import { renderTable } from "./terminal.ts";
 
 export interface Outcome {
@@ -44,7 +46,38 @@ export function onlyStack(usage: string, positionals: readonly string[]): string
       `expected the name of one stack (test, staging, prod), got ${positionals.length}\nusage: ${usage}`,
     );
   }
-  return stack;
+  return stackName(stack);
+}
+
+/** What Pulumi calls the only organisation of a state in a file or at S3. */
+const NO_ORGANISATION = "organization";
+
+/**
+ * The name of a stack as the settings file has it, also where it is given with organisation and project. An empty one would be the stack that
+ * happens to be selected.
+ */
+export function stackName(given: string): string {
+  const parts = given.split("/");
+  const name = parts.at(-1) ?? "";
+  const [organisation] = parts.length > 1 ? parts : [NO_ORGANISATION];
+  const [, project] = parts.length === 3 ? parts : [undefined, PROJECT];
+  const isName = (part: string) => /^(?!\.+$)[\w.-]{1,100}$/.test(part);
+  if (parts.length > 3 || !parts.every(isName)) {
+    throw new UserError(
+      `stack: expected a name of letters, digits, -, _ and ., such as test, got ${quoteVisibly(given)}; pulumi stack ls lists yours`,
+    );
+  }
+  if (project !== PROJECT) {
+    throw new UserError(
+      `stack: expected one of the project ${PROJECT}, got ${given}; give its name alone, and pulumi stack ls lists yours`,
+    );
+  }
+  if (organisation !== NO_ORGANISATION) {
+    throw new UserError(
+      `stack: expected a name without its organisation, got ${given}; say once which one is yours, with pulumi org set-default ${organisation}, and then ${name} alone`,
+    );
+  }
+  return name;
 }
 
 /** Scripts of package.json that are no operator's commands. */

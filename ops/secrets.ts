@@ -1,6 +1,4 @@
 /** `npm run secrets`: which secrets of a stack are set, without reading one; and generating those that are ours. */
-import { z } from "zod";
-import { optionalServices, type OptionalService } from "../common/services.ts";
 import {
   entryOf,
   isNeeded,
@@ -12,6 +10,7 @@ import {
   type SecretName,
   type SecretsContext,
 } from "../secrets/catalog.ts";
+import { contextIn } from "../secrets/context.ts";
 import { onlyStack, readArguments, type Commands } from "./command.ts";
 import { pulumiOnPath } from "./engine/cli.ts";
 import { readConfiguration, type Configuration } from "./engine/settings.ts";
@@ -110,37 +109,12 @@ async function findSecrets(request: SecretsRequest): Promise<Found> {
         .flatMap(({ name }) => (isSecretName(name) ? [name] : [])),
     );
   return {
-    context: readContext(settings),
+    context: contextIn(settings),
     encrypted: given((entry) => entry.secret),
     // Pulumi.yaml gives every secret the empty default.
     inClear: given((entry) => !entry.secret && entry.value !== undefined && entry.value !== ""),
   };
 }
-
-function readContext(settings: Readonly<Record<string, unknown>>): SecretsContext {
-  const flag = (name: string, key: string) => z.object({ [name]: z.object({ [key]: toggle }) });
-  const services = settings["services"];
-  const isOn = (name: string, key: string) => flag(name, key).safeParse(services).data?.[name]?.[key] ?? true;
-  const n8n = z.object({ n8n: z.object({ database: z.enum(["sqlite", "postgres"]) }) }).safeParse(services);
-  const dns = z.object({ provider: z.enum(["cloudflare", "ovh"]) }).safeParse(settings["dns"]);
-  const images = z.object({ registryUser: z.string() }).safeParse(settings["images"]);
-  const switches = optionalServices.map((name) => [name, { enabled: isOn(name, "enabled") }] as const);
-  const optional = Object.fromEntries(switches) as Record<OptionalService, { enabled: boolean }>;
-  // A missing or wrong setting counts as the value that needs a secret, so that no needed secret is left out.
-  return {
-    dns: { provider: dns.data?.provider ?? "cloudflare" },
-    services: {
-      qdrant: { apiKey: isOn("qdrant", "apiKey") },
-      n8n: { database: n8n.data?.n8n.database ?? "postgres" },
-      ...optional,
-    },
-    // Without the setting nobody logs in anywhere.
-    builds: { registryUser: images.data?.registryUser ?? "" },
-  };
-}
-
-// `pulumi config set` without `--path` types stores true and false as text.
-const toggle = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);
 
 function report({ stack }: SecretsRequest, { context, encrypted, inClear }: Found): SecretsReport {
   const keys = keysByService(context, encrypted);

@@ -42,8 +42,9 @@ export class MarkdownFile {
 
   constructor(path: string, text: string) {
     this.path = path;
-    this.text = text;
-    this.root = parser.parse(text);
+    // The parser leaves a byte order mark of Windows out, so its places would be wrong by one.
+    this.text = text.replace(/^\ufeff/, "");
+    this.root = parser.parse(this.text);
   }
 
   /** Collects a problem; `refuseProblems` throws all of them. */

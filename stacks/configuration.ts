@@ -2,6 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { UserError } from "../common/user-error.ts";
 import { findKeyProblem } from "../provider/ssh/key-file.ts";
+import { contextIn } from "../secrets/context.ts";
+import { resolveSecrets, type Secrets } from "../secrets/resolve.ts";
 import { nameOf } from "./config-command.ts";
 import type { Environment } from "./environment.ts";
 import { parseSettings, SettingsError, settingsIn } from "./settings.ts";
@@ -11,12 +13,40 @@ export function readConfiguration(): Environment {
   return parseSettings(pulumi.getStack(), settingsIn(pulumi.runtime.allConfig()));
 }
 
+/** What the program starts from. Problems of the settings, of the secrets and of the operator's key are thrown together. */
+export async function readInputs(): Promise<{
+  readonly environment: Environment;
+  readonly secrets: Secrets;
+}> {
+  const problems: UserError[] = [];
+  const note = (error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+    problems.push(error);
+    return undefined;
+  };
+  const attempt = <T>(read: () => T) => {
+    try {
+      return read();
+    } catch (error) {
+      return note(error);
+    }
+  };
+  const environment = attempt(readConfiguration);
+  const context = () => environment ?? contextIn(settingsIn(pulumi.runtime.allConfig()));
+  const secrets = attempt(() => resolveSecrets(context()));
+  if (environment) await requireOperatorKey(environment).catch(note);
+  if (environment && secrets && problems.length === 0) return { environment, secrets };
+  throw problems.length === 1
+    ? problems[0]!
+    : new UserError(problems.map(({ message }) => message).join("\n"));
+}
+
 /**
  * Fails when the operator's key would not let the deployment in, before anything is bought or changed.
  *
  * A CI that only makes previews has no key; the run that deploys checks it again.
  */
-export async function requireOperatorKey({ name, ssh }: Environment): Promise<void> {
+async function requireOperatorKey({ name, ssh }: Environment): Promise<void> {
   const { SSH_AUTH_SOCK: agentSocket, CI } = process.env;
   const problem = await findKeyProblem({ ...ssh, agentSocket });
   if (problem === undefined) return;

@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { type BuiltService, builtServices, SERVICES } from "../common/services.ts";
+import { shellWord } from "../common/shell-quote.ts";
 import { secretServices, type ServiceKeys } from "../secrets/catalog.ts";
 import type { Environment } from "./environment.ts";
 import { builtImage } from "./images.ts";
@@ -185,7 +186,7 @@ export function describeAccess(
 ): Pick<StackOutputs, "sshCommand" | "ssh" | "tunnels"> {
   const { port, privateKeyFile } = environment.ssh;
   const user = environment.server.loginUser;
-  const target = `-i ${privateKeyFile} -p ${port} ${user}@${ipv4}`;
+  const target = `-i ${shellWord(privateKeyFile)} -p ${port} ${user}@${ipv4}`;
   return {
     sshCommand: `ssh ${target}`,
     ssh: { address: ipv4, port, user, privateKeyFile, hostKey },

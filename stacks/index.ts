@@ -2,17 +2,14 @@
 import "../common/startup/compile-cache.ts";
 import "../common/startup/lean-sdk.ts";
 
-const { resolveSecrets } = await import("../secrets/resolve.ts");
 const { createCloud } = await import("./cloud.ts");
-const { readConfiguration, requireOperatorKey, throwToEngine } = await import("./configuration.ts");
+const { readInputs, throwToEngine } = await import("./configuration.ts");
 const { recordDeclaration } = await import("./declaration.ts");
 const { checkFirstPreview } = await import("./first-preview.ts");
 const { defineTechnicia } = await import("./technicia.ts");
 
 async function deploy() {
-  const environment = readConfiguration();
-  const secrets = resolveSecrets(environment);
-  await requireOperatorKey(environment);
+  const { environment, secrets } = await readInputs();
   const cloud = createCloud(environment, secrets);
   const deployment = recordDeclaration(() => defineTechnicia({ environment, secrets, cloud }));
   return await checkFirstPreview({ environment, secrets }, deployment);

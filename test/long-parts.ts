@@ -1,7 +1,13 @@
 /** Parts of the long tests, each at most an hour: name → beginnings of the paths of its files. CI runs each as a job of its own. */
 export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   drift: ["test/e2e/drift-matrix"],
-  deployments: ["test/e2e/deploy-failures", "test/e2e/updates", "test/e2e/bad-input", "test/e2e/report"],
+  deployments: [
+    "test/e2e/deploy-failures",
+    "test/e2e/updates",
+    "test/e2e/bad-input",
+    "test/e2e/odd-paths",
+    "test/e2e/report",
+  ],
   interruptions: ["test/e2e/interrupted", "test/e2e/environments", "test/e2e/runbook"],
   releases: ["test/e2e/releases"],
   variants: ["test/e2e/variants"],

@@ -1,5 +1,12 @@
 import { UserError } from "../../common/user-error.ts";
-import { onlyStack, readArguments, type Command, type Commands, type Outcome } from "../command.ts";
+import {
+  onlyStack,
+  readArguments,
+  stackName,
+  type Command,
+  type Commands,
+  type Outcome,
+} from "../command.ts";
 import { realEffects } from "../effects.ts";
 import { StateLocked } from "../engine/state-lock.ts";
 import { LockRefusal } from "../server/lock.ts";
@@ -63,7 +70,7 @@ export const commands: Commands = {
     summary: "writes the verified images of one stack into the settings of another",
     async run(args) {
       const { positionals } = readArguments(this.usage, args, {});
-      const [from, to, ...rest] = positionals;
+      const [from, to, ...rest] = positionals.map(stackName);
       if (from === undefined || to === undefined || rest.length > 0 || from === to)
         throw misused(
           this,

@@ -4,6 +4,7 @@ import { tryRun } from "../../common/run.ts";
 import { UserError } from "../../common/user-error.ts";
 import { findPulumi } from "./program.ts";
 import { noteRun, runsFolder } from "./runs.ts";
+import { settingsFile } from "./settings-file.ts";
 
 export interface PulumiCall {
   readonly args: readonly string[];
@@ -113,8 +114,8 @@ const HOLDER = /^\s*(\S+): created by (.+)@(\S*) \(pid (\d+)\) at (\S+)\s*$/gm;
 /** The CLI reports these failures only as text; nothing else reads that text. */
 const FAILURES: readonly {
   readonly sign: RegExp;
-  /** Absent where the CLI's own words say enough. */
-  readonly explain?: (stack: string) => string;
+  /** Absent where the CLI's own words say enough. `found` is what `sign` found. */
+  readonly explain?: (stack: string, found: RegExpExecArray) => string;
   readonly type?: typeof PulumiFailure;
 }[] = [
   {
@@ -123,7 +124,8 @@ const FAILURES: readonly {
   },
   {
     sign: /no stack named/,
-    explain: (stack) => `${stack}: there is no stack of that name; create it with pulumi stack init ${stack}`,
+    explain: (stack) =>
+      `${stack}: there is no stack of that name; pulumi stack ls lists yours, and pulumi stack init ${stack} would create it`,
     type: NoSuchStack,
   },
   {
@@ -137,6 +139,12 @@ const FAILURES: readonly {
       `PULUMI_CONFIG_PASSPHRASE: not the passphrase of stack ${stack}; export the right one, then run this again`,
   },
   {
+    // Each place is a line of its own where a key stands twice.
+    sign: /(?:invalid YAML file: |yaml: unmarshal errors:)((?:.|\n {2})*)/,
+    explain: (stack, [, said = ""]) =>
+      `${settingsFile(stack)}: expected YAML, got: ${said.replace(/^yaml: /, "").trim()}; correct this there (spaces alone indent, and each key stands once), or take the file from git`,
+  },
+  {
     sign: /no Pulumi\.yaml project file found/,
     explain: () => "pulumi: this is not the project's folder; change to the folder of Pulumi.yaml",
   },
@@ -145,13 +153,19 @@ const FAILURES: readonly {
 /** The failure of a run that printed this. */
 export function readFailure(args: readonly string[], printed: Printed): PulumiFailure {
   const stack = stackOf(args);
-  const { explain, type: Failure = PulumiFailure } =
-    FAILURES.find(({ sign }) => sign.test(printed.stderr)) ?? {};
-  if (explain) return new Failure(explain(stack), printed);
+  for (const { sign, explain, type: Failure = PulumiFailure } of FAILURES) {
+    const found = sign.exec(printed.stderr);
+    if (found && explain) return new Failure(explain(stack, found), printed);
+    if (found) return new Failure(wordsOf(args, printed), printed);
+  }
+  return new PulumiFailure(wordsOf(args, printed), printed);
+}
+
+function wordsOf(args: readonly string[], printed: Printed): string {
   // What fails while resources are changed or read is reported among them, on standard output.
   const said = printed.stderr.trim() || errorsIn(printed.stdout).join("\n") || printed.stdout.trim();
   const lines = said.split("\n").slice(-20).join("\n");
-  return new Failure(`pulumi ${args[0] ?? ""} failed: ${lines || "it printed nothing"}`, printed);
+  return `pulumi ${args[0] ?? ""} failed: ${lines || "it printed nothing"}`;
 }
 
 /** Reads the CLI's JSON. Text of another form may contain a secret, so the error does not repeat it. */

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import ssh2, { type AnyAuthMethod, type ParsedKey } from "ssh2";
+import { shellWord } from "../../common/shell-quote.ts";
 import { UserError } from "../../common/user-error.ts";
 import { expandHome } from "./expand-home.ts";
 import { fingerprint, readPublicKey } from "./keys.ts";
@@ -51,7 +52,7 @@ export async function readCredentials(
     }
     throw new UserError(
       `hostPrivateKeyFile: expected a private key, got ${path} (${key.message}); name another file, or, if OpenSSH can read it, ` +
-        `convert it with: ssh-keygen -p -f ${path}`,
+        `convert it with: ssh-keygen -p -f ${shellWord(path)}`,
     );
   }
   if (!key.isPrivateKey()) {
@@ -76,7 +77,7 @@ interface AgentKey {
 }
 
 async function throughAgent({ user, path, publicKey, socket, isThere }: AgentKey): Promise<Credentials> {
-  const advice = `add it with: ssh-add ${path}`;
+  const advice = `add it with: ssh-add ${shellWord(path)}`;
   if (socket === undefined || socket === "") {
     throw new UserError(
       `hostPrivateKeyFile: ${path} has a passphrase, and no ssh agent runs (SSH_AUTH_SOCK is not set); start one and ${advice}`,
@@ -84,7 +85,7 @@ async function throughAgent({ user, path, publicKey, socket, isThere }: AgentKey
   }
   if (publicKey === undefined) {
     throw new UserError(
-      `hostPrivateKeyFile: ${path} has a passphrase, and ${path}.pub, which identifies it in the ssh agent, cannot be read; create it with: ssh-keygen -y -f ${path} > ${path}.pub`,
+      `hostPrivateKeyFile: ${path} has a passphrase, and ${path}.pub, which identifies it in the ssh agent, cannot be read; create it with: ssh-keygen -y -f ${shellWord(path)} > ${shellWord(`${path}.pub`)}`,
     );
   }
   const agent = ssh2.createAgent(socket);

@@ -1,7 +1,7 @@
 /** Whether the operator's key file works, judged by OpenSSH, which Docker's plugin uses, and by our own client. */
 import { readFile, stat } from "node:fs/promises";
 import { tryRun } from "../../common/run.ts";
-import { shellWord } from "../../common/shell-quote.ts";
+import { shellQuote, shellWord } from "../../common/shell-quote.ts";
 import { UserError } from "../../common/user-error.ts";
 import { expandHome } from "./expand-home.ts";
 import { fingerprint, readPublicKey } from "./keys.ts";
@@ -108,6 +108,29 @@ function refusalOf(error: unknown): Refusal {
   return { text: error.message.replace(/^hostPrivateKeyFile: /, "") };
 }
 
+/** What editors and copies do to a key, and what undoes it in sed's words. */
+const KEY_FAULTS: readonly {
+  readonly isThere: (text: string) => boolean;
+  readonly words: string;
+  readonly edit: string;
+}[] = [
+  {
+    isThere: (text) => text.startsWith("\u00ef\u00bb\u00bf"),
+    words: "with a byte order mark",
+    edit: String.raw`1s/^\xef\xbb\xbf//`,
+  },
+  {
+    isThere: (text) => text.includes("\r"),
+    words: "with the line endings of Windows",
+    edit: String.raw`s/\r$//`,
+  },
+  {
+    isThere: (text) => text.includes("PRIVATE KEY-----") && !text.endsWith("\n"),
+    words: "without an end of line at its end",
+    edit: "$a\\",
+  },
+];
+
 /** Says in words what OpenSSH could not read. */
 async function explain(path: string, stderr: string): Promise<Refusal> {
   const name = shellWord(path);
@@ -126,18 +149,17 @@ async function explain(path: string, stderr: string): Promise<Refusal> {
       text: `${expected}, in PuTTY's format; convert it with: puttygen ${name} -O private-openssh -o ${name}.openssh`,
     };
   }
-  if (text.includes("\r")) {
+  if (text.startsWith("\u00ff\u00fe") || text.startsWith("\u00fe\u00ff")) {
     return {
-      text: `${expected}, with the line endings of Windows; correct it with: sed -i 's/\\r$//' ${name}`,
+      text: `${expected}, in UTF-16; convert it with: iconv -f UTF-16 -t UTF-8 ${name} > ${name}.new && chmod 600 ${name}.new && mv ${name}.new ${name}`,
     };
   }
-  if (text.startsWith("\u00ef\u00bb\u00bf")) {
+  const faults = KEY_FAULTS.filter(({ isThere }) => isThere(text));
+  if (faults.length > 0) {
+    const edits = faults.map(({ edit }) => `-e ${shellQuote(edit)}`).join(" ");
     return {
-      text: `${expected}, with a byte order mark; remove it with: sed -i '1s/^\\xef\\xbb\\xbf//' ${name}`,
+      text: `${expected}, ${faults.map(({ words }) => words).join(" and ")}; correct it with: sed -i ${edits} ${name}`,
     };
-  }
-  if (text.includes("PRIVATE KEY-----") && !text.endsWith("\n")) {
-    return { text: `${expected}, without an end of line at its end; add it with: echo >> ${name}` };
   }
   const said =
     stderr

@@ -47,6 +47,36 @@ describe("findImage", () => {
     ]);
   });
 
+  it.each([307, 308])(
+    "follows a registry that leads elsewhere with %d, without its login",
+    async (status) => {
+      const digest = `sha256:${"b".repeat(64)}`;
+      const elsewhere = await startFakeApi(() => ({
+        status: 200,
+        headers: { "docker-content-digest": digest },
+        body: { layers: [{ size: 10 }] },
+      }));
+      api = await startFakeApi(({ headers, url }) =>
+        headers.authorization === undefined
+          ? { status: 401, headers: { "www-authenticate": "Basic" } }
+          : { status, headers: { location: `${elsewhere.origin}${url}` } },
+      );
+      const fetch = redirectedFetch({ "https://registry.exemple.fr:5000": api.origin });
+      const login = { host: "registry.exemple.fr:5000", username: "ada", password: "secret-of-ada" };
+
+      try {
+        expect(
+          await findImage("registry.exemple.fr:5000/a/b:1.0.0", { fetch, login, signal: unaborted }),
+        ).toEqual({ digest, downloadBytes: 10 });
+        expect(elsewhere.requests.map(({ url, headers }) => [url, headers.authorization])).toEqual([
+          ["/v2/a/b/manifests/1.0.0", undefined],
+        ]);
+      } finally {
+        await elsewhere.close();
+      }
+    },
+  );
+
   it("fails for an image without a variant for the server's processor", async () => {
     api = await startFakeApi(() => ({
       status: 200,

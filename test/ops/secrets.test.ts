@@ -151,7 +151,7 @@ describe("npm run secrets -- <stack>", () => {
   it.each([
     [
       "error: no stack named 'test' found",
-      "test: there is no stack of that name; create it with pulumi stack init test",
+      "test: there is no stack of that name; pulumi stack ls lists yours, and pulumi stack init test would create it",
     ],
     [
       "error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions",

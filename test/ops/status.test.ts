@@ -153,7 +153,8 @@ describe("npm run status -- <stack>", () => {
 
     expect(run).toMatchObject({
       code: 1,
-      stderr: "nope: there is no stack of that name; create it with pulumi stack init nope\n",
+      stderr:
+        "nope: there is no stack of that name; pulumi stack ls lists yours, and pulumi stack init nope would create it\n",
     });
   });
 });

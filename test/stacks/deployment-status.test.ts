@@ -153,6 +153,15 @@ describe("describeStatus", () => {
 });
 
 describe("describeAccess", () => {
+  it.each([
+    ["~/.ssh/clé d'été", String.raw`ssh -i ~/'.ssh/clé d'\''été' -p 22 debian@203.0.113.10`],
+    ["/home/a $b/id", "ssh -i '/home/a $b/id' -p 22 debian@203.0.113.10"],
+  ])("quotes the key's file %s for a shell", (privateKeyFile, command) => {
+    const environment = environmentWith({ "ssh.privateKeyFile": privateKeyFile });
+
+    expect(describeAccess(environment, "203.0.113.10", "ssh-ed25519 AAAAhost").sshCommand).toBe(command);
+  });
+
   it("writes commands that can be pasted", () => {
     expect(describeAccess(environmentWith(), "203.0.113.10", "ssh-ed25519 AAAAhost")).toEqual({
       ssh: {

@@ -70,6 +70,26 @@ describe("stacks/index.ts", () => {
     expect((error as Error).message).toContain("technicia:n8nJwtSecret: expected a value, got nothing");
   });
 
+  it("prints the problems of the settings, the secrets and the key together", async () => {
+    const wrong = { ...validSettings(), domain: "Exemple.FR" };
+    const secrets = Object.fromEntries([...secretsOf(usual)].filter(([name]) => name !== "voyageApiKey"));
+    const bothWrong = await failure({ ...wrong, ...secrets });
+
+    expect((bothWrong as Error).message).toMatch(
+      /^the settings of stack "test" have problems:\n {2}technicia:domain: expected .*\nthe secrets of stack "test" have problems:\n {2}technicia:voyageApiKey: expected a value/s,
+    );
+
+    vi.resetModules();
+    const settings = validSettings();
+    change(settings, "ssh.privateKeyFile", join(folder, "absent"));
+    const alsoKey = await failure({ ...settings, ...secrets });
+
+    expect((alsoKey as Error).message).toMatch(
+      /technicia:voyageApiKey: .*\n.*technicia:ssh\.privateKeyFile: expected/s,
+    );
+    expect((alsoKey as Error).message).not.toContain("technicia:domain");
+  });
+
   it("keeps the stack trace of an error that is none of the user's", async () => {
     const bug = new TypeError("a bug");
     vi.doMock("../../stacks/cloud.ts", () => ({

@@ -90,7 +90,7 @@ describe("the settings of builds", () => {
   it.each(["technicia", "https://registry.exemple.fr", "registry.exemple.fr/", "registry.exemple.fr/A"])(
     "refuse %s as a registry",
     (registry) => {
-      expect(problem({ "images.registry": registry })).toContain("expected a registry without scheme");
+      expect(problem({ "images.registry": registry })).toContain("technicia:images.registry: expected ");
     },
   );
 

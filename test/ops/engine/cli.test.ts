@@ -42,7 +42,26 @@ describe("readFailure", () => {
 
     expect(failure).toBeInstanceOf(NoSuchStack);
     expect(failure.message).toBe(
-      "test: there is no stack of that name; create it with pulumi stack init test",
+      "test: there is no stack of that name; pulumi stack ls lists yours, and pulumi stack init test would create it",
+    );
+  });
+
+  it.each([
+    [
+      "error: invalid YAML file: yaml: line 19: found character that cannot start any token\n",
+      "line 19: found character that cannot start any token",
+    ],
+    [
+      "error: getting stack configuration: invalid YAML file: yaml: invalid trailing UTF-8 octet\n",
+      "invalid trailing UTF-8 octet",
+    ],
+    [
+      'error: yaml: unmarshal errors:\n  line 20: mapping key "language" already defined at line 19\n  line 9: mapping key "a" already defined at line 8\n',
+      'line 20: mapping key "language" already defined at line 19\n  line 9: mapping key "a" already defined at line 8',
+    ],
+  ])("names the settings file that Pulumi cannot read (%j)", (stderr, said) => {
+    expect(failureOf(stderr).message).toBe(
+      `Pulumi.test.yaml: expected YAML, got: ${said}; correct this there (spaces alone indent, and each key stands once), or take the file from git`,
     );
   });
 

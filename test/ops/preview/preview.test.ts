@@ -143,7 +143,7 @@ describe("npm run preview -- <stack>", () => {
 
     expect(run.code).toBe(1);
     expect(run.stdout).toContain(
-      "test: there is no stack of that name; create it with pulumi stack init test",
+      "test: there is no stack of that name; pulumi stack ls lists yours, and pulumi stack init test would create it",
     );
   });
 

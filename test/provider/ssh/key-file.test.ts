@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
+import { run } from "../../../common/run.ts";
 import { findKeyProblem } from "../../../provider/ssh/key-file.ts";
 
 let folder: string;
@@ -76,22 +77,34 @@ describe("findKeyProblem", () => {
     );
   });
 
-  it("finds line endings of Windows", async () => {
-    const { path, publicKey } = rewritten((text) => text.replaceAll("\n", "\r\n"));
+  const mark = "\u{feff}";
+  const windows = (text: string) => text.replaceAll("\n", "\r\n");
 
-    expect(await problemOf(path, publicKey)).toContain(`correct it with: sed -i 's/\\r$//' ${path}`);
+  it.each<[string, (text: string) => string, string]>([
+    ["the line endings of Windows", windows, "with the line endings of Windows"],
+    ["a byte order mark", (text) => `${mark}${text}`, "with a byte order mark"],
+    ["no end of line", (text) => text.trimEnd(), "without an end of line at its end"],
+    [
+      "all of them",
+      (text) => `${mark}${windows(text.trimEnd())}`,
+      "with a byte order mark and with the line endings of Windows and without an end of line at its end",
+    ],
+  ])("finds %s, and prints a command that corrects it", async (_, change, words) => {
+    const { path, publicKey } = rewritten((text) => Buffer.from(change(text)));
+    const problem = (await problemOf(path, publicKey)) ?? "";
+
+    expect(problem).toContain(`, ${words}; correct it with: sed -i`);
+    await run(["sh", "-c", problem.replace(/^.*correct it with: /s, "")]);
+    expect(await problemOf(path, publicKey)).toBeUndefined();
   });
 
-  it("finds a byte order mark", async () => {
-    const { path, publicKey } = rewritten((text) => Buffer.from(`\u{feff}${text}`));
+  it("finds UTF-16, and prints a command that converts it", async () => {
+    const { path, publicKey } = rewritten((text) => Buffer.from(`${mark}${text}`, "utf16le"));
+    const problem = (await problemOf(path, publicKey)) ?? "";
 
-    expect(await problemOf(path, publicKey)).toContain("with a byte order mark; remove it with: sed");
-  });
-
-  it("finds a missing end of line", async () => {
-    const { path, publicKey } = rewritten((text) => text.trimEnd());
-
-    expect(await problemOf(path, publicKey)).toContain(`add it with: echo >> ${path}`);
+    expect(problem).toContain(", in UTF-16; convert it with: iconv");
+    await run(["sh", "-c", problem.replace(/^.*convert it with: /s, "")]);
+    expect(await problemOf(path, publicKey)).toBeUndefined();
   });
 
   it("finds half a key", async () => {

@@ -78,6 +78,25 @@ La précédente sert.
     expect(text.endsWith(tail)).toBe(true);
   });
 
+  it.each([
+    ["the line ends of Windows", (text: string) => text.replaceAll("\n", "\r\n")],
+    ["a byte order mark", (text: string) => `\ufeff${text}`],
+    ["both", (text: string) => `\ufeff${text.replaceAll("\n", "\r\n")}`],
+  ])("continues a document that an editor saved with %s", async (_, saved) => {
+    const path = await newIssuesFile();
+    await openIncident({ ...newIncident(), title: "un" }, { path, now });
+    await writeFile(path, saved(await read(path)));
+
+    expect(await openIncident({ ...newIncident(), title: "deux" }, { path, now })).toMatchObject({
+      id: "DEPLOY-002",
+    });
+    expect((await listIncidents(path)).map(({ id, title }) => `${id} ${title}`)).toEqual([
+      "DEPLOY-001 un",
+      "DEPLOY-002 deux",
+    ]);
+    await expectFormatted(await read(path));
+  });
+
   it("continues from the highest number and appends in order", async () => {
     const path = await newIssuesFile();
     for (const title of ["un", "deux", "trois"])
