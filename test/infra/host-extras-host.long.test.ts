@@ -1,84 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { NOTHING_EXTRA } from "../../common/nothing-extra.ts";
-import { HostExtras } from "../../infra/host-extras.ts";
-import { sshd, sysctl } from "../../infra/host-files.ts";
-import { rebootServer } from "../../ops/maintenance/reboot.ts";
-import { settle } from "../../ops/maintenance/settle.ts";
-import { installUpgrades, readLists } from "../../ops/maintenance/upgrade.ts";
-import { openServer } from "../../ops/server/connection.ts";
-import * as technicia from "../../provider/resources.ts";
-import { DECLARED } from "../../stacks/declared.ts";
-import { register } from "../support/engine.ts";
-import { OFFER_NEWER_DOCKER } from "../support/newer-docker.ts";
-import { startHost, type TestHost } from "../support/host.ts";
+import type { TestHost } from "../support/host.ts";
 import { until } from "../support/until.ts";
-
-/** What a deployment has put on the server by the time that the sets are compared. */
-const DEPLOYED = `
-echo nameserver 127.0.0.11 > /etc/resolv.conf
-apt-get update --quiet
-DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends curl docker.io iptables jq libcap2-bin nftables
-cat > /etc/ssh/sshd_config.d/10-technicia.conf <<'END'
-${sshd([22], ["debian", "alice"])}END
-useradd --create-home --shell /bin/bash --groups sudo alice
-echo 'alice ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/technicia-alice
-chmod 0440 /etc/sudoers.d/technicia-alice
-usermod --append --groups docker debian
-mkdir -p /etc/systemd/journald.conf.d
-echo '[Journal]' > /etc/systemd/journald.conf.d/10-technicia.conf
-cat > /etc/sysctl.d/60-technicia.conf <<'END'
-${sysctl()}END
-sysctl --quiet --load /etc/sysctl.d/60-technicia.conf
-systemctl reload ssh.service
-nft 'add table inet technicia; add chain inet technicia input { type filter hook input priority 0; }; add rule inet technicia input accept'
-docker swarm init --advertise-addr "$(hostname --all-ip-addresses | cut -d ' ' -f 1)" >/dev/null
-tar --create --dereference --absolute-names /bin/sleep /lib64/ld-linux-x86-64.so.2 /lib/x86_64-linux-gnu/libc.so.6 | docker import - tiny:1 >/dev/null
-docker network create --driver overlay --attachable technicia-edge >/dev/null
-echo secret | docker secret create technicia-n8n-jwt-0a1b2c3 - >/dev/null
-docker service create --quiet --name technicia-gateway --no-resolve-image --endpoint-mode dnsrr --publish published=443,target=443,mode=host --secret technicia-n8n-jwt-0a1b2c3 --network technicia-edge --entrypoint sleep tiny:1 9999 >/dev/null
-docker run --detach --restart unless-stopped --name technicia-tunnel --publish 127.0.0.1:5678:5678 --network technicia-edge --entrypoint sleep tiny:1 9999 >/dev/null
-`;
-
-interface Scripts {
-  readonly observe: string;
-  readonly apply: string;
-  readonly variables: Record<string, string>;
-}
+import { SETS, startExtrasHost, withVariables, type ExtrasHost } from "./extras-host.ts";
 
 let host: TestHost;
-let scripts: (set: string) => Scripts;
+let extras: ExtrasHost;
 
 beforeAll(async () => {
-  host = await startHost();
-  const { resource } = await register(() => {
-    const adminCidrs = { v4: ["198.51.100.0/24"] };
-    const ssh = { user: "debian", ports: [22], admins: [{ name: "alice" }], adminCidrs };
-    const files = [...DECLARED.files, ...DECLARED.written, "/etc/profile.d/ours.sh", "/etc/ours.d/"];
-    new HostExtras("extra", { host: new technicia.Connection("host", {}), ssh, ...DECLARED, files }, {});
-  });
-  scripts = (set) => resource(`extra-${set}`).inputs as unknown as Scripts;
-  await host.exec(DEPLOYED);
+  extras = await startExtrasHost();
+  ({ host } = extras);
 });
 afterAll(() => host.stop());
 
-function withVariables({ variables }: Scripts, script: string): string {
-  const given = Object.entries(variables).map(
-    ([name, value]) => `${name}='${value.replaceAll("'", "'\\''")}'`,
-  );
-  return `${given.join("\n")}\n${script}`;
-}
-
-async function observed(set: string): Promise<string[]> {
-  const text = await host.exec(withVariables(scripts(set), scripts(set).observe));
-  return text.trimEnd().split("\n");
-}
-
-function apply(set: string): Promise<string> {
-  return host.exec(withVariables(scripts(set), scripts(set).apply));
-}
-
-const SETS = ["access", "files", "ports", "rules", "containers", "system"];
+const scripts = (set: string) => extras.scripts(set);
+const observed = (set: string) => extras.observed(set);
+const apply = (set: string) => extras.apply(set);
 
 describe("a server right after its deployment", () => {
   it.each(SETS)("has no extras in the set %s, and reports that it was not compared yet", async (set) => {
@@ -675,53 +613,5 @@ describe("the set ports", () => {
     );
 
     expect(await observed("ports")).toEqual([NOTHING_EXTRA]);
-  });
-});
-
-/** A package with everything that a tampering would have, too, in two versions: a maintenance installs the second. */
-const UPGRADABLE = `
-mkdir -p /srv/repo; cd /srv/repo
-for version in 1.0 2.0; do
-  rm -rf tool; mkdir -p tool/DEBIAN tool/etc/cron.d tool/etc/sudoers.d tool/usr/bin tool/usr/lib/systemd/system tool/etc/ours.d
-  printf 'Package: tool\\nVersion: %s\\nArchitecture: all\\nMaintainer: Test <test@example.com>\\nDescription: test\\n' "$version" > tool/DEBIAN/control
-  echo "# of tool $version" | tee tool/etc/cron.d/tool tool/etc/sudoers.d/tool tool/etc/ours.d/tool >/dev/null
-  printf '/etc/cron.d/tool\\n/etc/sudoers.d/tool\\n/etc/ours.d/tool\\n' > tool/DEBIAN/conffiles
-  cp /bin/sleep tool/usr/bin/tool; echo "$version" >> tool/usr/bin/tool
-  printf '[Service]\\nExecStart=/usr/bin/tool 9\\n[Install]\\nWantedBy=multi-user.target\\n' > tool/usr/lib/systemd/system/tool.service
-  printf '#!/bin/sh\\nset -e\\nchmod 4755 /usr/bin/tool\\nsystemctl daemon-reload\\nsystemctl enable --quiet tool.service\\n' > tool/DEBIAN/postinst
-  chmod 755 tool/DEBIAN/postinst; chmod 440 tool/etc/sudoers.d/tool
-  dpkg-deb --build --root-owner-group tool "tool_$version.deb" >/dev/null
-done
-dpkg --install tool_1.0.deb >/dev/null; rm tool_1.0.deb
-# Somebody changed a file of the package, which is ours to change.
-echo ours > /etc/ours.d/tool
-apt-ftparchive packages . > Packages
-echo 'deb [trusted=yes] file:/srv/repo ./' > /etc/apt/sources.list.d/tool.list
-`;
-
-// The last one: it reboots the server.
-describe("a server after a maintenance", () => {
-  it("has no extras in any set: what an upgrade changed is no tampering", async () => {
-    await host.exec(UPGRADABLE);
-    await host.exec(OFFER_NEWER_DOCKER);
-    const [type, key] = (await host.exec("cat /etc/ssh/ssh_host_ed25519_key.pub")).split(" ");
-    const server = openServer({ ssh: { ...host, hostKey: `${type} ${key}` } });
-    const watching = { say: () => undefined, now: () => new Date() };
-    await readLists(server, watching);
-    await installUpgrades(server, watching);
-    await settle(server, watching);
-    await rebootServer(server, { ...watching, signal: new AbortController().signal });
-    await settle(server, watching);
-    server.close();
-    await host.exec("rm /etc/apt/sources.list.d/{tool,newer}.list");
-
-    expect(await host.exec("dpkg-query --show --showformat '${Version}' tool; cat /etc/ours.d/tool")).toBe(
-      "2.0ours\n",
-    );
-    expect(await host.exec("dpkg-query --show docker.io")).toContain("+newer1");
-    expect(await host.exec("docker ps --format '{{.Names}}' | sed 's/[.].*//' | sort")).toBe(
-      "technicia-gateway\ntechnicia-tunnel\n",
-    );
-    for (const set of SETS) expect(await observed(set), set).toEqual([NOTHING_EXTRA]);
   });
 });
