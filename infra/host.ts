@@ -76,8 +76,8 @@ export class Host extends pulumi.ComponentResource {
   readonly packages: technicia.Packages;
   readonly firewall: HostFirewall;
 
-  /** Docker's engine; images can be pulled once it runs. */
-  readonly engine: technicia.Unit;
+  /** Docker's engine runs, and has its rules. Restoring them restarts it, so nothing may be pulled before. */
+  readonly engine: technicia.State;
 
   /** The last step; it waits for all others. */
   readonly swarm: technicia.State;
@@ -116,14 +116,17 @@ export class Host extends pulumi.ComponentResource {
       { host: this.connection, sshPorts: sshPorts(args.ssh), adminCidrs: args.ssh.adminCidrs },
       { parent: this, dependsOn: [this.packages] },
     );
-    this.engine = new technicia.Unit(
+    const engine = new technicia.Unit(
       `${name}-docker`,
       { unit: "docker.service", enabled: true, active: true },
       { ...onHost, dependsOn: [this.packages, this.firewall.loaded] },
     );
     const group = createDockerGroup(name, args.ssh.user, afterPackages);
-    const rules = createDockerRules(name, { ...onHost, dependsOn: [this.engine] });
-    this.swarm = createSwarm(name, { ...onHost, dependsOn: [rules, group, sshd, timeZone, ...settings] });
+    this.engine = createDockerRules(name, { ...onHost, dependsOn: [engine] });
+    this.swarm = createSwarm(name, {
+      ...onHost,
+      dependsOn: [this.engine, group, sshd, timeZone, ...settings],
+    });
     const node = createSwarmNode(`${name}-node`, { ...onHost, dependsOn: [this.swarm] });
     this.docker = createDockerConnection(
       name,

@@ -88,6 +88,7 @@ describe.each(variants)("the program with %s", (_name, variant) => {
       "dns-caa-letsencrypt.org",
     ],
     ["the public address is probed", "public-probe", "its certificate is served", "certificate-served"],
+    ["an image is pulled", "image-gateway", "nothing restarts Docker any more", "host-docker-rules"],
     ["the public address is probed", "public-probe", "n8n is reached", "technicia-gateway-n8n-route"],
     [
       "the public address is probed",
