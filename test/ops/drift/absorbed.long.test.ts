@@ -14,7 +14,7 @@ import type { FakeOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { startOvhAccount, type OvhAccount } from "../../provider/ovh/ovh-account.ts";
 import { PUBLIC_KEY, settingsOf } from "../../provider/ovh/fixtures.ts";
 import { fakeServer, TOKEN, ZONE_ID } from "./world.ts";
-import { deployTrial, recorded, ROOT, type Trial } from "./trial-stack.ts";
+import { deployTrial, recorded, repairOf, ROOT, type Trial } from "./trial-stack.ts";
 
 const IP = "203.0.113.10";
 const RULES = [
@@ -59,19 +59,8 @@ beforeAll(async () => {
   ]);
   ({ serviceName } = account.ovh.addServer("vps-2027-model2", { ipv4: IP, imageId: "Debian 12" }));
   trial = await deployTrial(engine, { program: program(serviceName), cloudflareUrl: cloudflare.url });
-  world = {
-    pulumi: trial.pulumi,
-    // The program has no server of its own; the checks of one are those of the host.
-    openServer: () => fakeServer(),
-    fetch,
-    readSettingsFile: trial.readSettingsFile,
-    now: () => new Date(),
-    identity: { who: "alice@laptop", run: "", process: 4001 },
-    say: () => undefined,
-    openIncident: () => Promise.resolve({ id: "DEPLOY-001", isNew: true }),
-    confirm: () => Promise.reject(new Error("nobody is to be asked")),
-    exclusively: (_server, _stack, work) => work(),
-  };
+  // The program has no server of its own; the checks of one are those of the host.
+  world = repairOf(trial, () => fakeServer());
 }, 1_500_000);
 
 afterAll(async () => {

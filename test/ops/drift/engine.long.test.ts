@@ -14,7 +14,7 @@ import { startCloudflare, type FakeCloudflare } from "../../../rehearsal/fake-cl
 import { prepareEngine, type Engine } from "../../../rehearsal/engine/prepare.ts";
 import { startHost, type TestHost } from "../../support/host.ts";
 import { TOKEN, ZONE_ID } from "./world.ts";
-import { deployTrial, recorded, ROOT, type Trial } from "./trial-stack.ts";
+import { deployTrial, recorded, repairOf, ROOT, type Trial } from "./trial-stack.ts";
 
 const TIMEOUT = { timeout: 600_000 };
 
@@ -60,18 +60,7 @@ beforeAll(async () => {
     "printf '#!/bin/sh\\nexit 0\\n' > /usr/local/bin/curl; chmod 755 /usr/local/bin/curl; sysctl --quiet --write vm.swappiness=10 vm.max_map_count=262144 net.core.somaxconn=4096 fs.inotify.max_user_instances=1024",
   );
   trial = await deployTrial(engine, { program: program(host), cloudflareUrl: cloudflare.url });
-  world = {
-    pulumi: trial.pulumi,
-    openServer,
-    fetch,
-    readSettingsFile: trial.readSettingsFile,
-    now: () => new Date(),
-    identity: { who: "alice@laptop", run: "", process: 4001 },
-    say: () => undefined,
-    openIncident: () => Promise.resolve({ id: "DEPLOY-001", isNew: true }),
-    confirm: () => Promise.reject(new Error("nobody is to be asked")),
-    exclusively: (_server, _stack, work) => work(),
-  };
+  world = repairOf(trial, openServer);
 }, 1_500_000);
 
 afterAll(async () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { vi } from "vitest";
 import { stringify } from "yaml";
 
+import type { RepairWorld } from "../../../ops/drift/repair.ts";
 import { PulumiFailure, type Pulumi } from "../../../ops/engine/cli.ts";
 import type { Engine } from "../../../rehearsal/engine/prepare.ts";
 import { createStack, type Stack } from "../../rehearsal/engine/stack.ts";
@@ -63,6 +64,22 @@ export async function deployTrial(
     pulumi: pulumiOf(stack),
     readSettingsFile: () => readFile(file, "utf8"),
     change: write,
+  };
+}
+
+/** A repair of the trial, which nobody is asked about. */
+export function repairOf(trial: Trial, openServer: RepairWorld["openServer"]): RepairWorld {
+  return {
+    pulumi: trial.pulumi,
+    openServer,
+    fetch,
+    readSettingsFile: trial.readSettingsFile,
+    now: () => new Date(),
+    identity: { who: "alice@laptop", run: "", process: 4001 },
+    say: () => undefined,
+    openIncident: () => Promise.resolve({ id: "DEPLOY-001", isNew: true }),
+    confirm: () => Promise.reject(new Error("nobody is to be asked")),
+    exclusively: (_server, _stack, work) => work(),
   };
 }
 
