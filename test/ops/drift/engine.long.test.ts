@@ -25,6 +25,13 @@ let cloudflare: FakeCloudflare;
 let trial: Trial;
 let world: RepairWorld;
 
+/** Ours, and what stands in for programs that the host does not have. */
+const FILES = [
+  "/etc/motd",
+  "/etc/ssh/sshd_config.d/10-technicia.conf",
+  ...["/usr/bin/jq", "/usr/bin/nft", "/usr/local/bin/curl"],
+];
+
 const program = ({ address, privateKeyFile }: TestHost, motd = "as deployed", zone = "Europe/Paris") =>
   recorded(
     `
@@ -40,9 +47,9 @@ const program = ({ address, privateKeyFile }: TestHost, motd = "as deployed", zo
   const settings = new technicia.File("host-sshd", { path: "/etc/ssh/sshd_config.d/10-technicia.conf", content: sshd([22], ["debian"]), onChange: "systemctl reload ssh.service" }, on);
   new technicia.File("host-motd", { path: "/etc/motd", content: "${motd}\\n" }, on);
   new technicia.Unit("host-upgrades-timer", { unit: "apt-daily.timer", enabled: true, active: true }, on);
-  const fragile = new technicia.State("host-fragile", { observe: "test ! -e /etc/fragile-fails; echo well", desired: "well", apply: "true" }, on);
-  new technicia.State("host-time-zone", { observe: "timedatectl show --property Timezone --value", desired: "${zone}", apply: "test ! -e /etc/zone-stays; timedatectl set-timezone ${zone}" }, on);
-  new HostExtras("extra", { host, ssh: { user: "debian", ports: [22], admins: [] }, files: ["/none"], containers: ["none"], services: ["none"], networks: ["none"] }, { dependsOn: [settings, fragile] });`,
+  const fragile = new technicia.State("host-fragile", { observe: "test ! -e /run/fragile-fails; echo well", desired: "well", apply: "true" }, on);
+  new technicia.State("host-time-zone", { observe: "timedatectl show --property Timezone --value", desired: "${zone}", apply: "test ! -e /run/zone-stays; timedatectl set-timezone ${zone}" }, on);
+  new HostExtras("extra", { host, ssh: { user: "debian", ports: [22], admins: [], adminCidrs: { v4: [] } }, files: ${JSON.stringify(FILES)}, containers: ["none"], services: ["none"], networks: ["none"], volumes: ["none"] }, { dependsOn: [settings, fragile] });`,
   );
 
 beforeAll(async () => {
@@ -104,6 +111,7 @@ describe("drift of a deployed stack", TIMEOUT, () => {
     expect(brief(before)).toEqual([
       "technicia.exemple.fr: A record that nobody declared",
       "extra-access: account mallory with the shell /bin/bash",
+      "extra-access: sshd file /etc/ssh/sshd_config.d/00-open.conf",
       "extra-access: sshd setting permitrootlogin is yes instead of no",
       "extra-files: cron entry /etc/cron.d/evil",
       "host-motd: content",
@@ -123,7 +131,7 @@ describe("drift of a deployed stack", TIMEOUT, () => {
     server.close();
     expect(corrupt).toEqual([]);
     expect(events.map(({ action, findings }) => [action, findings])).toEqual([
-      ["drift", 6],
+      ["drift", 7],
       ["repair", undefined],
       ["drift", 0],
     ]);
@@ -131,7 +139,7 @@ describe("drift of a deployed stack", TIMEOUT, () => {
 
   it.each([
     ["a refresh", "true", ["refresh"]],
-    ["a repair that fails", "touch /etc/zone-stays", ["up", "--refresh"]],
+    ["a repair that fails", "touch /run/zone-stays", ["up", "--refresh"]],
   ])(
     "is found after %s has taken it into the state, and repaired",
     async (_, obstacle, [command = "", ...args]) => {
@@ -145,11 +153,11 @@ describe("drift of a deployed stack", TIMEOUT, () => {
         "prod",
         ...args,
       );
-      await host.exec("rm --force /etc/zone-stays");
+      await host.exec("rm --force /run/zone-stays");
       const after = brief(await check());
 
       expect(code === 0).toBe(command === "refresh");
-      expect(before).toHaveLength(7);
+      expect(before).toHaveLength(8);
       // A repair that fails repairs what it got to.
       expect(after.filter((one) => !before.includes(one))).toEqual([]);
       expect(after).toEqual(
@@ -161,18 +169,18 @@ describe("drift of a deployed stack", TIMEOUT, () => {
   );
 
   it("is repaired although something else cannot be looked at", async () => {
-    await host.exec("touch /etc/fragile-fails; echo 'by hand' > /etc/motd");
+    await host.exec("touch /run/fragile-fails; echo 'by hand' > /etc/motd");
     const { after } = await repairDrift({ stack: "prod", yes: true, withChanges: false }, world);
-    const motd = await host.exec("rm /etc/fragile-fails; cat /etc/motd");
+    const motd = await host.exec("rm /run/fragile-fails; cat /etc/motd");
 
     expect(motd).toBe("as deployed\n");
     expect([brief(after!), after?.gaps.map(({ what }) => what)]).toEqual([[], ["host-fragile"]]);
   });
 
   it("is repaired although something else cannot be repaired, which is named", async () => {
-    await host.exec("touch /etc/zone-stays; timedatectl set-timezone Asia/Tokyo; echo 'by hand' > /etc/motd");
+    await host.exec("touch /run/zone-stays; timedatectl set-timezone Asia/Tokyo; echo 'by hand' > /etc/motd");
     const { after } = await repairDrift({ stack: "prod", yes: true, withChanges: false }, world);
-    const motd = await host.exec("rm /etc/zone-stays; cat /etc/motd");
+    const motd = await host.exec("rm /run/zone-stays; cat /etc/motd");
 
     expect([motd, brief(after!), after?.outcome]).toEqual([
       "as deployed\n",
@@ -184,9 +192,9 @@ describe("drift of a deployed stack", TIMEOUT, () => {
   });
 
   it("is told of the rest when one thing cannot be looked at", async () => {
-    await host.exec("touch /etc/fragile-fails; echo 'by hand' > /etc/motd");
+    await host.exec("touch /run/fragile-fails; echo 'by hand' > /etc/motd");
     const report = await check();
-    await host.exec("rm /etc/fragile-fails");
+    await host.exec("rm /run/fragile-fails");
 
     expect(report.outcome).toBe("failed");
     expect(brief(report)).toEqual(["host-motd: content"]);
