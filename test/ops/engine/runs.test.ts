@@ -101,7 +101,10 @@ describe("pulumiOnPath", () => {
     vi.stubEnv("XDG_STATE_HOME", folder);
     vi.stubEnv("PATH", `${BIN}:${process.env["PATH"] ?? ""}`);
     const seen = join(folder, "seen");
-    await fillCache(folder, `ls "${runsFolder(process.env)}" > "${seen}"; echo $$ >> "${seen}"; exit 1`);
+    await fillCache(
+      folder,
+      `until ls "${runsFolder(process.env)}" | grep json > "${seen}"; do sleep 0.05; done; echo $$ >> "${seen}"; exit 1`,
+    );
 
     await expect(pulumiOnPath({ args: ["up", "--stack", "test"] })).rejects.toThrow(PulumiFailure);
     const [file, number] = (await readFile(seen, "utf8")).split("\n");
