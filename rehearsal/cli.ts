@@ -15,7 +15,7 @@ import { UserError } from "../common/user-error.ts";
 import { ROOT, STATE } from "./addresses.ts";
 import { type Asked, readAsked, takeStack } from "./arguments.ts";
 import { ensureDocker } from "./docker.ts";
-import { prepareEngine } from "./engine/prepare.ts";
+import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { prepare } from "./prepare.ts";
 import { runAsOperator } from "./run-as-operator.ts";
 import { outlived } from "./signals.ts";
@@ -30,12 +30,10 @@ async function start(stack: string, asked: Asked): Promise<number> {
   const engine = await prepare(stack, asked);
   const readyAt = Date.now();
   const deploy = () =>
-    outlived((onStart) =>
-      runAsOperator(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, ...upFlags()], {
-        ...{ stack, engine, onStart },
-        terminal: true,
-      }),
-    );
+    runInTerminal(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, ...upFlags()], {
+      stack,
+      engine,
+    });
   let up = await deploy();
   // The state keeps the keys of the clouds, so a changed key is deployed, too.
   if (up.code === 0 && (await retireOrderingKey({ stack, engine }, await ensureAccounts())))
@@ -65,10 +63,12 @@ async function runCommand(command: readonly string[], stack: string): Promise<nu
     throw new UserError(`the rehearsal of ${stack} is not started; run npm start -- --stack ${stack}`);
   }
   const engine = await prepareEngine({ progress: (text) => console.error(text) });
-  const { code } = await outlived((onStart) =>
-    runAsOperator(command, { stack, engine, onStart, terminal: true }),
-  );
-  return code;
+  return (await runInTerminal(command, { stack, engine })).code;
+}
+
+/** As the operator's at this terminal; a signal that ends this process ends the command first. */
+function runInTerminal(command: readonly string[], at: { readonly stack: string; readonly engine: Engine }) {
+  return outlived((onStart) => runAsOperator(command, { ...at, onStart, terminal: true }));
 }
 
 async function stop(): Promise<number> {

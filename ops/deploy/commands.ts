@@ -133,7 +133,7 @@ function releaseNumber(command: Command, what: string, text: string | undefined)
   throw misused(command, `${what}: expected the number of a release, got ${JSON.stringify(text)}`);
 }
 
-function misused({ usage }: Command, problem: string): UserError {
+export function misused({ usage }: Command, problem: string): UserError {
   return new UserError(`${problem}\nusage: ${usage}`);
 }
 

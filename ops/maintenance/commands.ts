@@ -1,6 +1,5 @@
-import { UserError } from "../../common/user-error.ts";
 import { onlyStack, readArguments, type Commands } from "../command.ts";
-import { operating } from "../deploy/commands.ts";
+import { misused, operating } from "../deploy/commands.ts";
 import { maintain } from "./maintain.ts";
 
 export const commands: Commands = {
@@ -16,8 +15,7 @@ export const commands: Commands = {
       const stack = onlyStack(this.usage, positionals);
       const { emergency, yes } = values;
       const reason = values.reason.trim();
-      if (emergency && reason === "")
-        throw new UserError(`--emergency needs a reason: add --reason "…"\nusage: ${this.usage}`);
+      if (emergency && reason === "") throw misused(this, '--emergency needs a reason: add --reason "…"');
       return await operating((operator) => maintain({ stack, emergency, reason, yes }, operator));
     },
   },
