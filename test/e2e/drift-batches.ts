@@ -4,29 +4,21 @@ const SERVICE = "technicia-vector-store";
 
 /** Puts drifts of different things together, so that one check and one repair serve several; those that touch one thing or disturb others stay apart. */
 export function batchesOf(drifts: readonly Drift[], atMost = 10): Drift[][] {
-  const batches: { readonly drifts: Drift[]; readonly subjects: Set<string>; readonly isOpen: boolean }[] =
-    [];
+  const isAlone = ({ alone }: Drift) => alone === true;
+  const shared: { readonly drifts: Drift[]; readonly subjects: Set<string> }[] = [];
   // Those that exclude each other first: the rest fills up their batches.
-  const isCommon = (drift: Drift) => subjectsOf(drift).includes(SERVICE);
-  for (const drift of drifts.toSorted((a, b) => Number(isCommon(b)) - Number(isCommon(a)))) {
+  const isCommon = (drift: Drift) => Number(subjectsOf(drift).includes(SERVICE));
+  const together = drifts.filter((drift) => !isAlone(drift));
+  for (const drift of together.toSorted((a, b) => isCommon(b) - isCommon(a))) {
     const subjects = subjectsOf(drift);
-    const place =
-      drift.alone === true
-        ? undefined
-        : batches.find(
-            (batch) =>
-              batch.isOpen &&
-              batch.drifts.length < atMost &&
-              subjects.every((subject) => !batch.subjects.has(subject)),
-          );
-    if (place === undefined) {
-      batches.push({ drifts: [drift], subjects: new Set(subjects), isOpen: drift.alone !== true });
-    } else {
-      place.drifts.push(drift);
-      for (const subject of subjects) place.subjects.add(subject);
-    }
+    const hasRoom = (batch: (typeof shared)[number]) =>
+      batch.drifts.length < atMost && subjects.every((subject) => !batch.subjects.has(subject));
+    let batch = shared.find(hasRoom);
+    if (batch === undefined) shared.push((batch = { drifts: [], subjects: new Set() }));
+    batch.drifts.push(drift);
+    for (const subject of subjects) batch.subjects.add(subject);
   }
-  return batches.map((batch) => batch.drifts);
+  return [...shared.map((batch) => batch.drifts), ...drifts.filter(isAlone).map((drift) => [drift])];
 }
 
 /** What a drift touches: resources, and the service that most commands change. A stray thing disturbs no other stray thing. */
