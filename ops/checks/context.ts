@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 
 import type { Check } from "../../common/check.ts";
 import { scanFile } from "../../common/scan.ts";
-import { trustSystemStore } from "../../common/system-trust.ts";
+import { systemFetch } from "../../common/system-trust.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Pulumi } from "../engine/cli.ts";
@@ -58,9 +58,8 @@ export interface CheckEffects {
 }
 
 export function realEffects(): CheckEffects {
-  trustSystemStore();
   return {
-    fetch,
+    fetch: systemFetch,
     resolver: new Resolver({ timeout: 5000, tries: 2 }),
     now: Date.now,
     readScan: readScanFile,

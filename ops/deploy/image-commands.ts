@@ -1,5 +1,6 @@
 /** `npm run images -- pin`: writes the digests of images into a settings file, as a change to review. */
 import { findImage, type RegistryLogin } from "../../common/registry.ts";
+import { systemFetch } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
 import { readImageReference } from "../../common/image-reference.ts";
 import { imagesInUse, loginOf } from "../../stacks/images.ts";
@@ -23,7 +24,7 @@ export async function pinImages(
     imagesInUse(environment).map(async ({ service, name }) => ({
       service,
       name,
-      ...(await pin(name, { fetch, signal: operator.signal, login })),
+      ...(await pin(name, { fetch: systemFetch, signal: operator.signal, login })),
     })),
   );
   const problems = images.flatMap(({ service, problem }) =>

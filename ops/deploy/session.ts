@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import type { Check } from "../../common/check.ts";
 import { Redactor } from "../../common/redactor.ts";
 import { findImage, type RegistryLogin } from "../../common/registry.ts";
+import { systemFetch } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
@@ -88,7 +89,7 @@ export function realOperator(effects: Effects): Operator {
       return { plan: { file: checked.file, reviewed: true, refreshed: checked.manifest.refreshed } };
     },
     imageDigest: async (name, login) =>
-      (await findImage(name, { fetch, signal: effects.signal, login })).digest,
+      (await findImage(name, { fetch: systemFetch, signal: effects.signal, login })).digest,
     readSettingsFile: (stack) => readFile(settingsFile(stack), "utf8"),
     writeSettingsFile: (stack, text) => replaceFile(settingsFile(stack), text),
   };

@@ -5,7 +5,7 @@ import { realEffects, type Effects } from "../effects.ts";
 import { untilStopped } from "../terminal.ts";
 import { settingsFile } from "../engine/settings-file.ts";
 import { openGithub } from "../vendors/github.ts";
-import { trustSystemStore } from "../../common/system-trust.ts";
+import { systemFetch } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
 import { logCheck, type CheckLogEffects } from "./check-log.ts";
 import { checkDrift, type World } from "./check.ts";
@@ -48,13 +48,12 @@ export const commands: Commands = {
 };
 
 function reach(stop: AbortController): Effects & World {
-  trustSystemStore();
   const effects = realEffects(stop);
   return {
     ...effects,
     // Foreign DNS records are findings here, and nothing that stops the engine.
     pulumi: (call) => effects.pulumi({ ...call, environment: { ...call.environment, TECHNICIA_DRIFT: "1" } }),
-    fetch,
+    fetch: systemFetch,
     readSettingsFile: (stack) => readFile(settingsFile(stack), "utf8"),
   };
 }

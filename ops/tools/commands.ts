@@ -1,5 +1,6 @@
 import { appendFile, writeFile } from "node:fs/promises";
 
+import { systemFetch } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
 import { readArguments, type Commands, type Outcome } from "../command.ts";
 import { installTools } from "./install.ts";
@@ -37,7 +38,7 @@ async function installPulumi(): Promise<Outcome> {
 }
 
 async function install(tools: readonly Tool[]): Promise<Outcome> {
-  await installTools(tools, await readLock(), { fetch, variables: process.env });
+  await installTools(tools, await readLock(), { fetch: systemFetch, variables: process.env });
   return { text: tools.map(({ name, version }) => `${name} ${version}`).join("\n"), exitCode: 0 };
 }
 
@@ -45,7 +46,7 @@ async function lock(): Promise<Outcome> {
   const tools = await Promise.all(
     PLATFORMS.map(async (platform) => [...(await pulumiTools(platform)), scannerTool(platform)]),
   );
-  const made = await makeLock(tools.flat(), { fetch, token: process.env["GITHUB_TOKEN"] });
+  const made = await makeLock(tools.flat(), { fetch: systemFetch, token: process.env["GITHUB_TOKEN"] });
   await writeFile(LOCK_FILE, `${JSON.stringify(made, undefined, 2)}\n`);
   return {
     text: `tools.lock.json: ${Object.keys(made).length} archives; look at git diff tools.lock.json`,

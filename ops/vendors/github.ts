@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { Octokit } from "@octokit/rest";
 import { z } from "zod";
 
-import { trustSystemStore } from "../../common/system-trust.ts";
+import { systemFetch } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
 
 /** Variables of a GitHub Actions job, or of a shell that has the same ones. */
@@ -294,6 +294,5 @@ function statusOf(error: unknown): number | undefined {
 }
 
 function fetchInTime(address: string, init: RequestInit): Promise<Response> {
-  trustSystemStore();
-  return fetch(address, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  return systemFetch(address, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
 }

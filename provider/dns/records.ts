@@ -3,6 +3,7 @@ import type { APIError, Cloudflare } from "cloudflare";
 import { z } from "zod";
 
 import { reasonOf } from "../../common/reason.ts";
+import { systemFetch } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
 import { credentialsOf, OvhClient } from "../ovh/client.ts";
 import { openCloudflare, readFailure } from "./cloudflare.ts";
@@ -41,7 +42,7 @@ export interface DnsZoneOptions {
   /** By name, in clear. */
   readonly secrets: Readonly<Record<string, string>>;
 
-  /** @default globalThis.fetch */
+  /** @default systemFetch */
   readonly fetch?: typeof fetch;
 }
 
@@ -55,7 +56,7 @@ export function openDnsZone(options: DnsZoneOptions): DnsZone {
   return options.environment.dns.provider === "cloudflare" ? cloudflareZone(options) : ovhZone(options);
 }
 
-function cloudflareZone({ environment, secrets, fetch: send = fetch }: DnsZoneOptions): DnsZone {
+function cloudflareZone({ environment, secrets, fetch: send = systemFetch }: DnsZoneOptions): DnsZone {
   const { zoneId, cloudflareBaseUrl: baseUrl } = environment.dns;
   const { cloudflareApiToken: token = "" } = secrets;
   let opened: Promise<Cloudflare> | undefined;
@@ -104,7 +105,7 @@ function explained(
   );
 }
 
-function ovhZone({ environment, secrets, fetch: send = fetch }: DnsZoneOptions): DnsZone {
+function ovhZone({ environment, secrets, fetch: send = systemFetch }: DnsZoneOptions): DnsZone {
   const { zone } = environment.dns;
   const client = new OvhClient({
     endpoint: environment.ovh.endpoint,

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import { isSafeForKeys } from "../../common/api-address.ts";
+import { systemFetch } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Settings } from "../plugin/definition.ts";
 import { type Credentials, Signer } from "./auth.ts";
@@ -16,7 +17,7 @@ export interface ClientOptions {
   readonly retryMs?: number;
   /** How often a request is sent at most. @default 4 */
   readonly attempts?: number;
-  /** @default globalThis.fetch */
+  /** @default systemFetch */
   readonly fetch?: typeof fetch;
 }
 
@@ -76,7 +77,7 @@ export class OvhClient {
 
   constructor(options: ClientOptions, signer?: Signer) {
     this.baseUrl = endpointUrl(options.endpoint);
-    this.#options = { timeoutMs: 60_000, retryMs: 500, attempts: 4, fetch, ...options };
+    this.#options = { timeoutMs: 60_000, retryMs: 500, attempts: 4, fetch: systemFetch, ...options };
     this.#signer =
       signer ??
       new Signer({

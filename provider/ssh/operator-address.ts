@@ -1,5 +1,6 @@
 /** The address that the operator's connections come from, which is seldom the one that the operator's machine has. */
 import { BlockList, isIPv4, isIPv6 } from "node:net";
+import { systemFetch } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
 
 /** Bash that prints it as the server sees it: sshd tells the login, whose program is above this one. */
@@ -16,7 +17,7 @@ const ANSWER_MILLISECONDS = 5_000;
 /** Asks a service that answers with the caller's address, alone or as "ip=…" or "ip": "…" among other things. */
 export async function askAddressService(url: string, signal: AbortSignal): Promise<string> {
   const limited = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MILLISECONDS)]);
-  const text = await fetch(url, { signal: limited }).then(
+  const text = await systemFetch(url, { signal: limited }).then(
     (response) => (response.ok ? response.text() : `the status ${response.status}`),
     (error: Error) => {
       signal.throwIfAborted();

@@ -13,6 +13,10 @@ const FILE = "technicia:host:File";
 const HOST_KEY = "technicia:host:HostKey";
 const STATE = "technicia:host:State";
 
+// systemd counts starts, and refuses the sixth within ten seconds; many tests in a row get there.
+const restart = "systemctl reset-failed ssh.service; systemctl restart ssh.service";
+const start = "systemctl reset-failed ssh.service; systemctl start ssh.service";
+
 let host: TestHost;
 const plugins: Plugin[] = [];
 
@@ -70,7 +74,7 @@ describe("Host", () => {
   });
 
   it("works with a host that allows fewer sessions than most", async () => {
-    await host.exec("echo 'MaxSessions 2' > /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
+    await host.exec(`echo 'MaxSessions 2' > /etc/ssh/sshd_config.d/t.conf; ${restart}`);
     const plugin = await connect();
 
     const files = await Promise.all(
@@ -78,13 +82,13 @@ describe("Host", () => {
     );
 
     expect(files).toHaveLength(12);
-    await host.exec("rm /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
+    await host.exec(`rm /etc/ssh/sshd_config.d/t.conf; ${restart}`);
   });
 
   it("logs in again when the connection was lost between two commands", async () => {
     const plugin = await connect();
     const file = await createFile(plugin);
-    await host.exec("systemctl restart ssh; pkill -f '^sshd: debian'");
+    await host.exec(`${restart}; pkill -f '^sshd: debian'`);
 
     expect(await plugin.read(file)).toEqual(file);
   });
@@ -129,7 +133,7 @@ describe("Host", () => {
       plugin.logs.some(({ message }) => /waiting for ssh on .*: connection refused/.test(message)),
     );
 
-    await host.exec("systemctl start ssh");
+    await host.exec(start);
 
     expect((await creating).id).toBe("/srv/a");
   });
@@ -144,7 +148,7 @@ describe("Host", () => {
     await expect(createFile(plugin)).rejects.toThrow(/refused/);
     expect(Date.now() - began).toBeLessThan(20_000);
 
-    await host.exec("systemctl start ssh");
+    await host.exec(start);
     expect((await createFile(plugin)).id).toBe("/srv/a");
   });
 
@@ -458,7 +462,7 @@ describe("host with another key than the pinned one", () => {
     file = await createFile(trusted);
     expect(trusted.logs.filter(({ severity }) => severity === "warning")).toEqual([]);
     await host.exec(
-      "rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh",
+      `rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; ${restart}`,
     );
   });
 
@@ -479,13 +483,13 @@ describe("host with another key than the pinned one", () => {
 
   it("is refused when it has no key of the pinned type", async () => {
     await host.exec(
-      "printf 'HostKey /etc/ssh/ssh_host_rsa_key\\n' > /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh",
+      `printf 'HostKey /etc/ssh/ssh_host_rsa_key\\n' > /etc/ssh/sshd_config.d/t.conf; ${restart}`,
     );
     const plugin = await connect(pinned);
     const rsa = (await host.exec("ssh-keygen -lf /etc/ssh/ssh_host_rsa_key.pub")).split(" ")[1] ?? "?";
 
     await expect(plugin.read(file)).rejects.toThrow(`got ${rsa}`);
-    await host.exec("rm /etc/ssh/sshd_config.d/t.conf; systemctl restart ssh");
+    await host.exec(`rm /etc/ssh/sshd_config.d/t.conf; ${restart}`);
   });
 
   it("makes the refresh of its HostKey fail", async () => {

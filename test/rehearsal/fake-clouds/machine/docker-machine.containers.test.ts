@@ -37,6 +37,16 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
+/** cloud-init may restart sshd once more after OVH has reported the server as installed. */
+function lettingIn(): Promise<boolean> {
+  return until("the server lets the ordered key in", () =>
+    ssh("true").then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
 /** Logs in as the image's first user with the key that was ordered. */
 function ssh(command: string): Promise<string> {
   const options = [
@@ -82,6 +92,7 @@ describe("a server behind the fake OVH", () => {
 
     await taskDone("/rebuild");
 
+    await lettingIn();
     expect(await ssh("sudo id --user --name; hostname")).toBe(`root\n${serviceName.split(".")[0]}\n`);
     expect(await hostKey()).not.toBe(before);
     expect(await place.on(place.server, "ls /srv /var/lib/docker")).not.toContain("old");
@@ -98,6 +109,7 @@ describe("a server behind the fake OVH", () => {
 
     await taskDone("/reboot");
 
+    await lettingIn();
     expect(await place.on(place.server, "cat /srv/kept /var/lib/docker/kept")).toBe("kept\nkept");
     expect(await place.succeeds(place.server, "test -e /run/gone")).toBe(false);
     expect(await place.on(place.server, "stat --format=%Y /proc/1")).not.toBe(bootedAt);
