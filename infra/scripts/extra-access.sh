@@ -135,8 +135,9 @@ sudo_rules() {
   done >"$work/rules"
   cat "$work/rules"
   while IFS= read -r file; do
-    grep --quiet --fixed-strings " in $file"$'\t' "$work/rules" || printf 'sudo file %s\tfile\t%s\n' "$file" "$file"
-  done < <(foreign /etc/sudoers.d "${admins[@]/#/technicia-}")
+    grep --quiet --fixed-strings " in $file"$'\t' "$work/rules" || printf 'sudo file %s\tsudo_file\t%s\n' "$file" "$file"
+    # cloud-init's own is judged by its rules alone: without an extra one it is as young as its last repair.
+  done < <(foreign /etc/sudoers.d 90-cloud-init-users "${admins[@]/#/technicia-}")
 }
 
 take_sudo_rule() {
@@ -155,7 +156,19 @@ take_sudo_rule() {
   mv "$kept" "$1"
 }
 
-take_file() { rm --force "$1"; }
+# Not the file by which the login user becomes root: whoever repairs would be locked out.
+take_sudo_file() {
+  local kept
+  kept=$(mktemp "$1.XXXXXX")
+  mv "$1" "$kept"
+  if [ "$LOGIN" = root ] || runuser --user "$LOGIN" -- sudo --non-interactive true; then
+    rm "$kept"
+    return
+  fi
+  mv "$kept" "$1"
+  echo "expected $LOGIN to become root without $1, got a refusal; the file is kept" >&2
+  return 1
+}
 
 sshd_files() {
   local file
@@ -181,7 +194,8 @@ sshd_settings() {
   { awk '$1 == "port" { for (i = 2; i <= NF; i++) print $1, $i; next } { print }' <<<"$SSHD"; cat /etc/ssh/sshd_config.d/11-technicia-penalties.conf 2>/dev/null || true; grep --invert-match --ignore-case '^[[:space:]]*Include' /usr/share/openssh/sshd_config 2>/dev/null || true; } >"$work/sshd_config"
   in_force -f "$work/sshd_config" >"$work/wanted"
   cut --delimiter ' ' --fields 1 <<<"$SSHD" >"$work/ours"
-  in_force -C user=root,host=stranger,addr=192.0.2.1 >"$work/found"
+  # A user whom no block names.
+  in_force -C user=nobody,host=stranger,addr=192.0.2.1 >"$work/found"
   # Without an answer sshd cannot even start, which its unit and its port tell.
   [ -s "$work/found" ] && [ -s "$work/wanted" ] || return 0
   differences ""

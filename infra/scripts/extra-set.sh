@@ -27,7 +27,7 @@ observe() {
 remember() { :; }
 
 apply() {
-  local found line fields left=()
+  local found line fields code left=() kept=()
   found=$(extras | LC_ALL=C sort --unique)
   if [ ! -e "$compared" ]; then
     if [ -n "$found" ]; then
@@ -47,12 +47,23 @@ apply() {
       continue
     fi
     echo "removing: ${fields[0]}"
-    take "${fields[@]:1}" </dev/null
+    # In a shell of its own: what cannot be taken away keeps nothing else from going.
+    set +e
+    (set -e; take "${fields[@]:1}" </dev/null)
+    code=$?
+    set -e
+    [ "$code" -eq 0 ] || kept+=("${fields[0]}")
   done <<<"$found"
+  [ "${#kept[@]}" -eq 0 ] || {
+    printf 'expected to remove everything that nobody declared, got an error for:\n'
+    printf '%s\n' "${kept[@]}"
+    printf 'the reason is above; remove each by hand\n'
+  } >&2
   [ "${#left[@]}" -eq 0 ] || {
     printf 'expected nothing that nobody declared, got what only a person can judge:\n'
     printf '%s\n' "${left[@]}"
-    printf 'everything else of this set is as declared; undo each by hand, or list its path in technicia:server.files if it is yours\n'
-    exit 1
+    [ "${#kept[@]}" -gt 0 ] || printf 'everything else of this set is as declared\n'
+    printf 'undo each by hand, or list its path in technicia:server.files if it is yours\n'
   } >&2
+  [ "$((${#left[@]} + ${#kept[@]}))" -eq 0 ]
 }

@@ -6,8 +6,10 @@ import {
   expectQuiet,
   management,
   onServer,
+  operator,
   pulumi,
   set,
+  until,
   up,
 } from "./rehearsal.ts";
 
@@ -79,12 +81,19 @@ describe("a command on a broken server", () => {
     await onServer(`systemd-run --quiet --unit=holds-apt python3 -c '
 import fcntl, time
 lock = open("/var/lib/dpkg/lock-frontend", "w"); fcntl.lockf(lock, fcntl.LOCK_EX); time.sleep(3600)'`);
+    const said: string[] = [];
+    const running = operator(["pulumi", ...APPLY, "--refresh", "--stack", "test", "--non-interactive"], {
+      onLine: (line) => void said.push(line),
+    });
     try {
-      expect(await failureOf(...APPLY, "--refresh")).toMatch(/is locked by process \d+ \(python3\)/);
+      await until("the run prints who holds the lock", () =>
+        Promise.resolve(said.some((line) => /held by process \d+ \(python3\)/.test(line))),
+      );
     } finally {
       await onServer("systemctl stop holds-apt.service");
     }
-    await up("--refresh");
+    const { code, stdout, stderr } = await running;
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
     expect(await onServer(version)).toBe("ii ");
     await expectQuiet();
   });

@@ -155,7 +155,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       what: "a setting of sshd's that is not ours",
       tamper: "echo 'PermitUserEnvironment yes' >> /etc/ssh/sshd_config",
       found: ["sshd setting permituserenvironment is yes instead of no"],
-      after: "! grep --quiet PermitUserEnvironment /etc/ssh/sshd_config",
+      after: "! grep --quiet '^PermitUserEnvironment' /etc/ssh/sshd_config",
     },
     {
       what: "what sudo asks of everybody",
@@ -177,7 +177,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "passwords for some, in a block",
       tamper: "printf 'Match User root\\n  PasswordAuthentication yes\\n' >> /etc/ssh/sshd_config",
-      found: ["sshd setting passwordauthentication is yes instead of no"],
+      found: ["sshd setting passwordauthentication is yes instead of no for root from 192.0.2.1"],
     },
   ],
   files: [
@@ -573,10 +573,10 @@ grep --quiet --line-regexp 'of equipe' /etc/equipe.conf`);
   it("finds a file whose date was made older than the first boot", async () => {
     // Only a change of the clock does that on a server; a record that no longer fits stands for it.
     await host.exec(
-      "sed --in-place '/ .etc.hostname$/s/^./x/' /var/lib/technicia/compared/system.first-boot",
+      "sed --in-place '/ .etc.ssh.ssh_host_ed25519_key.pub$/s/^./x/' /var/lib/technicia/compared/system.first-boot",
     );
 
-    expect(await observed("system")).toEqual(["changed file /etc/hostname"]);
+    expect(await observed("system")).toEqual(["changed file /etc/ssh/ssh_host_ed25519_key.pub"]);
     await host.exec("rm /var/lib/technicia/compared/system*");
     await apply("system");
     expect(await observed("system")).toEqual([NOTHING_EXTRA]);
@@ -604,6 +604,28 @@ describe.each(SETS.filter((set) => set !== "system"))("the set %s", (set) => {
       for (const other of SETS) expect(await observed(other)).toEqual([NOTHING_EXTRA]);
     },
   );
+});
+
+describe("the set access", () => {
+  it("keeps the file by which the login user becomes root, removes the rest, and says why", async () => {
+    await host.exec(`mv /etc/sudoers.d/90-cloud-init-users /etc/sudoers.d/10-other
+      useradd --create-home --shell /bin/bash zoe`);
+
+    expect(await observed("access")).toEqual([
+      "account zoe with the shell /bin/bash",
+      "sudo file /etc/sudoers.d/10-other",
+    ]);
+    const { code, stderr } = await host.tryExec(withVariables(scripts("access"), scripts("access").apply));
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      "expected debian to become root without /etc/sudoers.d/10-other, got a refusal; the file is kept",
+    );
+    expect(await observed("access")).toEqual(["sudo file /etc/sudoers.d/10-other"]);
+
+    await host.exec(`runuser -u debian -- sudo -n true
+      mv /etc/sudoers.d/10-other /etc/sudoers.d/90-cloud-init-users`);
+    expect(await observed("access")).toEqual([NOTHING_EXTRA]);
+  });
 });
 
 describe("the set ports", () => {
