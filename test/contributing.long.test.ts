@@ -18,7 +18,7 @@ interface Edit {
 }
 
 const EDITS: readonly Edit[] = [
-  { file: "common/services.ts", before: '"frontend"] as const', insert: '"translator", ' },
+  { file: "common/services.ts", before: '"n8nRunners", "documentProcessor"', insert: '"translator", ' },
   {
     file: "common/services.ts",
     before: "  frontend: { alias",

@@ -86,11 +86,12 @@ lock = open("/var/lib/dpkg/lock-frontend", "w"); fcntl.lockf(lock, fcntl.LOCK_EX
       onLine: (line) => void said.push(line),
     });
     try {
-      await until("the run prints who holds the lock", () =>
-        Promise.resolve(said.some((line) => /held by process \d+ \(python3\)/.test(line))),
-      );
+      // After a refresh of everything.
+      const isSaid = () => said.some((line) => /held by process \d+ \(python3\)/.test(line));
+      await until("the run prints who holds the lock", () => Promise.resolve(isSaid()), 240);
     } finally {
       await onServer("systemctl stop holds-apt.service");
+      await running;
     }
     const { code, stdout, stderr } = await running;
     expect(code, `${stdout}\n${stderr}`).toBe(0);
