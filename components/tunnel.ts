@@ -5,6 +5,8 @@ import { scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import type { Attachment } from "./service.ts";
 
+/** Its container, and the unit that starts it. */
+const TUNNEL = "technicia-tunnel";
 const CONFIGURATION = "/opt/technicia/tunnel/nginx.conf";
 const { reload: RELOAD } = scriptParts(new URL("scripts/tunnel-reload.sh", import.meta.url), ["reload"]);
 
@@ -42,7 +44,7 @@ export class Tunnel extends pulumi.ComponentResource {
     this.container = new docker.Container(
       name,
       {
-        name,
+        name: TUNNEL,
         image: args.image,
         command: ["nginx", "-c", "/etc/nginx/tunnel/nginx.conf", "-g", "daemon off;"],
         restart: "always",
@@ -76,9 +78,39 @@ export class Tunnel extends pulumi.ComponentResource {
         replaceOnChanges: ["tmpfs", "init"],
       },
     );
+    const unit = `${TUNNEL}.service`;
+    const service = new technicia.File(
+      `${name}-service`,
+      { path: `/etc/systemd/system/${unit}`, content: SERVICE, onChange: "systemctl daemon-reload" },
+      { parent: this, provider: args.host },
+    );
+    new technicia.Unit(
+      `${name}-start`,
+      { unit, enabled: true, active: true },
+      { parent: this, provider: args.host, dependsOn: [service, this.container] },
+    );
     this.registerOutputs({});
   }
 }
+
+// Docker starts the container once at boot. While the node is not ready yet, its networks of the Swarm are missing, and Docker gives up.
+const SERVICE = `[Unit]
+Description=Start TechnicIA's tunnel, again until its networks are there
+Requires=docker.service
+After=docker.service
+PartOf=docker.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/docker start ${TUNNEL}
+Restart=on-failure
+RestartSec=5
+
+[Install]
+WantedBy=docker.service
+`;
 
 function renderTunnel({ ports, refusedRange }: Pick<TunnelArgs, "ports" | "refusedRange">): string {
   const servers = Object.entries(ports).map(

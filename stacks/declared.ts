@@ -17,6 +17,7 @@ export const DECLARED = {
     "/etc/systemd/system/nftables.service",
     "/etc/systemd/system/technicia-firewall-fallback.service",
     "/etc/systemd/system/technicia-firewall.service",
+    "/etc/systemd/system/technicia-tunnel.service",
     "/etc/technicia/certificate.env",
     "/etc/technicia/firewall.nft",
     "/opt/technicia/bin/certificate",

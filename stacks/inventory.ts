@@ -191,6 +191,8 @@ export const INVENTORY: readonly Row[] = [
   },
   { ...file, names: ["technicia-gateway-n8n-route", "technicia-gateway-reload"], layer: "containers" },
   { ...container, names: ["technicia-tunnel"] },
+  { ...unitFile, names: ["technicia-tunnel-service"], layer: "containers" },
+  { ...unit, names: ["technicia-tunnel-start"], layer: "containers" },
 
   { ...volume, names: ["technicia-*-data", "technicia-qdrant-storage", "technicia-qdrant-snapshots"] },
   {

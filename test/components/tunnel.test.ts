@@ -56,6 +56,27 @@ describe("Tunnel", () => {
     });
   });
 
+  it("is started again at boot until it runs, by a unit that stays active", async () => {
+    const { resource, waitsFor } = await define();
+    const { path, content } = resource("technicia-tunnel-service").inputs as Record<string, string>;
+
+    expect(path).toBe("/etc/systemd/system/technicia-tunnel.service");
+    for (const line of [
+      "ExecStart=/usr/bin/docker start technicia-tunnel",
+      "Restart=on-failure",
+      "StartLimitIntervalSec=0",
+      "RemainAfterExit=yes",
+      "WantedBy=docker.service",
+      "PartOf=docker.service",
+    ])
+      expect(content?.split("\n")).toContain(line);
+    expect(resource("technicia-tunnel-start").inputs).toEqual({
+      ...{ unit: "technicia-tunnel.service", enabled: true, active: true },
+    });
+    for (const first of ["technicia-tunnel", "technicia-tunnel-service"])
+      expect(waitsFor("technicia-tunnel-start", first), first).toBe(true);
+  });
+
   it("waits for its configuration, and reads it again when it changes", async () => {
     const { resource, waitsFor } = await define();
     const { path, onChange, content } = resource("technicia-tunnel-configuration").inputs;

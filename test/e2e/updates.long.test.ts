@@ -152,4 +152,18 @@ describe("a reboot", () => {
     expect(await openTcpPorts("-4")).toEqual(WEB);
     await expectQuiet();
   });
+
+  it("starts the tunnel also where Docker has given up on it", async () => {
+    await onServer("docker update --restart no technicia-tunnel");
+    await restart();
+    await until("the tunnel to run", async () =>
+      (await onServer("docker container inspect --format '{{.State.Running}}' technicia-tunnel")).includes(
+        "true",
+      ),
+    );
+
+    await onServer("docker update --restart always technicia-tunnel");
+    await until("TechnicIA to answer again", async () => (await ask("/healthz")).status === 200, 180);
+    await expectQuiet();
+  });
 });
