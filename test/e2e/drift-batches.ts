@@ -21,10 +21,16 @@ export function batchesOf(drifts: readonly Drift[], atMost = 10): Drift[][] {
   return [...shared.map((batch) => batch.drifts), ...drifts.filter(isAlone).map((drift) => [drift])];
 }
 
-/** What a drift touches: resources, and the service that most commands change. A stray thing disturbs no other stray thing. */
-function subjectsOf({ tamper, expect }: Drift): string[] {
-  const found = expect.map(({ source }) => (/^\^\w+ extra-/.test(source) ? source : source.split(":")[0]!));
-  return tamper.command.includes(SERVICE) ? [...found, SERVICE] : found;
+/** Changes the tunnel, or goes through it. */
+const THROUGH_TUNNEL = /technicia-tunnel$|127\.0\.0\.1:6333/;
+
+/** What a drift touches: resources, the service that most commands change, and the tunnel. A stray thing disturbs no other stray thing. */
+function subjectsOf({ tamper: { command }, expect }: Drift): string[] {
+  return [
+    ...expect.map(({ source }) => (/^\^\w+ extra-/.test(source) ? source : source.split(":")[0]!)),
+    ...(command.includes(SERVICE) ? [SERVICE] : []),
+    ...(THROUGH_TUNNEL.test(command) ? ["tunnel"] : []),
+  ];
 }
 
 export const namesOf = (drifts: readonly Drift[]): string =>
