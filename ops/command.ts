@@ -115,7 +115,7 @@ export function renderCommands(commands: Commands): string {
   return renderTable({ headings: HEADINGS, rows: rowsOf(commands) });
 }
 
-/** The table as the README has it, in the formatting that `npm run fix` gives. */
+/** The table as docs/commands.md has it, in the formatting that `npm run fix` gives. */
 async function renderMarkdown(commands: Commands): Promise<string> {
   const { formatMarkdown, renderMarkdownTable } = await import("../reports/markdown.ts");
   const code = (text: string) => (text === "" ? "" : `\`${text.replaceAll("|", String.raw`\|`)}\``);
@@ -124,7 +124,7 @@ async function renderMarkdown(commands: Commands): Promise<string> {
     code(args),
     summary,
   ]);
-  return (await formatMarkdown("README.md", renderMarkdownTable(HEADINGS, rows))).trimEnd();
+  return (await formatMarkdown("docs/commands.md", renderMarkdownTable(HEADINGS, rows))).trimEnd();
 }
 
 function rowsOf(commands: Commands): string[][] {
