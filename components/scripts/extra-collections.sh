@@ -4,7 +4,7 @@
 readonly nothing="nothing beside what is declared"
 
 # Qdrant may still be starting.
-call() { curl --silent --show-error --fail-with-body --max-time 20 --retry 10 --retry-delay 1 --retry-all-errors --header @<(printf 'api-key: %s\n' "${API_KEY-}") "$@"; }
+call() { curl --silent --show-error --fail --max-time 20 --retry 10 --retry-delay 1 --retry-all-errors --header @<(printf 'api-key: %s\n' "${API_KEY-}") "$@"; }
 
 observe() {
   local found

@@ -6,7 +6,7 @@ readonly nothing="nothing beside what is declared" socket=/var/run/docker.sock
 # What this engine fills in by itself: it remained after everything was set as declared.
 readonly defaults=/var/lib/technicia/engine-defaults
 
-api() { curl --silent --show-error --fail-with-body --max-time 60 --unix-socket "$socket" --header 'content-type: application/json' "${@:2}" "http://docker/$1"; }
+api() { curl --silent --show-error --fail --max-time 60 --unix-socket "$socket" --header 'content-type: application/json' "${@:2}" "http://docker/$1"; }
 
 observe() {
   local found

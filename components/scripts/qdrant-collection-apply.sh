@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2153,SC2154
 # Makes the collection and its payload indexes what they should be, without ever touching stored vectors.
 set -euo pipefail
-call() { curl --silent --show-error --fail-with-body --max-time 60 --header @<(printf 'api-key: %s\n' "$API_KEY") "$@"; }
+call() { curl --silent --show-error --fail --max-time 60 --header @<(printf 'api-key: %s\n' "$API_KEY") "$@"; }
 collection="$QDRANT/collections/$COLLECTION"
 
 if ! call "$collection/exists" | jq --exit-status .result.exists >/dev/null; then

@@ -16,7 +16,7 @@ if [ "$code" != 200 ]; then
 fi
 # The cookie is for HTTPS only, which curl would not send here by itself.
 sed -n 's/^[Ss]et-[Cc]ookie: \(n8n-auth=[^;]*\).*/Cookie: \1/p' "$folder/headers" | tr -d '\r' >"$folder/cookie"
-call --fail-with-body --header "@$folder/cookie" "$N8N/rest/workflows" |
+call --fail --header "@$folder/cookie" "$N8N/rest/workflows" |
   jq --compact-output '.data | map(select(.isArchived != true)) | {
     login: 200,
     total: length,
@@ -25,7 +25,7 @@ call --fail-with-body --header "@$folder/cookie" "$N8N/rest/workflows" |
 
 # part: defaults
 # Prints {"setup":bool,"codes":[…]}: whether anybody may claim the instance, and what each of the given logins is answered.
-setup=$(call --fail-with-body "$N8N/rest/settings" | jq '.data.userManagement.showSetupOnFirstLoad')
+setup=$(call --fail "$N8N/rest/settings" | jq '.data.userManagement.showSetupOnFirstLoad')
 codes=$(jq --compact-output '.[]' <<<"$LOGINS" | while read -r login; do
   call --output /dev/null --write-out '%{http_code}\n' --header 'content-type: application/json' --data @- "$N8N/rest/login" <<<"$login"
 done)

@@ -28,12 +28,12 @@ print(answer.read(4000).decode())'
 # part: search
 # Stores one marked sentence, searches it, takes it out again, and prints what was seen as one line of JSON.
 qdrant() {
-  curl --silent --show-error --fail-with-body --max-time 30 --header @<(printf 'api-key: %s\n' "$API_KEY") \
+  curl --silent --show-error --fail --max-time 30 --header @<(printf 'api-key: %s\n' "$API_KEY") \
     --header 'content-type: application/json' --data @- "$QDRANT/collections/$COLLECTION/points/$1"
 }
 # Size of the collection's vectors.
 size() {
-  curl --silent --show-error --fail-with-body --max-time 30 --header @<(printf 'api-key: %s\n' "$API_KEY") \
+  curl --silent --show-error --fail --max-time 30 --header @<(printf 'api-key: %s\n' "$API_KEY") \
     "$QDRANT/collections/$COLLECTION" | jq .result.config.params.vectors.size
 }
 # shellcheck disable=SC2016
