@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -59,4 +59,21 @@ describe("scriptParts", () => {
       );
     },
   );
+});
+
+describe("the scripts that run on servers", () => {
+  it("use no option of curl that Debian 11's lacks", async () => {
+    const root = fileURLToPath(new URL("../../", import.meta.url));
+    const folders = ["components", "infra", "ops", "provider"].map((name) => join(root, name));
+    const files = (await Promise.all(folders.map((one) => readdir(one, { recursive: true })))).flatMap(
+      (names, at) =>
+        names.filter((name) => /\.(sh|ts|py)$/.test(name)).map((name) => join(folders[at]!, name)),
+    );
+    const texts = await Promise.all(files.map((file) => readFile(file, "utf8")));
+
+    expect(files.length).toBeGreaterThan(100);
+    expect(
+      files.filter((_, at) => /curl[^\n]* --(fail-with-body|json|url-query)\b/.test(texts[at]!)),
+    ).toEqual([]);
+  });
 });
