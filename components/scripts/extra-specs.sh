@@ -58,7 +58,8 @@ differences() {
     ($specs | [.[].TaskTemplate.ContainerSpec.Secrets[]?.SecretName]) as $ours
     | ($secrets[0][] | select(.Spec.Name as $name | $ours | index($name)) | .ID as $id | .Spec.Name as $name | differ({ Name: $name }; .Spec) | "secret \($name): \(. | told)\tsecret\t\($id)"),
     ($nodes[0][] | select(.ID != $self) | "node \(.Description.Hostname) at \(.Status.Addr // "?") in the Swarm\tnode\t\(.ID)"),
-    (differ({ Name: "default", Orchestration: { TaskHistoryRetentionLimit: 5 }, Dispatcher: { HeartbeatPeriod: 5e9 }, CAConfig: { NodeCertExpiry: 7776e12 },
+    # Written out: newer versions of jq keep an exponent as it is written.
+    (differ({ Name: "default", Orchestration: { TaskHistoryRetentionLimit: 5 }, Dispatcher: { HeartbeatPeriod: 5000000000 }, CAConfig: { NodeCertExpiry: 7776000000000000 },
         Raft: { SnapshotInterval: 10000, LogEntriesForSlowFollowers: 500, ElectionTick: 10, HeartbeatTick: 1 } }; $swarm[0].Spec)
       | "swarm: \(. | told)\tswarm")' | awk '!seen[$0]++'
 }
