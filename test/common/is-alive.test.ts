@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import type { Readable, Writable } from "node:stream";
 
 import { describe, expect, it } from "vitest";
 
@@ -21,15 +22,16 @@ describe("isAlive", () => {
   });
 
   it("is false for a process that has ended, even before its parent has asked", async () => {
-    // What bash turns into here asks after no child of bash's.
-    const parent = spawn("bash", ["-c", "sleep 0 & echo $!; exec sleep 60"], {
-      stdio: ["ignore", "pipe", "ignore"],
+    // What bash turns into here asks after no child of bash's. The child ends only then: bash itself would ask.
+    const parent = spawn("bash", ["-c", "cat <&3 >/dev/null & echo $!; exec sleep 60"], {
+      stdio: ["ignore", "pipe", "ignore", "pipe"],
     });
-    const [printed] = (await once(parent.stdout.setEncoding("utf8"), "data")) as [string];
+    const [printed] = (await once((parent.stdout as Readable).setEncoding("utf8"), "data")) as [string];
     const pid = Number(printed);
-    await until("it has ended", () =>
-      Promise.resolve(/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))),
-    );
+    const status = (id: number | undefined) => readFileSync(`/proc/${id ?? ""}/status`, "utf8");
+    await until("bash has become sleep", () => Promise.resolve(/^Name:\s+sleep$/m.test(status(parent.pid))));
+    (parent.stdio[3] as Writable).end();
+    await until("its child has ended", () => Promise.resolve(/^State:\s+Z/m.test(status(pid))));
 
     expect(isAlive(pid)).toBe(false);
     parent.kill();
