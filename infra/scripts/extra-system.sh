@@ -139,6 +139,7 @@ renewal() {
       /^[ \t]*(#.*)?$/ || /^\[/ || $1 == "version" { next }
       $1 == "webroot_path" && $2 ~ /^\/var\/www\/acme,?$/ { next }
       $1 == "account" && $2 ~ /^[0-9a-f]+$/ { next }
+      $1 == "ari_retry_after" && $2 ~ /^[0-9T:.Z+-]+$/ { next }
       $1 ~ /^(renew_before_expiry|rsa_key_size|elliptic_curve|preferred_chain)$/ && $2 ~ /^(None|[0-9A-Za-z ]+)$/ { next }
       !($1 in wanted) || wanted[$1] != $2 { print "renewal of the certificate by " $0 "\tperson" }' "$LETSENCRYPT/renewal/$name.conf"
   )

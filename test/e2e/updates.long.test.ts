@@ -15,6 +15,7 @@ import {
   until,
   up,
 } from "./rehearsal.ts";
+import { expectNoDrift } from "./drift-check.ts";
 import { openTcpPorts, WEB } from "./scan.ts";
 
 beforeAll(ensureStarted);
@@ -141,6 +142,18 @@ describe("a restart of dockerd", () => {
 
     expect(await openTcpPorts("-4")).toEqual(WEB);
     expect(await openTcpPorts("-6")).toEqual([]);
+  });
+});
+
+describe("a day", () => {
+  it("leaves no difference, whatever the server's timers start", async () => {
+    await onServer(`set -euo pipefail
+      systemctl list-units --all --type timer --no-legend --plain | while read -r timer _; do
+        unit=$(systemctl show --property Unit --value "$timer")
+        systemctl start "$unit" </dev/null || { systemctl status --no-pager "$unit"; exit 1; }
+      done`);
+
+    await expectNoDrift();
   });
 });
 

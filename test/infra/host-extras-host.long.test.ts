@@ -512,7 +512,7 @@ const SYSTEM: readonly {
   {
     what: "a renewal with another authority and a hook",
     tamper: `mkdir -p /etc/technicia /opt/technicia/letsencrypt/renewal; printf "DOMAINS='a.example b.example'\\nDIRECTORY='https://acme.example/directory'\\nKEY_TYPE='ecdsa'\\nLETSENCRYPT='/opt/technicia/letsencrypt'\\n" > /etc/technicia/certificate.env
-printf 'version = 2.1.0\\narchive_dir = /etc/letsencrypt/archive/a.example\\ncert = /etc/letsencrypt/live/a.example/cert.pem\\n[renewalparams]\\naccount = 0123abc\\nauthenticator = webroot\\nwebroot_path = /var/www/acme,\\nserver = https://other.example/directory\\nkey_type = ecdsa\\nrenew_hook = /bin/evil\\n[[webroot_map]]\\na.example = /var/www/acme\\nb.example = /var/www/acme\\n' > /opt/technicia/letsencrypt/renewal/a.example.conf; mkdir -p /opt/technicia/letsencrypt/renewal-hooks/deploy; echo true > /opt/technicia/letsencrypt/renewal-hooks/deploy/evil`,
+printf 'version = 2.1.0\\narchive_dir = /etc/letsencrypt/archive/a.example\\ncert = /etc/letsencrypt/live/a.example/cert.pem\\n[renewalparams]\\naccount = 0123abc\\nauthenticator = webroot\\nwebroot_path = /var/www/acme,\\nserver = https://other.example/directory\\nkey_type = ecdsa\\nrenew_hook = /bin/evil\\n[[webroot_map]]\\na.example = /var/www/acme\\nb.example = /var/www/acme\\n[acme_renewal_info]\\nari_retry_after = 2026-07-05T09:11:19\\n' > /opt/technicia/letsencrypt/renewal/a.example.conf; mkdir -p /opt/technicia/letsencrypt/renewal-hooks/deploy; echo true > /opt/technicia/letsencrypt/renewal-hooks/deploy/evil`,
     found: [
       "renewal of the certificate by renew_hook = /bin/evil",
       "renewal of the certificate by server = https://other.example/directory",
