@@ -24,12 +24,19 @@ export function batchesOf(drifts: readonly Drift[], atMost = 10): Drift[][] {
 /** Changes the tunnel, or goes through it. */
 const THROUGH_TUNNEL = /technicia-tunnel$|127\.0\.0\.1:6333/;
 
-/** What a drift touches: resources, the service that most commands change, and the tunnel. A stray thing disturbs no other stray thing. */
+/** A program of ours, which one drift uses and another one removes. */
+const OUR_PROGRAM = /\/opt\/technicia\/bin\/[\w-]+/g;
+
+/**
+ * What a drift touches: resources, the service that most commands change, the tunnel, and programs of ours. A stray thing disturbs no other
+ * stray thing.
+ */
 function subjectsOf({ tamper: { command }, expect }: Drift): string[] {
   return [
     ...expect.map(({ source }) => (/^\^\w+ extra-/.test(source) ? source : source.split(":")[0]!)),
     ...(command.includes(SERVICE) ? [SERVICE] : []),
     ...(THROUGH_TUNNEL.test(command) ? ["tunnel"] : []),
+    ...(command.match(OUR_PROGRAM) ?? []),
   ];
 }
 
