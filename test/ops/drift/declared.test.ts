@@ -53,6 +53,13 @@ const CASES: readonly Case[] = [
     expected: "host-login-keys: content: nothing → mallory's",
   },
   {
+    ...{ layer: "files in whose place is a link", type: FILE, name: "host-docker-settings" },
+    declared: { content: "ours\n" },
+    found: { content: "ours\n", replacedBy: "a symbolic link to /tmp/mallory" },
+    ...{ paths: ["replacedBy"] },
+    expected: "host-docker-settings: replacedBy: nothing → a symbolic link to /tmp/mallory",
+  },
+  {
     ...{ layer: "units", type: "technicia:host:Unit", name: "host-docker", paths: ["enabled"] },
     ...{
       declared: { unit: "docker.service", enabled: true },
@@ -92,6 +99,17 @@ const CASES: readonly Case[] = [
     found: { taskSpec: { containerSpec: { image: "n8n:1", env: { A: "1", MALLORY: "1" } } } },
     paths: ["taskSpec.containerSpec.env.MALLORY"],
     expected: "technicia-n8n-service: env.MALLORY: nothing → 1",
+  },
+  {
+    ...{
+      layer: "services with one property more",
+      type: "docker:index/service:Service",
+      name: "technicia-n8n",
+    },
+    declared: { taskSpec: { containerSpec: { image: "n8n:1" } } },
+    found: { taskSpec: { containerSpec: { image: "n8n:1", dir: "/mallory" } } },
+    ...{ paths: ["taskSpec.containerSpec.dir"] },
+    expected: "technicia-n8n: dir: nothing → /mallory",
   },
   {
     ...{ layer: "configs", type: "docker:index/serviceConfig:ServiceConfig", name: "technicia-n8n-config" },
