@@ -132,9 +132,9 @@ function compareInputs(step: Step, read: StepMetadata, { declared, found }: Side
     inputs[key] = found.inputs[key];
     return false;
   });
-  const outputs: Record<string, unknown> = { ...read.old?.outputs, ...inputs };
-  // What nobody declares is in the outputs of a state that has taken it in, and would count as known.
-  for (const key of differing) if (!(key in inputs)) delete outputs[key];
+  // A state that has taken a difference in has it in its outputs, too, where it would count as known.
+  const outputs: Record<string, unknown> = { ...read.old?.outputs };
+  for (const key of differing) put(outputs, [key], inputs[key]);
   return asUpdate(read, { ...declared, inputs, outputs }, differing);
 }
 
