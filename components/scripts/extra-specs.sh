@@ -45,6 +45,11 @@ def differ($wanted; $found):
     ($less[] | select(.key as $key | $other | any(.key == $key) | not) | "\(.key) lacks \(.value)");
 '
 
+# A Swarm as it is created. Written out: newer versions of jq keep an exponent as it is written.
+readonly SWARM='{ "Name": "default", "Orchestration": { "TaskHistoryRetentionLimit": 5 }, "Dispatcher": { "HeartbeatPeriod": 5000000000 },
+  "CAConfig": { "NodeCertExpiry": 7776000000000000 },
+  "Raft": { "SnapshotInterval": 10000, "LogEntriesForSlowFollowers": 500, "ElectionTick": 10, "HeartbeatTick": 1 } }'
+
 differences() {
   local services secrets nodes swarm
   services=$(api services)
@@ -52,16 +57,13 @@ differences() {
   nodes=$(api nodes)
   swarm=$(api swarm)
   jq --null-input --raw-output --argjson specs "$SPECS" --slurpfile services <(echo "$services") --slurpfile secrets <(echo "$secrets") --slurpfile nodes <(echo "$nodes") --slurpfile swarm <(echo "$swarm") \
-    --arg self "$(docker info --format '{{.Swarm.NodeID}}')" "$COMPARE"'
+    --argjson created "$SWARM" --arg self "$(docker info --format '{{.Swarm.NodeID}}')" "$COMPARE"'
     def told: gsub("[^[:print:]]"; "?");
     ($specs[] as $wanted | $services[0][] | select(.Spec.Name == $wanted.Name) | .ID as $id | differ($wanted; .Spec) | "service \($wanted.Name): \(. | told)\tservice\t\($wanted.Name)"),
     ($specs | [.[].TaskTemplate.ContainerSpec.Secrets[]?.SecretName]) as $ours
     | ($secrets[0][] | select(.Spec.Name as $name | $ours | index($name)) | .ID as $id | .Spec.Name as $name | differ({ Name: $name }; .Spec) | "secret \($name): \(. | told)\tsecret\t\($id)"),
     ($nodes[0][] | select(.ID != $self) | "node \(.Description.Hostname) at \(.Status.Addr // "?") in the Swarm\tnode\t\(.ID)"),
-    # Written out: newer versions of jq keep an exponent as it is written.
-    (differ({ Name: "default", Orchestration: { TaskHistoryRetentionLimit: 5 }, Dispatcher: { HeartbeatPeriod: 5000000000 }, CAConfig: { NodeCertExpiry: 7776000000000000 },
-        Raft: { SnapshotInterval: 10000, LogEntriesForSlowFollowers: 500, ElectionTick: 10, HeartbeatTick: 1 } }; $swarm[0].Spec)
-      | "swarm: \(. | told)\tswarm")' | awk '!seen[$0]++'
+    (differ($created; $swarm[0].Spec) | "swarm: \(. | told)\tswarm")' | awk '!seen[$0]++'
 }
 
 apply() {
@@ -114,7 +116,7 @@ restore_node() {
 restore_swarm() {
   local found
   found=$(api swarm)
-  jq '{ Name: "default", Orchestration: { TaskHistoryRetentionLimit: 5 }, Dispatcher: { HeartbeatPeriod: 5000000000 }, CAConfig: { NodeCertExpiry: 7776000000000000 },
-    Raft: (.Spec.Raft + { SnapshotInterval: 10000, LogEntriesForSlowFollowers: 500 }) }' <<<"$found" |
+  # The engine refuses to change the ticks.
+  jq --argjson created "$SWARM" '$created + { Raft: (.Spec.Raft + ($created.Raft | del(.ElectionTick, .HeartbeatTick))) }' <<<"$found" |
     api "swarm/update?version=$(jq .Version.Index <<<"$found")" --data @- >/dev/null
 }
