@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -52,26 +53,12 @@ export async function ensureCertificate(
     ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
     ["-subj", `/CN=${names[0] ?? name}`, "-keyout", issued.key, "-out", join(own, "request.pem")],
   );
+  // A serial number of its own: several certificates are issued at once, and a file with the next number would be shared.
+  const serial = `0x${randomBytes(16).toString("hex")}`;
   await openssl(
-    [
-      "x509",
-      "-req",
-      "-in",
-      join(own, "request.pem"),
-      "-days",
-      DAYS,
-      "-extfile",
-      extensions,
-      "-CAcreateserial",
-    ],
-    [
-      "-CA",
-      join(directory, "ca.pem"),
-      "-CAkey",
-      join(directory, "ca-key.pem"),
-      "-out",
-      `${issued.certificate}.new`,
-    ],
+    ["x509", "-req", "-in", join(own, "request.pem"), "-days", DAYS, "-extfile", extensions],
+    ["-CA", join(directory, "ca.pem"), "-CAkey", join(directory, "ca-key.pem"), "-set_serial", serial],
+    ["-out", `${issued.certificate}.new`],
   );
   await rename(`${issued.certificate}.new`, issued.certificate);
   return issued;
