@@ -209,6 +209,13 @@ export function hasUnknown(value: unknown): boolean {
   return isTree(value) && Object.values(value).some(hasUnknown);
 }
 
+/** Whether both are the same, except where the planned one is not known yet and the deployed one was. */
+export function isSameButUnknown(deployed: unknown, planned: unknown): boolean {
+  if (!isTree(planned) && hasUnknown(planned)) return deployed !== undefined;
+  if (!isTree(deployed) || !isTree(planned)) return isDeepStrictEqual(deployed, planned);
+  return keysOf(deployed, planned).every((key) => isSameButUnknown(at(deployed, [key]), at(planned, [key])));
+}
+
 export function at(tree: unknown, segments: Segments): unknown {
   return segments.reduce<unknown>((value, segment) => {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, segment)) return undefined;

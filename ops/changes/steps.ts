@@ -72,3 +72,9 @@ function kindOf({ op, old }: StepMetadata): Kind | undefined {
   const kind = KIND_OF_OPERATION[op];
   return kind === "delete" && old?.retainOnDelete === true ? "forget" : kind;
 }
+
+/** Paths of the properties that differ, as the provider says it; empty where it does not. */
+export function pathsSaid({ detail, changedKeys, replaceKeys }: Step): string[] {
+  const detailed = Object.keys(detail);
+  return detailed.length > 0 ? detailed : [...new Set([...changedKeys, ...replaceKeys])];
+}

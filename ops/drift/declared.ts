@@ -10,7 +10,7 @@ import { z } from "zod";
 
 import { DECLARATION_TYPE, keyOf, type DeclarationRecord } from "../../stacks/declaration-record.ts";
 import { at, hasUnknown, isMarkedSecret, parsePath } from "../changes/properties.ts";
-import { readSteps, type Step } from "../changes/steps.ts";
+import { pathsSaid, readSteps, type Step } from "../changes/steps.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import {
   readEvents,
@@ -125,7 +125,7 @@ interface Sides {
 
 /** Our own provider reads inputs as they are declared. */
 function compareInputs(step: Step, read: StepMetadata, { declared, found }: Sides): StepMetadata {
-  const said = new Set([...pathsOf(step), ...pathsRead(read)].map((path) => String(parsePath(path)[0])));
+  const said = new Set([...pathsSaid(step), ...pathsRead(read)].map((path) => String(parsePath(path)[0])));
   const inputs = { ...declared.inputs };
   const differing = [...new Set([...Object.keys(inputs), ...Object.keys(found.inputs)])].filter((key) => {
     if (!hasUnknown(inputs[key])) return differs(inputs[key], found.inputs[key], said.has(key));
@@ -141,7 +141,7 @@ function compareInputs(step: Step, read: StepMetadata, { declared, found }: Side
 /** Other providers read back outputs, and say themselves which differ from what is declared. */
 function compareProperties(step: Step, read: StepMetadata, { declared, found }: Sides): StepMetadata {
   const outputs = structuredClone(read.old?.outputs ?? {});
-  const own = pathsOf(step).filter((path) => !hasUnknown(at(declared.inputs, parsePath(path))));
+  const own = pathsSaid(step).filter((path) => !hasUnknown(at(declared.inputs, parsePath(path))));
   for (const path of own) put(outputs, parsePath(path), at(declared.inputs, parsePath(path)));
   const differing = [...new Set([...own, ...pathsRead(read)])].filter((path) => {
     const segments = parsePath(path);
@@ -166,11 +166,6 @@ function asUpdate(read: StepMetadata, old: ResourceState, differing: readonly st
   const detail = differing.map((path) => [path, { diffKind: "update", inputDiff: true }] as const);
   const op = differing.length === 0 ? "same" : "update";
   return { ...read, op, old, diffs: null, detailedDiff: Object.fromEntries(detail) };
-}
-
-function pathsOf({ detail, changedKeys, replaceKeys }: Step): string[] {
-  const detailed = Object.keys(detail);
-  return detailed.length > 0 ? detailed : [...new Set([...changedKeys, ...replaceKeys])];
 }
 
 function pathsRead({ detailedDiff, diffs }: StepMetadata): string[] {

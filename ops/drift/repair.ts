@@ -1,6 +1,7 @@
 /** Restores what was deployed: shows the plan, asks, repairs what can be repaired, and checks again. */
 import { openDnsZone } from "../../provider/dns/records.ts";
-import { readSteps, type Step } from "../changes/steps.ts";
+import { at, hasUnknown, isSameButUnknown, parsePath } from "../changes/properties.ts";
+import { pathsSaid, readSteps, type Step } from "../changes/steps.ts";
 import { readEvents, runEngine } from "../engine/events.ts";
 import { PulumiFailure } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
@@ -181,8 +182,25 @@ async function planRepair(
   return {
     ...repair,
     changes: steps.map(({ kind, name, row }) => `${kind.padEnd(8)}${name} (${row.label})`),
-    unasked: steps.filter(({ urn }) => !affected.has(urn)).map(({ name }) => name),
+    unasked: steps
+      .filter((step) => !affected.has(step.urn) && !isMadeOfRepaired(step))
+      .map(({ name }) => name),
   };
+}
+
+/**
+ * Whether nothing differs but what this plan makes again. Where a refresh has found a resource gone, the state no longer tells what depended on
+ * it; the plan does, by the values that it does not know yet.
+ */
+function isMadeOfRepaired(step: Step): boolean {
+  const { before, after } = step;
+  if (!before || !after) return false;
+  const isUnknown = (path: string) => hasUnknown(at(after.inputs, parsePath(path)));
+  return (
+    hasUnknown(after.inputs) &&
+    isSameButUnknown(before.inputs, after.inputs) &&
+    pathsSaid(step).every(isUnknown)
+  );
 }
 
 /** URNs of what cannot be read, or not be repaired by the engine: one of them would keep everything else from being repaired. */

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { UNKNOWN_TEXT } from "../../../common/property-signatures.ts";
+import { MASK } from "../../../common/redactor.ts";
 import type { NewIncident } from "../../../reports/incidents/book.ts";
 import { repairDrift, withDependents, type RepairWorld } from "../../../ops/drift/repair.ts";
 import { startCloudflare, type FakeCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
@@ -171,6 +173,52 @@ describe("repairDrift", () => {
 
     const agreed = await stage({ plan });
     expect((await repairDrift({ ...request, withChanges: true }, agreed.world)).after?.outcome).toBe("clean");
+  });
+
+  // A refresh that finds a resource gone removes it from the others' dependencies, so that only the plan tells what is made of it.
+  describe("of what was made of a resource that the state has lost", () => {
+    const { urn, type } = {
+      urn: "urn:pulumi:test::technicia::command:local:Command::public-probe",
+      type: "command:local:Command",
+    };
+    const deployed = { create: "probe", triggers: ["a digest", "203.0.113.10"] };
+    const planned = async (inputs: object, more: object = {}) => {
+      const metadata = { op: "replace", urn, type, old: { custom: true, inputs: deployed }, ...more };
+      const event = { resourcePreEvent: { metadata: { ...metadata, new: { custom: true, inputs } } } };
+      return stage({ plan: `${await recorded("plan")}\n${JSON.stringify(event)}\n` });
+    };
+
+    it("makes it again", async () => {
+      const { world } = await planned({ ...deployed, triggers: [UNKNOWN_TEXT, "203.0.113.10"] });
+      expect((await repairDrift(request, world)).after?.outcome).toBe("clean");
+    });
+
+    it.each([
+      ["another value beside it", { ...deployed, triggers: [UNKNOWN_TEXT, "203.0.113.11"] }],
+      ["another property", { ...deployed, create: "another", triggers: [UNKNOWN_TEXT, "203.0.113.10"] }],
+      ["one value more", { ...deployed, triggers: ["a digest", "203.0.113.10", UNKNOWN_TEXT] }],
+      ["one property more", { ...deployed, environment: UNKNOWN_TEXT }],
+      ["one property less", { triggers: [UNKNOWN_TEXT, "203.0.113.10"] }],
+      ["nothing that is not known yet", deployed],
+    ])("refuses it with %s", async (_what, inputs) => {
+      const { world, calls } = await planned(inputs);
+      await expect(repairDrift(request, world)).rejects.toThrow(
+        "would deploy them unreviewed (public-probe)",
+      );
+      expect(calls.some(([command]) => command === "up")).toBe(false);
+    });
+
+    it("refuses it where the provider says that a secret differs as well", async () => {
+      const secret = { environment: MASK };
+      const old = { custom: true, inputs: { ...deployed, ...secret } };
+      const { world } = await planned(
+        { ...deployed, ...secret, triggers: [UNKNOWN_TEXT, "203.0.113.10"] },
+        { old, diffs: ["triggers", "environment"] },
+      );
+      await expect(repairDrift(request, world)).rejects.toThrow(
+        "would deploy them unreviewed (public-probe)",
+      );
+    });
   });
 
   it("deletes an undeclared record before the engine restores ours, and runs no engine for it alone", async () => {
