@@ -131,12 +131,10 @@ async function ensureRouter(images: Images): Promise<void> {
     ...(existsSync(TUN) ? ["--device", TUN] : []),
     ...["--sysctl", "net.ipv4.conf.all.rp_filter=0", "--sysctl", "net.ipv4.conf.default.rp_filter=0"],
   ];
-  const isNew = await ensureContainer(ROUTER, {
-    args,
-    image: images.router,
-    command: ["sleep", "infinity"],
-  });
-  if (isNew) {
+  await ensureContainer(ROUTER, { args, image: images.router, command: ["sleep", "infinity"] });
+  const networks = await docker(["inspect", "--format", "{{json .NetworkSettings.Networks}}", ROUTER]);
+  // Not only where it is new: a start that was stopped may have left it with one network.
+  if (!networks.includes(`"${DATACENTRE.network}"`)) {
     await docker(["network", "connect", "--ip", DATACENTRE.router, DATACENTRE.network, ROUTER]);
   }
   // Docker made the datacentre's side the default route, where no gateway exists.
@@ -322,7 +320,7 @@ async function writeAcmeRoot(): Promise<void> {
   await writeFile(join(STATE, "acme-root.pem"), root);
 }
 
-/** Starts a container unless one with the same arguments runs. Returns whether it is new. */
+/** Starts a container unless one with the same arguments runs. */
 async function ensureContainer(
   name: string,
   {
@@ -330,28 +328,17 @@ async function ensureContainer(
     image,
     command,
   }: { readonly args: readonly string[]; readonly image: string; readonly command: readonly string[] },
-): Promise<boolean> {
+): Promise<void> {
   const made = createHash("sha256")
     .update(JSON.stringify([args, image, command]))
     .digest("hex");
   const format = '{{.State.Running}} {{index .Config.Labels "technicia.made"}}';
   const found = await docker(["container", "inspect", "--format", format, name]).catch(() => "");
-  if (found.trim() === `true ${made}`) return false;
+  if (found.trim() === `true ${made}`) return;
   await docker(["rm", "--force", name]).catch(() => undefined);
   const labels = ["--label", LABEL, "--label", `technicia.made=${made}`];
-  await docker([
-    "run",
-    "--detach",
-    "--name",
-    name,
-    "--hostname",
-    name,
-    ...labels,
-    ...args,
-    image,
-    ...command,
-  ]);
-  return true;
+  const named = ["--name", name, "--hostname", name, ...labels];
+  await docker(["run", "--detach", ...named, ...args, image, ...command]);
 }
 
 /** Answers to the server pass the router, too, as they would pass OVH's edge. */

@@ -3,7 +3,9 @@ import { createInterface } from "node:readline";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { ROOT } from "../../rehearsal/addresses.ts";
+import { run } from "../../common/run.ts";
+import { DATACENTRE, ROOT } from "../../rehearsal/addresses.ts";
+import { ROUTER } from "../../rehearsal/world.ts";
 import { askHealth, expectQuiet, startAgain, management, npm } from "./rehearsal.ts";
 
 beforeAll(async () => {
@@ -50,6 +52,10 @@ describe("npm start, killed again and again", () => {
   ] as const)("%s", async (_, line, signal: NodeJS.Signals = "SIGKILL") => {
     const said = await interruptedAt(line, signal);
     console.log(/the last run was killed: .*/.exec(said)?.[0] ?? "nothing was left pending");
+  });
+
+  it("while the router is made", async () => {
+    await run(["docker", "network", "disconnect", DATACENTRE.network, ROUTER]);
   });
 
   it("converges, with one server ordered and paid once", async () => {
