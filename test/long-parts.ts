@@ -1,6 +1,7 @@
 /** Parts of the long tests, each at most an hour: name → beginnings of the paths of its files. CI runs each as a job of its own. */
 export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   drift: ["test/e2e/drift-matrix"],
+  absorbed: ["test/e2e/drift-absorbed"],
   deployments: [
     "test/e2e/deploy-failures",
     "test/e2e/updates",
