@@ -15,5 +15,12 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   distance: ["test/e2e/distance"],
   maintenance: ["test/e2e/maintenance"],
   images: ["test/rehearsal/"],
-  server: ["test/contributing", "test/infra/", "test/ops/", "test/provider/", "test/workflows/"],
+  server: [
+    "test/contributing",
+    "test/odd-checkout",
+    "test/infra/",
+    "test/ops/",
+    "test/provider/",
+    "test/workflows/",
+  ],
 };
