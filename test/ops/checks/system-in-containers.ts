@@ -1,5 +1,4 @@
 /** The deployed system in containers of this machine: gateway, n8n, Qdrant and the vector-store. */
-import { createServer, type AddressInfo } from "node:net";
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,6 +10,7 @@ import type { PublicSite } from "../../../ops/checks/public/gateway.ts";
 import { type N8n, n8nOf } from "../../../ops/checks/server/n8n.ts";
 import { type Qdrant, qdrantOf } from "../../../ops/checks/server/vector-store.ts";
 import { createNetwork, docker, imageOf } from "../../support/containers.ts";
+import { freePorts } from "../../support/free-ports.ts";
 import { until } from "../../support/until.ts";
 import { contextWith, issue, localServer, outputsOf, strong, effectsWith } from "./fixtures.ts";
 import { environmentWith } from "../../support/fixtures.ts";
@@ -35,7 +35,7 @@ export interface System {
 }
 
 export async function startSystem(): Promise<System> {
-  const [http, https] = [await freePort(), await freePort()];
+  const [http = 0, https = 0] = await freePorts(2);
   const issued = await issue(DOMAIN, 60);
   const network = await createNetwork();
   const labelled = (service: string) => [
@@ -224,12 +224,4 @@ async function prepareCollection(qdrant: string): Promise<void> {
 function freeSubnet6(): string {
   const part = () => randomBytes(2).toString("hex");
   return `fd00:${part()}:${part()}`;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
 }

@@ -4,7 +4,6 @@
   @typescript-eslint/no-unsafe-member-access
   -- answers have every shape, and their shape is what is asserted here */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
@@ -17,6 +16,7 @@ import { DEFAULT_CREDENTIAL } from "../../../rehearsal/fake-clouds/ovh/server.ts
 import { ask, lines } from "./dns/client.ts";
 import { until } from "../../support/until.ts";
 import { fillCart } from "./ovh/ordering.ts";
+import { freePorts } from "../../support/free-ports.ts";
 import { type Answered, anonymously, ovhClient } from "./ovh/client.ts";
 
 const MAIN = join(import.meta.dirname, "../../../rehearsal/fake-clouds/main.ts");
@@ -32,8 +32,8 @@ let said: string;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "technicia-clouds-"));
-  const [ovh, cloudflare, management, dns] = await freePorts(4);
-  ports = { ovh: ovh ?? 0, cloudflare: cloudflare ?? 0, management: management ?? 0, dns: dns ?? 0 };
+  const [ovh = 0, cloudflare = 0, management = 0, dns = 0] = await freePorts(4);
+  ports = { ovh, cloudflare, management, dns };
   const { applicationKey, applicationSecret, consumerKey } = DEFAULT_CREDENTIAL;
   configuration = {
     listen: "127.0.0.1",
@@ -86,15 +86,6 @@ const cloudflare = (method: string, path: string, body?: unknown): Promise<Answe
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
 const name = async (asked: string, type: string) => lines((await ask(ports.dns, asked, type)).answers);
-
-/** Ports that nobody listens on just now, over TCP. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const found = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return found;
-}
 
 describe("the process of the clouds", () => {
   it("serves both APIs, names from both and the management port", async () => {
