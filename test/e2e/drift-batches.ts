@@ -2,8 +2,13 @@ import type { Drift } from "./drifts.ts";
 
 const SERVICE = "technicia-vector-store";
 
+/** Batches for `it.each`, each after what it is about. */
+export function namedBatches(drifts: readonly Drift[]): (readonly [string, Drift[]])[] {
+  return batchesOf(drifts).map((batch) => [batch.map(({ name }) => name).join(", and where "), batch]);
+}
+
 /** Puts drifts of different things together, so that one check and one repair serve several; those that touch one thing or disturb others stay apart. */
-export function batchesOf(drifts: readonly Drift[], atMost = 10): Drift[][] {
+function batchesOf(drifts: readonly Drift[], atMost = 10): Drift[][] {
   const isAlone = ({ alone }: Drift) => alone === true;
   const shared: { readonly drifts: Drift[]; readonly subjects: Set<string> }[] = [];
   // Those that exclude each other first: the rest fills up their batches.
@@ -39,6 +44,3 @@ function subjectsOf({ tamper: { command }, expect }: Drift): string[] {
     ...(command.match(OUR_PROGRAM) ?? []),
   ];
 }
-
-export const namesOf = (drifts: readonly Drift[]): string =>
-  drifts.map(({ name }) => name).join(", and where ");

@@ -1,15 +1,12 @@
 /** Every drift of the matrix, together with others that it cannot hide. */
 import { beforeAll, describe, expect, it } from "vitest";
 
-import { batchesOf, namesOf } from "./drift-batches.ts";
+import { namedBatches } from "./drift-batches.ts";
 import { expectFoundAndRepaired, expectLeftAlone, expectNoDrift } from "./drift-check.ts";
-import { type Drift, DRIFTS, FOREIGN_RECORDS } from "./drifts.ts";
+import { DRIFTS, FOREIGN_RECORDS } from "./drifts.ts";
 import { ensureStarted } from "./rehearsal.ts";
 
 beforeAll(ensureStarted);
-
-const named = (drifts: readonly Drift[]) =>
-  batchesOf(drifts).map((batch) => [namesOf(batch), batch] as const);
 
 describe("drift", () => {
   it("has a matrix of at least 40 ways", () => {
@@ -18,7 +15,9 @@ describe("drift", () => {
 
   it("does not exist after a deployment", expectNoDrift);
 
-  it.each(named(DRIFTS))("is found and repaired where %s", (_, drifts) => expectFoundAndRepaired(drifts));
+  it.each(namedBatches(DRIFTS))("is found and repaired where %s", (_, drifts) =>
+    expectFoundAndRepaired(drifts),
+  );
 
   it("is no record of somebody else's", () => expectLeftAlone(FOREIGN_RECORDS));
 });

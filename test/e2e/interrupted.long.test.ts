@@ -54,11 +54,9 @@ describe("npm start, killed again and again", () => {
     console.log(/the last run was killed: .*/.exec(said)?.[0] ?? "nothing was left pending");
   });
 
-  it("while the router is made", async () => {
-    await run(["docker", "network", "disconnect", DATACENTRE.network, ROUTER]);
-  });
-
   it("converges, with one server ordered and paid once", async () => {
+    // As a start leaves the router that was killed before its second network.
+    await run(["docker", "network", "disconnect", DATACENTRE.network, ROUTER]);
     const { code, stdout, stderr } = await npm("start");
 
     expect(code, `${stdout}\n${stderr}`).toBe(0);
