@@ -26,6 +26,11 @@ export interface TestHost {
   stop(): Promise<void>;
 }
 
+/** Settings with which the plugin logs in. */
+export function loginOf({ address, user, privateKeyFile }: TestHost) {
+  return { hostAddress: address, hostUser: user, hostPrivateKeyFile: privateKeyFile };
+}
+
 /** Starts a server on a network of its own and returns once sshd answers. */
 export async function startHost(): Promise<TestHost> {
   const id = randomBytes(4).toString("hex");

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { startHost, type TestHost } from "../../support/host.ts";
+import { loginOf, startHost, type TestHost } from "../../support/host.ts";
 import { until } from "../../support/until.ts";
 import { CallFailure, Plugin, secret, type Resource } from "../plugin-process.ts";
 
@@ -19,11 +19,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await host.exec("rm -rf /srv/t /tmp/runs; mkdir -p /srv/t");
-  plugin = await Plugin.renew(plugin, {
-    hostAddress: host.address,
-    hostUser: host.user,
-    hostPrivateKeyFile: host.privateKeyFile,
-  });
+  plugin = await Plugin.renew(plugin, loginOf(host));
 });
 
 const create = (inputs: Record<string, unknown>): Promise<Resource> =>

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { startHost, type TestHost } from "../../support/host.ts";
+import { loginOf, startHost, type TestHost } from "../../support/host.ts";
 import { Plugin } from "../plugin-process.ts";
 
 const IMAGE = "technicia:host:Image";
@@ -56,11 +56,7 @@ afterAll(async () => {
 beforeEach(async () => {
   await publish("team/a:1.0.0", DIGEST);
   await publish("team/a:1.0.1", NEXT);
-  plugin = await Plugin.renew(plugin, {
-    hostAddress: host.address,
-    hostUser: host.user,
-    hostPrivateKeyFile: host.privateKeyFile,
-  });
+  plugin = await Plugin.renew(plugin, loginOf(host));
 });
 afterEach(async () => {
   await host.exec("rm -rf /srv/pulled/* /srv/registry/* /srv/fault /srv/used");

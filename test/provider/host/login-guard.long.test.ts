@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 
 import { sshd } from "../../../infra/host-files.ts";
 import { renderFirewall } from "../../../infra/host-firewall.ts";
-import { startHost, type TestHost } from "../../support/host.ts";
+import { loginOf, startHost, type TestHost } from "../../support/host.ts";
 import { publicKey as strangersKey } from "../../support/fixtures.ts";
 import { until } from "../../support/until.ts";
 import { CallFailure, Plugin, type Resource } from "../plugin-process.ts";
@@ -35,11 +35,7 @@ afterAll(async () => {
   await host.stop();
 });
 beforeEach(async () => {
-  plugin = await Plugin.renew(plugin, {
-    hostAddress: host.address,
-    hostUser: host.user,
-    hostPrivateKeyFile: host.privateKeyFile,
-  });
+  plugin = await Plugin.renew(plugin, loginOf(host));
 });
 afterEach(async () => {
   await host.exec(
@@ -91,11 +87,7 @@ const create = (type: string, inputs: Record<string, unknown>): Promise<Resource
 
 /** Whether a new process can log in. */
 async function canLogIn(): Promise<boolean> {
-  const another = await Plugin.start({
-    hostAddress: host.address,
-    hostUser: host.user,
-    hostPrivateKeyFile: host.privateKeyFile,
-  });
+  const another = await Plugin.start(loginOf(host));
   try {
     await another.create(STATE, "hello", {
       observe: "echo yes",
@@ -148,10 +140,8 @@ describe("sshd that moves to another port", () => {
     const key = await create(HOST_KEY, { address: host.address, port: 22, serverId: "one" });
     const both = await create(FILE, sshdFile(sshd([22, 2222], ["debian"])));
     const moved = await Plugin.start({
-      hostAddress: host.address,
+      ...loginOf(host),
       hostPort: "2222",
-      hostUser: host.user,
-      hostPrivateKeyFile: host.privateKeyFile,
     });
 
     await moved.update(key, { ...key.inputs, port: 2222 });
@@ -318,10 +308,8 @@ describe("the preview of a guarded change of the firewall", () => {
       const made = await create(FILE, admitting([`${host.address.replace(/\d+$/, "0")}/24`]));
       const elsewhere = await Plugin.start(
         {
-          hostAddress: host.address,
+          ...loginOf(host),
           hostPort: "9",
-          hostUser: host.user,
-          hostPrivateKeyFile: host.privateKeyFile,
         },
         environment,
       );

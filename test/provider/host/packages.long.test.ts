@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { startHost, type TestHost } from "../../support/host.ts";
+import { loginOf, startHost, type TestHost } from "../../support/host.ts";
 import { until } from "../../support/until.ts";
 import { Plugin } from "../plugin-process.ts";
 
@@ -43,11 +43,7 @@ afterAll(async () => {
   await host.stop();
 });
 beforeEach(async () => {
-  plugin = await Plugin.renew(plugin, {
-    hostAddress: host.address,
-    hostUser: host.user,
-    hostPrivateKeyFile: host.privateKeyFile,
-  });
+  plugin = await Plugin.renew(plugin, loginOf(host));
 });
 afterEach(async () => {
   await host.exec(
@@ -266,11 +262,7 @@ describe("an installation that was broken off", () => {
     expect(await status("slow")).not.toBe("ii");
     await host.exec("touch /srv/go");
 
-    const later = await Plugin.start({
-      hostAddress: host.address,
-      hostUser: host.user,
-      hostPrivateKeyFile: host.privateKeyFile,
-    });
+    const later = await Plugin.start(loginOf(host));
     const packages = await later.create(PACKAGES, "p", { names: ["alpha"] }).finally(() => later.stop());
 
     expect(packages.state["versions"]).toEqual({ alpha: "1.0" });

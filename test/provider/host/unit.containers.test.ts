@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { startHost, type TestHost } from "../../support/host.ts";
+import { loginOf, startHost, type TestHost } from "../../support/host.ts";
 import { CallFailure, Plugin, type Resource } from "../plugin-process.ts";
 
 const UNIT = "technicia:host:Unit";
@@ -20,11 +20,7 @@ beforeEach(async () => {
     "systemctl unmask --quiet t.service; systemctl disable --quiet --now t.service 2>/dev/null || true; rm -f /tmp/t",
   );
   await service("[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target");
-  plugin = await Plugin.renew(plugin, {
-    hostAddress: host.address,
-    hostUser: host.user,
-    hostPrivateKeyFile: host.privateKeyFile,
-  });
+  plugin = await Plugin.renew(plugin, loginOf(host));
 });
 
 const service = (text: string): Promise<string> =>

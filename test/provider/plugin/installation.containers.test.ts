@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { startHost, type TestHost } from "../../support/host.ts";
+import { loginOf, startHost, type TestHost } from "../../support/host.ts";
 import { Plugin } from "../plugin-process.ts";
 
 const FILE = "technicia:host:File";
@@ -15,9 +15,7 @@ afterAll(() => host.stop());
 
 const connect = (serverId: string): Promise<Plugin> =>
   Plugin.start({
-    hostAddress: host.address,
-    hostUser: host.user,
-    hostPrivateKeyFile: host.privateKeyFile,
+    ...loginOf(host),
     serverId,
   });
 

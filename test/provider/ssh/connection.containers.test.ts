@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { Host } from "../../../provider/ssh/host.ts";
-import { startHost, type TestHost } from "../../support/host.ts";
+import { loginOf, startHost, type TestHost } from "../../support/host.ts";
 import { until } from "../../support/until.ts";
 import { Plugin, type Resource } from "../plugin-process.ts";
 
@@ -33,7 +33,7 @@ async function connect(
   environment: Record<string, string> = {},
 ): Promise<Plugin> {
   const plugin = await Plugin.start(
-    { hostAddress: host.address, hostUser: host.user, hostPrivateKeyFile: host.privateKeyFile, ...settings },
+    { ...loginOf(host), ...settings },
     { SSH_AUTH_SOCK: undefined, ...environment },
   );
   plugins.push(plugin);
