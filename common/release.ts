@@ -73,6 +73,9 @@ export const auditEvent = z.strictObject({
     "resume",
     "incident",
     "maintenance",
+    "backup",
+    "restore",
+    "drill",
   ]),
   reason: z.string().default(""),
 

@@ -22,7 +22,16 @@ export function packageNamesIfKnown({
 export function packageNames(dockerSource: DockerSource): string[] {
   const engine = dockerSource === "docker" ? ["containerd.io", "docker-ce", "docker-ce-cli"] : ["docker.io"];
   // Docker unpacks images with pigz if it is installed, so decompressing and writing overlap.
-  const tools = ["ca-certificates", "curl", "jq", "nftables", "openssl", "pigz", "unattended-upgrades"];
+  const tools = [
+    "ca-certificates",
+    "curl",
+    "jq",
+    "nftables",
+    "openssl",
+    "pigz",
+    "python3",
+    "unattended-upgrades",
+  ];
   // Its getcap tells which programs have rights of their own.
   return [...tools, "libcap2-bin", ...engine].sort();
 }

@@ -11,6 +11,7 @@ const AREAS = [
     names: ["deploy", "rollback", "promote", "images", "history", "unlock"],
     load: () => import("./deploy/commands.ts"),
   },
+  { names: ["backup", "backups", "restore", "drill"], load: () => import("./backup/commands.ts") },
   { names: ["status"], load: () => import("./status.ts") },
   { names: ["maintain"], load: () => import("./maintenance/commands.ts") },
   { names: ["drift"], load: () => import("./drift/commands.ts") },

@@ -16,6 +16,7 @@ import { pulumiOnPath } from "./engine/cli.ts";
 import { readConfiguration, type Configuration } from "./engine/settings.ts";
 import { readState } from "./engine/state.ts";
 import { renderTable } from "./terminal.ts";
+import { parseUrn } from "../common/urn.ts";
 import { UserError } from "../common/user-error.ts";
 
 export const commands: Commands = {
@@ -86,9 +87,15 @@ async function refuseIrreplaceable(stack: string, names: readonly SecretName[]):
   if (irreplaceable.length === 0) return;
   const { resources } = await readState(stack, pulumiOnPath);
   // A failed first deployment has no outputs yet, but may have data.
-  const isDeployed = resources.some(({ type }) => !type.startsWith("pulumi:"));
-  if (!isDeployed) return;
-  const problems = irreplaceable.map(
+  const isInUse = (name: SecretName) => {
+    const { usedBy } = entryOf(name);
+    return resources.some(({ type, urn }) =>
+      usedBy === undefined ? !type.startsWith("pulumi:") : parseUrn(urn).name === usedBy,
+    );
+  };
+  const inUse = irreplaceable.filter(isInUse);
+  if (inUse.length === 0) return;
+  const problems = inUse.map(
     (name) =>
       `${NAMESPACE}:${name}: stack ${stack} was deployed with a value that is now missing, and another one would lose data; ` +
       `set the old value with pulumi config set --secret ${NAMESPACE}:${name} --stack ${stack}`,

@@ -17,6 +17,7 @@ export const secretServices = [
   "Cloudflare",
   "OVH",
   "Registry",
+  "Backup",
 ] as const;
 
 export type SecretService = (typeof secretServices)[number];
@@ -26,6 +27,7 @@ export interface SecretsContext {
   readonly dns: { readonly provider: "cloudflare" | "ovh" };
   readonly services: ServiceSettings["services"] & { readonly qdrant: { readonly apiKey: boolean } };
   readonly builds: { readonly registryUser: string };
+  readonly backup: { readonly project: string; readonly bucket?: object | undefined };
 }
 
 interface Condition {
@@ -60,6 +62,8 @@ export interface SecretEntry {
   readonly generate?: () => string;
   /** Whether another value loses stored data, so that a deployed environment must keep this one. */
   readonly irreplaceable?: boolean;
+  /** Logical name of the resource without which nothing depends on an irreplaceable value yet. @default any resource */
+  readonly usedBy?: string;
 }
 
 const OAUTH_NAMES = ["ovhClientId", "ovhClientSecret"] as const;
@@ -69,6 +73,22 @@ const whenOn = (name: ServiceName, words: string): Condition => ({
   words,
   holds: (context) => isServiceOn(name, context),
 });
+const storageKey = {
+  services: ["Backup"],
+  givenBy: "user",
+  minimumLength: 17,
+  form: {
+    expected:
+      "expected the two halves of an S3 key with a colon between them: <access key id>:<secret access key>",
+    test: (value: string) => /^[A-Za-z0-9]{4,128}:[A-Za-z0-9+/=_-]{8,128}$/.test(value),
+  },
+  neededFor: {
+    Backup: {
+      words: "`backup.bucket` is set",
+      holds: ({ backup }: SecretsContext) => backup.bucket !== undefined,
+    },
+  },
+} as const;
 const hexadecimal = () => randomBytes(32).toString("hex");
 
 const ovhApplication = {
@@ -250,6 +270,36 @@ export const catalog = {
       Qdrant: { words: "`services.qdrant.apiKey` is true", holds: ({ services }) => services.qdrant.apiKey },
     },
     generate: hexadecimal,
+  },
+  backupPassword: {
+    description: "Password with which the sets of backups are encrypted",
+    services: ["Backup"],
+    readers: ["restic"],
+    givenBy: "us",
+    rotation:
+      "never: without it no set can be read; npm run backup -- <stack> --second-password adds another one for the safe",
+    minimumLength: 32,
+    neededFor: {
+      Backup: {
+        words: "`backup.project` or `backup.bucket` is set",
+        holds: ({ backup }) => backup.project !== "" || backup.bucket !== undefined,
+      },
+    },
+    generate: hexadecimal,
+    irreplaceable: true,
+    usedBy: "backup-password",
+  },
+  backupWriterKey: {
+    ...storageKey,
+    description: "Key that writes sets into your own bucket, and can delete nothing but restic's locks",
+    readers: ["restic"],
+    rotation: "create a new key at the storage, set it, run pulumi up, then delete the old one",
+  },
+  backupReaderKey: {
+    ...storageKey,
+    description: "Key that reads the sets: for restores, rehearsals, and a recovery without the state",
+    readers: ["restic", "npm run backups"],
+    rotation: "create a new key at the storage, set it, run pulumi up, then delete the old one",
   },
   postgresPassword: {
     description: "Password of n8n's role in PostgreSQL",

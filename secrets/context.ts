@@ -14,6 +14,9 @@ export function contextIn(settings: Readonly<Record<string, unknown>>): SecretsC
   const n8n = z.object({ n8n: z.object({ database: z.enum(["sqlite", "postgres"]) }) }).safeParse(services);
   const dns = z.object({ provider: z.enum(["cloudflare", "ovh"]) }).safeParse(settings["dns"]);
   const images = z.object({ registryUser: z.string() }).safeParse(settings["images"]);
+  const backup = z
+    .object({ project: z.string().default(""), bucket: z.object({}).optional() })
+    .safeParse(settings["backup"]);
   const switches = optionalServices.map((name) => [name, { enabled: isOn(name, "enabled") }] as const);
   const optional = Object.fromEntries(switches) as Record<OptionalService, { enabled: boolean }>;
   // A missing or wrong setting counts as the value that needs a secret, so that no needed secret is left out.
@@ -26,5 +29,6 @@ export function contextIn(settings: Readonly<Record<string, unknown>>): SecretsC
     },
     // Without the setting nobody logs in anywhere.
     builds: { registryUser: images.data?.registryUser ?? "" },
+    backup: backup.data ?? { project: "" },
   };
 }

@@ -3,6 +3,7 @@ import { reasonOf } from "../common/reason.ts";
 import { findImage, ImageMissing, type RegistryLogin, registryOf } from "../common/registry.ts";
 import { type BuiltService, builtServices, isServiceOn, SERVICES } from "../common/services.ts";
 import { UserError } from "../common/user-error.ts";
+import { backupBucket } from "./backup-schema.ts";
 import type { Environment } from "./environment.ts";
 
 const LIMIT_MS = 5000;
@@ -11,11 +12,15 @@ export type ImageName = keyof Environment["images"];
 
 /** Images that this environment runs; those of services that are off are never pulled. */
 export function imagesInUse(
-  environment: Pick<Environment, "images" | "services">,
+  environment: Pick<Environment, "images" | "services" | "backup" | "name">,
 ): { service: ImageName; name: string }[] {
   const { images } = environment;
   return (Object.keys(images) as ImageName[])
-    .filter((image) => image === "certbot" || isServiceOn(image, environment))
+    .filter((image) => {
+      if (image === "certbot") return true;
+      if (image === "restic") return backupBucket(environment.name, environment.backup) !== undefined;
+      return isServiceOn(image, environment);
+    })
     .map((service) => ({ service, name: images[service] }));
 }
 

@@ -5,6 +5,9 @@
  */
 import { parseUrn } from "../common/urn.ts";
 import {
+  bucket,
+  bucketRules,
+  bucketUser,
   connection,
   DOCKER_IS_DOWN,
   server,
@@ -239,6 +242,28 @@ export const INVENTORY: readonly Row[] = [
     since: () => ["file", "/opt/technicia/gateway/tls/current"],
     steps: ["n8nHttps", "certificate"],
   },
+
+  { ...bucket, names: ["backup-storage-bucket"] },
+  { ...bucketRules, names: ["backup-storage-lifecycle", "backup-storage-*-policy"] },
+  { ...bucketUser, names: ["backup-storage-writer", "backup-storage-reader", "backup-storage-*-key"] },
+  {
+    ...file,
+    names: [
+      "backup-program-*",
+      "backup-settings",
+      "backup-writer",
+      "backup-reader",
+      "backup-password",
+      "backup-qdrant-key",
+    ],
+    layer: "data",
+  },
+  {
+    ...unitFile,
+    names: ["backup-service", "backup-timer", "backup-drill-service", "backup-drill-timer"],
+    layer: "data",
+  },
+  { ...unit, names: ["backup-schedule", "backup-drill-schedule"], layer: "data" },
 
   { ...connection("command", "checks"), names: ["local"] },
   { ...command, names: ["public-probe"], steps: ["services"] },

@@ -137,6 +137,34 @@ export const reverse: Kind = {
   effect: { repair: "the reverse name is set again at OVH" },
 };
 
+export const bucket: Kind = {
+  types: ["ovh:CloudProject/storage:Storage"],
+  layer: "cloud",
+  label: "bucket of the backups",
+  // A bucket that is made again is empty: what it held is lost, or still to be found at OVH.
+  effect: ({ kind }) =>
+    kind === "gone"
+      ? { repair: "nothing automatic: OVH no longer has the bucket; see docs/runbook.md", byHand: true }
+      : { repair: "its versions and its lock are set again, for what is written from then on" },
+};
+
+export const bucketRules: Kind = {
+  types: [
+    "ovh:index/cloudProjectStorageObjectBucketLifecycleConfiguration:CloudProjectStorageObjectBucketLifecycleConfiguration",
+    "ovh:CloudProject/s3Policy:S3Policy",
+  ],
+  layer: "cloud",
+  label: "rules of the backups' bucket",
+  effect: { repair: "the rules are set again" },
+};
+
+export const bucketUser: Kind = {
+  types: ["ovh:CloudProject/user:User", "ovh:CloudProject/s3Credential:S3Credential"],
+  layer: "cloud",
+  label: "user of the backups' bucket",
+  effect: { repair: "it is recreated with another key, which the server then gets" },
+};
+
 export const hostKey: Kind = {
   types: ["technicia:host:HostKey"],
   layer: "host",

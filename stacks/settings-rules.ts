@@ -59,6 +59,9 @@ export function brokenRules(judged: Judged): Problem[] {
     registryOfBuilds,
     documentProcessor,
     edgeFirewallFits,
+    backupPlace,
+    backupElsewhere,
+    backupAge,
     memoryFits,
     coresFit,
     convergenceOutlastsObservation,
@@ -218,12 +221,56 @@ function edgeFirewallFits({ sections: { ssh } }: Judged): Problem[] {
   return [{ path: ["ssh", "adminCidrs", "v4"], text }];
 }
 
-function memoryFits({ sections: { services, server } }: Judged): Problem[] {
+function backupPlace({ given, commands }: Judged): Problem[] {
+  const [hasProject, hasRegion, hasBucket] = ["project", "region", "bucket"].map((key) =>
+    has(given, "backup", key),
+  );
+  if (hasProject && hasBucket) {
+    const text = `expected either project (the program makes the bucket) or bucket (one that you have), got both; remove one, for example with ${commands.remove(["backup", "bucket"])}`;
+    return [{ path: ["backup"], text }];
+  }
+  if (hasProject === hasRegion) return [];
+  const path = ["backup", hasProject ? "region" : "project"];
+  const why = hasProject ? "because backup.project is set" : "because backup.region is set";
+  return [{ path, text: `expected a value, ${why}, got nothing; set it with ${commands.set(path)}` }];
+}
+
+// A fire takes a whole datacentre.
+function backupElsewhere({ sections: { backup, server }, commands }: Judged): Problem[] {
+  if (
+    !backup ||
+    !server ||
+    backup.region === "" ||
+    backup.region.split("-")[0] !== server.datacentre.split("-")[0]
+  )
+    return [];
+  const path = ["backup", "region"];
+  const text = `expected another region than the server's (server.datacentre "${server.datacentre}"), got "${backup.region}"; set it with ${commands.set(path)}`;
+  return [{ path, text }];
+}
+
+// With one set missed, as when the server restarts, deployments go on.
+function backupAge({ sections: { backup }, commands }: Judged): Problem[] {
+  if (!backup || backup.maxAgeHours >= 2 * backup.hours) return [];
+  const path = ["backup", "maxAgeHours"];
+  const set = commands.set(path, String(2 * backup.hours));
+  return [
+    {
+      path,
+      text: `expected at least ${2 * backup.hours} (twice backup.hours), got ${backup.maxAgeHours}; set it with ${set}`,
+    },
+  ];
+}
+
+function memoryFits({ given, sections: { services, server, backup } }: Judged): Problem[] {
   if (!services || !server) return [];
-  const ceilings = enabledServices({ services }).map((name) => ({
-    name,
-    memoryMib: services[name].memoryMib,
-  }));
+  const isBackedUp = has(given, "backup", "project") || has(given, "backup", "bucket");
+  const ceilings = [
+    ...enabledServices({ services }).map((name) => ({ name, memoryMib: services[name].memoryMib })),
+    ...(backup && isBackedUp
+      ? [{ name: "backup", memoryMib: backup.memoryMib + backup.drillMemoryMib }]
+      : []),
+  ];
   const sum = ceilings.reduce((total, { memoryMib }) => total + memoryMib, 0);
   const room = server.memoryGib * 1024 - SYSTEM_MEMORY_MIB;
   if (sum <= room) return [];

@@ -7,6 +7,7 @@
 import { z } from "zod";
 
 import { builtServices, OPENABLE_PATHS, type OpenablePath } from "../common/services.ts";
+import { backup } from "./backup-schema.ts";
 import { operations } from "./operations-schema.ts";
 import {
   apiAddress,
@@ -324,6 +325,7 @@ export const sections = {
     n8nRunners: image("n8nio/runners:2.41.3"),
     gateway: image("nginx:1.30.4-alpine"),
     certbot: image("certbot/certbot:v5.8.0").meta({ affects: "certificate" }),
+    restic: image("restic/restic:0.19.1").prefault("restic/restic:0.19.1").meta({ affects: "backup" }),
     postgres: image("postgres:17.9-bookworm"),
     documentProcessor: image("technicia/document-processor:1.0.0"),
     visionClassifier: image("technicia/vision-classifier:1.0.0"),
@@ -491,6 +493,7 @@ export const sections = {
     example: true,
     affects: "qdrant, n8n, postgres, server",
   }),
+  backup,
   operations,
 } as const;
 

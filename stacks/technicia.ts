@@ -1,4 +1,5 @@
 import { describeDeployment, type Deployment } from "./outputs.ts";
+import { createBackup, createBackupStorage } from "./parts/backup.ts";
 import { createCertificate, createGateway, createProbe } from "./parts/public-side.ts";
 import { createDns, createEdgeFirewall, createHost, createHostExtras, createVps } from "./parts/server.ts";
 import {
@@ -23,6 +24,7 @@ export function defineTechnicia(args: TechniciaArgs): Deployment {
   const dns = createDns(args, vps);
   const host = createHost(args, { vps, edgeFirewall });
   createHostExtras(args, host);
+  const storage = createBackupStorage(args);
   const site = createSite(args, host);
 
   const qdrant = createQdrant(site);
@@ -41,6 +43,7 @@ export function defineTechnicia(args: TechniciaArgs): Deployment {
   const core = [qdrant.service, vectorStore, n8n.service, gateway.service];
   const services = [...core, documentProcessor, visionClassifier, frontend];
   createComparison(site, [...services, n8n.runners, postgres?.service]);
+  createBackup(site, { storage, sources: [qdrant, tunnel, n8n, owner, certificate] });
   const probe = createProbe(site, { certificate, gateway, services });
 
   return describeDeployment(args, {

@@ -6,7 +6,8 @@ import { entryOf, isSecretName, requiredSecrets, type SecretName } from "../../s
 import { weaknessOf } from "../../secrets/weakness.ts";
 import type { Server } from "../server/connection.ts";
 import { readReleases } from "../server/records.ts";
-import type { CheckContext, CheckEffects } from "./context.ts";
+import { isBackedUp, judgeBackups, readBackupStatus } from "../backup/status.ts";
+import { askServer, type CheckContext, type CheckEffects, type ServerAccess } from "./context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "./probe.ts";
 
 /** Runs `npm test`. */
@@ -20,11 +21,28 @@ export const SECURITY_REVIEW: Check = {
   ...notChecked(PERSON),
 };
 
-export const BACKUPS: Check = {
-  id: "backups",
-  title: "Les sauvegardes sont à jour et vérifiées",
-  ...notChecked("aucune sauvegarde n'existe encore dans ce projet"),
-};
+/** By what the server has recorded: its newest set, and the last rehearsal of a restore. */
+export function backupsProbe(
+  { environment }: Pick<CheckContext, "environment">,
+  {
+    access,
+    now,
+    id = "backups",
+  }: { readonly access: ServerAccess; readonly now: () => number; readonly id?: string },
+): Probe {
+  return {
+    id,
+    title: "Les sauvegardes sont à jour et vérifiées",
+    async find() {
+      if (!isBackedUp(environment)) return notChecked("aucune sauvegarde n'est réglée : technicia:backup");
+      return await askServer(access, async (server) => {
+        const status = await readBackupStatus(server);
+        if (status === undefined) return notChecked("le prochain déploiement met les sauvegardes en place");
+        return judgeBackups(status, { environment, now: now() });
+      });
+    },
+  };
+}
 
 /** Items that no program can answer, or whose subject does not exist yet. */
 export const BY_PERSON: readonly Check[] = [

@@ -10,7 +10,7 @@ import {
 } from "./context.ts";
 import {
   automatedTestsProbe,
-  BACKUPS,
+  backupsProbe,
   BY_PERSON,
   checkEarlierPerformance,
   configurationProbe,
@@ -75,7 +75,7 @@ function generalItems({ context, effects, access }: Preflight): Item[] {
     },
     SECURITY_REVIEW,
     configurationProbe(context),
-    BACKUPS,
+    backupsProbe(context, { access, now: effects.now }),
   ];
 }
 

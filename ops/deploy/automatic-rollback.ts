@@ -120,11 +120,14 @@ async function leave(
 ): Promise<Outcome> {
   const { stack } = progress.session;
   const list = renderDataSteps(steps);
+  const back = `npm run rollback -- ${stack} --to ${target.number} --data-stays --reason "…"`;
+  const set = progress.setBefore?.slice(0, 8);
   const lines = [
     failure.report,
-    `release ${release.number} was not rolled back: ${list} may have changed the format of its data, of which there is no copy`,
-    `correct Pulumi.${stack}.yaml and deploy again; or, if you know that the older version reads this data, ` +
-      `npm run rollback -- ${stack} --to ${target.number} --data-stays --reason "…"`,
+    `release ${release.number} was not rolled back: ${list} may have changed the format of its data, ${set === undefined ? "of which there is no copy" : `which the set ${set} has as it was before`}`,
+    set === undefined
+      ? `correct Pulumi.${stack}.yaml and deploy again; or, if you know that the older version reads this data, ${back}`
+      : `correct Pulumi.${stack}.yaml and deploy again; or go back with its data: ${back}, then npm run restore -- ${stack} --set ${set}`,
   ];
   const symptom = `${failure.symptom} ; pas de retour à la version ${target.number} : ${list} a pu changer le format de ses données`;
   return await progress.recordFailure({ ...failure, report: lines.join("\n"), symptom });

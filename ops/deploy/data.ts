@@ -2,8 +2,7 @@
  * What a release does to stored data: a new version of n8n, Qdrant or PostgreSQL may change the format of its data when it starts, and an
  * older version then cannot read it or damages it. So such a release is not rolled back by itself.
  *
- * There are no copies of the data yet. `prepareData` is where they are to be taken and verified; a rollback would restore them where it now
- * asks for `--data-stays`.
+ * Where backups are set up, a set is made and read back before it; without one the release does not begin.
  */
 import { compareVersions, validate } from "compare-versions";
 
@@ -64,21 +63,36 @@ export function dataStays(steps: readonly DataStep[]): string[] {
 }
 
 /** Before the question whether to apply the plan. */
-export function warnOfDataSteps(steps: readonly DataStep[]): string[] {
+export function warnOfDataSteps(
+  steps: readonly DataStep[],
+  { isBackedUp }: { readonly isBackedUp: boolean },
+): string[] {
   if (steps.length === 0) return [];
+  const copy = isBackedUp ? "a set of backups is made first" : "of which there is no copy";
   return [
-    `${renderDataSteps(steps)}: the new version may change the format of the data, of which there is no copy; if this release fails, it is not rolled back by itself`,
+    `${renderDataSteps(steps)}: the new version may change the format of the data, ${copy}; if this release fails, it is not rolled back by itself`,
   ];
 }
 
-/** Runs under the lock, once the plan was agreed to and before the engine starts: what must be done to the data is done here. */
-export async function prepareData(session: Session, steps: readonly DataStep[]): Promise<void> {
-  if (steps.length === 0) return;
+/**
+ * Runs under the lock, once the plan was agreed to and before the engine starts. Gives the id of the set that has the data of before;
+ * undefined where no backups are set up, or no program with data changes.
+ */
+export async function prepareData(
+  session: Session,
+  { steps, release }: { readonly steps: readonly DataStep[]; readonly release: number | undefined },
+): Promise<string | undefined> {
+  const { server, operator, context } = session;
+  if (steps.length === 0) return undefined;
+  const set =
+    server && (await operator.takeSet({ ...context, server, tag: `release-${release ?? "first"}` }));
+  const copy = set === undefined ? "sans copie" : `jeu ${set.slice(0, 8)} fait avant`;
   await session.audit({
     action: "deploy",
     reason: "",
-    detail: `${renderDataSteps(steps)} : les données peuvent changer de format, sans copie ; pas de retour automatique`,
+    detail: `${renderDataSteps(steps)} : les données peuvent changer de format, ${copy} ; pas de retour automatique`,
   });
+  return set;
 }
 
 /** Tags such as `17` or `latest` do not say which version they are: then only the same digest is the same version. */

@@ -5,6 +5,7 @@ import type { Outcome } from "../command.ts";
 import { inPrivateFolder } from "../engine/events.ts";
 import { readRevision } from "../server/identity.ts";
 import { readReleases } from "../server/records.ts";
+import { isBackedUp } from "../backup/status.ts";
 import { prepareData, warnOfDataSteps, type DataStep } from "./data.ts";
 import { rollBackAutomatically } from "./automatic-rollback.ts";
 import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest } from "./release-progress.ts";
@@ -155,7 +156,8 @@ function checkWindowOf({ request, operator, session }: ReleaseInProgress): strin
 async function confirm(progress: ReleaseInProgress): Promise<readonly DataStep[]> {
   const { request, operator, hostKey } = progress;
   const steps = await progress.readDataSteps();
-  for (const line of warnOfDataSteps(steps)) operator.say(line);
+  for (const line of warnOfDataSteps(steps, { isBackedUp: isBackedUp(progress.session.environment) }))
+    operator.say(line);
   const apply = `pply this to ${request.stack}?`;
   const question = hostKey === undefined ? `A${apply}` : `${hostKey}\nTrust that server, and a${apply}`;
   if (request.yes || (await operator.confirm(question))) return steps;
@@ -170,7 +172,7 @@ async function up(
   const { operator, session } = progress;
   const { stack, reason } = progress.request;
   await progress.recordStart();
-  await prepareData(session, dataSteps);
+  progress.setBefore = await prepareData(session, { steps: dataSteps, release: progress.record?.number });
   await session.server?.logInForDocker();
   const message = progress.record ? `release ${progress.record.number}` : "first deployment";
   const { failure, rotated } = await progress.timed("up", () =>

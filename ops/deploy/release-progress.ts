@@ -7,6 +7,7 @@ import { reportIncident } from "../effects.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { readReleases } from "../server/records.ts";
 import { dataSteps, type DataStep } from "./data.ts";
+import { forgetReplaced } from "../backup/before-release.ts";
 import { pruneImages } from "./prune.ts";
 import { describeFailure, renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
 import { runningSettings, secondsBetween } from "./restore.ts";
@@ -70,6 +71,8 @@ export class ReleaseInProgress {
   preflight: readonly Check[] = [];
   /** What ran before the update. */
   imagesBefore: Readonly<Record<string, string>> = {};
+  /** Id of the set of backups that was made before the update. */
+  setBefore: string | undefined;
   #record: Release | undefined;
 
   constructor(request: Begun, session: Session) {
@@ -138,7 +141,10 @@ export class ReleaseInProgress {
     const ended = await this.recordEnd({ outcome: "succeeded", images, verify: [...verify] });
     const changes = renderImageChanges(before?.images ?? {}, images);
     const isVerified = verify.length > 0;
-    if (isVerified) await pruneImages(session.server, session.operator);
+    if (isVerified) {
+      await pruneImages(session.server, session.operator);
+      await forgetReplaced(session.server, session.operator);
+    }
     await session.audit({
       action: "deploy",
       reason: this.request.reason,

@@ -49,8 +49,13 @@ export interface State extends StateContent {
   replace(content: StateContent): Promise<void>;
 }
 
-export async function readState(stack: string, pulumi: Pulumi): Promise<State> {
-  const read = () => pulumi({ args: ["stack", "export", "--stack", stack] });
+export async function readState(
+  stack: string,
+  pulumi: Pulumi,
+  { showSecrets = false }: { readonly showSecrets?: boolean } = {},
+): Promise<State> {
+  const options = showSecrets ? ["--show-secrets"] : [];
+  const read = () => pulumi({ args: ["stack", "export", "--stack", stack, ...options] });
   const printed = await read();
   const whole = parsePrinted("pulumi stack export", printed, exported);
   const { resources, pending_operations: pending } = whole.deployment ?? {};

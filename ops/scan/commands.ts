@@ -85,14 +85,15 @@ async function readImages(stack: string, variables: ScanWorld["variables"]) {
   const { config = {} } = parse(text) as { config?: Readonly<Record<string, unknown>> };
   const images = sections.images.safeParse(config["technicia:images"]);
   const services = sections.services.safeParse(config["technicia:services"]);
-  if (!images.data || !services.data)
+  const backup = sections.backup.safeParse(config["technicia:backup"]);
+  if (!images.data || !services.data || !backup.data)
     throw new UserError(
-      `${path}: expected images and services without faults, got some; npm run preview -- ${stack} names them`,
+      `${path}: expected images, services and backup without faults, got some; npm run preview -- ${stack} names them`,
     );
   const { registry, registryUser, sources, ...names } = images.data;
   const builds = { registry, registryUser, sources };
   return {
-    images: imagesInUse({ images: names, services: services.data }),
+    images: imagesInUse({ name: stack, images: names, services: services.data, backup: backup.data }),
     login: loginOf({ builds }, variables[PASSWORD]),
   };
 }

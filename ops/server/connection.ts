@@ -21,6 +21,9 @@ export interface ServerCommand {
   /** @default 120 */
   readonly timeoutSeconds?: number;
 
+  /** Receives each line of both outputs as it arrives. */
+  readonly onLine?: (line: string) => void;
+
   /** Called when this command opens the connection, once a host with the pinned key answers and before it lets us in. */
   readonly onAnswer?: () => void;
 }

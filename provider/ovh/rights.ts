@@ -10,7 +10,7 @@ export interface Right {
   readonly path: string;
 }
 
-/** Lines of methods and one path. `<server>` and `<zone>` stand for the user's own. */
+/** Lines of methods and one path. `<server>`, `<zone>` and `<project>` stand for the user's own. */
 export const OVH_RIGHTS = {
   /** For a server that exists: deployments, drift checks and the preflight. */
   operate: [
@@ -28,6 +28,21 @@ export const OVH_RIGHTS = {
   ],
   /** In addition, where `server.deleteAtExpiry` is true: a destroy ends the contract. */
   endContract: ["PUT /vps/<server>/serviceInfos"],
+  /** In addition, where the program keeps backups: what a refresh reads. A secret is read by a POST. */
+  backup: [
+    "GET /cloud/project/<project>/user/*",
+    "POST /cloud/project/<project>/user/*/s3Credentials/*/secret",
+    "GET /cloud/project/<project>/region/*",
+  ],
+  /** In addition, only for the deployment that makes the bucket and its users. No right deletes either, or any object. */
+  backupSetUp: [
+    "GET /cloud/project/<project>/role",
+    "POST /cloud/project/<project>/user",
+    "POST /cloud/project/<project>/user/*/policy",
+    "POST /cloud/project/<project>/user/*/s3Credentials",
+    "POST /cloud/project/<project>/region/*/storage",
+    "PUT /cloud/project/<project>/region/*/storage/*",
+  ],
   /** For the first deployment of a server that is ordered. Its name is not known yet, so the rules are for any. */
   order: [
     "GET /auth/details",
@@ -48,11 +63,16 @@ export const OVH_RIGHTS = {
 /** The rules of a key, as OVH keeps them. */
 export function keyRights(
   parts: readonly (keyof typeof OVH_RIGHTS)[],
-  names: { readonly server?: string; readonly zone?: string } = {},
+  names: { readonly server?: string; readonly zone?: string; readonly project?: string } = {},
 ): Right[] {
   const lines = parts.flatMap((part) => OVH_RIGHTS[part] as readonly string[]);
   return readRights(
-    lines.map((line) => line.replace("<server>", names.server ?? "*").replace("<zone>", names.zone ?? "*")),
+    lines.map((line) =>
+      line
+        .replace("<server>", names.server ?? "*")
+        .replace("<zone>", names.zone ?? "*")
+        .replace("<project>", names.project ?? "*"),
+    ),
   );
 }
 

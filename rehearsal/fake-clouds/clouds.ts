@@ -6,6 +6,7 @@ import { readRecord, requireRoom } from "./cloudflare/records.ts";
 import type { CloudflareState } from "./cloudflare/state.ts";
 import { type Configuration, MODERATE_DELAYS, PORTS } from "./configuration.ts";
 import { DockerApi } from "./machine/docker-api.ts";
+import { S3Store } from "./machine/object-store.ts";
 import { DockerMachine } from "./machine/docker-machine.ts";
 import { type DnsServer, startDns } from "./dns/server.ts";
 import { cloudflareZones, mergeZones, ovhZones } from "./dns/zones.ts";
@@ -95,7 +96,7 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
 }
 
 /** The options of OVH's API that the configuration gives. */
-function ovhOptions({ ovh, machine }: Configuration): OvhOptions {
+function ovhOptions({ ovh, machine, store }: Configuration): OvhOptions {
   const { applicationKey, applicationSecret, consumerKey, rules, credentials = [], zones, delays } = ovh;
   const { clockSkewSeconds, ruleConflictStatus } = ovh;
   return {
@@ -109,6 +110,8 @@ function ovhOptions({ ovh, machine }: Configuration): OvhOptions {
       images: machine.systems ?? Object.keys(machine.images),
     }),
     ...(zones && { zones }),
+    ...(ovh.projects && { projects: ovh.projects }),
+    ...(store && { store: new S3Store({ ...store, docker: new DockerApi() }) }),
     ...(clockSkewSeconds !== undefined && { clockSkewSeconds }),
     ...(ruleConflictStatus !== undefined && { ruleConflictStatus }),
   };

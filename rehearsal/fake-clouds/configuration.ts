@@ -13,6 +13,8 @@ export interface Configuration {
   readonly ovh: Omit<KeyCredential, "kind"> & {
     /** Further accepted credentials. @default none */
     readonly credentials?: readonly Credential[];
+    /** Ids of Public Cloud projects. @default none */
+    readonly projects?: readonly string[];
     /** DNS zones at OVH. @default none */
     readonly zones?: readonly string[];
     /** @default MODERATE_DELAYS */
@@ -23,6 +25,16 @@ export interface Configuration {
     readonly ruleConflictStatus?: 400 | 409;
     /** Servers that the account has from the start; they are delivered at the first start. @default none */
     readonly servers?: readonly (Partial<VpsService> & { readonly planCode: string })[];
+  };
+  /** The S3 server behind OVH's Object Storage. @default nothing keeps objects */
+  readonly store?: {
+    readonly container: string;
+    /** Where it answers without TLS. */
+    readonly address: string;
+    /** File that it reads its identities from. */
+    readonly identities: string;
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
   };
   readonly cloudflare: {
     readonly token: string;

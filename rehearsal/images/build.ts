@@ -25,7 +25,7 @@ const FOLDER = import.meta.dirname;
 const REPOSITORY = "technicia-rehearsal";
 const AT_ONCE = 2;
 const PROXIES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
-const FOR_THE_REHEARSAL = ["router", "scanner", "clouds", "registry", "pebble"] as const;
+const FOR_THE_REHEARSAL = ["router", "scanner", "clouds", "registry", "pebble", "s3"] as const;
 
 /** Images of one rehearsal, by their tags in the local engine. */
 export interface Images extends Readonly<Record<(typeof FOR_THE_REHEARSAL)[number], string>> {

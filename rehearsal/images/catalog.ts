@@ -20,6 +20,10 @@ function on(base: Release, folder: string): Recipe {
   return { folder, images: { BASE: base } };
 }
 
+function versioned(folder: string, version: string): Recipe {
+  return { ...on("debian13", folder), values: { VERSION: version } };
+}
+
 function python(folder: string, values: Readonly<Record<string, string>>): Recipe {
   return { folder, images: { PYTHON: "python" }, values };
 }
@@ -33,6 +37,8 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   scanner: on("debian13", "scanner"),
   registry: on("debian13", "registry"),
   pebble: on("debian13", "pebble"),
+  restic: versioned("restic", "0.19.1"),
+  s3: versioned("s3", "4.48"),
   nginx: on("debian13", "nginx"),
   postgres: on("debian13", "postgres"),
   python: on("debian13", "python"),
@@ -94,6 +100,7 @@ export const OTHERS: readonly Upstream[] = [
   { name: "qdrant/qdrant:v1.19.1-unprivileged", recipe: "qdrant-next" },
   { name: "library/nginx:1.30.4-alpine", recipe: "nginx" },
   { name: "certbot/certbot:v5.8.0", recipe: "certbot" },
+  { name: "restic/restic:0.19.1", recipe: "restic" },
   { name: "library/postgres:17.9-bookworm", recipe: "postgres" },
   // The committed version's packages are not all in the npm registry.
   { name: "n8nio/n8n:2.41.3", recipe: "n8n", made: "n8nio/n8n:2.3.6", setting: "n8n" },

@@ -80,5 +80,10 @@ export function createHostExtras({ environment }: TechniciaArgs, host: Host): vo
     ...(environment.host.dockerSource === "docker" ? DECLARED.writtenForDockerSource : []),
     ...server.files,
   ];
-  new HostExtras("extra", { host: host.connection, ssh, ...DECLARED, files }, { dependsOn: [host] });
+  const containers = [...DECLARED.passingContainers, ...DECLARED.containers];
+  new HostExtras(
+    "extra",
+    { host: host.connection, ssh, ...DECLARED, containers, files },
+    { dependsOn: [host] },
+  );
 }

@@ -36,6 +36,7 @@ describe("packageNames", () => {
     "nftables",
     "openssl",
     "pigz",
+    "python3",
     "unattended-upgrades",
   ];
 

@@ -90,6 +90,7 @@ describe("npm run secrets -- <stack>", () => {
       "Cloudflare",
       "OVH",
       "Registry",
+      "Backup",
     ]);
   });
 
@@ -217,7 +218,7 @@ describe("npm run secrets -- <stack> --init", () => {
 
   it("keeps secrets that are set, encrypted or not", async () => {
     const inClear = { "technicia:qdrantApiKey": { secret: false, value: "in clear" } };
-    const there = configuration([...NEEDED, "postgresPassword"], inClear);
+    const there = configuration([...NEEDED, "backupPassword", "postgresPassword"], inClear);
     const { calls, stdout } = await runCli(["secrets", "test", "--init"], {
       ...answers,
       "config --json": there,
@@ -245,6 +246,7 @@ describe("npm run secrets -- <stack> --init", () => {
 
     expect(calls.filter(({ args }) => args[1] === "set").map(({ args }) => args[3])).toEqual([
       "technicia:n8nJwtSecret",
+      "technicia:backupPassword",
       "technicia:postgresPassword",
     ]);
   });

@@ -21,6 +21,7 @@ function context(change: (services: Writable) => void = () => undefined): Secret
       ...(Object.fromEntries(optionalServices.map((name) => [name, { enabled: true }])) as Switches),
     },
     builds: { registryUser: "technicia" },
+    backup: { project: "0123456789abcdef0123456789abcdef" },
   };
   change(everything);
   return everything;
@@ -29,6 +30,7 @@ function context(change: (services: Writable) => void = () => undefined): Secret
 interface Writable {
   dns: { provider: "cloudflare" | "ovh" };
   builds: { registryUser: string };
+  backup: { project: string; bucket?: object };
   services: {
     qdrant: { apiKey: boolean };
     n8n: { database: "sqlite" | "postgres" };
@@ -49,14 +51,15 @@ describe("catalog", () => {
       "n8nJwtSecret",
       "n8nRunnersToken",
       "qdrantApiKey",
+      "backupPassword",
       "postgresPassword",
     ]);
   });
 
-  it("forbids rotation only for the key of n8n's stored credentials", () => {
+  it("forbids rotation only for what stored data is encrypted with", () => {
     const irreplaceable = secretNames.filter((name) => entryOf(name).irreplaceable);
 
-    expect(irreplaceable).toEqual(["n8nEncryptionKey"]);
+    expect(irreplaceable).toEqual(["n8nEncryptionKey", "backupPassword"]);
     expect(secretNames.filter((name) => entryOf(name).rotation.startsWith("never"))).toEqual(irreplaceable);
   });
 
@@ -104,11 +107,25 @@ describe("requiredSecrets", () => {
     }
   });
 
+  it("requires the two keys of a bucket that the operator has, and the password, when no project is named", () => {
+    const required = requiredSecrets(
+      context(({ backup }) => Object.assign(backup, { project: "", bucket: {} })),
+      nothing,
+    );
+
+    expect(required.filter((name) => name.startsWith("backup"))).toEqual([
+      "backupPassword",
+      "backupWriterKey",
+      "backupReaderKey",
+    ]);
+  });
+
   it.each<[string, (everything: Writable) => void]>([
     ["cloudflareApiToken", ({ dns }) => (dns.provider = "ovh")],
     ["registryPassword", ({ builds }) => (builds.registryUser = "")],
     ["qdrantApiKey", ({ services }) => (services.qdrant.apiKey = false)],
     ["postgresPassword", ({ services }) => (services.n8n.database = "sqlite")],
+    ["backupPassword", ({ backup }) => (backup.project = "")],
     ["n8nRunnersToken", ({ services }) => (services.n8nRunners.enabled = false)],
     [
       "googleCredentials",

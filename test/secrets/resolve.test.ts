@@ -22,6 +22,9 @@ function needed(): Values {
     "ovhClientId",
     "ovhClientSecret",
     "anthropicApiKey",
+    "backupPassword",
+    "backupWriterKey",
+    "backupReaderKey",
     "postgresPassword",
     "registryPassword",
   ];

@@ -62,6 +62,7 @@ describe("Pulumi.yaml", () => {
       uploadMaxMib: { type: "integer" },
       timeouts: object,
       protectData: { type: "boolean" },
+      backup: object,
       operations: object,
       ...Object.fromEntries(secretNames.map((name) => [name, { secret: true, default: "" }])),
     });
@@ -92,6 +93,17 @@ describe("settingRows", () => {
     const left = rows.filter(({ default: value }) => value !== "required");
 
     expect(Object.fromEntries(left.map(({ key, default: value }) => [key, value]))).toEqual({
+      "backup.project": "none",
+      "backup.region": "none",
+      "backup.bucket": "none",
+      "backup.retentionDays": "30",
+      "backup.hours": "1",
+      "backup.qdrantHours": "24",
+      "backup.maxAgeHours": "3",
+      "backup.drillDays": "7",
+      "backup.memoryMib": "256",
+      "backup.drillMemoryMib": "768",
+      "images.restic": '"restic/restic:0.19.1"',
       "services.qdrant.otherCollections": "[]",
       "server.files": "[]",
       "server.serviceName": "none",
@@ -135,13 +147,15 @@ describe("settingRows", () => {
   });
 
   it("gives examples that together make an environment with a server to adopt", () => {
-    const settings = settingsOfExamples((key) => !/^server\.order|^acme\.trusted/.test(key));
+    const settings = settingsOfExamples(
+      (key) => !/^server\.order|^acme\.trusted|^backup\.(project|region)/.test(key),
+    );
 
     expect(parseSettings("test", settings).server.source.kind).toBe("adopt");
   });
 
   it("gives examples that together make an environment with a server to order and another authority", () => {
-    const settings = settingsOfExamples((key) => key !== "server.serviceName");
+    const settings = settingsOfExamples((key) => !/^server\.serviceName|^backup\.bucket/.test(key));
     change(settings, "acme.directory", "https://acme.example/directory");
 
     expect(parseSettings("test", settings)).toMatchObject({

@@ -63,6 +63,7 @@ export function validSettings(): Settings {
       n8nRunners: "n8nio/runners:2.41.3",
       gateway: "nginx:1.30.4-alpine",
       certbot: "certbot/certbot:v5.8.0",
+      restic: "restic/restic:0.19.1",
       postgres: "postgres:17.9-bookworm",
       documentProcessor: "technicia/document-processor:1.0.0",
       visionClassifier: "technicia/vision-classifier:1.0.0",
@@ -154,6 +155,8 @@ export function strongSecrets(): Record<SecretName, string> {
     ovhClientId: "EU.0a1b2c3d4e5f",
     voyageApiKey: `pa-${digest("voyageApiKey")}`,
     googleCredentials: keyFile,
+    backupWriterKey: `writer0:${digest("backupWriterKey")}`,
+    backupReaderKey: `reader0:${digest("backupReaderKey")}`,
     n8nOwnerPassword: `Aa1-${digest("n8nOwnerPassword").slice(0, 20)}`,
   };
   return Object.fromEntries(secretNames.map((name) => [name, forms[name] ?? digest(name)])) as Record<

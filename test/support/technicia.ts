@@ -20,6 +20,7 @@ export const everything: Variant = {
     "services.n8n.database": "postgres",
     "services.gateway.editorCidrs": ["198.51.100.0/24"],
     "host.dockerSource": "docker",
+    backup: { project: "0123456789abcdef0123456789abcdef", region: "RBX" },
     "images.registry": "registry.exemple.fr/technicia",
     "images.registryUser": "technicia",
     "images.vectorStore": `registry.exemple.fr/technicia/vector-store:${"0".repeat(12)}@sha256:${"a".repeat(64)}`,

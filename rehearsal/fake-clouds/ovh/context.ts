@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { Jobs } from "../jobs.ts";
 import type { Machine, MachineSpec } from "../machine/machine.ts";
 import { notFound, OvhError } from "./errors.ts";
+import type { ObjectStore } from "../machine/object-store.ts";
 import type { Firewall, OvhState, Task, VpsService } from "./state.ts";
 
 /** How long each slow state lasts, in milliseconds. */
@@ -50,6 +51,7 @@ export interface OvhContext {
   readonly clock: Clock;
   readonly delays: Delays;
   readonly machine: Machine;
+  readonly store: ObjectStore;
   readonly jobs: Jobs;
   readonly addresses: readonly ServerAddress[];
   /** Operating systems that can be installed. */

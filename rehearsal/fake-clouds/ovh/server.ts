@@ -15,6 +15,8 @@ import { type Delays, enforce, NO_DELAYS, type OvhContext, type ServerAddress } 
 import { firewallJobs, firewallRoutes } from "./firewall.ts";
 import { notFound, OvhError } from "./errors.ts";
 import { makeServer, orderJobs, orderRoutes } from "./orders.ts";
+import { NoStore, type ObjectStore } from "../machine/object-store.ts";
+import { storageJobs, storageRoutes } from "./storage.ts";
 import { reverseRoutes } from "./reverse.ts";
 import { freshState, type OvhState, type VpsService } from "./state.ts";
 import { vpsJobs, vpsRoutes } from "./vps.ts";
@@ -61,6 +63,10 @@ export interface OvhOptions {
   readonly addresses?: readonly ServerAddress[];
   /** Operating systems that can be installed. @default those of the catalogue */
   readonly images?: readonly string[];
+  /** Ids of the account's Public Cloud projects. @default none */
+  readonly projects?: readonly string[];
+  /** What keeps the objects. @default NoStore */
+  readonly store?: ObjectStore;
   /** DNS zones of the account. @default none */
   readonly zones?: readonly string[];
   /** @default 400 */
@@ -97,7 +103,13 @@ export async function startOvh(options: OvhOptions = {}): Promise<FakeOvh> {
   const calls = options.calls ?? new CallLog();
   const faults = options.faults ?? new Faults();
   const state =
-    options.state ?? freshState(options.zones ?? [], randomInt(10_000_000, 99_000_000), clock.now());
+    options.state ??
+    freshState(
+      { zones: options.zones ?? [], projects: options.projects ?? [] },
+      { firstId: randomInt(10_000_000, 99_000_000), now: clock.now() },
+    );
+  // A state of an earlier version has none.
+  state.projects ??= (options.projects ?? []).map((id) => ({ id, users: [], buckets: [] }));
   const context = makeContext(options, clock, state);
   const answer = makeAnswer(options, context);
   for (const firewall of state.firewalls) await enforce(context, firewall);
@@ -145,12 +157,20 @@ function makeContext(options: OvhOptions, clock: Clock, state: OvhState): OvhCon
     jobs,
     delays: { ...NO_DELAYS, ...options.delays },
     machine: options.machine ?? new NoMachine(),
+    store: options.store ?? new NoStore(),
     addresses: options.addresses ?? documentationAddresses(),
     images: options.images ?? OPERATING_SYSTEMS,
     ruleConflictStatus: options.ruleConflictStatus ?? 400,
     resolve: options.resolve ?? ((name) => Promise.resolve(publishedAddresses(state, name))),
   };
-  Object.assign(handlers, orderJobs(context), vpsJobs(context), firewallJobs(context), zoneJobs(context));
+  Object.assign(
+    handlers,
+    orderJobs(context),
+    vpsJobs(context),
+    firewallJobs(context),
+    zoneJobs(context),
+    storageJobs(context),
+  );
   return context;
 }
 
@@ -166,6 +186,7 @@ function makeAnswer(options: OvhOptions, context: OvhContext): (request: ApiRequ
     ...firewallRoutes(context),
     ...reverseRoutes(context),
     ...zoneRoutes(context),
+    ...storageRoutes(context),
   });
   const auth = {
     credentials: options.credentials ?? [DEFAULT_CREDENTIAL],

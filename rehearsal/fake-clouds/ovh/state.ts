@@ -142,7 +142,41 @@ export interface Zone {
   serial: number;
 }
 
+export interface StorageUser {
+  id: number;
+  username: string;
+  description: string;
+  status: "creating" | "ok";
+  creationDate: string;
+  /** Names. */
+  roles: string[];
+  /** JSON of what the user may do with S3; undefined as long as nobody has said. */
+  policy: string | undefined;
+  keys: { access: string; secret: string }[];
+}
+
+export interface Bucket {
+  name: string;
+  region: string;
+  createdAt: string;
+  versioning?: { status: "enabled" | "suspended" };
+  objectLock?: {
+    status: "enabled" | "disabled";
+    rule?: { mode: "governance" | "compliance"; period: string };
+  };
+  /** Rules as they were given. */
+  lifecycle: unknown[] | undefined;
+}
+
+/** A Public Cloud project, as far as its storage goes. */
+export interface CloudProject {
+  readonly id: string;
+  users: StorageUser[];
+  buckets: Bucket[];
+}
+
 export interface OvhState extends JobList {
+  projects: CloudProject[];
   nextId: number;
   account: Account;
   paymentMethods: PaymentMethod[];
@@ -159,9 +193,13 @@ export interface OvhState extends JobList {
 }
 
 /** An account with a past: an old order of something else, and no server. */
-export function freshState(zones: readonly string[], firstId: number, now: number): OvhState {
+export function freshState(
+  { zones, projects }: { readonly zones: readonly string[]; readonly projects: readonly string[] },
+  { firstId, now }: { readonly firstId: number; readonly now: number },
+): OvhState {
   const year = 365 * 24 * 3600 * 1000;
   return {
+    projects: projects.map((id) => ({ id, users: [], buckets: [] })),
     nextJobId: 1,
     jobs: [],
     failures: [],

@@ -189,7 +189,9 @@ def create(name: str, body: dict):
 
 @app.delete("/collections/{name}")
 def delete(name: str):
-    return answer(STORE.delete(name))
+    found = STORE.delete(name)
+    STORE.forget_aliases(name)
+    return answer(found)
 
 
 @app.put("/collections/{name}/index")
@@ -283,7 +285,7 @@ def describe_snapshot(path):
 def create_snapshot(name: str):
     collection = STORE.get(name)
     path = snapshot_folder(name) / f"{name}-{time.time_ns()}.snapshot"
-    collection.snapshot(path)
+    collection.snapshot(path, VERSION)
     return answer(describe_snapshot(path))
 
 
@@ -312,11 +314,11 @@ def delete_snapshot(name: str, snapshot: str):
 
 
 @app.post("/collections/{name}/snapshots/upload")
-def upload_snapshot(name: str, snapshot: UploadFile):
+def upload_snapshot(name: str, snapshot: UploadFile, priority: str = "replica"):
     path = STORE.snapshots / "tmp" / f"{name}-{time.time_ns()}.snapshot"
     path.write_bytes(snapshot.file.read())
     try:
-        STORE.recover(name, path)
+        STORE.recover(name, path, priority, VERSION)
     finally:
         path.unlink()
     return answer(True)
@@ -330,7 +332,10 @@ def recover_snapshot(name: str, body: dict):
         raise Refused(400, "Wrong input: Snapshot recovery from URL is disabled")
     if not path.exists():
         raise Refused(400, f"Wrong input: Snapshot file {str(path)!r} does not exist")
-    STORE.recover(name, path)
+    wanted, found = body.get("checksum"), hashlib.sha256(path.read_bytes()).hexdigest()
+    if wanted not in (None, found):
+        raise Refused(400, f"Wrong input: Snapshot checksum mismatch: expected {wanted}, got {found}")
+    STORE.recover(name, path, body.get("priority", "replica"), VERSION)
     return answer(True)
 
 

@@ -140,9 +140,10 @@ class Collection:
         with self.lock:
             return self.shard.count(edge.CountRequest(filter=read_filter(chosen), exact=True))
 
-    def snapshot(self, path):
+    def snapshot(self, path, version):
         with self.lock:
             self.shard.flush()
+            (self.folder / "version.info").write_text(version)
             temporary = path.with_suffix(".part")
             # The engine allocates its files ahead: almost all of them is zeros.
             with tarfile.open(temporary, "w:gz", compresslevel=1) as archive:
@@ -204,26 +205,52 @@ class Store:
         shutil.rmtree(collection.folder)
         return True
 
-    def recover(self, name, archive):
-        """Replaces a collection with what a snapshot holds."""
+    def forget_aliases(self, name):
+        """Of a collection that was deleted by somebody; one that is replaced keeps them."""
+        with self.lock:
+            self.aliases = {alias: target for alias, target in self.aliases.items() if target != name}
+            self.alias_file.write_text(json.dumps(self.aliases))
+
+    def recover(self, name, archive, priority, version):
+        """
+        Replaces a collection with what a snapshot holds; payload indexes do not come along. Without the priority "snapshot" a node keeps
+        its own points, and where it has none it makes an empty collection.
+        """
         # Beside the storage, as Qdrant does: a rename into place needs the same file system.
         fresh = self.root.parent / "snapshots_temp" / uuid.uuid4().hex
         fresh.mkdir(parents=True)
         try:
             with tarfile.open(archive) as packed:
                 packed.extractall(fresh, filter="data")
-            settings = json.loads((fresh / "settings.json").read_text())
+            settings = {**json.loads((fresh / "settings.json").read_text()), "indexes": {}}
+            made = (fresh / "version.info").read_text()
         except (tarfile.TarError, OSError) as error:
             shutil.rmtree(fresh)
             raise Refused(400, f"Wrong input: Failed to unpack snapshot archive: {error}") from error
+        if minor(made) != minor(version):
+            shutil.rmtree(fresh)
+            raise Refused(400, f"Wrong input: Snapshot of version {made} is incompatible with version {version}")
         with self.lock:
+            if priority != "snapshot":
+                shutil.rmtree(fresh)
+                if name not in self.collections:
+                    self.create(name, settings["vectors"])
+                return
             self.delete(name)
+            indexes = json.loads((fresh / "settings.json").read_text())["indexes"]
             fresh.rename(self.root / name)
-            self.collections[name] = Collection(self.root / name, settings)
+            recovered = self.collections[name] = Collection(self.root / name, settings)
+            for field in indexes:
+                recovered.apply(edge.UpdateOperation.delete_field_index(field))
+            recovered._save()
 
     def close(self):
         for collection in self.collections.values():
             collection.close()
+
+
+def minor(version):
+    return version.split(".")[:2]
 
 
 def read_id(given):

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 
+import { UserError } from "../../../common/user-error.ts";
 import type { Check } from "../../../common/check.ts";
 import { deploy } from "../../../ops/deploy/deploy.ts";
 import { rollback } from "../../../ops/deploy/rollback.ts";
@@ -521,6 +522,42 @@ describe("a release that may have changed the format of data", () => {
     expect(await stack.history()).toContain(
       "deploy: n8n 2.41.3 → 2.42.0 : les données peuvent changer de format, sans copie ; pas de retour automatique",
     );
+  });
+
+  it("makes a set first where there are backups, and names it with the way back when it fails", async () => {
+    await withNewN8n();
+    stack.takeSet = () => Promise.resolve("0123456789abcdef");
+    stack.verify = failsAs("functional-https");
+    stack.confirms = true;
+    const { text } = await run({ yes: true });
+
+    expect(stack.parts.indexOf("set")).toBeLessThan(stack.parts.lastIndexOf("verify"));
+    expect(text).toContain(
+      "release 2 was not rolled back: n8n 2.41.3 → 2.42.0 may have changed the format of its data, which the set 01234567 has as it was before\n" +
+        'correct Pulumi.test.yaml and deploy again; or go back with its data: npm run rollback -- test --to 1 --data-stays --reason "…", ' +
+        "then npm run restore -- test --set 01234567",
+    );
+    expect((await stack.history()).join("\n")).toContain("jeu 01234567 fait avant");
+  });
+
+  it("does not begin when the set cannot be made", async () => {
+    await withNewN8n();
+    stack.takeSet = () =>
+      Promise.reject(new UserError("could not make a set of backups before the release: no space"));
+
+    await expect(run()).rejects.toThrow("no space");
+    expect(stack.ups).toEqual([]);
+    expect(stack.images["n8n"]).toBe(pulled(BEFORE));
+    expect(await stack.lastRelease()).toMatchObject({ outcome: "failed" });
+  });
+
+  it("makes no set for a release that changes no program with data", async () => {
+    await run();
+    stack.parts.length = 0;
+    stack.setImage("gateway", "nginx:1.31.0-alpine");
+    await run();
+
+    expect(stack.parts).not.toContain("set");
   });
 
   it.each(["performance-health", "security-ports-v4"])(

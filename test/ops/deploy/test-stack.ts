@@ -77,6 +77,8 @@ export class TestStack implements AsyncDisposable {
   /** Log of a real preview, which the update's own log then holds too. */
   recorded: string | undefined;
   plan: Plan = { file: "/scratch/plan.json", reviewed: false, refreshed: false };
+  /** Id of the set that is made before a release; undefined without backups. */
+  takeSet: () => Promise<string | undefined> = () => Promise.resolve(undefined);
   planFailure: string | undefined;
   planChanges: string[] = [];
   pending = { adopted: [] as string[], forgotten: [] as string[], refreshed: [] as string[] };
@@ -149,6 +151,7 @@ export class TestStack implements AsyncDisposable {
         this.incidents.push(incident);
         return Promise.resolve({ id: `DEPLOY-00${this.incidents.length}`, isNew: true });
       },
+      takeSet: () => this.#part("set", 15, () => this.takeSet()),
       imageDigest: (name) => Promise.resolve(pulled(name).split("@")[1]!),
       readSettingsFile: () => Promise.resolve(this.settings),
       writeSettingsFile: (_stack, text) => Promise.resolve(void (this.settings = text)),

@@ -77,10 +77,10 @@ class Qdrant {
     return (result as { id: unknown }[]).map(({ id }) => id);
   }
 
-  async upload(collection: string, snapshot: Blob): Promise<number> {
+  async upload(collection: string, snapshot: Blob, priority = "snapshot"): Promise<number> {
     const form = new FormData();
     form.append("snapshot", snapshot, "one.snapshot");
-    const url = `${this.url}${collection}/snapshots/upload?priority=snapshot`;
+    const url = `${this.url}${collection}/snapshots/upload?priority=${priority}`;
     return (await fetch(url, { method: "POST", body: form, headers: { "api-key": KEY } })).status;
   }
 }
@@ -248,19 +248,29 @@ describe("the qdrant image", () => {
     expect((await qdrant.ask("GET", `${collection}/points/${MARKER}`)).status).toBe(404);
   });
 
-  it("restores a deleted collection from its snapshot", async () => {
+  it("restores a deleted collection from its snapshot, without its indexes and aliases", async () => {
     const collection = await qdrant.fill();
     const { name } = (await qdrant.ask("POST", `${collection}/snapshots?wait=true`)).result as {
       name: string;
     };
     const source = `${qdrant.url}${collection}/snapshots/${name}`;
     const snapshot = await (await fetch(source, { headers: { "api-key": KEY } })).blob();
+    const alias = `a${randomBytes(4).toString("hex")}`;
+    await qdrant.ask("POST", "/collections/aliases", {
+      actions: [{ create_alias: { alias_name: alias, collection_name: collection.split("/")[2] } }],
+    });
     await qdrant.ask("DELETE", collection);
 
     expect(await qdrant.upload(collection, snapshot)).toBe(200);
     expect(await qdrant.idsFound(collection, TEXTS)).toEqual([1, MARKER]);
-    expect(await indexesOf(qdrant, collection)).toEqual(["type", "page_number"]);
+    expect(await indexesOf(qdrant, collection)).toEqual([]);
+    expect(JSON.stringify((await qdrant.ask("GET", "/aliases")).result)).not.toContain(alias);
     expect(snapshot.size).toBeLessThan(2_000_000);
+
+    // Without the priority a new node has nothing to keep.
+    await qdrant.ask("DELETE", collection);
+    expect(await qdrant.upload(collection, snapshot, "replica")).toBe(200);
+    expect(await qdrant.idsFound(collection)).toEqual([]);
   });
 
   it("lists a snapshot until it is deleted", async () => {

@@ -1,0 +1,191 @@
+"""
+Proves that the newest set can be restored: into containers of the running versions, without network and at the lowest priority, one after
+the other. Nothing of it stays but the result.
+"""
+
+import os
+import pathlib
+import secrets
+
+import n8n
+import qdrant
+import sets
+import storage
+from base import Problem, STATE, STATUS, emptied, lock, moment, now, read_json, read_moment, remove, require_space, run, say, settings, write_json
+from containers import http, is_healthy, require_container, spec_of, until, volume
+
+NAMES = ("technicia-drill-n8n", "technicia-drill-postgres", "technicia-drill-qdrant")
+FOLDER = STATE / "drill"
+# In memory: the services' secrets, for as long as the drill's containers read them.
+SECRETS = pathlib.Path("/run/technicia-drill")
+
+# n8n may have to migrate an older set.
+READY_SECONDS = 240
+KEPT_RESULTS = 60
+
+
+def drill(given=None):
+    storage.ensure_folders()
+    with lock():
+        began = now()
+        clean()
+        try:
+            snapshot = storage.find(given)
+            require_memory()
+            manifest, findings = rehearse(snapshot["id"])
+        finally:
+            clean()
+        result = {
+            "set": snapshot["id"],
+            "at": moment(began),
+            "took": round((now() - began).total_seconds(), 1),
+            "passed": not findings,
+            "findings": findings,
+            "counts": {name: item["counts"] for name, item in manifest["items"].items()},
+        }
+        known = read_json(STATUS)
+        write_json(STATUS, {**known, "drills": [*known.get("drills", []), result][-KEPT_RESULTS:]})
+        sets.write_metrics()
+        return result
+
+
+def is_due():
+    """The timer comes every night; half a day of grace lets a weekly one keep its day."""
+    passed = [one for one in read_json(STATUS).get("drills", []) if one["passed"]]
+    due = settings()["drillDays"] * 86400 - 43200
+    return not passed or (now() - read_moment(passed[-1]["at"])).total_seconds() >= due
+
+
+def rehearse(snapshot):
+    manifest = sets.manifest_of(snapshot)
+    emptied(FOLDER)
+    require_space(FOLDER, 3 * sum(item["size"] for item in manifest["items"].values()), "the drill")
+    say(f"fetching the set {snapshot[:8]}")
+    (FOLDER / "set").mkdir()
+    storage.fetch(snapshot, FOLDER / "set")
+    findings = []
+    for name, rehearsal in (("qdrant", rehearse_qdrant), ("n8n", rehearse_n8n)):
+        say(f"{name}: starting a copy")
+        findings += rehearsal(manifest["items"][name], FOLDER / "set" / name)
+        remove_containers()
+    return manifest, findings
+
+
+def require_memory():
+    """What the drill takes must be free, or the services would be pushed out."""
+    needed = settings()["drillMemoryMib"]
+    lines = dict(line.split(":") for line in pathlib.Path("/proc/meminfo").read_text().splitlines())
+    free = int(lines["MemAvailable"].split()[0]) // 1024
+    if free < needed:
+        raise Problem(f"expected {needed} MiB of free memory for the drill, got {free} MiB; nothing was started")
+
+
+def clean():
+    remove_containers()
+    remove(FOLDER)
+    remove(SECRETS)
+    storage.clear()
+
+
+def remove_containers():
+    run(["docker", "rm", "--force", "--volumes", *NAMES], purpose="remove the drill's containers", codes=(0, 1))
+
+
+def start(name, service, *, mounts, environment=(), without=(), capabilities=(), arguments=(), detach=True):
+    """A container like a service's, with nobody to talk to."""
+    spec, memory = spec_of(service), settings()["drillMemoryMib"]
+    kept = [variable for variable in spec.get("Env") or [] if variable.split("=")[0] not in without]
+    entrypoint = ["--entrypoint", spec["Command"][0]] if spec.get("Command") else []
+    inside = [*(spec.get("Command") or [])[1:], *(arguments or spec.get("Args") or [])]
+    command = [
+        *["docker", "run", *(["--detach"] if detach else ["--rm"]), "--name", name, "--label", "technicia.backup=1", "--network", "none", "--init"],
+        *["--memory", f"{memory}m", "--memory-swap", f"{memory}m", "--cpus", "1", "--cpu-shares", "2", "--pids-limit", "512", "--cap-drop", "ALL"],
+        *[word for capability in capabilities for word in ("--cap-add", capability)],
+        *["--tmpfs", "/tmp", "--no-healthcheck"],
+        *[word for variable in [*kept, *environment] for word in ("--env", variable)],
+        *[word for mount in mounts for word in ("--volume", mount)],
+        *[*entrypoint, spec["Image"], *inside],
+    ]
+    return run(command, purpose=f"start {name}").stdout.decode().strip()
+
+
+def answers(container, port, path):
+    try:
+        return http(container, "GET", path, port=port, codes=(200,), seconds=5)[0] == 200
+    except Problem:
+        if not is_healthy(container):
+            printed = run(["docker", "logs", "--tail", "5", container], purpose="read the drill's log").stdout.decode(errors="replace")
+            raise Problem(f"{container[:12]}: expected it to run, got an end: {' | '.join(printed.splitlines())}") from None
+        return False
+
+
+def owned(folder, like):
+    known = like.stat()
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, known.st_uid, known.st_gid, follow_symlinks=False)
+    return folder
+
+
+def rehearse_qdrant(item, folder):
+    storage_like = volume(qdrant.STORAGE)
+    kept, snapshots = (owned(emptied(FOLDER / name), storage_like) for name in ("qdrant-storage", "qdrant-snapshots"))
+    container = start("technicia-drill-qdrant", qdrant.SERVICE, mounts=[f"{kept}:/qdrant/storage", f"{snapshots}:{qdrant.INSIDE}"])
+    until(lambda: answers(container, qdrant.PORT, "/readyz"), READY_SECONDS, "the copy of Qdrant to be ready")
+    copy = qdrant.Qdrant(container, snapshots)
+    qdrant.restore(copy, item, folder)
+    return qdrant.differences(copy, item)
+
+
+def rehearse_n8n(item, folder):
+    n8n.require_same_key(item, settings()["stack"])
+    n8n.require_intact(item, folder)
+    return rehearse_postgres(item, folder) if item["database"] == "postgres" else rehearse_sqlite(item, folder)
+
+
+def rehearse_postgres(item, folder):
+    """The database alone: it holds what the set says."""
+    container = start(
+        "technicia-drill-postgres",
+        n8n.POSTGRES,
+        mounts=[],
+        # Nobody can reach it, and nothing else has this password.
+        environment=[f"POSTGRES_PASSWORD={secrets.token_hex(16)}"],
+        without=("POSTGRES_PASSWORD_FILE",),
+        capabilities=("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"),
+    )
+    asked = ["docker", "exec", container, "pg_isready", "--quiet", "--username", "n8n", "--dbname", "n8n", "--host", "127.0.0.1"]
+    until(lambda: run(asked, purpose="ask PostgreSQL", codes=(0, 1, 2, 3)).returncode == 0, READY_SECONDS, "the copy of PostgreSQL to be ready")
+    n8n.load_dump(container, folder)
+    counts = n8n.counts_of_postgres(container)
+    return [] if counts == item["counts"] else [f"n8n: expected {item['counts']}, got {counts}"]
+
+
+def rehearse_sqlite(item, folder):
+    home = n8n.place(folder, FOLDER / "n8n", volume(n8n.VOLUME) / n8n.CONFIG)
+    counts = n8n.counts_of(home / n8n.DATABASE)
+    findings = [f"n8n: expected {item['counts']}, got {counts}"] if counts != item["counts"] else []
+    memory = settings()["drillMemoryMib"] * 7 // 10
+    mounts = [f"{home}:/home/node/.n8n", f"{secrets_of(n8n.SERVICE)}:/run/secrets:ro"]
+    environment = [f"NODE_OPTIONS=--max-old-space-size={memory}"]
+    if counts["credentials"] > 0:
+        say("n8n: decrypting the credentials")
+        arguments = ["export:credentials", "--all", "--decrypted", "--output=/tmp/credentials.json"]
+        start("technicia-drill-n8n", n8n.SERVICE, mounts=mounts, environment=environment, arguments=arguments, detach=False)
+    say("n8n: starting on the copy")
+    container = start("technicia-drill-n8n", n8n.SERVICE, mounts=mounts, environment=environment)
+    until(lambda: answers(container, 5678, "/healthz/readiness"), READY_SECONDS, "the copy of n8n to be ready")
+    after = n8n.counts_of(home / n8n.DATABASE)
+    return findings + [f"n8n, {what}: expected {counts[what]} after its start, got {after[what]}" for what in ("workflows", "credentials", "users") if after[what] != counts[what]]
+
+
+def secrets_of(service):
+    """The files that the service's own container reads, copied within memory."""
+    container, spec = require_container(service), spec_of(service)
+    emptied(SECRETS, 0o711)
+    for secret in spec.get("Secrets") or []:
+        file = secret["File"]
+        goal = SECRETS / pathlib.PurePath(file["Name"]).name
+        goal.touch(0o400)
+        run(["docker", "exec", "--user", "0", container, "cat", f"/run/secrets/{goal.name}"], purpose="read the service's secrets", into=goal)
+        os.chown(goal, int(file["UID"]), int(file["GID"]))
+    return SECRETS

@@ -1,0 +1,80 @@
+#!/usr/bin/python3 -B
+"""Sets of backups of this server: made, listed, restored and rehearsed. Prints its result as JSON; progress and failures go to standard error."""
+
+import argparse
+import json
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import drill
+import restore
+import sets
+import storage
+from base import Problem, STATUS, moment, now, read_json, say, write_json
+
+ITEMS = tuple(name for name, _ in sets.ITEMS)
+
+
+def read_arguments():
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(dest="command", required=True)
+    made = commands.add_parser("make")
+    made.add_argument("--tag", default="scheduled")
+    made.add_argument("--qdrant", action="store_true", help="take Qdrant's snapshots whatever their age")
+    made.add_argument("--accept-smaller", action="store_true")
+    commands.add_parser("list")
+    commands.add_parser("status")
+    commands.add_parser("undo")
+    commands.add_parser("forget")
+    shown = commands.add_parser("show")
+    shown.add_argument("set")
+    for name in ("plan", "restore"):
+        one = commands.add_parser(name)
+        one.add_argument("--set")
+        one.add_argument("--only", choices=ITEMS)
+        one.add_argument("--keep-nothing", action="store_true")
+    drilled = commands.add_parser("drill")
+    drilled.add_argument("--set")
+    drilled.add_argument("--report", action="store_true", help="end well with a result, also when it is a bad one")
+    drilled.add_argument("--when-due", action="store_true", help="do nothing while the last good one is young enough")
+    return parser.parse_args()
+
+
+def act(given):
+    if given.command == "make":
+        return sets.make(given.tag, with_qdrant=given.qdrant, accept_smaller=given.accept_smaller)
+    if given.command == "list":
+        return sets.listed()
+    if given.command == "status":
+        return read_json(STATUS)
+    if given.command == "show":
+        return sets.manifest_of(storage.find(given.set)["id"])
+    if given.command in ("plan", "restore"):
+        only = ITEMS if given.only is None else (given.only,)
+        if given.command == "plan":
+            return restore.plan(given.set, only)
+        return restore.restore(given.set, only, keep=not given.keep_nothing)
+    if given.command == "drill":
+        return None if given.when_due and not drill.is_due() else drill.drill(given.set)
+    return {"undo": restore.undo, "forget": restore.forget}[given.command]()
+
+
+def main():
+    given = read_arguments()
+    try:
+        result = act(given)
+    except (Problem, OSError) as error:
+        say(str(error))
+        if given.command in ("make", "drill"):
+            write_json(STATUS, {**read_json(STATUS), "failure": {"command": given.command, "at": moment(now()), "text": str(error)}})
+        return 1
+    if result is None:
+        return 0
+    print(json.dumps(result))
+    return 1 if given.command == "drill" and not (result["passed"] or given.report) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

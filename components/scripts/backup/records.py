@@ -1,0 +1,85 @@
+"""The files that are copied as they are: certificates with their account and renewal settings, and the records of releases and commands."""
+
+import json
+import pathlib
+
+from base import Problem, checksum, copy_file, copy_tree, emptied, moment, now, size_of
+
+RECORDS = pathlib.Path("/var/lib/technicia")
+LETSENCRYPT = pathlib.Path("/opt/technicia/letsencrypt")
+TLS = pathlib.Path("/opt/technicia/gateway/tls")
+
+# Has nginx read the certificate again.
+RELOAD = pathlib.Path("/opt/technicia/bin/gateway-reload")
+
+
+def described(folder, began, counts):
+    return {
+        "at": moment(began),
+        "took": round((now() - began).total_seconds(), 1),
+        "counts": counts,
+        "size": size_of(folder),
+        "sha256": checksum(folder),
+    }
+
+
+def take_certificates(folder):
+    began = now()
+    emptied(folder)
+    for name, source in (("letsencrypt", LETSENCRYPT), ("tls", TLS)):
+        if source.is_dir():
+            copy_tree(source, folder / name, leave_out=lambda one: one.startswith(".technicia-"))
+    live = folder / "letsencrypt" / "live"
+    names = [one for one in live.iterdir() if one.is_dir()] if live.is_dir() else []
+    return described(folder, began, {"certificates": len(names)})
+
+
+def take_records(folder):
+    began = now()
+    emptied(folder)
+    if (RECORDS / "releases").is_dir():
+        copy_tree(RECORDS / "releases", folder / "releases", leave_out=lambda name: name.startswith("."))
+    if (RECORDS / "history.jsonl").exists():
+        copy_file(RECORDS / "history.jsonl", folder / "history.jsonl")
+    return described(folder, began, {"releases": len(releases(folder)), "events": len(events(folder))})
+
+
+def releases(folder):
+    return sorted(folder.glob("releases/[0-9]*[0-9].json"))
+
+
+def events(folder):
+    path = folder / "history.jsonl"
+    return [line for line in path.read_text().splitlines() if line] if path.exists() else []
+
+
+def current_release():
+    """The last release that succeeded; None before the first."""
+    ended = sorted((RECORDS / "releases").glob("*.end.json"), reverse=True)
+    for path in ended:
+        try:
+            known = json.loads(path.read_text())
+        except ValueError:
+            continue
+        if known.get("outcome") == "succeeded":
+            return {"number": known["number"], "revision": known["revision"]}
+    return None
+
+
+def require_intact(name, item, folder):
+    if checksum(folder) != item["sha256"]:
+        raise Problem(f"{name}: the files are not the ones that the manifest names")
+
+
+def add_records(folder):
+    """Adds what the server's records lack; nothing that is there is changed."""
+    for source in sorted((folder / "releases").glob("*.json")) if (folder / "releases").is_dir() else []:
+        target = RECORDS / "releases" / source.name
+        if not target.exists():
+            target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            copy_file(source, target)
+    here = events(RECORDS)
+    missing = [line for line in events(folder) if line not in set(here)]
+    if missing:
+        with (RECORDS / "history.jsonl").open("a") as file:
+            file.write("".join(f"{line}\n" for line in missing))

@@ -1,0 +1,166 @@
+/** The bucket of the backups at OVH's Object Storage, with one user who writes sets and one who reads them. */
+// Importing a whole SDK loads its hundreds of resources at every preview.
+import { CloudProjectStorageObjectBucketLifecycleConfiguration } from "@ovhcloud/pulumi-ovh/cloudProjectStorageObjectBucketLifecycleConfiguration.js";
+import { S3Credential } from "@ovhcloud/pulumi-ovh/cloudproject/s3credential.js";
+import { S3Policy } from "@ovhcloud/pulumi-ovh/cloudproject/s3policy.js";
+import { Storage } from "@ovhcloud/pulumi-ovh/cloudproject/storage.js";
+import { User } from "@ovhcloud/pulumi-ovh/cloudproject/user.js";
+import type { Provider as OvhProvider } from "@ovhcloud/pulumi-ovh/provider.js";
+import * as pulumi from "@pulumi/pulumi";
+
+/** Days after the end of the retention until a version that was replaced or deleted goes for good. */
+const GRACE_DAYS = 3;
+
+/** What an environment decides about the place of its backups. */
+export interface BackupStorageArgs {
+  readonly ovh: OvhProvider;
+
+  /** Public Cloud project. */
+  readonly project: string;
+
+  /** Region as OVH writes it: `RBX`. */
+  readonly region: string;
+
+  readonly bucket: string;
+
+  /** First part of every object's key: the environment's name. */
+  readonly prefix: string;
+
+  readonly retentionDays: number;
+}
+
+/** Both halves of an S3 key, as `<access key id>:<secret access key>`. */
+type Key = pulumi.Output<string>;
+
+/** What of an S3 storage a user may do. */
+export interface Policy {
+  readonly Statement: readonly {
+    readonly Sid: string;
+    readonly Effect: "Allow";
+    readonly Action: readonly string[];
+    readonly Resource: readonly string[];
+  }[];
+}
+
+export class BackupStorage extends pulumi.ComponentResource {
+  readonly writer: Key;
+  readonly reader: Key;
+
+  constructor(name: string, args: BackupStorageArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("technicia:infra:BackupStorage", name, {}, opts);
+    const atOvh = { parent: this, provider: args.ovh };
+    const { project: serviceName, region: regionName, bucket: containerName } = args;
+    const storage = new Storage(
+      `${name}-bucket`,
+      {
+        serviceName,
+        regionName,
+        name: containerName,
+        // The state would hold the name of every object.
+        hideObjects: true,
+        versioning: { status: "enabled" },
+        objectLock: { status: "enabled", rule: { mode: "governance", period: `P${args.retentionDays}D` } },
+      },
+      // With the bucket every set would go; what has to end is deleted by hand.
+      { ...atOvh, protect: true, retainOnDelete: true },
+    );
+    new CloudProjectStorageObjectBucketLifecycleConfiguration(
+      `${name}-lifecycle`,
+      { serviceName, regionName, containerName, rules: lifecycleRules(args.retentionDays) },
+      { ...atOvh, dependsOn: [storage] },
+    );
+    const place = { bucket: containerName, prefix: args.prefix };
+    this.writer = createUser(
+      `${name}-writer`,
+      { serviceName, policy: writerPolicy(place), of: args.prefix },
+      { ...atOvh, dependsOn: [storage] },
+    );
+    this.reader = createUser(
+      `${name}-reader`,
+      { serviceName, policy: readerPolicy(place), of: args.prefix },
+      { ...atOvh, dependsOn: [storage] },
+    );
+    this.registerOutputs({});
+  }
+}
+
+function createUser(
+  name: string,
+  { serviceName, policy, of }: { readonly serviceName: string; readonly policy: Policy; readonly of: string },
+  opts: pulumi.CustomResourceOptions,
+): Key {
+  const user = new User(
+    name,
+    { serviceName, description: `${name} ${of}`, roleNames: ["objectstore_operator"] },
+    opts,
+  );
+  // Until it has a policy a user may do everything in the project: the key comes last.
+  const limits = new S3Policy(
+    `${name}-policy`,
+    { serviceName, userId: user.id, policy: JSON.stringify(policy) },
+    opts,
+  );
+  const key = new S3Credential(
+    `${name}-key`,
+    { serviceName, userId: user.id },
+    { ...opts, dependsOn: [limits] },
+  );
+  return pulumi.secret(pulumi.interpolate`${key.accessKeyId}:${key.secretAccessKey}`);
+}
+
+interface Place {
+  readonly bucket: string;
+  readonly prefix: string;
+}
+
+/**
+ * Writes, and deletes nothing but restic's locks. It may write over an object; the version before stays, locked for the retention.
+ */
+export function writerPolicy({ bucket, prefix }: Place): Policy {
+  const all = `arn:aws:s3:::${bucket}`;
+  const within = `${all}/${prefix}`;
+  return {
+    Statement: [
+      {
+        Sid: "Look",
+        Effect: "Allow",
+        Action: ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
+        Resource: [all],
+      },
+      {
+        Sid: "Write",
+        Effect: "Allow",
+        Action: ["s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
+        Resource: [`${within}/*`],
+      },
+      { Sid: "Unlock", Effect: "Allow", Action: ["s3:DeleteObject"], Resource: [`${within}/locks/*`] },
+    ],
+  };
+}
+
+export function readerPolicy({ bucket, prefix }: Place): Policy {
+  const all = `arn:aws:s3:::${bucket}`;
+  return {
+    Statement: [
+      { Sid: "Look", Effect: "Allow", Action: ["s3:ListBucket", "s3:GetBucketLocation"], Resource: [all] },
+      { Sid: "Read", Effect: "Allow", Action: ["s3:GetObject"], Resource: [`${all}/${prefix}/*`] },
+    ],
+  };
+}
+
+/** With versions, pruning frees nothing until what it deleted goes for good. */
+function lifecycleRules(retentionDays: number) {
+  return [
+    {
+      id: "old-versions",
+      status: "enabled",
+      noncurrentVersionExpiration: { noncurrentDays: retentionDays + GRACE_DAYS },
+    },
+    { id: "delete-markers", status: "enabled", expiration: { expiredObjectDeleteMarker: true } },
+    {
+      id: "unfinished-uploads",
+      status: "enabled",
+      abortIncompleteMultipartUpload: { daysAfterInitiation: GRACE_DAYS },
+    },
+  ];
+}

@@ -1,0 +1,94 @@
+import { trustSystemStore } from "../../common/system-trust.ts";
+import { UserError } from "../../common/user-error.ts";
+import { onlyStack, readArguments, type Command, type Commands, type Outcome } from "../command.ts";
+import { realEffects } from "../effects.ts";
+import { untilStopped } from "../terminal.ts";
+import { drillStack, listSets, makeSet } from "./backup.ts";
+import { undeleteSets } from "./undelete-command.ts";
+import { parts, type Part } from "./program.ts";
+import { restoreStack } from "./restore.ts";
+import type { BackupWorld } from "./world.ts";
+
+export const commands: Commands = {
+  backup: {
+    usage: "npm run backup -- <stack> [--accept-smaller]",
+    summary: "makes a set of backups now, reads it back from the storage, and prints it",
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, args, {
+        "accept-smaller": { type: "boolean", default: false },
+      });
+      const request = { stack: onlyStack(this.usage, positionals), acceptSmaller: values["accept-smaller"] };
+      return await inWorld((world) => makeSet(request, world));
+    },
+  },
+
+  backups: {
+    usage: "npm run backups -- <stack> [--json] [--undelete [--yes]]",
+    summary: "lists the sets of backups; --undelete brings back what somebody deleted or wrote over",
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, args, {
+        json: { type: "boolean", default: false },
+        undelete: { type: "boolean", default: false },
+        yes: { type: "boolean", default: false },
+      });
+      const stack = onlyStack(this.usage, positionals);
+      const { json, undelete, yes } = values;
+      return await inWorld((world) =>
+        undelete ? undeleteSets({ stack, yes }, world) : listSets({ stack, json }, world),
+      );
+    },
+  },
+
+  restore: {
+    usage: `npm run restore -- <stack> [--set <id>] [--only ${parts.join("|")}] [--keep-nothing] [--undo] [--yes]`,
+    summary: "brings a set's data back into the running services; --undo takes the last restore back",
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, args, {
+        set: { type: "string" },
+        only: { type: "string" },
+        "keep-nothing": { type: "boolean", default: false },
+        undo: { type: "boolean", default: false },
+        yes: { type: "boolean", default: false },
+      });
+      const stack = onlyStack(this.usage, positionals);
+      const { set, undo, yes, "keep-nothing": keepNothing } = values;
+      const only = partOf(this, values.only);
+      if (set !== undefined && !/^[0-9a-f]{8,64}$/.test(set))
+        throw misused(
+          this,
+          `--set: expected the id of a set, 8 digits of it or more, got ${JSON.stringify(set)}`,
+        );
+      if (undo && (set !== undefined || only !== undefined || keepNothing))
+        throw misused(
+          this,
+          "--undo takes the last restore back as a whole: leave out --set, --only and --keep-nothing",
+        );
+      return await inWorld((world) => restoreStack({ stack, set, only, keepNothing, undo, yes }, world));
+    },
+  },
+
+  drill: {
+    usage: "npm run drill -- <stack>",
+    summary: "rehearses the restore of the newest set in containers of its own, and removes them",
+    async run(args) {
+      const { positionals } = readArguments(this.usage, args, {});
+      const stack = onlyStack(this.usage, positionals);
+      return await inWorld((world) => drillStack(stack, world));
+    },
+  },
+};
+
+function partOf(command: Command, text: string | undefined): Part | undefined {
+  const part = parts.find((one) => one === text);
+  if (part === text) return part;
+  throw misused(command, `--only: expected one of ${parts.join(", ")}, got ${JSON.stringify(text)}`);
+}
+
+function misused({ usage }: Command, problem: string): UserError {
+  return new UserError(`${problem}\nusage: ${usage}`);
+}
+
+async function inWorld(work: (world: BackupWorld) => Promise<Outcome>): Promise<Outcome> {
+  trustSystemStore();
+  return await untilStopped((stop) => work({ ...realEffects(stop), fetch, variables: process.env }));
+}

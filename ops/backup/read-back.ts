@@ -1,0 +1,75 @@
+/** Reads a set from the storage with the reader's key, from this machine: what the server says of it does not count. */
+import { createHash } from "node:crypto";
+
+import { callStorage, type Bucket, type StorageKey } from "../../common/object-storage.ts";
+import { UserError } from "../../common/user-error.ts";
+import { nameOf } from "../../common/urn.ts";
+import { backupBucket } from "../../stacks/backup-schema.ts";
+import type { Environment } from "../../stacks/environment.ts";
+import type { Pulumi } from "../engine/cli.ts";
+import type { Settings } from "../engine/settings.ts";
+import { readState } from "../engine/state.ts";
+
+export interface BackupPlace {
+  readonly bucket: Bucket;
+  readonly prefix: string;
+  readonly key: StorageKey;
+}
+
+/** Where the stack's sets are, and the key that reads them: the operator's own, or the one in the state. */
+export async function readPlace({ environment, secrets }: Settings, pulumi: Pulumi): Promise<BackupPlace> {
+  const given = secrets["backupReaderKey"];
+  const key = given === undefined ? await keyInState(environment.name, pulumi) : readKey(given);
+  return { ...placeOf(environment), key };
+}
+
+export function placeOf({ name, backup }: Pick<Environment, "name" | "backup">): Omit<BackupPlace, "key"> {
+  const bucket = backupBucket(name, backup);
+  if (bucket === undefined) {
+    throw new UserError(
+      `technicia:backup: expected a place for backups, got none; name a Public Cloud project with pulumi config set --path technicia:backup.project <id> --stack ${name}, or a bucket of yours (docs/operations.md)`,
+    );
+  }
+  return { bucket, prefix: name };
+}
+
+/** Both halves of a key as a secret holds them. */
+export function readKey(text: string): StorageKey {
+  const [accessKeyId = "", ...secret] = text.split(":");
+  return { accessKeyId, secretAccessKey: secret.join(":") };
+}
+
+async function keyInState(stack: string, pulumi: Pulumi): Promise<StorageKey> {
+  const { resources } = await readState(stack, pulumi, { showSecrets: true });
+  const found = resources.find(({ urn }) => nameOf(urn) === "backup-storage-reader-key")?.outputs ?? {};
+  const [accessKeyId, secretAccessKey] = [found["accessKeyId"], found["secretAccessKey"]].map(inClear);
+  if (accessKeyId === undefined || secretAccessKey === undefined)
+    throw new UserError(
+      `${stack}: expected the key that reads its backups in the state, got none; run pulumi up, or set the key with pulumi config set --secret technicia:backupReaderKey --stack ${stack}`,
+    );
+  return { accessKeyId, secretAccessKey };
+}
+
+/** A value of an export with its secrets in clear. */
+function inClear(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  const sealed = value as { readonly plaintext?: string } | undefined;
+  return sealed?.plaintext === undefined ? undefined : String(JSON.parse(sealed.plaintext));
+}
+
+/** restic names what it stores by its SHA-256: an object with the right digest is whole. */
+export async function readBack(
+  id: string,
+  { bucket, prefix, key }: BackupPlace,
+  options: { readonly fetch: typeof fetch; readonly signal: AbortSignal },
+): Promise<void> {
+  const object = `${prefix}/snapshots/${id}`;
+  const response = await callStorage({ method: "GET", object }, { ...bucket, ...options, key });
+  const digest = createHash("sha256")
+    .update(new Uint8Array(await response.arrayBuffer()))
+    .digest("hex");
+  if (digest === id) return;
+  throw new UserError(
+    `${bucket.address}/${bucket.bucket}/${object}: expected the set ${id.slice(0, 8)}, got other contents; make another set with npm run backup -- ${prefix}`,
+  );
+}
