@@ -1,4 +1,4 @@
-import { trustSystemStore } from "../../common/system-trust.ts";
+import { systemFetch } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
 import { onlyStack, readArguments, type Command, type Commands, type Outcome } from "../command.ts";
 import { realEffects } from "../effects.ts";
@@ -89,6 +89,5 @@ function misused({ usage }: Command, problem: string): UserError {
 }
 
 async function inWorld(work: (world: BackupWorld) => Promise<Outcome>): Promise<Outcome> {
-  trustSystemStore();
-  return await untilStopped((stop) => work({ ...realEffects(stop), fetch, variables: process.env }));
+  return await untilStopped((stop) => work({ ...realEffects(stop), fetch: systemFetch, variables: process.env }));
 }
