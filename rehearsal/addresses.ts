@@ -19,6 +19,7 @@ export const INTERNET = {
   router: "198.51.100.2",
   registry: "198.51.100.5",
   ownRegistry: "198.51.100.6",
+  storage: "198.51.100.7",
   acme: "198.51.100.14",
   clouds: "198.51.100.53",
   clouds6: "2001:db8:51::53",
@@ -32,5 +33,8 @@ export const DATACENTRE = {
   server: "198.18.113.10",
   server6: "2001:db8:113::10",
 } as const;
+
+/** Of the backups: another one than the server's. */
+export const STORAGE_REGION = "RBX";
 
 export const ZONE = "technicia.example";

@@ -16,10 +16,11 @@ import { ROOT, STATE } from "./addresses.ts";
 import { type Asked, readAsked, takeStack } from "./arguments.ts";
 import { ensureDocker } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
+import { ensureFirstSet } from "./first-set.ts";
 import { prepare } from "./prepare.ts";
 import { runAsOperator } from "./run-as-operator.ts";
 import { outlived } from "./signals.ts";
-import { retireOrderingKey } from "./stack.ts";
+import { retireFirstKey } from "./stack.ts";
 import { ensureAccounts } from "./stack-settings.ts";
 import { type Outputs, renderSummary } from "./summary.ts";
 import { removeWorld } from "./world.ts";
@@ -36,7 +37,7 @@ async function start(stack: string, asked: Asked): Promise<number> {
     });
   let up = await deploy();
   // The state keeps the keys of the clouds, so a changed key is deployed, too.
-  if (up.code === 0 && (await retireOrderingKey({ stack, engine }, await ensureAccounts())))
+  if (up.code === 0 && (await retireFirstKey({ stack, engine }, await ensureAccounts())))
     up = await deploy();
   if (up.code !== 0) {
     console.error(
@@ -48,8 +49,10 @@ async function start(stack: string, asked: Asked): Promise<number> {
     stack,
     engine,
   });
-  const seconds = { preparation: (readyAt - began) / 1000, deployment: (Date.now() - readyAt) / 1000 };
-  console.log(renderSummary({ stack, outputs: JSON.parse(outputs.stdout) as Outputs, engine, seconds }));
+  const deployedAt = Date.now();
+  const backups = await ensureFirstSet({ stack, engine });
+  const seconds = { preparation: (readyAt - began) / 1000, deployment: (deployedAt - readyAt) / 1000 };
+  console.log(renderSummary({ stack, outputs: JSON.parse(outputs.stdout) as Outputs, engine, backups, seconds }));
   return 0;
 }
 

@@ -10,7 +10,7 @@ import type { System } from "./images/catalog.ts";
 import { operatorPublicKey } from "./operator-files.ts";
 import { REGISTRY, REGISTRY_USER } from "./own-registry.ts";
 import type { RehearsedSource, RehearsedSources } from "./services-repository.ts";
-import { INTERNET, ROOT, STATE, ZONE } from "./addresses.ts";
+import { INTERNET, ROOT, STATE, STORAGE_REGION, ZONE } from "./addresses.ts";
 
 /** What a user would enter into `Pulumi.<stack>.yaml`, and what has to differ from the committed file in the rehearsal. */
 export interface Answers {
@@ -35,13 +35,18 @@ export interface Accounts {
   readonly ovhApplicationSecret: string;
   /** Of the key for a server that exists. */
   readonly ovhConsumerKey: string;
-  /** Of the key that orders; only a first deployment uses it. */
-  readonly ovhOrderConsumerKey: string;
+  /** Of the key that orders the server and makes the bucket of the backups; only a first deployment uses it. */
+  readonly ovhFirstConsumerKey: string;
   readonly cloudflareApiToken: string;
   readonly zoneId: string;
   readonly voyageApiKey: string;
   readonly anthropicApiKey: string;
   readonly registryPassword: string;
+  /** Public Cloud project of the backups. */
+  readonly ovhProject: string;
+  /** Of whoever administers the object storage itself, which is OVH and no operator. */
+  readonly storageAccessKeyId: string;
+  readonly storageSecretAccessKey: string;
 }
 
 /** Accounts of this rehearsal, created once. */
@@ -53,12 +58,15 @@ export async function ensureAccounts(): Promise<Accounts> {
     ovhApplicationKey: hex(8),
     ovhApplicationSecret: hex(16),
     ovhConsumerKey: hex(16),
-    ovhOrderConsumerKey: hex(16),
+    ovhFirstConsumerKey: hex(16),
     cloudflareApiToken: hex(20),
     zoneId: hex(16),
     voyageApiKey: `pa-rehearsal-${hex(16)}`,
     anthropicApiKey: `sk-ant-api03-${hex(40)}`,
     registryPassword: hex(16),
+    ovhProject: hex(16),
+    storageAccessKeyId: hex(10),
+    storageSecretAccessKey: hex(20),
     ...known,
   };
   await writeFile(path, JSON.stringify(accounts), { mode: 0o600 });
@@ -146,7 +154,7 @@ type Change = readonly [path: readonly string[], value: unknown];
 function userValues(
   stack: string,
   { publicKey, serviceName, sources }: Answers,
-  { zoneId }: Accounts,
+  { zoneId, ovhProject }: Accounts,
 ): Change[] {
   return [
     [["technicia:domain"], domainOf(stack)],
@@ -159,6 +167,8 @@ function userValues(
     [["technicia:ssh", "adminCidrs", "v6"], [`${INTERNET.operator6}/128`]],
     [["technicia:dns", "zone"], ZONE],
     [["technicia:dns", "zoneId"], zoneId],
+    [["technicia:backup", "project"], ovhProject],
+    [["technicia:backup", "region"], STORAGE_REGION],
     // As docs/technicia-images.md says.
     [["technicia:images", "registry"], REGISTRY],
     [["technicia:images", "registryUser"], REGISTRY_USER],

@@ -46,12 +46,7 @@ export async function ensureStack(
   if (!existsSync(checkpoint)) {
     await runPulumi(["stack", "init", stack, "--secrets-provider", "passphrase"], { stack, engine });
   }
-  await addSecrets({ stack, engine }, { ...accounts, ovhConsumerKey: firstKey(accounts, server) });
-}
-
-/** The key of a first deployment: that for an order is another one. */
-function firstKey(accounts: Accounts, { serviceName }: Pick<Answers, "serviceName">): string {
-  return serviceName === undefined ? accounts.ovhOrderConsumerKey : accounts.ovhConsumerKey;
+  await addSecrets({ stack, engine }, { ...accounts, ovhConsumerKey: accounts.ovhFirstConsumerKey });
 }
 
 /** Adds the secrets that the stack's settings lack. They are worth nothing elsewhere, so a command line may show them. */
@@ -72,10 +67,10 @@ function secretsOf(accounts: Accounts): Map<SecretName, () => string> {
   return new Map([...GIVEN_SECRETS.map((name) => [name, () => accounts[name]] as const), ...ours]);
 }
 
-/** Replaces the key that ordered the server, as docs/accounts.md says. Returns whether it was still in use. */
-export async function retireOrderingKey(rehearsed: RehearsedStack, accounts: Accounts): Promise<boolean> {
+/** Replaces the key of the first deployment, as docs/accounts.md says. Returns whether it was still in use. */
+export async function retireFirstKey(rehearsed: RehearsedStack, accounts: Accounts): Promise<boolean> {
   const key = ["technicia:ovhConsumerKey", "--stack", rehearsed.stack];
-  if ((await runPulumi(["config", "get", ...key], rehearsed)).trim() !== accounts.ovhOrderConsumerKey)
+  if ((await runPulumi(["config", "get", ...key], rehearsed)).trim() !== accounts.ovhFirstConsumerKey)
     return false;
   await runPulumi(["config", "set", "--secret", ...key, accounts.ovhConsumerKey], rehearsed);
   return true;

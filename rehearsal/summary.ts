@@ -16,11 +16,13 @@ export function renderSummary({
   stack,
   outputs,
   engine,
+  backups,
   seconds,
 }: {
   readonly stack: string;
   readonly outputs: Outputs;
   readonly engine: Engine;
+  readonly backups: readonly string[];
   readonly seconds: { readonly preparation: number; readonly deployment: number };
 }): string {
   const host = new URL(outputs.url).hostname;
@@ -38,6 +40,7 @@ export function renderSummary({
       `tunnel: ${service}`,
       `${command}\nthen ${url}`,
     ]),
+    ["backups", backups.join("\n")],
     [
       "engine",
       Object.entries(engine.versions)

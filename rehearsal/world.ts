@@ -15,6 +15,7 @@ import { type System, SYSTEM_NAMES } from "./images/catalog.ts";
 import { registryRunArgs } from "./images/publish.ts";
 import { operatorPublicKey } from "./operator-files.ts";
 import { forgetOwnRegistry, prepareOwnRegistry } from "./own-registry.ts";
+import { prepareStorage, STORAGE_HOST, storeBehindOvh } from "./storage.ts";
 import type { Rendered } from "./variants.ts";
 import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./addresses.ts";
 
@@ -33,6 +34,7 @@ export const TUN = "/dev/net/tun";
 const PREFIX = "technicia-rehearsal";
 export const ROUTER = `${PREFIX}-router`;
 export const SERVER = `${PREFIX}-server`;
+const STORAGE = `${PREFIX}-storage`;
 
 /** OVH's name for the server of a rehearsal that orders none. */
 export const OWNED_SERVER = "vps-0a1b2c3d.vps.ovh.net";
@@ -57,6 +59,7 @@ export async function ensureWorld(images: Images, options: WorldOptions): Promis
     ensureClouds(images, { ...options, authority }),
     ensureRegistry(images),
     ensureOwnRegistry(images, accounts, authority),
+    ensureStorage(images, accounts),
     ensureAcme(images),
   ]);
   await writeAcmeRoot();
@@ -196,16 +199,17 @@ async function cloudsConfiguration(
       applicationKey: accounts.ovhApplicationKey,
       applicationSecret: accounts.ovhApplicationSecret,
       consumerKey: accounts.ovhConsumerKey,
-      rules: keyRights(["operate"]),
+      rules: keyRights(["operate", "backup"]),
       credentials: [
         {
           kind: "keys",
           applicationKey: accounts.ovhApplicationKey,
           applicationSecret: accounts.ovhApplicationSecret,
-          consumerKey: accounts.ovhOrderConsumerKey,
-          rules: keyRights(["order"]),
+          consumerKey: accounts.ovhFirstConsumerKey,
+          rules: keyRights([shape.isOwned ? "operate" : "order", "backup", "backupSetUp"]),
         },
       ],
+      projects: [accounts.ovhProject],
       ...(shape.isOwned && { servers: [await ownedServer(system)] }),
     },
     cloudflare: {
@@ -219,9 +223,11 @@ async function cloudsConfiguration(
       names: {
         "registry-1.docker.io": [INTERNET.registry],
         "acme.rehearsal": [INTERNET.acme],
+        [STORAGE_HOST]: [INTERNET.storage],
         ...Object.fromEntries(NAME_SERVERS.map((name) => [name, [INTERNET.clouds]])),
       },
     },
+    store: storeBehindOvh(STORAGE, accounts),
     machine: {
       container: SERVER,
       images: images.systems,
@@ -270,6 +276,17 @@ async function ensureOwnRegistry(images: Images, accounts: Accounts, authority: 
   const args = await prepareOwnRegistry({ image: images.registry, password, authority });
   await ensureContainer(name, { args, image: images.registry, command: [] });
   await routeThroughRouter(name);
+}
+
+async function ensureStorage(images: Images, accounts: Accounts): Promise<void> {
+  const { args, command } = await prepareStorage(accounts);
+  await ensureContainer(STORAGE, { args, image: images.s3, command });
+  await routeThroughRouter(STORAGE);
+  await untilReady({
+    what: "the object storage",
+    // Without a key it refuses; a server that is not ready answers nothing or 503.
+    isReady: async () => [200, 403].includes(await statusOf(`http://${INTERNET.storage}:8333/`)),
+  });
 }
 
 async function ensureAcme(images: Images): Promise<void> {
@@ -349,10 +366,15 @@ async function routeThroughRouter(container: string): Promise<void> {
 }
 
 async function answers(url: string): Promise<boolean> {
+  return (await statusOf(url)) === 200;
+}
+
+/** 0 without an answer. */
+async function statusOf(url: string): Promise<number> {
   try {
-    return (await fetch(url, { signal: AbortSignal.timeout(2000) })).ok;
+    return (await fetch(url, { signal: AbortSignal.timeout(2000) })).status;
   } catch {
-    return false;
+    return 0;
   }
 }
 

@@ -129,7 +129,7 @@ async function reinstall(): Promise<void> {
       kind: "keys",
       applicationKey: keys["ovhApplicationKey"] ?? "",
       applicationSecret: keys["ovhApplicationSecret"] ?? "",
-      consumerKey: keys["ovhOrderConsumerKey"] ?? "",
+      consumerKey: keys["ovhFirstConsumerKey"] ?? "",
     },
   });
   const [name = ""] = await client.get<string[]>("/vps");

@@ -36,6 +36,7 @@ function withAnswers(settings: Settings): Settings {
   change(settings, "ssh.adminCidrs.v4", ["198.51.100.7/32"]);
   change(settings, "dns.zone", "exemple.fr");
   change(settings, "dns.zoneId", "0123456789abcdef0123456789abcdef");
+  change(settings, "backup.project", "0123456789abcdef0123456789abcdef");
   return settings;
 }
 
@@ -57,6 +58,7 @@ describe("Pulumi.<stack>.yaml", () => {
   it.each(STACKS)("of %s lacks exactly the values that only the user knows", (stack) => {
     expect(missing(stack)).toEqual([
       "technicia:adminEmail",
+      "technicia:backup.project",
       "technicia:dns.zone",
       "technicia:dns.zoneId",
       "technicia:domain",
@@ -86,6 +88,7 @@ describe("Pulumi.<stack>.yaml", () => {
       "ssh.adminCidrs.v4",
       "dns.zone",
       "dns.zoneId",
+      "backup.project",
     ]);
     expect(new Set(told.map(([, , name]) => name))).toEqual(new Set([stack]));
   });

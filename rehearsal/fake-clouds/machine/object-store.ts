@@ -110,25 +110,8 @@ export class S3Store implements ObjectStore {
     const names = limited.map(({ username }) => username);
     // The server goes on to know an identity that is no longer in the file; one without keys can do nothing.
     const gone = (await this.#known()).filter((name) => name !== ADMINISTRATOR && !names.includes(name));
-    const content = {
-      identities: [
-        {
-          name: ADMINISTRATOR,
-          credentials: [{ accessKey: accessKeyId, secretKey: secretAccessKey }],
-          actions: ["Admin"],
-        },
-        ...gone.map((name) => ({ name, credentials: [], actions: [] })),
-        ...limited.map(({ username, keys }) => ({
-          ...{ name: username, actions: [], policyNames: [username] },
-          credentials: keys.map(({ access, secret }) => ({ accessKey: access, secretKey: secret })),
-        })),
-      ],
-      policies: limited.map(({ username, policy = '{"Statement":[]}' }) => ({
-        name: username,
-        content: JSON.stringify({ Version: "2012-10-17", ...(JSON.parse(policy) as object) }),
-      })),
-    };
-    await writeFile(identities, JSON.stringify(content), { mode: 0o600 });
+    const content = renderIdentities({ accessKeyId, secretAccessKey }, limited, gone);
+    await writeFile(identities, content, { mode: 0o600 });
     // It reads the file again.
     await docker.call(`POST /containers/${container}/kill?signal=HUP`);
   }
@@ -150,6 +133,32 @@ export class S3Store implements ObjectStore {
       if (!isThere) throw error;
     }
   }
+}
+
+/** The file from which the server knows who may do what. `gone`: names that it has known, and whose keys are deleted. */
+export function renderIdentities(
+  { accessKeyId, secretAccessKey }: StorageKey,
+  users: readonly StorageUser[],
+  gone: readonly string[] = [],
+): string {
+  return JSON.stringify({
+    identities: [
+      {
+        name: ADMINISTRATOR,
+        credentials: [{ accessKey: accessKeyId, secretKey: secretAccessKey }],
+        actions: ["Admin"],
+      },
+      ...gone.map((name) => ({ name, credentials: [], actions: [] })),
+      ...users.map(({ username, keys }) => ({
+        ...{ name: username, actions: [], policyNames: [username] },
+        credentials: keys.map(({ access, secret }) => ({ accessKey: access, secretKey: secret })),
+      })),
+    ],
+    policies: users.map(({ username, policy = '{"Statement":[]}' }) => ({
+      name: username,
+      content: JSON.stringify({ Version: "2012-10-17", ...(JSON.parse(policy) as object) }),
+    })),
+  });
 }
 
 function element(name: string, content: string): string {

@@ -1,0 +1,31 @@
+/** The first set of backups of a rehearsal, and the first rehearsal of its restore: by the operator's own commands. */
+import { UserError } from "../common/user-error.ts";
+import { runAsOperator } from "./run-as-operator.ts";
+import type { RehearsedStack } from "./stack.ts";
+
+/** Makes both where the stack has no set yet. Returns a line for each. */
+export async function ensureFirstSet(rehearsed: RehearsedStack): Promise<string[]> {
+  const sets = JSON.parse(await operate(["backups", rehearsed.stack, "--json"], rehearsed)) as {
+    readonly id: string;
+    readonly time: string;
+    readonly drill: { readonly passed: boolean } | null;
+  }[];
+  const newest = sets.at(-1);
+  if (newest !== undefined) {
+    const rehearsals = sets.filter(({ drill }) => drill?.passed === true).length;
+    return [
+      `${sets.length} sets, the newest ${newest.id.slice(0, 8)} of ${newest.time.slice(0, 19)} UTC; ${rehearsals} rehearsed`,
+    ];
+  }
+  const made = await operate(["backup", rehearsed.stack], rehearsed);
+  const drilled = await operate(["drill", rehearsed.stack], rehearsed);
+  return [made, drilled].flatMap((said) =>
+    said.split("\n").filter((line) => /^(set |the set |warning: )/.test(line)),
+  );
+}
+
+async function operate(args: readonly string[], rehearsed: RehearsedStack): Promise<string> {
+  const { code, stdout, stderr } = await runAsOperator(["node", "ops/main.ts", ...args], rehearsed);
+  if (code !== 0) throw new UserError(`npm run ${args.join(" ")}: ${stderr || stdout}`);
+  return stdout;
+}
