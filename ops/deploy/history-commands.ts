@@ -2,7 +2,7 @@
 import type { Outcome } from "../command.ts";
 import { renderTable } from "../terminal.ts";
 import { UserError } from "../../common/user-error.ts";
-import { appendHistory, readHistory, readReleases, renderCorrupt } from "../server/records.ts";
+import { appendHistory, readRecords, renderCorrupt } from "../server/records.ts";
 import { breakLock, describeLock } from "../server/lock.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
 import { onServer, type Operator } from "./session.ts";
@@ -24,11 +24,11 @@ interface HistoryRequest {
 export async function showHistory(request: HistoryRequest, operator: Reader): Promise<Outcome> {
   const { stack, release, json } = request;
   return await onServer(stack, operator, async (server) => {
-    const [history, found] = await Promise.all([readHistory(server), readReleases(server)]);
+    const found = await readRecords(server);
     const isWanted = (number: number | undefined) => release === undefined || number === release;
-    const events = history.events.filter((event) => isWanted(event.release));
+    const events = found.events.filter((event) => isWanted(event.release));
     const releases = found.releases.filter(({ number }) => isWanted(number));
-    const corrupt = [...history.corrupt, ...found.corrupt];
+    const { corrupt } = found;
     const exitCode = corrupt.length === 0 ? EXIT.ok : EXIT.failed;
     if (json) return { text: JSON.stringify({ events, releases, corrupt }, null, 2), exitCode };
     if (release !== undefined && events.length + releases.length === 0)

@@ -8,7 +8,7 @@ import { ENVIRONMENTS } from "../../reports/labels-fr.ts";
 import { stackOutputs, type StackOutputs } from "../../stacks/deployment-status.ts";
 import { NoSuchStack, type Pulumi } from "../engine/cli.ts";
 import { readState, type State } from "../engine/state.ts";
-import { readHistory, readReleases, renderCorrupt } from "../server/records.ts";
+import { readRecords as readServerRecords, renderCorrupt } from "../server/records.ts";
 import { openServer, type Server } from "../server/connection.ts";
 
 export interface FactSources {
@@ -88,12 +88,8 @@ export async function readRecords(
   const reader: Pick<Server, "run"> =
     timeoutSeconds === undefined ? server : { run: (command) => server.run({ ...command, timeoutSeconds }) };
   try {
-    const [found, history] = await Promise.all([readReleases(reader), readHistory(reader)]);
-    return {
-      releases: found.releases,
-      history: history.events,
-      corrupt: renderCorrupt([...found.corrupt, ...history.corrupt]),
-    };
+    const { releases, events, corrupt } = await readServerRecords(reader);
+    return { releases, history: events, corrupt: renderCorrupt(corrupt) };
   } finally {
     server.close();
   }

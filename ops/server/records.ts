@@ -1,4 +1,8 @@
 /** The records on the server of what was done to it: the releases of the stack, and the log of who did what when. */
+import { createHash } from "node:crypto";
+
+import { z } from "zod";
+
 import { auditEvent, type AuditEvent, release, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Server } from "./connection.ts";
@@ -13,10 +17,17 @@ interface CorruptRecord {
 
   /** What was expected and what was found. */
   readonly problem: string;
+
+  /** Whether it was changed since it was written; it is read all the same. */
+  readonly isChanged?: boolean;
 }
 
 export function renderCorrupt(corrupt: readonly CorruptRecord[]): string[] {
-  return corrupt.map(({ path, problem }) => `${path}: ${problem}; it was ignored and left as it is`);
+  return corrupt.map(({ path, problem, isChanged = false }) =>
+    isChanged
+      ? `${path}: ${problem}; compare it with the newest set of backups (docs/operations.md)`
+      : `${path}: ${problem}; it was ignored and left as it is`,
+  );
 }
 
 const RELEASES_FOLDER = `${RECORDS_FOLDER}/releases`;
@@ -33,7 +44,26 @@ for file in *.json; do
   if [ -f "$file" ]; then printf '%s %s\\n' "$file" "$(base64 --wrap=0 "$file")"; fi
 done`;
 
-const WRITE = `
+const LOG_FILE = `${RECORDS_FOLDER}/history.jsonl`;
+
+// append <JSON object>: adds a line to the log, with the digest of the line before it. Whoever changes a line breaks the chain.
+// A killed writer may have left a line unfinished: it is ended first, so that the next line is whole.
+const APPEND = `
+append() (
+  umask 027
+  install -d -m 0750 "$RECORDS_FOLDER"
+  exec 9>>"$FILE"
+  flock 9
+  if [ -s "$FILE" ] && [ "$(tail -c 1 "$FILE" | od -An -tx1 | tr -d ' ')" != 0a ]; then echo >&9; fi
+  previous=$(tail -n 1 "$FILE" | sha256sum | cut -c -64)
+  printf '%s,"previous":"%s"}\\n' "\${1%\\}}" "$previous" >&9
+  sync "$FILE"
+  # From now on the kernel lets nobody, not even root, do more than append; some file systems cannot.
+  chattr +a "$FILE" 2>/dev/null || true
+)
+`;
+
+const WRITE = `${APPEND}
 umask 027
 install -d -m 0750 "$FOLDER"
 cd "$FOLDER"
@@ -44,6 +74,7 @@ chmod 0640 "$written"
 sync "$written"
 if ln "$written" "$NAME" 2>/dev/null; then
   sync .
+  append "{\\"record\\":\\"$NAME\\",\\"sha256\\":\\"$(sha256sum "$NAME" | cut -c -64)\\"}"
   echo written
 elif [ -e "$NAME" ]; then
   echo taken
@@ -57,6 +88,8 @@ export interface Releases {
   readonly corrupt: readonly CorruptRecord[];
   /** Highest number that any record, readable or not, has taken. */
   readonly last: number;
+  /** File → SHA-256 of its content. */
+  readonly digests: ReadonlyMap<string, string>;
 }
 
 export async function readReleases(server: Pick<Server, "run">): Promise<Releases> {
@@ -68,6 +101,7 @@ export async function readReleases(server: Pick<Server, "run">): Promise<Release
   const starts = new Map<number, Release | undefined>();
   const ends = new Map<number, Release | undefined>();
   const corrupt: CorruptRecord[] = [];
+  const digests = new Map<string, string>();
   for (const line of stdout.split("\n").filter((text) => text !== "")) {
     const [name = "", content = ""] = line.split(" ");
     const groups = NAME.exec(name)?.groups;
@@ -75,6 +109,7 @@ export async function readReleases(server: Pick<Server, "run">): Promise<Release
       corrupt.push({ path: `${RELEASES_FOLDER}/${name}`, problem: "expected a name such as 000012.json" });
       continue;
     }
+    digests.set(name, digestOf(Buffer.from(content, "base64")));
     const number = Number(groups["number"]);
     const read = parseRelease(Buffer.from(content, "base64").toString("utf8"), number);
     if (typeof read === "string") corrupt.push({ path: `${RELEASES_FOLDER}/${name}`, problem: read });
@@ -83,7 +118,7 @@ export async function readReleases(server: Pick<Server, "run">): Promise<Release
   const numbers = [...new Set([...starts.keys(), ...ends.keys()])].sort((a, b) => a - b);
   // The end counts alone: if it is unreadable, the outcome is unknown.
   const releases = numbers.flatMap((number) => (ends.has(number) ? ends : starts).get(number) ?? []);
-  return { releases, corrupt, last: numbers.at(-1) ?? 0 };
+  return { releases, corrupt, last: numbers.at(-1) ?? 0, digests };
 }
 
 /** Records the start of a release, under the next free number. */
@@ -121,7 +156,7 @@ async function writeRecord(
   const { stdout } = await server.run({
     purpose: `write ${RELEASES_FOLDER}/${name}`,
     script: WRITE,
-    variables: { FOLDER: RELEASES_FOLDER, NAME: name },
+    variables: { FOLDER: RELEASES_FOLDER, NAME: name, RECORDS_FOLDER, FILE: LOG_FILE },
     stdin: `${JSON.stringify(release.parse(record), null, 2)}\n`,
   });
   return stdout.trim() === "written";
@@ -146,55 +181,98 @@ function named(number: number): string {
   return String(number).padStart(6, "0");
 }
 
-const LOG_FILE = `${RECORDS_FOLDER}/history.jsonl`;
-
-// A killed writer may have left a line unfinished: it is ended first, so that the next line is whole.
-const APPEND = `
-umask 027
-install -d -m 0750 "$RECORDS_FOLDER"
-exec 9>>"$FILE"
-flock 9
-if [ -s "$FILE" ] && [ "$(tail -c 1 "$FILE" | od -An -tx1 | tr -d ' ')" != 0a ]; then echo >&9; fi
-cat >&9
-sync "$FILE"
-# From now on the kernel lets nobody, not even root, do more than append; some file systems cannot.
-chattr +a "$FILE" 2>/dev/null || true`;
-
-const READ = `[ ! -e "$FILE" ] || cat "$FILE"`;
-
 export async function appendHistory(server: Server, event: AuditEvent): Promise<void> {
   await server.run({
     purpose: `write ${LOG_FILE}`,
-    script: APPEND,
+    script: `${APPEND}\nappend "$(cat)"`,
     variables: { RECORDS_FOLDER, FILE: LOG_FILE },
-    stdin: `${JSON.stringify(auditEvent.parse(event))}\n`,
+    stdin: JSON.stringify(auditEvent.parse(event)),
   });
+}
+
+/** The line that a new record of a release adds to the log. */
+const link = z.object({ record: z.string(), sha256: z.string() });
+
+type Link = z.output<typeof link>;
+
+const chained = z.object({ previous: z.string() });
+
+interface History {
+  readonly events: readonly AuditEvent[];
+  readonly links: readonly Link[];
+  readonly corrupt: readonly CorruptRecord[];
 }
 
 /** Oldest first. */
-export async function readHistory(
-  server: Pick<Server, "run">,
-): Promise<{ readonly events: readonly AuditEvent[]; readonly corrupt: readonly CorruptRecord[] }> {
+export async function readHistory(server: Pick<Server, "run">): Promise<History> {
   const { stdout } = await server.run({
     purpose: `read ${LOG_FILE}`,
-    script: READ,
+    script: `[ ! -e "$FILE" ] || cat "$FILE"`,
     variables: { FILE: LOG_FILE },
   });
-  const events: AuditEvent[] = [];
-  const corrupt: CorruptRecord[] = [];
-  for (const [index, line] of stdout.split("\n").entries()) {
-    if (line.trim() === "") continue;
-    const read = readLine(line);
-    if (read) events.push(read);
-    else corrupt.push({ path: `${LOG_FILE}:${index + 1}`, problem: "this line is no event of the audit" });
-  }
-  return { events, corrupt };
+  return parseHistory(stdout);
 }
 
-function readLine(line: string): AuditEvent | undefined {
+function parseHistory(text: string): History {
+  const events: AuditEvent[] = [];
+  const links: Link[] = [];
+  const corrupt: CorruptRecord[] = [];
+  const lines = text.endsWith("\n") ? text.slice(0, -1).split("\n") : text.split("\n").filter(Boolean);
+  // Earlier versions of the commands wrote no digests.
+  let isChained = false;
+  for (const [index, line] of lines.entries()) {
+    const path = `${LOG_FILE}:${index + 1}`;
+    const value = parseLine(line);
+    const previous = chained.safeParse(value).data?.previous;
+    isChained ||= previous !== undefined;
+    if (previous !== undefined && previous !== digestOf(index === 0 ? "" : `${lines[index - 1]}\n`))
+      corrupt.push({
+        path,
+        problem: "the line before is another one than when this line was written",
+        isChanged: true,
+      });
+    else if (isChained && previous === undefined && value !== undefined)
+      corrupt.push({
+        path,
+        problem: "this line lacks the digest of the line before, which these commands write",
+        isChanged: true,
+      });
+    const written = link.safeParse(value).data;
+    // Other versions may write more fields.
+    const event = auditEvent.strip().safeParse(value).data;
+    if (written) links.push(written);
+    else if (event) events.push(event);
+    else if (line.trim() !== "" || isChained)
+      corrupt.push({ path, problem: "this line is no event of the audit" });
+  }
+  return { events, links, corrupt };
+}
+
+function parseLine(line: string): unknown {
   try {
-    return auditEvent.safeParse(JSON.parse(line)).data;
+    return JSON.parse(line);
   } catch {
     return undefined;
   }
+}
+
+function digestOf(content: string | Buffer): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+/** Everything that is recorded on the server, and what of it is not as it was written. */
+export async function readRecords(
+  server: Pick<Server, "run">,
+): Promise<Pick<History, "events"> & Pick<Releases, "releases" | "corrupt">> {
+  const [history, found] = await Promise.all([readHistory(server), readReleases(server)]);
+  const changed = history.links.flatMap(({ record, sha256 }): CorruptRecord[] => {
+    const digest = found.digests.get(record);
+    if (digest === sha256) return [];
+    const path = `${RELEASES_FOLDER}/${record}`;
+    return [
+      { path, problem: digest === undefined ? "it was removed" : "it was changed after it had been written" },
+    ];
+  });
+  const { events } = history;
+  return { events, releases: found.releases, corrupt: [...history.corrupt, ...found.corrupt, ...changed] };
 }

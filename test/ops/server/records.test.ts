@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -7,6 +7,7 @@ import {
   appendHistory,
   finishRelease,
   readHistory,
+  readRecords,
   readReleases,
   startRelease,
 } from "../../../ops/server/records.ts";
@@ -52,7 +53,7 @@ const folder = () => join(server.folder, "releases");
 
 describe("releases", () => {
   it("are empty on a server without records", async () => {
-    expect(await readReleases(server)).toEqual({ releases: [], corrupt: [], last: 0 });
+    expect(await readReleases(server)).toMatchObject({ releases: [], corrupt: [], last: 0 });
   });
 
   it("are read as they were written, with their end once they have one", async () => {
@@ -152,7 +153,7 @@ describe("history", () => {
   const file = () => join(server.folder, "history.jsonl");
 
   it("is empty on a server without records", async () => {
-    expect(await readHistory(server)).toEqual({ events: [], corrupt: [] });
+    expect(await readHistory(server)).toEqual({ events: [], links: [], corrupt: [] });
   });
 
   it("returns events in the order of their addition", async () => {
@@ -195,5 +196,81 @@ describe("history", () => {
         problem: "this line is no event of the audit",
       },
     ]);
+  });
+});
+
+describe("the chain of records", () => {
+  const file = () => join(server.folder, "history.jsonl");
+  const record = (name: string) => join(server.folder, "releases", name);
+  const changed = async () =>
+    (await readRecords(server)).corrupt.map(({ path, problem }) => `${path}: ${problem}`);
+  const OTHER = "the line before is another one than when this line was written";
+  const replaceLines = async (change: (lines: string[]) => string[]) => {
+    const lines = (await readFile(file(), "utf8")).trimEnd().split("\n");
+    await writeFile(file(), `${change(lines).join("\n")}\n`);
+  };
+
+  beforeEach(async () => {
+    await appendHistory(server, event);
+    const running = await startRelease(server, begun);
+    await finishRelease(server, { ...running, outcome: "succeeded", finishedAt: begun.startedAt });
+    await appendHistory(server, { ...event, detail: 'with "quotes", a \\ and a }' });
+    await appendHistory(server, event);
+  });
+
+  it("holds while nobody changes anything", async () => {
+    expect(await changed()).toEqual([]);
+    const { events, releases } = await readRecords(server);
+    expect([events.length, releases.length]).toEqual([3, 1]);
+    expect(events[1]?.detail).toBe('with "quotes", a \\ and a }');
+  });
+
+  it("shows a line that was changed, removed, added or moved", async () => {
+    const whole = await readFile(file(), "utf8");
+    const changes: [string, (lines: string[]) => string[], string[]][] = [
+      [
+        "changed",
+        (all) => all.map((line, at) => (at === 0 ? line.replace("deploy", "repair") : line)),
+        [`:2: ${OTHER}`],
+      ],
+      ["removed", (all) => all.filter((_, at) => at !== 1), [`:2: ${OTHER}`]],
+      [
+        "moved",
+        ([first = "", second = "", ...rest]) => [second, first, ...rest],
+        [`:1: ${OTHER}`, `:2: ${OTHER}`, `:3: ${OTHER}`],
+      ],
+      [
+        "added",
+        (all) => [...all.slice(0, 2), JSON.stringify(event), ...all.slice(2)],
+        [":3: this line lacks the digest of the line before, which these commands write", `:4: ${OTHER}`],
+      ],
+    ];
+    for (const [what, change, expected] of changes) {
+      await writeFile(file(), whole);
+      await replaceLines(change);
+      expect(await changed(), what).toEqual(
+        expected.map((text) => `/var/lib/technicia/history.jsonl${text}`),
+      );
+    }
+  });
+
+  it("shows a record of a release that was changed or removed", async () => {
+    await writeFile(
+      record("000001.json"),
+      (await readFile(record("000001.json"), "utf8")).replace("alice", "eve"),
+    );
+    await rm(record("000001.end.json"));
+
+    expect(await changed()).toEqual([
+      "/var/lib/technicia/releases/000001.json: it was changed after it had been written",
+      "/var/lib/technicia/releases/000001.end.json: it was removed",
+    ]);
+  });
+
+  it("begins after what earlier versions have written without digests", async () => {
+    await writeFile(file(), `${JSON.stringify(event)}\n${JSON.stringify(event)}\n`);
+    await appendHistory(server, event);
+
+    expect(await changed()).toEqual([]);
   });
 });
