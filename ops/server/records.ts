@@ -197,6 +197,9 @@ type Link = z.output<typeof link>;
 
 const chained = z.object({ previous: z.string() });
 
+/** Stands before the lines that a restore has brought back, which have a chain of their own. */
+const restoredLines = z.object({ restored: z.string(), lines: z.number().int().nonnegative() });
+
 interface History {
   readonly events: readonly AuditEvent[];
   readonly links: readonly Link[];
@@ -220,32 +223,37 @@ function parseHistory(text: string): History {
   const lines = text.endsWith("\n") ? text.slice(0, -1).split("\n") : text.split("\n").filter(Boolean);
   // Earlier versions of the commands wrote no digests.
   let isChained = false;
+  let restored = 0;
   for (const [index, line] of lines.entries()) {
     const path = `${LOG_FILE}:${index + 1}`;
     const value = parseLine(line);
-    const previous = chained.safeParse(value).data?.previous;
-    isChained ||= previous !== undefined;
-    if (previous !== undefined && previous !== digestOf(index === 0 ? "" : `${lines[index - 1]}\n`))
-      corrupt.push({
-        path,
-        problem: "the line before is another one than when this line was written",
-        isChanged: true,
-      });
-    else if (isChained && previous === undefined && value !== undefined)
-      corrupt.push({
-        path,
-        problem: "this line lacks the digest of the line before, which these commands write",
-        isChanged: true,
-      });
+    isChained ||= chained.safeParse(value).success;
+    // Lines that a restore brought back follow each other as in their set, whose manifest has a digest of its own.
+    const broken = restored > 0 || !isChained ? undefined : findBreak(value, lines[index - 1]);
+    if (broken !== undefined) corrupt.push({ path, problem: broken, isChanged: true });
+    const head = restoredLines.safeParse(value).data;
+    restored = head?.lines ?? Math.max(restored - 1, 0);
+    if (head) continue;
     const written = link.safeParse(value).data;
     // Other versions may write more fields.
     const event = auditEvent.strip().safeParse(value).data;
     if (written) links.push(written);
     else if (event) events.push(event);
-    else if (line.trim() !== "" || isChained)
-      corrupt.push({ path, problem: "this line is no event of the audit" });
+    else if (line !== "" || isChained) corrupt.push({ path, problem: "this line is no event of the audit" });
   }
-  return { events, links, corrupt };
+  // A restore adds old lines behind new ones.
+  return { events: events.sort((one, other) => one.at.localeCompare(other.at)), links, corrupt };
+}
+
+/** What is wrong with a line's place in the chain. A line that is no JSON is reported for itself. */
+function findBreak(value: unknown, before: string | undefined): string | undefined {
+  const previous = chained.safeParse(value).data?.previous;
+  if (previous === undefined)
+    return value === undefined
+      ? undefined
+      : "this line lacks the digest of the line before, which these commands write";
+  const isWhole = previous === digestOf(before === undefined ? "" : `${before}\n`);
+  return isWhole ? undefined : "the line before is another one than when this line was written";
 }
 
 function parseLine(line: string): unknown {

@@ -1,5 +1,6 @@
 """The files that are copied as they are: certificates with their account and renewal settings, and the records of releases and commands."""
 
+import hashlib
 import json
 import pathlib
 
@@ -50,7 +51,7 @@ def releases(folder):
 
 def events(folder):
     path = folder / "history.jsonl"
-    return [line for line in path.read_text().splitlines() if line] if path.exists() else []
+    return [line for line in path.read_text().split("\n") if line] if path.exists() else []
 
 
 def current_release():
@@ -71,8 +72,8 @@ def require_intact(name, item, folder):
         raise Problem(f"{name}: the files are not the ones that the manifest names")
 
 
-def add_records(folder):
-    """Adds what the server's records lack; nothing that is there is changed."""
+def add_records(folder, identifier):
+    """Adds what the server's records lack; nothing that is there is changed. Before old lines of the audit stands one that says whose they are."""
     for source in sorted((folder / "releases").glob("*.json")) if (folder / "releases").is_dir() else []:
         target = RECORDS / "releases" / source.name
         if not target.exists():
@@ -81,5 +82,12 @@ def add_records(folder):
     here = events(RECORDS)
     missing = [line for line in events(folder) if line not in set(here)]
     if missing:
-        with (RECORDS / "history.jsonl").open("a") as file:
-            file.write("".join(f"{line}\n" for line in missing))
+        path = RECORDS / "history.jsonl"
+        text = path.read_text() if path.exists() else ""
+        unfinished = "\n" if text and not text.endswith("\n") else ""
+        lines = (text + unfinished).split("\n")
+        # As the commands write it: each line has the digest of the one before.
+        last = f"{lines[-2]}\n" if len(lines) > 1 else ""
+        head = {"restored": identifier, "lines": len(missing), "previous": hashlib.sha256(last.encode()).hexdigest()}
+        with path.open("a") as file:
+            file.write(unfinished + "".join(f"{line}\n" for line in [json.dumps(head), *missing]))

@@ -230,7 +230,7 @@ def replace_certificates(journal):
 
 def replace_records(journal):
     if not journal.get("undoes"):
-        records.add_records(FETCHED / "records")
+        records.add_records(FETCHED / "records", journal["set"])
     return {"releases": len(records.releases(records.RECORDS)), "events": len(records.events(records.RECORDS))}
 
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -264,6 +265,25 @@ describe("the chain of records", () => {
     expect(await changed()).toEqual([
       "/var/lib/technicia/releases/000001.json: it was changed after it had been written",
       "/var/lib/technicia/releases/000001.end.json: it was removed",
+    ]);
+  });
+
+  it("holds over lines that a restore has brought back, and goes on after them", async () => {
+    const old = [
+      { ...event, at: "2026-11-20T10:00:00.000Z", previous: "0".repeat(64) },
+      { ...event, at: "2026-11-21T10:00:00.000Z", previous: "1".repeat(64) },
+    ];
+    const last = (await readFile(file(), "utf8")).trimEnd().split("\n").at(-1) ?? "";
+    const previous = createHash("sha256").update(`${last}\n`).digest("hex");
+    const added = [{ restored: "0a1b2c3d", lines: 2, previous }, ...old];
+    await appendFile(file(), added.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    await appendHistory(server, event);
+
+    expect(await changed()).toEqual([]);
+    expect((await readRecords(server)).events.map(({ at }) => at.slice(0, 10))).toEqual([
+      "2026-11-20",
+      "2026-11-21",
+      ...Array.from({ length: 4 }, () => "2026-11-24"),
     ]);
   });
 
