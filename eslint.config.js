@@ -33,7 +33,7 @@ const INNER_FOLDERS = {
   "ops/changes": ["engine"],
   "ops/checks": ["backup", "engine", "server", "vendors"],
   "ops/preview": ["changes", "engine", "server", "vendors"],
-  "ops/drift": ["changes", "engine", "server", "vendors"],
+  "ops/drift": ["backup", "changes", "engine", "server", "vendors"],
   "ops/deploy": ["backup", "changes", "checks", "engine", "preview", "server", "vendors"],
   "ops/maintenance": ["deploy", "drift", "engine", "server"],
   "ops/backup": ["engine", "server", "vendors"],

@@ -11,8 +11,9 @@ const FOLDER = "/var/lib/technicia/backup";
 // Both files are replaced as a whole; the journal is there while a restore is under way, or was interrupted.
 const READ = `
 [ -x "$PROGRAM" ] || exit 0
-jq --compact-output --null-input --slurpfile status <(cat "$FOLDER/status.json" 2>/dev/null || echo '{}') \
-  --slurpfile journal <(cat "$FOLDER/restore.json" 2>/dev/null || echo '{}') '$status[0] + { restoring: $journal[0].set }'`;
+jq --compact-output --null-input --slurpfile status <(cat "$FOLDER/status.json" 2>/dev/null || echo '{}') \\
+  --slurpfile journal <(cat "$FOLDER/restore.json" 2>/dev/null || echo '{}') \\
+  --arg setUpAt "$(date --utc +%FT%TZ --reference "$PASSWORD")" '$status[0] + { restoring: $journal[0].set, $setUpAt }'`;
 
 const backupStatus = z.looseObject({
   last: z.looseObject({ id: z.string(), time: z.string() }).optional(),
@@ -21,6 +22,9 @@ const backupStatus = z.looseObject({
 
   /** What restores have replaced and can be taken back to. */
   kept: z.array(z.looseObject({ set: z.string() })).default([]),
+
+  /** When the program got its password. */
+  setUpAt: z.string(),
 
   /** Set of a restore that has begun and not ended. */
   restoring: z.string().nullish(),
@@ -38,9 +42,52 @@ export async function readBackupStatus(server: Pick<Server, "run">): Promise<Bac
   const { stdout } = await server.run({
     purpose: "read the status of the backups",
     script: READ,
-    variables: { FOLDER, PROGRAM: "/opt/technicia/backup/main.py" },
+    variables: {
+      ...{ FOLDER, PROGRAM: "/opt/technicia/backup/main.py" },
+      PASSWORD: "/etc/technicia/backup/password",
+    },
   });
   return stdout.trim() === "" ? undefined : backupStatus.parse(JSON.parse(stdout));
+}
+
+const HOUR_MS = 3_600_000;
+
+/** What is wrong with a stack's backups; the worst comes first, and hides the rest. */
+export type BackupProblem =
+  | { readonly kind: "restoring"; readonly set: string }
+  | { readonly kind: "no-set"; readonly failure: string | undefined }
+  | { readonly kind: "old-set"; readonly hours: number; readonly failure: string | undefined }
+  | { readonly kind: "never-rehearsed" }
+  | { readonly kind: "failed-rehearsal"; readonly findings: readonly string[] }
+  | { readonly kind: "old-rehearsal"; readonly days: number };
+
+interface When {
+  readonly environment: Pick<Environment, "name" | "backup">;
+  readonly now: number;
+}
+
+/** Undefined where the newest set is young enough, and the last rehearsal good and recent. */
+export function findProblem(
+  { last, drills, failure, restoring }: BackupStatus,
+  { environment: { backup }, now }: When,
+): BackupProblem | undefined {
+  if (restoring) return { kind: "restoring", set: restoring.slice(0, 8) };
+  const isNew =
+    failure !== undefined && (last === undefined || Date.parse(failure.at) > Date.parse(last.time));
+  const why = isNew ? failure.text : undefined;
+  if (last === undefined) return { kind: "no-set", failure: why };
+  const hours = hoursSince(last.time, now);
+  if (hours > backup.maxAgeHours) return { kind: "old-set", hours, failure: why };
+  const drill = drills.at(-1);
+  if (drill === undefined) return { kind: "never-rehearsed" };
+  if (!drill.passed) return { kind: "failed-rehearsal", findings: drill.findings };
+  const days = hoursSince(drill.at, now) / 24;
+  // One rehearsal may be missed, as when the memory was not free.
+  return days > 2 * backup.drillDays ? { kind: "old-rehearsal", days: Math.floor(days) } : undefined;
+}
+
+export function hoursSince(at: string, now: number): number {
+  return (now - Date.parse(at)) / HOUR_MS;
 }
 
 export interface Judgement {
@@ -49,50 +96,42 @@ export interface Judgement {
   readonly detail: string;
 }
 
-const HOUR_MS = 3_600_000;
-
-/** Whether the newest set is young enough, and the last rehearsal good and recent. */
-export function judgeBackups(
-  { last, drills, failure, restoring }: BackupStatus,
-  { environment, now }: { readonly environment: Pick<Environment, "name" | "backup">; readonly now: number },
-): Judgement {
-  const { name, backup } = environment;
-  if (restoring) {
-    const id = restoring.slice(0, 8);
-    return {
-      outcome: "failed",
-      detail: `une restauration du jeu ${id} est en cours ou a été interrompue : npm run restore -- ${name} --set ${id} la termine`,
-    };
+/** The same for a check: whether that is enough for a deployment. */
+export function judgeBackups(status: BackupStatus, when: When): Judgement {
+  const { name, backup } = when.environment;
+  const problem = findProblem(status, when);
+  const failed = (detail: string): Judgement => ({ outcome: "failed", detail });
+  const made =
+    status.last === undefined
+      ? ""
+      : `jeu ${status.last.id.slice(0, 8)} de ${hoursSince(status.last.time, when.now).toFixed(1)} h`;
+  const because = (failure: string | undefined) =>
+    failure === undefined ? "" : ` ; dernier échec : ${failure}`;
+  switch (problem?.kind) {
+    case "restoring":
+      return failed(
+        `une restauration du jeu ${problem.set} est en cours ou a été interrompue : npm run restore -- ${name} --set ${problem.set} la termine`,
+      );
+    case "no-set":
+      return failed(`aucun jeu : npm run backup -- ${name} en fait un${because(problem.failure)}`);
+    case "old-set":
+      return failed(
+        `le dernier jeu a ${problem.hours.toFixed(1)} h, plus que ${backup.maxAgeHours} h : npm run backup -- ${name}${because(problem.failure)}`,
+      );
+    case "never-rehearsed":
+      return {
+        outcome: "not-checked",
+        detail: `${made}, jamais restauré à l'essai : npm run drill -- ${name}`,
+      };
+    case "failed-rehearsal":
+      return failed(`${made}, mais l'essai de restauration a échoué : ${problem.findings.join(" ; ")}`);
+    case "old-rehearsal":
+      return failed(
+        `${made}, dernier essai de restauration il y a ${problem.days} jours : npm run drill -- ${name}`,
+      );
+    case undefined: {
+      const days = Math.floor(hoursSince(status.drills.at(-1)?.at ?? "", when.now) / 24);
+      return { outcome: "ok", detail: `${made}, essai de restauration réussi il y a ${days} jours` };
+    }
   }
-  const hoursOf = (at: string) => (now - Date.parse(at)) / HOUR_MS;
-  const isNew =
-    failure !== undefined && (last === undefined || Date.parse(failure.at) > Date.parse(last.time));
-  const why = isNew ? ` ; dernier échec : ${failure.text}` : "";
-  if (last === undefined)
-    return { outcome: "failed", detail: `aucun jeu : npm run backup -- ${name} en fait un${why}` };
-  const age = hoursOf(last.time);
-  if (age > backup.maxAgeHours) {
-    const detail = `le dernier jeu a ${age.toFixed(1)} h, plus que ${backup.maxAgeHours} h : npm run backup -- ${name}${why}`;
-    return { outcome: "failed", detail };
-  }
-  const made = `jeu ${last.id.slice(0, 8)} de ${age.toFixed(1)} h`;
-  const drill = drills.at(-1);
-  if (drill === undefined)
-    return {
-      outcome: "not-checked",
-      detail: `${made}, jamais restauré à l'essai : npm run drill -- ${name}`,
-    };
-  if (!drill.passed)
-    return {
-      outcome: "failed",
-      detail: `${made}, mais l'essai de restauration a échoué : ${drill.findings.join(" ; ")}`,
-    };
-  const days = hoursOf(drill.at) / 24;
-  // One rehearsal may be missed, as when the memory was not free.
-  if (days > 2 * backup.drillDays)
-    return {
-      outcome: "failed",
-      detail: `${made}, dernier essai de restauration il y a ${Math.floor(days)} jours : npm run drill -- ${name}`,
-    };
-  return { outcome: "ok", detail: `${made}, essai de restauration réussi il y a ${Math.floor(days)} jours` };
 }

@@ -4,6 +4,7 @@
  * See docs/decisions/0010-drift-against-the-program.md for what is compared with what.
  */
 import { layers } from "../../stacks/resource-kinds.ts";
+import { isBackedUp, readBackupStatus } from "../backup/status.ts";
 import type { Effects } from "../effects.ts";
 import { readConfiguration, type Configuration } from "../engine/settings.ts";
 import type { StateResource } from "../engine/state.ts";
@@ -17,6 +18,7 @@ import { effectOf, readDifferences, readSince, type Difference } from "./differe
 import { describeForeignRecord, findForeignRecords, type ForeignRecord } from "./foreign-records.ts";
 import { attempt, reach, type Attempt, type Reached } from "./reach.ts";
 import { refresh, type Refreshed } from "./refresh.ts";
+import { backupFindings } from "./backups.ts";
 import { maintenanceFindings } from "./maintenance.ts";
 import { outcomeOf, type DriftReport, type Finding } from "./report.ts";
 import { isOnServer, readDeployedState, type DeployedState } from "./state.ts";
@@ -65,6 +67,7 @@ interface Answers {
 
   /** Undefined where nobody was asked. */
   readonly patches: Attempt<Patches | undefined>;
+  readonly backups: Attempt<readonly Finding[]>;
 }
 
 /** A server that answers stays open until the result is closed. `holdsLock`: whether this command holds the deployment's lock. */
@@ -125,7 +128,7 @@ async function ask({ stack, state, settings, holdsLock }: Asked, world: World): 
     // The engine starts its plugins while we log in, but only once the server answers: each plugin would wait for one that does not.
     const outcome = await Promise.race([answered, reaching]);
     const without = outcome?.unchecked === undefined ? [] : state.resources.filter(isOnServer);
-    const [reached, refreshed, declared, records, patches] = await Promise.all([
+    const [reached, refreshed, declared, records, patches, backups] = await Promise.all([
       reaching,
       refresh({ stack, resources: state.resources, without }, world.pulumi),
       declaring,
@@ -133,12 +136,27 @@ async function ask({ stack, state, settings, holdsLock }: Asked, world: World): 
       reaching.then(({ value: server }) =>
         attempt("pending upgrades", async () => server && (await readPatches(server))),
       ),
+      reaching.then(({ value: server }) =>
+        attempt("the age of the backups", () => lookAtBackups(server, settings, world)),
+      ),
     ]);
-    return { reached, refreshed, declared, records, patches };
+    return { reached, refreshed, declared, records, patches, backups };
   } catch (error) {
     (await reaching).value?.close();
     throw error;
   }
+}
+
+async function lookAtBackups(
+  server: Server | undefined,
+  settings: Attempt<DeployedSettings>,
+  { now }: World,
+): Promise<readonly Finding[]> {
+  // Without settings there is a gap already.
+  if (server === undefined || settings.unchecked) return [];
+  const { environment } = settings.value;
+  if (!isBackedUp(environment)) return [];
+  return backupFindings(await readBackupStatus(server), { environment, now: now().getTime() });
 }
 
 function settingsOf(
@@ -158,7 +176,7 @@ function settingsOf(
 /** `differences` are those of the engine's resources; the report has those of the DNS vendor's zone as well. */
 async function judge(
   { stack, state }: { readonly stack: string; readonly state: DeployedState },
-  { reached, refreshed, declared, records, patches }: Answers,
+  { reached, refreshed, declared, records, patches, backups }: Answers,
 ) {
   const onServer = state.resources.filter(isOnServer);
   const { steps, unreadable } = reached.unchecked ? leaveOut(refreshed, onServer) : refreshed;
@@ -179,13 +197,14 @@ async function judge(
     ),
     ...(records.value ?? []).map(describeForeignRecord),
     ...(patches.value === undefined ? [] : maintenanceFindings(stack, patches.value)),
+    ...(backups.value ?? []),
   ];
   const gaps = [
     state.incomplete && { what: "the rest of the deployment", reason: state.incomplete },
     reached.unchecked,
     ...readUnchecked(unreadable, causeOf),
     ...(state.incomplete ? [] : [declared.unchecked ?? declared.value?.gap]),
-    ...[records.unchecked, dates.unchecked, patches.unchecked],
+    ...[records.unchecked, dates.unchecked, patches.unchecked, backups.unchecked],
   ].filter((gap) => typeof gap === "object");
   const report = {
     outcome: outcomeOf({ findings, gaps }),

@@ -7,7 +7,7 @@ import { tryRun } from "../../../common/run.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { environmentWith } from "../../support/fixtures.ts";
 import { fakePulumi } from "../../support/fake-pulumi.ts";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -20,7 +20,10 @@ function serverWith(status: object | undefined, answer: unknown = { forgotten: 1
     name: "server",
     run: ({ script, variables }: ServerCommand) => {
       if (!script.includes("systemd-run"))
-        return Promise.resolve({ stdout: status === undefined ? "" : JSON.stringify(status), stderr: "" });
+        return Promise.resolve({
+          stdout: status === undefined ? "" : JSON.stringify({ setUpAt: "2026-11-01T12:00:00Z", ...status }),
+          stderr: "",
+        });
       words.push(variables?.["WORDS"] ?? "");
       return answer instanceof Error
         ? Promise.reject(answer)
@@ -81,7 +84,7 @@ describe("readBackupStatus", () => {
     const folder = await mkdtemp(join(tmpdir(), "technicia-status-"));
     const server = (program: string) => ({
       run: async ({ script }: ServerCommand) => {
-        const given = `FOLDER='${folder}'; PROGRAM='${program}'`;
+        const given = `FOLDER='${folder}'; PROGRAM='${program}'; PASSWORD='${folder}/password'`;
         const { code, stdout, stderr } = await tryRun([
           "bash",
           "-euo",
@@ -95,7 +98,12 @@ describe("readBackupStatus", () => {
     });
 
     expect(await readBackupStatus(server("/nowhere"))).toBeUndefined();
-    expect(await readBackupStatus(server("/bin/sh"))).toEqual({ drills: [], kept: [], restoring: null });
+    await writeFile(join(folder, "password"), "");
+    await utimes(join(folder, "password"), 0, Date.parse("2026-11-01T12:00:00Z") / 1000);
+    const setUpAt = "2026-11-01T12:00:00Z";
+    expect(await readBackupStatus(server("/bin/sh"))).toEqual({
+      ...{ drills: [], kept: [], restoring: null, setUpAt },
+    });
     await writeFile(join(folder, "status.json"), JSON.stringify({ last: LAST }));
     await writeFile(join(folder, "restore.json"), JSON.stringify({ set: "abc" }));
     expect(await readBackupStatus(server("/bin/sh"))).toMatchObject({ last: LAST, restoring: "abc" });

@@ -11,7 +11,10 @@ const drill = (at: string, passed = true) => ({
   findings: passed ? [] : ["qdrant technicia: expected 10 points, got 9"],
 });
 const judge = (status: Partial<BackupStatus>) =>
-  judgeBackups({ drills: [], kept: [], ...status }, { environment, now: NOW });
+  judgeBackups(
+    { drills: [], kept: [], setUpAt: "2026-11-01T00:00:00Z", ...status },
+    { environment, now: NOW },
+  );
 
 describe("judgeBackups", () => {
   it("agrees to a young set and a recent rehearsal", () => {

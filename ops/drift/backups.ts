@@ -1,0 +1,64 @@
+/** What the server has recorded of its backups, as findings: no update and no repair makes a set. */
+import { findProblem, hoursSince, type BackupProblem, type BackupStatus } from "../backup/status.ts";
+import type { Environment } from "../../stacks/environment.ts";
+import type { Finding } from "./report.ts";
+
+/** `status`: undefined where the program has never run, whose files are compared by themselves. */
+export function backupFindings(
+  status: BackupStatus | undefined,
+  when: { readonly environment: Environment; readonly now: number },
+): Finding[] {
+  if (status === undefined) return [];
+  const problem = findProblem(status, when);
+  if (problem === undefined || isTooEarly(problem, status, when)) return [];
+  const { what, expected, found, command } = describe(problem, when.environment);
+  return [
+    {
+      layer: "host",
+      resource: "backups",
+      what,
+      expected: [expected],
+      found: [found],
+      repair: `nothing automatic: ${command}`,
+    },
+  ];
+}
+
+/** The timers need their time after the first deployment. */
+function isTooEarly(
+  { kind }: BackupProblem,
+  { setUpAt }: Pick<BackupStatus, "setUpAt">,
+  { environment: { backup }, now }: { readonly environment: Environment; readonly now: number },
+): boolean {
+  const hours = hoursSince(setUpAt, now);
+  if (kind === "no-set") return hours < backup.maxAgeHours;
+  return kind === "never-rehearsed" && hours < 2 * backup.drillDays * 24;
+}
+
+function describe(problem: BackupProblem, { name, backup }: Pick<Environment, "name" | "backup">) {
+  const set = { what: "newest set", expected: `at most ${backup.maxAgeHours} h old` };
+  const rehearsal = { what: "last rehearsal", expected: `passed within ${2 * backup.drillDays} days` };
+  const make = `npm run backup -- ${name}`;
+  const drill = `npm run drill -- ${name}`;
+  const because = (failure: string | undefined) =>
+    failure === undefined ? "" : `; the last one failed: ${failure}`;
+  switch (problem.kind) {
+    case "restoring":
+      return {
+        what: "restore",
+        expected: "none under way",
+        found: `one of the set ${problem.set} was begun and has not ended`,
+        command: `npm run restore -- ${name} --set ${problem.set} finishes it`,
+      };
+    case "no-set":
+      return { ...set, found: `no set${because(problem.failure)}`, command: make };
+    case "old-set":
+      return { ...set, found: `${problem.hours.toFixed(1)} h old${because(problem.failure)}`, command: make };
+    case "never-rehearsed":
+      return { ...rehearsal, found: "none", command: drill };
+    case "failed-rehearsal":
+      return { ...rehearsal, found: `failed: ${problem.findings.join("; ")}`, command: drill };
+    case "old-rehearsal":
+      return { ...rehearsal, found: `${problem.days} days ago`, command: drill };
+  }
+}
