@@ -4,6 +4,7 @@ import { onlyStack, readArguments, type Command, type Commands, type Outcome } f
 import { realEffects } from "../effects.ts";
 import { untilStopped } from "../terminal.ts";
 import { drillStack, listSets, makeSet } from "./backup.ts";
+import { checkSets, pruneSets } from "./prune.ts";
 import { undeleteSets } from "./undelete-command.ts";
 import { parts, type Part } from "./program.ts";
 import { restoreStack } from "./restore.ts";
@@ -23,19 +24,29 @@ export const commands: Commands = {
   },
 
   backups: {
-    usage: "npm run backups -- <stack> [--json] [--undelete [--yes]]",
-    summary: "lists the sets of backups; --undelete brings back what somebody deleted or wrote over",
+    usage:
+      "npm run backups -- <stack> [--json | --check [--read-data] | --prune [--yes] | --undelete [--yes]]",
+    summary:
+      "lists the sets of backups; --check reads them, --prune removes old ones, --undelete brings back deleted ones",
     async run(args) {
       const { values, positionals } = readArguments(this.usage, args, {
         json: { type: "boolean", default: false },
+        check: { type: "boolean", default: false },
+        "read-data": { type: "boolean", default: false },
+        prune: { type: "boolean", default: false },
         undelete: { type: "boolean", default: false },
         yes: { type: "boolean", default: false },
       });
       const stack = onlyStack(this.usage, positionals);
-      const { json, undelete, yes } = values;
-      return await inWorld((world) =>
-        undelete ? undeleteSets({ stack, yes }, world) : listSets({ stack, json }, world),
-      );
+      const { json, check, "read-data": readData, prune, undelete, yes } = values;
+      if ([json, check, prune, undelete].filter(Boolean).length > 1)
+        throw misused(this, "expected one of --json, --check, --prune and --undelete, got several");
+      if (readData && !check) throw misused(this, "--read-data belongs to --check");
+      return await inWorld((world) => {
+        if (check) return checkSets({ stack, readData }, world);
+        if (prune) return pruneSets({ stack, yes }, world);
+        return undelete ? undeleteSets({ stack, yes }, world) : listSets({ stack, json }, world);
+      });
     },
   },
 
@@ -89,5 +100,7 @@ function misused({ usage }: Command, problem: string): UserError {
 }
 
 async function inWorld(work: (world: BackupWorld) => Promise<Outcome>): Promise<Outcome> {
-  return await untilStopped((stop) => work({ ...realEffects(stop), fetch: systemFetch, variables: process.env }));
+  return await untilStopped((stop) =>
+    work({ ...realEffects(stop), fetch: systemFetch, variables: process.env }),
+  );
 }

@@ -1,0 +1,106 @@
+/** `npm run backups -- <stack> --prune` and `--check`: what is done to the repository away from the server. */
+import { z } from "zod";
+
+import type { Outcome } from "../command.ts";
+import { readSettings, type Settings } from "../engine/settings.ts";
+import { renderTable } from "../terminal.ts";
+import { administratorKey } from "./administrator.ts";
+import { renderTime, short } from "./backup.ts";
+import { placeOf, readPlace } from "./read-back.ts";
+import { restic, type Repository } from "./repository.ts";
+import type { BackupWorld } from "./world.ts";
+
+/** Within which time one set of each hour, day, week and month is kept. By age and never by number: sets that a stranger adds push none out. */
+export const KEPT = { hourly: "2d", daily: "35d", weekly: "6m", monthly: "2y" } as const;
+
+const forgotten = z.array(
+  z.looseObject({
+    keep: z.array(z.looseObject({ id: z.string() })).nullable(),
+    remove: z
+      .array(z.looseObject({ id: z.string(), time: z.string(), tags: z.array(z.string()).default([]) }))
+      .nullable(),
+  }),
+);
+
+type OldSet = NonNullable<z.output<typeof forgotten>[number]["remove"]>[number];
+
+interface PruneRequest {
+  readonly stack: string;
+  readonly yes: boolean;
+}
+
+export async function pruneSets(request: PruneRequest, world: BackupWorld): Promise<Outcome> {
+  const key = administratorKey(world.variables);
+  const settings = await readSettings(request.stack, world.pulumi);
+  const { retentionDays } = settings.environment.backup;
+  return await prune({ ...repositoryOf(settings), key }, { ...request, retentionDays }, world);
+}
+
+/** Shows which sets go, asks, and removes them with the administrator's key. */
+export async function prune(
+  repository: Repository,
+  { stack, yes, retentionDays }: PruneRequest & { readonly retentionDays: number },
+  world: Pick<BackupWorld, "signal" | "say" | "confirm">,
+): Promise<Outcome> {
+  const { kept, removed } = await planPrune(repository, world);
+  if (removed.length === 0)
+    return { text: `${kept} sets are kept, and none is old enough to go`, exitCode: 0 };
+  world.say(
+    renderTable({
+      headings: ["Set", "Made (UTC)", "Why"],
+      rows: removed.map(({ id, time, tags }) => [short(id), renderTime(time), tags.join(", ")]),
+    }),
+  );
+  const question = `remove these ${removed.length} sets of ${stack}, and keep ${kept}?`;
+  if (!yes && !(await world.confirm(question))) return { text: "nothing was changed", exitCode: 1 };
+  const { signal } = world;
+  await restic(repository, {
+    purpose: "remove old sets",
+    words: ["forget", ...policy(stack), "--prune", "--quiet"],
+    signal,
+  });
+  await restic(repository, { purpose: "check the repository", words: ["check", "--quiet"], signal });
+  const text = `${removed.length} sets are removed and ${kept} kept; the storage frees their space once ${retentionDays} days have passed`;
+  return { text, exitCode: 0 };
+}
+
+/** What the next prune removes. */
+export async function planPrune(
+  repository: Repository,
+  { signal }: Pick<BackupWorld, "signal">,
+): Promise<{
+  readonly kept: number;
+  readonly removed: readonly OldSet[];
+}> {
+  const words = ["forget", ...policy(repository.prefix), "--dry-run", "--no-lock", "--json"];
+  const text = await restic(repository, { purpose: "find old sets", words, signal });
+  const groups = forgotten.parse(JSON.parse(text));
+  return {
+    kept: groups.reduce((sum, { keep }) => sum + (keep?.length ?? 0), 0),
+    removed: groups.flatMap(({ remove }) => remove ?? []),
+  };
+}
+
+function policy(stack: string): string[] {
+  const kept = Object.entries(KEPT).flatMap(([unit, time]) => [`--keep-within-${unit}`, time]);
+  return ["--host", stack, "--group-by", "host", ...kept];
+}
+
+/** Reads the repository with the reader's key: its structure, or every byte of it. */
+export async function checkSets(
+  { stack, readData }: { readonly stack: string; readonly readData: boolean },
+  world: BackupWorld,
+): Promise<Outcome> {
+  const settings = await readSettings(stack, world.pulumi);
+  const place = await readPlace(settings, world.pulumi);
+  const words = ["check", "--no-lock", ...(readData ? ["--read-data"] : [])];
+  const { signal } = world;
+  await restic({ ...repositoryOf(settings), ...place }, { purpose: "check the repository", words, signal });
+  const what = readData ? "every byte of the repository was read" : "the repository's structure is whole";
+  return { text: `${stack}: ${what}, no error was found`, exitCode: 0 };
+}
+
+function repositoryOf({ environment, secrets }: Settings): Omit<Repository, "key"> {
+  const password = secrets["backupPassword"] ?? "";
+  return { ...placeOf(environment), image: environment.images.restic, password };
+}

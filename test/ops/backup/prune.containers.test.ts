@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { planPrune, prune } from "../../../ops/backup/prune.ts";
+import { restic, type Repository } from "../../../ops/backup/repository.ts";
+import { startStorage, type TestStorage } from "../../support/backup-storage.ts";
+import { createNetwork, imageOf, type TestNetwork } from "../../support/containers.ts";
+
+const STACK = "prod";
+const signal = new AbortController().signal;
+
+let network: TestNetwork;
+let storage: TestStorage;
+let repository: Repository;
+
+beforeAll(async () => {
+  network = await createNetwork();
+  storage = await startStorage(network.name, STACK);
+  const { address, region, bucket, keys } = storage;
+  repository = {
+    ...{ bucket: { address, region, bucket }, prefix: STACK, key: keys.writer },
+    ...{ image: await imageOf("restic"), password: "the password" },
+  };
+  await run("init");
+  // Two of one hour of yesterday and one more, two of one day of last week, one of last year.
+  for (const [days, time] of [
+    [1, "06:00:00"],
+    [1, "10:10:00"],
+    [1, "10:40:00"],
+    [6, "08:00:00"],
+    [6, "10:00:00"],
+    [400, "08:00:00"],
+  ] as const)
+    await store(days, time);
+});
+afterAll(async () => {
+  await storage.remove();
+  await network.remove();
+});
+
+const run = (...words: string[]) => restic(repository, { purpose: "prepare the test", words, signal });
+
+async function store(daysAgo: number, time: string): Promise<void> {
+  const day = new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10);
+  await run("backup", "--host", STACK, "--time", `${day} ${time}`, "--tag", "scheduled", "/etc/hostname");
+}
+
+const sets = async () =>
+  (JSON.parse(await run("snapshots", "--json", "--no-lock")) as { time: string }[]).length;
+const ask = (answer: boolean) => {
+  const said: string[] = [];
+  const world = {
+    signal,
+    say: (line: string) => void said.push(line),
+    confirm: () => Promise.resolve(answer),
+  };
+  return { said, world };
+};
+const request = { stack: STACK, yes: false, retentionDays: 30 };
+
+describe("prune", () => {
+  it("finds with the reader's key what is too old or too many, by age alone", async () => {
+    const { kept, removed } = await planPrune({ ...repository, key: storage.keys.reader }, { signal });
+
+    expect([kept, removed.length]).toEqual([4, 2]);
+  });
+
+  it("removes nothing that nobody has agreed to", async () => {
+    const { said, world } = ask(false);
+
+    expect(await prune({ ...repository, key: storage.keys.administrator }, request, world)).toEqual({
+      ...{ text: "nothing was changed", exitCode: 1 },
+    });
+    expect(said.join("")).toContain("scheduled");
+    expect(await sets()).toBe(6);
+  });
+
+  it("cannot be done with the server's key", async () => {
+    await expect(prune(repository, request, ask(true).world)).rejects.toThrow(
+      /could not remove old sets: .*(403|[Dd]enied)/,
+    );
+    expect(await sets()).toBe(6);
+  });
+
+  it("removes the old ones with the administrator's key, leaves a repository without errors, and then finds none", async () => {
+    const administrator = { ...repository, key: storage.keys.administrator };
+    const { text } = await prune(administrator, request, ask(true).world);
+
+    expect(text).toBe(
+      "2 sets are removed and 4 kept; the storage frees their space once 30 days have passed",
+    );
+    expect(await sets()).toBe(4);
+    await restic(
+      { ...repository, key: storage.keys.reader },
+      { purpose: "check the repository", words: ["check", "--no-lock", "--read-data"], signal },
+    );
+    expect((await prune(administrator, request, ask(true).world)).text).toBe(
+      "4 sets are kept, and none is old enough to go",
+    );
+  });
+});
+
+describe("restic", () => {
+  it.each<[string, (whole: Repository) => Repository, RegExp]>([
+    [
+      "a wrong password",
+      (whole) => ({ ...whole, password: "other" }),
+      /the secret backupPassword is not the repository's$/,
+    ],
+    [
+      "no repository",
+      (whole) => ({ ...whole, prefix: `${STACK}/none` }),
+      /there is no repository at this place; bring/,
+    ],
+    [
+      "a wrong key",
+      (whole) => ({ ...whole, key: { ...whole.key, secretAccessKey: "wrong" } }),
+      /look at the key, the bucket and the region$/,
+    ],
+  ])("says what to do for %s, and shows no secret", async (_what, change, expected) => {
+    const given = change(repository);
+    const failed = restic(given, { purpose: "list the sets", words: ["snapshots", "--no-lock"], signal });
+
+    await expect(failed).rejects.toThrow(expected);
+    await expect(failed).rejects.not.toThrow(storage.keys.writer.secretAccessKey);
+    await expect(failed).rejects.not.toThrow("the password");
+  });
+});
