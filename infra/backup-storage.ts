@@ -8,6 +8,8 @@ import { User } from "@ovhcloud/pulumi-ovh/cloudproject/user.js";
 import type { Provider as OvhProvider } from "@ovhcloud/pulumi-ovh/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 
+import { readerPolicy, writerPolicy, type Policy } from "../common/storage-policies.ts";
+
 /** Days after the end of the retention until a version that was replaced or deleted goes for good. */
 const GRACE_DAYS = 3;
 
@@ -31,16 +33,6 @@ export interface BackupStorageArgs {
 
 /** Both halves of an S3 key, as `<access key id>:<secret access key>`. */
 type Key = pulumi.Output<string>;
-
-/** What of an S3 storage a user may do. */
-export interface Policy {
-  readonly Statement: readonly {
-    readonly Sid: string;
-    readonly Effect: "Allow";
-    readonly Action: readonly string[];
-    readonly Resource: readonly string[];
-  }[];
-}
 
 export class BackupStorage extends pulumi.ComponentResource {
   readonly writer: Key;
@@ -106,46 +98,6 @@ function createUser(
     { ...opts, dependsOn: [limits] },
   );
   return pulumi.secret(pulumi.interpolate`${key.accessKeyId}:${key.secretAccessKey}`);
-}
-
-interface Place {
-  readonly bucket: string;
-  readonly prefix: string;
-}
-
-/**
- * Writes, and deletes nothing but restic's locks. It may write over an object; the version before stays, locked for the retention.
- */
-export function writerPolicy({ bucket, prefix }: Place): Policy {
-  const all = `arn:aws:s3:::${bucket}`;
-  const within = `${all}/${prefix}`;
-  return {
-    Statement: [
-      {
-        Sid: "Look",
-        Effect: "Allow",
-        Action: ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
-        Resource: [all],
-      },
-      {
-        Sid: "Write",
-        Effect: "Allow",
-        Action: ["s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
-        Resource: [`${within}/*`],
-      },
-      { Sid: "Unlock", Effect: "Allow", Action: ["s3:DeleteObject"], Resource: [`${within}/locks/*`] },
-    ],
-  };
-}
-
-export function readerPolicy({ bucket, prefix }: Place): Policy {
-  const all = `arn:aws:s3:::${bucket}`;
-  return {
-    Statement: [
-      { Sid: "Look", Effect: "Allow", Action: ["s3:ListBucket", "s3:GetBucketLocation"], Resource: [all] },
-      { Sid: "Read", Effect: "Allow", Action: ["s3:GetObject"], Resource: [`${all}/${prefix}/*`] },
-    ],
-  };
 }
 
 /** With versions, pruning frees nothing until what it deleted goes for good. */

@@ -3,8 +3,10 @@ import { UserError } from "../../common/user-error.ts";
 import { onlyStack, readArguments, type Command, type Commands, type Outcome } from "../command.ts";
 import { realEffects } from "../effects.ts";
 import { untilStopped } from "../terminal.ts";
+import { makeAdministrator } from "./administrator.ts";
 import { drillStack, listSets, makeSet } from "./backup.ts";
 import { checkSets, pruneSets } from "./prune.ts";
+import { addSecondPassword } from "./second-password.ts";
 import { undeleteSets } from "./undelete-command.ts";
 import { parts, type Part } from "./program.ts";
 import { restoreStack } from "./restore.ts";
@@ -12,14 +14,26 @@ import type { BackupWorld } from "./world.ts";
 
 export const commands: Commands = {
   backup: {
-    usage: "npm run backup -- <stack> [--accept-smaller]",
-    summary: "makes a set of backups now, reads it back from the storage, and prints it",
+    usage: "npm run backup -- <stack> [--accept-smaller | --administrator | --second-password]",
+    summary:
+      "makes a set of backups now, reads it back and prints it; or makes and prints the administrator's key, or a second password",
     async run(args) {
       const { values, positionals } = readArguments(this.usage, args, {
         "accept-smaller": { type: "boolean", default: false },
+        administrator: { type: "boolean", default: false },
+        "second-password": { type: "boolean", default: false },
       });
-      const request = { stack: onlyStack(this.usage, positionals), acceptSmaller: values["accept-smaller"] };
-      return await inWorld((world) => makeSet(request, world));
+      const stack = onlyStack(this.usage, positionals);
+      const { administrator, "accept-smaller": acceptSmaller, "second-password": second } = values;
+      if ([acceptSmaller, administrator, second].filter(Boolean).length > 1)
+        throw misused(
+          this,
+          "expected one of --accept-smaller, --administrator and --second-password, got several",
+        );
+      return await inWorld((world) => {
+        if (administrator) return makeAdministrator(stack, world);
+        return second ? addSecondPassword(stack, world) : makeSet({ stack, acceptSmaller }, world);
+      });
     },
   },
 

@@ -100,7 +100,7 @@ export async function checkSets(
   return { text: `${stack}: ${what}, no error was found`, exitCode: 0 };
 }
 
-function repositoryOf({ environment, secrets }: Settings): Omit<Repository, "key"> {
+export function repositoryOf({ environment, secrets }: Settings): Omit<Repository, "key"> {
   const password = secrets["backupPassword"] ?? "";
   return { ...placeOf(environment), image: environment.images.restic, password };
 }

@@ -23,6 +23,9 @@ interface ResticCall {
   /** Follows "could not": `check the repository`. */
   readonly purpose: string;
   readonly words: readonly string[];
+
+  /** Content of a file whose path is the last word. */
+  readonly file?: string;
   readonly signal: AbortSignal;
 }
 
@@ -43,16 +46,17 @@ const MEANINGS: Readonly<Record<number, string>> = {
  */
 export async function restic(
   { bucket, prefix, key, image, password }: Repository,
-  { purpose, words, signal }: ResticCall,
+  { purpose, words, file, signal }: ResticCall,
 ): Promise<string> {
   const { hostname } = new URL(bucket.address);
   return await inPrivateFolder(async (folder) => {
-    const files = {
+    const files: Record<string, string> = {
       key: credentials(key),
       password,
       // The operator's system may trust an authority that the image does not know.
       authorities: [...getCACertificates("default"), ...getCACertificates("system")].join("\n"),
     };
+    if (file !== undefined) files["given"] = file;
     for (const [name, content] of Object.entries(files))
       await writeFile(join(folder, name), content, { mode: 0o600 });
     // The container asks for names where Docker runs, and not where the operator is.
@@ -70,6 +74,7 @@ export async function restic(
           `${INSIDE}/password`,
         ],
         ...["--cacert", `${INSIDE}/authorities`, "--cache-dir", "/tmp/cache", ...words],
+        ...(file === undefined ? [] : [`${INSIDE}/given`]),
       ],
       {
         signal,

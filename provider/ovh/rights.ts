@@ -34,10 +34,10 @@ export const OVH_RIGHTS = {
     "POST /cloud/project/<project>/user/*/s3Credentials/*/secret",
     "GET /cloud/project/<project>/region/*",
   ],
-  /** In addition, only for the deployment that makes the bucket and its users. No right deletes either, or any object. */
+  /** In addition, only for the deployment that makes the bucket and its users, and for the command that makes the administrator. No right deletes either, or any object. */
   backupSetUp: [
     "GET /cloud/project/<project>/role",
-    "POST /cloud/project/<project>/user",
+    "GET POST /cloud/project/<project>/user",
     "POST /cloud/project/<project>/user/*/policy",
     "POST /cloud/project/<project>/user/*/s3Credentials",
     "POST /cloud/project/<project>/region/*/storage",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { readerPolicy, writerPolicy } from "../../infra/backup-storage.ts";
+import { administratorPolicy, readerPolicy, writerPolicy } from "../../common/storage-policies.ts";
 import { Sealed } from "../support/engine.ts";
 import { deploy, everything, usual } from "../support/technicia.ts";
 
@@ -38,6 +38,17 @@ describe("readerPolicy", () => {
       "s3:GetBucketLocation backups",
       "s3:GetObject backups/prod/*",
     ]);
+  });
+});
+
+describe("administratorPolicy", () => {
+  it("removes what is locked, and changes no rule of the bucket", () => {
+    const rights = rightsIn(administratorPolicy({ bucket: "backups" }));
+
+    expect(rights).toContain("s3:BypassGovernanceRetention backups/*");
+    expect(rights.filter((right) => /s3:(\*|Put(?!Object )|DeleteBucket|CreateBucket)/.test(right))).toEqual(
+      [],
+    );
   });
 });
 

@@ -11,7 +11,12 @@ import {
   type StorageOptions,
 } from "../../common/object-storage.ts";
 import { run } from "../../common/run.ts";
-import { readerPolicy, writerPolicy, type Policy } from "../../infra/backup-storage.ts";
+import {
+  administratorPolicy,
+  readerPolicy,
+  writerPolicy,
+  type Policy,
+} from "../../common/storage-policies.ts";
 import { imageOf } from "./containers.ts";
 import { until } from "./until.ts";
 
@@ -24,7 +29,8 @@ export interface TestStorage {
   readonly address: string;
   readonly bucket: string;
   readonly region: string;
-  readonly keys: Readonly<Record<"administrator" | "writer" | "reader", StorageKey>>;
+  /** `owner` is the storage's own, which OVHcloud gives nobody. */
+  readonly keys: Readonly<Record<"owner" | "administrator" | "writer" | "reader", StorageKey>>;
 
   /** For calls from this machine. */
   readonly as: (key: StorageKey) => StorageOptions;
@@ -41,11 +47,15 @@ export async function startStorage(network: string, prefix: string): Promise<Tes
     accessKeyId: randomBytes(10).toString("hex"),
     secretAccessKey: randomBytes(20).toString("hex"),
   });
-  const keys = { administrator: key(), writer: key(), reader: key() };
+  const keys = { owner: key(), administrator: key(), writer: key(), reader: key() };
   const place = { bucket, prefix };
   await writeFile(
     join(folder, "identities.json"),
-    renderIdentities(keys, { writer: writerPolicy(place), reader: readerPolicy(place) }),
+    renderIdentities(keys, {
+      administrator: administratorPolicy(place),
+      writer: writerPolicy(place),
+      reader: readerPolicy(place),
+    }),
   );
   await run([
     ...["docker", "run", "--detach", "--name", container, "--label", LABEL, "--network", network],
@@ -78,13 +88,13 @@ export async function startStorage(network: string, prefix: string): Promise<Tes
   const made = () =>
     callStorage(
       { method: "PUT", headers: { "x-amz-bucket-object-lock-enabled": "true" } },
-      as(keys.administrator),
+      as(keys.owner),
     ).then(
       () => true,
       () => false,
     );
   await until(`the bucket ${bucket}`, made);
-  await callStorage({ method: "PUT", query: { "object-lock": "" }, body: LOCK }, as(keys.administrator));
+  await callStorage({ method: "PUT", query: { "object-lock": "" }, body: LOCK }, as(keys.owner));
   return {
     ...{ address, bucket, region: REGION, keys, as },
     stop: async () => void (await run(["docker", "stop", "--time", "1", container])),
@@ -100,15 +110,15 @@ const LOCK = `<ObjectLockConfiguration xmlns="http://s3.amazonaws.com/doc/2006-0
 
 function renderIdentities(
   keys: TestStorage["keys"],
-  policies: Readonly<Record<"writer" | "reader", Policy>>,
+  policies: Readonly<Record<"administrator" | "writer" | "reader", Policy>>,
 ): string {
   const credentials = ({ accessKeyId: accessKey, secretAccessKey: secretKey }: StorageKey) => [
     { accessKey, secretKey },
   ];
   return JSON.stringify({
     identities: [
-      { name: "administrator", credentials: credentials(keys.administrator), actions: ["Admin"] },
-      ...(["writer", "reader"] as const).map((name) => ({
+      { name: "owner", credentials: credentials(keys.owner), actions: ["Admin"] },
+      ...(["administrator", "writer", "reader"] as const).map((name) => ({
         ...{ name, credentials: credentials(keys[name]), actions: [], policyNames: [name] },
       })),
     ],

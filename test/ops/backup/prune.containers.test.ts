@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { planPrune, prune } from "../../../ops/backup/prune.ts";
+import { addPassword } from "../../../ops/backup/second-password.ts";
 import { restic, type Repository } from "../../../ops/backup/repository.ts";
 import { startStorage, type TestStorage } from "../../support/backup-storage.ts";
 import { createNetwork, imageOf, type TestNetwork } from "../../support/containers.ts";
@@ -96,6 +97,20 @@ describe("prune", () => {
     expect((await prune(administrator, request, ask(true).world)).text).toBe(
       "4 sets are kept, and none is old enough to go",
     );
+  });
+});
+
+describe("a second password", () => {
+  it("opens the sets as the first one does", async () => {
+    const password = await addPassword({ ...repository, key: storage.keys.administrator }, { signal });
+
+    expect(password).toMatch(/^[\w-]{32}$/);
+    const words = ["snapshots", "--json", "--no-lock"];
+    const reader = { ...repository, key: storage.keys.reader };
+    for (const one of [password, repository.password]) {
+      const text = await restic({ ...reader, password: one }, { purpose: "list the sets", words, signal });
+      expect(JSON.parse(text)).toHaveLength(4);
+    }
   });
 });
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 
-import { writerPolicy } from "../../../infra/backup-storage.ts";
+import { writerPolicy } from "../../../common/storage-policies.ts";
 import { keyRights, OVH_RIGHTS } from "../../../provider/ovh/rights.ts";
 import { UNKNOWN } from "../../../provider/plugin/wire.ts";
 import { DEFAULT_CREDENTIAL, startOvh, type FakeOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";

@@ -10,7 +10,7 @@ import {
   type StorageCall,
   type StorageKey,
 } from "../../../../common/object-storage.ts";
-import { readerPolicy, writerPolicy } from "../../../../infra/backup-storage.ts";
+import { readerPolicy, writerPolicy } from "../../../../common/storage-policies.ts";
 import { DockerApi } from "../../../../rehearsal/fake-clouds/machine/docker-api.ts";
 import { S3Store } from "../../../../rehearsal/fake-clouds/machine/object-store.ts";
 import type { Bucket, StorageUser } from "../../../../rehearsal/fake-clouds/ovh/state.ts";
