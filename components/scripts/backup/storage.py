@@ -65,8 +65,8 @@ def ensure_repository(status):
         return json.loads(found.stdout)["id"]
     if status.get("repository"):
         raise Problem(
-            f"{settings()['repository']}: expected the repository {status['repository'][:8]}, got none; somebody deleted its objects: "
-            "bring them back with the administrator's key, npm run backups -- <stack> --undelete"
+            f"{settings()['repository']}: expected the repository {status['repository'][:8]}, got none; check that the bucket "
+            "is there; if somebody deleted its objects, the administrator's key brings them back: npm run backups -- <stack> --undelete"
         )
     made = restic(["init", "--json"], key="writer", purpose="make the repository")
     return json.loads(made.stdout.splitlines()[-1])["id"]
