@@ -37,6 +37,7 @@ const INNER_FOLDERS = {
   "ops/deploy": ["backup", "changes", "checks", "engine", "preview", "server", "vendors"],
   "ops/maintenance": ["deploy", "drift", "engine", "server"],
   "ops/backup": ["engine", "server", "vendors"],
+  "ops/recovery": ["backup", "deploy", "engine", "server"],
   "ops/documents": ["engine", "server"],
   "ops/scan": ["tools"],
   "ops/tools": [],

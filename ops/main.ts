@@ -12,6 +12,7 @@ const AREAS = [
     load: () => import("./deploy/commands.ts"),
   },
   { names: ["backup", "backups", "restore", "drill"], load: () => import("./backup/commands.ts") },
+  { names: ["recover"], load: () => import("./recovery/commands.ts") },
   { names: ["status"], load: () => import("./status.ts") },
   { names: ["maintain"], load: () => import("./maintenance/commands.ts") },
   { names: ["drift"], load: () => import("./drift/commands.ts") },

@@ -5,6 +5,11 @@ import { askFingerprint } from "../../provider/ssh/host.ts";
 import type { Pulumi } from "./cli.ts";
 import { readState, type StateResource } from "./state.ts";
 
+/** OVH knows the installation that the state knows, so nothing of it is lost. */
+export class NotReinstalled extends UserError {
+  override readonly name = "NotReinstalled";
+}
+
 export interface ReinstalledOptions {
   /**
    * Fingerprint of the new installation's host key, which a person has read on the server's own console: for a reinstallation that OVH no longer
@@ -57,7 +62,7 @@ function outdatedForOvh(resources: readonly StateResource[], stack: string): Jud
     return isTiedToHost(one) && serverId !== undefined && serverId !== installation;
   };
   if (typeof installation === "string" && resources.some(isOutdated)) return isOutdated;
-  throw new UserError(
+  throw new NotReinstalled(
     `${stack}: OVH has not reinstalled the server: it has the installation that the state knows (${String(installation)}); nothing was removed from the state. ` +
       "If another host key answers all the same, somebody changed it on the server, or another machine answers in its place. " +
       "If you know that it was reinstalled and OVH no longer lists that, open the server's console in OVH's customer area, read the fingerprint there " +
