@@ -196,3 +196,8 @@ function encode(text: string): string {
     (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
   );
 }
+
+/** Host name of OVHcloud's Object Storage in a region; only this one knows lifecycle rules. */
+export function ovhStorageAddress(region: string): string {
+  return `https://s3.${region.toLowerCase()}.io.cloud.ovh.net`;
+}

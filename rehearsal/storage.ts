@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { ovhStorageAddress } from "../stacks/backup-schema.ts";
+import { ovhStorageAddress } from "../common/object-storage.ts";
 import { INTERNET, LABEL, STATE, STORAGE_REGION } from "./addresses.ts";
 import { ensureCertificate } from "./authority.ts";
 import { docker } from "./docker.ts";
@@ -34,7 +34,10 @@ export function storeBehindOvh(container: string, accounts: Accounts): NonNullab
 export async function prepareStorage(
   accounts: Accounts,
 ): Promise<{ readonly args: string[]; readonly command: string[] }> {
-  const issued = await ensureCertificate(join(STATE, "authority"), { name: "storage", names: [STORAGE_HOST] });
+  const issued = await ensureCertificate(join(STATE, "authority"), {
+    name: "storage",
+    names: [STORAGE_HOST],
+  });
   await ensureIdentities(accounts);
   // Created here and not by the container, for a label: rehearsal:stop recognizes our volumes by it.
   await docker(["volume", "create", "--label", LABEL, VOLUME]);

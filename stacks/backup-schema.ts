@@ -1,6 +1,7 @@
 /** The settings of backups: where the sets are kept, how often they are made, and how long nobody can delete them. */
 import { z } from "zod";
 
+import { ovhStorageAddress } from "../common/object-storage.ts";
 import { isServiceAddress, map, optionalMap, text, whole } from "./setting-types.ts";
 
 const bucketName = text(
@@ -77,11 +78,6 @@ export const backup = map({
 });
 
 export type BackupSettings = z.output<typeof backup>;
-
-/** Host name of OVHcloud's Object Storage in a region; only this one knows lifecycle rules. */
-export function ovhStorageAddress(region: string): string {
-  return `https://s3.${region.toLowerCase()}.io.cloud.ovh.net`;
-}
 
 /** Where the sets are kept; undefined without backups. */
 export function backupBucket(
