@@ -9,6 +9,9 @@ from base import Problem, run
 # A service that does not start within this time is reported.
 START_SECONDS = 300
 
+# Of the login at images.registry; absent without one.
+LOGIN = pathlib.Path("/opt/technicia/registry")
+
 
 def container_of(service):
     """Id of the running container of a service; None when none runs."""
@@ -40,6 +43,23 @@ def image_of(service):
     return spec_of(service)["Image"]
 
 
+def version_of(image):
+    """What the tag says: `1.19.0` of `qdrant/qdrant:v1.19.0-unprivileged@sha256:…`."""
+    return image.split("@")[0].rpartition(":")[2].removeprefix("v")
+
+
+def pull(image):
+    """Has the image on the server before anything is stopped."""
+    if run(["docker", "image", "inspect", image], purpose=f"look for {image}", codes=(0, 1)).returncode == 0:
+        return
+    login = ["--config", LOGIN] if (LOGIN / "config.json").exists() else []
+    run(["docker", *login, "pull", "--quiet", image], purpose=f"pull {image}")
+
+
+def has_volume(name):
+    return run(["docker", "volume", "inspect", name], purpose=f"look for the volume {name}", codes=(0, 1)).returncode == 0
+
+
 def volume(name):
     return pathlib.Path(inspect("volume", name)["Mountpoint"])
 
@@ -50,9 +70,10 @@ def stop(service):
     until(lambda: container_of(service) is None, START_SECONDS, f"{service} to stop")
 
 
-def start(service):
-    """Returns once the service's health check passes."""
-    run(["docker", "service", "scale", "--detach", f"{service}=1"], purpose=f"start {service}")
+def start(service, image=None):
+    """Returns once the service's health check passes. Another image comes with the same update, so that the one before never starts."""
+    chosen = [] if image is None else ["--image", image, "--no-resolve-image"]
+    run(["docker", "service", "update", "--quiet", "--detach", "--replicas", "1", *chosen, service], purpose=f"start {service}")
     until(lambda: is_healthy(container_of(service)), START_SECONDS, f"{service} to become healthy; see docker service logs {service}")
 
 

@@ -33,8 +33,15 @@ def read_arguments():
     for name in ("plan", "restore"):
         one = commands.add_parser(name)
         one.add_argument("--set")
-        one.add_argument("--only", choices=ITEMS)
+        one.add_argument("--only", choices=ITEMS, action="append")
         one.add_argument("--keep-nothing", action="store_true")
+        one.add_argument("--images", type=json.loads, help="service → image, as JSON: the versions that run with this data")
+        one.add_argument("--command", dest="finishing", help="what a person types to finish it")
+    upgraded = commands.add_parser("upgrade")
+    upgraded.add_argument("--service", choices=tuple(restore.UPGRADED), required=True)
+    upgraded.add_argument("--image", required=True)
+    upgraded.add_argument("--set", required=True, help="the set that was made before")
+    upgraded.add_argument("--command", dest="finishing")
     drilled = commands.add_parser("drill")
     drilled.add_argument("--set")
     drilled.add_argument("--report", action="store_true", help="end well with a result, also when it is a bad one")
@@ -52,10 +59,12 @@ def act(given):
     if given.command == "show":
         return sets.manifest_of(storage.find(given.set)["id"])
     if given.command in ("plan", "restore"):
-        only = ITEMS if given.only is None else (given.only,)
+        only = ITEMS if given.only is None else tuple(given.only)
         if given.command == "plan":
-            return restore.plan(given.set, only)
-        return restore.restore(given.set, only, keep=not given.keep_nothing)
+            return restore.plan(given.set, only, given.images)
+        return restore.restore(given.set, only, keep=not given.keep_nothing, asked=given.images, command=given.finishing)
+    if given.command == "upgrade":
+        return restore.upgrade(given.service, given.image, given.set, command=given.finishing)
     if given.command == "drill":
         return None if given.when_due and not drill.is_due() else drill.drill(given.set)
     return {"undo": restore.undo, "forget": restore.forget}[given.command]()

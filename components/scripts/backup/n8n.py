@@ -8,11 +8,13 @@ import pathlib
 import sqlite3
 
 from base import Problem, checksum, copy_file, copy_tree, emptied, moment, now, require_space, run, say, settings, sha256, size_of
-from containers import image_of, require_container, volume
+from containers import image_of, require_container, version_of, volume
 
 SERVICE = "technicia-n8n"
 VOLUME = "technicia-n8n-data"
+RUNNERS = "technicia-n8n-runners"
 POSTGRES = "technicia-postgres"
+POSTGRES_VOLUME = "technicia-postgres-data"
 
 DATABASE = "database.sqlite"
 DUMP, ROLES = "n8n.dump", "roles.sql"
@@ -47,7 +49,7 @@ def take(folder):
     return {
         "at": moment(copied),
         "took": round((now() - began).total_seconds(), 1),
-        "version": image_of(SERVICE).split("@")[0].rpartition(":")[2],
+        "version": version_of(image_of(SERVICE)),
         "database": settings()["database"],
         "key": settings()["keyFingerprint"],
         "counts": counts,
@@ -148,11 +150,17 @@ def require_same_database(item, stack):
         )
 
 
-def require_no_older(item, stack):
+def require_no_older(item, stack, image=None):
     """A later n8n migrates an earlier one's data when it starts; an earlier one cannot read a later one's."""
-    taken, runs = item["version"], image_of(SERVICE).split("@")[0].rpartition(":")[2]
+    taken, runs = item["version"], version_of(image or image_of(SERVICE))
     if numbers(taken) > numbers(runs):
         raise Problem(f"technicia:images.n8n: expected {taken} or later, which reads this set, got {runs}; set it for {stack}, run pulumi up, and again")
+
+
+def require_no_older_server(taken, goes):
+    """A dump loads into its own major version or a later one."""
+    if numbers(version_of(taken))[:1] > numbers(version_of(goes))[:1]:
+        raise Problem(f"technicia:images.postgres: expected {version_of(taken)} or later, which reads this set, got {version_of(goes)}")
 
 
 def numbers(version):

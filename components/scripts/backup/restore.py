@@ -3,43 +3,37 @@ Brings a set's data back into the running services.
 
 Everything is fetched and checked before a service is stopped. From then on a journal says what is done, so that the same command finishes
 what was interrupted; the services that it concerns stay stopped until then. What was there is kept until it is forgotten.
+
+With images, the services go to these versions at the same time: each starts on data of its own version, and on nothing else.
 """
 
-import os
+import sqlite3
 
 import n8n
 import qdrant
 import records
 import sets
 import storage
-from base import Problem, STATE, STATUS, emptied, lock, moment, now, read_json, read_moment, remove, require_space, run, say, settings, sync_folder, write_json
-from containers import is_known, require_container, start, stop, volume
-
-JOURNAL = STATE / "restore.json"
-KEPT = STATE / "kept"
-FETCHED = STATE / "fetched"
-INCOMING, REPLACED = ".technicia-incoming", ".technicia-replaced"
+from base import Problem, STAGING, STATUS, emptied, lock, moment, now, read_json, read_moment, remove, require_space, run, say, settings, write_json
+from containers import has_volume, image_of, is_known, pull, require_container, start, stop, version_of, volume
+from exchange import FETCHED, INCOMING, JOURNAL, KEPT, REPLACED, exchange, parts_to_undo, put_back, renew, roots, save
+from upgrade import ALL_WRITERS, UPGRADE, UPGRADED, begin
 
 # Item → services that write to it, which stop meanwhile.
-WRITERS = {"qdrant": ("technicia-vector-store",), "n8n": (n8n.SERVICE,), "certificates": (), "records": ()}
+WRITERS = {"qdrant": ("technicia-vector-store",), "n8n": (n8n.SERVICE,), "postgres": (n8n.SERVICE,), "certificates": (), "records": ()}
 
 
-def roots(item):
-    """Folders whose contents are replaced: name of the part of the set → folder."""
-    if item == "n8n":
-        return {"n8n": volume(n8n.VOLUME)}
-    if item == "certificates":
-        return {"letsencrypt": records.LETSENCRYPT, "tls": records.TLS}
-    return {}
-
-
-def plan(given, only):
-    """What a restore would overwrite; fails where it would be refused."""
+def plan(given, only, asked=None):
+    """What a restore would overwrite; fails where it would be refused. `done`: it was the last one, and its versions still run."""
     snapshot = storage.find(given)
     manifest = sets.manifest_of(snapshot["id"])
-    require_fitting(manifest, only)
+    require_fitting(manifest, only, asked or {})
     there = {"qdrant": counts_of_qdrant, "n8n": counts_of_n8n}
+    if asked:
+        # What a newer version has broken may not answer.
+        there = {name: tolerant(count) for name, count in there.items()}
     return {
+        "done": bool(asked) and not JOURNAL.exists() and not changing(asked) and read_json(STATUS).get("ran") == {"set": snapshot["id"], "images": asked},
         "id": snapshot["id"],
         "time": snapshot["time"],
         "minutesLost": round((now() - read_moment(manifest["startedAt"])).total_seconds() / 60),
@@ -50,6 +44,22 @@ def plan(given, only):
             for name in only
         },
     }
+
+
+def tolerant(count):
+    def counted():
+        try:
+            return count()
+        except (Problem, OSError, ValueError, LookupError, sqlite3.Error) as error:
+            say(f"not counted: {error}")
+            return {}
+
+    return counted
+
+
+def changing(asked):
+    """Of the images that are asked for, those that do not run yet."""
+    return {service: image for service, image in asked.items() if is_known(service) and image_of(service) != image}
 
 
 def counts_of_qdrant():
@@ -64,45 +74,55 @@ def counts_of_n8n():
     return n8n.counts_of(database) if database.exists() else {}
 
 
-def require_fitting(manifest, only):
+def require_fitting(manifest, only, asked):
     stack = settings()["stack"]
     if "n8n" in only:
         item = manifest["items"]["n8n"]
         n8n.require_same_key(item, stack)
         n8n.require_same_database(item, stack)
-        n8n.require_no_older(item, stack)
+        n8n.require_no_older(item, stack, asked.get(n8n.SERVICE))
+        if item["database"] == "postgres" and n8n.POSTGRES in asked:
+            n8n.require_no_older_server(manifest["images"].get(n8n.POSTGRES, ""), asked[n8n.POSTGRES])
     if "qdrant" in only:
-        qdrant.require_same_minor(manifest["items"]["qdrant"], qdrant.running().version())
+        item = manifest["items"]["qdrant"]
+        version = version_of(asked[qdrant.SERVICE]) if qdrant.SERVICE in asked else qdrant.running().version()
+        # A tag may name no version; then it is compared once that version runs.
+        if version[:1].isdigit():
+            qdrant.require_same_minor(item, version)
 
 
-def restore(given, only, *, keep=True):
+def restore(given, only, *, keep=True, asked=None, command=None):
     with lock():
         began = now()
         journal = read_json(JOURNAL)
         if journal.get("phase") == "replace":
-            require_same(journal, given, only)
+            require_same(journal, given, only, asked)
             say(f"finishing the restore of {journal['set'][:8]} that was interrupted")
         else:
-            journal = prepare(given, only, keep=keep)
+            journal = prepare(given, only, keep=keep, asked=asked or {}, command=command)
         return finish(journal, began)
 
 
-def require_same(journal, given, only):
+def require_same(journal, given, only, asked=None):
     same = given in (None, "latest") or journal["set"].startswith(given)
-    if not same or sorted(only) != sorted(journal["only"]):
-        chosen = "" if len(journal["only"]) > 1 else f" --only {journal['only'][0]}"
-        stack = settings()["stack"]
+    if not same or sorted(only) != sorted(journal["only"]) or (asked and asked != journal.get("asked")):
         raise Problem(
-            f"a restore of the set {journal['set'][:8]} was interrupted: finish it with npm run restore -- {stack} --set {journal['set'][:8]}{chosen}, "
-            f"or take it back with npm run restore -- {stack} --undo"
+            f"a restore of the set {journal['set'][:8]} was interrupted: finish it with {sets.finishing(journal)}, "
+            f"or take it back with npm run restore -- {settings()['stack']} --undo"
         )
 
 
-def prepare(given, only, *, keep):
+def prepare(given, only, *, keep, asked, command):
     """Fetches, checks and lays out; nothing that runs is touched."""
     snapshot = storage.find(given)["id"]
     manifest = sets.manifest_of(snapshot)
-    require_fitting(manifest, only)
+    require_fitting(manifest, only, asked)
+    images = changing(asked)
+    if asked and "n8n" in only and settings()["database"] == "postgres":
+        # A later n8n's tables would stay beside an earlier one's: the database begins anew.
+        images.setdefault(n8n.POSTGRES, image_of(n8n.POSTGRES))
+    for image in images.values():
+        pull(image)
     emptied(FETCHED)
     require_space(FETCHED, 2 * sum(manifest["items"][name]["size"] for name in only), "the set")
     say(f"fetching the set {snapshot[:8]}")
@@ -110,7 +130,18 @@ def prepare(given, only, *, keep):
     for name in only:
         require_intact(name, manifest["items"][name])
     lay_out(only)
-    journal = {"operation": now().strftime("%Y%m%dT%H%M%S%f"), "set": snapshot, "only": list(only), "keep": keep, "items": manifest["items"]}
+    journal = {
+        "operation": now().strftime("%Y%m%dT%H%M%S%f"),
+        "set": snapshot,
+        "only": list(only),
+        "keep": keep,
+        "items": manifest["items"],
+        "asked": asked,
+        "images": images,
+        "before": {service: image_of(service) for service in images},
+        "writers": list(ALL_WRITERS) if asked else None,
+        "command": command,
+    }
     return save(journal, phase="replace", emptied=[], done=[])
 
 
@@ -135,15 +166,10 @@ def lay_out(only):
                 records.copy_tree(source, root / INCOMING)
 
 
-def save(journal, **changes):
-    journal.update(changes)
-    write_json(JOURNAL, journal)
-    return journal
-
-
 def finish(journal, began):
-    """Stops the writers, exchanges the data, compares it, and starts the writers."""
-    writers = [one for name in journal["only"] for one in WRITERS[name] if is_known(one)]
+    """Stops the writers, exchanges the data, compares it, and starts the writers, in the versions of the journal."""
+    images = journal.get("images", {})
+    writers = [one for one in journal.get("writers") or [one for name in journal["only"] for one in WRITERS[name]] if is_known(one)]
     stopped = now()
     for service in writers:
         say(f"stopping {service}")
@@ -151,49 +177,40 @@ def finish(journal, began):
     results = {}
     for name in journal["only"]:
         if name not in journal["done"]:
-            results[name] = REPLACE[name](journal)
+            results[name] = (UPGRADE if journal.get("upgrades") else REPLACE)[name](journal)
             save(journal, done=[*journal["done"], name])
     for service in reversed(writers):
         say(f"starting {service}")
-        start(service)
+        start(service, images.get(service))
+    if "qdrant" in journal["only"]:
+        # Snapshots of what is gone are not for the next set.
+        remove(STAGING / "qdrant")
     seconds = round((now() - stopped).total_seconds(), 1)
     known = read_json(STATUS)
-    kept = [{"operation": journal["operation"], "set": journal["set"], "only": journal["only"], "at": moment(began)}] if journal["keep"] else []
-    write_json(STATUS, {**known, "kept": [one for one in known.get("kept", []) if one["operation"] != journal["operation"]] + kept})
+    kept = [{key: journal.get(key) for key in KEPT_KEYS} | {"at": moment(began)}] if journal["keep"] else []
+    ran = {"set": journal["set"], "images": journal["asked"]} if journal.get("asked") else None
+    over = (journal["operation"], journal.get("undoes"))
+    write_json(STATUS, {**known, "kept": [one for one in known.get("kept", []) if one["operation"] not in over] + kept, "ran": ran})
     remove(JOURNAL)
     remove(FETCHED)
+    if journal.get("undoes"):
+        remove(KEPT / journal["undoes"])
     return {"set": journal["set"], "only": journal["only"], "counts": results, "stoppedSeconds": seconds, "took": round((now() - began).total_seconds(), 1)}
 
 
-def exchange(part, root, journal):
-    """
-    Moves out what is there, then moves in what comes; a rename happens wholly or not at all. With a database its write-ahead log moves out:
-    left behind, it would be played back into the one that comes.
-    """
-    incoming, replaced = root / INCOMING, root / REPLACED / journal["operation"]
-    if part not in journal["emptied"]:
-        replaced.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for entry in contents(root):
-            os.rename(entry, replaced / entry.name)
-        sync_folder(root)
-        save(journal, emptied=[*journal["emptied"], part])
-    if incoming.is_dir():
-        for entry in sorted(incoming.iterdir()):
-            os.rename(entry, root / entry.name)
-        sync_folder(root)
-        incoming.rmdir()
-    if not journal["keep"]:
-        remove(replaced)
-
-
-def contents(root):
-    return [entry for entry in sorted(root.iterdir()) if entry.name not in (INCOMING, REPLACED)]
+# What an undo has to know of what it takes back.
+KEPT_KEYS = ("operation", "set", "only", "before", "writers")
 
 
 def replace_n8n(journal):
     home = volume(n8n.VOLUME)
     item = journal["items"]["n8n"]
-    if item["database"] == "postgres":
+    if item["database"] == "postgres" and n8n.POSTGRES in journal.get("images", {}):
+        renew(n8n.POSTGRES, "postgres", volume(n8n.POSTGRES_VOLUME), journal)
+        if not journal.get("undoes"):
+            say("n8n: restoring its database")
+            n8n.load_dump(require_container(n8n.POSTGRES), FETCHED / "n8n")
+    elif item["database"] == "postgres":
         source = KEPT / journal["undoes"] if journal.get("undoes") else FETCHED / "n8n"
         n8n.restore_postgres(source, KEPT / journal["operation"] if journal["keep"] else None)
     exchange("n8n", home, journal)
@@ -204,12 +221,18 @@ def replace_n8n(journal):
 
 
 def replace_qdrant(journal):
-    running, kept = qdrant.running(), KEPT / journal["operation"]
-    if journal["keep"] and not (kept / "qdrant.json").exists():
+    kept = KEPT / journal["operation"]
+    if qdrant.SERVICE in journal.get("images", {}):
+        # A version reads neither the files nor the snapshots of another one.
+        renew(qdrant.SERVICE, "qdrant", volume(qdrant.STORAGE), journal)
+        if not journal["items"].get("qdrant"):
+            return counts_of_qdrant()
+    elif journal["keep"] and not (kept / "qdrant.json").exists():
         try:
             write_json(kept / "qdrant.json", qdrant.take(kept / "qdrant"))
         except Problem as problem:
             raise Problem(f"{problem}; without a copy of what Qdrant holds now: add --keep-nothing") from None
+    running = qdrant.running()
     item, folder = journal["items"]["qdrant"], KEPT / journal["undoes"] / "qdrant" if journal.get("undoes") else FETCHED / "qdrant"
     counts = qdrant.restore(running, item, folder)
     found = qdrant.differences(running, item)
@@ -220,7 +243,7 @@ def replace_qdrant(journal):
 
 def replace_certificates(journal):
     for part, root in roots("certificates").items():
-        if (root / INCOMING).is_dir() or part in journal["emptied"]:
+        if (root / INCOMING).is_dir() or part in journal["emptied"] or part in journal.get("returns", ()):
             exchange(part, root, journal)
     reload = records.RELOAD
     if reload.exists():
@@ -234,7 +257,33 @@ def replace_records(journal):
     return {"releases": len(records.releases(records.RECORDS)), "events": len(records.events(records.RECORDS))}
 
 
-REPLACE = {"qdrant": replace_qdrant, "n8n": replace_n8n, "certificates": replace_certificates, "records": replace_records}
+def replace_postgres(journal):
+    """Of an upgrade that is taken back; it has a dump of its own otherwise."""
+    renew(n8n.POSTGRES, "postgres", volume(n8n.POSTGRES_VOLUME), journal)
+    return n8n.counts_of_postgres(require_container(n8n.POSTGRES))
+
+
+REPLACE = {"qdrant": replace_qdrant, "n8n": replace_n8n, "postgres": replace_postgres, "certificates": replace_certificates, "records": replace_records}
+
+
+def upgrade(service, image, snapshot, *, command=None):
+    """Takes one database to its next version while nobody writes to it; what cannot be compared, or differs, is taken back."""
+    if read_json(JOURNAL).get("undoes"):
+        undo()
+        raise Problem("what was being taken back is taken back now; type this again")
+    with lock():
+        began, journal = now(), read_json(JOURNAL)
+        if journal and journal.get("upgrades") != image:
+            sets.refuse_half_restored()
+        if not journal:
+            journal = begin(service, image, snapshot, command)
+        try:
+            return finish(journal, began)
+        except (Problem, OSError, LookupError, ValueError) as error:
+            failure = error
+    say(f"{failure}; taking the upgrade back")
+    undo()
+    raise Problem(f"{failure}; {service} runs {journal['before'][service]} again, with the data of before")
 
 
 def undo():
@@ -244,7 +293,7 @@ def undo():
         if journal.get("phase") == "replace" and journal.get("undoes") is None:
             if not journal["keep"]:
                 raise Problem("the restore that was interrupted keeps nothing (--keep-nothing): finish it")
-            last = {key: journal[key] for key in ("operation", "set", "only")}
+            last = {key: journal.get(key) for key in KEPT_KEYS}
             put_back(journal)
         elif journal.get("undoes"):
             return finish(journal, began)
@@ -256,39 +305,24 @@ def undo():
         only = [name for name in last["only"] if name != "records"]
         items = {name: read_json(KEPT / last["operation"] / f"{name}.json") for name in only}
         items["n8n"] = items.get("n8n") or {"database": settings()["database"], "counts": {}}
-        untouched = return_to(last["operation"], only)
-        undoing = {"operation": now().strftime("%Y%m%dT%H%M%S%f"), "set": last["set"], "only": only, "keep": True, "items": items, "undoes": last["operation"]}
-        done = [name for name in only if name == "qdrant" and not items.get("qdrant")]
-        result = finish(save(undoing, phase="replace", emptied=untouched, done=done), began)
-        known = read_json(STATUS)
-        write_json(STATUS, {**known, "kept": [one for one in known.get("kept", []) if one["operation"] != last["operation"]]})
-        remove(KEPT / last["operation"])
-        return result
-
-
-def put_back(journal):
-    """Of an exchange that ended in its first half: what was moved out returns to its place."""
-    for name in journal["only"]:
-        for part, root in roots(name).items():
-            replaced = root / REPLACED / journal["operation"]
-            if part not in journal["emptied"] and replaced.is_dir():
-                for entry in sorted(replaced.iterdir()):
-                    os.rename(entry, root / entry.name)
-                replaced.rmdir()
-
-
-def return_to(operation, only):
-    """Lays out what an operation replaced as what comes in. Gives the parts that it had not reached, which stay as they are."""
-    untouched = []
-    for name in only:
-        for part, root in roots(name).items():
-            replaced = root / REPLACED / operation
-            remove(root / INCOMING)
-            if replaced.is_dir():
-                os.rename(replaced, root / INCOMING)
-            else:
-                untouched.append(part)
-    return untouched
+        images = last.get("before") or {}
+        returns, untouched = parts_to_undo({**last, "only": only}, images=images, items=items)
+        undoing = {
+            "operation": now().strftime("%Y%m%dT%H%M%S%f"),
+            "set": last["set"],
+            "only": only,
+            "keep": True,
+            "items": items,
+            "images": images,
+            "before": {service: image_of(service) for service in images},
+            "writers": last.get("writers"),
+            "command": f"npm run restore -- {settings()['stack']} --undo",
+            "undoes": last["operation"],
+            "returns": returns,
+            "untouched": untouched,
+        }
+        done = [name for name in only if name == "qdrant" and qdrant.SERVICE not in images and not items.get("qdrant")]
+        return finish(save(undoing, phase="replace", emptied=untouched, done=done), began)
 
 
 def forget():
@@ -296,10 +330,11 @@ def forget():
     with lock():
         if JOURNAL.exists():
             sets.refuse_half_restored()
-        for name in ("n8n", "certificates"):
-            for root in roots(name).values():
-                remove(root / REPLACED)
+        folders = [*roots("n8n").values(), *roots("certificates").values()]
+        folders += [volume(name) for name in (qdrant.STORAGE, n8n.POSTGRES_VOLUME) if has_volume(name)]
+        for root in folders:
+            remove(root / REPLACED)
         remove(KEPT)
         known = read_json(STATUS)
-        write_json(STATUS, {**known, "kept": []})
+        write_json(STATUS, {**known, "kept": [], "ran": None})
         return {"forgotten": len(known.get("kept", []))}

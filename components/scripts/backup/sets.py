@@ -65,9 +65,15 @@ def refuse_half_restored():
     if journal.exists():
         known = read_json(journal)
         raise Problem(
-            f"a restore of the set {known['set'][:8]} was interrupted: finish it with npm run restore -- {settings()['stack']} --set {known['set'][:8]}; "
+            f"a restore of the set {known['set'][:8]} was interrupted: finish it with {finishing(known)}; "
             "until then no set is made, because it would hold half of each"
         )
+
+
+def finishing(journal):
+    """What a person types to finish what was interrupted."""
+    stack, chosen = settings()["stack"], "" if len(journal["only"]) != 1 else f" --only {journal['only'][0]}"
+    return journal.get("command") or f"npm run restore -- {stack} --set {journal['set'][:8]}{chosen}"
 
 
 def stage(began, status, *, with_qdrant):
@@ -95,6 +101,9 @@ def carried_qdrant(began, status):
     if item is None or (began - read_moment(item["at"])).total_seconds() > settings()["qdrantHours"] * 3600 - 600:
         return None
     try:
+        # Snapshots of another version could not be restored into the one that runs.
+        if item["version"] != qdrant.running().version():
+            return None
         qdrant.require_intact(item, STAGING / "qdrant")
     except (OSError, Problem):
         return None
