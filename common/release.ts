@@ -37,6 +37,9 @@ export const release = z.strictObject({
   /** Release that a rollback restored. */
   restored: z.number().int().positive().optional(),
 
+  /** Id of the set of backups whose data that rollback restored, or was to restore. */
+  set: z.string().optional(),
+
   /** Why it failed, in French. */
   failure: z.string().optional(),
 
@@ -109,6 +112,14 @@ export function checksOfCurrent({ outcome, verify, restoredVerify }: Release): r
 
 export function lastGood(releases: readonly Release[], before: number): Release | undefined {
   return releases.findLast((release) => release.number < before && isGood(release));
+}
+
+/** A rollback with data that did not end well: the same command goes on with it. */
+export function unfinishedRollback(
+  releases: readonly Release[],
+): { readonly restored: number; readonly set: string } | undefined {
+  const { outcome, restored, set } = releases.at(-1) ?? {};
+  return outcome === "failed" && restored !== undefined && set !== undefined ? { restored, set } : undefined;
 }
 
 /** The release whose images run: the last that succeeded, or the one that an automatic rollback restored. */

@@ -53,6 +53,8 @@ export const listedSets = z.array(
 export type ListedSet = z.output<typeof listedSets>[number];
 
 export const restorePlan = z.looseObject({
+  /** Whether it was the last restore, and the versions that it was to bring still run. */
+  done: z.boolean().optional(),
   id: z.string(),
   time: z.string(),
   minutesLost: z.number(),
@@ -86,6 +88,8 @@ if [ ! -x "$program" ]; then
   exit 1
 fi
 mapfile -t words <<<"$WORDS"
+# A command that lost its connection has left it at work.
+while [ "$(systemctl show --property ActiveState --value technicia-backup-command.service 2>/dev/null)" = active ]; do sleep 2; done
 exec systemd-run --quiet --wait --pipe --collect --unit technicia-backup-command --property Nice=19 \
   --property IOSchedulingClass=idle --property CPUWeight=1 -- "$program" "\${words[@]}"`;
 

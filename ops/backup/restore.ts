@@ -85,10 +85,8 @@ async function askToUndo({ stack, yes }: RestoreRequest, world: BackupWorld): Pr
   return yes || (await world.confirm(question)) ? "" : undefined;
 }
 
-function renderPlan(
-  plan: RestorePlan,
-  { keepNothing, stack }: { readonly keepNothing: boolean; readonly stack: string },
-): string {
+/** What is there and what comes, and how much is lost. */
+export function renderOverwritten(plan: RestorePlan): string {
   const rows = Object.entries(plan.items).map(([name, { at, now, then }]) => [
     name,
     renderTime(at),
@@ -102,6 +100,15 @@ function renderPlan(
     ...Object.keys(plan.indexedSince).map(
       (name) => `${name}: documents that were indexed while the set was made have to be indexed again`,
     ),
+  ].join("\n");
+}
+
+function renderPlan(
+  plan: RestorePlan,
+  { keepNothing, stack }: { readonly keepNothing: boolean; readonly stack: string },
+): string {
+  return [
+    renderOverwritten(plan),
     keepNothing
       ? "what is replaced is not kept"
       : `what is replaced is kept until the next deployment; npm run restore -- ${stack} --undo brings it back`,

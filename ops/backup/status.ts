@@ -1,6 +1,7 @@
 /** What the server has recorded of its backups, and whether that is enough for a deployment. */
 import { z } from "zod";
 
+import { UserError } from "../../common/user-error.ts";
 import { backupBucket } from "../../stacks/backup-schema.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Server } from "../server/connection.ts";
@@ -13,7 +14,7 @@ const READ = `
 [ -x "$PROGRAM" ] || exit 0
 jq --compact-output --null-input --slurpfile status <(cat "$FOLDER/status.json" 2>/dev/null || echo '{}') \\
   --slurpfile journal <(cat "$FOLDER/restore.json" 2>/dev/null || echo '{}') \\
-  --arg setUpAt "$(date --utc +%FT%TZ --reference "$PASSWORD")" '$status[0] + { restoring: $journal[0].set, $setUpAt }'`;
+  --arg setUpAt "$(date --utc +%FT%TZ --reference "$PASSWORD")" '$status[0] + { restoring: $journal[0].set, finishedBy: $journal[0].command, $setUpAt }'`;
 
 const backupStatus = z.looseObject({
   last: z.looseObject({ id: z.string(), time: z.string() }).optional(),
@@ -28,6 +29,9 @@ const backupStatus = z.looseObject({
 
   /** Set of a restore that has begun and not ended. */
   restoring: z.string().nullish(),
+
+  /** The command that finishes it, where it is another one than a restore. */
+  finishedBy: z.string().nullish(),
 });
 
 export type BackupStatus = z.output<typeof backupStatus>;
@@ -54,7 +58,7 @@ const HOUR_MS = 3_600_000;
 
 /** What is wrong with a stack's backups; the worst comes first, and hides the rest. */
 export type BackupProblem =
-  | { readonly kind: "restoring"; readonly set: string }
+  | { readonly kind: "restoring"; readonly set: string; readonly finishedBy: string }
   | { readonly kind: "no-set"; readonly failure: string | undefined }
   | { readonly kind: "old-set"; readonly hours: number; readonly failure: string | undefined }
   | { readonly kind: "never-rehearsed" }
@@ -68,10 +72,12 @@ interface When {
 
 /** Undefined where the newest set is young enough, and the last rehearsal good and recent. */
 export function findProblem(
-  { last, drills, failure, restoring }: BackupStatus,
-  { environment: { backup }, now }: When,
+  status: BackupStatus,
+  { environment: { name, backup }, now }: When,
 ): BackupProblem | undefined {
-  if (restoring) return { kind: "restoring", set: restoring.slice(0, 8) };
+  const { last, drills, failure, restoring } = status;
+  if (restoring)
+    return { kind: "restoring", set: restoring.slice(0, 8), finishedBy: finishedBy(status, name) };
   const isNew =
     failure !== undefined && (last === undefined || Date.parse(failure.at) > Date.parse(last.time));
   const why = isNew ? failure.text : undefined;
@@ -84,6 +90,19 @@ export function findProblem(
   const days = hoursSince(drill.at, now) / 24;
   // One rehearsal may be missed, as when the memory was not free.
   return days > 2 * backup.drillDays ? { kind: "old-rehearsal", days: Math.floor(days) } : undefined;
+}
+
+function finishedBy({ restoring, finishedBy: command }: BackupStatus, stack: string): string {
+  return command ?? `npm run restore -- ${stack} --set ${(restoring ?? "").slice(0, 8)}`;
+}
+
+/** Fails while a restore is under way or was interrupted: whatever starts the services then starts them on half of each. */
+export async function refuseHalfRestored(server: Pick<Server, "run">, stack: string): Promise<void> {
+  const status = await readBackupStatus(server);
+  if (!status?.restoring) return;
+  throw new UserError(
+    `${stack}: expected no restore under way, got one of set ${status.restoring.slice(0, 8)} that has not ended; finish it with ${finishedBy(status, stack)}`,
+  );
 }
 
 export function hoursSince(at: string, now: number): number {
@@ -110,7 +129,7 @@ export function judgeBackups(status: BackupStatus, when: When): Judgement {
   switch (problem?.kind) {
     case "restoring":
       return failed(
-        `une restauration du jeu ${problem.set} est en cours ou a été interrompue : npm run restore -- ${name} --set ${problem.set} la termine`,
+        `une restauration du jeu ${problem.set} est en cours ou a été interrompue : ${problem.finishedBy} la termine`,
       );
     case "no-set":
       return failed(`aucun jeu : npm run backup -- ${name} en fait un${because(problem.failure)}`);

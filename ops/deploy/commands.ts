@@ -47,21 +47,26 @@ export const commands: Commands = {
   },
 
   rollback: {
-    usage: 'npm run rollback -- <stack> [--to <release>] --reason "…" [--data-stays] [--yes]',
-    summary: "restores an earlier release; data stays as it is",
+    usage: 'npm run rollback -- <stack> [--to <release>] --reason "…" [--with-data | --data-stays] [--yes]',
+    summary:
+      "restores an earlier release; data stays as it is, or becomes that of before the release that goes (--with-data)",
     async run(args) {
       const { values, positionals } = readArguments(this.usage, args, {
         to: { type: "string" },
         reason: { type: "string", default: "" },
         "data-stays": { type: "boolean", default: false },
+        "with-data": { type: "boolean", default: false },
         yes: { type: "boolean", default: false },
       });
       const stack = onlyStack(this.usage, positionals);
       const reason = values.reason.trim();
       if (reason === "") throw misused(this, 'a rollback needs a reason: add --reason "…"');
       const to = releaseNumber(this, "--to", values.to);
-      const { yes, "data-stays": dataStays } = values;
-      return await operating((operator) => rollback({ stack, to, reason, yes, dataStays }, operator));
+      const { yes, "data-stays": dataStays, "with-data": withData } = values;
+      if (dataStays && withData)
+        throw misused(this, "expected one of --with-data and --data-stays, got both");
+      const request = { stack, to, reason, yes, dataStays, withData };
+      return await operating((operator) => rollback(request, operator));
     },
   },
 

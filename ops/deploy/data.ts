@@ -1,6 +1,6 @@
 /**
  * What a release does to stored data: a new version of n8n, Qdrant or PostgreSQL may change the format of its data when it starts, and an
- * older version then cannot read it or damages it. So such a release is not rolled back by itself.
+ * older version then cannot read it or damages it. So such a release is never rolled back without its data.
  *
  * Where backups are set up, a set is made and read back before it; without one the release does not begin.
  */
@@ -16,11 +16,14 @@ const PROGRAMS = { n8n: "n8n", qdrant: "Qdrant", postgres: "PostgreSQL" } as con
 
 type Program = keyof typeof PROGRAMS;
 
+/** n8n goes to the other kind of database. */
+const DATABASE = "database";
+
 type Images = Readonly<Record<string, string>>;
 
-/** A program that stores data goes to another version, or to one that is not known to be the same. */
+/** A program that stores data goes to another version, or to one that is not known to be the same; or n8n to another kind of database. */
 export interface DataStep {
-  readonly service: Program;
+  readonly service: Program | typeof DATABASE;
   readonly from: string;
   readonly to: string;
 }
@@ -34,6 +37,20 @@ export function dataSteps(before: Images, after: Images): DataStep[] {
   });
 }
 
+/** Of images that run: PostgreSQL's is among them where n8n's data is in PostgreSQL. */
+export function databaseSteps(before: Images, after: Images): DataStep[] {
+  if (before["n8n"] === undefined || after["n8n"] === undefined) return [];
+  const [from, to] = [before, after].map((images) =>
+    images["postgres"] === undefined ? "SQLite" : "PostgreSQL",
+  );
+  return from === to ? [] : [{ service: DATABASE, from: from!, to: to! }];
+}
+
+/** Whether n8n's database changes its kind, which no rollback does. */
+export function changesDatabase(steps: readonly DataStep[]): boolean {
+  return steps.some(({ service }) => service === DATABASE);
+}
+
 /** Those after which a program meets data that is, or may be, of a newer version. */
 export function stepsBack(steps: readonly DataStep[]): DataStep[] {
   return steps.filter(
@@ -44,20 +61,26 @@ export function stepsBack(steps: readonly DataStep[]): DataStep[] {
 /** Those whose service an update that ended half way had begun to change. */
 export function stepsBegun(steps: readonly DataStep[], changed: readonly string[]): DataStep[] {
   return steps.filter(
-    ({ service }) => changed.includes("") || changed.includes(`${swarmName(service)}-service`),
+    ({ service }) =>
+      changed.includes("") ||
+      changed.includes(`${swarmName(service === DATABASE ? "n8n" : service)}-service`),
   );
 }
 
 /** `n8n 2.40.1 → 2.41.3`. */
 export function renderDataSteps(steps: readonly DataStep[]): string {
-  return steps.map(({ service, from, to }) => `${PROGRAMS[service]} ${from} → ${to}`).join(", ");
+  return steps.map(({ service, from, to }) => `${nameOf(service)} ${from} → ${to}`).join(", ");
+}
+
+function nameOf(service: DataStep["service"]): string {
+  return service === DATABASE ? "n8n's database" : PROGRAMS[service];
 }
 
 /** What a person must know who lets these programs go back while their data stays. */
 export function dataStays(steps: readonly DataStep[]): string[] {
   return steps.map(
     ({ service, from, to }) =>
-      `${PROGRAMS[service]} goes back from ${from} to ${to}, but its data stays in the format of ${from}: ` +
+      `${nameOf(service)} goes back from ${from} to ${to}, but its data stays in the format of ${from}: ` +
       "the older version may not start, or may damage what it does not understand",
   );
 }
@@ -68,10 +91,12 @@ export function warnOfDataSteps(
   { isBackedUp }: { readonly isBackedUp: boolean },
 ): string[] {
   if (steps.length === 0) return [];
-  const copy = isBackedUp ? "a set of backups is made first" : "of which there is no copy";
-  return [
-    `${renderDataSteps(steps)}: the new version may change the format of the data, ${copy}; if this release fails, it is not rolled back by itself`,
-  ];
+  const returns = !isBackedUp
+    ? "of which there is no copy; if this release fails, it is not rolled back by itself"
+    : changesDatabase(steps)
+      ? "a set of backups is made first; if this release fails, it is not rolled back by itself"
+      : "a set of backups is made first; if this release fails, it is rolled back together with that data";
+  return [`${renderDataSteps(steps)}: the new version may change the format of the data, ${returns}`];
 }
 
 /**
@@ -86,11 +111,12 @@ export async function prepareData(
   if (steps.length === 0) return undefined;
   const set =
     server && (await operator.takeSet({ ...context, server, tag: `release-${release ?? "first"}` }));
-  const copy = set === undefined ? "sans copie" : `jeu ${set.slice(0, 8)} fait avant`;
+  const copy =
+    set === undefined ? "sans copie ; pas de retour automatique" : `jeu ${set.slice(0, 8)} fait avant`;
   await session.audit({
     action: "deploy",
     reason: "",
-    detail: `${renderDataSteps(steps)} : les données peuvent changer de format, ${copy} ; pas de retour automatique`,
+    detail: `${renderDataSteps(steps)} : les données peuvent changer de format, ${copy}`,
   });
   return set;
 }

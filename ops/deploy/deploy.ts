@@ -5,7 +5,7 @@ import type { Outcome } from "../command.ts";
 import { inPrivateFolder } from "../engine/events.ts";
 import { readRevision } from "../server/identity.ts";
 import { readReleases } from "../server/records.ts";
-import { isBackedUp } from "../backup/status.ts";
+import { isBackedUp, refuseHalfRestored } from "../backup/status.ts";
 import { prepareData, warnOfDataSteps, type DataStep } from "./data.ts";
 import { rollBackAutomatically } from "./automatic-rollback.ts";
 import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest } from "./release-progress.ts";
@@ -171,6 +171,7 @@ async function up(
 ): Promise<Outcome | undefined> {
   const { operator, session } = progress;
   const { stack, reason } = progress.request;
+  if (session.server !== undefined) await refuseHalfRestored(session.server, stack);
   await progress.recordStart();
   progress.setBefore = await prepareData(session, { steps: dataSteps, release: progress.record?.number });
   await session.server?.logInForDocker();

@@ -1,12 +1,13 @@
 /** One deployment while it runs: what is known so far, and how it is recorded. */
 import type { Check } from "../../common/check.ts";
 import { currentRelease, type Release } from "../../common/release.ts";
+import { isServiceOn } from "../../common/services.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
 import { reportIncident } from "../effects.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { readReleases } from "../server/records.ts";
-import { dataSteps, type DataStep } from "./data.ts";
+import { databaseSteps, dataSteps, type DataStep } from "./data.ts";
 import { forgetReplaced } from "../backup/before-release.ts";
 import { pruneImages } from "./prune.ts";
 import { describeFailure, renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
@@ -90,7 +91,12 @@ export class ReleaseInProgress {
   async readDataSteps(): Promise<readonly DataStep[]> {
     const { stack, environment, pulumi } = this.session;
     this.imagesBefore = await readDeployedImages(stack, pulumi);
-    return dataSteps(this.imagesBefore, environment.images);
+    const after = Object.fromEntries(
+      Object.entries(environment.images).filter(
+        ([name]) => name !== "postgres" || isServiceOn("postgres", environment),
+      ),
+    );
+    return [...dataSteps(this.imagesBefore, after), ...databaseSteps(this.imagesBefore, after)];
   }
 
   /** Runs one part, and keeps how long it took. */

@@ -1,13 +1,21 @@
 /** `npm run rollback`: an earlier release again, by hand. */
 import { isDeepStrictEqual } from "node:util";
 
-import { currentRelease, isGood, lastGood, type Release } from "../../common/release.ts";
+import { currentRelease, isGood, lastGood, unfinishedRollback, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
+import { isBackedUp, refuseHalfRestored } from "../backup/status.ts";
 import type { Outcome } from "../command.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { readRevision } from "../server/identity.ts";
 import { readReleases, type Releases, renderCorrupt } from "../server/records.ts";
 import { dataStays, dataSteps, stepsBack, type DataStep } from "./data.ts";
+import {
+  planDataRollback,
+  renderDataRollback,
+  restoreData,
+  rollbackCommand,
+  type DataRollback,
+} from "./data-rollback.ts";
 import { EXIT } from "./release-progress.ts";
 import {
   describeStop,
@@ -29,6 +37,9 @@ export interface RollbackRequest {
 
   /** Whether programs that store data may go back to a version that is older than their data. */
   readonly dataStays: boolean;
+
+  /** Whether the data of before the release that goes comes back, too. */
+  readonly withData: boolean;
 }
 
 export async function rollback(request: RollbackRequest, operator: Operator): Promise<Outcome> {
@@ -39,23 +50,32 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
     const { server } = session;
     if (server === undefined)
       throw new UserError(`${stack}: there is no server, so there is no release to roll back to`);
-    const target = chooseTarget(request, await readReleases(server));
+    const { target, from, set } = choose(request, await readReleases(server));
+    // A rollback with data finishes what it began.
+    if (!request.withData) await refuseHalfRestored(server, stack);
     await operator.resume(stack);
     const images = await readDeployedImages(stack, session.pulumi);
     operator.say(`back to ${renderRelease(target)}`);
     sayKept(session, target);
+    const data = request.withData ? await planDataRollback(session, { target, from, set }) : undefined;
     const back = stepsBack(dataSteps(images, target.images));
-    if (back.length > 0 && !request.dataStays)
-      return { text: describeOldData(request, target, back), exitCode: EXIT.refused };
-    for (const line of dataStays(back)) operator.say(line);
-    if (!request.yes && !(await operator.confirm(`Restore release ${target.number} on ${stack}?`)))
+    if (data === undefined && back.length > 0 && !request.dataStays)
+      return { text: describeOldData(session, { request, target, back }), exitCode: EXIT.refused };
+    for (const line of data ? [renderDataRollback(data, stack)] : dataStays(back)) operator.say(line);
+    const overwrites = data === undefined || data.plan.done === true ? "" : ", and overwrite its data,";
+    if (
+      !request.yes &&
+      !(await operator.confirm(`Restore release ${target.number}${overwrites} on ${stack}?`))
+    )
       return { text: "cancelled; nothing was changed", exitCode: EXIT.refused };
 
     const begun = await session.startRelease(server, {
       ...{ kind: "rollback", revision, reason, startedAt },
       settings: { ...runningSettings(session.environment), ...target.settings },
       restored: target.number,
+      ...(data && { set: data.plan.id }),
     });
+    if (data) await bringDataBack(session, { begun, data });
     const restored = await restore(session, {
       target,
       message: `release ${begun.number}: back to ${target.number}`,
@@ -68,16 +88,52 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
   });
 }
 
+/** A failure is the end of the release; the same command goes on from there. */
+async function bringDataBack(
+  session: Session,
+  { begun, data }: { readonly begun: Release; readonly data: DataRollback },
+): Promise<void> {
+  try {
+    await restoreData(session, data);
+    session.signal.throwIfAborted();
+  } catch (error) {
+    if (!(error instanceof UserError) && !session.signal.aborted) throw error;
+    const failure = session.signal.aborted
+      ? describeStop(session.signal.reason)
+      : `les données : ${(error as Error).message}`;
+    await session.finishRelease({ ...begun, outcome: "failed", failure });
+    await session.audit({
+      action: "rollback",
+      reason: begun.reason,
+      detail: `retour à la version ${data.target.number} en échec : ${failure}`,
+      release: begun.number,
+    });
+    throw new UserError(
+      `${(error as Error).message}\ngo on with ${rollbackCommand(session.stack, begun.reason)}`,
+      { cause: error },
+    );
+  }
+}
+
 function describeOldData(
-  { stack, reason }: RollbackRequest,
-  { number }: Release,
-  back: readonly DataStep[],
+  { stack, environment }: Session,
+  about: { readonly request: RollbackRequest; readonly target: Release; readonly back: readonly DataStep[] },
 ): string {
+  const { number } = about.target;
+  const { reason, to } = about.request;
+  const lines = dataStays(about.back).map((line) => `  ${line}`);
+  const old = `${stack}: release ${number} has older versions of programs that store data`;
+  if (isBackedUp(environment)) {
+    const chosen = to === undefined ? "" : ` --to ${to}`;
+    const command = `npm run rollback -- ${stack}${chosen} --with-data --reason ${JSON.stringify(reason)}`;
+    return [
+      `${old}:`,
+      ...lines,
+      `bring the data of then back, too, with ${command}, which shows what is lost`,
+    ].join("\n");
+  }
   return (
-    `${stack}: release ${number} has older versions of programs that store data, of which there is no copy:\n` +
-    `${dataStays(back)
-      .map((line) => `  ${line}`)
-      .join("\n")}\n` +
+    `${old}, of which there is no copy:\n${lines.join("\n")}\n` +
     `change the other images in Pulumi.${stack}.yaml and deploy that; or, if you know that the older version reads this data, ` +
     `npm run rollback -- ${stack} --to ${number} --data-stays --reason ${JSON.stringify(reason)}`
   );
@@ -125,6 +181,23 @@ async function recordRollback(
     renderSeconds(seconds),
   ];
   return { text: text.join("\n"), exitCode: hasPassed ? EXIT.ok : EXIT.failed };
+}
+
+interface Choice {
+  readonly target: Release;
+  /** Number of the release that runs. */
+  readonly from: number;
+  /** Of a rollback with data that was interrupted. */
+  readonly set?: string;
+}
+
+function choose(request: RollbackRequest, known: Releases): Choice {
+  const from = runningNumber(known.releases);
+  const { restored, set } = (request.withData && unfinishedRollback(known.releases)) || {};
+  const target = known.releases.find(({ number }) => number === restored);
+  if (target !== undefined && set !== undefined && (request.to ?? restored) === restored)
+    return { target, from, set };
+  return { target: chooseTarget(request, known), from };
 }
 
 function chooseTarget({ stack, to }: RollbackRequest, { releases, corrupt }: Releases): Release {

@@ -48,7 +48,7 @@ function describe(problem: BackupProblem, { name, backup }: Pick<Environment, "n
         what: "restore",
         expected: "none under way",
         found: `one of the set ${problem.set} was begun and has not ended`,
-        command: `npm run restore -- ${name} --set ${problem.set} finishes it`,
+        command: `${problem.finishedBy} finishes it`,
       };
     case "no-set":
       return { ...set, found: `no set${because(problem.failure)}`, command: make };

@@ -4,6 +4,7 @@ import { at, hasUnknown, isSameButUnknown, parsePath } from "../changes/properti
 import { pathsSaid, readSteps, type Step } from "../changes/steps.ts";
 import { readEvents, runEngine } from "../engine/events.ts";
 import { PulumiFailure } from "../engine/cli.ts";
+import { refuseHalfRestored } from "../backup/status.ts";
 import type { Server } from "../server/connection.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Effects } from "../effects.ts";
@@ -163,6 +164,7 @@ async function planRepair(
   const selection = leftOut(checked).flatMap((urn) => ["--exclude", urn]);
   const repair = { stack, checked, withChanges, selection, records: checked.foreignRecords };
   if (repairable(checked).length === 0 && affected.size === 0) return { ...repair, changes: [], unasked: [] };
+  if (checked.server !== undefined) await refuseHalfRestored(checked.server, stack);
   await checked.server?.logInForDocker();
   const { log, failure } = await withSettings(repair, (options) => {
     const args = ["preview", "--refresh", "--color", "never", ...options, "--stack", stack, ...selection];

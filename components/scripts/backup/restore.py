@@ -275,6 +275,8 @@ def upgrade(service, image, snapshot, *, command=None):
         began, journal = now(), read_json(JOURNAL)
         if journal and journal.get("upgrades") != image:
             sets.refuse_half_restored()
+        if not journal and image_of(service) == image:
+            return {"set": snapshot, "only": [UPGRADED[service]], "counts": {}, "stoppedSeconds": 0, "took": 0}
         if not journal:
             journal = begin(service, image, snapshot, command)
         try:

@@ -102,7 +102,7 @@ describe("readBackupStatus", () => {
     await utimes(join(folder, "password"), 0, Date.parse("2026-11-01T12:00:00Z") / 1000);
     const setUpAt = "2026-11-01T12:00:00Z";
     expect(await readBackupStatus(server("/bin/sh"))).toEqual({
-      ...{ drills: [], kept: [], restoring: null, setUpAt },
+      ...{ drills: [], kept: [], restoring: null, finishedBy: null, setUpAt },
     });
     await writeFile(join(folder, "status.json"), JSON.stringify({ last: LAST }));
     await writeFile(join(folder, "restore.json"), JSON.stringify({ set: "abc" }));

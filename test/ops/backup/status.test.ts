@@ -17,6 +17,14 @@ const judge = (status: Partial<BackupStatus>) =>
   );
 
 describe("judgeBackups", () => {
+  it("names the command that finishes what was interrupted", () => {
+    const finishedBy = 'npm run rollback -- test --with-data --reason "…"';
+
+    expect(judge({ restoring: "fedcba9876543210", finishedBy }).detail).toBe(
+      `une restauration du jeu fedcba98 est en cours ou a été interrompue : ${finishedBy} la termine`,
+    );
+  });
+
   it("agrees to a young set and a recent rehearsal", () => {
     const judged = judge({ last: last("2026-11-24T09:30:00Z"), drills: [drill("2026-11-20T02:30:00Z")] });
 

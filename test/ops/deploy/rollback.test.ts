@@ -32,7 +32,10 @@ const image = (version: number) => `technicia/vector-store:1.0.${version}`;
 
 const back = (request: Partial<RollbackRequest> = {}) =>
   rollback(
-    { stack: "test", to: undefined, reason: "users complain", yes: true, dataStays: false, ...request },
+    {
+      ...{ stack: "test", to: undefined, reason: "users complain", yes: true },
+      ...{ dataStays: false, withData: false, ...request },
+    },
     stack.operator,
   );
 

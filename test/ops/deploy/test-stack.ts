@@ -11,6 +11,7 @@ import type { Operator } from "../../../ops/deploy/session.ts";
 import type { Release } from "../../../common/release.ts";
 import { readHistory, readReleases } from "../../../ops/server/records.ts";
 import type { NewIncident } from "../../../reports/incidents/book.ts";
+import type { ServerCommand } from "../../../ops/server/connection.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { PulumiFailure, type PulumiCall } from "../../../ops/engine/cli.ts";
 import { deploymentFacts, environmentWith, validSettings } from "../../support/fixtures.ts";
@@ -67,7 +68,13 @@ export class TestStack implements AsyncDisposable {
   /** Settings that the state has of the last deployment; undefined: it has none. */
   declared: Readonly<Record<string, string>> | undefined;
   /** Services that do not run, whatever the settings say. */
-  off = new Set<string>();
+  off = new Set(["postgres"]);
+  /** What the program of backups on the server answers to its words; without one there are no backups on it. */
+  program: ((words: readonly string[]) => unknown) | undefined;
+  /** Words with which that program was called. */
+  readonly programCalls: (readonly string[])[] = [];
+  /** Set of a restore that was interrupted. */
+  restoring: string | undefined;
   now = TUESDAY;
 
   preflight: () => Promise<Check[]> = () => Promise.resolve([ok, unknown]);
@@ -112,7 +119,7 @@ export class TestStack implements AsyncDisposable {
   get operator(): Operator {
     return {
       pulumi: (call) => this.#pulumi(call),
-      openServer: () => this.server,
+      openServer: () => ({ ...this.server, run: (command) => this.#run(command) }),
       identity: this.identity,
       git: (args) => Promise.resolve(this.#git(args[0] ?? "")),
       now: () => this.now,
@@ -156,6 +163,27 @@ export class TestStack implements AsyncDisposable {
       readSettingsFile: () => Promise.resolve(this.settings),
       writeSettingsFile: (_stack, text) => Promise.resolve(void (this.settings = text)),
     };
+  }
+
+  /** Names a place for sets of backups in the settings. */
+  keepBackups(): void {
+    const file = parse(this.settings) as { config: Record<string, unknown> };
+    const bucket = { address: "https://s3.example.org", region: "eu-1", name: "ours" };
+    file.config["technicia:backup"] = { bucket };
+    this.settings = stringify(file);
+  }
+
+  #run(command: ServerCommand): ReturnType<LocalServer["run"]> {
+    if (command.script.includes("systemd-run") && this.program) {
+      const words = (command.variables?.["WORDS"] ?? "").split("\n");
+      this.programCalls.push(words);
+      return new Promise((resolve) => resolve({ stdout: JSON.stringify(this.program!(words)), stderr: "" }));
+    }
+    if (command.script.includes("setUpAt") && this.restoring !== undefined) {
+      const status = { setUpAt: TUESDAY.toISOString(), restoring: this.restoring };
+      return Promise.resolve({ stdout: JSON.stringify(status), stderr: "" });
+    }
+    return this.server.run(command);
   }
 
   setImage(name: string, image: string): void {
