@@ -41,6 +41,11 @@ export const builtServices = ["vectorStore", "documentProcessor", "visionClassif
 
 export type BuiltService = (typeof builtServices)[number];
 
+/** Databases whose next version is a step of its own (`npm run upgrade`). */
+export const upgradedServices = ["qdrant", "postgres"] as const;
+
+export type UpgradedService = (typeof upgradedServices)[number];
+
 export type ServiceName = keyof typeof SERVICES;
 
 export const serviceNames = Object.keys(SERVICES) as ServiceName[];

@@ -8,7 +8,7 @@ import type { Command, Commands } from "./command.ts";
 const AREAS = [
   { names: ["preview"], load: () => import("./preview/commands.ts") },
   {
-    names: ["deploy", "rollback", "promote", "images", "history", "unlock"],
+    names: ["deploy", "rollback", "upgrade", "promote", "images", "history", "unlock"],
     load: () => import("./deploy/commands.ts"),
   },
   { names: ["backup", "backups", "restore", "drill"], load: () => import("./backup/commands.ts") },

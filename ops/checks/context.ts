@@ -3,6 +3,7 @@ import { Resolver } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 
 import type { Check } from "../../common/check.ts";
+import type { UpgradedService } from "../../common/services.ts";
 import { scanFile } from "../../common/scan.ts";
 import { systemFetch } from "../../common/system-trust.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
@@ -30,6 +31,9 @@ export interface CheckContext {
 
   /** Aborted when the deployment is. */
   readonly signal: AbortSignal;
+
+  /** For a preflight: the database that goes to its next version. */
+  readonly upgrades?: UpgradedService | undefined;
 
   /** For a verification: what was seen before the deployment, or at the last one that was good. */
   readonly earlier?: readonly Check[];

@@ -1,3 +1,4 @@
+import { upgradedServices } from "../../common/services.ts";
 import { UserError } from "../../common/user-error.ts";
 import {
   onlyStack,
@@ -19,6 +20,7 @@ import { promote } from "./promote.ts";
 import { EXIT, parts } from "./release-progress.ts";
 import { rollback } from "./rollback.ts";
 import { realOperator, type Operator } from "./session.ts";
+import { upgrade } from "./upgrade.ts";
 
 export const commands: Commands = {
   deploy: {
@@ -49,7 +51,7 @@ export const commands: Commands = {
   rollback: {
     usage: 'npm run rollback -- <stack> [--to <release>] --reason "…" [--with-data | --data-stays] [--yes]',
     summary:
-      "restores an earlier release; data stays as it is, or becomes that of before the release that goes (--with-data)",
+      "restores an earlier release; data stays as it is, or with --with-data comes back as it was before the later release",
     async run(args) {
       const { values, positionals } = readArguments(this.usage, args, {
         to: { type: "string" },
@@ -67,6 +69,24 @@ export const commands: Commands = {
         throw misused(this, "expected one of --with-data and --data-stays, got both");
       const request = { stack, to, reason, yes, dataStays, withData };
       return await operating((operator) => rollback(request, operator));
+    },
+  },
+
+  upgrade: {
+    usage: `npm run upgrade -- <stack> ${upgradedServices.join("|")} <version> [--yes]`,
+    summary: "takes a database to its next version, and back where its counts differ",
+    async run(args) {
+      const { values, positionals } = readArguments(this.usage, args, {
+        yes: { type: "boolean", default: false },
+      });
+      const stack = onlyStack(this.usage, positionals.slice(0, 1));
+      const [service, version, ...rest] = positionals.slice(1);
+      if (service === undefined || version === undefined || rest.length > 0)
+        throw misused(
+          this,
+          `expected a database and its next version, such as qdrant 1.20.0, got ${positionals.slice(1).join(" ") || "none"}`,
+        );
+      return await operating((operator) => upgrade({ stack, service, version, yes: values.yes }, operator));
     },
   },
 

@@ -6,7 +6,8 @@ import { inPrivateFolder } from "../engine/events.ts";
 import { readRevision } from "../server/identity.ts";
 import { readReleases } from "../server/records.ts";
 import { isBackedUp, refuseHalfRestored } from "../backup/status.ts";
-import { prepareData, warnOfDataSteps, type DataStep } from "./data.ts";
+import { prepareData, renderDataSteps, warnOfDataSteps, type DataStep } from "./data.ts";
+import { upgradeData } from "./data-upgrade.ts";
 import { rollBackAutomatically } from "./automatic-rollback.ts";
 import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest } from "./release-progress.ts";
 import { describeStop, renderChecks } from "./render.ts";
@@ -109,7 +110,9 @@ async function resumePending({ request, operator, session }: ReleaseInProgress):
 
 async function preflight(progress: ReleaseInProgress): Promise<void> {
   const { request, operator, session } = progress;
-  const checks = await progress.timed("preflight", () => operator.preflight(session.context));
+  const checks = await progress.timed("preflight", () =>
+    operator.preflight({ ...session.context, upgrades: request.upgrades }),
+  );
   progress.preflight = checks;
   session.signal.throwIfAborted();
   const lines = renderChecks("preflight", checks);
@@ -156,6 +159,12 @@ function checkWindowOf({ request, operator, session }: ReleaseInProgress): strin
 async function confirm(progress: ReleaseInProgress): Promise<readonly DataStep[]> {
   const { request, operator, hostKey } = progress;
   const steps = await progress.readDataSteps();
+  const others = steps.filter(({ service }) => service !== request.upgrades);
+  if (request.upgrades !== undefined && others.length > 0)
+    throw new Refusal(
+      `${request.stack}: expected one step at a time, got ${renderDataSteps(steps)}; deploy what else is in Pulumi.${request.stack}.yaml first`,
+      `une étape à la fois : ${renderDataSteps(steps)}`,
+    );
   for (const line of warnOfDataSteps(steps, { isBackedUp: isBackedUp(progress.session.environment) }))
     operator.say(line);
   const apply = `pply this to ${request.stack}?`;
@@ -174,6 +183,11 @@ async function up(
   if (session.server !== undefined) await refuseHalfRestored(session.server, stack);
   await progress.recordStart();
   progress.setBefore = await prepareData(session, { steps: dataSteps, release: progress.record?.number });
+  const { upgrades } = progress.request;
+  if (upgrades !== undefined) {
+    const image = session.environment.images[upgrades];
+    await upgradeData(session, { service: upgrades, image, set: progress.setBefore });
+  }
   await session.server?.logInForDocker();
   const message = progress.record ? `release ${progress.record.number}` : "first deployment";
   const { failure, rotated } = await progress.timed("up", () =>

@@ -1,7 +1,7 @@
 /** One deployment while it runs: what is known so far, and how it is recorded. */
 import type { Check } from "../../common/check.ts";
 import { currentRelease, type Release } from "../../common/release.ts";
-import { isServiceOn } from "../../common/services.ts";
+import { isServiceOn, type UpgradedService } from "../../common/services.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
 import { reportIncident } from "../effects.ts";
@@ -30,6 +30,8 @@ export interface DeployRequest {
   readonly reason: string;
   /** Whether to change things without asking. */
   readonly yes: boolean;
+  /** Database that goes to its next version by a step of its own. */
+  readonly upgrades?: UpgradedService | undefined;
 }
 
 /** A gate is closed: nothing was changed. */

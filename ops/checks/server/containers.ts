@@ -89,7 +89,12 @@ type Version = readonly [major: number, minor: number, patch: number];
 
 /** Whether the versions of the settings can read the data of the versions that run. */
 export function versionsProbe(
-  { environment, outputs }: Pick<CheckContext, "environment" | "outputs">,
+  {
+    stack,
+    environment,
+    outputs,
+    upgrades,
+  }: Pick<CheckContext, "stack" | "environment" | "outputs" | "upgrades">,
   access: ServerAccess,
 ): Probe {
   return {
@@ -106,7 +111,9 @@ export function versionsProbe(
       ];
       if (services.n8n.database === "postgres") {
         const from = await postgresVersion(access);
-        found.push(judgeStep("PostgreSQL", { from, to: versionOf(images.postgres), judge: judgePostgres }));
+        const to = versionOf(images.postgres);
+        const judge = judgePostgres({ stack, to, isUpgrade: upgrades === "postgres" });
+        found.push(judgeStep("PostgreSQL", { from, to, judge }));
       }
       const worst = (["failed", "not-checked", "ok"] as const).find((outcome) =>
         found.some((one) => one.outcome === outcome),
@@ -189,11 +196,13 @@ function judgeQdrant([fromMajor, fromMinor]: Version, [major, minor]: Version): 
     : undefined;
 }
 
-function judgePostgres([from]: Version, [to]: Version): string | undefined {
-  if (to < from) return "une version plus ancienne ne lit pas les données de la plus récente";
-  return to > from
-    ? "PostgreSQL ne démarre pas sur les données d'une autre version majeure ; les transférer d'abord (pg_dump), une version à la fois"
-    : undefined;
+function judgePostgres(about: { readonly stack: string; readonly to: string; readonly isUpgrade: boolean }) {
+  return ([from]: Version, [to]: Version): string | undefined => {
+    if (to < from) return "une version plus ancienne ne lit pas les données de la plus récente";
+    if (to === from || (about.isUpgrade && to === from + 1)) return undefined;
+    const command = `npm run upgrade -- ${about.stack} postgres ${to === from + 1 ? about.to : `${from + 1}.x`}`;
+    return `PostgreSQL ne démarre pas sur les données d'une autre version majeure ; ${command} les transfère, une version à la fois`;
+  };
 }
 
 /** Read on the server, because the stack's outputs leave out the optional services. */

@@ -75,6 +75,9 @@ export class TestStack implements AsyncDisposable {
   readonly programCalls: (readonly string[])[] = [];
   /** Set of a restore that was interrupted. */
   restoring: string | undefined;
+  finishedBy: string | undefined;
+  /** Image that the server names for a service. */
+  services: (() => string) | undefined;
   now = TUESDAY;
 
   preflight: () => Promise<Check[]> = () => Promise.resolve([ok, unknown]);
@@ -180,9 +183,12 @@ export class TestStack implements AsyncDisposable {
       return new Promise((resolve) => resolve({ stdout: JSON.stringify(this.program!(words)), stderr: "" }));
     }
     if (command.script.includes("setUpAt") && this.restoring !== undefined) {
-      const status = { setUpAt: TUESDAY.toISOString(), restoring: this.restoring };
+      const { restoring, finishedBy } = this;
+      const status = { setUpAt: TUESDAY.toISOString(), restoring, finishedBy };
       return Promise.resolve({ stdout: JSON.stringify(status), stderr: "" });
     }
+    if (command.script.startsWith("docker service inspect") && this.services)
+      return new Promise((resolve) => resolve({ stdout: this.services!(), stderr: "" }));
     return this.server.run(command);
   }
 

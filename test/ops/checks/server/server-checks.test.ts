@@ -91,7 +91,7 @@ describe("versionsProbe", () => {
   ) => {
     const environment = environmentWith(to);
     const outputs = outputsOf(environment, from);
-    return versionsProbe({ environment, outputs }, { server }).find(unaborted);
+    return versionsProbe({ stack: "test", environment, outputs }, { server }).find(unaborted);
   };
 
   it.each([
@@ -139,6 +139,27 @@ describe("versionsProbe", () => {
       outcome,
     });
   });
+
+  it.each([
+    ["18.1", "postgres", "ok", "PostgreSQL 17.9 → 18.1"],
+    ["19.1", "postgres", "failed", "npm run upgrade -- test postgres 18.x les transfère"],
+    ["18.1", undefined, "failed", "npm run upgrade -- test postgres 18.1 les transfère"],
+    ["18.1", "qdrant", "failed", "npm run upgrade -- test postgres 18.1 les transfère"],
+  ] as const)(
+    "PostgreSQL from 17.9 to %s, when the upgrade is of %s, is %s",
+    async (version, upgrades, outcome, detail) => {
+      const environment = environmentWith({
+        "services.n8n.database": "postgres",
+        "images.postgres": `postgres:${version}-bookworm`,
+      });
+      const server = answeringServer("postgres:17.9-bookworm\n");
+      const context = { stack: "test", environment, outputs: outputsOf(environment, {}), upgrades };
+      const found = await versionsProbe(context, { server }).find(unaborted);
+
+      expect(found.outcome === "not-checked" ? "ok" : found.outcome).toBe(outcome);
+      if (outcome === "failed") expect(found.detail).toContain(detail);
+    },
+  );
 
   it("is not checked when the version that runs is unknown", async () => {
     const postgres = { "services.n8n.database": "postgres" };
