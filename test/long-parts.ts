@@ -8,6 +8,7 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
     "test/e2e/bad-input",
     "test/e2e/odd-paths",
     "test/e2e/report",
+    "test/e2e/data-versions",
   ],
   interruptions: ["test/e2e/interrupted", "test/e2e/environments", "test/e2e/runbook"],
   releases: ["test/e2e/releases"],
