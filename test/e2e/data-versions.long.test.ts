@@ -37,7 +37,7 @@ describe("the versions of a database, with their data", () => {
     const { code, stdout, stderr } = await npm("upgrade", "--", "test", "qdrant", "1.19.1", "--yes");
 
     expect(code, `${stdout}\n${stderr}`).toBe(0);
-    expect(stdout).toContain("Qdrant 1.19.1 has the same counts");
+    expect(`${stdout}${stderr}`).toContain("Qdrant 1.19.1 has the same counts");
     expect(await image()).toContain(`${NEXT}@sha256:`);
     expect(await points()).toBe(before);
     await expectQuiet();
