@@ -101,6 +101,30 @@ export async function callStorage(call: StorageCall, options: StorageOptions): P
   throw new StorageRefusal(call, options, { status: response.status, code });
 }
 
+/** The objects below a prefix, as whoever may list them and no more sees them. */
+export async function* listObjects(
+  prefix: string,
+  options: StorageOptions,
+): AsyncGenerator<Pick<ObjectVersion, "object" | "size" | "modified">> {
+  let next: Record<string, string> | undefined = {};
+  while (next !== undefined) {
+    const query: Record<string, string> = { "list-type": "2", prefix, ...next };
+    const page = await (await callStorage({ method: "GET", query }, options)).text();
+    for (const [, inner = ""] of page.matchAll(/<Contents>([\s\S]*?)<\/Contents>/g)) {
+      yield {
+        object: textOf(inner, "Key") ?? "",
+        size: Number(textOf(inner, "Size") ?? 0),
+        modified: textOf(inner, "LastModified") ?? "",
+      };
+    }
+    const token = textOf(page, "NextContinuationToken");
+    next =
+      textOf(page, "IsTruncated") === "true" && token !== undefined
+        ? { "continuation-token": token }
+        : undefined;
+  }
+}
+
 /** Every version and delete marker below a prefix. */
 export async function* listVersions(prefix: string, options: StorageOptions): AsyncGenerator<ObjectVersion> {
   let next: Record<string, string> | undefined = {};

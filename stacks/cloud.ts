@@ -7,15 +7,7 @@ import type { DnsVendor } from "../infra/dns.ts";
 import * as technicia from "../provider/resources.ts";
 import type { Secrets } from "../secrets/resolve.ts";
 import type { Environment } from "./environment.ts";
-
-/** Secret → argument of OVH's provider. */
-const OVH_KEYS = {
-  ovhApplicationKey: "applicationKey",
-  ovhApplicationSecret: "applicationSecret",
-  ovhConsumerKey: "consumerKey",
-  ovhClientId: "clientId",
-  ovhClientSecret: "clientSecret",
-} as const;
+import { OVH_KEYS } from "./ovh-keys.ts";
 
 /** The providers of the accounts that a deployment uses. */
 export interface Cloud {

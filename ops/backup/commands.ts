@@ -78,11 +78,7 @@ export const commands: Commands = {
       const stack = onlyStack(this.usage, positionals);
       const { set, undo, yes, "keep-nothing": keepNothing } = values;
       const only = partOf(this, values.only);
-      if (set !== undefined && !/^[0-9a-f]{8,64}$/.test(set))
-        throw misused(
-          this,
-          `--set: expected the id of a set, 8 digits of it or more, got ${JSON.stringify(set)}`,
-        );
+      requireSetId(this, set);
       if (undo && (set !== undefined || only !== undefined || keepNothing))
         throw misused(
           this,
@@ -109,7 +105,16 @@ function partOf(command: Command, text: string | undefined): Part | undefined {
   throw misused(command, `--only: expected one of ${parts.join(", ")}, got ${JSON.stringify(text)}`);
 }
 
-function misused({ usage }: Command, problem: string): UserError {
+/** @throws UserError for what cannot be the beginning of a set's id */
+export function requireSetId(command: Pick<Command, "usage">, set: string | undefined): void {
+  if (set === undefined || /^[0-9a-f]{8,64}$/.test(set)) return;
+  throw misused(
+    command,
+    `--set: expected the id of a set, 8 digits of it or more, got ${JSON.stringify(set)}`,
+  );
+}
+
+function misused({ usage }: Pick<Command, "usage">, problem: string): UserError {
   return new UserError(`${problem}\nusage: ${usage}`);
 }
 

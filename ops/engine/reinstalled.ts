@@ -3,7 +3,7 @@ import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import { askFingerprint } from "../../provider/ssh/host.ts";
 import type { Pulumi } from "./cli.ts";
-import { readState, type StateResource } from "./state.ts";
+import { readState, type State, type StateResource } from "./state.ts";
 
 /** OVH knows the installation that the state knows, so nothing of it is lost. */
 export class NotReinstalled extends UserError {
@@ -43,6 +43,38 @@ export async function forgetReinstalled(
     hostKey === undefined
       ? outdatedForOvh(resources, stack)
       : await outdatedForKey(resources, { stack, hostKey, askHostKey });
+  return await forget(state, isOutdated);
+}
+
+/** Bound to the address of a server, and gone at OVH with it. */
+const OF_ADDRESS: readonly string[] = [
+  "technicia:ovh:EdgeFirewall",
+  "technicia:ovh:ReverseName",
+  "ovh:Ip/reverse:Reverse",
+];
+
+/**
+ * Another server takes the place of one that is lost: the server leaves the state with everything on it, and protection does not hold that up.
+ * With `isGone` the same goes for what OVH kept for its address; otherwise the next update deletes that there.
+ */
+export async function forgetServer(
+  stack: string,
+  pulumi: Pulumi,
+  { isGone }: { readonly isGone: boolean },
+): Promise<readonly string[]> {
+  const state = await readState(stack, pulumi);
+  return await forget(
+    state,
+    (one) =>
+      isTiedToHost(one) || one.type === "technicia:ovh:Vps" || (isGone && OF_ADDRESS.includes(one.type)),
+  );
+}
+
+type Judge = (one: StateResource) => boolean;
+
+/** Removes these resources, what their connections created, and everything in Docker. Gives the names. */
+async function forget(state: State, isOutdated: Judge): Promise<readonly string[]> {
+  const { resources } = state;
   const outdated = new Set(resources.filter(isOutdated).map(({ urn: name, id }) => `${name}::${id}`));
   const isLost = (one: StateResource) =>
     isOutdated(one) || outdated.has(one.provider ?? "") || one.type.startsWith("docker:");
@@ -52,15 +84,11 @@ export async function forgetReinstalled(
   return resources.filter(isLost).map((one) => nameOf(one.urn));
 }
 
-type Judge = (one: StateResource) => boolean;
-
 /** What was set up under another installation than the one that OVH knows now. */
 function outdatedForOvh(resources: readonly StateResource[], stack: string): Judge {
   const installation = findServer(resources, stack).outputs?.["serverId"];
-  const isOutdated = (one: StateResource) => {
-    const { serverId } = one.inputs ?? {};
-    return isTiedToHost(one) && serverId !== undefined && serverId !== installation;
-  };
+  const isOutdated = (one: StateResource) =>
+    isTiedToHost(one) && one.inputs?.["serverId"] !== installation;
   if (typeof installation === "string" && resources.some(isOutdated)) return isOutdated;
   throw new NotReinstalled(
     `${stack}: OVH has not reinstalled the server: it has the installation that the state knows (${String(installation)}); nothing was removed from the state. ` +
@@ -94,8 +122,10 @@ async function outdatedForKey(
   return isTiedToHost;
 }
 
-function isTiedToHost({ type }: StateResource): boolean {
-  return type === "technicia:host:HostKey" || type === "pulumi:providers:technicia";
+/** The connection to OVH's API is of the same type as the one to the host, and stays. */
+function isTiedToHost({ type, inputs }: StateResource): boolean {
+  const isOfHost = type === "technicia:host:HostKey" || type === "pulumi:providers:technicia";
+  return isOfHost && inputs?.["serverId"] !== undefined;
 }
 
 function findServer(resources: readonly StateResource[], stack: string): StateResource {

@@ -1,8 +1,9 @@
 /**
- * `npm run recover`: a server that burned or was reinstalled becomes what it was, in four steps that are timed. After an interruption the same
- * command goes on: what is done is found as it should be.
+ * `npm run recover`: a server that burned or was reinstalled becomes what it was, and a state that was lost with it is made again, in steps
+ * that are timed. After an interruption the same command goes on: what is done is found as it should be.
  */
 import { UserError } from "../../common/user-error.ts";
+import { renderTime, short } from "../backup/backup.ts";
 import { restoreStack } from "../backup/restore.ts";
 import type { BackupWorld } from "../backup/world.ts";
 import type { Outcome } from "../command.ts";
@@ -10,15 +11,19 @@ import { deploy } from "../deploy/deploy.ts";
 import type { Operator } from "../deploy/session.ts";
 import { update } from "../deploy/update.ts";
 import { inPrivateFolder } from "../engine/events.ts";
-import { forgetReinstalled, NotReinstalled } from "../engine/reinstalled.ts";
-import { readState } from "../engine/state.ts";
 import { renderTable } from "../terminal.ts";
+import { chooseSet, type ChosenSet } from "./chosen-set.ts";
+import { forgetLost } from "./lost-server.ts";
+import { ensureState } from "./lost-state.ts";
 
 export interface RecoverRequest {
   readonly stack: string;
 
   /** Beginning of a set's id. @default the newest */
   readonly set: string | undefined;
+
+  /** Whether the operator has said that the state is lost. */
+  readonly stateLost: boolean;
   readonly yes: boolean;
 }
 
@@ -28,69 +33,56 @@ export interface RecoverWorld {
 }
 
 export async function recoverStack(
-  { stack, set, yes }: RecoverRequest,
+  request: RecoverRequest,
   { operator, world }: RecoverWorld,
 ): Promise<Outcome> {
+  const { stack } = request;
   const steps = new Steps(world);
+  if (!(await steps.run("state", () => ensureState(request, world))))
+    return { text: "nothing was changed", exitCode: 1 };
   await steps.run("server", () => forgetLost(stack, operator));
-  const agreed = await steps.run("plan", () => planAgain({ stack, yes }, operator));
+  const set = await steps.run("set", () => chooseSet(request, world));
+  const agreed = await steps.run("plan", () => planAgain({ ...request, set }, { operator, world }));
   if (!agreed) return { text: "nothing was changed on the server", exitCode: 1 };
   await steps.run("deploy", () => deployAgain(stack, operator));
   const restored = await steps.run("restore", () =>
-    restoreStack({ stack, set, only: undefined, keepNothing: false, undo: false, yes: true }, world),
+    restoreStack({ stack, set: set.id, only: undefined, keepNothing: false, undo: false, yes: true }, world),
   );
-  const request = {
-    stack,
-    only: "verify",
-    plan: undefined,
-    emergency: false,
-    reason: "",
-    yes: true,
-  } as const;
-  const verified = await steps.run("verify", () => deploy(request, operator));
+  const verified = await steps.run("verify", () =>
+    deploy({ stack, only: "verify", plan: undefined, emergency: false, reason: "", yes: true }, operator),
+  );
   return {
     text: [restored.text, verified.text, steps.render()].join("\n\n"),
     exitCode: restored.exitCode === 0 ? verified.exitCode : restored.exitCode,
   };
 }
 
-/** Takes out of the state what was on the lost disk, where there is such a thing. */
-async function forgetLost(stack: string, { pulumi, say }: Operator): Promise<void> {
-  const { resources } = await readState(stack, pulumi);
-  if (!resources.some(({ type }) => type === "technicia:host:HostKey")) {
-    say("the state knows nothing that was on a server");
-    return;
-  }
-  try {
-    const names = await forgetReinstalled(stack, pulumi);
-    say(`removed ${names.length} resources of the lost installation from the state`);
-  } catch (error) {
-    if (!(error instanceof NotReinstalled)) throw error;
-    say(
-      "OVH has not reinstalled the server since the last deployment: it stays as it is, and its data is overwritten",
-    );
-  }
-}
-
 /** Shows what is set up again, with the price of what is ordered, and asks. */
 async function planAgain(
-  { stack, yes }: Pick<RecoverRequest, "stack" | "yes">,
-  { makePlan, say, confirm }: Operator,
+  { stack, yes, set }: Pick<RecoverRequest, "stack" | "yes"> & { readonly set: ChosenSet },
+  { operator: { makePlan, say, confirm }, world }: RecoverWorld,
 ): Promise<boolean> {
+  const minutes = Math.round((world.now().getTime() - Date.parse(set.storedAt)) / 60_000);
+  const named = `the set ${short(set.id)} of ${renderTime(set.storedAt)} UTC, ${minutes} minutes old`;
+  say(`what comes back is ${named}`);
   return await inPrivateFolder(async (folder) => {
     const { text, failure } = await makePlan(stack, folder);
     say(text);
     if (failure !== undefined)
       throw new UserError(`${failure}\nfix this and type npm run recover -- ${stack} again`);
-    return yes || (await confirm(`set ${stack} up as shown, and overwrite its data with a set of backups?`));
+    return yes || (await confirm(`set ${stack} up as shown, and overwrite its data with ${named}?`));
   });
 }
 
 async function deployAgain(stack: string, { pulumi, say, signal }: Operator): Promise<void> {
   const { failure } = await update({ stack, pulumi, message: "recover", onLine: say, signal });
   if (failure === undefined) return;
+  // A state that was made again knows nothing of what runs on the server.
+  const inUse = /already exists|already in use/.test(failure.output)
+    ? `\nthe server still has an earlier installation: reinstall it in OVH's control panel (docs/operations.md says how to save its newest data first)`
+    : "";
   throw new UserError(
-    `${stack} could not be set up again: ${failure.output}\nfix this and type npm run recover -- ${stack} again, which goes on from here`,
+    `${stack} could not be set up again: ${failure.output}${inUse}\nfix this and type npm run recover -- ${stack} again, which goes on from here`,
   );
 }
 

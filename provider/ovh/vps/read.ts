@@ -61,7 +61,8 @@ async function gone(
     );
   }
   context.call.log.warning(`${serviceName}: OVH no longer has this server`);
-  if (orderId === undefined) return null;
+  // One that was ordered, in a state that was lost and made again, has no order in it.
+  if (orderId === undefined && inputs.order === undefined) return null;
   const kept = { id, inputs: inputs as VpsInputs, outputs: { ...outputs, serviceName } as VpsOutputs };
   // A delivered order may name its server before OVH lists it.
   if (!outputs.serverId) return kept;

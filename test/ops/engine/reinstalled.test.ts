@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { Pulumi } from "../../../ops/engine/cli.ts";
-import { forgetReinstalled, type ReinstalledOptions } from "../../../ops/engine/reinstalled.ts";
+import { forgetReinstalled, forgetServer, type ReinstalledOptions } from "../../../ops/engine/reinstalled.ts";
 
 const urn = (type: string, name: string) => `urn:pulumi:test::technicia::${type}::${name}`;
 const CONNECTION = urn("pulumi:providers:technicia", "host-connection");
@@ -30,7 +30,11 @@ function stateOf(installation: number) {
       manifest: { time: "now" },
       resources: [
         resource("pulumi:pulumi:Stack", "technicia-test"),
-        resource("technicia:ovh:Vps", "vps-server", { outputs: { serverId: `vps-1/${installation}` } }),
+        resource("pulumi:providers:technicia", "cloud", { id: "c" }),
+        resource("technicia:ovh:Vps", "vps-server", {
+          outputs: { serverId: `vps-1/${installation}` },
+          provider: `${urn("pulumi:providers:technicia", "cloud")}::c`,
+        }),
         resource("technicia:host:HostKey", "host-key", { inputs: host }),
         resource("pulumi:providers:technicia", "host-connection", { id: "old", inputs: host }),
         resource("technicia:host:File", "sysctl", onHost),
@@ -67,7 +71,7 @@ describe("forgetReinstalled", () => {
     const { forgotten, imported, asked } = await run(stateOf(1), stateOf(2));
 
     expect(forgotten).toEqual(["host-key", "host-connection", "sysctl", "data", "gateway"]);
-    expect(names(imported)).toEqual(["technicia-test", "vps-server", "docker", "dns", "probe"]);
+    expect(names(imported)).toEqual(["technicia-test", "cloud", "vps-server", "docker", "dns", "probe"]);
     expect(imported?.deployment.manifest).toEqual({ time: "now" });
     expect(asked[1]).toBe(`refresh --yes --skip-preview --stack test --target ${SERVER}`);
   });
@@ -96,7 +100,7 @@ describe("forgetReinstalled", () => {
     const { imported } = await run(state, state);
 
     expect(names(imported)).toEqual([
-      ...["technicia-test", "vps-server", "docker", "dns", "probe"],
+      ...["technicia-test", "cloud", "vps-server", "docker", "dns", "probe"],
       ...["host-key", "host-connection", "journal"],
     ]);
   });
@@ -120,7 +124,7 @@ describe("forgetReinstalled", () => {
 
     function stateWithKey() {
       const state = stateOf(1);
-      Object.assign(state.deployment.resources[2]!, {
+      Object.assign(state.deployment.resources[3]!, {
         inputs: { serverId: "vps-1/1", address: "203.0.113.10", port: 22 },
         outputs: { fingerprint: OLD },
       });
@@ -158,5 +162,27 @@ describe("forgetReinstalled", () => {
     await expect(run({ deployment: {} }, {})).rejects.toThrow(
       "there is no server in the state; run pulumi up",
     );
+  });
+});
+
+describe("forgetServer", () => {
+  it.each([
+    [true, ["technicia-test", "cloud", "docker", "dns", "probe"]],
+    [false, ["technicia-test", "cloud", "docker", "dns", "probe", "edge"]],
+  ])("removes the server with what is on it; with its address' own where it is gone (%s)", async (isGone, left) => {
+    const state = stateOf(1);
+    state.deployment.resources.push(resource("technicia:ovh:EdgeFirewall", "edge"));
+    let imported: ReturnType<typeof stateOf> | undefined;
+    await forgetServer(
+      "test",
+      ({ args, input = "" }) => {
+        if (args[1] === "import") imported = JSON.parse(input) as ReturnType<typeof stateOf>;
+        return Promise.resolve(JSON.stringify(state));
+      },
+      { isGone },
+    );
+
+    expect(names(imported)).toEqual(left);
+    expect(imported?.deployment.resources.find((one) => one.urn === dns.urn)).toMatchObject({ dependencies: [] });
   });
 });

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parse, stringify } from "yaml";
 
+import { readFailure, type Pulumi } from "../../../ops/engine/cli.ts";
 import { recoverStack, type RecoverRequest } from "../../../ops/recovery/recover.ts";
 import type { Server } from "../../../ops/server/connection.ts";
 import { failing, TestStack } from "../deploy/test-stack.ts";
@@ -14,13 +16,82 @@ const answers: Readonly<Record<string, object>> = {
   restore: { set: SET, only: ["n8n"], counts, stoppedSeconds: 9, took: 20 },
 };
 
+const OLDER = "fedcba9876543210".repeat(4);
+const HOST_KEY = resource("technicia:host:HostKey", "host-key", { inputs: { serverId: "vps-old/1" } });
+const EDGE = resource("technicia:ovh:EdgeFirewall", "edge-firewall-rules");
+
 let stack: TestStack;
 let words: string[];
+let sets: readonly (readonly [id: string, storedAt: string])[];
+/** What the state has besides images; undefined: there is no state. */
+let resources: object[] | undefined;
+/** What a refresh makes of it. */
+let refreshed: object[] | undefined;
+let calls: string[];
 
 beforeEach(async () => {
   stack = await TestStack.open();
+  stack.images = { gateway: "nginx:1.30.4-alpine@sha256:1" };
+  const settings = parse(stack.settings) as { config: Record<string, unknown> };
+  settings.config["technicia:backup"] = {
+    bucket: { address: "https://s3.example.org", region: "eu-1", name: "ours" },
+  };
+  settings.config["technicia:backupReaderKey"] = { secure: "v1:cipher" };
+  stack.settings = stringify(settings);
   words = [];
+  calls = [];
+  sets = [
+    [OLDER, "2026-11-24T08:00:00.000Z"],
+    [SET, "2026-11-24T09:00:00.000Z"],
+  ];
+  resources = [];
+  refreshed = undefined;
 });
+
+function resource(type: string, name: string, more: object = {}) {
+  return { urn: `urn:pulumi:test::technicia::${type}::${name}`, type, custom: true, ...more };
+}
+
+const server = (outputs: object) => resource("technicia:ovh:Vps", "vps-server", { outputs });
+
+/** The stack's own, with the state that the test wants. */
+const pulumi: Pulumi = async (call) => {
+  const { args, input = "" } = call;
+  const command = args.slice(0, 2).join(" ");
+  if (args[0] === "refresh") {
+    resources = refreshed ?? resources;
+    return "";
+  }
+  if (args[0] === "whoami") return JSON.stringify({ user: "alice", url: "file:///home/alice/state" });
+  if (!["stack init", "stack import", "stack export"].includes(command)) return stack.operator.pulumi(call);
+  if (command === "stack export" && resources === undefined)
+    throw readFailure(args, { stdout: "", stderr: "error: no stack named 'test' found" });
+  const whole = JSON.parse(await stack.operator.pulumi({ args: ["stack", "export"] })) as {
+    deployment: { resources: object[] };
+  };
+  if (command === "stack init") resources = [];
+  if (command === "stack import") {
+    const put = JSON.parse(input) as { deployment: { resources: { urn: string }[] } };
+    resources = put.deployment.resources.filter(({ urn }) => !urn.includes("technicia:host:Image"));
+  }
+  if (command !== "stack export") calls.push(args.join(" "));
+  const images = resources?.length === 0 && refreshed?.length === 0 ? [] : whole.deployment.resources;
+  return JSON.stringify({ deployment: { resources: [...images, ...(resources ?? [])] } });
+};
+const names = () => resources?.map((one) => (one as { urn: string }).urn.split("::").at(-1));
+
+/** The storage, as the reader's key lists it. */
+const list: typeof fetch = (input) => {
+  const url = new URL(input as string);
+  expect(`${url.host}${url.pathname}?${url.searchParams.get("prefix")}`).toBe(
+    "s3.example.org/ours?test/snapshots/",
+  );
+  const found = sets.map(
+    ([id, at]) =>
+      `<Contents><Key>test/snapshots/${id}</Key><LastModified>${at}</LastModified><Size>300</Size></Contents>`,
+  );
+  return Promise.resolve(new Response(`<ListBucketResult>${found.join("")}</ListBucketResult>`));
+};
 afterEach(() => stack[Symbol.asyncDispose]());
 
 function recover(changes: Partial<RecoverRequest> = {}) {
@@ -34,9 +105,10 @@ function recover(changes: Partial<RecoverRequest> = {}) {
       return Promise.resolve({ stdout: JSON.stringify(answers[word]), stderr: "" });
     },
   };
-  const operator = { ...stack.operator, openServer: () => server };
-  const world = { ...operator, fetch, variables: {} };
-  return recoverStack({ stack: "test", set: undefined, yes: false, ...changes }, { operator, world });
+  const operator = { ...stack.operator, pulumi, openServer: () => server };
+  const world = { ...operator, fetch: list, variables: {} };
+  const request = { stack: "test", set: undefined, stateLost: false, yes: false, ...changes };
+  return recoverStack(request, { operator, world });
 }
 
 describe("npm run recover", () => {
@@ -45,18 +117,39 @@ describe("npm run recover", () => {
 
     expect(exitCode).toBe(0);
     expect(stack.parts).toEqual(["plan", "up", "plan", "restore", "verify"]);
-    expect(stack.asked).toEqual(["set test up as shown, and overwrite its data with a set of backups?"]);
-    expect(words).toEqual(["plan", `restore --set ${SET}`]);
+    expect(stack.asked).toEqual([
+      "set test up as shown, and overwrite its data with the set 01234567 of 2026-11-24 09:00:00 UTC, 60 minutes old?",
+    ]);
+    expect(words).toEqual([`plan --set ${SET}`, `restore --set ${SET}`]);
     expect(text).toContain("restored the set 01234567");
     expect(text).toMatch(/^deploy +60\.0$/m);
     expect(text).toMatch(/^together +90\.0$/m);
   });
 
   it("restores the set that was asked for", async () => {
-    await recover({ set: "0123abcd", yes: true });
+    await recover({ set: "fedcba98", yes: true });
 
     expect(stack.asked).toEqual([]);
-    expect(words[0]).toBe("plan --set 0123abcd");
+    expect(words[0]).toBe(`plan --set ${OLDER}`);
+  });
+
+  it.each([
+    ["there is no set", undefined, [], /^https:\/\/s3\.example\.org\/ours\/test: expected a set of backups/],
+    ["there is no such set", "00000000", [[SET, "2026-11-24T09:00:00.000Z"]], /^--set: expected the beg/],
+    [
+      "several sets begin so",
+      "01234567",
+      [
+        [SET, "2026-11-24T09:00:00.000Z"],
+        [SET.slice(0, -1), "2026-11-24T09:00:00.000Z"],
+      ],
+      /^--set: expected more digits, got 01234567, with which 2 sets begin/,
+    ],
+  ] as const)("changes nothing where %s", async (_what, set, found, message) => {
+    sets = found;
+
+    await expect(recover({ set, yes: true })).rejects.toThrow(message);
+    expect(stack.parts).toEqual([]);
   });
 
   it("changes nothing that nobody has agreed to", async () => {
@@ -82,9 +175,90 @@ describe("npm run recover", () => {
     expect(stack.ups).toEqual([]);
   });
 
+  it("says what to do where an earlier installation is in the way", async () => {
+    stack.up = () => Promise.resolve({ error: "network technicia-edge already exists", changed: false });
+
+    await expect(recover()).rejects.toThrow(/earlier installation: reinstall it in OVH's control panel/);
+  });
+
   it("ends with the failure of the verification", async () => {
     stack.verify = () => Promise.resolve([failing]);
 
     expect((await recover()).exitCode).not.toBe(0);
+  });
+});
+
+describe("npm run recover, with a server that is gone for good", () => {
+  it("forgets an ordered server that OVH no longer has, with its firewall and everything on it", async () => {
+    const settings = parse(stack.settings) as { config: { "technicia:server": Record<string, unknown> } };
+    const { serviceName: _adopted, ...wanted } = settings.config["technicia:server"];
+    const order = { subsidiary: "FR", maxMonthlyPriceEur: 15 };
+    settings.config["technicia:server"] = { ...wanted, order };
+    stack.settings = stringify(settings);
+    resources = [server({ serviceName: "vps-old", serverId: "vps-old/1" }), HOST_KEY, EDGE];
+    refreshed = [
+      server({ serviceName: "vps-old", serverId: "vps-old/1", state: "gone" }),
+      ...[HOST_KEY, EDGE, resource("docker:index/volume:Volume", "data", { protect: true })],
+    ];
+
+    expect((await recover({ yes: true })).exitCode).toBe(0);
+    expect(names()).toEqual([]);
+    expect(stack.printed).toContain("OVH no longer has vps-old: removed 4 resources from the state");
+  });
+
+  it("forgets an adopted server that the refresh did not find", async () => {
+    resources = [server({ serviceName: "vps-1a2b3c4d.vps.ovh.net" }), HOST_KEY, EDGE];
+    refreshed = [HOST_KEY, EDGE];
+
+    await recover({ yes: true });
+
+    expect(names()).toEqual([]);
+  });
+
+  it("forgets a server in whose place the settings name another one, and leaves its firewall to the update", async () => {
+    resources = [server({ serviceName: "vps-old" }), HOST_KEY, EDGE];
+
+    await recover({ yes: true });
+
+    expect(names()).toEqual(["edge-firewall-rules"]);
+    expect(stack.printed).toContain(
+      "vps-1a2b3c4d.vps.ovh.net takes the place of vps-old, which stays as it is at OVH: removed 2 resources from the state",
+    );
+  });
+
+  it("keeps a server that is as it was", async () => {
+    resources = [
+      server({ serviceName: "vps-1a2b3c4d.vps.ovh.net", serverId: "vps-old/1", state: "running" }),
+      HOST_KEY,
+    ];
+
+    await recover({ yes: true });
+
+    expect(names()).toEqual(["vps-server", "host-key"]);
+    expect(calls).toEqual([]);
+  });
+});
+
+describe("npm run recover, without a state", () => {
+  beforeEach(() => {
+    stack.images = {};
+    resources = undefined;
+  });
+
+  it("asks whether the state is lost, and changes nothing where it is not", async () => {
+    stack.confirms = false;
+
+    expect(await recover()).toEqual({ text: "nothing was changed", exitCode: 1 });
+    expect(stack.asked).toEqual([
+      "file:///home/alice/state has no state of test: is it lost, and is a new one to be made of what the vendors have?",
+    ]);
+    expect(calls).toEqual([]);
+  });
+
+  it("does not take --yes for a lost state, because another place may have it", async () => {
+    await expect(recover({ yes: true })).rejects.toThrow(
+      /^test: expected a state at file:\/\/\/home\/alice\/state, got none; run pulumi login .* add --state-lost$/,
+    );
+    expect(calls).toEqual([]);
   });
 });

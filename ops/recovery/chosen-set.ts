@@ -1,0 +1,41 @@
+/** The set that is brought back. It is chosen before a new server runs: that one may soon make a set of its own, which holds nothing yet. */
+import { listObjects } from "../../common/object-storage.ts";
+import { UserError } from "../../common/user-error.ts";
+import { readPlace } from "../backup/read-back.ts";
+import type { BackupWorld } from "../backup/world.ts";
+import { readSettings } from "../engine/settings.ts";
+
+export interface ChosenSet {
+  readonly id: string;
+
+  /** When it was stored, in ISO 8601. */
+  readonly storedAt: string;
+}
+
+type World = Pick<BackupWorld, "pulumi" | "fetch" | "signal">;
+
+/** Asks the storage with the reader's key. `set`: beginning of an id. @default the newest */
+export async function chooseSet(
+  { stack, set = "" }: { readonly stack: string; readonly set: string | undefined },
+  { pulumi, fetch, signal }: World,
+): Promise<ChosenSet> {
+  const place = await readPlace(await readSettings(stack, pulumi), pulumi);
+  const { bucket, key, prefix } = place;
+  const folder = `${prefix}/snapshots/`;
+  const sets: ChosenSet[] = [];
+  for await (const { object, modified } of listObjects(folder, { ...bucket, key, fetch, signal })) {
+    const id = object.slice(folder.length);
+    if (id.startsWith(set)) sets.push({ id, storedAt: modified });
+  }
+  const newest = sets.toSorted((one, other) => one.storedAt.localeCompare(other.storedAt)).at(-1);
+  const at = `${bucket.address}/${bucket.bucket}/${prefix}`;
+  if (newest === undefined)
+    throw new UserError(
+      set === ""
+        ? `${at}: expected a set of backups to bring back, got none; if somebody has deleted them, npm run backups -- ${stack} --undelete brings them back; without a set, npm run deploy -- ${stack} sets an empty environment up`
+        : `--set: expected the beginning of a set's id in ${at}, got ${set}; leave it out for the newest one`,
+    );
+  if (set !== "" && sets.length > 1)
+    throw new UserError(`--set: expected more digits, got ${set}, with which ${sets.length} sets begin`);
+  return newest;
+}
