@@ -38,7 +38,7 @@ const INNER_FOLDERS = {
   "ops/maintenance": ["deploy", "drift", "engine", "server"],
   "ops/backup": ["engine", "server", "vendors"],
   "ops/recovery": ["backup", "deploy", "engine", "server"],
-  "ops/documents": ["engine", "server"],
+  "ops/documents": ["backup", "engine", "server"],
   "ops/scan": ["tools"],
   "ops/tools": [],
 };

@@ -64,7 +64,7 @@ export async function readStatus(
   if (!outputs) throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
   const [state, records, pending] = await Promise.all([
     readState(stack, pulumi),
-    orWhy(readRecords(outputs)),
+    orWhy(readRecords(outputs, stack)),
     orWhy(readPending(outputs)),
   ]);
   const phases = describePhases({ state: "present", made: madeIn(state), outputs, records });

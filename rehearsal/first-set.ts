@@ -5,12 +5,14 @@ import type { RehearsedStack } from "./stack.ts";
 
 /** Makes both where the stack has no set yet. Returns a line for each. */
 export async function ensureFirstSet(rehearsed: RehearsedStack): Promise<string[]> {
-  const sets = JSON.parse(await operate(["backups", rehearsed.stack, "--json"], rehearsed)) as {
-    readonly id: string;
-    readonly time: string;
-    readonly drill: { readonly passed: boolean } | null;
-  }[];
-  const newest = sets.at(-1);
+  const { sets } = JSON.parse(await operate(["backups", rehearsed.stack, "--json"], rehearsed)) as {
+    readonly sets: readonly {
+      readonly id: string;
+      readonly time: string;
+      readonly drill: { readonly passed: boolean } | null;
+    }[];
+  };
+  const [newest] = sets;
   if (newest !== undefined) {
     const rehearsals = sets.filter(({ drill }) => drill?.passed === true).length;
     return [

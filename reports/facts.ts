@@ -10,11 +10,34 @@ export interface Made {
   readonly at: Date | undefined;
 }
 
+/** Times in ISO 8601. */
+export interface Backups {
+  readonly last?: { readonly time: string } | undefined;
+
+  /** The last run that failed. */
+  readonly failure?: { readonly at: string; readonly text: string } | undefined;
+
+  /** Rehearsals of a restore, the last one last. */
+  readonly drills: readonly {
+    readonly set: string;
+    readonly at: string;
+    readonly took: number;
+    readonly passed: boolean;
+    readonly findings: readonly string[];
+  }[];
+}
+
 export interface Records {
   readonly releases: readonly Release[];
   readonly history: readonly AuditEvent[];
   /** Records that cannot be read, one line each. */
   readonly corrupt: readonly string[];
+
+  /** What the server has recorded of its backups; absent where it makes none. */
+  readonly backups?: Backups;
+
+  /** Why they are those in a set of backups instead of the server's, and how old they are. */
+  readonly copy?: string;
 }
 
 /** Why something could not be read. */
@@ -44,7 +67,7 @@ export function recordsOf(facts: EnvironmentFacts): Records | undefined {
 export interface Gap extends Missing {
   readonly stack: string;
   readonly name: EnvironmentName;
-  readonly what: "state" | "records" | "record";
+  readonly what: "state" | "records" | "copy" | "record";
 }
 
 export function gapsOf(all: readonly EnvironmentFacts[]): Gap[] {
@@ -58,6 +81,10 @@ export function gapsOf(all: readonly EnvironmentFacts[]): Gap[] {
     if (facts.state === "unreadable") return [gap("state", facts.why)];
     if (facts.state === "absent") return [];
     if ("why" in facts.records) return facts.outputs ? [gap("records", facts.records.why)] : [];
-    return facts.records.corrupt.map((line) => gap("record", line));
+    const { copy, corrupt } = facts.records;
+    return [
+      ...(copy === undefined ? [] : [gap("copy", copy)]),
+      ...corrupt.map((line) => gap("record", line)),
+    ];
   });
 }

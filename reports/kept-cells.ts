@@ -66,6 +66,9 @@ export interface MergedTable {
   /** Columns that identify a row. */
   readonly key: readonly string[];
   readonly rows: readonly Cells[];
+
+  /** Whether people have rows of their own with one key in it, as in a list of dates. @default false */
+  readonly repeats?: boolean;
 }
 
 /** Writes rows into the table of the file; cells, rows and text of people stay. */
@@ -97,13 +100,19 @@ export function mergeTable(file: MarkdownFile, marks: Fingerprints, wanted: Merg
   file.replaceTable(table, rows.length === 0 ? [wanted.columns.map(() => "-")] : rows);
 }
 
-function readRows(file: MarkdownFile, table: Table, { title, key }: MergedTable): Map<string, Row> {
+function readRows(file: MarkdownFile, table: Table, merged: MergedTable): Map<string, Row> {
+  const { title, key, repeats = false } = merged;
   const rows = new Map<string, Row>();
+  const ours = new Set(merged.rows.map((row) => keyOfCells(row, key)));
   const places = key.map((column) => table.columns.indexOf(column));
   for (const row of table.rows) {
     // A row of dashes stands for an empty table.
     if (row.plain.every(isBlank)) continue;
     const name = places.map((place) => keyText(row.plain[place] ?? "")).join(" | ");
+    if (repeats && !ours.has(name)) {
+      rows.set(`${name} | ${row.line}`, row);
+      continue;
+    }
     const twin = rows.get(name);
     if (twin) {
       file.complain(

@@ -1,21 +1,12 @@
-/** `npm run backup`, `npm run backups` and `npm run drill`. */
+/** `npm run backup` and `npm run drill`. */
 import type { Outcome } from "../command.ts";
 import { readSettings } from "../engine/settings.ts";
 import { renderTable } from "../terminal.ts";
-import {
-  callProgram,
-  drillResult,
-  listedSets,
-  madeSet,
-  type DrillResult,
-  type ListedSet,
-  type MadeSet,
-} from "./program.ts";
+import { callProgram, drillResult, madeSet, type DrillResult, type MadeSet } from "./program.ts";
 import { readBack, readPlace } from "./read-back.ts";
 import { onBackupServer, record, type BackupWorld } from "./world.ts";
 
 const MAKE_SECONDS = 6 * 3600;
-const LIST_SECONDS = 300;
 const MIB = 1024 ** 2;
 
 export async function makeSet(
@@ -63,43 +54,6 @@ function renderMade(made: MadeSet): string {
   ].join("\n");
 }
 
-export async function listSets(
-  { stack, json }: { readonly stack: string; readonly json: boolean },
-  world: BackupWorld,
-): Promise<Outcome> {
-  return await onBackupServer(stack, world, async (server) => {
-    const sets = await callProgram(server, {
-      purpose: "list the sets of backups",
-      words: ["list"],
-      answer: listedSets,
-      timeoutSeconds: LIST_SECONDS,
-      say: world.say,
-    });
-    if (json) return { text: JSON.stringify(sets, undefined, 2), exitCode: 0 };
-    const text =
-      sets.length === 0
-        ? `${stack} has no set yet; make one with npm run backup -- ${stack}`
-        : renderSets(sets, world.now());
-    return { text, exitCode: 0 };
-  });
-}
-
-function renderSets(sets: readonly ListedSet[], now: Date): string {
-  const rows = sets.map(({ id, time, tags, size, sent, drill }) => [
-    short(id),
-    renderTime(time),
-    renderAge((now.getTime() - Date.parse(time)) / 1000),
-    size === null ? "?" : renderSize(size),
-    sent === null ? "?" : renderSize(sent),
-    tags.join(", "),
-    drill === null ? "" : `${renderTime(drill.at)}${drill.passed ? "" : ", failed"}`,
-  ]);
-  return renderTable({
-    headings: ["Set", "Made (UTC)", "Age", "Size", "Sent", "Why", "Rehearsed (UTC)"],
-    rows,
-  });
-}
-
 export async function drillStack(stack: string, world: BackupWorld): Promise<Outcome> {
   return await onBackupServer(stack, world, async (server) => {
     const result = await callProgram(server, {
@@ -142,13 +96,6 @@ export function renderCounts(counts: Readonly<Record<string, number>>): string {
     .join(", ");
 }
 
-function renderSize(bytes: number): string {
+export function renderSize(bytes: number): string {
   return `${(bytes / MIB).toFixed(1)} MiB`;
-}
-
-function renderAge(seconds: number): string {
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  if (seconds < 2 * 86_400) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} d`;
 }

@@ -4,7 +4,8 @@ import { onlyStack, readArguments, type Command, type Commands, type Outcome } f
 import { realEffects } from "../effects.ts";
 import { untilStopped } from "../terminal.ts";
 import { makeAdministrator } from "./administrator.ts";
-import { drillStack, listSets, makeSet } from "./backup.ts";
+import { drillStack, makeSet } from "./backup.ts";
+import { listSets } from "./listing.ts";
 import { checkSets, pruneSets } from "./prune.ts";
 import { addSecondPassword } from "./second-password.ts";
 import { undeleteSets } from "./undelete-command.ts";
@@ -41,7 +42,7 @@ export const commands: Commands = {
     usage:
       "npm run backups -- <stack> [--json | --check [--read-data] | --prune [--yes] | --undelete [--yes]]",
     summary:
-      "lists the sets of backups; --check reads them, --prune removes old ones, --undelete brings back deleted ones",
+      "lists the sets of backups, what the next prune removes and what they cost; --check reads them, --prune removes old ones, --undelete brings back deleted ones",
     async run(args) {
       const { values, positionals } = readArguments(this.usage, args, {
         json: { type: "boolean", default: false },

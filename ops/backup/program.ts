@@ -39,18 +39,24 @@ export const drillResult = z.looseObject({
 
 export type DrillResult = z.output<typeof drillResult>;
 
-export const listedSets = z.array(
-  z.looseObject({
-    id: z.string(),
-    time: z.string(),
-    tags: z.array(z.string()),
-    size: z.number().nullable(),
-    sent: z.number().nullable(),
-    drill: drillResult.nullable(),
-  }),
-);
+const listedSet = z.looseObject({
+  id: z.string(),
+  time: z.string(),
+  tags: z.array(z.string()),
+  size: z.number().nullable(),
+  sent: z.number().nullable(),
+  drill: drillResult.nullable(),
+});
 
-export type ListedSet = z.output<typeof listedSets>[number];
+export const listedSets = z.array(listedSet);
+
+/** `goes`: whether the next prune removes it; `stored`: bytes that all of them take together. */
+export const overview = z.looseObject({
+  sets: z.array(listedSet.extend({ goes: z.boolean() })),
+  stored: z.number(),
+});
+
+export type Overview = z.output<typeof overview>;
 
 export const restorePlan = z.looseObject({
   /** Whether it was the last restore, and the versions that it was to bring still run. */

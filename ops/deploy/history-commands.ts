@@ -2,7 +2,8 @@
 import type { Outcome } from "../command.ts";
 import { renderTable } from "../terminal.ts";
 import { UserError } from "../../common/user-error.ts";
-import { appendHistory, readRecords, renderCorrupt } from "../server/records.ts";
+import { copyReader, describeCopy, type CopiedRecords, type ReadCopy } from "../backup/copied-records.ts";
+import { appendHistory, readRecords, renderCorrupt, type Recorded } from "../server/records.ts";
 import { breakLock, describeLock } from "../server/lock.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
 import { onServer, type Operator } from "./session.ts";
@@ -10,6 +11,7 @@ import { renderChecks, renderRelease, renderSeconds } from "./render.ts";
 import { EXIT } from "./release-progress.ts";
 
 type Reader = Pick<Operator, "pulumi" | "openServer">;
+type HistoryReader = Reader & Pick<Operator, "now" | "signal">;
 
 /** Most characters of a detail in the table of all events; a failed verification may have thousands. */
 const DETAIL_LENGTH = 300;
@@ -21,24 +23,55 @@ interface HistoryRequest {
   readonly json: boolean;
 }
 
-export async function showHistory(request: HistoryRequest, operator: Reader): Promise<Outcome> {
+export async function showHistory(
+  request: HistoryRequest,
+  operator: HistoryReader,
+  readCopy: ReadCopy = copyReader(operator),
+): Promise<Outcome> {
   const { stack, release, json } = request;
-  return await onServer(stack, operator, async (server) => {
-    const found = await readRecords(server);
-    const isWanted = (number: number | undefined) => release === undefined || number === release;
-    const events = found.events.filter((event) => isWanted(event.release));
-    const releases = found.releases.filter(({ number }) => isWanted(number));
-    const { corrupt } = found;
-    const exitCode = corrupt.length === 0 ? EXIT.ok : EXIT.failed;
-    if (json) return { text: JSON.stringify({ events, releases, corrupt }, null, 2), exitCode };
-    if (release !== undefined && events.length + releases.length === 0)
-      throw new UserError(`${stack} has no release ${release}; npm run history -- ${stack} lists them all`);
-    const text =
-      release === undefined
-        ? renderEvents(stack, events)
-        : [...releases.map(renderWhole), ...events.map(renderEvent)].join("\n\n");
-    return { text: [text, ...renderCorrupt(corrupt)].join("\n"), exitCode };
-  });
+  const { found, copy } = await readAnywhere(stack, operator, readCopy);
+  const isWanted = (number: number | undefined) => release === undefined || number === release;
+  const events = found.events.filter((event) => isWanted(event.release));
+  const releases = found.releases.filter(({ number }) => isWanted(number));
+  const { corrupt } = found;
+  const exitCode = corrupt.length === 0 ? EXIT.ok : EXIT.failed;
+  if (json) {
+    const whole = { events, releases, corrupt, ...(copy && { copy: copy.of }) };
+    return { text: JSON.stringify(whole, null, 2), exitCode };
+  }
+  if (release !== undefined && events.length + releases.length === 0)
+    throw new UserError(`${stack} has no release ${release}; npm run history -- ${stack} lists them all`);
+  const text =
+    release === undefined
+      ? renderEvents(stack, events)
+      : [...releases.map(renderWhole), ...events.map(renderEvent)].join("\n\n");
+  return { text: [...(copy ? [copy.note] : []), text, ...renderCorrupt(corrupt)].join("\n"), exitCode };
+}
+
+/** The records on the server; where it does not answer, those in the newest set of backups. */
+async function readAnywhere(
+  stack: string,
+  operator: HistoryReader,
+  readCopy: ReadCopy,
+): Promise<{
+  readonly found: Recorded;
+  readonly copy?: { readonly note: string; readonly of: Pick<CopiedRecords, "set" | "madeAt"> };
+}> {
+  try {
+    return { found: await onServer(stack, operator, readRecords) };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const found = await readCopy(stack);
+    if (found === undefined) throw error;
+    const { set, madeAt } = found;
+    return {
+      found,
+      copy: {
+        note: `${error.message}\n${describeCopy(found, operator.now())}\n`,
+        of: { set, madeAt },
+      },
+    };
+  }
 }
 
 function renderEvents(stack: string, events: readonly AuditEvent[]): string {

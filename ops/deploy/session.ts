@@ -279,11 +279,11 @@ export class Session {
 }
 
 /** Does the work on the server of a deployed stack, without its lock. */
-export async function onServer(
+export async function onServer<T = Outcome>(
   stack: string,
   { pulumi, openServer }: Pick<Operator, "pulumi" | "openServer">,
-  work: (server: Server) => Promise<Outcome>,
-): Promise<Outcome> {
+  work: (server: Server) => Promise<T>,
+): Promise<T> {
   const { ssh } = await readDeployed(stack, pulumi);
   if (ssh === undefined)
     throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);

@@ -6,6 +6,8 @@ import { UserError } from "../../common/user-error.ts";
 import type { EnvironmentFacts, Made, Missing, Records } from "../../reports/facts.ts";
 import { ENVIRONMENTS } from "../../reports/labels-fr.ts";
 import { stackOutputs, type StackOutputs } from "../../stacks/deployment-status.ts";
+import { describeCopy, type ReadCopy } from "../backup/copied-records.ts";
+import { readBackupStatus } from "../backup/status.ts";
 import { NoSuchStack, type Pulumi } from "../engine/cli.ts";
 import { readState, type State } from "../engine/state.ts";
 import { readRecords as readServerRecords, renderCorrupt } from "../server/records.ts";
@@ -13,7 +15,7 @@ import { openServer, type Server } from "../server/connection.ts";
 
 export interface FactSources {
   readonly pulumi: Pulumi;
-  readonly readRecords: (outputs: StackOutputs) => Promise<Records>;
+  readonly readRecords: (outputs: StackOutputs, stack: string) => Promise<Records>;
 }
 
 export function readAllFacts(sources: FactSources): Promise<EnvironmentFacts[]> {
@@ -35,7 +37,9 @@ async function readFacts(
       state: "present",
       made,
       outputs,
-      records: outputs ? await orWhy(readRecords(outputs)) : { why: "no server to read them from yet" },
+      records: outputs
+        ? await orWhy(readRecords(outputs, stack))
+        : { why: "no server to read them from yet" },
     };
   } catch (error) {
     if (error instanceof NoSuchStack) {
@@ -78,10 +82,10 @@ export async function orWhy<T>(reading: Promise<T>): Promise<T | Missing> {
   }
 }
 
-/** Reads the records of a stack's deployments, over one connection. */
+/** Reads the records of a stack's deployments and backups, over one connection. */
 export async function readRecords(
   outputs: Pick<StackOutputs, "ssh">,
-  /** For each of the two readings. */
+  /** For each of the readings. */
   { timeoutSeconds }: { readonly timeoutSeconds?: number } = {},
 ): Promise<Records> {
   const server = openServer(outputs);
@@ -89,8 +93,30 @@ export async function readRecords(
     timeoutSeconds === undefined ? server : { run: (command) => server.run({ ...command, timeoutSeconds }) };
   try {
     const { releases, events, corrupt } = await readServerRecords(reader);
-    return { releases, history: events, corrupt: renderCorrupt(corrupt) };
+    const backups = await readBackupStatus(reader);
+    return { releases, history: events, corrupt: renderCorrupt(corrupt), ...(backups && { backups }) };
   } finally {
     server.close();
   }
+}
+
+interface CopyWorld {
+  readonly readCopy: ReadCopy;
+  readonly now: Date;
+}
+
+/** The records on the server; where it does not answer, those in the newest set of backups, which say so. */
+export function readRecordsAnywhere({ readCopy, now }: CopyWorld): FactSources["readRecords"] {
+  return async (outputs, stack) => {
+    try {
+      return await readRecords(outputs);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      const found = await readCopy(stack);
+      if (found === undefined) throw error;
+      const { releases, events: history, corrupt } = found;
+      const copy = `${error.message}; ${describeCopy(found, now)}`;
+      return { releases, history, corrupt: renderCorrupt(corrupt), copy };
+    }
+  };
 }

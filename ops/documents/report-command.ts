@@ -8,7 +8,8 @@ import { shownPath, writeWhole } from "../../reports/markdown.ts";
 import { checkTracking, emptyTracking, renderTracking } from "../../reports/tracking/tracking.ts";
 import { readArguments, type Outcome } from "../command.ts";
 import { pulumiOnPath } from "../engine/cli.ts";
-import { readAllFacts, readRecords, type FactSources } from "./facts.ts";
+import { copyReader } from "../backup/copied-records.ts";
+import { readAllFacts, readRecordsAnywhere, type FactSources } from "./facts.ts";
 
 const TRACKING_FILE = fileURLToPath(new URL("../../docs/deployment-tracking.md", import.meta.url));
 
@@ -56,7 +57,7 @@ export async function writeReport(request: ReportRequest, sources: FactSources):
 }
 
 function renderGap({ stack, what, why }: Gap): string {
-  if (what === "record") return `${stack}: ${why}`;
+  if (what === "record" || what === "copy") return `${stack}: ${why}`;
   return what === "state"
     ? `${stack}: could not be read: ${why}`
     : `${stack}: releases and history could not be read: ${why}`;
@@ -66,7 +67,7 @@ export async function report({
   usage,
   args,
   request = { now: new Date() },
-  sources = { pulumi: pulumiOnPath, readRecords },
+  sources = realSources(request.now),
 }: {
   readonly usage: string;
   readonly args: readonly string[];
@@ -76,4 +77,11 @@ export async function report({
   const { values } = readArguments(usage, args, { html: { type: "string" } }, false);
   const { text, gaps } = await writeReport({ ...request, html: values.html }, sources);
   return { text: [text, ...gaps].join("\n"), exitCode: gaps.length === 0 ? 0 : 1 };
+}
+
+function realSources(now: Date): FactSources {
+  // Ctrl-C ends the whole process: nothing is changed by then.
+  const { signal } = new AbortController();
+  const readCopy = copyReader({ pulumi: pulumiOnPath, signal });
+  return { pulumi: pulumiOnPath, readRecords: readRecordsAnywhere({ readCopy, now }) };
 }

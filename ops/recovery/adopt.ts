@@ -68,12 +68,12 @@ async function describe(
   const resources = found.map(([one, { id, inputs, outputs = {}, secrets = {} }]) => {
     const { type, parent, protect = false, retainOnDelete = false } = one;
     const provider = providers[one.provider]!;
-    const sealedOutputs = Object.entries(secrets).map(([key, value]) => [key, sealed(value)]);
+    const hidden = Object.fromEntries(Object.entries(secrets).map(([key, value]) => [key, sealed(value)]));
     return {
       ...{ urn: urnOf(stack, one), type, custom: true, id },
       ...{ parent: urn(stack, COMPONENTS[parent], parent), provider: `${provider.urn}::${provider.id}` },
       ...{ ...(protect && { protect }), ...(retainOnDelete && { retainOnDelete }) },
-      ...{ inputs, outputs: { ...inputs, ...outputs, ...Object.fromEntries(sealedOutputs) } },
+      ...{ inputs, outputs: { ...inputs, ...outputs, ...hidden } },
     };
   });
   return [root, ...Object.values(providers), ...parents, ...resources];
@@ -86,37 +86,36 @@ async function describeProviders(
 ): Promise<Readonly<Partial<Record<ProviderName, StateResource>>>> {
   const needs = await readPluginNeeds();
   const { name: stack, ovh, dns } = environment;
-  const given = Object.keys(OVH_KEYS).flatMap((name) => {
+  const given = Object.entries(OVH_KEYS).flatMap(([name, argument]) => {
     const value = secrets[name];
-    return value === undefined ? [] : [[name as keyof typeof OVH_KEYS, sealed(value)] as const];
+    return value === undefined ? [] : [{ name, argument, value: sealed(value) }];
   });
   const token = secrets["cloudflareApiToken"];
   const inputs: Record<ProviderName, Record<string, unknown>> = {
-    cloud: { ovhEndpoint: ovh.endpoint, ...Object.fromEntries(given) },
+    cloud: {
+      ovhEndpoint: ovh.endpoint,
+      ...Object.fromEntries(given.map(({ name, value }) => [name, value])),
+    },
     ovh: {
-      ...{ endpoint: ovh.endpoint, ...pluginOf("ovh") },
-      ...Object.fromEntries(given.map(([name, value]) => [OVH_KEYS[name], value])),
+      endpoint: ovh.endpoint,
+      ...Object.fromEntries(given.map(({ argument, value }) => [argument, value])),
     },
     cloudflare: {
       ...(token !== undefined && { apiToken: sealed(token) }),
       ...(dns.cloudflareBaseUrl !== "" && { baseUrl: dns.cloudflareBaseUrl }),
-      ...pluginOf("cloudflare"),
     },
   };
   return Object.fromEntries(
     [...wanted].map((name) => {
       const type = `pulumi:providers:${name === "cloud" ? "technicia" : name}`;
       const known = { urn: urn(stack, type, name), type, custom: true, id: randomUUID() };
-      const { __internal: _plugin, ...outputs } = inputs[name];
-      return [name, { ...known, parent: rootOf(stack), inputs: inputs[name], outputs }];
+      // As the engine writes which plugin a connection uses; our own belongs to the project.
+      const need = needs.find((one) => one.name === name);
+      const outputs = { ...inputs[name], ...(need && { version: need.version }) };
+      const server = need?.server === undefined ? {} : { __internal: { pluginDownloadURL: need.server } };
+      return [name, { ...known, parent: rootOf(stack), inputs: { ...outputs, ...server }, outputs }];
     }),
   );
-
-  // As the engine writes which plugin a connection uses.
-  function pluginOf(name: string): object {
-    const { version, server } = needs.find((need) => need.name === name) ?? {};
-    return { version, ...(server !== undefined && { __internal: { pluginDownloadURL: server } }) };
-  }
 }
 
 /** As the CLI reads a secret that is not encrypted yet. */

@@ -59,10 +59,7 @@ function isLost(server: KnownServer | undefined): boolean {
 }
 
 /** The server as the state has it; undefined where the state has none. */
-async function readServer(
-  stack: string,
-  { pulumi }: World,
-): Promise<KnownServer | undefined> {
+async function readServer(stack: string, { pulumi }: World): Promise<KnownServer | undefined> {
   const { resources } = await readState(stack, pulumi);
   const server = resources.find(({ type }) => type === "technicia:ovh:Vps");
   if (server === undefined) return undefined;

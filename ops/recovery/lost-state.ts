@@ -45,10 +45,7 @@ async function findState(stack: string, { pulumi }: World): Promise<"none" | "em
 }
 
 /** Whoever is logged in to another place than the team's would get a second state of the same things. */
-async function isAgreed(
-  { stack, stateLost, yes }: LostState,
-  { pulumi, confirm }: World,
-): Promise<boolean> {
+async function isAgreed({ stack, stateLost, yes }: LostState, { pulumi, confirm }: World): Promise<boolean> {
   if (stateLost) return true;
   const { url } = parsePrinted(
     "pulumi whoami --json",

@@ -98,20 +98,29 @@ export async function readReleases(server: Pick<Server, "run">): Promise<Release
     script: LIST,
     variables: { FOLDER: RELEASES_FOLDER },
   });
+  const lines = stdout.split("\n").filter((text) => text !== "");
+  return parseReleases(
+    lines.map((line) => {
+      const [name = "", content = ""] = line.split(" ");
+      return [name, Buffer.from(content, "base64")];
+    }),
+  );
+}
+
+function parseReleases(files: Iterable<readonly [name: string, content: Buffer]>): Releases {
   const starts = new Map<number, Release | undefined>();
   const ends = new Map<number, Release | undefined>();
   const corrupt: CorruptRecord[] = [];
   const digests = new Map<string, string>();
-  for (const line of stdout.split("\n").filter((text) => text !== "")) {
-    const [name = "", content = ""] = line.split(" ");
+  for (const [name, content] of files) {
     const groups = NAME.exec(name)?.groups;
     if (!groups) {
       corrupt.push({ path: `${RELEASES_FOLDER}/${name}`, problem: "expected a name such as 000012.json" });
       continue;
     }
-    digests.set(name, digestOf(Buffer.from(content, "base64")));
+    digests.set(name, digestOf(content));
     const number = Number(groups["number"]);
-    const read = parseRelease(Buffer.from(content, "base64").toString("utf8"), number);
+    const read = parseRelease(content.toString("utf8"), number);
     if (typeof read === "string") corrupt.push({ path: `${RELEASES_FOLDER}/${name}`, problem: read });
     (groups["end"] ? ends : starts).set(number, typeof read === "string" ? undefined : read);
   }
@@ -268,11 +277,25 @@ function digestOf(content: string | Buffer): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
-/** Everything that is recorded on the server, and what of it is not as it was written. */
-export async function readRecords(
-  server: Pick<Server, "run">,
-): Promise<Pick<History, "events"> & Pick<Releases, "releases" | "corrupt">> {
-  const [history, found] = await Promise.all([readHistory(server), readReleases(server)]);
+/** Everything that is recorded, and what of it is not as it was written. */
+export type Recorded = Pick<History, "events"> & Pick<Releases, "releases" | "corrupt">;
+
+export async function readRecords(server: Pick<Server, "run">): Promise<Recorded> {
+  return joined(...(await Promise.all([readHistory(server), readReleases(server)])));
+}
+
+/** The same of a copy. `releases`: by file name; `log`: text of the history, empty where there was none. */
+export function parseRecords({
+  releases,
+  log,
+}: {
+  readonly releases: ReadonlyMap<string, Buffer>;
+  readonly log: string;
+}): Recorded {
+  return joined(parseHistory(log), parseReleases(releases));
+}
+
+function joined(history: History, found: Releases): Recorded {
   const changed = history.links.flatMap(({ record, sha256 }): CorruptRecord[] => {
     const digest = found.digests.get(record);
     if (digest === sha256) return [];

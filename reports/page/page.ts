@@ -124,6 +124,7 @@ function summarizeEnvironments(environments: readonly EnvironmentFacts[]): strin
 const GAPS: Readonly<Record<Gap["what"], string>> = {
   state: "l'état n'a pas pu être lu",
   records: "les mises en production et l'historique n'ont pas pu être lus",
+  copy: "le serveur ne répond pas ; mises en production et historique viennent du dernier jeu de sauvegardes",
   record: "un enregistrement est illisible",
 };
 

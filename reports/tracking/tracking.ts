@@ -7,6 +7,7 @@ import { recordsOf, type EnvironmentFacts } from "../facts.ts";
 import { ENVIRONMENTS, formatDay } from "../labels-fr.ts";
 import type { Incident } from "../incidents/incidents.ts";
 import { endOf, MarkdownFile, plainText, startOf } from "../markdown.ts";
+import { backupRows } from "./backups.ts";
 import { describePhases, describeRelease, type TrackedPhase, type TrackedStep } from "./steps.ts";
 
 const TEMPLATE = new URL("deployment-tracking.template.md", import.meta.url);
@@ -109,10 +110,14 @@ function writeFacts({ path, text }: TrackingDocument, facts: WrittenFacts): Mark
     key: ["ID"],
     rows: facts.incidents.map(incidentRow),
   });
-  // Only people write it; reading it reports a broken one.
-  file.table("Maintenance et Mises à Jour Planifiées", [
-    ...["Date", "Type", "Environnement", "Description", "Responsable", "Statut"],
-  ]);
+  // Everything else in it is people's.
+  mergeTable(file, marks, {
+    title: "Maintenance et Mises à Jour Planifiées",
+    columns: ["Date", "Type", "Environnement", "Description", "Responsable", "Statut"],
+    key: ["Type", "Environnement"],
+    rows: facts.environments.flatMap(backupRows),
+    repeats: true,
+  });
   marks.writeTo(file);
   return file;
 }
@@ -215,7 +220,8 @@ function environmentRow(facts: EnvironmentFacts): Cells {
 export function environmentStatus(facts: EnvironmentFacts): string {
   if (facts.state === "unreadable") return `${UNKNOWN_STATUS} (état illisible)`;
   if (facts.state === "absent") return "Non déployé";
-  return facts.outputs ? "Déployé" : "En cours";
+  if (!facts.outputs) return "En cours";
+  return recordsOf(facts)?.copy === undefined ? "Déployé" : "Déployé (serveur injoignable)";
 }
 
 function serverRows(production: EnvironmentFacts | undefined): Cells[] {

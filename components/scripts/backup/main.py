@@ -25,6 +25,8 @@ def read_arguments():
     made.add_argument("--qdrant", action="store_true", help="take Qdrant's snapshots whatever their age")
     made.add_argument("--accept-smaller", action="store_true")
     commands.add_parser("list")
+    seen = commands.add_parser("overview")
+    seen.add_argument("--keep", action="append", default=[], metavar="UNIT=TIME", help="of the next prune: daily=35d")
     commands.add_parser("status")
     commands.add_parser("undo")
     commands.add_parser("forget")
@@ -54,6 +56,9 @@ def act(given):
         return sets.make(given.tag, with_qdrant=given.qdrant, accept_smaller=given.accept_smaller)
     if given.command == "list":
         return sets.listed()
+    if given.command == "overview":
+        pairs = [one.partition("=") for one in given.keep]
+        return sets.overview([word for unit, _, time in pairs for word in (f"--keep-within-{unit}", time)])
     if given.command == "status":
         return read_json(STATUS)
     if given.command == "show":

@@ -181,6 +181,13 @@ def listed():
     ]
 
 
+def overview(policy):
+    """The sets with what a prune by this policy does to each, and how much they take together."""
+    listing = listed()
+    going = storage.going(policy) if listing else set()
+    return {"sets": [{**one, "goes": one["id"] in going} for one in listing], "stored": storage.stored() if listing else 0}
+
+
 def manifest_of(snapshot):
     """The manifest of a set of this stack."""
     known = json.loads(storage.dump(snapshot, f"/set/{MANIFEST}"))

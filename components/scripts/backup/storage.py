@@ -78,6 +78,19 @@ def snapshots(selection=(), *, key="reader"):
     return sorted(json.loads(listed.stdout), key=lambda one: one["time"])
 
 
+def going(policy):
+    """Ids of the sets that a prune by this policy removes; restic's own words, such as --keep-within-daily 35d."""
+    words = ["forget", "--dry-run", "--no-lock", "--json", "--host", settings()["stack"], "--group-by", "host", *policy]
+    planned = restic(words, key="reader", purpose="find the sets that a prune removes")
+    return {one["id"] for group in json.loads(planned.stdout) for one in group["remove"] or []}
+
+
+def stored():
+    """Bytes that the repository holds for all sets together."""
+    counted = restic(["stats", "--json", "--no-lock", "--mode", "raw-data"], key="reader", purpose="measure the repository")
+    return json.loads(counted.stdout)["total_size"]
+
+
 def find(given, *, key="reader"):
     """The snapshot of an id or of its beginning, or the newest one, of this stack."""
     stack = settings()["stack"]

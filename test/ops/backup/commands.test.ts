@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { UserError } from "../../../common/user-error.ts";
-import { drillStack, listSets, makeSet } from "../../../ops/backup/backup.ts";
+import { drillStack, makeSet } from "../../../ops/backup/backup.ts";
+import { listSets } from "../../../ops/backup/listing.ts";
 import { restoreStack, type RestoreRequest } from "../../../ops/backup/restore.ts";
 import { undeleteSets } from "../../../ops/backup/undelete-command.ts";
 import type { BackupWorld } from "../../../ops/backup/world.ts";
@@ -68,6 +69,16 @@ const restored = {
   took: 20,
 };
 
+const listed = {
+  ...{ id: ID, time: made.time, tags: ["scheduled"], size: 6_000_000, sent: 5_000_000 },
+  ...{ drill: drilled, goes: false },
+};
+const OLD = "fedcba98".repeat(8);
+const OWN_BUCKET = {
+  bucket: { address: "https://s3.example.org", region: "eu-1", name: "ours" },
+};
+
+let backup: object;
 let local: LocalServer;
 let calls: string[][];
 let asked: string[];
@@ -81,12 +92,10 @@ let variables: Record<string, string>;
 beforeEach(async () => {
   local = await startLocalServer();
   [calls, asked, said, fetched] = [[], [], [], []];
-  [agrees, stored, variables] = [true, SNAPSHOT, {}];
+  [agrees, stored, variables, backup] = [true, SNAPSHOT, {}, OWN_BUCKET];
   answers = {
     make: made,
-    list: [
-      { id: ID, time: made.time, tags: ["scheduled"], size: 6_000_000, sent: 5_000_000, drill: drilled },
-    ],
+    overview: { sets: [listed, { ...listed, id: OLD, drill: null, goes: true }], stored: 3 * 1024 ** 3 },
     plan,
     restore: restored,
     undo: restored,
@@ -98,7 +107,7 @@ afterEach(() => local[Symbol.asyncDispose]());
 function world(): BackupWorld {
   const settings = {
     ...validSettings(),
-    backup: { bucket: { address: "https://s3.example.org", region: "eu-1", name: "ours" } },
+    backup,
   };
   const values = Object.entries(settings).map(([key, objectValue]) => [
     `technicia:${key}`,
@@ -219,16 +228,46 @@ describe("npm run backup", () => {
 });
 
 describe("npm run backups", () => {
-  it("lists age, size, reason and rehearsal of every set", async () => {
+  it("lists age, size, reason, rehearsal and what the next prune does to every set", async () => {
     const { text } = await listSets({ stack: "test", json: false }, world());
 
-    expect(text.split("\n").at(-1)?.replace(/ +/g, " ")).toBe(
-      `${SHORT} 2026-11-24 09:00:09 1 h 5.7 MiB 4.8 MiB scheduled 2026-11-24 02:30:00`,
-    );
+    expect(text.replace(/ +/g, " ").split("\n").slice(2)).toEqual([
+      `${SHORT} 2026-11-24 09:00:09 1 h 5.7 MiB 4.8 MiB scheduled 2026-11-24 02:30:00 `.trimEnd(),
+      "fedcba98 2026-11-24 09:00:09 1 h 5.7 MiB 4.8 MiB scheduled goes",
+      "the next prune removes 1 of 2 sets: npm run backups -- test --prune",
+      "together they take 3072.0 MiB; what that costs, your own storage says",
+    ]);
+    expect(calls[0]).toEqual([
+      ...["overview", "--keep", "hourly=2d", "--keep", "daily=35d"],
+      ...["--keep", "weekly=6m", "--keep", "monthly=2y"],
+    ]);
+  });
+
+  it.each([
+    ["RBX", "that costs about €0.02 a month without tax, at €0.007 for a GiB as of 2025-11"],
+    ["EU-WEST-PAR", "that costs about €0.04 a month without tax, at €0.014 for a GiB as of 2025-11"],
+  ])("names the price in the region %s, and of when it is", async (region, expected) => {
+    backup = { project: "0123456789abcdef0123456789abcdef", region };
+    const { text } = await listSets({ stack: "test", json: false }, world());
+
+    expect(text).toContain(expected);
+  });
+
+  it("gives everything to a program", async () => {
+    backup = { project: "0123456789abcdef0123456789abcdef", region: "RBX" };
+    const { text } = await listSets({ stack: "test", json: true }, world());
+
+    expect(JSON.parse(text)).toMatchObject({
+      sets: [
+        { id: ID, goes: false, drill: { passed: true } },
+        { id: OLD, goes: true },
+      ],
+      ...{ stored: 3 * 1024 ** 3, price: { eurosPerGib: 0.007, of: "2025-11" } },
+    });
   });
 
   it("names the command that makes the first", async () => {
-    answers["list"] = [];
+    answers["overview"] = { sets: [], stored: 0 };
 
     expect((await listSets({ stack: "test", json: false }, world())).text).toBe(
       "test has no set yet; make one with npm run backup -- test",

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { lookInStorage } from "../../../ops/backup/listing.ts";
 import { planPrune, prune } from "../../../ops/backup/prune.ts";
 import { addPassword } from "../../../ops/backup/second-password.ts";
 import { restic, type Repository } from "../../../ops/backup/repository.ts";
@@ -57,6 +58,20 @@ const ask = (answer: boolean) => {
   return { said, world };
 };
 const request = { stack: STACK, yes: false, retentionDays: 30 };
+
+describe("the list, without the server", () => {
+  it("has every set with its size, newest first, and what a prune does to it", async () => {
+    const { sets: all, stored } = await lookInStorage(
+      { ...repository, key: storage.keys.reader },
+      { signal },
+    );
+
+    expect(all.map(({ goes }) => goes)).toEqual([false, true, false, false, true, false]);
+    expect(all[0]).toMatchObject({ tags: ["scheduled"], drill: null });
+    expect(all.every(({ size, sent }) => size! > 0 && sent! > 0)).toBe(true);
+    expect(stored).toBeGreaterThan(0);
+  });
+});
 
 describe("prune", () => {
   it("finds with the reader's key what is too old or too many, by age alone", async () => {

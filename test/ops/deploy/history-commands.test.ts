@@ -3,6 +3,8 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { UserError } from "../../../common/user-error.ts";
+import type { CopiedRecords } from "../../../ops/backup/copied-records.ts";
 import { showHistory, unlock } from "../../../ops/deploy/history-commands.ts";
 import { appendHistory } from "../../../ops/server/records.ts";
 import { deploy } from "../../../ops/deploy/deploy.ts";
@@ -21,6 +23,55 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await stack[Symbol.asyncDispose]();
+});
+
+const copied: CopiedRecords = {
+  ...{ set: "0123456789abcdef".repeat(4), madeAt: "2026-11-24T09:00:00.123Z", corrupt: [] },
+  events: [
+    {
+      ...{ at: "2026-11-23T10:00:00.000Z", who: "bob@laptop", reason: "", detail: "jeu 01234567" },
+      action: "restore",
+    },
+  ],
+  releases: [],
+};
+
+describe("history, when the server does not answer", () => {
+  const dead = () => ({
+    ...stack.operator,
+    openServer: () => ({
+      ...stack.server,
+      run: () => Promise.reject(new UserError("debian@203.0.113.10:22: no answer within 30 s")),
+    }),
+  });
+  const request = { stack: "test", release: undefined, json: false };
+
+  it("prints the copy in the newest set, and says why, which and how old", async () => {
+    const { text, exitCode } = await showHistory(request, dead(), () => Promise.resolve(copied));
+
+    expect(exitCode).toBe(0);
+    expect(text).toMatch(
+      /^debian@203\.0\.113\.10:22: no answer within 30 s\nthese are the records in the set 01234567 of 2026-11-24 09:00:00 UTC, [\d.]+ h old; what came later is not among them\n\nWhen /,
+    );
+    expect(text).toContain("bob@laptop");
+    const json = await showHistory({ ...request, json: true }, dead(), () => Promise.resolve(copied));
+    expect(JSON.parse(json.text)).toMatchObject({
+      copy: { set: copied.set, madeAt: copied.madeAt },
+      events: [{ action: "restore" }],
+    });
+  });
+
+  it("fails where no backups are set up", async () => {
+    await expect(showHistory(request, dead(), () => Promise.resolve(undefined))).rejects.toThrow(
+      "no answer within 30 s",
+    );
+  });
+
+  it("takes the server's own where it answers", async () => {
+    const { text } = await showHistory(request, stack.operator, () => Promise.reject(new Error("asked")));
+
+    expect(text).toMatch(/^When /);
+  });
 });
 
 describe("history", () => {

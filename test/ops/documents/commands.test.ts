@@ -9,7 +9,8 @@ import { report } from "../../../ops/documents/report-command.ts";
 import { runCli } from "../../support/fake-pulumi.ts";
 import { newIssuesFile, later, now, read, newIncident } from "../../reports/issues-file.ts";
 import { newFolder } from "../../reports/temporary-folder.ts";
-import { noRecords, release, sources } from "../../reports/facts.ts";
+import { readRecordsAnywhere } from "../../../ops/documents/facts.ts";
+import { noRecords, outputs, release, sources } from "../../reports/facts.ts";
 
 describe("npm run incident", () => {
   it("opens, lists and resolves, whatever the capitals and accents of its words", async () => {
@@ -146,6 +147,45 @@ describe("npm run report", () => {
       exitCode: 1,
     });
     expect(await readFile(tracking, "utf8")).toMatch(/\| Production +\| Inconnu \(état illisible\)/);
+  });
+
+  it("takes the records of a set where the server does not answer, fails, and says how old they are", async () => {
+    const folder = await newFolder();
+    const [tracking, html] = [join(folder, "suivi.md"), join(folder, "rapport.html")];
+    const copy = "no answer; these are the records in the set 01234567 of 2026-11-21 08:00:00 UTC, 3.0 h old";
+
+    const { text, exitCode } = await report({
+      usage,
+      args: ["--html", html],
+      request: { tracking, issues: join(folder, "none.md"), now },
+      sources: sources({ test: { records: { ...noRecords, releases: [release(1)], copy } } }),
+    });
+
+    expect([text.split("\n").at(-1), exitCode]).toEqual([`test: ${copy}`, 1]);
+    expect(await readFile(tracking, "utf8")).toMatch(
+      /\| Test +\| Déployé \(serveur injoignable\) \|.*nº 1 \(0123456\)/,
+    );
+    expect(await readFile(html, "utf8")).toContain("viennent du dernier jeu de sauvegardes");
+  });
+
+  it("reads a server that does not answer out of the newest set, and fails where there is none", async () => {
+    const copied = {
+      ...{ set: "0123456789abcdef", madeAt: "2026-11-21T08:00:00Z", corrupt: [] },
+      ...{ events: [], releases: [release(1)] },
+    };
+    const read = (found: typeof copied | undefined) =>
+      readRecordsAnywhere({ readCopy: () => Promise.resolve(found), now })(
+        { ...outputs(), ssh: { ...outputs().ssh, privateKeyFile: "/dev/null/none" } },
+        "test",
+      );
+
+    expect(await read(copied)).toMatchObject({
+      releases: [{ number: 1 }],
+      copy: expect.stringMatching(
+        /expected a readable private key.*; these are the records in the set 01234567/,
+      ) as string,
+    });
+    await expect(read(undefined)).rejects.toThrow("expected a readable private key");
   });
 
   it("asks the CLI for each stack's state and outputs, and never for a secret", async () => {

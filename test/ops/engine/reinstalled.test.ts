@@ -169,20 +169,25 @@ describe("forgetServer", () => {
   it.each([
     [true, ["technicia-test", "cloud", "docker", "dns", "probe"]],
     [false, ["technicia-test", "cloud", "docker", "dns", "probe", "edge"]],
-  ])("removes the server with what is on it; with its address' own where it is gone (%s)", async (isGone, left) => {
-    const state = stateOf(1);
-    state.deployment.resources.push(resource("technicia:ovh:EdgeFirewall", "edge"));
-    let imported: ReturnType<typeof stateOf> | undefined;
-    await forgetServer(
-      "test",
-      ({ args, input = "" }) => {
-        if (args[1] === "import") imported = JSON.parse(input) as ReturnType<typeof stateOf>;
-        return Promise.resolve(JSON.stringify(state));
-      },
-      { isGone },
-    );
+  ])(
+    "removes the server with what is on it; with its address' own where it is gone (%s)",
+    async (isGone, left) => {
+      const state = stateOf(1);
+      state.deployment.resources.push(resource("technicia:ovh:EdgeFirewall", "edge"));
+      let imported: ReturnType<typeof stateOf> | undefined;
+      await forgetServer(
+        "test",
+        ({ args, input = "" }) => {
+          if (args[1] === "import") imported = JSON.parse(input) as ReturnType<typeof stateOf>;
+          return Promise.resolve(JSON.stringify(state));
+        },
+        { isGone },
+      );
 
-    expect(names(imported)).toEqual(left);
-    expect(imported?.deployment.resources.find((one) => one.urn === dns.urn)).toMatchObject({ dependencies: [] });
-  });
+      expect(names(imported)).toEqual(left);
+      expect(imported?.deployment.resources.find((one) => one.urn === dns.urn)).toMatchObject({
+        dependencies: [],
+      });
+    },
+  );
 });

@@ -91,7 +91,7 @@ async function writeSettings(): Promise<void> {
   const made = parse(await readFile(file, "utf8")) as { config: object };
   const plain = Object.entries(settings).map(([name, value]) => [
     `technicia:${name}`,
-    typeof value === "object" ? value : String(value),
+    typeof value === "object" ? value : `${value as string | number | boolean}`,
   ]);
   const config = { ...made.config, ...(Object.fromEntries(plain) as object) };
   await writeFile(file, stringify({ ...made, config }, { defaultStringType: "QUOTE_DOUBLE" }));
@@ -175,8 +175,8 @@ describe("a lost state", () => {
   });
 
   it("changes in place what differs from the program, and makes what is missing", async () => {
-    const record = cloudflare.state.zones[0]!.records.find(({ type }) => type === "A")!;
-    record.content = "192.0.2.1";
+    const record = () => cloudflare.state.zones[0]!.records.find(({ type }) => type === "A")!;
+    record().content = "192.0.2.1";
     const [, reader] = ovh.state.projects[0]!.users;
     reader!.keys.splice(0);
     const before = there();
@@ -190,7 +190,7 @@ describe("a lost state", () => {
 
     await onStack("up", "--yes", "--skip-preview");
 
-    expect(record.content).toBe("203.0.113.10");
+    expect(record().content).toBe("203.0.113.10");
     const after = there();
     expect(after.records).toEqual(before.records);
     expect(after.users![1]!.keys).toHaveLength(1);

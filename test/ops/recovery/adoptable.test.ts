@@ -32,6 +32,10 @@ describe.each<[string, Variant]>([
     const names = atVendors
       .map(({ name }) => name)
       .filter((name) => ![...SET_AGAIN, ...byItself, "host-key"].includes(name));
-    expect(list().map(({ name }) => name).toSorted()).toEqual(names.toSorted());
+    expect(
+      list()
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual(names.toSorted());
   });
 });

@@ -82,7 +82,7 @@ const names = () => resources?.map((one) => (one as { urn: string }).urn.split("
 
 /** The storage, as the reader's key lists it. */
 const list: typeof fetch = (input) => {
-  const url = new URL(input as string);
+  const url = new URL(input);
   expect(`${url.host}${url.pathname}?${url.searchParams.get("prefix")}`).toBe(
     "s3.example.org/ours?test/snapshots/",
   );
@@ -191,9 +191,9 @@ describe("npm run recover", () => {
 describe("npm run recover, with a server that is gone for good", () => {
   it("forgets an ordered server that OVH no longer has, with its firewall and everything on it", async () => {
     const settings = parse(stack.settings) as { config: { "technicia:server": Record<string, unknown> } };
-    const { serviceName: _adopted, ...wanted } = settings.config["technicia:server"];
-    const order = { subsidiary: "FR", maxMonthlyPriceEur: 15 };
-    settings.config["technicia:server"] = { ...wanted, order };
+    const wanted = settings.config["technicia:server"];
+    delete wanted["serviceName"];
+    wanted["order"] = { subsidiary: "FR", maxMonthlyPriceEur: 15 };
     stack.settings = stringify(settings);
     resources = [server({ serviceName: "vps-old", serverId: "vps-old/1" }), HOST_KEY, EDGE];
     refreshed = [

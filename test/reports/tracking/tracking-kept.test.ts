@@ -56,6 +56,50 @@ describe("a second report", () => {
     expect(await documents.read()).toBe(text);
   });
 
+  it("keeps people's rows among those about backups, also two of one kind", async () => {
+    const documents = await Documents.open();
+    const drill = { set: "0123456789abcdef", at: "2026-11-22T02:30:00Z", took: 110, findings: [] };
+    const backups = { last: { time: "2026-11-23T09:00:00Z" }, drills: [{ ...drill, passed: true }] };
+    await documents.report({ test: { records: { ...noRecords, backups } } });
+    const title = "Maintenance et Mises à Jour Planifiées";
+    const ours = [
+      "23 novembre 2026|Sauvegarde|Test|dernier jeu, hors du serveur|-|Complété",
+      "22 novembre 2026|Test de reprise|Test|jeu 01234567 restauré à l'essai en 1 min 50 s, comptes égaux|-|Complété",
+    ];
+    expect(await documents.rows(title)).toEqual(ours);
+    const theirs = [1, 2].map(
+      (day) => `| ${day} décembre 2026 | Mise à jour | Test | n8n | Ada | Planifié |`,
+    );
+    await documents.edit((text) =>
+      text
+        .replace(/^(\| 23 novembre 2026 .*)\| - +(\| Complété.*)$/m, "$1| Bob $2")
+        .replace(/^(\| 22 novembre 2026 +\| Test de reprise.*)$/m, `$1\n${theirs.join("\n")}`),
+    );
+
+    const failed = { ...drill, passed: false, findings: ["qdrant : 9 points"], at: "2026-11-24T02:30:00Z" };
+    const failure = { at: "2026-11-24T10:00:00Z", text: "pas de place" };
+    const records = { ...noRecords, backups: { ...backups, failure, drills: [failed] } };
+    await documents.report({ test: { records } }, tomorrow);
+
+    expect(await documents.rows(title)).toEqual([
+      "23 novembre 2026|Sauvegarde|Test|dernier essai échoué : pas de place|Bob|Bloqué",
+      "24 novembre 2026|Test de reprise|Test|jeu 01234567 restauré à l'essai en 1 min 50 s, échoué : qdrant : 9 points|-|Bloqué",
+      "1 décembre 2026|Mise à jour|Test|n8n|Ada|Planifié",
+      "2 décembre 2026|Mise à jour|Test|n8n|Ada|Planifié",
+    ]);
+    await expectFormatted(await documents.read());
+  });
+
+  it("says what has not been done yet of backups that are set up", async () => {
+    const documents = await Documents.open();
+    await documents.report({ test: { records: { ...noRecords, backups: { drills: [] } } } });
+
+    expect(await documents.rows("Maintenance et Mises à Jour Planifiées")).toEqual([
+      "-|Sauvegarde|Test|-|-|Non commencé",
+      "-|Test de reprise|Test|-|-|Non commencé",
+    ]);
+  });
+
   it("updates a remark of its own, and leaves one that a person edited", async () => {
     const documents = await Documents.open();
     await documents.report({ test: {} });
