@@ -17,6 +17,7 @@ import { type Asked, readAsked, takeStack } from "./arguments.ts";
 import { ensureDocker } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { ensureFirstSet } from "./first-set.ts";
+import { takeBackImages } from "./images/lend.ts";
 import { prepare } from "./prepare.ts";
 import { runAsOperator } from "./run-as-operator.ts";
 import { outlived } from "./signals.ts";
@@ -37,8 +38,7 @@ async function start(stack: string, asked: Asked): Promise<number> {
     });
   let up = await deploy();
   // The state keeps the keys of the clouds, so a changed key is deployed, too.
-  if (up.code === 0 && (await retireFirstKey({ stack, engine }, await ensureAccounts())))
-    up = await deploy();
+  if (up.code === 0 && (await retireFirstKey({ stack, engine }, await ensureAccounts()))) up = await deploy();
   if (up.code !== 0) {
     console.error(
       "\nthe deployment did not finish; fix what the error above names and run npm start again, which continues from here",
@@ -52,7 +52,9 @@ async function start(stack: string, asked: Asked): Promise<number> {
   const deployedAt = Date.now();
   const backups = await ensureFirstSet({ stack, engine });
   const seconds = { preparation: (readyAt - began) / 1000, deployment: (deployedAt - readyAt) / 1000 };
-  console.log(renderSummary({ stack, outputs: JSON.parse(outputs.stdout) as Outputs, engine, backups, seconds }));
+  console.log(
+    renderSummary({ stack, outputs: JSON.parse(outputs.stdout) as Outputs, engine, backups, seconds }),
+  );
   return 0;
 }
 
@@ -77,7 +79,7 @@ function runInTerminal(command: readonly string[], at: { readonly stack: string;
 async function stop(): Promise<number> {
   requireLinux();
   await ensureDocker({ progress: (text) => console.error(text) });
-  const removed = await removeWorld();
+  const removed = [...(await removeWorld()), ...(await takeBackImages())];
   for (const line of removed) console.log(`removed ${line}`);
   if (existsSync(STATE)) {
     await rm(STATE, { recursive: true });

@@ -9,6 +9,7 @@ import { ensureChoices } from "./choices.ts";
 import { ensureDocker } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { type Images, prepareImages } from "./images/build.ts";
+import { lendImages } from "./images/lend.ts";
 import { publishImages } from "./images/publish.ts";
 import { ensureOperator } from "./operator-files.ts";
 import { ensureServicesRepository } from "./services-repository.ts";
@@ -79,6 +80,7 @@ async function preparePulumi(
 async function prepareWorld({ accounts, system, shape }: WorldOptions, { progress }: Shown): Promise<Images> {
   const images = await prepareImages({ progress, system });
   await Promise.all([publishImages(images, { progress }), ensureWorld(images, { accounts, system, shape })]);
+  await lendImages(images.published);
   return images;
 }
 

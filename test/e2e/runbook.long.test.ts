@@ -4,20 +4,10 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { OvhClient } from "../../provider/ovh/client.ts";
-import { INTERNET, ROOT, STATE } from "../../rehearsal/addresses.ts";
+import { ROOT, STATE } from "../../rehearsal/addresses.ts";
 import { readRunbook, type Block } from "../support/runbook.ts";
-import {
-  askHealth,
-  DOMAIN,
-  ensureStarted,
-  startAgain,
-  management,
-  onServer,
-  operator,
-  set,
-  until,
-} from "./rehearsal.ts";
+import { reinstall } from "./reinstall.ts";
+import { askHealth, DOMAIN, ensureStarted, startAgain, onServer, operator, set, until } from "./rehearsal.ts";
 
 const HOLDER = "Ada Lovelace <ada@exemple.fr>";
 const DOCUMENTS = ["deployment-issues.md", "deployment-tracking.md"].map((name) => join(STATE, "docs", name));
@@ -119,35 +109,6 @@ const TROUBLES: Readonly<Record<string, Trouble>> = {
     },
   },
 };
-
-/** As its owner would in OVH's control panel. */
-async function reinstall(): Promise<void> {
-  const keys = JSON.parse(await readFile(join(STATE, "accounts.json"), "utf8")) as Record<string, string>;
-  const client = new OvhClient({
-    endpoint: `http://${INTERNET.clouds}:8080/1.0`,
-    credentials: {
-      kind: "keys",
-      applicationKey: keys["ovhApplicationKey"] ?? "",
-      applicationSecret: keys["ovhApplicationSecret"] ?? "",
-      consumerKey: keys["ovhFirstConsumerKey"] ?? "",
-    },
-  });
-  const [name = ""] = await client.get<string[]>("/vps");
-  const { id } = await client.get<{ id: string }>(`/vps/${name}/images/current`);
-  await client.post(`/vps/${name}/rebuild`, {
-    imageId: id,
-    publicSshKey: (await readFile(join(STATE, "id_ed25519.pub"), "utf8")).trim(),
-    doNotSendPassword: true,
-  });
-  await until(
-    "the reinstallation to end",
-    async () => {
-      const { ovh } = await management<{ ovh: { servers: { tasks: { state: string }[] }[] } }>("state");
-      return ovh.servers[0]?.tasks.every(({ state }) => state === "done") === true;
-    },
-    300,
-  );
-}
 
 const blocks = readRunbook();
 const [preparation] = blocks;

@@ -1,0 +1,71 @@
+/** Data as an environment in use has it, and what a set of backups counts of it. */
+import { expect } from "vitest";
+
+import { npm } from "./deployments.ts";
+import { onServer } from "./rehearsal.ts";
+
+export const POINTS = 1000;
+const PROGRAM = "/opt/technicia/backup/main.py";
+
+const WORKFLOWS = ["one", "two", "three"].map((name) => ({
+  ...{ id: `recovery-${name}`, name, active: false, connections: {}, settings: {} },
+  nodes: [
+    {
+      ...{ id: name, name: "Webhook", type: "n8n-nodes-base.webhook", typeVersion: 2 },
+      ...{ position: [0, 0], webhookId: name, parameters: { path: name } },
+    },
+  ],
+}));
+const CREDENTIALS = [
+  {
+    ...{ id: "recovery-key", name: "key", type: "httpHeaderAuth" },
+    data: { name: "x-key", value: "canary-of-a-credential" },
+  },
+];
+
+/** Points with payloads, three workflows and a credential. Adding them again changes nothing. */
+export async function addData(): Promise<void> {
+  await onServer(`
+python3 - <<'P'
+import json, pathlib, random, urllib.request
+random.seed(1)
+path = pathlib.Path("/etc/technicia/backup/qdrant-key")
+headers = {"content-type": "application/json", **({"api-key": path.read_text().strip()} if path.exists() else {})}
+def ask(method, where, body=None):
+    request = urllib.request.Request(f"http://127.0.0.1:6333/collections/technicia{where}", method=method, headers=headers, data=body and json.dumps(body).encode())
+    return json.load(urllib.request.urlopen(request))["result"]
+size = ask("GET", "")["config"]["params"]["vectors"]["size"]
+for start in range(0, ${POINTS}, 100):
+    points = [{"id": i, "vector": [random.random() for _ in range(size)], "payload": {"type": "text", "page_number": i % 90, "text": f"page {i}"}} for i in range(start, start + 100)]
+    ask("PUT", "/points?wait=true", {"points": points})
+P`);
+  for (const [kind, content] of [
+    ["workflow", WORKFLOWS],
+    ["credentials", CREDENTIALS],
+  ] as const) {
+    await onServer(`
+n8n=$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-n8n)
+docker exec --interactive "$n8n" sh -c 'cat > /home/node/.n8n/import.json' <<'J'
+${JSON.stringify(content)}
+J
+docker exec "$n8n" n8n import:${kind} --input=/home/node/.n8n/import.json
+docker exec "$n8n" rm /home/node/.n8n/import.json`);
+  }
+}
+
+export type Counts = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+/** Makes a set, and gives what it holds. Executions and records are left out: every command adds some. */
+export async function countSet(): Promise<Counts> {
+  const { code, stdout, stderr } = await npm("backup", "--", "test");
+  expect(code, `${stdout}\n${stderr}`).toBe(0);
+  const id = /^set ([0-9a-f]{8}): /m.exec(stdout)?.[1] ?? "";
+  const { items } = JSON.parse(await onServer(`${PROGRAM} show ${id}`)) as {
+    items: Record<string, { counts: Record<string, number> }>;
+  };
+  const counted = ["qdrant", "n8n", "certificates"].map((name) => {
+    const counts = Object.entries(items[name]?.counts ?? {});
+    return [name, Object.fromEntries(counts.filter(([what]) => what !== "executions"))];
+  });
+  return Object.fromEntries(counted) as Counts;
+}
