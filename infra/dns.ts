@@ -69,9 +69,12 @@ export class Dns extends pulumi.ComponentResource {
     super("technicia:infra:Dns", name, {}, opts);
 
     const { zone, vendor, zoneRecords } = args;
+    const comeIntoView = namesComeIntoView({ zone });
     const hooks = {
       beforeCreate: [namesStayFree({ zone, panel: PANELS[vendor.kind], records: zoneRecords })],
-      afterCreate: [namesComeIntoView({ zone })],
+      afterCreate: [comeIntoView],
+      // A record that now leads to another server.
+      afterUpdate: [comeIntoView],
     };
     this.records = entries(args).map((entry) =>
       createRecord(`${name}-${entry.key}`, { ...args, entry }, { parent: this, hooks }),

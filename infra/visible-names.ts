@@ -29,7 +29,7 @@ export interface VisibleNamesArgs {
 }
 
 /**
- * A hook that runs after a record was created and ends when the zone's own name servers answer with it.
+ * A hook that runs after a record was created or changed and ends when the zone's own name servers answer with it.
  *
  * Only they are asked. A resolver that is asked too early keeps for the zone's SOA minimum, half an hour at Cloudflare, that the name does
  * not exist; OVH would then refuse the reverse name, and the certificate authority the certificate.

@@ -50,6 +50,8 @@ const listedSet = z.looseObject({
 
 export const listedSets = z.array(listedSet);
 
+export type ListedSet = z.output<typeof listedSet>;
+
 /** `goes`: whether the next prune removes it; `stored`: bytes that all of them take together. */
 export const overview = z.looseObject({
   sets: z.array(listedSet.extend({ goes: z.boolean() })),

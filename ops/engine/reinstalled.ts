@@ -87,8 +87,7 @@ async function forget(state: State, isOutdated: Judge): Promise<readonly string[
 /** What was set up under another installation than the one that OVH knows now. */
 function outdatedForOvh(resources: readonly StateResource[], stack: string): Judge {
   const installation = findServer(resources, stack).outputs?.["serverId"];
-  const isOutdated = (one: StateResource) =>
-    isTiedToHost(one) && one.inputs?.["serverId"] !== installation;
+  const isOutdated = (one: StateResource) => isTiedToHost(one) && one.inputs?.["serverId"] !== installation;
   if (typeof installation === "string" && resources.some(isOutdated)) return isOutdated;
   throw new NotReinstalled(
     `${stack}: OVH has not reinstalled the server: it has the installation that the state knows (${String(installation)}); nothing was removed from the state. ` +
