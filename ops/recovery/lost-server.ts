@@ -47,6 +47,21 @@ export async function forgetLost(stack: string, world: World): Promise<void> {
   }
 }
 
+/**
+ * A server costs money: in place of a lost one another is ordered only where the settings say so. The state cannot tell any more, nor can
+ * OVH, which forgets its orders.
+ */
+export async function requireServerOrConsent(stack: string, world: World): Promise<void> {
+  const { source } = (await readEnvironment(stack, world.pulumi)).server;
+  if (source.kind === "adopt" || source.again !== undefined) return;
+  if ((await readServer(stack, world)) !== undefined) return;
+  throw new UserError(
+    `server.order.again: expected the name of the lost server before another one is ordered, got nothing; if it exists, name it with ` +
+      `pulumi config set --path technicia:server.serviceName <its name> --stack ${stack}; to order and pay one more, ` +
+      `pulumi config set --path technicia:server.order.again <its name> --stack ${stack} (OVH's invoices have the name)`,
+  );
+}
+
 interface KnownServer {
   readonly urn: string;
   readonly serviceName: string | undefined;

@@ -13,7 +13,7 @@ import { update } from "../deploy/update.ts";
 import { inPrivateFolder } from "../engine/events.ts";
 import { renderTable } from "../terminal.ts";
 import { chooseSet, type ChosenSet } from "./chosen-set.ts";
-import { forgetLost } from "./lost-server.ts";
+import { forgetLost, requireServerOrConsent } from "./lost-server.ts";
 import { ensureState } from "./lost-state.ts";
 
 export interface RecoverRequest {
@@ -40,7 +40,7 @@ export async function recoverStack(
   const steps = new Steps(world);
   if (!(await steps.run("state", () => ensureState(request, world))))
     return { text: "nothing was changed", exitCode: 1 };
-  await steps.run("server", () => forgetLost(stack, operator));
+  await steps.run("server", () => settleServer(stack, operator));
   const set = await steps.run("set", () => chooseSet(request, world));
   const agreed = await steps.run("plan", () => planAgain({ ...request, set }, { operator, world }));
   if (!agreed) return { text: "nothing was changed on the server", exitCode: 1 };
@@ -55,6 +55,14 @@ export async function recoverStack(
     text: [restored.text, verified.text, steps.render()].join("\n\n"),
     exitCode: restored.exitCode === 0 ? verified.exitCode : restored.exitCode,
   };
+}
+
+/** Leaves in the state only what there is: without what was lost, and with what an interrupted run has made. */
+async function settleServer(stack: string, operator: Operator): Promise<void> {
+  await forgetLost(stack, operator);
+  await requireServerOrConsent(stack, operator);
+  const { adopted, refreshed } = await operator.resume(stack);
+  for (const name of [...adopted, ...refreshed]) operator.say(`goes on with ${name}`);
 }
 
 /** Shows what is set up again, with the price of what is ordered, and asks. */

@@ -189,12 +189,16 @@ describe("npm run recover", () => {
 });
 
 describe("npm run recover, with a server that is gone for good", () => {
-  it("forgets an ordered server that OVH no longer has, with its firewall and everything on it", async () => {
+  function orderInstead(again: string | undefined): void {
     const settings = parse(stack.settings) as { config: { "technicia:server": Record<string, unknown> } };
     const wanted = settings.config["technicia:server"];
     delete wanted["serviceName"];
-    wanted["order"] = { subsidiary: "FR", maxMonthlyPriceEur: 15 };
+    wanted["order"] = { subsidiary: "FR", maxMonthlyPriceEur: 15, again };
     stack.settings = stringify(settings);
+  }
+
+  it("forgets an ordered server that OVH no longer has, with its firewall and everything on it", async () => {
+    orderInstead("vps-0a1b2c3d.vps.ovh.net");
     resources = [server({ serviceName: "vps-old", serverId: "vps-old/1" }), HOST_KEY, EDGE];
     refreshed = [
       server({ serviceName: "vps-old", serverId: "vps-old/1", state: "gone" }),
@@ -204,6 +208,23 @@ describe("npm run recover, with a server that is gone for good", () => {
     expect((await recover({ yes: true })).exitCode).toBe(0);
     expect(names()).toEqual([]);
     expect(stack.printed).toContain("OVH no longer has vps-old: removed 4 resources from the state");
+  });
+
+  it("orders none in its place before the settings say so", async () => {
+    orderInstead(undefined);
+
+    await expect(recover({ yes: true })).rejects.toThrow(
+      /^server\.order\.again: expected the name of the lost server before another one is ordered, got nothing/,
+    );
+    expect(stack.parts).toEqual([]);
+  });
+
+  it("goes on with what an interrupted run has made", async () => {
+    stack.pending = { adopted: ["technicia-edge"], forgotten: [], refreshed: [] };
+
+    await recover({ yes: true });
+
+    expect(stack.printed).toContain("goes on with technicia-edge");
   });
 
   it("forgets an adopted server that the refresh did not find", async () => {
