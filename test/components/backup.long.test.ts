@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { shellQuote } from "../../common/shell-quote.ts";
-import { callProgram, listedSets } from "../../ops/backup/program.ts";
+import { callProgram, listedSets, overview } from "../../ops/backup/program.ts";
+import { KEPT } from "../../ops/backup/prune.ts";
 import type { ServerCommand } from "../../ops/server/connection.ts";
 import { PASSWORD, POINTS, startBackupHost, type BackupHost } from "../support/backup-host.ts";
 
@@ -194,6 +195,13 @@ describe("the operator's commands", () => {
     const found = await callProgram(server, { ...call, words: ["list"], answer: listedSets });
 
     expect(found.map(({ id }) => id)).toEqual(await sets());
+    const words = [
+      "overview",
+      ...Object.entries(KEPT).flatMap(([unit, time]) => ["--keep", `${unit}=${time}`]),
+    ];
+    const whole = await callProgram(server, { ...call, words, answer: overview });
+    expect(whole.sets.map(({ id }) => id)).toEqual(await sets());
+    expect(whole.stored).toBeGreaterThan(0);
     await expect(
       callProgram(server, { ...call, words: ["show", "ffffffff"], answer: listedSets }),
     ).rejects.toThrow("expected a set of the repository, got ffffffff");
