@@ -72,19 +72,8 @@ async function expectAnswering(): Promise<void> {
 /** As its owner who makes a key for a first deployment; the key of every day may not list servers and users. */
 async function useFirstKey(): Promise<void> {
   const accounts = JSON.parse(await readFile(join(STATE, "accounts.json"), "utf8")) as Record<string, string>;
-  const { code, stderr } = await operator(
-    [
-      "pulumi",
-      "config",
-      "set",
-      "--secret",
-      "technicia:ovhConsumerKey",
-      "--stack",
-      "test",
-      "--non-interactive",
-    ],
-    { input: accounts["ovhFirstConsumerKey"] ?? "" },
-  );
+  const key = ["--secret", "technicia:ovhConsumerKey", accounts["ovhFirstConsumerKey"] ?? ""];
+  const { code, stderr } = await operator(["pulumi", "config", "set", ...key, "--stack", "test"]);
   expect(code, stderr).toBe(0);
 }
 
@@ -102,7 +91,8 @@ describe("a lost disk", () => {
     const serial = await onServer("cat /opt/technicia/gateway/tls/current/*.pem | sha256sum");
     expect(before["qdrant"]).toMatchObject({ technicia: expect.any(Number) as number });
     expect(before["qdrant"]!["technicia"]).toBeGreaterThanOrEqual(POINTS);
-    expect(before["n8n"]).toMatchObject({ workflows: 3, credentials: 1, users: 1 });
+    expect(before["n8n"]!["workflows"]).toBeGreaterThanOrEqual(3);
+    expect(before["n8n"]).toMatchObject({ credentials: expect.any(Number) as number, users: 1 });
     await reinstall();
 
     await recover();
