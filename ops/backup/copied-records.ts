@@ -54,7 +54,7 @@ export async function readCopy(
   const archive = await restic(repository, { purpose: "read the records of the set", words: dump, signal });
   const files = filesIn(Buffer.from(archive));
   const inFolder = [...files].map(
-    ([path, content]) => [path.split("/records/")[1] ?? path, content] as const,
+    ([path, content]) => [path.replace(/^(?:.*\/)?records\//, ""), content] as const,
   );
   const releases = inFolder.flatMap(([path, content]) =>
     path.startsWith("releases/") ? [[path.slice("releases/".length), content] as const] : [],
