@@ -51,7 +51,7 @@ export const release = z.strictObject({
   /** The time of a rollback; of an automatic one also the checks of the release that it restored. */
   restoredVerify: z.array(check).default([]),
 
-  /** Part (`preflight`, `plan`, `up`, `verify`, `rollback`, `rollbackVerify`) → seconds. */
+  /** Part (`preflight`, `plan`, `up`, `verify`, `data`, `rollback`, `rollbackVerify`) → seconds. */
   seconds: z.record(z.string(), z.number()),
 });
 

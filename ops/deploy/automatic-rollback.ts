@@ -165,7 +165,7 @@ async function bringDataBack(
 ): Promise<Outcome | undefined> {
   const { session } = progress;
   try {
-    await restoreData(session, data);
+    Object.assign(progress.seconds, await restoreData(session, data));
     return undefined;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -140,16 +140,16 @@ export function renderDataRollback({ plan }: DataRollback, stack: string): strin
 }
 
 /**
- * Brings the data back, and what reads it in the versions of the target. What is interrupted stands still until the same command goes on.
+ * Brings the data back, and what reads it in the versions of the target; gives the seconds. What is interrupted stands still until the same command goes on.
  *
  * @throws UserError when it fails; then nothing, or all that it concerns, has stopped
  */
 export async function restoreData(
   session: Session,
   { target, plan }: DataRollback,
-): Promise<{ readonly seconds: number }> {
+): Promise<{ readonly data: number }> {
   const { server, stack, operator } = session;
-  if (plan.done === true || server === undefined) return { seconds: 0 };
+  if (plan.done === true || server === undefined) return { data: 0 };
   const result = await callProgram(server, {
     purpose: `bring the data of set ${short(plan.id)} back`,
     words: ["restore", ...wordsOf({ id: plan.id, target }), "--command", rollbackCommand(stack)],
@@ -158,11 +158,13 @@ export async function restoreData(
     say: operator.say,
   });
   const counts = Object.entries(result.counts).map(([name, known]) => `${name} ${renderCounts(known)}`);
-  operator.say(`the data of set ${short(plan.id)} is back: ${counts.join("; ")}`);
+  operator.say(
+    `the data of set ${short(plan.id)} is back: ${counts.join("; ")}; what writes to it stood still for ${result.stoppedSeconds} s`,
+  );
   await session.audit({
     action: "restore",
     reason: "",
     detail: `jeu ${short(plan.id)} avec la version ${target.number} : ${counts.join(" ; ")} ; arrêt de ${result.stoppedSeconds} s`,
   });
-  return { seconds: result.took };
+  return { data: result.took };
 }

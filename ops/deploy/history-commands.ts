@@ -103,6 +103,7 @@ function renderWhole(release: Release): string {
   return [
     renderRelease(release),
     `${outcome}, ${renderTime(startedAt)}${end} UTC, by ${release.who}`,
+    ...(release.set === undefined ? [] : [`with the data of set ${release.set.slice(0, 8)}`]),
     ...checks.flatMap(([part, results]) => (results.length === 0 ? [] : renderChecks(part, results))),
     ...(Object.keys(seconds).length === 0 ? [] : [renderSeconds(seconds)]),
   ].join("\n");

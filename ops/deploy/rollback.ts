@@ -75,7 +75,7 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
       restored: target.number,
       ...(data && { set: data.plan.id }),
     });
-    if (data) await bringDataBack(session, { begun, data });
+    const seconds = data && (await bringDataBack(session, { begun, data }));
     const restored = await restore(session, {
       target,
       message: `release ${begun.number}: back to ${target.number}`,
@@ -84,18 +84,19 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
     });
     for (const line of renderChecks("verify", [...restored.verify, restored.time])) operator.say(line);
     const changes = renderImageChanges(images, restored.images);
-    return await recordRollback(session, { begun, target, restored, changes });
+    return await recordRollback(session, { begun, target, restored, changes, seconds });
   });
 }
 
-/** A failure is the end of the release; the same command goes on from there. */
+/** Gives how long it took. A failure is the end of the release; the same command goes on from there. */
 async function bringDataBack(
   session: Session,
   { begun, data }: { readonly begun: Release; readonly data: DataRollback },
-): Promise<void> {
+): Promise<{ readonly data: number }> {
   try {
-    await restoreData(session, data);
+    const seconds = await restoreData(session, data);
     session.signal.throwIfAborted();
+    return seconds;
   } catch (error) {
     if (!(error instanceof UserError) && !session.signal.aborted) throw error;
     const failure = session.signal.aborted
@@ -144,13 +145,16 @@ interface RolledBack {
   readonly target: Release;
   readonly restored: Restored;
   readonly changes: string;
+  /** Of what came before the engine. */
+  readonly seconds: { readonly data: number } | undefined;
 }
 
 async function recordRollback(
   session: Session,
-  { begun, target, restored, changes }: RolledBack,
+  { begun, target, restored, changes, ...rest }: RolledBack,
 ): Promise<Outcome> {
-  const { hasPassed, verify, time, totalSeconds, images, seconds } = restored;
+  const { hasPassed, verify, time, totalSeconds, images } = restored;
+  const seconds = { ...rest.seconds, ...restored.seconds };
   const { signal } = session;
   const stop = signal.aborted ? `${describeStop(signal.reason)} ; ` : "";
   const failure = `${stop}${restored.failure ?? "la vérification est en échec"}`;

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { UserError } from "../../../common/user-error.ts";
 import { deploy } from "../../../ops/deploy/deploy.ts";
+import { showHistory } from "../../../ops/deploy/history-commands.ts";
 import { rollback, type RollbackRequest } from "../../../ops/deploy/rollback.ts";
 import type { DeployRequest } from "../../../ops/deploy/release-progress.ts";
 import { failing, ok, pulled, TestStack } from "./test-stack.ts";
@@ -116,7 +117,12 @@ describe("rollback --with-data", () => {
   it("is recorded with the set, and what came back", async () => {
     await back();
 
-    expect(await stack.lastRelease()).toMatchObject({ kind: "rollback", restored: 1, set: SET });
+    expect(await stack.lastRelease()).toMatchObject({
+      ...{ kind: "rollback", restored: 1, set: SET },
+      seconds: { data: 42, rollback: 60, rollbackVerify: 20 },
+    });
+    const { text } = await showHistory({ stack: "test", release: 3, json: false }, stack.operator);
+    expect(text).toContain("with the data of set 01234567");
     expect((await stack.history()).slice(-2)).toEqual([
       "restore: jeu 01234567 avec la version 1 : qdrant 10000 technicia ; n8n 3 workflows ; arrêt de 31 s",
       expect.stringContaining("rollback: version 1 remise en service"),
