@@ -205,6 +205,15 @@ describe("order of a server that was delivered before and is gone", () => {
     expect(await stack.refresh()).toBe(false);
   });
 
+  it("is refused also where the state was lost and made again, and has no order", async () => {
+    delete (stack.saved!.outputs as { orderId?: number }).orderId;
+
+    expect(await stack.refresh()).toBe(true);
+    expect(stack.outputs).toMatchObject({ serviceName: name, state: "gone" });
+    await expect(stack.up(ORDERED)).rejects.toThrow(refusal(name));
+    expect(orders()).toHaveLength(1);
+  });
+
   it("is refused for the next server, too, when that is gone", async () => {
     await stack.refresh();
     await stack.up(again(name));
