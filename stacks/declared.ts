@@ -34,6 +34,7 @@ export const DECLARED = {
     "/opt/technicia/backup/drill.py",
     "/opt/technicia/backup/main.py",
     "/opt/technicia/backup/n8n.py",
+    "/opt/technicia/backup/postgres.py",
     "/opt/technicia/backup/qdrant.py",
     "/opt/technicia/backup/records.py",
     "/opt/technicia/backup/restore.py",

@@ -151,6 +151,7 @@ containers.pull = lambda image: None
 containers.require_container = lambda service: service
 
 import n8n
+import postgres
 import qdrant
 import restore
 import sets
@@ -199,10 +200,10 @@ def differences(running, item):
     return [] if found == expected else [f"qdrant technicia: expected {expected} points, got {found}"]
 
 
-def load_dump(_container, folder):
+def load_dump(_container, dump):
     world.effect()
     world.expect_quiet(N8N)
-    dump = json.loads((folder / n8n.DUMP).read_text())
+    dump = json.loads(dump.read_text())
     if read_store(POSTGRES).get("workflows") is not None:
         world.faults.append("a dump goes over tables that are there")
     # Whoever is killed here leaves a part.
@@ -211,20 +212,20 @@ def load_dump(_container, folder):
     update_store(POSTGRES, workflows=dump["workflows"] - (1 if world.loses and read_store(POSTGRES)["version"] == NEW else 0), n8n=dump["n8n"])
 
 
-def take_postgres(folder):
+def take_postgres(folder, _tables):
     world.expect_quiet(N8N)
-    (folder / n8n.DUMP).write_text(json.dumps(read_store(POSTGRES)))
-    return counts_of_postgres(POSTGRES)
+    (folder / postgres.DUMP).write_text(json.dumps(read_store(POSTGRES)))
+    return counts_of_postgres(POSTGRES, n8n.TABLES)
 
 
-def counts_of_postgres(_container):
+def counts_of_postgres(_container, _tables):
     return {"workflows": read_store(POSTGRES)["workflows"]}
 
 
 qdrant.running = lambda: FakeQdrant()
 qdrant.take, qdrant.restore, qdrant.differences = take_qdrant, restore_qdrant, differences
 qdrant.require_intact = n8n.require_intact = lambda *_: None
-n8n.load_dump, n8n.take_postgres, n8n.counts_of_postgres = load_dump, take_postgres, counts_of_postgres
+postgres.load, postgres.take, postgres.counts = load_dump, take_postgres, counts_of_postgres
 known = {"stack": "test", "keyFingerprint": "key"}
 for module in (restore, n8n, sets):
     module.settings = lambda: {**known, "database": DATABASE}
@@ -260,7 +261,7 @@ def prepare(version):
     (put / "n8n/files/version.txt").write_text(OLD)
     counts = {"workflows": 3}
     if DATABASE == "postgres":
-        (put / "n8n" / n8n.DUMP).write_text(json.dumps({"version": OLD, "n8n": OLD, "workflows": 3}))
+        (put / "n8n" / postgres.DUMP).write_text(json.dumps({"version": OLD, "n8n": OLD, "workflows": 3}))
     else:
         make_database(put / "n8n/database.sqlite", OLD, 3)
         counts = n8n.counts_of(put / "n8n/database.sqlite")

@@ -6,8 +6,10 @@ the other. Nothing of it stays but the result.
 import os
 import pathlib
 import secrets
+import typing
 
 import n8n
+import postgres
 import qdrant
 import sets
 import storage
@@ -18,6 +20,9 @@ NAMES = ("technicia-drill-n8n", "technicia-drill-postgres", "technicia-drill-qdr
 FOLDER = STATE / "drill"
 # In memory: the services' secrets, for as long as the drill's containers read them.
 SECRETS = pathlib.Path("/run/technicia-drill")
+
+# Name of the file with PostgreSQL's password, in n8n's container and in its own.
+PASSWORD = "postgres_password"
 
 # n8n may have to migrate an older set.
 READY_SECONDS = 240
@@ -91,18 +96,17 @@ def remove_containers():
     run(["docker", "rm", "--force", "--volumes", *NAMES], purpose="remove the drill's containers", codes=(0, 1))
 
 
-def start(name, service, *, mounts, environment=(), without=(), capabilities=(), arguments=(), detach=True):
+def start(name, service, *, mounts, environment=(), capabilities=(), arguments=(), network="none", memory=None, detach=True):
     """A container like a service's, with nobody to talk to."""
-    spec, memory = spec_of(service), settings()["drillMemoryMib"]
-    kept = [variable for variable in spec.get("Env") or [] if variable.split("=")[0] not in without]
+    spec, memory = spec_of(service), memory or settings()["drillMemoryMib"]
     entrypoint = ["--entrypoint", spec["Command"][0]] if spec.get("Command") else []
     inside = [*(spec.get("Command") or [])[1:], *(arguments or spec.get("Args") or [])]
     command = [
-        *["docker", "run", *(["--detach"] if detach else ["--rm"]), "--name", name, "--label", "technicia.backup=1", "--network", "none", "--init"],
+        *["docker", "run", *(["--detach"] if detach else ["--rm"]), "--name", name, "--label", "technicia.backup=1", "--network", network, "--init"],
         *["--memory", f"{memory}m", "--memory-swap", f"{memory}m", "--cpus", "1", "--cpu-shares", "2", "--pids-limit", "512", "--cap-drop", "ALL"],
         *[word for capability in capabilities for word in ("--cap-add", capability)],
         *["--tmpfs", "/tmp", "--no-healthcheck"],
-        *[word for variable in [*kept, *environment] for word in ("--env", variable)],
+        *[word for variable in [*(spec.get("Env") or []), *environment] for word in ("--env", variable)],
         *[word for mount in mounts for word in ("--volume", mount)],
         *[*entrypoint, spec["Image"], *inside],
     ]
@@ -143,38 +147,66 @@ def rehearse_n8n(item, folder):
 
 
 def rehearse_postgres(item, folder):
-    """The database alone: it holds what the set says."""
-    container = start(
+    """n8n on a database server of its own: both see each other, and nobody else."""
+    home = n8n.place(folder, FOLDER / "n8n", volume(n8n.VOLUME) / n8n.CONFIG)
+    mounts = [f"{home}:/home/node/.n8n", f"{secrets_of(n8n.SERVICE)}:/run/secrets:ro"]
+    memory = settings()["drillMemoryMib"]
+    server = start(
         "technicia-drill-postgres",
-        n8n.POSTGRES,
-        mounts=[],
-        # Nobody can reach it, and nothing else has this password.
-        environment=[f"POSTGRES_PASSWORD={secrets.token_hex(16)}"],
-        without=("POSTGRES_PASSWORD_FILE",),
+        postgres.SERVICE,
+        mounts=[f"{new_password()}:/run/secrets/{PASSWORD}:ro"],
         capabilities=("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"),
+        memory=memory // 4,
     )
-    asked = ["docker", "exec", container, "pg_isready", "--quiet", "--username", "n8n", "--dbname", "n8n", "--host", "127.0.0.1"]
+    asked = ["docker", "exec", server, "pg_isready", "--quiet", "--username", "n8n", "--dbname", "n8n", "--host", "127.0.0.1"]
     until(lambda: run(asked, purpose="ask PostgreSQL", codes=(0, 1, 2, 3)).returncode == 0, READY_SECONDS, "the copy of PostgreSQL to be ready")
-    n8n.load_dump(container, folder)
-    counts = n8n.counts_of_postgres(container)
-    return [] if counts == item["counts"] else [f"n8n: expected {item['counts']}, got {counts}"]
+    postgres.load(server, folder / postgres.DUMP)
+    copy = Copy(lambda: postgres.counts(server, n8n.TABLES), mounts, memory - memory // 4)
+    return start_n8n(item, copy, network=f"container:{server}", environment=("DB_POSTGRESDB_HOST=127.0.0.1",))
+
+
+def new_password():
+    """Of a server that is thrown away: n8n gets it instead of the service's. Gives the file that the server reads."""
+    password, owner = secrets.token_hex(16), spec_of(postgres.SERVICE)["Secrets"][0]["File"]
+    (SECRETS / PASSWORD).write_text(password)
+    goal = SECRETS / "server"
+    goal.touch(0o400)
+    goal.write_text(password)
+    os.chown(goal, int(owner["UID"]), int(owner["GID"]))
+    return goal
 
 
 def rehearse_sqlite(item, folder):
     home = n8n.place(folder, FOLDER / "n8n", volume(n8n.VOLUME) / n8n.CONFIG)
-    counts = n8n.counts_of(home / n8n.DATABASE)
-    findings = [f"n8n: expected {item['counts']}, got {counts}"] if counts != item["counts"] else []
-    memory = settings()["drillMemoryMib"] * 7 // 10
     mounts = [f"{home}:/home/node/.n8n", f"{secrets_of(n8n.SERVICE)}:/run/secrets:ro"]
-    environment = [f"NODE_OPTIONS=--max-old-space-size={memory}"]
+    return start_n8n(item, Copy(lambda: n8n.counts_of(home / n8n.DATABASE), mounts, settings()["drillMemoryMib"]))
+
+
+class Copy(typing.NamedTuple):
+    """An n8n that is started on a set's data: how its rows are counted, what it sees, and its memory."""
+
+    count: typing.Callable
+    mounts: list
+    memory: int
+
+
+def start_n8n(item, copy, *, network="none", environment=()):
+    counts = copy.count()
+    findings = [f"n8n: expected {item['counts']}, got {counts}"] if counts != item["counts"] else []
+    kind = {
+        "mounts": copy.mounts,
+        "environment": [*environment, f"NODE_OPTIONS=--max-old-space-size={copy.memory * 7 // 10}"],
+        "network": network,
+        "memory": copy.memory,
+    }
     if counts["credentials"] > 0:
         say("n8n: decrypting the credentials")
         arguments = ["export:credentials", "--all", "--decrypted", "--output=/tmp/credentials.json"]
-        start("technicia-drill-n8n", n8n.SERVICE, mounts=mounts, environment=environment, arguments=arguments, detach=False)
+        start("technicia-drill-n8n", n8n.SERVICE, arguments=arguments, detach=False, **kind)
     say("n8n: starting on the copy")
-    container = start("technicia-drill-n8n", n8n.SERVICE, mounts=mounts, environment=environment)
+    container = start("technicia-drill-n8n", n8n.SERVICE, **kind)
     until(lambda: answers(container, 5678, "/healthz/readiness"), READY_SECONDS, "the copy of n8n to be ready")
-    after = n8n.counts_of(home / n8n.DATABASE)
+    after = copy.count()
     return findings + [f"n8n, {what}: expected {counts[what]} after its start, got {after[what]}" for what in ("workflows", "credentials", "users") if after[what] != counts[what]]
 
 

@@ -6,6 +6,7 @@ knows what is done.
 import os
 
 import n8n
+import postgres
 import qdrant
 import records
 from base import STATE, remove, sync_folder, write_json
@@ -22,7 +23,7 @@ def roots(item, images=()):
     if item == "n8n":
         return {"n8n": volume(n8n.VOLUME), **roots("postgres", images)}
     if item == "postgres":
-        return {"postgres": volume(n8n.POSTGRES_VOLUME)} if n8n.POSTGRES in images else {}
+        return {"postgres": volume(postgres.VOLUME)} if postgres.SERVICE in images else {}
     if item == "qdrant":
         return {"qdrant": volume(qdrant.STORAGE)} if qdrant.SERVICE in images else {}
     if item == "certificates":

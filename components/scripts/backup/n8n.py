@@ -7,17 +7,15 @@ import os
 import pathlib
 import sqlite3
 
-from base import Problem, checksum, copy_file, copy_tree, emptied, moment, now, require_space, run, say, settings, sha256, size_of
-from containers import image_of, require_container, version_of, volume
+import postgres
+from base import Problem, checksum, copy_file, copy_tree, emptied, moment, now, require_space, say, settings, sha256, size_of
+from containers import image_of, version_of, volume
 
 SERVICE = "technicia-n8n"
 VOLUME = "technicia-n8n-data"
 RUNNERS = "technicia-n8n-runners"
-POSTGRES = "technicia-postgres"
-POSTGRES_VOLUME = "technicia-postgres-data"
 
 DATABASE = "database.sqlite"
-DUMP, ROLES = "n8n.dump", "roles.sql"
 CONFIG = "config"
 
 # Written once and never changed; compared by size.
@@ -41,7 +39,7 @@ def take(folder):
     began = now()
     home = volume(VOLUME)
     emptied(folder)
-    counts = take_postgres(folder) if settings()["database"] == "postgres" else take_sqlite(home / DATABASE, folder / DATABASE)
+    counts = postgres.take(folder, TABLES) if settings()["database"] == "postgres" else take_sqlite(home / DATABASE, folder / DATABASE)
     copied = now()
     files = folder / "files"
     copy_tree(home, files, leave_out=is_left_out, link=BINARY)
@@ -60,7 +58,7 @@ def take(folder):
 
 def fingerprint(folder):
     digest = hashlib.sha256(checksum(folder / "files", by_size=BINARY).encode())
-    for name in (DATABASE, DUMP, ROLES, CONFIG):
+    for name in (DATABASE, postgres.DUMP, postgres.ROLES, CONFIG):
         path = folder / name
         if path.exists():
             digest.update(f"{name} {sha256(path)}\n".encode())
@@ -97,34 +95,6 @@ def counts_of(database):
         return {what: copy.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0] for what, table in TABLES.items() if table in there}
 
 
-def take_postgres(folder):
-    """
-    The dump goes to a file, and its exit code is looked at before anything is stored: restic takes a set in one piece, so a dump that
-    fails makes no set.
-    """
-    say("n8n: dumping its database")
-    container = require_container(POSTGRES)
-    inside = ["docker", "exec", container, "nice", "-n", "19"]
-    for name, command in (
-        (ROLES, ["pg_dumpall", "--username", "n8n", "--globals-only", "--no-role-passwords"]),
-        # restic compresses, and finds what has not changed.
-        (DUMP, ["pg_dump", "--username", "n8n", "--format", "custom", "--compress", "0", "n8n"]),
-    ):
-        run([*inside, *command], purpose=command[0], into=folder / name)
-        if (folder / name).stat().st_size == 0:
-            raise Problem(f"{command[0]}: expected a dump, got nothing")
-    return counts_of_postgres(container)
-
-
-def counts_of_postgres(container):
-    counted = {}
-    for what, table in TABLES.items():
-        query = f'SELECT count(*) FROM "{table}"'
-        asked = run(["docker", "exec", container, "psql", "--username", "n8n", "--no-align", "--tuples-only", "--command", query, "n8n"], purpose=f"count {what}")
-        counted[what] = int(asked.stdout)
-    return counted
-
-
 def keep_config(source, target):
     """n8n writes the encryption key into its settings file, also when it was given one; only the rest goes into a set."""
     known = json.loads(source.read_text())
@@ -144,9 +114,10 @@ def require_same_key(item, stack):
 
 def require_same_database(item, stack):
     if item["database"] != settings()["database"]:
+        set_it = "npx pulumi config set --path technicia:services.n8n"
         raise Problem(
-            f"technicia:services.n8n.database: expected {item['database']}, which the set holds, got {settings()['database']}; "
-            f"set it with npx pulumi config set --path technicia:services.n8n.database {item['database']} --stack {stack}, run pulumi up, and again"
+            f"technicia:services.n8n.database: expected {item['database']}, which the set holds, got {settings()['database']}; to go back to it, "
+            f"let n8n start empty there first: {set_it}.database {item['database']} --stack {stack}, {set_it}.startEmpty true --stack {stack}, pulumi up, and again"
         )
 
 
@@ -165,23 +136,6 @@ def require_no_older_server(taken, goes):
 
 def numbers(version):
     return [int(part) for part in version.split("-")[0].split(".") if part.isdigit()]
-
-
-def restore_postgres(folder, keep):
-    """In one transaction: a restore that is interrupted leaves the database as it was."""
-    container = require_container(POSTGRES)
-    if keep is not None and not (keep / DUMP).exists():
-        keep.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = keep / f"{DUMP}.part"
-        run(["docker", "exec", container, "pg_dump", "--username", "n8n", "--format", "custom", "--compress", "0", "n8n"], purpose="keep n8n's database", into=part)
-        os.replace(part, keep / DUMP)
-    say("n8n: restoring its database")
-    load_dump(container, folder)
-
-
-def load_dump(container, folder):
-    arguments = ["--username", "n8n", "--dbname", "n8n", "--clean", "--if-exists", "--exit-on-error", "--single-transaction", "--no-owner"]
-    run(["docker", "exec", "--interactive", container, "pg_restore", *arguments], purpose="restore n8n's database", read=folder / DUMP)
 
 
 def require_intact(item, folder):

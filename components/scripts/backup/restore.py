@@ -10,6 +10,7 @@ With images, the services go to these versions at the same time: each starts on 
 import sqlite3
 
 import n8n
+import postgres
 import qdrant
 import records
 import sets
@@ -69,7 +70,7 @@ def counts_of_qdrant():
 
 def counts_of_n8n():
     if settings()["database"] == "postgres":
-        return n8n.counts_of_postgres(require_container(n8n.POSTGRES))
+        return postgres.counts(require_container(postgres.SERVICE), n8n.TABLES)
     database = volume(n8n.VOLUME) / n8n.DATABASE
     return n8n.counts_of(database) if database.exists() else {}
 
@@ -81,8 +82,8 @@ def require_fitting(manifest, only, asked):
         n8n.require_same_key(item, stack)
         n8n.require_same_database(item, stack)
         n8n.require_no_older(item, stack, asked.get(n8n.SERVICE))
-        if item["database"] == "postgres" and n8n.POSTGRES in asked:
-            n8n.require_no_older_server(manifest["images"].get(n8n.POSTGRES, ""), asked[n8n.POSTGRES])
+        if item["database"] == "postgres" and postgres.SERVICE in asked:
+            n8n.require_no_older_server(manifest["images"].get(postgres.SERVICE, ""), asked[postgres.SERVICE])
     if "qdrant" in only:
         item = manifest["items"]["qdrant"]
         version = version_of(asked[qdrant.SERVICE]) if qdrant.SERVICE in asked else qdrant.running().version()
@@ -120,7 +121,7 @@ def prepare(given, only, *, keep, asked, command):
     images = changing(asked)
     if asked and "n8n" in only and settings()["database"] == "postgres":
         # A later n8n's tables would stay beside an earlier one's: the database begins anew.
-        images.setdefault(n8n.POSTGRES, image_of(n8n.POSTGRES))
+        images.setdefault(postgres.SERVICE, image_of(postgres.SERVICE))
     for image in images.values():
         pull(image)
     emptied(FETCHED)
@@ -205,14 +206,14 @@ KEPT_KEYS = ("operation", "set", "only", "before", "writers")
 def replace_n8n(journal):
     home = volume(n8n.VOLUME)
     item = journal["items"]["n8n"]
-    if item["database"] == "postgres" and n8n.POSTGRES in journal.get("images", {}):
-        renew(n8n.POSTGRES, "postgres", volume(n8n.POSTGRES_VOLUME), journal)
+    if item["database"] == "postgres" and postgres.SERVICE in journal.get("images", {}):
+        renew(postgres.SERVICE, "postgres", volume(postgres.VOLUME), journal)
         if not journal.get("undoes"):
             say("n8n: restoring its database")
-            n8n.load_dump(require_container(n8n.POSTGRES), FETCHED / "n8n")
+            postgres.load(require_container(postgres.SERVICE), FETCHED / "n8n" / postgres.DUMP)
     elif item["database"] == "postgres":
         source = KEPT / journal["undoes"] if journal.get("undoes") else FETCHED / "n8n"
-        n8n.restore_postgres(source, KEPT / journal["operation"] if journal["keep"] else None)
+        postgres.restore(source, KEPT / journal["operation"] if journal["keep"] else None)
     exchange("n8n", home, journal)
     counts = counts_of_n8n()
     if counts != item["counts"] and not journal.get("undoes"):
@@ -259,8 +260,8 @@ def replace_records(journal):
 
 def replace_postgres(journal):
     """Of an upgrade that is taken back; it has a dump of its own otherwise."""
-    renew(n8n.POSTGRES, "postgres", volume(n8n.POSTGRES_VOLUME), journal)
-    return n8n.counts_of_postgres(require_container(n8n.POSTGRES))
+    renew(postgres.SERVICE, "postgres", volume(postgres.VOLUME), journal)
+    return postgres.counts(require_container(postgres.SERVICE), n8n.TABLES)
 
 
 REPLACE = {"qdrant": replace_qdrant, "n8n": replace_n8n, "postgres": replace_postgres, "certificates": replace_certificates, "records": replace_records}
@@ -333,7 +334,7 @@ def forget():
         if JOURNAL.exists():
             sets.refuse_half_restored()
         folders = [*roots("n8n").values(), *roots("certificates").values()]
-        folders += [volume(name) for name in (qdrant.STORAGE, n8n.POSTGRES_VOLUME) if has_volume(name)]
+        folders += [volume(name) for name in (qdrant.STORAGE, postgres.VOLUME) if has_volume(name)]
         for root in folders:
             remove(root / REPLACED)
         remove(KEPT)

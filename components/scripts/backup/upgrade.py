@@ -1,6 +1,7 @@
 """One database goes to its next version: Qdrant on the files of this one, PostgreSQL by a dump into an empty folder. What is counted must be the same."""
 
 import n8n
+import postgres
 import qdrant
 from base import Problem, emptied, moment, now, read_json, say, write_json
 from containers import image_of, pull, require_container, start, stop, volume
@@ -28,11 +29,11 @@ def upgrade_postgres(journal):
     kept = KEPT / journal["operation"]
     if not (kept / "postgres.json").exists():
         emptied(kept / "postgres")
-        write_json(kept / "postgres.json", {"counts": n8n.take_postgres(kept / "postgres")})
-    renew(n8n.POSTGRES, "postgres", volume(n8n.POSTGRES_VOLUME), journal)
+        write_json(kept / "postgres.json", {"counts": postgres.take(kept / "postgres", n8n.TABLES)})
+    renew(postgres.SERVICE, "postgres", volume(postgres.VOLUME), journal)
     say("n8n: loading its database")
-    n8n.load_dump(require_container(n8n.POSTGRES), kept / "postgres")
-    counts, expected = n8n.counts_of_postgres(require_container(n8n.POSTGRES)), read_json(kept / "postgres.json")["counts"]
+    postgres.load(require_container(postgres.SERVICE), kept / "postgres" / postgres.DUMP)
+    counts, expected = postgres.counts(require_container(postgres.SERVICE), n8n.TABLES), read_json(kept / "postgres.json")["counts"]
     if counts != expected:
         raise Problem(f"n8n: expected {expected}, as before the upgrade, got {counts}")
     return counts
@@ -40,7 +41,7 @@ def upgrade_postgres(journal):
 
 # What is upgraded → its step.
 UPGRADE = {"qdrant": upgrade_qdrant, "postgres": upgrade_postgres}
-UPGRADED = {qdrant.SERVICE: "qdrant", n8n.POSTGRES: "postgres"}
+UPGRADED = {qdrant.SERVICE: "qdrant", postgres.SERVICE: "postgres"}
 
 
 def begin(service, image, snapshot, command):
@@ -53,7 +54,7 @@ def begin(service, image, snapshot, command):
         "items": {},
         "images": {service: image},
         "before": {service: image_of(service)},
-        "writers": [n8n.SERVICE] if service == n8n.POSTGRES else list(ALL_WRITERS),
+        "writers": [n8n.SERVICE] if service == postgres.SERVICE else list(ALL_WRITERS),
         "command": command,
         "upgrades": image,
     }

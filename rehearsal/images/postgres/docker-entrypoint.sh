@@ -2,6 +2,13 @@
 # Makes the cluster, its user and its database at the first start, then runs what was asked.
 set -euo pipefail
 
+# Before it becomes postgres: only root may read the file.
+if [ "$1" = postgres ] && [ -n "${POSTGRES_PASSWORD_FILE:-}" ]; then
+  POSTGRES_PASSWORD=$(<"$POSTGRES_PASSWORD_FILE")
+  export POSTGRES_PASSWORD
+  unset POSTGRES_PASSWORD_FILE
+fi
+
 if [ "$1" = postgres ] && [ "$(id -u)" = 0 ]; then
   install -d -o postgres -g postgres -m 0700 "$PGDATA"
   chown -R postgres:postgres "$PGDATA"
@@ -9,7 +16,6 @@ if [ "$1" = postgres ] && [ "$(id -u)" = 0 ]; then
 fi
 
 if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
-  if [ -n "${POSTGRES_PASSWORD_FILE:-}" ]; then POSTGRES_PASSWORD=$(<"$POSTGRES_PASSWORD_FILE"); fi
   if [ -z "${POSTGRES_PASSWORD:-}" ]; then
     echo "Error: Database is uninitialized and superuser password is not specified." >&2
     exit 1

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -127,9 +127,8 @@ describe("the postgres image", () => {
 
   it("makes user and database from a password file, and keeps them over a restart", async () => {
     const secrets = await folder();
-    // The entrypoint reads the file as the user postgres, as the official one does.
-    await chmod(secrets, 0o755);
-    await writeFile(join(secrets, "password"), "geheim");
+    // As a secret of the Swarm: the entrypoint reads it before it becomes postgres, as the official one does.
+    await writeFile(join(secrets, "password"), "geheim", { mode: 0o400 });
     const volume = await bench.volume();
     const data = [
       "--volume",
