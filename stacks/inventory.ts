@@ -211,6 +211,16 @@ export const INVENTORY: readonly Row[] = [
   },
   {
     ...state,
+    names: ["n8n-database"],
+    layer: "data",
+    effect: {
+      repair: "n8n's data moves to the database of the settings, or the repair says why it cannot",
+      interruption: "n8n, while its data moves",
+    },
+    loss: "stored",
+  },
+  {
+    ...state,
     names: ["n8n-owner"],
     layer: "data",
     effect: { repair: "the owner's account is set up again" },

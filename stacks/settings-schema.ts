@@ -376,15 +376,16 @@ export const sections = {
     n8n: map({
       ...limits(1280, 2),
       database: choice(["sqlite", "postgres"]).meta({
-        description: "Where n8n keeps its data; `postgres` runs the service `postgres`.",
+        description:
+          "Where n8n keeps its data; `postgres` runs the service `postgres`. From `sqlite` to `postgres` the data moves by itself, never back.",
         example: "sqlite",
         affects: "n8n, postgres",
       }),
       startEmpty: flag().prefault(false).meta({
         description:
-          "Whether n8n may start on another `database` than before; its owner, workflows and credentials are not taken along.",
+          "Whether n8n starts on another `database` than before without its owner, workflows and credentials.",
         example: false,
-        affects: "preflight",
+        affects: "n8n, preflight",
       }),
       owner: map({
         firstName: personName.meta({ description: "First name of n8n's owner.", example: "Ada" }),

@@ -57,7 +57,7 @@ function watchStored({ kind, before }: Step): Finding[] {
     : [];
 }
 
-/** A program that is told to use a database of another kind starts with an empty one. */
+/** n8n's data moves to PostgreSQL before n8n does, unless the settings let it start empty; nothing moves it back. */
 function watchDatabase({ type, kind, before, after }: Step): Finding[] {
   if (type !== "docker:index/service:Service" || (kind !== "update" && kind !== "replace")) return [];
   const [old, next] = [before?.inputs, after?.inputs].map(
@@ -65,7 +65,10 @@ function watchDatabase({ type, kind, before, after }: Step): Finding[] {
   );
   const [from, to] = [old, next].map((service) => service?.taskSpec.containerSpec.env.DB_TYPE);
   if (from === undefined || to === undefined || from === to) return [];
-  const text = `starts with an empty database (${from} → ${to}): owner, workflows and credentials stay in the one before and are not taken along`;
+  const text =
+    to === "postgresdb"
+      ? `stands still while its data moves to PostgreSQL (${from} → ${to}), unless services.n8n.startEmpty is true; nothing moves it back`
+      : `starts with an empty database (${from} → ${to}): owner, workflows and credentials stay in the one before and are not taken along`;
   return [{ kind: "data", text }];
 }
 

@@ -2,6 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 
 import { COLLECTION, isServiceOn, SERVICES, type ServiceName, swarmName } from "../../common/services.ts";
+import { createN8nDatabase } from "../../components/n8n-database.ts";
 import { createN8nOwner, N8n } from "../../components/n8n.ts";
 import { NETWORKS_RANGE } from "../../components/networks.ts";
 import { Postgres } from "../../components/postgres.ts";
@@ -161,6 +162,13 @@ export function createPostgres(site: Site): Postgres | undefined {
 export function createN8n(site: Site, { postgres }: { readonly postgres: Postgres | undefined }): N8n {
   const { environment, secrets, networks, onSwarm } = site;
   const [domain = environment.domain, editorDomain] = publicNames(environment);
+  const { database: kind, startEmpty } = environment.services.n8n;
+  const server = postgres ? [postgres] : [];
+  const database = createN8nDatabase(
+    "n8n-database",
+    { stack: environment.name, kind, startEmpty },
+    { ...site.onHost, dependsOn: [...onSwarm.dependsOn, ...server] },
+  );
   return new N8n(
     "technicia-n8n",
     {
@@ -190,7 +198,7 @@ export function createN8n(site: Site, { postgres }: { readonly postgres: Postgre
       internalHosts: CALLED.flatMap((name) => [SERVICES[name].alias, swarmName(name)]),
       protectData: environment.protectData,
     },
-    { ...onSwarm, dependsOn: postgres ? [...onSwarm.dependsOn, postgres] : onSwarm.dependsOn },
+    { ...onSwarm, dependsOn: [...onSwarm.dependsOn, ...server, database] },
   );
 }
 

@@ -33,7 +33,10 @@ export interface BackupHost extends TestHost {
 export const POINTS = 10_000;
 const COLLECTION = "technicia";
 
-export async function startBackupHost(): Promise<BackupHost> {
+/** `also`: other images of the rehearsal that the host gets. */
+export async function startBackupHost({
+  also = [],
+}: { readonly also?: readonly string[] } = {}): Promise<BackupHost> {
   const host = await startHost();
   const network = (await host.exec("hostname")) && (await networkOf(host));
   const storage = await startStorage(network, STACK);
@@ -43,7 +46,7 @@ export async function startBackupHost(): Promise<BackupHost> {
     qdrant: await imageOf("qdrant"),
     restic: await imageOf("restic"),
   };
-  await loadImages(host, Object.values(images));
+  await loadImages(host, [...Object.values(images), ...(await Promise.all(also.map(imageOf)))]);
   await host.exec(servicesOf(images));
   const made = describeHost(host, { storage, restic: images.restic });
   await installProgram(made);
@@ -101,7 +104,8 @@ docker service create --quiet --detach --name technicia-n8n --secret source=n8n_
 until [ "$(docker ps --filter health=healthy --quiet | wc -l)" = 2 ]; do sleep 0.5; done`;
 }
 
-const ENTER = `
+/** Bash that runs a program in the network of a service's container: `enter <service> <program> …`. */
+export const ENTER = `
 enter() { nsenter --target "$(docker inspect --format '{{.State.Pid}}' "$(docker ps --quiet --filter "label=com.docker.swarm.service.name=$1")")" --net "\${@:2}"; }`;
 
 const FILL_N8N = `${ENTER}

@@ -126,7 +126,7 @@ export function versionsProbe(
 
 const DATABASE = `docker service inspect technicia-n8n --format '{{range .Spec.TaskTemplate.ContainerSpec.Env}}{{println .}}{{end}}' 2>/dev/null || true`;
 
-/** Whether n8n finds its data: a database of another kind is an empty one. */
+/** Whether n8n finds its data: it moves from SQLite to PostgreSQL, and no other way. */
 export function databaseProbe(
   { stack, environment, outputs }: Pick<CheckContext, "stack" | "environment" | "outputs">,
   access: ServerAccess,
@@ -147,11 +147,16 @@ export function databaseProbe(
             if (type === undefined) return notChecked("la base que n8n utilise n'est pas connue");
             const running = type === "postgresdb" ? "postgres" : type;
             if (running === wanted) return ok(wanted);
-            const change = `n8n passe de ${running} à ${wanted}, une base vide : propriétaire, workflows et identifiants restent dans l'ancienne`;
-            if (startEmpty) return ok(`${change} ; voulu (services.n8n.startEmpty)`);
-            const allow = `pulumi config set --path technicia:services.n8n.startEmpty true --stack ${stack}`;
+            const empty = `n8n passe de ${running} à ${wanted}, une base vide : propriétaire, workflows et identifiants restent dans l'ancienne`;
+            if (startEmpty) return ok(`${empty} ; voulu (services.n8n.startEmpty)`);
+            if (wanted === "postgres")
+              return ok(
+                "n8n passe de sqlite à postgres : toutes ses données sont copiées et comptées, n8n est arrêté pendant ce temps",
+              );
+            const set = `pulumi config set --path technicia:services.n8n`;
             return failed(
-              `${change} ; les exporter d'abord (n8n export:workflow --all, export:credentials --all), puis ${allow}`,
+              `n8n passe de ${running} à ${wanted}, et rien n'y ramène ses données ; le remettre : ${set}.database ${running} --stack ${stack} ; ` +
+                `ou démarrer sans ses données : ${set}.startEmpty true --stack ${stack}`,
             );
           })
         : notChecked("rien n'est encore déployé"),

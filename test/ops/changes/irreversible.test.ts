@@ -85,14 +85,17 @@ describe("findIrreversible", () => {
     expect(warnings({ ...collection, old: { inputs: {} } })).toEqual([]);
   });
 
-  it("finds a service that gets a database of another kind, which is an empty one", () => {
+  it("finds a service that gets a database of another kind, with what becomes of its data", () => {
     const n8n = (DB_TYPE: string, N8N_HOST = "a") => ({
       inputs: { taskSpec: { containerSpec: { env: { DB_TYPE, N8N_HOST } } } },
     });
     const service = { chain: "docker:index/service:Service", name: "technicia-n8n-service", op: "update" };
 
     expect(warnings({ ...service, old: n8n("sqlite"), new: n8n("postgresdb") })).toEqual([
-      "data | technicia-n8n-service | starts with an empty database (sqlite → postgresdb): owner, workflows and credentials stay in the one before and are not taken along",
+      "data | technicia-n8n-service | stands still while its data moves to PostgreSQL (sqlite → postgresdb), unless services.n8n.startEmpty is true; nothing moves it back",
+    ]);
+    expect(warnings({ ...service, old: n8n("postgresdb"), new: n8n("sqlite") })).toEqual([
+      "data | technicia-n8n-service | starts with an empty database (postgresdb → sqlite): owner, workflows and credentials stay in the one before and are not taken along",
     ]);
     expect(warnings({ ...service, old: n8n("sqlite"), new: n8n("sqlite", "b") })).toEqual([]);
     expect(warnings({ ...service, op: "create", new: n8n("postgresdb") })).toEqual([]);

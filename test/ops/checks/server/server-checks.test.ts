@@ -189,14 +189,22 @@ describe("databaseProbe", () => {
     });
   });
 
-  it("fails before n8n gets another database, and says how to take the data along or go without", async () => {
-    const found = await look("sqlite", { "services.n8n.database": "postgres" });
+  it("says that n8n's data moves to PostgreSQL", async () => {
+    expect(await look("sqlite", { "services.n8n.database": "postgres" })).toMatchObject({
+      outcome: "ok",
+      detail:
+        "n8n passe de sqlite à postgres : toutes ses données sont copiées et comptées, n8n est arrêté pendant ce temps",
+    });
+  });
+
+  it("fails before n8n goes back to SQLite, and says how to stay or go without the data", async () => {
+    const found = await look("postgresdb", {});
 
     expect(found.outcome).toBe("failed");
     expect(found.detail).toBe(
-      "n8n passe de sqlite à postgres, une base vide : propriétaire, workflows et identifiants restent dans l'ancienne ; " +
-        "les exporter d'abord (n8n export:workflow --all, export:credentials --all), " +
-        "puis pulumi config set --path technicia:services.n8n.startEmpty true --stack test",
+      "n8n passe de postgres à sqlite, et rien n'y ramène ses données ; le remettre : " +
+        "pulumi config set --path technicia:services.n8n.database postgres --stack test ; " +
+        "ou démarrer sans ses données : pulumi config set --path technicia:services.n8n.startEmpty true --stack test",
     );
   });
 
