@@ -145,6 +145,10 @@ describe("a dump of PostgreSQL", () => {
   });
 
   it("leaves the database as it was when the restore is killed", async () => {
+    // More than what is on its way when the program ends.
+    await sql(
+      "create table zz_large as select repeat(md5(i::text), 30000) as text from generate_series(1, 20) i",
+    );
     await python(TAKE);
     await sql("insert into execution_entity values (1)");
     const release = await hold("workflow_entity");
