@@ -40,11 +40,17 @@ export function writerPolicy({ bucket, prefix }: Place): Policy {
   };
 }
 
+/** Reads; and sees what is hidden, so that a repository that somebody has deleted is not taken for one that never was. */
 export function readerPolicy({ bucket, prefix }: Place): Policy {
   const all = `arn:aws:s3:::${bucket}`;
   return {
     Statement: [
-      { Sid: "Look", Effect: "Allow", Action: ["s3:ListBucket", "s3:GetBucketLocation"], Resource: [all] },
+      {
+        Sid: "Look",
+        Effect: "Allow",
+        Action: ["s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketLocation"],
+        Resource: [all],
+      },
       { Sid: "Read", Effect: "Allow", Action: ["s3:GetObject"], Resource: [`${all}/${prefix}/*`] },
     ],
   };

@@ -38,6 +38,7 @@ export const DECLARED = {
     "/opt/technicia/backup/qdrant.py",
     "/opt/technicia/backup/records.py",
     "/opt/technicia/backup/restore.py",
+    "/opt/technicia/backup/s3.py",
     "/opt/technicia/backup/sets.py",
     "/opt/technicia/backup/storage.py",
     "/opt/technicia/bin/certificate",

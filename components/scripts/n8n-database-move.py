@@ -55,7 +55,9 @@ def run(*words, given=None, seconds=120):
         raise Problem(f"{' '.join(words[:3])}: expected an end within {seconds} s, got none") from None
     if ended.returncode != 0:
         printed = (ended.stderr + ended.stdout).decode(errors="replace").strip().splitlines()
-        raise Problem(f"{' '.join(words[:3])}: exit code {ended.returncode}: {' | '.join(printed[-3:]) or 'nothing printed'}")
+        # A stack trace comes after what is of interest.
+        told = [line.strip() for line in printed if "rror" in line][:3] or printed[-3:]
+        raise Problem(f"{' '.join(words[:3])}: exit code {ended.returncode}: {' | '.join(told) or 'nothing printed'}")
     return ended.stdout.decode()
 
 
@@ -109,12 +111,12 @@ def make_tables(server):
         os.chown(password, 1000, 1000)
         settings = {
             **{"DB_TYPE": "postgresdb", "DB_POSTGRESDB_HOST": "127.0.0.1", "DB_POSTGRESDB_DATABASE": "n8n", "DB_POSTGRESDB_USER": "n8n"},
-            **{"DB_POSTGRESDB_PASSWORD_FILE": "/run/technicia/password", "N8N_DIAGNOSTICS_ENABLED": "false", "N8N_RUNNERS_MODE": "internal"},
+            **{"DB_POSTGRESDB_PASSWORD_FILE": "/run/technicia/password", "N8N_DIAGNOSTICS_ENABLED": "false", "N8N_USER_FOLDER": "/tmp"},
         }
         run(
             *("docker", "run", "--rm", "--name", "technicia-n8n-tables", "--init", "--network", f"container:{server}", "--cap-drop", "ALL"),
             *(["--memory", str(memory)] if memory else []),
-            *("--tmpfs", "/home/node/.n8n:mode=0777", "--volume", f"{folder}:/run/technicia:ro"),
+            *("--tmpfs", "/tmp", "--volume", f"{folder}:/run/technicia:ro"),
             *(word for name, value in settings.items() for word in ("--env", f"{name}={value}")),
             *(spec["ContainerSpec"]["Image"], "list:workflow"),
             seconds=TABLES_SECONDS,

@@ -1,4 +1,7 @@
-/** What a release does with sets: one is made before data may change its format, and what restores have replaced is forgotten after it. */
+/**
+ * What a release does with sets: one is made before data may change its format; after it, what restores have replaced is forgotten, and a
+ * set of the new versions is rehearsed.
+ */
 import { z } from "zod";
 
 import { UserError } from "../../common/user-error.ts";
@@ -7,9 +10,14 @@ import type { Settings } from "../engine/settings.ts";
 import type { Server } from "../server/connection.ts";
 import { callProgram, madeSet } from "./program.ts";
 import { readBack, readPlace } from "./read-back.ts";
-import { isBackedUp, readBackupStatus } from "./status.ts";
+import { isBackedUp, PROGRAM, readBackupStatus } from "./status.ts";
 
 const MAKE_SECONDS = 6 * 3600;
+
+// It outlives the command: nobody waits for it.
+const REHEARSE = `
+exec systemd-run --quiet --no-block --collect --unit "technicia-backup-after-$TAG" --property Nice=19 \
+  --property IOSchedulingClass=idle --property CPUWeight=1 -- "$PROGRAM" drill --make "after-$TAG"`;
 
 export interface BeforeRelease extends Settings {
   readonly server: Server;
@@ -58,5 +66,31 @@ export async function forgetReplaced(server: Server, { say }: Pick<BeforeRelease
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     say(`what restores have replaced stays on the server: ${error.message}`);
+  }
+}
+
+/**
+ * Starts a rehearsal on the server, of a set that is made for it: the set of before the release is of the versions of before. It needs free
+ * memory. Its result is in the server's status, which preflight and the drift check read; here nothing fails because of it.
+ */
+export async function startRehearsal({
+  environment,
+  server,
+  tag,
+  say,
+}: Pick<BeforeRelease, "environment" | "server" | "tag" | "say">): Promise<void> {
+  try {
+    if (!isBackedUp(environment) || (await readBackupStatus(server)) === undefined) return;
+    await server.run({
+      purpose: "start a rehearsal of a restore",
+      script: REHEARSE,
+      variables: { TAG: tag, PROGRAM },
+    });
+    say(
+      `the server rehearses the restore of a set of the new versions; npm run backups -- ${environment.name} shows how that ended`,
+    );
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    say(`no rehearsal of a restore was started: ${error.message}; type npm run drill -- ${environment.name}`);
   }
 }

@@ -9,6 +9,8 @@ import { drillResult } from "./program.ts";
 
 const FOLDER = "/var/lib/technicia/backup";
 
+export const PROGRAM = "/opt/technicia/backup/main.py";
+
 // Both files are replaced as a whole; the journal is there while a restore is under way, or was interrupted.
 const READ = `
 [ -x "$PROGRAM" ] || exit 0
@@ -47,7 +49,7 @@ export async function readBackupStatus(server: Pick<Server, "run">): Promise<Bac
     purpose: "read the status of the backups",
     script: READ,
     variables: {
-      ...{ FOLDER, PROGRAM: "/opt/technicia/backup/main.py" },
+      ...{ FOLDER, PROGRAM },
       PASSWORD: "/etc/technicia/backup/password",
     },
   });
@@ -59,9 +61,11 @@ const HOUR_MS = 3_600_000;
 /** What is wrong with a stack's backups; the worst comes first, and hides the rest. */
 export type BackupProblem =
   | { readonly kind: "restoring"; readonly set: string; readonly finishedBy: string }
+  | { readonly kind: "wrong-clock"; readonly what: "set" | "rehearsal"; readonly at: string }
   | { readonly kind: "no-set"; readonly failure: string | undefined }
   | { readonly kind: "old-set"; readonly hours: number; readonly failure: string | undefined }
   | { readonly kind: "never-rehearsed" }
+  | { readonly kind: "rehearsal-not-run"; readonly failure: string }
   | { readonly kind: "failed-rehearsal"; readonly findings: readonly string[] }
   | { readonly kind: "old-rehearsal"; readonly days: number };
 
@@ -79,17 +83,28 @@ export function findProblem(
   if (restoring)
     return { kind: "restoring", set: restoring.slice(0, 8), finishedBy: finishedBy(status, name) };
   const isNew =
-    failure !== undefined && (last === undefined || Date.parse(failure.at) > Date.parse(last.time));
+    failure?.command === "make" && (last === undefined || Date.parse(failure.at) > Date.parse(last.time));
   const why = isNew ? failure.text : undefined;
   if (last === undefined) return { kind: "no-set", failure: why };
+  if (isToCome(last.time, now)) return { kind: "wrong-clock", what: "set", at: last.time };
   const hours = hoursSince(last.time, now);
   if (hours > backup.maxAgeHours) return { kind: "old-set", hours, failure: why };
   const drill = drills.at(-1);
-  if (drill === undefined) return { kind: "never-rehearsed" };
+  const isMissed =
+    failure?.command === "drill" && (drill === undefined || Date.parse(failure.at) > Date.parse(drill.at));
+  if (drill === undefined)
+    return isMissed ? { kind: "rehearsal-not-run", failure: failure.text } : { kind: "never-rehearsed" };
   if (!drill.passed) return { kind: "failed-rehearsal", findings: drill.findings };
+  if (isToCome(drill.at, now)) return { kind: "wrong-clock", what: "rehearsal", at: drill.at };
   const days = hoursSince(drill.at, now) / 24;
   // One rehearsal may be missed, as when the memory was not free.
-  return days > 2 * backup.drillDays ? { kind: "old-rehearsal", days: Math.floor(days) } : undefined;
+  if (days > 2 * backup.drillDays) return { kind: "old-rehearsal", days: Math.floor(days) };
+  return isMissed ? { kind: "rehearsal-not-run", failure: failure.text } : undefined;
+}
+
+/** Further than two clocks may differ; such a time would count as recent until it has passed. */
+function isToCome(at: string, now: number): boolean {
+  return hoursSince(at, now) < -0.25;
 }
 
 function finishedBy({ restoring, finishedBy: command }: BackupStatus, stack: string): string {
@@ -131,6 +146,13 @@ export function judgeBackups(status: BackupStatus, when: When): Judgement {
       return failed(
         `une restauration du jeu ${problem.set} est en cours ou a été interrompue : ${problem.finishedBy} la termine`,
       );
+    case "wrong-clock": {
+      const isSet = problem.what === "set";
+      return failed(
+        `${isSet ? "le dernier jeu" : "le dernier essai de restauration"} porte une date à venir (${problem.at}) : une horloge est ou était fausse ; ` +
+          `timedatectl sur le serveur, puis npm run ${isSet ? "backup" : "drill"} -- ${name}`,
+      );
+    }
     case "no-set":
       return failed(`aucun jeu : npm run backup -- ${name} en fait un${because(problem.failure)}`);
     case "old-set":
@@ -141,6 +163,11 @@ export function judgeBackups(status: BackupStatus, when: When): Judgement {
       return {
         outcome: "not-checked",
         detail: `${made}, jamais restauré à l'essai : npm run drill -- ${name}`,
+      };
+    case "rehearsal-not-run":
+      return {
+        outcome: "not-checked",
+        detail: `${made}, mais le dernier essai de restauration n'a pas pu se faire : ${problem.failure} ; npm run drill -- ${name}`,
       };
     case "failed-rehearsal":
       return failed(`${made}, mais l'essai de restauration a échoué : ${problem.findings.join(" ; ")}`);

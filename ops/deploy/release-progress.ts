@@ -74,6 +74,8 @@ export class ReleaseInProgress {
   preflight: readonly Check[] = [];
   /** What ran before the update. */
   imagesBefore: Readonly<Record<string, string>> = {};
+  /** Programs whose data the update may have changed. */
+  dataSteps: readonly DataStep[] = [];
   /** Id of the set of backups that was made before the update. */
   setBefore: string | undefined;
   #record: Release | undefined;
@@ -98,7 +100,8 @@ export class ReleaseInProgress {
         ([name]) => name !== "postgres" || isServiceOn("postgres", environment),
       ),
     );
-    return [...dataSteps(this.imagesBefore, after), ...databaseSteps(this.imagesBefore, after)];
+    this.dataSteps = [...dataSteps(this.imagesBefore, after), ...databaseSteps(this.imagesBefore, after)];
+    return this.dataSteps;
   }
 
   /** Runs one part, and keeps how long it took. */
@@ -159,6 +162,11 @@ export class ReleaseInProgress {
       detail: `version ${record.number} en service : ${changes}${isVerified ? "" : " (sans vérification)"}`,
       release: record.number,
     });
+    // Whether a set of the new versions can be restored is known before it is needed.
+    if (isVerified && this.dataSteps.length > 0) {
+      const { server, environment, operator } = session;
+      await operator.rehearse({ server, environment, tag: `release-${record.number}` });
+    }
     const lines = [
       renderRelease(ended ?? record),
       ...(isVerified

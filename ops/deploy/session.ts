@@ -19,7 +19,7 @@ import { readDeployed } from "../engine/state.ts";
 import { resume, type Resumed } from "../engine/resume.ts";
 import { hashSettings, readSettings, type Settings } from "../engine/settings.ts";
 import { renderPreview } from "../preview/markdown.ts";
-import { takeSet, type BeforeRelease } from "../backup/before-release.ts";
+import { startRehearsal, takeSet, type BeforeRelease } from "../backup/before-release.ts";
 import { readPlanInputs, checkPlan, planFile } from "../preview/plan.ts";
 import { previewStack } from "../preview/preview.ts";
 import {
@@ -67,6 +67,9 @@ export interface Operator extends Effects {
   /** Makes a set of backups before a release and gives its id; undefined where no backups are set up. */
   readonly takeSet: (request: Omit<BeforeRelease, "fetch" | "say">) => Promise<string | undefined>;
 
+  /** Has the server rehearse the restore of a set of what runs now; never fails because of that. */
+  readonly rehearse: (request: Pick<BeforeRelease, "environment" | "server" | "tag">) => Promise<void>;
+
   /** Text of `Pulumi.<stack>.yaml`. */
   readonly readSettingsFile: (stack: string) => Promise<string>;
   readonly writeSettingsFile: (stack: string, text: string) => Promise<void>;
@@ -95,6 +98,7 @@ export function realOperator(effects: Effects): Operator {
     imageDigest: async (name, login) =>
       (await findImage(name, { fetch: systemFetch, signal: effects.signal, login })).digest,
     takeSet: (request) => takeSet({ ...request, fetch: systemFetch, say: effects.say }),
+    rehearse: (request) => startRehearsal({ ...request, say: effects.say }),
     readSettingsFile: (stack) => readFile(settingsFile(stack), "utf8"),
     writeSettingsFile: (stack, text) => replaceFile(settingsFile(stack), text),
   };

@@ -50,12 +50,20 @@ function describe(problem: BackupProblem, { name, backup }: Pick<Environment, "n
         found: `one of the set ${problem.set} was begun and has not ended`,
         command: `${problem.finishedBy} finishes it`,
       };
+    case "wrong-clock":
+      return {
+        ...(problem.what === "set" ? set : rehearsal),
+        found: `of ${problem.at}, which has not come yet: a clock is or was wrong`,
+        command: `timedatectl on the server, then ${problem.what === "set" ? make : drill}`,
+      };
     case "no-set":
       return { ...set, found: `no set${because(problem.failure)}`, command: make };
     case "old-set":
       return { ...set, found: `${problem.hours.toFixed(1)} h old${because(problem.failure)}`, command: make };
     case "never-rehearsed":
       return { ...rehearsal, found: "none", command: drill };
+    case "rehearsal-not-run":
+      return { ...rehearsal, found: `the last one could not begin: ${problem.failure}`, command: drill };
     case "failed-rehearsal":
       return { ...rehearsal, found: `failed: ${problem.findings.join("; ")}`, command: drill };
     case "old-rehearsal":

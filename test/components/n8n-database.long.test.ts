@@ -19,7 +19,7 @@ beforeAll(async () => {
   await host.exec(`
 docker network create --driver overlay --attachable technicia-data >/dev/null
 printf hush | docker secret create postgres_password - >/dev/null
-docker service create --quiet --detach --name technicia-postgres --network name=technicia-data,alias=postgres \
+docker service create --quiet --detach --name technicia-postgres --endpoint-mode dnsrr --network name=technicia-data,alias=postgres \
   --secret source=postgres_password,uid=999,gid=999,mode=0400 --env POSTGRES_DB=n8n --env POSTGRES_USER=n8n \
   --env POSTGRES_PASSWORD_FILE=/run/secrets/postgres_password --env PGDATA=/var/lib/postgresql/data/pgdata \
   --mount type=volume,source=technicia-postgres-data,target=/var/lib/postgresql/data \

@@ -35,6 +35,7 @@ describe("readerPolicy", () => {
   it("only reads", () => {
     expect(rightsIn(readerPolicy(place))).toEqual([
       "s3:ListBucket backups",
+      "s3:ListBucketVersions backups",
       "s3:GetBucketLocation backups",
       "s3:GetObject backups/prod/*",
     ]);

@@ -9,7 +9,7 @@ export type Fault =
   /** The connection ends without an answer. */
   | "drop"
   /** An answer of the proxy's own, in the form of S3. */
-  | { readonly status: number; readonly code: string }
+  | { readonly status: number; readonly code: string; readonly message?: string }
   /** Passes after so many milliseconds. */
   | { readonly late: number };
 
@@ -36,8 +36,9 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     if (typeof fault === "object" && "status" in fault) {
       incoming.resume();
       outgoing.writeHead(fault.status, { "content-type": "application/xml" });
+      const { code, message = "made by a test" } = fault;
       outgoing.end(
-        method === "HEAD" ? "" : `<Error><Code>${fault.code}</Code><Message>made by a test</Message></Error>`,
+        method === "HEAD" ? "" : `<Error><Code>${code}</Code><Message>${message}</Message></Error>`,
       );
       return;
     }

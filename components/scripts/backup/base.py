@@ -21,6 +21,9 @@ STAGING = STATE / "staging"
 STATUS = STATE / "status.json"
 METRICS = pathlib.Path("/var/lib/technicia/metrics/backup.prom")
 
+# How far two clocks may differ: S3 refuses requests beyond it.
+CLOCK_SECONDS = 900
+
 # Longest that a run waits for the one before it.
 LOCK_SECONDS = 1800
 
@@ -52,6 +55,16 @@ def moment(instant):
 def read_moment(text):
     # restic writes nanoseconds, which Python 3.9 does not read.
     return datetime.datetime.strptime(text[:19] + "+0000", "%Y-%m-%dT%H:%M:%S%z")
+
+
+def age(at):
+    """Seconds since then; less than -CLOCK_SECONDS where the clock was wrong that wrote it, or is wrong now."""
+    return (now() - read_moment(at)).total_seconds()
+
+
+def is_younger(at, seconds):
+    """What has not happened yet is not young."""
+    return -CLOCK_SECONDS <= age(at) < seconds
 
 
 def run(command, *, purpose, given=None, read=None, codes=(0,), into=None):

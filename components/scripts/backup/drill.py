@@ -13,7 +13,7 @@ import postgres
 import qdrant
 import sets
 import storage
-from base import Problem, STATE, STATUS, emptied, lock, moment, now, read_json, read_moment, remove, require_space, run, say, settings, write_json
+from base import Problem, STATE, STATUS, emptied, is_younger, lock, moment, now, read_json, remove, require_space, run, say, settings, write_json
 from containers import http, is_healthy, require_container, spec_of, until, volume
 
 NAMES = ("technicia-drill-n8n", "technicia-drill-postgres", "technicia-drill-qdrant")
@@ -57,8 +57,7 @@ def drill(given=None):
 def is_due():
     """The timer comes every night; half a day of grace lets a weekly one keep its day."""
     passed = [one for one in read_json(STATUS).get("drills", []) if one["passed"]]
-    due = settings()["drillDays"] * 86400 - 43200
-    return not passed or (now() - read_moment(passed[-1]["at"])).total_seconds() >= due
+    return not any(is_younger(one["at"], settings()["drillDays"] * 86400 - 43200) for one in passed)
 
 
 def rehearse(snapshot):

@@ -46,6 +46,7 @@ def read_arguments():
     upgraded.add_argument("--command", dest="finishing")
     drilled = commands.add_parser("drill")
     drilled.add_argument("--set")
+    drilled.add_argument("--make", metavar="TAG", help="of a set that is made first")
     drilled.add_argument("--report", action="store_true", help="end well with a result, also when it is a bad one")
     drilled.add_argument("--when-due", action="store_true", help="do nothing while the last good one is young enough")
     return parser.parse_args()
@@ -71,7 +72,10 @@ def act(given):
     if given.command == "upgrade":
         return restore.upgrade(given.service, given.image, given.set, command=given.finishing)
     if given.command == "drill":
-        return None if given.when_due and not drill.is_due() else drill.drill(given.set)
+        if given.when_due and not drill.is_due():
+            return None
+        made = sets.make(given.make, with_qdrant=True, accept_smaller=False) if given.make else {"id": given.set}
+        return drill.drill(made["id"])
     return {"undo": restore.undo, "forget": restore.forget}[given.command]()
 
 

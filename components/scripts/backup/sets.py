@@ -6,7 +6,7 @@ import n8n
 import qdrant
 import records
 import storage
-from base import METRICS, Problem, STAGING, STATE, STATUS, lock, moment, now, read_json, read_moment, say, settings, write_json, write_whole
+from base import METRICS, Problem, STAGING, STATE, STATUS, is_younger, lock, moment, now, read_json, read_moment, say, settings, write_json, write_whole
 from containers import image_of, is_known
 
 MANIFEST = "manifest.json"
@@ -79,7 +79,7 @@ def finishing(journal):
 def stage(began, status, *, with_qdrant):
     """Lays the set out. Qdrant's snapshots of an earlier run are carried on while they are young enough; their time stands in the manifest."""
     STAGING.mkdir(mode=0o700, parents=True, exist_ok=True)
-    carried = None if with_qdrant else carried_qdrant(began, status)
+    carried = None if with_qdrant else carried_qdrant(status)
     items = {}
     for name, take in ITEMS:
         items[name] = carried if name == "qdrant" and carried is not None else take(STAGING / name)
@@ -96,9 +96,9 @@ def stage(began, status, *, with_qdrant):
     }
 
 
-def carried_qdrant(began, status):
+def carried_qdrant(status):
     item = status.get("manifest", {}).get("items", {}).get("qdrant")
-    if item is None or (began - read_moment(item["at"])).total_seconds() > settings()["qdrantHours"] * 3600 - 600:
+    if item is None or not is_younger(item["at"], settings()["qdrantHours"] * 3600 - 600):
         return None
     try:
         # Snapshots of another version could not be restored into the one that runs.

@@ -1,8 +1,12 @@
 """The repository of restic: what goes into it, what comes out, and whether it is still there."""
 
 import json
+import re
+import subprocess
+import tempfile
 
-from base import CREDENTIALS, Problem, STATE, run, settings
+import s3
+from base import CLOCK_SECONDS, CREDENTIALS, Problem, STATE, age, now, run, say, settings
 
 CACHE = "/var/cache/technicia-backup"
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
@@ -17,6 +21,15 @@ MEANINGS = {
     WRONG_PASSWORD: "the password is not the repository's: technicia:backupPassword",
     INCOMPLETE: "some files could not be read",
 }
+
+# What restic would try again for a quarter of an hour, and what a person has to do.
+HOPELESS = (
+    (r"RequestTimeTooSkewed|difference between the request time and", "the server's clock is wrong, here it is {now} UTC: set it right, see timedatectl"),
+    (
+        r"QuotaExceeded|Insufficient ?Storage|StorageFull",
+        "the bucket is full: raise its quota, or remove old sets with npm run backups -- {stack} --prune",
+    ),
+)
 
 
 def restic(arguments, *, key, purpose, mounts=(), codes=(0,)):
@@ -43,12 +56,34 @@ def restic(arguments, *, key, purpose, mounts=(), codes=(0,)):
         *["--repo", known["repository"], "--password-file", "/run/password", "--cache-dir", "/cache", "--cacert", "/run/authorities"],
         *["--option", "s3.connections=2", "--retry-lock", "5m", *arguments],
     ]
-    try:
-        return run(command, purpose=purpose, codes=codes)
-    except Problem as problem:
-        code = str(problem).partition("exit code ")[2].partition(":")[0]
-        meaning = MEANINGS.get(int(code)) if code.isdigit() else None
-        raise Problem(f"{problem} ({meaning})" if meaning else str(problem)) from None
+    return followed(command, purpose=purpose, codes=codes)
+
+
+def followed(command, *, purpose, codes):
+    """Like `run`, and ends what would only go on trying."""
+    with tempfile.TemporaryFile() as output:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE) as program:
+            printed, hopeless = [], None
+            for line in program.stderr:
+                printed.append(line.decode(errors="replace").strip())
+                if hopeless is None and (hopeless := meaning_of(printed[-1])):
+                    clear()
+        output.seek(0)
+        ended = subprocess.CompletedProcess(command, program.returncode, output.read(), "\n".join(printed))
+    if hopeless:
+        raise Problem(f"{purpose}: {hopeless}")
+    if ended.returncode not in codes:
+        meaning = MEANINGS.get(ended.returncode)
+        last = " | ".join(printed[-3:]) or "nothing printed"
+        raise Problem(f"{purpose}: exit code {ended.returncode}: {last}{f' ({meaning})' if meaning else ''}")
+    return ended
+
+
+def meaning_of(line):
+    for pattern, meaning in HOPELESS:
+        if re.search(pattern, line):
+            return meaning.format(now=now().strftime("%Y-%m-%d %H:%M"), stack=settings()["stack"])
+    return None
 
 
 def clear():
@@ -57,16 +92,28 @@ def clear():
 
 def ensure_repository(status):
     """
-    Makes the repository at the first run. One that was there before and is gone is never made again: its objects may only be hidden, and
-    the administrator's key brings them back.
+    Makes the repository at the first run. One that was there before and is gone is never made again, also where only the storage knows of
+    it: its objects may be hidden, and the administrator's key brings them back.
     """
     found = restic(["cat", "config", "--json"], key="writer", purpose="open the repository", codes=(0, NO_REPOSITORY))
     if found.returncode == 0:
         return json.loads(found.stdout)["id"]
+    known = settings()
+    back = f"the administrator's key brings them back: npm run backups -- {known['stack']} --undelete"
     if status.get("repository"):
         raise Problem(
-            f"{settings()['repository']}: expected the repository {status['repository'][:8]}, got none; check that the bucket "
-            "is there; if somebody deleted its objects, the administrator's key brings them back: npm run backups -- <stack> --undelete"
+            f"{known['repository']}: expected the repository {status['repository'][:8]}, got none; check that the bucket "
+            f"is there; if somebody deleted its objects, {back}"
+        )
+    if s3.had("config") or s3.had("snapshots/"):
+        raise Problem(
+            f"{known['repository']}: expected a repository or an empty place, got sets without a repository: somebody deleted its objects; {back}. "
+            "To begin anew without them, name another bucket in technicia:backup"
+        )
+    if s3.had("keys/"):
+        raise Problem(
+            f"{known['repository']}: expected a repository or an empty place, got keys without a repository, as a first run leaves them that was killed; "
+            "remove what is below this place with a key of the bucket's owner, or name another bucket in technicia:backup"
         )
     made = restic(["init", "--json"], key="writer", purpose="make the repository")
     return json.loads(made.stdout.splitlines()[-1])["id"]
@@ -94,7 +141,14 @@ def stored():
 def find(given, *, key="reader"):
     """The snapshot of an id or of its beginning, or the newest one, of this stack."""
     stack = settings()["stack"]
-    found = [one for one in snapshots(key=key) if given in (None, "latest") or one["id"].startswith(given)]
+    there = snapshots(key=key)
+    if given in (None, "latest"):
+        # S3 answers nobody whose clock is this far off: the clock was wrong that wrote such a time.
+        past = [one for one in there if age(one["time"]) >= -CLOCK_SECONDS]
+        if past and len(past) < len(there):
+            say(f"not taken for the newest: {', '.join(one['id'][:8] for one in there if one not in past)}, of a time that has not come yet")
+        there = past or there
+    found = [one for one in there if given in (None, "latest") or one["id"].startswith(given)]
     if not found:
         raise Problem(f"--set: expected a set of the repository, got {given or 'none at all'}; see npm run backups -- {stack}")
     if given not in (None, "latest") and len(found) > 1:

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { forgetReplaced, takeSet } from "../../../ops/backup/before-release.ts";
+import { forgetReplaced, startRehearsal, takeSet } from "../../../ops/backup/before-release.ts";
 import { readBackupStatus } from "../../../ops/backup/status.ts";
 import type { Server, ServerCommand } from "../../../ops/server/connection.ts";
 import { tryRun } from "../../../common/run.ts";
@@ -76,6 +76,42 @@ describe("forgetReplaced", () => {
     });
 
     expect(said).toEqual(["what restores have replaced stays on the server: no answer"]);
+  });
+});
+
+describe("startRehearsal", () => {
+  const place = { project: "0".repeat(32), region: "RBX" };
+  const started = async (status: object | undefined, { backup = place, answer = {} as unknown } = {}) => {
+    const scripts: string[] = [];
+    const said: string[] = [];
+    const { server } = serverWith(status, answer);
+    const run = (command: ServerCommand) => {
+      if (command.script.includes("systemd-run"))
+        scripts.push(`${command.script}\n${command.variables?.["TAG"]}`);
+      return server.run(command);
+    };
+    const say = (line: string) => said.push(line);
+    await startRehearsal({ ...request({ ...server, run }, backup), say });
+    return { scripts, said };
+  };
+
+  it("starts it at the lowest priority and does not wait, of a set that is made for it", async () => {
+    const { scripts, said } = await started({ last: LAST });
+
+    expect(scripts).toHaveLength(1);
+    expect(scripts[0]).toMatch(
+      /--no-block .*Nice=19[^]*IOSchedulingClass=idle.* drill --make "after-\$TAG"\nrelease-2$/,
+    );
+    expect(said).toEqual([
+      "the server rehearses the restore of a set of the new versions; npm run backups -- test shows how that ended",
+    ]);
+  });
+
+  it("starts none without backups, and does not fail a release when it cannot start", async () => {
+    expect(await started(undefined)).toEqual({ scripts: [], said: [] });
+    expect((await started({ last: LAST }, { answer: new UserError("no answer") })).said).toEqual([
+      "no rehearsal of a restore was started: no answer; type npm run drill -- test",
+    ]);
   });
 });
 

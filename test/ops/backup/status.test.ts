@@ -45,6 +45,16 @@ describe("judgeBackups", () => {
       "le dernier jeu a 4.0 h, plus que 3 h : npm run backup -- test ; dernier échec : no space",
     ],
     [
+      "a set of a time that has not come, which would stay the newest",
+      { last: last("2026-11-24T11:00:00Z"), drills: [drill("2026-11-23T02:30:00Z")] },
+      "le dernier jeu porte une date à venir (2026-11-24T11:00:00Z) : une horloge est ou était fausse ; timedatectl sur le serveur, puis npm run backup -- test",
+    ],
+    [
+      "a rehearsal of a time that has not come",
+      { last: last("2026-11-24T09:00:00Z"), drills: [drill("2026-11-24T11:00:00Z")] },
+      "le dernier essai de restauration porte une date à venir (2026-11-24T11:00:00Z) : une horloge est ou était fausse ; timedatectl sur le serveur, puis npm run drill -- test",
+    ],
+    [
       "a rehearsal that failed",
       {
         last: last("2026-11-24T09:00:00Z"),
@@ -75,6 +85,20 @@ describe("judgeBackups", () => {
     const failure = { command: "make", at: "2026-11-24T05:00:00Z", text: "no space" };
 
     expect(judge({ last: last("2026-11-24T06:00:00Z"), failure }).detail).not.toContain("no space");
+  });
+
+  it("says that a rehearsal could not be made after the last good one", () => {
+    const failure = { command: "drill", at: "2026-11-23T02:30:00Z", text: "no memory" };
+    const status = { last: last("2026-11-24T09:00:00Z"), failure };
+    const notChecked = {
+      outcome: "not-checked",
+      detail:
+        "jeu 01234567 de 1.0 h, mais le dernier essai de restauration n'a pas pu se faire : no memory ; npm run drill -- test",
+    };
+
+    expect(judge({ ...status, drills: [drill("2026-11-22T02:30:00Z")] })).toEqual(notChecked);
+    expect(judge(status)).toEqual(notChecked);
+    expect(judge({ ...status, drills: [drill("2026-11-23T03:00:00Z")] })).toMatchObject({ outcome: "ok" });
   });
 
   it("does not know before the first rehearsal", () => {

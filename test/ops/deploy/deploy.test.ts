@@ -550,13 +550,32 @@ describe("a release that may have changed the format of data", () => {
     expect(await stack.lastRelease()).toMatchObject({ outcome: "failed" });
   });
 
-  it("makes no set for a release that changes no program with data", async () => {
+  it("makes no set for a release that changes no program with data, and rehearses none after it", async () => {
     await run();
     stack.parts.length = 0;
     stack.setImage("gateway", "nginx:1.31.0-alpine");
     await run();
 
     expect(stack.parts).not.toContain("set");
+    expect(stack.parts.join()).not.toContain("rehearse");
+  });
+
+  it("has a restore rehearsed once the release is verified and recorded", async () => {
+    await withNewN8n();
+    stack.takeSet = () => Promise.resolve("0123456789abcdef");
+    await run();
+
+    expect(stack.parts.at(-1)).toBe("rehearse release-2");
+    expect(await stack.lastRelease()).toMatchObject({ number: 2, outcome: "succeeded" });
+  });
+
+  it("has no restore rehearsed after a release that failed", async () => {
+    await withNewN8n();
+    stack.takeSet = () => Promise.resolve("0123456789abcdef");
+    stack.verify = failsAs("functional-https");
+    await run();
+
+    expect(stack.parts.join()).not.toContain("rehearse");
   });
 
   it.each(["performance-health", "security-ports-v4"])(

@@ -162,6 +162,7 @@ export class TestStack implements AsyncDisposable {
         return Promise.resolve({ id: `DEPLOY-00${this.incidents.length}`, isNew: true });
       },
       takeSet: () => this.#part("set", 15, () => this.takeSet()),
+      rehearse: ({ tag }) => Promise.resolve(void this.parts.push(`rehearse ${tag}`)),
       imageDigest: (name) => Promise.resolve(pulled(name).split("@")[1]!),
       readSettingsFile: () => Promise.resolve(this.settings),
       writeSettingsFile: (_stack, text) => Promise.resolve(void (this.settings = text)),

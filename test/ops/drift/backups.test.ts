@@ -48,9 +48,32 @@ describe("backupFindings", () => {
       ["last rehearsal", "passed within 14 days", "failed: one point is missing", "npm run drill -- test"],
     ],
     [
+      "a rehearsal that could not begin",
+      {
+        ...{ last: young, drills: [rehearsed] },
+        failure: { command: "drill", at: "2026-11-21T02:30:00Z", text: "no memory" },
+      },
+      [
+        "last rehearsal",
+        "passed within 14 days",
+        "the last one could not begin: no memory",
+        "npm run drill -- test",
+      ],
+    ],
+    [
       "a rehearsal of long ago",
       { last: young, drills: [{ ...rehearsed, at: "2026-11-01T02:30:00Z" }] },
       ["last rehearsal", "passed within 14 days", "23 days ago", "npm run drill -- test"],
+    ],
+    [
+      "a set of a time that has not come",
+      { last: { ...young, time: "2026-11-24T11:00:00Z" }, drills: [rehearsed] },
+      [
+        "newest set",
+        "at most 3 h old",
+        "of 2026-11-24T11:00:00Z, which has not come yet: a clock is or was wrong",
+        "timedatectl on the server, then npm run backup -- test",
+      ],
     ],
     [
       "a restore that was interrupted",
