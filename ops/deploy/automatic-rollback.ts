@@ -202,7 +202,7 @@ function wayBack(
   { target, steps }: Pick<Migrated, "target" | "steps">,
 ): string {
   if (changesDatabase(steps))
-    return "or put services.n8n.database and the images back there and deploy that: no update touches the data in the other kind of database";
+    return "or put services.n8n.database and the images back there and deploy that; if n8n's data has moved already, preflight refuses that and says what to do";
   if (setBefore !== undefined) return `or go back with the data of before: ${rollbackCommand(stack)}`;
   return `or, if you know that the older version reads this data, npm run rollback -- ${stack} --to ${target.number} --data-stays --reason "…"`;
 }

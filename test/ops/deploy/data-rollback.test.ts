@@ -365,7 +365,7 @@ describe("a release that may have changed the format of data, with a set of befo
     expect(stack.parts).toContain("set");
     expect(outcome.exitCode).toBe(1);
     expect(outcome.text).toContain(
-      "or put services.n8n.database and the images back there and deploy that: no update touches the data in the other kind of database",
+      "or put services.n8n.database and the images back there and deploy that; if n8n's data has moved already, preflight refuses that and says what to do",
     );
     expect(commands()).toEqual([]);
   });
