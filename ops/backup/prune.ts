@@ -1,6 +1,7 @@
 /** `npm run backups -- <stack> --prune` and `--check`: what is done to the repository away from the server. */
 import { z } from "zod";
 
+import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
 import { readSettings, type Settings } from "../engine/settings.ts";
 import { renderTable } from "../terminal.ts";
@@ -8,6 +9,7 @@ import { administratorKey } from "./administrator.ts";
 import { renderTime, short } from "./backup.ts";
 import { placeOf, readPlace } from "./read-back.ts";
 import { restic, type Repository } from "./repository.ts";
+import { isToCome } from "./status.ts";
 import type { BackupWorld } from "./world.ts";
 
 /** Within which time one set of each hour, day, week and month is kept. By age and never by number: sets that a stranger adds push none out. */
@@ -15,7 +17,7 @@ export const KEPT = { hourly: "2d", daily: "35d", weekly: "6m", monthly: "2y" } 
 
 const forgotten = z.array(
   z.looseObject({
-    keep: z.array(z.looseObject({ id: z.string() })).nullable(),
+    keep: z.array(z.looseObject({ id: z.string(), time: z.string() })).nullable(),
     remove: z
       .array(z.looseObject({ id: z.string(), time: z.string(), tags: z.array(z.string()).default([]) }))
       .nullable(),
@@ -67,7 +69,7 @@ export async function prune(
 /** What the next prune removes. */
 export async function planPrune(
   repository: Repository,
-  { signal }: Pick<BackupWorld, "signal">,
+  { signal, now = () => new Date() }: Pick<BackupWorld, "signal"> & Partial<Pick<BackupWorld, "now">>,
 ): Promise<{
   readonly kept: number;
   readonly removed: readonly OldSet[];
@@ -75,10 +77,21 @@ export async function planPrune(
   const words = ["forget", ...policy(repository.prefix), "--dry-run", "--no-lock", "--json"];
   const text = await restic(repository, { purpose: "find old sets", words, signal });
   const groups = forgotten.parse(JSON.parse(text));
+  const kept = groups.flatMap(({ keep }) => keep ?? []);
+  refuseTimesToCome(kept, now());
   return {
-    kept: groups.reduce((sum, { keep }) => sum + (keep?.length ?? 0), 0),
+    kept: kept.length,
     removed: groups.flatMap(({ remove }) => remove ?? []),
   };
+}
+
+/** Ages count from the newest set: one of next year would let every other one look a year older. */
+function refuseTimesToCome(kept: readonly { readonly id: string; readonly time: string }[], now: Date): void {
+  const wrong = kept.find(({ time }) => isToCome(time, now.getTime()));
+  if (wrong === undefined) return;
+  throw new UserError(
+    `set ${short(wrong.id)}: expected a time that has passed, got ${wrong.time}: the clock was wrong when it was made, and by it others would count as old; wait until then, or remove it with restic forget ${short(wrong.id)} and the administrator's key`,
+  );
 }
 
 function policy(stack: string): string[] {

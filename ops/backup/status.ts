@@ -103,7 +103,7 @@ export function findProblem(
 }
 
 /** Further than two clocks may differ; such a time would count as recent until it has passed. */
-function isToCome(at: string, now: number): boolean {
+export function isToCome(at: string, now: number): boolean {
   return hoursSince(at, now) < -0.25;
 }
 

@@ -81,7 +81,7 @@ describe("forgetReplaced", () => {
 
 describe("startRehearsal", () => {
   const place = { project: "0".repeat(32), region: "RBX" };
-  const started = async (status: object | undefined, { backup = place, answer = {} as unknown } = {}) => {
+  const started = async (status: object | undefined, { backup = place, answer = {} } = {}) => {
     const scripts: string[] = [];
     const said: string[] = [];
     const { server } = serverWith(status, answer);

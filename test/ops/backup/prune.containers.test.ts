@@ -155,3 +155,15 @@ describe("restic", () => {
     await expect(failed).rejects.not.toThrow("the password");
   });
 });
+
+describe("a set of a time that has not come", () => {
+  it("ends a prune before anything is removed: by its age others would count as old", async () => {
+    await store(-30, "08:00:00");
+    const before = await sets();
+
+    await expect(
+      prune({ ...repository, key: storage.keys.administrator }, { ...request, yes: true }, ask(true).world),
+    ).rejects.toThrow(/expected a time that has passed, got .*: the clock was wrong when it was made/);
+    expect(await sets()).toBe(before);
+  });
+});
