@@ -238,6 +238,10 @@ def statements(source, tables, there):
         names = ", ".join(map(quoted, columns))
         yield f"COPY {quoted(table)} ({names}) FROM STDIN;\n".encode()
         for row in source.rows(f"SELECT {names} FROM {quoted(table)}"):
+            for column, value in zip(columns, row):
+                # psql would end the line there, and take the rest for nothing.
+                if isinstance(value, str) and "\0" in value:
+                    raise Problem(f"{table}.{column}: expected text without the character NUL, which PostgreSQL does not hold, got some with it")
             yield b"\t".join(map(text_of, row)) + b"\n"
         yield b"\\.\n"
     yield b"\\o /dev/null\n"

@@ -142,22 +142,36 @@ describe("n8n's database", () => {
     expect(await host.exec(RUNNING)).toBe(container);
   });
 
-  it("stays SQLite when PostgreSQL refuses a row, and the message says where and not what", async () => {
-    await host.sql("insert into settings (key, value, loadOnStartup) values ('bad', 'canary' || char(0), 0)");
-    const { code, stderr } = await want("postgres");
+  it.each([
+    [
+      "PostgreSQL refuses a row",
+      "update execution_data set workflowData = 'canary{'",
+      'update execution_data set workflowData = \'{"name":"é"}\'',
+      /invalid input syntax for type json in COPY execution_data, line \d+, column workflowData; nothing was moved/,
+    ],
+    [
+      "PostgreSQL cannot hold a text",
+      "insert into settings (key, value, loadOnStartup) values ('bad', 'canary' || char(0), 0)",
+      "delete from settings where key = 'bad'",
+      /settings\.value: expected text without the character NUL, which PostgreSQL does not hold, got some with it; nothing was moved/,
+    ],
+  ])(
+    "stays SQLite when %s, and the message says where and not what",
+    async (_what, damage, repair, expected) => {
+      await host.sql(damage);
+      const { code, stderr } = await want("postgres");
+      await host.sql(repair);
 
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/invalid byte sequence .* in COPY settings, line \d+/);
-    expect(stderr).toContain(
-      "nothing was moved and n8n goes on with SQLite. Set services.n8n.database back to sqlite, or",
-    );
-    expect(stderr).not.toContain("canary");
-    await expectStaysOnSqlite();
-    expect(
-      await postgres("select count(*) from information_schema.tables where table_schema = 'public'"),
-    ).toBe("0");
-    await host.sql("delete from settings where key = 'bad'");
-  });
+      expect(code).toBe(1);
+      expect(stderr).toMatch(expected);
+      expect(stderr).toContain("n8n goes on with SQLite. Set services.n8n.database back to sqlite, or");
+      expect(stderr).not.toContain("canary");
+      await expectStaysOnSqlite();
+      expect(
+        await postgres("select count(*) from information_schema.tables where table_schema = 'public'"),
+      ).toBe("0");
+    },
+  );
 
   it("stays SQLite when the counts differ", async () => {
     await postgres(`create schema test;
@@ -208,7 +222,7 @@ docker rm --force technicia-n8n-tables`);
       await postgres("select \"startedAt\" at time zone 'UTC' from execution_entity where id = 41"),
     ).toBe("2026-11-01 10:00:00.123");
     expect(await postgres('select data, "workflowData" from execution_data')).toBe(
-      '[{"tab":"a\\tb"}]|{"name":"é\\n"}',
+      '[{"tab":"a\\tb"}]|{"name":"é"}',
     );
   });
 
