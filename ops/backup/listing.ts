@@ -140,6 +140,7 @@ function renderPrice(price: Price | undefined): string {
 
 function renderAge(seconds: number): string {
   const minutes = Math.round(seconds / 60);
+  if (minutes < -15) return "to come: a clock was wrong";
   if (minutes < 60) return `${minutes} min`;
   if (seconds < 2 * 86_400) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86_400)} d`;
