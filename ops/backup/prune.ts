@@ -24,6 +24,7 @@ const forgotten = z.array(
   }),
 );
 
+type KeptSet = NonNullable<z.output<typeof forgotten>[number]["keep"]>[number];
 type OldSet = NonNullable<z.output<typeof forgotten>[number]["remove"]>[number];
 
 interface PruneRequest {
@@ -44,7 +45,8 @@ export async function prune(
   { stack, yes, retentionDays }: PruneRequest & { readonly retentionDays: number },
   world: Pick<BackupWorld, "signal" | "say" | "confirm">,
 ): Promise<Outcome> {
-  const { kept, removed } = await planPrune(repository, world);
+  const { kept, removed, newest } = await planPrune(repository, world);
+  refuseTimeToCome(newest);
   if (removed.length === 0)
     return { text: `${kept} sets are kept, and none is old enough to go`, exitCode: 0 };
   world.say(
@@ -69,28 +71,32 @@ export async function prune(
 /** What the next prune removes. */
 export async function planPrune(
   repository: Repository,
-  { signal, now = () => new Date() }: Pick<BackupWorld, "signal"> & Partial<Pick<BackupWorld, "now">>,
+  { signal }: Pick<BackupWorld, "signal">,
 ): Promise<{
   readonly kept: number;
   readonly removed: readonly OldSet[];
+
+  /** The set from which ages count. */
+  readonly newest: KeptSet | undefined;
 }> {
   const words = ["forget", ...policy(repository.prefix), "--dry-run", "--no-lock", "--json"];
   const text = await restic(repository, { purpose: "find old sets", words, signal });
   const groups = forgotten.parse(JSON.parse(text));
   const kept = groups.flatMap(({ keep }) => keep ?? []);
-  refuseTimesToCome(kept, now());
   return {
     kept: kept.length,
     removed: groups.flatMap(({ remove }) => remove ?? []),
+    newest: kept.toSorted((one, other) => Date.parse(other.time) - Date.parse(one.time))[0],
   };
 }
 
-/** Ages count from the newest set: one of next year would let every other one look a year older. */
-function refuseTimesToCome(kept: readonly { readonly id: string; readonly time: string }[], now: Date): void {
-  const wrong = kept.find(({ time }) => isToCome(time, now.getTime()));
-  if (wrong === undefined) return;
+/** One of next year would let every other one look a year older. */
+function refuseTimeToCome(newest: KeptSet | undefined): void {
+  if (newest === undefined || !isToCome(newest.time, Date.now())) return;
+  const { id, time } = newest;
   throw new UserError(
-    `set ${short(wrong.id)}: expected a time that has passed, got ${wrong.time}: the clock was wrong when it was made, and by it others would count as old; wait until then, or remove it with restic forget ${short(wrong.id)} and the administrator's key`,
+    `set ${short(id)}: expected a time that has passed, got ${time}: the clock was wrong when it was made, and by it others would count as old; ` +
+      `wait until then, or remove it with restic forget ${short(id)} and the administrator's key`,
   );
 }
 
