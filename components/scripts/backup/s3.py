@@ -15,25 +15,47 @@ NO_VERSIONS = (400, 405, 501)
 
 def had(name):
     """Whether the storage has, or had, an object of the repository whose name begins so: a delete marker hides one and leaves it there."""
-    address, _, rest = settings()["repository"].removeprefix("s3:").partition("://")
+    place, prefix = place_of(settings()["repository"])
+    status, page = ask({"max-keys": "1", "prefix": f"{prefix}/{name}", "versions": ""})
+    if status in NO_VERSIONS:
+        return False
+    if status != 200:
+        raise Problem(
+            f"{place}: expected the versions of {prefix}/{name}, got {status}; look at the bucket, the region and the reader's key, "
+            "which needs s3:ListBucketVersions"
+        )
+    return "<Version>" in page or "<DeleteMarker>" in page
+
+
+def refusal():
+    """What the storage answers where it refuses: some of restic's requests get no reason."""
+    try:
+        status, page = ask({"max-keys": "1", "prefix": f"{place_of(settings()['repository'])[1]}/"})
+    except Problem:
+        return ""
+    return "" if status == 200 else page
+
+
+def place_of(repository):
+    """Address of the bucket, and what is before the names of the repository's objects."""
+    scheme, _, rest = repository.removeprefix("s3:").partition("://")
     host, bucket, prefix = rest.split("/", 2)
-    query = {"max-keys": "1", "prefix": f"{prefix}/{name}", "versions": ""}
+    return f"{scheme}://{host}/{urllib.parse.quote(bucket)}", prefix
+
+
+def ask(query):
+    """Status and text of the answer about the bucket; fails where there is none."""
+    place, _ = place_of(settings()["repository"])
     text = "&".join(f"{key}={urllib.parse.quote(value, safe='')}" for key, value in sorted(query.items()))
-    path = f"/{urllib.parse.quote(bucket)}"
-    request = urllib.request.Request(f"{address}://{host}{path}?{text}", headers=signed(host, path, text))
+    host, path = urllib.parse.urlsplit(place)[1:3]
+    request = urllib.request.Request(f"{place}?{text}", headers=signed(host, path, text))
     try:
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-            page = answer.read().decode()
+            return answer.status, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as error:
-        if error.code in NO_VERSIONS:
-            return False
-        raise Problem(
-            f"{address}://{host}{path}: expected the versions of {prefix}/{name}, got {error.code}; look at the bucket, the region and the reader's key, "
-            "which needs s3:ListBucketVersions"
-        ) from None
+        return error.code, error.read().decode(errors="replace")
     except OSError as error:
-        raise Problem(f"{address}://{host}{path}: expected an answer, got {error}") from None
-    return "<Version>" in page or "<DeleteMarker>" in page
+        raise Problem(f"{place}: expected an answer, got {error}") from None
 
 
 def signed(host, path, query):

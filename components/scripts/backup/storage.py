@@ -12,10 +12,10 @@ CACHE = "/var/cache/technicia-backup"
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 NAME = "technicia-backup"
 
-NO_REPOSITORY, LOCKED, WRONG_PASSWORD, INCOMPLETE = 10, 11, 12, 3
+REFUSED, INCOMPLETE, NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 1, 3, 10, 11, 12
 
 MEANINGS = {
-    1: "the storage refused or did not answer: look at the key, the bucket and the region",
+    REFUSED: "the storage refused or did not answer: look at the key, the bucket and the region",
     NO_REPOSITORY: "there is no repository at this place",
     LOCKED: "another program has locked the repository",
     WRONG_PASSWORD: "the password is not the repository's: technicia:backupPassword",
@@ -70,6 +70,7 @@ def followed(command, *, purpose, codes):
                     clear()
         output.seek(0)
         ended = subprocess.CompletedProcess(command, program.returncode, output.read(), "\n".join(printed))
+    hopeless = hopeless or (meaning_of(s3.refusal()) if ended.returncode == REFUSED else None)
     if hopeless:
         raise Problem(f"{purpose}: {hopeless}")
     if ended.returncode not in codes:
