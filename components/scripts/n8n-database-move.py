@@ -233,7 +233,7 @@ def statements(source, tables, there):
     for table in tables:
         if table not in there:
             yield f"{source.data_table(table)}\n".encode()
-    yield f"TRUNCATE {', '.join(map(quoted, tables))};\n".encode()
+    yield f"TRUNCATE {', '.join(map(quoted, tables))} CASCADE;\n".encode()
     for table, columns in tables.items():
         names = ", ".join(map(quoted, columns))
         yield f"COPY {quoted(table)} ({names}) FROM STDIN;\n".encode()
