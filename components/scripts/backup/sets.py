@@ -157,8 +157,8 @@ def store(tag):
 
 def read_back(snapshot, manifest):
     """What counts is what the storage gives back to another key."""
-    found = storage.find(snapshot)
-    stored = json.loads(storage.dump(snapshot, f"/set/{MANIFEST}"))
+    found = storage.find(snapshot, selection=storage.FRESH)
+    stored = json.loads(storage.dump(snapshot, f"/set/{MANIFEST}", selection=storage.FRESH))
     if stored != manifest:
         raise Problem(f"the set {snapshot[:8]}: expected its manifest to be read back as it was written, got another one")
     return found

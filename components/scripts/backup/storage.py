@@ -120,6 +120,10 @@ def ensure_repository(status):
     return json.loads(made.stdout.splitlines()[-1])["id"]
 
 
+# What the storage has, and not what restic has kept of it on this disk.
+FRESH = ("--no-cache",)
+
+
 def snapshots(selection=(), *, key="reader"):
     """Newest last."""
     listed = restic(["snapshots", "--json", "--no-lock", *selection], key=key, purpose="list the sets")
@@ -139,10 +143,10 @@ def stored():
     return json.loads(counted.stdout)["total_size"]
 
 
-def find(given, *, key="reader"):
+def find(given, *, key="reader", selection=()):
     """The snapshot of an id or of its beginning, or the newest one, of this stack."""
     stack = settings()["stack"]
-    there = snapshots(key=key)
+    there = snapshots(selection, key=key)
     if given in (None, "latest"):
         # S3 answers nobody whose clock is this far off: the clock was wrong that wrote such a time.
         past = [one for one in there if age(one["time"]) >= -CLOCK_SECONDS]
@@ -157,8 +161,8 @@ def find(given, *, key="reader"):
     return found[-1]
 
 
-def dump(snapshot, path):
-    return restic(["dump", "--no-lock", snapshot, path], key="reader", purpose=f"read {path} of the set").stdout
+def dump(snapshot, path, *, selection=()):
+    return restic(["dump", "--no-lock", *selection, snapshot, path], key="reader", purpose=f"read {path} of the set").stdout
 
 
 def fetch(snapshot, target, include=()):
