@@ -16,6 +16,8 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   distance: ["test/e2e/distance"],
   maintenance: ["test/e2e/maintenance"],
   images: ["test/rehearsal/"],
+  backups: ["test/components/"],
+  recovery: ["test/e2e/recover"],
   server: [
     "test/contributing",
     "test/odd-checkout",
