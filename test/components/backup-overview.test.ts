@@ -21,28 +21,47 @@ const DRILL = {
   counts: {},
 };
 
+/** What the server knows of a repository, what restic says of it, and what objects there were. */
+interface Storage {
+  readonly repository: string;
+  readonly code: number;
+  readonly had: readonly string[];
+}
+
 /** Runs the program with these sets, and gives its answer and what restic was asked. */
-async function look(sets: readonly object[]): Promise<{ answer: unknown; asked: string[][] }> {
+async function look(
+  sets: readonly object[],
+  { repository = "a repository", code = 0, had = [] }: Partial<Storage> = {},
+): Promise<{ answer: unknown; asked: string[][] }> {
   const answers = {
     snapshots: sets,
     forget: [{ keep: [], remove: [SETS[0]] }, { remove: null }],
     stats: { total_size: 5000 },
+    cat: { id: "a repository" },
   };
   const script = `
 import json, sys, types
 sys.path.insert(0, sys.argv[1])
 import main, sets, storage
-answers, drills = json.loads(sys.argv[2]), json.loads(sys.argv[3])
+answers, drills, there = json.loads(sys.argv[2]), json.loads(sys.argv[3]), json.loads(sys.argv[4])
 asked = []
 def restic(arguments, *, key, **_):
     asked.append([key, *arguments])
-    return types.SimpleNamespace(stdout=json.dumps(answers[arguments[0]]).encode(), returncode=0)
+    if there["code"] and arguments[0] != "cat":
+        raise storage.Problem("the repository does not exist")
+    return types.SimpleNamespace(stdout=json.dumps(answers[arguments[0]]).encode(), returncode=there["code"])
 storage.restic = restic
 storage.settings = lambda: {"stack": "prod"}
-sets.read_json = lambda path: {"drills": drills}
+storage.s3.had = lambda name: name in there["had"]
+sets.read_json = lambda path: {"drills": drills, "repository": there["repository"]}
 sys.argv = ["main.py", "overview", "--keep", "hourly=2d", "--keep", "daily=35d"]
 print(json.dumps({"answer": main.act(main.read_arguments()), "asked": asked}))`;
-  const words = [PROGRAM, JSON.stringify(answers), JSON.stringify([DRILL])];
+  const words = [
+    PROGRAM,
+    JSON.stringify(answers),
+    JSON.stringify([DRILL]),
+    JSON.stringify({ repository, code, had }),
+  ];
   return JSON.parse(await run(["python3", "-B", "-c", script, ...words])) as {
     answer: unknown;
     asked: string[][];
@@ -72,4 +91,42 @@ it("asks nothing more where there is no set", async () => {
 
   expect(overview.parse(answer)).toEqual({ sets: [], stored: 0 });
   expect(asked.map(([, command]) => command)).toEqual(["snapshots"]);
+});
+
+const NO_REPOSITORY = 10;
+
+it("has no set where none was ever made", async () => {
+  const { answer } = await look([], { repository: "", code: NO_REPOSITORY });
+
+  expect(overview.parse(answer)).toEqual({ sets: [], stored: 0 });
+});
+
+it.each([
+  ["that this server has made", { repository: "a repository" }],
+  ["whose objects somebody has hidden", { repository: "", had: ["snapshots/"] }],
+] as const)("misses a repository %s", async (_, there) => {
+  await expect(look([], { code: NO_REPOSITORY, ...there })).rejects.toThrow("the repository does not exist");
+});
+
+it("reads beside a run that makes a set, and ends none of its containers", async () => {
+  const script = `
+import json, pathlib, sys, tempfile
+sys.path.insert(0, sys.argv[1])
+import base, storage
+base.STATE = pathlib.Path(tempfile.mkdtemp())
+base.LOCK_SECONDS = 5
+named = []
+storage.settings = lambda: {"memoryMib": 64, "region": "RBX", "restic": "restic", "repository": "s3:https://s3.example/bucket/prod"}
+storage.followed = lambda command, *, name, **_: named.append(command[command.index("--name") + 1])
+storage.run = lambda command, **_: named.append(command[-1])
+storage.restic(["snapshots"], key="reader", purpose="list the sets")
+with base.lock():
+    storage.restic(["backup"], key="writer", purpose="store the set")
+print(json.dumps(named))`;
+  const named = JSON.parse(await run(["python3", "-B", "-c", script, PROGRAM])) as string[];
+  const [cleared, reading, clearedByRun, making] = named;
+
+  expect([cleared, clearedByRun]).toEqual([reading, making]);
+  expect(making).toBe("technicia-backup");
+  expect(reading).toMatch(/^technicia-backup-\d+$/);
 });

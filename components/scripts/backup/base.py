@@ -82,9 +82,12 @@ def run(command, *, purpose, given=None, read=None, codes=(0,), into=None):
     return ended
 
 
+HELD = []
+
+
 @contextlib.contextmanager
 def lock():
-    """One run at a time, whatever starts it; it ends with the process."""
+    """One run at a time, whatever starts it; it ends with the process. What only reads takes none."""
     STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (STATE / "lock").open("w") as file:
         deadline = time.monotonic() + LOCK_SECONDS
@@ -98,7 +101,11 @@ def lock():
                 if time.monotonic() > deadline:
                     raise Problem(f"another run holds {file.name} for more than {LOCK_SECONDS} s; see systemctl list-units 'technicia-backup*'") from None
                 time.sleep(0.5)
-        yield
+        HELD.append(file.name)
+        try:
+            yield
+        finally:
+            HELD.pop()
 
 
 def read_json(path):

@@ -167,6 +167,8 @@ def read_back(snapshot, manifest):
 def listed():
     """The sets, newest first; the drill that verified each is in the status."""
     status = read_json(STATUS)
+    if storage.is_untouched(status):
+        return []
     drills = {one["set"]: one for one in status.get("drills", [])}
     return [
         {

@@ -1,12 +1,13 @@
 """The repository of restic: what goes into it, what comes out, and whether it is still there."""
 
 import json
+import os
 import re
 import subprocess
 import tempfile
 
 import s3
-from base import CLOCK_SECONDS, CREDENTIALS, Problem, STATE, age, now, run, say, settings
+from base import CLOCK_SECONDS, CREDENTIALS, HELD, Problem, STATE, age, now, run, say, settings
 
 CACHE = "/var/cache/technicia-backup"
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
@@ -36,13 +37,14 @@ def restic(arguments, *, key, purpose, mounts=(), codes=(0,)):
     """
     Runs restic in a container of its own with little memory, at the lowest priority, with the writer's or the reader's key.
 
-    What a killed run left is removed first, so that two never read the same folder.
+    What a killed run left is removed first, so that two never read the same folder. A listing beside a run has a container of its own.
     """
     known = settings()
-    clear()
+    name = NAME if HELD else f"{NAME}-{os.getpid()}"
+    clear(name)
     memory = known["memoryMib"]
     command = [
-        *["docker", "run", "--rm", "--name", NAME, "--label", "technicia.backup=1", "--log-driver", "none", "--network", "host"],
+        *["docker", "run", "--rm", "--name", name, "--label", "technicia.backup=1", "--log-driver", "none", "--network", "host"],
         *["--read-only", "--tmpfs", "/tmp", "--memory", f"{memory}m", "--memory-swap", f"{memory}m", "--cpu-shares", "2", "--pids-limit", "256"],
         # Files of every owner are read, and get their owners back.
         *["--user", "0", "--cap-drop", "ALL", "--cap-add", "DAC_OVERRIDE", "--cap-add", "CHOWN", "--cap-add", "FOWNER", "--cap-add", "MKNOD"],
@@ -56,10 +58,10 @@ def restic(arguments, *, key, purpose, mounts=(), codes=(0,)):
         *["--repo", known["repository"], "--password-file", "/run/password", "--cache-dir", "/cache", "--cacert", "/run/authorities"],
         *["--option", "s3.connections=2", "--retry-lock", "5m", *arguments],
     ]
-    return followed(command, purpose=purpose, codes=codes)
+    return followed(command, name=name, purpose=purpose, codes=codes)
 
 
-def followed(command, *, purpose, codes):
+def followed(command, *, name, purpose, codes):
     """Like `run`, and ends what would only go on trying."""
     with tempfile.TemporaryFile() as output:
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE) as program:
@@ -67,7 +69,7 @@ def followed(command, *, purpose, codes):
             for line in program.stderr:
                 printed.append(line.decode(errors="replace").strip())
                 if hopeless is None and (hopeless := meaning_of(printed[-1])):
-                    clear()
+                    clear(name)
         output.seek(0)
         ended = subprocess.CompletedProcess(command, program.returncode, output.read(), "\n".join(printed))
     hopeless = hopeless or (meaning_of(s3.refusal()) if ended.returncode == REFUSED else None)
@@ -87,8 +89,8 @@ def meaning_of(line):
     return None
 
 
-def clear():
-    run(["docker", "rm", "--force", NAME], purpose="remove what a killed run left", codes=(0, 1))
+def clear(name):
+    run(["docker", "rm", "--force", name], purpose="remove what a killed run left", codes=(0, 1))
 
 
 def ensure_repository(status):
@@ -118,6 +120,14 @@ def ensure_repository(status):
         )
     made = restic(["init", "--json"], key="writer", purpose="make the repository")
     return json.loads(made.stdout.splitlines()[-1])["id"]
+
+
+def is_untouched(status):
+    """Whether no set was ever made: this server knows of none, and the storage has nothing and had nothing."""
+    if status.get("repository"):
+        return False
+    found = restic(["cat", "config", "--json"], key="reader", purpose="open the repository", codes=(0, NO_REPOSITORY))
+    return found.returncode == NO_REPOSITORY and not any(s3.had(name) for name in ("config", "snapshots/", "keys/"))
 
 
 # What the storage has, and not what restic has kept of it on this disk.
