@@ -89,7 +89,7 @@ def meaning_of(line):
     return None
 
 
-def clear(name):
+def clear(name=NAME):
     run(["docker", "rm", "--force", name], purpose="remove what a killed run left", codes=(0, 1))
 
 
