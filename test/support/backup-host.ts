@@ -96,7 +96,7 @@ docker service create --quiet --detach --name technicia-qdrant --env QDRANT__STO
   --mount type=volume,source=technicia-qdrant-storage,target=/qdrant/storage \
   --mount type=volume,source=technicia-qdrant-snapshots,target=/qdrant/snapshots --entrypoint ./qdrant \
   --health-cmd 'bash -c "exec 3<>/dev/tcp/127.0.0.1/6333"' --health-interval 1s ${qdrant}
-docker service create --quiet --detach --name technicia-n8n --secret source=n8n_encryption_key,uid=1000,gid=1000,mode=0400 \
+docker service create --quiet --detach --name technicia-n8n --cap-drop ALL --secret source=n8n_encryption_key,uid=1000,gid=1000,mode=0400 \
   --env N8N_ENCRYPTION_KEY_FILE=/run/secrets/n8n_encryption_key --env DB_TYPE=sqlite --env DB_SQLITE_POOL_SIZE=4 \
   --env N8N_LISTEN_ADDRESS=0.0.0.0 --env N8N_DIAGNOSTICS_ENABLED=false --env N8N_DEFAULT_BINARY_DATA_MODE=filesystem \
   --mount type=volume,source=technicia-n8n-data,target=/home/node/.n8n \

@@ -217,6 +217,7 @@ def secrets_of(service):
         file = secret["File"]
         goal = SECRETS / pathlib.PurePath(file["Name"]).name
         goal.touch(0o400)
-        run(["docker", "exec", "--user", "0", container, "cat", f"/run/secrets/{goal.name}"], purpose="read the service's secrets", into=goal)
+        # As the file's owner: in a container without capabilities, root reads no file of others.
+        run(["docker", "exec", "--user", f"{file['UID']}:{file['GID']}", container, "cat", f"/run/secrets/{goal.name}"], purpose="read the service's secrets", into=goal)
         os.chown(goal, int(file["UID"]), int(file["GID"]))
     return SECRETS
