@@ -3,7 +3,7 @@ import { UserError } from "../common/user-error.ts";
 import { runAsOperator } from "./run-as-operator.ts";
 import type { RehearsedStack } from "./stack.ts";
 
-/** Makes both where the stack has no set yet. Returns a line for each. */
+/** Makes what is missing of both. Returns a line for each. */
 export async function ensureFirstSet(rehearsed: RehearsedStack): Promise<string[]> {
   const { sets } = JSON.parse(await operate(["backups", rehearsed.stack, "--json"], rehearsed)) as {
     readonly sets: readonly {
@@ -13,16 +13,16 @@ export async function ensureFirstSet(rehearsed: RehearsedStack): Promise<string[
     }[];
   };
   const [newest] = sets;
-  if (newest !== undefined) {
-    const rehearsals = sets.filter(({ drill }) => drill?.passed === true).length;
-    return [
-      `${sets.length} sets, the newest ${newest.id.slice(0, 8)} of ${newest.time.slice(0, 19)} UTC; ${rehearsals} rehearsed`,
-    ];
-  }
-  const made = await operate(["backup", rehearsed.stack], rehearsed);
+  const rehearsals = sets.filter(({ drill }) => drill?.passed === true).length;
+  const known =
+    newest &&
+    `${sets.length} sets, the newest ${newest.id.slice(0, 8)} of ${newest.time.slice(0, 19)} UTC; ${rehearsals} rehearsed`;
+  if (known !== undefined && rehearsals > 0) return [known];
+  const made = known ?? (await operate(["backup", rehearsed.stack], rehearsed));
+  // A start that was stopped may have left a set that nobody has rehearsed.
   const drilled = await operate(["drill", rehearsed.stack], rehearsed);
   return [made, drilled].flatMap((said) =>
-    said.split("\n").filter((line) => /^(set |the set |warning: )/.test(line)),
+    said.split("\n").filter((line) => line === known || /^(set |the set |warning: )/.test(line)),
   );
 }
 
