@@ -137,11 +137,13 @@ take_kernel_setting() { sysctl --quiet --write "$1=$2"; }
 # Owners and modes of what we and our programs write, and of the secrets of the system.
 modes() {
   local path mode
-  find /opt/technicia /etc/technicia /var/lib/technicia ! -type l \( -perm /022 -o ! -user 0 \) -print 2>/dev/null | while IFS= read -r path; do
+  # Copies of data keep the owners of the data, in a folder that only root may enter.
+  find /opt/technicia /etc/technicia /var/lib/technicia ! -type l \( -perm /022 -o ! -user 0 \) -print -o -path /var/lib/technicia/backup -prune 2>/dev/null | while IFS= read -r path; do
     printf 'file of %s and mode %s, which others than root may change, %s\tmode\t%s\n' "$(stat --format %U "$path")" "$(stat --format %#a "$path")" "$path" "$path"
   done
   {
-    find /opt/technicia /etc/technicia /var/lib/technicia -type f -perm /077 \( -name '*key*.pem' -o -name private_key.json -o -name '*.key' \) -printf '%#m\t%p\n'
+    find /var/lib/technicia/backup -maxdepth 0 -perm /077 -printf '%#m\t%p\n'
+    find /opt/technicia /etc/technicia /var/lib/technicia -path /var/lib/technicia/backup -prune -o -type f -perm /077 \( -name '*key*.pem' -o -name private_key.json -o -name '*.key' \) -printf '%#m\t%p\n'
     find /etc/shadow /etc/shadow- /etc/gshadow /etc/gshadow- /etc/ssl/private /etc/ssh -type f -perm /007 ! -name '*.pub' \( -path '/etc/*shadow*' -o -path '/etc/ssl/private/*' -o -name 'ssh_host_*_key' \) -printf '%#m\t%p\n'
   } 2>/dev/null | while IFS=$'\t' read -r mode path; do printf 'secret of mode %s, which others may read, %s\tsecret\t%s\n' "$mode" "$path" "$path"; done
 }

@@ -277,6 +277,14 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       after: "[ $(stat --format %a%U /opt/technicia/bin/certificate) = 755root ]",
     },
     {
+      what: "copies of data that others may read, which are not ours but the data's owners'",
+      tamper:
+        "mkdir -p /var/lib/technicia/backup/staging; touch /var/lib/technicia/backup/staging/database.sqlite; chown debian /var/lib/technicia/backup/staging/database.sqlite; chmod 0755 /var/lib/technicia/backup",
+      found: ["secret of mode 0755, which others may read, /var/lib/technicia/backup"],
+      after:
+        "[ $(stat --format %a /var/lib/technicia/backup)$(stat --format %U /var/lib/technicia/backup/staging/database.sqlite) = 700debian ]",
+    },
+    {
       what: "passwords that others may read",
       tamper: "chmod 0644 /etc/shadow",
       found: ["secret of mode 0644, which others may read, /etc/shadow"],
