@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 
 import { writerPolicy } from "../../../common/storage-policies.ts";
+import { OvhClient } from "../../../provider/ovh/client.ts";
 import { keyRights, OVH_RIGHTS } from "../../../provider/ovh/rights.ts";
 import { UNKNOWN } from "../../../provider/plugin/wire.ts";
 import { DEFAULT_CREDENTIAL, startOvh, type FakeOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
@@ -157,6 +158,9 @@ describe("the rights of the key", () => {
     await types.storage.read(newCall(), made.bucket, BUCKET);
     await types.lifecycle.read(newCall(), made.lifecycle, made.lifecycle.state);
     await types.storage.update(newCall(), made.bucket, BUCKET);
+    // The command that makes the administrator asks whether there is one.
+    const credentials = { kind: "keys", applicationKey, applicationSecret, consumerKey } as const;
+    await new OvhClient({ endpoint: ovh.url, credentials, fetch }).get(`/cloud/project/${PROJECT}/user`);
     const calls = ovh.calls.list("ovh").filter(({ path }) => path.startsWith("/cloud/"));
     const { covers } = await import("../../../provider/ovh/rights.ts");
     const rules = keyRights(["backup", "backupSetUp"], { project: PROJECT });
