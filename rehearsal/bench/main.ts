@@ -3,8 +3,10 @@
  *
  *   npm run bench             with warm caches
  *   npm run bench -- --cold   also from empty caches, which are then built again
+ *   npm run bench -- backups  only one part: starts, commands, deployments or backups
  */
 import { rm } from "node:fs/promises";
+import { parseArgs } from "node:util";
 
 import Table from "cli-table3";
 
@@ -14,6 +16,7 @@ import { ROOT } from "../addresses.ts";
 import { docker } from "../docker.ts";
 import { prepareEngine } from "../engine/prepare.ts";
 import { runAsOperator } from "../run-as-operator.ts";
+import { measureBackups } from "./backups.ts";
 import { measureOneResource, type Operate, startPlainly } from "./floors.ts";
 import { judged, measure, type Measure } from "./measure.ts";
 import { measureUnderTraffic } from "./traffic.ts";
@@ -123,8 +126,21 @@ function renderTable(measures: readonly Measure[]): string {
   return table.toString();
 }
 
-const starts = await measureStarts({ isCold: process.argv.includes("--cold") });
-const operate = await readyOperator();
-const quiet = await measureQuietCommands(operate);
-const deployments = await measureDeployments(operate);
-console.log(renderTable([...starts, ...quiet, ...deployments]));
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { cold: { type: "boolean", default: false } },
+});
+const PARTS = {
+  starts: () => measureStarts({ isCold: values.cold }),
+  commands: async () => measureQuietCommands(await readyOperator()),
+  deployments: async () => measureDeployments(await readyOperator()),
+  backups: async () => measureBackups(await readyOperator()),
+};
+const unknown = positionals.filter((name) => !Object.hasOwn(PARTS, name));
+if (unknown.length > 0)
+  throw new Error(`expected parts out of ${Object.keys(PARTS).join(", ")}, got ${unknown.join(", ")}`);
+
+const measures: Measure[] = [];
+for (const [name, part] of Object.entries(PARTS))
+  if (positionals.length === 0 || positionals.includes(name)) measures.push(...(await part()));
+console.log(renderTable(measures));

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { counted, onQdrant } from "./data.ts";
 import { deploy, lastRelease, npm } from "./deployments.ts";
 import { askHealth, ensureStarted, expectQuiet, onServer, set, startAgain, up } from "./rehearsal.ts";
 
@@ -18,19 +19,10 @@ afterAll(startAgain);
 const image = () =>
   onServer("docker service inspect technicia-qdrant --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'");
 
-const qdrant = (method: string, path: string, body: object) =>
-  onServer(`key=/etc/technicia/backup/qdrant-key
-curl --silent --show-error --fail-with-body --request ${method} --header 'content-type: application/json' \
-  --header "api-key: $(cat "$key" 2>/dev/null)" --data @- 'http://127.0.0.1:6333/collections/technicia/${path}' <<'J'
-${JSON.stringify(body)}
-J`);
-
-const points = async () =>
-  (JSON.parse(await qdrant("POST", "points/count", { exact: true })) as { result: { count: number } }).result
-    .count;
+const points = async () => (await counted()).qdrant["technicia"];
 
 describe("the versions of a database, with their data", () => {
-  let before: number;
+  let before: number | undefined;
 
   it("go on by npm run upgrade, with every point", async () => {
     before = await points();
@@ -44,7 +36,7 @@ describe("the versions of a database, with their data", () => {
   });
 
   it("go back by npm run rollback --with-data, without what was written since", async () => {
-    await qdrant("PUT", "points?wait=true", {
+    await onQdrant("PUT", "/points?wait=true", {
       points: [{ id: 9_000_001, vector: Array(1024).fill(0.5), payload: {} }],
     });
     const words = ["--with-data", "--reason", "rehearsal of a rollback", "--yes"];
@@ -65,7 +57,7 @@ describe("the versions of a database, with their data", () => {
 
     expect(code, `${stdout}\n${stderr}`).toBe(0);
     expect(await image()).toContain(`${NEXT}@sha256:`);
-    expect(await points()).toBe(before + 1);
+    expect(await points()).toBe(before! + 1);
     await set("technicia:images.qdrant", NEXT);
     await up("--refresh");
     await expectQuiet();

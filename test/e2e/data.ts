@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import { npm } from "./deployments.ts";
 import { onServer } from "./rehearsal.ts";
 
-export const POINTS = 1000;
+export const POINTS = 10_000;
 const PROGRAM = "/opt/technicia/backup/main.py";
 
 const WORKFLOWS = ["one", "two", "three"].map((name) => ({
@@ -23,10 +23,13 @@ const CREDENTIALS = [
   },
 ];
 
+/** Runs a program where Qdrant listens: it has no port on the server itself. */
+const ENTER_QDRANT =
+  'nsenter --target "$(docker inspect --format \'{{.State.Pid}}\' "$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-qdrant)")" --net';
+
 /** Points with payloads, three workflows and a credential. Adding them again changes nothing. */
 export async function addData(): Promise<void> {
-  await onServer(`
-python3 - <<'P'
+  await onServer(`${ENTER_QDRANT} python3 - <<'P'
 import json, pathlib, random, urllib.request
 random.seed(1)
 path = pathlib.Path("/etc/technicia/backup/qdrant-key")
@@ -35,8 +38,8 @@ def ask(method, where, body=None):
     request = urllib.request.Request(f"http://127.0.0.1:6333/collections/technicia{where}", method=method, headers=headers, data=body and json.dumps(body).encode())
     return json.load(urllib.request.urlopen(request))["result"]
 size = ask("GET", "")["config"]["params"]["vectors"]["size"]
-for start in range(0, ${POINTS}, 100):
-    points = [{"id": i, "vector": [random.random() for _ in range(size)], "payload": {"type": "text", "page_number": i % 90, "text": f"page {i}"}} for i in range(start, start + 100)]
+for start in range(0, ${POINTS}, 500):
+    points = [{"id": i, "vector": [round(random.random(), 3) for _ in range(size)], "payload": {"type": "text", "page_number": i % 90, "text": f"page {i}"}} for i in range(start, start + 500)]
     ask("PUT", "/points?wait=true", {"points": points})
 P`);
   for (const [kind, content] of [
@@ -56,16 +59,40 @@ docker exec "$n8n" rm /home/node/.n8n/import.json`);
 export type Counts = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 /** Makes a set, and gives what it holds. Executions and records are left out: every command adds some. */
-export async function countSet(): Promise<Counts> {
+export async function countSet(): Promise<{ readonly id: string; readonly counts: Counts }> {
   const { code, stdout, stderr } = await npm("backup", "--", "test");
   expect(code, `${stdout}\n${stderr}`).toBe(0);
   const id = /^set ([0-9a-f]{8}): /m.exec(stdout)?.[1] ?? "";
   const { items } = JSON.parse(await onServer(`${PROGRAM} show ${id}`)) as {
     items: Record<string, { counts: Record<string, number> }>;
   };
-  const counted = ["qdrant", "n8n", "certificates"].map((name) => {
+  const kept = ["qdrant", "n8n", "certificates"].map((name) => {
     const counts = Object.entries(items[name]?.counts ?? {});
     return [name, Object.fromEntries(counts.filter(([what]) => what !== "executions"))];
   });
-  return Object.fromEntries(counted) as Counts;
+  return { id, counts: Object.fromEntries(kept) as Counts };
+}
+
+/** What the running services hold now. */
+export async function counted(): Promise<{
+  readonly qdrant: Readonly<Record<string, number>>;
+  readonly workflows: number;
+}> {
+  const { count } = (await onQdrant("POST", "/points/count", { exact: true })) as { count: number };
+  const workflows = await onServer(`python3 -c "
+import sqlite3
+path = '/var/lib/docker/volumes/technicia-n8n-data/_data/database.sqlite'
+print(sqlite3.connect(path, timeout=60).execute('select count(*) from workflow_entity').fetchone()[0])"`);
+  return { qdrant: { technicia: count }, workflows: Number(workflows) };
+}
+
+/** Asks Qdrant for something of the collection, as the server's own programs do; gives the `result`. */
+export async function onQdrant(method: string, path: string, body: object): Promise<unknown> {
+  const answer =
+    await onServer(`${ENTER_QDRANT} curl --silent --show-error --fail-with-body --request ${method} \
+  --header 'content-type: application/json' --header "api-key: $(cat /etc/technicia/backup/qdrant-key 2>/dev/null)" \
+  --data @- 'http://127.0.0.1:6333/collections/technicia${path}' <<'J'
+${JSON.stringify(body)}
+J`);
+  return (JSON.parse(answer) as { result: unknown }).result;
 }

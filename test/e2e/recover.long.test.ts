@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { STATE } from "../../rehearsal/addresses.ts";
 import { addData, countSet, POINTS } from "./data.ts";
 import { history, npm } from "./deployments.ts";
-import { reinstall } from "./reinstall.ts";
+import { reinstall } from "../../rehearsal/reinstall.ts";
 import {
   askHealth,
   ensureStarted,
@@ -86,7 +86,7 @@ afterAll(startAgain);
 
 describe("a lost disk", () => {
   it("is brought back with the state at hand, with the same counts, certificates and history", async () => {
-    const before = await countSet();
+    const { counts: before } = await countSet();
     const { events } = await history();
     const serial = await onServer("cat /opt/technicia/gateway/tls/current/*.pem | sha256sum");
     expect(before["qdrant"]).toMatchObject({ technicia: expect.any(Number) as number });
@@ -97,7 +97,7 @@ describe("a lost disk", () => {
 
     await recover();
 
-    expect(await countSet()).toEqual(before);
+    expect((await countSet()).counts).toEqual(before);
     expect(await onServer("cat /opt/technicia/gateway/tls/current/*.pem | sha256sum")).toBe(serial);
     expect((await history()).events.map(({ at }) => at)).toEqual(
       expect.arrayContaining(events.map(({ at }) => at)),
@@ -124,7 +124,7 @@ describe("a lost disk", () => {
 
 describe("a lost disk and a lost state", () => {
   it("are brought back from the vendors: nothing is made twice or deleted, and the counts are the same", async () => {
-    const [before, known] = [await countSet(), await atVendors()];
+    const [{ counts: before }, known] = [await countSet(), await atVendors()];
     await useFirstKey();
     await reinstall();
     await rm(join(STATE, "backend"), { recursive: true });
@@ -137,7 +137,7 @@ describe("a lost disk and a lost state", () => {
     expect(said).toContain("adopted backup-storage-reader-key (");
     expect(said).toMatch(/adopted dns-\S+-a \(/);
     expect(await atVendors()).toEqual(known);
-    expect(await countSet()).toEqual(before);
+    expect((await countSet()).counts).toEqual(before);
     await expectAnswering();
     await expectQuiet();
   });

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { ROOT, STATE } from "../../rehearsal/addresses.ts";
 import { readRunbook, type Block } from "../support/runbook.ts";
-import { reinstall } from "./reinstall.ts";
+import { reinstall } from "../../rehearsal/reinstall.ts";
 import { askHealth, DOMAIN, ensureStarted, startAgain, onServer, operator, set, until } from "./rehearsal.ts";
 
 const HOLDER = "Ada Lovelace <ada@exemple.fr>";

@@ -60,6 +60,9 @@ function traces(value: string): string[] {
   return [value, inJson, JSON.stringify(inJson).slice(1, -1), Buffer.from(value).toString("base64")];
 }
 
+/** The program makes the keys of a bucket that it makes itself. */
+const OF_OWN_BUCKET = ["backupWriterKey", "backupReaderKey"];
+
 describe.each(variants)("the secrets with %s", (_name, variant) => {
   it("are nowhere in clear: inputs, outputs of components, outputs of the program", async () => {
     const recording = await deploy(variant);
@@ -72,7 +75,7 @@ describe.each(variants)("the secrets with %s", (_name, variant) => {
     expect(leaked.map(([name]) => name)).toEqual([]);
   });
 
-  it("all arrive somewhere, but for the one that workflows are given by hand and the database's", async () => {
+  it("all arrive somewhere, but for the one that workflows are given by hand and those of what is not set up", async () => {
     const { registrations } = await deploy(variant);
     const hidden = reveal(registrations);
     const idle = secretsOf(variant).filter(
@@ -81,8 +84,8 @@ describe.each(variants)("the secrets with %s", (_name, variant) => {
 
     expect(idle.map(([name]) => name)).toEqual(
       variant === everything
-        ? ["anthropicApiKey"]
-        : ["anthropicApiKey", "registryPassword", "postgresPassword"],
+        ? ["anthropicApiKey", ...OF_OWN_BUCKET]
+        : ["anthropicApiKey", "registryPassword", "backupPassword", ...OF_OWN_BUCKET, "postgresPassword"],
     );
   });
 
@@ -277,12 +280,19 @@ describe("what is kept", () => {
     (name) => `technicia-${name}`,
   );
 
-  it("is every volume and the server, when data are protected", async () => {
+  it("is every volume, the server and the bucket, when data are protected", async () => {
     const recording = await deploy(everything);
 
     expect(recording.ofType("docker:index/volume:Volume").map(({ name }) => name)).toEqual(volumes);
-    expect(guarded(recording, ({ protect }) => protect)).toEqual([...volumes, "vps-server"]);
-    expect(guarded(recording, ({ retainOnDelete }) => retainOnDelete)).toEqual(volumes);
+    expect(guarded(recording, ({ protect }) => protect)).toEqual([
+      "backup-storage-bucket",
+      ...volumes,
+      "vps-server",
+    ]);
+    expect(guarded(recording, ({ retainOnDelete }) => retainOnDelete)).toEqual([
+      "backup-storage-bucket",
+      ...volumes,
+    ]);
   });
 
   it("is nothing, when they are not", async () => {

@@ -2,15 +2,18 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { OvhClient } from "../../provider/ovh/client.ts";
-import { INTERNET, STATE } from "../../rehearsal/addresses.ts";
-import { management, until } from "./rehearsal.ts";
+import { until } from "../common/until.ts";
+import { OvhClient } from "../provider/ovh/client.ts";
+import { INTERNET, STATE } from "./addresses.ts";
+import { PORTS } from "./fake-clouds/configuration.ts";
+
+const LIMIT_SECONDS = 300;
 
 /** As its owner would in OVH's control panel. */
 export async function reinstall(): Promise<void> {
   const keys = JSON.parse(await readFile(join(STATE, "accounts.json"), "utf8")) as Record<string, string>;
   const client = new OvhClient({
-    endpoint: `http://${INTERNET.clouds}:8080/1.0`,
+    endpoint: `http://${INTERNET.clouds}:${PORTS.ovh}/1.0`,
     credentials: {
       kind: "keys",
       applicationKey: keys["ovhApplicationKey"] ?? "",
@@ -25,12 +28,16 @@ export async function reinstall(): Promise<void> {
     publicSshKey: (await readFile(join(STATE, "id_ed25519.pub"), "utf8")).trim(),
     doNotSendPassword: true,
   });
-  await until(
-    "the reinstallation to end",
-    async () => {
-      const { ovh } = await management<{ ovh: { servers: { tasks: { state: string }[] }[] } }>("state");
-      return ovh.servers[0]?.tasks.every(({ state }) => state === "done") === true;
-    },
-    300,
-  );
+  await until(hasNoTask, {
+    limit: LIMIT_SECONDS * 1000,
+    every: 500,
+    late: () => new Error(`the reinstallation did not end within ${LIMIT_SECONDS} s`),
+  });
+}
+
+async function hasNoTask(): Promise<boolean> {
+  const answer = await fetch(`http://${INTERNET.clouds}:${PORTS.management}/state`);
+  if (!answer.ok) throw new Error(`the fake clouds answered ${answer.status}`);
+  const { ovh } = (await answer.json()) as { ovh: { servers: { tasks: { state: string }[] }[] } };
+  return ovh.servers[0]?.tasks.every(({ state }) => state === "done") === true;
 }
