@@ -29,6 +29,9 @@ export interface BackupStorageArgs {
   readonly prefix: string;
 
   readonly retentionDays: number;
+
+  /** Whether the engine refuses to replace or forget the bucket. */
+  readonly protectData: boolean;
 }
 
 /** Both halves of an S3 key, as `<access key id>:<secret access key>`. */
@@ -40,7 +43,9 @@ export class BackupStorage extends pulumi.ComponentResource {
 
   constructor(name: string, args: BackupStorageArgs, opts?: pulumi.ComponentResourceOptions) {
     super("technicia:infra:BackupStorage", name, {}, opts);
-    const atOvh = { parent: this, provider: args.ovh };
+    // Sets outlive their environment, and so do the keys that open them. Without its policy a user whose key is left might do everything in
+    // the project. What has to end is deleted by hand.
+    const atOvh = { parent: this, provider: args.ovh, retainOnDelete: true };
     const { project: serviceName, region: regionName, bucket: containerName } = args;
     const storage = new Storage(
       `${name}-bucket`,
@@ -53,8 +58,7 @@ export class BackupStorage extends pulumi.ComponentResource {
         versioning: { status: "enabled" },
         objectLock: { status: "enabled", rule: { mode: "governance", period: `P${args.retentionDays}D` } },
       },
-      // With the bucket every set would go; what has to end is deleted by hand.
-      { ...atOvh, protect: true, retainOnDelete: true },
+      { ...atOvh, protect: args.protectData },
     );
     new CloudProjectStorageObjectBucketLifecycleConfiguration(
       `${name}-lifecycle`,

@@ -3,6 +3,7 @@ import type { Outcome } from "../command.ts";
 import { renderTable } from "../terminal.ts";
 import { UserError } from "../../common/user-error.ts";
 import { copyReader, describeCopy, type CopiedRecords, type ReadCopy } from "../backup/copied-records.ts";
+import { StateLocked } from "../engine/state-lock.ts";
 import { appendHistory, readRecords, renderCorrupt, type Recorded } from "../server/records.ts";
 import { breakLock, describeLock } from "../server/lock.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
@@ -60,8 +61,13 @@ async function readAnywhere(
   try {
     return { found: await onServer(stack, operator, readRecords) };
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    const found = await readCopy(stack);
+    if (!(error instanceof UserError) || error instanceof StateLocked) throw error;
+    const found = await readCopy(stack).catch((second: unknown) => {
+      if (!(second instanceof UserError)) throw second;
+      throw new UserError(
+        `${error.message}\nthe copy in the backups cannot be read either: ${second.message}`,
+      );
+    });
     if (found === undefined) throw error;
     const { set, madeAt } = found;
     return {

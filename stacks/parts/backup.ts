@@ -8,7 +8,7 @@ import type { Site, TechniciaArgs } from "./site.ts";
 
 /** The bucket and its two users; undefined without backups, and where the bucket is the operator's own. */
 export function createBackupStorage({ environment, cloud }: TechniciaArgs): BackupStorage | undefined {
-  const { name, backup } = environment;
+  const { name, backup, protectData } = environment;
   const place = backupBucket(name, backup);
   if (place === undefined || backup.bucket !== undefined) return undefined;
   return new BackupStorage("backup-storage", {
@@ -18,6 +18,7 @@ export function createBackupStorage({ environment, cloud }: TechniciaArgs): Back
     bucket: place.bucket,
     prefix: name,
     retentionDays: backup.retentionDays,
+    protectData,
   });
 }
 

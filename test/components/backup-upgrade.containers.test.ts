@@ -61,14 +61,14 @@ containers.is_known = lambda service: False
 containers.image_of = lambda service: (folder / "image.txt").read_text()
 containers.volume = lambda known: folder / "data"
 containers.require_container = lambda service: name
-import n8n, restore
+import n8n, postgres, restore
 known = {"stack": "prod", "database": "postgres", "keyFingerprint": "f"}
 n8n.settings = restore.settings = lambda: known
 old, new = ${JSON.stringify(images.old)}, ${JSON.stringify(images.next)}
 def sql(statement):
     return base.run(["docker", "exec", name, "psql", "--username", "n8n", "--no-align", "--tuples-only", "--quiet", "--command", statement, "n8n"], purpose=statement).stdout.decode().strip()
 def state():
-    return {"version": sql("show server_version_num")[:2], "counts": n8n.counts_of_postgres(name), "owner": sql("select tableowner from pg_tables where tablename = 'workflow_entity'")}
+    return {"version": sql("show server_version_num")[:2], "counts": postgres.counts(name, n8n.TABLES), "owner": sql("select tableowner from pg_tables where tablename = 'workflow_entity'")}
 ${code}`,
   ]);
   if (ended.code !== 0) throw new Error(ended.stderr);
@@ -86,7 +86,7 @@ describe("PostgreSQL's next version", () => {
 start("", old)
 sql(${JSON.stringify(FILL)})
 before = state()
-result = restore.upgrade(n8n.POSTGRES, new, "0123456789abcdef")
+result = restore.upgrade(postgres.SERVICE, new, "0123456789abcdef")
 after = state()
 sql("delete from workflow_entity")
 restore.undo()
@@ -102,13 +102,13 @@ print(json.dumps([before, result["counts"], after, state()]))`);
 
   it("is taken back by itself when its counts differ", async () => {
     const found = await python(`
-load = n8n.load_dump
+load = postgres.load
 def lose(container, dump):
     load(container, dump)
     sql("delete from execution_entity where id = 1")
-n8n.load_dump = lose
+postgres.load = lose
 try:
-    restore.upgrade(n8n.POSTGRES, new, "0123456789abcdef")
+    restore.upgrade(postgres.SERVICE, new, "0123456789abcdef")
 except base.Problem as problem:
     print(json.dumps([str(problem), state()]))`);
 

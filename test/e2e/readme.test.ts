@@ -56,6 +56,9 @@ const RUNS: Readonly<Record<string, Run>> = {
   "npx vitest run --project parts test/stacks/settings.test.ts": { on: "new", says: /passed/ },
   "npm run secrets -- test": { on: "new", code: 1, says: /VoyageAI/ },
   "npm run secrets -- test --init": { on: "new", code: 1, says: /generated .*n8nEncryptionKey/ },
+  "npx pulumi config set --path technicia:backup.project 0123456789abcdef0123456789abcdef --stack test": {
+    on: "new",
+  },
   "npx pulumi up --refresh --stack test": { on: "rehearsal", asks: true },
   "npx pulumi refresh --preview-only --diff --stack test": { on: "rehearsal", says: QUIET },
   "npm run rehearsal -- preview --diff": { on: "rehearsal", says: QUIET },
@@ -66,6 +69,8 @@ const RUNS: Readonly<Record<string, Run>> = {
   "npm run preview -- test": { on: "rehearsal", says: /nothing changes/ },
   "npm run drift -- test": { on: "rehearsal" },
   "npm run history -- test": { on: "rehearsal", says: /Release/ },
+  "npm run backup -- test": { on: "rehearsal", says: /^set [0-9a-f]{8}: /m },
+  "npm run drill -- test": { on: "rehearsal" },
   "npm run report": { on: "rehearsal" },
   "npm run incident -- list": { on: "rehearsal" },
 };

@@ -142,3 +142,22 @@ describe("a lost disk and a lost state", () => {
     await expectQuiet();
   });
 });
+
+describe("an environment that was destroyed", () => {
+  it("leaves its sets and their keys, and comes back with the same counts", async () => {
+    const [{ counts: before }, { buckets, users }] = [await countSet(), await atVendors()];
+    const { code, stdout, stderr } = await operator([
+      ...["pulumi", "destroy", "--yes", "--skip-preview", "--stack", "test", "--non-interactive"],
+    ]);
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+    expect(await atVendors()).toMatchObject({ buckets, users });
+    await useFirstKey();
+
+    await recover("--state-lost");
+
+    expect(await atVendors()).toMatchObject({ buckets, users });
+    expect((await countSet()).counts).toEqual(before);
+    await expectAnswering();
+    await expectQuiet();
+  });
+});

@@ -271,6 +271,8 @@ describe("the services together", () => {
 });
 
 describe("what is kept", () => {
+  const users = ["reader", "writer"].flatMap((user) => [user, `${user}-key`, `${user}-policy`]);
+  const STORAGE = ["bucket", "lifecycle", ...users].map((name) => `backup-storage-${name}`);
   const guarded = ({ registrations }: Recording<unknown>, isGuarded: (one: Registration) => boolean) =>
     registrations
       .filter(isGuarded)
@@ -289,13 +291,20 @@ describe("what is kept", () => {
       ...volumes,
       "vps-server",
     ]);
-    expect(guarded(recording, ({ retainOnDelete }) => retainOnDelete)).toEqual([
-      "backup-storage-bucket",
-      ...volumes,
-    ]);
+    expect(guarded(recording, ({ retainOnDelete }) => retainOnDelete)).toEqual([...STORAGE, ...volumes]);
   });
 
-  it("is nothing, when they are not", async () => {
+  it("is the backups' storage with its keys, when they are not", async () => {
+    const recording = await deploy({
+      ...everything,
+      settings: { ...everything.settings, protectData: false },
+    });
+
+    expect(guarded(recording, ({ protect }) => protect)).toEqual([]);
+    expect(guarded(recording, ({ retainOnDelete }) => retainOnDelete)).toEqual(STORAGE);
+  });
+
+  it("is nothing, without backups", async () => {
     const recording = await deploy(least);
 
     expect(guarded(recording, ({ protect, retainOnDelete }) => protect || retainOnDelete)).toEqual([]);

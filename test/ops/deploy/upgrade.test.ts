@@ -80,7 +80,7 @@ describe("upgrade", () => {
     );
 
     expect(outcome.exitCode).toBe(0);
-    expect(stack.parts).toEqual(["plan", "set", "up", "verify"]);
+    expect(stack.parts).toEqual(["plan", "set", "up", "verify", "rehearse release-2"]);
     expect(seen?.upgrades).toBe("qdrant");
     expect(upsBefore).toBe(0);
     expect(stack.programCalls).toEqual([
