@@ -55,6 +55,9 @@ const ADMINISTRATOR = "administrator of the store";
 export class S3Store implements ObjectStore {
   readonly #options: S3StoreOptions;
 
+  /** The last change of the file of identities: users are made at the same time, and one at a time may write it. */
+  #granted: Promise<void> = Promise.resolve();
+
   constructor(options: S3StoreOptions) {
     this.#options = options;
   }
@@ -104,7 +107,13 @@ export class S3Store implements ObjectStore {
         }));
   }
 
-  async grant(users: readonly StorageUser[]): Promise<void> {
+  grant(users: readonly StorageUser[]): Promise<void> {
+    const granted = this.#granted.then(() => this.#grant(users));
+    this.#granted = granted.catch(() => undefined);
+    return granted;
+  }
+
+  async #grant(users: readonly StorageUser[]): Promise<void> {
     const { docker, container, identities, accessKeyId, secretAccessKey } = this.#options;
     const limited = users.filter(({ keys }) => keys.length > 0);
     const names = limited.map(({ username }) => username);
