@@ -1,7 +1,7 @@
 /** Parts of the long tests, each at most an hour: name → beginnings of the paths of its files. CI runs each as a job of its own. */
 export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   drift: ["test/e2e/drift-matrix"],
-  absorbed: ["test/e2e/drift-absorbed"],
+  absorbed: ["test/e2e/drift-absorbed", "test/e2e/drift-storage"],
   deployments: [
     "test/e2e/deploy-failures",
     "test/e2e/updates",
@@ -17,7 +17,7 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   maintenance: ["test/e2e/maintenance"],
   images: ["test/rehearsal/"],
   backups: ["test/components/"],
-  recovery: ["test/e2e/recover"],
+  recovery: ["test/e2e/recover", "test/e2e/restore", "test/e2e/stolen-key"],
   server: [
     "test/contributing",
     "test/odd-checkout",

@@ -38,7 +38,8 @@ export function causesAmong(
 /** What could not be read, and which finding explains it. What failed for the same reason is named together. */
 export function readUnchecked(unreadable: ReadonlyMap<string, string>, causeOf: FindCause): Unchecked[] {
   const gaps = new Map<string, Unchecked>();
-  for (const [urn, reason] of unreadable) {
+  for (const [urn, said] of unreadable) {
+    const reason = `${said}${remedyOf(urn, said)}`;
     const because = causeOf(urn);
     const key = `${because ?? ""}\n${reason}`;
     const others = gaps.get(key)?.what;
@@ -46,6 +47,13 @@ export function readUnchecked(unreadable: ReadonlyMap<string, string>, causeOf: 
     gaps.set(key, { what, reason, ...(because === undefined ? {} : { because }) });
   }
   return [...gaps.values()];
+}
+
+/** OVH's plugin reads a key's secret, and takes a key that somebody deleted for a failure, so no refresh and no repair gets past it. */
+function remedyOf(urn: string, said: string): string {
+  if (!urn.includes(":S3Credential::") || !/\b404\b/.test(said)) return "";
+  const stack = urn.split(":")[2] ?? "";
+  return `; somebody deleted this key at OVHcloud: npx pulumi up --replace '${urn}' --stack ${stack} makes another one, with the rights of the set-up (docs/accounts.md)`;
 }
 
 /** Gives for each resource how many others it is made from, one after the other: what comes first can be the cause. */

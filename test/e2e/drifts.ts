@@ -186,6 +186,39 @@ const FILES: readonly Drift[] = [
   ),
 ];
 
+const BACKUPS: readonly Drift[] = [
+  onServer(
+    "data",
+    "no set of backups is made any more",
+    "systemctl disable --now technicia-backup.timer",
+    /^data backup-schedule: (active|enabled): true → false$/,
+  ),
+  onServer(
+    "data",
+    "backups are made once a year",
+    "sed --in-place 's/^OnCalendar=.*/OnCalendar=yearly/' /etc/systemd/system/technicia-backup.timer; systemctl daemon-reload",
+    /^data backup-timer: content: OnCalendar=.* → OnCalendar=yearly$/,
+  ),
+  onServer(
+    "data",
+    "the program of the backups leaves the database out",
+    `sed --in-place '/^    ("n8n", n8n.take),$/d' /opt/technicia/backup/sets.py`,
+    /^data backup-program-sets: content: .*n8n\.take.* → nothing$/,
+  ),
+  onServer(
+    "data",
+    "the sets go somewhere else",
+    `sed --in-place 's#"s3:https://[^/]*/#"s3:https://s3.example/#' /etc/technicia/backup.json`,
+    /^data backup-settings: content: .* → .*s3\.example/,
+  ),
+  onServer(
+    "data",
+    "the key of the backups is another one",
+    "printf '[default]\\naws_access_key_id = a\\naws_secret_access_key = b\\n' > /etc/technicia/backup/writer",
+    /^data backup-writer: content: /,
+  ),
+];
+
 const ACCESS: readonly Drift[] = [
   onServer(
     "host",
@@ -653,6 +686,7 @@ const ALL: readonly Drift[] = [
   ...CLOUD,
   ...DNS,
   ...FILES,
+  ...BACKUPS,
   ...ACCESS,
   ...SYSTEM,
   ...NODE,

@@ -4,7 +4,15 @@ import { readRecord as readCloudflareRecord } from "../cloudflare/records.ts";
 import type { CloudflareZone, DnsRecord } from "../cloudflare/state.ts";
 import { enforce, machineSpec, type OvhContext } from "../ovh/context.ts";
 import type { FakeOvh } from "../ovh/server.ts";
-import type { Firewall, FirewallRule, OvhState, VpsService, Zone } from "../ovh/state.ts";
+import type {
+  CloudProject,
+  Firewall,
+  FirewallRule,
+  OvhState,
+  StorageUser,
+  VpsService,
+  Zone,
+} from "../ovh/state.ts";
 import { readRecord } from "../ovh/zone.ts";
 
 /** An invalid request to the management port. */
@@ -16,7 +24,12 @@ type Tampering = Readonly<Record<string, (body: Body, params: Params) => unknown
 
 /** Changes that somebody else, or OVH itself, makes to the account. */
 export function ovhTampering(ovh: FakeOvh): Tampering {
-  return { ...accountTampering(ovh), ...firewallTampering(ovh), ...zoneTampering(ovh) };
+  return {
+    ...accountTampering(ovh),
+    ...firewallTampering(ovh),
+    ...zoneTampering(ovh),
+    ...storageTampering(ovh),
+  };
 }
 
 function accountTampering(ovh: FakeOvh): Tampering {
@@ -90,6 +103,32 @@ function firewallOf({ firewalls }: OvhState, params: Params): Firewall {
 async function enforced(context: OvhContext, firewall: Firewall): Promise<Firewall> {
   await enforce(context, firewall);
   return firewall;
+}
+
+function storageTampering({ state, context }: FakeOvh): Tampering {
+  const { store } = context;
+  const userOf = (params: Params): { project: CloudProject; user: StorageUser } => {
+    const id = Number(params["id"]);
+    const project = state.projects.find(({ users }) => users.some((one) => one.id === id));
+    return {
+      project: project ?? { id: "", users: [], buckets: [] },
+      user: requireOne(project?.users ?? [], "id", id),
+    };
+  };
+  return {
+    "PATCH /ovh/bucket/{name}": async (body, params) => {
+      const buckets = state.projects.flatMap((project) => project.buckets);
+      const bucket = change(requireOne(buckets, "name", params["name"]), body);
+      await store.change(bucket);
+      return bucket;
+    },
+    "PATCH /ovh/storage-user/{id}": async (body, params) => {
+      const { project, user } = userOf(params);
+      change(user, body);
+      await store.grant(project.users);
+      return user;
+    },
+  };
 }
 
 function zoneTampering({ state }: FakeOvh): Tampering {

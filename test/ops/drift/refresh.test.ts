@@ -181,6 +181,16 @@ describe("readUnchecked", () => {
     ]);
   });
 
+  it("says how a key of the storage comes back that somebody deleted, and nothing of another failure", () => {
+    const urn =
+      "urn:pulumi:test::technicia::ovh:CloudProject/s3Credential:S3Credential::backup-storage-writer-key";
+    const reasons = ["OVHcloud API error (status code 404): Client::NotFound", "status code 500"];
+    const [gone, other] = reasons.map((reason) => readUnchecked(new Map([[urn, reason]]), () => undefined));
+
+    expect(gone?.[0]?.reason).toContain(`: npx pulumi up --replace '${urn}' --stack test makes another one`);
+    expect(other?.[0]?.reason).toBe("status code 500");
+  });
+
   it("explains nothing by a resource that others are not read through", () => {
     expect(readUnchecked(unreadable, causesAmong([{ ...stopped, ...rest, urn: SETTINGS }], graph))).toEqual([
       { what: "collection, owner, other", reason: "no answer" },
