@@ -118,15 +118,17 @@ function subdomain(name: string, zone: string): string {
   return name === zone ? "" : name.slice(0, -(zone.length + 1));
 }
 
-function storage({ name, backup }: Environment): readonly Adoptable[] {
+/** As the program has them. */
+const OF_STORAGE = { parent: "backup-storage", provider: "ovh", retainOnDelete: true } as const;
+
+function storage({ name, backup, protectData }: Environment): readonly Adoptable[] {
   const place = backupBucket(name, backup);
   if (place === undefined || backup.bucket !== undefined) return [];
   const { project: serviceName, region: regionName } = backup;
-  const atOvh = { parent: "backup-storage", provider: "ovh" } as const;
   return [
     {
-      ...{ ...atOvh, type: "ovh:CloudProject/storage:Storage", name: "backup-storage-bucket" },
-      ...{ protect: true, retainOnDelete: true },
+      ...{ ...OF_STORAGE, type: "ovh:CloudProject/storage:Storage", name: "backup-storage-bucket" },
+      protect: protectData,
       async find(vendors) {
         const found = await vendors.bucket(place);
         if (found === undefined) return undefined;
@@ -152,7 +154,7 @@ function lifecycle(of: {
   const containerName = place.bucket;
   return {
     type: "ovh:index/cloudProjectStorageObjectBucketLifecycleConfiguration:CloudProjectStorageObjectBucketLifecycleConfiguration",
-    ...{ name: "backup-storage-lifecycle", parent: "backup-storage", provider: "ovh" },
+    ...{ ...OF_STORAGE, name: "backup-storage-lifecycle" },
     async find(vendors) {
       const rules = await vendors.lifecycle(place);
       const id = `${serviceName}/${regionName}/${containerName}`;
@@ -168,7 +170,6 @@ function storageUser(of: {
   readonly of: string;
 }): readonly Adoptable[] {
   const { serviceName, name } = of;
-  const atOvh = { parent: "backup-storage", provider: "ovh" } as const;
   const findWith =
     (find: (vendors: AtVendors, user: StorageUser) => Promise<Found | undefined>) =>
     async (vendors: AtVendors) => {
@@ -177,14 +178,14 @@ function storageUser(of: {
     };
   return [
     {
-      ...{ ...atOvh, type: "ovh:CloudProject/user:User", name },
+      ...{ ...OF_STORAGE, type: "ovh:CloudProject/user:User", name },
       find: findWith((_vendors, { id, description }) => {
         const inputs = { serviceName, description, roleNames: ["objectstore_operator"] };
         return Promise.resolve({ id, inputs });
       }),
     },
     {
-      ...{ ...atOvh, type: "ovh:CloudProject/s3Policy:S3Policy", name: `${name}-policy` },
+      ...{ ...OF_STORAGE, type: "ovh:CloudProject/s3Policy:S3Policy", name: `${name}-policy` },
       find: findWith(async (vendors, user) => {
         const policy = await vendors.policy(user);
         const id = `${serviceName}/${user.id}`;
@@ -192,7 +193,7 @@ function storageUser(of: {
       }),
     },
     {
-      ...{ ...atOvh, type: "ovh:CloudProject/s3Credential:S3Credential", name: `${name}-key` },
+      ...{ ...OF_STORAGE, type: "ovh:CloudProject/s3Credential:S3Credential", name: `${name}-key` },
       find: findWith(async (vendors, user) => {
         const key = await vendors.key(user);
         if (key === undefined) return undefined;
