@@ -9,7 +9,7 @@ import { renderTable } from "../terminal.ts";
 import { renderSize, renderTime, short } from "./backup.ts";
 import { priceOf, type Price } from "./price.ts";
 import { callProgram, overview, type Overview } from "./program.ts";
-import { KEPT, planPrune, repositoryOf } from "./prune.ts";
+import { KEPT, planPrune, releaseIn, repositoryOf, whyIn } from "./prune.ts";
 import { readPlace } from "./read-back.ts";
 import { restic, type Repository } from "./repository.ts";
 import { onBackupServer, type BackupWorld } from "./world.ts";
@@ -107,18 +107,18 @@ interface Shown {
 }
 
 function renderOverview({ sets, stored }: Overview, { stack, price, now }: Shown): string {
-  const rows = sets.map(({ id, time, tags, size, sent, drill, goes }) => [
+  const rows = sets.map(({ id, time, tags, size, drill, goes }) => [
     short(id),
     renderTime(time),
     renderAge((now.getTime() - Date.parse(time)) / 1000),
     size === null ? "?" : renderSize(size),
-    sent === null ? "?" : renderSize(sent),
-    tags.join(", "),
+    releaseIn(tags),
+    whyIn(tags),
     drill === null ? "" : `${renderTime(drill.at)}${drill.passed ? "" : ", failed"}`,
     goes ? "goes" : "",
   ]);
   const table = renderTable({
-    headings: ["Set", "Made (UTC)", "Age", "Size", "Sent", "Why", "Rehearsed (UTC)", "Next prune"],
+    headings: ["Set", "Made (UTC)", "Age", "Size", "Release", "Why", "Rehearsed (UTC)", "Next prune"],
     rows,
   });
   const going = sets.filter(({ goes }) => goes).length;

@@ -39,6 +39,17 @@ export async function pruneSets(request: PruneRequest, world: BackupWorld): Prom
   return await prune({ ...repositoryOf(settings), key }, { ...request, retentionDays }, world);
 }
 
+/** The tag by which a set names the release that ran when it was made; the others say why it was made. */
+const OF_RELEASE = /^of-release-(\d+)$/;
+
+export function releaseIn(tags: readonly string[]): string {
+  return tags.flatMap((tag) => OF_RELEASE.exec(tag)?.[1] ?? []).join(", ");
+}
+
+export function whyIn(tags: readonly string[]): string {
+  return tags.filter((tag) => !OF_RELEASE.test(tag)).join(", ");
+}
+
 /** Shows which sets go, asks, and removes them with the administrator's key. */
 export async function prune(
   repository: Repository,
@@ -51,8 +62,8 @@ export async function prune(
     return { text: `${kept} sets are kept, and none is old enough to go`, exitCode: 0 };
   world.say(
     renderTable({
-      headings: ["Set", "Made (UTC)", "Why"],
-      rows: removed.map(({ id, time, tags }) => [short(id), renderTime(time), tags.join(", ")]),
+      headings: ["Set", "Made (UTC)", "Release", "Why"],
+      rows: removed.map(({ id, time, tags }) => [short(id), renderTime(time), releaseIn(tags), whyIn(tags)]),
     }),
   );
   const question = `remove these ${removed.length} sets of ${stack}, and keep ${kept}?`;

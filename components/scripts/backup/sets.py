@@ -42,7 +42,7 @@ def make(tag, *, with_qdrant, accept_smaller):
         write_json(STAGING / MANIFEST, manifest)
         repository = storage.ensure_repository(status)
         write_json(STATUS, {**read_json(STATUS), "repository": repository})
-        summary = store(tag)
+        summary = store(tag, manifest["release"])
         found = read_back(summary["snapshot_id"], manifest)
         took = round((now() - began).total_seconds(), 1)
         made = {
@@ -143,9 +143,11 @@ def judge(manifest, before, *, accept_smaller):
     return warnings
 
 
-def store(tag):
+def store(tag, release):
+    """With the release that runs among the tags: a list of sets reads no manifest."""
     say("storing the set")
     arguments = ["backup", "--json", "--host", settings()["stack"], "--group-by", "host", "--tag", tag, "--read-concurrency", "1"]
+    arguments += ["--tag", f"of-release-{release['number']}"] if release else []
     # A hard link changes the time of a file's inode, but not the file.
     arguments += ["--ignore-ctime", "--ignore-inode", "/set"]
     ended = storage.restic(arguments, key="writer", purpose="store the set", mounts=[f"{STAGING}:/set:ro"])

@@ -70,7 +70,7 @@ const restored = {
 };
 
 const listed = {
-  ...{ id: ID, time: made.time, tags: ["scheduled"], size: 6_000_000, sent: 5_000_000 },
+  ...{ id: ID, time: made.time, tags: ["scheduled", "of-release-7"], size: 6_000_000, sent: 5_000_000 },
   ...{ drill: drilled, goes: false },
 };
 const OLD = "fedcba98".repeat(8);
@@ -228,12 +228,12 @@ describe("npm run backup", () => {
 });
 
 describe("npm run backups", () => {
-  it("lists age, size, reason, rehearsal and what the next prune does to every set", async () => {
+  it("lists age, size, release, reason, rehearsal and what the next prune does to every set", async () => {
     const { text } = await listSets({ stack: "test", json: false }, world());
 
     expect(text.replace(/ +/g, " ").split("\n").slice(2)).toEqual([
-      `${SHORT} 2026-11-24 09:00:09 1 h 5.7 MiB 4.8 MiB scheduled 2026-11-24 02:30:00 `.trimEnd(),
-      "fedcba98 2026-11-24 09:00:09 1 h 5.7 MiB 4.8 MiB scheduled goes",
+      `${SHORT} 2026-11-24 09:00:09 1 h 5.7 MiB 7 scheduled 2026-11-24 02:30:00 `.trimEnd(),
+      "fedcba98 2026-11-24 09:00:09 1 h 5.7 MiB 7 scheduled goes",
       "the next prune removes 1 of 2 sets: npm run backups -- test --prune",
       "together they take 3072.0 MiB; what that costs, your own storage says",
     ]);
