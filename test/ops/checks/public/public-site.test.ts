@@ -304,9 +304,10 @@ describe("checkLoad", () => {
 
   it("measures a fast site without exceeding its load", async () => {
     const site = await startSite("localhost");
-    const found = await look(site);
+    // A busy machine answers late.
+    const found = await look(site, { p50Ms: 2000, p95Ms: 5000, p99Ms: 5000 });
 
-    expect(found.outcome).toBe("ok");
+    expect(found.outcome, found.detail).toBe("ok");
     expect(found.measures).toMatchObject({ errorRatio: 0 });
     expect(found.measures?.["requests"]).toBeLessThan(20 * 1.5 * 4);
     const { p50Ms = 0, p95Ms = 0, p99Ms = 0 } = found.measures ?? {};
