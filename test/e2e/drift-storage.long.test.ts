@@ -33,7 +33,8 @@ async function atOvh() {
 }
 
 async function drift(...args: string[]): Promise<{ readonly report: DriftReport; readonly stderr: string }> {
-  const { stdout, stderr } = await npm("drift", "--", "test", "--json", ...args);
+  const { code, stdout, stderr } = await npm("drift", "--", "test", "--json", ...args);
+  if (!stdout.startsWith("{")) throw new Error(`npm run drift ended with ${code}\n${stdout}\n${stderr}`);
   return { report: driftReport.parse(JSON.parse(stdout)), stderr };
 }
 
