@@ -2,19 +2,26 @@
 import { expect } from "vitest";
 
 import { npm } from "./deployments.ts";
-import { onServer } from "./rehearsal.ts";
+import { ask, onServer, until } from "./rehearsal.ts";
 
 export const POINTS = 10_000;
+export const EXECUTIONS = 3;
 const PROGRAM = "/opt/technicia/backup/main.py";
 
-const WORKFLOWS = ["one", "two", "three"].map((name) => ({
-  ...{ id: `recovery-${name}`, name, active: false, connections: {}, settings: {} },
-  nodes: [
-    {
-      ...{ id: name, name: "Webhook", type: "n8n-nodes-base.webhook", typeVersion: 2 },
-      ...{ position: [0, 0], webhookId: name, parameters: { path: name } },
-    },
-  ],
+const webhook = (path: string, at: number) => ({
+  ...{ id: path, name: path, type: "n8n-nodes-base.webhook", typeVersion: 2, position: [0, at * 200] },
+  ...{ webhookId: path, parameters: { path, httpMethod: "POST", options: {} } },
+});
+
+/** With the frontend's webhooks, as TechnicIA's have them, so that a verification finds an n8n in use. */
+const WORKFLOWS = Object.entries({
+  ingestion: ["upload"],
+  question: ["question"],
+  diagnosis: ["start-diagnosis", "diagnosis-step"],
+}).map(([name, paths]) => ({
+  ...{ id: `recovery-${name}`, name, active: false, connections: {} },
+  settings: { executionOrder: "v1", saveDataSuccessExecution: "all" },
+  nodes: paths.map(webhook),
 }));
 const CREDENTIALS = [
   {
@@ -27,7 +34,7 @@ const CREDENTIALS = [
 const ENTER_QDRANT =
   'nsenter --target "$(docker inspect --format \'{{.State.Pid}}\' "$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-qdrant)")" --net';
 
-/** Points with payloads, three workflows and a credential. Adding them again changes nothing. */
+/** Points with payloads, three workflows with executions, and a credential. Adding them again changes nothing. */
 export async function addData(): Promise<void> {
   await onServer(`${ENTER_QDRANT} python3 - <<'P'
 import json, pathlib, random, urllib.request
@@ -54,11 +61,38 @@ J
 docker exec "$n8n" n8n import:${kind} --input=/home/node/.n8n/import.json
 docker exec "$n8n" rm /home/node/.n8n/import.json`);
   }
+  await startWorkflows();
+}
+
+/** n8n answers the webhooks of a published workflow after its next start. */
+async function startWorkflows(): Promise<void> {
+  const publish = WORKFLOWS.map(({ id }) => `docker exec "$n8n" n8n publish:workflow --id=${id}`);
+  await onServer(`set -e
+n8n=$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-n8n)
+${publish.join("\n")}
+docker service scale --quiet technicia-n8n=0
+docker service scale --quiet technicia-n8n=1`);
+  for (let time = 0; time < EXECUTIONS; time++) {
+    await until("the workflow to answer", async () => {
+      const { status } = await ask("/api/question", { method: "POST", body: "{}" });
+      return status === 200;
+    });
+  }
+  await until("its executions to be saved", async () => (await rows("execution_entity")) >= EXECUTIONS);
+}
+
+/** Rows of a table of n8n's. */
+async function rows(table: string): Promise<number> {
+  const text = await onServer(`python3 -c "
+import sqlite3
+path = '/var/lib/docker/volumes/technicia-n8n-data/_data/database.sqlite'
+print(sqlite3.connect(path, timeout=60).execute('select count(*) from ${table}').fetchone()[0])"`);
+  return Number(text);
 }
 
 export type Counts = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
-/** Makes a set, and gives what it holds. Executions and records are left out: every command adds some. */
+/** Makes a set, and gives what it holds. Records are left out: every command adds some. */
 export async function countSet(): Promise<{ readonly id: string; readonly counts: Counts }> {
   const { code, stdout, stderr } = await npm("backup", "--", "test");
   expect(code, `${stdout}\n${stderr}`).toBe(0);
@@ -66,10 +100,7 @@ export async function countSet(): Promise<{ readonly id: string; readonly counts
   const { items } = JSON.parse(await onServer(`${PROGRAM} show ${id}`)) as {
     items: Record<string, { counts: Record<string, number> }>;
   };
-  const kept = ["qdrant", "n8n", "certificates"].map((name) => {
-    const counts = Object.entries(items[name]?.counts ?? {});
-    return [name, Object.fromEntries(counts.filter(([what]) => what !== "executions"))];
-  });
+  const kept = ["qdrant", "n8n", "certificates"].map((name) => [name, items[name]?.counts ?? {}]);
   return { id, counts: Object.fromEntries(kept) as Counts };
 }
 
@@ -79,11 +110,7 @@ export async function counted(): Promise<{
   readonly workflows: number;
 }> {
   const { count } = (await onQdrant("POST", "/points/count", { exact: true })) as { count: number };
-  const workflows = await onServer(`python3 -c "
-import sqlite3
-path = '/var/lib/docker/volumes/technicia-n8n-data/_data/database.sqlite'
-print(sqlite3.connect(path, timeout=60).execute('select count(*) from workflow_entity').fetchone()[0])"`);
-  return { qdrant: { technicia: count }, workflows: Number(workflows) };
+  return { qdrant: { technicia: count }, workflows: await rows("workflow_entity") };
 }
 
 /** Asks Qdrant for something of the collection, as the server's own programs do; gives the `result`. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { STATE } from "../../rehearsal/addresses.ts";
-import { addData, countSet, POINTS } from "./data.ts";
+import { addData, countSet, EXECUTIONS, POINTS } from "./data.ts";
 import { history, npm } from "./deployments.ts";
 import { reinstall } from "../../rehearsal/reinstall.ts";
 import {
@@ -92,6 +92,7 @@ describe("a lost disk", () => {
     expect(before["qdrant"]).toMatchObject({ technicia: expect.any(Number) as number });
     expect(before["qdrant"]!["technicia"]).toBeGreaterThanOrEqual(POINTS);
     expect(before["n8n"]!["workflows"]).toBeGreaterThanOrEqual(3);
+    expect(before["n8n"]!["executions"]).toBeGreaterThanOrEqual(EXECUTIONS);
     expect(before["n8n"]).toMatchObject({ credentials: expect.any(Number) as number, users: 1 });
     await reinstall();
 

@@ -30,7 +30,7 @@ async function loseData(): Promise<void> {
 python3 - <<'P'
 import sqlite3
 connection = sqlite3.connect("/var/lib/docker/volumes/technicia-n8n-data/_data/database.sqlite", timeout=60)
-connection.execute("delete from workflow_entity where id = 'recovery-two'")
+connection.execute("delete from workflow_entity where id = 'recovery-question'")
 connection.commit()
 P`);
 }

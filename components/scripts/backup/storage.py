@@ -30,6 +30,10 @@ HOPELESS = (
         r"QuotaExceeded|Insufficient ?Storage|StorageFull",
         "the bucket is full: raise its quota, or remove old sets with npm run backups -- {stack} --prune",
     ),
+    (
+        r"ciphertext verification failed|invalid data returned",
+        "somebody has written over what restic stored: npm run backups -- {stack} --undelete brings it back, with the administrator's key",
+    ),
 )
 
 

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 
@@ -6,7 +8,10 @@ import { recoverStack, type RecoverRequest } from "../../../ops/recovery/recover
 import type { Server } from "../../../ops/server/connection.ts";
 import { failing, TestStack } from "../deploy/test-stack.ts";
 
-const SET = "0123456789abcdef".repeat(4);
+/** What the storage has of a set: restic names it by its content. */
+const contentOf = (name: string) => `encrypted: ${name}`;
+const idOf = (name: string) => createHash("sha256").update(contentOf(name)).digest("hex");
+const SET = idOf("newest");
 const counts = { n8n: { workflows: 3 } };
 const answers: Readonly<Record<string, object>> = {
   plan: {
@@ -16,7 +21,8 @@ const answers: Readonly<Record<string, object>> = {
   restore: { set: SET, only: ["n8n"], counts, stoppedSeconds: 9, took: 20 },
 };
 
-const OLDER = "fedcba9876543210".repeat(4);
+const OLDER = idOf("older");
+const SHORT = SET.slice(0, 8);
 const HOST_KEY = resource("technicia:host:HostKey", "host-key", { inputs: { serverId: "vps-old/1" } });
 const EDGE = resource("technicia:ovh:EdgeFirewall", "edge-firewall-rules");
 
@@ -28,8 +34,10 @@ let resources: object[] | undefined;
 /** What a refresh makes of it. */
 let refreshed: object[] | undefined;
 let calls: string[];
+let isWrittenOver: boolean;
 
 beforeEach(async () => {
+  isWrittenOver = false;
   stack = await TestStack.open();
   stack.images = { gateway: "nginx:1.30.4-alpine@sha256:1" };
   const settings = parse(stack.settings) as { config: Record<string, unknown> };
@@ -83,6 +91,11 @@ const names = () => resources?.map((one) => (one as { urn: string }).urn.split("
 /** The storage, as the reader's key lists it. */
 const list: typeof fetch = (input) => {
   const url = new URL(input);
+  const object = /\/snapshots\/(.+)$/.exec(url.pathname)?.[1];
+  if (object !== undefined) {
+    const name = ["newest", "older"].find((one) => idOf(one) === object);
+    return Promise.resolve(new Response(isWrittenOver ? "x" : contentOf(name ?? "")));
+  }
   expect(`${url.host}${url.pathname}?${url.searchParams.get("prefix")}`).toBe(
     "s3.example.org/ours?test/snapshots/",
   );
@@ -118,16 +131,16 @@ describe("npm run recover", () => {
     expect(exitCode).toBe(0);
     expect(stack.parts).toEqual(["plan", "up", "plan", "restore", "verify"]);
     expect(stack.asked).toEqual([
-      "set test up as shown, and overwrite its data with the set 01234567 of 2026-11-24 09:00:00 UTC, 60 minutes old?",
+      `set test up as shown, and overwrite its data with the set ${SHORT} of 2026-11-24 09:00:00 UTC, 60 minutes old?`,
     ]);
     expect(words).toEqual([`plan --set ${SET}`, `restore --set ${SET}`]);
-    expect(text).toContain("restored the set 01234567");
+    expect(text).toContain(`restored the set ${SHORT}`);
     expect(text).toMatch(/^deploy +60\.0$/m);
     expect(text).toMatch(/^together +90\.0$/m);
   });
 
   it("restores the set that was asked for", async () => {
-    await recover({ set: "fedcba98", yes: true });
+    await recover({ set: OLDER.slice(0, 8), yes: true });
 
     expect(stack.asked).toEqual([]);
     expect(words[0]).toBe(`plan --set ${OLDER}`);
@@ -138,17 +151,26 @@ describe("npm run recover", () => {
     ["there is no such set", "00000000", [[SET, "2026-11-24T09:00:00.000Z"]], /^--set: expected the beg/],
     [
       "several sets begin so",
-      "01234567",
+      SHORT,
       [
         [SET, "2026-11-24T09:00:00.000Z"],
         [SET.slice(0, -1), "2026-11-24T09:00:00.000Z"],
       ],
-      /^--set: expected more digits, got 01234567, with which 2 sets begin/,
+      /^--set: expected more digits, got [0-9a-f]{8}, with which 2 sets begin/,
     ],
   ] as const)("changes nothing where %s", async (_what, set, found, message) => {
     sets = found;
 
     await expect(recover({ set, yes: true })).rejects.toThrow(message);
+    expect(stack.parts).toEqual([]);
+  });
+
+  it("changes nothing where somebody has written over the set, and says what brings it back", async () => {
+    isWrittenOver = true;
+
+    await expect(recover({ yes: true })).rejects.toThrow(
+      /got another content; somebody has written over it: npm run backups -- test --undelete brings it back$/,
+    );
     expect(stack.parts).toEqual([]);
   });
 
