@@ -70,8 +70,8 @@ async function startWorkflows(): Promise<void> {
   await onServer(`set -e
 n8n=$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-n8n)
 ${publish.join("\n")}
-docker service scale --quiet technicia-n8n=0
-docker service scale --quiet technicia-n8n=1`);
+docker service scale technicia-n8n=0 >/dev/null
+docker service scale technicia-n8n=1 >/dev/null`);
   for (let time = 0; time < EXECUTIONS; time++) {
     await until("the workflow to answer", async () => {
       const { status } = await ask("/api/question", { method: "POST", body: "{}" });
