@@ -48,7 +48,9 @@ describe("the versions of a database, with their data", () => {
     expect(await points()).toBe(before);
     expect((await lastRelease()).set).toMatch(/^[0-9a-f]{64}$/);
     await askHealth();
+    // A rollback names images by their digests, the settings by their versions.
     await set("technicia:images.qdrant", OLD);
+    await up("--refresh");
     await expectQuiet();
   });
 
