@@ -16,7 +16,13 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   distance: ["test/e2e/distance"],
   maintenance: ["test/e2e/maintenance"],
   images: ["test/rehearsal/"],
-  backups: ["test/components/"],
+  backups: [
+    "test/components/backup-failures",
+    "test/components/backup-versions",
+    "test/components/backup.long",
+    "test/components/n8n-",
+  ],
+  kills: ["test/components/backup-kills"],
   recovery: ["test/e2e/recover", "test/e2e/restore", "test/e2e/stolen-key"],
   server: [
     "test/contributing",

@@ -4,10 +4,8 @@ import { shellQuote } from "../../common/shell-quote.ts";
 import { callProgram, listedSets, overview } from "../../ops/backup/program.ts";
 import { KEPT } from "../../ops/backup/prune.ts";
 import type { ServerCommand } from "../../ops/server/connection.ts";
+import { expectEverythingOn, HOME, loseDataOf, pointsOf } from "../support/backup-data.ts";
 import { PASSWORD, POINTS, startBackupHost, type BackupHost } from "../support/backup-host.ts";
-
-/** Kills at random moments, of a backup and of a restore. */
-const KILLS = 50;
 
 interface Item {
   readonly at: string;
@@ -30,8 +28,6 @@ interface Drilled {
   readonly findings: readonly string[];
 }
 
-const HOME = "/var/lib/docker/volumes/technicia-n8n-data/_data";
-
 let host: BackupHost;
 let first: Made;
 
@@ -41,12 +37,7 @@ beforeAll(async () => {
 });
 afterAll(() => host.stop());
 
-const points = async () =>
-  (
-    (await host.qdrant("POST", "/collections/technicia/points/count", { exact: true }))["result"] as {
-      count: number;
-    }
-  ).count;
+const points = () => pointsOf(host);
 const workflows = async () => (await host.sql("select count(*) from workflow_entity"))[0];
 const sets = async () => (await host.backup<{ id: string }[]>("list")).map(({ id }) => id);
 const isRunning = (service: string) =>
@@ -54,39 +45,8 @@ const isRunning = (service: string) =>
     `docker ps --quiet --filter health=healthy --filter label=com.docker.swarm.service.name=${service}`,
   );
 
-/** Loses a part of everything, as an upgrade that went wrong does. */
-async function loseData(): Promise<void> {
-  await host.qdrant("POST", "/collections/technicia/points/delete?wait=true", {
-    filter: { must: [{ key: "page_number", match: { value: 3 } }] },
-  });
-  await host.qdrant("POST", "/collections/aliases", {
-    actions: [{ delete_alias: { alias_name: "documents" } }],
-  });
-  await host.qdrant("DELETE", "/collections/technicia/index/type?wait=true");
-  await host.sql("delete from workflow_entity where name = 'two'");
-  await host.exec(
-    `rm ${HOME}/binaryData/workflows/one/scan.pdf; rm -r /opt/technicia/letsencrypt/live; echo other > /opt/technicia/gateway/tls/one/privkey.pem`,
-  );
-}
-
-async function expectEverything(): Promise<void> {
-  expect(await points()).toBe(POINTS);
-  expect((await host.qdrant("GET", "/aliases"))["result"]).toEqual({
-    aliases: [{ alias_name: "documents", collection_name: "technicia" }],
-  });
-  expect((await host.qdrant("GET", "/collections/technicia"))["result"]).toMatchObject({
-    payload_schema: { type: { data_type: "keyword" }, page_number: { data_type: "integer" } },
-  });
-  expect(await workflows()).toBe(3);
-  expect(await host.exec(`stat --format '%s %U' ${HOME}/binaryData/workflows/one/scan.pdf`)).toBe(
-    "300000 debian\n",
-  );
-  expect(
-    await host.exec(
-      "cat /opt/technicia/letsencrypt/live/exemple.fr/fullchain.pem /opt/technicia/gateway/tls/current/privkey.pem",
-    ),
-  ).toBe("certificate\nkey\n");
-}
+const loseData = () => loseDataOf(host);
+const expectEverything = () => expectEverythingOn(host);
 
 describe("a set", () => {
   it("holds the data of every service, the certificates and the records", () => {
@@ -366,64 +326,4 @@ describe("a restore", () => {
       "expected a restore to take back, got none since the last deployment",
     );
   });
-});
-
-/** Starts the program, kills it with everything that it started after some milliseconds, and says whether it had ended before. */
-const killed = async (words: string, milliseconds: number) =>
-  (
-    await host.exec(`setsid /opt/technicia/backup/main.py ${words} >/dev/null 2>&1 & program=$!
-sleep ${milliseconds / 1000}
-if kill -0 "$program" 2>/dev/null; then kill -KILL -- "-$program"; echo killed; else echo ended; fi
-wait "$program" 2>/dev/null || true`)
-  ).trim();
-
-const moments = (longest: number) => Array.from({ length: KILLS }, () => Math.floor(Math.random() * longest));
-
-describe("a program that is killed at any moment", () => {
-  it("leaves a repository that the next run uses, and that is whole", async () => {
-    for (const [count, moment] of moments(15_000).entries()) {
-      await killed("make --qdrant", moment);
-      if (count % 10 === 9)
-        expect((await host.backup<Made>("make")).manifest.items.n8n.counts).toMatchObject({ workflows: 3 });
-    }
-    const checked =
-      await host.exec(`docker run --rm --network host --env AWS_SHARED_CREDENTIALS_FILE=/key --volume /etc/technicia/backup/reader:/key:ro \
-  --volume /etc/technicia/backup/password:/password:ro --env AWS_DEFAULT_REGION=rbx "$(jq --raw-output .restic /etc/technicia/backup.json)" \
-  --no-lock --no-cache --password-file /password --repo "$(jq --raw-output .repository /etc/technicia/backup.json)" check --read-data 2>&1`);
-
-    expect(checked).toContain("no errors were found");
-  }, 3_600_000);
-
-  it("leaves no service half restored: n8n stands still, no set is made, and the same command finishes", async () => {
-    await loseData();
-    const [set = ""] = await sets();
-    for (const [count, moment] of moments(20_000).entries()) {
-      await killed(`restore --set ${set}`, moment);
-      const isPending = (await host.tryExec("test -e /var/lib/technicia/backup/restore.json")).code === 0;
-      if (isPending)
-        expect((await host.tryBackup("make")).stderr).toContain(
-          "was interrupted: finish it with npm run restore -- prod --set",
-        );
-      if (count % 10 === 9) {
-        await host.backup(`restore --set ${set}`);
-        await expectEverything();
-        await loseData();
-      }
-    }
-    await host.backup(`restore --set ${set}`);
-    await expectEverything();
-  }, 3_600_000);
-
-  it("lets an interrupted restore be taken back", async () => {
-    await host.sql("insert into variables (id, key, type, value) values ('2', 'kept', 'string', 'row')");
-    const [set = ""] = await sets();
-    for (const moment of moments(20_000).slice(0, 10)) {
-      const ending = await killed(`restore --set ${set}`, moment);
-      // Before anything is replaced there is nothing to take back.
-      const isPending = (await host.tryExec("test -e /var/lib/technicia/backup/restore.json")).code === 0;
-      if (ending === "ended" || isPending) await host.backup("undo");
-      expect((await host.sql("select count(*) from variables where key = 'kept'"))[0]).toBe(1);
-    }
-    expect(await points()).toBe(POINTS);
-  }, 3_600_000);
 });
