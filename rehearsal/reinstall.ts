@@ -6,19 +6,20 @@ import { until } from "../common/until.ts";
 import { OvhClient } from "../provider/ovh/client.ts";
 import { INTERNET, STATE } from "./addresses.ts";
 import { PORTS } from "./fake-clouds/configuration.ts";
+import { ensureAccounts } from "./stack-settings.ts";
 
 const LIMIT_SECONDS = 300;
 
 /** As its owner would in OVH's control panel. */
 export async function reinstall(): Promise<void> {
-  const keys = JSON.parse(await readFile(join(STATE, "accounts.json"), "utf8")) as Record<string, string>;
+  const keys = await ensureAccounts();
   const client = new OvhClient({
     endpoint: `http://${INTERNET.clouds}:${PORTS.ovh}/1.0`,
     credentials: {
       kind: "keys",
-      applicationKey: keys["ovhApplicationKey"] ?? "",
-      applicationSecret: keys["ovhApplicationSecret"] ?? "",
-      consumerKey: keys["ovhFirstConsumerKey"] ?? "",
+      applicationKey: keys.ovhApplicationKey,
+      applicationSecret: keys.ovhApplicationSecret,
+      consumerKey: keys.ovhFirstConsumerKey,
     },
   });
   const [name = ""] = await client.get<string[]>("/vps");

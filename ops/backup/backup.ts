@@ -4,7 +4,8 @@ import { readSettings } from "../engine/settings.ts";
 import { renderTable } from "../terminal.ts";
 import { callProgram, drillResult, madeSet, type DrillResult, type MadeSet } from "./program.ts";
 import { readBack, readPlace } from "./read-back.ts";
-import { onBackupServer, record, type BackupWorld } from "./world.ts";
+import { onServer } from "../on-server.ts";
+import { record, type BackupWorld } from "./world.ts";
 
 const MAKE_SECONDS = 6 * 3600;
 const MIB = 1024 ** 2;
@@ -14,7 +15,7 @@ export async function makeSet(
   world: BackupWorld,
 ): Promise<Outcome> {
   const place = await readPlace(await readSettings(stack, world.pulumi), world.pulumi);
-  return await onBackupServer(stack, world, async (server) => {
+  return await onServer(stack, world, async (server) => {
     const made = await callProgram(server, {
       purpose: "make a set of backups",
       words: ["make", "--tag", "manual", "--qdrant", ...(acceptSmaller ? ["--accept-smaller"] : [])],
@@ -55,7 +56,7 @@ function renderMade(made: MadeSet): string {
 }
 
 export async function drillStack(stack: string, world: BackupWorld): Promise<Outcome> {
-  return await onBackupServer(stack, world, async (server) => {
+  return await onServer(stack, world, async (server) => {
     const result = await callProgram(server, {
       purpose: "rehearse the restore of the newest set",
       words: ["drill", "--report"],

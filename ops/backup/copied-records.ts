@@ -1,13 +1,11 @@
 /** The records of releases and commands as the newest set has them, for when the server does not answer any more. */
-import { z } from "zod";
-
 import { UserError } from "../../common/user-error.ts";
 import type { Effects } from "../effects.ts";
 import { readSettings } from "../engine/settings.ts";
 import { parseRecords, type Recorded } from "../server/records.ts";
 import { repositoryOf } from "./prune.ts";
 import { readPlace } from "./read-back.ts";
-import { restic, type Repository } from "./repository.ts";
+import { listSnapshots, restic, type Repository } from "./repository.ts";
 import { isBackedUp } from "./status.ts";
 
 export interface CopiedRecords extends Recorded {
@@ -33,8 +31,6 @@ export function copyReader({ pulumi, signal }: World): ReadCopy {
   };
 }
 
-const snapshots = z.array(z.looseObject({ id: z.string(), time: z.string() }));
-
 const FOLDER = "/set/records";
 
 export async function readCopy(
@@ -42,10 +38,7 @@ export async function readCopy(
   { signal }: Pick<World, "signal">,
 ): Promise<CopiedRecords> {
   const { prefix, bucket } = repository;
-  const list = ["snapshots", "--json", "--no-lock", "--host", prefix];
-  const listed = await restic(repository, { purpose: "list the sets", words: list, signal });
-  const known = snapshots.parse(JSON.parse(listed));
-  const newest = known.toSorted((one, other) => one.time.localeCompare(other.time)).at(-1);
+  const [newest] = await listSnapshots(repository, { signal });
   if (newest === undefined)
     throw new UserError(
       `${bucket.address}/${bucket.bucket}/${prefix}: expected a set of backups with the records, got none`,

@@ -11,8 +11,9 @@ import { priceOf, type Price } from "./price.ts";
 import { callProgram, overview, type Overview } from "./program.ts";
 import { KEPT, planPrune, releaseIn, repositoryOf, whyIn } from "./prune.ts";
 import { readPlace } from "./read-back.ts";
-import { restic, type Repository } from "./repository.ts";
-import { onBackupServer, type BackupWorld } from "./world.ts";
+import { listSnapshots, restic, type Repository } from "./repository.ts";
+import { onServer } from "../on-server.ts";
+import type { BackupWorld } from "./world.ts";
 
 const LIST_SECONDS = 300;
 
@@ -40,7 +41,7 @@ async function look(
   world: BackupWorld,
 ): Promise<{ readonly found: Overview; readonly note?: string }> {
   try {
-    const found = await onBackupServer(stack, world, (server) =>
+    const found = await onServer(stack, world, (server) =>
       callProgram(server, {
         purpose: "list the sets of backups",
         words: ["overview", ...Object.entries(KEPT).flatMap(([unit, time]) => ["--keep", `${unit}=${time}`])],
@@ -59,22 +60,11 @@ async function look(
   }
 }
 
-const snapshots = z.array(
-  z.looseObject({
-    id: z.string(),
-    time: z.string(),
-    tags: z.array(z.string()).nullish(),
-    summary: z.looseObject({ total_bytes_processed: z.number(), data_added_packed: z.number() }).optional(),
-  }),
-);
-
 export async function lookInStorage(
   repository: Repository,
   { signal }: Pick<BackupWorld, "signal">,
 ): Promise<Overview> {
-  const words = ["snapshots", "--json", "--no-lock", "--host", repository.prefix];
-  const listed = await restic(repository, { purpose: "list the sets", words, signal });
-  const sets = snapshots.parse(JSON.parse(listed));
+  const sets = await listSnapshots(repository, { signal });
   if (sets.length === 0) return { sets: [], stored: 0 };
   const { removed } = await planPrune(repository, { signal });
   const going = new Set(removed.map(({ id }) => id));
@@ -84,10 +74,9 @@ export async function lookInStorage(
     signal,
   });
   const { total_size: stored } = z.looseObject({ total_size: z.number() }).parse(JSON.parse(counted));
-  const newestFirst = sets.toSorted((one, other) => other.time.localeCompare(one.time));
   return {
     stored,
-    sets: newestFirst.map(({ id, time, tags, summary }) => ({
+    sets: sets.map(({ id, time, tags, summary }) => ({
       ...{ id, time, tags: tags ?? [], drill: null, goes: going.has(id) },
       size: summary?.total_bytes_processed ?? null,
       sent: summary?.data_added_packed ?? null,

@@ -1,7 +1,12 @@
 /** Reads a set from the storage with the reader's key, from this machine: what the server says of it does not count. */
 import { createHash } from "node:crypto";
 
-import { callStorage, type Bucket, type StorageKey } from "../../common/object-storage.ts";
+import {
+  callStorage,
+  type Bucket,
+  type StorageKey,
+  type StorageOptions,
+} from "../../common/object-storage.ts";
 import { UserError } from "../../common/user-error.ts";
 import { nameOf } from "../../common/urn.ts";
 import { backupBucket } from "../../stacks/backup-schema.ts";
@@ -57,19 +62,29 @@ function inClear(value: unknown): string | undefined {
   return sealed?.plaintext === undefined ? undefined : String(JSON.parse(sealed.plaintext));
 }
 
-/** restic names what it stores by its SHA-256: an object with the right digest is whole. */
-export async function readBack(
+/** Whether the storage has the set as it was written. restic names what it stores by its SHA-256. */
+export async function isIntact(
   id: string,
   { bucket, prefix, key }: BackupPlace,
-  options: { readonly fetch: typeof fetch; readonly signal: AbortSignal },
-): Promise<void> {
+  options: Pick<StorageOptions, "fetch" | "signal">,
+): Promise<boolean> {
   const object = `${prefix}/snapshots/${id}`;
   const response = await callStorage({ method: "GET", object }, { ...bucket, ...options, key });
   const digest = createHash("sha256")
     .update(new Uint8Array(await response.arrayBuffer()))
     .digest("hex");
-  if (digest === id) return;
+  return digest === id;
+}
+
+/** @throws UserError where the set is not there as it was written */
+export async function readBack(
+  id: string,
+  place: BackupPlace,
+  options: Pick<StorageOptions, "fetch" | "signal">,
+): Promise<void> {
+  if (await isIntact(id, place, options)) return;
+  const { bucket, prefix } = place;
   throw new UserError(
-    `${bucket.address}/${bucket.bucket}/${object}: expected the set ${id.slice(0, 8)}, got other contents; make another set with npm run backup -- ${prefix}`,
+    `${bucket.address}/${bucket.bucket}/${prefix}/snapshots/${id}: expected the set ${id.slice(0, 8)}, got other contents; make another set with npm run backup -- ${prefix}`,
   );
 }

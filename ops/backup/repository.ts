@@ -5,6 +5,8 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { getCACertificates } from "node:tls";
 
+import { z } from "zod";
+
 import type { StorageKey } from "../../common/object-storage.ts";
 import { lastWords, tryRun } from "../../common/run.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -89,6 +91,25 @@ export async function restic(
       `could not ${purpose}: ${reasonIn(ended.stderr) ?? lastWords(ended)}${meaning === undefined ? "" : `; ${meaning}`}`,
     );
   });
+}
+
+const snapshots = z.array(
+  z.looseObject({
+    id: z.string(),
+    time: z.string(),
+    tags: z.array(z.string()).nullish(),
+    summary: z.looseObject({ total_bytes_processed: z.number(), data_added_packed: z.number() }).optional(),
+  }),
+);
+
+/** The sets of the stack, newest first. */
+export async function listSnapshots(
+  repository: Repository,
+  { signal }: Pick<ResticCall, "signal">,
+): Promise<z.output<typeof snapshots>> {
+  const words = ["snapshots", "--json", "--no-lock", "--host", repository.prefix];
+  const listed = await restic(repository, { purpose: "list the sets", words, signal });
+  return snapshots.parse(JSON.parse(listed)).toSorted((one, other) => other.time.localeCompare(one.time));
 }
 
 /** restic adds traces of its own functions to what it did not expect. */

@@ -5,7 +5,8 @@ import { holdLock } from "../server/lock.ts";
 import { renderTable } from "../terminal.ts";
 import { renderCounts, renderTime, short } from "./backup.ts";
 import { callProgram, restorePlan, restored, type Part, type Restored, type RestorePlan } from "./program.ts";
-import { onBackupServer, record, type BackupWorld } from "./world.ts";
+import { onServer } from "../on-server.ts";
+import { record, type BackupWorld } from "./world.ts";
 
 const PLAN_SECONDS = 600;
 const RESTORE_SECONDS = 6 * 3600;
@@ -24,7 +25,7 @@ export interface RestoreRequest {
 }
 
 export async function restoreStack(request: RestoreRequest, world: BackupWorld): Promise<Outcome> {
-  return await onBackupServer(request.stack, world, async (server) => {
+  return await onServer(request.stack, world, async (server) => {
     const agreed = request.undo
       ? await askToUndo(request, world)
       : await askToRestore(request, server, world);

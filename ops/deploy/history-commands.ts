@@ -7,7 +7,8 @@ import { StateLocked } from "../engine/state-lock.ts";
 import { appendHistory, readRecords, renderCorrupt, type Recorded } from "../server/records.ts";
 import { breakLock, describeLock } from "../server/lock.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
-import { onServer, type Operator } from "./session.ts";
+import { onServer } from "../on-server.ts";
+import type { Operator } from "./session.ts";
 import { renderChecks, renderRelease, renderSeconds } from "./render.ts";
 import { EXIT } from "./release-progress.ts";
 

@@ -15,7 +15,8 @@ import { appendHistory, readReleases, type Releases, renderCorrupt } from "../se
 import { registryLogin, writeImages } from "./image-commands.ts";
 import { EXIT } from "./release-progress.ts";
 import { renderImageChanges, renderRelease } from "./render.ts";
-import { onServer, type Operator } from "./session.ts";
+import { onServer } from "../on-server.ts";
+import type { Operator } from "./session.ts";
 
 interface PromoteRequest {
   readonly from: string;

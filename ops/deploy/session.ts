@@ -5,14 +5,12 @@ import type { Check } from "../../common/check.ts";
 import { Redactor } from "../../common/redactor.ts";
 import { findImage, type RegistryLogin } from "../../common/registry.ts";
 import { systemFetch } from "../../common/system-trust.ts";
-import { UserError } from "../../common/user-error.ts";
 import type { AuditEvent, Release } from "../../common/release.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { CheckContext } from "../checks/context.ts";
 import { preflight } from "../checks/preflight.ts";
 import { verify } from "../checks/verify.ts";
-import type { Outcome } from "../command.ts";
 import type { Effects } from "../effects.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import { readDeployed } from "../engine/state.ts";
@@ -279,22 +277,5 @@ export class Session {
     this.#server = this.#lock = undefined;
     await lock?.release();
     server?.close();
-  }
-}
-
-/** Does the work on the server of a deployed stack, without its lock. */
-export async function onServer<T = Outcome>(
-  stack: string,
-  { pulumi, openServer }: Pick<Operator, "pulumi" | "openServer">,
-  work: (server: Server) => Promise<T>,
-): Promise<T> {
-  const { ssh } = await readDeployed(stack, pulumi);
-  if (ssh === undefined)
-    throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
-  const server = openServer({ ssh });
-  try {
-    return await work(server);
-  } finally {
-    server.close();
   }
 }

@@ -7,7 +7,7 @@ import { isServiceOn, swarmName, upgradedServices, type UpgradedService } from "
 import { UserError } from "../../common/user-error.ts";
 import { placeOf } from "../backup/read-back.ts";
 import { readBackupStatus } from "../backup/status.ts";
-import { onBackupServer } from "../backup/world.ts";
+import { onServer } from "../on-server.ts";
 import type { Outcome } from "../command.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { settingsFile, withImages } from "../engine/settings-file.ts";
@@ -73,7 +73,7 @@ async function runs(
   const isNext = (image: string) => plain(versionOf(image)) === to;
   if (isNext((await readDeployedImages(stack, operator.pulumi))[service] ?? "")) return true;
   try {
-    return await onBackupServer(stack, operator, async (server) => {
+    return await onServer(stack, operator, async (server) => {
       const { stdout } = await server.run({
         purpose: `read which version of ${service} runs`,
         script: RUNNING,

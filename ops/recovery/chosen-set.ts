@@ -1,9 +1,7 @@
 /** The set that is brought back. It is chosen before a new server runs: that one may soon make a set of its own, which holds nothing yet. */
-import { createHash } from "node:crypto";
-
-import { callStorage, listObjects, type StorageOptions } from "../../common/object-storage.ts";
+import { listObjects } from "../../common/object-storage.ts";
 import { UserError } from "../../common/user-error.ts";
-import { readPlace } from "../backup/read-back.ts";
+import { isIntact, readPlace } from "../backup/read-back.ts";
 import type { BackupWorld } from "../backup/world.ts";
 import { readSettings } from "../engine/settings.ts";
 
@@ -39,16 +37,9 @@ export async function chooseSet(
     );
   if (set !== "" && sets.length > 1)
     throw new UserError(`--set: expected more digits, got ${set}, with which ${sets.length} sets begin`);
-  await requireIntact(`${folder}${newest.id}`, { ...bucket, key, fetch, signal }, stack);
-  return newest;
-}
-
-/** restic names what it stores by its SHA-256. Whoever has stolen the server's key may have written over it, which is found before a server is set up. */
-async function requireIntact(object: string, options: StorageOptions, stack: string): Promise<void> {
-  const content = await (await callStorage({ method: "GET", object }, options)).arrayBuffer();
-  const is = createHash("sha256").update(Buffer.from(content)).digest("hex");
-  if (object.endsWith(`/${is}`)) return;
+  // Whoever has stolen the server's key may have written over it; that is to be found before a server is set up.
+  if (await isIntact(newest.id, place, { fetch, signal })) return newest;
   throw new UserError(
-    `${options.address}/${options.bucket}/${object}: expected the set that this name belongs to, got another content; somebody has written over it: npm run backups -- ${stack} --undelete brings it back`,
+    `${at}/snapshots/${newest.id}: expected the set that this name belongs to, got another content; somebody has written over it: npm run backups -- ${stack} --undelete brings it back`,
   );
 }

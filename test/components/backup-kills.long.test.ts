@@ -1,7 +1,7 @@
 /** Backups and restores that are killed at random moments, again and again. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { expectEverythingOn, loseDataOf, pointsOf } from "../support/backup-data.ts";
+import { expectEverythingOn, killedOn, loseDataOf, pointsOf } from "../support/backup-data.ts";
 import { POINTS, startBackupHost, type BackupHost } from "../support/backup-host.ts";
 
 /** Of a backup, and as many of a restore. */
@@ -21,14 +21,7 @@ afterAll(() => host.stop());
 
 const sets = async () => (await host.backup<{ id: string }[]>("list")).map(({ id }) => id);
 
-/** Starts the program, kills it with everything that it started after some milliseconds, and says whether it had ended before. */
-const killed = async (words: string, milliseconds: number) =>
-  (
-    await host.exec(`setsid /opt/technicia/backup/main.py ${words} >/dev/null 2>&1 & program=$!
-sleep ${milliseconds / 1000}
-if kill -0 "$program" 2>/dev/null; then kill -KILL -- "-$program"; echo killed; else echo ended; fi
-wait "$program" 2>/dev/null || true`)
-  ).trim();
+const killed = (words: string, milliseconds: number) => killedOn(host, { words, milliseconds });
 
 const moments = (longest: number) => Array.from({ length: KILLS }, () => Math.floor(Math.random() * longest));
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { killedOn, pointsOf } from "../support/backup-data.ts";
 import { POINTS, startBackupHost, type BackupHost } from "../support/backup-host.ts";
 
 /** Kills at random moments, spread over all that a rollback takes. */
@@ -62,12 +63,7 @@ docker ps --filter health=healthy --format '{{.Image}}' | sort`)
     .trim()
     .split("\n");
 const running = (n8n: string, qdrant: string) => [n8n, qdrant, n8n, qdrant];
-const points = async () =>
-  (
-    (await host.qdrant("POST", "/collections/technicia/points/count", { exact: true }))["result"] as {
-      count: number;
-    }
-  ).count;
+const points = () => pointsOf(host);
 const workflows = async () => (await host.sql("select count(*) from workflow_entity"))[0];
 const version = async () => (await host.qdrant("GET", "/"))["version"];
 
@@ -91,14 +87,7 @@ async function expectNext(): Promise<void> {
   expect(await workflows()).toBe(2);
 }
 
-/** Starts the program, kills it with everything that it started after some milliseconds, and says whether it had ended before. */
-const killed = async (words: string, milliseconds: number) =>
-  (
-    await host.exec(`setsid /opt/technicia/backup/main.py ${words} >/dev/null 2>&1 & program=$!
-sleep ${milliseconds / 1000}
-if kill -0 "$program" 2>/dev/null; then kill -KILL -- "-$program"; echo killed; else echo ended; fi
-wait "$program" 2>/dev/null || true`)
-  ).trim();
+const killed = (words: string, milliseconds: number) => killedOn(host, { words, milliseconds });
 
 describe("a release with later versions, in a Swarm", () => {
   it("goes back with the data of before, indexes and aliases too", async () => {

@@ -6,6 +6,7 @@ import { expect } from "vitest";
 
 import type { AuditEvent, Release } from "../../common/release.ts";
 import { ROOT } from "../../rehearsal/addresses.ts";
+import { ensureAccounts } from "../../rehearsal/stack-settings.ts";
 import { onServer, operator } from "./rehearsal.ts";
 
 /** Key of the image that the tests deploy other versions of. */
@@ -56,4 +57,11 @@ export function start(
     child.on("error", reject);
     child.on("close", resolve);
   });
+}
+
+/** As the account's owner, who makes a key for the set-up, and takes the one of every day again. */
+export async function useOvhKey(name: "ovhFirstConsumerKey" | "ovhConsumerKey"): Promise<void> {
+  const key = ["--secret", "technicia:ovhConsumerKey", (await ensureAccounts())[name]];
+  const { code, stderr } = await operator(["pulumi", "config", "set", ...key, "--stack", "test"]);
+  expect(code, stderr).toBe(0);
 }

@@ -1,12 +1,8 @@
 /** What somebody changes at OVHcloud about the place of the backups: found by the check; the key of every day may not repair it. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { driftReport, type DriftReport } from "../../ops/drift/report.ts";
-import { STATE } from "../../rehearsal/addresses.ts";
-import { npm } from "./deployments.ts";
+import { npm, useOvhKey } from "./deployments.ts";
 import { ensureStarted, expectQuiet, management, operator, startAgain } from "./rehearsal.ts";
 
 interface Project {
@@ -38,13 +34,6 @@ async function drift(...args: string[]): Promise<{ readonly report: DriftReport;
   return { report: driftReport.parse(JSON.parse(stdout)), stderr };
 }
 
-async function useKey(name: "ovhFirstConsumerKey" | "ovhConsumerKey"): Promise<void> {
-  const accounts = JSON.parse(await readFile(join(STATE, "accounts.json"), "utf8")) as Record<string, string>;
-  const key = ["--secret", "technicia:ovhConsumerKey", accounts[name] ?? ""];
-  const { code, stderr } = await operator(["pulumi", "config", "set", ...key, "--stack", "test"]);
-  expect(code, stderr).toBe(0);
-}
-
 describe("the backups' storage", () => {
   it("is found changed: versions, lock, lifecycle and who may do what", async () => {
     const { bucket, writer } = await atOvh();
@@ -72,7 +61,7 @@ describe("the backups' storage", () => {
     expect(report.outcome).toBe("drift");
     expect(stderr).toMatch(/give the key the right (PUT|POST) \/cloud\/project\//);
 
-    await useKey("ovhFirstConsumerKey");
+    await useOvhKey("ovhFirstConsumerKey");
     // Another key is a setting that is not deployed yet.
     const repaired = await drift("--repair", "--with-changes", "--yes");
 

@@ -1,12 +1,12 @@
 /** Total loss: the server's disk, and then the state as well. One command brings everything back, and the counts are as before. */
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { STATE } from "../../rehearsal/addresses.ts";
 import { addData, countSet, EXECUTIONS, POINTS } from "./data.ts";
-import { history, npm } from "./deployments.ts";
+import { history, npm, useOvhKey } from "./deployments.ts";
 import { reinstall } from "../../rehearsal/reinstall.ts";
 import {
   askHealth,
@@ -69,14 +69,6 @@ async function expectAnswering(): Promise<void> {
   });
 }
 
-/** As its owner who makes a key for a first deployment; the key of every day may not list servers and users. */
-async function useFirstKey(): Promise<void> {
-  const accounts = JSON.parse(await readFile(join(STATE, "accounts.json"), "utf8")) as Record<string, string>;
-  const key = ["--secret", "technicia:ovhConsumerKey", accounts["ovhFirstConsumerKey"] ?? ""];
-  const { code, stderr } = await operator(["pulumi", "config", "set", ...key, "--stack", "test"]);
-  expect(code, stderr).toBe(0);
-}
-
 beforeAll(async () => {
   await ensureStarted();
   await addData();
@@ -127,7 +119,7 @@ describe("a lost disk", () => {
 describe("a lost disk and a lost state", () => {
   it("are brought back from the vendors: nothing is made twice or deleted, and the counts are the same", async () => {
     const [{ counts: before }, known] = [await countSet(), await atVendors()];
-    await useFirstKey();
+    await useOvhKey("ovhFirstConsumerKey");
     await reinstall();
     await rm(join(STATE, "backend"), { recursive: true });
     await mkdir(join(STATE, "backend"));
@@ -153,7 +145,7 @@ describe("an environment that was destroyed", () => {
     ]);
     expect(code, `${stdout}\n${stderr}`).toBe(0);
     expect(await atVendors()).toMatchObject({ buckets, users });
-    await useFirstKey();
+    await useOvhKey("ovhFirstConsumerKey");
 
     await recover("--state-lost");
 

@@ -1,13 +1,9 @@
 /** Somebody is root on the server: deletes and overwrites all that its key reaches, and destroys the disk. The administrator's key brings it back. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-import { STATE } from "../../rehearsal/addresses.ts";
 import { reinstall } from "../../rehearsal/reinstall.ts";
 import { addData, countSet, POINTS } from "./data.ts";
-import { npm } from "./deployments.ts";
+import { npm, useOvhKey } from "./deployments.ts";
 import { askHealth, ensureStarted, expectQuiet, onServer, operator, startAgain } from "./rehearsal.ts";
 
 /** Tries to delete every object of the repository, and then writes over it, with nothing but what is on the server. */
@@ -40,15 +36,9 @@ const run = async (command: readonly string[], variables: Readonly<Record<string
 
 /** As the owner of the account, who makes the administrator once; the key of every day may not. */
 async function makeAdministrator(): Promise<string> {
-  const accounts = JSON.parse(await readFile(join(STATE, "accounts.json"), "utf8")) as Record<string, string>;
-  const use = (name: string) =>
-    operator([
-      ...["pulumi", "config", "set", "--secret", "technicia:ovhConsumerKey", accounts[name] ?? ""],
-      ...["--stack", "test"],
-    ]);
-  await use("ovhFirstConsumerKey");
+  await useOvhKey("ovhFirstConsumerKey");
   const said = await run(["backup", "--", "test", "--administrator"]);
-  await use("ovhConsumerKey");
+  await useOvhKey("ovhConsumerKey");
   return /BACKUP_ADMINISTRATOR_KEY=(\S+)/.exec(said)?.[1] ?? "";
 }
 

@@ -45,3 +45,15 @@ export async function expectEverythingOn(host: BackupHost): Promise<void> {
     ),
   ).toBe("certificate\nkey\n");
 }
+
+/** Starts the program, kills it with everything that it started after some milliseconds, and says whether it had ended before. */
+export async function killedOn(
+  host: BackupHost,
+  { words, milliseconds }: { readonly words: string; readonly milliseconds: number },
+): Promise<string> {
+  const said = await host.exec(`setsid /opt/technicia/backup/main.py ${words} >/dev/null 2>&1 & program=$!
+sleep ${milliseconds / 1000}
+if kill -0 "$program" 2>/dev/null; then kill -KILL -- "-$program"; echo killed; else echo ended; fi
+wait "$program" 2>/dev/null || true`);
+  return said.trim();
+}
