@@ -7,15 +7,31 @@ import { DATACENTRE, STATE } from "../addresses.ts";
 import { domainOf } from "../stack-settings.ts";
 import { measure, type Measure } from "./measure.ts";
 
+/** What is asked, and the status of an answer. */
+interface Question {
+  readonly path: string;
+  readonly status: number;
+}
+
+/** Everything behind the gateway. */
+const EVERYTHING: Question = { path: "/healthz", status: 200 };
+
+/** n8n alone: it answers by itself that it knows no such webhook, and the gateway answers 502 or 503 in its place. */
+export const N8N: Question = { path: "/webhook/bench-asks-whether-n8n-is-there", status: 404 };
+
 /** Measures a step while the public address is asked again and again. */
-export async function measureUnderTraffic(name: string, step: () => Promise<unknown>): Promise<Measure> {
+export async function measureUnderTraffic(
+  name: string,
+  step: () => Promise<unknown>,
+  question = EVERYTHING,
+): Promise<Measure> {
   const ca = await readFile(join(STATE, "acme-root.pem"));
   const seen = { asked: 0, failed: 0 };
   const ended = new AbortController();
   const asking = (async () => {
     while (!ended.signal.aborted) {
       seen.asked += 1;
-      if (!(await isAnswered(ca))) seen.failed += 1;
+      if (!(await isAnswered(question, ca))) seen.failed += 1;
       await delay(20);
     }
   })();
@@ -25,19 +41,19 @@ export async function measureUnderTraffic(name: string, step: () => Promise<unkn
   return { ...measured, requests: `${seen.failed} of ${seen.asked}` };
 }
 
-function isAnswered(ca: Buffer): Promise<boolean> {
+function isAnswered({ path, status }: Question, ca: Buffer): Promise<boolean> {
   const name = domainOf("test");
   const options = {
     host: DATACENTRE.server,
     servername: name,
     headers: { host: name },
-    path: "/healthz",
+    path,
     ca,
   };
   return new Promise((resolve) => {
     const request = get({ ...options, agent: false, timeout: 10_000 }, (response) => {
       response.resume();
-      resolve(response.statusCode === 200);
+      resolve(response.statusCode === status);
     });
     request.on("timeout", () => request.destroy(new Error("no answer")));
     request.on("error", () => resolve(false));
