@@ -43,7 +43,7 @@ export const backup = map({
       example: { address: "https://s3.rbx.io.cloud.ovh.net", region: "rbx", name: "exemple-sauvegardes" },
     })
     .optional(),
-  retentionDays: whole("days", { least: 1, most: 365 }).prefault(30).meta({
+  retentionDays: whole("days", { least: 7, most: 365 }).prefault(30).meta({
     description: "How long nobody can delete or overwrite a set, in days; also not with the server's key.",
     example: 30,
   }),

@@ -17,6 +17,7 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   maintenance: ["test/e2e/maintenance"],
   images: ["test/rehearsal/"],
   backups: [
+    "test/components/backup-damage",
     "test/components/backup-failures",
     "test/components/backup-versions",
     "test/components/backup.long",

@@ -38,8 +38,19 @@ export async function startBackupHost({
   also = [],
 }: { readonly also?: readonly string[] } = {}): Promise<BackupHost> {
   const host = await startHost();
-  const network = (await host.exec("hostname")) && (await networkOf(host));
-  const storage = await startStorage(network, STACK);
+  let storage: TestStorage | undefined;
+  try {
+    storage = await startStorage(await networkOf(host), STACK);
+    return await furnish(host, storage, also);
+  } catch (error) {
+    // Left there, its services would take the processors of all tests that follow.
+    await storage?.remove();
+    await host.stop();
+    throw error;
+  }
+}
+
+async function furnish(host: TestHost, storage: TestStorage, also: readonly string[]): Promise<BackupHost> {
   await host.exec(INSTALL);
   const images = {
     n8n: await imageOf("n8n"),
@@ -95,7 +106,7 @@ printf %s ${KEY} | docker secret create n8n_encryption_key - >/dev/null
 docker service create --quiet --detach --name technicia-qdrant --env QDRANT__STORAGE__SNAPSHOTS_PATH=/qdrant/snapshots \
   --mount type=volume,source=technicia-qdrant-storage,target=/qdrant/storage \
   --mount type=volume,source=technicia-qdrant-snapshots,target=/qdrant/snapshots --entrypoint ./qdrant \
-  --health-cmd 'bash -c "exec 3<>/dev/tcp/127.0.0.1/6333"' --health-interval 1s ${qdrant}
+  --health-cmd 'bash -c "exec 3<>/dev/tcp/127.0.0.1/6333"' --health-interval 1s --health-start-period 2m ${qdrant}
 docker service create --quiet --detach --name technicia-n8n --cap-drop ALL --secret source=n8n_encryption_key,uid=1000,gid=1000,mode=0400 \
   --env N8N_ENCRYPTION_KEY_FILE=/run/secrets/n8n_encryption_key --env DB_TYPE=sqlite --env DB_SQLITE_POOL_SIZE=4 \
   --env N8N_LISTEN_ADDRESS=0.0.0.0 --env N8N_DIAGNOSTICS_ENABLED=false --env N8N_DEFAULT_BINARY_DATA_MODE=filesystem \

@@ -392,7 +392,7 @@ def carried():
     prepare(OLD)
     item = {**take_qdrant(base.STAGING / "qdrant"), "at": base.moment(base.now())}
     known["qdrantHours"] = 24
-    carries = lambda: sets.carried_qdrant({"manifest": {"items": {"qdrant": item}}}) is not None
+    carries = lambda: sets.carried_qdrant({"manifest": {"items": {"qdrant": item}}}, answers=True) is not None
     found = [carries()]
     update_store(QDRANT, version=NEW)
     found.append(carries())

@@ -11,6 +11,7 @@ import typing
 import n8n
 import postgres
 import qdrant
+import records
 import sets
 import storage
 from base import Problem, STATE, STATUS, emptied, is_younger, lock, moment, now, read_json, remove, require_space, run, say, settings, write_json
@@ -37,7 +38,7 @@ def drill(given=None):
         try:
             snapshot = storage.find(given)
             require_memory()
-            manifest, findings = rehearse(snapshot["id"])
+            counts, findings = rehearse(snapshot["id"])
         finally:
             clean()
         result = {
@@ -46,7 +47,7 @@ def drill(given=None):
             "took": round((now() - began).total_seconds(), 1),
             "passed": not findings,
             "findings": findings,
-            "counts": {name: item["counts"] for name, item in manifest["items"].items()},
+            "counts": counts,
         }
         known = read_json(STATUS)
         write_json(STATUS, {**known, "drills": [*known.get("drills", []), result][-KEPT_RESULTS:]})
@@ -61,18 +62,20 @@ def is_due():
 
 
 def rehearse(snapshot):
+    """What the copies hold, and what is wrong with them."""
     manifest = sets.manifest_of(snapshot)
     emptied(FOLDER)
     require_space(FOLDER, 3 * sum(item["size"] for item in manifest["items"].values()), "the drill")
     say(f"fetching the set {snapshot[:8]}")
     (FOLDER / "set").mkdir()
     storage.fetch(snapshot, FOLDER / "set")
-    findings = []
-    for name, rehearsal in (("qdrant", rehearse_qdrant), ("n8n", rehearse_n8n)):
-        say(f"{name}: starting a copy")
-        findings += rehearsal(manifest["items"][name], FOLDER / "set" / name)
+    counts, findings = {}, []
+    for name, item in manifest["items"].items():
+        say(f"{name}: restoring a copy")
+        counts[name], found = REHEARSALS[name](item, FOLDER / "set" / name)
+        findings += found
         remove_containers()
-    return manifest, findings
+    return counts, findings
 
 
 def require_memory():
@@ -135,14 +138,33 @@ def rehearse_qdrant(item, folder):
     container = start("technicia-drill-qdrant", qdrant.SERVICE, mounts=[f"{kept}:/qdrant/storage", f"{snapshots}:{qdrant.INSIDE}"])
     until(lambda: answers(container, qdrant.PORT, "/readyz"), READY_SECONDS, "the copy of Qdrant to be ready")
     copy = qdrant.Qdrant(container, snapshots)
-    qdrant.restore(copy, item, folder)
-    return qdrant.differences(copy, item)
+    counts = qdrant.restore(copy, item, folder)
+    return counts, qdrant.differences(copy, item)
 
 
 def rehearse_n8n(item, folder):
     n8n.require_same_key(item, settings()["stack"])
     n8n.require_intact(item, folder)
     return rehearse_postgres(item, folder) if item["database"] == "postgres" else rehearse_sqlite(item, folder)
+
+
+def rehearse_files(name, count):
+    """Of files that no program has to start on."""
+
+    def rehearsal(item, folder):
+        records.require_intact(name, item, folder)
+        counts = count(folder)
+        return counts, [f"{name}: expected {item['counts']}, got {counts}"] if counts != item["counts"] else []
+
+    return rehearsal
+
+
+REHEARSALS = {
+    "qdrant": rehearse_qdrant,
+    "n8n": rehearse_n8n,
+    "certificates": rehearse_files("certificates", records.counts_of_certificates),
+    "records": rehearse_files("records", records.counts_of_records),
+}
 
 
 def rehearse_postgres(item, folder):
@@ -206,7 +228,8 @@ def start_n8n(item, copy, *, network="none", environment=()):
     container = start("technicia-drill-n8n", n8n.SERVICE, **kind)
     until(lambda: answers(container, 5678, "/healthz/readiness"), READY_SECONDS, "the copy of n8n to be ready")
     after = copy.count()
-    return findings + [f"n8n, {what}: expected {counts[what]} after its start, got {after[what]}" for what in ("workflows", "credentials", "users") if after[what] != counts[what]]
+    changed = [what for what in ("workflows", "credentials", "users") if after[what] != counts[what]]
+    return counts, findings + [f"n8n, {what}: expected {counts[what]} after its start, got {after[what]}" for what in changed]
 
 
 def secrets_of(service):

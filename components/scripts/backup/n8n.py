@@ -72,7 +72,7 @@ def take_sqlite(source, target):
     """
     say("n8n: copying its database")
     require_space(target.parent, source.stat().st_size, "the copy of n8n's database")
-    with contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=60)) as original:
+    with readable(source) as original:
         with contextlib.closing(sqlite3.connect(target)) as copy:
             original.backup(copy, pages=-1)
             # A copy has no log beside it.
@@ -83,12 +83,29 @@ def take_sqlite(source, target):
     return counts_of(target)
 
 
+@contextlib.contextmanager
+def readable(database):
+    """A connection that only reads. What SQLite cannot read is a Problem, which names the way back."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{pathlib.Path(database).as_uri()}?mode=ro", uri=True, timeout=60)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise damaged(database, error) from None
+
+
+def damaged(database, found):
+    stack = settings()["stack"]
+    return Problem(
+        f"n8n: expected a database without damage, got {' '.join(str(found).split())} ({database}); npm run restore -- {stack} --only n8n brings back the last set"
+    )
+
+
 def counts_of(database):
     """Rows by table, of a database that is whole."""
-    with contextlib.closing(sqlite3.connect(f"{pathlib.Path(database).as_uri()}?mode=ro", uri=True, timeout=60)) as copy:
+    with readable(database) as copy:
         found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise Problem(f"n8n: expected a database without damage, got {found}; see PRAGMA integrity_check of {database}")
+            raise damaged(database, found)
         there = {name for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if TABLES["workflows"] not in there:
             raise Problem(f"n8n: expected a database of n8n, got one without the table {TABLES['workflows']}")

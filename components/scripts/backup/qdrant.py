@@ -113,6 +113,20 @@ def running():
     return Qdrant(require_container(SERVICE), volume(SNAPSHOTS))
 
 
+def answers():
+    """Whether it runs, and can say what each of its collections holds."""
+    try:
+        counts()
+    except (Problem, OSError, ValueError, LookupError):
+        return False
+    return True
+
+
+def counts():
+    there = running()
+    return {name: there.points(name) for name in there.names()}
+
+
 def take(folder):
     """The item `qdrant` of a set: every collection, the aliases, and the version that wrote them."""
     began = now()

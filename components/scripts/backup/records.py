@@ -30,9 +30,7 @@ def take_certificates(folder):
     for name, source in (("letsencrypt", LETSENCRYPT), ("tls", TLS)):
         if source.is_dir():
             copy_tree(source, folder / name, leave_out=lambda one: one.startswith(".technicia-"))
-    live = folder / "letsencrypt" / "live"
-    names = [one for one in live.iterdir() if one.is_dir()] if live.is_dir() else []
-    return described(folder, began, {"certificates": len(names)})
+    return described(folder, began, counts_of_certificates(folder))
 
 
 def take_records(folder):
@@ -42,7 +40,16 @@ def take_records(folder):
         copy_tree(RECORDS / "releases", folder / "releases", leave_out=lambda name: name.startswith("."))
     if (RECORDS / "history.jsonl").exists():
         copy_file(RECORDS / "history.jsonl", folder / "history.jsonl")
-    return described(folder, began, {"releases": len(releases(folder)), "events": len(events(folder))})
+    return described(folder, began, counts_of_records(folder))
+
+
+def counts_of_certificates(folder):
+    live = folder / "letsencrypt" / "live"
+    return {"certificates": len([one for one in live.iterdir() if one.is_dir()] if live.is_dir() else [])}
+
+
+def counts_of_records(folder):
+    return {"releases": len(releases(folder)), "events": len(events(folder))}
 
 
 def releases(folder):

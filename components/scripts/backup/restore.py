@@ -7,7 +7,7 @@ what was interrupted; the services that it concerns stay stopped until then. Wha
 With images, the services go to these versions at the same time: each starts on data of its own version, and on nothing else.
 """
 
-import sqlite3
+import re
 
 import n8n
 import postgres
@@ -29,19 +29,18 @@ def plan(given, only, asked=None):
     snapshot = storage.find(given)
     manifest = sets.manifest_of(snapshot["id"])
     require_fitting(manifest, only, asked or {})
-    there = {"qdrant": counts_of_qdrant, "n8n": counts_of_n8n}
-    if asked:
-        # What a newer version has broken may not answer.
-        there = {name: tolerant(count) for name, count in there.items()}
+    # What is broken is what a restore is for.
+    there = {name: tolerant(count) for name, count in {"qdrant": qdrant.counts, "n8n": counts_of_n8n}.items()}
     return {
         "done": bool(asked) and not JOURNAL.exists() and not changing(asked) and read_json(STATUS).get("ran") == {"set": snapshot["id"], "images": asked},
         "id": snapshot["id"],
         "time": snapshot["time"],
-        "minutesLost": round((now() - read_moment(manifest["startedAt"])).total_seconds() / 60),
+        # Qdrant's snapshots may be carried on from a set before.
+        "minutesLost": round(max((now() - read_moment(manifest["items"][name]["at"])).total_seconds() for name in only) / 60),
         "release": manifest["release"],
         "indexedSince": manifest["indexedSince"],
         "items": {
-            name: {"at": manifest["items"][name]["at"], "now": there[name]() if name in there else {}, "then": manifest["items"][name]["counts"]}
+            name: {"at": manifest["items"][name]["at"], "now": (there[name]() if name in there else None) or {}, "then": manifest["items"][name]["counts"]}
             for name in only
         },
     }
@@ -51,9 +50,9 @@ def tolerant(count):
     def counted():
         try:
             return count()
-        except (Problem, OSError, ValueError, LookupError, sqlite3.Error) as error:
+        except (Problem, OSError, ValueError, LookupError) as error:
             say(f"not counted: {error}")
-            return {}
+            return None
 
     return counted
 
@@ -61,11 +60,6 @@ def tolerant(count):
 def changing(asked):
     """Of the images that are asked for, those that do not run yet."""
     return {service: image for service, image in asked.items() if is_known(service) and image_of(service) != image}
-
-
-def counts_of_qdrant():
-    running = qdrant.running()
-    return {name: running.points(name) for name in running.names()}
 
 
 def counts_of_n8n():
@@ -86,9 +80,10 @@ def require_fitting(manifest, only, asked):
             n8n.require_no_older_server(manifest["images"].get(postgres.SERVICE, ""), asked[postgres.SERVICE])
     if "qdrant" in only:
         item = manifest["items"]["qdrant"]
-        version = version_of(asked[qdrant.SERVICE]) if qdrant.SERVICE in asked else qdrant.running().version()
+        answers = qdrant.SERVICE not in asked and qdrant.answers()
+        version = qdrant.running().version() if answers else version_of(asked.get(qdrant.SERVICE) or image_of(qdrant.SERVICE))
         # A tag may name no version; then it is compared once that version runs.
-        if version[:1].isdigit():
+        if re.match(r"\d+\.\d+", version):
             qdrant.require_same_minor(item, version)
 
 
@@ -98,6 +93,8 @@ def restore(given, only, *, keep=True, asked=None, command=None):
         journal = read_json(JOURNAL)
         if journal.get("phase") == "replace":
             require_same(journal, given, only, asked)
+            if not keep:
+                save(journal, keep=False)
             say(f"finishing the restore of {journal['set'][:8]} that was interrupted")
         else:
             journal = prepare(given, only, keep=keep, asked=asked or {}, command=command)
@@ -114,7 +111,7 @@ def require_same(journal, given, only, asked=None):
 
 
 def prepare(given, only, *, keep, asked, command):
-    """Fetches, checks and lays out; nothing that runs is touched."""
+    """Fetches, checks and lays out; nothing that runs is touched. A run that was killed here has left nothing but files, which the next one removes."""
     snapshot = storage.find(given)["id"]
     manifest = sets.manifest_of(snapshot)
     require_fitting(manifest, only, asked)
@@ -122,15 +119,25 @@ def prepare(given, only, *, keep, asked, command):
     if asked and "n8n" in only and settings()["database"] == "postgres":
         # A later n8n's tables would stay beside an earlier one's: the database begins anew.
         images.setdefault(postgres.SERVICE, image_of(postgres.SERVICE))
+    damaged = [] if asked else broken(only)
+    for service in damaged:
+        say(f"{service}: what it holds cannot be read; it is moved out as it is")
+        if service != n8n.SERVICE:
+            # A server that cannot start begins anew on an empty folder.
+            images[service] = image_of(service)
     for image in images.values():
         pull(image)
     emptied(FETCHED)
-    require_space(FETCHED, 2 * sum(manifest["items"][name]["size"] for name in only), "the set")
-    say(f"fetching the set {snapshot[:8]}")
-    storage.fetch(snapshot, FETCHED, [f"/{name}" for name in only])
-    for name in only:
-        require_intact(name, manifest["items"][name])
-    lay_out(only)
+    require_space(FETCHED, sum(SPACE.get(name, 2) * manifest["items"][name]["size"] for name in only), "the set")
+    try:
+        say(f"fetching the set {snapshot[:8]}")
+        storage.fetch(snapshot, FETCHED, [f"/{name}" for name in only])
+        for name in only:
+            require_intact(name, manifest["items"][name])
+        lay_out(only)
+    except BaseException:
+        remove_prepared()
+        raise
     journal = {
         "operation": now().strftime("%Y%m%dT%H%M%S%f"),
         "set": snapshot,
@@ -142,8 +149,27 @@ def prepare(given, only, *, keep, asked, command):
         "before": {service: image_of(service) for service in images},
         "writers": list(ALL_WRITERS) if asked else None,
         "command": command,
+        "broken": damaged,
     }
     return save(journal, phase="replace", emptied=[], done=[])
+
+
+# How much of the disk an item takes while it is restored, in its own size. Qdrant: fetched, handed over, unpacked, in place, and what is kept.
+SPACE = {"qdrant": 5}
+
+
+def broken(only):
+    """Services with a database that is to be restored and does not say what it holds."""
+    database = postgres.SERVICE if settings()["database"] == "postgres" else n8n.SERVICE
+    holding = {"qdrant": (qdrant.SERVICE, qdrant.counts), "n8n": (database, counts_of_n8n)}
+    return [service for name, (service, count) in holding.items() if name in only and tolerant(count)() is None]
+
+
+def remove_prepared():
+    """What was fetched and laid out, and has not replaced anything."""
+    remove(FETCHED)
+    for root in (*roots("n8n").values(), *roots("certificates").values()):
+        remove(root / INCOMING)
 
 
 def require_intact(name, item):
@@ -188,7 +214,7 @@ def finish(journal, began):
         remove(STAGING / "qdrant")
     seconds = round((now() - stopped).total_seconds(), 1)
     known = read_json(STATUS)
-    kept = [{key: journal.get(key) for key in KEPT_KEYS} | {"at": moment(began)}] if journal["keep"] else []
+    kept = [{key: journal.get(key) for key in (*KEPT_KEYS, "undoes")} | {"at": moment(began)}] if journal["keep"] else []
     ran = {"set": journal["set"], "images": journal["asked"]} if journal.get("asked") else None
     over = (journal["operation"], journal.get("undoes"))
     write_json(STATUS, {**known, "kept": [one for one in known.get("kept", []) if one["operation"] not in over] + kept, "ran": ran})
@@ -200,7 +226,7 @@ def finish(journal, began):
 
 
 # What an undo has to know of what it takes back.
-KEPT_KEYS = ("operation", "set", "only", "before", "writers")
+KEPT_KEYS = ("operation", "set", "only", "before", "writers", "broken")
 
 
 def replace_n8n(journal):
@@ -215,8 +241,11 @@ def replace_n8n(journal):
         source = KEPT / journal["undoes"] if journal.get("undoes") else FETCHED / "n8n"
         postgres.restore(source, KEPT / journal["operation"] if journal["keep"] else None)
     exchange("n8n", home, journal)
+    if journal.get("undoes"):
+        # What comes back may be what was broken.
+        return tolerant(counts_of_n8n)() or {}
     counts = counts_of_n8n()
-    if counts != item["counts"] and not journal.get("undoes"):
+    if counts != item["counts"]:
         raise Problem(f"n8n: expected {item['counts']}, as in the set, got {counts}; run this again, or take it back with --undo")
     return counts
 
@@ -227,12 +256,12 @@ def replace_qdrant(journal):
         # A version reads neither the files nor the snapshots of another one.
         renew(qdrant.SERVICE, "qdrant", volume(qdrant.STORAGE), journal)
         if not journal["items"].get("qdrant"):
-            return counts_of_qdrant()
+            return tolerant(qdrant.counts)() or {}
     elif journal["keep"] and not (kept / "qdrant.json").exists():
         try:
             write_json(kept / "qdrant.json", qdrant.take(kept / "qdrant"))
         except Problem as problem:
-            raise Problem(f"{problem}; without a copy of what Qdrant holds now: add --keep-nothing") from None
+            raise Problem(f"{problem}; to go on without a copy of what Qdrant holds now, type the same with --keep-nothing") from None
     running = qdrant.running()
     item, folder = journal["items"]["qdrant"], KEPT / journal["undoes"] / "qdrant" if journal.get("undoes") else FETCHED / "qdrant"
     counts = qdrant.restore(running, item, folder)
@@ -255,7 +284,7 @@ def replace_certificates(journal):
 def replace_records(journal):
     if not journal.get("undoes"):
         records.add_records(FETCHED / "records", journal["set"])
-    return {"releases": len(records.releases(records.RECORDS)), "events": len(records.events(records.RECORDS))}
+    return records.counts_of_records(records.RECORDS)
 
 
 def replace_postgres(journal):
@@ -290,13 +319,17 @@ def upgrade(service, image, snapshot, *, command=None):
 
 
 def undo():
-    """Exchanges the data once more: what the last restore replaced comes back, and what it brought is kept instead."""
+    """
+    Exchanges the data once more: what the last restore replaced comes back, and what it brought is kept instead. Typed again, it takes back the
+    restore before, and after all of them what it has taken back.
+    """
     with lock():
         began, journal = now(), read_json(JOURNAL)
         if journal.get("phase") == "replace" and journal.get("undoes") is None:
             if not journal["keep"]:
                 raise Problem("the restore that was interrupted keeps nothing (--keep-nothing): finish it")
             last = {key: journal.get(key) for key in KEPT_KEYS}
+            refuse_broken(last)
             put_back(journal)
         elif journal.get("undoes"):
             return finish(journal, began)
@@ -304,7 +337,8 @@ def undo():
             kept = read_json(STATUS).get("kept", [])
             if not kept:
                 raise Problem(f"{settings()['stack']}: expected a restore to take back, got none since the last deployment")
-            last = kept[-1]
+            last = next((one for one in reversed(kept) if not one.get("undoes")), kept[-1])
+        refuse_broken(last)
         only = [name for name in last["only"] if name != "records"]
         items = {name: read_json(KEPT / last["operation"] / f"{name}.json") for name in only}
         items["n8n"] = items.get("n8n") or {"database": settings()["database"], "counts": {}}
@@ -328,11 +362,21 @@ def undo():
         return finish(save(undoing, phase="replace", emptied=untouched, done=done), began)
 
 
+def refuse_broken(last):
+    """A service would not start on it, and the undo could neither end nor be left."""
+    if last.get("broken"):
+        raise Problem(
+            f"{', '.join(last['broken'])}: expected something to bring back, got data that could not be read before the restore; "
+            f"it is in folders {REPLACED} of the volumes until the next deployment"
+        )
+
+
 def forget():
     """Removes what restores have replaced."""
     with lock():
         if JOURNAL.exists():
             sets.refuse_half_restored()
+        remove_prepared()
         folders = [*roots("n8n").values(), *roots("certificates").values()]
         folders += [volume(name) for name in (qdrant.STORAGE, postgres.VOLUME) if has_volume(name)]
         for root in folders:

@@ -37,10 +37,10 @@ def make(tag, *, with_qdrant, accept_smaller):
         status = read_json(STATUS)
         refuse_half_restored()
         storage.clear()
-        manifest = stage(began, status, with_qdrant=with_qdrant)
-        warnings = judge(manifest, status.get("manifest"), accept_smaller=accept_smaller)
-        write_json(STAGING / MANIFEST, manifest)
+        manifest, warnings = stage(began, status, with_qdrant=with_qdrant)
         repository = storage.ensure_repository(status)
+        warnings += judge(manifest, status.get("manifest") or newest_manifest(), accept_smaller=accept_smaller)
+        write_json(STAGING / MANIFEST, manifest)
         write_json(STATUS, {**read_json(STATUS), "repository": repository})
         summary = store(tag, manifest["release"])
         found = read_back(summary["snapshot_id"], manifest)
@@ -76,15 +76,35 @@ def finishing(journal):
     return journal.get("command") or f"npm run restore -- {stack} --set {journal['set'][:8]}{chosen}"
 
 
+def newest_manifest():
+    """
+    Of the newest set of this stack, for a server that has made none itself: a new one that nobody has restored holds less than the one before,
+    and its set would be taken for the newest. None where the storage has none, or one that cannot be read.
+    """
+    try:
+        there = storage.snapshots(("--host", settings()["stack"]))
+        return manifest_of(there[-1]["id"]) if there else None
+    except (Problem, ValueError, LookupError) as error:
+        say(f"not compared with the set before: {error}")
+        return None
+
+
 def stage(began, status, *, with_qdrant):
-    """Lays the set out. Qdrant's snapshots of an earlier run are carried on while they are young enough; their time stands in the manifest."""
+    """
+    Lays the set out; gives its manifest, and warnings. Qdrant's snapshots of an earlier run are carried on while they are young enough, and
+    whatever their age while Qdrant does not answer: n8n's data must not wait for it. Their time stands in the manifest.
+    """
     STAGING.mkdir(mode=0o700, parents=True, exist_ok=True)
-    carried = None if with_qdrant else carried_qdrant(status)
+    answers = qdrant.answers()
+    carried = carried_qdrant(status, answers=answers) if not (with_qdrant and answers) else None
+    warnings = [] if answers or carried is None else [f"qdrant: does not answer; its snapshots of {carried['at']} are carried on"]
+    for text in warnings:
+        say(f"warning: {text}")
     items = {}
     for name, take in ITEMS:
         items[name] = carried if name == "qdrant" and carried is not None else take(STAGING / name)
     known = settings()
-    return {
+    manifest = {
         "version": 1,
         "stack": known["stack"],
         "startedAt": moment(began),
@@ -92,17 +112,18 @@ def stage(began, status, *, with_qdrant):
         "release": records.current_release(),
         "images": {name: image_of(name) for name in SERVICES if is_known(name)},
         "items": items,
-        "indexedSince": indexed_since(items["qdrant"]),
+        "indexedSince": indexed_since(items["qdrant"]) if answers else {},
     }
+    return manifest, warnings
 
 
-def carried_qdrant(status):
+def carried_qdrant(status, *, answers):
     item = status.get("manifest", {}).get("items", {}).get("qdrant")
-    if item is None or not is_younger(item["at"], settings()["qdrantHours"] * 3600 - 600):
+    if item is None or (answers and not is_younger(item["at"], settings()["qdrantHours"] * 3600 - 600)):
         return None
     try:
         # Snapshots of another version could not be restored into the one that runs.
-        if item["version"] != qdrant.running().version():
+        if answers and item["version"] != qdrant.running().version():
             return None
         qdrant.require_intact(item, STAGING / "qdrant")
     except (OSError, Problem):
@@ -136,7 +157,8 @@ def judge(manifest, before, *, accept_smaller):
                 if not accept_smaller:
                     raise Problem(f"{text}; nothing was stored. If this is right, type npm run backup -- {manifest['stack']} --accept-smaller")
                 warnings.append(text)
-            elif count < earlier * WARNING_SHARE:
+            # Records are only ever added.
+            elif count < earlier * (1 if name == "records" else WARNING_SHARE):
                 warnings.append(text)
     for text in warnings:
         say(f"warning: {text}")
@@ -145,6 +167,8 @@ def judge(manifest, before, *, accept_smaller):
 
 def store(tag, release):
     """With the release that runs among the tags: a list of sets reads no manifest."""
+    # Of whoever was killed: left there, it would stop every prune, or every backup. One that somebody has renewed within half an hour stays.
+    storage.restic(["unlock", "--quiet"], key="writer", purpose="remove the locks of programs that were killed")
     say("storing the set")
     arguments = ["backup", "--json", "--host", settings()["stack"], "--group-by", "host", "--tag", tag, "--read-concurrency", "1"]
     arguments += ["--tag", f"of-release-{release['number']}"] if release else []

@@ -18,7 +18,7 @@ REFUSED, INCOMPLETE, NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 1, 3, 10, 11, 12
 MEANINGS = {
     REFUSED: "the storage refused or did not answer: look at the key, the bucket and the region",
     NO_REPOSITORY: "there is no repository at this place",
-    LOCKED: "another program has locked the repository",
+    LOCKED: "another program has locked the repository: it is at work, or was killed less than half an hour ago",
     WRONG_PASSWORD: "the password is not the repository's: technicia:backupPassword",
     INCOMPLETE: "some files could not be read",
 }
@@ -31,8 +31,9 @@ HOPELESS = (
         "the bucket is full: raise its quota, or remove old sets with npm run backups -- {stack} --prune",
     ),
     (
-        r"ciphertext verification failed|invalid data returned",
-        "somebody has written over what restic stored: npm run backups -- {stack} --undelete brings it back, with the administrator's key",
+        # A set that restic passes over is not the one that was asked for.
+        r"^(?!Ignoring ).*(ciphertext verification failed|invalid data returned)",
+        "somebody has written to the storage what restic did not: npm run backups -- {stack} --undelete, or --undelete --as-of <time> for what was added, removes it with the administrator's key",
     ),
 )
 
@@ -72,6 +73,8 @@ def followed(command, *, name, purpose, codes):
             printed, hopeless = [], None
             for line in program.stderr:
                 printed.append(line.decode(errors="replace").strip())
+                if printed[-1].startswith("Ignoring "):
+                    say(f"{purpose}: {printed[-1]}")
                 if hopeless is None and (hopeless := meaning_of(printed[-1])):
                     clear(name)
         output.seek(0)

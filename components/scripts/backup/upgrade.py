@@ -3,7 +3,7 @@
 import n8n
 import postgres
 import qdrant
-from base import Problem, emptied, moment, now, read_json, say, write_json
+from base import Problem, emptied, now, read_json, say, write_json
 from containers import image_of, pull, require_container, start, stop, volume
 from exchange import KEPT, renew, save
 
