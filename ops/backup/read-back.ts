@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 
 import {
   callStorage,
+  listObjects,
   type Bucket,
   type StorageKey,
   type StorageOptions,
@@ -60,6 +61,32 @@ function inClear(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   const sealed = value as { readonly plaintext?: string } | undefined;
   return sealed?.plaintext === undefined ? undefined : String(JSON.parse(sealed.plaintext));
+}
+
+/** Whole id of a set → when the storage got it, in ISO 8601. */
+export type StoredAt = ReadonlyMap<string, string>;
+
+/** When the storage got each set. */
+export async function listStored(
+  { bucket, prefix, key }: BackupPlace,
+  { fetch, signal }: Pick<StorageOptions, "fetch" | "signal">,
+): Promise<StoredAt> {
+  const folder = `${prefix}/snapshots/`;
+  const stored = new Map<string, string>();
+  for await (const { object, modified } of listObjects(folder, { ...bucket, key, fetch, signal }))
+    stored.set(object.slice(folder.length), modified);
+  return stored;
+}
+
+/** The set that the storage got last, and whether it has it as it was written. */
+export async function readNewest(
+  place: BackupPlace,
+  options: Pick<StorageOptions, "fetch" | "signal">,
+): Promise<{ readonly id: string; readonly time: string; readonly isIntact: boolean } | undefined> {
+  const newest = [...(await listStored(place, options))].toSorted(([, a], [, b]) => b.localeCompare(a))[0];
+  if (newest === undefined) return undefined;
+  const [id, time] = newest;
+  return { id, time, isIntact: await isIntact(id, place, options) };
 }
 
 /** Whether the storage has the set as it was written. restic names what it stores by its SHA-256. */

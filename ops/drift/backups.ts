@@ -1,27 +1,53 @@
-/** What the server has recorded of its backups, as findings: no update and no repair makes a set. */
-import { findProblem, hoursSince, type BackupProblem, type BackupStatus } from "../backup/status.ts";
+/** What the storage has of the backups, and what the server has recorded of them, as findings: no update and no repair makes a set. */
+import type { readNewest } from "../backup/read-back.ts";
+import {
+  findProblem,
+  hoursSince,
+  isToCome,
+  type BackupProblem,
+  type BackupStatus,
+} from "../backup/status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Finding } from "./report.ts";
 
-/** `status`: undefined where the program has never run, whose files are compared by themselves. */
+/** The newest set in the storage; undefined where there is none. */
+export type StoredSet = Awaited<ReturnType<typeof readNewest>>;
+
+/**
+ * `status`: undefined where the program has never run, whose files are compared by themselves. What the server says of its newest set counts
+ * for nothing: the storage has it, or nobody has.
+ */
 export function backupFindings(
-  status: BackupStatus | undefined,
+  { status, stored }: { readonly status: BackupStatus | undefined; readonly stored: StoredSet },
   when: { readonly environment: Environment; readonly now: number },
 ): Finding[] {
   if (status === undefined) return [];
-  const problem = findProblem(status, when);
+  if (stored?.isIntact === false) {
+    const { name } = when.environment;
+    return [
+      findingOf({
+        what: "newest set",
+        expected: "as it was written",
+        found: `set ${stored.id.slice(0, 8)} has another content: somebody has written over it, or has added it`,
+        command: `npm run backups -- ${name} --undelete`,
+      }),
+    ];
+  }
+  const isAhead = status.last !== undefined && isToCome(status.last.time, when.now);
+  const problem = findProblem({ ...status, last: isAhead ? status.last : stored }, when);
   if (problem === undefined || isTooEarly(problem, status, when)) return [];
-  const { what, expected, found, command } = describe(problem, when.environment);
-  return [
-    {
-      layer: "host",
-      resource: "backups",
-      what,
-      expected: [expected],
-      found: [found],
-      repair: `nothing automatic: ${command}`,
-    },
-  ];
+  return [findingOf(describe(problem, when.environment))];
+}
+
+function findingOf({ what, expected, found, command }: ReturnType<typeof describe>): Finding {
+  return {
+    layer: "host",
+    resource: "backups",
+    what,
+    expected: [expected],
+    found: [found],
+    repair: `nothing automatic: ${command}`,
+  };
 }
 
 /** The timers need their time after the first deployment. */

@@ -3,7 +3,9 @@
  *
  * See docs/decisions/0010-drift-against-the-program.md for what is compared with what.
  */
+import { UserError } from "../../common/user-error.ts";
 import { layers } from "../../stacks/resource-kinds.ts";
+import { readNewest, readPlace } from "../backup/read-back.ts";
 import { isBackedUp, readBackupStatus } from "../backup/status.ts";
 import type { Effects } from "../effects.ts";
 import { readConfiguration, type Configuration } from "../engine/settings.ts";
@@ -55,6 +57,9 @@ export interface Checked {
   readonly settings: DeployedSettings | undefined;
   close(): void;
 }
+
+/** Longest that the storage may take to say which sets it has. */
+const STORAGE_MS = 60_000;
 
 const RECORDS = "DNS records that nobody declared";
 
@@ -150,13 +155,19 @@ async function ask({ stack, state, settings, holdsLock }: Asked, world: World): 
 async function lookAtBackups(
   server: Server | undefined,
   settings: Attempt<DeployedSettings>,
-  { now }: World,
+  { now, pulumi, fetch }: World,
 ): Promise<readonly Finding[]> {
   // Without settings there is a gap already.
   if (server === undefined || settings.unchecked) return [];
   const { environment } = settings.value;
   if (!isBackedUp(environment)) return [];
-  return backupFindings(await readBackupStatus(server), { environment, now: now().getTime() });
+  const place = await readPlace(settings.value, pulumi);
+  const limit = new AbortController();
+  const silent = new UserError(`${place.bucket.address}: expected an answer within ${STORAGE_MS / 1000} s`);
+  const timer = setTimeout(() => limit.abort(silent), STORAGE_MS);
+  const reading = readNewest(place, { fetch, signal: limit.signal }).finally(() => clearTimeout(timer));
+  const [status, stored] = await Promise.all([readBackupStatus(server), reading]);
+  return backupFindings({ status, stored }, { environment, now: now().getTime() });
 }
 
 function settingsOf(

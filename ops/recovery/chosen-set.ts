@@ -1,7 +1,6 @@
 /** The set that is brought back. It is chosen before a new server runs: that one may soon make a set of its own, which holds nothing yet. */
-import { listObjects } from "../../common/object-storage.ts";
 import { UserError } from "../../common/user-error.ts";
-import { isIntact, readPlace } from "../backup/read-back.ts";
+import { isIntact, listStored, readPlace } from "../backup/read-back.ts";
 import type { BackupWorld } from "../backup/world.ts";
 import { readSettings } from "../engine/settings.ts";
 
@@ -20,13 +19,11 @@ export async function chooseSet(
   { pulumi, fetch, signal }: World,
 ): Promise<ChosenSet> {
   const place = await readPlace(await readSettings(stack, pulumi), pulumi);
-  const { bucket, key, prefix } = place;
-  const folder = `${prefix}/snapshots/`;
-  const sets: ChosenSet[] = [];
-  for await (const { object, modified } of listObjects(folder, { ...bucket, key, fetch, signal })) {
-    const id = object.slice(folder.length);
-    if (id.startsWith(set)) sets.push({ id, storedAt: modified });
-  }
+  const { bucket, prefix } = place;
+  const stored = [...(await listStored(place, { fetch, signal }))];
+  const sets: ChosenSet[] = stored.flatMap(([id, storedAt]) =>
+    id.startsWith(set) ? [{ id, storedAt }] : [],
+  );
   const newest = sets.toSorted((one, other) => one.storedAt.localeCompare(other.storedAt)).at(-1);
   const at = `${bucket.address}/${bucket.bucket}/${prefix}`;
   if (newest === undefined)
@@ -40,6 +37,6 @@ export async function chooseSet(
   // Whoever has stolen the server's key may have written over it; that is to be found before a server is set up.
   if (await isIntact(newest.id, place, { fetch, signal })) return newest;
   throw new UserError(
-    `${at}/snapshots/${newest.id}: expected the set that this name belongs to, got another content; somebody has written over it: npm run backups -- ${stack} --undelete brings it back`,
+    `${at}/snapshots/${newest.id}: expected the set that this name belongs to, got another content; somebody has written over it, which npm run backups -- ${stack} --undelete takes back, or has added it: --undelete --as-of <time>`,
   );
 }

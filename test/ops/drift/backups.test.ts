@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { BackupStatus } from "../../../ops/backup/status.ts";
-import { backupFindings } from "../../../ops/drift/backups.ts";
+import { backupFindings, type StoredSet } from "../../../ops/drift/backups.ts";
 import { environmentWith } from "../../support/fixtures.ts";
 
 const NOW = Date.parse("2026-11-24T10:00:00Z");
@@ -15,16 +15,19 @@ const rehearsed = {
   counts: {},
   findings: [],
 };
-const find = (status: Partial<BackupStatus>) =>
+const find = (
+  status: Partial<BackupStatus>,
+  stored: StoredSet = status.last && { ...status.last, isIntact: true },
+) =>
   backupFindings(
-    { drills: [], kept: [], setUpAt: "2026-10-01T00:00:00Z", ...status },
+    { status: { drills: [], kept: [], setUpAt: "2026-10-01T00:00:00Z", ...status }, stored },
     { environment, now: NOW },
   );
 
 describe("backupFindings", () => {
   it("are none with a young set and a recent rehearsal, and where the program has not run", () => {
     expect(find({ last: young, drills: [rehearsed] })).toEqual([]);
-    expect(backupFindings(undefined, { environment, now: NOW })).toEqual([]);
+    expect(backupFindings({ status: undefined, stored: undefined }, { environment, now: NOW })).toEqual([]);
   });
 
   it.each<[string, Partial<BackupStatus>, [what: string, expected: string, found: string, repair: string]]>([
@@ -92,6 +95,24 @@ describe("backupFindings", () => {
         repair: `nothing automatic: ${command}`,
       },
     ]);
+  });
+
+  it("believe the storage, and not what the server says", () => {
+    const told = { last: young, drills: [rehearsed] };
+
+    expect(find(told, { id: "feed", time: "2026-11-24T03:00:00Z", isIntact: true })[0]?.found).toEqual([
+      "7.0 h old",
+    ]);
+    expect(
+      backupFindings(
+        { status: { ...told, kept: [], setUpAt: "2026-10-01T00:00:00Z" }, stored: undefined },
+        { environment, now: NOW },
+      )[0]?.found,
+    ).toEqual(["no set"]);
+    expect(find(told, { id: "0123456789abcdef", time: young.time, isIntact: false })[0]).toMatchObject({
+      found: ["set 01234567 has another content: somebody has written over it, or has added it"],
+      repair: "nothing automatic: npm run backups -- test --undelete",
+    });
   });
 
   it("are none while the timers have not had their time after the first deployment", () => {

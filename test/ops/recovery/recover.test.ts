@@ -169,7 +169,7 @@ describe("npm run recover", () => {
     isWrittenOver = true;
 
     await expect(recover({ yes: true })).rejects.toThrow(
-      /got another content; somebody has written over it: npm run backups -- test --undelete brings it back$/,
+      /got another content; somebody has written over it, which npm run backups -- test --undelete takes back, or has added it: --undelete --as-of <time>$/,
     );
     expect(stack.parts).toEqual([]);
   });
