@@ -30,7 +30,7 @@ export interface StorageCall {
   readonly object?: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
 }
 
 /** The storage refused; `code` is S3's word: `AccessDenied`, `NoSuchBucket`. */
@@ -68,6 +68,9 @@ export interface ObjectVersion {
   readonly isLatest: boolean;
   readonly isDeleteMarker: boolean;
   readonly size: number;
+
+  /** Differs where the content does; empty for a marker. */
+  readonly etag: string;
 
   /** When it was written, in ISO 8601. */
   readonly modified: string;
@@ -137,6 +140,7 @@ export async function* listVersions(prefix: string, options: StorageOptions): As
         version: textOf(inner, "VersionId") ?? "",
         isLatest: textOf(inner, "IsLatest") === "true",
         isDeleteMarker: kind === "DeleteMarker",
+        etag: textOf(inner, "ETag") ?? "",
         size: Number(textOf(inner, "Size") ?? 0),
         modified: textOf(inner, "LastModified") ?? "",
       };
@@ -210,7 +214,7 @@ function hmac(key: string | Buffer, text: string): Buffer {
   return createHmac("sha256", key).update(text).digest();
 }
 
-function sha256(text: string): string {
+function sha256(text: string | Uint8Array): string {
   return createHash("sha256").update(text).digest("hex");
 }
 

@@ -40,7 +40,7 @@ export const commands: Commands = {
 
   backups: {
     usage:
-      "npm run backups -- <stack> [--json | --check [--read-data] | --prune [--yes] | --undelete [--yes]]",
+      "npm run backups -- <stack> [--json | --check [--read-data] | --prune [--yes] | --undelete [--as-of <time>] [--yes]]",
     summary:
       "lists the sets of backups, what the next prune removes and what they cost; --check reads them, --prune removes old ones, --undelete brings back deleted ones",
     async run(args) {
@@ -50,6 +50,7 @@ export const commands: Commands = {
         "read-data": { type: "boolean", default: false },
         prune: { type: "boolean", default: false },
         undelete: { type: "boolean", default: false },
+        "as-of": { type: "string" },
         yes: { type: "boolean", default: false },
       });
       const stack = onlyStack(this.usage, positionals);
@@ -57,10 +58,12 @@ export const commands: Commands = {
       if ([json, check, prune, undelete].filter(Boolean).length > 1)
         throw misused(this, "expected one of --json, --check, --prune and --undelete, got several");
       if (readData && !check) throw misused(this, "--read-data belongs to --check");
+      if (values["as-of"] !== undefined && !undelete) throw misused(this, "--as-of belongs to --undelete");
+      const until = momentOf(this, values["as-of"]);
       return await inWorld((world) => {
         if (check) return checkSets({ stack, readData }, world);
         if (prune) return pruneSets({ stack, yes }, world);
-        return undelete ? undeleteSets({ stack, yes }, world) : listSets({ stack, json }, world);
+        return undelete ? undeleteSets({ stack, until, yes }, world) : listSets({ stack, json }, world);
       });
     },
   },
@@ -104,6 +107,17 @@ function partOf(command: Command, text: string | undefined): Part | undefined {
   const part = parts.find((one) => one === text);
   if (part === text) return part;
   throw misused(command, `--only: expected one of ${parts.join(", ")}, got ${JSON.stringify(text)}`);
+}
+
+/** With a time zone: the operator's may be another than the storage's. */
+function momentOf(command: Command, text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined;
+  const moment = new Date(text);
+  if (/(Z|[+-]\d\d:\d\d)$/.test(text) && moment.getTime() < Date.now()) return moment;
+  throw misused(
+    command,
+    `--as-of: expected a time that has passed, such as 2026-11-27T09:00:00Z, got ${JSON.stringify(text)}`,
+  );
 }
 
 /** @throws UserError for what cannot be the beginning of a set's id */

@@ -9,7 +9,7 @@ import { renderTable } from "../terminal.ts";
 import { renderSize, renderTime, short } from "./backup.ts";
 import { priceOf, type Price } from "./price.ts";
 import { callProgram, overview, type Overview } from "./program.ts";
-import { KEPT, planPrune, releaseIn, repositoryOf, whyIn } from "./prune.ts";
+import { isKeptForRelease, KEPT, planPrune, releaseIn, repositoryOf, whyIn } from "./prune.ts";
 import { readPlace } from "./read-back.ts";
 import { listSnapshots, restic, type Repository } from "./repository.ts";
 import { onServer } from "../on-server.ts";
@@ -50,7 +50,9 @@ async function look(
         say: world.say,
       }),
     );
-    return { found };
+    const now = world.now().getTime();
+    const sets = found.sets.map((set) => ({ ...set, goes: set.goes && !isKeptForRelease(set, now) }));
+    return { found: { ...found, sets } };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const settings = await readSettings(stack, world.pulumi);

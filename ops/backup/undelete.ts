@@ -7,7 +7,7 @@ import {
 } from "../../common/object-storage.ts";
 
 export interface BroughtBack {
-  /** Objects that were hidden or written over. */
+  /** Objects that were hidden, written over, or added. */
   readonly objects: number;
 
   /** Versions and delete markers that were removed. */
@@ -17,12 +17,21 @@ export interface BroughtBack {
 /**
  * Removes what came after the first version of every object, restic's locks aside: restic writes an object once, so the first version is the
  * true one. Whatever is removed was younger than it, so a set of today is not lost by this.
+ *
+ * `until`: the last moment at which nobody else had the server's key. Objects that came later are removed as a whole: whoever has the key can
+ * add some that restic stumbles over.
  */
-export async function bringBack(prefix: string, options: StorageOptions): Promise<BroughtBack> {
+export async function bringBack(
+  prefix: string,
+  options: StorageOptions & { readonly until?: Date | undefined },
+): Promise<BroughtBack> {
+  const { until } = options;
   let [objects, removed] = [0, 0];
   for await (const versions of byObject(prefix, options)) {
     const first = versions.findLastIndex(({ isDeleteMarker }) => !isDeleteMarker);
-    const later = versions.slice(0, Math.max(first, 0));
+    const isAdded =
+      until !== undefined && versions.every(({ modified }) => Date.parse(modified) > until.getTime());
+    const later = isAdded ? versions : versions.slice(0, Math.max(first, 0));
     if (later.length === 0) continue;
     for (const { object, version } of later) {
       await callStorage(

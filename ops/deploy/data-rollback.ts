@@ -6,14 +6,8 @@ import { UserError } from "../../common/user-error.ts";
 import { swarmName, type ServiceName } from "../../common/services.ts";
 import type { Release } from "../../common/release.ts";
 import { renderCounts, short } from "../backup/backup.ts";
-import {
-  callProgram,
-  listedSets,
-  restorePlan,
-  restored,
-  type ListedSet,
-  type RestorePlan,
-} from "../backup/program.ts";
+import { callProgram, listedSets, restorePlan, restored, type RestorePlan } from "../backup/program.ts";
+import { releasesAfter } from "../backup/prune.ts";
 import { placeOf } from "../backup/read-back.ts";
 import { renderOverwritten } from "../backup/restore.ts";
 import type { Server } from "../server/connection.ts";
@@ -86,18 +80,10 @@ async function findSets(
     say: operator.say,
   });
   return sets
-    .flatMap((set) => madeBefore(set).map((release) => ({ ...set, release })))
+    .flatMap((set) => releasesAfter(set.tags).map((release) => ({ ...set, release })))
     .filter(({ release }) => release > target.number && (release <= from || from <= target.number))
     .sort((a, b) => b.release - a.release || b.time.localeCompare(a.time))
     .map(({ id }) => id);
-}
-
-/** The releases before which a set was made. */
-function madeBefore({ tags }: ListedSet): number[] {
-  return tags.flatMap((tag) => {
-    const number = /^release-(\d+)$/.exec(tag)?.[1];
-    return number === undefined ? [] : [Number(number)];
-  });
 }
 
 function noSet(stack: string, { target, from }: Wanted): UserError {

@@ -202,7 +202,8 @@ export async function appendHistory(server: Server, event: AuditEvent): Promise<
 /** The line that a new record of a release adds to the log. */
 const link = z.object({ record: z.string(), sha256: z.string() });
 
-type Link = z.output<typeof link>;
+/** `isRestored`: it stands among lines that a restore has brought back. */
+type Link = z.output<typeof link> & { readonly isRestored: boolean };
 
 const chained = z.object({ previous: z.string() });
 
@@ -241,12 +242,13 @@ function parseHistory(text: string): History {
     const broken = restored > 0 || !isChained ? undefined : findBreak(value, lines[index - 1]);
     if (broken !== undefined) corrupt.push({ path, problem: broken, isChanged: true });
     const head = restoredLines.safeParse(value).data;
+    const isRestored = restored > 0 && head === undefined;
     restored = head?.lines ?? Math.max(restored - 1, 0);
     if (head) continue;
     const written = link.safeParse(value).data;
     // Other versions may write more fields.
     const event = auditEvent.strip().safeParse(value).data;
-    if (written) links.push(written);
+    if (written) links.push({ ...written, isRestored });
     else if (event) events.push(event);
     else if (line !== "" || isChained) corrupt.push({ path, problem: "this line is no event of the audit" });
   }
@@ -296,7 +298,10 @@ export function parseRecords({
 }
 
 function joined(history: History, found: Releases): Recorded {
-  const changed = history.links.flatMap(({ record, sha256 }): CorruptRecord[] => {
+  // A server that was set up anew has counted its releases from 1 again before the old ones came back: its own records stay.
+  const own = new Set(history.links.filter(({ isRestored }) => !isRestored).map(({ record }) => record));
+  const decisive = history.links.filter(({ record, isRestored }) => !isRestored || !own.has(record));
+  const changed = decisive.flatMap(({ record, sha256 }): CorruptRecord[] => {
     const digest = found.digests.get(record);
     if (digest === sha256) return [];
     const path = `${RELEASES_FOLDER}/${record}`;

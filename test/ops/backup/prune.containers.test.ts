@@ -1,9 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { callStorage, listObjects } from "../../../common/object-storage.ts";
 import { lookInStorage } from "../../../ops/backup/listing.ts";
-import { planPrune, prune } from "../../../ops/backup/prune.ts";
+import { planPrune, prune, requireUntouched } from "../../../ops/backup/prune.ts";
+import { listStored } from "../../../ops/backup/read-back.ts";
 import { addPassword } from "../../../ops/backup/second-password.ts";
 import { restic, type Repository } from "../../../ops/backup/repository.ts";
+import { bringBack } from "../../../ops/backup/undelete.ts";
+import { leaveLock } from "../../support/restic-lock.ts";
 import { startStorage, type TestStorage } from "../../support/backup-storage.ts";
 import { createNetwork, imageOf, type TestNetwork } from "../../support/containers.ts";
 
@@ -41,9 +45,9 @@ afterAll(async () => {
 
 const run = (...words: string[]) => restic(repository, { purpose: "prepare the test", words, signal });
 
-async function store(daysAgo: number, time: string): Promise<void> {
+async function store(daysAgo: number, time: string, tag = "scheduled"): Promise<void> {
   const day = new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10);
-  await run("backup", "--host", STACK, "--time", `${day} ${time}`, "--tag", "scheduled", "/etc/hostname");
+  await run("backup", "--host", STACK, "--time", `${day} ${time}`, "--tag", tag, "/etc/hostname");
 }
 
 const sets = async () =>
@@ -57,7 +61,8 @@ const ask = (answer: boolean) => {
   };
   return { said, world };
 };
-const request = { stack: STACK, yes: false, retentionDays: 30 };
+const request = { stack: STACK, yes: false, retentionDays: 30, storedAt: new Map<string, string>() };
+const administratorsRepository = () => ({ ...repository, key: storage.keys.administrator });
 
 describe("the list, without the server", () => {
   it("has every set with its size, newest first, and what a prune does to it", async () => {
@@ -115,6 +120,73 @@ describe("prune", () => {
   });
 });
 
+describe("a set that was made before a release", () => {
+  it("stays beside the last one of its hour, for a rollback with its data", async () => {
+    const before = await sets();
+    await store(3, "12:10:00", "release-7");
+    await store(3, "12:20:00", "scheduled");
+    await store(40, "12:10:00", "release-3");
+    await store(40, "12:20:00", "scheduled");
+
+    const { kept, removed } = await planPrune(administratorsRepository(), { signal });
+
+    expect(removed.map(({ tags }) => tags)).toEqual([["release-3"]]);
+    expect(kept).toBe(before + 3);
+    await prune(administratorsRepository(), { ...request, yes: true }, ask(true).world);
+  });
+});
+
+describe("a set that somebody has added with a time of long ago", () => {
+  it("ends a prune before it pushes out a true set of that day", async () => {
+    const before = await sets();
+    const storedAt = await listStored(administratorsRepository(), { fetch, signal });
+
+    await expect(
+      prune(administratorsRepository(), { ...request, yes: true, storedAt }, ask(true).world),
+    ).rejects.toThrow(
+      /expected to be stored when it was made, at .*\nsomebody has added this, and it would push out a true set of that day: remove it with restic forget/,
+    );
+    expect(await sets()).toBe(before);
+  });
+});
+
+describe("a lock that a killed program has left", () => {
+  it("stops no prune once it is half an hour old, and does while it is younger", async () => {
+    await store(5, "08:10:00");
+    await store(5, "08:20:00");
+    const pruned = () => prune(administratorsRepository(), { ...request, yes: true }, ask(true).world);
+    await leaveLock(repository, { minutesAgo: 5, signal });
+    await expect(pruned()).rejects.toThrow(/another program has locked the repository/);
+
+    const locks = `${STACK}/locks/`;
+    for await (const { object } of listObjects(locks, storage.as(storage.keys.administrator)))
+      await callStorage({ method: "DELETE", object }, storage.as(storage.keys.administrator));
+    await leaveLock(repository, { minutesAgo: 40, signal });
+    expect((await pruned()).text).toMatch(/^1 sets are removed/);
+  });
+});
+
+describe("what somebody has written over", () => {
+  it("is found by a check that reads no data, and not the versions that restic itself has left", async () => {
+    const place = { ...repository, key: storage.keys.reader };
+    const world = { stack: STACK, fetch, signal };
+    await requireUntouched(place, world);
+    const data = [];
+    for await (const { object } of listObjects(`${STACK}/data/`, storage.as(storage.keys.reader)))
+      data.push(object);
+    const object = data[0] ?? "";
+    const content = await callStorage({ method: "GET", object }, storage.as(storage.keys.reader));
+    const { byteLength: length } = await content.arrayBuffer();
+    await callStorage({ method: "PUT", object, body: "x".repeat(length) }, storage.as(storage.keys.writer));
+
+    await expect(requireUntouched(place, world)).rejects.toThrow(
+      `got 1 that somebody has written over, such as ${object}; npm run backups -- ${STACK} --undelete`,
+    );
+    await bringBack(STACK, storage.as(storage.keys.administrator));
+    await requireUntouched(place, world);
+  });
+});
+
 describe("a second password", () => {
   it("opens the sets as the first one does", async () => {
     const password = await addPassword({ ...repository, key: storage.keys.administrator }, { signal });
@@ -124,7 +196,7 @@ describe("a second password", () => {
     const reader = { ...repository, key: storage.keys.reader };
     for (const one of [password, repository.password]) {
       const text = await restic({ ...reader, password: one }, { purpose: "list the sets", words, signal });
-      expect(JSON.parse(text)).toHaveLength(4);
+      expect(JSON.parse(text)).toHaveLength(await sets());
     }
   });
 });

@@ -137,6 +137,32 @@ describe("the server's key", () => {
   });
 });
 
+describe("objects that somebody adds with the server's key", () => {
+  it("stop restic, and go with everything else that came after the moment at which the key was still ours", async () => {
+    const { writer, reader, administrator } = storage.keys;
+    const before = await objects();
+    const until = new Date(
+      (await versionsOf(storage))
+        .map(({ modified }) => modified)
+        .sort()
+        .at(-1) ?? "",
+    );
+    for (const folder of ["index", "snapshots"])
+      await callStorage(
+        { method: "PUT", object: `prod/${folder}/${"a1".repeat(32)}`, body: "no work of restic" },
+        storage.as(writer),
+      );
+    expect((await restic(["check", "--no-lock"], reader)).code).not.toBe(0);
+    expect(await bringBack("prod", storage.as(administrator))).toEqual({ objects: 0, removed: 0 });
+
+    const found = await bringBack("prod", { ...storage.as(administrator), until });
+
+    expect(found).toEqual({ objects: 2, removed: 2 });
+    expect(await objects()).toEqual(before);
+    await must(restic(["check", "--read-data", "--no-lock"], reader));
+  });
+});
+
 describe("the administrator's key", () => {
   it("brings back what it has hidden itself, whatever was done to it in turn", async () => {
     const { administrator } = storage.keys;

@@ -287,6 +287,16 @@ describe("the chain of records", () => {
     ]);
   });
 
+  it("keeps the records of a server that was set up anew, where the old ones that come back have the same numbers", async () => {
+    const last = (await readFile(file(), "utf8")).trimEnd().split("\n").at(-1) ?? "";
+    const previous = createHash("sha256").update(`${last}\n`).digest("hex");
+    const old = (record: string) => ({ record, sha256: "f".repeat(64), previous: "0".repeat(64) });
+    const added = [{ restored: "0a1b2c3d", lines: 2, previous }, old("000001.json"), old("000009.json")];
+    await appendFile(file(), added.map((line) => `${JSON.stringify(line)}\n`).join(""));
+
+    expect(await changed()).toEqual(["/var/lib/technicia/releases/000009.json: it was removed"]);
+  });
+
   it("begins after what earlier versions have written without digests", async () => {
     await writeFile(file(), `${JSON.stringify(event)}\n${JSON.stringify(event)}\n`);
     await appendHistory(server, event);
