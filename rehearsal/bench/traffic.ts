@@ -26,19 +26,22 @@ export async function measureUnderTraffic(
   question = EVERYTHING,
 ): Promise<Measure> {
   const ca = await readFile(join(STATE, "acme-root.pem"));
-  const seen = { asked: 0, failed: 0 };
+  const seen: { failed: number; readonly milliseconds: number[] } = { failed: 0, milliseconds: [] };
   const ended = new AbortController();
   const asking = (async () => {
     while (!ended.signal.aborted) {
-      seen.asked += 1;
+      const began = performance.now();
       if (!(await isAnswered(question, ca))) seen.failed += 1;
+      seen.milliseconds.push(performance.now() - began);
       await delay(20);
     }
   })();
   const measured = await measure(name, { step });
   ended.abort();
   await asking;
-  return { ...measured, requests: `${seen.failed} of ${seen.asked}` };
+  const asked = seen.milliseconds.length;
+  const p95 = Math.round(seen.milliseconds.sort((a, b) => a - b)[Math.floor(asked * 0.95)] ?? 0);
+  return { ...measured, failed: seen.failed, requests: `${seen.failed} of ${asked} failed, p95 ${p95} ms` };
 }
 
 function isAnswered({ path, status }: Question, ca: Buffer): Promise<boolean> {
