@@ -48,13 +48,15 @@ def restic(arguments, *, key, purpose, mounts=(), codes=(0,)):
     name = NAME if HELD else f"{NAME}-{os.getpid()}"
     clear(name)
     memory = known["memoryMib"]
+    files = {CREDENTIALS / key: "key", CREDENTIALS / "password": "password", AUTHORITIES: "authorities"}
     command = [
         *["docker", "run", "--rm", "--name", name, "--label", "technicia.backup=1", "--log-driver", "none", "--network", "host"],
         *["--read-only", "--tmpfs", "/tmp", "--memory", f"{memory}m", "--memory-swap", f"{memory}m", "--cpu-shares", "2", "--pids-limit", "256"],
         # Files of every owner are read, and get their owners back.
         *["--user", "0", "--cap-drop", "ALL", "--cap-add", "DAC_OVERRIDE", "--cap-add", "CHOWN", "--cap-add", "FOWNER", "--cap-add", "MKNOD"],
-        *["--volume", f"{CREDENTIALS / key}:/run/key:ro", "--volume", f"{CREDENTIALS / 'password'}:/run/password:ro"],
-        *["--volume", f"{AUTHORITIES}:/run/authorities:ro", "--volume", f"{CACHE}:/cache"],
+        # A file that is missing is an error: --volume would make a folder in its place.
+        *[word for source, target in files.items() for word in ("--mount", f"type=bind,source={source},target=/run/{target},readonly")],
+        *["--volume", f"{CACHE}:/cache"],
         *[word for mount in mounts for word in ("--volume", mount)],
         *["--env", "AWS_SHARED_CREDENTIALS_FILE=/run/key", "--env", f"AWS_DEFAULT_REGION={known['region']}"],
         # Small buffers, and one thread: it is the services' server.
