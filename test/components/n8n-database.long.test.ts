@@ -33,6 +33,7 @@ afterAll(() => host.stop());
 const n8n = async (method: string, path: string, body?: unknown) =>
   JSON.parse(
     await host.exec(`${ENTER}
+n8n_ready
 enter technicia-n8n curl --silent --show-error --fail-with-body --user-agent Mozilla/5.0 --header 'content-type: application/json' --header @/tmp/cookie \
   --request ${method} ${body === undefined ? "" : `--data ${shellQuote(JSON.stringify(body))}`} 'http://127.0.0.1:5678/rest/${path}'`),
   ) as { readonly data: unknown };

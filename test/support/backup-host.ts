@@ -117,6 +117,12 @@ until [ "$(docker ps --filter health=healthy --quiet | wc -l)" = 2 ]; do sleep 0
 
 /** Bash that runs a program in the network of a service's container: `enter <service> <program> …`. */
 export const ENTER = `
+# n8n says that it is ready before it knows all of its addresses, and answers 404 until it does.
+n8n_ready() {
+  for path in workflows credentials; do
+    until [ "$(enter technicia-n8n curl --silent --output /dev/null --write-out '%{http_code}' "http://127.0.0.1:5678/rest/$path")" = 401 ]; do sleep 0.5; done
+  done
+}
 enter() { nsenter --target "$(docker inspect --format '{{.State.Pid}}' "$(docker ps --quiet --filter "label=com.docker.swarm.service.name=$1")")" --net "\${@:2}"; }`;
 
 const FILL_N8N = `${ENTER}
@@ -126,6 +132,7 @@ ask() {
     --header @/tmp/cookie --request POST --data "$2" "http://127.0.0.1:5678/rest/$1" >/dev/null
   if grep -qi '^set-cookie: n8n-auth=.' /tmp/headers; then sed -n 's/^[Ss]et-[Cc]ookie: \\(n8n-auth=[^;]*\\).*/Cookie: \\1/p' /tmp/headers | tr -d '\\r' > /tmp/cookie; fi
 }
+n8n_ready
 until ask owner/setup '{"email":"a@b.fr","firstName":"A","lastName":"B","password":"Secret12345"}' 2>/dev/null; do sleep 0.5; done
 ask credentials '{"name":"key","type":"httpHeaderAuth","data":{"name":"x-key","value":"canary-of-a-credential"}}'
 for name in one two three; do
