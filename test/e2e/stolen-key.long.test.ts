@@ -62,7 +62,9 @@ it("loses no set: the administrator's key brings them back, and one command the 
   await reinstall();
   const hopeless = await npm("recover", "--", "test", "--yes");
   expect(hopeless.code).not.toBe(0);
-  expect(hopeless.stderr).toContain("somebody has written over it, which npm run backups -- test --undelete takes back");
+  expect(hopeless.stderr).toContain(
+    "somebody has written over it, which npm run backups -- test --undelete takes back",
+  );
 
   const began = performance.now();
   const found = await run(["backups", "--", "test", "--undelete", "--yes"], {
