@@ -31,7 +31,14 @@ beforeAll(async () => {
     ...["--env", "POSTGRES_DB=n8n", "--env", "POSTGRES_USER=n8n", "--env", `POSTGRES_PASSWORD=${PASSWORD}`],
     images.postgres,
   ]);
-  await until("PostgreSQL answers", async () => (await sql("select 1").catch(() => "")) === "1");
+  // Over the network: while it sets its data up, it listens on a socket only, and stops once more.
+  const asked = ["pg_isready", "--quiet", "--username", "n8n", "--dbname", "n8n", "--host", "127.0.0.1"];
+  await until("PostgreSQL answers", () =>
+    docker("exec", container, ...asked).then(
+      () => true,
+      () => false,
+    ),
+  );
 });
 afterAll(() => network.remove());
 
@@ -276,12 +283,12 @@ def start(*given, **named):
     return started[-1]
 drill.start = start
 try:
-    findings = drill.rehearse_n8n(item, folder / "n8n")
+    counted, findings = drill.rehearse_n8n(item, folder / "n8n")
     volumes = [mount["Name"] for mount in base.json.loads(base.run(["docker", "inspect", started[0]], purpose="inspect").stdout)[0]["Mounts"] if mount["Type"] == "volume"]
     networks = [base.run(["docker", "inspect", "--format", "{{.HostConfig.NetworkMode}}", one], purpose="inspect").stdout.decode().strip() for one in started if len(one) == 64]
 finally:
     drill.clean()
-print(json.dumps({"findings": findings, "networks": networks, "started": started, "volumes": volumes, "counts": item["counts"]}))`);
+print(json.dumps({"findings": findings, "networks": networks, "started": started, "volumes": volumes, "counts": counted}))`);
   };
   const left = () => docker("ps", "--all", "--quiet", "--filter", "name=technicia-drill");
 
