@@ -91,8 +91,8 @@ export async function prune(
   }: PruneRequest & { readonly retentionDays: number; readonly storedAt: StoredAt },
   world: Pick<BackupWorld, "signal" | "say" | "confirm">,
 ): Promise<Outcome> {
-  const { kept, removed, newest, all } = await planPrune(repository, world);
-  refuseTimeToCome(newest);
+  const { kept, removed, all } = await planPrune(repository, world);
+  refuseTimeToCome(all);
   refuseBackdated(all, storedAt);
   if (removed.length === 0)
     return { text: `${kept} sets are kept, and none is old enough to go`, exitCode: 0 };
@@ -128,9 +128,6 @@ export async function planPrune(
 ): Promise<{
   readonly kept: number;
   readonly removed: readonly OldSet[];
-
-  /** The set from which ages count. */
-  readonly newest: KeptSet | undefined;
   readonly all: readonly KeptSet[];
 }> {
   const words = ["forget", ...policy(repository.prefix), "--dry-run", "--no-lock", "--json"];
@@ -142,7 +139,6 @@ export async function planPrune(
   return {
     removed,
     kept: kept.length + going.length - removed.length,
-    newest: kept.toSorted((one, other) => Date.parse(other.time) - Date.parse(one.time))[0],
     all: [...kept, ...going],
   };
 }
@@ -166,7 +162,8 @@ function refuseBackdated(sets: readonly KeptSet[], storedAt: StoredAt): void {
 }
 
 /** One of next year would let every other one look a year older. */
-function refuseTimeToCome(newest: KeptSet | undefined): void {
+function refuseTimeToCome(sets: readonly KeptSet[]): void {
+  const newest = sets.toSorted((one, other) => Date.parse(other.time) - Date.parse(one.time))[0];
   if (newest === undefined || !isToCome(newest.time, Date.now())) return;
   const { id, time } = newest;
   throw new UserError(

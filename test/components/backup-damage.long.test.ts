@@ -63,8 +63,7 @@ P`);
 
 describe("a Qdrant that does not start", () => {
   it("keeps no set of n8n from being made: its last snapshots are carried on, whatever was asked for", async () => {
-    await host.exec(`systemctl stop technicia-none 2>/dev/null || true
-docker service update --quiet --detach=false --entrypoint /bin/false technicia-qdrant >/dev/null 2>&1 &
+    await host.exec(`docker service update --quiet --detach=false --entrypoint /bin/false technicia-qdrant >/dev/null 2>&1 &
 until [ -z "$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-qdrant --filter health=healthy)" ]; do sleep 0.5; done`);
 
     const { warnings, manifest } = await host.backup<Made>("make --qdrant");

@@ -30,7 +30,7 @@ def plan(given, only, asked=None):
     manifest = sets.manifest_of(snapshot["id"])
     require_fitting(manifest, only, asked or {})
     # What is broken is what a restore is for.
-    there = {name: tolerant(count) for name, count in {"qdrant": qdrant.counts, "n8n": counts_of_n8n}.items()}
+    counting = {"qdrant": qdrant.counts, "n8n": counts_of_n8n}
     return {
         "done": bool(asked) and not JOURNAL.exists() and not changing(asked) and read_json(STATUS).get("ran") == {"set": snapshot["id"], "images": asked},
         "id": snapshot["id"],
@@ -40,21 +40,19 @@ def plan(given, only, asked=None):
         "release": manifest["release"],
         "indexedSince": manifest["indexedSince"],
         "items": {
-            name: {"at": manifest["items"][name]["at"], "now": (there[name]() if name in there else None) or {}, "then": manifest["items"][name]["counts"]}
+            name: {"at": manifest["items"][name]["at"], "now": (tolerant(counting[name]) if name in counting else None) or {}, "then": manifest["items"][name]["counts"]}
             for name in only
         },
     }
 
 
 def tolerant(count):
-    def counted():
-        try:
-            return count()
-        except (Problem, OSError, ValueError, LookupError) as error:
-            say(f"not counted: {error}")
-            return None
-
-    return counted
+    """What it counts; None, and the reason is said, where it fails."""
+    try:
+        return count()
+    except (Problem, OSError, ValueError, LookupError) as error:
+        say(f"not counted: {error}")
+        return None
 
 
 def changing(asked):
@@ -162,14 +160,19 @@ def broken(only):
     """Services with a database that is to be restored and does not say what it holds."""
     database = postgres.SERVICE if settings()["database"] == "postgres" else n8n.SERVICE
     holding = {"qdrant": (qdrant.SERVICE, qdrant.counts), "n8n": (database, counts_of_n8n)}
-    return [service for name, (service, count) in holding.items() if name in only and tolerant(count)() is None]
+    return [service for name, (service, count) in holding.items() if name in only and tolerant(count) is None]
 
 
 def remove_prepared():
     """What was fetched and laid out, and has not replaced anything."""
     remove(FETCHED)
-    for root in (*roots("n8n").values(), *roots("certificates").values()):
+    for root in exchanged_folders():
         remove(root / INCOMING)
+
+
+def exchanged_folders():
+    """Those that a restore exchanges whatever versions run."""
+    return [*roots("n8n").values(), *roots("certificates").values()]
 
 
 def require_intact(name, item):
@@ -214,7 +217,7 @@ def finish(journal, began):
         remove(STAGING / "qdrant")
     seconds = round((now() - stopped).total_seconds(), 1)
     known = read_json(STATUS)
-    kept = [{key: journal.get(key) for key in (*KEPT_KEYS, "undoes")} | {"at": moment(began)}] if journal["keep"] else []
+    kept = [{key: journal.get(key) for key in KEPT_KEYS} | {"at": moment(began)}] if journal["keep"] else []
     ran = {"set": journal["set"], "images": journal["asked"]} if journal.get("asked") else None
     over = (journal["operation"], journal.get("undoes"))
     write_json(STATUS, {**known, "kept": [one for one in known.get("kept", []) if one["operation"] not in over] + kept, "ran": ran})
@@ -226,7 +229,7 @@ def finish(journal, began):
 
 
 # What an undo has to know of what it takes back.
-KEPT_KEYS = ("operation", "set", "only", "before", "writers", "broken")
+KEPT_KEYS = ("operation", "set", "only", "before", "writers", "broken", "undoes")
 
 
 def replace_n8n(journal):
@@ -243,7 +246,7 @@ def replace_n8n(journal):
     exchange("n8n", home, journal)
     if journal.get("undoes"):
         # What comes back may be what was broken.
-        return tolerant(counts_of_n8n)() or {}
+        return tolerant(counts_of_n8n) or {}
     counts = counts_of_n8n()
     if counts != item["counts"]:
         raise Problem(f"n8n: expected {item['counts']}, as in the set, got {counts}; run this again, or take it back with --undo")
@@ -256,7 +259,7 @@ def replace_qdrant(journal):
         # A version reads neither the files nor the snapshots of another one.
         renew(qdrant.SERVICE, "qdrant", volume(qdrant.STORAGE), journal)
         if not journal["items"].get("qdrant"):
-            return tolerant(qdrant.counts)() or {}
+            return tolerant(qdrant.counts) or {}
     elif journal["keep"] and not (kept / "qdrant.json").exists():
         try:
             write_json(kept / "qdrant.json", qdrant.take(kept / "qdrant"))
@@ -329,8 +332,6 @@ def undo():
             if not journal["keep"]:
                 raise Problem("the restore that was interrupted keeps nothing (--keep-nothing): finish it")
             last = {key: journal.get(key) for key in KEPT_KEYS}
-            refuse_broken(last)
-            put_back(journal)
         elif journal.get("undoes"):
             return finish(journal, began)
         else:
@@ -339,6 +340,8 @@ def undo():
                 raise Problem(f"{settings()['stack']}: expected a restore to take back, got none since the last deployment")
             last = next((one for one in reversed(kept) if not one.get("undoes")), kept[-1])
         refuse_broken(last)
+        if journal:
+            put_back(journal)
         only = [name for name in last["only"] if name != "records"]
         items = {name: read_json(KEPT / last["operation"] / f"{name}.json") for name in only}
         items["n8n"] = items.get("n8n") or {"database": settings()["database"], "counts": {}}
@@ -377,7 +380,7 @@ def forget():
         if JOURNAL.exists():
             sets.refuse_half_restored()
         remove_prepared()
-        folders = [*roots("n8n").values(), *roots("certificates").values()]
+        folders = exchanged_folders()
         folders += [volume(name) for name in (qdrant.STORAGE, postgres.VOLUME) if has_volume(name)]
         for root in folders:
             remove(root / REPLACED)

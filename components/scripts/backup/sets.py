@@ -133,10 +133,7 @@ def carried_qdrant(status, *, answers):
 
 def indexed_since(item):
     """Collections whose points are others than in Qdrant's snapshot, now that n8n's data is copied: after a restore they are indexed again."""
-    running = qdrant.running()
-    there = running.names()
-    counted = {name: running.points(name) for name in there}
-    return {name: points for name, points in counted.items() if points != item["counts"].get(name)}
+    return {name: points for name, points in qdrant.counts().items() if points != item["counts"].get(name)}
 
 
 def judge(manifest, before, *, accept_smaller):

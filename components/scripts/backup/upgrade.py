@@ -21,7 +21,7 @@ def upgrade_qdrant(journal):
     found = qdrant.differences(qdrant.running(), read_json(kept / "qdrant.json"))
     if found:
         raise Problem("; ".join(found))
-    return {name: qdrant.running().points(name) for name in qdrant.running().names()}
+    return qdrant.counts()
 
 
 def upgrade_postgres(journal):
