@@ -1,6 +1,11 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import * as docker from "@pulumi/docker";
 import { describe, expect, it } from "vitest";
 
+import { tryRun } from "../../common/run.ts";
 import { Tunnel } from "../../components/tunnel.ts";
 import * as technicia from "../../provider/resources.ts";
 import { register } from "../support/engine.ts";
@@ -96,6 +101,17 @@ describe("Tunnel", () => {
     ]);
   });
 
+  it.each([
+    ["running", "exec technicia-tunnel nginx -c /etc/nginx/tunnel/nginx.conf -s reload\n"],
+    // What does not run reads its configuration when it starts; told to, Docker would refuse, and no repair would ever get further.
+    ...["created", "exited", "restarting", "dead", "missing"].map((state) => [state, ""] as const),
+  ] as const)("has a changed configuration read by a container that is %s", async (state, told) => {
+    const { resource } = await define();
+    const { onChange } = resource("technicia-tunnel-configuration").inputs;
+
+    expect(await reload(String(onChange), state)).toEqual({ code: 0, told });
+  });
+
   it("refuses whoever comes over a network of ours, and names that are not the loopback's", async () => {
     const { resource } = await define();
     const { content } = resource("technicia-tunnel-configuration").inputs;
@@ -117,3 +133,29 @@ describe("Tunnel", () => {
     expect(content).toContain("proxy_set_header Upgrade $http_upgrade;");
   });
 });
+
+/** Runs the command where Docker says that the container is in that state, and returns what it was told. */
+async function reload(command: string, state: string): Promise<{ code: number; told: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "tunnel-"));
+  const told = join(folder, "told");
+  const answer = state === "missing" ? "exit 1" : `echo ${state}`;
+  await writeFile(told, "");
+  await writeFile(
+    join(folder, "docker"),
+    `#!/bin/bash
+case $1 in
+  container) ${answer} ;;
+  exec) echo "$@" >> ${told}; [ ${state} = running ] ;;
+esac
+`,
+    { mode: 0o755 },
+  );
+  try {
+    const { code } = await tryRun(["bash", "-euo", "pipefail", "-c", command], {
+      environment: { PATH: `${folder}:${process.env["PATH"]}` },
+    });
+    return { code, told: await readFile(told, "utf8") };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
