@@ -20,6 +20,7 @@ export const INTERNET = {
   registry: "198.51.100.5",
   ownRegistry: "198.51.100.6",
   storage: "198.51.100.7",
+  mail: "198.51.100.8",
   acme: "198.51.100.14",
   clouds: "198.51.100.53",
   clouds6: "2001:db8:51::53",

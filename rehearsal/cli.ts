@@ -22,14 +22,14 @@ import { prepare } from "./prepare.ts";
 import { runAsOperator } from "./run-as-operator.ts";
 import { outlived } from "./signals.ts";
 import { retireFirstKey } from "./stack.ts";
-import { ensureAccounts } from "./stack-settings.ts";
+import { ensureAccounts, isMonitored } from "./stack-settings.ts";
 import { type Outputs, renderSummary } from "./summary.ts";
 import { removeWorld } from "./world.ts";
 
 async function start(stack: string, asked: Asked): Promise<number> {
   requireLinux();
   const began = Date.now();
-  const engine = await prepare(stack, asked);
+  const { engine, rest } = await prepare(stack, asked);
   const readyAt = Date.now();
   const deploy = () =>
     runInTerminal(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, ...upFlags()], {
@@ -37,9 +37,14 @@ async function start(stack: string, asked: Asked): Promise<number> {
       engine,
     });
   let up = await deploy();
-  // The state keeps the keys of the clouds, so a changed key is deployed, too.
-  if (up.code === 0 && (await retireFirstKey({ stack, engine }, await ensureAccounts()))) up = await deploy();
+  if (up.code === 0) {
+    // The state keeps the keys of the clouds, so a changed key is deployed, too.
+    const isKeyNew = await retireFirstKey({ stack, engine }, await ensureAccounts());
+    await rest?.finish();
+    if (isKeyNew || rest !== undefined) up = await deploy();
+  }
   if (up.code !== 0) {
+    rest?.stop();
     console.error(
       "\nthe deployment did not finish; fix what the error above names and run npm start again, which continues from here",
     );
@@ -53,7 +58,10 @@ async function start(stack: string, asked: Asked): Promise<number> {
   const backups = await ensureFirstSet({ stack, engine });
   const seconds = { preparation: (readyAt - began) / 1000, deployment: (deployedAt - readyAt) / 1000 };
   console.log(
-    renderSummary({ stack, outputs: JSON.parse(outputs.stdout) as Outputs, engine, backups, seconds }),
+    renderSummary({
+      ...{ stack, outputs: JSON.parse(outputs.stdout) as Outputs, engine, backups, seconds },
+      isMonitored: await isMonitored(stack),
+    }),
   );
   return 0;
 }

@@ -8,17 +8,42 @@ import type { Asked } from "./arguments.ts";
 import { ensureChoices } from "./choices.ts";
 import { ensureDocker } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
-import { type Images, prepareImages } from "./images/build.ts";
+import { type FirstImages, type Images, prepareFirstImages } from "./images/build.ts";
 import { lendImages } from "./images/lend.ts";
 import { publishImages } from "./images/publish.ts";
+import { ensureMail } from "./mail.ts";
 import { ensureOperator } from "./operator-files.ts";
 import { ensureServicesRepository } from "./services-repository.ts";
 import { buildOwnImages, ensureStack, resumeKilledRun } from "./stack.ts";
-import { type Accounts, type Answers, domainOf, ensureAccounts, ensureSettings } from "./stack-settings.ts";
+import {
+  type Accounts,
+  type Answers,
+  domainOf,
+  ensureAccounts,
+  ensureSettings,
+  isMonitored,
+} from "./stack-settings.ts";
 import { renderVariants } from "./variants.ts";
 import { ensureWorld, OWNED_SERVER, type WorldOptions } from "./world.ts";
 
-export async function prepare(stack: string, asked: Asked): Promise<Engine> {
+/** What a deployment starts with. */
+export interface Prepared {
+  readonly engine: Engine;
+
+  /** The monitoring, where its images are still being made; undefined where nothing is left to do. */
+  readonly rest?: Rest;
+}
+
+/** What goes on while the site is deployed. */
+export interface Rest {
+  /** Waits for it and switches the monitoring on in the settings; to be called once. */
+  readonly finish: () => Promise<void>;
+
+  /** Gives it up; the next start goes on. */
+  readonly stop: () => void;
+}
+
+export async function prepare(stack: string, asked: Asked): Promise<Prepared> {
   await mkdir(STATE, { recursive: true, mode: 0o700 });
   await show([{ title: "Docker's engine", work: ensureDocker }]);
   const { system, variants } = await ensureChoices(asked);
@@ -26,7 +51,7 @@ export async function prepare(stack: string, asked: Asked): Promise<Engine> {
   const server = { system, serviceName: shape.isOwned ? OWNED_SERVER : undefined };
   const accounts = await ensureAccounts();
   await ensureOperator();
-  const [engine, images] = await show([
+  const [engine, first] = await show([
     {
       title: `Pulumi and the stack ${stack}`,
       work: (shown) => preparePulumi({ stack, accounts, server }, shown),
@@ -36,13 +61,23 @@ export async function prepare(stack: string, asked: Asked): Promise<Engine> {
       work: (shown) => prepareWorld({ accounts, system, shape }, shown),
     },
   ]);
+  const { images } = first;
+  const isLeft = !first.areOthersHere && (await isMonitored(stack));
+  // A deployment that has its monitoring keeps it, and waits.
+  const mayFollow = isLeft && !(await isMonitored(stack, STATE));
+  const writeSettings = async (lacksMonitoring: boolean) => {
+    const sources = await ensureServicesRepository(images.bases);
+    await ensureSettings({
+      ...{ stack, accounts, ...server, images: images.overrides, sources },
+      lacksMonitoring,
+    });
+    return sources;
+  };
   await show([
     {
       title: `settings of ${stack}, and the images of TechnicIA's own services`,
       work: async () => {
-        const sources = await ensureServicesRepository(images.bases);
-        await ensureSettings({ stack, accounts, ...server, images: images.overrides, sources });
-        await buildOwnImages({ stack, engine }, sources);
+        await buildOwnImages({ stack, engine }, await writeSettings(mayFollow));
       },
     },
   ]);
@@ -55,7 +90,35 @@ export async function prepare(stack: string, asked: Asked): Promise<Engine> {
       },
     },
   ]);
-  return engine;
+  if (!isLeft) return { engine };
+  const finish = () => writeSettings(false).then(() => undefined);
+  const rest = startRest(first, { accounts, finish });
+  if (mayFollow) return { engine, rest };
+  await rest.finish();
+  return { engine };
+}
+
+/** Makes the images that no visitor waits for, with the processor time that is left, and what they are for. */
+function startRest(
+  { addOthers }: FirstImages,
+  { accounts, finish }: { readonly accounts: Accounts; readonly finish: () => Promise<void> },
+): Rest {
+  const stopping = new AbortController();
+  const making = addOthers(stopping.signal);
+  // Whoever waits for it is told.
+  making.catch(() => undefined);
+  const work = async ({ progress }: Shown): Promise<void> => {
+    const images = await making;
+    await publishImages(images, { progress });
+    if (images.mailpit !== undefined) await ensureMail(images.mailpit, accounts.smtpPassword);
+    await finish();
+  };
+  return {
+    finish: async () => {
+      await show([{ title: "images of the monitoring, and mail", work }]);
+    },
+    stop: () => stopping.abort(),
+  };
 }
 
 async function preparePulumi(
@@ -77,11 +140,15 @@ async function preparePulumi(
   return engine;
 }
 
-async function prepareWorld({ accounts, system, shape }: WorldOptions, { progress }: Shown): Promise<Images> {
-  const images = await prepareImages({ progress, system });
+async function prepareWorld(
+  { accounts, system, shape }: WorldOptions,
+  { progress }: Shown,
+): Promise<FirstImages> {
+  const first = await prepareFirstImages({ progress, system });
+  const images: Images = first.areOthersHere ? await first.addOthers() : first.images;
   await Promise.all([publishImages(images, { progress }), ensureWorld(images, { accounts, system, shape })]);
   await lendImages(images.published);
-  return images;
+  return { ...first, images };
 }
 
 /** How a step shows what it is doing. */

@@ -7,10 +7,12 @@ import { parse, parseDocument } from "yaml";
 
 import { builtServices, type BuiltService } from "../common/services.ts";
 import type { System } from "./images/catalog.ts";
+import { MAIL_HOST, MAIL_USER } from "./mail.ts";
 import { operatorPublicKey } from "./operator-files.ts";
 import { REGISTRY, REGISTRY_USER } from "./own-registry.ts";
 import type { RehearsedSource, RehearsedSources } from "./services-repository.ts";
 import { INTERNET, ROOT, STATE, STORAGE_REGION, ZONE } from "./addresses.ts";
+import { createWebhooks } from "./webhooks.ts";
 
 /** What a user would enter into `Pulumi.<stack>.yaml`, and what has to differ from the committed file in the rehearsal. */
 export interface Answers {
@@ -27,6 +29,9 @@ export interface Answers {
 
   /** Where TechnicIA's own services are built from; undefined before that is known. */
   readonly sources: RehearsedSources | undefined;
+
+  /** Whether the images of the monitoring are still being made. @default false */
+  readonly lacksMonitoring?: boolean;
 }
 
 /** Credentials of the rehearsal's accounts: valid at the fake clouds and nowhere else. */
@@ -42,6 +47,10 @@ export interface Accounts {
   readonly voyageApiKey: string;
   readonly anthropicApiKey: string;
   readonly registryPassword: string;
+  /** Of the account that sends alerts by mail. */
+  readonly smtpPassword: string;
+  readonly slackUrl: string;
+  readonly pagerUrl: string;
   /** Public Cloud project of the backups. */
   readonly ovhProject: string;
   /** Of whoever administers the object storage itself, which is OVH and no operator. */
@@ -64,6 +73,8 @@ export async function ensureAccounts(): Promise<Accounts> {
     voyageApiKey: `pa-rehearsal-${hex(16)}`,
     anthropicApiKey: `sk-ant-api03-${hex(40)}`,
     registryPassword: hex(16),
+    smtpPassword: hex(16),
+    ...createWebhooks(),
     ovhProject: hex(16),
     storageAccessKeyId: hex(10),
     storageSecretAccessKey: hex(20),
@@ -93,7 +104,12 @@ export async function ensureSettings({
   const answers = { publicKey: await operatorPublicKey(), ...available };
   const written = join(STATE, `Pulumi.${stack}.yaml`);
   const document = parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"));
-  const changes = [...userValues(stack, answers, accounts), ...differences(answers)];
+  const isMonitored = isMonitoredIn(document.toJS());
+  const changes = [
+    ...userValues(stack, answers, accounts),
+    ...(isMonitored ? MONITORING_VALUES : []),
+    ...differences({ ...answers, lacksMonitoring: isMonitored && answers.lacksMonitoring === true }),
+  ];
   for (const [path, value] of changes) document.setIn(["config", ...path], value);
   if (existsSync(written)) {
     const earlier: unknown = parse(await readFile(written, "utf8"));
@@ -101,6 +117,16 @@ export async function ensureSettings({
     keepBuilt(document, earlier, answers);
   }
   await writeFile(written, document.toString());
+}
+
+/** Whether a stack's settings switch the monitoring on: the committed ones, or those in another folder. */
+export async function isMonitored(stack: string, folder: string = ROOT): Promise<boolean> {
+  return isMonitoredIn(parse(await readFile(join(folder, `Pulumi.${stack}.yaml`), "utf8")));
+}
+
+function isMonitoredIn(settings: unknown): boolean {
+  const { config } = settings as { config?: Record<string, { enabled?: unknown } | undefined> };
+  return config?.["technicia:monitoring"]?.enabled === true;
 }
 
 /** Names of the secrets that a stack's settings hold already. */
@@ -176,8 +202,29 @@ function userValues(
   ];
 }
 
+const onCall = (name: string): string[] => [`${name}@${ZONE}`];
+
+/** What a user who wants to be told of alerts fills in, besides the secrets. */
+export const MONITORING_VALUES: readonly Change[] = [
+  [["technicia:monitoring", "mail"], { host: MAIL_HOST, from: MAIL_USER, user: MAIL_USER }],
+  [["technicia:monitoring", "receivers"], { slack: true, pager: true }],
+  [
+    ["technicia:monitoring", "escalation"],
+    [
+      { level: "N1", afterMinutes: 5, emails: onCall("astreinte") },
+      { level: "N2", afterMinutes: 15, emails: onCall("responsable") },
+      { level: "N3", afterMinutes: 30, emails: onCall("technique") },
+      { level: "N4", afterMinutes: 60, emails: onCall("direction") },
+    ],
+  ],
+];
+
 /** Every other setting that differs from the committed file; docs/rehearsal.md gives the reason for each. */
-export function differences({ system, images }: Pick<Answers, "system" | "images">): Change[] {
+export function differences({
+  system,
+  images,
+  lacksMonitoring = false,
+}: Pick<Answers, "system" | "images" | "lacksMonitoring">): Change[] {
   return [
     [["technicia:server", "image"], system],
     [["technicia:ssh", "privateKeyFile"], join(STATE, "id_ed25519")],
@@ -188,5 +235,6 @@ export function differences({ system, images }: Pick<Answers, "system" | "images
     [["technicia:acme", "trusted"], false],
     [["technicia:operations", "thresholds", "diskFreePercent"], 1],
     ...Object.entries(images).map(([name, image]): Change => [["technicia:images", name], image]),
+    ...(lacksMonitoring ? [[["technicia:monitoring", "enabled"], false] as const] : []),
   ];
 }

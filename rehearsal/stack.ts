@@ -12,7 +12,14 @@ import { STATE } from "./addresses.ts";
 import type { Engine } from "./engine/prepare.ts";
 import { runAsOperator } from "./run-as-operator.ts";
 import type { RehearsedSources } from "./services-repository.ts";
-import { type Accounts, type Answers, ensureSettings, missingBuilds, secretsSet } from "./stack-settings.ts";
+import {
+  type Accounts,
+  type Answers,
+  ensureSettings,
+  isMonitored,
+  missingBuilds,
+  secretsSet,
+} from "./stack-settings.ts";
 
 const GIVEN_SECRETS = [
   "ovhApplicationKey",
@@ -23,6 +30,9 @@ const GIVEN_SECRETS = [
   "anthropicApiKey",
   "registryPassword",
 ] as const;
+
+/** Those that a user is given where alerts are sent to. */
+export const ALERT_SECRETS = ["smtpPassword", "slackUrl", "pagerUrl"] as const;
 
 /** A stack of the rehearsal and the engine that runs it. */
 export interface RehearsedStack {
@@ -38,9 +48,16 @@ export async function ensureStack(
   await mkdir(join(STATE, "backend"), { recursive: true });
   const passphrase = join(STATE, "passphrase");
   if (!existsSync(passphrase)) await writeFile(passphrase, randomBytes(24).toString("hex"), { mode: 0o600 });
-  // The CLI needs a file to write to. Which images the file has to name is known later.
+  // The CLI needs a file to write to. Which images the file has to name, and which there are, is known later.
   if (!existsSync(join(STATE, `Pulumi.${stack}.yaml`)))
-    await ensureSettings({ stack, accounts, ...server, images: {}, sources: undefined });
+    await ensureSettings({
+      stack,
+      accounts,
+      ...server,
+      images: {},
+      sources: undefined,
+      lacksMonitoring: true,
+    });
 
   const checkpoint = join(STATE, "backend", ".pulumi", "stacks", "technicia", `${stack}.json`);
   if (!existsSync(checkpoint)) {
@@ -52,19 +69,23 @@ export async function ensureStack(
 /** Adds the secrets that the stack's settings lack. They are worth nothing elsewhere, so a command line may show them. */
 async function addSecrets({ stack, engine }: RehearsedStack, accounts: Accounts): Promise<void> {
   const present = await secretsSet(stack);
-  const missing = [...secretsOf(accounts)].filter(([name]) => !present.has(name));
+  const given = [...GIVEN_SECRETS, ...((await isMonitored(stack)) ? ALERT_SECRETS : [])];
+  const missing = [...secretsOf(given, accounts)].filter(([name]) => !present.has(name));
   if (missing.length === 0) return;
   const values = missing.flatMap(([name, value]) => ["--secret", `technicia:${name}=${value()}`]);
   await runPulumi(["config", "set-all", "--stack", stack, ...values], { stack, engine });
 }
 
 /** Secrets that a user would be given, and a generated value for each of our own. */
-function secretsOf(accounts: Accounts): Map<SecretName, () => string> {
+function secretsOf(
+  given: readonly (SecretName & keyof Accounts)[],
+  accounts: Accounts,
+): Map<SecretName, () => string> {
   const ours = secretNames.flatMap((name) => {
     const { generate } = entryOf(name);
     return generate === undefined ? [] : [[name, generate] as const];
   });
-  return new Map([...GIVEN_SECRETS.map((name) => [name, () => accounts[name]] as const), ...ours]);
+  return new Map([...given.map((name) => [name, () => accounts[name]] as const), ...ours]);
 }
 
 /** Replaces the key of the first deployment, as docs/accounts.md says. Returns whether it was still in use. */

@@ -2,6 +2,8 @@ import Table from "cli-table3";
 
 import type { Engine } from "./engine/prepare.ts";
 import { DATACENTRE } from "./addresses.ts";
+import { MAIL_API } from "./mail.ts";
+import { WEBHOOKS_API } from "./webhooks.ts";
 
 /** The parts of a stack's outputs that the summary shows. */
 export interface Outputs {
@@ -17,12 +19,14 @@ export function renderSummary({
   outputs,
   engine,
   backups,
+  isMonitored,
   seconds,
 }: {
   readonly stack: string;
   readonly outputs: Outputs;
   readonly engine: Engine;
   readonly backups: readonly string[];
+  readonly isMonitored: boolean;
   readonly seconds: { readonly preparation: number; readonly deployment: number };
 }): string {
   const host = new URL(outputs.url).hostname;
@@ -41,6 +45,7 @@ export function renderSummary({
       `${command}\nthen ${url}`,
     ]),
     ["backups", backups.join("\n")],
+    ...(isMonitored ? [["alerts", whereAlertsArrive()]] : []),
     [
       "engine",
       Object.entries(engine.versions)
@@ -62,4 +67,11 @@ export function renderSummary({
     ],
   );
   return `\n${table.toString()}`;
+}
+
+function whereAlertsArrive(): string {
+  return [
+    `mail: curl ${MAIL_API}/api/v1/messages`,
+    `Slack and the pager: curl '${WEBHOOKS_API}/calls?api=webhooks'`,
+  ].join("\n");
 }

@@ -6,20 +6,21 @@ import { join } from "node:path";
 import type { Accounts } from "./stack-settings.ts";
 import { ensureAuthority, ensureCertificate } from "./authority.ts";
 import type { Configuration } from "./fake-clouds/configuration.ts";
+import { answers, ensureContainer, routeThroughRouter, statusOf, untilReady } from "./containers.ts";
 import { docker } from "./docker.ts";
 import { run, tryRun } from "../common/run.ts";
-import { until } from "../common/until.ts";
 import { keyRights } from "../provider/ovh/rights.ts";
 import type { Images } from "./images/build.ts";
 import { type System, SYSTEM_NAMES } from "./images/catalog.ts";
 import { registryRunArgs } from "./images/publish.ts";
+import { ensureMail, MAIL_HOST } from "./mail.ts";
 import { operatorPublicKey } from "./operator-files.ts";
 import { forgetOwnRegistry, prepareOwnRegistry } from "./own-registry.ts";
 import { prepareStorage, STORAGE_HOST, storeBehindOvh } from "./storage.ts";
 import type { Rendered } from "./variants.ts";
+import { WEBHOOK_HOSTS, webhooksCertificate } from "./webhooks.ts";
 import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./addresses.ts";
 
-const READY_MS = 60_000;
 /** A server that is there from the start boots first, and is made what it has to be. */
 const CLOUDS_READY_MS = 300_000;
 /** Of the zone, as the fake Cloudflare names them. */
@@ -49,7 +50,7 @@ export interface WorldOptions {
   readonly shape: Rendered;
 }
 
-/** Starts the world outside the project: networks, clouds, name server, registry, ACME. */
+/** Starts the world outside the project: networks, clouds, name server, registry, ACME, and mail if its image is there. */
 export async function ensureWorld(images: Images, options: WorldOptions): Promise<void> {
   const { accounts } = options;
   const authority = await ensureAuthority(join(STATE, "authority"));
@@ -61,6 +62,7 @@ export async function ensureWorld(images: Images, options: WorldOptions): Promis
     ensureOwnRegistry(images, accounts, authority),
     ensureStorage(images, accounts),
     ensureAcme(images),
+    ...(images.mailpit === undefined ? [] : [ensureMail(images.mailpit, accounts.smtpPassword)]),
   ]);
   await writeAcmeRoot();
 }
@@ -224,10 +226,13 @@ async function cloudsConfiguration(
         "registry-1.docker.io": [INTERNET.registry],
         "acme.rehearsal": [INTERNET.acme],
         [STORAGE_HOST]: [INTERNET.storage],
+        [MAIL_HOST]: [INTERNET.mail],
+        ...Object.fromEntries(WEBHOOK_HOSTS.map((name) => [name, [INTERNET.clouds]])),
         ...Object.fromEntries(NAME_SERVERS.map((name) => [name, [INTERNET.clouds]])),
       },
     },
     store: storeBehindOvh(STORAGE, accounts),
+    webhooks: await webhooksCertificate(),
     machine: {
       container: SERVER,
       images: images.systems,
@@ -335,58 +340,4 @@ async function writeAcmeRoot(): Promise<void> {
   };
   await untilReady({ what: "the ACME server", isReady });
   await writeFile(join(STATE, "acme-root.pem"), root);
-}
-
-/** Starts a container unless one with the same arguments runs. */
-async function ensureContainer(
-  name: string,
-  {
-    args,
-    image,
-    command,
-  }: { readonly args: readonly string[]; readonly image: string; readonly command: readonly string[] },
-): Promise<void> {
-  const made = createHash("sha256")
-    .update(JSON.stringify([args, image, command]))
-    .digest("hex");
-  const format = '{{.State.Running}} {{index .Config.Labels "technicia.made"}}';
-  const found = await docker(["container", "inspect", "--format", format, name]).catch(() => "");
-  if (found.trim() === `true ${made}`) return;
-  await docker(["rm", "--force", name]).catch(() => undefined);
-  const labels = ["--label", LABEL, "--label", `technicia.made=${made}`];
-  const named = ["--name", name, "--hostname", name, ...labels];
-  await docker(["run", "--detach", ...named, ...args, image, ...command]);
-}
-
-/** Answers to the server pass the router, too, as they would pass OVH's edge. */
-async function routeThroughRouter(container: string): Promise<void> {
-  const pid = (await docker(["container", "inspect", "--format", "{{.State.Pid}}", container])).trim();
-  const enter = ["--target", pid, "--net", "ip"];
-  await run(["nsenter", ...enter, "route", "replace", DATACENTRE.subnet, "via", INTERNET.router]);
-}
-
-async function answers(url: string): Promise<boolean> {
-  return (await statusOf(url)) === 200;
-}
-
-/** 0 without an answer. */
-async function statusOf(url: string): Promise<number> {
-  try {
-    return (await fetch(url, { signal: AbortSignal.timeout(2000) })).status;
-  } catch {
-    return 0;
-  }
-}
-
-function untilReady({
-  what,
-  isReady,
-  limit = READY_MS,
-}: {
-  readonly what: string;
-  readonly isReady: () => Promise<boolean>;
-  readonly limit?: number;
-}): Promise<true> {
-  const late = () => new Error(`${what}: no answer within ${limit / 1000} s; look at docker logs`);
-  return until(isReady, { limit, late });
 }

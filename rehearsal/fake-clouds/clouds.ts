@@ -16,6 +16,7 @@ import { type Management, startManagement } from "./management/server.ts";
 import { machineSpec } from "./ovh/context.ts";
 import { type FakeOvh, type OvhOptions, startOvh } from "./ovh/server.ts";
 import type { OvhState } from "./ovh/state.ts";
+import { startWebhooks } from "./webhooks.ts";
 
 // In the rehearsal's internet, where nothing has this address.
 const PROXY_ADDRESSES = ["198.51.100.104"];
@@ -68,6 +69,9 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
     ...(configuration.dns.keepsAbsence === true && { keepsAbsence: Date.now }),
     ...(configuration.dns.upstream !== undefined && { upstream: { address: configuration.dns.upstream } }),
   });
+  const webhooks =
+    configuration.webhooks &&
+    (await startWebhooks({ host, port: ports.webhooks, calls, faults, tls: configuration.webhooks }));
   if (!saved) {
     addFirstRecords(configuration, cloudflare.state);
     await deliverFirstServers(configuration, ovh, machine);
@@ -89,6 +93,7 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
       await management.close();
       await ovh.close();
       await cloudflare.close();
+      await webhooks?.close();
       await dns.close();
       save();
     },

@@ -8,7 +8,7 @@ import type { VpsService } from "./ovh/state.ts";
 export interface Configuration {
   /** Address to listen on. @default "::", which is IPv4 too */
   readonly listen?: string;
-  /** @default 8080, 8081, 8090 and 53 */
+  /** @default 8080, 8081, 443, 8090 and 53 */
   readonly ports?: Partial<Ports>;
   readonly ovh: Omit<KeyCredential, "kind"> & {
     /** Further accepted credentials. @default none */
@@ -46,6 +46,8 @@ export interface Configuration {
     /** What a proxied record answers. @default an address where nothing listens */
     readonly proxyAddresses?: readonly string[];
   };
+  /** Certificate and key (PEM) of the services that take webhooks. @default there are none */
+  readonly webhooks?: { readonly cert: string; readonly key: string };
   readonly dns: {
     /** Resolver that knows the rest of the world. @default none, all else is refused */
     readonly upstream?: string;
@@ -80,11 +82,12 @@ export interface Configuration {
 export interface Ports {
   readonly ovh: number;
   readonly cloudflare: number;
+  readonly webhooks: number;
   readonly management: number;
   readonly dns: number;
 }
 
-export const PORTS: Ports = { ovh: 8080, cloudflare: 8081, management: 8090, dns: 53 };
+export const PORTS: Ports = { ovh: 8080, cloudflare: 8081, webhooks: 443, management: 8090, dns: 53 };
 
 /** Long enough that a client which polls sees every slow state, short enough not to slow a rehearsal down. */
 export const MODERATE_DELAYS: Partial<Delays> = {

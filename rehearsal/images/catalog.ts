@@ -1,4 +1,5 @@
 import type { Release } from "./base.ts";
+import type { ProgramName } from "./programs.ts";
 
 /** How to build one image. */
 export interface Recipe {
@@ -12,8 +13,14 @@ export interface Recipe {
   /** Whether the folder's npm packages are installed into the build's context first, and its script "slim" is run there. */
   readonly npm?: boolean;
 
+  /** Program that is built on this machine and put into the build's context as `program`. */
+  readonly program?: ProgramName;
+
   /** Whether it goes before all that waits, for being on the longest way to the end. */
   readonly first?: boolean;
+
+  /** Whether no visitor waits for it, so that it is built when all others are there. */
+  readonly last?: boolean;
 }
 
 function on(base: Release, folder: string): Recipe {
@@ -26,6 +33,10 @@ function versioned(folder: string, version: string): Recipe {
 
 function python(folder: string, values: Readonly<Record<string, string>>): Recipe {
   return { folder, images: { PYTHON: "python" }, values };
+}
+
+function monitoring(folder: string, rest: Pick<Recipe, "program" | "values">): Recipe {
+  return { folder: `monitoring/${folder}`, images: { MONITORING: "monitoring" }, last: true, ...rest };
 }
 
 /** Every image but the bases. What a server pulls shares one base, which it then pulls once. */
@@ -56,6 +67,13 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   "document-processor": python("document-processor", { VERSION: "1.0.0" }),
   "vision-classifier": python("vision-classifier", { VERSION: "1.0.0" }),
   frontend: { folder: "frontend", images: { NGINX: "nginx" }, values: { VERSION: "1.0.0" } },
+  monitoring: { ...on("debian13", "monitoring/base"), last: true },
+  "victoria-metrics": monitoring("victoria-metrics", { program: "victoria-metrics" }),
+  "victoria-logs": monitoring("victoria-logs", { program: "victoria-logs" }),
+  vmalert: monitoring("vmalert", { program: "vmalert" }),
+  alertmanager: monitoring("alertmanager", { values: { VERSION: "0.28.1" } }),
+  "blackbox-exporter": monitoring("blackbox-exporter", { values: { VERSION: "0.26.0" } }),
+  mailpit: { ...on("debian13", "mailpit"), program: "mailpit", last: true },
 };
 
 /** Operating systems that a server can have: OVH's name → recipe. The first is what the fake OVH takes where nobody chose. */
@@ -111,4 +129,17 @@ export const OTHERS: readonly Upstream[] = [
     made: "n8nio/runners:2.3.6",
     setting: "n8nRunners",
   },
+  { name: "victoriametrics/victoria-metrics:v1.151.0", recipe: "victoria-metrics" },
+  { name: "victoriametrics/victoria-logs:v1.52.1", recipe: "victoria-logs" },
+  { name: "victoriametrics/vmalert:v1.151.0", recipe: "vmalert" },
+  { name: "prom/alertmanager:v0.28.1", recipe: "alertmanager" },
+  { name: "prom/blackbox-exporter:v0.26.0", recipe: "blackbox-exporter" },
 ];
+
+/** The mail server of the rehearsal, which no server pulls. */
+export const MAILPIT: Upstream = { name: "axllent/mailpit:v1.33.1", recipe: "mailpit" };
+
+/** Whether no visitor waits for what a recipe makes. */
+export function isLast(recipe: string): boolean {
+  return RECIPES[recipe]?.last === true;
+}

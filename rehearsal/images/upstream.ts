@@ -16,9 +16,14 @@ export async function canPull(): Promise<boolean> {
   }
 }
 
+/** Whether this machine's engine has an image. */
+export async function isPulled(name: string): Promise<boolean> {
+  return (await docker(["images", "--quiet", name])).trim() !== "";
+}
+
 /** Pulls an image unless it exists. Returns false, and says why, where the registry refuses it. */
 export async function pull(name: string, progress: Progress): Promise<boolean> {
-  if ((await docker(["images", "--quiet", name])).trim() !== "") return true;
+  if (await isPulled(name)) return true;
   progress(`pulling ${name} …`);
   try {
     await docker(["pull", "--quiet", name]);

@@ -1,5 +1,5 @@
 /** Server that received a call. */
-export type Api = "ovh" | "cloudflare" | "management";
+export type Api = "ovh" | "cloudflare" | "webhooks" | "management";
 
 /** One request that a fake API received. */
 export interface Call {

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -11,6 +12,8 @@ export interface ApiServerOptions {
   readonly api: Api;
   readonly host: string;
   readonly port: number;
+  /** Certificate and key in PEM. @default without TLS */
+  readonly tls?: { readonly cert: string; readonly key: string };
   /** Prefixes that are the API's root, for example `/1.0` and `/v1`. */
   readonly basePaths: readonly string[];
   readonly calls: CallLog;
@@ -23,7 +26,7 @@ export interface ApiServerOptions {
 }
 
 export interface ApiServer {
-  /** `http://host:port`, without a slash at the end. */
+  /** `http://host:port`, or `https://…`, without a slash at the end. */
   readonly origin: string;
   close(): Promise<void>;
 }
@@ -31,11 +34,12 @@ export interface ApiServer {
 /** Serves one API with its call log and its injected faults. */
 export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
   const closing = new AbortController();
-  const server = createServer((incoming, response) => {
+  const listen = (incoming: IncomingMessage, response: ServerResponse): void => {
     receive(options, incoming, response, closing.signal).catch((error: unknown) => {
       if (!closing.signal.aborted && !incoming.destroyed) throw error;
     });
-  });
+  };
+  const server = options.tls === undefined ? createServer(listen) : createTlsServer(options.tls, listen);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(options.port, options.host, resolve);
@@ -43,7 +47,7 @@ export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
   const { port } = server.address() as AddressInfo;
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   return {
-    origin: `http://${host}:${port}`,
+    origin: `${options.tls === undefined ? "http" : "https"}://${host}:${port}`,
     close: () =>
       new Promise((resolve) => {
         closing.abort();
@@ -112,7 +116,7 @@ function injected(fault: Fault, status: number): ApiAnswer {
 }
 
 function send(response: ServerResponse, answer: ApiAnswer, headers: Readonly<Record<string, string>>): void {
-  const text = answer.body === undefined ? "" : asText(answer.body);
+  const text = asText(answer);
   response.writeHead(answer.status, {
     ...(text !== "" && { "content-type": "application/json; charset=utf-8" }),
     "content-length": Buffer.byteLength(text),
@@ -122,9 +126,13 @@ function send(response: ServerResponse, answer: ApiAnswer, headers: Readonly<Rec
   response.end(text);
 }
 
-// A fault's body may be no JSON at all, as a proxy's error page is.
-function asText(body: unknown): string {
-  return typeof body === "string" && body.startsWith("<") ? body : JSON.stringify(body);
+// Not every answer is JSON; a fault's may be a proxy's error page.
+function asText({ body, headers }: ApiAnswer): string {
+  if (body === undefined) return "";
+  const isPlain =
+    typeof body === "string" &&
+    (body.startsWith("<") || headers?.["content-type"]?.startsWith("text/") === true);
+  return isPlain ? body : JSON.stringify(body);
 }
 
 function parsed(text: string): unknown {

@@ -11,6 +11,9 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { run } from "../../../common/run.ts";
+import { ensureAuthority, ensureCertificate } from "../../../rehearsal/authority.ts";
+import type { Call } from "../../../rehearsal/fake-clouds/api/calls.ts";
 import type { Configuration } from "../../../rehearsal/fake-clouds/configuration.ts";
 import { DEFAULT_CREDENTIAL } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { ask, lines } from "./dns/client.ts";
@@ -32,8 +35,8 @@ let said: string;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "technicia-clouds-"));
-  const [ovh = 0, cloudflare = 0, management = 0, dns = 0] = await freePorts(4);
-  ports = { ovh, cloudflare, management, dns };
+  const [ovh = 0, cloudflare = 0, webhooks = 0, management = 0, dns = 0] = await freePorts(5);
+  ports = { ovh, cloudflare, webhooks, management, dns };
   const { applicationKey, applicationSecret, consumerKey } = DEFAULT_CREDENTIAL;
   configuration = {
     listen: "127.0.0.1",
@@ -162,6 +165,33 @@ describe("the process of the clouds", () => {
     expect(await name("n8n.technicia.example", "A")).toEqual([]);
     expect(await name("other.technicia.example", "A")).toEqual([`other.technicia.example A ${IP}`]);
     expect((await manage("GET", "/absences")).body).toEqual(["n8n.technicia.example A"]);
+  });
+
+  it("takes webhooks with a certificate, lists them and fails when it is told to", async () => {
+    await ensureAuthority(folder);
+    const issued = await ensureCertificate(folder, { name: "webhooks", names: ["hooks.slack.com"] });
+    const [cert, key] = [await readFile(issued.certificate, "utf8"), await readFile(issued.key, "utf8")];
+    configuration = { ...configuration, webhooks: { cert, key } };
+    await start();
+    const post = async () => {
+      const url = `https://hooks.slack.com:${ports.webhooks}/services/T0/B0/x`;
+      const send = ["--cacert", join(folder, "ca.pem"), "--data", "{}", "--write-out", "%{http_code}"];
+      return run(["curl", "--silent", "--connect-to", `::127.0.0.1:${ports.webhooks}`, ...send, url]);
+    };
+
+    expect(await post()).toBe("ok200");
+    await manage("POST", "/faults", {
+      api: "webhooks",
+      path: "^/services/",
+      status: 500,
+      body: "<p>down</p>",
+    });
+    expect(await post()).toBe("<p>down</p>500");
+    const { body } = await manage("GET", "/calls?api=webhooks");
+    expect(body.map((call: Call) => [call.path, call.status])).toEqual([
+      ["/services/T0/B0/x", 200],
+      ["/services/T0/B0/x", 500],
+    ]);
   });
 
   it("ends with 0 on SIGTERM", async () => {
