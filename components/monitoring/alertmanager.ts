@@ -1,0 +1,172 @@
+import { stringify } from "yaml";
+
+import { MESSAGES_FILE, type MonitoringFacts, SECRET_FILES } from "./facts.ts";
+import { INHIBITIONS } from "./inhibitions.ts";
+import { HEADER, type Severity } from "./rules/rule.ts";
+
+/** Gets what nobody is to be told. */
+const NOBODY = "nobody";
+const DEADMAN = "deadman";
+
+type Channel = "team" | "slack" | "pager";
+type Level = MonitoringFacts["escalation"][number]["level"];
+type ReceiverName = typeof NOBODY | typeof DEADMAN | Channel | Level;
+
+/** One route: who is told, and when. */
+interface Route {
+  readonly receiver: ReceiverName;
+  readonly matchers?: readonly string[];
+  readonly group_by?: readonly string[];
+  readonly group_wait?: string;
+  readonly group_interval?: string;
+  readonly repeat_interval?: string;
+  readonly continue?: boolean;
+  readonly routes?: readonly Route[];
+}
+
+/** Who is told of which level, by the seeds; without Slack, mail takes its place. */
+const CHANNELS: Readonly<Record<Severity, readonly Channel[]>> = {
+  P1: ["pager", "team", "slack"],
+  P2: ["team", "slack"],
+  P3: ["slack"],
+  info: ["slack"],
+};
+
+/** How long a level waits for others of its kind, before the first message and before another. */
+const TIMINGS: Readonly<Record<Severity, Pick<Route, "group_wait" | "group_interval" | "repeat_interval">>> =
+  {
+    P1: { group_wait: "5s", group_interval: "30s", repeat_interval: "1h" },
+    P2: { group_wait: "15s", group_interval: "1m", repeat_interval: "6h" },
+    P3: { group_wait: "30s", group_interval: "1m", repeat_interval: "24h" },
+    info: { group_wait: "5s", group_interval: "1m", repeat_interval: "24h" },
+  };
+
+/** Alertmanager's configuration. */
+export function renderAlertmanager(facts: MonitoringFacts): string {
+  const config = {
+    ...(facts.mail ? { global: renderMail(facts.mail, facts.domain) } : {}),
+    templates: [MESSAGES_FILE],
+    route: renderRoutes(facts),
+    inhibit_rules: INHIBITIONS,
+    receivers: renderReceivers(facts),
+  };
+  return HEADER + stringify(config, { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+function renderMail(mail: NonNullable<MonitoringFacts["mail"]>, domain: string) {
+  return {
+    smtp_smarthost: `${mail.host}:${mail.port}`,
+    smtp_from: `TechnicIA <${mail.from}>`,
+    smtp_hello: domain,
+    smtp_require_tls: mail.startTls,
+    ...(mail.user === undefined
+      ? {}
+      : { smtp_auth_username: mail.user, smtp_auth_password_file: SECRET_FILES.smtpPassword }),
+  };
+}
+
+/** The channels that this environment has. */
+function hasChannel(channel: Channel, { mail, receivers }: MonitoringFacts): boolean {
+  if (channel === "team") return mail !== undefined && receivers.team.emails.length > 0;
+  return receivers[channel];
+}
+
+/** Where a level is sent to. */
+function channelsOf(severity: Severity, facts: MonitoringFacts): Channel[] {
+  const channels = CHANNELS[severity].filter((channel) => hasChannel(channel, facts));
+  return channels.length === 0 && hasChannel("team", facts) ? ["team"] : channels;
+}
+
+function renderRoutes(facts: MonitoringFacts): Route {
+  const levels = facts.mail ? facts.escalation : [];
+  const severities = Object.keys(CHANNELS) as Severity[];
+  return {
+    receiver: hasChannel("team", facts) ? "team" : NOBODY,
+    group_by: ["alertname"],
+    ...TIMINGS.P2,
+    routes: [
+      {
+        matchers: ['alertname="Watchdog"'],
+        receiver: hasDeadman(facts) ? DEADMAN : NOBODY,
+        group_wait: "0s",
+        group_interval: "1m",
+        // A repetition is due at the end of a group's interval: one as long as that would come a minute late.
+        repeat_interval: "55s",
+      },
+      {
+        matchers: ['alertname="Escalation"'],
+        receiver: NOBODY,
+        group_by: ["id", "level"],
+        ...TIMINGS.P1,
+        routes: levels.map(({ level }) => ({ matchers: [`level="${level}"`], receiver: level })),
+      },
+      ...severities.map((severity) => renderSeverity(severity, facts)),
+    ],
+  };
+}
+
+/** Every channel of the level has a group of its own, so that one that fails keeps none of the others waiting. */
+function renderSeverity(severity: Severity, facts: MonitoringFacts): Route {
+  const channels = channelsOf(severity, facts);
+  return {
+    matchers: [`severity="${severity}"`],
+    receiver: NOBODY,
+    ...TIMINGS[severity],
+    routes: channels.map((receiver) => ({ receiver, continue: true })),
+  };
+}
+
+const hasDeadman = ({ neighbours, ping }: MonitoringFacts) => ping || neighbours.length > 0;
+
+function renderReceivers(facts: MonitoringFacts) {
+  const { mail, receivers, escalation } = facts;
+  const named = (name: ReceiverName, kinds: object) => ({ name, ...kinds });
+  const isTold = (channel: Channel) => hasChannel(channel, facts);
+  return [
+    named(NOBODY, {}),
+    ...(isTold("team") ? [named("team", { email_configs: receivers.team.emails.map(renderEmail) })] : []),
+    ...(isTold("slack") ? [named("slack", { slack_configs: [SLACK] })] : []),
+    ...(isTold("pager") ? [named("pager", { webhook_configs: [PAGER] })] : []),
+    ...(mail
+      ? escalation.map(({ level, emails }) => named(level, { email_configs: emails.map(renderEmail) }))
+      : []),
+    ...(hasDeadman(facts) ? [named(DEADMAN, { webhook_configs: renderSigns(facts) })] : []),
+  ];
+}
+
+const renderEmail = (to: string) => ({
+  to,
+  send_resolved: true,
+  headers: { Subject: '{{ template "technicia.subject" . }}' },
+  text: '{{ template "technicia.text" . }}',
+  html: '{{ template "technicia.html" . }}',
+});
+
+const SLACK = {
+  api_url_file: SECRET_FILES.slackUrl,
+  send_resolved: true,
+  // The address of the web interface, which nobody can open.
+  title_link: "",
+  title: '{{ template "technicia.subject" . }}',
+  fallback: '{{ template "technicia.subject" . }}',
+  text: '{{ template "technicia.text" . }}',
+};
+
+/** Alertmanager's own JSON, with every alert's labels and annotations. */
+const PAGER = { url_file: SECRET_FILES.pagerUrl, send_resolved: true };
+
+/** The signs of life: only their absence means something. */
+function renderSigns({ neighbours, ping, stack }: MonitoringFacts) {
+  return [
+    ...neighbours.map(({ url, trusted }) => ({
+      url: `${url}/deadman/${stack}`,
+      send_resolved: false,
+      http_config: {
+        authorization: { type: "Bearer", credentials_file: SECRET_FILES.neighbourToken },
+        follow_redirects: false,
+        ...(trusted ? {} : { tls_config: { insecure_skip_verify: true } }),
+      },
+    })),
+    ...(ping ? [{ url_file: SECRET_FILES.pingUrl, send_resolved: false }] : []),
+  ];
+}

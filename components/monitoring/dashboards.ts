@@ -1,0 +1,204 @@
+import type { MonitoringFacts } from "./facts.ts";
+
+interface Panel {
+  readonly title: string;
+  readonly expr: readonly string[];
+  readonly unit?: string;
+  /** Columns of twelve. */
+  readonly width?: number;
+}
+
+interface Dashboard {
+  readonly title: string;
+  readonly rows: readonly { readonly title: string; readonly panels: readonly Panel[] }[];
+}
+
+/** The dashboards of vmui, by the names of their files. */
+export function renderDashboards({ stack }: MonitoringFacts): Readonly<Record<string, string>> {
+  const dashboards = { "users.json": USERS, "services.json": SERVICES, "host.json": HOST };
+  return Object.fromEntries(
+    Object.entries(dashboards).map(([file, { title, rows }]) => [
+      file,
+      `${JSON.stringify({ title: `${title} (${stack})`, rows }, null, 2)}\n`,
+    ]),
+  );
+}
+const panel = (title: string, expr: string | readonly string[], unit = ""): Panel => ({
+  title,
+  expr: typeof expr === "string" ? [expr] : expr,
+  ...(unit === "" ? {} : { unit }),
+  width: 6,
+});
+
+/** Times of a group of routes, each with a name in the legend. */
+const times = (group: string): string[] =>
+  ["p50", "p95", "p99"].map(
+    (share) => `max by (stats_result) (gateway{group="${group}",stats_result="${share}"})`,
+  );
+
+const USERS: Dashboard = {
+  title: "Utilisateurs",
+  rows: [
+    {
+      title: "Le site",
+      panels: [
+        panel("Disponibilité, vue d'ici", '100 * avg_over_time(probe_success{job="public"}[15m])', "%"),
+        panel(
+          "Disponibilité des voisins",
+          '100 * avg by (stack) (avg_over_time(probe_success{job="neighbour"}[15m]))',
+          "%",
+        ),
+        panel("Demandes en 5 minutes", 'max by (group) (gateway{stats_result="requests"})'),
+        panel(
+          "Demandes en échec",
+          '100 * max by (group) (gateway{stats_result="failed"}) / (max by (group) (gateway{stats_result="requests"}) > 0)',
+          "%",
+        ),
+        panel("Temps de réponse", times("all"), "s"),
+        panel("Demandes en même temps", 'max by (group) (gateway{stats_result="concurrent"})'),
+      ],
+    },
+    {
+      title: "Questions et documents",
+      panels: [
+        panel("Temps des questions", times("question"), "s"),
+        panel("Temps des envois", times("upload"), "s"),
+        panel("Réponses, et celles sans source, en 1 heure", "max by (stats_result) (answers)"),
+        panel(
+          "Exécutions de n8n en échec, en 15 minutes",
+          'sum(increase(n8n_workflow_execution_duration_seconds_count{status="failed"}[15m]))',
+        ),
+      ],
+    },
+    {
+      title: "Sécurité",
+      panels: [
+        panel("Connexions, réussies et échouées, en 5 minutes", "max by (stats_result) (logins)"),
+        panel("Demandes refusées en 5 minutes", 'max(gateway{group="all",stats_result="refused"})'),
+        panel(
+          "Jours jusqu'à l'échéance du certificat",
+          "(max(technicia_certificate_not_after_timestamp_seconds) - time()) / 86400",
+        ),
+      ],
+    },
+  ],
+};
+
+const SERVICES: Dashboard = {
+  title: "Services",
+  rows: [
+    {
+      title: "Santé",
+      panels: [
+        panel("Contrôles de santé", 'min by (service) (probe_success{job="inside"})'),
+        panel("Temps des contrôles", 'max by (service) (probe_duration_seconds{job="inside"})', "s"),
+        panel("Conteneurs en marche", "max by (service) (technicia_service_running)"),
+        panel(
+          "Démarrages en 1 heure",
+          "max by (service) (changes_prometheus(technicia_task_started_timestamp_seconds[1h]))",
+        ),
+      ],
+    },
+    {
+      title: "Ressources",
+      panels: [
+        panel("Mémoire", "max by (service) (technicia_container_memory_working_set_bytes) / 1048576", "Mio"),
+        panel(
+          "Part de la limite de mémoire",
+          "100 * max by (service) (technicia_container_memory_working_set_bytes) / (max by (service) (technicia_container_memory_limit_bytes) > 0)",
+          "%",
+        ),
+        panel("Processeur", "sum by (service) (rate(technicia_container_cpu_seconds_total[5m]))", "cœurs"),
+        panel("Mises à mort par manque de mémoire", "max by (service) (technicia_container_oom_kills_total)"),
+      ],
+    },
+    {
+      title: "Journaux et alertes",
+      panels: [
+        panel("Lignes par minute", "max by (service) (log_lines)"),
+        panel("Erreurs par minute", "max by (service) (log_errors)"),
+        panel("Alertes en cours", 'count by (alertname, severity) (ALERTS{alertstate="firing"})'),
+        panel("Mise en production", "max(technicia_release_number)"),
+      ],
+    },
+  ],
+};
+
+const HOST: Dashboard = {
+  title: "Serveur",
+  rows: [
+    {
+      title: "Ressources",
+      panels: [
+        panel("Processeurs", '100 * (1 - avg(rate(node_cpu_seconds_total{mode="idle"}[5m])))', "%"),
+        panel("Charge par cœur", 'max(node_load5) / count(node_cpu_seconds_total{mode="idle"})'),
+        panel(
+          "Mémoire utilisée",
+          "100 * (1 - max(node_memory_MemAvailable_bytes) / max(node_memory_MemTotal_bytes))",
+          "%",
+        ),
+        panel(
+          "Swap utilisé",
+          "(max(node_memory_SwapTotal_bytes) - max(node_memory_SwapFree_bytes)) / 1048576",
+          "Mio",
+        ),
+        panel(
+          "Disque libre",
+          '100 * min by (mountpoint) (node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs|vfat|fuse.*"} / node_filesystem_size_bytes)',
+          "%",
+        ),
+        panel(
+          "Disque, lectures et écritures",
+          "sum by (device) (rate(node_disk_read_bytes_total[5m]) + rate(node_disk_written_bytes_total[5m])) / 1048576",
+          "Mio/s",
+        ),
+        panel(
+          "Réseau",
+          'sum by (device) (rate(node_network_receive_bytes_total{device!~"lo|veth.*"}[5m]) + rate(node_network_transmit_bytes_total[5m])) / 1048576',
+          "Mio/s",
+        ),
+        panel(
+          "Erreurs du réseau",
+          "sum by (device) (rate(node_network_receive_errs_total[5m]) + rate(node_network_transmit_errs_total[5m]))",
+        ),
+      ],
+    },
+    {
+      title: "Registres",
+      panels: [
+        panel(
+          "Âge de la dernière sauvegarde",
+          "(time() - max(technicia_backup_last_success_timestamp_seconds)) / 3600",
+          "h",
+        ),
+        panel(
+          "Âge du dernier exercice",
+          "(time() - max(technicia_drill_last_success_timestamp_seconds)) / 86400",
+          "jours",
+        ),
+        panel("Écarts avec la déclaration", "max(technicia_drift_findings)"),
+        panel("Correctifs en attente", ["max(technicia_patches_pending)", "max(technicia_patches_security)"]),
+      ],
+    },
+    {
+      title: "Surveillance",
+      panels: [
+        panel(
+          "Mémoire de la surveillance",
+          'max by (job) (process_resident_memory_bytes{job=~"metrics|logs|metric-rules|log-rules|alerts|probes"}) / 1048576',
+          "Mio",
+        ),
+        panel("Tour du collecteur", "max(technicia_collector_seconds)", "s"),
+        panel(
+          "Taille des mesures et des journaux",
+          'sum by (job) ({__name__=~"vm_data_size_bytes|vl_data_size_bytes"}) / 1048576',
+          "Mio",
+        ),
+        panel("Envois et échecs d'envois", [
+          "sum by (integration) (alertmanager_notifications_total)",
+          "sum by (integration) (alertmanager_notifications_failed_total)",
+        ]),
+      ],
+    },
+  ],
+};

@@ -1,0 +1,122 @@
+/** What the texts of the monitoring are rendered from, and where its programs find each other. Plain data. */
+import type { Thresholds } from "./thresholds.ts";
+
+/** Port of each program in its own container; the name on the networks is the key's alias in `SERVICES`. */
+export const MONITORING_PORTS = {
+  metrics: 8428,
+  logs: 9428,
+  "metric-rules": 8880,
+  "log-rules": 8880,
+  alerts: 9093,
+  probes: 9115,
+} as const;
+
+/** Ports on the server's loopback, at which commands and ssh tunnels reach the programs. */
+export const LOOPBACK_PORTS = { ...MONITORING_PORTS, "log-rules": 8881 } as const;
+
+/** Secrets as files in the container that reads them; only those that a setting asks for exist. */
+export const SECRET_FILES = {
+  /** Alertmanager: `smtp_auth_password_file`. */
+  smtpPassword: "/run/secrets/smtp_password",
+  /** Alertmanager: `api_url_file` of Slack. */
+  slackUrl: "/run/secrets/slack_url",
+  /** Alertmanager: `url_file` of a webhook. */
+  pagerUrl: "/run/secrets/pager_url",
+  /** Alertmanager: `url_file` of a webhook. */
+  pingUrl: "/run/secrets/ping_url",
+  /** Alertmanager: `http_config.authorization.credentials_file`, sent to `<neighbour>/deadman/<stack>`. */
+  neighbourToken: "/run/secrets/neighbour_token",
+  /** VictoriaMetrics: `authorization.credentials_file` of Qdrant's scrape. */
+  qdrantApiKey: "/run/secrets/qdrant_api_key",
+} as const;
+
+/** Folder of each program's files, as its container sees it. */
+export const CONFIG_FOLDER = "/etc/monitoring";
+
+/** Templates of Alertmanager's messages, as its container sees them. */
+export const MESSAGES_FILE = `${CONFIG_FOLDER}/messages.tmpl`;
+
+export interface MonitoringFacts {
+  /** Name of the environment: test, staging, prod. */
+  readonly stack: string;
+
+  /** Public host name. */
+  readonly domain: string;
+
+  /** `https://<domain>`, without a slash at the end. */
+  readonly publicUrl: string;
+
+  /** Name of n8n's editor, where it is public. */
+  readonly editorDomain: string | undefined;
+
+  /** Whether browsers, and so probes, trust the certificate authority of this environment. */
+  readonly trusted: boolean;
+
+  /** Aliases of all services that run here, the monitoring's own included: `vector-store`, `metrics`. */
+  readonly services: readonly string[];
+
+  /** Kind of n8n's database. */
+  readonly database: "sqlite" | "postgres";
+
+  readonly thresholds: Thresholds;
+
+  /** Interval of the collector, of the scrapes and of the metric rules, in seconds. */
+  readonly scrapeSeconds: number;
+
+  /** Memory and free space as the settings bound them. */
+  readonly minFreeGib: number;
+
+  /** Undefined: nobody gets mail. The password is `SECRET_FILES.smtpPassword` where there is a `user`. */
+  readonly mail:
+    | {
+        readonly host: string;
+        readonly port: number;
+        readonly from: string;
+        readonly user: string | undefined;
+        readonly startTls: boolean;
+      }
+    | undefined;
+
+  readonly receivers: {
+    readonly team: { readonly emails: readonly string[] };
+    readonly slack: boolean;
+    readonly pager: boolean;
+  };
+
+  /** Levels that somebody is told at, in order of time; those without e-mail addresses are left out already. */
+  readonly escalation: readonly {
+    readonly level: "N1" | "N2" | "N3" | "N4";
+    readonly afterMinutes: number;
+    readonly emails: readonly string[];
+  }[];
+
+  /** Environments that are probed from here, and that are told every minute that this one lives. */
+  readonly neighbours: readonly {
+    readonly stack: string;
+    /** `https://<domain>`, without a slash at the end. */
+    readonly url: string;
+    /** Whether browsers trust its certificate authority. */
+    readonly trusted: boolean;
+  }[];
+
+  /** Whether `SECRET_FILES.pingUrl` is asked every minute. */
+  readonly ping: boolean;
+
+  /** Whether Qdrant demands a key, which is then `SECRET_FILES.qdrantApiKey`. */
+  readonly qdrantApiKey: boolean;
+
+  /** Undefined without backups. */
+  readonly backup:
+    | { readonly hours: number; readonly maxAgeHours: number; readonly drillDays: number | undefined }
+    | undefined;
+
+  /** Public paths that take uploads: in no rule about latency but their own. */
+  readonly uploadRoutes: readonly string[];
+
+  /** Public paths that ask a language model: in no rule about latency but their own. */
+  readonly languageModelRoutes: readonly string[];
+
+  /** Longest answer that is allowed, in seconds, by the gateway's settings. */
+  readonly uploadSeconds: number;
+  readonly answerSeconds: number;
+}

@@ -1,0 +1,99 @@
+import type { MonitoringFacts } from "./facts.ts";
+
+/** What a level means, as a message says it. */
+const LEVELS = {
+  P1: "P1, critique : le service est indisponible ou va l'être",
+  P2: "P2, important : service dégradé ou erreurs fréquentes",
+  P3: "P3, surveillance : une anomalie qui demande de l'attention",
+  info: "information",
+} as const;
+
+/**
+ * Templates of the messages by mail and to Slack: `technicia.subject`, `technicia.text`, `technicia.html`.
+ *
+ * Times are those of the container's zone (TZ): a zone that it does not know counts as UTC, and the message says so, where naming the zone
+ * here would keep the message from being sent.
+ */
+export function renderMessages({ stack }: MonitoringFacts): string {
+  return `{{/* Managed: a change made here by hand is found and undone. */ -}}
+{{ define "technicia.level" }}${renderLevels()}{{ end }}
+{{ define "technicia.time" }}{{ .Local.Format "02/01/2006 15:04:05 MST" }}{{ end }}
+{{ define "technicia.first" }}{{ with index . 0 }}{{ with .Annotations.title }}{{ . }}{{ else }}{{ .Labels.alertname }}{{ end }}{{ end }}{{ if gt (len .) 1 }} ({{ len . }} alertes){{ end }}{{ end }}
+${SUBJECT}
+${renderText(stack)}
+${renderHtml(stack)}
+`;
+}
+
+function renderLevels(): string {
+  const [first, ...others] = Object.entries(LEVELS).map(([level, text]) => `if eq . "${level}" }}${text}{{ `);
+  return `{{ ${first}${others.map((branch) => `else ${branch}`).join("")}else }}{{ . }}{{ end }}`;
+}
+
+const SUBJECT = `{{ define "technicia.subject" -}}
+{{ if eq .Status "firing" }}[{{ with .CommonLabels.level }}{{ . }}, {{ end }}{{ .CommonLabels.severity }}] {{ .CommonLabels.stack }} : {{ template "technicia.first" .Alerts.Firing }}
+{{- else }}[Résolu] {{ .CommonLabels.stack }} : {{ template "technicia.first" .Alerts.Resolved }}{{ end }}
+{{- end }}`;
+
+/** A code shows during a test which receiver's message somebody has seen. */
+const CODE = `index .Annotations (printf "code_%s" $.Receiver)`;
+
+/** What to type; an id may have blanks. */
+const acknowledge = (stack: string) => `npm run alerts -- ${stack} ack '{{ .Labels.id }}' --comment "…"`;
+
+function renderText(stack: string): string {
+  return `{{ define "technicia.text" -}}
+{{ range .Alerts.Firing }}{{ .Annotations.title }}
+
+Où : {{ .Labels.stack }}, {{ .Annotations.where }}
+Depuis : {{ template "technicia.time" .StartsAt }}
+Gravité : {{ template "technicia.level" .Labels.severity }}
+Valeur : {{ .Annotations.value }}
+Ce que cela veut dire : {{ .Annotations.meaning }}
+Que faire : {{ .Annotations.action }}
+Procédure : {{ .Annotations.runbook }}
+S'en charger : ${acknowledge(stack)}
+{{ with ${CODE} }}Code de ce message : {{ . }}
+{{ end }}
+{{ end }}{{ range .Alerts.Resolved }}Résolu : {{ .Annotations.title }}
+
+Où : {{ .Labels.stack }}, {{ .Annotations.where }}
+Depuis : {{ template "technicia.time" .StartsAt }}
+Fin : {{ template "technicia.time" .EndsAt }}
+{{ with ${CODE} }}Code de ce message : {{ . }}
+{{ end }}
+{{ end }}{{ end }}`;
+}
+
+function renderHtml(stack: string): string {
+  const row = (name: string, content: string) =>
+    `<tr><th align="left" valign="top">${name}</th><td>${content}</td></tr>`;
+  const code = `{{ with ${CODE} }}${row("Code de ce message", "<strong>{{ . }}</strong>")}{{ end }}`;
+  const where = row("Où", "{{ .Labels.stack }}, {{ .Annotations.where }}");
+  const since = row("Depuis", '{{ template "technicia.time" .StartsAt }}');
+  const firing = [
+    where,
+    since,
+    row("Gravité", '{{ template "technicia.level" .Labels.severity }}'),
+    row("Valeur", "{{ .Annotations.value }}"),
+    row("Ce que cela veut dire", "{{ .Annotations.meaning }}"),
+    row("Que faire", "{{ .Annotations.action }}"),
+    row("Procédure", "{{ .Annotations.runbook }}"),
+    row("S'en charger", `<code>${acknowledge(stack)}</code>`),
+    code,
+  ].join("\n");
+  const resolved = [where, since, row("Fin", '{{ template "technicia.time" .EndsAt }}'), code].join("\n");
+  return `{{ define "technicia.html" -}}
+<!doctype html>
+<html lang="fr"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"></head><body>
+{{ range .Alerts.Firing }}<h2>{{ .Annotations.title }}</h2>
+<table cellpadding="4">
+${firing}
+</table>
+{{ end }}{{ range .Alerts.Resolved }}<h2>Résolu : {{ .Annotations.title }}</h2>
+<table cellpadding="4">
+${resolved}
+</table>
+{{ end }}</body></html>
+{{- end }}`;
+}

@@ -1,0 +1,138 @@
+/** Rules about the lines of containers and of the server's units, as LogsQL. */
+import type { MonitoringFacts } from "../facts.ts";
+import { label, minutes, ownServices, type Recording, type Rule, value } from "./rule.ts";
+
+export function lineRules(facts: MonitoringFacts): Rule[] {
+  return [...errorLineRules(facts), ...volumeRules(facts), loginRule(facts), sourceRule(facts)];
+}
+
+// An error as n8n (text and JSON), Python, PostgreSQL and Qdrant write it. stderr says nothing: Python writes everything there.
+const ERROR_LINE =
+  '\\b(?:ERROR|CRITICAL|FATAL|PANIC|panicked)\\b|(?i:"level":\\s*"(?:error|critical|fatal)")|^\\S*(?:Error|Exception):|\\| error \\|';
+
+/** Of the services' lines, the errors. The web servers' are requests, which the access lines count. */
+function errorLines(facts: MonitoringFacts): string {
+  const services = ownServices(facts).filter((alias) => alias !== "gateway" && alias !== "frontend");
+  return `CONTAINER_TAG:in(${services.map((alias) => JSON.stringify(alias)).join(",")}) _msg:~\`${ERROR_LINE}\``;
+}
+
+function errorLineRules(facts: MonitoringFacts): Rule[] {
+  const { perMinute, perService } = facts.thresholds.criticalErrors;
+  return [
+    {
+      name: "CriticalErrors",
+      severity: "P1",
+      expr: `_time:1m ${errorLines(facts)} | stats count() errors | filter errors:>${perMinute}`,
+      rollback: true,
+      title: `Plus de ${perMinute} erreurs par minute dans les journaux`,
+      where: "services de TechnicIA",
+      value: `${value()} en 1 min`,
+      meaning: "Un service échoue sans cesse, même si ses contrôles de santé réussissent encore.",
+      action: `npm run logs -- ${facts.stack} --errors --since 5m ; après une mise en production : npm run rollback -- ${facts.stack}.`,
+    },
+    {
+      name: "ServiceErrors",
+      severity: "P3",
+      expr: `_time:15m ${errorLines(facts)} | stats by (CONTAINER_TAG) count() errors | rename CONTAINER_TAG as service | filter errors:>${perService}`,
+      subject: "service",
+      title: `${label("service")} écrit souvent des erreurs`,
+      where: `service ${label("service")}`,
+      value: `${value()} en 15 min`,
+      meaning: "Quelque chose échoue régulièrement, peut-être sans que les utilisateurs le voient.",
+      action: `npm run logs -- ${facts.stack} ${label("service")} --errors --since 15m.`,
+    },
+  ];
+}
+
+const ANY_LINE = "(CONTAINER_TAG:* or _SYSTEMD_UNIT:*)";
+
+/** The field `service`: a container's alias, or a unit of the server. */
+const WITH_SERVICE =
+  '| format if (CONTAINER_TAG:*) "<CONTAINER_TAG>" as service | format if (CONTAINER_TAG:"") "<_SYSTEMD_UNIT>" as service';
+
+function volumeRules({ thresholds, stack }: MonitoringFacts): Rule[] {
+  const { linesPerMinute, silentMinutes } = thresholds.logs;
+  return [
+    {
+      name: "LogFlood",
+      severity: "P3",
+      expr: `_time:1m ${ANY_LINE} ${WITH_SERVICE} | stats by (service) count() lines | filter lines:>${linesPerMinute}`,
+      forSeconds: minutes(2),
+      subject: "service",
+      title: `${label("service")} inonde les journaux`,
+      where: `service ${label("service")}`,
+      value: `${value()} lignes en 1 min`,
+      meaning: "Les journaux plus anciens seront effacés avant leur âge, pour garder la place prévue.",
+      action: `npm run logs -- ${stack} ${label("service")} --since 1m ; un niveau de journal trop bavard, ou une boucle.`,
+    },
+    {
+      name: "JournalSilent",
+      severity: "P2",
+      expr: `_time:${silentMinutes}m ${ANY_LINE} | stats count() lines | filter lines:=0`,
+      forSeconds: minutes(5),
+      title: "Les journaux n'arrivent plus",
+      where: "serveur et conteneurs",
+      value: `aucune ligne en ${silentMinutes} min`,
+      meaning: "Les alertes sur les journaux sont aveugles, et une panne ne laisserait pas de trace.",
+      action: `npm run drift -- ${stack} --repair ; l'envoi est systemd-journal-upload.service.`,
+    },
+  ];
+}
+
+const SSH = 'SYSLOG_IDENTIFIER:in("sshd","sshd-session")';
+const REFUSED_LOGIN =
+  "^(?:Failed \\S+ for |(?:Connection (?:closed|reset) by|Disconnected from) (?:authenticating|invalid) user )";
+
+function loginRule({ thresholds, stack }: MonitoringFacts): Rule {
+  return {
+    name: "SshLoginsFailing",
+    severity: "P3",
+    expr: `_time:1h ${SSH} _msg:~\`${REFUSED_LOGIN}\` | stats count() failed | filter failed:>${thresholds.security.sshFailuresPerHour}`,
+    title: "Des connexions ssh échouent",
+    where: "serveur",
+    value: `${value()} en 1 h`,
+    meaning: "Quelqu'un essaie d'entrer depuis un réseau autorisé, ou une clé n'est plus la bonne.",
+    action: `npm run logs -- ${stack} --grep sshd --since 1h montre d'où ; npm run drift -- ${stack} vérifie les clés et le pare-feu.`,
+  };
+}
+
+/** A workflow that answers a question writes a line `{"event":"answer","sources":<how many documents it names>}`. */
+function sourceRule({ thresholds, stack }: MonitoringFacts): Rule {
+  const { unsourcedPercent, minimumAnswers } = thresholds.languageModel;
+  return {
+    name: "AnswersWithoutSource",
+    severity: "P3",
+    expr: `_time:1h CONTAINER_TAG:in("n8n","n8n-runners","vector-store") _msg:~\`"event":\\s*"answer"\` | unpack_json from _msg fields (event, sources) | filter event:=answer | stats count() answers, count() if (sources:=0) unsourced | math unsourced / answers * 100 as percent | filter answers:>=${minimumAnswers} percent:>${unsourcedPercent} | fields percent`,
+    title: `Plus de ${unsourcedPercent} % des réponses sans source`,
+    where: "questions",
+    value: `${value()} % en 1 h`,
+    meaning: "La recherche ne trouve plus les documents : base vide, ou documents qui manquent.",
+    action: `npm run logs -- ${stack} vector-store --errors ; compter les points : npm run status -- ${stack}.`,
+  };
+}
+
+/**
+ * `log_lines{service}` and `log_errors{service}` count the lines of the last minute; `logins{stats_result}` those of five minutes:
+ * `ssh`, `ssh_failed`, `editor`, `editor_failed`. `answers{stats_result}` counts those of an hour, and those without a source.
+ */
+export function lineRecordings(facts: MonitoringFacts): Recording[] {
+  return [
+    { record: "log_lines", expr: `_time:1m ${ANY_LINE} ${WITH_SERVICE} | stats by (service) count() lines` },
+    {
+      record: "log_errors",
+      expr: `_time:1m ${errorLines(facts)} | stats by (CONTAINER_TAG) count() errors | rename CONTAINER_TAG as service`,
+    },
+    {
+      record: "logins",
+      expr: `_time:5m ${SSH} | stats count() if (_msg:~"^Accepted ") ssh, count() if (_msg:~\`${REFUSED_LOGIN}\`) ssh_failed`,
+    },
+    {
+      record: "logins",
+      expr: '_time:5m {app_name="gateway"} | unpack_json from _msg fields (uri, status) | filter uri:="/rest/login" | stats count() if (status:=200) editor, count() if (status:>=400) editor_failed',
+    },
+    {
+      record: "answers",
+      expr: '_time:1h CONTAINER_TAG:in("n8n","n8n-runners","vector-store") _msg:~`"event":\\s*"answer"` | unpack_json from _msg fields (event, sources) | filter event:=answer | stats count() answers, count() if (sources:=0) unsourced',
+    },
+  ];
+}

@@ -1,0 +1,261 @@
+/** Rules by which the monitoring watches itself, the ladder of the escalation, and the sign of life. */
+import type { MonitoringFacts } from "../facts.ts";
+import { label, minutes, MONITORING, type Rule, value } from "./rule.ts";
+
+export function ownHealthRules(facts: MonitoringFacts): Rule[] {
+  return [
+    ...programRules(facts),
+    ...collectorRules(facts),
+    ...evaluationRules(facts),
+    ...storeRules(facts),
+    accessLogRule(facts),
+  ];
+}
+
+const PROGRAMS = ["metrics", "logs", "metric-rules", "log-rules", "alerts"];
+const TARGETS = ["n8n", "qdrant", "probes"];
+/** Answers of the blackbox exporter: they vanish with the list of what it is to ask. */
+const PROBES = ["inside", "public"];
+
+function programRules({ stack, thresholds }: MonitoringFacts): Rule[] {
+  const forSeconds = minutes(thresholds.ownHealth.downMinutes);
+  const { count, minutes: window } = thresholds.restarts;
+  const where = `programme ${label("job")}`;
+  return [
+    {
+      name: "MonitoringDown",
+      severity: "P1",
+      expr: `min by (job) (up{job=~"${PROGRAMS.join("|")}"}) == 0`,
+      forSeconds,
+      subject: "job",
+      title: `La surveillance est aveugle : ${label("job")} ne répond plus`,
+      where,
+      value: "ne répond plus",
+      meaning: "Des pannes peuvent passer inaperçues tant que ce programme manque.",
+      action: `npm run status -- ${stack}, puis npm run logs -- ${stack} ${label("job")}.`,
+    },
+    {
+      name: "TargetDown",
+      severity: "P2",
+      labels: { service: label("job") },
+      expr: `min by (job) (up{job=~"${TARGETS.join("|")}"}) == 0`,
+      forSeconds,
+      subject: "job",
+      title: `${label("job")} ne donne plus ses mesures`,
+      where,
+      value: "aucune mesure",
+      meaning: "Les alertes qui en dépendent ne se déclenchent plus.",
+      action: `npm run status -- ${stack} ; npm run logs -- ${stack} ${label("job")}.`,
+    },
+    {
+      name: "TargetMissing",
+      severity: "P2",
+      expr: [...PROGRAMS, ...TARGETS, ...PROBES].map((job) => `absent(up{job="${job}"})`).join(" or "),
+      forSeconds: minutes(thresholds.ownHealth.downMinutes + 1),
+      subject: "job",
+      title: `${label("job")} n'est plus dans la liste de ce qui est surveillé`,
+      where,
+      value: "absent",
+      meaning: "Sa panne ne se verrait pas.",
+      action: `npm run drift -- ${stack} ; le fichier est /opt/technicia/monitoring/metrics/scrape.yml.`,
+    },
+    {
+      name: "MonitoringRestarts",
+      severity: "P2",
+      expr: `max by (service) (changes_prometheus(technicia_task_started_timestamp_seconds{service=~"${MONITORING}"}[${window}m])) > ${count}`,
+      subject: "service",
+      title: `${label("service")} redémarre en boucle`,
+      where: `programme ${label("service")}`,
+      value: `${value()} redémarrages en ${window} min`,
+      meaning: "La surveillance a des trous.",
+      action: `npm run logs -- ${stack} ${label("service")} ; souvent une limite de mémoire trop basse.`,
+    },
+  ];
+}
+
+function collectorRules({ stack, thresholds }: MonitoringFacts): Rule[] {
+  const { silentMinutes, seconds } = thresholds.collector;
+  return [
+    {
+      name: "CollectorSilent",
+      severity: "P2",
+      expr: `absent_over_time(technicia_collector_seconds[${silentMinutes}m])`,
+      // It is the last to start in a first deployment.
+      forSeconds: minutes(1),
+      title: "Le serveur ne donne plus ses mesures",
+      where: "serveur, technicia-collect.service",
+      value: `silence depuis ${silentMinutes} min`,
+      meaning: "Mémoire, disque, conteneurs et sauvegardes ne sont plus surveillés.",
+      action: `npm run logs -- ${stack} --grep technicia-collect ; npm run drift -- ${stack} --repair le relance.`,
+    },
+    {
+      name: "CollectorSourceDown",
+      severity: "P2",
+      expr: "max by (source) (technicia_collector_up) == 0",
+      forSeconds: minutes(silentMinutes),
+      subject: "source",
+      title: `Le collecteur ne peut plus lire : ${label("source")}`,
+      where: `serveur, source ${label("source")}`,
+      value: "illisible",
+      meaning: "Une partie des mesures du serveur manque.",
+      action: `npm run logs -- ${stack} --grep technicia-collect.`,
+    },
+    {
+      name: "CollectorSlow",
+      severity: "P3",
+      expr: `max(technicia_collector_seconds) > ${seconds}`,
+      forSeconds: minutes(5),
+      title: "Le collecteur est lent",
+      where: "serveur, technicia-collect.service",
+      value: `${value(1)} s pour un tour`,
+      meaning: "Les alertes arrivent plus tard.",
+      action: `npm run metrics -- ${stack} : processeurs et charge.`,
+    },
+  ];
+}
+
+const added = (selector: string) => `increase(${selector}[5m])`;
+
+function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
+  const { failures } = thresholds.ownHealth;
+  const where = `programme ${label("job")}`;
+  return [
+    {
+      name: "RuleErrors",
+      severity: "P2",
+      expr: `sum by (job) (${added('{__name__=~"vmalert_(alerting|recording)_rules_errors_total"}')}) > ${failures}`,
+      subject: "job",
+      title: "Des règles d'alerte échouent",
+      where,
+      value: `${value()} erreurs en 5 min`,
+      meaning: "Une règle qui échoue ne prévient de rien.",
+      action: `npm run alerts -- ${stack} rules nomme la règle et son erreur.`,
+    },
+    {
+      name: "RulesLate",
+      severity: "P3",
+      expr: `sum by (job) (${added("vmalert_iteration_missed_total")}) > ${failures}`,
+      forSeconds: minutes(10),
+      subject: "job",
+      title: "Des règles d'alerte sont évaluées en retard",
+      where,
+      value: `${value()} tours manqués en 5 min`,
+      meaning: "Les alertes arrivent plus tard.",
+      action: `npm run metrics -- ${stack} : charge du serveur.`,
+    },
+    {
+      name: "ConfigurationRefused",
+      severity: "P2",
+      expr: 'min by (job) ({__name__=~"(vmalert|alertmanager)_config_last_reload_successful"}) == 0',
+      forSeconds: minutes(1),
+      subject: "job",
+      title: `${label("job")} refuse sa configuration`,
+      where,
+      value: "configuration refusée",
+      meaning: "Le programme continue avec l'ancienne, ou ne redémarrera pas.",
+      action: `npm run logs -- ${stack} ${label("job")} --errors ; npm run drift -- ${stack} --repair remet la nôtre.`,
+    },
+    {
+      name: "AlertsNotSent",
+      severity: "P1",
+      expr: `sum by (job) (${added("vmalert_alerts_send_errors_total")}) > ${failures}`,
+      subject: "job",
+      title: "Des alertes n'arrivent pas à Alertmanager",
+      where,
+      value: `${value()} en 5 min`,
+      meaning: "Une panne ne serait dite à personne.",
+      action: `npm run logs -- ${stack} alerts ; npm run alerts -- ${stack} test.`,
+    },
+    {
+      name: "NotificationsFailing",
+      severity: "P1",
+      expr: `sum by (integration) (${added("alertmanager_notifications_failed_total")}) > ${failures}`,
+      forSeconds: minutes(2),
+      subject: "integration",
+      title: `Des messages ne partent pas : ${label("integration")}`,
+      where: `envoi par ${label("integration")}`,
+      value: `${value()} en 5 min`,
+      meaning: "Des personnes ne sont pas prévenues.",
+      action: `npm run logs -- ${stack} alerts --errors dit pourquoi ; npm run alerts -- ${stack} test essaie chaque voie.`,
+    },
+  ];
+}
+
+function storeRules({ stack, thresholds }: MonitoringFacts): Rule[] {
+  return [
+    {
+      name: "StoreReadOnly",
+      severity: "P1",
+      expr: 'max by (job) ({__name__=~"v[ml]_storage_is_read_only"}) > 0',
+      subject: "job",
+      title: `${label("job")} n'écrit plus`,
+      where: `programme ${label("job")}`,
+      value: "lecture seule",
+      meaning: "Il ne reste plus assez de place : mesures ou journaux sont perdus, et les alertes aveugles.",
+      action: `Libérer de la place sur le serveur, comme docs/alerts.md le dit pour DiskCritical ; npm run metrics -- ${stack} montre le disque.`,
+    },
+    {
+      name: "LinesDropped",
+      severity: "P3",
+      expr: `sum(${added('{__name__=~"vl_rows_dropped_total|vl_too_long_lines_skipped_total"}')}) > ${thresholds.ownHealth.failures}`,
+      title: "Des lignes de journal sont perdues",
+      where: "programme logs",
+      value: `${value()} en 5 min`,
+      meaning: "Les journaux sont incomplets.",
+      action: `npm run logs -- ${stack} logs --errors dit pourquoi : trop longues, trop vieilles, ou sans place.`,
+    },
+  ];
+}
+
+function accessLogRule({ stack }: MonitoringFacts): Rule {
+  return {
+    name: "AccessLogSilent",
+    severity: "P2",
+    // The public probe alone writes several lines a minute.
+    expr: 'max(gateway_lines) == 0 and on () min(min_over_time(probe_success{job="public"}[1m])) == 1',
+    forSeconds: 30,
+    labels: { service: "gateway" },
+    title: "Les accès ne sont plus journalisés",
+    where: "passerelle",
+    value: "aucune ligne en 1 min alors que le site répond",
+    meaning: "Taux d'erreur et temps de réponse ne sont plus surveillés.",
+    action: `npm run drift -- ${stack} --repair ; la prise est /opt/technicia/monitoring/socket/access.sock.`,
+  };
+}
+
+/**
+ * What a level of the escalation is told when nobody has taken a P1 in charge.
+ *
+ * A resolved alert leaves a stale marker, which `default_rollup` respects; its window bridges a restart of vmalert, whose state is restored.
+ * An acknowledgement silences the alert's `id`, which the ladder has as well.
+ */
+export function escalationRules({ escalation, stack }: MonitoringFacts): Rule[] {
+  const unresolved =
+    'default_rollup(ALERTS{alertstate="firing",severity="P1",alertname!="Escalation",id!=""}[2m])';
+  return escalation.map(({ level, afterMinutes }) => ({
+    name: "Escalation",
+    severity: "P1",
+    expr: `max by (id, about, service, neighbour, integration) (label_copy(${unresolved}, "alertname", "about"))`,
+    forSeconds: minutes(afterMinutes),
+    labels: { level, id: label("id") },
+    title: `${level} : ${label("about")} attend depuis ${afterMinutes} minutes que quelqu'un s'en charge`,
+    where: label("id"),
+    value: `${afterMinutes} min sans prise en charge`,
+    meaning: "Personne n'a dit qu'il s'occupe de cette alerte.",
+    action: `S'en charger : npm run alerts -- ${stack} ack '${label("id")}' --comment "…".`,
+  }));
+}
+
+/** Fires always; whoever no longer hears of it knows that this environment cannot warn any more. */
+export function watchdogRule({ stack }: MonitoringFacts): Rule {
+  return {
+    name: "Watchdog",
+    severity: "info",
+    expr: "vector(1)",
+    title: "Signe de vie",
+    where: stack,
+    value: "vivant",
+    meaning: "Règles, stockage et envoi fonctionnent.",
+    action: "Rien : c'est son absence qui est une panne.",
+  };
+}

@@ -1,0 +1,97 @@
+/** How one alert is described, and how vmalert reads it. */
+import { MONITORING_PORTS, type MonitoringFacts } from "../facts.ts";
+
+export type Severity = "P1" | "P2" | "P3" | "info";
+
+export interface Rule {
+  /** Also the heading of its section in docs/alerts.md. */
+  readonly name: string;
+
+  readonly severity: Severity;
+
+  /** MetricsQL or LogsQL that gives one row for each fault, and none while there is none. */
+  readonly expr: string;
+
+  /** How long the fault must last, in seconds. @default the first evaluation that sees it */
+  readonly forSeconds?: number;
+
+  /** Label of the rows that tells one fault of this rule from another: `service`, `mountpoint`. */
+  readonly subject?: string;
+
+  /** What several rules measure with different limits: of those that fire, only the most severe is sent. */
+  readonly topic?: string;
+
+  /** Whether a release that makes it fire is rolled back. */
+  readonly rollback?: true;
+
+  /** Labels besides those of the rows. */
+  readonly labels?: Readonly<Record<string, string>>;
+
+  /** French, as vmalert's templates: what, where, how much, what that means for users, and what to do. */
+  readonly title: string;
+  readonly where: string;
+  readonly value: string;
+  readonly meaning: string;
+  readonly action: string;
+}
+
+/** One series that is kept for dashboards and reports. */
+export interface Recording {
+  readonly record: string;
+  readonly expr: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export const minutes = (count: number): number => count * 60;
+export const days = (count: number): number => count * 86_400;
+
+/** `{{ $value }}` with so many decimals. */
+export const value = (decimals = 0): string => `{{ printf "%.${decimals}f" $value }}`;
+
+export const label = (name: string): string => `{{ $labels.${name} }}`;
+
+/** Section of the runbook, as GitHub links to a heading. */
+export const runbookOf = (name: string): string => `docs/alerts.md#${name.toLowerCase()}`;
+
+const monitoringAliases = Object.keys(MONITORING_PORTS);
+
+/** TechnicIA's services, without those that watch them. */
+export function ownServices({ services }: MonitoringFacts): string[] {
+  return services.filter((alias) => !monitoringAliases.includes(alias));
+}
+
+/** The services that watch, as an alternative of a regular expression. */
+export const MONITORING = monitoringAliases.join("|");
+
+/**
+ * vmalert's alerting rule. `holdSeconds` is how long it goes on firing after a row is gone: a value that moves around its threshold is one
+ * fault and not many.
+ */
+export function renderRule(rule: Rule, holdSeconds = 0) {
+  const { name, severity, expr, forSeconds, subject, topic, rollback, labels } = rule;
+  const about = (text: string) => (subject === undefined ? text : `${text}-${label(subject)}`);
+  return {
+    alert: name,
+    expr,
+    ...(forSeconds === undefined ? {} : { for: `${forSeconds}s` }),
+    ...(holdSeconds === 0 ? {} : { keep_firing_for: `${holdSeconds}s` }),
+    labels: {
+      severity,
+      id: about(name),
+      ...(topic === undefined ? {} : { topic: about(topic) }),
+      ...(rollback === undefined ? {} : { rollback: "yes" }),
+      ...labels,
+    },
+    annotations: {
+      title: rule.title,
+      where: rule.where,
+      value: rule.value,
+      meaning: rule.meaning,
+      action: rule.action,
+      runbook: runbookOf(name),
+    },
+  };
+}
+
+/** A file of vmalert: the groups, each of which evaluates its rules in order. */
+export const HEADER = "# Managed: a change made here by hand is found and undone.\n";

@@ -1,0 +1,331 @@
+/** For each rule on metrics, samples just below its threshold, and samples just above it. */
+
+/** Samples of one series, oldest first: seconds ago, and the value. */
+export type Samples = readonly (readonly [secondsAgo: number, value: number])[];
+
+/** Series as the exposition format names it → its samples. */
+export type SeriesSet = Readonly<Record<string, Samples>>;
+
+export interface MetricCase {
+  readonly below: SeriesSet;
+  readonly above: SeriesSet;
+}
+
+const MINUTE = 60;
+const HOUR = 3600;
+const DAY = 86_400;
+const GIB = 1024 ** 3;
+const MIB = 1024 ** 2;
+
+/** Moment at which the rules are evaluated, in seconds since 1970. */
+export const NOW = Math.floor(Date.now() / 1000) - 30;
+
+/** The same value for some time, by default ten minutes, every 15 seconds. */
+const steady = (value: number, seconds = 10 * MINUTE, step = 15): Samples =>
+  line(value, value, seconds, step);
+
+/** From one value to another. */
+function line(from: number, to: number, seconds: number, step = 15): Samples {
+  const count = Math.round(seconds / step);
+  return Array.from({ length: count + 1 }, (_, index) => [
+    (count - index) * step,
+    from + ((to - from) * index) / count,
+  ]);
+}
+
+/** Values 15 seconds apart, the last one now. */
+const last = (...values: readonly number[]): Samples =>
+  values.map((value, index) => [(values.length - 1 - index) * 15, value]);
+
+/** A value, and another since some seconds. */
+const changed = (before: number, after: number, secondsAgo: number): Samples =>
+  steady(before, 10 * MINUTE).map(([ago, value]) => [ago, ago < secondsAgo ? after : value]);
+
+/** So many different values of a time at which a task started. */
+const starts = (count: number): Samples =>
+  Array.from({ length: 40 }, (_, index) => [(39 - index) * 20, Math.min(index, count)]);
+
+const PUBLIC = 'probe_success{job="public"}';
+const N8N = 'probe_success{job="inside",service="n8n"}';
+const VECTOR_STORE = 'probe_success{job="inside",service="vector-store"}';
+
+const memory = (usedPercent: number): SeriesSet => ({
+  node_memory_MemTotal_bytes: steady(8 * GIB),
+  node_memory_MemAvailable_bytes: steady(8 * GIB * (1 - usedPercent / 100)),
+});
+const available = (mib: number): SeriesSet => ({ node_memory_MemAvailable_bytes: steady(mib * MIB) });
+const containerMemory = (percent: number): SeriesSet => ({
+  'technicia_container_memory_working_set_bytes{service="n8n"}': steady(percent * MIB),
+  'technicia_container_memory_limit_bytes{service="n8n"}': steady(100 * MIB),
+  // Without a limit there is no share.
+  'technicia_container_memory_working_set_bytes{service="gateway"}': steady(percent * MIB),
+  'technicia_container_memory_limit_bytes{service="gateway"}': steady(0),
+});
+const load = (perCore: number): SeriesSet => ({
+  node_load5: steady(2 * perCore),
+  'node_cpu_seconds_total{cpu="0",mode="idle"}': steady(1),
+  'node_cpu_seconds_total{cpu="1",mode="idle"}': steady(1),
+});
+const DISK = '{device="/dev/sda1",fstype="ext4",mountpoint="/"}';
+const FULL_BOOT = '{device="/dev/sda15",fstype="vfat",mountpoint="/boot/efi"}';
+const disk = (freePercent: number): SeriesSet => ({
+  [`node_filesystem_avail_bytes${DISK}`]: steady(freePercent * GIB),
+  [`node_filesystem_size_bytes${DISK}`]: steady(100 * GIB),
+  [`node_filesystem_avail_bytes${FULL_BOOT}`]: steady(0),
+  [`node_filesystem_size_bytes${FULL_BOOT}`]: steady(GIB),
+});
+const inodes = (freePercent: number): SeriesSet => ({
+  [`node_filesystem_files_free${DISK}`]: steady(freePercent * 1000),
+  [`node_filesystem_files${DISK}`]: steady(100_000),
+});
+/** The visitors' certificate and the server's own: the one that ends first counts. */
+const certificate = (days: number): SeriesSet => ({
+  'probe_ssl_earliest_cert_expiry{job="public"}': steady(NOW + 60 * DAY),
+  technicia_certificate_not_after_timestamp_seconds: steady(NOW + days * DAY),
+});
+const ago = (metric: string, seconds: number): SeriesSet => ({ [metric]: steady(NOW - seconds) });
+
+/** Grows by so much within the last four minutes. */
+const grown = (series: string, by: number): SeriesSet => ({
+  [series]: changed(100, 100 + by, 4 * MINUTE),
+});
+
+const up = (jobs: Readonly<Record<string, number>>): SeriesSet =>
+  Object.fromEntries(Object.entries(jobs).map(([job, value]) => [`up{job="${job}"}`, steady(value)]));
+
+const ALL_UP = { metrics: 1, logs: 1, "metric-rules": 1, "log-rules": 1, alerts: 1, probes: 1, n8n: 1 };
+const ALL_TARGETS = { ...ALL_UP, qdrant: 1, inside: 1, public: 1 };
+
+/** The same hour of seven days, and five minutes now. */
+const traffic = (now: number): SeriesSet => ({
+  'gateway{group="all",stats_result="requests"}': [
+    ...[7, 6, 5, 4, 3, 2, 1].flatMap((day) =>
+      [0, 300, 600].map((offset): [number, number] => [day * DAY - offset, 200]),
+    ),
+    ...last(now, now),
+  ],
+});
+
+const SITE: Readonly<Record<string, MetricCase>> = {
+  SiteDown: {
+    below: { [PUBLIC]: last(0, 0, 1) },
+    above: { [PUBLIC]: last(1, 1, 0) },
+  },
+  ServiceDown: {
+    below: { [N8N]: last(0, 0, 1), [VECTOR_STORE]: last(1, 1, 1), [PUBLIC]: last(0, 0, 0) },
+    above: { [N8N]: last(1, 1, 0), [VECTOR_STORE]: last(1, 1, 1), [PUBLIC]: last(1, 1, 1) },
+  },
+  HealthFailing: {
+    below: { [PUBLIC]: last(0, 1), [N8N]: last(0, 1) },
+    above: { [PUBLIC]: last(1, 1), [N8N]: last(1, 0) },
+  },
+  ServiceNotRunning: {
+    below: {
+      'technicia_service_desired{service="n8n-runners"}': steady(1),
+      'technicia_service_running{service="n8n-runners"}': steady(1),
+      'technicia_service_desired{service="metrics"}': steady(1),
+      'technicia_service_running{service="metrics"}': steady(0),
+    },
+    above: {
+      'technicia_service_desired{service="n8n-runners"}': steady(1),
+      'technicia_service_running{service="n8n-runners"}': steady(0),
+    },
+  },
+  CrashLoop: {
+    below: { 'technicia_task_started_timestamp_seconds{service="n8n"}': starts(2) },
+    above: { 'technicia_task_started_timestamp_seconds{service="n8n"}': starts(3) },
+  },
+  OutOfMemory: {
+    below: grown('technicia_container_oom_kills_total{service="n8n"}', 0),
+    above: grown('technicia_container_oom_kills_total{service="n8n"}', 1),
+  },
+  NeighbourDown: {
+    below: { 'probe_success{job="neighbour",stack="staging"}': last(0, 1) },
+    above: { 'probe_success{job="neighbour",stack="staging"}': last(1, 0) },
+  },
+  UnusualTraffic: { below: traffic(600), above: traffic(601) },
+};
+
+const SERVER: Readonly<Record<string, MetricCase>> = {
+  HostMemoryCritical: { below: memory(79.9), above: memory(80.1) },
+  HostMemoryHigh: { below: memory(69.9), above: memory(70.1) },
+  HostMemoryExhausted: { below: memory(89.9), above: memory(90.1) },
+  HostMemoryElevated: { below: memory(59.9), above: memory(60.1) },
+  HostMemoryAboveTarget: { below: memory(84.9), above: memory(85.1) },
+  AvailableMemoryCritical: { below: available(513), above: available(511) },
+  AvailableMemoryLow: { below: available(1025), above: available(1023) },
+  ServiceMemoryCritical: { below: containerMemory(79.9), above: containerMemory(80.1) },
+  ServiceMemoryHigh: { below: containerMemory(69.9), above: containerMemory(70.1) },
+  ServiceMemoryElevated: { below: containerMemory(59.9), above: containerMemory(60.1) },
+  CpuHigh: {
+    below: { 'node_cpu_seconds_total{cpu="0",mode="idle"}': line(0, 0.21 * 600, 600) },
+    above: { 'node_cpu_seconds_total{cpu="0",mode="idle"}': line(0, 0.19 * 600, 600) },
+  },
+  LoadCritical: { below: load(1.49), above: load(1.51) },
+  LoadHigh: { below: load(0.99), above: load(1.01) },
+  DiskCritical: { below: disk(10.1), above: disk(9.9) },
+  DiskFreeLow: { below: disk(20.1), above: disk(19.9) },
+  DiskWarning: { below: disk(20.1), above: disk(19.9) },
+  DiskFullSoon: {
+    // Five GiB an hour: in 24 hours, 120 GiB.
+    below: { [`node_filesystem_avail_bytes${DISK}`]: line(151 * GIB, 121 * GIB, 6 * HOUR, 60) },
+    above: { [`node_filesystem_avail_bytes${DISK}`]: line(149 * GIB, 119 * GIB, 6 * HOUR, 60) },
+  },
+  InodesLow: { below: inodes(10.1), above: inodes(9.9) },
+  ClockUnsynchronised: {
+    below: { node_timex_sync_status: steady(1) },
+    above: { node_timex_sync_status: steady(0) },
+  },
+  ClockOffset: {
+    below: { node_timex_offset_seconds: steady(-0.499) },
+    above: { node_timex_offset_seconds: steady(-0.501) },
+  },
+  PatchesPending: {
+    below: {
+      technicia_patches_security: [...steady(0, HOUR).map(older(6 * DAY)), ...steady(2, 8 * DAY, HOUR)],
+    },
+    above: { technicia_patches_security: steady(2, 8 * DAY, 5 * MINUTE) },
+  },
+  RebootPending: {
+    below: { technicia_reboot_required: steady(1, 13 * DAY, 5 * MINUTE) },
+    above: { technicia_reboot_required: steady(1, 15 * DAY, 5 * MINUTE) },
+  },
+};
+
+function older(seconds: number) {
+  return ([secondsAgo, value]: readonly [number, number]): [number, number] => [secondsAgo + seconds, value];
+}
+
+const RECORDS: Readonly<Record<string, MetricCase>> = {
+  CertificateExpired: { below: certificate(0.01), above: certificate(-0.01) },
+  CertificateExpiresNow: { below: certificate(2.01), above: certificate(1.99) },
+  CertificateExpiresSoon: { below: certificate(7.01), above: certificate(6.99) },
+  CertificateExpires: { below: certificate(14.01), above: certificate(13.99) },
+  CertificatePlaceholder: {
+    below: { technicia_certificate_placeholder: steady(0) },
+    above: { technicia_certificate_placeholder: steady(1) },
+  },
+  BackupTooOld: {
+    below: ago("technicia_backup_last_success_timestamp_seconds", 3 * HOUR - 1),
+    above: ago("technicia_backup_last_success_timestamp_seconds", 3 * HOUR + 1),
+  },
+  BackupLate: {
+    below: ago("technicia_backup_last_success_timestamp_seconds", 2 * HOUR + 15 * MINUTE - 1),
+    above: ago("technicia_backup_last_success_timestamp_seconds", 2 * HOUR + 15 * MINUTE + 1),
+  },
+  BackupMissing: { below: ago("technicia_backup_last_success_timestamp_seconds", DAY), above: {} },
+  BackupFailed: {
+    below: { technicia_backup_failed: steady(0) },
+    above: { technicia_backup_failed: steady(1) },
+  },
+  DrillOverdue: {
+    below: ago("technicia_drill_last_success_timestamp_seconds", 9 * DAY - 1),
+    above: ago("technicia_drill_last_success_timestamp_seconds", 9 * DAY + 1),
+  },
+  DrillFailed: {
+    below: { technicia_drill_failed: steady(0) },
+    above: { technicia_drill_failed: steady(1) },
+  },
+  DriftFound: {
+    below: { technicia_drift_findings: steady(0) },
+    above: { technicia_drift_findings: steady(1) },
+  },
+  DriftCheckOld: {
+    below: ago("technicia_drift_last_check_timestamp_seconds", 26 * HOUR - 1),
+    above: ago("technicia_drift_last_check_timestamp_seconds", 26 * HOUR + 1),
+  },
+  WorkflowsFailing: {
+    below: grown('n8n_workflow_execution_duration_seconds_count{status="failed",workflow_id="a"}', 3),
+    above: {
+      ...grown('n8n_workflow_execution_duration_seconds_count{status="failed",workflow_id="a"}', 3),
+      ...grown('n8n_workflow_execution_duration_seconds_count{status="failed",workflow_id="b"}', 1),
+    },
+  },
+  VectorStoreRecovering: {
+    below: { app_status_recovery_mode: steady(0) },
+    above: { qdrant_app_status_recovery_mode: steady(1) },
+  },
+};
+
+const OWN_HEALTH: Readonly<Record<string, MetricCase>> = {
+  MonitoringDown: { below: up({ ...ALL_UP, n8n: 0 }), above: up({ ...ALL_UP, logs: 0 }) },
+  TargetDown: { below: up({ ...ALL_UP, logs: 0 }), above: up({ ...ALL_UP, n8n: 0 }) },
+  TargetMissing: { below: up({ ...ALL_TARGETS, qdrant: 0 }), above: up(without(ALL_TARGETS, "qdrant")) },
+  MonitoringRestarts: {
+    below: { 'technicia_task_started_timestamp_seconds{service="logs"}': starts(2) },
+    above: { 'technicia_task_started_timestamp_seconds{service="logs"}': starts(3) },
+  },
+  CollectorSilent: {
+    below: { technicia_collector_seconds: [[119, 0.5]] },
+    above: { technicia_collector_seconds: [[121, 0.5]] },
+  },
+  CollectorSourceDown: {
+    below: { 'technicia_collector_up{source="docker"}': steady(1) },
+    above: { 'technicia_collector_up{source="docker"}': steady(0) },
+  },
+  CollectorSlow: {
+    below: { technicia_collector_seconds: steady(10) },
+    above: { technicia_collector_seconds: steady(10.1) },
+  },
+  RuleErrors: {
+    below: {
+      ...grown('vmalert_alerting_rules_errors_total{job="log-rules",alertname="ServiceErrors"}', 0),
+      ...grown('vmalert_recording_rules_errors_total{job="log-rules",recording="gateway"}', 0),
+    },
+    above: {
+      ...grown('vmalert_alerting_rules_errors_total{job="log-rules",alertname="ServiceErrors"}', 0),
+      ...grown('vmalert_recording_rules_errors_total{job="log-rules",recording="gateway"}', 1),
+    },
+  },
+  RulesLate: {
+    below: grown('vmalert_iteration_missed_total{job="metric-rules"}', 0),
+    above: grown('vmalert_iteration_missed_total{job="metric-rules"}', 1),
+  },
+  ConfigurationRefused: {
+    below: {
+      'vmalert_config_last_reload_successful{job="metric-rules"}': steady(1),
+      'alertmanager_config_last_reload_successful{job="alerts"}': steady(1),
+    },
+    above: {
+      'vmalert_config_last_reload_successful{job="metric-rules"}': steady(1),
+      'alertmanager_config_last_reload_successful{job="alerts"}': steady(0),
+    },
+  },
+  AlertsNotSent: {
+    below: grown('vmalert_alerts_send_errors_total{job="metric-rules"}', 0),
+    above: grown('vmalert_alerts_send_errors_total{job="metric-rules"}', 1),
+  },
+  NotificationsFailing: {
+    below: grown('alertmanager_notifications_failed_total{integration="email",reason="other"}', 0),
+    above: grown('alertmanager_notifications_failed_total{integration="email",reason="other"}', 1),
+  },
+  StoreReadOnly: {
+    below: {
+      'vm_storage_is_read_only{job="metrics"}': steady(0),
+      'vl_storage_is_read_only{job="logs"}': steady(0),
+    },
+    above: {
+      'vm_storage_is_read_only{job="metrics"}': steady(0),
+      'vl_storage_is_read_only{job="logs"}': steady(1),
+    },
+  },
+  LinesDropped: {
+    below: grown('vl_rows_dropped_total{reason="too_old"}', 0),
+    above: grown('vl_rows_dropped_total{reason="too_old"}', 1),
+  },
+  AccessLogSilent: {
+    below: { 'gateway_lines{stats_result="lines"}': steady(0), [PUBLIC]: last(1, 0, 1, 1, 1) },
+    above: { 'gateway_lines{stats_result="lines"}': steady(0), [PUBLIC]: last(1, 1, 1, 1, 1) },
+  },
+};
+
+function without<Value>(map: Readonly<Record<string, Value>>, key: string): Record<string, Value> {
+  return Object.fromEntries(Object.entries(map).filter(([name]) => name !== key));
+}
+
+export const METRIC_CASES: Readonly<Record<string, MetricCase>> = {
+  ...SITE,
+  ...SERVER,
+  ...RECORDS,
+  ...OWN_HEALTH,
+};

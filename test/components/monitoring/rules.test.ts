@@ -1,0 +1,167 @@
+import { readFile } from "node:fs/promises";
+
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+
+import type { MonitoringFacts } from "../../../components/monitoring/facts.ts";
+import { INHIBITED_NAMES, INHIBITIONS } from "../../../components/monitoring/inhibitions.ts";
+import { logRules, renderLogRules } from "../../../components/monitoring/log-rules.ts";
+import { metricRules, renderMetricRules } from "../../../components/monitoring/metric-rules.ts";
+import { escalationRules, watchdogRule } from "../../../components/monitoring/rules/own-health.ts";
+import type { Thresholds } from "../../../components/monitoring/thresholds.ts";
+import { type Thresholds as Settings, thresholds } from "../../../stacks/thresholds-schema.ts";
+import { monitoringFacts } from "./facts.ts";
+
+const facts = monitoringFacts();
+const rules = [...metricRules(facts), ...logRules(facts), ...escalationRules(facts), watchdogRule(facts)];
+const names = new Set(rules.map(({ name }) => name));
+
+interface RenderedRule {
+  readonly alert?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+const rendered = [renderMetricRules(facts), renderLogRules(facts)]
+  .flatMap((text) => (parse(text) as { groups: { rules: RenderedRule[] }[] }).groups)
+  .flatMap((group) => group.rules)
+  .filter(({ alert }) => alert !== undefined);
+
+/** Both files, with another value of one setting. */
+const renderWith = (change: Partial<MonitoringFacts>) => {
+  const other = { ...facts, ...change };
+  return renderMetricRules(other) + renderLogRules(other);
+};
+
+const rulesWith = (changed: Thresholds) => {
+  const other = { ...facts, thresholds: changed };
+  return JSON.stringify([metricRules(other), logRules(other)]);
+};
+
+describe("the thresholds", () => {
+  it("have the same shape in the settings and in the rules", () => {
+    const there: Thresholds = thresholds.parse(undefined);
+    const back: Settings = there;
+    expect(back).toEqual(facts.thresholds);
+  });
+
+  const all = Object.entries<Readonly<Record<string, number>>>({ ...facts.thresholds }).flatMap(
+    ([group, values]) => Object.entries(values).map(([name, value]) => ({ group, name, value })),
+  );
+  it.each(all)("$group.$name changes a rule", ({ group, name, value }) => {
+    const values = facts.thresholds[group as keyof Thresholds];
+    const changed = { ...facts.thresholds, [group]: { ...values, [name]: value + 1 } };
+    expect(rulesWith(changed)).not.toBe(rulesWith(facts.thresholds));
+  });
+});
+
+describe("the rules", () => {
+  it("each say in French what, where, how much, what it means, what to do, and where to read more", () => {
+    for (const { alert = "", annotations } of rendered) {
+      expect(Object.keys(annotations ?? {})).toEqual([
+        "title",
+        "where",
+        "value",
+        "meaning",
+        "action",
+        "runbook",
+      ]);
+      expect(annotations?.["runbook"]).toBe(`docs/alerts.md#${alert.toLowerCase()}`);
+      expect(Object.values(annotations ?? {}).filter((text) => text.trim() === "")).toEqual([]);
+    }
+  });
+
+  it("each have a severity, and an id of their own", () => {
+    const ids = rendered.map(({ labels }) => `${labels?.["id"]} ${labels?.["level"] ?? ""}`);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const { labels } of rendered) expect(labels?.["severity"]).toMatch(/^(P1|P2|P3|info)$/);
+  });
+
+  it("roll a release back for the four triggers, and for a service that cannot stay up", () => {
+    const rolling = rules.filter(({ rollback }) => rollback).map(({ name }) => name);
+    expect(rolling.sort()).toEqual([
+      ...[
+        "CrashLoop",
+        "CriticalErrors",
+        "ErrorRateCritical",
+        "HealthFailing",
+        "LatencyCritical",
+        "OutOfMemory",
+      ],
+    ]);
+    for (const { severity, rollback } of rules) if (rollback) expect(severity).toBe("P1");
+  });
+
+  it("each have a section of the runbook with their level, and no section is left over", async () => {
+    const text = await readFile(new URL("../../../docs/alerts.md", import.meta.url), "utf8");
+    const sections = new Map(
+      text
+        .split(/^## /m)
+        .slice(1)
+        .map((section) => [section.slice(0, section.indexOf("\n")), section]),
+    );
+    expect([...sections.keys()].sort()).toEqual(["Test", ...names].sort());
+    for (const { name, severity, rollback } of rules) {
+      expect(sections.get(name), name).toContain(`\n_${severity === "info" ? "information" : severity}`);
+      expect(sections.get(name)?.includes("annule une mise en production")).toBe(rollback === true);
+      expect(sections.get(name), name).toMatch(/\n- \*\*Regarder\*\* : .+\n- \*\*Faire\*\* : .+/);
+    }
+    for (const [, anchor = ""] of text.matchAll(/\]\(#([\w-]+)\)/g))
+      expect([...sections.keys()].map((name) => name.toLowerCase())).toContain(anchor);
+  });
+
+  it("ask only about what an environment has", () => {
+    const text = renderWith({ neighbours: [], backup: undefined, escalation: [] });
+    for (const name of ["NeighbourDown", "NeighbourSilent", "BackupTooOld", "DrillOverdue", "Escalation"])
+      expect(text).not.toContain(`alert: ${name}\n`);
+    expect(renderWith({ backup: { hours: 1, maxAgeHours: 3, drillDays: undefined } })).not.toContain(
+      "DrillOverdue",
+    );
+  });
+
+  it("count failures in a row by evaluations, of which there is one for each sample", () => {
+    const seconds = (scrapeSeconds: number) =>
+      metricRules({ ...facts, scrapeSeconds })
+        .filter(({ name }) => ["SiteDown", "ServiceDown"].includes(name))
+        .map(({ forSeconds }) => forSeconds);
+    expect(seconds(15)).toEqual([45, 45]);
+    expect(seconds(5)).toEqual([15, 15]);
+  });
+
+  it("escalate in the order and after the minutes of the settings", () => {
+    const levels = escalationRules(facts).map(({ labels, forSeconds }) => [labels?.["level"], forSeconds]);
+    expect(levels).toEqual([
+      ["N1", 300],
+      ["N2", 900],
+      ["N3", 1800],
+      ["N4", 3600],
+    ]);
+  });
+});
+
+describe("the inhibitions", () => {
+  it("name alerts that exist", () => {
+    expect([...new Set(INHIBITED_NAMES)].filter((name) => !names.has(name))).toEqual([]);
+  });
+
+  it("never concern the sign of life", () => {
+    const about = INHIBITIONS.flatMap(({ target_matchers }) => target_matchers);
+    expect(about.filter((matcher) => matcher.includes("Watchdog"))).toEqual([]);
+    for (const { target_matchers } of INHIBITIONS)
+      expect(target_matchers.some((matcher) => /^(alertname|topic)/.test(matcher))).toBe(true);
+    expect(rendered.find(({ alert }) => alert === "Watchdog")?.labels).toEqual({
+      severity: "info",
+      id: "Watchdog",
+    });
+  });
+
+  it("hold back no alert by one that it holds back itself", () => {
+    const pairs = INHIBITIONS.map(({ source_matchers, target_matchers }) => [
+      source_matchers[0],
+      target_matchers[0],
+    ]);
+    for (const [source = "", target = ""] of pairs)
+      if (source.startsWith("alertname=~") && target.startsWith("alertname=~"))
+        expect(pairs).not.toContainEqual([target, source]);
+  });
+});
