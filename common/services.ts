@@ -10,6 +10,7 @@ export interface ServiceSettings {
   readonly services: { readonly n8n: { readonly database: "sqlite" | "postgres" } } & Readonly<
     Record<OptionalService, { readonly enabled: boolean }>
   >;
+  readonly monitoring: { readonly enabled: boolean };
 }
 
 interface Service {
@@ -17,9 +18,11 @@ interface Service {
   readonly alias: string;
   /** Absent: in every environment. */
   readonly isOn?: (settings: ServiceSettings) => boolean;
+  /** Key of its image in the settings `images`. @default the service's own */
+  readonly image?: string;
 }
 
-/** Every service, by its key in the settings `services` and `images`. */
+/** Every service, by its key in the settings `services`, and in `images` where it does not share the image of another. */
 export const SERVICES = {
   qdrant: { alias: "qdrant" },
   vectorStore: { alias: "vector-store" },
@@ -30,11 +33,26 @@ export const SERVICES = {
   documentProcessor: { alias: "document-processor", isOn: isSwitchedOn("documentProcessor") },
   visionClassifier: { alias: "vision-classifier", isOn: isSwitchedOn("visionClassifier") },
   frontend: { alias: "frontend", isOn: isSwitchedOn("frontend") },
+  metrics: { alias: "metrics", isOn: isMonitored },
+  logs: { alias: "logs", isOn: isMonitored },
+  metricRules: { alias: "metric-rules", isOn: isMonitored, image: "rules" },
+  logRules: { alias: "log-rules", isOn: isMonitored, image: "rules" },
+  alerts: { alias: "alerts", isOn: isMonitored },
+  probes: { alias: "probes", isOn: isMonitored },
 } as const satisfies Readonly<Record<string, Service>>;
 
 function isSwitchedOn(name: OptionalService) {
   return ({ services }: ServiceSettings) => services[name].enabled;
 }
+
+function isMonitored({ monitoring }: ServiceSettings): boolean {
+  return monitoring.enabled;
+}
+
+/** The programs of the monitoring, which visitors do not need. */
+export const monitoringServices = ["metrics", "logs", "metricRules", "logRules", "alerts", "probes"] as const;
+
+export type MonitoringService = (typeof monitoringServices)[number];
 
 /** TechnicIA's own services, whose images `npm run images -- build` makes. */
 export const builtServices = ["vectorStore", "documentProcessor", "visionClassifier", "frontend"] as const;
@@ -48,11 +66,21 @@ export type UpgradedService = (typeof upgradedServices)[number];
 
 export type ServiceName = keyof typeof SERVICES;
 
+/** Key of a service's image in the settings `images`. */
+export type ServiceImage = {
+  [Name in ServiceName]: (typeof SERVICES)[Name] extends { readonly image: infer Image } ? Image : Name;
+}[ServiceName];
+
 export const serviceNames = Object.keys(SERVICES) as ServiceName[];
 
 export function isServiceOn(name: ServiceName, settings: ServiceSettings): boolean {
   const { isOn }: Service = SERVICES[name];
   return isOn === undefined || isOn(settings);
+}
+
+export function imageOf(name: ServiceName): ServiceImage {
+  const { image }: Service = SERVICES[name];
+  return (image ?? name) as ServiceImage;
 }
 
 /** The services that an environment runs, in the order of `SERVICES`. */

@@ -1,3 +1,4 @@
+import { renderDeadman, renderNeighbours, renderStoreLog } from "./gateway-monitoring.ts";
 import { OPENABLE_PATHS, type OpenablePath, WEBHOOKS } from "../common/services.ts";
 
 /** What an environment decides about its public routes. */
@@ -23,6 +24,14 @@ export interface GatewayConfig {
 
   /** Whether the frontend serves everything that is not a route of the API; otherwise that is a 404. */
   readonly frontend: boolean;
+
+  /** Undefined without monitoring. */
+  readonly monitoring?:
+    | {
+        /** Names of the environments that say here that they live. */
+        readonly neighbours: readonly string[];
+      }
+    | undefined;
 }
 
 /** What one address may ask for. */
@@ -69,11 +78,11 @@ pid /run/nginx.pid;
 error_log /dev/stderr warn;
 events { worker_connections 2048; }
 http {
-${LOGGING}
+${LOGGING}${renderStoreLog(config)}
 ${renderForwarding(config)}
 ${PATHS}
 ${renderLimits(config)}
-${renderHeaders(config)}
+${renderHeaders(config)}${renderNeighbours(config)}
 ${TLS}
 ${renderPlainServer(config)}
 ${UNKNOWN_NAMES}
@@ -92,7 +101,7 @@ const LOGGING = `  include /etc/nginx/mime.types;
   # A host name has up to 253 characters; nginx's own default holds 46.
   server_names_hash_bucket_size 512;
   map_hash_bucket_size 512;
-  log_format technicia escape=json '{"time":"$time_iso8601","remote":"$remote_addr","method":"$request_method","uri":"$uri","status":$status,"bytes":$body_bytes_sent,"seconds":$request_time,"upstream":"$upstream_addr"}';
+  log_format technicia escape=json '{"time":"$time_iso8601","id":"$request_id","remote":"$remote_addr","host":"$host","method":"$request_method","uri":"$uri","status":$status,"bytes":$body_bytes_sent,"seconds":$request_time,"upstream":"$upstream_addr"}';
   access_log /dev/stdout technicia;
 `;
 
@@ -128,6 +137,7 @@ function renderForwarded(indent: string, kind: "request" | "socket"): string {
     "X-Forwarded-For $remote_addr",
     "X-Forwarded-Host $host",
     "X-Forwarded-Proto $scheme",
+    "X-Request-Id $request_id",
     `Upgrade ${isSocket ? "$http_upgrade" : "''"}`,
     // Told to close, n8n would do so while an upload that it has refused is still coming, and the refusal would be lost.
     `Connection ${isSocket ? "upgrade" : "''"}`,
@@ -172,6 +182,7 @@ function renderHeaders({ hsts }: GatewayConfig): string {
     default '';
   }
   add_header Retry-After $retry_after always;
+  add_header X-Request-Id $request_id always;
   add_header X-Content-Type-Options nosniff always;
   add_header X-Frame-Options SAMEORIGIN always;
   add_header Referrer-Policy strict-origin-when-cross-origin always;
@@ -244,7 +255,7 @@ function renderPublicServer(config: GatewayConfig): string {
     limit_conn connections ${config.visitors.connections};
 
 ${HEALTH}
-${renderApi(config)}
+${renderDeadman(config)}${renderApi(config)}
     location /api/ { return 404; }
 ${renderWebhooks(config)}${config.openPaths.map((name) => renderOpenPath(name, config)).join("")}
     location / {

@@ -10,11 +10,18 @@ import {
   renderGateway,
   WEBROOT,
 } from "./gateway-config.ts";
+import { ACCESS_SOCKET, NEIGHBOUR_TOKEN } from "./gateway-monitoring.ts";
 import { Service, type CommonServiceArgs } from "./service.ts";
 
 const RELOAD = "/opt/technicia/bin/gateway-reload";
 const TLS = `${GATEWAY_DIRECTORY.host}/tls`;
 const DIRECTORIES = scriptParts(new URL("scripts/gateway-directories.sh", import.meta.url), [
+  "observe",
+  "apply",
+  "remove",
+]);
+
+const SOCKET_FOLDER = scriptParts(new URL("scripts/gateway-socket.sh", import.meta.url), [
   "observe",
   "apply",
   "remove",
@@ -28,6 +35,9 @@ export interface GatewayArgs extends CommonServiceArgs {
   readonly networks: readonly docker.Network[];
 
   readonly config: GatewayConfig;
+
+  /** With which neighbours say that they live. @default - nobody can */
+  readonly neighbourToken?: pulumi.Input<string> | undefined;
 
   /** n8n's owner: the gateway routes nothing to n8n before it exists. */
   readonly n8nOwner: pulumi.Resource;
@@ -53,6 +63,7 @@ export class Gateway extends pulumi.ComponentResource {
       },
       onHost,
     );
+    const neighbours = createNeighbourToken(name, args, { ...onHost, dependsOn: [placeholder, reload] });
     this.configuration = new technicia.File(
       `${name}-configuration`,
       {
@@ -61,9 +72,12 @@ export class Gateway extends pulumi.ComponentResource {
         validate: validation(args.image),
         onChange: RELOAD,
       },
-      { ...onHost, dependsOn: [placeholder, reload] },
+      { ...onHost, dependsOn: [placeholder, reload, ...neighbours] },
     );
-    this.service = createService(name, args, { parent: this, dependsOn: [this.configuration] });
+    this.service = createService(name, args, {
+      parent: this,
+      dependsOn: [this.configuration, ...createSocketFolder(name, args, onHost)],
+    });
     // After the service: a gateway that is starting may have read its files already, and nothing makes it read them again.
     new technicia.File(
       `${name}-n8n-route`,
@@ -101,6 +115,43 @@ function createPlaceholder(
   );
 }
 
+/** Its file and not the configuration holds the token: everybody on the server may read that one. */
+function createNeighbourToken(
+  name: string,
+  { neighbourToken }: GatewayArgs,
+  onHost: pulumi.CustomResourceOptions,
+): technicia.File[] {
+  if (neighbourToken === undefined) return [];
+  const content = pulumi.secret(pulumi.output(neighbourToken).apply(NEIGHBOUR_TOKEN.content));
+  return [
+    new technicia.File(
+      `${name}-neighbour-token`,
+      { path: NEIGHBOUR_TOKEN.host, content, mode: "0400", onChange: RELOAD },
+      onHost,
+    ),
+  ];
+}
+
+/** The gateway cannot start without the folder, and answers without the socket in it. */
+function createSocketFolder(
+  name: string,
+  { config }: GatewayArgs,
+  onHost: pulumi.CustomResourceOptions,
+): technicia.State[] {
+  if (config.monitoring === undefined) return [];
+  return [
+    new technicia.State(
+      `${name}-socket-folder`,
+      {
+        ...SOCKET_FOLDER,
+        desired: `2750 0:${ACCESS_SOCKET.gid}`,
+        variables: { FOLDER: ACCESS_SOCKET.host, GROUP: String(ACCESS_SOCKET.gid) },
+      },
+      onHost,
+    ),
+  ];
+}
+
 function createService(name: string, args: GatewayArgs, opts: pulumi.ComponentResourceOptions): Service {
   const { host, container } = GATEWAY_DIRECTORY;
   return new Service(
@@ -113,6 +164,16 @@ function createService(name: string, args: GatewayArgs, opts: pulumi.ComponentRe
         { type: "bind", source: host, target: container, readOnly: true },
         { type: "bind", source: WEBROOT.host, target: WEBROOT.container, readOnly: true },
         { type: "tmpfs", target: "/run" },
+        ...(args.config.monitoring === undefined
+          ? []
+          : [
+              {
+                type: "bind" as const,
+                source: ACCESS_SOCKET.host,
+                target: ACCESS_SOCKET.container,
+                readOnly: true,
+              },
+            ]),
         { type: "tmpfs", target: "/var/cache/nginx" },
         { type: "tmpfs", target: "/tmp" },
       ],

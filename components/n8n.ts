@@ -54,6 +54,9 @@ export interface N8nArgs extends CommonServiceArgs {
     readonly jwtSecret: pulumi.Input<string>;
   };
 
+  /** Whether it tells its metrics to who asks on its networks. @default false */
+  readonly metrics?: boolean;
+
   /** Hosts inside the Docker networks that workflows may call. */
   readonly internalHosts: readonly string[];
 
@@ -182,8 +185,8 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     N8N_DYNAMIC_BANNERS_ENABLED: "false",
     N8N_AI_GATEWAY_ENABLED: "false",
     N8N_PERSONALIZATION_ENABLED: "false",
-    // Nothing reads them, and n8n asks nobody for a password there.
-    N8N_METRICS: "false",
+    // n8n asks nobody for a password there; the gateway forwards nothing to it.
+    N8N_METRICS: String(args.metrics ?? false),
     N8N_LOG_LEVEL: "info",
     N8N_LOG_FORMAT: "json",
     N8N_LOG_OUTPUT: "console",
@@ -230,6 +233,7 @@ function createRunners(
       limits: args.limits,
       convergenceSeconds: args.convergenceSeconds,
       observationSeconds: args.observationSeconds,
+      logTag: args.logTag,
       networks: [{ network: args.network }],
       environment: {
         N8N_RUNNERS_TASK_BROKER_URI: "http://n8n:5679",

@@ -18,7 +18,22 @@ export class Networks extends pulumi.ComponentResource {
   /** n8n and what runs its workflows' code; nothing on it reaches the internet. */
   readonly runners: docker.Network;
 
-  constructor(name: string, opts: pulumi.ComponentResourceOptions) {
+  /** The programs of the monitoring, and where each of them is; undefined without monitoring. */
+  readonly monitoring:
+    | {
+        /** Nothing on it reaches the internet. */
+        readonly inside: docker.Network;
+
+        /** For mail, webhooks, and probes of public addresses. */
+        readonly outside: docker.Network;
+      }
+    | undefined;
+
+  constructor(
+    name: string,
+    { isMonitored }: { readonly isMonitored: boolean },
+    opts: pulumi.ComponentResourceOptions,
+  ) {
     super("technicia:components:Networks", name, {}, opts);
 
     this.edge = createNetwork(
@@ -31,6 +46,12 @@ export class Networks extends pulumi.ComponentResource {
     this.app = createNetwork("technicia-app", { subnet: "172.31.1.0/24", internal: false }, next);
     this.data = createNetwork("technicia-data", { subnet: "172.31.2.0/24", internal: true }, next);
     this.runners = createNetwork("technicia-runners", { subnet: "172.31.3.0/24", internal: true }, next);
+    this.monitoring = isMonitored
+      ? {
+          inside: createNetwork("technicia-monitoring", { subnet: "172.31.4.0/24", internal: true }, next),
+          outside: createNetwork("technicia-outside", { subnet: "172.31.5.0/24", internal: false }, next),
+        }
+      : undefined;
     this.registerOutputs({});
   }
 }

@@ -54,6 +54,9 @@ export interface CommonServiceArgs {
 
   /** How long an updated task is watched before it counts as good, in seconds. */
   readonly observationSeconds: number;
+
+  /** Name of its lines in the server's journal. @default its lines stay with Docker */
+  readonly logTag?: string | undefined;
 }
 
 /** What one long-running service decides; everything else is the same for all of them. */
@@ -196,7 +199,10 @@ function describeTask(
     },
     // The daemon answers with all four; one left out would be a permanent difference.
     restartPolicy: { condition: "any", delay: "2s", maxAttempts: 0, window: "0s" },
-    logDriver: { name: "json-file", options: { "max-size": "10m", "max-file": "5" } },
+    logDriver:
+      args.logTag === undefined
+        ? { name: "json-file", options: { "max-size": "10m", "max-file": "5" } }
+        : { name: "journald", options: { tag: args.logTag } },
   };
 }
 

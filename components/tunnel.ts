@@ -21,6 +21,9 @@ export interface TunnelArgs {
   /** Addresses of those networks: whoever comes over one of them is refused, or the tunnel would connect it to the others. */
   readonly refusedRange: string;
 
+  /** Name of its lines in the server's journal. @default its lines stay with Docker */
+  readonly logTag?: string | undefined;
+
   /** Port on the host's loopback → service and port behind it. */
   readonly ports: Readonly<Record<number, string>>;
 }
@@ -56,8 +59,9 @@ export class Tunnel extends pulumi.ComponentResource {
         // The master gives its temporary directories to the user nobody, and becomes it.
         capabilities: { drops: ["ALL"], adds: ["CAP_CHOWN", "CAP_SETGID", "CAP_SETUID"] },
         securityOpts: ["no-new-privileges:true"],
-        logDriver: "json-file",
-        logOpts: { "max-size": "10m", "max-file": "5" },
+        ...(args.logTag === undefined
+          ? { logDriver: "json-file", logOpts: { "max-size": "10m", "max-file": "5" } }
+          : { logDriver: "journald", logOpts: { tag: args.logTag } }),
         networksAdvanced: args.networks.map(({ network }) => ({ name: network.name })),
         ports: Object.keys(args.ports).map((port) => ({
           internal: Number(port),

@@ -19,7 +19,10 @@ export function packageNamesIfKnown({
 }
 
 /** Docker's own packages have other names than the distribution's. */
-export function packageNames(dockerSource: DockerSource): string[] {
+export function packageNames(
+  dockerSource: DockerSource,
+  { isMonitored = false }: { readonly isMonitored?: boolean } = {},
+): string[] {
   const engine = dockerSource === "docker" ? ["containerd.io", "docker-ce", "docker-ce-cli"] : ["docker.io"];
   // Docker unpacks images with pigz if it is installed, so decompressing and writing overlap.
   const tools = [
@@ -33,7 +36,8 @@ export function packageNames(dockerSource: DockerSource): string[] {
     "unattended-upgrades",
   ];
   // Its getcap tells which programs have rights of their own.
-  return [...tools, "libcap2-bin", ...engine].sort();
+  const monitoring = isMonitored ? ["prometheus-node-exporter", "systemd-journal-remote"] : [];
+  return [...tools, "libcap2-bin", ...engine, ...monitoring].sort();
 }
 
 /** With socket activation systemd listens, on the ports that sshd's settings name. */

@@ -10,6 +10,7 @@ import {
   createDockerSource,
   createSwarm,
 } from "./host-docker.ts";
+import { createExporterOverride, JOURNAL_LIMITS } from "./host-monitoring.ts";
 import { HostFirewall } from "./host-firewall.ts";
 import * as render from "./host-files.ts";
 import { LOGIN_GUARD, sshPorts } from "./login-guard.ts";
@@ -62,6 +63,9 @@ export interface HostArgs {
   readonly swapGib: number;
 
   readonly timeZone: string;
+
+  /** Whether the host is measured, and its journal sent to the log store. @default false */
+  readonly isMonitored?: boolean;
 }
 
 /** The system on the server: hardened, firewalled, with Docker as a Swarm of one node. */
@@ -103,10 +107,16 @@ export class Host extends pulumi.ComponentResource {
     this.packages = new technicia.Packages(
       `${name}-packages`,
       {
-        names: render.packageNames(args.dockerSource),
+        names: render.packageNames(args.dockerSource, args),
         namesIfKnown: render.packageNamesIfKnown(args),
       },
-      { ...onHost, dependsOn: beforePackages },
+      {
+        ...onHost,
+        dependsOn: [
+          ...beforePackages,
+          ...(args.isMonitored === true ? [createExporterOverride(name, onHost)] : []),
+        ],
+      },
     );
     const afterPackages = { ...onHost, dependsOn: [this.packages] };
     createUpgrades(name, afterPackages);
@@ -288,7 +298,7 @@ function createSystemSettings(
     `${name}-journal`,
     {
       path: "/etc/systemd/journald.conf.d/10-technicia.conf",
-      content: "[Journal]\nSystemMaxUse=500M\nMaxRetentionSec=1month\n",
+      content: `[Journal]\nSystemMaxUse=500M\nMaxRetentionSec=1month\n${args.isMonitored === true ? JOURNAL_LIMITS : ""}`,
       onChange: "systemctl restart systemd-journald.service",
     },
     onHost,

@@ -1,6 +1,7 @@
 /** Every secret of an environment: its readers, who gives it, its rotation, and its minimum strength. Never a value. */
 import { randomBytes } from "node:crypto";
 
+import { monitoringSecrets } from "./monitoring.ts";
 import { isServiceOn, type ServiceName, type ServiceSettings } from "../common/services.ts";
 
 /** Namespace of every key in the configuration: `technicia:domain`. */
@@ -18,6 +19,7 @@ export const secretServices = [
   "OVH",
   "Registry",
   "Backup",
+  "Monitoring",
 ] as const;
 
 export type SecretService = (typeof secretServices)[number];
@@ -28,9 +30,16 @@ export interface SecretsContext {
   readonly services: ServiceSettings["services"] & { readonly qdrant: { readonly apiKey: boolean } };
   readonly builds: { readonly registryUser: string };
   readonly backup: { readonly project: string; readonly bucket?: object | undefined };
+  readonly monitoring: {
+    readonly enabled: boolean;
+    readonly mail?: { readonly user: string } | undefined;
+    readonly receivers: { readonly slack: boolean; readonly pager: boolean };
+    readonly neighbours: readonly unknown[];
+    readonly ping: boolean;
+  };
 }
 
-interface Condition {
+export interface Condition {
   /** As `docs/settings.md` says it. */
   readonly words: string;
   /** `configured` are the names of the secrets that the stack has. */
@@ -301,6 +310,7 @@ export const catalog = {
     readers: ["restic", "npm run backups"],
     rotation: "create a new key at the storage, set it, run pulumi up, then delete the old one",
   },
+  ...monitoringSecrets,
   postgresPassword: {
     description: "Password of n8n's role in PostgreSQL",
     services: ["n8n"],

@@ -6,6 +6,15 @@ import type { SecretsContext } from "./catalog.ts";
 // `pulumi config set` without `--path` types stores true and false as text.
 const toggle = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);
 
+/** For settings of the monitoring that cannot be read: all of its secrets count as needed. */
+const EVERY_SECRET: SecretsContext["monitoring"] = {
+  enabled: true,
+  mail: { user: "?" },
+  receivers: { slack: true, pager: true },
+  neighbours: ["?"],
+  ping: true,
+};
+
 /** What settings say about secrets, when they may be wrong or incomplete; their keys have no namespace. */
 export function contextIn(settings: Readonly<Record<string, unknown>>): SecretsContext {
   const flag = (name: string, key: string) => z.object({ [name]: z.object({ [key]: toggle }) });
@@ -17,6 +26,17 @@ export function contextIn(settings: Readonly<Record<string, unknown>>): SecretsC
   const backup = z
     .object({ project: z.string().default(""), bucket: z.object({}).optional() })
     .safeParse(settings["backup"]);
+  const monitoring = z
+    .object({
+      enabled: toggle.default(false),
+      mail: z.object({ user: z.string().default("") }).optional(),
+      receivers: z
+        .object({ slack: toggle.default(false), pager: toggle.default(false) })
+        .default({ slack: false, pager: false }),
+      neighbours: z.array(z.unknown()).default([]),
+      ping: toggle.default(false),
+    })
+    .safeParse(settings["monitoring"] ?? {});
   const switches = optionalServices.map((name) => [name, { enabled: isOn(name, "enabled") }] as const);
   const optional = Object.fromEntries(switches) as Record<OptionalService, { enabled: boolean }>;
   // A missing or wrong setting counts as the value that needs a secret, so that no needed secret is left out.
@@ -30,5 +50,6 @@ export function contextIn(settings: Readonly<Record<string, unknown>>): SecretsC
     // Without the setting nobody logs in anywhere.
     builds: { registryUser: images.data?.registryUser ?? "" },
     backup: backup.data ?? { project: "" },
+    monitoring: monitoring.data ?? EVERY_SECRET,
   };
 }

@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { type BuiltService, builtServices, SERVICES } from "../common/services.ts";
+import { LOOPBACK_PORTS } from "../components/monitoring/facts.ts";
 import { shellWord } from "../common/shell-quote.ts";
 import { secretServices, type ServiceKeys } from "../secrets/catalog.ts";
 import type { Environment } from "./environment.ts";
@@ -178,6 +179,13 @@ export function urlOf(environment: Environment): string {
   return `https://${environment.domain}`;
 }
 
+/** Programs of the monitoring with pages to look at. */
+const MONITORING_TUNNELS = [
+  { service: "Dashboards", port: LOOPBACK_PORTS.metrics, page: "/vmui/#/dashboards" },
+  { service: "Logs", port: LOOPBACK_PORTS.logs, page: "/select/vmui/" },
+  { service: "Alerts", port: LOOPBACK_PORTS.alerts, page: "/" },
+];
+
 /** How an operator reaches the server, and through it the services that are not public. */
 export function describeAccess(
   environment: Environment,
@@ -191,11 +199,12 @@ export function describeAccess(
     sshCommand: `ssh ${target}`,
     ssh: { address: ipv4, port, user, privateKeyFile, hostKey },
     tunnels: [
-      { service: "n8n", port: 5678 },
-      { service: "Qdrant", port: 6333 },
-    ].map(({ service, port: local }) => ({
+      { service: "n8n", port: 5678, page: "" },
+      { service: "Qdrant", port: 6333, page: "" },
+      ...(environment.monitoring.enabled ? MONITORING_TUNNELS : []),
+    ].map(({ service, port: local, page }) => ({
       service,
-      url: `http://localhost:${local}`,
+      url: `http://localhost:${local}${page}`,
       command: `ssh -N -L ${local}:127.0.0.1:${local} ${target}`,
     })),
   };

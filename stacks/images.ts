@@ -1,7 +1,7 @@
 /** The images of an environment: which it runs, which are built, and whether their registries have them. */
 import { reasonOf } from "../common/reason.ts";
 import { findImage, ImageMissing, type RegistryLogin, registryOf } from "../common/registry.ts";
-import { type BuiltService, builtServices, isServiceOn, SERVICES } from "../common/services.ts";
+import { type BuiltService, builtServices, enabledServices, imageOf, SERVICES } from "../common/services.ts";
 import { UserError } from "../common/user-error.ts";
 import { backupBucket } from "./backup-schema.ts";
 import type { Environment } from "./environment.ts";
@@ -12,14 +12,15 @@ export type ImageName = keyof Environment["images"];
 
 /** Images that this environment runs; those of services that are off are never pulled. */
 export function imagesInUse(
-  environment: Pick<Environment, "images" | "services" | "backup" | "name">,
+  environment: Pick<Environment, "images" | "services" | "monitoring" | "backup" | "name">,
 ): { service: ImageName; name: string }[] {
   const { images } = environment;
+  const used = new Set<ImageName>(enabledServices(environment).map(imageOf));
   return (Object.keys(images) as ImageName[])
     .filter((image) => {
       if (image === "certbot") return true;
       if (image === "restic") return backupBucket(environment.name, environment.backup) !== undefined;
-      return isServiceOn(image, environment);
+      return used.has(image);
     })
     .map((service) => ({ service, name: images[service] }));
 }

@@ -19,6 +19,7 @@ import {
   unitFile,
   nginxConfiguration,
   image,
+  monitoringVolume,
   packages,
   unit,
   state,
@@ -62,6 +63,7 @@ export const INVENTORY: readonly Row[] = [
   { ...packages, names: ["host-docker-repository-packages"] },
   { ...file, names: ["host-login-keys"], loss: "login-keys" },
   { ...state, names: ["host-admin-*"], since: () => ["file", "/etc/group"] },
+  { ...unitFile, names: ["host-exporter-override"] },
   {
     ...file,
     names: ["host-admin-*-keys", "host-admin-*-sudo", "host-sysctl", "host-journal", "host-upgrades"],
@@ -170,7 +172,13 @@ export const INVENTORY: readonly Row[] = [
   { ...state, names: ["extra-objects", "extra-specs"], layer: "containers" },
   { ...state, names: ["extra-collections"], layer: "data" },
 
-  { ...network, names: ["technicia-app", "technicia-data", "technicia-edge", "technicia-runners"] },
+  {
+    ...network,
+    names: [
+      ...["technicia-app", "technicia-data", "technicia-edge", "technicia-runners"],
+      ...["technicia-monitoring", "technicia-outside"],
+    ],
+  },
   { ...secret, names: ["*-voyage-api-key", "*-google-credentials"], steps: ["apiKeys"] },
   { ...secret, names: ["technicia-n8n-n8n-encryption-key"], steps: ["n8nEncryptionKey"] },
   {
@@ -178,13 +186,18 @@ export const INVENTORY: readonly Row[] = [
     names: [
       ...["technicia-*-n8n-jwt-secret", "technicia-*-n8n-runners-token", "technicia-*-postgres-password"],
       ...["technicia-*-qdrant-api-key", "technicia-qdrant-production"],
+      ...["technicia-alerts-smtp-password", "technicia-alerts-*-url", "technicia-alerts-neighbour-token"],
     ],
   },
   { ...service, names: ["technicia-n8n-service"], steps: ["services", "n8nEnvironment"] },
   { ...service, names: ["technicia-*-service"], steps: ["services"] },
   {
     ...state,
-    names: ["technicia-gateway-directories", "technicia-gateway-placeholder"],
+    names: [
+      "technicia-gateway-directories",
+      "technicia-gateway-placeholder",
+      "technicia-gateway-socket-folder",
+    ],
     layer: "containers",
   },
   {
@@ -192,11 +205,19 @@ export const INVENTORY: readonly Row[] = [
     names: ["technicia-gateway-configuration", "technicia-tunnel-configuration"],
     layer: "containers",
   },
-  { ...file, names: ["technicia-gateway-n8n-route", "technicia-gateway-reload"], layer: "containers" },
+  {
+    ...file,
+    names: ["technicia-gateway-n8n-route", "technicia-gateway-neighbour-token", "technicia-gateway-reload"],
+    layer: "containers",
+  },
   { ...container, names: ["technicia-tunnel"] },
   { ...unitFile, names: ["technicia-tunnel-service"], layer: "containers" },
   { ...unit, names: ["technicia-tunnel-start"], layer: "containers" },
 
+  {
+    ...monitoringVolume,
+    names: ["technicia-alerts-data", "technicia-logs-data", "technicia-metrics-data"],
+  },
   { ...volume, names: ["technicia-*-data", "technicia-qdrant-storage", "technicia-qdrant-snapshots"] },
   {
     ...state,
@@ -274,6 +295,24 @@ export const INVENTORY: readonly Row[] = [
     layer: "data",
   },
   { ...unit, names: ["backup-schedule", "backup-drill-schedule"], layer: "data" },
+
+  {
+    ...file,
+    names: ["monitoring-reload", "monitoring-program-*", "monitoring-journal-settings"],
+    layer: "containers",
+  },
+  { ...unitFile, names: ["monitoring-collect-service", "monitoring-journal-override"], layer: "containers" },
+  {
+    ...unit,
+    names: ["monitoring-exporter", "monitoring-collect", "monitoring-journal-upload"],
+    layer: "containers",
+  },
+  {
+    ...file,
+    names: ["monitoring-*"],
+    layer: "containers",
+    effect: { repair: "the file is restored, and its program reads it without a restart" },
+  },
 
   { ...connection("command", "checks"), names: ["local"] },
   { ...command, names: ["public-probe"], steps: ["services"] },

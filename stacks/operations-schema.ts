@@ -94,6 +94,14 @@ export const operations = map({
     example: 24,
     affects: "preflight",
   }),
+  maxMonthlyEur: number("expected a number above 0", (price) => price > 0)
+    .meta({
+      description:
+        "Highest cost that a deployment may lead to, in euros a month without tax: server, options and backups, as `npm run preview` shows them.",
+      example: 30,
+      affects: "deploy",
+    })
+    .optional(),
   thresholds: map({
     errorRatio: number(
       "expected a share from 0 to 1, such as 0.01",

@@ -281,6 +281,15 @@ export const volume: Kind = {
   loss: "volume",
 };
 
+/** What is measured and logged: nothing that anybody stored. */
+export const monitoringVolume: Kind = {
+  types: volume.types,
+  layer: volume.layer,
+  label: "volume of the monitoring",
+  effect: { repair: "an empty volume is created; what was measured before is lost" },
+  since: ({ inputs }) => ["event", "volume", String(inputs["name"])],
+};
+
 export const command: Kind = {
   types: ["command:local:Command"],
   layer: "checks",

@@ -8,6 +8,7 @@ import { z } from "zod";
 
 import { builtServices, OPENABLE_PATHS, type OpenablePath } from "../common/services.ts";
 import { backup } from "./backup-schema.ts";
+import { monitoring, monitoringLimits } from "./monitoring-schema.ts";
 import { operations } from "./operations-schema.ts";
 import {
   apiAddress,
@@ -74,6 +75,9 @@ const serverName = text(
   "expected the name OVHcloud gave the server, such as vps-1a2b3c4d.vps.ovh.net",
   /^vps[0-9a-z-]*\.(?:[a-z0-9-]+\.)*ovh\.[a-z]+$/,
 );
+
+/** An image that environments have without naming it. */
+const monitoringImage = (name: string) => image(name).prefault(name);
 
 export const sections = {
   domain: hostName("technicia.exemple.fr").meta({
@@ -330,6 +334,11 @@ export const sections = {
     documentProcessor: image("technicia/document-processor:1.0.0"),
     visionClassifier: image("technicia/vision-classifier:1.0.0"),
     frontend: image("technicia/frontend:1.0.0"),
+    metrics: monitoringImage("victoriametrics/victoria-metrics:v1.151.0"),
+    logs: monitoringImage("victoriametrics/victoria-logs:v1.52.1"),
+    rules: monitoringImage("victoriametrics/vmalert:v1.151.0").meta({ affects: "metric-rules, log-rules" }),
+    alerts: monitoringImage("prom/alertmanager:v0.28.1"),
+    probes: monitoringImage("prom/blackbox-exporter:v0.26.0"),
     registry: registryAddress.default("").meta({
       description:
         "Where `npm run images -- build` pushes the images of TechnicIA's own services: a registry, and a folder in it.",
@@ -460,6 +469,12 @@ export const sections = {
     }),
     visionClassifier: map({ ...limits(384, 1), enabled: enabled() }),
     frontend: map({ ...limits(64, 0.5), enabled: enabled() }),
+    metrics: monitoringLimits(128, 0.5),
+    logs: monitoringLimits(128, 0.5),
+    metricRules: monitoringLimits(48, 0.25),
+    logRules: monitoringLimits(48, 0.25),
+    alerts: monitoringLimits(64, 0.25),
+    probes: monitoringLimits(32, 0.25),
   }).meta({ description: "Limits and options of every service." }),
   uploadMaxMib: whole("MiB", { least: 1, most: 2048 }).meta({
     description: "Largest upload, in MiB; one number for nginx and both limits of n8n.",
@@ -495,6 +510,7 @@ export const sections = {
     affects: "qdrant, n8n, postgres, server",
   }),
   backup,
+  monitoring,
   operations,
 } as const;
 

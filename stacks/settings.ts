@@ -56,7 +56,7 @@ export function parseSettings(stack: string, values: Readonly<Record<string, unk
     // What the schema says of such a text would not show why.
     ...problems.filter(({ path }) => !places.has(nameOf(path))),
     ...invisible,
-    ...brokenRules({ given, sections: parsed as Partial<Sections>, commands }),
+    ...brokenRules({ stack, given, sections: parsed as Partial<Sections>, commands }),
   ];
   if (all.length > 0) {
     throw new SettingsError(

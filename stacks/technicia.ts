@@ -1,5 +1,6 @@
 import { describeDeployment, type Deployment } from "./outputs.ts";
 import { createBackup, createBackupStorage } from "./parts/backup.ts";
+import { createMonitoring } from "./parts/monitoring.ts";
 import { createCertificate, createGateway, createProbe } from "./parts/public-side.ts";
 import { createDns, createEdgeFirewall, createHost, createHostExtras, createVps } from "./parts/server.ts";
 import {
@@ -42,9 +43,11 @@ export function defineTechnicia(args: TechniciaArgs): Deployment {
   const certificate = createCertificate(site, { vps, dns, gateway });
   const core = [qdrant.service, vectorStore, n8n.service, gateway.service];
   const services = [...core, documentProcessor, visionClassifier, frontend];
-  createComparison(site, [...services, n8n.runners, postgres?.service]);
   createBackup(site, { storage, sources: [qdrant, tunnel, n8n, owner, certificate] });
   const probe = createProbe(site, { certificate, gateway, services });
+  const monitoring = createMonitoring(site, { after: [tunnel, probe] });
+  const programs = Object.values(monitoring?.services ?? {});
+  createComparison(site, [...services, n8n.runners, postgres?.service, ...programs]);
 
   return describeDeployment(args, {
     server: vps.server,
@@ -64,6 +67,7 @@ export function defineTechnicia(args: TechniciaArgs): Deployment {
       visionClassifier,
       frontend,
       gateway: gateway.service,
+      ...monitoring?.services,
     },
     probe,
   });

@@ -138,7 +138,8 @@ take_kernel_setting() { sysctl --quiet --write "$1=$2"; }
 modes() {
   local path mode
   # Copies of data keep the owners of the data, in a folder that only root may enter.
-  find /opt/technicia /etc/technicia /var/lib/technicia ! -type l \( -perm /022 -o ! -user 0 \) -print -o -path /var/lib/technicia/backup -prune 2>/dev/null | while IFS= read -r path; do
+  # nginx writes to the socket of the access log, whose folder it cannot change.
+  find /opt/technicia /etc/technicia /var/lib/technicia ! -type l ! -path /opt/technicia/monitoring/socket/access.sock \( -perm /022 -o ! -user 0 \) -print -o -path /var/lib/technicia/backup -prune 2>/dev/null | while IFS= read -r path; do
     printf 'file of %s and mode %s, which others than root may change, %s\tmode\t%s\n' "$(stat --format %U "$path")" "$(stat --format %#a "$path")" "$path" "$path"
   done
   {

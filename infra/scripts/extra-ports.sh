@@ -46,6 +46,7 @@ is_declared() {
     /usr/lib/systemd/systemd-resolved) [ "$loopback" = yes ] || [[ $port =~ ^(5353|5355)$ ]] ;;
     /usr/lib/systemd/systemd-networkd | /usr/sbin/dhclient | /usr/sbin/dhcpcd) [[ $protocol:$port =~ ^udp:(68|546)$ ]] ;;
     /usr/sbin/chronyd | /usr/sbin/ntpd) [[ $protocol:$port =~ ^udp:(123|323)$ ]] ;;
+    /usr/bin/prometheus-node-exporter) [ "$protocol $loopback $port" = "tcp yes 9100" ] ;;
     *) false ;;
   esac
 }

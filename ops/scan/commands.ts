@@ -86,14 +86,19 @@ async function readImages(stack: string, variables: ScanWorld["variables"]) {
   const images = sections.images.safeParse(config["technicia:images"]);
   const services = sections.services.safeParse(config["technicia:services"]);
   const backup = sections.backup.safeParse(config["technicia:backup"]);
-  if (!images.data || !services.data || !backup.data)
+  const monitoring = sections.monitoring.safeParse(config["technicia:monitoring"]);
+  if (!images.data || !services.data || !backup.data || !monitoring.data)
     throw new UserError(
-      `${path}: expected images, services and backup without faults, got some; npm run preview -- ${stack} names them`,
+      `${path}: expected images, services, backup and monitoring without faults, got some; npm run preview -- ${stack} names them`,
     );
   const { registry, registryUser, sources, ...names } = images.data;
   const builds = { registry, registryUser, sources };
   return {
-    images: imagesInUse({ name: stack, images: names, services: services.data, backup: backup.data }),
+    images: imagesInUse({
+      name: stack,
+      images: names,
+      ...{ services: services.data, backup: backup.data, monitoring: monitoring.data },
+    }),
     login: loginOf({ builds }, variables[PASSWORD]),
   };
 }

@@ -13,8 +13,9 @@ import { publicNames } from "../environment.ts";
 import type { Site } from "./site.ts";
 
 export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Resource }): Gateway {
-  const { environment, host, networks } = site;
-  const { services, timeouts } = environment;
+  const { environment, host, networks, secrets } = site;
+  const { services, timeouts, monitoring } = environment;
+  const neighbours = monitoring.enabled ? monitoring.neighbours.map(({ stack }) => stack) : [];
   const [domain = environment.domain, editorDomain] = publicNames(environment);
   const gateway = new Gateway(
     "technicia-gateway",
@@ -33,7 +34,9 @@ export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Re
         answerSeconds: timeouts.answerSeconds,
         hsts: environment.acme.trusted,
         frontend: services.frontend.enabled,
+        ...(monitoring.enabled ? { monitoring: { neighbours } } : {}),
       },
+      ...(neighbours.length > 0 ? { neighbourToken: secrets.value("neighbourToken") } : {}),
       n8nOwner: owner,
     },
     site.onSwarm,

@@ -68,6 +68,7 @@ export function createHost(
     dockerSource: environment.host.dockerSource,
     swapGib: environment.host.swapGib,
     timeZone: environment.locale.timeZone,
+    isMonitored: environment.monitoring.enabled,
   });
 }
 

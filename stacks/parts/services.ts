@@ -2,6 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 
 import { COLLECTION, isServiceOn, SERVICES, type ServiceName, swarmName } from "../../common/services.ts";
+import { LOOPBACK_PORTS, MONITORING_PORTS } from "../../components/monitoring/facts.ts";
 import { createN8nDatabase } from "../../components/n8n-database.ts";
 import { createN8nOwner, N8n } from "../../components/n8n.ts";
 import { NETWORKS_RANGE } from "../../components/networks.ts";
@@ -32,17 +33,30 @@ export function createQdrant(site: Site): Qdrant {
   );
 }
 
-/** Operators reach Qdrant and n8n through it, and so do the resources that talk to them. */
+/** Operators reach Qdrant, n8n and the monitoring through it, and so do the resources that talk to them. */
 export function createTunnel(site: Site): Tunnel {
-  const { edge, data } = site.networks;
+  const { edge, data, monitoring } = site.networks;
+  const programs = monitoring === undefined ? [] : Object.entries(LOOPBACK_PORTS);
   return new Tunnel(
     "technicia-tunnel",
     {
       image: site.pull("gateway"),
       host: site.host.connection,
-      networks: [{ network: edge }, { network: data }],
+      networks: [edge, data, ...(monitoring === undefined ? [] : [monitoring.inside])].map((network) => ({
+        network,
+      })),
       refusedRange: NETWORKS_RANGE,
-      ports: { 5678: "n8n:5678", 6333: "qdrant:6333" },
+      ...(monitoring === undefined ? {} : { logTag: "tunnel" }),
+      ports: {
+        5678: "n8n:5678",
+        6333: "qdrant:6333",
+        ...Object.fromEntries(
+          programs.map(([alias, port]) => [
+            port,
+            `${alias}:${MONITORING_PORTS[alias as keyof typeof MONITORING_PORTS]}`,
+          ]),
+        ),
+      },
     },
     site.onSwarm,
   );
@@ -196,6 +210,7 @@ export function createN8n(site: Site, { postgres }: { readonly postgres: Postgre
         jwtSecret: secrets.value("n8nJwtSecret"),
       },
       internalHosts: CALLED.flatMap((name) => [SERVICES[name].alias, swarmName(name)]),
+      ...(environment.monitoring.enabled ? { metrics: true } : {}),
       protectData: environment.protectData,
     },
     { ...onSwarm, dependsOn: [...onSwarm.dependsOn, ...server, database] },

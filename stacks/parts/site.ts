@@ -3,7 +3,7 @@ import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 import { dockerConfig, registryOf } from "../../common/registry.ts";
-import type { ServiceName } from "../../common/services.ts";
+import { imageOf, type ServiceName, SERVICES } from "../../common/services.ts";
 import { Networks } from "../../components/networks.ts";
 import type { CommonServiceArgs } from "../../components/service.ts";
 import type { Host } from "../../infra/host.ts";
@@ -29,11 +29,14 @@ export interface Site extends TechniciaArgs {
   /** For what Docker runs once the swarm is there. */
   readonly onSwarm: { readonly provider: docker.Provider; readonly dependsOn: pulumi.Resource[] };
 
-  /** Has an image pulled on the server, the first time that it is asked for. */
-  readonly pull: (image: keyof Environment["images"]) => pulumi.Output<string>;
+  /** Has an image pulled on the server, the first time that it is asked for; not before `after`. */
+  readonly pull: (
+    image: keyof Environment["images"],
+    after?: readonly pulumi.Resource[],
+  ) => pulumi.Output<string>;
 
-  /** What the settings say of a service; its image is pulled. */
-  readonly common: (service: ServiceName) => CommonServiceArgs;
+  /** What the settings say of a service; its image is pulled, not before `after`. */
+  readonly common: (service: ServiceName, after?: readonly pulumi.Resource[]) => CommonServiceArgs;
 }
 
 /** Folder on the server with the account at `images.registry`, which root's own Docker configuration does not have. */
@@ -60,24 +63,28 @@ export function createSite(args: TechniciaArgs, host: Host): Site {
   const { images, services, timeouts } = args.environment;
   const onHost = { provider: host.connection, dependsOn: [host.engine] };
   const onSwarm = { provider: host.docker, dependsOn: [host.swarm] };
-  const networks = new Networks("networks", onSwarm);
+  const isMonitored = args.environment.monitoring.enabled;
+  const networks = new Networks("networks", { isMonitored }, onSwarm);
   const login = createRegistryLogin(args, onHost);
   const { convergenceSeconds, observationSeconds } = timeouts;
   const pulled = new Map<string, pulumi.Output<string>>();
-  const pull: Site["pull"] = (image) => {
+  const pull: Site["pull"] = (image, after = []) => {
     const label = image.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase();
     const name = images[image];
     const { account, options } = login?.host === registryOf(name) ? login : { account: {}, options: onHost };
+    const waiting = { ...options, dependsOn: [...options.dependsOn, ...after] };
     const reference =
-      pulled.get(image) ?? new technicia.Image(`image-${label}`, { name, ...account }, options).reference;
+      pulled.get(image) ?? new technicia.Image(`image-${label}`, { name, ...account }, waiting).reference;
     pulled.set(image, reference);
     return reference;
   };
-  const common: Site["common"] = (service) => ({
+  const common: Site["common"] = (service, after) => ({
     convergenceSeconds,
     observationSeconds,
-    image: pull(service),
+    image: pull(imageOf(service), after),
     limits: services[service],
+    // The journal carries its lines to the log store, beside those of the host.
+    ...(isMonitored ? { logTag: SERVICES[service].alias } : {}),
   });
   return { ...args, host, networks, onHost, onSwarm, pull, common };
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { type GatewayConfig, renderGateway } from "../../components/gateway-config.ts";
+import { NEIGHBOUR_TOKEN } from "../../components/gateway-monitoring.ts";
 import { gatewayConfig } from "../support/gateway.ts";
 
 const DOMAIN = "technicia.exemple.fr";
@@ -32,6 +33,51 @@ function serverOf(text: string, name: string): string {
 }
 
 const locations = (text: string) => [...text.matchAll(/^ *location (.+?) \{/gm)].map(([, match]) => match);
+
+describe("the access log", () => {
+  it("gives every request an id, which its answer, n8n and the log have", () => {
+    const text = render();
+
+    expect(text).toContain('"id":"$request_id"');
+    expect(text).toContain("add_header X-Request-Id $request_id always;");
+    expect(text).toContain("proxy_set_header X-Request-Id $request_id;");
+  });
+
+  it("goes to the log store as well with monitoring, and nowhere else without", () => {
+    const toStore =
+      "access_log syslog:server=unix:/run/technicia/access.sock,tag=gateway,nohostname technicia;";
+
+    expect(render()).not.toContain("syslog:");
+    expect(render({ monitoring: { neighbours: [] } })).toContain(toStore);
+    expect(render({ monitoring: { neighbours: [] } })).toContain("access_log /dev/stdout technicia;");
+  });
+});
+
+describe("a neighbour's sign of life", () => {
+  const server = serverOf(render({ monitoring: { neighbours: ["staging", "prod"] } }), DOMAIN);
+
+  it("has a path of its own for each neighbour, and none without neighbours", () => {
+    expect(locations(server).filter((location) => location?.includes("deadman"))).toEqual([
+      "= /deadman/staging",
+      "= /deadman/prod",
+    ]);
+    expect(render({ monitoring: { neighbours: [] } })).not.toMatch(/deadman|is_neighbour/);
+  });
+
+  it("is answered only to a POST with the token, and looks like a path that does not exist to others", () => {
+    expect(block(server, "location = /deadman/prod")).toMatch(
+      /\$request_method != POST\) \{ return 404; \}\s+if \(\$is_neighbour = 0\) \{ return 404; \}\s+return 204;/,
+    );
+  });
+
+  it("has no limit that a busy address could use up", () => {
+    expect(block(server, "location = /deadman/prod")).not.toContain("limit_");
+  });
+
+  it("compares the whole token with regard to case", () => {
+    expect(NEIGHBOUR_TOKEN.content("aB-1")).toBe('"~^Bearer aB-1$" 1;\n');
+  });
+});
 
 describe("the public server", () => {
   it("has exactly the routes of the application", () => {
@@ -220,7 +266,7 @@ describe("TLS", () => {
   it("adds headers in one place only, because a second place would remove the first ones", () => {
     const text = render({ hsts: true, frontend: true, ...withEditor });
 
-    expect(text.match(/^ +add_header/gm)).toEqual(Array(5).fill("  add_header"));
+    expect(text.match(/^ +add_header/gm)).toEqual(Array(6).fill("  add_header"));
   });
 
   it("answers the authority on port 80 and redirects the rest to HTTPS", () => {

@@ -2,14 +2,14 @@ import * as docker from "@pulumi/docker";
 import { describe, expect, it } from "vitest";
 
 import { renderGateway } from "../../components/gateway-config.ts";
-import { Gateway } from "../../components/gateway.ts";
+import { Gateway, type GatewayArgs } from "../../components/gateway.ts";
 import * as technicia from "../../provider/resources.ts";
-import { register } from "../support/engine.ts";
+import { register, Sealed } from "../support/engine.ts";
 import { gatewayConfig } from "../support/gateway.ts";
 
 const config = gatewayConfig({ hsts: true });
 
-const define = () =>
+const define = (change: Partial<GatewayArgs> = {}) =>
   register(() => {
     const provider = new docker.Provider("docker", {});
     new Gateway(
@@ -23,6 +23,7 @@ const define = () =>
         n8nOwner: new docker.Volume("owner", {}, { provider }),
         convergenceSeconds: 300,
         observationSeconds: 10,
+        ...change,
       },
       { provider },
     );
@@ -119,6 +120,43 @@ describe("Gateway", () => {
       variables: { TLS: "/opt/technicia/gateway/tls", DOMAIN: "technicia.exemple.fr" },
     });
     expect(resource("technicia-gateway-placeholder").inputs["remove"]).toBeUndefined();
+  });
+
+  it("has the folder of the log store's socket before it starts with monitoring, and knows none without", async () => {
+    const { resource, waitsFor } = await define({ config: { ...config, monitoring: { neighbours: [] } } });
+    const { taskSpec } = resource("technicia-gateway-service").inputs as {
+      taskSpec: { containerSpec: { mounts: object[] } };
+    };
+
+    expect(resource("technicia-gateway-socket-folder").inputs).toMatchObject({
+      desired: "2750 0:101",
+      variables: { FOLDER: "/opt/technicia/monitoring/socket", GROUP: "101" },
+    });
+    expect(waitsFor("technicia-gateway-service", "technicia-gateway-socket-folder")).toBe(true);
+    expect(taskSpec.containerSpec.mounts).toContainEqual({
+      type: "bind",
+      source: "/opt/technicia/monitoring/socket",
+      target: "/run/technicia",
+      readOnly: true,
+    });
+    expect((await define()).registrations.map(({ name }) => name).join()).not.toContain("socket");
+  });
+
+  it("keeps the neighbours' token in a file that only root reads, before a configuration that includes it", async () => {
+    const { resource, waitsFor } = await define({
+      config: { ...config, monitoring: { neighbours: ["prod"] } },
+      neighbourToken: "t".repeat(32),
+    });
+    const { content, ...rest } = resource("technicia-gateway-neighbour-token").inputs;
+
+    expect(content).toEqual(new Sealed(`"~^Bearer ${"t".repeat(32)}$" 1;\n`));
+    expect(rest).toEqual({
+      path: "/opt/technicia/gateway/neighbours/token.conf",
+      mode: "0400",
+      onChange: "/opt/technicia/bin/gateway-reload",
+    });
+    expect(waitsFor("technicia-gateway-configuration", "technicia-gateway-neighbour-token")).toBe(true);
+    expect(resource("technicia-gateway-configuration").inputs["content"]).not.toContain("tttt");
   });
 
   it("writes its files through the host's connection", async () => {

@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { Networks } from "../../components/networks.ts";
 import { register } from "../support/engine.ts";
 
-const define = () => register(() => new Networks("networks", { provider: new docker.Provider("host", {}) }));
+const define = ({ isMonitored = false } = {}) =>
+  register(() => new Networks("networks", { isMonitored }, { provider: new docker.Provider("host", {}) }));
 
 describe("Networks", () => {
   it("are attachable overlays with fixed addresses, those for data and for runners internal", async () => {
@@ -19,6 +20,20 @@ describe("Networks", () => {
       { ...overlay, name: "technicia-edge", internal: false, ipamConfigs: addresses(0) },
       { ...overlay, name: "technicia-runners", internal: true, ipamConfigs: addresses(3) },
     ]);
+  });
+
+  it("have two more with monitoring, of which one reaches the internet", async () => {
+    const { resource, waitsFor } = await define({ isMonitored: true });
+
+    expect(resource("technicia-monitoring").inputs).toMatchObject({
+      internal: true,
+      ipamConfigs: [{ subnet: "172.31.4.0/24", gateway: "172.31.4.1" }],
+    });
+    expect(resource("technicia-outside").inputs).toMatchObject({
+      internal: false,
+      ipamConfigs: [{ subnet: "172.31.5.0/24", gateway: "172.31.5.1" }],
+    });
+    expect(waitsFor("technicia-monitoring", "technicia-edge")).toBe(true);
   });
 
   it("lets one of them open the shared ssh connection before the others are created", async () => {

@@ -47,6 +47,12 @@ describe("packageNames", () => {
   it("takes Docker from Docker's own repository", () => {
     expect(packageNames("docker")).toEqual([...common, "containerd.io", "docker-ce", "docker-ce-cli"].sort());
   });
+
+  it("has the exporter and what sends the journal only with monitoring", () => {
+    expect(packageNames("distribution", { isMonitored: true })).toEqual(
+      [...common, "docker.io", "prometheus-node-exporter", "systemd-journal-remote"].sort(),
+    );
+  });
 });
 
 describe("sshd", () => {

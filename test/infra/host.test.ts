@@ -242,6 +242,30 @@ describe("Host", () => {
     });
   });
 
+  it("keeps the exporter on the loopback from its first moment, and stops it when the monitoring goes", async () => {
+    const { resource, waitsFor } = await define({ isMonitored: true });
+    const { path, content, onChange } = resource("host-exporter-override").inputs;
+
+    expect(path).toBe("/etc/systemd/system/prometheus-node-exporter.service.d/10-technicia.conf");
+    expect(content).toMatch(
+      /^ExecStart=\nExecStart=\/usr\/bin\/prometheus-node-exporter --web\.listen-address=127\.0\.0\.1:9100 /m,
+    );
+    expect(onChange).toContain("systemctl disable --now --quiet prometheus-node-exporter.service");
+    expect(waitsFor("host-packages", "host-exporter-override")).toBe(true);
+    expect(resource("host-packages").inputs["names"]).toEqual(
+      packageNames("distribution", { isMonitored: true }),
+    );
+    expect(names((await define()).registrations)).not.toContain("host-exporter-override");
+  });
+
+  it("lets the journal take what all containers say together", async () => {
+    const { resource } = await define({ isMonitored: true });
+
+    expect(resource("host-journal").inputs["content"]).toContain(
+      "RateLimitIntervalSec=30s\nRateLimitBurst=100000\n",
+    );
+  });
+
   it("registers the same while the server's address is not known yet", async () => {
     const program = () => {
       const { ipv4, serverId } = new technicia.Vps("server", orderedServer);

@@ -91,6 +91,7 @@ describe("npm run secrets -- <stack>", () => {
       "OVH",
       "Registry",
       "Backup",
+      "Monitoring",
     ]);
   });
 

@@ -22,6 +22,13 @@ function context(change: (services: Writable) => void = () => undefined): Secret
     },
     builds: { registryUser: "technicia" },
     backup: { project: "0123456789abcdef0123456789abcdef" },
+    monitoring: {
+      enabled: true,
+      mail: { user: "alertes" },
+      receivers: { slack: true, pager: true },
+      neighbours: ["prod"],
+      ping: true,
+    },
   };
   change(everything);
   return everything;
@@ -31,6 +38,13 @@ interface Writable {
   dns: { provider: "cloudflare" | "ovh" };
   builds: { registryUser: string };
   backup: { project: string; bucket?: object };
+  monitoring: {
+    enabled: boolean;
+    mail?: { user: string };
+    receivers: { slack: boolean; pager: boolean };
+    neighbours: string[];
+    ping: boolean;
+  };
   services: {
     qdrant: { apiKey: boolean };
     n8n: { database: "sqlite" | "postgres" };
@@ -96,7 +110,9 @@ describe("requiredSecrets", () => {
       "voyageApiKey",
       "googleCredentials",
       "registryPassword",
-      ...ours,
+      ...ours.filter((name) => name !== "postgresPassword"),
+      ...["smtpPassword", "slackUrl", "pagerUrl", "pingUrl", "neighbourToken"],
+      "postgresPassword",
     ]);
   });
 
@@ -125,6 +141,11 @@ describe("requiredSecrets", () => {
     ["registryPassword", ({ builds }) => (builds.registryUser = "")],
     ["qdrantApiKey", ({ services }) => (services.qdrant.apiKey = false)],
     ["postgresPassword", ({ services }) => (services.n8n.database = "sqlite")],
+    ["smtpPassword", ({ monitoring }) => delete monitoring.mail],
+    ["slackUrl", ({ monitoring }) => (monitoring.receivers.slack = false)],
+    ["pagerUrl", ({ monitoring }) => (monitoring.receivers.pager = false)],
+    ["pingUrl", ({ monitoring }) => (monitoring.ping = false)],
+    ["neighbourToken", ({ monitoring }) => (monitoring.neighbours = [])],
     ["backupPassword", ({ backup }) => (backup.project = "")],
     ["n8nRunnersToken", ({ services }) => (services.n8nRunners.enabled = false)],
     [

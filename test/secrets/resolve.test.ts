@@ -27,6 +27,7 @@ function needed(): Values {
     "backupReaderKey",
     "postgresPassword",
     "registryPassword",
+    ...(["smtpPassword", "slackUrl", "pagerUrl", "pingUrl", "neighbourToken"] as const),
   ];
   return Object.fromEntries(
     Object.entries(strongSecrets()).filter(([name]) => !without.includes(name as SecretName)),

@@ -63,6 +63,7 @@ describe("Pulumi.yaml", () => {
       timeouts: object,
       protectData: { type: "boolean" },
       backup: object,
+      monitoring: object,
       operations: object,
       ...Object.fromEntries(secretNames.map((name) => [name, { secret: true, default: "" }])),
     });
@@ -89,8 +90,25 @@ describe("settingRows", () => {
     expect(row.affects).not.toBe("");
   });
 
+  it("lets every setting of the monitoring be left out but those of an entry", () => {
+    const required = rows.filter(
+      ({ key, default: value }) => key.startsWith("monitoring.") && value === "required",
+    );
+
+    expect(required.map(({ key }) => key)).toEqual([
+      "monitoring.mail.host",
+      "monitoring.mail.from",
+      "monitoring.escalation[].level",
+      "monitoring.escalation[].afterMinutes",
+      "monitoring.neighbours[].stack",
+      "monitoring.neighbours[].url",
+    ]);
+  });
+
   it("says which settings may be left out", () => {
-    const left = rows.filter(({ default: value }) => value !== "required");
+    const monitoring =
+      /^monitoring\.|^(images|services)\.(metrics|logs|rules|metricRules|logRules|alerts|probes)\b/;
+    const left = rows.filter(({ key, default: value }) => value !== "required" && !monitoring.test(key));
 
     expect(Object.fromEntries(left.map(({ key, default: value }) => [key, value]))).toEqual({
       "backup.project": "none",
@@ -139,6 +157,7 @@ describe("settingRows", () => {
       "operations.window": "none",
       "operations.holidays.country": "none",
       "operations.holidays.extra": "[]",
+      "operations.maxMonthlyEur": "none",
       "operations.freezes": "[]",
       "operations.supplyChain.digests": "none",
       "operations.supplyChain.scan": "none",

@@ -48,12 +48,23 @@ describe.each(variants)("the program with %s", (_name, variant) => {
     const { registrations } = await deploy(variant);
     const others = registrations.filter(({ name, parent }) => !name.startsWith(parent));
 
-    expect(others.map(({ name, parent }) => [parent, name]).sort()).toEqual([
-      ["networks", "technicia-app"],
-      ["networks", "technicia-data"],
-      ["networks", "technicia-edge"],
-      ["networks", "technicia-runners"],
-    ]);
+    const networks = ["technicia-app", "technicia-data", "technicia-edge", "technicia-runners"];
+    const monitoring = {
+      networks: ["technicia-monitoring", "technicia-outside"],
+      monitoring: [
+        ...["technicia-alerts", "technicia-alerts-data", "technicia-log-rules", "technicia-logs"],
+        ...["technicia-logs-data", "technicia-metric-rules", "technicia-metrics"],
+        ...["technicia-metrics-data", "technicia-probes"],
+      ],
+    };
+    const expected = [
+      ...(variant === everything ? monitoring.monitoring : []).map((name) => ["monitoring", name]),
+      ...[...networks, ...(variant === everything ? monitoring.networks : [])].map((name) => [
+        "networks",
+        name,
+      ]),
+    ];
+    expect(others.map(({ name, parent }) => [parent, name]).sort()).toEqual(expected.sort());
   });
 
   it("gives every resource of a provider a unique name", async () => {
@@ -105,7 +116,17 @@ describe.each(variants)("the program with %s", (_name, variant) => {
   });
 });
 
-/** Every service of the program, in the order of logical names. */
+/** Programs of the monitoring, which start after the public address answers. */
+const MONITORING = [
+  "technicia-alerts",
+  "technicia-log-rules",
+  "technicia-logs",
+  "technicia-metric-rules",
+  "technicia-metrics",
+  "technicia-probes",
+];
+
+/** Every other service of the program. */
 const EVERY_SERVICE = [
   "technicia-document-processor",
   "technicia-frontend",
@@ -134,10 +155,54 @@ describe("the program", () => {
 
   it("probes the public address after every service that is switched on", async () => {
     const { waitsFor, ofType } = await deploy(everything);
-    const behind = ofType("docker:index/service:Service").filter(({ name }) => !name.includes("runners"));
+    const behind = ofType("docker:index/service:Service")
+      .map(({ name }) => name)
+      .filter((name) => !name.includes("runners"));
+    const isMonitoring = (name: string) => MONITORING.includes(name.replace(/-service$/, ""));
 
-    expect(behind).toHaveLength(EVERY_SERVICE.length - 1);
-    expect(behind.filter(({ name }) => !waitsFor("public-probe", name))).toEqual([]);
+    expect(behind).toHaveLength(EVERY_SERVICE.length - 1 + MONITORING.length);
+    expect(behind.filter((name) => !waitsFor("public-probe", name))).toEqual(behind.filter(isMonitoring));
+  });
+
+  it("starts the monitoring, its images included, only after the public address answers", async () => {
+    const { waitsFor } = await deploy(everything);
+    const images = ["image-metrics", "image-logs", "image-rules", "image-alerts", "image-probes"];
+
+    for (const name of [
+      ...images,
+      ...MONITORING.map((service) => `${service}-service`),
+      "monitoring-collect",
+    ])
+      expect(waitsFor(name, "public-probe")).toBe(true);
+  });
+
+  it("sends the lines of all containers to the journal with monitoring, and leaves them with Docker without", async () => {
+    const drivers = async (variant: Variant) =>
+      (await deploy(variant)).ofType("docker:index/service:Service").map(({ name, inputs }) => {
+        const { logDriver } = inputs["taskSpec"] as {
+          logDriver: { name: string; options: Record<string, string> };
+        };
+        return [name, logDriver.name, logDriver.options["tag"]];
+      });
+
+    for (const [name, driver, tag] of await drivers(everything))
+      expect([name, driver]).toEqual([`technicia-${tag}-service`, "journald"]);
+    expect(new Set((await drivers(usual)).map(([, driver]) => driver))).toEqual(new Set(["json-file"]));
+  });
+
+  it("tells of the monitoring's pages at the end of a tunnel, where there are any", async () => {
+    const tunnels = async (variant: Variant) =>
+      ((await valueOf((await deploy(variant)).result.tunnels)) as { service: string; url: string }[]).map(
+        ({ service, url }) => `${service} ${url}`,
+      );
+
+    expect(await tunnels(usual)).toEqual(["n8n http://localhost:5678", "Qdrant http://localhost:6333"]);
+    expect(await tunnels(everything)).toEqual([
+      ...(await tunnels(usual)),
+      "Dashboards http://localhost:8428/vmui/#/dashboards",
+      "Logs http://localhost:9428/select/vmui/",
+      "Alerts http://localhost:9093/",
+    ]);
   });
 
   it("registers these kinds of resources and no other", async () => {
@@ -215,7 +280,7 @@ describe("the program", () => {
       "technicia-qdrant",
       "technicia-vector-store",
     ]);
-    expect(await services(everything)).toEqual(EVERY_SERVICE);
+    expect((await services(everything)).sort()).toEqual([...EVERY_SERVICE, ...MONITORING].sort());
   });
 
   it("adopts the server that the settings name, and orders one if they name none", async () => {

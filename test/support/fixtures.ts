@@ -68,6 +68,11 @@ export function validSettings(): Settings {
       documentProcessor: "technicia/document-processor:1.0.0",
       visionClassifier: "technicia/vision-classifier:1.0.0",
       frontend: "technicia/frontend:1.0.0",
+      metrics: "victoriametrics/victoria-metrics:v1.151.0",
+      logs: "victoriametrics/victoria-logs:v1.52.1",
+      rules: "victoriametrics/vmalert:v1.151.0",
+      alerts: "prom/alertmanager:v0.28.1",
+      probes: "prom/blackbox-exporter:v0.26.0",
     },
     services: {
       qdrant: { memoryMib: 2048, cpus: 2, apiKey: true, otherCollections: [] },
@@ -157,6 +162,9 @@ export function strongSecrets(): Record<SecretName, string> {
     googleCredentials: keyFile,
     backupWriterKey: `writer0:${digest("backupWriterKey")}`,
     backupReaderKey: `reader0:${digest("backupReaderKey")}`,
+    slackUrl: `https://hooks.exemple.fr/slack/${digest("slackUrl")}`,
+    pagerUrl: `https://hooks.exemple.fr/pager/${digest("pagerUrl")}`,
+    pingUrl: `https://hooks.exemple.fr/ping/${digest("pingUrl")}`,
     n8nOwnerPassword: `Aa1-${digest("n8nOwnerPassword").slice(0, 20)}`,
   };
   return Object.fromEntries(secretNames.map((name) => [name, forms[name] ?? digest(name)])) as Record<

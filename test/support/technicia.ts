@@ -21,6 +21,17 @@ export const everything: Variant = {
     "services.gateway.editorCidrs": ["198.51.100.0/24"],
     "host.dockerSource": "docker",
     backup: { project: "0123456789abcdef0123456789abcdef", region: "RBX" },
+    monitoring: {
+      enabled: true,
+      mail: { host: "smtp.exemple.fr", from: "alertes@exemple.fr", user: "alertes@exemple.fr" },
+      receivers: { team: { emails: ["equipe@exemple.fr"] }, slack: true, pager: true },
+      escalation: [
+        { level: "N1", afterMinutes: 5, emails: ["n1@exemple.fr"] },
+        { level: "N2", afterMinutes: 15, emails: ["n2@exemple.fr"] },
+      ],
+      neighbours: [{ stack: "prod", url: "https://prod.exemple.fr" }],
+      ping: true,
+    },
     "images.registry": "registry.exemple.fr/technicia",
     "images.registryUser": "technicia",
     "images.vectorStore": `registry.exemple.fr/technicia/vector-store:${"0".repeat(12)}@sha256:${"a".repeat(64)}`,

@@ -1,0 +1,160 @@
+/** What the host sends to the stores: its own metrics and those of its containers, and its journal. */
+import { readdirSync } from "node:fs";
+
+import * as pulumi from "@pulumi/pulumi";
+
+import { script } from "../../common/script.ts";
+import * as technicia from "../../provider/resources.ts";
+import { LOOPBACK_PORTS } from "./facts.ts";
+
+const SCRIPTS = new URL("../scripts/monitoring/", import.meta.url);
+const PATCHES = new URL("../../ops/server/patches.sh", import.meta.url);
+const RELOAD_UNITS = "systemctl daemon-reload";
+
+/** The host's exporter of metrics; it listens on the loopback, as a file that is there before its package says. */
+export function createExporter(name: string, onHost: pulumi.CustomResourceOptions): void {
+  new technicia.Unit(
+    `${name}-exporter`,
+    { unit: "prometheus-node-exporter.service", enabled: true, active: true },
+    onHost,
+  );
+}
+
+interface Collection {
+  readonly seconds: number;
+  /** Folder on the host. */
+  readonly folder: string;
+}
+
+/** Measures containers and records, and pushes that and the exporter's metrics to the store. */
+export function createCollector(
+  name: string,
+  { seconds, folder }: Collection,
+  onHost: pulumi.CustomResourceOptions,
+): void {
+  const check = 'python3 -B -c "import ast, sys; ast.parse(open(sys.argv[1]).read())" "$FILE"';
+  const modules = readdirSync(SCRIPTS)
+    .filter((file) => file.endsWith(".py"))
+    .sort()
+    .map(
+      (file) =>
+        new technicia.File(
+          `${name}-program-${file.replace(/\.py$/, "")}`,
+          {
+            path: `${folder}/${file}`,
+            content: script(new URL(file, SCRIPTS)),
+            mode: file === "collect.py" ? "0755" : "0644",
+            validate: check,
+          },
+          onHost,
+        ),
+    );
+  const patches = new technicia.File(
+    `${name}-program-patches`,
+    { path: `${folder}/patches.sh`, content: script(PATCHES), validate: 'bash -n "$FILE"' },
+    onHost,
+  );
+  const service = new technicia.File(
+    `${name}-collect-service`,
+    {
+      path: "/etc/systemd/system/technicia-collect.service",
+      content: renderCollector({ seconds, folder }),
+      onChange: RELOAD_UNITS,
+    },
+    onHost,
+  );
+  const files = [...modules, patches, service];
+  new technicia.Unit(
+    `${name}-collect`,
+    {
+      unit: "technicia-collect.service",
+      enabled: true,
+      active: true,
+      triggers: files.map(({ sha256 }) => sha256),
+    },
+    { ...onHost, dependsOn: [...dependenciesOf(onHost), ...files] },
+  );
+}
+
+/** Of a program that reads everything and changes nothing but its own counters. */
+function renderCollector({ seconds, folder }: Collection): string {
+  return `[Unit]
+Description=Measure the host and TechnicIA's containers
+After=docker.service network.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/bin/python3 -B ${folder}/collect.py
+Environment=SECONDS_BETWEEN=${seconds}
+Environment=STORE=127.0.0.1:${LOOPBACK_PORTS.metrics}
+Environment=EXPORTER=127.0.0.1:9100
+Environment=DOCKER_SOCKET=/run/docker.sock
+Restart=always
+RestartSec=5
+RuntimeDirectory=technicia-collect
+RuntimeDirectoryPreserve=yes
+UMask=0077
+Nice=5
+CPUQuota=50%
+# apt, which is asked once an hour, takes most of it.
+MemoryMax=256M
+CapabilityBoundingSet=
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RestrictAddressFamilies=AF_UNIX AF_INET
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+/** The journal, with the lines of all containers: what the store has taken is not sent again, and what it missed is sent later. */
+export function createJournalUpload(name: string, onHost: pulumi.CustomResourceOptions): void {
+  const settings = new technicia.File(
+    `${name}-journal-settings`,
+    {
+      path: "/etc/systemd/journal-upload.conf.d/10-technicia.conf",
+      content: `[Upload]\nURL=http://127.0.0.1:${LOOPBACK_PORTS.logs}/insert/journald\n`,
+    },
+    onHost,
+  );
+  const override = new technicia.File(
+    `${name}-journal-override`,
+    {
+      path: "/etc/systemd/system/systemd-journal-upload.service.d/10-technicia.conf",
+      // By itself it ends for good when the store is away.
+      content: "[Unit]\nStartLimitIntervalSec=0\n\n[Service]\nRestart=always\nRestartSec=5\n",
+      onChange: RELOAD_UNITS,
+    },
+    onHost,
+  );
+  new technicia.Unit(
+    `${name}-journal-upload`,
+    {
+      unit: "systemd-journal-upload.service",
+      enabled: true,
+      active: true,
+      triggers: [settings.sha256, override.sha256],
+    },
+    { ...onHost, dependsOn: [...dependenciesOf(onHost), settings, override] },
+  );
+}
+
+function dependenciesOf({ dependsOn }: pulumi.CustomResourceOptions): pulumi.Resource[] {
+  return (dependsOn ?? []) as pulumi.Resource[];
+}

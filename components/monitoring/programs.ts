@@ -1,0 +1,208 @@
+/** The programs of the monitoring: how each is started, what it may reach, and where its files are. */
+import type * as docker from "@pulumi/docker";
+import type * as pulumi from "@pulumi/pulumi";
+
+import type { MonitoringService } from "../../common/services.ts";
+import { ACCESS_SOCKET } from "../gateway-monitoring.ts";
+import type { Mount, SecretFile, ServiceArgs } from "../service.ts";
+import { CONFIG_FOLDER, MONITORING_PORTS, SECRET_FILES } from "./facts.ts";
+
+/** Folder of the monitoring on the host. */
+export const FOLDER = "/opt/technicia/monitoring";
+
+/** Folder of one program's files on the host. */
+export const folderOf = (alias: string) => `${FOLDER}/${alias}`;
+
+/** What decides how the programs run. */
+export interface ProgramSettings {
+  readonly stack: string;
+  /** Of the times in messages. */
+  readonly timeZone: string;
+  readonly scrapeSeconds: number;
+  readonly metricsDays: number;
+  readonly logsDays: number;
+  readonly logsMaxGib: number;
+  readonly minFreeGib: number;
+  readonly memoryMib: Readonly<Record<MonitoringService, number>>;
+}
+
+export interface ProgramNetworks {
+  /** Of the programs alone. */
+  readonly inside: docker.Network;
+  /** To the internet. */
+  readonly outside: docker.Network;
+  readonly edge: docker.Network;
+  readonly app: docker.Network;
+  readonly data: docker.Network;
+}
+
+/** Secrets by the name of their file under `/run/secrets`; one that no setting asks for is undefined. */
+export type ProgramSecrets = Readonly<Record<keyof typeof SECRET_FILES, pulumi.Input<string> | undefined>>;
+
+export interface Program extends Pick<
+  ServiceArgs,
+  "health" | "command" | "args" | "environment" | "mounts" | "runsAs" | "ownsData" | "secrets"
+> {
+  /** Networks besides that of the programs. */
+  readonly others: readonly Exclude<keyof ProgramNetworks, "inside">[];
+
+  /** Volume with its data. @default - it keeps none */
+  readonly volume?: string;
+}
+
+/** Nobody of the images, who owns nothing in them. */
+const NOBODY = 65_534;
+
+/** Half of a hard limit is for what the stores keep in memory on purpose; the rest is for the work. */
+const cacheOf = (memoryMib: number) => `-memory.allowedBytes=${Math.floor(memoryMib / 2)}MiB`;
+
+const healthy = (port: number, path: string) => [
+  "CMD-SHELL",
+  `wget -q -O /dev/null http://127.0.0.1:${port}${path}`,
+];
+
+/** The authorities that the host trusts, the team's own included. */
+const AUTHORITIES: Mount = {
+  type: "bind",
+  source: "/etc/ssl/certs",
+  target: "/etc/ssl/certs",
+  readOnly: true,
+};
+
+/** Its image has no time zones. */
+const TIME_ZONES: Mount = {
+  type: "bind",
+  source: "/usr/share/zoneinfo",
+  target: "/usr/share/zoneinfo",
+  readOnly: true,
+};
+
+/** How each program runs. The stores run as root without any capability: their images have no folder that another user could write to. */
+export function describePrograms(
+  settings: ProgramSettings,
+  secrets: ProgramSecrets,
+): Readonly<Record<MonitoringService, Program>> {
+  return {
+    metrics: metrics(settings, secrets),
+    logs: logs(settings),
+    metricRules: rules(settings, { datasource: "metrics", kind: "prometheus" }),
+    logRules: rules(settings, { datasource: "logs", kind: "vlogs" }),
+    alerts: {
+      others: ["outside"],
+      volume: "technicia-alerts-data",
+      runsAs: NOBODY,
+      ownsData: true,
+      args: [
+        `--config.file=${CONFIG_FOLDER}/alertmanager.yml`,
+        "--storage.path=/alertmanager",
+        `--web.listen-address=:${MONITORING_PORTS.alerts}`,
+        // It is alone: no port for others of its kind.
+        "--cluster.listen-address=",
+      ],
+      environment: { TZ: settings.timeZone },
+      mounts: [
+        { type: "volume", source: "technicia-alerts-data", target: "/alertmanager" },
+        AUTHORITIES,
+        TIME_ZONES,
+      ],
+      health: healthy(MONITORING_PORTS.alerts, "/-/ready"),
+      secrets: secretFiles(secrets, ["smtpPassword", "slackUrl", "pagerUrl", "pingUrl", "neighbourToken"]),
+    },
+    probes: {
+      others: ["outside", "edge", "app", "data"],
+      runsAs: NOBODY,
+      args: [
+        `--config.file=${CONFIG_FOLDER}/blackbox.yml`,
+        `--web.listen-address=:${MONITORING_PORTS.probes}`,
+      ],
+      mounts: [AUTHORITIES],
+      health: healthy(MONITORING_PORTS.probes, "/-/healthy"),
+    },
+  };
+}
+
+function metrics({ metricsDays, minFreeGib, memoryMib }: ProgramSettings, secrets: ProgramSecrets): Program {
+  return {
+    // n8n is on no network with Qdrant, unless PostgreSQL is there.
+    others: ["edge", "data"],
+    volume: "technicia-metrics-data",
+    ownsData: true,
+    args: [
+      "-storageDataPath=/victoria-metrics-data",
+      `-httpListenAddr=:${MONITORING_PORTS.metrics}`,
+      `-promscrape.config=${CONFIG_FOLDER}/scrape.yml`,
+      `-retentionPeriod=${metricsDays}d`,
+      cacheOf(memoryMib.metrics),
+      `-storage.minFreeDiskSpaceBytes=${minFreeGib}GiB`,
+      // By default it hides the newest half minute, and every alert would be that late.
+      "-search.latencyOffset=1s",
+      `-vmui.customDashboardsPath=${CONFIG_FOLDER}/dashboards`,
+      `-vmalert.proxyURL=http://metric-rules:${MONITORING_PORTS["metric-rules"]}`,
+    ],
+    mounts: [{ type: "volume", source: "technicia-metrics-data", target: "/victoria-metrics-data" }],
+    health: healthy(MONITORING_PORTS.metrics, "/health"),
+    secrets: secretFiles(secrets, ["qdrantApiKey"]),
+  };
+}
+
+function logs({ logsDays, logsMaxGib, minFreeGib, memoryMib }: ProgramSettings): Program {
+  const socket = `${ACCESS_SOCKET.container}/${ACCESS_SOCKET.file}`;
+  return {
+    others: [],
+    volume: "technicia-logs-data",
+    ownsData: true,
+    // It does not start while the socket of a run before is there, and nginx's group must be able to write to the new one.
+    command: ["/bin/sh", "-c", `rm -f ${socket}; umask 007; exec /victoria-logs-prod "$@"`, "victoria-logs"],
+    args: [
+      "-storageDataPath=/victoria-logs-data",
+      `-httpListenAddr=:${MONITORING_PORTS.logs}`,
+      `-retentionPeriod=${logsDays}d`,
+      `-retention.maxDiskSpaceUsageBytes=${logsMaxGib}GiB`,
+      `-storage.minFreeDiskSpaceBytes=${minFreeGib}GiB`,
+      cacheOf(memoryMib.logs),
+      `-syslog.listenAddr.unix=unixgram:${socket}`,
+      // nginx's own has whole seconds.
+      "-syslog.useLocalTimestamp.unix=true",
+      '-syslog.streamFields.unix=["app_name"]',
+      "-journald.streamFields=_SYSTEMD_UNIT,CONTAINER_TAG",
+    ],
+    mounts: [
+      { type: "volume", source: "technicia-logs-data", target: "/victoria-logs-data" },
+      { type: "bind", source: ACCESS_SOCKET.host, target: ACCESS_SOCKET.container },
+    ],
+    health: healthy(MONITORING_PORTS.logs, "/health"),
+  };
+}
+
+function rules(
+  { stack, scrapeSeconds }: ProgramSettings,
+  { datasource, kind }: { readonly datasource: "metrics" | "logs"; readonly kind: "prometheus" | "vlogs" },
+): Program {
+  const store = `http://metrics:${MONITORING_PORTS.metrics}`;
+  return {
+    others: [],
+    runsAs: NOBODY,
+    args: [
+      `-rule=${CONFIG_FOLDER}/rules.yml`,
+      `-rule.defaultRuleType=${kind}`,
+      `-datasource.url=http://${datasource}:${MONITORING_PORTS[datasource]}`,
+      // How long an alert has been pending outlives a restart.
+      `-remoteWrite.url=${store}`,
+      `-remoteRead.url=${store}`,
+      `-notifier.url=http://alerts:${MONITORING_PORTS.alerts}`,
+      `-httpListenAddr=:${MONITORING_PORTS["metric-rules"]}`,
+      `-evaluationInterval=${scrapeSeconds}s`,
+      // By default half a minute, and every alert would be that late.
+      "-rule.evalDelay=1s",
+      `-external.label=stack=${stack}`,
+    ],
+    health: healthy(MONITORING_PORTS["metric-rules"], "/health"),
+  };
+}
+
+function secretFiles(secrets: ProgramSecrets, names: readonly (keyof ProgramSecrets)[]): SecretFile[] {
+  return names.flatMap((name) => {
+    const value = secrets[name];
+    return value === undefined ? [] : [{ value, file: SECRET_FILES[name].replace("/run/secrets/", "") }];
+  });
+}

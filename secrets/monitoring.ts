@@ -1,0 +1,76 @@
+/** The secrets of the monitoring; each is needed only while its setting asks for it. */
+import type { Condition, SecretEntry, SecretsContext } from "./catalog.ts";
+
+const whenMonitored = (
+  words: string,
+  holds: (monitoring: SecretsContext["monitoring"]) => boolean,
+): Condition => ({
+  words: `\`monitoring.enabled\` is true and ${words}`,
+  holds: ({ monitoring }) => monitoring.enabled && holds(monitoring),
+});
+const webhook = {
+  services: ["Monitoring"],
+  readers: ["alerts"],
+  givenBy: "user",
+  minimumLength: 12,
+  form: {
+    expected: "expected an address that begins with https:// or http://",
+    test: (value: string) => /^https?:\/\/[^/\s]+/.test(value),
+  },
+} as const;
+export const monitoringSecrets = {
+  smtpPassword: {
+    description: "Password of the account `monitoring.mail.user` at the mail server",
+    services: ["Monitoring"],
+    readers: ["alerts"],
+    givenBy: "user",
+    rotation: "set another one at the mail server and here, run pulumi up",
+    characters: "visible",
+    minimumLength: 8,
+    neededFor: {
+      Monitoring: whenMonitored("`monitoring.mail.user` is set", ({ mail }) => (mail?.user ?? "") !== ""),
+    },
+  },
+  slackUrl: {
+    ...webhook,
+    description: "Address of Slack's incoming webhook, which alerts are sent to",
+    rotation: "create a new webhook in Slack, set it, run pulumi up, then delete the old one",
+    neededFor: {
+      Monitoring: whenMonitored("`monitoring.receivers.slack` is true", ({ receivers }) => receivers.slack),
+    },
+  },
+  pagerUrl: {
+    ...webhook,
+    description: "Address of the webhook that P1 is sent to, such as PagerDuty's or an SMS gateway's",
+    rotation: "create a new webhook there, set it, run pulumi up, then delete the old one",
+    neededFor: {
+      Monitoring: whenMonitored("`monitoring.receivers.pager` is true", ({ receivers }) => receivers.pager),
+    },
+  },
+  pingUrl: {
+    ...webhook,
+    description: "Address that is asked every minute, and whose owner notices when it is not",
+    rotation: "create a new check there, set its address, run pulumi up, then delete the old one",
+    neededFor: { Monitoring: whenMonitored("`monitoring.ping` is true", ({ ping }) => ping) },
+  },
+  neighbourToken: {
+    description:
+      "Token with which environments tell each other that they live; the same in all of them, for example of openssl rand -hex 32",
+    services: ["Monitoring"],
+    readers: ["alerts", "gateway"],
+    givenBy: "user",
+    rotation: "set another one in every environment and run pulumi up in each within five minutes",
+    minimumLength: 32,
+    // nginx compares it as a regular expression.
+    form: {
+      expected: "expected 32 to 128 letters, digits, - and _",
+      test: (value) => /^[0-9A-Za-z_-]{32,128}$/.test(value),
+    },
+    neededFor: {
+      Monitoring: whenMonitored(
+        "`monitoring.neighbours` has an entry",
+        ({ neighbours }) => neighbours.length > 0,
+      ),
+    },
+  },
+} as const satisfies Readonly<Record<string, SecretEntry>>;

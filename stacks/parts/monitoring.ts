@@ -1,0 +1,99 @@
+/** Metrics, logs, alerts and probes. */
+import type * as pulumi from "@pulumi/pulumi";
+
+import { enabledServices, monitoringServices, SERVICES, WEBHOOKS } from "../../common/services.ts";
+import type { MonitoringFacts } from "../../components/monitoring/facts.ts";
+import { Monitoring } from "../../components/monitoring.ts";
+import type { SecretName } from "../../secrets/catalog.ts";
+import { backupBucket } from "../backup-schema.ts";
+import { urlOf } from "../deployment-status.ts";
+import { publicNames, type Environment } from "../environment.ts";
+import type { Site } from "./site.ts";
+
+/** Last of all: nothing that visitors need waits for it. */
+export function createMonitoring(
+  site: Site,
+  { after }: { readonly after: readonly pulumi.Resource[] },
+): Monitoring | undefined {
+  const { environment, host, networks } = site;
+  const { monitoring } = environment;
+  if (networks.monitoring === undefined) return undefined;
+  const { edge, app, data } = networks;
+  const programs = Object.fromEntries(
+    monitoringServices.map((program) => [program, site.common(program, after)]),
+  ) as Record<(typeof monitoringServices)[number], ReturnType<Site["common"]>>;
+  const { scrapeSeconds, metricsDays, logsDays, logsMaxGib, minFreeGib } = monitoring;
+  return new Monitoring(
+    "monitoring",
+    {
+      host: host.connection,
+      docker: host.docker,
+      networks: { ...networks.monitoring, edge, app, data },
+      programs,
+      settings: {
+        stack: environment.name,
+        timeZone: environment.locale.timeZone,
+        ...{ scrapeSeconds, metricsDays, logsDays, logsMaxGib, minFreeGib },
+      },
+      facts: factsOf(environment),
+      secrets: secretsOf(site),
+    },
+    { dependsOn: [...after] },
+  );
+}
+
+/** What rules, routes and dashboards are rendered from. */
+export function factsOf(environment: Environment): MonitoringFacts {
+  const { monitoring, backup, services, timeouts, ...rest } = environment;
+  const { mail, receivers, escalation, neighbours } = monitoring;
+  const [domain = rest.domain, editorDomain] = publicNames(environment);
+  const { emails } = receivers.team;
+  return {
+    stack: rest.name,
+    domain,
+    publicUrl: urlOf(environment),
+    editorDomain,
+    trusted: rest.acme.trusted,
+    services: enabledServices(environment).map((name) => SERVICES[name].alias),
+    database: services.n8n.database,
+    thresholds: monitoring.thresholds,
+    scrapeSeconds: monitoring.scrapeSeconds,
+    minFreeGib: monitoring.minFreeGib,
+    mail: mail && { ...mail, user: mail.user === "" ? undefined : mail.user },
+    receivers: {
+      ...receivers,
+      team: { emails: mail === undefined || emails.length > 0 ? emails : [rest.adminEmail] },
+    },
+    escalation: escalation.filter((level) => level.emails.length > 0),
+    neighbours,
+    ping: monitoring.ping,
+    qdrantApiKey: services.qdrant.apiKey,
+    backup: backupBucket(rest.name, backup) && {
+      hours: backup.hours,
+      maxAgeHours: backup.maxAgeHours,
+      drillDays: backup.drillDays,
+    },
+    uploadRoutes: routes(["upload"]),
+    languageModelRoutes: routes(WEBHOOKS.filter((name) => name !== "upload")),
+    ...{ uploadSeconds: timeouts.uploadSeconds, answerSeconds: timeouts.answerSeconds },
+  };
+}
+
+/** Both public paths of a webhook. */
+function routes(names: readonly string[]): string[] {
+  return names.flatMap((name) => [`/api/${name}`, `/webhook/${name}`]);
+}
+
+function secretsOf({ environment, secrets }: Site) {
+  const { monitoring, services } = environment;
+  const { mail, receivers, neighbours, ping } = monitoring;
+  const when = (isAsked: boolean, name: SecretName) => (isAsked ? secrets.value(name) : undefined);
+  return {
+    smtpPassword: when((mail?.user ?? "") !== "", "smtpPassword"),
+    slackUrl: when(receivers.slack, "slackUrl"),
+    pagerUrl: when(receivers.pager, "pagerUrl"),
+    pingUrl: when(ping, "pingUrl"),
+    neighbourToken: when(neighbours.length > 0, "neighbourToken"),
+    qdrantApiKey: when(services.qdrant.apiKey, "qdrantApiKey"),
+  };
+}

@@ -1,0 +1,144 @@
+import { describe, expect, it } from "vitest";
+
+import { factsOf } from "../../stacks/parts/monitoring.ts";
+import { imagesInUse } from "../../stacks/images.ts";
+import { environmentWith } from "../support/fixtures.ts";
+import { everything } from "../support/technicia.ts";
+
+const mail = { host: "smtp.exemple.fr", from: "alertes@exemple.fr" };
+const neighbour = { stack: "prod", url: "https://prod.exemple.fr" };
+const emails = ["astreinte@exemple.fr"];
+
+const refusal = (monitoring: object) => {
+  try {
+    environmentWith({ monitoring });
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return "";
+};
+
+describe("the settings of the monitoring", () => {
+  it("are off by default, with limits and images that need not be named", () => {
+    const { monitoring, images, services } = environmentWith({ "images.rules": undefined });
+
+    expect(monitoring).toMatchObject({ enabled: false, scrapeSeconds: 15, metricsDays: 35, logsDays: 14 });
+    expect(images.rules).toBe("victoriametrics/vmalert:v1.151.0");
+    expect(services.metricRules).toEqual({ memoryMib: 48, cpus: 0.25 });
+  });
+
+  it.each([
+    [{ mail: { host: "smtp.exemple.fr" } }, "monitoring.mail.from: expected"],
+    [
+      { receivers: { team: { emails } } },
+      "monitoring.mail: expected a mail server, because monitoring.receivers.team.emails has addresses, got nothing",
+    ],
+    [
+      { escalation: [{ level: "N1", afterMinutes: 5, emails }] },
+      "monitoring.mail: expected a mail server, because monitoring.escalation has addresses",
+    ],
+    [
+      {
+        escalation: [
+          { level: "N2", afterMinutes: 5 },
+          { level: "N1", afterMinutes: 15 },
+        ],
+      },
+      "monitoring.escalation[1].level: expected a level after N2, got N1",
+    ],
+    [
+      {
+        escalation: [
+          { level: "N1", afterMinutes: 15 },
+          { level: "N2", afterMinutes: 15 },
+        ],
+      },
+      "monitoring.escalation[1].afterMinutes: expected more than 15, the minutes of N1, got 15",
+    ],
+    [
+      { neighbours: [{ ...neighbour, stack: "test" }] },
+      "monitoring.neighbours[0].stack: expected another environment, each once, got itself",
+    ],
+    [
+      { neighbours: [neighbour, neighbour] },
+      "monitoring.neighbours[1].stack: expected another environment, each once, got prod again",
+    ],
+    [{ neighbours: [{ ...neighbour, url: "https://prod.exemple.fr/a" }] }, "without a path"],
+    [{ neighbours: [{ ...neighbour, url: "http://prod.exemple.fr" }] }, "(https://…)"],
+    [
+      { enabled: true, logsMaxGib: 18, minFreeGib: 2 },
+      "monitoring: expected at most 20 GiB in all, half of the smallest disk, got 21 GiB (metricsDays 35: about 1, logsMaxGib 18, minFreeGib 2)",
+    ],
+    [{ observation: { seconds: 300, paths: ["healthz"] } }, "expected a path from /, such as /healthz"],
+  ])("refuse %j", (monitoring, expected) => {
+    expect(refusal(monitoring)).toContain(expected);
+  });
+
+  it("accept what is complete", () => {
+    expect(
+      refusal({
+        mail,
+        receivers: { team: { emails } },
+        escalation: [
+          { level: "N1", afterMinutes: 5, emails },
+          { level: "N3", afterMinutes: 30 },
+        ],
+        neighbours: [neighbour],
+      }),
+    ).toBe("");
+  });
+
+  it("count the memory of the programs with the other services, and only where they run", () => {
+    const changes = { "server.memoryGib": 6 };
+    const limits = (enabled: boolean) => {
+      try {
+        environmentWith({ ...changes, monitoring: { enabled } });
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return "";
+    };
+
+    expect(limits(true)).toMatch(/metrics 128, logs 128, metricRules 48, logRules 48, alerts 64, probes 32/);
+    expect(limits(false)).not.toContain("metrics 128");
+  });
+});
+
+describe("imagesInUse", () => {
+  it("names the image that two programs share once, and those of the monitoring only where it runs", () => {
+    const names = (enabled: boolean) =>
+      imagesInUse(environmentWith({ monitoring: { enabled } })).map(({ service }) => service);
+    const own = ["metrics", "logs", "rules", "alerts", "probes"];
+
+    expect(names(true).filter((name) => own.includes(name))).toEqual(own);
+    expect(names(false).filter((name) => own.includes(name))).toEqual([]);
+  });
+});
+
+describe("what rules and routes are rendered from", () => {
+  it("follows from the settings", () => {
+    const facts = factsOf(environmentWith(everything.settings));
+
+    expect(facts).toMatchObject({
+      stack: "test",
+      publicUrl: "https://technicia.exemple.fr",
+      editorDomain: "n8n.technicia.exemple.fr",
+      trusted: true,
+      database: "postgres",
+      mail: { user: "alertes@exemple.fr", port: 587, startTls: true },
+      backup: { hours: 1, maxAgeHours: 3, drillDays: 7 },
+      uploadRoutes: ["/api/upload", "/webhook/upload"],
+      neighbours: [{ stack: "prod", url: "https://prod.exemple.fr", trusted: true }],
+    });
+    expect(facts.services).toEqual(expect.arrayContaining(["vector-store", "metric-rules", "probes"]));
+    expect(facts.languageModelRoutes).toContain("/webhook/question");
+  });
+
+  it("tells the operator when nobody is named, and leaves out levels of nobody", () => {
+    const facts = factsOf(environmentWith({ monitoring: { enabled: true, mail } }));
+
+    expect(facts.receivers.team.emails).toEqual(["admin@exemple.fr"]);
+    expect(facts.mail?.user).toBeUndefined();
+    expect(facts.escalation).toEqual([]);
+  });
+});
