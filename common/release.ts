@@ -51,7 +51,10 @@ export const release = z.strictObject({
   /** The time of a rollback; of an automatic one also the checks of the release that it restored. */
   restoredVerify: z.array(check).default([]),
 
-  /** Part (`preflight`, `plan`, `up`, `verify`, `data`, `rollback`, `rollbackVerify`) → seconds. */
+  /**
+   * Part (`preflight`, `plan`, `up`, `verify`, `observation`, `data`, `rollback`, `rollbackVerify`) → seconds; `recovery` is the time from the
+   * first request of the observation that failed to the last, after which the release before served.
+   */
   seconds: z.record(z.string(), z.number()),
 });
 
@@ -79,6 +82,12 @@ export const auditEvent = z.strictObject({
     "backup",
     "restore",
     "drill",
+    // Acknowledged or silenced alerts, and tests of which not everything arrived.
+    "alert",
+    // A test of which everything arrived: the collector on the server reads when it was.
+    "alert-test",
+    // A task of the operation that a person has done.
+    "task",
   ]),
   reason: z.string().default(""),
 

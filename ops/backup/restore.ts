@@ -1,5 +1,8 @@
 /** `npm run restore`: shows what will be overwritten, asks, restores under the deployment's lock, and records it. */
+import { enabledServices, SERVICES } from "../../common/services.ts";
 import type { Outcome } from "../command.ts";
+import { readEnvironment } from "../engine/settings.ts";
+import { during } from "../monitoring/planned.ts";
 import type { Server } from "../server/connection.ts";
 import { holdLock } from "../server/lock.ts";
 import { renderTable } from "../terminal.ts";
@@ -10,6 +13,7 @@ import { record, type BackupWorld } from "./world.ts";
 
 const PLAN_SECONDS = 600;
 const RESTORE_SECONDS = 6 * 3600;
+const SILENT_SECONDS = 3600;
 
 export interface RestoreRequest {
   readonly stack: string;
@@ -36,19 +40,47 @@ export async function restoreStack(request: RestoreRequest, world: BackupWorld):
       why: request.undo ? "undo of a restore" : "restore",
     });
     try {
-      const result = await callProgram(server, {
-        purpose: request.undo ? "take the last restore back" : `restore the set ${short(agreed)}`,
-        words: wordsOf(request, agreed),
-        answer: restored,
-        timeoutSeconds: RESTORE_SECONDS,
-        say: world.say,
-      });
+      const purpose = request.undo ? "take the last restore back" : `restore the set ${short(agreed)}`;
+      const result = await silenced({ request, server, world, purpose }, () =>
+        callProgram(server, {
+          purpose,
+          words: wordsOf(request, agreed),
+          answer: restored,
+          timeoutSeconds: RESTORE_SECONDS,
+          say: world.say,
+        }),
+      );
       await record(server, world, { action: "restore", detail: describe(request, result) });
       return { text: renderRestored(request, result), exitCode: 0 };
     } finally {
       await lock.release();
     }
   });
+}
+
+interface Restoring {
+  readonly request: RestoreRequest;
+  readonly server: Server;
+  readonly world: BackupWorld;
+
+  /** What is done, for people. */
+  readonly purpose: string;
+}
+
+/** Nobody is told that what the restore stops stands still. */
+async function silenced<T>(
+  { request, server, world, purpose }: Restoring,
+  work: () => Promise<T>,
+): Promise<T> {
+  const environment = await readEnvironment(request.stack, world.pulumi);
+  const services = enabledServices(environment).map((name) => SERVICES[name].alias);
+  const { identity, now, say } = world;
+  const isOn = environment.monitoring.enabled;
+  const alerts = { kind: "restore", services } as const;
+  return await during(
+    { server, what: purpose, alerts, seconds: SILENT_SECONDS, isOn, identity, now, say },
+    work,
+  );
 }
 
 function wordsOf({ only, keepNothing, undo }: RestoreRequest, set: string): string[] {

@@ -47,10 +47,12 @@ export async function rollBackAutomatically(progress: ReleaseInProgress, failure
     // After an update that failed half way, and once services went back with their data, the engine does not know the actual state.
     refresh: failure.changed !== undefined || data !== undefined,
   });
-  Object.assign(progress.seconds, restored.seconds);
+  const ended = await failure.ended?.();
+  Object.assign(progress.seconds, restored.seconds, ended?.seconds);
   for (const line of renderChecks("verify after the rollback", [...restored.verify, restored.time]))
     operator.say(line);
-  return await recordAutomatic(progress, { ...found, failure, restored, set });
+  const whole = { ...failure, verify: ended?.verify ?? failure.verify };
+  return await recordAutomatic(progress, { ...found, failure: whole, restored, set });
 }
 
 interface Target {

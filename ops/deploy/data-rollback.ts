@@ -12,6 +12,7 @@ import { placeOf } from "../backup/read-back.ts";
 import { renderOverwritten } from "../backup/restore.ts";
 import type { Server } from "../server/connection.ts";
 import type { Session } from "./session.ts";
+import { silenced } from "./silenced.ts";
 
 /** Certificates are no release's, and records are never taken back. */
 const PARTS = ["qdrant", "n8n"];
@@ -136,13 +137,15 @@ export async function restoreData(
 ): Promise<{ readonly data: number }> {
   const { server, stack, operator } = session;
   if (plan.done === true || server === undefined) return { data: 0 };
-  const result = await callProgram(server, {
-    purpose: `bring the data of set ${short(plan.id)} back`,
-    words: ["restore", ...wordsOf({ id: plan.id, target }), "--command", rollbackCommand(stack)],
-    answer: restored,
-    timeoutSeconds: RESTORE_SECONDS,
-    say: operator.say,
-  });
+  const result = await silenced(session, `data of release ${target.number}`, () =>
+    callProgram(server, {
+      purpose: `bring the data of set ${short(plan.id)} back`,
+      words: ["restore", ...wordsOf({ id: plan.id, target }), "--command", rollbackCommand(stack)],
+      answer: restored,
+      timeoutSeconds: RESTORE_SECONDS,
+      say: operator.say,
+    }),
+  );
   const counts = Object.entries(result.counts).map(([name, known]) => `${name} ${renderCounts(known)}`);
   operator.say(
     `the data of set ${short(plan.id)} is back: ${counts.join("; ")}; what writes to it stood still for ${result.stoppedSeconds} s`,

@@ -1,4 +1,4 @@
-/** `npm run deploy`: preflight → plan → window → up → verify → record, and the previous release again when the new one fails. */
+/** `npm run deploy`: preflight → plan → window → up → verify → observe → record, and the previous release again when the new one fails. */
 import type { Check } from "../../common/check.ts";
 import { lastGood } from "../../common/release.ts";
 import type { Outcome } from "../command.ts";
@@ -7,11 +7,14 @@ import { readRevision } from "../server/identity.ts";
 import { readReleases } from "../server/records.ts";
 import { isBackedUp, refuseHalfRestored } from "../backup/status.ts";
 import { prepareData, renderDataSteps, warnOfDataSteps, type DataStep } from "./data.ts";
+import { checkCost } from "./cost-check.ts";
 import { upgradeData } from "./data-upgrade.ts";
 import { rollBackAutomatically } from "./automatic-rollback.ts";
+import { observeRelease } from "./observe-release.ts";
 import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest } from "./release-progress.ts";
 import { describeStop, renderChecks } from "./render.ts";
 import { Session, type Operator } from "./session.ts";
+import { silenced } from "./silenced.ts";
 import { update, type Plan, type UpdateFailure } from "./update.ts";
 import { checkWindow } from "./window-check.ts";
 
@@ -132,6 +135,7 @@ async function preflight(progress: ReleaseInProgress): Promise<void> {
 async function readPlan(progress: ReleaseInProgress, folder: string): Promise<Plan> {
   const { request, operator } = progress;
   const { stack } = request;
+  await checkCost(progress);
   if (request.plan === undefined) {
     const { plan, text, failure, hostKey } = await operator.makePlan(stack, folder);
     if (failure !== undefined)
@@ -183,16 +187,19 @@ async function up(
   if (session.server !== undefined) await refuseHalfRestored(session.server, stack);
   await progress.recordStart();
   progress.setBefore = await prepareData(session, { steps: dataSteps, release: progress.record?.number });
-  const { upgrades } = progress.request;
-  if (upgrades !== undefined) {
-    const image = session.environment.images[upgrades];
-    await upgradeData(session, { service: upgrades, image, set: progress.setBefore });
-  }
-  await session.server?.logInForDocker();
   const message = progress.record ? `release ${progress.record.number}` : "first deployment";
-  const { failure, rotated } = await progress.timed("up", () =>
-    update({ stack, pulumi: session.pulumi, message, onLine: operator.say, signal: session.signal, plan }),
-  );
+  const { failure, rotated } = await silenced(session, message, async () => {
+    const { upgrades } = progress.request;
+    if (upgrades !== undefined) {
+      const image = session.environment.images[upgrades];
+      await upgradeData(session, { service: upgrades, image, set: progress.setBefore });
+    }
+    await session.server?.logInForDocker();
+    progress.updateBegan = operator.now();
+    return await progress.timed("up", () =>
+      update({ stack, pulumi: session.pulumi, message, onLine: operator.say, signal: session.signal, plan }),
+    );
+  });
   await session.refresh();
   // Only now does a first deployment have a server to record it on.
   await progress.recordStart();
@@ -247,7 +254,7 @@ async function verify(progress: ReleaseInProgress): Promise<Outcome> {
   for (const line of renderChecks("verify", checks)) operator.say(line);
   session.signal.throwIfAborted();
   const failed = checks.filter(({ outcome }) => outcome === "failed");
-  if (failed.length === 0) return await progress.recordSuccess(checks);
+  if (failed.length === 0) return await observeRelease(progress, checks);
   return await rollBackAutomatically(progress, {
     report: `${request.stack}: the verification of the release failed in ${failed.length} checks`,
     symptom: `vérification en échec : ${failed.map(({ title, detail }) => `${title} (${detail})`).join(" ; ")}`,

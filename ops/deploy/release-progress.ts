@@ -15,7 +15,7 @@ import { runningSettings, secondsBetween } from "./restore.ts";
 import type { Operator, Session } from "./session.ts";
 
 /** Documented in docs/operations.md: a pipeline reads them. */
-export const EXIT = { ok: 0, failed: 1, refused: 3, rolledBack: 4 } as const;
+export const EXIT = { ok: 0, failed: 1, refused: 3, rolledBack: 4, notObserved: 5 } as const;
 
 export const parts = ["preflight", "plan", "window", "up", "verify", "record"] as const;
 export type DeployPart = (typeof parts)[number];
@@ -57,6 +57,15 @@ export interface Failure {
 
   /** Names of the resources that an update had begun to change when it failed; undefined: it had ended. */
   readonly changed?: readonly string[];
+
+  /** Called once the release before runs again. */
+  readonly ended?: () => Promise<Ended>;
+}
+
+/** What of a failure is known only after it. */
+export interface Ended {
+  readonly seconds: Readonly<Record<string, number>>;
+  readonly verify: readonly Check[];
 }
 
 interface Begun extends DeployRequest {
@@ -76,6 +85,8 @@ export class ReleaseInProgress {
   imagesBefore: Readonly<Record<string, string>> = {};
   /** Programs whose data the update may have changed. */
   dataSteps: readonly DataStep[] = [];
+  /** When the engine's update began, by this machine's clock. */
+  updateBegan: Date | undefined;
   /** Id of the set of backups that was made before the update. */
   setBefore: string | undefined;
   #record: Release | undefined;

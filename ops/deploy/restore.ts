@@ -9,6 +9,7 @@ import type { Environment } from "../../stacks/environment.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { inPrivateFolder } from "../engine/events.ts";
 import type { Session } from "./session.ts";
+import { silenced } from "./silenced.ts";
 import { settingsFile, withSettings } from "../engine/settings-file.ts";
 import { update } from "./update.ts";
 
@@ -124,7 +125,9 @@ export async function restore(
     );
     await writeFile(configFile, settings, { mode: 0o600 });
     await session.server?.logInForDocker();
-    return await update({ stack, pulumi, message, onLine: operator.say, signal, configFile, refresh });
+    return await silenced(session, message, () =>
+      update({ stack, pulumi, message, onLine: operator.say, signal, configFile, refresh }),
+    );
   });
   await session.refresh();
   const restored = operator.now();

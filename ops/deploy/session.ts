@@ -9,11 +9,13 @@ import type { AuditEvent, Release } from "../../common/release.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { CheckContext } from "../checks/context.ts";
+import { readCost, type CostChange } from "../cost/read.ts";
+import { observe, type Observed } from "../checks/observation.ts";
 import { preflight } from "../checks/preflight.ts";
 import { verify } from "../checks/verify.ts";
 import type { Effects } from "../effects.ts";
 import type { Pulumi } from "../engine/cli.ts";
-import { readDeployed } from "../engine/state.ts";
+import { readDeployed, readState } from "../engine/state.ts";
 import { resume, type Resumed } from "../engine/resume.ts";
 import { hashSettings, readSettings, type Settings } from "../engine/settings.ts";
 import { renderPreview } from "../preview/markdown.ts";
@@ -37,6 +39,12 @@ import type { Plan } from "./update.ts";
 export interface Operator extends Effects {
   readonly preflight: (context: CheckContext) => Promise<readonly Check[]>;
   readonly verify: (context: CheckContext) => Promise<readonly Check[]>;
+
+  /** Observes a release that has been verified; `since` is when its update began. */
+  readonly observe: (context: CheckContext, since: Date) => Promise<Observed>;
+
+  /** What the environment costs as it is deployed, and with these settings. */
+  readonly readCost: (environment: Environment) => Promise<CostChange>;
 
   /** Saves a plan in the folder, and describes what it would change. */
   readonly makePlan: (
@@ -79,9 +87,15 @@ export function realOperator(effects: Effects): Operator {
     ...effects,
     preflight,
     verify,
+    observe: (context, since) => observe(context, { since }),
+    readCost: async (environment) =>
+      readCost(
+        { environment, state: await readState(environment.name, pulumi) },
+        { fetch: systemFetch, now: effects.now },
+      ),
     resume: (stack) => resume(stack, pulumi),
     async makePlan(stack, folder) {
-      const world = { ...effects, environment: process.env };
+      const world = { ...effects, environment: process.env, fetch: systemFetch };
       const report = await previewStack({ stack, out: folder, refresh: false }, world);
       const plan = { file: planFile(folder), reviewed: false, refreshed: false };
       const hostKey = report.messages.find(({ text }) => text.startsWith("host key: "))?.text;

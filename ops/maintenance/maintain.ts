@@ -11,6 +11,7 @@ import { deployedSettings } from "../drift/deployed-settings.ts";
 import { readDeployedState } from "../drift/state.ts";
 import { reportIncident } from "../effects.ts";
 import { readConfiguration } from "../engine/settings.ts";
+import { during } from "../monitoring/planned.ts";
 import type { Server } from "../server/connection.ts";
 import { readReleases } from "../server/records.ts";
 import { describeFailure } from "./incident.ts";
@@ -100,7 +101,7 @@ async function carryOut(work: Work): Promise<Outcome> {
   await noteBegun(server, described);
   await record(work, `maintenance commencée${urgent} : ${described}`);
   try {
-    const rebooted = await upgradeAndReboot(work);
+    const rebooted = await silenced(work, () => upgradeAndReboot(work));
     session.signal.throwIfAborted();
     const checks = await verifyDeployed(session, server);
     session.signal.throwIfAborted();
@@ -124,6 +125,18 @@ async function recordInterruption(work: Work, { message }: Error): Promise<void>
   } catch (error) {
     operator.say(`the end could not be recorded: ${(error as Error).message}`);
   }
+}
+
+/** The upgrade and a reboot end sooner. */
+const SILENT_SECONDS = 2 * 3600;
+
+/** Neighbours notice a reboot all the same: only their own commands silence them. */
+async function silenced<T>({ server, session, request }: Work, work: () => Promise<T>): Promise<T> {
+  const { identity, now, say } = session.operator;
+  const what = request.reason === "" ? "maintenance" : `maintenance: ${request.reason}`;
+  const isOn = session.environment.monitoring.enabled;
+  const alerts = { kind: "maintenance" } as const;
+  return await during({ server, what, alerts, seconds: SILENT_SECONDS, isOn, identity, now, say }, work);
 }
 
 /** What the server booted before and after; undefined when it was not rebooted. */

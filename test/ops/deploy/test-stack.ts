@@ -82,6 +82,10 @@ export class TestStack implements AsyncDisposable {
 
   preflight: () => Promise<Check[]> = () => Promise.resolve([ok, unknown]);
   verify: (context: CheckContext) => Promise<Check[]> = () => Promise.resolve([ok, unknown]);
+  cost: Operator["readCost"] = () => Promise.reject(new Error("no cost is asked for"));
+  observe: Operator["observe"] = () => Promise.reject(new Error("nothing is observed"));
+  /** What the monitoring on the server answers to a request; undefined: it does not answer. */
+  monitoring: ((requests: string) => string) | undefined;
   up: (images: Readonly<Record<string, string>>) => Promise<UpAnswer> = () => Promise.resolve(undefined);
   upSeconds = 60;
   /** Log of a real preview, which the update's own log then holds too. */
@@ -140,6 +144,8 @@ export class TestStack implements AsyncDisposable {
       signal: this.stop.signal,
       preflight: () => this.#part("preflight", 5, () => this.preflight()),
       verify: (context) => this.#part("verify", 20, () => this.verify(context)),
+      observe: (context, since) => this.#part("observation", 300, () => this.observe(context, since)),
+      readCost: (environment) => this.cost(environment),
       makePlan: () =>
         this.#part("plan", 10, () =>
           Promise.resolve({
@@ -182,6 +188,10 @@ export class TestStack implements AsyncDisposable {
       const words = (command.variables?.["WORDS"] ?? "").split("\n");
       this.programCalls.push(words);
       return new Promise((resolve) => resolve({ stdout: JSON.stringify(this.program!(words)), stderr: "" }));
+    }
+    if (command.purpose.endsWith("of the monitoring")) {
+      const silence = "\n000 Failed to connect\u001e".repeat(command.stdin!.split("\nnext\n").length);
+      return Promise.resolve({ stdout: this.monitoring?.(command.stdin!) ?? silence, stderr: "" });
     }
     if (command.script.includes("setUpAt") && this.restoring !== undefined) {
       const { restoring, finishedBy } = this;

@@ -1,0 +1,196 @@
+/** The metrics that the team follows: how each is asked for, in which unit, and from which value on an alert is raised. */
+import type { Environment } from "../../stacks/environment.ts";
+
+export type Unit = "%" | "s" | "/s" | "d" | "h" | "";
+
+export interface Limit {
+  readonly value: number;
+
+  /** Whether a value above it or below it is too much. */
+  readonly side: "above" | "below";
+
+  /** The setting, below `technicia:`. */
+  readonly setting: string;
+}
+
+export interface Metric {
+  readonly key: string;
+  readonly title: string;
+  readonly unit: Unit;
+
+  /** MetricsQL of the value now. */
+  readonly now: string;
+
+  /** MetricsQL of the value over a span such as `24h`, and what it is of the values in it. */
+  readonly over: (span: Span) => string;
+  readonly kind: "mean" | "highest" | "lowest" | "sum" | "share";
+  readonly limit?: Limit;
+
+  /** Whether the limit is for the value now only, because a sum over another span is another quantity. */
+  readonly limitsNow?: true;
+
+  /** Label by which there are several. */
+  readonly by?: "service";
+}
+
+export interface Span {
+  /** As MetricsQL writes it. */
+  readonly text: string;
+  readonly seconds: number;
+}
+
+/** The store keeps at least as much. */
+const SINCE_THE_BEGINNING = "35d";
+
+const gateway = (result: string) => `max(gateway{group="all",stats_result="${result}"})`;
+const sumOf = (result: string, { text }: Span) =>
+  `sum(sum_over_time(gateway{group="all",stats_result="${result}"}[${text}]))`;
+
+const FREE_DISK =
+  '100 * min(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs|devtmpfs|squashfs|iso9660|vfat|fuse.*|nsfs",mountpoint!~"/(boot|dev|etc|proc|run|sys)(/.*)?"} / node_filesystem_size_bytes)';
+const USED_MEMORY = "100 * (1 - max(node_memory_MemAvailable_bytes) / max(node_memory_MemTotal_bytes))";
+const LOAD = 'max(node_load5) / count(node_cpu_seconds_total{mode="idle"})';
+const busy = (span: string) => `100 * (1 - avg(rate(node_cpu_seconds_total{mode="idle"}[${span}])))`;
+const CERTIFICATE_DAYS = `(min(probe_ssl_earliest_cert_expiry{job="public"}, technicia_certificate_not_after_timestamp_seconds) - time()) / 86400`;
+const ageOf = (name: string, unitSeconds: number) =>
+  `(time() - max(technicia_${name}_last_success_timestamp_seconds)) / ${unitSeconds}`;
+const CONTAINER_MEMORY =
+  "100 * max by (service) (technicia_container_memory_working_set_bytes) / (max by (service) (technicia_container_memory_limit_bytes) > 0)";
+
+/** Of the values in the span, one each five minutes. */
+const rollup = (kind: "avg" | "max" | "min", expression: string) => (span: Span) =>
+  `${kind}_over_time((${expression})[${span.text}:5m])`;
+
+export const above = (value: number, setting: string): Limit => ({ value, side: "above", setting });
+export const below = (value: number, setting: string): Limit => ({ value, side: "below", setting });
+
+/**
+ * Share of the time in which a probe succeeded, in percent: a probe that is missing counts as failed, back to the first that there ever was.
+ */
+export function availability(
+  selector: string,
+  everySeconds: number,
+): Pick<Metric, "now" | "over" | "kind" | "unit"> {
+  const over = ({ text, seconds }: Span) => {
+    const known = `clamp_max(time() - min(tfirst_over_time(${selector}[${SINCE_THE_BEGINNING}])) + ${everySeconds}, ${seconds})`;
+    return `clamp_max(100 * sum(sum_over_time(${selector}[${text}])) * ${everySeconds} / ${known}, 100)`;
+  };
+  return { unit: "%", kind: "share", now: over({ text: "5m", seconds: 300 }), over };
+}
+
+export function metricsOf(environment: Environment): readonly Metric[] {
+  const { scrapeSeconds } = environment.monitoring;
+  const fromHere: Metric = {
+    ...availability('probe_success{job="public"}', scrapeSeconds),
+    key: "availabilityFromTheServer",
+    title: "Availability, from the server",
+  };
+  return [
+    fromHere,
+    ...requestMetrics(environment),
+    ...serverMetrics(environment),
+    ...recordMetrics(environment),
+  ];
+}
+
+function requestMetrics({ monitoring }: Environment): Metric[] {
+  const { errors, latency } = monitoring.thresholds;
+  const time = (result: "p50" | "p95" | "p99", limit: Limit): Metric => ({
+    ...{ key: result, title: `Answers, ${result}`, unit: "s", kind: "mean", limit },
+    now: gateway(result),
+    over: rollup("avg", gateway(result)),
+  });
+  return [
+    time("p50", above(latency.p3P50Seconds, "monitoring.thresholds.latency.p3P50Seconds")),
+    time("p95", above(latency.p2P95Seconds, "monitoring.thresholds.latency.p2P95Seconds")),
+    time("p99", above(latency.p3P99Seconds, "monitoring.thresholds.latency.p3P99Seconds")),
+    {
+      ...{ key: "errors", title: "Failed requests", unit: "%", kind: "share" },
+      now: `100 * ${gateway("failed")} / (${gateway("requests")} > 0)`,
+      over: (span) => `100 * ${sumOf("failed", span)} / (${sumOf("requests", span)} > 0)`,
+      limit: above(errors.p3Percent, "monitoring.thresholds.errors.p3Percent"),
+    },
+    {
+      ...{ key: "requests", title: "Requests", unit: "/s", kind: "mean" },
+      now: `${gateway("requests")} / 300`,
+      over: rollup("avg", `${gateway("requests")} / 300`),
+    },
+    {
+      ...{ key: "concurrent", title: "Requests at the same time", unit: "", kind: "highest" },
+      now: gateway("concurrent"),
+      over: rollup("max", gateway("concurrent")),
+    },
+  ];
+}
+
+function serverMetrics({ monitoring }: Environment): Metric[] {
+  const { cpu, memory, disk, restarts, containerMemory } = monitoring.thresholds;
+  const starts = (span: string) => `sum(increase(technicia_task_starts_total[${span}]))`;
+  return [
+    {
+      ...{ key: "cpu", title: "Processors", unit: "%", kind: "mean" },
+      now: busy("5m"),
+      over: ({ text }) => busy(text),
+      limit: above(cpu.percent, "monitoring.thresholds.cpu.percent"),
+    },
+    {
+      ...{ key: "load", title: "Load for each core", unit: "", kind: "highest" },
+      now: LOAD,
+      over: rollup("max", LOAD),
+      limit: above(cpu.warningLoad, "monitoring.thresholds.cpu.warningLoad"),
+    },
+    {
+      ...{ key: "memory", title: "Memory", unit: "%", kind: "highest" },
+      now: USED_MEMORY,
+      over: rollup("max", USED_MEMORY),
+      limit: above(memory.p3Percent, "monitoring.thresholds.memory.p3Percent"),
+    },
+    {
+      ...{ key: "disk", title: "Disk", unit: "%", kind: "highest" },
+      now: `100 - ${FREE_DISK}`,
+      over: rollup("max", `100 - ${FREE_DISK}`),
+      limit: above(disk.warningUsedPercent, "monitoring.thresholds.disk.warningUsedPercent"),
+    },
+    {
+      ...{ key: "restarts", title: `Starts of services, ${restarts.minutes} min`, unit: "", kind: "sum" },
+      now: starts(`${restarts.minutes}m`),
+      over: ({ text }) => starts(text),
+      limit: above(restarts.count, "monitoring.thresholds.restarts.count"),
+      limitsNow: true,
+    },
+    {
+      ...{ key: "serviceMemory", title: "Memory of", unit: "%", kind: "highest", by: "service" },
+      now: CONTAINER_MEMORY,
+      over: rollup("max", CONTAINER_MEMORY),
+      limit: above(containerMemory.p3Percent, "monitoring.thresholds.containerMemory.p3Percent"),
+    },
+  ];
+}
+
+function recordMetrics({ monitoring, backup }: Environment): Metric[] {
+  const { certificate, drills } = monitoring.thresholds;
+  const [backupHours, drillDays] = [ageOf("backup", 3600), ageOf("drill", 86_400)];
+  return [
+    {
+      ...{ key: "certificateDays", title: "Certificate is valid for", unit: "d", kind: "lowest" },
+      now: CERTIFICATE_DAYS,
+      over: rollup("min", CERTIFICATE_DAYS),
+      limit: below(certificate.p3Days, "monitoring.thresholds.certificate.p3Days"),
+    },
+    {
+      ...{ key: "backupHours", title: "Age of the newest backup", unit: "h", kind: "highest" },
+      now: backupHours,
+      over: rollup("max", backupHours),
+      limit: above(backup.maxAgeHours, "backup.maxAgeHours"),
+    },
+    {
+      ...{ key: "drillDays", title: "Age of the last drill", unit: "d", kind: "highest" },
+      now: drillDays,
+      over: rollup("max", drillDays),
+      limit: above(
+        backup.drillDays + drills.overdueDays,
+        "backup.drillDays + monitoring.thresholds.drills.overdueDays",
+      ),
+    },
+  ];
+}

@@ -1,0 +1,175 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { metricsOf } from "../../../ops/monitoring/metric-catalog.ts";
+import { markOf, showMetrics, sparkline } from "../../../ops/monitoring/metrics.ts";
+import { environmentWith } from "../../support/fixtures.ts";
+import { startStores, type DoubleStores } from "./double-stores.ts";
+import { TestWorld } from "./test-world.ts";
+
+const NOW = Date.parse("2026-11-24T10:00:00Z") / 1000;
+
+let stores: DoubleStores;
+let world: TestWorld;
+
+/** Part of a query → its value; the first that fits counts. */
+let values: Record<string, string | Record<string, string>>;
+
+beforeEach(async () => {
+  stores = await startStores();
+  world = await TestWorld.open(stores.addresses);
+  values = {};
+  const found = (query: string) => Object.entries(values).find(([part]) => query.includes(part))?.[1];
+  const rows = (query: string) => {
+    const value = found(query);
+    if (value === undefined) return [];
+    if (typeof value === "string") return [{ metric: {}, text: value }];
+    return Object.entries(value).map(([service, text]) => ({ metric: { service }, text }));
+  };
+  stores.answers.set("metrics /api/v1/query", ({ form }) => ({
+    body: {
+      data: { result: rows(form["query"]!).map(({ metric, text }) => ({ metric, value: [NOW, text] })) },
+    },
+  }));
+  stores.answers.set("metrics /api/v1/query_range", ({ form }) => ({
+    body: {
+      data: {
+        result: rows(form["query"]!).map(({ metric, text }) => ({
+          metric,
+          values: [
+            [NOW - 23 * 3600, "1"],
+            [NOW - 3600, "2"],
+            [NOW, text],
+          ],
+        })),
+      },
+    },
+  }));
+});
+afterEach(async () => {
+  await stores[Symbol.asyncDispose]();
+  await world[Symbol.asyncDispose]();
+});
+
+const metrics = (json = false) => showMetrics({ stack: "test", json }, world.world);
+
+describe("npm run metrics", () => {
+  it("says of everything that it has no data, and never 0", async () => {
+    const { text, exitCode } = await metrics();
+    const rows = text.split("\n").slice(2, -1);
+
+    expect(exitCode).toBe(0);
+    expect(rows.length).toBeGreaterThan(15);
+    for (const row of rows) expect(row).toMatch(/(no data +){3}.*no data +no data$/);
+    expect(text.split("\n").at(-1)).toBe(
+      "Availability, from outside: nobody measures it: technicia:monitoring.neighbours is empty",
+    );
+  });
+
+  it("shows each value now, over a day and over a month, its threshold, a mark and a chart", async () => {
+    values = {
+      'stats_result="p95"}))[24h': "1.5",
+      'stats_result="p95"}))[30d': "1.25",
+      'stats_result="p95"': "2.5",
+      node_load5: "0.5",
+    };
+    const { text } = await metrics();
+
+    expect(text).toMatch(/Answers, p95 +2\.50 s +1\.50 s +1\.25 s +mean +≤ 2 s +over +▁·{21}▆█/);
+    expect(text).toMatch(/Load for each core +0\.50 +0\.50 +0\.50 +highest +≤ 1 +ok/);
+    expect(text).toMatch(/Answers, p50 +no data/);
+  });
+
+  it("shows the memory of each service against its limit", async () => {
+    values = { technicia_container_memory_working_set_bytes: { qdrant: "83.4", n8n: "12" } };
+    const { text } = await metrics();
+
+    expect(text).toMatch(/Memory of n8n +12\.0 % .* ok /);
+    expect(text).toMatch(/Memory of qdrant +83\.4 % .* over /);
+  });
+
+  it("takes the thresholds of the settings", async () => {
+    values = { 'stats_result="p95"': "2.5" };
+    world.monitoring = { enabled: true, thresholds: { latency: { p2P95Seconds: 4 } } };
+
+    expect((await metrics()).text).toMatch(/Answers, p95 .* ≤ 4 s +ok/);
+  });
+
+  it("takes the availability that a neighbour has measured from its own server", async () => {
+    world.monitoring = {
+      enabled: true,
+      neighbours: [{ stack: "staging", url: "https://staging.exemple.fr" }],
+    };
+    world.secrets = { neighbourToken: "0123456789abcdef0123456789abcdef" };
+    values = { 'job="neighbour",stack="test"': "99.95" };
+    const { text } = await metrics();
+
+    expect(text).toMatch(/Availability, from staging +99\.950 % +99\.950 % +99\.950 %/);
+  });
+
+  it("counts missing samples as unavailable, back to the first that there was", () => {
+    const [own] = metricsOf(environmentWith());
+    const query = own!.over({ text: "30d", seconds: 2_592_000 });
+
+    expect(query).toBe(
+      'clamp_max(100 * sum(sum_over_time(probe_success{job="public"}[30d])) * 15 / clamp_max(time() - min(tfirst_over_time(probe_success{job="public"}[35d])) + 15, 2592000), 100)',
+    );
+  });
+
+  it("says which metric the store refuses, and shows the others", async () => {
+    values = { node_load5: "0.5" };
+    const query = stores.answers.get("metrics /api/v1/query")!;
+    stores.answers.set("metrics /api/v1/query", (call) =>
+      call.form["query"]!.includes("concurrent") ? { status: 422, body: "too complex" } : query(call),
+    );
+    const { text } = await metrics();
+
+    expect(text).toContain(
+      "Requests at the same time: metrics /api/v1/query: it refuses with 422: too complex",
+    );
+    expect(text).toMatch(/Load for each core +0\.50/);
+  });
+
+  it("fails where the store does not answer", async () => {
+    stores.down.add("metrics");
+
+    await expect(metrics()).rejects.toThrow("metrics on debian@203.0.113.10:22 does not answer");
+  });
+
+  it("prints the same for a program, with null for what is missing", async () => {
+    values = { node_load5: "NaN", "100 * (1 - max(node_memory": "61" };
+    const found = JSON.parse((await metrics(true)).text) as { readonly metrics: readonly { key: string }[] };
+    const of = (key: string) => found.metrics.find((metric) => metric.key === key);
+
+    expect(of("load")).toMatchObject({ now: null, mark: "no data" });
+    expect(of("memory")).toMatchObject({
+      ...{ now: 61, unit: "%", mark: "over" },
+      limit: { value: 60, side: "above", setting: "monitoring.thresholds.memory.p3Percent" },
+    });
+  });
+});
+
+describe("a chart", () => {
+  it.each([
+    [[], "no data"],
+    [[undefined, undefined], "no data"],
+    [[0, 0, 0], "▁▁▁"],
+    [[5, 5], "▅▅"],
+    [[0, undefined, 10], "▁·█"],
+    [[0, 5, 10], "▁▅█"],
+  ])("of %j is %s", (points, shown) => {
+    expect(sparkline(points)).toBe(shown);
+  });
+});
+
+describe("a mark", () => {
+  const metric = metricsOf(environmentWith()).find(({ key }) => key === "certificateDays")!;
+
+  it.each([
+    [15, "ok"],
+    [14, "ok"],
+    [13.9, "over"],
+    [undefined, "no data"],
+  ])("of a certificate of %s days is %s", (now, mark) => {
+    expect(markOf({ metric, now })).toBe(mark);
+  });
+});

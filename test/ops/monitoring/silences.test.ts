@@ -1,0 +1,256 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { logRules } from "../../../components/monitoring/log-rules.ts";
+import { metricRules } from "../../../components/monitoring/metric-rules.ts";
+import { listAlerts } from "../../../ops/monitoring/alerts.ts";
+import { during, silencesFor, type PlannedAlerts } from "../../../ops/monitoring/planned.ts";
+import { matches } from "../../../ops/monitoring/matchers.ts";
+import { acknowledge, silenceAlerts, unsilence } from "../../../ops/monitoring/silences.ts";
+import { monitoringFacts } from "../../components/monitoring/facts.ts";
+import { alert, rule, rulesOf, startStores, type DoubleStores } from "./double-stores.ts";
+import { TestWorld } from "./test-world.ts";
+
+let stores: DoubleStores;
+let world: TestWorld;
+
+beforeEach(async () => {
+  stores = await startStores();
+  world = await TestWorld.open(stores.addresses);
+  stores.give("alerts /api/v2/alerts", [
+    alert({ alertname: "ServiceDown", severity: "P1", id: "ServiceDown-qdrant", service: "qdrant" }),
+    alert({ alertname: "Watchdog", severity: "info", id: "Watchdog" }),
+  ]);
+});
+afterEach(async () => {
+  await stores[Symbol.asyncDispose]();
+  await world[Symbol.asyncDispose]();
+});
+
+/** Bodies of the silences that were made. */
+const made = () =>
+  stores.received
+    .filter(({ path, method }) => path === "/api/v2/silences" && method === "POST")
+    .map(({ body }) => JSON.parse(body) as Record<string, unknown>);
+
+const ack = (id: string, { comment = "je regarde", span }: { comment?: string; span?: string } = {}) =>
+  acknowledge({ stack: "test", id, comment, span }, world.world);
+const silence = (
+  texts: readonly string[],
+  { comment = "travaux", span = "2h" }: { comment?: string; span?: string | undefined } = {},
+) => silenceAlerts({ stack: "test", texts, comment, span }, world.world);
+
+describe("npm run alerts -- <stack> ack", () => {
+  it("silences the fault by its id for four hours, by whom and why, and records that", async () => {
+    const { text, exitCode } = await ack("ServiceDown-qdrant");
+
+    expect(exitCode).toBe(0);
+    expect(text).toMatch(
+      /^ServiceDown-qdrant is acknowledged until 2026-11-24 \d\d:00:00: nobody else is told of it/,
+    );
+    expect(made()).toEqual([
+      {
+        matchers: [{ name: "id", value: "ServiceDown-qdrant", isRegex: false, isEqual: true }],
+        startsAt: "2026-11-24T10:00:00.000Z",
+        endsAt: "2026-11-24T14:00:00.000Z",
+        createdBy: "alice@laptop",
+        comment: "je regarde",
+      },
+    ]);
+    expect(await world.history()).toEqual([
+      "alert: alerte ServiceDown-qdrant prise en charge jusqu'à 2026-11-24T14:00:00.000Z (je regarde)",
+    ]);
+  });
+
+  it.each([
+    ["Watchdog", {}, "Watchdog: expected the id of an active alert of test, such as ServiceDown-qdrant"],
+    ["ServiceDown-n8n", {}, "expected the id of an active alert of test, such as ServiceDown-qdrant"],
+    ["ServiceDown-qdrant", { comment: " " }, "--comment: expected why"],
+    [
+      "ServiceDown-qdrant",
+      { comment: "planned: me" },
+      '--comment: expected one that does not begin with "planned:"',
+    ],
+    ["ServiceDown-qdrant", { span: "31d" }, "--for: expected at most 30d, got 31d"],
+    ["ServiceDown-qdrant", { span: "a while" }, "--for: expected a span such as 30m, 4h or 7d"],
+  ])("refuses %s with %j", async (id, options, message) => {
+    await expect(ack(id, options)).rejects.toThrow(message);
+    expect(made()).toEqual([]);
+    expect(await world.history()).toEqual([]);
+  });
+});
+
+describe("npm run alerts -- <stack> silence", () => {
+  it("silences what all its matchers fit, and records that", async () => {
+    const { text } = await silence(["service=qdrant", 'alertname=~"Service.*"']);
+
+    expect(text).toMatch(/^silence 00000001: nobody is told of service=qdrant alertname=~Service\.\* until /);
+    expect(made()).toMatchObject([
+      {
+        matchers: [
+          { name: "service", value: "qdrant", isRegex: false, isEqual: true },
+          { name: "alertname", value: "Service.*", isRegex: true, isEqual: true },
+        ],
+        endsAt: "2026-11-24T12:00:00.000Z",
+      },
+    ]);
+    expect(await world.history()).toEqual([
+      "alert: alertes service=qdrant alertname=~Service.* mises en silence jusqu'à 2026-11-24T12:00:00.000Z (travaux)",
+    ]);
+  });
+
+  it.each([
+    [[], "expected which alerts to silence"],
+    [["alertname=~.*"], "expected some of the alerts, got all of them"],
+    [["alertname=~.+"], "expected some of the alerts, got all of them"],
+    [["stack=test"], "expected some of the alerts, got all of them"],
+    [["id!=nothing"], "expected some of the alerts, got all of them"],
+    [["severity=~P1|P2|P3"], "expected some of the alerts, got all of them"],
+    [["severity=info"], "expected alerts other than Watchdog"],
+    [["alertname=Watchdog"], "expected alerts other than Watchdog"],
+    [["alertname=~Watch.*|DiskLow"], "expected alerts other than Watchdog"],
+    [
+      ["qdrant"],
+      'matcher: expected label=value, label!=value, label=~expression or label!~expression, got "qdrant"',
+    ],
+    [["service=~("], 'matcher service: expected a regular expression, got "("'],
+  ])("refuses %j", async (texts, message) => {
+    await expect(silence(texts)).rejects.toThrow(message);
+    expect(made()).toEqual([]);
+  });
+
+  it("refuses one without an end, and one that is forgotten before it ends", async () => {
+    await expect(
+      silenceAlerts({ stack: "test", texts: ["service=n8n"], comment: "x", span: undefined }, world.world),
+    ).rejects.toThrow("--for: expected how long, at most 30d");
+    await expect(silence(["service=n8n"], { span: "5w" })).rejects.toThrow(
+      "--for: expected at most 30d, got 5w",
+    );
+  });
+
+  it("refuses to guess what it would silence where not all rules are known", async () => {
+    stores.down.add("log-rules");
+
+    await expect(silence(["service=n8n"])).rejects.toThrow(
+      "without all rules nobody knows what this would silence",
+    );
+    expect(made()).toEqual([]);
+  });
+
+  it("is ended by its id or the alert's, which is recorded as well", async () => {
+    await ack("ServiceDown-qdrant");
+    await silence(["service=n8n"]);
+    const one = await unsilence({ stack: "test", which: "ServiceDown-qdrant" }, world.world);
+    const other = await unsilence({ stack: "test", which: "00000002" }, world.world);
+
+    expect([one.text, other.text]).toEqual([
+      "people are told again of id=ServiceDown-qdrant",
+      "people are told again of service=n8n",
+    ]);
+    expect((await world.history()).slice(2)).toEqual([
+      "alert: fin du silence : id=ServiceDown-qdrant",
+      "alert: fin du silence : service=n8n",
+    ]);
+    await expect(unsilence({ stack: "test", which: "00000002" }, world.world)).rejects.toThrow(
+      "00000002: expected the id of a silence of test, or of an acknowledged alert, and there is none",
+    );
+  });
+});
+
+describe("planned work", () => {
+  const work = (alerts: PlannedAlerts, isOn = true) => {
+    const { identity, now, say } = world.world;
+    const { server } = world;
+    const { addresses } = stores;
+    return { server, what: "release 12", alerts, seconds: 600, isOn, addresses, identity, now, say };
+  };
+  const DEPLOYMENT: PlannedAlerts = { kind: "deployment", services: ["n8n", "qdrant"] };
+
+  it("is silent and visible while it lasts, at most for its time, and ends with the work", async () => {
+    let meanwhile = "";
+    const result = await during(work(DEPLOYMENT), async () => {
+      meanwhile = (await listAlerts({ stack: "test", json: false }, world.world)).text;
+      return 42;
+    });
+
+    expect(result).toBe(42);
+    expect(meanwhile).toMatch(/planned: release 12 \(alice@laptop\), until 2026-11-24 \d\d:10:00 at most$/);
+    expect(new Set(made().map(({ endsAt }) => endsAt))).toEqual(new Set(["2026-11-24T10:10:00.000Z"]));
+    expect((await listAlerts({ stack: "test", json: false }, world.world)).text).not.toContain("planned");
+  });
+
+  it("ends its silences when the work fails, and gives the failure", async () => {
+    await expect(during(work(DEPLOYMENT), () => Promise.reject(new Error("no")))).rejects.toThrow("no");
+    expect((await listAlerts({ stack: "test", json: false }, world.world)).text).not.toContain("planned");
+  });
+
+  it("goes on where the monitoring does not answer, and says so in one line", async () => {
+    stores.down.add("alerts");
+
+    expect(await during(work(DEPLOYMENT), () => Promise.resolve(42))).toBe(42);
+    expect(world.said).toEqual([
+      expect.stringMatching(/^the alerts of this work are not silenced: alerts on .* does not answer/),
+    ]);
+  });
+
+  it("goes on where the monitoring stops meanwhile, and says when the silence ends", async () => {
+    await during(work(DEPLOYMENT), () => Promise.resolve(void stores.down.add("alerts")));
+
+    expect(world.said[1]).toMatch(
+      /^silence 00000001 could not be ended and ends by itself, before 2026-11-24/,
+    );
+  });
+
+  it("asks nobody where the monitoring is off", async () => {
+    await during(work(DEPLOYMENT, false), () => Promise.resolve());
+
+    expect(stores.received).toEqual([]);
+    expect(world.said).toEqual(["monitoring is off, so no alert is silenced meanwhile"]);
+  });
+
+  const silences = (alerts: PlannedAlerts, labels: Record<string, string>) =>
+    silencesFor(alerts).some((matchers) => matches(matchers, labels));
+
+  it.each([
+    [DEPLOYMENT, { alertname: "ServiceDown", service: "n8n" }, true],
+    [DEPLOYMENT, { alertname: "ServiceDown", service: "frontend" }, false],
+    [DEPLOYMENT, { alertname: "ErrorRateCritical" }, true],
+    [DEPLOYMENT, { alertname: "TargetDown", job: "qdrant" }, true],
+    [DEPLOYMENT, { alertname: "Escalation", about: "ServiceDown", id: "ServiceDown-n8n" }, true],
+    [DEPLOYMENT, { alertname: "Escalation", about: "CertificateExpired" }, false],
+    [DEPLOYMENT, { alertname: "DiskCritical" }, false],
+    [DEPLOYMENT, { alertname: "BackupFailed" }, false],
+    [DEPLOYMENT, { alertname: "Watchdog" }, false],
+    [{ kind: "maintenance" }, { alertname: "ServiceDown", service: "frontend" }, true],
+    [{ kind: "maintenance" }, { alertname: "ClockUnsynchronised" }, true],
+    [{ kind: "maintenance" }, { alertname: "CertificateExpired" }, false],
+    [{ kind: "maintenance" }, { alertname: "Watchdog" }, false],
+    [{ kind: "drill" }, { alertname: "HostMemoryHigh" }, true],
+    [{ kind: "drill" }, { alertname: "ServiceDown", service: "n8n" }, false],
+    [{ kind: "restore", services: ["n8n"] }, { alertname: "ServiceDown", service: "n8n" }, true],
+    [{ kind: "restore", services: ["n8n"] }, { alertname: "DriftFound" }, false],
+  ] as const)("%j: %j is silenced: %s", (alerts, labels, expected) => {
+    expect(silences(alerts, labels)).toBe(expected);
+  });
+
+  it("is only about alerts that exist", () => {
+    const facts = monitoringFacts();
+    const known = [...metricRules(facts), ...logRules(facts)].map(({ name }) => name);
+    const named = [DEPLOYMENT, { kind: "maintenance" } as const, { kind: "drill" } as const].flatMap(
+      (alerts) => silencesFor(alerts).flatMap((matchers) => matchers[0]!.value.split("|")),
+    );
+
+    expect([...new Set(named)].filter((name) => name !== "Escalation" && !known.includes(name))).toEqual([]);
+  });
+});
+
+describe("rules that are unknown to a silence", () => {
+  it("count as well once they are there", async () => {
+    stores.give(
+      "metric-rules /api/v1/rules",
+      rulesOf([rule("DiskLow", { severity: "P3" }), rule("Watchdog")]),
+    );
+    stores.give("log-rules /api/v1/rules", rulesOf([rule("DiskHigh", { severity: "P3" })]));
+
+    await expect(silence(["severity=P3"])).rejects.toThrow("got all of them");
+  });
+});
