@@ -1,4 +1,5 @@
 /** Facts of each environment, from its state and from the records on its server. */
+import type { Cost } from "../common/cost.ts";
 import type { StackOutputs } from "../stacks/deployment-status.ts";
 import type { AuditEvent, Release } from "../common/release.ts";
 import type { EnvironmentName } from "./labels-fr.ts";
@@ -54,6 +55,8 @@ export type EnvironmentFacts = { readonly stack: string; readonly name: Environm
       /** Undefined until a deployment has ended. */
       readonly outputs: StackOutputs | undefined;
       readonly records: Records | Missing;
+      /** Of a month, as it is deployed; absent where nobody asked. */
+      readonly cost?: Cost | Missing;
     }
 );
 

@@ -69,6 +69,9 @@ export interface MergedTable {
 
   /** Whether people have rows of their own with one key in it, as in a list of dates. @default false */
   readonly repeats?: boolean;
+
+  /** Rows whose facts are gone. They are removed, except where a person has written into a column that they leave to people. @default none */
+  readonly gone?: readonly Cells[];
 }
 
 /** Writes rows into the table of the file; cells, rows and text of people stay. */
@@ -81,7 +84,7 @@ export function mergeTable(file: MarkdownFile, marks: Fingerprints, wanted: Merg
   const keys = new Set(wanted.rows.map((row) => keyOfCells(row, wanted.key)));
   for (const [key, row] of present) {
     if (keys.has(key)) after = key;
-    else kept.set(after, [...(kept.get(after) ?? []), row]);
+    else if (!isGone(row, table, wanted)) kept.set(after, [...(kept.get(after) ?? []), row]);
   }
   const rows = [
     ...(kept.get("") ?? []).map(({ cells }) => cells),
@@ -98,6 +101,16 @@ export function mergeTable(file: MarkdownFile, marks: Fingerprints, wanted: Merg
     }),
   ];
   file.replaceTable(table, rows.length === 0 ? [wanted.columns.map(() => "-")] : rows);
+}
+
+function isGone({ plain }: Row, { columns }: Table, { key, gone = [] }: MergedTable): boolean {
+  const cellOf = (column: string) => plain[columns.indexOf(column)] ?? "";
+  const name = key.map((column) => keyText(cellOf(column))).join(" | ");
+  return gone.some(
+    (row) =>
+      keyOfCells(row, key) === name &&
+      columns.every((column) => row[column] !== undefined || isBlank(cellOf(column))),
+  );
 }
 
 function readRows(file: MarkdownFile, table: Table, merged: MergedTable): Map<string, Row> {

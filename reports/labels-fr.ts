@@ -37,6 +37,13 @@ export function formatNumber(value: number): string {
   return number.format(value).replaceAll("\u202f", "\u00a0");
 }
 
+const money = new Intl.NumberFormat("fr-FR", { style: "currency", currency: "EUR" });
+
+/** Such as `8,79 €`. */
+export function formatEuros(amount: number): string {
+  return money.format(amount).replaceAll("\u202f", "\u00a0");
+}
+
 /** Such as `48 s`, `4 min 12 s`, `2 h 05 min`. */
 export function formatSeconds(seconds: number): string {
   if (seconds < 60) return `${formatNumber(seconds < 10 ? seconds : Math.round(seconds))} s`;

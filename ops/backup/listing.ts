@@ -7,6 +7,7 @@ import type { Outcome } from "../command.ts";
 import { readSettings } from "../engine/settings.ts";
 import { renderTable } from "../terminal.ts";
 import { renderSize, renderTime, short } from "./backup.ts";
+import { noteMeasured } from "./measured.ts";
 import { priceOf, type Price } from "./price.ts";
 import { callProgram, overview, type Overview } from "./program.ts";
 import { isKeptForRelease, KEPT, planPrune, releaseIn, repositoryOf, whyIn } from "./prune.ts";
@@ -23,6 +24,10 @@ export async function listSets(
 ): Promise<Outcome> {
   const { found, note } = await look(stack, world);
   const { environment } = await readSettings(stack, world.pulumi);
+  // For the costs in previews. Without a place for it, only those are less.
+  await noteMeasured(environment, { bytes: found.stored, at: world.now().toISOString() }).catch(
+    () => undefined,
+  );
   const price = priceFor(found, environment);
   if (json) {
     const whole = { ...found, price: price ?? null, ...(note !== undefined && { note }) };

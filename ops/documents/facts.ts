@@ -3,12 +3,15 @@ import { z } from "zod";
 
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
+import type { Cost } from "../../common/cost.ts";
 import type { EnvironmentFacts, Made, Missing, Records } from "../../reports/facts.ts";
 import { ENVIRONMENTS } from "../../reports/labels-fr.ts";
 import { stackOutputs, type StackOutputs } from "../../stacks/deployment-status.ts";
 import { describeCopy, type ReadCopy } from "../backup/copied-records.ts";
 import { readBackupStatus } from "../backup/status.ts";
 import { NoSuchStack, type Pulumi } from "../engine/cli.ts";
+import { readCost, type CostWorld } from "../cost/read.ts";
+import { readEnvironment } from "../engine/settings.ts";
 import { readState, type State } from "../engine/state.ts";
 import { readRecords as readServerRecords, renderCorrupt } from "../server/records.ts";
 import { openServer, type Server } from "../server/connection.ts";
@@ -16,6 +19,9 @@ import { openServer, type Server } from "../server/connection.ts";
 export interface FactSources {
   readonly pulumi: Pulumi;
   readonly readRecords: (outputs: StackOutputs, stack: string) => Promise<Records>;
+
+  /** What the deployed environment costs; undefined where nobody asks. */
+  readonly readCost?: ((stack: string, state: State) => Promise<Cost>) | undefined;
 }
 
 export function readAllFacts(sources: FactSources): Promise<EnvironmentFacts[]> {
@@ -24,10 +30,11 @@ export function readAllFacts(sources: FactSources): Promise<EnvironmentFacts[]> 
 
 async function readFacts(
   { stack, name }: (typeof ENVIRONMENTS)[number],
-  { pulumi, readRecords }: FactSources,
+  { pulumi, readRecords, readCost }: FactSources,
 ): Promise<EnvironmentFacts> {
   try {
-    const made = madeIn(await readState(stack, pulumi));
+    const state = await readState(stack, pulumi);
+    const made = madeIn(state);
     if (made.length === 0) return { stack, name, state: "absent" };
 
     const outputs = await readOutputs(stack, pulumi);
@@ -40,6 +47,7 @@ async function readFacts(
       records: outputs
         ? await orWhy(readRecords(outputs, stack))
         : { why: "no server to read them from yet" },
+      ...(readCost && { cost: await orWhy(readCost(stack, state)) }),
     };
   } catch (error) {
     if (error instanceof NoSuchStack) {
@@ -48,6 +56,15 @@ async function readFacts(
     if (error instanceof UserError) return { stack, name, state: "unreadable", why: error.message };
     throw error;
   }
+}
+
+/** Of the last deployment, or with the settings where an earlier version made it. */
+export function costReader(pulumi: Pulumi, world: CostWorld): NonNullable<FactSources["readCost"]> {
+  return async (stack, state) => {
+    const environment = await readEnvironment(stack, pulumi);
+    const { before, after } = await readCost({ environment, state }, world);
+    return before ?? after;
+  };
 }
 
 export function madeIn({ resources }: State): Made[] {
@@ -92,12 +109,17 @@ export async function readRecords(
   const reader: Pick<Server, "run"> =
     timeoutSeconds === undefined ? server : { run: (command) => server.run({ ...command, timeoutSeconds }) };
   try {
-    const { releases, events, corrupt } = await readServerRecords(reader);
-    const backups = await readBackupStatus(reader);
-    return { releases, history: events, corrupt: renderCorrupt(corrupt), ...(backups && { backups }) };
+    return await recordsOn(reader);
   } finally {
     server.close();
   }
+}
+
+/** The same over a connection that is open. */
+export async function recordsOn(server: Pick<Server, "run">): Promise<Records> {
+  const { releases, events, corrupt } = await readServerRecords(server);
+  const backups = await readBackupStatus(server);
+  return { releases, history: events, corrupt: renderCorrupt(corrupt), ...(backups && { backups }) };
 }
 
 interface CopyWorld {

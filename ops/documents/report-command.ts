@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
+import { systemFetch } from "../../common/system-trust.ts";
 import { gapsOf, type Gap } from "../../reports/facts.ts";
 import { listIncidents } from "../../reports/incidents/book.ts";
 import { shownPath, writeWhole } from "../../reports/markdown.ts";
@@ -9,7 +10,7 @@ import { checkTracking, emptyTracking, renderTracking } from "../../reports/trac
 import { readArguments, type Outcome } from "../command.ts";
 import { pulumiOnPath } from "../engine/cli.ts";
 import { copyReader } from "../backup/copied-records.ts";
-import { readAllFacts, readRecordsAnywhere, type FactSources } from "./facts.ts";
+import { costReader, readAllFacts, readRecordsAnywhere, type FactSources } from "./facts.ts";
 
 const TRACKING_FILE = fileURLToPath(new URL("../../docs/deployment-tracking.md", import.meta.url));
 
@@ -42,7 +43,9 @@ export async function writeReport(request: ReportRequest, sources: FactSources):
   // A broken document is reported before anything slow or remote is asked.
   checkTracking(document);
 
-  const environments = await readAllFacts(sources);
+  // The page alone shows the costs.
+  const readCost = request.html === undefined ? undefined : sources.readCost;
+  const environments = await readAllFacts({ ...sources, readCost });
   const facts = { environments, incidents, now };
   const updated = await renderTracking(document, facts);
   const isNew = updated !== text;
@@ -83,5 +86,9 @@ function realSources(now: Date): FactSources {
   // Ctrl-C ends the whole process: nothing is changed by then.
   const { signal } = new AbortController();
   const readCopy = copyReader({ pulumi: pulumiOnPath, signal });
-  return { pulumi: pulumiOnPath, readRecords: readRecordsAnywhere({ readCopy, now }) };
+  return {
+    pulumi: pulumiOnPath,
+    readRecords: readRecordsAnywhere({ readCopy, now }),
+    readCost: costReader(pulumiOnPath, { fetch: systemFetch, now: () => now }),
+  };
 }

@@ -5,6 +5,7 @@ import { onlyStack, readArguments, type Commands } from "../command.ts";
 import { openGithub, readPullRequest } from "../vendors/github.ts";
 import { openServer } from "../server/connection.ts";
 import { pulumiWithOwnLocks } from "../engine/state-lock.ts";
+import { systemFetch } from "../../common/system-trust.ts";
 import { UserError } from "../../common/user-error.ts";
 import { gitOnPath } from "../server/identity.ts";
 import { GITHUB_LIMIT, renderPreview, type PreviewReport } from "./markdown.ts";
@@ -33,6 +34,7 @@ export const commands: Commands = {
         now: () => new Date(),
         environment: process.env,
         openServer,
+        fetch: systemFetch,
       };
       const report = await previewStack({ stack, out, refresh }, world);
       const whole = renderPreview(report);

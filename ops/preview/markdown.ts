@@ -1,6 +1,8 @@
 /** A preview as Markdown, for a pull request's comment and for people at a terminal. */
 import type { Change, Changes, Message } from "../changes/changes.ts";
 import { LAYER_TITLES } from "../../stacks/resource-kinds.ts";
+import { costTable } from "../cost/render.ts";
+import type { CostChange } from "../cost/read.ts";
 import type { Irreversible } from "../changes/irreversible.ts";
 import type { Shown } from "../changes/properties.ts";
 import type { Kind } from "../changes/steps.ts";
@@ -10,6 +12,8 @@ export interface PreviewReport extends Pick<Changes, "changes" | "counts" | "mes
   /** Commit that was previewed. */
   readonly revision: string;
   readonly irreversible: readonly Irreversible[];
+  /** Undefined where it cannot be known. */
+  readonly cost?: CostChange | undefined;
   /** Whether the real resources were read first, or only the state. */
   readonly refreshed: boolean;
   /** The engine's own diff. */
@@ -49,7 +53,8 @@ export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED)
   const head = headline(report);
   if (report.failure !== undefined) return renderFailure(report, head, bounds);
 
-  const budget = new Budget(bounds.length - head.length - NOTES_LENGTH);
+  const cost = report.cost === undefined ? [] : [renderCost(report.cost, bounds.value)];
+  const budget = new Budget(bounds.length - head.length - NOTES_LENGTH - cost.join("").length);
   const banner = budget.take(
     report.irreversible.map((one) => `> - ${renderIrreversible(one, bounds.value)}`),
     1 / 3,
@@ -82,6 +87,7 @@ export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED)
       : []),
     ...noteLeftOut(left, bounds),
     ...(rows.kept.length > 0 ? [[...TABLE_HEAD, ...rows.kept].join("\n")] : []),
+    ...cost,
     ...(messages.kept.length > 0 ? [folded("Messages of the engine", messages.kept.join("\n"))] : []),
     ...(report.diff.trim() === "" || diff.kept.length === 0
       ? []
@@ -114,6 +120,21 @@ function headline({ stack, counts, failure, revision, refreshed }: PreviewReport
     ? ""
     : "\n\nThe host was not read: this compares the program with the state after the last deployment.";
   return `${title}: ${[...(isQuiet ? ["nothing changes"] : []), ...counted].join(", ")}\n\n${at}${host}`;
+}
+
+/** The sum in one line, and its parts below it; open where a change alters it. */
+function renderCost(change: CostChange, length: number): string {
+  const { rows, summary, differs } = costTable(change);
+  const of = (what: string, name: string) => `${what} ${code(clip(name, 100))}`;
+  const heads = ["Cost a month", ...(differs ? ["Before", "After"] : ["Euros"]), "Price"];
+  const lines = rows.map(({ what, name, before, after, source }) =>
+    [of(what, name), ...(differs ? [before, after] : [after]), code(clip(source, length))].join(" | "),
+  );
+  const table = [heads, heads.map(() => "---"), ...lines.map((line) => [line])]
+    .map((cells) => `| ${cells.join(" | ")} |`)
+    .join("\n");
+  const title = `Cost: ${summary}`;
+  return differs ? `**${title}**\n\n${table}` : folded(title, table);
 }
 
 const TABLE_HEAD = [

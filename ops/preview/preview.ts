@@ -2,17 +2,19 @@
 import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
 
-import { readDeployed } from "../engine/state.ts";
+import { readDeployed, readState } from "../engine/state.ts";
+import { readCost, type CostChange } from "../cost/read.ts";
 import { PulumiFailure } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
 import { readChanges } from "../changes/changes.ts";
 import { readEvents, inPrivateFolder, runEngine } from "../engine/events.ts";
-import { readConfiguration } from "../engine/settings.ts";
+import { environmentIn, readConfiguration, type Configuration } from "../engine/settings.ts";
 import { hashConfiguration, readSource, readStateAsOf, describePlan, discardPlan, planFile } from "./plan.ts";
 import type { Effects } from "../effects.ts";
 import { findIrreversible } from "../changes/irreversible.ts";
 import type { PreviewReport } from "./markdown.ts";
 import { isSecretProperty, Redactor } from "../../common/redactor.ts";
+import { UserError } from "../../common/user-error.ts";
 
 interface PreviewRequest {
   readonly stack: string;
@@ -24,6 +26,7 @@ interface PreviewRequest {
 
 export interface World extends Pick<Effects, "pulumi" | "git" | "now" | "openServer"> {
   readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly fetch: typeof fetch;
 }
 
 /** A preview that the engine refuses is a report as well, with its `failure`. */
@@ -48,6 +51,9 @@ export async function previewStack(
     const secrets = Object.values(configuration).flatMap(({ secret, value }) =>
       secret && value !== undefined ? [value] : [],
     );
+    // The engine takes longer; where it fails, nobody waits for this.
+    const cost = costOf(stack, configuration, world);
+    cost.catch(() => undefined);
     const redactor = new Redactor();
     redactor.hide(...secrets, ...secretsOfEnvironment(world.environment));
     const options = ["--diff", "--color", "never", ...(refresh ? ["--refresh"] : []), "--stack", stack];
@@ -64,6 +70,7 @@ export async function previewStack(
       ...about,
       ...changes,
       irreversible: findIrreversible(steps),
+      cost: redactor.cleanDeep(await cost),
       diff: redactor.clean(stdout),
       failure: failure === undefined ? undefined : redactor.clean(failure.message),
     };
@@ -73,6 +80,21 @@ export async function previewStack(
     return { ...about, changes, counts, messages, irreversible: [], diff: "", failure: error.message };
   } finally {
     (await server?.catch(() => undefined))?.close();
+  }
+}
+
+/** Undefined where settings or state cannot be read, which the engine reports itself. It never fails: a preview is more than its price. */
+async function costOf(
+  stack: string,
+  configuration: Configuration,
+  { pulumi, fetch, now }: World,
+): Promise<CostChange | undefined> {
+  try {
+    const environment = environmentIn(stack, configuration);
+    return await readCost({ environment, state: await readState(stack, pulumi) }, { fetch, now });
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
   }
 }
 

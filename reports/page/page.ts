@@ -6,6 +6,7 @@ import { gapsOf, recordsOf, type EnvironmentFacts, type Gap, type Records } from
 import { formatDay, formatMoment, formatSeconds, formatShortMoment, plural } from "../labels-fr.ts";
 import { describePhases, describeRelease, type TrackedStep } from "../tracking/steps.ts";
 import { environmentStatus, type TrackingFacts } from "../tracking/tracking.ts";
+import { costSection } from "./costs.ts";
 import { driftChart, durationChart, latencyChart, totalSeconds } from "./charts.ts";
 import { badge, breakable, figure, html, Html, region, STYLE, table, type Tone } from "./parts.ts";
 
@@ -107,6 +108,7 @@ function sectionsOf(facts: TrackingFacts): readonly PageSection[] {
     { id: "verifications", name: "Vérifications", content: perEnvironment(environments, verificationsOf) },
     { id: "derive", name: "Dérive", content: perEnvironment(environments, driftOf) },
     { id: "problemes", name: "Problèmes", content: incidentsTable(facts) },
+    ...costSection(environments),
   ];
 }
 

@@ -217,7 +217,7 @@ td .when { display: block; color: var(--soft); font-size: 0.875rem; }
 .nowrap { white-space: nowrap; }
 .steps table { min-width: 46rem; }
 .releases table { min-width: 58rem; }
-.checks table, .history table { min-width: 42rem; }
+.checks table, .history table, .costs table { min-width: 42rem; }
 .figures table { min-width: 26rem; }
 .steps tbody th { position: sticky; left: 0; background: var(--surface); }
 figure { margin: 1.1rem 0 0; padding-top: 1.1rem; border-top: 1px solid var(--line); }

@@ -8,6 +8,7 @@ import { ENVIRONMENTS, formatDay } from "../labels-fr.ts";
 import type { Incident } from "../incidents/incidents.ts";
 import { endOf, MarkdownFile, plainText, startOf } from "../markdown.ts";
 import { backupRows } from "./backups.ts";
+import { goneTaskRows, taskRows } from "./tasks.ts";
 import { describePhases, describeRelease, type TrackedPhase, type TrackedStep } from "./steps.ts";
 
 const TEMPLATE = new URL("deployment-tracking.template.md", import.meta.url);
@@ -115,8 +116,9 @@ function writeFacts({ path, text }: TrackingDocument, facts: WrittenFacts): Mark
     title: "Maintenance et Mises à Jour Planifiées",
     columns: ["Date", "Type", "Environnement", "Description", "Responsable", "Statut"],
     key: ["Type", "Environnement"],
-    rows: facts.environments.flatMap(backupRows),
+    rows: facts.environments.flatMap((environment) => [...backupRows(environment), ...taskRows(environment)]),
     repeats: true,
+    gone: facts.environments.flatMap(goneTaskRows),
   });
   marks.writeTo(file);
   return file;

@@ -57,6 +57,8 @@ interface Pricing {
   readonly interval: number;
   readonly intervalUnit: string;
   readonly capacities: readonly string[];
+  /** Prices of a later phase follow those of an earlier one: a promotion's months come before the lasting price. */
+  readonly phase?: number;
   /** In hundred-millionths of the currency, without tax. */
   readonly price: number;
 }
@@ -83,10 +85,7 @@ const NEAREST = 3;
  * Fails with the nearest plans and what each lacks, or with both prices when it costs more than the limit.
  */
 export async function findOffer(client: OvhClient, wish: Wish): Promise<Offer> {
-  const catalogue = await client.get<Catalogue>("/order/catalog/public/vps", {
-    isPublic: true,
-    query: { ovhSubsidiary: wish.subsidiary },
-  });
+  const catalogue = await readCatalogue(client, wish.subsidiary);
   const candidates = judgePlans(catalogue, wish);
   const outOfStock: Candidate[] = [];
   for (const candidate of candidates.filter(({ lacks }) => lacks.length === 0)) {
@@ -96,6 +95,40 @@ export async function findOffer(client: OvhClient, wish: Wish): Promise<Offer> {
     outOfStock.push({ offer: candidate.offer, lacks: [`stock in ${wish.datacentre}`] });
   }
   throw noOffer(wish, [...outOfStock, ...candidates.filter(({ lacks }) => lacks.length > 0)]);
+}
+
+/** What OVH sells to everybody in a country; it needs no key. */
+export function readCatalogue(client: OvhClient, subsidiary: string): Promise<Catalogue> {
+  return client.get<Catalogue>("/order/catalog/public/vps", {
+    isPublic: true,
+    query: { ovhSubsidiary: subsidiary },
+  });
+}
+
+/** A plan or an option; prices in euros without tax. */
+export interface ListPrice {
+  readonly planCode: string;
+  readonly monthlyPriceEur: number;
+  /** Paid once. */
+  readonly setupPriceEur: number;
+}
+
+/**
+ * A plan, also one that only existing contracts keep, and then the cheapest option of each family that OVH demands with it; undefined when the
+ * catalogue has no plan of that code, or one without a monthly price.
+ */
+export function listPrices(catalogue: Catalogue, planCode: string): readonly ListPrice[] | undefined {
+  const plan = catalogue.plans.find((candidate) => candidate.planCode === planCode);
+  const monthly = plan && priceOf(plan.pricings, "renew");
+  if (!plan || monthly === undefined) return undefined;
+  const families = plan.addonFamilies.filter(({ mandatory }) => mandatory);
+  const addons = families.flatMap((family) => cheapest(catalogue, family.addons) ?? []);
+  const setup = priceOf(plan.pricings, "installation") ?? 0;
+  return [{ planCode, monthly, setup }, ...addons].map((priced) => ({
+    planCode: priced.planCode,
+    monthlyPriceEur: priced.monthly / PRICE_UNIT,
+    setupPriceEur: priced.setup / PRICE_UNIT,
+  }));
 }
 
 /** Every plan with what it lacks: those that lack least first, then the cheapest. */
@@ -211,7 +244,9 @@ function priceOf(pricings: readonly Pricing[], capacity: "renew" | "installation
       // A price of every renewal may name the installation, too. A price that names only the installation is paid once.
       (capacity === "renew" ? interval === 1 && intervalUnit === "month" : !capacities.includes("renew")),
   );
-  return fitting.length > 0 ? Math.min(...fitting.map(({ price }) => price)) : undefined;
+  if (fitting.length === 0) return undefined;
+  const lasting = Math.max(...fitting.map(({ phase = 0 }) => phase));
+  return Math.min(...fitting.filter(({ phase = 0 }) => phase === lasting).map(({ price }) => price));
 }
 
 async function isInStock(

@@ -1,10 +1,14 @@
 import { createHash } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { UserError } from "../../../common/user-error.ts";
 import { drillStack, makeSet } from "../../../ops/backup/backup.ts";
 import { listSets } from "../../../ops/backup/listing.ts";
+import { readMeasured } from "../../../ops/backup/measured.ts";
 import { restoreStack, type RestoreRequest } from "../../../ops/backup/restore.ts";
 import { undeleteSets } from "../../../ops/backup/undelete-command.ts";
 import type { BackupWorld } from "../../../ops/backup/world.ts";
@@ -228,6 +232,21 @@ describe("npm run backup", () => {
 });
 
 describe("npm run backups", () => {
+  let cache: string;
+  beforeEach(async () => {
+    cache = await mkdtemp(join(tmpdir(), "backups-"));
+    vi.stubEnv("XDG_CACHE_HOME", cache);
+  });
+  afterEach(() => rm(cache, { recursive: true }));
+
+  it("keeps the size of all sets for the costs in previews", async () => {
+    backup = { project: "0123456789abcdef0123456789abcdef", region: "RBX" };
+    await listSets({ stack: "test", json: false }, world());
+
+    expect(await readMeasured(environmentWith({ backup }))).toMatchObject({ bytes: 3 * 1024 ** 3 });
+    expect(await readMeasured(environmentWith())).toBeUndefined();
+  });
+
   it("lists age, size, release, reason, rehearsal and what the next prune does to every set", async () => {
     const { text } = await listSets({ stack: "test", json: false }, world());
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import type { AuditEvent } from "../../../common/release.ts";
 import { openIncident, resolveIncident, type NewIncident } from "../../../reports/incidents/book.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { Documents, now, TEST_STEPS, tomorrow } from "../tracking-file.ts";
@@ -45,9 +46,9 @@ describe("a second report", () => {
     expect(rows[rows.findIndex((row) => row.startsWith("- Import des workflows")) + 1]).toBe(
       "- Café|En cours|-|-|Bob|chaud",
     );
-    expect(await documents.rows("Maintenance et Mises à Jour Planifiées")).toEqual([
+    expect(await documents.rows("Maintenance et Mises à Jour Planifiées")).toContain(
       "1 décembre 2026|Mise à jour|Test|n8n 2.42|Ada|Planifié",
-    ]);
+    );
     const text = await documents.read();
     expect(text).toContain("Un paragraphe à nous.\n\n## Problèmes Rencontrés");
     expect(text).toContain("- Une note à nous\n- Les quotas d'API");
@@ -97,6 +98,46 @@ describe("a second report", () => {
     expect(await documents.rows("Maintenance et Mises à Jour Planifiées")).toEqual([
       "-|Sauvegarde|Test|-|-|Non commencé",
       "-|Test de reprise|Test|-|-|Non commencé",
+    ]);
+  });
+
+  it("plans the recurring tasks from the first release on, and keeps who is responsible", async () => {
+    const documents = await Documents.open();
+    const title = "Maintenance et Mises à Jour Planifiées";
+    const first = release(1, { startedAt: "2026-11-20T08:00:00.000Z" });
+    await documents.report({ test: { records: { ...noRecords, releases: [first] } } });
+
+    const rows = await documents.rows(title);
+    expect(rows).toHaveLength(9);
+    expect(rows[0]).toBe(
+      "21 novembre 2026|Tâche quotidienne : vérification des logs|Test|chaque jour ; jamais faite ; npm run tasks -- test|-|Planifié",
+    );
+    expect(rows.map((row) => row.split("|")[1])).toContain("Tâche mensuelle : revue des seuils d'alerte");
+
+    const theirs = "| 1 décembre 2026 | Mise à jour documentation | Test | n8n | Ada | Planifié |";
+    await documents.edit((text) =>
+      text.replace(
+        /^(\| 21 novembre 2026 +\| Tâche quotidienne : vérification des logs .*)\| - +(\| Planifié.*)$/m,
+        `$1| Bob $2\n${theirs}`,
+      ),
+    );
+    const done: AuditEvent = {
+      ...{ at: "2026-11-23T09:00:00.000Z", who: "bob@laptop", action: "task", reason: "" },
+      detail: "tâche faite : vérification des logs (logs)",
+    };
+    await documents.report({ test: { records: { ...noRecords, releases: [first], history: [done] } } });
+
+    expect((await documents.rows(title)).slice(0, 2)).toEqual([
+      "24 novembre 2026|Tâche quotidienne : vérification des logs|Test|chaque jour ; dernière fois le 23 novembre 2026 ; npm run tasks -- test|Bob|Planifié",
+      "1 décembre 2026|Mise à jour documentation|Test|n8n|Ada|Planifié",
+    ]);
+    await expectFormatted(await documents.read());
+
+    // Once the environment is destroyed, only what people wrote into is left.
+    await documents.report({});
+    expect((await documents.rows(title)).map((row) => row.split("|").slice(1, 5).join("|"))).toEqual([
+      "Tâche quotidienne : vérification des logs|Test|chaque jour ; dernière fois le 23 novembre 2026 ; npm run tasks -- test|Bob",
+      "Mise à jour documentation|Test|n8n|Ada",
     ]);
   });
 

@@ -1,6 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { type Catalogue, findOffer, judgePlans, type Wish } from "../../../../provider/ovh/order/catalog.ts";
+import {
+  type Catalogue,
+  findOffer,
+  judgePlans,
+  listPrices,
+  readCatalogue,
+  type Wish,
+} from "../../../../provider/ovh/order/catalog.ts";
 import { OvhClient } from "../../../../provider/ovh/client.ts";
 import { type FakeOvh, startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
 
@@ -151,5 +158,55 @@ describe("judgePlans", () => {
     ).toThrow(
       "server.order.subsidiary: expected a country where OVH bills in EUR, got US, which bills in USD",
     );
+  });
+});
+
+describe("listPrices", () => {
+  const prices = async (planCode: string) => listPrices(await readCatalogue(client, "FR"), planCode);
+
+  it("gives the month of a plan, and of the options that OVH demands with it", async () => {
+    expect(await prices("vps-2027-model2")).toEqual([
+      { planCode: "vps-2027-model2", monthlyPriceEur: 7.99, setupPriceEur: 0 },
+      { planCode: "option-linux", monthlyPriceEur: 0, setupPriceEur: 0 },
+      { planCode: "option-storage-local-2027-model2", monthlyPriceEur: 0, setupPriceEur: 0 },
+      { planCode: "option-auto-backup-2027-1-model2", monthlyPriceEur: 0.8, setupPriceEur: 0 },
+    ]);
+  });
+
+  it("knows a plan that only existing contracts keep, and none that is gone", async () => {
+    expect((await prices("vps-comfort-4-8-80-vps-2025-model2-10percent"))?.[0]?.monthlyPriceEur).toBe(5.9);
+    expect(await prices("vps-comfort-4-8-160")).toBeUndefined();
+  });
+
+  it("takes the lasting price and not a promotion's first month, the installation and not its promise", async () => {
+    const catalogue = await readCatalogue(client, "FR");
+    const plan = catalogue.plans.find(({ planCode }) => planCode === "vps-2027-model2")!;
+    const [monthly] = plan.pricings.filter(
+      ({ mode, capacities }) => mode === "default" && capacities.includes("renew"),
+    );
+    const pricings = [
+      { ...monthly!, phase: 1, price: 99_000000 },
+      { ...monthly!, phase: 2 },
+      { ...monthly!, phase: 2, mode: "upfront12", interval: 12, price: 1 },
+      {
+        ...monthly!,
+        phase: 0,
+        capacities: ["installation"],
+        interval: 0,
+        intervalUnit: "none",
+        price: 5_00000000,
+      },
+    ];
+    const plans = [{ ...plan, pricings }];
+
+    expect(listPrices({ ...catalogue, plans }, plan.planCode)?.[0]).toEqual({
+      planCode: "vps-2027-model2",
+      monthlyPriceEur: 7.99,
+      setupPriceEur: 5,
+    });
+    expect(judgePlans({ ...catalogue, plans }, WISH)[0]?.offer).toMatchObject({
+      monthlyPriceEur: 8.79,
+      setupPriceEur: 5,
+    });
   });
 });
