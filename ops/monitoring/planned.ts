@@ -131,10 +131,7 @@ export async function during<T>(planned: PlannedWork, work: () => Promise<T>): P
 
 async function begin(planned: PlannedWork): Promise<readonly string[]> {
   const { server, what, alerts, seconds, identity, now, say, isOn = true } = planned;
-  if (!isOn) {
-    say("monitoring is off, so no alert is silenced meanwhile");
-    return [];
-  }
+  if (!isOn) return [];
   const stores = openStores(server, planned.addresses ?? LOOPBACK);
   const from = now();
   const until = new Date(from.getTime() + seconds * 1000);

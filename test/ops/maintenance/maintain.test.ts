@@ -97,7 +97,6 @@ describe("maintain", () => {
       ),
       "the server reboots only if an upgrade asks for that",
       expect.stringMatching(/^the window of test is open until Tuesday/),
-      "monitoring is off, so no alert is silenced meanwhile",
       "installing the upgrades, which takes some minutes",
       "  Unpacking docker.io",
       "waiting for the services",
