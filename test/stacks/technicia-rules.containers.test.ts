@@ -63,6 +63,8 @@ function traces(value: string): string[] {
 /** The program makes the keys of a bucket that it makes itself. */
 const OF_OWN_BUCKET = ["backupWriterKey", "backupReaderKey"];
 
+const OF_MONITORING = ["smtpPassword", "slackUrl", "pagerUrl", "pingUrl", "neighbourToken"];
+
 describe.each(variants)("the secrets with %s", (_name, variant) => {
   it("are nowhere in clear: inputs, outputs of components, outputs of the program", async () => {
     const recording = await deploy(variant);
@@ -85,7 +87,10 @@ describe.each(variants)("the secrets with %s", (_name, variant) => {
     expect(idle.map(([name]) => name)).toEqual(
       variant === everything
         ? ["anthropicApiKey", ...OF_OWN_BUCKET]
-        : ["anthropicApiKey", "registryPassword", "backupPassword", ...OF_OWN_BUCKET, "postgresPassword"],
+        : [
+            ...["anthropicApiKey", "registryPassword", "backupPassword"],
+            ...[...OF_OWN_BUCKET, ...OF_MONITORING, "postgresPassword"],
+          ],
     );
   });
 
@@ -106,12 +111,18 @@ describe.each(variants)("the secrets with %s", (_name, variant) => {
     );
 
     expect(files).toEqual({
+      alerts: ["smtp_password", "slack_url", "pager_url", "ping_url", "neighbour_token"],
       "document-processor": ["google_credentials"],
       frontend: [],
       gateway: [],
+      logs: [],
+      "log-rules": [],
+      metrics: ["qdrant_api_key"],
+      "metric-rules": [],
       n8n: ["n8n_encryption_key", "n8n_jwt_secret", "n8n_runners_token", "postgres_password"],
       "n8n-runners": ["n8n_runners_token"],
       postgres: ["postgres_password"],
+      probes: [],
       qdrant: ["/qdrant/config/production.yaml"],
       "vector-store": ["voyage_api_key", "qdrant_api_key"],
       "vision-classifier": ["google_credentials"],
@@ -175,16 +186,18 @@ describe.each(variants)("every service with %s", (_name, variant) => {
       expect(capDrops, name).toEqual(["ALL"]);
       expect(taskSpec.resources.limits.memoryBytes, name).toBeGreaterThan(0);
       expect(taskSpec.resources.limits.nanoCpus, name).toBeGreaterThan(0);
-      expect(taskSpec.logDriver, name).toEqual({
-        name: "json-file",
-        options: { "max-size": "10m", "max-file": "5" },
-      });
+      // The journal bounds all lines together.
+      expect(taskSpec.logDriver, name).toEqual(
+        variant === everything
+          ? { name: "journald", options: { tag: name.replace("technicia-", "") } }
+          : { name: "json-file", options: { "max-size": "10m", "max-file": "5" } },
+      );
     }
   });
 
   it("is rolled back when an update fails, which the deployment waits to see, unless it may have migrated data", async () => {
     for (const { name, updateConfig, rollbackConfig, convergeConfig } of services(await deploy(variant))) {
-      const ownsData = /^technicia-(n8n|qdrant|postgres)$/.test(name);
+      const ownsData = /^technicia-(n8n|qdrant|postgres|metrics|logs|alerts)$/.test(name);
       expect(updateConfig, name).toMatchObject({
         ...{ failureAction: ownsData ? "pause" : "rollback", monitor: "10s", parallelism: 1 },
       });
@@ -201,7 +214,7 @@ describe.each(variants)("every service with %s", (_name, variant) => {
       expect(taskSpec.networksAdvanceds.length, name).toBeGreaterThan(0);
       for (const network of taskSpec.networksAdvanceds) {
         expect(Object.keys(network).sort(), name).toEqual(["aliases", "id"]);
-        expect(network.id, name).toMatch(/^id-of-technicia-(edge|app|data|runners)$/);
+        expect(network.id, name).toMatch(/^id-of-technicia-(edge|app|data|runners|monitoring|outside)$/);
       }
     }
   });
@@ -210,12 +223,18 @@ describe.each(variants)("every service with %s", (_name, variant) => {
 describe("the services together", () => {
   it("stop first where two would write the same data or hold the same port, and start first elsewhere", async () => {
     expect(byName(await deploy(everything), ({ updateConfig }) => updateConfig["order"])).toEqual({
+      alerts: "stop-first",
       "document-processor": "start-first",
       frontend: "start-first",
       gateway: "stop-first",
+      logs: "stop-first",
+      "log-rules": "start-first",
+      metrics: "stop-first",
+      "metric-rules": "start-first",
       n8n: "stop-first",
       "n8n-runners": "start-first",
       postgres: "stop-first",
+      probes: "start-first",
       qdrant: "stop-first",
       "vector-store": "start-first",
       "vision-classifier": "start-first",
@@ -238,19 +257,25 @@ describe("the services together", () => {
     );
 
     expect(met).toEqual({
+      alerts: { monitoring: both("alerts"), outside: [] },
       "document-processor": { app: both("document-processor") },
       frontend: { edge: both("frontend") },
       gateway: { edge: [] },
+      logs: { monitoring: both("logs") },
+      "log-rules": { monitoring: both("log-rules") },
+      metrics: { monitoring: both("metrics"), edge: [], data: [] },
+      "metric-rules": { monitoring: both("metric-rules") },
       n8n: { edge: both("n8n"), app: both("n8n"), data: [], runners: ["n8n"] },
       "n8n-runners": { runners: [] },
       postgres: { data: ["postgres"] },
+      probes: { monitoring: both("probes"), outside: [], edge: [], app: [], data: [] },
       qdrant: { data: both("qdrant") },
       "vector-store": { edge: both("vector-store"), app: both("vector-store"), data: both("vector-store") },
       "vision-classifier": { app: both("vision-classifier") },
     });
   });
 
-  it("publish 80 and 443 of the gateway, and the tunnel's two ports on the loopback, nothing else", async () => {
+  it("publish 80 and 443 of the gateway, and the tunnel's ports on the loopback, nothing else", async () => {
     const recording = await deploy(everything);
     const published = byName(recording, ({ endpointSpec }) =>
       endpointSpec.ports.map(({ publishedPort }) => publishedPort),
@@ -259,13 +284,9 @@ describe("the services together", () => {
     expect(Object.entries(published).filter(([, ports]) => ports.length > 0)).toEqual([
       ["gateway", [80, 443]],
     ]);
+    const ports = [5678, 6333, 8428, 8880, 8881, 9093, 9115, 9428];
     expect(recording.ofType("docker:index/container:Container").map(({ inputs }) => inputs["ports"])).toEqual(
-      [
-        [
-          { internal: 5678, external: 5678, ip: "127.0.0.1" },
-          { internal: 6333, external: 6333, ip: "127.0.0.1" },
-        ],
-      ],
+      [ports.map((port) => ({ internal: port, external: port, ip: "127.0.0.1" }))],
     );
   });
 });
@@ -285,7 +306,12 @@ describe("what is kept", () => {
   it("is every volume, the server and the bucket, when data are protected", async () => {
     const recording = await deploy(everything);
 
-    expect(recording.ofType("docker:index/volume:Volume").map(({ name }) => name)).toEqual(volumes);
+    // What was measured and logged goes with the monitoring.
+    const measured = ["alerts-data", "logs-data", "metrics-data"].map((name) => `technicia-${name}`);
+    expect(recording.ofType("docker:index/volume:Volume").map(({ name }) => name)).toEqual([
+      ...measured,
+      ...volumes,
+    ]);
     expect(guarded(recording, ({ protect }) => protect)).toEqual([
       "backup-storage-bucket",
       ...volumes,
