@@ -71,6 +71,8 @@ const RUNS: Readonly<Record<string, Run>> = {
   "npm run history -- test": { on: "rehearsal", says: /Release/ },
   "npm run backup -- test": { on: "rehearsal", says: /^set [0-9a-f]{8}: /m },
   "npm run drill -- test": { on: "rehearsal" },
+  // It is off in the stacks; the commands themselves are below.
+  "npm run alerts -- test": { on: "rehearsal", code: 1, says: /monitoring/ },
   "npm run report": { on: "rehearsal" },
   "npm run incident -- list": { on: "rehearsal" },
 };
@@ -91,6 +93,16 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm run deploy -- test": "test/e2e/deploy.test.ts, with --yes",
   "npm run deploy -- test --yes": "test/e2e/deploy.test.ts",
   "npm run maintain -- test --yes": "test/e2e/maintenance.long.test.ts",
+  'npm run alerts -- test ack ServiceDown-qdrant --comment "je regarde"':
+    "test/ops/monitoring/silences.test.ts",
+  'npm run alerts -- test silence service=qdrant --for 2h --comment "travaux"':
+    "test/ops/monitoring/silences.test.ts",
+  "npm run alerts -- test history --since 7d": "test/ops/monitoring/alerts.test.ts",
+  "npm run alerts -- test rules": "test/ops/monitoring/alerts.test.ts",
+  "npm run alerts -- test test": "test/ops/monitoring/alert-test.test.ts",
+  "npm run logs -- test n8n --since 2h --errors": "test/ops/monitoring/logs.test.ts",
+  "npm run logs -- test --request 0123456789abcdef0123456789abcdef": "test/ops/monitoring/logs.test.ts",
+  "npm run metrics -- test": "test/ops/monitoring/metrics.test.ts",
   "npm run resume -- test --reinstalled": "test/e2e/runbook.long.test.ts",
   "npm run promote -- staging prod": "test/ops/deploy/promote.test.ts",
   "npm run rehearsal:stop": "test/e2e/destroy.test.ts",
