@@ -36,7 +36,10 @@ function committed(): Variant {
     leaves(key.replace("technicia:", ""), value),
   );
   return {
-    settings: { backup: { project: "0123456789abcdef0123456789abcdef" }, ...Object.fromEntries(settings) },
+    settings: {
+      ...{ backup: { project: "0123456789abcdef0123456789abcdef" }, monitoring: {} },
+      ...Object.fromEntries(settings),
+    },
   };
 }
 
