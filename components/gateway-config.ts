@@ -1,4 +1,9 @@
-import { renderDeadman, renderNeighbours, renderStoreLog } from "./gateway-monitoring.ts";
+import {
+  type GatewayMonitoring,
+  renderDeadman,
+  renderNeighbours,
+  renderStoreLog,
+} from "./gateway-monitoring.ts";
 import { OPENABLE_PATHS, type OpenablePath, WEBHOOKS } from "../common/services.ts";
 
 /** What an environment decides about its public routes. */
@@ -26,12 +31,7 @@ export interface GatewayConfig {
   readonly frontend: boolean;
 
   /** Undefined without monitoring. */
-  readonly monitoring?:
-    | {
-        /** Names of the environments that say here that they live. */
-        readonly neighbours: readonly string[];
-      }
-    | undefined;
+  readonly monitoring?: GatewayMonitoring | undefined;
 }
 
 /** What one address may ask for. */

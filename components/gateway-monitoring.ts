@@ -1,7 +1,14 @@
 /** What the gateway does for the monitoring: its access log goes to the log store, and neighbours say at it that they live. */
-import type { GatewayConfig } from "./gateway-config.ts";
 
-type Monitored = Pick<GatewayConfig, "monitoring">;
+/** What the gateway does for the monitoring. */
+export interface GatewayMonitoring {
+  /** Names of the environments that say here that they live. */
+  readonly neighbours: readonly string[];
+}
+
+interface Monitored {
+  readonly monitoring?: GatewayMonitoring | undefined;
+}
 
 /** Where the log store takes lines of the access log: its folder on the host and in both containers, and the socket in it. */
 export const ACCESS_SOCKET = {
