@@ -17,6 +17,14 @@ const STATE = "technicia:host:State";
 const restart = "systemctl reset-failed ssh.service; systemctl restart ssh.service";
 const start = "systemctl reset-failed ssh.service; systemctl start ssh.service";
 
+// What a test that failed has left would make every later one fail as well.
+const repair = [
+  "rm --force /run/nologin",
+  "if test -e /usr/bin/sudo.off; then mv /usr/bin/sudo.off /usr/bin/sudo; fi",
+  `if rm /etc/ssh/sshd_config.d/t.conf 2>/dev/null; then ${restart}; fi`,
+  `systemctl --quiet is-active ssh.service || { ${start}; }`,
+].join("\n");
+
 let host: TestHost;
 const plugins: Plugin[] = [];
 
@@ -26,6 +34,7 @@ beforeAll(async () => {
 afterAll(() => host.stop());
 afterEach(async () => {
   await Promise.all(plugins.splice(0).map((plugin) => plugin.stop()));
+  await host.exec(repair);
 });
 
 async function connect(
@@ -146,7 +155,8 @@ describe("Host", () => {
 
     const began = Date.now();
     await expect(createFile(plugin)).rejects.toThrow(/refused/);
-    expect(Date.now() - began).toBeLessThan(20_000);
+    // The first one waits 60 s where nobody says how long.
+    expect(Date.now() - began).toBeLessThan(45_000);
 
     await host.exec(start);
     expect((await createFile(plugin)).id).toBe("/srv/a");
