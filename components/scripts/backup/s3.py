@@ -27,6 +27,15 @@ def had(name):
     return "<Version>" in page or "<DeleteMarker>" in page
 
 
+def holds(name):
+    """Whether the storage has an object of the repository whose name begins so; False where it does not say: restic then finds out why."""
+    try:
+        status, page = ask({"max-keys": "1", "prefix": f"{place_of(settings()['repository'])[1]}/{name}"})
+    except Problem:
+        return False
+    return status == 200 and "<Contents>" in page
+
+
 def refusal():
     """What the storage answers where it refuses: some of restic's requests get no reason."""
     try:

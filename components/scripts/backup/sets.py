@@ -164,8 +164,7 @@ def judge(manifest, before, *, accept_smaller):
 
 def store(tag, release):
     """With the release that runs among the tags: a list of sets reads no manifest."""
-    # Of whoever was killed: left there, it would stop every prune, or every backup. One that somebody has renewed within half an hour stays.
-    storage.restic(["unlock", "--quiet"], key="writer", purpose="remove the locks of programs that were killed")
+    storage.remove_old_locks()
     say("storing the set")
     arguments = ["backup", "--json", "--host", settings()["stack"], "--group-by", "host", "--tag", tag, "--read-concurrency", "1"]
     arguments += ["--tag", f"of-release-{release['number']}"] if release else []

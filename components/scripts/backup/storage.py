@@ -107,10 +107,13 @@ def ensure_repository(status):
     Makes the repository at the first run. One that was there before and is gone is never made again, also where only the storage knows of
     it: its objects may be hidden, and the administrator's key brings them back.
     """
+    known = settings()
+    # Each start of restic is a second of the services' processor, every hour.
+    if status.get("last", {}).get("repository") == known["repository"] and s3.holds("config"):
+        return status["repository"]
     found = restic(["cat", "config", "--json"], key="writer", purpose="open the repository", codes=(0, NO_REPOSITORY))
     if found.returncode == 0:
         return json.loads(found.stdout)["id"]
-    known = settings()
     back = f"the administrator's key brings them back: npm run backups -- {known['stack']} --undelete"
     if status.get("repository"):
         raise Problem(
@@ -129,6 +132,12 @@ def ensure_repository(status):
         )
     made = restic(["init", "--json"], key="writer", purpose="make the repository")
     return json.loads(made.stdout.splitlines()[-1])["id"]
+
+
+def remove_old_locks():
+    """Of whoever was killed: left there, one would stop every prune, or every backup. One that somebody has renewed within half an hour stays."""
+    if s3.holds("locks/"):
+        restic(["unlock", "--quiet"], key="writer", purpose="remove the locks of programs that were killed")
 
 
 def is_untouched(status):
