@@ -1,5 +1,6 @@
 /** `npm run incident`: problems that people report, on one command line. */
-import { readArguments, type Outcome } from "../command.ts";
+import { onlyStack, readArguments, type Outcome } from "../command.ts";
+import { inWorld } from "../monitoring/world.ts";
 import { renderTable } from "../terminal.ts";
 import { UserError } from "../../common/user-error.ts";
 import { ENVIRONMENTS } from "../../reports/labels-fr.ts";
@@ -14,6 +15,7 @@ import {
 import { categories, priorities } from "../../reports/incidents/incidents.ts";
 import { shownPath } from "../../reports/markdown.ts";
 import { categoryRows, recurring } from "../../reports/incidents/trends.ts";
+import { incidentsFromAlerts } from "./alert-incidents.ts";
 
 const USAGES = {
   list: "npm run incident -- list [--open]",
@@ -24,6 +26,7 @@ const USAGES = {
   resolve:
     "npm run incident -- resolve <DEPLOY-001> --cause <text> --solution <text> [--command <text>]\n" +
     "         --prevention <text>… --lesson <text>… [--workaround]",
+  "from-alerts": "npm run incident -- from-alerts <stack> [--since 3d]",
 } as const;
 
 const oneText = { type: "string" } as const;
@@ -37,8 +40,9 @@ export async function incident(
   if (action === "list") return listEntries(rest, book);
   if (action === "new") return openEntry(rest, book);
   if (action === "resolve") return resolveEntry(rest, book);
+  if (action === "from-alerts") return openFromAlerts(rest, book);
   throw new UserError(
-    `expected one of list, new, resolve, got ${JSON.stringify(action ?? "")}\n` +
+    `expected one of ${Object.keys(USAGES).join(", ")}, got ${JSON.stringify(action ?? "")}\n` +
       `usage: ${Object.values(USAGES).join("\n       ")}`,
   );
 }
@@ -119,6 +123,13 @@ async function resolveEntry(args: readonly string[], book: BookOptions): Promise
   options.throwProblems();
   await resolveIncident(id, resolution, book);
   return { text: `${id} is ${resolution.workaround ? "contourné" : "résolu"}`, exitCode: 0 };
+}
+
+async function openFromAlerts(args: readonly string[], book: BookOptions): Promise<Outcome> {
+  const usage = USAGES["from-alerts"];
+  const { values, positionals } = readArguments(usage, args, { since: { type: "string", default: "3d" } });
+  const stack = onlyStack(usage, positionals);
+  return await inWorld((world) => incidentsFromAlerts({ stack, since: values.since }, world, book));
 }
 
 /** A stack's name, or the one that the documents give it → the stack. */

@@ -54,6 +54,24 @@ export async function readMetrics(
   });
 }
 
+/** The one value of each query at a moment; undefined where there is none. */
+export async function readValues(
+  stores: Pick<Stores, "askAll">,
+  { queries, at }: { readonly queries: readonly string[]; readonly at: Date },
+): Promise<readonly (number | undefined)[]> {
+  const time = String(Math.floor(at.getTime() / 1000));
+  const calls = queries.map((query): StoreCall => ({
+    ...{ store: "metrics", path: "/api/v1/query" },
+    form: { query, time },
+  }));
+  const answers = await stores.askAll(calls);
+  return answers.map((answer, index) => {
+    if (typeof answer !== "string") throw answer;
+    const [first] = parseAnswer(calls[index]!, { text: answer, shape: instant }).data.result;
+    return first && numberIn(first.value[1]);
+  });
+}
+
 const CALLS = 4;
 
 function callsOf({ now, over }: Metric, at: number): StoreCall[] {
