@@ -73,6 +73,7 @@ const incident = {
   resolved: undefined,
   seen: [],
   resolvedAt: undefined,
+  alert: undefined,
   note: undefined,
   start: 0,
   end: 0,
