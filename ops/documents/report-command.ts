@@ -7,6 +7,9 @@ import { checkTracking, renderTracking } from "../../reports/tracking/tracking.t
 import { readArguments, type Outcome } from "../command.ts";
 import { pulumiOnPath } from "../engine/cli.ts";
 import { copyReader } from "../backup/copied-records.ts";
+import { LOOPBACK } from "../monitoring/stores.ts";
+import { openServer } from "../server/connection.ts";
+import { monitoringReader } from "./monitored.ts";
 import { costReader, readAllFacts, readRecordsAnywhere, type FactSources } from "./facts.ts";
 import { readTracking } from "./tracking-file.ts";
 
@@ -35,9 +38,11 @@ export async function writeReport(request: ReportRequest, sources: FactSources):
   // A broken document is reported before anything slow or remote is asked.
   checkTracking(document);
 
-  // The page alone shows the costs.
-  const readCost = request.html === undefined ? undefined : sources.readCost;
-  const environments = await readAllFacts({ ...sources, readCost });
+  // The page alone shows the costs and what was measured.
+  const isPage = request.html !== undefined;
+  const readCost = isPage ? sources.readCost : undefined;
+  const readMonitoring = isPage ? sources.readMonitoring : undefined;
+  const environments = await readAllFacts({ ...sources, readCost, readMonitoring });
   const facts = { environments, incidents, now };
   const updated = await renderTracking(document, facts);
   const isNew = updated !== document.text;
@@ -54,6 +59,7 @@ export async function writeReport(request: ReportRequest, sources: FactSources):
 
 function renderGap({ stack, what, why }: Gap): string {
   if (what === "record" || what === "copy") return `${stack}: ${why}`;
+  if (what === "monitoring") return `${stack}: the monitoring could not be read: ${why}`;
   return what === "state"
     ? `${stack}: could not be read: ${why}`
     : `${stack}: releases and history could not be read: ${why}`;
@@ -83,5 +89,9 @@ function realSources(now: Date): FactSources {
     pulumi: pulumiOnPath,
     readRecords: readRecordsAnywhere({ readCopy, now }),
     readCost: costReader(pulumiOnPath, { fetch: systemFetch, now: () => now }),
+    readMonitoring: monitoringReader({
+      ...{ pulumi: pulumiOnPath, openServer, addresses: LOOPBACK },
+      now: () => now,
+    }),
   };
 }

@@ -16,7 +16,7 @@ export const CALM_SECONDS = 900;
 /** Rules look back some minutes: an alert of planned work may begin and end this much after it. */
 const SLACK_SECONDS = 300;
 
-const GRAVE = ["P1", "P2"];
+const GRAVE: readonly string[] = ["P1", "P2"];
 
 export interface Fault extends Episode {
   /** Why nobody was told of it; undefined where somebody was. */
@@ -32,6 +32,9 @@ interface Span {
 
   /** Time between two evaluations of a rule. */
   readonly evaluationSeconds: number;
+
+  /** @default P1 and P2 */
+  readonly severities?: readonly string[];
 }
 
 /** Oldest first. */
@@ -46,7 +49,7 @@ export async function readFaults(stores: Pick<Stores, "read">, span: Span): Prom
     }));
   const inhibitions = await readInhibitions(stores);
   return joined(episodes)
-    .filter(({ severity }) => GRAVE.includes(severity))
+    .filter(({ severity }) => (span.severities ?? GRAVE).includes(severity))
     .map((fault): Fault => {
       const isPlanned = planned.some(
         (silence) => matches(silence.matchers, fault.labels) && covers(silence, fault),

@@ -164,7 +164,8 @@ function trend(key: "memory" | "disk", { environment, now, before }: Measured): 
   if (gap !== undefined || highest === undefined || found === undefined)
     return notMeasured(what, gap ?? "aucune mesure");
   const earlier = before?.values.get(key);
-  const change = `${found.perDay < 0 ? "" : "+"}${formatNumber(Number(found.perDay.toFixed(1)))} point par jour`;
+  const perDay = Number(found.perDay.toFixed(1));
+  const change = `${perDay < 0 ? "" : "+"}${formatNumber(perDay)} ${Math.abs(perDay) < 2 ? "point" : "points"} par jour`;
   const text = `au plus ${formatMetric(highest, unit)}${beside(earlier, unit)}, ${change}`;
   const worse = (reason: string): Finding => ({ what, verdict: "worse", text: `${text} : ${reason}` });
   if (isOver(highest, limit)) return worse(thresholdOf(limit!, unit));
