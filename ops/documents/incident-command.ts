@@ -1,5 +1,6 @@
 /** `npm run incident`: problems that people report, on one command line. */
 import { onlyStack, readArguments, type Outcome } from "../command.ts";
+import { openGithub } from "../vendors/github.ts";
 import { inWorld } from "../monitoring/world.ts";
 import { renderTable } from "../terminal.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -16,6 +17,7 @@ import { categories, priorities } from "../../reports/incidents/incidents.ts";
 import { shownPath } from "../../reports/markdown.ts";
 import { categoryRows, recurring } from "../../reports/incidents/trends.ts";
 import { incidentsFromAlerts } from "./alert-incidents.ts";
+import { proposing } from "./proposal.ts";
 
 const USAGES = {
   list: "npm run incident -- list [--open]",
@@ -26,7 +28,7 @@ const USAGES = {
   resolve:
     "npm run incident -- resolve <DEPLOY-001> --cause <text> --solution <text> [--command <text>]\n" +
     "         --prevention <text>… --lesson <text>… [--workaround]",
-  "from-alerts": "npm run incident -- from-alerts <stack> [--since 3d]",
+  "from-alerts": "npm run incident -- from-alerts <stack> [--since 3d] [--propose]",
 } as const;
 
 const oneText = { type: "string" } as const;
@@ -127,9 +129,15 @@ async function resolveEntry(args: readonly string[], book: BookOptions): Promise
 
 async function openFromAlerts(args: readonly string[], book: BookOptions): Promise<Outcome> {
   const usage = USAGES["from-alerts"];
-  const { values, positionals } = readArguments(usage, args, { since: { type: "string", default: "3d" } });
+  const { values, positionals } = readArguments(usage, args, {
+    since: { type: "string", default: "3d" },
+    propose: { type: "boolean", default: false },
+  });
   const stack = onlyStack(usage, positionals);
-  return await inWorld((world) => incidentsFromAlerts({ stack, since: values.since }, world, book));
+  const github = values.propose ? openGithub(process.env) : undefined;
+  return await proposing(github, () =>
+    inWorld((world) => incidentsFromAlerts({ stack, since: values.since }, world, book)),
+  );
 }
 
 /** A stack's name, or the one that the documents give it → the stack. */

@@ -15,8 +15,9 @@ type Point = Monitored["points"][number];
 /** Room for `nº 123` beside the next one, in pixels. */
 const LABEL_WIDTH = 52;
 
-/** The plot is this much narrower than the drawing. */
+/** The plot is this much narrower than the drawing, and has so much of it at its right. */
 const MARGINS = 80;
+const RIGHT = 16;
 
 const SERIES = [
   { name: "p50", valueOf: ({ p50Seconds }: Point) => p50Seconds },
@@ -182,7 +183,7 @@ function markLineOf(
     lineStyle: { type: "solid", width: 1, color: INK, opacity: 0.55 },
     data: marksOf(measured, releases).map(({ index, numbers }) => {
       const place = index * step;
-      const isShown = place - labelled >= LABEL_WIDTH && width - MARGINS - place > LABEL_WIDTH / 2;
+      const isShown = place - labelled >= LABEL_WIDTH && width - MARGINS - place >= LABEL_WIDTH / 2 - RIGHT;
       if (isShown) labelled = place;
       const label = {
         show: isShown,
