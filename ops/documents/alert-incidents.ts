@@ -24,6 +24,7 @@ import { hideSecrets } from "../monitoring/log-secrets.ts";
 import { readSecrets } from "../monitoring/logs.ts";
 import { metricsOf } from "../monitoring/metric-catalog.ts";
 import { readValues } from "../monitoring/metric-values.ts";
+import { MonitoringOff } from "../monitoring/stores.ts";
 import { readRules, type Rule } from "../monitoring/vmalert.ts";
 import type { MonitoringWorld } from "../monitoring/world.ts";
 import { readReleases } from "../server/records.ts";
@@ -66,7 +67,7 @@ export async function incidentsFromAlerts(
   // An entry that is still open may end with an alert that began long ago.
   const begun = open.map(({ seen }) => (seen[0]?.getTime() ?? Infinity) - BEFORE_SECONDS * 1000);
   const hide = hideSecrets(await readSecrets(stack, world));
-  return await onMonitored(stack, world, async (monitored) => {
+  return await whereOn(stack, world, async (monitored) => {
     const { stores, server, environment } = monitored;
     const keptFrom = now.getTime() - environment.monitoring.metricsDays * 86_400_000;
     const from = new Date(Math.max(keptFrom, Math.min(wanted.getTime(), ...begun)));
@@ -81,6 +82,20 @@ export async function incidentsFromAlerts(
     }
     return { text: done.join("\n") || `${stack}: no alert that has no entry`, exitCode: 0 };
   });
+}
+
+/** A stack without monitoring has no alert: nobody who runs this every day is to be bothered. */
+async function whereOn(
+  stack: string,
+  world: MonitoringWorld,
+  work: (monitored: Monitored) => Promise<Outcome>,
+): Promise<Outcome> {
+  try {
+    return await onMonitored(stack, world, work);
+  } catch (error) {
+    if (!(error instanceof MonitoringOff)) throw error;
+    return { text: error.message, exitCode: 0 };
+  }
 }
 
 interface Seen extends Monitored {

@@ -9,7 +9,7 @@ import type { Incident } from "../incidents/incidents.ts";
 import { endOf, MarkdownFile, plainText, startOf } from "../markdown.ts";
 import { backupRows } from "./backups.ts";
 import { goneTaskRows, taskRows } from "./tasks.ts";
-import { goneValidationRows, validationRows } from "./validations.ts";
+import { isGoneValidation, validationRows } from "./validations.ts";
 import { describePhases, describeRelease, type TrackedPhase, type TrackedStep } from "./steps.ts";
 
 const TEMPLATE = new URL("deployment-tracking.template.md", import.meta.url);
@@ -66,7 +66,7 @@ export async function renderValidations(
   mergeTable(file, new Fingerprints(text), {
     ...MAINTENANCE,
     rows: validationRows(facts),
-    gone: goneValidationRows(facts),
+    isGone: (row) => isGoneValidation(row, facts),
   });
   return await file.render();
 }
@@ -138,14 +138,12 @@ function writeFacts({ path, text }: TrackingDocument, facts: WrittenFacts): Mark
   mergeTable(file, marks, {
     ...MAINTENANCE,
     rows: facts.environments.flatMap((environment) => [
-      ...validationRows(environment),
       ...backupRows(environment),
       ...taskRows(environment),
+      ...validationRows(environment),
     ]),
-    gone: facts.environments.flatMap((environment) => [
-      ...goneValidationRows(environment),
-      ...goneTaskRows(environment),
-    ]),
+    gone: facts.environments.flatMap(goneTaskRows),
+    isGone: (row) => facts.environments.some((environment) => isGoneValidation(row, environment)),
   });
   marks.writeTo(file);
   return file;

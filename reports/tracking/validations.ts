@@ -1,6 +1,6 @@
 /** "Validation J+1" and "Validation J+7" of the releases, in the team's table of maintenance. */
 import { recordsOf, type EnvironmentFacts, type Records } from "../facts.ts";
-import type { Cells } from "../kept-cells.ts";
+import { isBlank, type Cells } from "../kept-cells.ts";
 import { formatDay } from "../labels-fr.ts";
 import { DAYS, resultOf, windowsOf, wordOf, type Verdict, type Window } from "../validation/validation.ts";
 import { describeRelease } from "./steps.ts";
@@ -13,6 +13,9 @@ const STATUSES: Readonly<Record<Verdict, string>> = {
   worse: "Bloqué",
   "not-measured": "Non mesuré",
 };
+
+const PLANNED = "Planifié";
+const TYPE = /^Validation J\+\d \(nº \d+\)$/;
 
 /** None where the records are not known, so that what the document says stays. */
 export function validationRows(facts: EnvironmentFacts): Cells[] {
@@ -31,23 +34,18 @@ export function validationRows(facts: EnvironmentFacts): Cells[] {
         Type: typeOf(window),
         Environnement: facts.name,
         Description: { fact: `${describeRelease(release)} : ${words} ; npm run validate -- ${facts.stack}` },
-        Statut: result === undefined ? "Planifié" : STATUSES[result.verdict],
+        Statut: result === undefined ? PLANNED : STATUSES[result.verdict],
       },
     ];
   });
 }
 
-/** Those that an earlier report planned, and that another release took the place of before anybody looked. */
-export function goneValidationRows(facts: EnvironmentFacts): Cells[] {
-  const records = recordsOf(facts);
-  if (records === undefined) return [];
-  const shown = new Set(validationRows(facts).map((row) => row["Type"]));
-  return windowsOf(records.releases)
-    .filter((window) => resultOf(records.history, window) === undefined && !shown.has(typeOf(window)))
-    .map((window) => {
-      const ours = { Date: "-", Description: "-", Statut: "-" };
-      return { ...ours, Type: typeOf(window), Environnement: facts.name };
-    });
+/** Whether an earlier report planned a row that no release waits for any more; what a person has taken on stays. */
+export function isGoneValidation(row: Readonly<Record<string, string>>, facts: EnvironmentFacts): boolean {
+  if (facts.state !== "absent" && recordsOf(facts) === undefined) return false;
+  const isOurs =
+    row["Environnement"] === facts.name && row["Statut"] === PLANNED && TYPE.test(row["Type"] ?? "");
+  return isOurs && isBlank(row["Responsable"] ?? "");
 }
 
 /** Those of the newest releases that have a result, and what is still to do of the last one. */
