@@ -180,7 +180,7 @@ function markLineOf(
   let labelled = -Infinity;
   return {
     ...{ symbol: "none", silent: true, animation: false },
-    lineStyle: { type: "solid", width: 1, color: INK, opacity: 0.55 },
+    lineStyle: { type: "solid", width: 1, color: "var(--soft)" },
     data: marksOf(measured, releases).map(({ index, numbers }) => {
       const place = index * step;
       const isShown = place - labelled >= LABEL_WIDTH && width - MARGINS - place >= LABEL_WIDTH / 2 - RIGHT;
