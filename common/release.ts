@@ -88,6 +88,8 @@ export const auditEvent = z.strictObject({
     "alert-test",
     // A task of the operation that a person has done.
     "task",
+    // How the first day or the first week of a release was.
+    "validation",
   ]),
   reason: z.string().default(""),
 

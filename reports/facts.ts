@@ -41,6 +41,48 @@ export interface Records {
   readonly copy?: string;
 }
 
+/** What the monitoring has measured in the last 30 days. */
+export interface Monitored {
+  /** By each neighbour, from its own server; empty where none watches. */
+  readonly availability: readonly {
+    /** Stack of the neighbour. */
+    readonly by: string;
+
+    /** Share of the time; what is missing counts as unavailable. Undefined: not measured. */
+    readonly percent?: number | undefined;
+
+    /** First measurement of these 30 days. */
+    readonly since?: Date | undefined;
+
+    /** Why it could not be read. */
+    readonly why?: string;
+  }[];
+
+  /** Of P1, P2 and P3, the oldest first. */
+  readonly alerts: readonly {
+    readonly id: string;
+    readonly severity: string;
+    readonly from: Date;
+    readonly until: Date;
+    readonly isActive: boolean;
+
+    /** Why nobody was told of it; undefined where somebody was. */
+    readonly quiet: "planned" | "explained" | undefined;
+  }[];
+
+  /** Means of equal spans that end at `at`, the oldest first; undefined where nothing was measured. */
+  readonly points: readonly {
+    readonly at: Date;
+    readonly p50Seconds: number | undefined;
+    readonly p95Seconds: number | undefined;
+    readonly p99Seconds: number | undefined;
+    readonly failedPercent: number | undefined;
+  }[];
+
+  /** Hours of a point. */
+  readonly pointHours: number;
+}
+
 /** Why something could not be read. */
 export interface Missing {
   readonly why: string;
@@ -57,6 +99,8 @@ export type EnvironmentFacts = { readonly stack: string; readonly name: Environm
       readonly records: Records | Missing;
       /** Of a month, as it is deployed; absent where nobody asked. */
       readonly cost?: Cost | Missing;
+      /** Absent where nobody asked; `off` where nothing is measured. */
+      readonly monitoring?: Monitored | "off" | Missing;
     }
 );
 
@@ -70,7 +114,7 @@ export function recordsOf(facts: EnvironmentFacts): Records | undefined {
 export interface Gap extends Missing {
   readonly stack: string;
   readonly name: EnvironmentName;
-  readonly what: "state" | "records" | "copy" | "record";
+  readonly what: "state" | "records" | "copy" | "record" | "monitoring";
 }
 
 export function gapsOf(all: readonly EnvironmentFacts[]): Gap[] {
@@ -85,7 +129,9 @@ export function gapsOf(all: readonly EnvironmentFacts[]): Gap[] {
     if (facts.state === "absent") return [];
     if ("why" in facts.records) return facts.outputs ? [gap("records", facts.records.why)] : [];
     const { copy, corrupt } = facts.records;
+    const { monitoring } = facts;
     return [
+      ...(typeof monitoring === "object" && "why" in monitoring ? [gap("monitoring", monitoring.why)] : []),
       ...(copy === undefined ? [] : [gap("copy", copy)]),
       ...corrupt.map((line) => gap("record", line)),
     ];

@@ -72,6 +72,9 @@ export interface MergedTable {
 
   /** Rows whose facts are gone. They are removed, except where a person has written into a column that they leave to people. @default none */
   readonly gone?: readonly Cells[];
+
+  /** Rows of ours, by their cells as people read them, whose facts are gone and whose keys nobody knows any more. @default none */
+  readonly isGone?: (row: Readonly<Record<string, string>>) => boolean;
 }
 
 /** Writes rows into the table of the file; cells, rows and text of people stay. */
@@ -103,8 +106,9 @@ export function mergeTable(file: MarkdownFile, marks: Fingerprints, wanted: Merg
   file.replaceTable(table, rows.length === 0 ? [wanted.columns.map(() => "-")] : rows);
 }
 
-function isGone({ plain }: Row, { columns }: Table, { key, gone = [] }: MergedTable): boolean {
+function isGone({ plain }: Row, { columns }: Table, { key, gone = [], isGone: also }: MergedTable): boolean {
   const cellOf = (column: string) => plain[columns.indexOf(column)] ?? "";
+  if (also?.(Object.fromEntries(columns.map((column) => [column, cellOf(column)]))) === true) return true;
   const name = key.map((column) => keyText(cellOf(column))).join(" | ");
   return gone.some(
     (row) =>

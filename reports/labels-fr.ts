@@ -30,11 +30,10 @@ export const formatDayOfYear = dateFormat("fr-FR", { day: "numeric", month: "sho
 /** Such as `2025-03-24`. */
 export const formatIsoDay = dateFormat("sv-SE", { dateStyle: "short" });
 
-const number = new Intl.NumberFormat("fr-FR", { maximumFractionDigits: 2 });
-
-export function formatNumber(value: number): string {
+export function formatNumber(value: number, maximumFractionDigits = 2): string {
+  const format = new Intl.NumberFormat("fr-FR", { maximumFractionDigits });
   // Its thin spaces are not in every font.
-  return number.format(value).replaceAll("\u202f", "\u00a0");
+  return format.format(value).replaceAll("\u202f", "\u00a0");
 }
 
 const money = new Intl.NumberFormat("fr-FR", { style: "currency", currency: "EUR" });

@@ -12,8 +12,9 @@ export const commands: Commands = {
   },
 
   incident: {
-    usage: "npm run incident -- list|new|resolve …",
-    summary: "lists, opens and resolves entries of docs/deployment-issues.md (French)",
+    usage: "npm run incident -- list|new|resolve|from-alerts …",
+    summary:
+      "lists, opens and resolves entries of docs/deployment-issues.md (French); from-alerts opens one for each fault that an alert reported",
     async run(args) {
       const { incident } = await import("./incident-command.ts");
       return incident(args);

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Cost } from "../../common/cost.ts";
-import type { EnvironmentFacts, Made, Missing, Records } from "../../reports/facts.ts";
+import type { EnvironmentFacts, Made, Missing, Monitored, Records } from "../../reports/facts.ts";
 import { ENVIRONMENTS } from "../../reports/labels-fr.ts";
 import { stackOutputs, type StackOutputs } from "../../stacks/deployment-status.ts";
 import { describeCopy, type ReadCopy } from "../backup/copied-records.ts";
@@ -22,6 +22,9 @@ export interface FactSources {
 
   /** What the deployed environment costs; undefined where nobody asks. */
   readonly readCost?: ((stack: string, state: State) => Promise<Cost>) | undefined;
+
+  /** What its monitoring has measured; undefined where nobody asks. */
+  readonly readMonitoring?: ((stack: string) => Promise<Monitored | "off">) | undefined;
 }
 
 export function readAllFacts(sources: FactSources): Promise<EnvironmentFacts[]> {
@@ -30,7 +33,7 @@ export function readAllFacts(sources: FactSources): Promise<EnvironmentFacts[]> 
 
 async function readFacts(
   { stack, name }: (typeof ENVIRONMENTS)[number],
-  { pulumi, readRecords, readCost }: FactSources,
+  { pulumi, readRecords, readCost, readMonitoring }: FactSources,
 ): Promise<EnvironmentFacts> {
   try {
     const state = await readState(stack, pulumi);
@@ -48,6 +51,7 @@ async function readFacts(
         ? await orWhy(readRecords(outputs, stack))
         : { why: "no server to read them from yet" },
       ...(readCost && { cost: await orWhy(readCost(stack, state)) }),
+      ...(readMonitoring && outputs && { monitoring: await orWhy(readMonitoring(stack)) }),
     };
   } catch (error) {
     if (error instanceof NoSuchStack) {

@@ -1,5 +1,7 @@
 /** `npm run incident`: problems that people report, on one command line. */
-import { readArguments, type Outcome } from "../command.ts";
+import { onlyStack, readArguments, type Outcome } from "../command.ts";
+import { openGithub } from "../vendors/github.ts";
+import { inWorld } from "../monitoring/world.ts";
 import { renderTable } from "../terminal.ts";
 import { UserError } from "../../common/user-error.ts";
 import { ENVIRONMENTS } from "../../reports/labels-fr.ts";
@@ -14,6 +16,8 @@ import {
 import { categories, priorities } from "../../reports/incidents/incidents.ts";
 import { shownPath } from "../../reports/markdown.ts";
 import { categoryRows, recurring } from "../../reports/incidents/trends.ts";
+import { incidentsFromAlerts } from "./alert-incidents.ts";
+import { proposing } from "./proposal.ts";
 
 const USAGES = {
   list: "npm run incident -- list [--open]",
@@ -24,6 +28,7 @@ const USAGES = {
   resolve:
     "npm run incident -- resolve <DEPLOY-001> --cause <text> --solution <text> [--command <text>]\n" +
     "         --prevention <text>… --lesson <text>… [--workaround]",
+  "from-alerts": "npm run incident -- from-alerts <stack> [--since 3d] [--propose]",
 } as const;
 
 const oneText = { type: "string" } as const;
@@ -37,8 +42,9 @@ export async function incident(
   if (action === "list") return listEntries(rest, book);
   if (action === "new") return openEntry(rest, book);
   if (action === "resolve") return resolveEntry(rest, book);
+  if (action === "from-alerts") return openFromAlerts(rest, book);
   throw new UserError(
-    `expected one of list, new, resolve, got ${JSON.stringify(action ?? "")}\n` +
+    `expected one of ${Object.keys(USAGES).join(", ")}, got ${JSON.stringify(action ?? "")}\n` +
       `usage: ${Object.values(USAGES).join("\n       ")}`,
   );
 }
@@ -119,6 +125,19 @@ async function resolveEntry(args: readonly string[], book: BookOptions): Promise
   options.throwProblems();
   await resolveIncident(id, resolution, book);
   return { text: `${id} is ${resolution.workaround ? "contourné" : "résolu"}`, exitCode: 0 };
+}
+
+async function openFromAlerts(args: readonly string[], book: BookOptions): Promise<Outcome> {
+  const usage = USAGES["from-alerts"];
+  const { values, positionals } = readArguments(usage, args, {
+    since: { type: "string", default: "3d" },
+    propose: { type: "boolean", default: false },
+  });
+  const stack = onlyStack(usage, positionals);
+  const github = values.propose ? openGithub(process.env) : undefined;
+  return await proposing(github, () =>
+    inWorld((world) => incidentsFromAlerts({ stack, since: values.since }, world, book)),
+  );
 }
 
 /** A stack's name, or the one that the documents give it → the stack. */

@@ -1,18 +1,17 @@
 /** `npm run report`: updates the team's documents. */
-import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
-
 import { systemFetch } from "../../common/system-trust.ts";
 import { gapsOf, type Gap } from "../../reports/facts.ts";
 import { listIncidents } from "../../reports/incidents/book.ts";
 import { shownPath, writeWhole } from "../../reports/markdown.ts";
-import { checkTracking, emptyTracking, renderTracking } from "../../reports/tracking/tracking.ts";
+import { checkTracking, renderTracking } from "../../reports/tracking/tracking.ts";
 import { readArguments, type Outcome } from "../command.ts";
 import { pulumiOnPath } from "../engine/cli.ts";
 import { copyReader } from "../backup/copied-records.ts";
+import { LOOPBACK } from "../monitoring/stores.ts";
+import { openServer } from "../server/connection.ts";
+import { monitoringReader } from "./monitored.ts";
 import { costReader, readAllFacts, readRecordsAnywhere, type FactSources } from "./facts.ts";
-
-const TRACKING_FILE = fileURLToPath(new URL("../../docs/deployment-tracking.md", import.meta.url));
+import { readTracking } from "./tracking-file.ts";
 
 interface ReportRequest {
   /** @default docs/deployment-tracking.md */
@@ -33,24 +32,23 @@ export interface Report {
 
 /** Writes the tracking document, and the page when one is asked for; nothing is written when a document is broken. */
 export async function writeReport(request: ReportRequest, sources: FactSources): Promise<Report> {
-  const { tracking = TRACKING_FILE, now } = request;
-  const text = await readFile(tracking, "utf8").catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return emptyTracking();
-    throw error;
-  });
-  const document = { path: tracking, text };
+  const { now } = request;
+  const document = await readTracking(request.tracking);
   const incidents = await listIncidents(request.issues);
   // A broken document is reported before anything slow or remote is asked.
   checkTracking(document);
 
-  // The page alone shows the costs.
-  const readCost = request.html === undefined ? undefined : sources.readCost;
-  const environments = await readAllFacts({ ...sources, readCost });
+  // The page alone shows the costs and what was measured.
+  const isPage = request.html !== undefined;
+  const readCost = isPage ? sources.readCost : undefined;
+  const readMonitoring = isPage ? sources.readMonitoring : undefined;
+  const environments = await readAllFacts({ ...sources, readCost, readMonitoring });
   const facts = { environments, incidents, now };
   const updated = await renderTracking(document, facts);
-  const isNew = updated !== text;
-  if (isNew) await writeWhole(tracking, updated);
-  const written = [isNew ? `wrote ${shownPath(tracking)}` : `${shownPath(tracking)} is up to date`];
+  const isNew = updated !== document.text;
+  if (isNew) await writeWhole(document.path, updated);
+  const shown = shownPath(document.path);
+  const written = [isNew ? `wrote ${shown}` : `${shown} is up to date`];
   if (request.html !== undefined) {
     const { renderPage } = await import("../../reports/page/page.ts");
     await writeWhole(request.html, renderPage(facts));
@@ -61,6 +59,7 @@ export async function writeReport(request: ReportRequest, sources: FactSources):
 
 function renderGap({ stack, what, why }: Gap): string {
   if (what === "record" || what === "copy") return `${stack}: ${why}`;
+  if (what === "monitoring") return `${stack}: the monitoring could not be read: ${why}`;
   return what === "state"
     ? `${stack}: could not be read: ${why}`
     : `${stack}: releases and history could not be read: ${why}`;
@@ -90,5 +89,9 @@ function realSources(now: Date): FactSources {
     pulumi: pulumiOnPath,
     readRecords: readRecordsAnywhere({ readCopy, now }),
     readCost: costReader(pulumiOnPath, { fetch: systemFetch, now: () => now }),
+    readMonitoring: monitoringReader({
+      ...{ pulumi: pulumiOnPath, openServer, addresses: LOOPBACK },
+      now: () => now,
+    }),
   };
 }

@@ -22,6 +22,7 @@ export interface Episode {
   readonly id: string;
   readonly severity: string;
   readonly title: string;
+  readonly labels: Labels;
   readonly from: Date;
   readonly until: Date;
 
@@ -141,6 +142,7 @@ function episodesOf(
     id: idOf(labels),
     severity: labels["severity"] ?? "",
     title: labels["alertname"] ?? "",
+    labels,
     from: new Date(span.from * 1000),
     until: new Date(span.until * 1000),
     isActive: index === spans.length - 1 && span.until >= fresh,

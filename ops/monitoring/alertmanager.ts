@@ -58,9 +58,14 @@ export async function readAlerts(stores: Pick<Stores, "read">): Promise<readonly
   return await stores.read({ store: "alerts", path: "/api/v2/alerts" }, z.array(alert));
 }
 
+/** Also those that have ended, for the five days that Alertmanager keeps them. */
+export async function readEverySilence(stores: Pick<Stores, "read">): Promise<readonly Silence[]> {
+  return await stores.read({ store: "alerts", path: "/api/v2/silences" }, z.array(silence));
+}
+
 /** Those that have not ended, the next to end first. */
 export async function readSilences(stores: Pick<Stores, "read">): Promise<readonly Silence[]> {
-  const all = await stores.read({ store: "alerts", path: "/api/v2/silences" }, z.array(silence));
+  const all = await readEverySilence(stores);
   return all
     .filter(({ status }) => status.state !== "expired")
     .sort((one, other) => one.endsAt.localeCompare(other.endsAt));

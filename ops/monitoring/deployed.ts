@@ -17,10 +17,12 @@ export interface Monitored {
   readonly stores: Stores;
 }
 
+export type Reach = Pick<MonitoringWorld, "pulumi" | "openServer" | "addresses">;
+
 /** Does the work on the server of a stack whose monitoring is on. */
 export async function onMonitored<T>(
   stack: string,
-  world: MonitoringWorld,
+  world: Reach,
   work: (monitored: Monitored) => Promise<T>,
 ): Promise<T> {
   return await onServer(stack, world, async (server) => {

@@ -64,7 +64,10 @@ export async function showLogs(request: LogsRequest, world: MonitoringWorld): Pr
 }
 
 /** Undefined where they cannot be decrypted here: nobody is asked for a passphrase to read logs. */
-async function readSecrets(stack: string, world: MonitoringWorld): Promise<readonly string[] | undefined> {
+export async function readSecrets(
+  stack: string,
+  world: Pick<MonitoringWorld, "pulumi" | "say">,
+): Promise<readonly string[] | undefined> {
   const entries = await orReason(readConfiguration({ stack, showSecrets: true }, world.pulumi));
   if (!(entries instanceof UserError)) return stringsIn(secretsIn(entries));
   world.say("the stack's secrets cannot be read here, so only what looks like a secret is hidden");

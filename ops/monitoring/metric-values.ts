@@ -54,6 +54,55 @@ export async function readMetrics(
   });
 }
 
+/** The one value of each query at a moment; undefined where there is none. */
+export async function readValues(
+  stores: Pick<Stores, "askAll">,
+  { queries, at }: { readonly queries: readonly string[]; readonly at: Date },
+): Promise<readonly (number | undefined)[]> {
+  const time = String(Math.floor(at.getTime() / 1000));
+  const calls = queries.map((query): StoreCall => ({
+    ...{ store: "metrics", path: "/api/v1/query" },
+    form: { query, time },
+  }));
+  const answers = await stores.askAll(calls);
+  return answers.map((answer, index) => {
+    if (typeof answer !== "string") throw answer;
+    const [first] = parseAnswer(calls[index]!, { text: answer, shape: instant }).data.result;
+    return first && numberIn(first.value[1]);
+  });
+}
+
+interface RangeQuery {
+  readonly queries: readonly string[];
+  readonly from: Date;
+  readonly until: Date;
+  readonly stepSeconds: number;
+}
+
+/** For each query its value at each step, both ends included; undefined where there is none. */
+export async function readRanges(
+  stores: Pick<Stores, "askAll">,
+  { queries, from, until, stepSeconds }: RangeQuery,
+): Promise<readonly (readonly (number | undefined)[])[]> {
+  const [start, end] = [from, until].map((moment) => Math.floor(moment.getTime() / 1000)) as [number, number];
+  const calls = queries.map((query): StoreCall => ({
+    ...{ store: "metrics", path: "/api/v1/query_range" },
+    form: { query, start: String(start), end: String(end), step: `${stepSeconds}s` },
+  }));
+  const answers = await stores.askAll(calls);
+  return answers.map((answer, index) => {
+    if (typeof answer !== "string") throw answer;
+    const { result } = parseAnswer(calls[index]!, { text: answer, shape: range }).data;
+    const count = Math.floor((end - start) / stepSeconds) + 1;
+    const points = Array<number | undefined>(count).fill(undefined);
+    for (const [time, value] of result[0]?.values ?? []) {
+      const place = Math.round((time - start) / stepSeconds);
+      if (place >= 0 && place < count) points[place] = numberIn(value);
+    }
+    return points;
+  });
+}
+
 const CALLS = 4;
 
 function callsOf({ now, over }: Metric, at: number): StoreCall[] {

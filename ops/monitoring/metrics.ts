@@ -39,7 +39,7 @@ async function readFromOutside(
 ): Promise<Row[]> {
   const { neighbours, scrapeSeconds } = environment.monitoring;
   const metric: Metric = {
-    ...availability(`probe_success{job="neighbour",stack=${JSON.stringify(stack)}}`, scrapeSeconds),
+    ...availability(neighbourSelector(stack), scrapeSeconds),
     ...OUTSIDE,
   };
   const unknown = (title: string, problem: string): Row => ({
@@ -58,7 +58,7 @@ async function readFromOutside(
     const title = `${OUTSIDE.title}, from ${neighbour.stack}`;
     const found = await orReason(
       onMonitored(neighbour.stack, world, ({ stores, environment: theirs }) => {
-        const own = { ...metric, ...availability(selectorOf(stack), theirs.monitoring.scrapeSeconds) };
+        const own = { ...metric, ...availability(neighbourSelector(stack), theirs.monitoring.scrapeSeconds) };
         return readMetrics(stores, { metrics: [own], now: world.now() });
       }),
     );
@@ -70,7 +70,9 @@ async function readFromOutside(
   return rows;
 }
 
-const selectorOf = (stack: string) => `probe_success{job="neighbour",stack=${JSON.stringify(stack)}}`;
+/** What a neighbour has measured of the stack, from its own server. */
+export const neighbourSelector = (stack: string): string =>
+  `probe_success{job="neighbour",stack=${JSON.stringify(stack)}}`;
 
 function render(rows: readonly Row[]): string {
   const table = renderTable({

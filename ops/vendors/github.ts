@@ -23,10 +23,26 @@ export interface Written {
   readonly url: string;
 }
 
-export type Github = Pick<Repository, "upsertComment" | "upsertIssue" | "closeIssue" | "runStatus">;
+/** Files of the repository that a branch of our own changes, for people to merge. */
+export interface Proposal {
+  readonly branch: string;
+  readonly title: string;
+  readonly body: string;
+
+  /** Path in the repository → whole text. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+export type Github = Pick<
+  Repository,
+  "upsertComment" | "upsertIssue" | "closeIssue" | "runStatus" | "readProposed" | "propose"
+>;
 
 const TIMEOUT_MS = 30_000;
 const ISSUES = "issues: write";
+const CONTENTS = "contents: write";
+const PULLS = "pull-requests: write";
+const MAIN = "main";
 
 export function openGithub(environment: Environment): Github {
   return new Repository(environment);
@@ -148,6 +164,90 @@ class Repository {
         const run = { ...this.#name, run_id: id, attempt_number: attempt };
         const { data } = await this.#octokit.rest.actions.getWorkflowRunAttempt(run);
         return data.status ?? "unknown";
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  /** The files as the open pull request of that branch has them, with what main has by now; undefined where none is open. */
+  async readProposed(
+    branch: string,
+    paths: readonly string[],
+  ): Promise<ReadonlyMap<string, string> | undefined> {
+    const pull = await this.#findPull(branch);
+    if (pull === undefined) return undefined;
+    await this.#ask({ purpose: `bring #${pull.number} up to date`, permission: CONTENTS }, async () => {
+      try {
+        await this.#octokit.rest.repos.merge({ ...this.#name, base: branch, head: MAIN });
+      } catch (error) {
+        if (statusOf(error) !== 409) throw error;
+        throw new UserError(
+          `#${pull.number}: expected a pull request that takes ${MAIN} without conflicts, got conflicts; resolve them, or close it and run this again`,
+          { cause: error },
+        );
+      }
+    });
+    const texts = await Promise.all(
+      paths.map(async (path) => [path, await this.#file(path, branch)] as const),
+    );
+    return new Map(texts.flatMap(([path, file]) => (file === undefined ? [] : [[path, file.text]])));
+  }
+
+  /** Writes the files that differ into the branch, and opens its pull request; undefined where main has them so. */
+  async propose({ branch, title, body, files }: Proposal): Promise<Written | undefined> {
+    const open = await this.#findPull(branch);
+    const written = open && { number: open.number, url: open.html_url };
+    const differing = [];
+    for (const [path, text] of files) {
+      const file = await this.#file(path, open === undefined ? MAIN : branch);
+      if (file?.text !== text) differing.push({ path, text, ...(file && { sha: file.sha }) });
+    }
+    if (differing.length === 0) return written && { action: "unchanged", ...written };
+    if (open === undefined) await this.#resetBranch(branch);
+    const { repos, pulls } = this.#octokit.rest;
+    for (const { text, ...file } of differing) {
+      const content = Buffer.from(text).toString("base64");
+      await this.#ask({ purpose: `write ${file.path} into ${branch}`, permission: CONTENTS }, () =>
+        repos.createOrUpdateFileContents({ ...this.#name, ...file, branch, message: title, content }),
+      );
+    }
+    if (written) return { action: "updated", ...written };
+    const { data } = await this.#ask({ purpose: "open a pull request", permission: PULLS }, () =>
+      pulls.create({ ...this.#name, title, body, head: branch, base: MAIN }),
+    );
+    return { action: "created", number: data.number, url: data.html_url };
+  }
+
+  async #findPull(branch: string) {
+    const head = `${this.#name.owner}:${branch}`;
+    const { data } = await this.#ask({ purpose: "read the pull requests", permission: PULLS }, () =>
+      this.#octokit.rest.pulls.list({ ...this.#name, head, base: MAIN, state: "open" }),
+    );
+    return data.find((pull) => pull.head.ref === branch);
+  }
+
+  /** What an earlier pull request has left of the branch is in main, or was refused. */
+  async #resetBranch(branch: string): Promise<void> {
+    const { git } = this.#octokit.rest;
+    await this.#ask({ purpose: `begin the branch ${branch}`, permission: CONTENTS }, async () => {
+      const { sha } = (await git.getRef({ ...this.#name, ref: `heads/${MAIN}` })).data.object;
+      try {
+        await git.createRef({ ...this.#name, ref: `refs/heads/${branch}`, sha });
+      } catch (error) {
+        if (statusOf(error) !== 422) throw error;
+        await git.updateRef({ ...this.#name, ref: `heads/${branch}`, sha, force: true });
+      }
+    });
+  }
+
+  #file(path: string, ref: string): Promise<{ readonly text: string; readonly sha: string } | undefined> {
+    return this.#ask({ purpose: `read ${path} of ${ref}`, permission: "contents: read" }, async () => {
+      try {
+        const { data } = await this.#octokit.rest.repos.getContent({ ...this.#name, path, ref });
+        if (Array.isArray(data) || data.type !== "file") return undefined;
+        return { text: Buffer.from(data.content, "base64").toString("utf8"), sha: data.sha };
       } catch (error) {
         if (statusOf(error) === 404) return undefined;
         throw error;

@@ -42,6 +42,9 @@ export interface NewIncident {
 
   /** What was examined, and the result. */
   readonly diagnostics: readonly string[];
+
+  /** Id of the alert that opens it: each fault that it reports is an entry of its own. */
+  readonly alert?: string;
 }
 
 export interface OpenedIncident {
@@ -80,6 +83,7 @@ export async function openIncident(
   const { file, incidents } = await readBook(path);
   const known = incidents.find(
     (entry) =>
+      incident.alert === undefined &&
       entry.status === "Ouvert" &&
       entry.environment === environment &&
       recurrenceKey(entry.title) === recurrenceKey(incident.title),
@@ -113,11 +117,54 @@ export async function resolveIncident(
       `${id}: expected an entry of ${shownPath(path)}, got none of that number; there ${incidents.length === 1 ? "is" : "are"} ${known || "none"}`,
     );
   }
-  if (incident.status === "Résolu") {
+  // The end of an alert resolves an entry before anybody has said why there was one.
+  const isExplained = incident.alert === undefined || !isPlaceholder(incident.fields["Cause racine"].text);
+  if (incident.status === "Résolu" && isExplained) {
     throw new UserError(
       `${id}: expected an open entry, got one that was resolved on ${incident.resolved}; open another if it came again`,
     );
   }
+  const { put, add } = writerOf(file, incident);
+  const { command } = resolution;
+  const status: Status = resolution.workaround === true ? "Contourné" : "Résolu";
+  const resolvedAt = (incident.status === "Résolu" ? incident.resolvedAt : undefined) ?? now;
+  put("Date de résolution", ` ${formatIsoDay(resolvedAt)}  `);
+  put("Statut", ` ${status}  `);
+  add("Cause racine", paragraphs(resolution.cause));
+  add(
+    "Solution",
+    `${paragraphs(resolution.solution)}${command === undefined ? "" : `\n\n${codeBlock(command)}`}`,
+  );
+  add("Mesures préventives", list(resolution.prevention));
+  add("Leçons apprises", list(resolution.lessons));
+  const note = renderNote({ ...incident, resolvedAt });
+  if (incident.note) file.replace(incident.note.start, incident.note.end, note);
+  await save(path, file);
+}
+
+/** Resolves the open entry of an alert that has ended at that time; its cause is left to people. */
+export async function endIncident(
+  id: string,
+  {
+    at,
+    solution,
+    path = ISSUES_FILE,
+  }: { readonly at: Date; readonly solution: string; readonly path?: string },
+): Promise<void> {
+  const { file, incidents } = await readBook(path);
+  const incident = incidents.find((entry) => entry.id === id);
+  if (incident?.status !== "Ouvert") return;
+  const { put, add } = writerOf(file, incident);
+  put("Date de résolution", ` ${formatIsoDay(at)}  `);
+  put("Statut", ` ${"Résolu" satisfies Status}  `);
+  add("Solution", paragraphs(solution));
+  if (incident.note)
+    file.replace(incident.note.start, incident.note.end, renderNote({ ...incident, resolvedAt: at }));
+  await save(path, file);
+}
+
+/** Writes into the fields of an entry; `add` keeps what people have written. */
+function writerOf(file: MarkdownFile, incident: Incident) {
   const put = (field: Field, text: string) => {
     const span = incident.fields[field];
     file.replace(span.start, span.end, `${text}\n`);
@@ -127,20 +174,7 @@ export async function resolveIncident(
     const written = incident.fields[field].text;
     put(field, isPlaceholder(written) ? `\n\n${text}\n` : `\n\n${written}\n\n${text}\n`);
   };
-  const { command } = resolution;
-  const status: Status = resolution.workaround === true ? "Contourné" : "Résolu";
-  put("Date de résolution", ` ${formatIsoDay(now)}  `);
-  put("Statut", ` ${status}  `);
-  add("Cause racine", paragraphs(resolution.cause));
-  add(
-    "Solution",
-    `${paragraphs(resolution.solution)}${command === undefined ? "" : `\n\n${codeBlock(command)}`}`,
-  );
-  add("Mesures préventives", list(resolution.prevention));
-  add("Leçons apprises", list(resolution.lessons));
-  const note = renderNote({ ...incident, resolvedAt: now });
-  if (incident.note) file.replace(incident.note.start, incident.note.end, note);
-  await save(path, file);
+  return { put, add };
 }
 
 export async function listIncidents(path = ISSUES_FILE): Promise<Incident[]> {
@@ -206,7 +240,7 @@ function renderEntry({ id, environment, now, incident }: NewEntry): string {
   } satisfies Partial<Record<Field, string>>;
   return [
     `### ${id}: ${escapeInline(incident.title)}`,
-    renderNote({ category: incident.category, seen: [now] }),
+    renderNote({ category: incident.category, seen: [now], alert: incident.alert }),
     Object.entries(head)
       .map(([field, text]) => `**${field}**: ${text}`)
       .join("  \n"),
@@ -215,7 +249,7 @@ function renderEntry({ id, environment, now, incident }: NewEntry): string {
 }
 
 function noteAgain(file: MarkdownFile, incident: Incident, now: Date): void {
-  const note = renderNote({ category: incident.category, seen: [...incident.seen, now] });
+  const note = renderNote({ ...incident, resolvedAt: undefined, seen: [...incident.seen, now] });
   if (incident.note) file.replace(incident.note.start, incident.note.end, note);
   else {
     const heading = file.text.indexOf("\n", incident.start);

@@ -68,6 +68,9 @@ export interface Incident {
   readonly seen: readonly Date[];
   readonly resolvedAt: Date | undefined;
 
+  /** Id of the alert that opened it; undefined where a person or another command did. */
+  readonly alert: string | undefined;
+
   readonly fields: Readonly<Record<Field, Span>>;
   /** A hidden note with what the form has no field for. */
   readonly note: Span | undefined;
@@ -170,6 +173,7 @@ class EntryReader {
       resolved,
       seen: note && note.seen.length > 0 ? note.seen : [new Date(identified)],
       resolvedAt: resolved === undefined ? undefined : (note?.resolvedAt ?? new Date(resolved)),
+      alert: note?.alert,
       fields: spans,
       note: note?.span,
       start: startOf(this.#heading),
@@ -224,13 +228,16 @@ class EntryReader {
 }
 
 /** A hidden note with what the form has no field for. */
-interface Note extends Partial<Pick<Incident, "resolvedAt">>, Pick<Incident, "category" | "seen"> {}
+interface Note extends Partial<Pick<Incident, "resolvedAt" | "alert">>, Pick<Incident, "category" | "seen"> {}
 
-const NOTE = /^<!-- catégorie : ([^;]+?) ; constaté : ([^;]*?)(?: ; résolu : ([^;]+?))? -->$/;
+const NOTE =
+  /^<!-- catégorie : ([^;]+?) ; constaté : ([^;]*?)(?: ; résolu : ([^;]+?))?(?: ; alerte : ([^;\s]+))? -->$/;
 
-export function renderNote({ category, seen, resolvedAt }: Note): string {
+export function renderNote({ category, seen, resolvedAt, alert }: Note): string {
   const end = resolvedAt === undefined ? "" : ` ; résolu : ${resolvedAt.toISOString()}`;
-  return `<!-- catégorie : ${category} ; constaté : ${seen.map((at) => at.toISOString()).join(" ")}${end} -->`;
+  // Encoded, it can neither end the comment nor look like another part of it.
+  const by = alert === undefined ? "" : ` ; alerte : ${encodeURIComponent(alert)}`;
+  return `<!-- catégorie : ${category} ; constaté : ${seen.map((at) => at.toISOString()).join(" ")}${end}${by} -->`;
 }
 
 function readNote(
@@ -239,7 +246,7 @@ function readNote(
 ): (Note & { readonly span: Span }) | undefined {
   const node = nodes.find((child) => child.type === "html" && child.value.startsWith("<!-- catégorie"));
   if (node?.type !== "html") return undefined;
-  const [, name, seen = "", resolved] = NOTE.exec(node.value) ?? [];
+  const [, name, seen = "", resolved, encoded] = NOTE.exec(node.value) ?? [];
   const category = categories.find((candidate) => candidate === name);
   const dates = (seen.match(/\S+/g) ?? []).map((word) => new Date(word));
   const resolvedAt = resolved === undefined ? undefined : new Date(resolved);
@@ -252,7 +259,15 @@ function readNote(
     return undefined;
   }
   const span = { line: lineOf(node), start: startOf(node), end: endOf(node), text: node.value };
-  return { category, seen: dates, resolvedAt, span };
+  return { category, seen: dates, resolvedAt, alert: decoded(encoded), span };
+}
+
+function decoded(text: string | undefined): string | undefined {
+  try {
+    return text === undefined ? undefined : decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function itemsOf(nodes: readonly Nodes[], span: Span): string[] {

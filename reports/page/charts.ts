@@ -32,10 +32,10 @@ export interface Chart {
   readonly drawings: { readonly wide: string; readonly narrow: string };
 }
 
-const WIDE = { width: 860, height: 280, points: 20 };
-const NARROW = { width: 340, height: 260, points: 7 };
+export const WIDE = { width: 860, height: 280, points: 20 };
+export const NARROW = { width: 340, height: 260, points: 7 };
 
-const LATENCIES = [
+export const LATENCIES = [
   { key: "p50Ms", name: "p50", line: "solid", symbol: "circle" },
   { key: "p95Ms", name: "p95", line: "dashed", symbol: "rect" },
   { key: "p99Ms", name: "p99", line: "dotted", symbol: "triangle" },
@@ -52,10 +52,10 @@ const PARTS = [
 ] as const;
 
 // The page's style sheet gives the colours, so that they follow its light and its dark form.
-const INK = "var(--ink)";
+export const INK = "var(--ink)";
 const LINE = "var(--line)";
-const COLOURS = ["var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)"];
-const FONT = "system-ui, sans-serif";
+export const COLOURS = ["var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)"];
+export const FONT = "system-ui, sans-serif";
 const LEGEND_ROW = 24;
 
 /** Lines at different angles, and dots: each part has its own. */
@@ -205,7 +205,7 @@ export function driftChart(history: readonly AuditEvent[]): Chart | undefined {
   };
 }
 
-interface Drawn {
+export interface Drawn {
   /** Below the axis. */
   readonly names: string[];
   readonly unit: string;
@@ -222,7 +222,7 @@ function draw<Item>(items: readonly Item[], describe: (shown: readonly Item[]) =
   return { wide: inSize(WIDE), narrow: inSize(NARROW) };
 }
 
-function render({ width, height }: typeof WIDE, drawn: Drawn): string {
+export function render({ width, height }: typeof WIDE, drawn: Drawn): string {
   const top = legendRows(drawn.legend ?? [], width) * LEGEND_ROW;
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height: height + top });
   try {

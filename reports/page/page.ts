@@ -8,6 +8,7 @@ import { describePhases, describeRelease, type TrackedStep } from "../tracking/s
 import { environmentStatus, type TrackingFacts } from "../tracking/tracking.ts";
 import { costSection } from "./costs.ts";
 import { driftChart, durationChart, latencyChart, totalSeconds } from "./charts.ts";
+import { monitoringSection } from "./monitoring.ts";
 import { badge, breakable, figure, html, Html, region, STYLE, table, type Tone } from "./parts.ts";
 
 /** Most rows of a table; the rest is counted. */
@@ -74,7 +75,8 @@ export function renderPage(facts: TrackingFacts): string {
         <footer class="page">
           <p>
             Page produite par <code>npm run report</code> à partir de l'état Pulumi, des mises en production
-            et de l'historique gardés sur chaque serveur. Ce qui n'a pas été vu n'est pas affirmé.
+            et de l'historique gardés sur chaque serveur, et de ce que sa surveillance a mesuré. Ce qui n'a
+            pas été vu n'est pas affirmé.
           </p>
         </footer>
       </body>
@@ -106,6 +108,7 @@ function sectionsOf(facts: TrackingFacts): readonly PageSection[] {
       content: perEnvironment(environments, releasesOf),
     },
     { id: "verifications", name: "Vérifications", content: perEnvironment(environments, verificationsOf) },
+    ...monitoringSection(facts),
     { id: "derive", name: "Dérive", content: perEnvironment(environments, driftOf) },
     { id: "problemes", name: "Problèmes", content: incidentsTable(facts) },
     ...costSection(environments),
@@ -128,6 +131,7 @@ const GAPS: Readonly<Record<Gap["what"], string>> = {
   records: "les mises en production et l'historique n'ont pas pu être lus",
   copy: "le serveur ne répond pas ; mises en production et historique viennent du dernier jeu de sauvegardes",
   record: "un enregistrement est illisible",
+  monitoring: "la surveillance n'a pas pu être lue",
 };
 
 function gapsNote(gaps: readonly Gap[]): Html {

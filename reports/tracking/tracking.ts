@@ -9,6 +9,7 @@ import type { Incident } from "../incidents/incidents.ts";
 import { endOf, MarkdownFile, plainText, startOf } from "../markdown.ts";
 import { backupRows } from "./backups.ts";
 import { goneTaskRows, taskRows } from "./tasks.ts";
+import { isGoneValidation, validationRows } from "./validations.ts";
 import { describePhases, describeRelease, type TrackedPhase, type TrackedStep } from "./steps.ts";
 
 const TEMPLATE = new URL("deployment-tracking.template.md", import.meta.url);
@@ -22,6 +23,14 @@ const APIS = [
   ["VoyageAI", "VoyageAI"],
   ["Anthropic (Claude)", "Anthropic"],
 ] as const;
+
+/** Everything but our own rows in it is people's. */
+const MAINTENANCE = {
+  title: "Maintenance et Mises à Jour Planifiées",
+  columns: ["Date", "Type", "Environnement", "Description", "Responsable", "Statut"],
+  key: ["Type", "Environnement"],
+  repeats: true,
+} as const;
 
 export interface TrackingFacts {
   readonly environments: readonly EnvironmentFacts[];
@@ -45,6 +54,21 @@ export async function renderTracking(document: TrackingDocument, facts: Tracking
   return unchanged === document.text
     ? document.text
     : await writeFacts(document, { ...facts, updated: facts.now }).render();
+}
+
+/** The document with the validations of one environment's releases; nothing else in it changes. */
+export async function renderValidations(
+  { path, text }: TrackingDocument,
+  facts: EnvironmentFacts,
+): Promise<string> {
+  const file = new MarkdownFile(path, text);
+  // The fingerprints of other cells stay as they are.
+  mergeTable(file, new Fingerprints(text), {
+    ...MAINTENANCE,
+    rows: validationRows(facts),
+    isGone: (row) => isGoneValidation(row, facts),
+  });
+  return await file.render();
 }
 
 /** Throws every place where the document no longer has its form, with the lines. */
@@ -111,14 +135,15 @@ function writeFacts({ path, text }: TrackingDocument, facts: WrittenFacts): Mark
     key: ["ID"],
     rows: facts.incidents.map(incidentRow),
   });
-  // Everything else in it is people's.
   mergeTable(file, marks, {
-    title: "Maintenance et Mises à Jour Planifiées",
-    columns: ["Date", "Type", "Environnement", "Description", "Responsable", "Statut"],
-    key: ["Type", "Environnement"],
-    rows: facts.environments.flatMap((environment) => [...backupRows(environment), ...taskRows(environment)]),
-    repeats: true,
+    ...MAINTENANCE,
+    rows: facts.environments.flatMap((environment) => [
+      ...backupRows(environment),
+      ...taskRows(environment),
+      ...validationRows(environment),
+    ]),
     gone: facts.environments.flatMap(goneTaskRows),
+    isGone: (row) => facts.environments.some((environment) => isGoneValidation(row, environment)),
   });
   marks.writeTo(file);
   return file;

@@ -103,6 +103,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm run logs -- test n8n --since 2h --errors": "test/ops/monitoring/logs.test.ts",
   "npm run logs -- test --request 0123456789abcdef0123456789abcdef": "test/ops/monitoring/logs.test.ts",
   "npm run metrics -- test": "test/ops/monitoring/metrics.test.ts",
+  "npm run validate -- test": "test/ops/validation/validate.test.ts",
+  "npm run incident -- from-alerts test": "test/ops/documents/alert-incidents.test.ts",
   "npm run resume -- test --reinstalled": "test/e2e/runbook.long.test.ts",
   "npm run promote -- staging prod": "test/ops/deploy/promote.test.ts",
   "npm run rehearsal:stop": "test/e2e/destroy.test.ts",

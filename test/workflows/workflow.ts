@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { z } from "zod";
 
-export const workflowNames = ["preview", "drift", "deploy", "rollback", "scan"] as const;
+export const workflowNames = ["preview", "drift", "deploy", "rollback", "scan", "follow-up"] as const;
 
 export type WorkflowName = (typeof workflowNames)[number];
 
@@ -24,7 +24,13 @@ const job = z.strictObject({
   name: z.string().optional(),
   if: z.string().optional(),
   needs: z.string().optional(),
-  strategy: z.object({ "fail-fast": z.boolean(), matrix: z.record(z.string(), z.unknown()) }).optional(),
+  strategy: z
+    .object({
+      "fail-fast": z.boolean(),
+      "max-parallel": z.number().optional(),
+      matrix: z.record(z.string(), z.unknown()),
+    })
+    .optional(),
   "runs-on": z.string(),
   "timeout-minutes": z.number(),
   environment: z.string().optional(),

@@ -73,7 +73,7 @@ describe("the workflows", () => {
   });
 
   it("grant nothing but what a job needs", () => {
-    expect(workflowNames.map((name) => read(name).permissions)).toEqual([{}, {}, {}, {}, {}]);
+    expect(workflowNames.map((name) => read(name).permissions)).toEqual([{}, {}, {}, {}, {}, {}]);
     expect(Object.fromEntries(jobs().map(({ name, job }) => [name, job.permissions]))).toEqual({
       "preview/preview": { contents: "read", "pull-requests": "write", actions: "read" },
       "preview/without-secrets": {},
@@ -82,6 +82,7 @@ describe("the workflows", () => {
       "deploy/deploy": { contents: "read", actions: "read" },
       "rollback/rollback": { contents: "read", actions: "read" },
       "scan/scan": { contents: "read" },
+      "follow-up/follow-up": { contents: "write", "pull-requests": "write" },
     });
   });
 
@@ -90,7 +91,7 @@ describe("the workflows", () => {
       job.steps.filter(({ uses }) => uses?.startsWith("actions/checkout@")),
     );
 
-    expect(checkouts).toHaveLength(6);
+    expect(checkouts).toHaveLength(7);
     for (const { with: settings } of checkouts) expect(settings).toEqual({ "persist-credentials": false });
   });
 
@@ -99,7 +100,7 @@ describe("the workflows", () => {
       for (const { run = "", env } of job.steps) {
         if (!mentionsSecrets(env)) continue;
         expect(`${name}: ${run}`).toMatch(
-          /: (exec \.github\/with-ssh-key )?npm run (preview|drift|deploy|rollback|scan) /,
+          /: (exec \.github\/with-ssh-key )?npm run (preview|drift|deploy|rollback|scan|incident|validate) /,
         );
       }
     }
@@ -139,7 +140,9 @@ describe.each(privileged)("the job $name, which gets secrets,", ({ job }) => {
 
   it("installs what is not from npm by checksum before it has a secret", () => {
     const installs = runs.filter((run) => run.startsWith("npm run tools -- install "));
-    const needsPulumi = runs.some((run) => /npm run (preview|drift|deploy|rollback) /.test(run));
+    const needsPulumi = runs.some((run) =>
+      /npm run (preview|drift|deploy|rollback|incident|validate) /.test(run),
+    );
     const install = runs.indexOf(installs.at(-1) ?? "");
 
     expect(installs.includes("npm run tools -- install pulumi")).toBe(needsPulumi);
@@ -156,9 +159,9 @@ describe.each(privileged)("the job $name, which gets secrets,", ({ job }) => {
   });
 
   it("refuses every branch but main, unless it comments on pull requests", () => {
-    if (job.permissions["pull-requests"] === undefined)
-      expect(runs.indexOf(".github/only-main")).toBeLessThan(runs.indexOf("npm ci"));
-    expect(runs.includes(".github/only-main")).toBe(job.permissions["pull-requests"] === undefined);
+    const isComment = runs.some((run) => run.includes("npm run preview") && run.includes("--comment"));
+    if (!isComment) expect(runs.indexOf(".github/only-main")).toBeLessThan(runs.indexOf("npm ci"));
+    expect(runs.includes(".github/only-main")).toBe(!isComment);
   });
 
   it("gives the ssh key to the step whose agent holds it, on a runner of the stack's own", () => {
@@ -167,6 +170,24 @@ describe.each(privileged)("the job $name, which gets secrets,", ({ job }) => {
     for (const { run } of keyed) expect(run).toMatch(/^exec \.github\/with-ssh-key npm run /);
     if (keyed.length > 0) expect(job["runs-on"]).toMatch(/vars\[format\('TECHNICIA_RUNNER_\{0\}', /);
     expect(runs.join("\n")).not.toContain(".ssh");
+  });
+});
+
+describe("the follow-up", () => {
+  const { on, jobs: parts } = read("follow-up");
+
+  it("runs more often than a day ends, and one stack after the other, because all write into the same documents", () => {
+    expect(on).toMatchObject({ schedule: [{ cron: "37 */6 * * *" }] });
+    expect(parts["follow-up"]?.strategy).toMatchObject({ "max-parallel": 1 });
+  });
+
+  it("looks at the releases whatever became of the alerts", () => {
+    const steps = parts["follow-up"]!.steps.filter(({ run = "" }) => run.includes("--propose"));
+
+    expect(steps.map(({ run, if: when }) => [run, when])).toEqual([
+      ['exec .github/with-ssh-key npm run incident -- from-alerts "$STACK" --propose', undefined],
+      ['exec .github/with-ssh-key npm run validate -- "$STACK" --propose', "${{ !cancelled() }}"],
+    ]);
   });
 });
 

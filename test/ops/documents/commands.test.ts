@@ -88,8 +88,8 @@ describe("npm run incident", () => {
   });
 
   it.each([
-    [[], 'expected one of list, new, resolve, got ""'],
-    [["close"], 'expected one of list, new, resolve, got "close"'],
+    [[], 'expected one of list, new, resolve, from-alerts, got ""'],
+    [["close"], 'expected one of list, new, resolve, from-alerts, got "close"'],
     [["new"], "--title: expected a text, got nothing\n--priority: expected one of Basse, Moyenne"],
     [
       ["new", "--environment", "dev"],

@@ -105,6 +105,7 @@ function begin(stores: DoubleStores): void {
     return silence && { body: "" };
   });
   give("alerts /api/v2/alerts", []);
+  give("alerts /api/v2/status", { config: { original: "route:\n  receiver: nobody\n" } });
   give("alerts /api/v2/receivers", [{ name: "nobody" }, { name: "team" }]);
   give("metric-rules /api/v1/rules", rulesOf([rule("ServiceDown"), rule("Watchdog", { severity: "info" })]));
   give("log-rules /api/v1/rules", rulesOf([rule("ErrorRateCritical")]));

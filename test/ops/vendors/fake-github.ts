@@ -3,6 +3,7 @@
  *
  * Bodies and errors are GitHub's own; every list comes in small pages.
  */
+import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -28,6 +29,14 @@ export interface Issue {
   readonly isPullRequest: boolean;
 }
 
+export interface Pull {
+  readonly number: number;
+  readonly head: string;
+  readonly title: string;
+  readonly body: string;
+  state: "open" | "closed";
+}
+
 export interface Refusal {
   readonly status: number;
   readonly message: string;
@@ -42,6 +51,9 @@ export interface FakeGithub {
   readonly issues: Issue[];
   /** `<run>/<attempt>` → status. */
   readonly runs: Map<string, string>;
+  /** Branch → path → text. */
+  readonly branches: Map<string, Map<string, string>>;
+  readonly pulls: Pull[];
   /** Method and path of every request, in order. */
   readonly requests: string[];
   /** Refuses requests whose method and path match. */
@@ -57,6 +69,8 @@ export async function startGithub(): Promise<FakeGithub> {
   const comments: Comment[] = [];
   const issues: Issue[] = [];
   const runs = new Map<string, string>();
+  const branches = new Map([["main", new Map<string, string>()]]);
+  const pulls: Pull[] = [];
   const requests: string[] = [];
   const refusals: { readonly pattern: RegExp; readonly refusal: Refusal }[] = [];
   // Ids of comments and issues never coincide, so that a test notices a mix-up.
@@ -155,6 +169,11 @@ export async function startGithub(): Promise<FakeGithub> {
         ? refuse({ status: 404, message: "Not Found" })
         : send(200, { id: Number(run), status }));
     }
+    const filesAnswer = answerFiles(decodeURIComponent(asked), { input, searchParams });
+    if (filesAnswer !== undefined) {
+      const { status, body } = filesAnswer;
+      return void (status < 400 ? send(status, body) : refuse({ status, message: String(body) }));
+    }
     if (!issue) return void refuse({ status: 404, message: "Not Found" });
     if (asked === `GET issues/${issueNumber}/comments`) {
       return void page(comments.filter((one) => one.issue === issue.number).map(commentView));
@@ -173,6 +192,58 @@ export async function startGithub(): Promise<FakeGithub> {
       return void send(200, issueView(issue));
     }
     refuse({ status: 404, message: "Not Found" });
+  }
+
+  /** Branches, files and pull requests; undefined for what is none of them. */
+  function answerFiles(
+    asked: string,
+    given: { readonly input: Record<string, unknown>; readonly searchParams: URLSearchParams },
+  ): { readonly status: number; readonly body?: unknown } | undefined {
+    const { input, searchParams } = given;
+    const [, ref = ""] = /^(?:GET git\/ref|PATCH git\/refs)\/heads\/(.+)$/.exec(asked) ?? [];
+    const [, path = ""] = /^(?:GET|PUT) contents\/(.+)$/.exec(asked) ?? [];
+    const text = (name: string) => input[name] as string;
+    const copyOf = (sha: string) => new Map(branches.get(sha.replace("sha-of-", "")));
+    if (asked.startsWith("GET git/ref/")) return { status: 200, body: { object: { sha: `sha-of-${ref}` } } };
+    if (asked === "POST git/refs") {
+      const name = text("ref").replace("refs/heads/", "");
+      if (branches.has(name)) return { status: 422, body: "Reference already exists" };
+      branches.set(name, copyOf(text("sha")));
+      return { status: 201, body: {} };
+    }
+    if (asked.startsWith("PATCH git/refs/")) {
+      if (input["force"] !== true) return { status: 422, body: "Update is not a fast forward" };
+      branches.set(ref, copyOf(text("sha")));
+      return { status: 200, body: {} };
+    }
+    if (asked === "POST merges") return { status: 201, body: {} };
+    if (path !== "") {
+      const branch = branches.get(searchParams.get("ref") ?? text("branch"));
+      const found = branch?.get(path);
+      if (asked.startsWith("GET")) {
+        if (found === undefined) return { status: 404, body: "Not Found" };
+        const content = Buffer.from(found).toString("base64");
+        return { status: 200, body: { type: "file", content, sha: blobOf(found) } };
+      }
+      // GitHub refuses a change of a version that is not the newest.
+      if (input["sha"] !== (found === undefined ? undefined : blobOf(found)))
+        return { status: 409, body: "does not match" };
+      branch?.set(path, Buffer.from(text("content"), "base64").toString());
+      return { status: 200, body: {} };
+    }
+    if (asked === "GET pulls")
+      return { status: 200, body: pulls.filter(({ state }) => state === "open").map(pullView) };
+    if (asked === "POST pulls") {
+      const head = text("head");
+      const made: Pull = { number: ++lastId, head, title: text("title"), body: text("body"), state: "open" };
+      pulls.push(made);
+      return { status: 201, body: pullView(made) };
+    }
+    return undefined;
+  }
+
+  function pullView({ number, head, title }: Pull) {
+    return { number, title, html_url: `${web}/pull/${number}`, head: { ref: head } };
   }
 
   function commentView({ id, issue, login, body }: Comment) {
@@ -199,6 +270,8 @@ export async function startGithub(): Promise<FakeGithub> {
     comments,
     issues,
     runs,
+    branches,
+    pulls,
     requests,
     refuse: (pattern, refusal) => void refusals.push({ pattern, refusal }),
     close: () =>
@@ -221,6 +294,10 @@ export function pullRequest(number: number): Issue {
     labels: [],
     isPullRequest: true,
   };
+}
+
+function blobOf(text: string): string {
+  return createHash("sha1").update(text).digest("hex");
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {

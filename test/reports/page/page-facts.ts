@@ -2,6 +2,7 @@
 import type { Release } from "../../../common/release.ts";
 import { readAllFacts } from "../../../ops/documents/facts.ts";
 import type { Incident } from "../../../reports/incidents/incidents.ts";
+import type { Monitored } from "../../../reports/facts.ts";
 import type { TrackingFacts } from "../../../reports/tracking/tracking.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { check, drift, outputs, release, sources } from "../facts.ts";
@@ -73,10 +74,46 @@ const incident = {
   resolved: undefined,
   seen: [],
   resolvedAt: undefined,
+  alert: undefined,
   note: undefined,
   start: 0,
   end: 0,
 } as const satisfies Omit<Incident, "fields">;
+
+const HOUR_MS = 3_600_000;
+
+/** Two neighbours, alerts with odd names, and 60 points, the first ten of which are missing. */
+export function monitored(): Monitored {
+  const alert = (id: string, change: Partial<Monitored["alerts"][number]> = {}) => ({
+    ...{ id, severity: "P1", isActive: false, quiet: undefined },
+    from: new Date("2026-12-01T08:00:00Z"),
+    until: new Date("2026-12-01T08:12:00Z"),
+    ...change,
+  });
+  return {
+    availability: [
+      { by: "staging", percent: 99.6, since: new Date("2026-11-12T09:30:00Z") },
+      { by: "prod", percent: 99.9991, since: new Date("2026-12-11T09:30:00Z") },
+      { by: "autre", why: `debian@203.0.113.30:22: ${NASTY}` },
+    ],
+    alerts: [
+      alert("ServiceDown-qdrant"),
+      alert(NASTY, { severity: "P2", quiet: "planned" }),
+      alert("DiskWarning-/", { severity: "P3", isActive: true, until: now }),
+    ],
+    pointHours: 12,
+    points: Array.from({ length: 60 }, (_, index) => {
+      const known = (value: number) => (index < 10 || index === 30 ? undefined : value);
+      return {
+        at: new Date(now.getTime() - (59 - index) * 12 * HOUR_MS),
+        p50Seconds: known(0.1 + (index % 5) / 50),
+        p95Seconds: known(0.4 + (index % 7) / 20),
+        p99Seconds: known(0.9 + (index % 3) / 10),
+        failedPercent: known((index % 11) / 10),
+      };
+    }),
+  };
+}
 
 export async function busy(): Promise<TrackingFacts> {
   const numbers = Array.from({ length: 12 }, (_, index) => index + 1);
@@ -91,19 +128,24 @@ export async function busy(): Promise<TrackingFacts> {
       reason: NASTY,
     },
   ];
-  const environments = await readAllFacts(
-    sources({
-      test: {
-        outputs: outputs("test.technicia.exemple.fr"),
-        records: { releases: numbers.map(verified), history, corrupt: [] },
-      },
-      staging: {
-        records: new UserError(
-          "debian@203.0.113.20:22: expected an answer within 20 s, got none; see whether the server runs",
-        ),
-      },
-    }),
-  );
+  const stacks = sources({
+    test: {
+      outputs: outputs("test.technicia.exemple.fr"),
+      records: { releases: numbers.map(verified), history, corrupt: [] },
+    },
+    staging: {
+      records: new UserError(
+        "debian@203.0.113.20:22: expected an answer within 20 s, got none; see whether the server runs",
+      ),
+    },
+  });
+  const environments = await readAllFacts({
+    ...stacks,
+    readMonitoring: (stack) =>
+      stack === "test"
+        ? Promise.resolve(monitored())
+        : Promise.reject(new UserError("metrics does not answer")),
+  });
   const resolved = {
     ...incident,
     id: "DEPLOY-001",

@@ -92,7 +92,7 @@ describe("the page", () => {
     await using shown = await show(busy(), { viewport });
     const drawings = shown.page.locator("figure svg[role=img]:visible");
 
-    expect(await drawings.count()).toBe(3);
+    expect(await drawings.count()).toBe(5);
     for (const drawing of await drawings.all()) {
       expect(await drawing.getAttribute("viewBox")).toMatch(new RegExp(`^0 0 ${width} `));
     }
@@ -305,6 +305,7 @@ describe("a screen reader", () => {
       "Étapes",
       "Mises en production",
       "Vérifications",
+      "Surveillance",
       "Dérive",
       "Problèmes",
     ]) {
@@ -328,6 +329,8 @@ describe("a screen reader", () => {
     expect(names).toEqual([
       "Durée des mises en production, par partie. Barres empilées des durées de 12 mises en production. La dernière, nº 12, a pris 4 min 00 s.",
       "Temps de réponse mesurés à chaque vérification. Courbes des temps de réponse de 12 mises en production. La dernière, nº 12 : p50 14 ms, p95 56 ms, p99 84 ms.",
+      "Temps de réponse mesurés sur 30 jours. Courbes des temps de réponse, moyennes de 12 heures ; 10 mises en production marquées. Les derniers : p50 180 ms, p95 550 ms, p99 1\u00a0100 ms.",
+      "Demandes en échec sur 30 jours. Courbe de la part des demandes en échec, par 12 heures ; 10 mises en production marquées. La dernière : 0,4 %.",
       "Écarts trouvés à chaque recherche de dérive. Barres du nombre d'écarts de 9 recherches, dont 6 sans écart. La dernière, le 20 novembre 2026, en a trouvé 0.",
     ]);
     await openAll(page);
@@ -352,8 +355,8 @@ describe("a screen reader", () => {
     })`);
 
     expect(found).toEqual({
-      tables: 8,
-      captions: 8,
+      tables: 12,
+      captions: 12,
       unscoped: 0,
       headless: 0,
       empty: 0,

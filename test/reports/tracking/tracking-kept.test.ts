@@ -108,7 +108,7 @@ describe("a second report", () => {
     await documents.report({ test: { records: { ...noRecords, releases: [first] } } });
 
     const rows = await documents.rows(title);
-    expect(rows).toHaveLength(9);
+    expect(rows).toHaveLength(11);
     expect(rows[0]).toBe(
       "21 novembre 2026|Tâche quotidienne : vérification des logs|Test|chaque jour ; jamais faite ; npm run tasks -- test|-|Planifié",
     );
