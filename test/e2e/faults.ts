@@ -104,6 +104,8 @@ export async function expectTold(faults: readonly Fault[]): Promise<void> {
   }
   const repaired = Date.now();
   await untilEnded(expected, { since, repaired });
+  // What was explained by another alert may outlive it, and people would hear of it only now.
+  await untilQuiet([]);
   const told = await readTold(since);
   report(expected, { told, begun, repaired });
   expectInTime(expected, { told, begun });
