@@ -48,14 +48,23 @@ export async function offerBadReleases(): Promise<void> {
   await publishImages({ ...images, published }, quiet);
 }
 
-/** Once a second, until stopped: every process of the release is told to be ill, also one that was started anew. */
+const VECTOR_STORE = "label=com.docker.swarm.service.name=technicia-vector-store";
+
+/** Tells every process of such a release, also one that was started anew, to be ill. */
+const TELL = `while :; do
+  for one in $(docker ps --quiet --filter ${VECTOR_STORE}); do
+    case $(docker inspect --format '{{.Config.Env}}' $one) in *ILLNESS=*) docker kill --signal USR1 $one ;; esac
+  done
+  sleep 1
+done`;
+
+/** Makes the release ill until stopped. */
 export async function makeIll(): Promise<{ readonly stop: () => Promise<void> }> {
   const unit = "technicia-ill";
-  const running = "docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-vector-store";
-  const loop = `while :; do for one in $(${running}); do case $(docker inspect --format '{{.Config.Env}}' $one) in *ILLNESS=*) docker kill --signal USR1 $one;; esac; done; sleep 1; done`;
-  const onServer = (script: string) => docker(["exec", SERVER, "bash", "-euc", script]);
-  await onServer(
-    `systemd-run --quiet --unit ${unit} bash -c "$0"`.replace('"$0"', `'${loop.replaceAll("'", `'\\''`)}'`),
-  );
-  return { stop: () => onServer(`systemctl stop ${unit}`).then(() => undefined) };
+  await docker(["exec", SERVER, "systemd-run", "--quiet", "--unit", unit, "bash", "-c", TELL]);
+  return {
+    async stop() {
+      await docker(["exec", SERVER, "systemctl", "stop", unit]);
+    },
+  };
 }
