@@ -6,19 +6,10 @@ import { DATACENTRE } from "../../rehearsal/addresses.ts";
 import { readTold } from "../../rehearsal/bench/told.ts";
 import { ROUTER, SERVER } from "../../rehearsal/world.ts";
 import { START, STOP } from "./faults-services.ts";
-import { expectTold, named, type Fault } from "./faults.ts";
+import { NEIGHBOURS } from "./faults-neighbours.ts";
+import { expectTold, named } from "./faults.ts";
 import { activeAlerts, ensureMonitored, idsOf } from "./monitored.ts";
-import {
-  addNeighbour,
-  breakNeighbour,
-  fallSilent,
-  heard,
-  NEIGHBOUR,
-  removeNeighbour,
-  repairNeighbour,
-  SIGN_SECONDS,
-  speak,
-} from "./neighbour.ts";
+import { addNeighbour, heard, NEIGHBOUR, removeNeighbour, SIGN_SECONDS } from "./neighbour.ts";
 import { askHealth, onServer, until } from "./rehearsal.ts";
 
 const ROW_MS = 25 * 60_000;
@@ -28,42 +19,6 @@ const SILENT_SECONDS = 150;
 
 /** A neighbour is told of another's silence after five minutes; this is the way there. */
 const LATEST_SECONDS = 360;
-
-const NEIGHBOURS: readonly (readonly Fault[])[] = [
-  [
-    {
-      name: "a neighbour's address no longer answers",
-      inject: () => breakNeighbour("^/healthz"),
-      repair: repairNeighbour,
-      alerts: { [`NeighbourDown-${NEIGHBOUR}`]: "P1" },
-    },
-  ],
-  [
-    {
-      name: "a neighbour no longer says that it lives",
-      inject: () => Promise.resolve(fallSilent()),
-      repair: () => Promise.resolve(speak()),
-      alerts: { [`NeighbourSilent-${NEIGHBOUR}`]: "P1" },
-      windowSeconds: 120,
-    },
-  ],
-  [
-    {
-      name: "a neighbour's server is gone",
-      inject: async () => {
-        fallSilent();
-        await breakNeighbour("^/(healthz|deadman)");
-      },
-      repair: async () => {
-        await repairNeighbour();
-        speak();
-      },
-      alerts: { [`NeighbourDown-${NEIGHBOUR}`]: "P1" },
-      follows: ["NeighbourSilent"],
-      mayFollow: ["NotificationsFailing"],
-    },
-  ],
-];
 
 beforeAll(async () => {
   await ensureMonitored();

@@ -108,4 +108,14 @@ export const MONITORING: readonly Drift[] = [
     },
     alone: true,
   },
+  // vmui shows every file of the folder; no program reads the other one, and who reads it would believe it.
+  ...["metrics/dashboards/mallory.json", "metric-rules/mallory.yml"].map((file) => ({
+    ...change(
+      `there is a file ${file} of the monitoring that nobody declared`,
+      `echo '{}' > ${FOLDER}/${file}`,
+      new RegExp(`^host extra-system: stray file ${FOLDER}/${file.replaceAll(".", "\\.")}: `),
+    ),
+    layer: "host" as const,
+    byHand: `rm ${FOLDER}/${file}`,
+  })),
 ];
