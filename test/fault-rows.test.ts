@@ -1,6 +1,7 @@
 /** The real faults of `test/e2e/faults-*.ts`, compared with the rules; the long tests cause them. */
 import { describe, expect, it } from "vitest";
 
+import { run } from "../common/run.ts";
 import { logRules } from "../components/monitoring/log-rules.ts";
 import { metricRules } from "../components/monitoring/metric-rules.ts";
 import { monitoringFacts } from "./components/monitoring/facts.ts";
@@ -66,6 +67,11 @@ describe("the real faults", () => {
 
     expect(expected).not.toEqual([]);
     expect(expected).toEqual(expected.map(([name = ""]) => [name, RULES.get(name)?.severity]));
+  });
+
+  it.each(FAULTS)("are caused and repaired by bash that can be read: $name", async ({ inject, repair }) => {
+    for (const step of [inject, repair])
+      if (typeof step === "string") await run(["bash", "-n"], { input: `set -e; ${step}\n` });
   });
 
   it.each(FAULTS)("name alerts that there are among their consequences: $name", (fault) => {
