@@ -121,7 +121,7 @@ export const OWN_HEALTH: readonly (readonly Fault[])[] = [
     },
     {
       name: "a line is older than what is kept",
-      inject: `curl --silent --fail --data '{"_msg":"old","_time":"2020-01-01T00:00:00Z"}' 'http://127.0.0.1:9428/insert/jsonline'`,
+      inject: `curl --silent --fail --header 'content-type: application/stream+json' --data '{"_msg":"old","_time":"2020-01-01T00:00:00Z"}' 'http://127.0.0.1:9428/insert/jsonline'`,
       repair: "true",
       alerts: { LinesDropped: "P3" },
       endsSeconds: 300,
