@@ -3,7 +3,7 @@
  *
  *   npm run bench             with warm caches
  *   npm run bench -- --cold   also from empty caches, which are then built again
- *   npm run bench -- backups  only one part: starts, commands, deployments or backups
+ *   npm run bench -- backups  only one part: starts, commands, deployments, backups or monitoring
  */
 import { rm } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -19,6 +19,7 @@ import { runAsOperator } from "../run-as-operator.ts";
 import { measureBackups } from "./backups.ts";
 import { measureOneResource, type Operate, startPlainly } from "./floors.ts";
 import { judged, measure, type Measure } from "./measure.ts";
+import { type Follow, measureMonitoring } from "./monitoring.ts";
 import { measureUnderTraffic } from "./traffic.ts";
 
 /** Commands that take seconds are run this many times, and the median counts. */
@@ -97,6 +98,12 @@ async function readyOperator(): Promise<Operate> {
   };
 }
 
+/** The same, of which each line is seen, and whose code is the result. */
+async function readyFollower(): Promise<Follow> {
+  const engine = await prepareEngine({ progress: () => undefined });
+  return async (command, onLine) => (await runAsOperator(command, { stack: "test", engine, onLine })).code;
+}
+
 function pulumiWith(operate: Operate): (...args: string[]) => Promise<void> {
   return (...args) => operate(["pulumi", "--non-interactive", "--stack", "test", ...args]);
 }
@@ -135,6 +142,7 @@ const PARTS = {
   commands: async () => measureQuietCommands(await readyOperator()),
   deployments: async () => measureDeployments(await readyOperator()),
   backups: async () => measureBackups(await readyOperator()),
+  monitoring: async () => measureMonitoring(await readyOperator(), await readyFollower()),
 };
 const unknown = positionals.filter((name) => !Object.hasOwn(PARTS, name));
 if (unknown.length > 0)

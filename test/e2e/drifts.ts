@@ -10,6 +10,7 @@
 import { basename } from "node:path";
 
 import type { Layer } from "../../stacks/resource-kinds.ts";
+import { MONITORING } from "./monitoring-drifts.ts";
 
 export interface Drift {
   readonly name: string;
@@ -696,6 +697,7 @@ const ALL: readonly Drift[] = [
   ...SPECS,
   ...DATA,
   ...CERTIFICATE,
+  ...MONITORING,
 ];
 
 const ALONE = [

@@ -1,0 +1,154 @@
+/** Services that are stopped, killed again and again, slow, or grow beyond their memory. */
+import type { Fault } from "./faults.ts";
+
+const container = (alias: string) =>
+  `$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-${alias} --filter status=running | head -n 1)`;
+
+/** Waits on the server until the service has a healthy container, or another one than `$before`. */
+const HEALTHY = `healthy() {
+  until [ -n "$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-$1 --filter health=healthy)" ]; do sleep 0.5; done
+}`;
+
+const scaleTo = (alias: string, count: number) =>
+  `docker service scale --detach technicia-${alias}=${count} >/dev/null`;
+
+const GONE = `gone() {
+  until [ -z "$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-$1)" ]; do sleep 0.5; done
+}`;
+
+export const STOP = (alias: string): string => `${GONE}; ${scaleTo(alias, 0)}; gone ${alias}`;
+export const START = (alias: string): string => `${HEALTHY}; ${scaleTo(alias, 1)}; healthy ${alias}`;
+
+/** What requests show while the site does not answer, which the cause explains. */
+export const REQUESTS: readonly string[] = [
+  ...["ErrorRateCritical", "ErrorRateHigh", "ErrorRateElevated", "CriticalErrors", "ServiceErrors"],
+  ...["RequestsRetried", "SlowRequestCritical", "SlowRequestHigh", "SlowRequestElevated"],
+  ...["LatencyCritical", "LatencyHigh", "LatencyMedian", "LatencyTail"],
+];
+
+/** Of a service without which the site does not answer. */
+const OF_CORE: readonly string[] = [
+  ...["SiteDown", "HealthFailing", "TargetDown", "ServiceNotRunning", "CrashLoop"],
+  ...REQUESTS,
+];
+
+/** Each of its own, because one that is down explains what the others would say. */
+export const STOPPED: readonly (readonly Fault[])[] = [
+  [
+    {
+      name: "the gateway is stopped",
+      inject: STOP("gateway"),
+      repair: START("gateway"),
+      alerts: { SiteDown: "P1" },
+      follows: ["HealthFailing"],
+      mayFollow: REQUESTS,
+      restarts: ["gateway"],
+    },
+  ],
+  [
+    {
+      name: "n8n is stopped",
+      inject: STOP("n8n"),
+      repair: START("n8n"),
+      alerts: { "ServiceDown-n8n": "P1" },
+      follows: ["HealthFailing", "SiteDown", "TargetDown"],
+      mayFollow: OF_CORE,
+      restarts: ["n8n"],
+    },
+  ],
+  [
+    {
+      name: "the vector store is stopped",
+      inject: STOP("vector-store"),
+      repair: START("vector-store"),
+      alerts: { "ServiceDown-vector-store": "P1" },
+      follows: ["HealthFailing", "SiteDown"],
+      mayFollow: OF_CORE,
+      restarts: ["vector-store"],
+    },
+  ],
+  [
+    {
+      // The vector store says of itself that it is ill without it, and is replaced for that.
+      name: "Qdrant is stopped",
+      inject: STOP("qdrant"),
+      repair: `${START("qdrant")}; healthy vector-store`,
+      alerts: { "ServiceDown-qdrant": "P1", "ServiceDown-vector-store": "P1" },
+      mayFollow: OF_CORE,
+      restarts: ["qdrant", "vector-store"],
+    },
+  ],
+  [
+    {
+      name: "Docker finds no place for the runners",
+      inject: `${STOP("n8n-runners")}; docker service update --detach --constraint-add 'node.labels.mallory == 1' --replicas 1 technicia-n8n-runners >/dev/null`,
+      repair: `${HEALTHY}; docker service update --detach --constraint-rm 'node.labels.mallory == 1' technicia-n8n-runners >/dev/null; healthy n8n-runners`,
+      alerts: { "ServiceNotRunning-n8n-runners": "P1" },
+      restarts: ["n8n-runners"],
+    },
+  ],
+];
+
+/** Seconds over which starts are counted. */
+const LOOP_SECONDS = 900;
+
+/** Three times, each time once it was well again: it is never away for long enough to be down. */
+function killed(alias: string, more: Pick<Fault, "alerts"> & Partial<Fault>): Fault {
+  const once = `before=${container(alias)}; docker kill "$before" >/dev/null; until [ "${container(alias)}" != "$before" ] && [ -n "${container(alias)}" ]; do sleep 0.5; done; healthy ${alias}`;
+  return {
+    name: `${alias} is killed again and again`,
+    inject: `${HEALTHY}; for time in 1 2 3; do ${once}; done`,
+    repair: `${HEALTHY}; healthy ${alias}`,
+    endsSeconds: LOOP_SECONDS,
+    restarts: [alias],
+    ...more,
+  };
+}
+
+// Users saw those requests fail, which a loop does not explain: other requests may fail at the same time.
+const SEEN = ["ErrorRateCritical", "ErrorRateHigh", "RequestsRetried"];
+
+/** All at once: what counts is a quarter of an hour. */
+export const KILLED: readonly Fault[] = [
+  killed("n8n-runners", { alerts: { "CrashLoop-n8n-runners": "P1" } }),
+  killed("gateway", { alerts: { "CrashLoop-gateway": "P1" }, mayBeTold: SEEN }),
+  killed("vector-store", { alerts: { "CrashLoop-vector-store": "P1" }, mayBeTold: SEEN }),
+  killed("n8n", { alerts: { "CrashLoop-n8n": "P1" }, mayBeTold: SEEN }),
+  killed("probes", { alerts: { "MonitoringRestarts-probes": "P2" } }),
+];
+
+/** Holds memory in the service's container, in MiB and for so long. */
+const hold = (alias: string, { mib, seconds }: { readonly mib: number; readonly seconds: number }) =>
+  `docker exec --detach ${container(alias)} python3 -c 'import time; held = bytearray(b"x") * (${mib} << 20); time.sleep(${seconds})'`;
+
+/** Of the 384 MiB of the stack `test`, of which it takes about 110 at rest. */
+export const MEMORY: Readonly<Record<"full" | "exceeded", Fault>> = {
+  full: {
+    name: "the vector store takes nearly all of its memory",
+    inject: hold("vector-store", { mib: 230, seconds: 3600 }),
+    repair: `docker exec ${container("vector-store")} python3 -c 'import os, signal
+for one in filter(str.isdigit, os.listdir("/proc")):
+    try: words = open(f"/proc/{one}/cmdline").read()
+    except OSError: continue
+    if "held = bytearray" in words and int(one) != os.getpid(): os.kill(int(one), signal.SIGKILL)'`,
+    alerts: { "ServiceMemoryCritical-vector-store": "P1" },
+  },
+  exceeded: {
+    name: "the vector store needs more memory than it may have",
+    // Its swap included.
+    inject: `! docker exec ${container("vector-store")} python3 -c 'held = bytearray(b"x") * (1536 << 20)'`,
+    repair: `${HEALTHY}; healthy vector-store`,
+    alerts: { "OutOfMemory-vector-store": "P1" },
+    mayFollow: ["ServiceMemoryCritical", "CrashLoop", "ServiceNotRunning"],
+    endsSeconds: 600,
+  },
+};
+
+const SLOW_UNIT = "technicia-slow";
+
+/** Stops the vector store's process for most of the time: it answers, after more than three seconds. */
+export const SLOW_VECTOR_STORE = {
+  inject: `process=$(docker inspect --format '{{.State.Pid}}' ${container("vector-store")})
+systemd-run --quiet --unit ${SLOW_UNIT} bash -c "while :; do pkill -STOP --parent $process; sleep 3.6; pkill -CONT --parent $process; sleep 0.4; done"`,
+  repair: `systemctl stop ${SLOW_UNIT}; pkill -CONT --parent $(docker inspect --format '{{.State.Pid}}' ${container("vector-store")})`,
+} as const;

@@ -1,0 +1,99 @@
+/** The monitoring of the rehearsed server, as its own programs tell of it there. */
+import { z } from "zod";
+
+import { tryRun } from "../../common/run.ts";
+import { readAlerts, WATCHDOG, type SentAlert } from "../../ops/monitoring/alertmanager.ts";
+import { openStores } from "../../ops/monitoring/stores.ts";
+import { readRules, type Rule } from "../../ops/monitoring/vmalert.ts";
+import { SERVER } from "../../rehearsal/world.ts";
+import { ensureStarted, until } from "./rehearsal.ts";
+
+/** Without the operator's connection, so that a test can ask whatever happens to that. */
+export const stores = openStores({
+  name: "test",
+  run: ({ script, stdin = "" }) =>
+    tryRun(["docker", "exec", "--interactive", SERVER, "bash", "-euc", script], { input: stdin }),
+});
+
+/**
+ * Rules about the server itself. The rehearsal's server shares memory, disk, clock and processors with everything else on this machine, and
+ * so these tell about the machine; the faults of `faults-host.ts` are those in which their values are decided.
+ */
+export const MACHINE: readonly string[] = [
+  ...["HostMemoryCritical", "HostMemoryHigh", "HostMemoryExhausted", "HostMemoryElevated"],
+  ...["HostMemoryAboveTarget", "AvailableMemoryCritical", "AvailableMemoryLow"],
+  ...["CpuHigh", "LoadCritical", "LoadHigh", "CollectorSlow", "RulesLate"],
+  ...["DiskCritical", "DiskFreeLow", "DiskWarning", "DiskFullSoon", "InodesLow"],
+  ...["ClockUnsynchronised", "ClockOffset"],
+];
+
+/** `ServiceDown` of `ServiceDown-n8n`. */
+export const nameOf = (id: string): string => id.split("-")[0] ?? id;
+
+export const isOfMachine = (id: string): boolean => MACHINE.includes(nameOf(id));
+
+/** Starts the rehearsal unless it answers, and waits until its rules are evaluated and reach Alertmanager. */
+export async function ensureMonitored(): Promise<void> {
+  await ensureStarted();
+  await until(
+    "the monitoring to say that it lives; technicia:monitoring.enabled has to be true",
+    async () => (await readAlerts(stores)).some(({ labels }) => labels["alertname"] === WATCHDOG),
+    300,
+  );
+}
+
+/** Active alerts that concern neither the sign of life nor the machine, silenced and inhibited ones included. */
+export async function activeAlerts(): Promise<readonly SentAlert[]> {
+  const alerts = await readAlerts(stores);
+  return alerts.filter(({ labels: { alertname = "", id = alertname } }) => {
+    return alertname !== WATCHDOG && !isOfMachine(id);
+  });
+}
+
+export const idsOf = (alerts: readonly SentAlert[]): string[] =>
+  alerts.map(({ labels: { alertname = "?", id = alertname, level = "" } }) => `${id}${level && ` ${level}`}`);
+
+/** The rule of that name, as its evaluator has it. */
+export async function ruleOf(name: string): Promise<Rule> {
+  const { rules, silent } = await readRules(stores);
+  if (silent[0]) throw silent[0];
+  const rule = rules.find((one) => one.isAlerting && one.name === name);
+  if (rule === undefined) throw new Error(`expected a rule ${name} on the server, got none`);
+  return rule;
+}
+
+const answer = z.object({
+  data: z.object({
+    result: z.array(
+      z.object({ metric: z.record(z.string(), z.string()), value: z.tuple([z.number(), z.string()]) }),
+    ),
+  }),
+});
+
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** Asks the metrics' store now. */
+export async function query(expr: string): Promise<readonly Sample[]> {
+  const call = { store: "metrics", path: "/api/v1/query", form: { query: expr, nocache: "1" } } as const;
+  const { data } = await stores.read(call, answer);
+  return data.result.map(({ metric, value: [, value] }) => ({ labels: metric, value: Number(value) }));
+}
+
+/** Ids of the alerts that have fired since then, told or not; without the ladder and the sign of life. */
+export async function firedSince(since: number): Promise<string[]> {
+  const seconds = Math.ceil((Date.now() - since) / 1000);
+  const fired = 'ALERTS{alertstate="firing",alertname!~"Escalation|Watchdog"}';
+  const found = await query(`max by (alertname, id) (max_over_time(${fired}[${seconds}s]))`);
+  return [...new Set(found.map(({ labels: { alertname = "?", id = alertname } }) => id))];
+}
+
+/** How often each service started anew in the time over which such starts are an alert. */
+export async function restarts(): Promise<Readonly<Record<string, number>>> {
+  const counted = await query(
+    "max by (service) (changes_prometheus(technicia_task_started_timestamp_seconds[15m]))",
+  );
+  return Object.fromEntries(counted.map(({ labels, value }) => [labels["service"] ?? "?", value]));
+}

@@ -1,0 +1,111 @@
+/** The real faults of `test/e2e/faults-*.ts`, compared with the rules; the long tests cause them. */
+import { describe, expect, it } from "vitest";
+
+import { run } from "../common/run.ts";
+import { logRules } from "../components/monitoring/log-rules.ts";
+import { metricRules } from "../components/monitoring/metric-rules.ts";
+import { monitoringFacts } from "./components/monitoring/facts.ts";
+import { LAST, LINES, SHORT_OF_EVERYTHING } from "./e2e/faults-host.ts";
+import { OWN_HEALTH } from "./e2e/faults-monitoring.ts";
+import { NEIGHBOURS } from "./e2e/faults-neighbours.ts";
+import { RECORDS } from "./e2e/faults-records.ts";
+import { MINUTES, PATIENT, QUARTERS, SLOW } from "./e2e/faults-requests.ts";
+import { KILLED, STOPPED } from "./e2e/faults-services.ts";
+import { MACHINE, nameOf } from "./e2e/monitored.ts";
+
+const facts = monitoringFacts();
+const RULES = new Map([...metricRules(facts), ...logRules(facts)].map((rule) => [rule.name, rule]));
+
+const BATCHES = [
+  ...[...STOPPED, KILLED, MINUTES, SLOW, QUARTERS, PATIENT, ...RECORDS, ...OWN_HEALTH],
+  ...[SHORT_OF_EVERYTHING, LINES, LAST, ...NEIGHBOURS],
+];
+const FAULTS = BATCHES.flat();
+
+/** Rules that tests of their own cause in the rehearsal. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  AlertsNotSent: "test/e2e/faults-outside: where Alertmanager is stopped, the neighbour is told",
+  NotificationsFailing: "test/e2e/monitoring-failures: where mail is down",
+  ConfigurationRefused: "test/e2e/monitoring-failures: a file that is wrong",
+};
+
+/** Rules that no fault of the rehearsal causes, and why; on fixture data each has a case below and one above its threshold. */
+const NOT_CAUSED: Readonly<Record<string, string>> = {
+  UnusualTraffic: "it compares with the week before",
+  HostMemoryHigh: "a quarter of an hour of a measure that HostMemoryCritical covers",
+  HostMemoryExhausted: "the same measure with another limit",
+  HostMemoryElevated: "half an hour of the same measure",
+  HostMemoryAboveTarget: "a quarter of an hour of the same measure",
+  AvailableMemoryCritical: "the same measure in MiB",
+  AvailableMemoryLow: "the same measure in MiB",
+  ServiceMemoryHigh: "a quarter of an hour of a measure that ServiceMemoryCritical covers",
+  ServiceMemoryElevated: "half an hour of the same measure",
+  CpuHigh: "ten minutes of all cores of the machine that the test runs on",
+  DiskFullSoon: "it looks at six hours",
+  PatchesPending: "a patch has to wait for a week",
+  RebootPending: "a reboot has to wait for two weeks",
+  BackupMissing: "two hours without any record, on a server that has never made a set",
+  VectorStoreRecovering: "Qdrant's stand-in has no such mode",
+  LatencyHigh: "ten minutes of a measure that LatencyCritical covers",
+  LatencyMedian: "ten minutes of the same measure",
+  LatencyTail: "ten minutes of the same measure",
+  UploadsSlow: "uploads of more than five minutes",
+  RequestsRetried: "nginx repeats a request only where a name has several addresses",
+  EditorLoginsFailing: "the stack of the rehearsal has no public editor",
+  CollectorSlow: "the collector's round has to take ten seconds for five minutes",
+  RulesLate: "evaluations have to be missed for ten minutes",
+};
+
+describe("the real faults", () => {
+  it("are at least 30, each with a name of its own", () => {
+    expect(FAULTS.length).toBeGreaterThanOrEqual(30);
+    expect(new Set(FAULTS.map(({ name }) => name)).size).toBe(FAULTS.length);
+  });
+
+  it.each(FAULTS)("expect alerts of the severity that their rules have: $name", ({ alerts }) => {
+    const expected = Object.entries(alerts).map(([id, severity]) => [nameOf(id), severity]);
+
+    expect(expected).not.toEqual([]);
+    expect(expected).toEqual(expected.map(([name = ""]) => [name, RULES.get(name)?.severity]));
+  });
+
+  it.each(FAULTS)("are caused and repaired by bash that can be read: $name", async ({ inject, repair }) => {
+    for (const step of [inject, repair])
+      if (typeof step === "string") await run(["bash", "-n"], { input: `set -e; ${step}\n` });
+  });
+
+  it.each(FAULTS)("name alerts that there are among their consequences: $name", (fault) => {
+    const names = [fault.follows, fault.mayFollow, fault.mayBeTold].flatMap((list) => list ?? []);
+
+    expect(names.filter((name) => !RULES.has(name))).toEqual([]);
+  });
+
+  it.each(BATCHES.filter((batch) => batch.length > 1).map((batch) => [batch.map(({ name }) => name), batch]))(
+    "have no alert in common where they are caused together: %s",
+    (_, batch) => {
+      const ids = (batch as typeof FAULTS).flatMap(({ alerts }) => Object.keys(alerts));
+
+      expect(new Set(ids).size).toBe(ids.length);
+    },
+  );
+
+  it("cause every rule that can be caused cheaply, and say of the others why not", () => {
+    const caused = FAULTS.flatMap(({ alerts, follows = [] }) => [
+      ...Object.keys(alerts).map(nameOf),
+      ...follows,
+    ]);
+    const explained = [...Object.keys(ELSEWHERE), ...Object.keys(NOT_CAUSED)];
+
+    expect([...RULES.keys()].filter((name) => !caused.includes(name) && !explained.includes(name))).toEqual(
+      [],
+    );
+    expect(explained.filter((name) => !RULES.has(name))).toEqual([]);
+    expect(Object.keys(NOT_CAUSED).filter((name) => caused.includes(name))).toEqual([]);
+  });
+
+  it("leave out of what nobody may hear only what tells of the machine", () => {
+    expect(MACHINE.filter((name) => !RULES.has(name))).toEqual([]);
+    const serious = MACHINE.filter((name) => /^(Service|Site|Health|Certificate|Backup)/.test(name));
+    expect(serious).toEqual([]);
+  });
+});
