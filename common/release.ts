@@ -88,6 +88,8 @@ export const auditEvent = z.strictObject({
     "alert-test",
     // A task of the operation that a person has done.
     "task",
+    // Workflows or credentials of n8n were pushed.
+    "workflows",
   ]),
   reason: z.string().default(""),
 

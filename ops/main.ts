@@ -15,6 +15,7 @@ const AREAS = [
   { names: ["recover"], load: () => import("./recovery/commands.ts") },
   { names: ["status"], load: () => import("./status.ts") },
   { names: ["alerts", "logs", "metrics"], load: () => import("./monitoring/commands.ts") },
+  { names: ["workflows"], load: () => import("./workflows/commands.ts") },
   { names: ["tasks"], load: () => import("./tasks/commands.ts") },
   { names: ["maintain"], load: () => import("./maintenance/commands.ts") },
   { names: ["drift"], load: () => import("./drift/commands.ts") },
