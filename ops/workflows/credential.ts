@@ -5,6 +5,7 @@ import { isSecretName, NAMESPACE, type SecretName } from "../../secrets/catalog.
 import { ID } from "./workflow.ts";
 import type { KnownNodes } from "./known-nodes.ts";
 import type { Problem } from "./problem.ts";
+import { withoutSecrets } from "./rules/texts.ts";
 
 /** The secrets that n8n may hold: those of what workflows call, none of the infrastructure's own. */
 export const SECRETS_FOR_N8N = [
@@ -107,7 +108,8 @@ interface Field {
 }
 
 function fieldProblems({ at, name, given, fields, type, stack }: Field): Problem[] {
-  const path = `${at}.data.${name}`;
+  // Somebody may have put the value where the name belongs.
+  const path = `${at}.data.${withoutSecrets(name)}`;
   const kind = fields?.[name];
   if (fields !== undefined && kind === undefined) {
     const text = `expected a field of ${type} (${Object.keys(fields).join(", ")}), got another one; correct its name`;

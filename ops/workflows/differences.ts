@@ -9,7 +9,6 @@ import { withoutExported, workflow, type Workflow } from "./workflow.ts";
 const DEFAULTS: Readonly<Record<string, unknown>> = {
   callerPolicy: "workflowsFromSameOwner",
   availableInMCP: false,
-  executionOrder: "v1",
 };
 
 interface Comparable {
@@ -166,11 +165,16 @@ export function renderDifference({ path, ours, live }: Difference): string[] {
   return [`  ${path}`, ...lines.map((line) => `  ${line}`)];
 }
 
-/** The live workflow as a file has it; undefined where it has something that no file may have. */
-export function asFile(live: LiveWorkflow): Workflow | undefined {
+/**
+ * The live workflow as a file has it, with n8n's defaults only where the file has named them; undefined where it has something that no file may
+ * have.
+ */
+export function asFile(live: LiveWorkflow, known: Workflow | undefined): Workflow | undefined {
   const { settings, ...rest } = withoutExported(live);
   const kept = Object.entries((settings ?? {}) as object).filter(
-    ([key]) => key in workflow.shape.settings.shape,
+    ([key, value]) =>
+      key in workflow.shape.settings.shape &&
+      (key in (known?.settings ?? {}) || !isDeepStrictEqual(value, DEFAULTS[key])),
   );
   const nodes = live.nodes.map((node) =>
     Object.fromEntries(

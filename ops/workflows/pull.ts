@@ -34,7 +34,10 @@ export async function pullWorkflows(
       for (const { id } of compared) {
         const known = content.files.find(({ workflow }) => workflow.id === id);
         const file = known?.file ?? `${content.folder}/${id}.json`;
-        const workflow = asFile(live.find((one) => one.id === id)!);
+        const workflow = asFile(
+          live.find((one) => one.id === id)!,
+          known?.workflow,
+        );
         if (workflow === undefined || !ID.test(id))
           problems.push({
             path: file,

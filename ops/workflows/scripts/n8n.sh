@@ -42,9 +42,9 @@ esac
 ends=$(($(date +%s) + DAYS * 86400))
 label="technicia-$(date +%s%N)"
 # A version of n8n may not know every scope; without a licence it heeds none of them.
-jq --null-input --compact-output --arg label "$label" --argjson ends "$ends" --argjson wanted "$SCOPES" \
+jq --null-input --compact-output --arg name "$label" --argjson ends "$ends" --argjson wanted "$SCOPES" \
   --slurpfile known "$folder/scopes" \
-  '{ label: $label, expiresAt: $ends, scopes: ($wanted - ($wanted - $known[0].data)) }' >"$folder/order"
+  '{ "label": $name, expiresAt: $ends, scopes: ($wanted - ($wanted - $known[0].data)) }' >"$folder/order"
 code=$(session --data "@$folder/order" --output "$folder/answer" --write-out '%{http_code}' "$N8N/rest/api-keys" || true)
 [ "${code:0:1}" = 2 ] || fail "expected it to make a key, got $code: $(jq --raw-output '.message // "no reason"' "$folder/answer")"
 jq --exit-status --raw-output '"X-N8N-API-KEY: \(.data.rawApiKey // empty)"' "$folder/answer" >"$folder/key" ||
@@ -52,8 +52,8 @@ jq --exit-status --raw-output '"X-N8N-API-KEY: \(.data.rawApiKey // empty)"' "$f
 mkdir -p "${KEY_FILE%/*}"
 mv "$folder/key" "$KEY_FILE"
 echo "$ends" >"$KEY_FILE.ends"
-session "$N8N/rest/api-keys" | jq --raw-output --arg label "$label" \
-  '.data[] | select((.label | startswith("technicia-")) and .label != $label) | .id' >"$folder/earlier"
+session "$N8N/rest/api-keys" | jq --raw-output --arg name "$label" \
+  '.data[] | select((.["label"] | startswith("technicia-")) and .["label"] != $name) | .id' >"$folder/earlier"
 while read -r earlier; do
   session --output /dev/null --request DELETE "$N8N/rest/api-keys/$earlier"
 done <"$folder/earlier"

@@ -71,7 +71,7 @@ export class DoubleN8n implements AsyncDisposable {
   /** Ids of workflows whose next publication answers 200 and registers nothing. */
   readonly ghosts = new Set<string>();
 
-  /** Answers instead of a call, once: `PUT /api/v1/workflows/x` → status and body. */
+  /** Answers instead of a call: `PUT /api/v1/workflows/x` → status and body. */
   readonly instead = new Map<string, { readonly status: number; readonly body: unknown }>();
 
   /** Called before a call is answered. */
@@ -126,7 +126,6 @@ export class DoubleN8n implements AsyncDisposable {
     const send = (status: number, body: unknown, headers: Record<string, string> = {}) =>
       void response.writeHead(status, headers).end(typeof body === "string" ? body : JSON.stringify(body));
     const instead = this.instead.get(call);
-    this.instead.delete(call);
     if (instead) return send(instead.status, instead.body);
     if (url.pathname.startsWith("/cli/")) return send(200, this.#program(url.pathname, text));
     if (request.method === "OPTIONS")
