@@ -106,7 +106,9 @@ function differencesIn(ours: Comparable, live: Comparable): Difference[] {
 function byName(nodes: readonly unknown[]): Record<string, unknown> {
   return Object.fromEntries(
     nodes.map((node) => {
-      const { name, position: _position, notesInFlow: _inFlow, ...rest } = node as Record<string, unknown>;
+      const { name, ...rest } = node as Record<string, unknown>;
+      delete rest["position"];
+      delete rest["notesInFlow"];
       return [String(name), rest];
     }),
   );
@@ -171,7 +173,7 @@ export function renderDifference({ path, ours, live }: Difference): string[] {
  */
 export function asFile(live: LiveWorkflow, known: Workflow | undefined): Workflow | undefined {
   const { settings, ...rest } = withoutExported(live);
-  const kept = Object.entries((settings ?? {}) as object).filter(
+  const kept = Object.entries(settings ?? {}).filter(
     ([key, value]) =>
       key in workflow.shape.settings.shape &&
       (key in (known?.settings ?? {}) || !isDeepStrictEqual(value, DEFAULTS[key])),

@@ -243,17 +243,10 @@ export class N8n {
   }
 
   async #ask({ method = "GET", path, json }: Call): Promise<unknown> {
-    const address = this.#access.address ?? LOOPBACK;
-    const stdin = [
-      `url = ${quote(`${address}/api/v1${path}`)}`,
-      `request = ${method}`,
-      // Debian 11's curl has no message, and leaves it out.
-      String.raw`write-out = "\n%{http_code} %{errormsg}"`,
-      ...(json === undefined
-        ? []
-        : ['header = "content-type: application/json"', `data-raw = ${quote(JSON.stringify(json))}`]),
-    ].join("\n");
-    const printed = await this.#run(`ask n8n's API`, SCRIPTS.ask, { stdin });
+    const printed = await this.#run(`ask n8n's API`, SCRIPTS.ask, {
+      variables: { METHOD: method, ADDRESS: path },
+      ...(json === undefined ? {} : { stdin: JSON.stringify(json) }),
+    });
     return judge(`${method} ${path.replace(/\?.*/, "")}`, { printed, name: this.#server.name });
   }
 
@@ -273,11 +266,6 @@ export class N8n {
     });
     return stdout;
   }
-}
-
-/** As curl reads a quoted value; JSON has no line end of its own. */
-function quote(text: string): string {
-  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', String.raw`\"`)}"`;
 }
 
 const LONGEST_REASON = 300;

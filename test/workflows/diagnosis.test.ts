@@ -14,7 +14,7 @@ const plan = [step("le niveau"), step("la pression"), step("la pompe")];
 let tables: Map<string, Row[]>;
 let calls: HttpCall[];
 beforeEach(() => {
-  [tables, calls] = [new Map(), []];
+  [tables, calls] = [new Map<string, Row[]>(), []];
 });
 
 function services(call: HttpCall): unknown {

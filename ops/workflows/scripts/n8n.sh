@@ -61,8 +61,10 @@ session --output /dev/null --request POST "$N8N/rest/logout" || true
 echo "$ends"
 
 # part: ask
-# One request to the public API, as the configuration on standard input describes it.
-call --header "@$KEY_FILE" --config - || true
+# One request to the public API; standard input is its body, if METHOD is not GET. Debian 11's curl has no message, and leaves it out.
+body=()
+[ "$METHOD" = GET ] || body=(--header 'content-type: application/json' --data-binary @-)
+call --header "@$KEY_FILE" --request "$METHOD" ${body[@]+"${body[@]}"} --write-out '\n%{http_code} %{errormsg}' "$N8N/api/v1$ADDRESS" || true
 
 # part: webhooks
 # Prints for each of WEBHOOKS, which are paths, its status and the methods that n8n has registered. An OPTIONS request starts no workflow.
