@@ -6,7 +6,7 @@ import { appendHistory } from "../server/records.ts";
 import { isClean, readDrift, renderDrift, type Drift } from "./diff.ts";
 import { onOpened, type Opened } from "./open.ts";
 import { calledWorkflows } from "./rules/nodes.ts";
-import { awaitWebhooks } from "./webhooks.ts";
+import { awaitWebhooks, missingWebhooks } from "./webhooks.ts";
 import type { WorkflowsWorld } from "./world.ts";
 import type { Workflow } from "./workflow.ts";
 
@@ -17,12 +17,11 @@ export async function pushWorkflows(
   return await onOpened({ stack }, world, async (opened) => {
     await opened.n8n.ensureKey();
     const drift = await readDrift(opened);
-    const todo = planOf(opened, drift);
-    if (todo.length === 0) {
-      await awaitWebhooks(opened, world);
-      return { text: renderDrift(drift, stack), exitCode: 0 };
-    }
+    const missing = await missingWebhooks(opened);
+    if (todoIn(drift).length + missing.length === 0) return { text: renderDrift(drift, stack), exitCode: 0 };
     world.say(renderDrift(drift, stack));
+    for (const { method, path } of missing)
+      world.say(`${method} /webhook/${path}: n8n does not answer there`);
     if (!yes && !(await world.confirm(`overwrite that in n8n of ${stack}?`)))
       return { text: "nothing was changed", exitCode: 1 };
     const lock = await holdLock(opened.server, { ...world, stack, why: "push of workflows" });
@@ -34,7 +33,8 @@ export async function pushWorkflows(
   });
 }
 
-function planOf(_opened: Opened, { workflows, credentials }: Drift): string[] {
+/** Ids of what differs, and is in the folder. */
+function todoIn({ workflows, credentials }: Drift): string[] {
   const ids = workflows.filter(({ state }) => state !== "same" && state !== "extra").map(({ id }) => id);
   return [...credentials.missing, ...credentials.changed, ...ids];
 }
@@ -61,9 +61,9 @@ async function push(opened: Opened, world: WorkflowsWorld): Promise<Outcome> {
   }
   await awaitWebhooks(opened, world);
   const written = [...stale, ...ours.filter(({ id }) => stateOf.get(id) !== "same").map(({ id }) => id)];
-  await record(opened, world, written);
+  if (written.length > 0) await record(opened, world, written);
   const left = await readDrift(opened);
-  const isDone = planOf(opened, left).length === 0;
+  const isDone = todoIn(left).length === 0;
   if (!isDone)
     throw new UserError(
       `n8n of ${stack} does not have what was pushed:\n${renderDrift(left, stack)}\nn8n keeps settings that a push leaves out: name each of them in the file, or change it in the editor`,

@@ -5,12 +5,26 @@ import type { Opened } from "./open.ts";
 import { servedPath, webhooksOf } from "./rules/webhooks.ts";
 import type { WorkflowsWorld } from "./world.ts";
 
-interface Missing {
+export interface MissingWebhook {
+  /** Below `/webhook/`. */
   readonly path: string;
   readonly method: string;
 
   /** Id of its workflow. */
   readonly workflow: string;
+}
+
+/** The webhooks of the folder that n8n does not answer. */
+export async function missingWebhooks({
+  content,
+  n8n,
+}: Pick<Opened, "content" | "n8n">): Promise<MissingWebhook[]> {
+  const wanted = webhooksOf(content).flatMap((webhook) =>
+    webhook.methods.map((method) => ({ path: servedPath(webhook), method, workflow: webhook.workflow.id })),
+  );
+  const found = await n8n.readWebhooks([...new Set(wanted.map(({ path }) => path))]);
+  const methodsAt = new Map(found.map(({ path, methods }) => [path, methods ?? []]));
+  return wanted.filter(({ path, method }) => !methodsAt.get(path)!.includes(method));
 }
 
 /** Publishes a workflow once more whose webhook is missing after half of the time. */
@@ -19,15 +33,10 @@ export async function awaitWebhooks(
   { clock, signal, say }: Pick<WorkflowsWorld, "clock" | "signal" | "say">,
 ): Promise<void> {
   const limit = environment.workflows.webhookSeconds * 1000;
-  const wanted = webhooksOf(content).flatMap((webhook) =>
-    webhook.methods.map((method) => ({ path: servedPath(webhook), method, workflow: webhook.workflow.id })),
-  );
-  let missing: readonly Missing[] = wanted;
+  let missing: readonly MissingWebhook[] = [];
   const look = async () => {
     signal.throwIfAborted();
-    const found = await n8n.readWebhooks([...new Set(wanted.map(({ path }) => path))]);
-    const methodsAt = new Map(found.map(({ path, methods }) => [path, methods ?? []]));
-    missing = wanted.filter(({ path, method }) => !methodsAt.get(path)!.includes(method));
+    missing = await missingWebhooks({ content, n8n });
     return missing.length === 0;
   };
   const wait = (part: number) =>

@@ -1,6 +1,5 @@
 /** What the commands about workflows reach. */
 import type { Clock } from "../../common/until.ts";
-import type { Environment } from "../../stacks/environment.ts";
 import { realEffects, type Effects } from "../effects.ts";
 import { untilStopped } from "../terminal.ts";
 
@@ -17,9 +16,4 @@ export interface WorkflowsWorld extends Effects {
 
 export async function inWorld<T>(work: (world: WorkflowsWorld) => Promise<T>): Promise<T> {
   return await untilStopped((stop) => work(realEffects(stop)));
-}
-
-export interface StackRequest {
-  readonly stack: string;
-  readonly environment: Environment;
 }

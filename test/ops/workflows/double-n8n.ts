@@ -107,6 +107,11 @@ export class DoubleN8n implements AsyncDisposable {
 
   unpublish(id: string): void {
     this.workflows.get(id)!.activeVersion = null;
+    this.forget(id);
+  }
+
+  /** Answers none of its webhooks any more, and still says that it is published. */
+  forget(id: string): void {
     for (const [route, { workflow }] of this.#registered) if (workflow === id) this.#registered.delete(route);
   }
 

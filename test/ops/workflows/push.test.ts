@@ -262,6 +262,21 @@ describe("a later push", () => {
     );
   });
 
+  it("publishes a workflow once more that n8n has, and whose webhook it does not answer", async () => {
+    await push();
+    test.n8n.forget("technicia-question");
+    test.n8n.received.length = 0;
+    const { exitCode } = await push();
+
+    expect(exitCode).toBe(0);
+    expect(test.said).toContain("POST /webhook/question: n8n does not answer there");
+    expect(calls(/activate$/)).toEqual([
+      "POST /api/v1/workflows/technicia-question/deactivate",
+      "POST /api/v1/workflows/technicia-question/activate",
+    ]);
+    expect(await test.history()).toHaveLength(1);
+  });
+
   it("reports a conflict with a workflow that is not in the folder, and a refusal of the API", async () => {
     await push();
     const question = test.n8n.workflows.get("technicia-question")!;
