@@ -55,6 +55,7 @@ const INNER_FOLDERS = {
   "ops/tasks": ["backup", "documents", "engine", "server"],
   "ops/scan": ["tools"],
   "ops/tools": [],
+  "ops/workflows": ["engine", "server"],
 };
 
 /** Files that a folder may import from a folder of which it may not import everything. */

@@ -90,6 +90,8 @@ export const auditEvent = z.strictObject({
     "task",
     // How the first day or the first week of a release was.
     "validation",
+    // Workflows or credentials of n8n were pushed.
+    "workflows",
   ]),
   reason: z.string().default(""),
 

@@ -16,6 +16,7 @@ const AREAS = [
   { names: ["status"], load: () => import("./status.ts") },
   { names: ["alerts", "logs", "metrics"], load: () => import("./monitoring/commands.ts") },
   { names: ["validate"], load: () => import("./validation/commands.ts") },
+  { names: ["workflows"], load: () => import("./workflows/commands.ts") },
   { names: ["tasks"], load: () => import("./tasks/commands.ts") },
   { names: ["maintain"], load: () => import("./maintenance/commands.ts") },
   { names: ["drift"], load: () => import("./drift/commands.ts") },

@@ -42,6 +42,7 @@ import {
   visitorRange,
   whole,
 } from "./setting-types.ts";
+import { workflows } from "./workflows-schema.ts";
 
 /** Countries whose OVHcloud catalogue is in euros, the currency of `maxMonthlyPriceEur`. */
 const EURO_SUBSIDIARIES = ["DE", "ES", "FI", "FR", "IE", "IT", "LT", "NL", "PT"] as const;
@@ -511,6 +512,7 @@ export const sections = {
   }),
   backup,
   monitoring,
+  workflows,
   operations,
 } as const;
 

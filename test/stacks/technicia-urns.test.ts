@@ -37,7 +37,7 @@ function committed(): Variant {
   );
   return {
     settings: {
-      ...{ backup: { project: "0123456789abcdef0123456789abcdef" }, monitoring: {} },
+      ...{ backup: { project: "0123456789abcdef0123456789abcdef" }, monitoring: {}, workflows: {} },
       ...Object.fromEntries(settings),
     },
   };
