@@ -26,7 +26,7 @@ ExecStart=
 ExecStart=/usr/bin/prometheus-node-exporter --web.listen-address=127.0.0.1:9100 --collector.disable-defaults ${KINDS.map((kind) => `--collector.${kind}`).join(" ")}
 Restart=always
 `,
-      onChange: `systemctl daemon-reload; if [ -e ${OVERRIDE} ]; then systemctl try-restart ${EXPORTER}; else systemctl disable --now --quiet ${EXPORTER} 2>/dev/null || true; fi`,
+      onChange: `systemctl daemon-reload; if [ -e ${OVERRIDE} ]; then if [ -e /usr/lib/systemd/system/${EXPORTER} ]; then systemctl try-restart ${EXPORTER}; fi; else systemctl disable --now --quiet ${EXPORTER} 2>/dev/null || true; fi`,
     },
     onHost,
   );
