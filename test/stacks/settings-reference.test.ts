@@ -102,6 +102,7 @@ describe("settingRows", () => {
       "monitoring.escalation[].afterMinutes",
       "monitoring.neighbours[].stack",
       "monitoring.neighbours[].url",
+      "monitoring.observation.once[].path",
     ]);
   });
 

@@ -62,6 +62,7 @@ describe("the rules", () => {
         "title",
         "where",
         "value",
+        "threshold",
         "meaning",
         "action",
         "runbook",
@@ -69,6 +70,31 @@ describe("the rules", () => {
       expect(annotations?.["runbook"]).toBe(`docs/alerts.md#${alert.toLowerCase()}`);
       expect(Object.values(annotations ?? {}).filter((text) => text.trim() === "")).toEqual([]);
     }
+  });
+
+  it("each name in the message the number that decides, where there is one", () => {
+    const thresholdsOf = (changed: Thresholds) =>
+      [...metricRules({ ...facts, thresholds: changed }), ...logRules({ ...facts, thresholds: changed })].map(
+        ({ threshold }) => threshold,
+      );
+    // Of a rule about few data, about how loud a change is, or about the time over which is counted.
+    const others = /^(minimum|window|atLeast$|minutes$)/;
+    const { backups, ...own } = facts.thresholds;
+    const numbers = Object.entries<Readonly<Record<string, number>>>({ ...own }).flatMap(([group, values]) =>
+      Object.keys(values).map((name) => ({ group, name, value: values[name] ?? 0 })),
+    );
+    const unsaid = numbers
+      .filter(({ name }) => !others.test(name))
+      .filter(({ group, name, value }) => {
+        const values = { ...facts.thresholds[group as keyof Thresholds], [name]: value + 1 };
+        const changed = { ...facts.thresholds, [group]: values };
+        return `${thresholdsOf(changed).join()}` === `${thresholdsOf(facts.thresholds).join()}`;
+      })
+      .map(({ group, name }) => `${group}.${name}`);
+
+    expect(backups.missed).toBe(2);
+    expect(unsaid).toEqual([]);
+    expect(thresholdsOf({ ...facts.thresholds, backups: { missed: 5 } })).toContain("5.25 heures");
   });
 
   it("each have a severity, and an id of their own", () => {
