@@ -178,10 +178,10 @@ function renderAlert(
 ): string {
   const { id, severity, annotations, labels, since, isTest } = alert;
   const age = renderSpan((now.getTime() - since.getTime()) / 1000);
-  const value = annotations["value"];
+  const { value, threshold } = annotations;
   const rows: [string, string | undefined][] = [
     ["where", annotations["where"] ?? labels["service"]],
-    ["value", value],
+    ["value", value && threshold ? `${value} (threshold: ${threshold})` : value],
     ["since", `${renderMoment(since)}, for ${age}`],
     ["told", isSent ? renderTold(alert) : undefined],
     ["state", renderState(alert, stack)],

@@ -159,7 +159,7 @@ function diskRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       forSeconds: minutes(60),
       title: `Disque plein d'ici ${disk.fullWithinHours} heures`,
       value: `${value(1)} Gio dans ${disk.fullWithinHours} h à ce rythme`,
-      threshold: lastingMinutes("0 Gio", 60),
+      threshold: lastingMinutes(`0 Gio dans ${disk.fullWithinHours} h`, 60),
     }),
     rule("InodesLow", "P2", {
       expr: `100 * min by (mountpoint) (node_filesystem_files_free${DISKS} / (node_filesystem_files > 0)) < ${disk.inodesFreePercent}`,

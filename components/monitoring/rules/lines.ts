@@ -76,7 +76,7 @@ function volumeRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       title: "Les journaux n'arrivent plus",
       where: "serveur et conteneurs",
       value: `aucune ligne en ${silentMinutes} min`,
-      threshold: lastingMinutes("1 ligne", 5),
+      threshold: lastingMinutes(`1 ligne en ${silentMinutes} min`, 5),
       meaning: "Les alertes sur les journaux sont aveugles, et une panne ne laisserait pas de trace.",
       action: `npm run drift -- ${stack} --repair ; l'envoi est systemd-journal-upload.service.`,
     },

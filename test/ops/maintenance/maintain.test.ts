@@ -3,6 +3,8 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { parse, stringify } from "yaml";
+
 import { deploy } from "../../../ops/deploy/deploy.ts";
 import { commands } from "../../../ops/maintenance/commands.ts";
 import { maintain, type MaintainRequest } from "../../../ops/maintenance/maintain.ts";
@@ -110,6 +112,30 @@ describe("maintain", () => {
       `maintenance: maintenance terminée, sans redémarrage, vérification réussie : ${DONE}`,
     ]);
     expect(isUnfinished()).toBe(false);
+  });
+
+  it("tells the team of its beginning, of the reboot and of its end", async () => {
+    const file = parse(stack.settings) as { config: Record<string, unknown> };
+    file.config["technicia:monitoring"] = { enabled: true };
+    stack.settings = stringify(file);
+    const start = machine["start the upgrade"]!;
+    machine["start the upgrade"] = (command) => {
+      start(command);
+      return (pending = REBOOT);
+    };
+    const told: string[] = [];
+    stack.monitoring = (request) => {
+      const [, title] = /\\"title\\":\\"([^"]+)\\"/.exec(request) ?? [];
+      if (title !== undefined) told.push(title);
+      return '{"silenceID":"1"}\n200 \u001e';
+    };
+    await run();
+
+    expect(told).toEqual([
+      "Maintenance : commencée",
+      "Redémarrage du serveur : commencé",
+      "Maintenance : terminée",
+    ]);
   });
 
   it("reboots where an upgrade asks for it, and waits until the server is back", async () => {
