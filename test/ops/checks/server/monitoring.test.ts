@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -50,8 +50,11 @@ async function look(id: string, { enabled = true, deployed = true }: Stack = {})
 
 const IDS = ["alert-thresholds", "dashboard", "notifications"];
 
-const recorded = (test: unknown) =>
-  writeFile(join(server.folder, "alert-test.json"), typeof test === "string" ? test : JSON.stringify(test));
+async function recorded(test: unknown): Promise<void> {
+  await mkdir(server.folder, { recursive: true });
+  const text = typeof test === "string" ? test : JSON.stringify(test);
+  await writeFile(join(server.folder, "alert-test.json"), text);
+}
 
 const TEST = {
   ...{ at: "2026-11-10T09:00:00Z", by: "alice@laptop", passed: true },
