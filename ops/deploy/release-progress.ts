@@ -151,7 +151,8 @@ export class ReleaseInProgress {
 
   async announceStart(): Promise<void> {
     const { operations } = this.session.environment;
-    const window = describeWindow(operations, this.operator.now());
+    const { emergency } = this.request;
+    const window = describeWindow(operations, { at: this.operator.now(), emergency });
     await this.session.announce({ ...this.#announced, stage: "started", window });
   }
 

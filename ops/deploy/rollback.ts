@@ -210,7 +210,7 @@ async function announceRollback(
     ...{ work: "rollback", stage, began: new Date(begun.startedAt), release: begun.number },
     ...{ detail: failure === undefined ? back : `${back} ; ${failure}`, reason: begun.reason },
     ...(stage === "started" && {
-      window: describeWindow(session.environment.operations, session.operator.now()),
+      window: describeWindow(session.environment.operations, { at: session.operator.now() }),
     }),
   });
 }

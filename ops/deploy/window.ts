@@ -35,9 +35,12 @@ export function renderInstant(instant: Date): string {
 }
 
 /** The same for the team's messages. */
-export function describeWindow(settings: WindowSettings, instant: Date): string {
-  const state = windowAt(settings, instant);
-  if (!state.open) return "fermée, en urgence";
+export function describeWindow(
+  settings: WindowSettings,
+  { at, emergency = false }: { readonly at: Date; readonly emergency?: boolean },
+): string {
+  const state = windowAt(settings, at);
+  if (!state.open) return emergency ? "fermée, en urgence" : "fermée";
   return state.until === undefined ? "ouverte sans limite" : `ouverte jusqu'à ${timeOf(state.until)} UTC`;
 }
 

@@ -104,7 +104,8 @@ async function carryOut(work: Work): Promise<Outcome> {
   const urgent = request.emergency ? " en urgence" : "";
   await noteBegun(server, described);
   await record(work, `maintenance commencée${urgent} : ${described}`);
-  const window = describeWindow(session.environment.operations, session.operator.now());
+  const { emergency } = request;
+  const window = describeWindow(session.environment.operations, { at: session.operator.now(), emergency });
   await tell(work, { stage: "started", detail: described, window });
   try {
     const rebooted = await silenced(work, () => upgradeAndReboot(work));
