@@ -48,7 +48,7 @@ const INNER_FOLDERS = {
   "ops/maintenance": ["deploy", "drift", "engine", "monitoring", "server"],
   "ops/monitoring": ["engine", "server"],
   "ops/backup": ["engine", "monitoring", "server", "vendors"],
-  "ops/recovery": ["backup", "deploy", "engine", "server"],
+  "ops/recovery": ["backup", "deploy", "engine", "monitoring", "server"],
   "ops/cost": ["backup", "engine"],
   "ops/documents": ["backup", "cost", "engine", "monitoring", "server", "vendors"],
   "ops/validation": ["backup", "documents", "engine", "monitoring", "server", "vendors"],

@@ -63,6 +63,9 @@ export type Release = z.output<typeof release>;
 /** Id of the check of how long a rollback took. */
 export const ROLLBACK_TIME = "rollback-time";
 
+/** Begins the detail of the audit's line about a test of the alerts, whose action is `alert-test` where everything arrived, else `alert`. */
+export const ALERT_TEST_DETAIL = "test des alertes : ";
+
 /** Who did what when: one line of the audit. */
 export const auditEvent = z.strictObject({
   at: timestamp,

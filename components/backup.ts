@@ -3,8 +3,10 @@ import { readdirSync } from "node:fs";
 
 import * as pulumi from "@pulumi/pulumi";
 
+import { PLANNED, silencesFor } from "../common/planned-alerts.ts";
 import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
+import { LOOPBACK_PORTS } from "./monitoring/facts.ts";
 
 const FOLDER = "/opt/technicia/backup";
 const PROGRAM = `${FOLDER}/main.py`;
@@ -23,6 +25,9 @@ export interface BackupArgs {
   readonly place: { readonly address: string; readonly region: string; readonly bucket: string };
 
   readonly database: "sqlite" | "postgres";
+
+  /** Whether alerts watch the server, of which a drill silences those about its own load. */
+  readonly isMonitored: boolean;
 
   readonly schedule: {
     readonly hours: number;
@@ -123,11 +128,19 @@ function credentials(key: pulumi.Input<string>): pulumi.Output<string> {
   });
 }
 
+/** Alertmanager on the server's loopback, and the alerts that a drill causes. */
+const SILENCE = {
+  address: `http://127.0.0.1:${LOOPBACK_PORTS.alerts}`,
+  comment: `${PLANNED}rehearsal of a restore`,
+  matchers: silencesFor({ kind: "drill" }),
+};
+
 function renderSettings({
   stack,
   image,
   place,
   database,
+  isMonitored,
   schedule,
   keys,
 }: BackupArgs): pulumi.Output<string> {
@@ -145,6 +158,7 @@ function renderSettings({
       memoryMib,
       drillMemoryMib,
       keyFingerprint,
+      ...(isMonitored && { silence: SILENCE }),
     };
     return `${JSON.stringify(settings, undefined, 2)}\n`;
   });

@@ -4,6 +4,13 @@ import {
   renderNeighbours,
   renderStoreLog,
 } from "./gateway-monitoring.ts";
+import {
+  RETRY_SECONDS,
+  UNAVAILABLE_LOCATIONS,
+  UNAVAILABLE_MAPS,
+  UNHEALTHY,
+  WHEN_UNAVAILABLE,
+} from "./gateway-unavailable.ts";
 import { OPENABLE_PATHS, type OpenablePath, WEBHOOKS } from "../common/services.ts";
 
 /** What an environment decides about its public routes. */
@@ -82,7 +89,7 @@ ${LOGGING}${renderStoreLog(config)}
 ${renderForwarding(config)}
 ${PATHS}
 ${renderLimits(config)}
-${renderHeaders(config)}${renderNeighbours(config)}
+${renderHeaders(config)}${UNAVAILABLE_MAPS}${renderNeighbours(config)}
 ${TLS}
 ${renderPlainServer(config)}
 ${UNKNOWN_NAMES}
@@ -178,7 +185,7 @@ function renderHeaders({ hsts }: GatewayConfig): string {
   return `  # A header with an empty value is not sent.
   map $status $retry_after {
     429 1;
-    503 15;
+    503 ${RETRY_SECONDS};
     default '';
   }
   add_header Retry-After $retry_after always;
@@ -249,7 +256,7 @@ function renderPublicServer(config: GatewayConfig): string {
   return `  server {
     listen 443 ssl;
     server_name ${config.domain};
-    error_page 503 = @unavailable;
+    error_page 503 = $unavailable;
     if ($odd_path) { return 404; }
     if ($n8n = '') { return 503; }
     limit_conn connections ${config.visitors.connections};
@@ -260,11 +267,7 @@ ${renderDeadman(config)}${renderApi(config)}
 ${renderWebhooks(config)}${config.openPaths.map((name) => renderOpenPath(name, config)).join("")}
     location / {
 ${config.frontend ? FRONTEND : "      return 404;\n"}    }
-    location @unavailable {
-      default_type application/json;
-      return 503 '{"status":"unavailable"}';
-    }
-  }`;
+${UNAVAILABLE_LOCATIONS}  }`;
 }
 
 const HEALTH = `    # Says that the gateway, n8n, the vector store and the database behind it all answer.
@@ -273,7 +276,7 @@ const HEALTH = `    # Says that the gateway, n8n, the vector store and the datab
       auth_request /internal/vector-store-ready;
       proxy_pass http://$n8n/healthz/readiness;
       proxy_intercept_errors on;
-      error_page 401 403 404 500 502 503 504 = @unavailable;
+      ${UNHEALTHY}
     }
     location = /internal/vector-store-ready {
       internal;
@@ -324,7 +327,7 @@ function renderRoute(match: string, { config, target = "$n8n_path", settings }: 
     `limit_req zone=requests burst=${config.visitors.burst} nodelay;`,
     ...settings,
     `proxy_pass http://$n8n${target}$is_args$args;`,
-    "error_page 502 503 504 = @unavailable;",
+    WHEN_UNAVAILABLE,
   ];
   return `    location ${match} {\n${lines.map((line) => `      ${line}\n`).join("")}    }\n`;
 }
@@ -344,9 +347,11 @@ const SOCKET = [
   ...renderForwarded("", "socket").split("\n"),
 ];
 
+// It serves files: whichever of these it answers itself, nobody has written it for visitors.
 const FRONTEND = `      set $target frontend:80;
       proxy_pass http://$target;
-      error_page 502 503 504 = @unavailable;
+      proxy_intercept_errors on;
+      ${WHEN_UNAVAILABLE}
 `;
 
 /** Web sockets of the editor: what it is told while it is open, and its trial of a chat. */
@@ -358,6 +363,7 @@ function renderEditor({ editorDomain, editorCidrs, uploadMaxMib }: GatewayConfig
   server {
     listen 443 ssl;
     server_name ${editorDomain};
+    ${WHEN_UNAVAILABLE}
 ${editorCidrs.map((cidr) => `    allow ${cidr};\n`).join("")}    deny all;
     if ($odd_path) { return 404; }
     if ($n8n = '') { return 503; }
@@ -367,7 +373,7 @@ ${EDITOR_SOCKETS.map(renderEditorSocket).join("")}    location / {
       proxy_read_timeout ${SOCKET_SECONDS}s;
       proxy_pass http://$n8n;
     }
-  }
+${UNAVAILABLE_LOCATIONS}  }
 `;
 }
 

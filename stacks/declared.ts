@@ -45,6 +45,7 @@ export const DECLARED = {
     "/opt/technicia/backup/restore.py",
     "/opt/technicia/backup/s3.py",
     "/opt/technicia/backup/sets.py",
+    "/opt/technicia/backup/silence.py",
     "/opt/technicia/backup/storage.py",
     "/opt/technicia/backup/upgrade.py",
     "/opt/technicia/bin/certificate",

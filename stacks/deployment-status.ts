@@ -125,7 +125,11 @@ export const PHASES = [
   },
   {
     name: "Configuration monitoring",
-    steps: [["Installation du script de monitoring"], ["Configuration des alertes"], ["Tests des alertes"]],
+    steps: [
+      ["Installation du script de monitoring", "monitoring"],
+      ["Configuration des alertes", "alerting"],
+      ["Tests des alertes"],
+    ],
   },
 ] as const;
 

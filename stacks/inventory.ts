@@ -190,6 +190,14 @@ export const INVENTORY: readonly Row[] = [
     ],
   },
   { ...service, names: ["technicia-n8n-service"], steps: ["services", "n8nEnvironment"] },
+  {
+    ...service,
+    names: [
+      ...["technicia-metrics-service", "technicia-logs-service", "technicia-alerts-service"],
+      ...["technicia-metric-rules-service", "technicia-log-rules-service", "technicia-probes-service"],
+    ],
+    steps: ["services", "monitoring"],
+  },
   { ...service, names: ["technicia-*-service"], steps: ["services"] },
   {
     ...state,
@@ -311,6 +319,7 @@ export const INVENTORY: readonly Row[] = [
     ...file,
     names: ["monitoring-*"],
     layer: "containers",
+    steps: ["alerting"],
     effect: { repair: "the file is restored, and its program reads it without a restart" },
   },
 

@@ -119,18 +119,45 @@ const neighbours = list(
     example: [{ stack: "staging", url: "https://staging.exemple.fr" }],
   });
 
+const publicPath = text("expected a path from /, such as /healthz", /^\/[^\s?#]*$/);
+
 const observation = map({
   seconds: whole("seconds", { least: 0, most: 3600 }).prefault(0).meta({
     description: "How long a deployment is watched for alerts after it has been verified; 0: not at all.",
     example: 300,
   }),
-  paths: list(text("expected a path from /, such as /healthz", /^\/[^\s?#]*$/))
+  paths: list(publicPath)
     .default(["/healthz"])
     .meta({
       description: "Public paths that are asked once a second meanwhile; none that writes or asks a model.",
       example: ["/healthz"],
     }),
+  once: list(
+    optionalMap({
+      method: choice(["GET", "POST"]).prefault("POST").meta({ description: "Method.", example: "POST" }),
+      path: publicPath.meta({ description: "Public path.", example: "/api/question" }),
+      body: text('expected JSON in quotes, such as \'{"question": "test"}\'', isJson).optional().meta({
+        description: "What is sent, as JSON; left out, the request has no body.",
+        example: '{"question": "test"}',
+      }),
+    }),
+  )
+    .default([])
+    .meta({
+      description:
+        "Requests that are sent once at the start and once at the end, because they write or ask a language model; a release that fails one is not taken back, but counts as not judged.",
+      example: [{ path: "/api/question", body: '{"question": "test"}' }],
+    }),
 }).meta({ description: "What is watched after a deployment.", affects: "deploy" });
+
+function isJson(body: string): boolean {
+  try {
+    JSON.parse(body);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 export const monitoring = map({
   enabled: flag().prefault(false).meta({

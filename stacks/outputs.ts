@@ -2,6 +2,7 @@
 import type * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 
+import { monitoringServices, swarmName } from "../common/services.ts";
 import type { Service } from "../components/service.ts";
 import type { Host } from "../infra/host.ts";
 import type * as technicia from "../provider/resources.ts";
@@ -121,7 +122,30 @@ function evidenceOf(parts: DeploymentParts, environment: Environment): pulumi.Ou
         dns: `${proven.records.length} enregistrements`,
         certbot: environment.images.certbot,
         certificate: proven.certificate,
+        ...monitoringEvidence(proven.running, environment),
         functionalTests: { partly: `${urlOf(environment)}/healthz` },
       };
     });
+}
+
+/** Programs that run, and who is told; the test of the alerts is in the records of the server. */
+function monitoringEvidence(
+  running: readonly string[],
+  { monitoring }: Environment,
+): Pick<Evidence, "monitoring" | "alerting"> {
+  const programs = monitoringServices.map(swarmName).filter((name) => running.includes(name));
+  if (programs.length === 0) return {};
+  const { mail, receivers } = monitoring;
+  const channels = [
+    ...(mail === undefined ? [] : ["courriel"]),
+    ...(receivers.slack ? ["Slack"] : []),
+    ...(receivers.pager ? ["webhook"] : []),
+  ];
+  return {
+    monitoring: programs.join(", "),
+    alerting:
+      channels.length === 0
+        ? { partly: "règles en place ; personne n'est prévenu (technicia:monitoring.mail, receivers)" }
+        : `envoi par ${channels.join(", ")}`,
+  };
 }

@@ -1,5 +1,5 @@
 /** Rules between settings. Each rule runs when the settings that it reads are valid, even if others are not. */
-import { enabledServices } from "../common/services.ts";
+import { enabledServices, WEBHOOKS } from "../common/services.ts";
 import { MOST_EDGE_RULES, MOST_SSH_NETWORKS } from "../infra/edge-limits.ts";
 import { editorName } from "./environment.ts";
 import type { Commands, SettingPath } from "./config-command.ts";
@@ -71,6 +71,7 @@ export function brokenRules(judged: Judged): Problem[] {
     backupElsewhere,
     backupAge,
     monitoringFitsDisk,
+    rarelyAsked,
     escalationRises,
     mailForAddresses,
     otherNeighbours,
@@ -285,6 +286,17 @@ function monitoringFitsDisk({ sections: { monitoring } }: Judged): Problem[] {
     `expected at most ${MONITORING_DISK_GIB} GiB in all, half of the smallest disk, got ${sum} GiB ` +
     `(metricsDays ${metricsDays}: about ${metricsGib}, logsMaxGib ${logsMaxGib}, minFreeGib ${minFreeGib}); lower one of the three`;
   return [{ path: ["monitoring"], text }];
+}
+
+// Once a second, each would fill the base with documents, or use up the credit at the language model.
+function rarelyAsked({ sections: { monitoring } }: Judged): Problem[] {
+  if (!monitoring) return [];
+  const routes = WEBHOOKS.flatMap((name) => [`/api/${name}`, `/webhook/${name}`]);
+  return monitoring.observation.paths.flatMap((path, index): Problem[] => {
+    if (!routes.includes(path)) return [];
+    const text = `expected a path that neither writes nor asks a language model, got "${path}"; put it in monitoring.observation.once`;
+    return [{ path: ["monitoring", "observation", "paths", index], text }];
+  });
 }
 
 function escalationRises({ sections: { monitoring }, commands }: Judged): Problem[] {

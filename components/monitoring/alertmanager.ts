@@ -9,8 +9,9 @@ const NOBODY = "nobody";
 const DEADMAN = "deadman";
 
 type Channel = "team" | "slack" | "pager";
+type Announcements = `announcements-${Exclude<Channel, "pager">}`;
 type Level = MonitoringFacts["escalation"][number]["level"];
-type ReceiverName = typeof NOBODY | typeof DEADMAN | Channel | Level;
+type ReceiverName = typeof NOBODY | typeof DEADMAN | Channel | Announcements | Level;
 
 /** One route: who is told, and when. */
 interface Route {
@@ -77,6 +78,11 @@ function channelsOf(severity: Severity, facts: MonitoringFacts): Channel[] {
   return channels.length === 0 && hasChannel("team", facts) ? ["team"] : channels;
 }
 
+/** Where announcements go: as all that is informative. A pager is for what somebody has to do. */
+function announcementChannels(facts: MonitoringFacts): Exclude<Channel, "pager">[] {
+  return channelsOf("info", facts).filter((channel) => channel !== "pager");
+}
+
 function renderRoutes(facts: MonitoringFacts): Route {
   const levels = facts.mail ? facts.escalation : [];
   const severities = Object.keys(CHANNELS) as Severity[];
@@ -99,6 +105,18 @@ function renderRoutes(facts: MonitoringFacts): Route {
         group_by: ["id", "level"],
         ...TIMINGS.P1,
         routes: levels.map(({ level }) => ({ matchers: [`level="${level}"`], receiver: level })),
+      },
+      {
+        matchers: ['alertname="Announcement"'],
+        receiver: NOBODY,
+        // A message each, at once: what happens next is another one.
+        group_by: ["id"],
+        ...TIMINGS.info,
+        group_wait: "0s",
+        routes: announcementChannels(facts).map((channel) => ({
+          receiver: `announcements-${channel}` as const,
+          continue: true,
+        })),
       },
       ...severities.map((severity) => renderSeverity(severity, facts)),
     ],
@@ -127,6 +145,9 @@ function renderReceivers(facts: MonitoringFacts) {
     ...(isTold("team") ? [named("team", { email_configs: receivers.team.emails.map(renderEmail) })] : []),
     ...(isTold("slack") ? [named("slack", { slack_configs: [SLACK] })] : []),
     ...(isTold("pager") ? [named("pager", { webhook_configs: [PAGER] })] : []),
+    ...announcementChannels(facts).map((channel) =>
+      named(`announcements-${channel}`, ANNOUNCING[channel](facts)),
+    ),
     ...(mail
       ? escalation.map(({ level, emails }) => named(level, { email_configs: emails.map(renderEmail) }))
       : []),
@@ -134,22 +155,34 @@ function renderReceivers(facts: MonitoringFacts) {
   ];
 }
 
-const renderEmail = (to: string) => ({
+const mailOf = (kind: "technicia" | "announcement", to: string) => ({
   to,
-  send_resolved: true,
-  headers: { Subject: '{{ template "technicia.subject" . }}' },
-  text: '{{ template "technicia.text" . }}',
-  html: '{{ template "technicia.html" . }}',
+  send_resolved: kind === "technicia",
+  headers: { Subject: `{{ template "${kind}.subject" . }}` },
+  text: `{{ template "${kind}.text" . }}`,
+  html: `{{ template "${kind}.html" . }}`,
 });
 
-const SLACK = {
+const renderEmail = (to: string) => mailOf("technicia", to);
+
+const slackOf = (kind: "technicia" | "announcement") => ({
   api_url_file: SECRET_FILES.slackUrl,
-  send_resolved: true,
+  send_resolved: kind === "technicia",
   // The address of the web interface, which nobody can open.
   title_link: "",
-  title: '{{ template "technicia.subject" . }}',
-  fallback: '{{ template "technicia.subject" . }}',
-  text: '{{ template "technicia.text" . }}',
+  title: `{{ template "${kind}.subject" . }}`,
+  fallback: `{{ template "${kind}.subject" . }}`,
+  text: `{{ template "${kind}.text" . }}`,
+});
+
+const SLACK = slackOf("technicia");
+
+/** Nobody is told that an announcement is "resolved", which it is by itself soon. */
+const ANNOUNCING: Readonly<Record<Exclude<Channel, "pager">, (facts: MonitoringFacts) => object>> = {
+  team: ({ receivers }) => ({
+    email_configs: receivers.team.emails.map((to) => mailOf("announcement", to)),
+  }),
+  slack: () => ({ slack_configs: [slackOf("announcement")] }),
 };
 
 /** Alertmanager's own JSON, with every alert's labels and annotations. */

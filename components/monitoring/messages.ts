@@ -9,7 +9,7 @@ const LEVELS = {
 } as const;
 
 /**
- * Templates of the messages by mail and to Slack: `technicia.subject`, `technicia.text`, `technicia.html`.
+ * Templates of the messages by mail and to Slack: `technicia.subject`, `technicia.text`, `technicia.html`, and the same of `announcement`.
  *
  * Times are those of the container's zone (TZ): a zone that it does not know counts as UTC, and the message says so, where naming the zone
  * here would keep the message from being sent.
@@ -22,6 +22,7 @@ export function renderMessages({ stack }: MonitoringFacts): string {
 ${SUBJECT}
 ${renderText(stack)}
 ${renderHtml(stack)}
+${renderAnnouncements()}
 `;
 }
 
@@ -38,6 +39,9 @@ const SUBJECT = `{{ define "technicia.subject" -}}
 /** A code shows during a test which receiver's message somebody has seen. */
 const CODE = `index .Annotations (printf "code_%s" $.Receiver)`;
 
+/** Of a test there is no threshold. */
+const VALUE = "{{ .Annotations.value }}{{ with .Annotations.threshold }} (seuil : {{ . }}){{ end }}";
+
 /** What to type; an id may have blanks. */
 const acknowledge = (stack: string) => `npm run alerts -- ${stack} ack '{{ .Labels.id }}' --comment "…"`;
 
@@ -48,7 +52,7 @@ function renderText(stack: string): string {
 Où : {{ .Labels.stack }}, {{ .Annotations.where }}
 Depuis : {{ template "technicia.time" .StartsAt }}
 Gravité : {{ template "technicia.level" .Labels.severity }}
-Valeur : {{ .Annotations.value }}
+Valeur : ${VALUE}
 Ce que cela veut dire : {{ .Annotations.meaning }}
 Que faire : {{ .Annotations.action }}
 Procédure : {{ .Annotations.runbook }}
@@ -75,7 +79,7 @@ function renderHtml(stack: string): string {
     where,
     since,
     row("Gravité", '{{ template "technicia.level" .Labels.severity }}'),
-    row("Valeur", "{{ .Annotations.value }}"),
+    row("Valeur", VALUE),
     row("Ce que cela veut dire", "{{ .Annotations.meaning }}"),
     row("Que faire", "{{ .Annotations.action }}"),
     row("Procédure", "{{ .Annotations.runbook }}"),
@@ -96,4 +100,44 @@ ${resolved}
 </table>
 {{ end }}</body></html>
 {{- end }}`;
+}
+
+/** What an announcement says, in this order; what it does not have is left out. */
+const ANNOUNCED = [
+  ["Quoi", "what"],
+  ["Où", "where"],
+  ["Depuis", "since"],
+  ["Qui", "by"],
+  ["Version", "release"],
+  ["Résultat", "result"],
+  ["Durée", "duration"],
+  ["Motif", "reason"],
+  ["Fenêtre", "window"],
+] as const;
+
+/** One announcement is one group, and so one message. */
+function renderAnnouncements(): string {
+  const lines = ANNOUNCED.map(([name, key]) => line(key, (content) => `${name} : ${content}\n`));
+  const rows = ANNOUNCED.map(([name, key]) =>
+    line(key, (content) => `<tr><th align="left" valign="top">${name}</th><td>${content}</td></tr>\n`),
+  );
+  return `{{ define "announcement.subject" -}}
+{{ range .Alerts }}[info] {{ .Labels.stack }} : {{ .Annotations.title }}{{ end }}
+{{- end }}
+{{ define "announcement.text" -}}
+{{ range .Alerts }}${lines.join("")}{{ end }}{{ end }}
+{{ define "announcement.html" -}}
+<!doctype html>
+<html lang="fr"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"></head><body>
+{{ range .Alerts }}<h2>{{ .Annotations.title }}</h2>
+<table cellpadding="4">
+${rows.join("")}</table>
+{{ end }}</body></html>
+{{- end }}`;
+}
+
+function line(key: (typeof ANNOUNCED)[number][1], render: (content: string) => string): string {
+  if (key === "since") return render('{{ template "technicia.time" .StartsAt }}');
+  if (key === "where") return render("{{ .Labels.stack }}, {{ .Annotations.where }}");
+  return `{{ with .Annotations.${key} }}${render("{{ . }}")}{{ end }}`;
 }

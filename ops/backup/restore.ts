@@ -1,7 +1,9 @@
 /** `npm run restore`: shows what will be overwritten, asks, restores under the deployment's lock, and records it. */
 import { enabledServices, SERVICES } from "../../common/services.ts";
+import type { Environment } from "../../stacks/environment.ts";
 import type { Outcome } from "../command.ts";
 import { readEnvironment } from "../engine/settings.ts";
+import { announce, type Announcement } from "../monitoring/announce.ts";
 import { during } from "../monitoring/planned.ts";
 import type { Server } from "../server/connection.ts";
 import { holdLock } from "../server/lock.ts";
@@ -34,14 +36,20 @@ export async function restoreStack(request: RestoreRequest, world: BackupWorld):
       ? await askToUndo(request, world)
       : await askToRestore(request, server, world);
     if (agreed === undefined) return { text: "nothing was changed", exitCode: 1 };
+    const environment = await readEnvironment(request.stack, world.pulumi);
     const lock = await holdLock(server, {
       ...world,
       stack: request.stack,
       why: request.undo ? "undo of a restore" : "restore",
     });
+    const began = world.now();
+    const tell = (what: Pick<Announcement, "stage" | "detail">) =>
+      announce({ ...world, server, environment }, { work: "restore", began, ...what });
     try {
       const purpose = request.undo ? "take the last restore back" : `restore the set ${short(agreed)}`;
-      const result = await silenced({ request, server, world, purpose }, () =>
+      const detail = request.undo ? "retour sur la dernière restauration" : `jeu ${short(agreed)}`;
+      await tell({ stage: "started", detail });
+      const result = await silenced({ environment, server, world, purpose }, () =>
         callProgram(server, {
           purpose,
           words: wordsOf(request, agreed),
@@ -51,7 +59,11 @@ export async function restoreStack(request: RestoreRequest, world: BackupWorld):
         }),
       );
       await record(server, world, { action: "restore", detail: describe(request, result) });
+      await tell({ stage: "finished", detail: describe(request, result) });
       return { text: renderRestored(request, result), exitCode: 0 };
+    } catch (error) {
+      await tell({ stage: "failed", detail: (error as Error).message });
+      throw error;
     } finally {
       await lock.release();
     }
@@ -59,7 +71,7 @@ export async function restoreStack(request: RestoreRequest, world: BackupWorld):
 }
 
 interface Restoring {
-  readonly request: RestoreRequest;
+  readonly environment: Environment;
   readonly server: Server;
   readonly world: BackupWorld;
 
@@ -69,10 +81,9 @@ interface Restoring {
 
 /** Nobody is told that what the restore stops stands still. */
 async function silenced<T>(
-  { request, server, world, purpose }: Restoring,
+  { environment, server, world, purpose }: Restoring,
   work: () => Promise<T>,
 ): Promise<T> {
-  const environment = await readEnvironment(request.stack, world.pulumi);
   const services = enabledServices(environment).map((name) => SERVICES[name].alias);
   const { identity, now, say } = world;
   const isOn = environment.monitoring.enabled;

@@ -13,7 +13,6 @@ import { failed, type Finding, notChecked, ok, type Probe } from "./probe.ts";
 /** Runs `npm test`. */
 const WORKFLOW = "ci.yml";
 const PERSON = "à faire par une personne ; aucun programme ne peut en juger";
-const NO_MONITORING = "la surveillance n'existe pas encore dans ce projet";
 
 export const SECURITY_REVIEW: Check = {
   id: "security-review",
@@ -44,7 +43,7 @@ export function backupsProbe(
   };
 }
 
-/** Items that no program can answer, or whose subject does not exist yet. */
+/** Items that no program can answer. */
 export const BY_PERSON: readonly Check[] = [
   {
     id: "code-review",
@@ -59,9 +58,6 @@ export const BY_PERSON: readonly Check[] = [
     ),
   },
   { id: "migrations", title: "Base de données : Migrations testées et validées", ...notChecked(PERSON) },
-  { id: "alert-thresholds", title: "Seuils d'alerte configurés", ...notChecked(NO_MONITORING) },
-  { id: "dashboard", title: "Dashboard de monitoring en place", ...notChecked(NO_MONITORING) },
-  { id: "notifications", title: "Système de notification configuré", ...notChecked(NO_MONITORING) },
 ];
 
 /**

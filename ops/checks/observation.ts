@@ -1,6 +1,6 @@
 /**
- * After a verification: the release is observed for a while. A client asks some public paths once a second, and the rules that are marked for a
- * rollback decide. Where they cannot judge, that is the result: a release nobody could judge has not passed.
+ * After a verification: the release is observed for a while. A client asks some public paths once a second, and those that write or ask a
+ * language model at the start and at the end; the rules that are marked for a rollback decide. Where they cannot judge, that is the result: a release nobody could judge has not passed.
  */
 import { setTimeout as wait } from "node:timers/promises";
 
@@ -33,7 +33,7 @@ export interface Observed {
   readonly hasFailed: boolean;
 
   /** Goes on asking where an alert was found, until what people saw of it is over. */
-  readonly client: SyntheticClient;
+  readonly client: Pick<SyntheticClient, "counted" | "stop">;
 }
 
 /** Between two looks at the rules. */
@@ -69,12 +69,15 @@ export async function observe(
   { since, effects = realObservation() }: { readonly since: Date; readonly effects?: ObservationEffects },
 ): Promise<Observed> {
   const { server, environment, signal } = context;
-  const { seconds, paths } = environment.monitoring.observation;
+  const { seconds, paths, once } = environment.monitoring.observation;
   if (server === undefined) throw new Error("expected a server to observe, got none");
   const site = await openSite(environment, { access: { server }, effects });
   const client = startClient({
     site,
     paths,
+    rare: once,
+    // As long as the gateway waits for the slowest of them.
+    rareSeconds: Math.max(environment.timeouts.answerSeconds, environment.timeouts.uploadSeconds),
     effects,
     signal,
     hasFrontend: environment.services.frontend.enabled,
@@ -85,7 +88,9 @@ export async function observe(
     stores: openStores(server, effects.addresses),
     ...{ ahead, began, since: since.getTime() + ahead },
   };
-  const found = await watch(window);
+  const first = client.askRarely();
+  const watched = await watch(window);
+  const found = watched.outcome === "ok" ? await judgeRare(window, { watched, first }) : watched;
   // The requests of a release that is taken back go on, to see when people are served again.
   if (found.outcome !== "failed") await client.stop();
   const { requests, failed } = client.counted;
@@ -123,6 +128,11 @@ const judged = (outcome: Check["outcome"], detail: string, id = "functional-obse
   ...{ outcome, detail, id },
 });
 
+const INTERRUPTED = judged(
+  "not-checked",
+  "observation interrompue : version vérifiée, mais non observée jusqu'au bout",
+);
+
 const cannotJudge = (why: string) => judged("not-checked", `impossible de juger : ${why}`);
 
 async function watch(window: Window): Promise<Judgement> {
@@ -131,11 +141,7 @@ async function watch(window: Window): Promise<Judgement> {
   let answered = effects.now();
   for (;;) {
     const seen = await tryLook(window);
-    if (signal.aborted)
-      return judged(
-        "not-checked",
-        "observation interrompue : version vérifiée, mais non observée jusqu'au bout",
-      );
+    if (signal.aborted) return INTERRUPTED;
     const isOver = effects.now() >= end;
     if (seen instanceof UserError) {
       const silence = (effects.now() - answered) / 1000;
@@ -149,6 +155,18 @@ async function watch(window: Window): Promise<Judgement> {
     const left = (end - effects.now()) / 1000;
     await effects.wait(Math.max(0, Math.min(POLL_SECONDS, left)), signal);
   }
+}
+
+/** A single request may fail for a reason outside of the release, so it is none to take it back; but nor has the release passed then. */
+async function judgeRare(
+  { client, signal }: Window,
+  { watched, first }: { readonly watched: Judgement; readonly first: Promise<readonly string[]> },
+): Promise<Judgement> {
+  const atStart = (await first).map((failure) => `au début, ${failure}`);
+  const atEnd = (await client.askRarely()).map((failure) => `à la fin, ${failure}`);
+  if (signal.aborted) return INTERRUPTED;
+  const failures = [...atStart, ...atEnd];
+  return failures.length === 0 ? watched : cannotJudge(failures.join(" ; "));
 }
 
 interface Seen {

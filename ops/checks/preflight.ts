@@ -26,6 +26,7 @@ import { checkHealthRoute, openSite, type PublicSite } from "./public/gateway.ts
 import { checkPorts } from "./public/ports.ts";
 import { checkCertificate } from "./public/tls.ts";
 import { clockProbe } from "./server/machine.ts";
+import { monitoringProbes } from "./server/monitoring.ts";
 import { checkLogs, databaseProbe, versionsProbe } from "./server/containers.ts";
 import { checkWebhooks, n8nOf } from "./server/n8n.ts";
 import { checkHealth } from "./server/vector-store.ts";
@@ -58,6 +59,7 @@ export async function preflight(
     vulnerabilitiesProbe(context, effects),
     checkImages(context, { access, fetch: effects.fetch }),
     ...BY_PERSON,
+    ...monitoringProbes(context, { access, now: effects.now }),
   ];
   const checks = await Promise.all(
     items.map(async (item) => ("find" in item ? runProbe(item, context) : item)),

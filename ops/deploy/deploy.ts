@@ -186,6 +186,7 @@ async function up(
   const { stack, reason } = progress.request;
   if (session.server !== undefined) await refuseHalfRestored(session.server, stack);
   await progress.recordStart();
+  await progress.announceStart();
   progress.setBefore = await prepareData(session, { steps: dataSteps, release: progress.record?.number });
   const message = progress.record ? `release ${progress.record.number}` : "first deployment";
   const { failure, rotated } = await silenced(session, message, async () => {

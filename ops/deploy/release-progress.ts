@@ -10,6 +10,7 @@ import { readReleases } from "../server/records.ts";
 import { databaseSteps, dataSteps, type DataStep } from "./data.ts";
 import { forgetReplaced } from "../backup/before-release.ts";
 import { pruneImages } from "./prune.ts";
+import { describeWindow } from "./window.ts";
 import { describeFailure, renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
 import { runningSettings, secondsBetween } from "./restore.ts";
 import type { Operator, Session } from "./session.ts";
@@ -148,6 +149,37 @@ export class ReleaseInProgress {
     }
   }
 
+  async announceStart(): Promise<void> {
+    const { operations } = this.session.environment;
+    const { emergency } = this.request;
+    const window = describeWindow(operations, { at: this.operator.now(), emergency });
+    await this.session.announce({ ...this.#announced, stage: "started", window });
+  }
+
+  get #announced() {
+    const { startedAt, reason } = this.request;
+    return {
+      ...{ work: "deployment" as const, began: new Date(startedAt), reason },
+      release: this.#record?.number,
+    };
+  }
+
+  async #announceEnd(ended: Release): Promise<void> {
+    const { failure = "", restored } = ended;
+    const unjudged = ended.verify.find(
+      ({ id, outcome }) => id.endsWith("-observation") && outcome !== "ok",
+    )?.detail;
+    const told = { ...this.#announced, release: ended.number };
+    if (ended.outcome === "succeeded") {
+      const detail = unjudged === undefined ? "" : `vérifiée, mais pas jugée en usage (${unjudged})`;
+      return await this.session.announce({ ...told, stage: "finished", detail });
+    }
+    if (ended.outcome !== "rolled-back")
+      return await this.session.announce({ ...told, stage: "failed", detail: failure });
+    const detail = `version ${restored ?? "?"} remise en service ; ${failure}`;
+    await this.session.announce({ ...told, stage: "rolled-back", detail });
+  }
+
   /** Records that the release runs; without checks it counts as not verified. */
   async recordSuccess(verify: readonly Check[]): Promise<Outcome> {
     const { request, session } = this;
@@ -212,6 +244,7 @@ export class ReleaseInProgress {
     if (this.#record === undefined) return undefined;
     const ended = await this.session.finishRelease({ ...this.#record, seconds: this.seconds, ...how });
     this.#record = ended;
+    await this.#announceEnd(ended);
     if (ended.outcome === "failed" || ended.outcome === "rolled-back") await this.#openIncident(ended);
     return ended;
   }

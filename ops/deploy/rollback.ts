@@ -27,6 +27,7 @@ import {
 } from "./render.ts";
 import { restore, runningSettings, sayKept, type Restored } from "./restore.ts";
 import { Session, type Operator } from "./session.ts";
+import { describeWindow } from "./window.ts";
 
 export interface RollbackRequest {
   readonly stack: string;
@@ -75,6 +76,7 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
       restored: target.number,
       ...(data && { set: data.plan.id }),
     });
+    await announceRollback(session, { begun, target, stage: "started" });
     const seconds = data && (await bringDataBack(session, { begun, data }));
     const restored = await restore(session, {
       target,
@@ -109,6 +111,7 @@ async function bringDataBack(
       detail: `retour à la version ${data.target.number} en échec : ${failure}`,
       release: begun.number,
     });
+    await announceRollback(session, { begun, target: data.target, stage: "failed", failure });
     throw new UserError(
       `${(error as Error).message}\ngo on with ${rollbackCommand(session.stack, begun.reason)}`,
       { cause: error },
@@ -175,6 +178,10 @@ async function recordRollback(
       : `retour à la version ${target.number} en échec : ${failure}`,
     release: begun.number,
   });
+  await announceRollback(session, {
+    ...{ begun, target },
+    ...(hasPassed ? { stage: "finished" } : { stage: "failed", failure }),
+  });
   const { stack, environment } = session;
   const text = [
     hasPassed
@@ -185,6 +192,27 @@ async function recordRollback(
     renderSeconds(seconds),
   ];
   return { text: text.join("\n"), exitCode: hasPassed ? EXIT.ok : EXIT.failed };
+}
+
+interface AnnouncedRollback {
+  readonly begun: Release;
+  readonly target: Release;
+  readonly stage: "started" | "finished" | "failed";
+  readonly failure?: string;
+}
+
+async function announceRollback(
+  session: Session,
+  { begun, target, stage, failure }: AnnouncedRollback,
+): Promise<void> {
+  const back = `retour à la version ${target.number}`;
+  await session.announce({
+    ...{ work: "rollback", stage, began: new Date(begun.startedAt), release: begun.number },
+    ...{ detail: failure === undefined ? back : `${back} ; ${failure}`, reason: begun.reason },
+    ...(stage === "started" && {
+      window: describeWindow(session.environment.operations, { at: session.operator.now() }),
+    }),
+  });
 }
 
 interface Choice {

@@ -20,6 +20,7 @@ import { resume, type Resumed } from "../engine/resume.ts";
 import { hashSettings, readSettings, type Settings } from "../engine/settings.ts";
 import { renderPreview } from "../preview/markdown.ts";
 import { startRehearsal, takeSet, type BeforeRelease } from "../backup/before-release.ts";
+import { announce, type Announcement } from "../monitoring/announce.ts";
 import { readPlanInputs, checkPlan, planFile } from "../preview/plan.ts";
 import { previewStack } from "../preview/preview.ts";
 import {
@@ -221,6 +222,15 @@ export class Session {
     await appendHistory(this.#server, { ...event, detail, at: now().toISOString(), who: identity.who });
   }
 
+  /** Tells the team, where the stack is watched; never fails. */
+  async announce(announcement: Announcement): Promise<void> {
+    if (this.#server === undefined) return;
+    const { environment, operator } = this;
+    const { detail = "", reason = "" } = announcement;
+    const texts = { detail: this.redact(detail), reason: this.redact(reason) };
+    await announce({ ...operator, server: this.#server, environment }, { ...announcement, ...texts });
+  }
+
   /** Records on the server that a release begins. */
   startRelease(server: Server, known: NewRelease): Promise<Release> {
     return startRelease(server, {
@@ -283,6 +293,10 @@ export class Session {
         release: killed.number,
       });
       this.operator.say(`release ${killed.number} of ${killed.who} was killed: recorded as failed`);
+      await this.announce({
+        ...{ work: killed.kind === "rollback" ? "rollback" : "deployment", stage: "failed" },
+        ...{ began: new Date(killed.startedAt), release: killed.number, detail: failure },
+      });
     }
   }
 

@@ -31,14 +31,28 @@ export function windowAt(settings: WindowSettings, instant: Date): WindowState {
 export function renderInstant(instant: Date): string {
   const day = WEEKDAYS[instant.getUTCDay()] ?? "";
   const name = `${day.charAt(0).toUpperCase()}${day.slice(1)}`;
-  return `${name} ${dayOf(instant)} ${instant.toISOString().slice(11, 16)} UTC`;
+  return `${name} ${dayOf(instant)} ${timeOf(instant)} UTC`;
+}
+
+/** The same for the team's messages. */
+export function describeWindow(
+  settings: WindowSettings,
+  { at, emergency = false }: { readonly at: Date; readonly emergency?: boolean },
+): string {
+  const state = windowAt(settings, at);
+  if (!state.open) return emergency ? "fermée, en urgence" : "fermée";
+  return state.until === undefined ? "ouverte sans limite" : `ouverte jusqu'à ${timeOf(state.until)} UTC`;
+}
+
+function timeOf(instant: Date): string {
+  return instant.toISOString().slice(11, 16);
 }
 
 function reasonAt(settings: WindowSettings, instant: Date): string | undefined {
   const onDay = reasonOnDay(settings, dayOf(instant));
   if (onDay !== undefined || settings.window === undefined) return onDay;
   const { fromUtc, toUtc } = settings.window;
-  const time = instant.toISOString().slice(11, 16);
+  const time = timeOf(instant);
   return time < fromUtc || time >= toUtc ? `it opens from ${fromUtc} to ${toUtc} UTC` : undefined;
 }
 

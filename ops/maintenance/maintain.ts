@@ -6,11 +6,13 @@ import type { Outcome } from "../command.ts";
 import { EXIT, Refusal } from "../deploy/release-progress.ts";
 import { describeStop, renderChecks } from "../deploy/render.ts";
 import { Session, type Operator } from "../deploy/session.ts";
+import { describeWindow } from "../deploy/window.ts";
 import { checkWindow } from "../deploy/window-check.ts";
 import { deployedSettings } from "../drift/deployed-settings.ts";
 import { readDeployedState } from "../drift/state.ts";
 import { reportIncident } from "../effects.ts";
 import { readConfiguration } from "../engine/settings.ts";
+import type { Announcement } from "../monitoring/announce.ts";
 import { during } from "../monitoring/planned.ts";
 import type { Server } from "../server/connection.ts";
 import { readReleases } from "../server/records.ts";
@@ -40,6 +42,7 @@ interface Work {
   readonly server: Server;
   readonly watching: Watching;
   readonly patches: Patches;
+  readonly began: Date;
 
   /** What an earlier maintenance began. */
   readonly unfinished: string | undefined;
@@ -53,6 +56,7 @@ export async function maintain(request: MaintainRequest, operator: Operator): Pr
     if (server === undefined)
       throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
     const { say, now } = operator;
+    const began = now();
     const watching = { say, now, ...(retrySeconds === undefined ? {} : { retrySeconds }) };
     await readLists(server, watching);
     const [patches, unfinished] = [await readPatches(server), await readUnfinished(server)];
@@ -63,7 +67,7 @@ export async function maintain(request: MaintainRequest, operator: Operator): Pr
         exitCode: EXIT.ok,
       };
     for (const line of renderPlan(patches, unfinished)) say(line);
-    const work = { request, session, server, watching, patches, unfinished };
+    const work = { request, session, server, watching, patches, began, unfinished };
     try {
       await agree(work);
     } catch (error) {
@@ -100,6 +104,9 @@ async function carryOut(work: Work): Promise<Outcome> {
   const urgent = request.emergency ? " en urgence" : "";
   await noteBegun(server, described);
   await record(work, `maintenance commencée${urgent} : ${described}`);
+  const { emergency } = request;
+  const window = describeWindow(session.environment.operations, { at: session.operator.now(), emergency });
+  await tell(work, { stage: "started", detail: described, window });
   try {
     const rebooted = await silenced(work, () => upgradeAndReboot(work));
     session.signal.throwIfAborted();
@@ -112,6 +119,13 @@ async function carryOut(work: Work): Promise<Outcome> {
   }
 }
 
+async function tell(
+  { session, request, began }: Work,
+  what: Pick<Announcement, "stage" | "detail" | "window">,
+): Promise<void> {
+  await session.announce({ work: "maintenance", began, reason: request.reason, ...what });
+}
+
 async function recordInterruption(work: Work, { message }: Error): Promise<void> {
   const { session, request } = work;
   const { signal, operator } = session;
@@ -119,6 +133,7 @@ async function recordInterruption(work: Work, { message }: Error): Promise<void>
   operator.say(
     `the maintenance did not come to its end; run npm run maintain -- ${request.stack} again, which goes on from there`,
   );
+  await tell(work, { stage: "failed", detail: why });
   try {
     await record(work, `maintenance ${why}`);
     if (!signal.aborted) await openIncident(work, { description: message, checks: [] });
@@ -155,6 +170,7 @@ async function upgradeAndReboot(
   session.signal.throwIfAborted();
   if (reboot === undefined) return undefined;
   say(`rebooting the server: ${reboot}`);
+  await session.announce({ work: "reboot", stage: "started", began: watching.now(), detail: reboot });
   const before = await readBoot(server);
   const after = await rebootServer(server, { ...watching, signal: session.signal });
   await settle(server, watching);
@@ -199,6 +215,8 @@ async function finish(work: Work, { described, rebooted, checks }: Result): Prom
       ? "vérification réussie"
       : `vérification en échec (${failed.map(({ title }) => title).join(", ")})`;
   await record(work, `maintenance terminée, ${describeReboot(rebooted)}, ${verified} : ${described}`);
+  const stage = failed.length === 0 ? "finished" : "failed";
+  await tell(work, { stage, detail: `${describeReboot(rebooted)}, ${verified}` });
   const lines = [
     `${request.stack}: ${count(patches.upgrades.length, "upgrade")} installed, ${rebooted === undefined ? "no reboot was required" : "the server was rebooted"}`,
     ...renderKept(patches),

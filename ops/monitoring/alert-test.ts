@@ -8,6 +8,7 @@ import { randomInt } from "node:crypto";
 
 import { z } from "zod";
 
+import { ALERT_TEST_DETAIL } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Outcome } from "../command.ts";
@@ -44,14 +45,14 @@ const sent = z.object({
 type Sent = z.output<typeof sent>;
 
 /** `alert-test.json`: whether everything arrived, and at which receivers. */
-export const alertTest = z.object({
+const alertTest = z.object({
   at: z.string(),
   by: z.string(),
   passed: z.boolean(),
   receivers: z.record(z.string(), z.object({ received: z.boolean(), severities: z.array(z.string()) })),
 });
 
-type AlertTest = z.output<typeof alertTest>;
+export type AlertTest = z.output<typeof alertTest>;
 
 const READ = `cat "$FILE" 2>/dev/null || true`;
 
@@ -191,6 +192,29 @@ async function readSent({ server, stack }: Monitored, { now }: MonitoringWorld):
   return found;
 }
 
+/** How the last test ended; undefined where there was none. */
+export async function readAlertTest(server: Pick<Server, "run">): Promise<AlertTest | undefined> {
+  const { stdout } = await server.run({
+    purpose: "read the last test of the alerts",
+    script: READ,
+    variables: { FILE: RESULT_FILE },
+  });
+  if (stdout === "") return undefined;
+  const found = alertTest.safeParse(parseOrUndefined(stdout));
+  if (found.success) return found.data;
+  throw new UserError(
+    `${RESULT_FILE}: expected the result of a test of the alerts, got something else; test them again with npm run alerts -- <stack> test`,
+  );
+}
+
+function parseOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Compares the codes and records the result. */
 async function conclude(
   { server, stack }: Monitored,
@@ -217,7 +241,7 @@ async function conclude(
   const words = results.map(({ name, received }) => `${name} ${received ? "reçu" : "non reçu"}`).join(", ");
   await record(server, world, {
     action: passed ? "alert-test" : "alert",
-    detail: `test des alertes : ${words}`,
+    detail: `${ALERT_TEST_DETAIL}${words}`,
   });
   const lines = results.map(({ name, severities, received, isWrong }) =>
     received

@@ -3,6 +3,8 @@ import { z } from "zod";
 
 import type { Stores } from "./stores.ts";
 
+export { ESCALATION, PLANNED } from "../../common/planned-alerts.ts";
+
 const labels = z.record(z.string(), z.string());
 
 export type Labels = z.output<typeof labels>;
@@ -45,14 +47,11 @@ export type Silence = z.output<typeof silence>;
 /** Alerts that nobody is to be told of as such: it fires always, so that its end is noticed elsewhere. */
 export const WATCHDOG = "Watchdog";
 
-/** Repeats an alert that nobody acknowledges to the next level of people. */
-export const ESCALATION = "Escalation";
+/** What is done to the environment: no fault, and nobody has to do anything about it. */
+export const ANNOUNCEMENT = "Announcement";
 
 /** Name of the receiver that tells nobody. */
 export const NOBODY = "nobody";
-
-/** Begins the comment of a silence that belongs to planned work. */
-export const PLANNED = "planned: ";
 
 export async function readAlerts(stores: Pick<Stores, "read">): Promise<readonly SentAlert[]> {
   return await stores.read({ store: "alerts", path: "/api/v2/alerts" }, z.array(alert));

@@ -5,6 +5,7 @@ import { withoutInvisible } from "../../common/visible-text.ts";
 import type { Outcome } from "../command.ts";
 import { renderTable } from "../terminal.ts";
 import {
+  ANNOUNCEMENT,
   ESCALATION,
   NOBODY,
   PLANNED,
@@ -72,13 +73,18 @@ export interface Active {
   readonly silences: readonly Silence[];
 }
 
-/** What Alertmanager has, the gravest first, without the one that fires always. */
+/** What is no fault of its own. */
+const NO_FAULTS = [ESCALATION, WATCHDOG, ANNOUNCEMENT];
+
+function isFault({ labels }: { readonly labels: Labels }): boolean {
+  return !NO_FAULTS.includes(labels["alertname"] ?? "");
+}
+
+/** What Alertmanager has, the gravest first, without the one that fires always and without announcements. */
 export async function readActive({ stores }: Pick<Monitored, "stores">): Promise<Active> {
   const [sent, silences] = [await readAlerts(stores), await readSilences(stores)];
   const escalated = sent.filter(({ labels }) => labels["alertname"] === ESCALATION);
-  const alerts = sent
-    .filter(({ labels }) => labels["alertname"] !== ESCALATION && labels["alertname"] !== WATCHDOG)
-    .map((alert) => activeAlert(alert, { silences, escalated }));
+  const alerts = sent.filter(isFault).map((alert) => activeAlert(alert, { silences, escalated }));
   return { alerts: alerts.sort(byGravity), silences };
 }
 
@@ -105,7 +111,7 @@ function activeAlert(
 function firingIn({ rules }: Pick<Rules, "rules">): ActiveAlert[] {
   const firing = rules.flatMap(({ alerts }) => alerts.filter(({ state }) => state === "firing"));
   return firing
-    .filter(({ labels }) => labels["alertname"] !== ESCALATION && labels["alertname"] !== WATCHDOG)
+    .filter(isFault)
     .map(({ labels, annotations, activeAt }) => ({
       ...{ id: idOf(labels), labels, annotations, since: new Date(activeAt) },
       severity: labels["severity"] ?? "",
@@ -172,10 +178,10 @@ function renderAlert(
 ): string {
   const { id, severity, annotations, labels, since, isTest } = alert;
   const age = renderSpan((now.getTime() - since.getTime()) / 1000);
-  const value = annotations["value"];
+  const { value, threshold } = annotations;
   const rows: [string, string | undefined][] = [
     ["where", annotations["where"] ?? labels["service"]],
-    ["value", value],
+    ["value", value && threshold ? `${value} (threshold: ${threshold})` : value],
     ["since", `${renderMoment(since)}, for ${age}`],
     ["told", isSent ? renderTold(alert) : undefined],
     ["state", renderState(alert, stack)],

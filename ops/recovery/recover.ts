@@ -11,6 +11,9 @@ import { deploy } from "../deploy/deploy.ts";
 import type { Operator } from "../deploy/session.ts";
 import { update } from "../deploy/update.ts";
 import { inPrivateFolder } from "../engine/events.ts";
+import { readEnvironment } from "../engine/settings.ts";
+import { announce, type Announcement } from "../monitoring/announce.ts";
+import { onServer } from "../on-server.ts";
 import { renderTable } from "../terminal.ts";
 import { chooseSet, type ChosenSet } from "./chosen-set.ts";
 import { forgetLost, requireServerOrConsent } from "./lost-server.ts";
@@ -38,6 +41,7 @@ export async function recoverStack(
 ): Promise<Outcome> {
   const { stack } = request;
   const steps = new Steps(world);
+  const began = world.now();
   if (!(await steps.run("state", () => ensureState(request, world))))
     return { text: "nothing was changed", exitCode: 1 };
   await steps.run("server", () => settleServer(stack, operator));
@@ -45,16 +49,44 @@ export async function recoverStack(
   const agreed = await steps.run("plan", () => planAgain({ ...request, set }, { operator, world }));
   if (!agreed) return { text: "nothing was changed on the server", exitCode: 1 };
   await steps.run("deploy", () => deployAgain(stack, operator));
-  const restored = await steps.run("restore", () =>
-    restoreStack({ stack, set: set.id, only: undefined, keepNothing: false, undo: false, yes: true }, world),
-  );
-  const verified = await steps.run("verify", () =>
-    deploy({ stack, only: "verify", plan: undefined, emergency: false, reason: "", yes: true }, operator),
-  );
-  return {
-    text: [restored.text, verified.text, steps.render()].join("\n\n"),
-    exitCode: restored.exitCode === 0 ? verified.exitCode : restored.exitCode,
-  };
+  const tell = (what: Pick<Announcement, "stage" | "detail">) =>
+    tellTeam(stack, { world, announcement: { work: "recovery", began, ...what } });
+  // Before that there is nothing on the server that could.
+  await tell({ stage: "started", detail: `serveur en place, données du jeu ${short(set.id)} à restaurer` });
+  try {
+    const restored = await steps.run("restore", () =>
+      restoreStack(
+        { stack, set: set.id, only: undefined, keepNothing: false, undo: false, yes: true },
+        world,
+      ),
+    );
+    const verified = await steps.run("verify", () =>
+      deploy({ stack, only: "verify", plan: undefined, emergency: false, reason: "", yes: true }, operator),
+    );
+    const exitCode = restored.exitCode === 0 ? verified.exitCode : restored.exitCode;
+    await tell(
+      exitCode === 0
+        ? { stage: "finished", detail: "données restaurées, vérification réussie" }
+        : { stage: "failed", detail: "la vérification est en échec" },
+    );
+    return { text: [restored.text, verified.text, steps.render()].join("\n\n"), exitCode };
+  } catch (error) {
+    await tell({ stage: "failed", detail: (error as Error).message });
+    throw error;
+  }
+}
+
+async function tellTeam(
+  stack: string,
+  { world, announcement }: { readonly world: BackupWorld; readonly announcement: Announcement },
+): Promise<void> {
+  try {
+    const environment = await readEnvironment(stack, world.pulumi);
+    await onServer(stack, world, (server) => announce({ ...world, server, environment }, announcement));
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    world.say(`nobody was told of this recovery: ${error.message}`);
+  }
 }
 
 /** Leaves in the state only what there is: without what was lost, and with what an interrupted run has made. */

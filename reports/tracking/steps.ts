@@ -2,7 +2,7 @@
 import { PHASES, type EvidenceKey, type StepName, type StepStatus } from "../../stacks/deployment-status.ts";
 import { INVENTORY, rowOf } from "../../stacks/inventory.ts";
 import type { Check } from "../../common/check.ts";
-import { checksOfCurrent, type Release } from "../../common/release.ts";
+import { ALERT_TEST_DETAIL, checksOfCurrent, type Release } from "../../common/release.ts";
 import type { EnvironmentFacts, Made, PresentFacts } from "../facts.ts";
 import { plural } from "../labels-fr.ts";
 
@@ -32,6 +32,9 @@ const CHECKED: Readonly<Partial<Record<StepName, CheckFamily>>> = {
 /** Without sources of the services, this project's own commit is what was cloned. */
 const RELEASED: StepName = "Clonage du repository";
 
+/** Proved by the record of `npm run alerts -- <stack> test`. */
+const ALERT_TEST: StepName = "Tests des alertes";
+
 type Deployed = Omit<PresentFacts, "stack" | "name">;
 
 /** Phases and steps of one environment, as its facts show them. */
@@ -60,6 +63,7 @@ function describeStep(
   if (facts.state === "absent") return { ...UNDATED, name, status: "Non commencé" };
   const fromOutputs = describeFromOutputs(name, facts);
   if (name === RELEASED && fromOutputs.status === "Non commencé") return describeReleases(name, facts);
+  if (name === ALERT_TEST) return describeAlertTest(name, facts);
   const family = CHECKED[name];
   if (family !== undefined) return describeChecks(name, { family, facts }) ?? fromOutputs;
 
@@ -119,6 +123,25 @@ function describeReleases(name: StepName, facts: Deployed): TrackedStep {
   if (!first) return { ...UNDATED, name, status: "Non commencé" };
   const at = new Date(first.startedAt);
   return { name, status: "Complété", from: at, to: at, proof: `révision ${shortRevision(first.revision)}` };
+}
+
+/** The last test: whether every receiver's message has arrived. */
+function describeAlertTest(name: StepName, { records }: Deployed): TrackedStep {
+  const history = "history" in records ? records.history : [];
+  const last = history.findLast(
+    ({ action, detail }) =>
+      action === "alert-test" || (action === "alert" && detail.startsWith(ALERT_TEST_DETAIL)),
+  );
+  if (last === undefined) return { ...UNDATED, name, status: "Non commencé" };
+  const at = new Date(last.at);
+  const isPassed = last.action === "alert-test";
+  return {
+    name,
+    status: isPassed ? "Complété" : "Bloqué",
+    from: at,
+    to: isPassed ? at : undefined,
+    proof: last.detail.slice(ALERT_TEST_DETAIL.length),
+  };
 }
 
 /** The newest checks of the family; undefined when it was never checked. */

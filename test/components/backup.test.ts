@@ -2,6 +2,7 @@ import { readdirSync } from "node:fs";
 
 import { describe, expect, it } from "vitest";
 
+import { silencesFor } from "../../common/planned-alerts.ts";
 import { fingerprintOf } from "../../components/backup.ts";
 import { reveal, Sealed } from "../support/engine.ts";
 import { strongSecrets } from "../support/fixtures.ts";
@@ -63,6 +64,22 @@ describe("Backup", () => {
       stack: "test",
       repository: "s3:https://s3.rbx.io.cloud.ovh.net/technicia-backup-test-0123456789ab/test",
       region: "rbx",
+    });
+  });
+
+  it("gives a drill the alerts that it silences where the server is watched, and nothing elsewhere", async () => {
+    const silenceIn = async (variant: Variant) =>
+      (
+        JSON.parse(content((await deploy(variant)).resource("backup-settings").inputs)) as {
+          silence?: object;
+        }
+      ).silence;
+
+    expect(await silenceIn(own)).toBeUndefined();
+    expect(await silenceIn(everything)).toEqual({
+      address: "http://127.0.0.1:9093",
+      comment: "planned: rehearsal of a restore",
+      matchers: silencesFor({ kind: "drill" }),
     });
   });
 

@@ -93,16 +93,17 @@ describe("the public server", () => {
       "/webhook/",
       "/",
       "@unavailable",
+      "@maintenance",
     ]);
   });
 
   it("opens n8n's other public paths by their names, and nothing for them otherwise", () => {
     const openPaths = ["forms", "waiting", "mcp", "chat"] as const;
 
-    expect(locations(serverOf(render({ openPaths }), DOMAIN)).slice(9, -2)).toEqual([
+    expect(locations(serverOf(render({ openPaths }), DOMAIN)).slice(9, -3)).toEqual([
       ...["/form/", "/form-waiting/", "/webhook-waiting/", "/mcp/", "= /chat"],
     ]);
-    expect(locations(serverOf(render({ openPaths: ["waiting"] }), DOMAIN)).slice(9, -2)).toEqual([
+    expect(locations(serverOf(render({ openPaths: ["waiting"] }), DOMAIN)).slice(9, -3)).toEqual([
       "/webhook-waiting/",
     ]);
   });
@@ -226,10 +227,11 @@ describe("the public server", () => {
 
     for (const location of passing) {
       expect(block(text, `location ${location}`), location).toContain(
-        "error_page 502 503 504 = @unavailable;",
+        "error_page 502 503 504 = $unavailable;",
       );
     }
     expect(block(text, "location @unavailable")).toContain(`return 503 '{"status":"unavailable"}';`);
+    expect(block(text, "location @maintenance")).toContain("return 503 '<!doctype html>");
     expect(block(text, "map $status $retry_after")).toContain("503 15;");
   });
 
@@ -299,7 +301,9 @@ describe("the editor", () => {
       "allow 2001:db8:51::/64;",
       "deny all;",
     ]);
-    expect(locations(server)).toEqual(["~* ^/metrics", "= /rest/push", "= /chat", "/"]);
+    expect(locations(server)).toEqual([
+      ...["~* ^/metrics", "= /rest/push", "= /chat", "/", "@unavailable", "@maintenance"],
+    ]);
     expect(block(server, "location ~* ^/metrics")).toContain("return 404;");
     expect(block(server, "location /")).toContain("proxy_pass http://$n8n;");
   });

@@ -235,6 +235,15 @@ describe("the editor", () => {
   });
 });
 
+describe("a 503 of a service's own", () => {
+  it("passes unchanged where it is n8n's, and is the page where it is the frontend's", async () => {
+    const accept = { headers: { accept: "text/html" } };
+
+    expect(await get("/webhook/refused", accept)).toMatchObject({ status: 503, body: '{"own":true}' });
+    expect((await get("/refused", accept)).body).toContain("TechnicIA est momentanément indisponible");
+  });
+});
+
 describe("the gateway without the vector-store", () => {
   beforeAll(() => stage.network.stop("store"));
 
@@ -257,4 +266,27 @@ describe("the gateway without any service behind it", () => {
       });
     },
   );
+
+  const inBrowser = { headers: { accept: "text/html,application/xhtml+xml,*/*;q=0.8" } };
+
+  it.each(["/", "/style.css"])("shows a browser the page with the request's id at %s", async (path) => {
+    const { status, headers, body } = await get(path, inBrowser);
+
+    expect({ status, type: headers["content-type"], after: headers["retry-after"] }).toEqual({
+      ...{ status: 503, type: "text/html; charset=utf-8", after: "15" },
+    });
+    expect(body).toContain("TechnicIA est momentanément indisponible");
+    expect(body).toContain(`<code>${String(headers["x-request-id"])}</code>`);
+  });
+
+  it.each(["/healthz", "/api/question", "/webhook/x"])("never shows the page at %s", async (path) => {
+    expect(await get(path, inBrowser)).toMatchObject({ status: 503, body: '{"status":"unavailable"}' });
+  });
+
+  it("shows the page in the editor, and answers its own requests with JSON", async () => {
+    const page = await get("/home/workflows", { name: EDITOR, ...inBrowser });
+
+    expect(page).toMatchObject({ status: 503, headers: { "content-type": "text/html; charset=utf-8" } });
+    expect((await get("/rest/login", { name: EDITOR, ...inBrowser })).body).toBe('{"status":"unavailable"}');
+  });
 });

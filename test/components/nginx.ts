@@ -19,6 +19,10 @@ http {
       default_type text/plain;
       return 200 '$server_port $request_method $request_uri';
     }
+    location ~ ^/(webhook/)?refused$ {
+      default_type application/json;
+      return 503 '{"own":true}';
+    }
     location /webhook/headers {
       default_type text/plain;
       return 200 '$http_host|$http_x_forwarded_host|$http_x_forwarded_proto|$http_x_forwarded_for|$http_upgrade';

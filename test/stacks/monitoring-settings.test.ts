@@ -70,8 +70,24 @@ describe("the settings of the monitoring", () => {
       "monitoring: expected at most 20 GiB in all, half of the smallest disk, got 21 GiB (metricsDays 35: about 1, logsMaxGib 18, minFreeGib 2)",
     ],
     [{ observation: { seconds: 300, paths: ["healthz"] } }, "expected a path from /, such as /healthz"],
+    [
+      { observation: { paths: ["/healthz", "/api/question"] } },
+      'monitoring.observation.paths[1]: expected a path that neither writes nor asks a language model, got "/api/question"; put it in monitoring.observation.once',
+    ],
+    [{ observation: { once: [{ path: "/api/question", body: "{" }] } }, "expected JSON in quotes"],
+    [{ observation: { once: [{ method: "PUT", path: "/x" }] } }, 'expected "GET" or "POST"'],
   ])("refuse %j", (monitoring, expected) => {
     expect(refusal(monitoring)).toContain(expected);
+  });
+
+  it("send the requests of a list once as POST, and none by default", () => {
+    const onceOf = (observation: object) =>
+      environmentWith({ monitoring: { observation } }).monitoring.observation.once;
+
+    expect(onceOf({})).toEqual([]);
+    expect(onceOf({ once: [{ path: "/api/question" }] })).toEqual([
+      { method: "POST", path: "/api/question" },
+    ]);
   });
 
   it("accept what is complete", () => {

@@ -103,6 +103,7 @@ describe("settingRows", () => {
       "monitoring.escalation[].afterMinutes",
       "monitoring.neighbours[].stack",
       "monitoring.neighbours[].url",
+      "monitoring.observation.once[].path",
     ]);
   });
 

@@ -1,6 +1,6 @@
 /** Rules about the gateway's access lines, as LogsQL: failed, slow and refused requests. */
 import type { MonitoringFacts } from "../facts.ts";
-import { minutes, type Recording, type Rule, type Severity, value } from "./rule.ts";
+import { lastingMinutes, minutes, type Recording, type Rule, type Severity, value } from "./rule.ts";
 
 const GATEWAY = "passerelle";
 
@@ -38,7 +38,7 @@ const slowest = (share: number, least: number, seconds: number) =>
 function errorRules({ thresholds, stack }: MonitoringFacts): Rule[] {
   const { p1Percent, p2Percent, p3Percent, p2Minutes, p3Minutes, windowMinutes, minimumRequests } =
     thresholds.errors;
-  const rule = (name: string, severity: Severity, percent: number): Rule => ({
+  const rule = (name: string, severity: Severity, percent: number, lasting = 0): Rule => ({
     name,
     severity,
     expr: `${requests(`${windowMinutes}m`)} ${failedShare(minimumRequests, percent)}`,
@@ -46,13 +46,15 @@ function errorRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     title: `Plus de ${percent} % des demandes échouent`,
     where: GATEWAY,
     value: `${value(1)} % en ${windowMinutes} min`,
+    threshold: lastingMinutes(`${percent} %`, lasting),
+    ...(lasting === 0 ? {} : { forSeconds: minutes(lasting) }),
     meaning: "Des techniciens reçoivent une erreur au lieu d'une réponse.",
     action: `npm run logs -- ${stack} gateway --errors nomme les adresses ; après une mise en production : npm run rollback -- ${stack}.`,
   });
   return [
     { ...rule("ErrorRateCritical", "P1", p1Percent), rollback: true },
-    { ...rule("ErrorRateHigh", "P2", p2Percent), forSeconds: minutes(p2Minutes) },
-    { ...rule("ErrorRateElevated", "P3", p3Percent), forSeconds: minutes(p3Minutes) },
+    rule("ErrorRateHigh", "P2", p2Percent, p2Minutes),
+    rule("ErrorRateElevated", "P3", p3Percent, p3Minutes),
   ];
 }
 
@@ -66,15 +68,20 @@ function latencyRules(facts: MonitoringFacts): Rule[] {
     title: `Réponses lentes : p${share * 100} au-dessus de ${seconds} s`,
     where: GATEWAY,
     value: `${value(2)} s`,
+    threshold: `${seconds} s`,
     meaning: "TechnicIA se sent lent ; envois et questions ne sont pas comptés ici.",
     action: `npm run metrics -- ${facts.stack} : processeurs, mémoire et services ; npm run logs -- ${facts.stack} gateway --since 15m.`,
   });
-  const degraded = { forSeconds: minutes(latency.degradedMinutes) };
+  const degraded = (fast: Rule): Rule => ({
+    ...fast,
+    threshold: lastingMinutes(fast.threshold, latency.degradedMinutes),
+    forSeconds: minutes(latency.degradedMinutes),
+  });
   return [
     { ...rule("LatencyCritical", "P1", 0.95, latency.p1P95Seconds), rollback: true },
-    { ...rule("LatencyHigh", "P2", 0.95, latency.p2P95Seconds), ...degraded },
-    { ...rule("LatencyMedian", "P3", 0.5, latency.p3P50Seconds), ...degraded },
-    { ...rule("LatencyTail", "P3", 0.99, latency.p3P99Seconds), ...degraded },
+    degraded(rule("LatencyHigh", "P2", 0.95, latency.p2P95Seconds)),
+    degraded(rule("LatencyMedian", "P3", 0.5, latency.p3P50Seconds)),
+    degraded(rule("LatencyTail", "P3", 0.99, latency.p3P99Seconds)),
   ];
 }
 
@@ -88,6 +95,7 @@ function slowRules(facts: MonitoringFacts): Rule[] {
     title: `Une demande a duré plus de ${seconds} s`,
     where: GATEWAY,
     value: `${value()} demande(s) en 5 min`,
+    threshold: `${seconds} s, dès ${atLeast} demande(s)`,
     meaning: "Un service ne répond plus à temps ; le navigateur abandonne bientôt.",
     action: `npm run logs -- ${facts.stack} gateway --since 15m montre laquelle, npm run logs -- ${facts.stack} --request <id> ce qui s'est passé.`,
   });
@@ -109,6 +117,7 @@ function languageModelRules({ thresholds, languageModelRoutes, stack }: Monitori
     title: `Les questions attendent plus de ${seconds} s`,
     where: "questions et diagnostics",
     value: `p95 de ${value(1)} s`,
+    threshold: `${seconds} s`,
     meaning: "Le modèle de langage ou la recherche de documents est lent.",
     action: `npm run logs -- ${stack} n8n --since 15m ; l'état du fournisseur du modèle.`,
   });
@@ -122,6 +131,7 @@ function languageModelRules({ thresholds, languageModelRoutes, stack }: Monitori
       title: `Plus de ${failedPercent} % des questions échouent`,
       where: "questions et diagnostics",
       value: `${value(1)} % en 15 min`,
+      threshold: `${failedPercent} %`,
       meaning: "Le modèle de langage, sa clé, son crédit ou un workflow est en cause.",
       action: `npm run logs -- ${stack} n8n --errors ; crédit et limites chez le fournisseur.`,
     },
@@ -138,6 +148,7 @@ function uploadRules({ thresholds, uploadRoutes, stack }: MonitoringFacts): Rule
       title: `Les envois de documents durent plus de ${p3Seconds} s`,
       where: "envois de documents",
       value: `p95 de ${value()} s`,
+      threshold: `${p3Seconds} s`,
       meaning: "Le traitement des documents n'avance plus comme d'habitude.",
       action: `npm run logs -- ${stack} document-processor --since 1h ; npm run metrics -- ${stack}.`,
     },
@@ -148,6 +159,7 @@ function uploadRules({ thresholds, uploadRoutes, stack }: MonitoringFacts): Rule
       title: `Plus de ${failedPercent} % des envois échouent`,
       where: "envois de documents",
       value: `${value(1)} % en 15 min`,
+      threshold: `${failedPercent} %`,
       meaning: "Des documents n'entrent pas dans la base.",
       action: `npm run logs -- ${stack} document-processor --errors, puis npm run logs -- ${stack} n8n --errors.`,
     },
@@ -164,6 +176,7 @@ function refusalRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       title: "La passerelle doit répéter des demandes",
       where: GATEWAY,
       value: `${value()} en 5 min`,
+      threshold: `${thresholds.retries.count} demandes`,
       meaning: "Un service coupe ou refuse des connexions.",
       action: `npm run logs -- ${stack} gateway --errors nomme le service.`,
     },
@@ -174,6 +187,7 @@ function refusalRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       title: "Beaucoup de demandes refusées",
       where: GATEWAY,
       value: `${value()} en 15 min`,
+      threshold: `${refusedPer15Minutes} demandes`,
       meaning: "Quelqu'un cherche des failles, ou une adresse du site est fausse.",
       action: `npm run logs -- ${stack} gateway --since 15m --grep '"status":4' montre les adresses.`,
     },
@@ -184,6 +198,7 @@ function refusalRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       title: "Des connexions à l'éditeur de n8n échouent",
       where: "éditeur de n8n",
       value: `${value()} en 1 h`,
+      threshold: `${editorFailuresPerHour} connexions`,
       meaning: "Quelqu'un devine un mot de passe, ou l'a oublié.",
       action: `npm run logs -- ${stack} gateway --since 1h --grep /rest/login montre d'où.`,
     },
@@ -201,6 +216,7 @@ function neighbourRules({ neighbours, thresholds }: MonitoringFacts): Rule[] {
     title: `${neighbour.stack} ne donne plus signe de vie`,
     where: `environnement ${neighbour.stack}`,
     value: `aucun signe depuis ${thresholds.neighbours.silentMinutes} min`,
+    threshold: `${thresholds.neighbours.silentMinutes} min`,
     meaning: "Sa surveillance, ses envois ou son serveur sont arrêtés : il ne préviendra plus.",
     action: `npm run status -- ${neighbour.stack} ; npm run alerts -- ${neighbour.stack}.`,
   }));
@@ -214,6 +230,7 @@ function unreadableRule({ thresholds, stack }: MonitoringFacts): Rule {
     title: "Des lignes d'accès sont illisibles",
     where: GATEWAY,
     value: `${value()} en 15 min`,
+    threshold: `${thresholds.logs.unreadableLines} lignes`,
     meaning: "Ces demandes manquent dans les taux d'erreur et les temps de réponse.",
     action: `npm run logs -- ${stack} gateway --since 15m montre ces lignes.`,
   };

@@ -1,6 +1,6 @@
 /** Rules about the server: memory, processors, disks, clock, patches; and the memory of each container. */
 import type { MonitoringFacts } from "../facts.ts";
-import { label, minutes, type Rule, type Severity, value } from "./rule.ts";
+import { label, lastingMinutes, minutes, type Rule, type Severity, value } from "./rule.ts";
 
 const HOST = "serveur";
 
@@ -28,6 +28,7 @@ function memoryRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     title: `Mémoire du serveur au-dessus de ${percent} %`,
     where: HOST,
     value: `${value(1)} % utilisés`,
+    threshold: lastingMinutes(`${percent} %`, forMinutes),
     meaning: "Quand elle manque, le noyau arrête des programmes, n'importe lesquels.",
     action: `Voir quel service grandit : npm run metrics -- ${stack}.`,
   });
@@ -40,6 +41,7 @@ function memoryRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     title: `Moins de ${mib} Mio de mémoire disponibles`,
     where: HOST,
     value: `${value()} Mio disponibles`,
+    threshold: lastingMinutes(`${mib} Mio`, memory.p1Minutes),
     meaning: "Le prochain gros document ou la prochaine mise à jour peut faire arrêter un service.",
     action: `Voir quel service grandit : npm run metrics -- ${stack}.`,
   });
@@ -66,6 +68,7 @@ function containerMemoryRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     title: `${label("service")} prend plus de ${percent} % de sa mémoire`,
     where: `service ${label("service")}`,
     value: `${value(1)} % de sa limite`,
+    threshold: lastingMinutes(`${percent} %`, forMinutes),
     meaning: "À 100 %, le service est arrêté et redémarré ; ses demandes en cours sont perdues.",
     action: `npm run metrics -- ${stack} ; relever services.<service>.memoryMib si c'est l'usage, chercher une fuite sinon.`,
   });
@@ -87,6 +90,7 @@ function processorRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     title: `Charge de plus de ${most} par cœur`,
     where: HOST,
     value: `${value(2)} par cœur`,
+    threshold: lastingMinutes(`${most} par cœur`, 5),
     meaning: "Des programmes attendent un processeur ou le disque : tout répond plus lentement.",
     action: `npm run metrics -- ${stack} montre quel service travaille.`,
   });
@@ -99,6 +103,7 @@ function processorRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       title: `Processeurs occupés à plus de ${cpu.percent} %`,
       where: HOST,
       value: `${value(1)} %`,
+      threshold: lastingMinutes(`${cpu.percent} %`, cpu.minutes),
       meaning: "Les réponses ralentissent, et les contrôles de santé peuvent échouer.",
       action: `npm run metrics -- ${stack} montre quel service travaille.`,
     },
@@ -116,7 +121,7 @@ function diskRules({ thresholds, stack }: MonitoringFacts): Rule[] {
   const rule = (
     name: string,
     severity: Severity,
-    own: Pick<Rule, "expr" | "forSeconds" | "title" | "value">,
+    own: Pick<Rule, "expr" | "forSeconds" | "title" | "value" | "threshold">,
   ) => ({
     name,
     severity,
@@ -132,6 +137,7 @@ function diskRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       forSeconds: minutes(1),
       title: `Disque utilisé à plus de ${percent} %`,
       value: `${value(1)} % utilisés`,
+      threshold: `${percent} %`,
     }),
     topic: "disk",
   });
@@ -143,6 +149,7 @@ function diskRules({ thresholds, stack }: MonitoringFacts): Rule[] {
         forSeconds: minutes(1),
         title: `Moins de ${disk.freePercent} % du disque libres`,
         value: `${value(1)} % libres`,
+        threshold: `${disk.freePercent} %`,
       }),
       topic: "disk",
     },
@@ -152,12 +159,14 @@ function diskRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       forSeconds: minutes(60),
       title: `Disque plein d'ici ${disk.fullWithinHours} heures`,
       value: `${value(1)} Gio dans ${disk.fullWithinHours} h à ce rythme`,
+      threshold: lastingMinutes(`0 Gio dans ${disk.fullWithinHours} h`, 60),
     }),
     rule("InodesLow", "P2", {
       expr: `100 * min by (mountpoint) (node_filesystem_files_free${DISKS} / (node_filesystem_files > 0)) < ${disk.inodesFreePercent}`,
       forSeconds: minutes(1),
       title: "Presque plus de fichiers possibles sur le disque",
       value: `${value(1)} % des inodes libres`,
+      threshold: `${disk.inodesFreePercent} %`,
     }),
   ];
 }
@@ -177,6 +186,7 @@ function systemRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       title: "L'horloge du serveur n'est plus réglée",
       where: HOST,
       value: "non synchronisée",
+      threshold: "10 min",
       meaning: "Une horloge fausse fait refuser des certificats et mélange les journaux.",
       action: `npm run drift -- ${stack} ; le service de temps du serveur est systemd-timesyncd ou chrony.`,
     },
@@ -188,6 +198,7 @@ function systemRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       title: "L'horloge du serveur est décalée",
       where: HOST,
       value: `${value()} ms`,
+      threshold: lastingMinutes(`${clock.offsetMs} ms`, 5),
       meaning: "Une horloge fausse fait refuser des certificats et mélange les journaux.",
       action: `npm run drift -- ${stack} ; le service de temps du serveur est systemd-timesyncd ou chrony.`,
     },
@@ -198,6 +209,7 @@ function systemRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       title: `Correctifs de sécurité en attente depuis ${patches.securityDays} jours`,
       where: HOST,
       value: `${value()} correctif(s)`,
+      threshold: `${patches.securityDays} jours`,
       meaning: "Une faille connue reste ouverte.",
       action: `Dans la fenêtre de déploiement : npm run maintain -- ${stack}.`,
     },
@@ -208,6 +220,7 @@ function systemRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       title: `Redémarrage du serveur attendu depuis ${patches.rebootDays} jours`,
       where: HOST,
       value: `depuis plus de ${patches.rebootDays} jours`,
+      threshold: `${patches.rebootDays} jours`,
       meaning: "Le noyau corrigé est installé, mais l'ancien tourne encore.",
       action: `Dans la fenêtre de déploiement : npm run maintain -- ${stack}.`,
     },

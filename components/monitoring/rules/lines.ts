@@ -1,6 +1,6 @@
 /** Rules about the lines of containers and of the server's units, as LogsQL. */
 import type { MonitoringFacts } from "../facts.ts";
-import { label, minutes, ownServices, type Recording, type Rule, value } from "./rule.ts";
+import { label, lastingMinutes, minutes, ownServices, type Recording, type Rule, value } from "./rule.ts";
 
 export function lineRules(facts: MonitoringFacts): Rule[] {
   return [...errorLineRules(facts), ...volumeRules(facts), loginRule(facts), sourceRule(facts)];
@@ -27,6 +27,7 @@ function errorLineRules(facts: MonitoringFacts): Rule[] {
       title: `Plus de ${perMinute} erreurs par minute dans les journaux`,
       where: "services de TechnicIA",
       value: `${value()} en 1 min`,
+      threshold: `${perMinute} lignes`,
       meaning: "Un service échoue sans cesse, même si ses contrôles de santé réussissent encore.",
       action: `npm run logs -- ${facts.stack} --errors --since 5m ; après une mise en production : npm run rollback -- ${facts.stack}.`,
     },
@@ -38,6 +39,7 @@ function errorLineRules(facts: MonitoringFacts): Rule[] {
       title: `${label("service")} écrit souvent des erreurs`,
       where: `service ${label("service")}`,
       value: `${value()} en 15 min`,
+      threshold: `${perService} lignes`,
       meaning: "Quelque chose échoue régulièrement, peut-être sans que les utilisateurs le voient.",
       action: `npm run logs -- ${facts.stack} ${label("service")} --errors --since 15m.`,
     },
@@ -62,6 +64,7 @@ function volumeRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       title: `${label("service")} inonde les journaux`,
       where: `service ${label("service")}`,
       value: `${value()} lignes en 1 min`,
+      threshold: lastingMinutes(`${linesPerMinute} lignes`, 2),
       meaning: "Les journaux plus anciens seront effacés avant leur âge, pour garder la place prévue.",
       action: `npm run logs -- ${stack} ${label("service")} --since 1m ; un niveau de journal trop bavard, ou une boucle.`,
     },
@@ -73,6 +76,7 @@ function volumeRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       title: "Les journaux n'arrivent plus",
       where: "serveur et conteneurs",
       value: `aucune ligne en ${silentMinutes} min`,
+      threshold: lastingMinutes(`1 ligne en ${silentMinutes} min`, 5),
       meaning: "Les alertes sur les journaux sont aveugles, et une panne ne laisserait pas de trace.",
       action: `npm run drift -- ${stack} --repair ; l'envoi est systemd-journal-upload.service.`,
     },
@@ -91,6 +95,7 @@ function loginRule({ thresholds, stack }: MonitoringFacts): Rule {
     title: "Des connexions ssh échouent",
     where: "serveur",
     value: `${value()} en 1 h`,
+    threshold: `${thresholds.security.sshFailuresPerHour} connexions`,
     meaning: "Quelqu'un essaie d'entrer depuis un réseau autorisé, ou une clé n'est plus la bonne.",
     action: `npm run logs -- ${stack} --grep sshd --since 1h montre d'où ; npm run drift -- ${stack} vérifie les clés et le pare-feu.`,
   };
@@ -106,6 +111,7 @@ function sourceRule({ thresholds, stack }: MonitoringFacts): Rule {
     title: `Plus de ${unsourcedPercent} % des réponses sans source`,
     where: "questions",
     value: `${value()} % en 1 h`,
+    threshold: `${unsourcedPercent} %`,
     meaning: "La recherche ne trouve plus les documents : base vide, ou documents qui manquent.",
     action: `npm run logs -- ${stack} vector-store --errors ; compter les points : npm run status -- ${stack}.`,
   };

@@ -1,6 +1,6 @@
 /** Rules by which the monitoring watches itself, the ladder of the escalation, and the sign of life. */
 import type { MonitoringFacts } from "../facts.ts";
-import { label, minutes, MONITORING, type Rule, value } from "./rule.ts";
+import { label, lastingMinutes, minutes, MONITORING, type Rule, value } from "./rule.ts";
 
 export function ownHealthRules(facts: MonitoringFacts): Rule[] {
   return [
@@ -19,6 +19,7 @@ const PROBES = ["inside", "public"];
 
 function programRules({ stack, thresholds }: MonitoringFacts): Rule[] {
   const forSeconds = minutes(thresholds.ownHealth.downMinutes);
+  const threshold = `${thresholds.ownHealth.downMinutes} min`;
   const { count, minutes: window } = thresholds.restarts;
   const where = `programme ${label("job")}`;
   return [
@@ -31,6 +32,7 @@ function programRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: `La surveillance est aveugle : ${label("job")} ne répond plus`,
       where,
       value: "ne répond plus",
+      threshold,
       meaning: "Des pannes peuvent passer inaperçues tant que ce programme manque.",
       action: `npm run status -- ${stack}, puis npm run logs -- ${stack} ${label("job")}.`,
     },
@@ -44,6 +46,7 @@ function programRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: `${label("job")} ne donne plus ses mesures`,
       where,
       value: "aucune mesure",
+      threshold,
       meaning: "Les alertes qui en dépendent ne se déclenchent plus.",
       action: `npm run status -- ${stack} ; npm run logs -- ${stack} ${label("job")}.`,
     },
@@ -56,6 +59,7 @@ function programRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: `${label("job")} n'est plus dans la liste de ce qui est surveillé`,
       where,
       value: "absent",
+      threshold: `${thresholds.ownHealth.downMinutes + 1} min`,
       meaning: "Sa panne ne se verrait pas.",
       action: `npm run drift -- ${stack} ; le fichier est /opt/technicia/monitoring/metrics/scrape.yml.`,
     },
@@ -67,6 +71,7 @@ function programRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: `${label("service")} redémarre en boucle`,
       where: `programme ${label("service")}`,
       value: `${value()} redémarrages en ${window} min`,
+      threshold: `${count} redémarrages`,
       meaning: "La surveillance a des trous.",
       action: `npm run logs -- ${stack} ${label("service")} ; souvent une limite de mémoire trop basse.`,
     },
@@ -85,6 +90,7 @@ function collectorRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: "Le serveur ne donne plus ses mesures",
       where: "serveur, technicia-collect.service",
       value: `silence depuis ${silentMinutes} min`,
+      threshold: `${silentMinutes} min`,
       meaning: "Mémoire, disque, conteneurs et sauvegardes ne sont plus surveillés.",
       action: `npm run logs -- ${stack} --grep technicia-collect ; npm run drift -- ${stack} --repair le relance.`,
     },
@@ -97,6 +103,7 @@ function collectorRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: `Le collecteur ne peut plus lire : ${label("source")}`,
       where: `serveur, source ${label("source")}`,
       value: "illisible",
+      threshold: `${silentMinutes} min`,
       meaning: "Une partie des mesures du serveur manque.",
       action: `npm run logs -- ${stack} --grep technicia-collect.`,
     },
@@ -108,6 +115,7 @@ function collectorRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: "Le collecteur est lent",
       where: "serveur, technicia-collect.service",
       value: `${value(1)} s pour un tour`,
+      threshold: lastingMinutes(`${seconds} s`, 5),
       meaning: "Les alertes arrivent plus tard.",
       action: `npm run metrics -- ${stack} : processeurs et charge.`,
     },
@@ -128,6 +136,7 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: "Des règles d'alerte échouent",
       where,
       value: `${value()} erreurs en 5 min`,
+      threshold: `${failures} erreurs`,
       meaning: "Une règle qui échoue ne prévient de rien.",
       action: `npm run alerts -- ${stack} rules nomme la règle et son erreur.`,
     },
@@ -140,6 +149,7 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: "Des règles d'alerte sont évaluées en retard",
       where,
       value: `${value()} tours manqués en 5 min`,
+      threshold: lastingMinutes(`${failures} tours`, 10),
       meaning: "Les alertes arrivent plus tard.",
       action: `npm run metrics -- ${stack} : charge du serveur.`,
     },
@@ -152,6 +162,7 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: `${label("job")} refuse sa configuration`,
       where,
       value: "configuration refusée",
+      threshold: "1 min",
       meaning: "Le programme continue avec l'ancienne, ou ne redémarrera pas.",
       action: `npm run logs -- ${stack} ${label("job")} --errors ; npm run drift -- ${stack} --repair remet la nôtre.`,
     },
@@ -163,6 +174,7 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: "Des alertes n'arrivent pas à Alertmanager",
       where,
       value: `${value()} en 5 min`,
+      threshold: `${failures} échecs`,
       meaning: "Une panne ne serait dite à personne.",
       action: `npm run logs -- ${stack} alerts ; npm run alerts -- ${stack} test.`,
     },
@@ -175,13 +187,14 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: `Des messages ne partent pas : ${label("integration")}`,
       where: `envoi par ${label("integration")}`,
       value: `${value()} en 5 min`,
+      threshold: lastingMinutes(`${failures} échecs`, 2),
       meaning: "Des personnes ne sont pas prévenues.",
       action: `npm run logs -- ${stack} alerts --errors dit pourquoi ; npm run alerts -- ${stack} test essaie chaque voie.`,
     },
   ];
 }
 
-function storeRules({ stack, thresholds }: MonitoringFacts): Rule[] {
+function storeRules({ stack, thresholds, minFreeGib }: MonitoringFacts): Rule[] {
   return [
     {
       name: "StoreReadOnly",
@@ -191,6 +204,7 @@ function storeRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: `${label("job")} n'écrit plus`,
       where: `programme ${label("job")}`,
       value: "lecture seule",
+      threshold: `${minFreeGib} Gio libres`,
       meaning: "Il ne reste plus assez de place : mesures ou journaux sont perdus, et les alertes aveugles.",
       action: `Libérer de la place sur le serveur, comme docs/alerts.md le dit pour DiskCritical ; npm run metrics -- ${stack} montre le disque.`,
     },
@@ -201,6 +215,7 @@ function storeRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       title: "Des lignes de journal sont perdues",
       where: "programme logs",
       value: `${value()} en 5 min`,
+      threshold: `${thresholds.ownHealth.failures} lignes`,
       meaning: "Les journaux sont incomplets.",
       action: `npm run logs -- ${stack} logs --errors dit pourquoi : trop longues, trop vieilles, ou sans place.`,
     },
@@ -218,6 +233,7 @@ function accessLogRule({ stack }: MonitoringFacts): Rule {
     title: "Les accès ne sont plus journalisés",
     where: "passerelle",
     value: "aucune ligne en 1 min alors que le site répond",
+    threshold: "1 ligne",
     meaning: "Taux d'erreur et temps de réponse ne sont plus surveillés.",
     action: `npm run drift -- ${stack} --repair ; la prise est /opt/technicia/monitoring/socket/access.sock.`,
   };
@@ -241,6 +257,7 @@ export function escalationRules({ escalation, stack }: MonitoringFacts): Rule[] 
     title: `${level} : ${label("about")} attend depuis ${afterMinutes} minutes que quelqu'un s'en charge`,
     where: label("id"),
     value: `${afterMinutes} min sans prise en charge`,
+    threshold: `${afterMinutes} min`,
     meaning: "Personne n'a dit qu'il s'occupe de cette alerte.",
     action: `S'en charger : npm run alerts -- ${stack} ack '${label("id")}' --comment "…".`,
   }));
@@ -255,6 +272,7 @@ export function watchdogRule({ stack }: MonitoringFacts): Rule {
     title: "Signe de vie",
     where: stack,
     value: "vivant",
+    threshold: "aucun",
     meaning: "Règles, stockage et envoi fonctionnent.",
     action: "Rien : c'est son absence qui est une panne.",
   };

@@ -27,10 +27,13 @@ export interface Rule {
   /** Labels besides those of the rows. */
   readonly labels?: Readonly<Record<string, string>>;
 
-  /** French, as vmalert's templates: what, where, how much, what that means for users, and what to do. */
+  /** French, as vmalert's templates: what, where, how much beyond which limit, what that means for users, and what to do. */
   readonly title: string;
   readonly where: string;
   readonly value: string;
+
+  /** What the value is beyond, with its unit, and for how long: `5 % pendant 10 min`. */
+  readonly threshold: string;
   readonly meaning: string;
   readonly action: string;
 }
@@ -44,6 +47,10 @@ export interface Recording {
 
 export const minutes = (count: number): number => count * 60;
 export const days = (count: number): number => count * 86_400;
+
+/** A limit, and how many minutes the value must be beyond it. */
+export const lastingMinutes = (limit: string, count: number): string =>
+  count === 0 ? limit : `${limit} pendant ${count} min`;
 
 /** `{{ $value }}` with so many decimals. */
 export const value = (decimals = 0): string => `{{ printf "%.${decimals}f" $value }}`;
@@ -86,6 +93,7 @@ export function renderRule(rule: Rule, holdSeconds = 0) {
       title: rule.title,
       where: rule.where,
       value: rule.value,
+      threshold: rule.threshold,
       meaning: rule.meaning,
       action: rule.action,
       runbook: runbookOf(name),

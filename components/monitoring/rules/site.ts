@@ -1,6 +1,6 @@
 /** Rules about what users reach: the site, its services, and the neighbours' view. */
 import type { MonitoringFacts } from "../facts.ts";
-import { label, minutes, ownServices, type Rule, value } from "./rule.ts";
+import { label, lastingMinutes, minutes, ownServices, type Rule, value } from "./rule.ts";
 
 const SERVICE = `service ${label("service")}`;
 
@@ -13,6 +13,7 @@ function healthRules(facts: MonitoringFacts): Rule[] {
   // A window of samples would depend on whether the newest one can be seen yet; this counts evaluations, one for each sample.
   const inARow = { forSeconds: consecutiveFailures * facts.scrapeSeconds };
   const failures = `plus de ${consecutiveFailures} contrôles de suite ont échoué`;
+  const threshold = `${consecutiveFailures} échecs de suite`;
   return [
     {
       name: "SiteDown",
@@ -23,6 +24,7 @@ function healthRules(facts: MonitoringFacts): Rule[] {
       title: "Le site ne répond plus",
       where: facts.publicUrl,
       value: failures,
+      threshold,
       meaning: "Les techniciens ne peuvent plus se servir de TechnicIA.",
       action: `Voir ce qui est en panne : npm run status -- ${facts.stack}. Après une mise en production : npm run rollback -- ${facts.stack}.`,
     },
@@ -35,6 +37,7 @@ function healthRules(facts: MonitoringFacts): Rule[] {
       title: `${label("service")} ne répond plus`,
       where: SERVICE,
       value: failures,
+      threshold,
       meaning: "Ce qui dépend de ce service est en panne ou le sera à la prochaine demande.",
       action: `Lire son journal : npm run logs -- ${facts.stack} ${label("service")} --errors.`,
     },
@@ -48,6 +51,7 @@ function healthRules(facts: MonitoringFacts): Rule[] {
       title: `${label("service")} est en panne depuis ${downMinutes} minutes`,
       where: SERVICE,
       value: `aucun contrôle réussi en ${downMinutes} min`,
+      threshold: `${downMinutes} min`,
       meaning: "La panne n'est pas passagère : pendant l'observation, la mise en production est annulée.",
       action: `npm run rollback -- ${facts.stack} si une mise en production vient d'avoir lieu, sinon npm run logs -- ${facts.stack} ${label("service")}.`,
     },
@@ -68,6 +72,7 @@ function containerRules(facts: MonitoringFacts): Rule[] {
       title: `${label("service")} ne tourne pas`,
       where: SERVICE,
       value: `${value()} conteneur manquant`,
+      threshold: lastingMinutes("aucun manquant", thresholds.health.downMinutes),
       meaning: "Docker n'arrive pas à garder ce service en marche.",
       action: `npm run status -- ${stack}, puis npm run logs -- ${stack} ${label("service")} --since 15m.`,
     },
@@ -81,6 +86,7 @@ function containerRules(facts: MonitoringFacts): Rule[] {
       title: `${label("service")} redémarre en boucle`,
       where: SERVICE,
       value: `${value()} redémarrages en ${restarts.minutes} min`,
+      threshold: `${restarts.count} redémarrages`,
       meaning: "Chaque redémarrage coupe les demandes en cours.",
       action: `Lire la fin de son journal : npm run logs -- ${stack} ${label("service")} --since 15m. Après une mise en production : npm run rollback -- ${stack}.`,
     },
@@ -93,6 +99,7 @@ function containerRules(facts: MonitoringFacts): Rule[] {
       title: `${label("service")} a dépassé sa mémoire et a été arrêté`,
       where: SERVICE,
       value: `${value()} arrêt en 10 min`,
+      threshold: "aucun arrêt admis",
       meaning: "Les demandes en cours sont perdues, et cela recommencera.",
       action: `Voir sa courbe : npm run metrics -- ${stack}. Relever services.<service>.memoryMib ou revenir en arrière.`,
     },
@@ -112,6 +119,7 @@ function neighbourRules({ neighbours, thresholds, stack }: MonitoringFacts): Rul
       title: `${label("neighbour")} ne répond plus de l'extérieur`,
       where: `environnement ${label("neighbour")}, vu de ${stack}`,
       value: `aucun contrôle réussi en ${thresholds.health.downMinutes} min`,
+      threshold: `${thresholds.health.downMinutes} min`,
       meaning: "Son serveur est peut-être perdu ; il ne peut alors pas prévenir lui-même.",
       action: `npm run status -- ${label("neighbour")}. Sans réponse, la console d'OVH, puis docs/runbook.md, « Serveur perdu ».`,
     },
@@ -133,6 +141,7 @@ function trafficRule({ thresholds, stack }: MonitoringFacts): Rule {
     title: "Trafic inhabituel",
     where: "passerelle",
     value: `${value()} demandes en 5 min, plus de ${factor} fois l'habitude de cette heure`,
+    threshold: lastingMinutes(`${factor} fois l'habitude et ${minimumRequests} demandes`, 5),
     meaning: "Un pic d'usage, un programme qui insiste, ou quelqu'un qui explore le site.",
     action: `Voir qui demande quoi : npm run logs -- ${stack} gateway --since 15m.`,
   };

@@ -13,6 +13,7 @@ import postgres
 import qdrant
 import records
 import sets
+import silence
 import storage
 from base import Problem, STATE, STATUS, emptied, is_younger, lock, moment, now, read_json, remove, require_space, run, say, settings, write_json
 from containers import http, is_healthy, require_container, spec_of, until, volume
@@ -38,7 +39,8 @@ def drill(given=None):
         try:
             snapshot = storage.find(given)
             require_memory()
-            counts, findings = rehearse(snapshot["id"])
+            with silence.silenced():
+                counts, findings = rehearse(snapshot["id"])
         finally:
             clean()
         result = {

@@ -54,7 +54,9 @@ interface PublicRequest {
   /** @default "GET" */
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Size of the body, which is all zeros. */
+  /** A body of JSON. */
+  readonly json?: string | undefined;
+  /** Size of another body, which is all zeros. */
   readonly bodyBytes?: number;
   /** Whether the body is only announced: the request ends as soon as the server accepts or refuses it. */
   readonly announceOnly?: boolean;
@@ -82,7 +84,7 @@ const UPGRADE = {
 
 export function askPublic(site: PublicSite, request: PublicRequest): Promise<PublicAnswer> {
   const { path, protocol = "https", host = site.domain, method = "GET", signal } = request;
-  const { bodyBytes = 0, announceOnly = false, upgrade = false } = request;
+  const { json, bodyBytes = 0, announceOnly = false, upgrade = false } = request;
   return new Promise((resolve, reject) => {
     const sent = (protocol === "https" ? https : http).request({
       host,
@@ -98,6 +100,9 @@ export function askPublic(site: PublicSite, request: PublicRequest): Promise<Pub
         ...(bodyBytes > 0
           ? { "content-length": String(bodyBytes), "content-type": "application/octet-stream" }
           : {}),
+        ...(json === undefined
+          ? {}
+          : { "content-length": String(Buffer.byteLength(json)), "content-type": "application/json" }),
         ...(announceOnly ? { expect: "100-continue" } : {}),
         ...(upgrade ? UPGRADE : {}),
         ...request.headers,
@@ -125,7 +130,7 @@ export function askPublic(site: PublicSite, request: PublicRequest): Promise<Pub
     });
     if (announceOnly) sent.flushHeaders();
     else if (bodyBytes > 0) Readable.from(zeros(bodyBytes)).pipe(sent);
-    else sent.end();
+    else sent.end(json);
   });
 }
 

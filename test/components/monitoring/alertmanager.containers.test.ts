@@ -51,16 +51,19 @@ describe("the configuration", () => {
     [{}, "severity=info", "slack"],
     [{}, "severity=mild", "team"],
     [{}, "alertname=Watchdog severity=info", "deadman"],
+    [{}, "alertname=Announcement severity=info", "announcements-slack"],
     [{}, "alertname=Escalation severity=P1 level=N1", "N1"],
     [{}, "alertname=Escalation severity=P1 level=N4", "N4"],
     [mailOnly, "severity=P1", "team"],
     [mailOnly, "severity=P2", "team"],
     [mailOnly, "severity=P3", "team"],
     [mailOnly, "severity=info", "team"],
+    [mailOnly, "alertname=Announcement severity=info", "announcements-team"],
     [slackOnly, "severity=P1", "pager,slack"],
     [slackOnly, "severity=P2", "slack"],
     [slackOnly, "alertname=Escalation severity=P1 level=N1", "nobody"],
     [silent, "severity=P1", "nobody"],
+    [silent, "alertname=Announcement severity=info", "nobody"],
     [silent, "alertname=Watchdog severity=info", "nobody"],
   ])("with %j sends %s to %s", async (change, labels, receivers) => {
     const amtool = await monitoringProgram("amtool");
@@ -125,6 +128,7 @@ describe("a running Alertmanager", () => {
       expect(text).toContain("prod, https://technicia.exemple.fr");
       expect(text).toContain("27/11/2026 17:30:05 CET");
       expect(text).toContain("P1, critique");
+      expect(text).toContain("aucun contrôle réussi (seuil : 3 échecs de suite)");
       expect(text).toContain("npm run status");
       expect(text).toContain("docs/alerts.md#sitedown");
       expect(text).toMatch(/ack ('|&#39;)SiteDown('|&#39;) --comment/);
@@ -139,6 +143,30 @@ describe("a running Alertmanager", () => {
     const second = await until("the end is told", () => newest(mail, "[Résolu]"));
     expect(second.Subject).toBe("[Résolu] prod : Le site ne répond plus");
     expect(second.Text).toContain("Fin : ");
+  });
+
+  it("announces work once, without its end as an alert", async () => {
+    const announced = (stage: string): SentAlert => ({
+      labels: {
+        ...{ alertname: "Announcement", severity: "info", stack: "prod", stage },
+        id: `Announcement-${stage}`,
+      },
+      annotations: {
+        ...{ title: `Mise en production, version 12 : ${stage}`, what: "Mise en production" },
+        ...{ where: "technicia.exemple.fr", by: "alice", release: "12", result: stage },
+      },
+      endsAt: new Date(Date.now() + 2000).toISOString(),
+    });
+    await send(alerts, [announced("commencée"), announced("terminée")]);
+    const told = () => webhooks.at("/slack").filter(({ body }) => body.includes("Quoi : Mise en production"));
+    await until("both are told", () => told().length >= 2);
+    await until("the signs of life have come twice meanwhile", waitForSigns(webhooks, 2));
+
+    expect(told()).toHaveLength(2);
+    expect(told().map(({ body }) => /Résultat : (\S+?)\\n/.exec(body)?.[1])).toEqual(
+      expect.arrayContaining(["commencée", "terminée"]),
+    );
+    expect(told().some(({ body }) => body.includes("Résolu"))).toBe(false);
   });
 
   it("says once what several alerts have in common", async () => {
@@ -209,6 +237,7 @@ const siteDown = (startsAt: string): SentAlert => ({
     title: "Le site ne répond plus",
     where: "https://technicia.exemple.fr",
     value: "aucun contrôle réussi",
+    threshold: "3 échecs de suite",
     meaning: "Les techniciens ne peuvent plus se servir de TechnicIA.",
     action: "npm run status -- prod",
     runbook: "docs/alerts.md#sitedown",

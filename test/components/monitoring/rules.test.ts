@@ -62,6 +62,7 @@ describe("the rules", () => {
         "title",
         "where",
         "value",
+        "threshold",
         "meaning",
         "action",
         "runbook",
@@ -69,6 +70,27 @@ describe("the rules", () => {
       expect(annotations?.["runbook"]).toBe(`docs/alerts.md#${alert.toLowerCase()}`);
       expect(Object.values(annotations ?? {}).filter((text) => text.trim() === "")).toEqual([]);
     }
+  });
+
+  it("each name in the message the number that decides", () => {
+    const said = (changed: Thresholds) => {
+      const other = { ...facts, thresholds: changed };
+      return [...metricRules(other), ...logRules(other)].map(({ threshold }) => threshold).join("\n");
+    };
+    // How much data it takes to judge, and the time over which is counted.
+    const others = /^(minimum|window|minutes$)/;
+    const unsaid = Object.entries<Readonly<Record<string, number>>>({ ...facts.thresholds }).flatMap(
+      ([group, values]) =>
+        Object.entries(values)
+          .filter(([name]) => !others.test(name))
+          .filter(([name, value]) => {
+            const changed = { ...facts.thresholds, [group]: { ...values, [name]: value + 1 } };
+            return said(changed) === said(facts.thresholds);
+          })
+          .map(([name]) => `${group}.${name}`),
+    );
+
+    expect(unsaid).toEqual([]);
   });
 
   it("each have a severity, and an id of their own", () => {

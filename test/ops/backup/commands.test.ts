@@ -83,6 +83,9 @@ const OWN_BUCKET = {
 };
 
 let backup: object;
+let monitoring: object;
+/** Results that the team was told of. */
+let told: string[];
 let local: LocalServer;
 let calls: string[][];
 let asked: string[];
@@ -95,7 +98,8 @@ let variables: Record<string, string>;
 
 beforeEach(async () => {
   local = await startLocalServer();
-  [calls, asked, said, fetched] = [[], [], [], []];
+  [calls, asked, said, fetched, told] = [[], [], [], [], []];
+  monitoring = {};
   [agrees, stored, variables, backup] = [true, SNAPSHOT, {}, OWN_BUCKET];
   answers = {
     make: made,
@@ -112,6 +116,7 @@ function world(): BackupWorld {
   const settings = {
     ...validSettings(),
     backup,
+    monitoring,
   };
   const values = Object.entries(settings).map(([key, objectValue]) => [
     `technicia:${key}`,
@@ -139,10 +144,13 @@ function world(): BackupWorld {
   );
   const server: Server = {
     ...local,
-    run: (command) =>
-      command.script.includes("systemd-run")
-        ? program(command.variables?.["WORDS"] ?? "")
-        : local.run(command),
+    run: (command) => {
+      if (command.script.includes("systemd-run")) return program(command.variables?.["WORDS"] ?? "");
+      if (!command.purpose.endsWith("of the monitoring")) return local.run(command);
+      const [, result] = /\\"result\\":\\"(.+?)\\"/.exec(command.stdin ?? "") ?? [];
+      if (result !== undefined) told.push(result);
+      return Promise.resolve({ stdout: '{"silenceID":"1"}\n200 \u001e', stderr: "" });
+    },
   };
   return {
     ...{ pulumi, openServer: () => server, identity: { who: "alice@laptop", run: "", process: 1 } },
@@ -319,6 +327,20 @@ describe("npm run drill", () => {
 });
 
 describe("npm run restore", () => {
+  it("tells the team of its beginning and its end, where the server is watched", async () => {
+    monitoring = { enabled: true };
+    await restoreStack(request({ yes: true }), world());
+    answers["restore"] = new UserError("could not restore the set: no space");
+    await expect(restoreStack(request({ yes: true }), world())).rejects.toThrow("no space");
+
+    expect(told).toEqual([
+      `commencée : jeu ${SHORT}`,
+      `terminée : jeu ${SHORT} : n8n 3 workflows ; arrêt de 12.5 s`,
+      `commencée : jeu ${SHORT}`,
+      "en échec : could not restore the set: no space",
+    ]);
+  });
+
   it("shows counts now and afterwards and what is lost, asks, restores, and records it", async () => {
     const { text, exitCode } = await restoreStack(request({ only: "n8n" }), world());
 

@@ -108,7 +108,13 @@ const firing = (id: string, labels: object, activeAt = SINCE) => ({
 });
 const ROLLBACK = { rollback: "yes" };
 
-async function run(settings: { seconds?: number; paths?: readonly string[] } = {}): Promise<Observed> {
+interface Observing {
+  readonly seconds?: number;
+  readonly paths?: readonly string[];
+  readonly once?: readonly object[];
+}
+
+async function run(settings: Observing = {}): Promise<Observed> {
   const environment = environmentWith({
     monitoring: { enabled: true, observation: { seconds: 15, paths: PATHS, ...settings } },
   });
@@ -200,6 +206,72 @@ describe("the observation of a release", () => {
     const { measures } = (await run()).check;
 
     expect(measures!["failedRequests"]! / measures!["requests"]!).toBeCloseTo(2 / 3, 1);
+  });
+});
+
+describe("requests that write or ask a language model", () => {
+  const QUESTION = { path: "/api/question", body: '{"question":"é"}' };
+  /** Method, path, type and body of what arrives besides the paths of every second. */
+  let rare: string[];
+
+  const answerRare = (statusOf: (count: number) => number) => {
+    answer = (request, response) => {
+      if (PATHS.includes(request.url ?? "")) return void response.end("ok");
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => chunks.push(chunk));
+      request.on("end", () => {
+        const { method, url, headers } = request;
+        rare.push([method, url, headers["content-type"], Buffer.concat(chunks).toString()].join(" "));
+        response.writeHead(statusOf(rare.length)).end();
+      });
+    };
+  };
+  beforeEach(() => {
+    rare = [];
+  });
+
+  it("are sent once at the start and once at the end, however long the observation is", async () => {
+    answerRare(() => 200);
+    const { check } = await run({ seconds: 60, once: [QUESTION, { method: "GET", path: "/form/a" }] });
+
+    expect(check.outcome).toBe("ok");
+    expect(rare.toSorted()).toEqual([
+      ...["GET /form/a  ", "GET /form/a  "],
+      ...Array<string>(2).fill('POST /api/question application/json {"question":"é"}'),
+    ]);
+    expect(check.measures!["requests"]).toBe(asked.length);
+  });
+
+  it.each([
+    ["au début, POST /api/question : 502", 1],
+    ["à la fin, POST /api/question : 502", 2],
+  ])("keep a release from passing, and from being taken back, when one fails: %s", async (words, failing) => {
+    answerRare((count) => (count === failing ? 502 : 200));
+    const { check, hasFailed } = await run({ once: [QUESTION] });
+
+    expect(hasFailed).toBe(false);
+    expect(check.outcome).toBe("not-checked");
+    expect(check.detail).toMatch(`impossible de juger : ${words} ;`);
+  });
+
+  it("keep nobody waiting for an answer when the release goes back, and do not count then", async () => {
+    answer = (request, response) => {
+      if (PATHS.includes(request.url ?? "")) response.end("ok");
+    };
+    evaluate({ metrics: { alerts: [firing("HealthFailing-n8n", ROLLBACK)] } });
+    const { client, check } = await run({ once: [QUESTION] });
+
+    expect(check.outcome).toBe("failed");
+    expect(client.counted.failed).toBe(0);
+  });
+
+  it("are not sent at the end of an observation that has found a fault", async () => {
+    answerRare(() => 200);
+    evaluate({ metrics: { alerts: [firing("HealthFailing-n8n", ROLLBACK)] } });
+    const { hasFailed } = await run({ once: [QUESTION] });
+
+    expect(hasFailed).toBe(true);
+    expect(rare).toHaveLength(1);
   });
 });
 

@@ -157,6 +157,7 @@ describe("the alerts of a deployment", () => {
     await withNewVersion();
     const requests: string[] = [];
     stack.monitoring = (request) => {
+      if (request.includes("/api/v2/alerts")) return "\n200 \u001e";
       stack.parts.push(request.includes("DELETE") ? "end silence" : "silence");
       requests.push(request);
       return `{"silenceID":"0${requests.length}"}\n200 \u001e`;
@@ -172,7 +173,8 @@ describe("the alerts of a deployment", () => {
 
   it("are silenced during a rollback as well", async () => {
     await withNewVersion();
-    stack.monitoring = () => {
+    stack.monitoring = (request) => {
+      if (request.includes("/api/v2/alerts")) return "\n200 \u001e";
       stack.parts.push("silence");
       return '{"silenceID":"1"}\n200 \u001e';
     };

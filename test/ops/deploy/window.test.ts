@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { renderInstant, windowAt, type WindowSettings } from "../../../ops/deploy/window.ts";
+import { describeWindow, renderInstant, windowAt, type WindowSettings } from "../../../ops/deploy/window.ts";
 
 const MINUTE = 60_000;
 
@@ -97,5 +97,17 @@ describe("windowAt", () => {
 describe("renderInstant", () => {
   it("names the day and says that it is UTC", () => {
     expect(renderInstant(new Date("2026-12-01T09:00:00Z"))).toBe("Tuesday 2026-12-01 09:00 UTC");
+  });
+});
+
+describe("describeWindow", () => {
+  it.each([
+    ["2026-11-24T10:00:00Z", prod, true, "ouverte jusqu'à 12:00 UTC"],
+    ["2026-11-24T10:00:00Z", { ...prod, window: undefined }, false, "ouverte sans limite"],
+    ["2026-11-28T10:00:00Z", prod, true, "fermée, en urgence"],
+    // A rollback needs no window.
+    ["2026-11-28T10:00:00Z", prod, false, "fermée"],
+  ])("says at %s, with these settings and in an emergency or not", (instant, settings, emergency, words) => {
+    expect(describeWindow(settings, { at: new Date(instant), emergency })).toBe(words);
   });
 });

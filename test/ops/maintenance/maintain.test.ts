@@ -3,6 +3,8 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { parse, stringify } from "yaml";
+
 import { deploy } from "../../../ops/deploy/deploy.ts";
 import { commands } from "../../../ops/maintenance/commands.ts";
 import { maintain, type MaintainRequest } from "../../../ops/maintenance/maintain.ts";
@@ -110,6 +112,22 @@ describe("maintain", () => {
       `maintenance: maintenance terminée, sans redémarrage, vérification réussie : ${DONE}`,
     ]);
     expect(isUnfinished()).toBe(false);
+  });
+
+  it("tells the team of its beginning, of the reboot and of its end", async () => {
+    const file = parse(stack.settings) as { config: Record<string, unknown> };
+    file.config["technicia:monitoring"] = { enabled: true };
+    stack.settings = stringify(file);
+    pending = REBOOT;
+    const told: (string | undefined)[] = [];
+    stack.monitoring = (request) => {
+      if (request.includes("/api/v2/alerts")) told.push(/\\"title\\":\\"([^"]+)\\"/.exec(request)?.[1]);
+      return '{"silenceID":"1"}\n200 \u001e';
+    };
+    await run();
+
+    const reboot = "Redémarrage du serveur : commencé";
+    expect(told).toEqual(["Maintenance : commencée", reboot, "Maintenance : terminée"]);
   });
 
   it("reboots where an upgrade asks for it, and waits until the server is back", async () => {

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { logRules } from "../../../components/monitoring/log-rules.ts";
 import { metricRules } from "../../../components/monitoring/metric-rules.ts";
 import { listAlerts } from "../../../ops/monitoring/alerts.ts";
-import { during, silencesFor, type PlannedAlerts } from "../../../ops/monitoring/planned.ts";
+import { silencesFor, type PlannedAlerts } from "../../../common/planned-alerts.ts";
+import { during } from "../../../ops/monitoring/planned.ts";
 import { matches } from "../../../ops/monitoring/matchers.ts";
 import { acknowledge, silenceAlerts, unsilence } from "../../../ops/monitoring/silences.ts";
 import { monitoringFacts } from "../../components/monitoring/facts.ts";
@@ -230,6 +231,18 @@ describe("planned work", () => {
     [{ kind: "restore", services: ["n8n"] }, { alertname: "DriftFound" }, false],
   ] as const)("%j: %j is silenced: %s", (alerts, labels, expected) => {
     expect(silences(alerts, labels)).toBe(expected);
+  });
+
+  it("covers everything about the server's load, which is all that a drill moves", () => {
+    // Its containers are no services of the swarm, so no rule about services sees them.
+    const facts = monitoringFacts();
+    const isAboutLoad = /node_(?:load|cpu|memory)|technicia_collector_seconds\)|iteration_missed/;
+    const moved = [...metricRules(facts), ...logRules(facts)]
+      .filter(({ expr }) => isAboutLoad.test(expr))
+      .map(({ name }) => name);
+
+    expect(moved.length).toBeGreaterThan(10);
+    expect(moved.filter((name) => !silences({ kind: "drill" }, { alertname: name }))).toEqual([]);
   });
 
   it("is only about alerts that exist", () => {

@@ -35,6 +35,8 @@ let resources: object[] | undefined;
 let refreshed: object[] | undefined;
 let calls: string[];
 let isWrittenOver: boolean;
+/** Titles of what the team was told. */
+let told: string[];
 
 beforeEach(async () => {
   isWrittenOver = false;
@@ -46,8 +48,7 @@ beforeEach(async () => {
   };
   settings.config["technicia:backupReaderKey"] = { secure: "v1:cipher" };
   stack.settings = stringify(settings);
-  words = [];
-  calls = [];
+  [words, calls, told] = [[], [], []];
   sets = [
     [OLDER, "2026-11-24T08:00:00.000Z"],
     [SET, "2026-11-24T09:00:00.000Z"],
@@ -111,6 +112,11 @@ function recover(changes: Partial<RecoverRequest> = {}) {
   const server: Server = {
     ...stack.server,
     run: (command) => {
+      if (command.purpose.endsWith("of the monitoring")) {
+        const [, title] = /\\"title\\":\\"(.+?)\\"/.exec(command.stdin ?? "") ?? [];
+        if (title !== undefined) told.push(title);
+        return Promise.resolve({ stdout: '{"silenceID":"1"}\n200 \u001e', stderr: "" });
+      }
       if (!command.script.includes("systemd-run")) return stack.server.run(command);
       const [word = "", ...rest] = (command.variables?.["WORDS"] ?? "").split("\n");
       words.push([word, ...rest].join(" "));
@@ -137,6 +143,21 @@ describe("npm run recover", () => {
     expect(text).toContain(`restored the set ${SHORT}`);
     expect(text).toMatch(/^deploy +60\.0$/m);
     expect(text).toMatch(/^together +90\.0$/m);
+  });
+
+  it("tells the team once the server is there, of the restore, and how it ended", async () => {
+    const settings = parse(stack.settings) as { config: Record<string, unknown> };
+    settings.config["technicia:monitoring"] = { enabled: true };
+    stack.settings = stringify(settings);
+    await recover({ yes: true });
+    stack.verify = () => Promise.resolve([failing]);
+    await recover({ yes: true });
+
+    const restored = ["Restauration des données : commencée", "Restauration des données : terminée"];
+    expect(told).toEqual([
+      ...["Remise en état du serveur : commencée", ...restored, "Remise en état du serveur : terminée"],
+      ...["Remise en état du serveur : commencée", ...restored, "Remise en état du serveur : en échec"],
+    ]);
   });
 
   it("restores the set that was asked for", async () => {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { describe, expect, it } from "vitest";
 
+import type { AuditEvent } from "../../../common/release.ts";
 import { listIncidents } from "../../../reports/incidents/book.ts";
 import { describePhases } from "../../../reports/tracking/steps.ts";
 import { checkTracking } from "../../../reports/tracking/tracking.ts";
@@ -178,6 +179,28 @@ describe("the tracking document of a deployed environment", () => {
         "- Installation Docker|En cours|21 novembre 2026|-|-|-",
         "- Obtention certificats SSL|Non commencé|-|-|-|-",
       ]),
+    );
+  });
+
+  it("takes the test of the alerts from the audit: the last one, whether everything arrived or not", async () => {
+    const event = (day: number, action: "alert-test" | "alert", detail: string) => ({
+      ...{ at: `2026-11-${day}T09:00:00.000Z`, who: "Ada", action, reason: "", detail },
+    });
+    const passed = event(20, "alert-test", "test des alertes : team reçu, slack reçu");
+    const lost = event(21, "alert", "test des alertes : team reçu, slack non reçu");
+    const other = event(22, "alert", "alerte DiskLow prise en charge");
+    const rowWith = async (history: readonly AuditEvent[]) => {
+      const documents = await Documents.open();
+      await documents.report({ test: { records: { ...noRecords, history } } });
+      return (await documents.rows(TEST_STEPS)).find((row) => row.startsWith("- Tests des alertes"));
+    };
+
+    expect(await rowWith([other])).toBe("- Tests des alertes|Non commencé|-|-|-|-");
+    expect(await rowWith([passed, other])).toBe(
+      "- Tests des alertes|Complété|20 novembre 2026|20 novembre 2026|-|team reçu, slack reçu",
+    );
+    expect(await rowWith([passed, lost, other])).toBe(
+      "- Tests des alertes|Bloqué|21 novembre 2026|-|-|team reçu, slack non reçu",
     );
   });
 
