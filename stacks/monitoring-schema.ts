@@ -160,9 +160,9 @@ function isJson(body: string): boolean {
 }
 
 export const monitoring = map({
-  enabled: flag().prefault(false).meta({
+  enabled: flag().prefault(true).meta({
     description: "Whether this environment runs the monitoring: metrics, logs, alerts and probes.",
-    example: true,
+    example: false,
   }),
   scrapeSeconds: whole("seconds", { least: 5, most: 60 }).prefault(15).meta({
     description: "Seconds between two measurements, and between two evaluations of the rules about them.",

@@ -6,7 +6,7 @@ import { monitoringServices, SERVICES } from "../../common/services.ts";
 import { LOOPBACK_PORTS, MONITORING_PORTS, SECRET_FILES } from "../../components/monitoring/facts.ts";
 import { reveal } from "../support/engine.ts";
 import { strongSecrets } from "../support/fixtures.ts";
-import { deploy, everything, usual, type Variant } from "../support/technicia.ts";
+import { deploy, everything, least, type Variant } from "../support/technicia.ts";
 
 interface Spec {
   readonly containerSpec: {
@@ -41,7 +41,7 @@ const files = async () =>
 
 describe("the monitoring", () => {
   it("leaves nothing on a server where it is off", async () => {
-    const { registrations } = await deploy(usual);
+    const { registrations } = await deploy(least);
     const own =
       /monitoring|metrics|log-rules|technicia-(logs|alerts|probes|outside)|exporter|socket|collect$/;
 

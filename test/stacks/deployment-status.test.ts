@@ -163,7 +163,13 @@ describe("describeAccess", () => {
   });
 
   it("writes commands that can be pasted", () => {
-    expect(describeAccess(environmentWith(), "203.0.113.10", "ssh-ed25519 AAAAhost")).toEqual({
+    expect(
+      describeAccess(
+        environmentWith({ monitoring: { enabled: false } }),
+        "203.0.113.10",
+        "ssh-ed25519 AAAAhost",
+      ),
+    ).toEqual({
       ssh: {
         address: "203.0.113.10",
         port: 22,

@@ -19,10 +19,10 @@ const refusal = (monitoring: object) => {
 };
 
 describe("the settings of the monitoring", () => {
-  it("are off by default, with limits and images that need not be named", () => {
+  it("are on by default, with limits and images that need not be named", () => {
     const { monitoring, images, services } = environmentWith({ "images.rules": undefined });
 
-    expect(monitoring).toMatchObject({ enabled: false, scrapeSeconds: 15, metricsDays: 35, logsDays: 14 });
+    expect(monitoring).toMatchObject({ enabled: true, scrapeSeconds: 15, metricsDays: 35, logsDays: 14 });
     expect(images.rules).toBe("victoriametrics/vmalert:v1.151.0");
     expect(services.metricRules).toEqual({ memoryMib: 48, cpus: 0.25 });
   });

@@ -732,13 +732,14 @@ describe("services", () => {
   it("fails when the memory limits exceed the server, and says by how much", () => {
     expect(problems((settings) => change(settings, "services.qdrant.memoryMib", 5000))).toEqual([
       "technicia:services: expected memory limits of at most 7578 MiB in all (server.memoryGib 8 less 614 MiB for the system), " +
-        "got 8296 MiB (qdrant 5000, vectorStore 384, n8n 1280, n8nRunners 384, gateway 96, documentProcessor 384, visionClassifier 384, frontend 384); " +
-        "lower them by 718 MiB or raise server.memoryGib",
+        "got 8744 MiB (qdrant 5000, vectorStore 384, n8n 1280, n8nRunners 384, gateway 96, documentProcessor 384, visionClassifier 384, frontend 384, " +
+        "metrics 128, logs 128, metricRules 48, logRules 48, alerts 64, probes 32); " +
+        "lower them by 1166 MiB or raise server.memoryGib",
     ]);
   });
 
   it("counts the limits only of services that are on", () => {
-    const full = (settings: Settings) => change(settings, "services.qdrant.memoryMib", 4282);
+    const full = (settings: Settings) => change(settings, "services.qdrant.memoryMib", 3834);
 
     expect(problems(full)).toEqual([]);
     expect(

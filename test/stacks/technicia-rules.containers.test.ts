@@ -188,7 +188,7 @@ describe.each(variants)("every service with %s", (_name, variant) => {
       expect(taskSpec.resources.limits.nanoCpus, name).toBeGreaterThan(0);
       // The journal bounds all lines together.
       expect(taskSpec.logDriver, name).toEqual(
-        variant === everything
+        variant !== least
           ? { name: "journald", options: { tag: name.replace("technicia-", "") } }
           : { name: "json-file", options: { "max-size": "10m", "max-file": "5" } },
       );

@@ -58,11 +58,8 @@ describe.each(variants)("the program with %s", (_name, variant) => {
       ],
     };
     const expected = [
-      ...(variant === everything ? monitoring.monitoring : []).map((name) => ["monitoring", name]),
-      ...[...networks, ...(variant === everything ? monitoring.networks : [])].map((name) => [
-        "networks",
-        name,
-      ]),
+      ...(variant !== least ? monitoring.monitoring : []).map((name) => ["monitoring", name]),
+      ...[...networks, ...(variant !== least ? monitoring.networks : [])].map((name) => ["networks", name]),
     ];
     expect(others.map(({ name, parent }) => [parent, name]).sort()).toEqual(expected.sort());
   });
@@ -187,7 +184,7 @@ describe("the program", () => {
 
     for (const [name, driver, tag] of await drivers(everything))
       expect([name, driver]).toEqual([`technicia-${tag}-service`, "journald"]);
-    expect(new Set((await drivers(usual)).map(([, driver]) => driver))).toEqual(new Set(["json-file"]));
+    expect(new Set((await drivers(least)).map(([, driver]) => driver))).toEqual(new Set(["json-file"]));
   });
 
   it("tells of the monitoring's pages at the end of a tunnel, where there are any", async () => {
@@ -196,9 +193,9 @@ describe("the program", () => {
         ({ service, url }) => `${service} ${url}`,
       );
 
-    expect(await tunnels(usual)).toEqual(["n8n http://localhost:5678", "Qdrant http://localhost:6333"]);
+    expect(await tunnels(least)).toEqual(["n8n http://localhost:5678", "Qdrant http://localhost:6333"]);
     expect(await tunnels(everything)).toEqual([
-      ...(await tunnels(usual)),
+      ...(await tunnels(least)),
       "Dashboards http://localhost:8428/vmui/#/dashboards",
       "Logs http://localhost:9428/select/vmui/",
       "Alerts http://localhost:9093/",

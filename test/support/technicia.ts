@@ -59,6 +59,7 @@ export const least: Variant = {
     "server.order": { subsidiary: "FR", maxMonthlyPriceEur: 15 },
     "ssh.admins": [],
     "host.swapGib": 0,
+    monitoring: { enabled: false },
     protectData: false,
   },
   without: [...OAUTH, "googleCredentials", "n8nRunnersToken", "qdrantApiKey", "cloudflareApiToken"],

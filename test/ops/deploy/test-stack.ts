@@ -114,6 +114,8 @@ export class TestStack implements AsyncDisposable {
       encryptionsalt: "v1:salt",
       config: {
         ...Object.fromEntries(settings.map(([key, value]) => [`technicia:${key}`, value])),
+        // The tests of its part in a command switch it on.
+        "technicia:monitoring": { enabled: false },
         "technicia:voyageApiKey": { secure: "v1:cipher" },
       },
     });

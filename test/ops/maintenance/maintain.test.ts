@@ -316,7 +316,11 @@ describe("maintain", () => {
       ([key, value]) =>
         [`technicia:${key}`, typeof value === "string" ? value : JSON.stringify(value)] as const,
     );
-    stack.declared = { ...Object.fromEntries(settings), "technicia:domain": "former.exemple.fr" };
+    stack.declared = {
+      ...Object.fromEntries(settings),
+      "technicia:monitoring": JSON.stringify({ enabled: false }),
+      "technicia:domain": "former.exemple.fr",
+    };
     let context: CheckContext | undefined;
     stack.verify = (given) => {
       context = given;
