@@ -98,6 +98,8 @@ export function describePrograms(
         `--web.listen-address=:${MONITORING_PORTS.alerts}`,
         // It is alone: no port for others of its kind.
         "--cluster.listen-address=",
+        // A week is judged by what was planned in it, and the page shows 30 days: ended silences are kept as long as metrics.
+        `--data.retention=${settings.metricsDays * 24}h`,
       ],
       environment: { TZ: settings.timeZone },
       mounts: [
@@ -114,6 +116,8 @@ export function describePrograms(
       args: [
         `--config.file=${CONFIG_FOLDER}/blackbox.yml`,
         `--web.listen-address=:${MONITORING_PORTS.probes}`,
+        // Each probe that succeeds would be seven lines.
+        "--log.level=warn",
       ],
       mounts: [AUTHORITIES],
       health: healthy(MONITORING_PORTS.probes, "/-/healthy"),

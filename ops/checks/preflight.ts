@@ -136,7 +136,7 @@ function otherItems({ context, effects, access, site }: Preflight): Item[] {
     {
       id: "logs",
       title: "Logs : Centralisation et rétention configurées",
-      find: () => askServer(access, checkLogs),
+      find: () => askServer(access, (server) => checkLogs(server, context.environment)),
     },
     encryptionProbe(context),
     clockProbe({ endpoint: context.environment.ovh.endpoint, access, fetch, now }),

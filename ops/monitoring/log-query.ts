@@ -79,13 +79,15 @@ interface Page extends Span {
 
 const QUERY = { store: "logs", path: "/select/logsql/query", timeoutSeconds: 60 } as const;
 
-/** The newest lines, oldest first. */
+/** The newest lines, oldest first; a request that the gateway has also written to its container's output is one line. */
 export async function readLines(
   stores: Pick<Stores, "ask">,
   { filter, most, from, until }: Page,
 ): Promise<readonly StoredLine[]> {
   const query = `${filter} | sort by (_time) desc limit ${most} | fields ${FIELDS.join(", ")}`;
-  return rowsIn(await stores.ask({ ...QUERY, form: { query, ...spanOf({ from, until }) } }), line).reverse();
+  const rows = rowsIn(await stores.ask({ ...QUERY, form: { query, ...spanOf({ from, until }) } }), line);
+  const requests = new Set(rows.filter((row) => row["app_name"] === "gateway").map((row) => row._msg));
+  return rows.filter((row) => row["CONTAINER_TAG"] !== "gateway" || !requests.has(row._msg)).reverse();
 }
 
 export async function countLines(

@@ -31,8 +31,8 @@ interface Run {
   /** Whether it asks before it changes anything; the answer is yes. @default false */
   readonly asks?: boolean;
 
-  /** @default 0 */
-  readonly code?: number;
+  /** Exit codes that are right. @default 0 alone */
+  readonly codes?: readonly number[];
 
   /** What it must print. */
   readonly says?: RegExp;
@@ -54,8 +54,8 @@ const RUNS: Readonly<Record<string, Run>> = {
   "npm run help": { on: "new", says: /^rollback +<stack>/m },
   "npm run settings": { on: "new" },
   "npx vitest run --project parts test/stacks/settings.test.ts": { on: "new", says: /passed/ },
-  "npm run secrets -- test": { on: "new", code: 1, says: /VoyageAI/ },
-  "npm run secrets -- test --init": { on: "new", code: 1, says: /generated .*n8nEncryptionKey/ },
+  "npm run secrets -- test": { on: "new", codes: [1], says: /VoyageAI/ },
+  "npm run secrets -- test --init": { on: "new", codes: [1], says: /generated .*n8nEncryptionKey/ },
   "npx pulumi config set --path technicia:backup.project 0123456789abcdef0123456789abcdef --stack test": {
     on: "new",
   },
@@ -71,8 +71,10 @@ const RUNS: Readonly<Record<string, Run>> = {
   "npm run history -- test": { on: "rehearsal", says: /Release/ },
   "npm run backup -- test": { on: "rehearsal", says: /^set [0-9a-f]{8}: /m },
   "npm run drill -- test": { on: "rehearsal" },
-  // It is off in the stacks; the commands themselves are below.
-  "npm run alerts -- test": { on: "rehearsal", code: 1, says: /monitoring/ },
+  // The load of this machine may be an alert.
+  "npm run alerts -- test": { on: "rehearsal", codes: [0, 1], says: /no alert|Load/ },
+  "npm run logs -- test": { on: "rehearsal", says: /gateway +GET \/healthz 200/ },
+  "npm run metrics -- test": { on: "rehearsal", says: /^Answers, p95 +[\d.]+ s/m },
   "npm run report": { on: "rehearsal" },
   "npm run incident -- list": { on: "rehearsal" },
 };
@@ -102,7 +104,6 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm run alerts -- test test": "test/ops/monitoring/alert-test.test.ts",
   "npm run logs -- test n8n --since 2h --errors": "test/ops/monitoring/logs.test.ts",
   "npm run logs -- test --request 0123456789abcdef0123456789abcdef": "test/ops/monitoring/logs.test.ts",
-  "npm run metrics -- test": "test/ops/monitoring/metrics.test.ts",
   "npm run validate -- test": "test/ops/validation/validate.test.ts",
   "npm run incident -- from-alerts test": "test/ops/documents/alert-incidents.test.ts",
   "npm run workflows -- test check": "test/ops/workflows/check.test.ts and commands.test.ts",
@@ -169,7 +170,7 @@ describe("the documentation", () => {
     );
   });
 
-  it.each(Object.entries(RUNS))("%s", async (command, { on, input, asks = false, code = 0, says }) => {
+  it.each(Object.entries(RUNS))("%s", async (command, { on, input, asks = false, codes = [0], says }) => {
     const environment: Record<string, string> =
       on === "new"
         ? {
@@ -187,7 +188,7 @@ describe("the documentation", () => {
       ...(input === undefined ? {} : { input }),
     });
 
-    expect(run.code, `${run.stdout}\n${run.stderr}`).toBe(code);
+    expect(codes, `${run.stdout}\n${run.stderr}`).toContain(run.code);
     if (says) expect(`${run.stdout}\n${run.stderr}`).toMatch(says);
   });
 });

@@ -64,24 +64,38 @@ export function judgeContainers(
       );
 }
 
-const LOG_SIZES =
-  "docker service ls --quiet | xargs --no-run-if-empty docker service inspect --format '{{.Spec.Name}} {{with .Spec.TaskTemplate.LogDriver}}{{index .Options \"max-size\"}}{{end}}'";
+/** Of each service: its name, the driver of its logs, and the size at which that turns them over. */
+const LOG_DRIVERS =
+  "docker service ls --quiet | xargs --no-run-if-empty docker service inspect --format '{{.Spec.Name}} {{with .Spec.TaskTemplate.LogDriver}}{{.Name}} {{index .Options \"max-size\"}}{{end}}'";
 
-/** Logs are rotated, but nothing collects them yet: the item never passes as a whole. */
-export async function checkLogs(server: Server): Promise<Finding> {
+/** Whether the lines of all services are bounded in size, and are kept together by the monitoring. */
+export async function checkLogs(
+  server: Server,
+  { monitoring }: Pick<Environment, "monitoring">,
+): Promise<Finding> {
   const { stdout } = await server.run({
     purpose: "read how logs are kept",
-    script: LOG_SIZES,
+    script: LOG_DRIVERS,
     timeoutSeconds: 30,
   });
   const services = stdout
     .split("\n")
     .map((line) => line.trim().split(/\s+/))
     .filter(([name]) => name?.startsWith("technicia-"));
-  const endless = services.filter(([, size]) => !size).map(([name]) => name);
+  // The journal has a limit of its own for all lines together.
+  const apart = services.filter(([, driver]) => driver !== "journald");
+  const endless = apart.filter(([, , size]) => !size).map(([name]) => name);
   if (endless.length > 0) return failed(`journaux sans limite de taille : ${endless.join(", ")}`);
-  return notChecked(
-    `rotation en place pour ${services.length} services ; aucune centralisation n'est encore prévue par le projet`,
+  if (!monitoring.enabled)
+    return notChecked(
+      `rotation en place pour ${services.length} services ; rien ne les centralise : technicia:monitoring.enabled`,
+    );
+  if (services.length === 0 || apart.length > 0)
+    return notChecked("le prochain déploiement centralise les journaux de tous les services");
+  const { logsDays, logsMaxGib } = monitoring;
+  return ok(
+    `${services.length} services centralisés, gardés ${logsDays} jours et au plus ${logsMaxGib} GiB`,
+    { services: services.length },
   );
 }
 

@@ -69,6 +69,7 @@ describe("findImages", () => {
           false,
         ]),
       ),
+      monitoring: { enabled: false },
     });
 
   it("lists the images of enabled services only", () => {
@@ -77,7 +78,7 @@ describe("findImages", () => {
         .map(({ service }) => service)
         .sort(),
     ).toEqual(["certbot", "gateway", "n8n", "qdrant", "vectorStore"]);
-    expect(imagesInUse(environmentWith({ "services.n8n.database": "postgres" }))).toHaveLength(10);
+    expect(imagesInUse(environmentWith({ "services.n8n.database": "postgres" }))).toHaveLength(15);
   });
 
   it("is ok with every image, failed without one, and not checked without an answer", async () => {

@@ -68,6 +68,12 @@ const queries = () => stores.received.map(({ form }) => form["query"]);
 const INDENT = " ".repeat(45);
 
 describe("npm run logs", () => {
+  it("shows a request once that the gateway has also written to its container's output", async () => {
+    lines = [ACCESS, { ...ACCESS, app_name: "", CONTAINER_TAG: "gateway" }];
+
+    expect((await logs()).text.split("\n")).toHaveLength(1);
+  });
+
   it("shows containers, gateway and server together in order of time, and keeps lines that belong together", async () => {
     const { text, exitCode } = await logs();
 

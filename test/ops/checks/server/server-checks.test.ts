@@ -401,11 +401,30 @@ describe("checkSearch through a vector-store whose model makes vectors of anothe
 });
 
 describe("checkLogs", () => {
-  it("fails for logs without a size limit, and is never ok, because nothing collects them", async () => {
-    expect(await checkLogs(answeringServer("technicia-n8n 10m\ntechnicia-qdrant \n"))).toMatchObject({
-      outcome: "failed",
-      detail: "journaux sans limite de taille : technicia-qdrant",
-    });
-    expect(await checkLogs(answeringServer("technicia-n8n 10m\n"))).toMatchObject({ outcome: "not-checked" });
+  const judged = async (services: string, enabled: boolean) => {
+    const { outcome, detail } = await checkLogs(
+      answeringServer(services),
+      environmentWith({ monitoring: { enabled, logsDays: 14, logsMaxGib: 2 } }),
+    );
+    return `${outcome}: ${detail}`;
+  };
+
+  it("fails for logs without a size limit", async () => {
+    expect(await judged("technicia-n8n json-file 10m\ntechnicia-qdrant json-file \n", true)).toBe(
+      "failed: journaux sans limite de taille : technicia-qdrant",
+    );
+    expect(await judged("technicia-n8n\n", false)).toBe(
+      "failed: journaux sans limite de taille : technicia-n8n",
+    );
+  });
+
+  it("is ok once the journal, and so the monitoring, has the lines of all services", async () => {
+    expect(await judged("technicia-n8n journald \ntechnicia-qdrant journald \n", true)).toBe(
+      "ok: 2 services centralisés, gardés 14 jours et au plus 2 GiB",
+    );
+    expect(await judged("technicia-n8n json-file 10m\ntechnicia-qdrant journald \n", true)).toBe(
+      "not-checked: le prochain déploiement centralise les journaux de tous les services",
+    );
+    expect(await judged("technicia-n8n json-file 10m\n", false)).toMatch(/^not-checked: rotation en place/);
   });
 });
