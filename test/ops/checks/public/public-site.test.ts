@@ -304,12 +304,12 @@ describe("checkLoad", () => {
 
   it("measures a fast site without exceeding its load", async () => {
     const site = await startSite("localhost");
-    // A busy machine answers late.
-    const found = await look(site, { p50Ms: 2000, p95Ms: 5000, p99Ms: 5000 });
+    // A busy machine answers late, and seldom.
+    const found = await look(site, { p50Ms: 2000, p95Ms: 5000, p99Ms: 5000, requestsPerSecond: 5 });
 
     expect(found.outcome, found.detail).toBe("ok");
     expect(found.measures).toMatchObject({ errorRatio: 0 });
-    expect(found.measures?.["requests"]).toBeLessThan(20 * 1.5 * 4);
+    expect(found.measures?.["requests"]).toBeLessThan(10 * 4);
     const { p50Ms = 0, p95Ms = 0, p99Ms = 0 } = found.measures ?? {};
     expect([p50Ms <= p95Ms, p95Ms <= p99Ms, p99Ms > 0]).toEqual([true, true, true]);
   });
@@ -328,13 +328,14 @@ describe("checkLoad", () => {
 
   it("fails for a slow site and names each exceeded time", async () => {
     const site = await startSite("localhost", {
-      answer: (_request, response) => void setTimeout(() => response.end("ici"), 60),
+      answer: (_request, response) => void setTimeout(() => response.end("ici"), 150),
     });
     const found = await look(site, { p50Ms: 50, p95Ms: 50, p99Ms: 50 });
 
     expect(found.outcome).toBe("failed");
     expect(found.detail).toMatch(/^p50 au-dessus de 50 ms ; p95 au-dessus de 50 ms ; p99 au-dessus de 50 ms/);
-    expect(found.measures?.["p50Ms"]).toBeGreaterThanOrEqual(59);
+    // Less the way there and back, which on a busy machine takes a while.
+    expect(found.measures?.["p50Ms"]).toBeGreaterThan(50);
   });
 
   it("fails for a site that answers too rarely, and counts wrong answers", async () => {
