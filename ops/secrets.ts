@@ -6,10 +6,9 @@ import {
   isSecretName,
   keysByService,
   secretNames,
-  secretServices,
   type SecretName,
-  type SecretsContext,
 } from "../secrets/catalog.ts";
+import { secretServices, type SecretsContext } from "../secrets/entry.ts";
 import { contextIn } from "../secrets/context.ts";
 import { onlyStack, readArguments, type Commands } from "./command.ts";
 import { pulumiOnPath } from "./engine/cli.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import { optionalServices, type OptionalService } from "../common/services.ts";
-import type { SecretsContext } from "./catalog.ts";
+import type { SecretsContext } from "./entry.ts";
 
 // `pulumi config set` without `--path` types stores true and false as text.
 const toggle = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);

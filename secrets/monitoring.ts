@@ -1,5 +1,5 @@
 /** The secrets of the monitoring; each is needed only while its setting asks for it. */
-import type { Condition, SecretEntry, SecretsContext } from "./catalog.ts";
+import type { Condition, SecretEntry, SecretsContext } from "./entry.ts";
 
 const whenMonitored = (
   words: string,

@@ -2,14 +2,8 @@
 import * as pulumi from "@pulumi/pulumi";
 
 import { UserError } from "../common/user-error.ts";
-import {
-  entryOf,
-  NAMESPACE,
-  requiredSecrets,
-  secretNames,
-  type SecretName,
-  type SecretsContext,
-} from "./catalog.ts";
+import { entryOf, NAMESPACE, requiredSecrets, secretNames, type SecretName } from "./catalog.ts";
+import type { SecretsContext } from "./entry.ts";
 import { weaknessOf } from "./weakness.ts";
 
 export interface Secrets {

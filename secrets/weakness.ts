@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { invisibleIn, nameOfCharacter, otherSpaceIn } from "../common/visible-text.ts";
-import { entryOf, type SecretEntry, type SecretName } from "./catalog.ts";
+import { entryOf, type SecretName } from "./catalog.ts";
+import type { SecretEntry } from "./entry.ts";
 
 /**
  * SHA-256 of values that TechnicIA's own public repository published as defaults: an n8n encryption key and

@@ -5,7 +5,7 @@ import { isSecretName, NAMESPACE, type SecretName } from "../../secrets/catalog.
 import { ID } from "./workflow.ts";
 import type { KnownNodes } from "./known-nodes.ts";
 import type { Problem } from "./problem.ts";
-import { withoutSecrets } from "./rules/texts.ts";
+import { withoutSecrets } from "./key-in-clear.ts";
 
 /** The secrets that n8n may hold: those of what workflows call, none of the infrastructure's own. */
 export const SECRETS_FOR_N8N = [

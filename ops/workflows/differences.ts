@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 
 import type { LiveWorkflow } from "./n8n.ts";
-import { withoutSecrets } from "./rules/texts.ts";
+import { withoutSecrets } from "./key-in-clear.ts";
 import { withoutExported, workflow, type Workflow } from "./workflow.ts";
 
 /** Settings that n8n gives a workflow by itself. */

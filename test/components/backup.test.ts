@@ -75,7 +75,8 @@ describe("Backup", () => {
         }
       ).silence;
 
-    expect(await silenceIn(own)).toBeUndefined();
+    const unwatched = { ...own, settings: { ...own.settings, monitoring: { enabled: false } } };
+    expect(await silenceIn(unwatched)).toBeUndefined();
     expect(await silenceIn(everything)).toEqual({
       address: "http://127.0.0.1:9093",
       comment: "planned: rehearsal of a restore",

@@ -1,14 +1,8 @@
 import { describe, expect, it } from "vitest";
 
 import { optionalServices, type OptionalService } from "../../common/services.ts";
-import {
-  entryOf,
-  keysByService,
-  requiredSecrets,
-  secretNames,
-  secretServices,
-  type SecretsContext,
-} from "../../secrets/catalog.ts";
+import { entryOf, keysByService, requiredSecrets, secretNames } from "../../secrets/catalog.ts";
+import { secretServices, type SecretsContext } from "../../secrets/entry.ts";
 import { weaknessOf } from "../../secrets/weakness.ts";
 
 /** An environment that switches everything on, but for one thing that a test changes. */

@@ -52,7 +52,7 @@ describe("the page about personal data", () => {
 
     expect(named.map(([, section, name]) => `${section}.${name}`).sort()).toEqual([
       ...["backup.hours", "backup.retentionDays", "monitoring.logsDays", "monitoring.logsMaxGib"],
-      "monitoring.metricsDays",
+      ...["monitoring.metricsDays", "monitoring.metricsDays"],
     ]);
     for (const [, section = "", name = "", value] of named)
       expect(Number(value), `${section}.${name}`).toBe((defaults[section] as Record<string, unknown>)[name]);
@@ -84,9 +84,9 @@ describe("the page about personal data", () => {
     expect(journal).toContain("SystemMaxUse=500M\nMaxRetentionSec=1month");
     expect(stores.get("Docker's own logs")?.time).toContain("the last 50 MB");
     expect(Number.parseInt(logs["max-size"]!) * Number(logs["max-file"])).toBe(50);
-    // Alertmanager's own default, while nothing sets another one.
-    expect(stores.get("technicia-alerts-data")?.time).toContain("5 days");
-    expect(await read("components/monitoring/programs.ts")).not.toContain("data.retention");
+    expect(stores.get("technicia-alerts-data")?.time).toContain("monitoring.metricsDays");
+    const alerts = JSON.stringify((await deploy(everything)).resource("technicia-alerts-service").inputs);
+    expect(alerts).toContain('"--data.retention=840h"');
   });
 
   it("erases by fields that the collection has an index of, in the collection that there is", () => {

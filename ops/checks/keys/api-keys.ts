@@ -1,7 +1,8 @@
 /** The keys that a person gave: valid, with the rights that a deployment needs and no others, and with calls left. */
 import type { Check } from "../../../common/check.ts";
 import { credentialsOf } from "../../../provider/ovh/client.ts";
-import { keysByService, type SecretService } from "../../../secrets/catalog.ts";
+import { keysByService } from "../../../secrets/catalog.ts";
+import type { SecretService } from "../../../secrets/entry.ts";
 import { Unreachable } from "../../vendors/calls.ts";
 import type { CheckContext, CheckEffects } from "../context.ts";
 import {

@@ -3,8 +3,8 @@ import { isIP } from "node:net";
 
 import { closest } from "fastest-levenshtein";
 
-import { MASK } from "../../../common/redactor.ts";
 import { isServiceOn, SERVICES, swarmName, type ServiceName } from "../../../common/services.ts";
+import { hasKey } from "../key-in-clear.ts";
 import type { Problem } from "../problem.ts";
 import { nodesOf, textsIn, type Judged, type PlacedText } from "./rule.ts";
 
@@ -93,26 +93,6 @@ function serviceProblem(
   ];
 }
 
-/** Keys as their vendors make them. */
-const KEYS: readonly RegExp[] = [
-  /\bsk-ant-[\w-]{8,}/,
-  /\bpa-[\w-]{20,}/,
-  /\bAIza[\w-]{30,}/,
-  /\bsk-[A-Za-z0-9]{20,}/,
-  /\b(?:ghp|gho|ghs)_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}/,
-  /\bAKIA[A-Z0-9]{16}\b/,
-  /\bxox[abpr]-[\w-]{10,}/,
-  /\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}/,
-  /-----BEGIN [A-Z ]*PRIVATE KEY-----/,
-  /\b(?:Bearer|Basic)\s+(?!\$|\{)[\w.~+/=-]{16,}/i,
-  /https?:\/\/[^\s/:@"'`{}]+:[^\s/@"'`{}]+@/,
-];
-
-/** The text without what looks like a key. */
-export function withoutSecrets(text: string): string {
-  return KEYS.reduce((rest, key) => rest.replaceAll(new RegExp(key.source, `${key.flags}g`), MASK), text);
-}
-
 /** Names of headers and of parameters whose value is a key. */
 const KEY_NAMES =
   /^(authorization|x-api-key|api[-_]?key|apikey|key|token|access[-_]?token|password|secret)$/i;
@@ -121,7 +101,7 @@ export function nothingInClear(judged: Judged): Problem[] {
   const remedy =
     "which has to count as known; put a new one into a secret of the stack, and name that in credentials.yaml";
   const inTexts = eachText(judged, ({ text }) =>
-    KEYS.some((key) => key.test(text)) ? [`expected no key in clear, got one, ${remedy}`] : [],
+    hasKey(text) ? [`expected no key in clear, got one, ${remedy}`] : [],
   );
   const inPairs = nodesOf(judged).flatMap(({ node, at }) =>
     pairsIn(node.parameters).map((path) => ({
