@@ -1,6 +1,7 @@
 /** The program on the server that makes, restores and rehearses the sets of backups, and what it answers. */
 import { z } from "zod";
 
+import { parseJson } from "../../common/parse-json.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Server } from "../server/connection.ts";
 
@@ -124,18 +125,10 @@ export async function callProgram<T>(server: Pick<Server, "name" | "run">, call:
       if (!/^[[{]/.test(line)) say(line);
     },
   });
-  const read = answer.safeParse(parse(stdout));
+  const read = answer.safeParse(parseJson(stdout));
   if (read.success) return read.data;
   const keys = [...new Set(read.error.issues.map(({ path }) => path.join(".") || "the whole"))];
   throw new UserError(
     `${server.name}: could not ${purpose}: expected the answer of this version of the program, got one with problems in ${keys.join(", ")}; run pulumi up first`,
   );
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -9,6 +9,7 @@ import { randomInt } from "node:crypto";
 import { z } from "zod";
 
 import { ALERT_TEST_DETAIL } from "../../common/release.ts";
+import { parseJson } from "../../common/parse-json.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Outcome } from "../command.ts";
@@ -200,19 +201,11 @@ export async function readAlertTest(server: Pick<Server, "run">): Promise<AlertT
     variables: { FILE: RESULT_FILE },
   });
   if (stdout === "") return undefined;
-  const found = alertTest.safeParse(parseOrUndefined(stdout));
+  const found = alertTest.safeParse(parseJson(stdout));
   if (found.success) return found.data;
   throw new UserError(
     `${RESULT_FILE}: expected the result of a test of the alerts, got something else; test them again with npm run alerts -- <stack> test`,
   );
-}
-
-function parseOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Compares the codes and records the result. */

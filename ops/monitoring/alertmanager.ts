@@ -57,7 +57,7 @@ export async function readAlerts(stores: Pick<Stores, "read">): Promise<readonly
   return await stores.read({ store: "alerts", path: "/api/v2/alerts" }, z.array(alert));
 }
 
-/** Also those that have ended, for the five days that Alertmanager keeps them. */
+/** Also those that have ended, as long as Alertmanager keeps them: `monitoring.metricsDays`. */
 export async function readEverySilence(stores: Pick<Stores, "read">): Promise<readonly Silence[]> {
   return await stores.read({ store: "alerts", path: "/api/v2/silences" }, z.array(silence));
 }

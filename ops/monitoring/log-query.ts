@@ -1,6 +1,7 @@
 /** What is asked of the store of logs, in its language LogsQL. */
 import { z } from "zod";
 
+import { parseJson } from "../../common/parse-json.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Stores } from "./stores.ts";
 
@@ -138,12 +139,4 @@ function rowsIn<T>(text: string, shape: z.ZodType<T>): T[] {
       const found = shape.safeParse(parseJson(row));
       return found.success ? [found.data] : [];
     });
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 
+import { parseJson } from "../../common/parse-json.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Server } from "../server/connection.ts";
 
@@ -111,14 +112,6 @@ export function parseAnswer<T>(
   throw new StoreRefused(
     `${store} ${withoutQuery(path)}: expected the answer of this version, got one with problems in ${places.slice(0, 5).join(", ")}; deploy the stack, which brings the versions together`,
   );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function render(

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 import { parse, YAMLParseError } from "yaml";
 
-import { lastWords, must, tryRun } from "../../common/run.ts";
+import { copyGitFolder } from "../../common/git-folder.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { checkWorkflows } from "./check.ts";
@@ -19,6 +19,12 @@ import { withoutExported, workflow } from "./workflow.ts";
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 
 export const CREDENTIALS = "credentials.yaml";
+
+const SETTINGS = {
+  repository: "technicia:workflows.source.repository",
+  commit: "technicia:workflows.source.commit",
+  folder: "technicia:workflows.folder",
+};
 
 export interface Content {
   /** Path of the folder, for people. */
@@ -46,63 +52,14 @@ export async function inFolder<T>(
 ): Promise<T> {
   const { folder, source } = environment.workflows;
   if (source === undefined) return await work({ path: join(project, folder), folder, isOurs: true });
-  const copy = await mkdtemp(join(tmpdir(), "technicia-workflows-"));
+  const temporary = await mkdtemp(join(tmpdir(), "technicia-workflows-"));
+  const [clone, path] = [join(temporary, "clone"), join(temporary, "folder")];
   try {
-    say(`fetching ${source.commit.slice(0, 12)} of ${source.repository}`);
-    await fetchFolder({ ...source, folder, copy, signal });
-    return await work({ path: copy, folder: `${folder} of ${source.commit.slice(0, 12)}`, isOurs: false });
+    await copyGitFolder({ ...source, folder }, { clone, into: path, settings: SETTINGS, signal, say });
+    return await work({ path, folder: `${folder} of ${source.commit.slice(0, 12)}`, isOurs: false });
   } finally {
-    await rm(copy, { recursive: true, force: true });
+    await rm(temporary, { recursive: true, force: true });
   }
-}
-
-interface FetchRequest extends NonNullable<Environment["workflows"]["source"]> {
-  readonly folder: string;
-
-  /** Where its files go. */
-  readonly copy: string;
-  readonly signal: AbortSignal;
-}
-
-async function fetchFolder({ repository, commit, folder, copy, signal }: FetchRequest): Promise<void> {
-  const clone = join(copy, ".git");
-  // A question for a password would wait for ever, unseen.
-  const options = { signal, environment: { GIT_TERMINAL_PROMPT: "0" } };
-  const git = (...args: string[]) => tryRun(["git", `--git-dir=${clone}`, ...args], options);
-  const has = async () => (await git("cat-file", "-e", `${commit}^{commit}`)).code === 0;
-  await git("init", "--quiet", "--bare");
-  const one = await git("fetch", "--quiet", "--depth", "1", "--", repository, commit);
-  // Some servers give away branches and tags only.
-  const got =
-    one.code === 0
-      ? one
-      : await git(
-          "fetch",
-          "--quiet",
-          "--",
-          repository,
-          "+refs/heads/*:refs/heads/*",
-          "+refs/tags/*:refs/tags/*",
-        );
-  signal.throwIfAborted();
-  if (got.code !== 0)
-    throw new UserError(
-      `technicia:workflows.source.repository: git cannot read ${repository}: ${lastWords(got)}; check its address and your access`,
-    );
-  if (!(await has()))
-    throw new UserError(
-      `technicia:workflows.source.commit: expected a commit of ${repository}, got ${commit}, which it does not have; push it there, or name another`,
-    );
-  const tree = folder === "." ? `${commit}^{tree}` : `${commit}:${folder}`;
-  if ((await git("cat-file", "-t", tree)).stdout.trim() !== "tree")
-    throw new UserError(
-      `technicia:workflows.folder: expected a folder of commit ${commit.slice(0, 12)}, got ${folder}, which it does not have; check its name`,
-    );
-  const archive = join(copy, ".tar");
-  await must(["git", `--git-dir=${clone}`, "archive", "--format=tar", "--output", archive, tree], options);
-  await must(["tar", "-xf", archive, "-C", copy], { signal });
-  await rm(clone, { recursive: true });
-  await rm(archive);
 }
 
 /** Reads and checks a folder. Files in folders inside it count as well; n8n's own folders are unknown to its public API. */

@@ -1,11 +1,11 @@
 /** What the commands of the monitoring reach in a test: a folder as the server, on which the real scripts run. */
-import { describeAccess, describeStatus } from "../../../stacks/deployment-status.ts";
 import type { Server } from "../../../ops/server/connection.ts";
 import { readHistory } from "../../../ops/server/records.ts";
 import type { Addresses } from "../../../ops/monitoring/stores.ts";
 import type { MonitoringWorld } from "../../../ops/monitoring/world.ts";
 import { fakePulumi } from "../../support/fake-pulumi.ts";
-import { deploymentFacts, environmentWith, validSettings, type Settings } from "../../support/fixtures.ts";
+import { environmentWith, validSettings, type Settings } from "../../support/fixtures.ts";
+import { outputsOf } from "../checks/fixtures.ts";
 import { startLocalServer, type LocalServer } from "../server/local-server.ts";
 
 export class TestWorld implements AsyncDisposable {
@@ -77,13 +77,7 @@ export class TestWorld implements AsyncDisposable {
       return { stdout: JSON.stringify(this.#configuration(args.at(args.indexOf("--stack") + 1)!)) };
     }
     if (args[1] === "export") return { stdout: JSON.stringify({ deployment: { resources: [] } }) };
-    const environment = environmentWith();
-    const outputs = {
-      deploymentStatus: describeStatus(environment, deploymentFacts()),
-      ...describeAccess(environment, "203.0.113.10", "ssh-ed25519 AAAA"),
-      ...{ url: "https://x", ipv4: "203.0.113.10", ipv6: "" },
-    };
-    return { stdout: JSON.stringify(outputs) };
+    return { stdout: JSON.stringify(outputsOf(environmentWith())) };
   }
 
   #configuration(stack: string): Record<string, unknown> {

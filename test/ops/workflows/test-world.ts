@@ -5,16 +5,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type { WorkflowsWorld } from "../../../ops/workflows/world.ts";
-import { describeAccess, describeStatus } from "../../../stacks/deployment-status.ts";
 import { readHistory } from "../../../ops/server/records.ts";
 import { fakePulumi } from "../../support/fake-pulumi.ts";
-import {
-  deploymentFacts,
-  environmentWith,
-  strongSecrets,
-  validSettings,
-  type Settings,
-} from "../../support/fixtures.ts";
+import { environmentWith, strongSecrets, validSettings, type Settings } from "../../support/fixtures.ts";
+import { outputsOf } from "../checks/fixtures.ts";
 import { startLocalServer, type LocalServer } from "../server/local-server.ts";
 import { DoubleN8n } from "./double-n8n.ts";
 
@@ -104,13 +98,7 @@ export class TestWorld implements AsyncDisposable {
     if (args[0] === "config")
       return { stdout: JSON.stringify(this.#configuration(args.includes("--show-secrets"))) };
     if (args[1] === "export") return { stdout: JSON.stringify({ deployment: { resources: [] } }) };
-    const environment = environmentWith();
-    const outputs = {
-      deploymentStatus: describeStatus(environment, deploymentFacts()),
-      ...describeAccess(environment, "203.0.113.10", "ssh-ed25519 AAAA"),
-      ...{ url: "https://x", ipv4: "203.0.113.10", ipv6: "" },
-    };
-    return { stdout: JSON.stringify(outputs) };
+    return { stdout: JSON.stringify(outputsOf(environmentWith())) };
   }
 
   #configuration(showSecrets: boolean): Record<string, unknown> {
