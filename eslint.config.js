@@ -33,7 +33,7 @@ const INNER_FOLDERS = {
   "ops/changes": ["engine"],
   "ops/checks": ["backup", "engine", "monitoring", "server", "vendors"],
   "ops/preview": ["changes", "cost", "engine", "server", "vendors"],
-  "ops/drift": ["backup", "changes", "engine", "server", "vendors"],
+  "ops/drift": ["backup", "changes", "engine", "monitoring", "server", "vendors"],
   "ops/deploy": [
     "backup",
     "changes",

@@ -14,6 +14,7 @@ import { effectOf, type Difference } from "./differences.ts";
 import type { ForeignRecord } from "./foreign-records.ts";
 import { renderReport, type DriftReport } from "./report.ts";
 import { isOnServer } from "./state.ts";
+import { watched } from "./watched-repair.ts";
 import type { StateResource } from "../engine/state.ts";
 
 interface RepairRequest {
@@ -274,8 +275,8 @@ function describe({ name, type, content }: ForeignRecord): string {
 }
 
 /** Gives the failure of the engine, which goes on with what does not depend on what failed. */
-async function carryOut(repair: Repair, world: World & Pick<Effects, "say">): Promise<UserError | undefined> {
-  const { stack, checked, selection, changes, records } = repair;
+async function carryOut(repair: Repair, world: RepairWorld): Promise<UserError | undefined> {
+  const { checked, changes, records } = repair;
   // First, because an extra record can prevent ours from being created.
   if (records.length > 0 && checked.settings !== undefined) {
     const { environment, secrets } = checked.settings;
@@ -283,6 +284,14 @@ async function carryOut(repair: Repair, world: World & Pick<Effects, "say">): Pr
     for (const record of records) await zone.remove(record);
   }
   if (changes.length === 0) return undefined;
+  return await watched(checked, changes.length, world, () => deployAsDeclared(repair, world));
+}
+
+async function deployAsDeclared(
+  repair: Repair,
+  world: World & Pick<Effects, "say">,
+): Promise<UserError | undefined> {
+  const { stack, checked, selection } = repair;
   const args = ["up", "--refresh", "--yes", "--skip-preview", "--continue-on-error", "--color", "never"];
   await checked.server?.logInForDocker();
   try {

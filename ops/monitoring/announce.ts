@@ -17,6 +17,7 @@ const WORK = {
   restore: { name: "restauration des données", isFeminine: true },
   maintenance: { name: "maintenance", isFeminine: true },
   reboot: { name: "redémarrage du serveur", isFeminine: false },
+  repair: { name: "réparation des écarts", isFeminine: true },
   recovery: { name: "remise en état du serveur", isFeminine: true },
 } as const;
 

@@ -36,9 +36,10 @@ async function addRecord(record: object): Promise<void> {
 interface Stage extends Partial<EngineOptions> {
   readonly recording?: string;
   readonly answer?: boolean;
+  readonly monitoring?: (request: string) => string;
 }
 
-async function stage({ recording = "drifted", answer = true, ...more }: Stage = {}) {
+async function stage({ recording = "drifted", answer = true, monitoring, ...more }: Stage = {}) {
   const engine = fakeEngine({
     runs: [{ log: await recorded(recording) }, { log: await recordedAsRepaired(recording) }],
     state: await stateOfRecording(recording),
@@ -46,7 +47,7 @@ async function stage({ recording = "drifted", answer = true, ...more }: Stage = 
     plan: await recorded("plan"),
     ...more,
   });
-  const server = fakeServer();
+  const server = fakeServer(monitoring === undefined ? {} : { monitoring });
   const said: string[] = [];
   const incidents: NewIncident[] = [];
   const world: RepairWorld = {
@@ -410,5 +411,49 @@ describe("withDependents", () => {
     ];
 
     expect([...withDependents(new Set(["a"]), resources)].sort()).toEqual(["a", "b", "c"]);
+  });
+});
+
+describe("a repair of a watched stack", () => {
+  /** What the monitoring was asked, in order; `up` where the engine ran. */
+  async function asked(more: Stage = {}): Promise<string[]> {
+    const calls: string[] = [];
+    const answers = (request: string) => {
+      const work = /work[^a-z]+repair/.test(request)
+        ? (/stage[^a-z]+([a-z-]+)/.exec(request)?.[1] ?? "?")
+        : "";
+      const isSilence = request.includes("/api/v2/silence");
+      calls.push(isSilence ? (/DELETE/.test(request) ? "silence ended" : "silence") : work);
+      return isSilence ? '{"silenceID":"1"}\n200 \u001e' : "\n200 \u001e";
+    };
+    const settings = { monitoring: { enabled: true } };
+    const { world } = await stage({ monitoring: answers, settings, ...more });
+    const { pulumi } = world;
+    const noting: typeof pulumi = (call) => {
+      if (call.args[0] === "up") calls.push("up");
+      return pulumi(call);
+    };
+    // Its end is among the calls.
+    await repairDrift(request, { ...world, pulumi: noting }).catch(() => undefined);
+    return calls.filter((call, index) => call !== calls[index - 1]);
+  }
+
+  it("tells the team of it, and silences what it causes until it has ended", async () => {
+    expect(await asked()).toEqual(["started", "silence", "up", "silence ended", "finished"]);
+  });
+
+  it("says so where not everything was repaired", async () => {
+    const upFailure = { stdout: "x\n  error: could not write /etc/docker/daemon.json on h: disk full\n" };
+    expect((await asked({ upFailure })).slice(0, 5)).toEqual([
+      "started",
+      "silence",
+      "up",
+      "silence ended",
+      "failed",
+    ]);
+  });
+
+  it("says nothing where nothing has to be repaired", async () => {
+    expect(await asked({ recording: "quiet" })).toEqual([]);
   });
 });

@@ -201,6 +201,8 @@ export function fakeServer(
     readonly since?: string;
     /** What waits for a maintenance. */
     readonly upgrades?: string;
+    /** What the monitoring answers to a request. */
+    readonly monitoring?: (request: string) => string;
     /** Whether it is known to answer before it is known whether it lets us in. */
     readonly answersFirst?: boolean;
   } = {},
@@ -215,6 +217,8 @@ export function fakeServer(
       commands.push(command);
       if (options.answersFirst === true) command.onAnswer?.();
       if (options.problem !== undefined) return Promise.reject(new UserError(options.problem));
+      if (options.monitoring !== undefined && command.purpose.endsWith("of the monitoring"))
+        return Promise.resolve({ stdout: options.monitoring(command.stdin ?? ""), stderr: "" });
       const stdout = /lock/.test(command.purpose)
         ? (options.lock ?? "")
         : /since/.test(command.purpose)
