@@ -10,7 +10,8 @@ import { z } from "zod";
 import { STATE } from "../../rehearsal/addresses.ts";
 import { launchChromium } from "../support/chromium.ts";
 import { freePorts } from "../support/free-ports.ts";
-import { activeAlerts, ensureMonitored } from "./monitored.ts";
+import { WATCHDOG } from "../../ops/monitoring/alertmanager.ts";
+import { ensureMonitored } from "./monitored.ts";
 import { askHealth, onServer, pulumi, until } from "./rehearsal.ts";
 
 const WIDE = { width: 1280, height: 900 };
@@ -19,6 +20,7 @@ const DASHBOARDS = ["Utilisateurs (test)", "Services (test)", "Serveur (test)"];
 /** What a test leaves for people to look at. */
 const PICTURES = join(STATE, "pictures");
 
+const alertName = z.object({ labels: z.object({ alertname: z.string() }) });
 const named = z.array(z.object({ service: z.string(), url: z.string(), command: z.string() }));
 /** Service → its address at this end of its tunnel. */
 const addresses = new Map<string, string>();
@@ -79,7 +81,8 @@ async function show(service: string, options: BrowserContextOptions): Promise<Sh
 /** Opens every row of the dashboard, and gives the titles of panels that show no line. */
 async function emptyPanels(page: Page): Promise<string[]> {
   const rows = page.locator(".vm-predefined-dashboard-header:not(.vm-predefined-dashboard-header_open)");
-  while ((await rows.count()) > 0) await rows.first().click();
+  // A row keeps its class when it is opened.
+  for (const row of await rows.all()) await row.click();
   const panels = page.locator(".vm-predefined-panel");
   const empty: string[] = [];
   for (const panel of await panels.all()) {
@@ -140,12 +143,12 @@ describe("beside the dashboards", () => {
     await shown.page.screenshot({ path: join(PICTURES, "logs.png") });
   });
 
-  it("Alertmanager shows the alerts there are", async () => {
-    const [alert] = await activeAlerts();
+  // Debian's package has no pages of Alertmanager's own; the tunnel leads to it all the same.
+  it("Alertmanager answers with the alerts there are", async () => {
     await using shown = await show("Alerts", {});
-    const name = alert?.labels["alertname"] ?? "Watchdog";
-    await shown.page.getByText(name).first().waitFor({ timeout: 30_000 });
-    expect(shown.complaints).toEqual([]);
-    await shown.page.screenshot({ path: join(PICTURES, "alerts.png") });
+    await shown.page.getByText("Alertmanager").first().waitFor({ timeout: 30_000 });
+
+    const answer = await fetch(new URL("/api/v2/alerts", addresses.get("Alerts")));
+    expect(z.array(alertName).parse(await answer.json())).toContainEqual({ labels: { alertname: WATCHDOG } });
   });
 });

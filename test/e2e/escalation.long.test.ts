@@ -44,6 +44,16 @@ running() { docker ps --quiet --filter label=com.docker.swarm.service.name=techn
 before=$(running); docker kill "$before" >/dev/null
 until [ -n "$(running --filter health=healthy)" ] && [ "$(running)" != "$before" ]; do sleep 0.5; done`);
 
+/** Whether Alertmanager has written its silences and messages to the disk since then. */
+const isSaved = (since: number) => async () => {
+  const folder = "/var/lib/docker/volumes/technicia-alerts-data/_data";
+  const times = await onServer(`stat --format %Y ${folder}/silences ${folder}/nflog`);
+  return times
+    .trim()
+    .split("\n")
+    .every((at) => Number(at) * 1000 > since);
+};
+
 async function untilLevel(receiver: Receiver, minutes: number): Promise<void> {
   const [{ at: begun } = { at: since }] = await firing("team");
   const late = begun + (minutes * 60 + DELIVERY_SECONDS) * 1000;
@@ -76,6 +86,7 @@ it("tells the second in time, although the rules' program was restarted", async 
 it("tells no other once somebody has taken it in charge, although everything is restarted", async () => {
   const { code, stdout, stderr } = await npm("alerts", "--", "test", "ack", ID, "--comment", "je regarde");
   expect(code, `${stdout}\n${stderr}`).toBe(0);
+  await until("the acknowledgement to be saved", isSaved(Date.now()), 30);
   for (const alias of ["alerts", "metrics", "metric-rules"]) await kill(alias);
 
   // They ask to be told: otherwise nobody would know what keeps them from it.
