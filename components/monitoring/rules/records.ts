@@ -171,7 +171,7 @@ function applicationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
     {
       name: "WorkflowsFailing",
       severity: "P2",
-      expr: `sum(increase(n8n_workflow_execution_duration_seconds_count{status="failed"}[${window}m])) > ${failedExecutions}`,
+      expr: `sum(increase(n8n_workflow_failed_total[${window}m])) > ${failedExecutions}`,
       title: "Des exécutions de n8n échouent",
       where: "service n8n",
       value: `${value()} en ${window} min`,

@@ -235,11 +235,10 @@ const RECORDS: Readonly<Record<string, MetricCase>> = {
     above: ago("technicia_drift_last_check_timestamp_seconds", 26 * HOUR + 1),
   },
   WorkflowsFailing: {
-    below: grown('n8n_workflow_execution_duration_seconds_count{status="failed",workflow_id="a"}', 3),
-    above: {
-      ...grown('n8n_workflow_execution_duration_seconds_count{status="failed",workflow_id="a"}', 3),
-      ...grown('n8n_workflow_execution_duration_seconds_count{status="failed",workflow_id="b"}', 1),
-    },
+    // n8n has no such counter until an execution fails: the first value counts from nothing.
+    below: { n8n_workflow_failed_total: steady(3, 4 * MINUTE) },
+    above: { n8n_workflow_failed_total: steady(4, 4 * MINUTE) },
+    alsoAbove: [grown("n8n_workflow_failed_total", 4)],
   },
   VectorStoreRecovering: {
     below: { app_status_recovery_mode: steady(0) },
