@@ -1,5 +1,6 @@
 import { stringify } from "yaml";
 
+import { AFTERMATH } from "../../common/planned-alerts.ts";
 import { MESSAGES_FILE, type MonitoringFacts, SECRET_FILES } from "./facts.ts";
 import { INHIBITIONS } from "./inhibitions.ts";
 import { HEADER, type Severity } from "./rules/rule.ts";
@@ -99,6 +100,7 @@ function renderRoutes(facts: MonitoringFacts): Route {
         // A repetition is due at the end of a group's interval: one as long as that would come a minute late.
         repeat_interval: "55s",
       },
+      { matchers: [`alertname="${AFTERMATH}"`], receiver: NOBODY },
       {
         matchers: ['alertname="Escalation"'],
         receiver: NOBODY,

@@ -1,3 +1,4 @@
+import { AFTERMATH } from "../../common/planned-alerts.ts";
 import type { MonitoringFacts } from "./facts.ts";
 
 interface Panel {
@@ -114,7 +115,10 @@ const SERVICES: Dashboard = {
       panels: [
         panel("Lignes par minute", "max by (service) (log_lines)"),
         panel("Erreurs par minute", "max by (service) (log_errors)"),
-        panel("Alertes en cours", 'count by (alertname, severity) (ALERTS{alertstate="firing",alertname!="Aftermath"})'),
+        panel(
+          "Alertes en cours",
+          `count by (alertname, severity) (ALERTS{alertstate="firing",alertname!="${AFTERMATH}"})`,
+        ),
         panel("Mise en production", "max(technicia_release_number)"),
       ],
     },

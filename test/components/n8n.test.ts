@@ -127,6 +127,13 @@ describe("N8n", () => {
     });
   });
 
+  it("counts the executions that fail, where the monitoring asks it for numbers", async () => {
+    expect(await environmentOf({ metrics: true })).toMatchObject({
+      N8N_METRICS: "true",
+      N8N_METRICS_INCLUDE_MESSAGE_EVENT_BUS_METRICS: "true",
+    });
+  });
+
   it("bounds uploads and executions, and deletes old executions", async () => {
     expect(await environmentOf({ uploadMaxMib: 150, executionSeconds: 900 })).toMatchObject({
       N8N_PAYLOAD_SIZE_MAX: "150",

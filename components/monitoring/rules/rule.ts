@@ -52,6 +52,20 @@ export const days = (count: number): number => count * 86_400;
 export const lastingMinutes = (limit: string, count: number): string =>
   count === 0 ? limit : `${limit} pendant ${count} min`;
 
+/**
+ * How long, in seconds, what a dead service causes must last before it is told: longer than it takes until the service's own alert fires and
+ * holds it back.
+ */
+export const settleSeconds = ({ thresholds, scrapeSeconds }: MonitoringFacts): number =>
+  (thresholds.health.consecutiveFailures + 3) * scrapeSeconds;
+
+/** The rule, told only once it is clear that no dead service causes it. One that waits for minutes anyway stays as it is. */
+export function settled(rule: Rule, facts: MonitoringFacts): Rule {
+  if (rule.forSeconds !== undefined) return rule;
+  const forSeconds = settleSeconds(facts);
+  return { ...rule, forSeconds, threshold: `${rule.threshold}, constaté pendant ${forSeconds} s` };
+}
+
 /** `{{ $value }}` with so many decimals. */
 export const value = (decimals = 0): string => `{{ printf "%.${decimals}f" $value }}`;
 

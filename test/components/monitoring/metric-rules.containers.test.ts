@@ -33,10 +33,12 @@ async function evaluate(expr: string, name: string): Promise<readonly Row[]> {
 
 beforeAll(async () => {
   store = await startMetrics();
-  const lines = Object.entries(METRIC_CASES).flatMap(([name, { below, above }]) => [
-    ...exposition(`${name}-below`, below),
-    ...exposition(`${name}-above`, above),
-  ]);
+  const lines = Object.entries(METRIC_CASES).flatMap(
+    ([name, { below, above, alsoBelow = [], alsoAbove = [] }]) => [
+      ...[below, ...alsoBelow].flatMap((series, index) => exposition(`${name}-below${index}`, series)),
+      ...[above, ...alsoAbove].flatMap((series, index) => exposition(`${name}-above${index}`, series)),
+    ],
+  );
   await post(`${store.url}/api/v1/import/prometheus`, lines.join("\n"));
   await post(`${store.url}/internal/force_flush`, "");
 });
@@ -48,22 +50,30 @@ it("every rule has a case, and every case a rule", () => {
 });
 
 describe.each(rules)("$name", (rule) => {
-  it("is quiet just below its threshold", async () => {
-    expect(await evaluate(rule.expr, `${rule.name}-below`)).toEqual([]);
-  });
+  const { alsoBelow = [], alsoAbove = [] } = METRIC_CASES[rule.name] ?? {};
 
-  it("fires just above its threshold, once, with the labels that its texts name", async () => {
-    const rows = await evaluate(rule.expr, `${rule.name}-above`);
-    expect(rows).toHaveLength(1);
-    expect(Object.keys(rows[0]?.metric ?? {})).toEqual(expect.arrayContaining(labelsIn(rule)));
-  });
+  it.each([rule, ...alsoBelow].map((_, index) => index))(
+    "is quiet just below its threshold (%i)",
+    async (index) => {
+      expect(await evaluate(rule.expr, `${rule.name}-below${index}`)).toEqual([]);
+    },
+  );
+
+  it.each([rule, ...alsoAbove].map((_, index) => index))(
+    "fires just above its threshold, once, with the labels that its texts name (%i)",
+    async (index) => {
+      const rows = await evaluate(rule.expr, `${rule.name}-above${index}`);
+      expect(rows).toHaveLength(1);
+      expect(Object.keys(rows[0]?.metric ?? {})).toEqual(expect.arrayContaining(labelsIn(rule)));
+    },
+  );
 });
 
 it("every panel of the dashboards asks what the store understands", async () => {
   const panels = Object.values(renderDashboards(facts)).flatMap((text) =>
     (JSON.parse(text) as { rows: { panels: { expr: string[] }[] }[] }).rows.flatMap((row) => row.panels),
   );
-  const asked = panels.flatMap(({ expr }) => expr).map((expr) => evaluate(expr, "BackupLate-above"));
+  const asked = panels.flatMap(({ expr }) => expr).map((expr) => evaluate(expr, "BackupLate-above0"));
   await expect(Promise.all(asked)).resolves.toHaveLength(asked.length);
 });
 
