@@ -35,6 +35,9 @@ const REQUESTS = [
   ...["QuestionsFailing", "QuestionsSlow", "QuestionsVerySlow", "UploadsFailing", "UploadsSlow"],
 ];
 
+/** Of those, what may be seen before the service counts as gone. One burst of errors is over by then, and nobody would hear of it. */
+export const SYMPTOMS: readonly string[] = REQUESTS.filter((name) => name !== "CriticalErrors");
+
 /** Browsers refuse the site. */
 const UNTRUSTED = ["CertificateExpired", "CertificateWrongName", "CertificatePlaceholder"];
 
@@ -99,7 +102,7 @@ const LOOK_BACK: Readonly<Record<Exclude<Span, "moment">, readonly string[]>> = 
     ...["LatencyCritical", "LatencyHigh", "LatencyMedian", "LatencyTail"],
     ...["SlowRequestCritical", "SlowRequestHigh", "SlowRequestElevated"],
     ...["RuleErrors", "RulesLate", "AlertsNotSent", "NotificationsFailing", "LinesDropped"],
-    ...["AccessLogSilent", "NeighbourSilent"],
+    ...["AccessLogSilent", "NeighbourSilent", "CriticalErrors"],
   ],
   quarter: [
     ...["QuestionsFailing", "QuestionsSlow", "QuestionsVerySlow", "UploadsFailing", "UploadsSlow"],

@@ -1,20 +1,16 @@
 /** Rules about the gateway's access lines, as LogsQL: failed, slow and refused requests. */
 import type { MonitoringFacts } from "../facts.ts";
-import { lastingMinutes, minutes, type Recording, type Rule, settled, type Severity, value } from "./rule.ts";
+import { lastingMinutes, minutes, type Recording, type Rule, type Severity, value } from "./rule.ts";
 
 const GATEWAY = "passerelle";
 
 export function accessRules(facts: MonitoringFacts): Rule[] {
-  const whatVisitorsSee = [
+  return [
     ...errorRules(facts),
     ...latencyRules(facts),
     ...slowRules(facts),
     ...languageModelRules(facts),
     ...uploadRules(facts),
-    retryRule(facts),
-  ];
-  return [
-    ...whatVisitorsSee.map((rule) => settled(rule, facts)),
     ...refusalRules(facts),
     ...neighbourRules(facts),
     unreadableRule(facts),
@@ -170,23 +166,20 @@ function uploadRules({ thresholds, uploadRoutes, stack }: MonitoringFacts): Rule
   ];
 }
 
-function retryRule({ thresholds, stack }: MonitoringFacts): Rule {
-  return {
-    name: "RequestsRetried",
-    severity: "P2",
-    expr: `${requests("5m")} | stats count() if (upstream:~",") retried | filter retried:>${thresholds.retries.count}`,
-    title: "La passerelle doit répéter des demandes",
-    where: GATEWAY,
-    value: `${value()} en 5 min`,
-    threshold: `${thresholds.retries.count} demandes`,
-    meaning: "Un service coupe ou refuse des connexions.",
-    action: `npm run logs -- ${stack} gateway --errors nomme le service.`,
-  };
-}
-
 function refusalRules({ thresholds, stack }: MonitoringFacts): Rule[] {
   const { editorFailuresPerHour, refusedPer15Minutes } = thresholds.security;
   return [
+    {
+      name: "RequestsRetried",
+      severity: "P2",
+      expr: `${requests("5m")} | stats count() if (upstream:~",") retried | filter retried:>${thresholds.retries.count}`,
+      title: "La passerelle doit répéter des demandes",
+      where: GATEWAY,
+      value: `${value()} en 5 min`,
+      threshold: `${thresholds.retries.count} demandes`,
+      meaning: "Un service coupe ou refuse des connexions.",
+      action: `npm run logs -- ${stack} gateway --errors nomme le service.`,
+    },
     {
       name: "RefusedPaths",
       severity: "P3",

@@ -1,15 +1,6 @@
 /** Rules about the lines of containers and of the server's units, as LogsQL. */
 import type { MonitoringFacts } from "../facts.ts";
-import {
-  label,
-  lastingMinutes,
-  minutes,
-  ownServices,
-  type Recording,
-  type Rule,
-  settled,
-  value,
-} from "./rule.ts";
+import { label, lastingMinutes, minutes, ownServices, type Recording, type Rule, value } from "./rule.ts";
 
 export function lineRules(facts: MonitoringFacts): Rule[] {
   return [...errorLineRules(facts), ...volumeRules(facts), loginRule(facts), sourceRule(facts)];
@@ -40,21 +31,18 @@ function errorLineRules(facts: MonitoringFacts): Rule[] {
       meaning: "Un service échoue sans cesse, même si ses contrôles de santé réussissent encore.",
       action: `npm run logs -- ${facts.stack} --errors --since 5m ; après une mise en production : npm run rollback -- ${facts.stack}.`,
     },
-    settled(
-      {
-        name: "ServiceErrors",
-        severity: "P3",
-        expr: `_time:15m ${errorLines(facts)} | stats by (CONTAINER_TAG) count() errors | rename CONTAINER_TAG as service | filter errors:>${perService}`,
-        subject: "service",
-        title: `${label("service")} écrit souvent des erreurs`,
-        where: `service ${label("service")}`,
-        value: `${value()} en 15 min`,
-        threshold: `${perService} lignes`,
-        meaning: "Quelque chose échoue régulièrement, peut-être sans que les utilisateurs le voient.",
-        action: `npm run logs -- ${facts.stack} ${label("service")} --errors --since 15m.`,
-      },
-      facts,
-    ),
+    {
+      name: "ServiceErrors",
+      severity: "P3",
+      expr: `_time:15m ${errorLines(facts)} | stats by (CONTAINER_TAG) count() errors | rename CONTAINER_TAG as service | filter errors:>${perService}`,
+      subject: "service",
+      title: `${label("service")} écrit souvent des erreurs`,
+      where: `service ${label("service")}`,
+      value: `${value()} en 15 min`,
+      threshold: `${perService} lignes`,
+      meaning: "Quelque chose échoue régulièrement, peut-être sans que les utilisateurs le voient.",
+      action: `npm run logs -- ${facts.stack} ${label("service")} --errors --since 15m.`,
+    },
   ];
 }
 

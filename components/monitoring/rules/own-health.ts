@@ -221,6 +221,8 @@ function storeRules(facts: MonitoringFacts): Rule[] {
       expr: `max by (job) ({__name__=~"v[ml]_storage_is_read_only"}) > 0 or label_set(${refusesSamples(facts)}, "job", "metrics")`,
       // After its start it has no sample yet.
       forSeconds: 3 * scrapeSeconds,
+      // Until it has a sample of everything again; what it could not keep meanwhile has no aftermath.
+      holdSeconds: 6 * scrapeSeconds,
       subject: "job",
       title: `${label("job")} n'écrit plus`,
       where: `programme ${label("job")}`,

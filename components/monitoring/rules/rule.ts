@@ -15,6 +15,9 @@ export interface Rule {
   /** How long the fault must last, in seconds. @default the first evaluation that sees it */
   readonly forSeconds?: number;
 
+  /** How long it goes on firing after its row is gone, in seconds, where what follows from it may be seen for longer than usual. */
+  readonly holdSeconds?: number;
+
   /** Label of the rows that tells one fault of this rule from another: `service`, `mountpoint`. */
   readonly subject?: string;
 
@@ -52,20 +55,6 @@ export const days = (count: number): number => count * 86_400;
 export const lastingMinutes = (limit: string, count: number): string =>
   count === 0 ? limit : `${limit} pendant ${count} min`;
 
-/**
- * How long, in seconds, what a dead service causes must last before it is told: longer than it takes until the service's own alert fires and
- * holds it back.
- */
-export const settleSeconds = ({ thresholds, scrapeSeconds }: MonitoringFacts): number =>
-  (thresholds.health.consecutiveFailures + 3) * scrapeSeconds;
-
-/** The rule, told only once it is clear that no dead service causes it. One that waits for minutes anyway stays as it is. */
-export function settled(rule: Rule, facts: MonitoringFacts): Rule {
-  if (rule.forSeconds !== undefined) return rule;
-  const forSeconds = settleSeconds(facts);
-  return { ...rule, forSeconds, threshold: `${rule.threshold}, constaté pendant ${forSeconds} s` };
-}
-
 /** `{{ $value }}` with so many decimals. */
 export const value = (decimals = 0): string => `{{ printf "%.${decimals}f" $value }}`;
 
@@ -90,12 +79,13 @@ export const MONITORING = monitoringAliases.join("|");
  */
 export function renderRule(rule: Rule, holdSeconds = 0) {
   const { name, severity, expr, forSeconds, subject, topic, rollback, labels } = rule;
+  const hold = rule.holdSeconds ?? holdSeconds;
   const about = (text: string) => (subject === undefined ? text : `${text}-${label(subject)}`);
   return {
     alert: name,
     expr,
     ...(forSeconds === undefined ? {} : { for: `${forSeconds}s` }),
-    ...(holdSeconds === 0 ? {} : { keep_firing_for: `${holdSeconds}s` }),
+    ...(hold === 0 ? {} : { keep_firing_for: `${hold}s` }),
     labels: {
       severity,
       id: about(name),
