@@ -191,7 +191,7 @@ function systemRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       threshold: "5 min",
       meaning:
         "Un programme du serveur ne fait plus son travail : pare-feu, certificat, mises à jour, ou autre.",
-      action: `npm run logs -- ${stack} --grep ${label("unit")} ; npm run drift -- ${stack} --repair relance les nôtres.`,
+      action: `npm run logs -- ${stack} ${label("unit")} ; npm run drift -- ${stack} --repair relance les nôtres.`,
     },
     {
       name: "ClockUnsynchronised",
