@@ -225,7 +225,7 @@ describe("the inhibitions", () => {
   it("hold back every effect for as long after its cause as its rule looks back", () => {
     const seconds = Object.fromEntries(
       aftermathRules(facts).map(({ labels, expr }) => [
-        labels?.["span"],
+        labels?.["span"] ?? "",
         Number(/\[(\d+)s\]/.exec(expr)?.[1]),
       ]),
     );
