@@ -6,6 +6,9 @@ export const PLANNED = "planned: ";
 /** Repeats an alert that nobody acknowledges to the next level of people. */
 export const ESCALATION = "Escalation";
 
+/** Fires during a fault and for a while after it, so that what only follows from it is not sent then either. */
+export const AFTERMATH = "Aftermath";
+
 /** As Alertmanager has it. */
 export interface Matcher {
   readonly name: string;

@@ -187,6 +187,8 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     N8N_PERSONALIZATION_ENABLED: "false",
     // n8n asks nobody for a password there; the gateway forwards nothing to it.
     N8N_METRICS: String(args.metrics ?? false),
+    // Without it n8n counts no executions.
+    N8N_METRICS_INCLUDE_MESSAGE_EVENT_BUS_METRICS: String(args.metrics ?? false),
     N8N_LOG_LEVEL: "info",
     N8N_LOG_FORMAT: "json",
     N8N_LOG_OUTPUT: "console",

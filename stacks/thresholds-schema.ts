@@ -131,7 +131,7 @@ const host = {
     p1Minutes: minutes(5, "How long the memory must stay above `p1Percent`."),
     p2Minutes: minutes(15, "How long the memory must stay above `p2Percent`."),
     p3Minutes: minutes(30, "How long the memory must stay above `p3Percent`."),
-    alertPercent: limit(90, "P2 above this share of the server's memory at once, in percent."),
+    alertPercent: limit(90, "P2 above this share of the server's memory for `p1Minutes`, in percent."),
     targetPercent: limit(85, "P3 above this share of the server's memory: a release is measured against it."),
     warningAvailableMib: count("MiB", 1024, "P3 when less memory is available, in MiB."),
     criticalAvailableMib: count("MiB", 512, "P1 when less memory is available, in MiB."),
@@ -220,7 +220,7 @@ const monitoring = {
     failures: count(
       "failures",
       0,
-      "Above this many failed rules or notifications in 5 minutes somebody is told.",
+      "Above this many failed rules or messages in a minute, for two minutes, somebody is told; the same of lost lines in 5 minutes.",
       {
         least: 0,
       },

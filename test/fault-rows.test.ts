@@ -33,11 +33,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 const NOT_CAUSED: Readonly<Record<string, string>> = {
   UnusualTraffic: "it compares with the week before",
   HostMemoryHigh: "a quarter of an hour of a measure that HostMemoryCritical covers",
-  HostMemoryExhausted: "the same measure with another limit",
   HostMemoryElevated: "half an hour of the same measure",
   HostMemoryAboveTarget: "a quarter of an hour of the same measure",
-  AvailableMemoryCritical: "the same measure in MiB",
-  AvailableMemoryLow: "the same measure in MiB",
   ServiceMemoryHigh: "a quarter of an hour of a measure that ServiceMemoryCritical covers",
   ServiceMemoryElevated: "half an hour of the same measure",
   CpuHigh: "ten minutes of all cores of the machine that the test runs on",

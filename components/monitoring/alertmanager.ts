@@ -1,7 +1,8 @@
 import { stringify } from "yaml";
 
+import { AFTERMATH } from "../../common/planned-alerts.ts";
 import { MESSAGES_FILE, type MonitoringFacts, SECRET_FILES } from "./facts.ts";
-import { INHIBITIONS } from "./inhibitions.ts";
+import { INHIBITIONS, SYMPTOMS } from "./inhibitions.ts";
 import { HEADER, type Severity } from "./rules/rule.ts";
 
 /** Gets what nobody is to be told. */
@@ -41,6 +42,16 @@ const TIMINGS: Readonly<Record<Severity, Pick<Route, "group_wait" | "group_inter
     P3: { group_wait: "30s", group_interval: "1m", repeat_interval: "24h" },
     info: { group_wait: "5s", group_interval: "1m", repeat_interval: "24h" },
   };
+
+/** Limit of a probe, the wait of a P1, and the way to Alertmanager. */
+const ARRIVAL_SECONDS = 20;
+
+/**
+ * How long a message waits whose fault a dead service may explain: longer than it takes until that service's own alert is here and holds it back.
+ * A rollback does not wait for messages.
+ */
+export const settleSeconds = ({ thresholds, scrapeSeconds }: MonitoringFacts): number =>
+  (thresholds.health.consecutiveFailures + 2) * scrapeSeconds + ARRIVAL_SECONDS;
 
 /** Alertmanager's configuration. */
 export function renderAlertmanager(facts: MonitoringFacts): string {
@@ -99,6 +110,7 @@ function renderRoutes(facts: MonitoringFacts): Route {
         // A repetition is due at the end of a group's interval: one as long as that would come a minute late.
         repeat_interval: "55s",
       },
+      { matchers: [`alertname="${AFTERMATH}"`], receiver: NOBODY },
       {
         matchers: ['alertname="Escalation"'],
         receiver: NOBODY,
@@ -118,20 +130,25 @@ function renderRoutes(facts: MonitoringFacts): Route {
           continue: true,
         })),
       },
-      ...severities.map((severity) => renderSeverity(severity, facts)),
+      ...severities.flatMap((severity) => renderSeverity(severity, facts)),
     ],
   };
 }
 
 /** Every channel of the level has a group of its own, so that one that fails keeps none of the others waiting. */
-function renderSeverity(severity: Severity, facts: MonitoringFacts): Route {
-  const channels = channelsOf(severity, facts);
-  return {
-    matchers: [`severity="${severity}"`],
+function renderSeverity(severity: Severity, facts: MonitoringFacts): Route[] {
+  const matchers = [`severity="${severity}"`];
+  const usual: Route = {
     receiver: NOBODY,
     ...TIMINGS[severity],
-    routes: channels.map((receiver) => ({ receiver, continue: true })),
+    routes: channelsOf(severity, facts).map((receiver) => ({ receiver, continue: true })),
   };
+  if (severity === "info") return [{ matchers, ...usual }];
+  const symptoms = [...matchers, `alertname=~"${SYMPTOMS.join("|")}"`];
+  return [
+    { matchers: symptoms, ...usual, group_wait: `${settleSeconds(facts)}s` },
+    { matchers, ...usual },
+  ];
 }
 
 const hasDeadman = ({ neighbours, ping }: MonitoringFacts) => ping || neighbours.length > 0;

@@ -1,3 +1,4 @@
+import { AFTERMATH } from "../../common/planned-alerts.ts";
 import type { MonitoringFacts } from "./facts.ts";
 
 interface Panel {
@@ -64,10 +65,7 @@ const USERS: Dashboard = {
         panel("Temps des questions", times("question"), "s"),
         panel("Temps des envois", times("upload"), "s"),
         panel("Réponses, et celles sans source, en 1 heure", "max by (stats_result) (answers)"),
-        panel(
-          "Exécutions de n8n en échec, en 15 minutes",
-          'sum(increase(n8n_workflow_execution_duration_seconds_count{status="failed"}[15m]))',
-        ),
+        panel("Exécutions de n8n en échec, en 15 minutes", "sum(increase(n8n_workflow_failed_total[15m]))"),
       ],
     },
     {
@@ -117,7 +115,10 @@ const SERVICES: Dashboard = {
       panels: [
         panel("Lignes par minute", "max by (service) (log_lines)"),
         panel("Erreurs par minute", "max by (service) (log_errors)"),
-        panel("Alertes en cours", 'count by (alertname, severity) (ALERTS{alertstate="firing"})'),
+        panel(
+          "Alertes en cours",
+          `count by (alertname, severity) (ALERTS{alertstate="firing",alertname!="${AFTERMATH}"})`,
+        ),
         panel("Mise en production", "max(technicia_release_number)"),
       ],
     },

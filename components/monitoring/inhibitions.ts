@@ -1,4 +1,5 @@
 /** Which alerts are not sent because another one says it already: one fault, one message. */
+import { AFTERMATH } from "../../common/planned-alerts.ts";
 
 /** As Alertmanager has it: while an alert of `source` fires, those of `target` with the same labels `equal` are not sent. */
 interface Inhibition {
@@ -34,6 +35,12 @@ const REQUESTS = [
   ...["QuestionsFailing", "QuestionsSlow", "QuestionsVerySlow", "UploadsFailing", "UploadsSlow"],
 ];
 
+/** Of those, what may be seen before the service counts as gone. One burst of errors is over by then, and nobody would hear of it. */
+export const SYMPTOMS: readonly string[] = REQUESTS.filter((name) => name !== "CriticalErrors");
+
+/** Browsers refuse the site. */
+const UNTRUSTED = ["CertificateExpired", "CertificateWrongName", "CertificatePlaceholder"];
+
 const CAUSES: readonly Cause[] = [
   {
     cause: ["OutOfMemory"],
@@ -50,12 +57,18 @@ const CAUSES: readonly Cause[] = [
   { cause: ["ServiceDown"], of: CORE, effects: REQUESTS },
   { cause: ["SiteDown"], effects: ["HealthFailing", "ServiceNotRunning", "CrashLoop"], equal: ["service"] },
   { cause: ["SiteDown"], effects: REQUESTS },
-  { cause: ["CertificateExpired", "CertificatePlaceholder"], effects: ["SiteDown"] },
-  {
-    cause: ["CertificateExpired", "CertificatePlaceholder"],
-    effects: ["HealthFailing"],
-    on: 'service="gateway"',
-  },
+  { cause: UNTRUSTED, effects: ["SiteDown"] },
+  { cause: UNTRUSTED, effects: ["HealthFailing"], on: 'service="gateway"' },
+  // Limits of one measure, of which the graver one is over first.
+  { cause: ["ErrorRateCritical"], effects: ["ErrorRateHigh", "ErrorRateElevated"] },
+  { cause: ["LatencyCritical"], effects: ["LatencyHigh", "LatencyMedian", "LatencyTail"] },
+  // One shortage of memory, seen in percent and in MiB.
+  { cause: ["HostMemoryCritical"], effects: ["AvailableMemoryCritical"] },
+  { cause: ["HostMemoryExhausted"], effects: ["HostMemoryHigh"] },
+  { cause: ["AvailableMemoryLow"], effects: ["HostMemoryAboveTarget", "HostMemoryElevated"] },
+  { cause: ["HostMemoryAboveTarget"], effects: ["HostMemoryElevated"] },
+  { cause: ["BackupFailed"], effects: ["UnitFailed"], on: 'unit="technicia-backup.service"' },
+  { cause: ["DrillFailed"], effects: ["UnitFailed"], on: 'unit="technicia-backup-drill.service"' },
   {
     cause: ["MonitoringDown"],
     effects: [
@@ -63,27 +76,82 @@ const CAUSES: readonly Cause[] = [
       ...["UnreadableLines", "LinesDropped", "ConfigurationRefused", "MonitoringRestarts", "NeighbourSilent"],
     ],
   },
+  {
+    cause: ["StoreReadOnly"],
+    of: 'job="logs"',
+    effects: ["AccessLogSilent", "LinesDropped", "JournalSilent", "NeighbourSilent"],
+  },
+  {
+    cause: ["StoreReadOnly"],
+    of: 'job="metrics"',
+    effects: ["CollectorSilent", "TargetMissing", "BackupMissing"],
+  },
   { cause: ["CollectorSilent"], effects: ["CollectorSourceDown", "CollectorSlow", "BackupMissing"] },
   { cause: ["NeighbourDown"], effects: ["NeighbourSilent"], equal: ["neighbour"] },
   // The sign of life that it cannot take.
   { cause: ["NeighbourDown"], effects: ["NotificationsFailing"], on: 'integration="webhook"' },
 ];
 
+/** How long the effects of a cause may be seen after it: until the next measurements, or as long as their rules look back. */
+export type Span = "moment" | "minutes" | "quarter";
+
+/** Effects whose rules count over five minutes, and over a quarter of an hour. */
+const LOOK_BACK: Readonly<Record<Exclude<Span, "moment">, readonly string[]>> = {
+  minutes: [
+    ...["ErrorRateCritical", "ErrorRateHigh", "ErrorRateElevated", "RequestsRetried"],
+    ...["LatencyCritical", "LatencyHigh", "LatencyMedian", "LatencyTail"],
+    ...["SlowRequestCritical", "SlowRequestHigh", "SlowRequestElevated"],
+    ...["RuleErrors", "RulesLate", "AlertsNotSent", "NotificationsFailing", "LinesDropped"],
+    ...["AccessLogSilent", "NeighbourSilent", "CriticalErrors"],
+  ],
+  quarter: [
+    ...["QuestionsFailing", "QuestionsSlow", "QuestionsVerySlow", "UploadsFailing", "UploadsSlow"],
+    ...["ServiceErrors", "WorkflowsFailing", "UnreadableLines", "CrashLoop", "MonitoringRestarts"],
+  ],
+};
+
+const SPANS: readonly Span[] = ["moment", "minutes", "quarter"];
+
+const spanOf = (effect: string): Span =>
+  SPANS.find((span) => span !== "moment" && LOOK_BACK[span].includes(effect)) ?? "moment";
+
+/** Names of the causes that have effects of that span. */
+export const causesWith = (span: Span): readonly string[] => [
+  ...new Set(
+    CAUSES.filter(({ effects }) => effects.some((one) => spanOf(one) === span)).flatMap(({ cause }) => cause),
+  ),
+];
+
+/** Names of the alerts that are not sent either for that long after the cause. */
+export const effectsAfter = (cause: string, span: Span): readonly string[] =>
+  CAUSES.filter((one) => one.cause.includes(cause)).flatMap(({ effects }) =>
+    effects.filter((one) => spanOf(one) === span),
+  );
+
 const oneOf = (label: string, names: readonly string[]) => `${label}=~"${names.join("|")}"`;
 
 /** What holds for an alert holds for its ladder, whose label `about` is the alert's name. */
 function inhibitionsOf({ cause, of, effects, on, equal }: Cause): Inhibition[] {
-  const source_matchers = [oneOf("alertname", cause), ...(of === undefined ? [] : [of])];
+  const condition = of === undefined ? [] : [of];
   const also = on === undefined ? [] : [on];
   const same = equal === undefined ? {} : { equal };
-  return [
-    { source_matchers, target_matchers: [oneOf("alertname", effects), ...also], ...same },
-    {
-      source_matchers,
-      target_matchers: ['alertname="Escalation"', oneOf("about", effects), ...also],
-      ...same,
-    },
-  ];
+  const inhibit = (source: readonly string[], names: readonly string[]): Inhibition[] => {
+    const source_matchers = [...source, ...condition];
+    return [
+      { source_matchers, target_matchers: [oneOf("alertname", names), ...also], ...same },
+      {
+        source_matchers,
+        target_matchers: ['alertname="Escalation"', oneOf("about", names), ...also],
+        ...same,
+      },
+    ];
+  };
+  const after = SPANS.flatMap((span) => {
+    const names = effects.filter((one) => spanOf(one) === span);
+    const source = [`alertname="${AFTERMATH}"`, `span="${span}"`, oneOf("cause", cause)];
+    return names.length === 0 ? [] : inhibit(source, names);
+  });
+  return [...inhibit([oneOf("alertname", cause)], effects), ...after];
 }
 
 /** Of the same measure, only the most severe limit. Both sides have a topic: two absent labels count as equal. */

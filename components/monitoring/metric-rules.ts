@@ -1,13 +1,14 @@
 import { stringify } from "yaml";
 
 import type { MonitoringFacts } from "./facts.ts";
+import { aftermathRules } from "./rules/aftermath.ts";
 import { hostRules } from "./rules/host.ts";
 import { escalationRules, ownHealthRules, watchdogRule } from "./rules/own-health.ts";
 import { recordRules } from "./rules/records.ts";
 import { HEADER, renderRule, type Rule } from "./rules/rule.ts";
 import { siteRules } from "./rules/site.ts";
 
-/** Every alert that the metrics' vmalert evaluates, without the ladder of the escalation and the sign of life. */
+/** Every alert that the metrics' vmalert evaluates, without those about alerts and the sign of life. */
 export function metricRules(facts: MonitoringFacts): Rule[] {
   return [...siteRules(facts), ...hostRules(facts), ...recordRules(facts), ...ownHealthRules(facts)];
 }
@@ -23,6 +24,7 @@ export function renderMetricRules(facts: MonitoringFacts): string {
   const groups = [
     group("watchdog", [watchdogRule(facts)]),
     group("alerts", metricRules(facts), hold),
+    group("aftermath", aftermathRules(facts)),
     ...(facts.escalation.length === 0 ? [] : [group("escalation", escalationRules(facts))]),
   ];
   return HEADER + stringify({ groups }, { lineWidth: 0 });

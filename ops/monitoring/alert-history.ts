@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Outcome } from "../command.ts";
 import { readHistory } from "../server/records.ts";
 import { renderTable } from "../terminal.ts";
-import { ESCALATION, WATCHDOG, type Labels } from "./alertmanager.ts";
+import { AFTERMATH, ESCALATION, WATCHDOG, type Labels } from "./alertmanager.ts";
 import { idOf } from "./alerts.ts";
 import { onMonitored } from "./deployed.ts";
 import { momentOf, renderMoment, renderSpan } from "./durations.ts";
@@ -48,7 +48,8 @@ export async function showHistory(
   const [now, from] = [world.now(), momentOf("--since", { text: since, now: world.now() })];
   return await onMonitored(stack, world, async ({ stores, environment, server }) => {
     const evaluationSeconds = environment.monitoring.scrapeSeconds;
-    const episodes = await readEpisodes(stores, { from, until: now, evaluationSeconds });
+    const all = await readEpisodes(stores, { from, until: now, evaluationSeconds });
+    const episodes = all.filter(({ labels }) => labels["alertname"] !== AFTERMATH);
     const { events } = await readHistory(server);
     const rows = episodes.map((episode) => {
       const acknowledgement = events.find(
@@ -89,7 +90,7 @@ interface Span {
   readonly evaluationSeconds: number;
 }
 
-/** Newest first; alerts of tests are among them. */
+/** Newest first; alerts of tests are among them, and those that only explain others. */
 export async function readEpisodes(stores: Pick<Stores, "read">, span: Span): Promise<readonly Episode[]> {
   const [start, end] = [span.from, span.until].map((moment) => Math.floor(moment.getTime() / 1000)) as [
     number,

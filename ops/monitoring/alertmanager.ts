@@ -3,7 +3,7 @@ import { z } from "zod";
 
 import type { Stores } from "./stores.ts";
 
-export { ESCALATION, PLANNED } from "../../common/planned-alerts.ts";
+export { AFTERMATH, ESCALATION, PLANNED } from "../../common/planned-alerts.ts";
 
 const labels = z.record(z.string(), z.string());
 

@@ -5,6 +5,7 @@ import { withoutInvisible } from "../../common/visible-text.ts";
 import type { Outcome } from "../command.ts";
 import { renderTable } from "../terminal.ts";
 import {
+  AFTERMATH,
   ANNOUNCEMENT,
   ESCALATION,
   NOBODY,
@@ -74,7 +75,7 @@ export interface Active {
 }
 
 /** What is no fault of its own. */
-const NO_FAULTS = [ESCALATION, WATCHDOG, ANNOUNCEMENT];
+const NO_FAULTS = [ESCALATION, WATCHDOG, ANNOUNCEMENT, AFTERMATH];
 
 function isFault({ labels }: { readonly labels: Labels }): boolean {
   return !NO_FAULTS.includes(labels["alertname"] ?? "");

@@ -6,7 +6,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 
 import { readEpisodes, type Episode } from "./alert-history.ts";
-import { PLANNED, readEverySilence, type Labels, type Matcher } from "./alertmanager.ts";
+import { AFTERMATH, PLANNED, readEverySilence, type Labels, type Matcher } from "./alertmanager.ts";
 import { matches, parseMatcher } from "./matchers.ts";
 import type { Stores } from "./stores.ts";
 
@@ -48,7 +48,7 @@ export async function readFaults(stores: Pick<Stores, "read">, span: Span): Prom
       until: new Date(endsAt),
     }));
   const inhibitions = await readInhibitions(stores);
-  return joined(episodes)
+  return joined(episodes.filter(({ labels }) => labels["alertname"] !== AFTERMATH))
     .filter(({ severity }) => (span.severities ?? GRAVE).includes(severity))
     .map((fault): Fault => {
       const isPlanned = planned.some(

@@ -2,6 +2,7 @@
 import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
 import {
+  AFTERMATH,
   endSilence,
   makeSilence,
   PLANNED,
@@ -112,7 +113,7 @@ async function refuseTooMuch(
     ({ alertname }) => alertname === WATCHDOG,
   );
   const which = renderMatchers(matchers);
-  const others = declared.filter(({ alertname }) => alertname !== WATCHDOG);
+  const others = declared.filter(({ alertname }) => alertname !== WATCHDOG && alertname !== AFTERMATH);
   if (others.every((labels) => matches(matchers, labels)))
     throw new UserError(
       `${which}: expected some of the alerts, got all of them; nothing would tell you of any fault: name a service or an alertname`,

@@ -1,6 +1,6 @@
 /** The collector against a fake Docker, fake cgroups, a fake exporter and a fake store. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -16,6 +16,12 @@ const PROGRAM = fileURLToPath(new URL("../../components/scripts/monitoring/colle
 const ID = "a".repeat(64);
 const ENDED = "e".repeat(64);
 const STARTED = "2026-11-27T10:00:00.123456789Z";
+
+/** As the real one lists failed units: nothing but lines that begin with a name. */
+const SYSTEMCTL = `#!/bin/sh
+[ "$*" = "list-units --failed --full --plain --no-legend" ] || exit 2
+exec cat "$(dirname "$0")/failed-units"
+`;
 
 interface Container {
   readonly id?: string;
@@ -71,6 +77,12 @@ function fakeDocker(world: World): Server {
 async function write(path: string, text: string): Promise<void> {
   await mkdir(join(path, ".."), { recursive: true });
   await writeFile(path, text);
+}
+
+/** At once, so that nobody reads half of it. */
+async function replace(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text);
+  await rename(`${path}.new`, path);
 }
 
 /** One container's accounts as the second version of cgroups keeps them. */
@@ -132,7 +144,10 @@ async function begin(change: Partial<World> = {}) {
     PATCHES: at("patches.sh"),
     REBOOT: at("reboot-required"),
     RUNTIME_DIRECTORY: at("run"),
+    SYSTEMCTL: at("systemctl"),
   };
+  await writeFile(at("systemctl"), SYSTEMCTL, { mode: 0o755 });
+  await writeFile(at("failed-units"), "");
   let child: ChildProcess | undefined;
   let said = "";
   const stop = async () => {
@@ -288,6 +303,30 @@ describe("the collector", () => {
     collector.world.exporter = "node_load1 1\n";
     await collector.samples('technicia_collector_up{source="host"} 1');
     expect(collector.said()).toContain("host: answers again");
+  });
+
+  it("names each unit of the host that has failed, and says when it no longer has", async () => {
+    const collector = await begin();
+    const failed = (...units: string[]) =>
+      replace(
+        collector.at("failed-units"),
+        units.map((unit) => `${unit} loaded failed failed Do something\n`).join(""),
+      );
+    await failed("technicia-certificate.service", "mnt-a\\x2db.mount");
+    collector.start();
+    const some = await collector.samples("technicia_unit_failed{");
+    await failed("mnt-a\\x2db.mount");
+    const fewer = await collector.samples('technicia_unit_failed{unit="technicia-certificate.service"} 0');
+
+    const mount = 'technicia_unit_failed{unit="mnt-a\\\\x2db.mount"} 1';
+    expect(some).toEqual(
+      expect.arrayContaining([
+        'technicia_unit_failed{unit="technicia-certificate.service"} 1',
+        mount,
+        'technicia_collector_up{source="units"} 1',
+      ]),
+    );
+    expect(fewer).toContain(mount);
   });
 
   it("keeps what the store does not take, and sends it with its time once the store is back", async () => {

@@ -120,9 +120,17 @@ describe("N8n", () => {
       N8N_AI_GATEWAY_ENABLED: "false",
       N8N_DYNAMIC_BANNERS_ENABLED: "false",
       N8N_METRICS: "false",
+      N8N_METRICS_INCLUDE_MESSAGE_EVENT_BUS_METRICS: "false",
       N8N_PUBLIC_API_DISABLED: "true",
       N8N_RESTRICT_FILE_ACCESS_TO: "/home/node/.n8n-files",
       N8N_LOG_FORMAT: "json",
+    });
+  });
+
+  it("counts the executions that fail, where the monitoring asks it for numbers", async () => {
+    expect(await environmentOf({ metrics: true })).toMatchObject({
+      N8N_METRICS: "true",
+      N8N_METRICS_INCLUDE_MESSAGE_EVENT_BUS_METRICS: "true",
     });
   });
 

@@ -86,9 +86,12 @@ function host(
 export const SHORT_OF_EVERYTHING: readonly Fault[] = [
   host(
     "the server's memory is nearly taken",
-    // 84 %, and more than 1 GiB.
-    { node_memory_MemAvailable_bytes: 1.3 * GIB },
-    { alerts: { HostMemoryCritical: "P1" } },
+    // 97 %, and less than 256 MiB: beyond every limit.
+    { node_memory_MemAvailable_bytes: 0.24 * GIB },
+    {
+      alerts: { HostMemoryCritical: "P1" },
+      follows: ["HostMemoryExhausted", "AvailableMemoryCritical", "AvailableMemoryLow"],
+    },
   ),
   host(
     "a disk is nearly full",

@@ -117,7 +117,7 @@ export const OWN_HEALTH: readonly (readonly Fault[])[] = [
       }),
       alerts: { "RuleErrors-metric-rules": "P2" },
       windowSeconds: 30,
-      endsSeconds: 300,
+      endsSeconds: 75,
     },
     {
       name: "a line is older than what is kept",
@@ -145,6 +145,7 @@ until [ -S ${FOLDER}/socket/access.sock ]; do sleep 0.5; done`,
       ...full("logs"),
       alerts: { "StoreReadOnly-logs": "P1" },
       mayFollow: ["AccessLogSilent", "LinesDropped", "JournalSilent"],
+      endsSeconds: 75,
     },
   ],
   [
@@ -153,6 +154,9 @@ until [ -S ${FOLDER}/socket/access.sock ]; do sleep 0.5; done`,
       ...full("metrics"),
       alerts: { "StoreReadOnly-metrics": "P1" },
       mayFollow: ["CollectorSilent", "TargetMissing", ...BLIND],
+      // It knows nothing newer.
+      windowSeconds: 75,
+      endsSeconds: 75,
     },
   ],
 ];

@@ -8,9 +8,9 @@ const TLS = "/opt/technicia/gateway/tls";
 /** A certificate for a name, valid until a date as `date` reads it, in the place of the one that is served. */
 const CERTIFY = `certify() {
   folder=$(mktemp --directory); cd "$folder"
-  openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$1" -keyout privkey.pem -out request.pem 2>/dev/null
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$1" -addext "subjectAltName = DNS:$1" -keyout privkey.pem -out request.pem 2>/dev/null
   touch index; echo 01 > serial
-  printf '[a]\\ndatabase = index\\nnew_certs_dir = .\\nserial = serial\\ndefault_md = sha256\\npolicy = b\\n[b]\\ncommonName = supplied\\n' > ca.cnf
+  printf '[a]\\ndatabase = index\\nnew_certs_dir = .\\nserial = serial\\ndefault_md = sha256\\ncopy_extensions = copy\\npolicy = b\\n[b]\\ncommonName = supplied\\n' > ca.cnf
   openssl ca -batch -notext -config ca.cnf -name a -selfsign -keyfile privkey.pem -in request.pem -out fullchain.pem \\
     -startdate 20250101000000Z -enddate "$(date --utc --date "$2" +%Y%m%d%H%M%SZ)"
   for file in privkey.pem fullchain.pem; do cat "$file" > "${TLS}/$file"; done
@@ -75,11 +75,15 @@ const FAULTS = {
     repair: ISSUE,
     alerts: { "CollectorSourceDown-records": "P2" },
   },
-  // No probe tells it where browsers trust no certificate of the environment anyway; elsewhere it is SiteDown.
-  wrong: {
-    name: "the certificate is one of another name",
+  wrongName: certified(
+    "the certificate is one of another name",
+    { subject: "other.technicia.example", until: "+90 days" },
+    { alerts: { CertificateWrongName: "P1" } },
+  ),
+  drifted: {
+    name: "somebody has changed a file of ours",
     inject: async () => {
-      await onServer(`set -e; ${CERTIFY}; certify other.technicia.example '+90 days'`);
+      await onServer("set -e; echo '# mallory' >> /opt/technicia/bin/gateway-reload");
       await checkDrift();
     },
     repair: async () => {
@@ -87,6 +91,12 @@ const FAULTS = {
       await checkDrift();
     },
     alerts: { DriftFound: "P3" },
+  },
+  unit: {
+    name: "a unit of the server fails",
+    inject: "! systemd-run --quiet --wait --unit technicia-mallory false",
+    repair: "systemctl reset-failed technicia-mallory.service",
+    alerts: { "UnitFailed-technicia-mallory.service": "P2" },
   },
   late: {
     name: "two backups are missing",
@@ -110,6 +120,8 @@ printf '[default]\\naws_access_key_id = a\\naws_secret_access_key = b\\n' > ${WR
 ! systemctl start technicia-backup.service`,
     repair: `cat /root/writer.kept > ${WRITER}; rm /root/writer.kept; ${MAKE_SET}`,
     alerts: { BackupFailed: "P2" },
+    // Its unit.
+    mayFollow: ["UnitFailed"],
   },
   drillOverdue: {
     name: "nobody has rehearsed a restore for ten days",
@@ -153,6 +165,6 @@ export const RECORDS: readonly (readonly Fault[])[] = [
   [FAULTS.expires, FAULTS.drillOverdue],
   [FAULTS.damaged, FAULTS.drillFailed],
   [FAULTS.placeholder],
-  [FAULTS.wrong],
-  [FAULTS.checkOld],
+  [FAULTS.wrongName, FAULTS.drifted],
+  [FAULTS.checkOld, FAULTS.unit],
 ];

@@ -40,7 +40,7 @@ export const STOPPED: readonly (readonly Fault[])[] = [
       inject: STOP("gateway"),
       repair: START("gateway"),
       alerts: { SiteDown: "P1" },
-      follows: ["HealthFailing"],
+      follows: ["HealthFailing", "ServiceNotRunning"],
       mayFollow: REQUESTS,
       restarts: ["gateway"],
     },
@@ -76,6 +76,15 @@ export const STOPPED: readonly (readonly Fault[])[] = [
       alerts: { "ServiceDown-qdrant": "P1", "ServiceDown-vector-store": "P1" },
       mayFollow: OF_CORE,
       restarts: ["qdrant", "vector-store"],
+    },
+  ],
+  [
+    {
+      name: "somebody scales the runners down",
+      inject: STOP("n8n-runners"),
+      repair: START("n8n-runners"),
+      alerts: { "ServiceNotRunning-n8n-runners": "P1" },
+      restarts: ["n8n-runners"],
     },
   ],
   [

@@ -4,9 +4,21 @@
  */
 import { expect } from "vitest";
 
+import { settleSeconds } from "../../components/monitoring/alertmanager.ts";
+import { SYMPTOMS } from "../../components/monitoring/inhibitions.ts";
 import type { Severity } from "../../components/monitoring/rules/rule.ts";
 import { readTold, type Receiver, type Told } from "../../rehearsal/bench/told.ts";
-import { activeAlerts, firedSince, idsOf, isOfMachine, nameOf, restarts, ruleOf } from "./monitored.ts";
+import {
+  activeAlerts,
+  firedSince,
+  holdingBack,
+  idsOf,
+  isOfMachine,
+  nameOf,
+  restarts,
+  ruleOf,
+} from "./monitored.ts";
+import { monitoringFacts } from "../components/monitoring/facts.ts";
 import { onServer, until } from "./rehearsal.ts";
 
 /** Bash, run on the server as root, or what is done elsewhere; it ends when the fault is there, or is over. */
@@ -59,6 +71,9 @@ const WAITS: Readonly<Record<Severity, readonly [first: number, next: number]>> 
 };
 
 const MEASUREMENT_SECONDS = 15;
+
+/** First wait of a message about requests: the alert of a dead service, which would explain it, comes before. */
+const SYMPTOM_SECONDS = settleSeconds({ ...monitoringFacts(), scrapeSeconds: MEASUREMENT_SECONDS });
 
 /** After the rule's time: its next evaluation, Alertmanager, and the way to the receiver. */
 const DELIVERY_SECONDS = 15;
@@ -130,7 +145,8 @@ function expectationsOf(fault: Fault): Promise<Expected>[] {
   return Object.entries(fault.alerts).map(async ([id, severity]) => {
     const rule = await ruleOf(nameOf(id));
     expect(rule.labels["severity"], `severity of ${rule.name}`).toBe(severity);
-    const [first, next] = WAITS[severity];
+    const [usual, next] = WAITS[severity];
+    const first = SYMPTOMS.includes(nameOf(id)) ? SYMPTOM_SECONDS : usual;
     const limit = windowSeconds + rule.forSeconds + first + DELIVERY_SECONDS;
     return {
       ...{ fault, id, severity, limit },
@@ -148,7 +164,13 @@ async function untilQuiet(faults: readonly Fault[]): Promise<void> {
     const ids = idsOf(await activeAlerts()).filter((id) => !lasting.has(id));
     const counted = await restarts();
     const busy = services.filter((service) => (counted[service] ?? 0) > 1);
-    left = [...ids, ...busy.map((service) => `a restart of ${service}`)].join(", ");
+    const names = faults.flatMap(({ alerts }) => Object.keys(alerts)).map(nameOf);
+    const held = (await holdingBack()).filter(({ effects }) => effects.some((name) => names.includes(name)));
+    left = [
+      ...ids,
+      ...busy.map((service) => `a restart of ${service}`),
+      ...held.map(({ cause }) => `the aftermath of ${cause}`),
+    ].join(", ");
     return left === "";
   };
   await until("nothing else to be wrong", isQuiet, QUIET_SECONDS).catch((error: unknown) => {

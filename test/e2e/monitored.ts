@@ -2,7 +2,8 @@
 import { z } from "zod";
 
 import { tryRun } from "../../common/run.ts";
-import { readAlerts, WATCHDOG, type SentAlert } from "../../ops/monitoring/alertmanager.ts";
+import { effectsAfter, type Span } from "../../components/monitoring/inhibitions.ts";
+import { AFTERMATH, readAlerts, WATCHDOG, type SentAlert } from "../../ops/monitoring/alertmanager.ts";
 import { openStores } from "../../ops/monitoring/stores.ts";
 import { readRules, type Rule } from "../../ops/monitoring/vmalert.ts";
 import { SERVER } from "../../rehearsal/world.ts";
@@ -42,11 +43,21 @@ export async function ensureMonitored(): Promise<void> {
   );
 }
 
+/** Faults that hold back others, also those that are over, and the names of the alerts that nobody would be told of now. */
+export async function holdingBack(): Promise<
+  { readonly cause: string; readonly effects: readonly string[] }[]
+> {
+  const alerts = await readAlerts(stores);
+  return alerts
+    .filter(({ labels }) => labels["alertname"] === AFTERMATH)
+    .map(({ labels: { cause = "", span } }) => ({ cause, effects: effectsAfter(cause, span as Span) }));
+}
+
 /** Active alerts that concern neither the sign of life nor the machine, silenced and inhibited ones included. */
 export async function activeAlerts(): Promise<readonly SentAlert[]> {
   const alerts = await readAlerts(stores);
   return alerts.filter(({ labels: { alertname = "", id = alertname } }) => {
-    return alertname !== WATCHDOG && !isOfMachine(id);
+    return alertname !== WATCHDOG && alertname !== AFTERMATH && !isOfMachine(id);
   });
 }
 
@@ -85,7 +96,7 @@ export async function query(expr: string): Promise<readonly Sample[]> {
 /** Ids of the alerts that have fired since then, told or not; without the ladder and the sign of life. */
 export async function firedSince(since: number): Promise<string[]> {
   const seconds = Math.ceil((Date.now() - since) / 1000);
-  const fired = 'ALERTS{alertstate="firing",alertname!~"Escalation|Watchdog"}';
+  const fired = 'ALERTS{alertstate="firing",alertname!~"Escalation|Watchdog|Aftermath"}';
   const found = await query(`max by (alertname, id) (max_over_time(${fired}[${seconds}s]))`);
   return [...new Set(found.map(({ labels: { alertname = "?", id = alertname } }) => id))];
 }

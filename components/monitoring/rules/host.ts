@@ -48,7 +48,8 @@ function memoryRules({ thresholds, stack }: MonitoringFacts): Rule[] {
   return [
     used("HostMemoryCritical", "P1", memory.p1Percent, memory.p1Minutes),
     used("HostMemoryHigh", "P2", memory.p2Percent, memory.p2Minutes),
-    used("HostMemoryExhausted", "P2", memory.alertPercent, 1),
+    // Not before HostMemoryCritical, which says the same and is graver.
+    used("HostMemoryExhausted", "P2", memory.alertPercent, memory.p1Minutes),
     used("HostMemoryElevated", "P3", memory.p3Percent, memory.p3Minutes),
     used("HostMemoryAboveTarget", "P3", memory.targetPercent, memory.p2Minutes),
     available("AvailableMemoryCritical", "P1", memory.criticalAvailableMib),
@@ -178,6 +179,20 @@ const lasting = (metric: string, count: number) =>
 function systemRules({ thresholds, stack }: MonitoringFacts): Rule[] {
   const { clock, patches } = thresholds;
   return [
+    {
+      name: "UnitFailed",
+      severity: "P2",
+      expr: "max by (unit) (technicia_unit_failed) == 1",
+      forSeconds: minutes(5),
+      subject: "unit",
+      title: `${label("unit")} a échoué`,
+      where: `serveur, ${label("unit")}`,
+      value: "en échec",
+      threshold: "5 min",
+      meaning:
+        "Un programme du serveur ne fait plus son travail : pare-feu, certificat, mises à jour, ou autre.",
+      action: `npm run logs -- ${stack} ${label("unit")} ; npm run drift -- ${stack} --repair relance les nôtres.`,
+    },
     {
       name: "ClockUnsynchronised",
       severity: "P3",

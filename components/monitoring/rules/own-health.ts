@@ -122,7 +122,15 @@ function collectorRules({ stack, thresholds }: MonitoringFacts): Rule[] {
   ];
 }
 
-const added = (selector: string) => `increase(${selector}[5m])`;
+const added = (selector: string, seconds = 300) => `increase(${selector}[${seconds}s])`;
+
+/**
+ * Of what is tried again and again, in seconds: over how long failures are counted, and for how long there must be some. The second is longer,
+ * so that a failure that is over is told of by nobody.
+ */
+const EVALUATIONS = { window: 60, lasting: 120 } as const;
+/** A group's message is tried again once a minute, and fails as often. */
+const MESSAGES = { window: 90, lasting: 120 } as const;
 
 function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
   const { failures } = thresholds.ownHealth;
@@ -131,12 +139,14 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
     {
       name: "RuleErrors",
       severity: "P2",
-      expr: `sum by (job) (${added('{__name__=~"vmalert_(alerting|recording)_rules_errors_total"}')}) > ${failures}`,
+      expr: `sum by (job) (${added('{__name__=~"vmalert_(alerting|recording)_rules_errors_total"}', EVALUATIONS.window)}) > ${failures}`,
+      // Later than MonitoringDown of the store that they ask.
+      forSeconds: Math.max(EVALUATIONS.lasting, minutes(thresholds.ownHealth.downMinutes + 1)),
       subject: "job",
       title: "Des règles d'alerte échouent",
       where,
-      value: `${value()} erreurs en 5 min`,
-      threshold: `${failures} erreurs`,
+      value: `${value()} erreurs en 1 min`,
+      threshold: lastingMinutes(`${failures} erreurs`, Math.max(2, thresholds.ownHealth.downMinutes + 1)),
       meaning: "Une règle qui échoue ne prévient de rien.",
       action: `npm run alerts -- ${stack} rules nomme la règle et son erreur.`,
     },
@@ -169,24 +179,25 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
     {
       name: "AlertsNotSent",
       severity: "P1",
-      expr: `sum by (job) (${added("vmalert_alerts_send_errors_total")}) > ${failures}`,
+      expr: `sum by (job) (${added("vmalert_alerts_send_errors_total", EVALUATIONS.window)}) > ${failures}`,
+      forSeconds: EVALUATIONS.lasting,
       subject: "job",
       title: "Des alertes n'arrivent pas à Alertmanager",
       where,
-      value: `${value()} en 5 min`,
-      threshold: `${failures} échecs`,
+      value: `${value()} en 1 min`,
+      threshold: lastingMinutes(`${failures} échecs`, 2),
       meaning: "Une panne ne serait dite à personne.",
       action: `npm run logs -- ${stack} alerts ; npm run alerts -- ${stack} test.`,
     },
     {
       name: "NotificationsFailing",
       severity: "P1",
-      expr: `sum by (integration) (${added("alertmanager_notifications_failed_total")}) > ${failures}`,
-      forSeconds: minutes(2),
+      expr: `sum by (integration) (${added("alertmanager_notifications_failed_total", MESSAGES.window)}) > ${failures}`,
+      forSeconds: MESSAGES.lasting,
       subject: "integration",
       title: `Des messages ne partent pas : ${label("integration")}`,
       where: `envoi par ${label("integration")}`,
-      value: `${value()} en 5 min`,
+      value: `${value()} en 1 min 30`,
       threshold: lastingMinutes(`${failures} échecs`, 2),
       meaning: "Des personnes ne sont pas prévenues.",
       action: `npm run logs -- ${stack} alerts --errors dit pourquoi ; npm run alerts -- ${stack} test essaie chaque voie.`,
@@ -194,12 +205,24 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
   ];
 }
 
-function storeRules({ stack, thresholds, minFreeGib }: MonitoringFacts): Rule[] {
+/**
+ * Full of its share, the metrics' store refuses its own samples as well and goes on answering questions: it says so by knowing nothing newer than
+ * this, neither of what it asks nor of what the collector sends.
+ */
+const refusesSamples = ({ scrapeSeconds }: MonitoringFacts) =>
+  `absent_over_time({__name__=~"up|technicia_collector_seconds"}[${4 * scrapeSeconds}s])`;
+
+function storeRules(facts: MonitoringFacts): Rule[] {
+  const { stack, thresholds, minFreeGib, scrapeSeconds } = facts;
   return [
     {
       name: "StoreReadOnly",
       severity: "P1",
-      expr: 'max by (job) ({__name__=~"v[ml]_storage_is_read_only"}) > 0',
+      expr: `max by (job) ({__name__=~"v[ml]_storage_is_read_only"}) > 0 or label_set(${refusesSamples(facts)}, "job", "metrics")`,
+      // After its start it has no sample yet.
+      forSeconds: 3 * scrapeSeconds,
+      // Until it has a sample of everything again; what it could not keep meanwhile has no aftermath.
+      holdSeconds: 6 * scrapeSeconds,
       subject: "job",
       title: `${label("job")} n'écrit plus`,
       where: `programme ${label("job")}`,
@@ -212,6 +235,8 @@ function storeRules({ stack, thresholds, minFreeGib }: MonitoringFacts): Rule[] 
       name: "LinesDropped",
       severity: "P3",
       expr: `sum(${added('{__name__=~"vl_rows_dropped_total|vl_too_long_lines_skipped_total"}')}) > ${thresholds.ownHealth.failures}`,
+      // Later than StoreReadOnly.
+      forSeconds: 4 * scrapeSeconds,
       title: "Des lignes de journal sont perdues",
       where: "programme logs",
       value: `${value()} en 5 min`,
@@ -245,13 +270,16 @@ function accessLogRule({ stack }: MonitoringFacts): Rule {
  * A resolved alert leaves a stale marker, which `default_rollup` respects; its window bridges a restart of vmalert, whose state is restored.
  * An acknowledgement silences the alert's `id`, which the ladder has as well.
  */
-export function escalationRules({ escalation, stack }: MonitoringFacts): Rule[] {
+export function escalationRules(facts: MonitoringFacts): Rule[] {
+  const { escalation, stack } = facts;
   const unresolved =
     'default_rollup(ALERTS{alertstate="firing",severity="P1",alertname!="Escalation",id!=""}[2m])';
+  // A store that takes no samples does not know of this alert either.
+  const untold = `label_set(${refusesSamples(facts)}, "about", "StoreReadOnly", "id", "StoreReadOnly-metrics")`;
   return escalation.map(({ level, afterMinutes }) => ({
     name: "Escalation",
     severity: "P1",
-    expr: `max by (id, about, service, neighbour, integration) (label_copy(${unresolved}, "alertname", "about"))`,
+    expr: `max by (id, about, service, neighbour, integration) (label_copy(${unresolved}, "alertname", "about")) or ${untold}`,
     forSeconds: minutes(afterMinutes),
     labels: { level, id: label("id") },
     title: `${level} : ${label("about")} attend depuis ${afterMinutes} minutes que quelqu'un s'en charge`,

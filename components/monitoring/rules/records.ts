@@ -14,6 +14,13 @@ export function recordRules(facts: MonitoringFacts): Rule[] {
 // As visitors get it, and as the server has it: one of them alone can be out of date.
 const CERTIFICATE_DAYS = `(min(probe_ssl_earliest_cert_expiry{job="public"}, technicia_certificate_not_after_timestamp_seconds) - time()) / 86400`;
 
+/** The names of a certificate, separated by commas, with that name among them. */
+function namesOf(domain: string): string {
+  const quoted = (name: string) => name.replaceAll(".", "[.]").replaceAll("*", "[*]");
+  const names = [domain, domain.replace(/^[^.]+/, "*")].map(quoted);
+  return `(.+,)?(${names.join("|")})(,.+)?`;
+}
+
 function certificateRules({ thresholds, stack, domain }: MonitoringFacts): Rule[] {
   const { p1Days, p2Days, p3Days } = thresholds.certificate;
   const expires = (name: string, severity: Severity, least: number): Rule => ({
@@ -44,6 +51,19 @@ function certificateRules({ thresholds, stack, domain }: MonitoringFacts): Rule[
     expires("CertificateExpiresNow", "P1", p1Days),
     expires("CertificateExpiresSoon", "P2", p2Days),
     expires("CertificateExpires", "P3", p3Days),
+    {
+      name: "CertificateWrongName",
+      severity: "P1",
+      // Where nobody knows the authority the probe trusts any certificate, also one for another name.
+      expr: `max(probe_ssl_last_chain_info{job="public"}) unless (max(probe_ssl_last_chain_info{job="public",subjectalternative=~"${namesOf(domain)}"}) or max(technicia_certificate_placeholder) == 1)`,
+      forSeconds: minutes(1),
+      title: "Le site montre le certificat d'un autre nom",
+      where: domain,
+      value: `${domain} n'est pas parmi ses noms`,
+      threshold: "1 min",
+      meaning: "Les navigateurs refusent le site.",
+      action: `npm run drift -- ${stack} --repair, puis docs/runbook.md, « Problème de certificat ».`,
+    },
     {
       name: "CertificatePlaceholder",
       severity: "P1",
@@ -171,7 +191,7 @@ function applicationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
     {
       name: "WorkflowsFailing",
       severity: "P2",
-      expr: `sum(increase(n8n_workflow_execution_duration_seconds_count{status="failed"}[${window}m])) > ${failedExecutions}`,
+      expr: `sum(increase(n8n_workflow_failed_total[${window}m])) > ${failedExecutions}`,
       title: "Des exécutions de n8n échouent",
       where: "service n8n",
       value: `${value()} en ${window} min`,

@@ -15,6 +15,9 @@ export interface Rule {
   /** How long the fault must last, in seconds. @default the first evaluation that sees it */
   readonly forSeconds?: number;
 
+  /** How long it goes on firing after its row is gone, in seconds, where what follows from it may be seen for longer than usual. */
+  readonly holdSeconds?: number;
+
   /** Label of the rows that tells one fault of this rule from another: `service`, `mountpoint`. */
   readonly subject?: string;
 
@@ -76,12 +79,13 @@ export const MONITORING = monitoringAliases.join("|");
  */
 export function renderRule(rule: Rule, holdSeconds = 0) {
   const { name, severity, expr, forSeconds, subject, topic, rollback, labels } = rule;
+  const hold = rule.holdSeconds ?? holdSeconds;
   const about = (text: string) => (subject === undefined ? text : `${text}-${label(subject)}`);
   return {
     alert: name,
     expr,
     ...(forSeconds === undefined ? {} : { for: `${forSeconds}s` }),
-    ...(holdSeconds === 0 ? {} : { keep_firing_for: `${holdSeconds}s` }),
+    ...(hold === 0 ? {} : { keep_firing_for: `${hold}s` }),
     labels: {
       severity,
       id: about(name),

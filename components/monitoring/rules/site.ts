@@ -62,18 +62,22 @@ function containerRules(facts: MonitoringFacts): Rule[] {
   const { stack, thresholds } = facts;
   const { restarts } = thresholds;
   const own = `service=~"${ownServices(facts).join("|")}"`;
+  // Each of them is declared to run: Docker's own wish is 0 where somebody has scaled it down.
+  const missing = `clamp_min(max by (service) (technicia_service_desired{${own}}), 1) - max by (service) (technicia_service_running{${own}}) > 0`;
+  const absent = ownServices(facts).map((alias) => `absent(technicia_service_desired{service="${alias}"})`);
+  const removed = `(${absent.join(" or ")}) and on () max(technicia_collector_up{source="docker"}) == 1`;
   return [
     {
       name: "ServiceNotRunning",
       severity: "P1",
-      expr: `max by (service) (technicia_service_desired{${own}}) - max by (service) (technicia_service_running{${own}}) > 0`,
+      expr: `${missing} or ${removed}`,
       forSeconds: minutes(thresholds.health.downMinutes),
       subject: "service",
       title: `${label("service")} ne tourne pas`,
       where: SERVICE,
       value: `${value()} conteneur manquant`,
       threshold: lastingMinutes("aucun manquant", thresholds.health.downMinutes),
-      meaning: "Docker n'arrive pas à garder ce service en marche.",
+      meaning: "Quelqu'un l'a arrêté ou supprimé, ou Docker n'arrive pas à le garder en marche.",
       action: `npm run status -- ${stack}, puis npm run logs -- ${stack} ${label("service")} --since 15m.`,
     },
     {

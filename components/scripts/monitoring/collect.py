@@ -12,12 +12,13 @@ import sys
 import time
 
 from containers import Containers
-from measure import ask, sample, say
+from measure import ask, run, sample, say
 from records import Records
 
 SECONDS = int(os.environ.get("SECONDS_BETWEEN", "15"))
 STORE = os.environ.get("STORE", "127.0.0.1:8428")
 EXPORTER = os.environ.get("EXPORTER", "127.0.0.1:9100")
+SYSTEMCTL = os.environ.get("SYSTEMCTL", "systemctl")
 
 KEEP_SECONDS = 300
 KEEP_BYTES = 4 * 1024 * 1024
@@ -36,11 +37,30 @@ def host_metrics():
             yield f'{name}{{job="host"}} {value}'
 
 
+class Units:
+    """The host's units that have failed; one that no longer has is 0 as long as this program runs, so that its alert ends at once."""
+
+    def __init__(self):
+        self.seen = set()
+
+    def metrics(self):
+        listed = run([SYSTEMCTL, "list-units", "--failed", "--full", "--plain", "--no-legend"], 10)
+        # Escaped as the store reads labels: names of mounts have backslashes.
+        failed = {line.split()[0].replace("\\", "\\\\") for line in listed.splitlines() if line.strip()}
+        self.seen |= failed
+        yield from (sample("technicia_unit_failed", int(unit in failed), unit=unit) for unit in sorted(self.seen))
+
+
 class Collector:
     def __init__(self):
         self.containers = Containers()
         self.records = Records()
-        self.sources = {"host": host_metrics, "docker": self.containers.metrics, "records": self.records.metrics}
+        self.sources = {
+            "host": host_metrics,
+            "units": Units().metrics,
+            "docker": self.containers.metrics,
+            "records": self.records.metrics,
+        }
         self.waiting = collections.deque()
         self.troubles = {}
 

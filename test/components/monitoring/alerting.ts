@@ -16,7 +16,7 @@ export interface Secrets {
   readonly smtp_password?: string;
 }
 
-/** Writes Alertmanager's files into a folder, with every waiting time of minutes as one of seconds where that is asked for. */
+/** Writes Alertmanager's files into a folder, with every waiting time as one of a few seconds where that is asked for. */
 export async function writeAlerting(
   facts: MonitoringFacts,
   { secrets = {}, hurried = false }: { readonly secrets?: Secrets; readonly hurried?: boolean } = {},
@@ -29,7 +29,7 @@ export async function writeAlerting(
     .replaceAll(CONFIG_FOLDER, folder)
     .replaceAll("/run/secrets", join(folder, "secrets"));
   const quick = config
-    .replaceAll(/group_wait: \d+s/g, "group_wait: 1s")
+    .replaceAll(/group_wait: (\d+)s/g, (_, seconds) => `group_wait: ${Number(seconds) > 60 ? 5 : 1}s`)
     .replaceAll(/group_interval: .*/g, "group_interval: 2s")
     .replaceAll("repeat_interval: 55s", "repeat_interval: 1s");
   await writeFile(join(folder, "alertmanager.yml"), hurried ? quick : config);

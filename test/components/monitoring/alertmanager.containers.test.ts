@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { tryRun } from "../../../common/run.ts";
 import type { MonitoringFacts } from "../../../components/monitoring/facts.ts";
@@ -52,6 +52,9 @@ describe("the configuration", () => {
     [{}, "severity=mild", "team"],
     [{}, "alertname=Watchdog severity=info", "deadman"],
     [{}, "alertname=Announcement severity=info", "announcements-slack"],
+    [{}, "alertname=Aftermath severity=info", "nobody"],
+    [{}, "alertname=ErrorRateCritical severity=P1", "pager,team,slack"],
+    [{}, "alertname=RequestsRetried severity=P2", "team,slack"],
     [{}, "alertname=Escalation severity=P1 level=N1", "N1"],
     [{}, "alertname=Escalation severity=P1 level=N4", "N4"],
     [mailOnly, "severity=P1", "team"],
@@ -110,13 +113,7 @@ describe("a running Alertmanager", () => {
     await Promise.all([alerts.stop(), mail.stop(), webhooks.stop(), rm(config, { recursive: true })]);
   });
 
-  /** Names of the alerts that the pager was told of, resolved ones not counted. */
-  const paged = () =>
-    webhooks
-      .at("/pager")
-      .map(({ body }) => JSON.parse(body) as Notification)
-      .filter(({ status }) => status === "firing")
-      .flatMap((notification) => notification.alerts.map(({ labels }) => labels["id"]));
+  const paged = () => pagedBy(webhooks);
 
   it("says what, where, since when, how severe and what to do, by mail and to Slack, and when it is over", async () => {
     const startsAt = "2026-11-27T16:30:05Z";
@@ -217,6 +214,75 @@ describe("a running Alertmanager", () => {
     expect(new Set(statuses)).toEqual(new Set(["firing"]));
   });
 });
+
+describe("what a fault brings with it", () => {
+  let webhooks: Webhooks;
+  let alerts: RunningProgram;
+  let config: string;
+
+  beforeEach(async () => {
+    webhooks = await startWebhooks();
+    const neighbours = [{ stack: "staging", url: webhooks.url, trusted: true }];
+    const facts = monitoringFacts({
+      ...SETTINGS["Slack and a pager, without mail"],
+      neighbours,
+      ping: false,
+    });
+    const secrets = { pager_url: `${webhooks.url}/pager`, slack_url: `${webhooks.url}/slack` };
+    config = await writeAlerting(facts, {
+      hurried: true,
+      secrets: { ...secrets, neighbour_token: "a-token" },
+    });
+    alerts = await startAlerts(config);
+    await send(alerts, [WATCHDOG]);
+  });
+  afterEach(() => Promise.all([alerts.stop(), webhooks.stop(), rm(config, { recursive: true })]));
+
+  const paged = () => pagedBy(webhooks);
+
+  it("tells of no failed request that a dead service explains, also where its alert comes later", async () => {
+    await send(alerts, [alertOf("LatencyCritical", { id: "LatencyCritical", topic: "latency" })]);
+    await send(alerts, [alertOf("OutOfMemory", { id: "OutOfMemory-gateway", service: "gateway" })]);
+    await until("what waits for nothing is told", () => paged().includes("OutOfMemory-gateway"));
+    await send(alerts, [alertOf("ServiceDown", { id: "ServiceDown-postgres", service: "postgres" })]);
+    await until("the service is told", () => paged().includes("ServiceDown-postgres"));
+    await until("the signs of life have come for longer than it waits", waitForSigns(webhooks, 6));
+
+    expect(paged()).not.toContain("LatencyCritical");
+  });
+
+  it("tells of nothing that a fault left behind, though the fault is over", async () => {
+    const over = (cause: string, labels: Readonly<Record<string, string>>) =>
+      alertOf("Aftermath", { id: `Aftermath-${cause}`, cause, severity: "info", ...labels });
+    await send(alerts, [
+      over("ServiceDown", { service: "document-processor", span: "quarter" }),
+      over("MonitoringDown", { job: "logs", span: "minutes" }),
+      alertOf("CrashLoop", { id: "CrashLoop-document-processor", service: "document-processor" }),
+      alertOf("AlertsNotSent", { id: "AlertsNotSent-log-rules", job: "log-rules" }),
+      // Of another service, and one that looks back over less than the time that has passed.
+      alertOf("CrashLoop", { id: "CrashLoop-frontend", service: "frontend" }),
+      alertOf("ServiceNotRunning", {
+        id: "ServiceNotRunning-document-processor",
+        service: "document-processor",
+      }),
+    ]);
+    const told = ["CrashLoop-frontend", "ServiceNotRunning-document-processor"];
+    await until("the others are told", () => told.every((id) => paged().includes(id)));
+    await until("the signs of life have come twice meanwhile", waitForSigns(webhooks, 2));
+
+    expect(paged().filter((id = "") => /^(CrashLoop|AlertsNotSent|Aftermath)/.test(id))).toEqual([
+      "CrashLoop-frontend",
+    ]);
+  });
+});
+
+/** Ids of the alerts that the pager was told of, resolved ones not counted. */
+const pagedBy = (webhooks: Webhooks) =>
+  webhooks
+    .at("/pager")
+    .map(({ body }) => JSON.parse(body) as Notification)
+    .filter(({ status }) => status === "firing")
+    .flatMap((notification) => notification.alerts.map(({ labels }) => labels["id"]));
 
 /** True as soon as so many signs of life have come since the first call. */
 function waitForSigns(webhooks: Webhooks, count: number) {

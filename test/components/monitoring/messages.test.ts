@@ -4,6 +4,8 @@ import { parse } from "yaml";
 import { renderAlertmanager } from "../../../components/monitoring/alertmanager.ts";
 import type { MonitoringFacts } from "../../../components/monitoring/facts.ts";
 import { renderMessages } from "../../../components/monitoring/messages.ts";
+import { logRules } from "../../../components/monitoring/log-rules.ts";
+import { metricRules } from "../../../components/monitoring/metric-rules.ts";
 import { monitoringFacts } from "./facts.ts";
 
 interface Configuration {
@@ -11,6 +13,7 @@ interface Configuration {
     readonly routes: readonly {
       readonly matchers: readonly string[];
       readonly group_by?: readonly string[];
+      readonly group_wait?: string;
       readonly routes?: readonly { readonly receiver: string }[];
     }[];
   };
@@ -26,6 +29,43 @@ const configurationOf = (change: Partial<MonitoringFacts> = {}) =>
 
 const announcing = ({ route }: Configuration) =>
   route.routes.find(({ matchers }) => matchers.includes('alertname="Announcement"'));
+
+describe("messages about what a dead service causes", () => {
+  it.each([5, 15, 60])("wait until the service is told, where it is measured every %i s", (scrapeSeconds) => {
+    const facts = monitoringFacts({ scrapeSeconds });
+    const { routes } = configurationOf({ scrapeSeconds }).route;
+    const waitOf = (name: string) => {
+      const { severity = "" } =
+        [...metricRules(facts), ...logRules(facts)].find((one) => one.name === name) ?? {};
+      const first = routes.find(({ matchers }) =>
+        matchers.every((text) => {
+          const [, label, pattern = ""] = /^(\w+)=~?"(.*)"$/.exec(text) ?? [];
+          return new RegExp(`^(${pattern})$`).test(
+            label === "severity" ? severity : label === "alertname" ? name : "",
+          );
+        }),
+      );
+      return Number.parseInt(first?.group_wait ?? "", 10);
+    };
+    const down = metricRules(facts).find(({ name }) => name === "ServiceDown")?.forSeconds ?? Infinity;
+    // The probe that sees it and its own limit, and the evaluation.
+    const told = scrapeSeconds + 5 + scrapeSeconds + down + waitOf("ServiceDown");
+
+    expect(waitOf("ServiceDown")).toBe(5);
+    for (const name of [
+      "ErrorRateCritical",
+      "LatencyCritical",
+      "SlowRequestHigh",
+      "RequestsRetried",
+      "QuestionsFailing",
+    ])
+      expect(waitOf(name), name).toBeGreaterThan(told);
+    // A rollback does not wait.
+    for (const { name, forSeconds } of logRules(facts))
+      if (["ErrorRateCritical", "LatencyCritical", "CriticalErrors"].includes(name))
+        expect(forSeconds).toBeUndefined();
+  });
+});
 
 describe("the route of announcements", () => {
   it.each([

@@ -1,4 +1,5 @@
 /** For each rule on metrics, samples just below its threshold, and samples just above it. */
+import { monitoringFacts } from "./facts.ts";
 
 /** Samples of one series, oldest first: seconds ago, and the value. */
 export type Samples = readonly (readonly [secondsAgo: number, value: number])[];
@@ -9,6 +10,12 @@ export type SeriesSet = Readonly<Record<string, Samples>>;
 export interface MetricCase {
   readonly below: SeriesSet;
   readonly above: SeriesSet;
+
+  /** Other series for which it fires as well. */
+  readonly alsoAbove?: readonly SeriesSet[];
+
+  /** Other series for which it is quiet. */
+  readonly alsoBelow?: readonly SeriesSet[];
 }
 
 const MINUTE = 60;
@@ -83,11 +90,16 @@ const certificate = (days: number): SeriesSet => ({
   'probe_ssl_earliest_cert_expiry{job="public"}': steady(NOW + 60 * DAY),
   technicia_certificate_not_after_timestamp_seconds: steady(NOW + days * DAY),
 });
+/** By the names that the certificate is for. */
+const served = (names: string): SeriesSet => ({
+  [`probe_ssl_last_chain_info{job="public",fingerprint_sha256="5f1c",subjectalternative="${names}"}`]:
+    steady(1),
+});
 const ago = (metric: string, seconds: number): SeriesSet => ({ [metric]: steady(NOW - seconds) });
 
-/** Grows by so much within the last four minutes. */
-const grown = (series: string, by: number): SeriesSet => ({
-  [series]: changed(100, 100 + by, 4 * MINUTE),
+/** Grows by so much, at once, by default four minutes ago. */
+const grown = (series: string, by: number, secondsAgo = 4 * MINUTE): SeriesSet => ({
+  [series]: changed(100, 100 + by, secondsAgo),
 });
 
 const up = (jobs: Readonly<Record<string, number>>): SeriesSet =>
@@ -105,6 +117,16 @@ const traffic = (now: number): SeriesSet => ({
     ...last(now, now),
   ],
 });
+
+const DOCKER_IS_READ: SeriesSet = { 'technicia_collector_up{source="docker"}': steady(1) };
+
+const allRunning = (): Record<string, Samples> =>
+  Object.fromEntries(
+    monitoringFacts().services.flatMap((service) => [
+      [`technicia_service_desired{service="${service}"}`, steady(1)],
+      [`technicia_service_running{service="${service}"}`, steady(1)],
+    ]),
+  );
 
 const SITE: Readonly<Record<string, MetricCase>> = {
   SiteDown: {
@@ -130,6 +152,16 @@ const SITE: Readonly<Record<string, MetricCase>> = {
       'technicia_service_desired{service="n8n-runners"}': steady(1),
       'technicia_service_running{service="n8n-runners"}': steady(0),
     },
+    alsoAbove: [
+      // Scaled down by hand: Docker wants none either.
+      {
+        'technicia_service_desired{service="n8n-runners"}': steady(0),
+        'technicia_service_running{service="n8n-runners"}': steady(0),
+      },
+      // Removed by hand.
+      { ...without(allRunning(), 'technicia_service_desired{service="n8n-runners"}'), ...DOCKER_IS_READ },
+    ],
+    alsoBelow: [{ ...allRunning(), ...DOCKER_IS_READ }],
   },
   CrashLoop: {
     below: { 'technicia_task_started_timestamp_seconds{service="n8n"}': starts(2) },
@@ -172,6 +204,10 @@ const SERVER: Readonly<Record<string, MetricCase>> = {
     above: { [`node_filesystem_avail_bytes${DISK}`]: line(149 * GIB, 119 * GIB, 6 * HOUR, 60) },
   },
   InodesLow: { below: inodes(10.1), above: inodes(9.9) },
+  UnitFailed: {
+    below: { 'technicia_unit_failed{unit="technicia-certificate.service"}': steady(0) },
+    above: { 'technicia_unit_failed{unit="technicia-certificate.service"}': steady(1) },
+  },
   ClockUnsynchronised: {
     below: { node_timex_sync_status: steady(1) },
     above: { node_timex_sync_status: steady(0) },
@@ -201,6 +237,19 @@ const RECORDS: Readonly<Record<string, MetricCase>> = {
   CertificateExpiresNow: { below: certificate(2.01), above: certificate(1.99) },
   CertificateExpiresSoon: { below: certificate(7.01), above: certificate(6.99) },
   CertificateExpires: { below: certificate(14.01), above: certificate(13.99) },
+  CertificateWrongName: {
+    below: served("autre.exemple.fr,technicia.exemple.fr"),
+    above: served("autre.exemple.fr,xtechnicia.exemple.fr"),
+    alsoAbove: [served(""), served("technicia-exemple.fr"), served("*.technicia.exemple.fr")],
+    alsoBelow: [
+      served("technicia.exemple.fr"),
+      served("*.exemple.fr"),
+      // CertificatePlaceholder is about this one.
+      { ...served("placeholder.invalid"), technicia_certificate_placeholder: steady(1) },
+      // A probe that sees no certificate is SiteDown.
+      { [PUBLIC]: last(0, 0, 0, 0) },
+    ],
+  },
   CertificatePlaceholder: {
     below: { technicia_certificate_placeholder: steady(0) },
     above: { technicia_certificate_placeholder: steady(1) },
@@ -235,11 +284,10 @@ const RECORDS: Readonly<Record<string, MetricCase>> = {
     above: ago("technicia_drift_last_check_timestamp_seconds", 26 * HOUR + 1),
   },
   WorkflowsFailing: {
-    below: grown('n8n_workflow_execution_duration_seconds_count{status="failed",workflow_id="a"}', 3),
-    above: {
-      ...grown('n8n_workflow_execution_duration_seconds_count{status="failed",workflow_id="a"}', 3),
-      ...grown('n8n_workflow_execution_duration_seconds_count{status="failed",workflow_id="b"}', 1),
-    },
+    // n8n has no such counter until an execution fails: the first value counts from nothing.
+    below: { n8n_workflow_failed_total: steady(3, 4 * MINUTE) },
+    above: { n8n_workflow_failed_total: steady(4, 4 * MINUTE) },
+    alsoAbove: [grown("n8n_workflow_failed_total", 4)],
   },
   VectorStoreRecovering: {
     below: { app_status_recovery_mode: steady(0) },
@@ -274,8 +322,12 @@ const OWN_HEALTH: Readonly<Record<string, MetricCase>> = {
     },
     above: {
       ...grown('vmalert_alerting_rules_errors_total{job="log-rules",alertname="ServiceErrors"}', 0),
-      ...grown('vmalert_recording_rules_errors_total{job="log-rules",recording="gateway"}', 1),
+      ...grown('vmalert_recording_rules_errors_total{job="log-rules",recording="gateway"}', 1, 40),
     },
+    // It is over.
+    alsoBelow: [
+      grown('vmalert_alerting_rules_errors_total{job="log-rules",alertname="ServiceErrors"}', 9, 80),
+    ],
   },
   RulesLate: {
     below: grown('vmalert_iteration_missed_total{job="metric-rules"}', 0),
@@ -293,21 +345,34 @@ const OWN_HEALTH: Readonly<Record<string, MetricCase>> = {
   },
   AlertsNotSent: {
     below: grown('vmalert_alerts_send_errors_total{job="metric-rules"}', 0),
-    above: grown('vmalert_alerts_send_errors_total{job="metric-rules"}', 1),
+    above: grown('vmalert_alerts_send_errors_total{job="metric-rules"}', 1, 40),
+    alsoBelow: [grown('vmalert_alerts_send_errors_total{job="metric-rules"}', 9, 80)],
   },
   NotificationsFailing: {
     below: grown('alertmanager_notifications_failed_total{integration="email",reason="other"}', 0),
-    above: grown('alertmanager_notifications_failed_total{integration="email",reason="other"}', 1),
+    above: grown('alertmanager_notifications_failed_total{integration="email",reason="other"}', 1, 70),
+    alsoBelow: [grown('alertmanager_notifications_failed_total{integration="email",reason="other"}', 9, 110)],
   },
   StoreReadOnly: {
     below: {
       'vm_storage_is_read_only{job="metrics"}': steady(0),
       'vl_storage_is_read_only{job="logs"}': steady(0),
+      'up{job="logs"}': [[59, 1]],
     },
     above: {
       'vm_storage_is_read_only{job="metrics"}': steady(0),
       'vl_storage_is_read_only{job="logs"}': steady(1),
+      'up{job="logs"}': last(1, 1),
     },
+    // The metrics' store has taken nothing since, and so does not know of itself that it is full.
+    alsoAbove: [
+      {
+        'vm_storage_is_read_only{job="metrics"}': steady(0).map(older(61)),
+        'up{job="logs"}': [[61, 1]],
+        technicia_collector_seconds: [[62, 0.5]],
+      },
+    ],
+    alsoBelow: [{ technicia_collector_seconds: [[59, 0.5]] }],
   },
   LinesDropped: {
     below: grown('vl_rows_dropped_total{reason="too_old"}', 0),

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { run, tryRun } from "../../../common/run.ts";
+import { metricRules } from "../../../components/monitoring/metric-rules.ts";
 import { type ProbeModule, renderProbes } from "../../../components/monitoring/probes.ts";
 import { renderScrape } from "../../../components/monitoring/scrape.ts";
 import { monitoringProgram } from "../../support/monitoring-programs.ts";
@@ -51,7 +52,11 @@ async function ask(module: ProbeModule, target: string, of: "trusted" | "untrust
   const query = new URLSearchParams({ module, target });
   const text = await (await fetch(`${probes[of].url}/probe?${query.toString()}`)).text();
   const read = (metric: string) => new RegExp(`^${metric} (.*)$`, "m").exec(text)?.[1];
-  return { success: read("probe_success"), expiry: Number(read("probe_ssl_earliest_cert_expiry")) };
+  return {
+    success: read("probe_success"),
+    expiry: Number(read("probe_ssl_earliest_cert_expiry")),
+    names: /^probe_ssl_last_chain_info\{.*subjectalternative="([^"]*)".*\} 1$/m.exec(text)?.[1],
+  };
 }
 
 describe("a probe inside", () => {
@@ -104,7 +109,7 @@ describe("a probe of a public address", () => {
         "-subj",
         "/CN=127.0.0.1",
         "-addext",
-        "subjectAltName=IP:127.0.0.1",
+        "subjectAltName=IP:127.0.0.1,DNS:autre.exemple.fr,DNS:technicia.exemple.fr",
         "-keyout",
         key,
         "-out",
@@ -126,6 +131,17 @@ describe("a probe of a public address", () => {
       expect(success).toBe("1");
       expect((expiry - Date.now() / 1000) / DAY).toBeCloseTo(5, 1);
     }
+  });
+
+  it("says in an environment for tests which names the certificate has, in the form that the rule about them reads", async () => {
+    const { names } = await ask("public", url, "untrusted");
+    const { expr = "" } =
+      metricRules(monitoringFacts()).find(({ name }) => name === "CertificateWrongName") ?? {};
+    const wanted = new RegExp(`^${/subjectalternative=~"([^"]*)"/.exec(expr)?.[1] ?? "nothing"}$`);
+
+    expect(names).toBe("autre.exemple.fr,technicia.exemple.fr");
+    expect(names).toMatch(wanted);
+    expect("autre.exemple.fr").not.toMatch(wanted);
   });
 
   it("fails without encryption", async () => {

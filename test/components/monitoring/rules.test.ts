@@ -4,16 +4,18 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
 import type { MonitoringFacts } from "../../../components/monitoring/facts.ts";
-import { INHIBITED_NAMES, INHIBITIONS } from "../../../components/monitoring/inhibitions.ts";
+import { effectsAfter, INHIBITED_NAMES, INHIBITIONS } from "../../../components/monitoring/inhibitions.ts";
 import { logRules, renderLogRules } from "../../../components/monitoring/log-rules.ts";
 import { metricRules, renderMetricRules } from "../../../components/monitoring/metric-rules.ts";
+import { aftermathRules } from "../../../components/monitoring/rules/aftermath.ts";
 import { escalationRules, watchdogRule } from "../../../components/monitoring/rules/own-health.ts";
 import type { Thresholds } from "../../../components/monitoring/thresholds.ts";
 import { type Thresholds as Settings, thresholds } from "../../../stacks/thresholds-schema.ts";
 import { monitoringFacts } from "./facts.ts";
 
 const facts = monitoringFacts();
-const rules = [...metricRules(facts), ...logRules(facts), ...escalationRules(facts), watchdogRule(facts)];
+const faults = [...metricRules(facts), ...logRules(facts)];
+const rules = [...faults, ...escalationRules(facts), ...aftermathRules(facts), watchdogRule(facts)];
 const names = new Set(rules.map(({ name }) => name));
 
 interface RenderedRule {
@@ -150,6 +152,30 @@ describe("the rules", () => {
     expect(seconds(5)).toEqual([15, 15]);
   });
 
+  it("tell what follows from a full store later than the store", () => {
+    const forOf = (name: string) => faults.find((rule) => rule.name === name)?.forSeconds ?? 0;
+    expect(forOf("LinesDropped")).toBeGreaterThan(forOf("StoreReadOnly"));
+    expect(forOf("RuleErrors")).toBeGreaterThan(forOf("MonitoringDown") + 30);
+  });
+
+  it("tell of no failure that is over, where failures are counted over some time and have to last", () => {
+    for (const name of ["RuleErrors", "AlertsNotSent", "NotificationsFailing"]) {
+      const { expr = "", forSeconds = 0 } = faults.find((rule) => rule.name === name) ?? {};
+      const window = Number(/\[(\d+)s\]/.exec(expr)?.[1]);
+      // The sample before the window counts as well.
+      expect(window + facts.scrapeSeconds, name).toBeLessThan(forSeconds);
+    }
+  });
+
+  it("ask for every service that is declared, and for none of the monitoring's own, whether it runs", () => {
+    const { expr = "" } = faults.find(({ name }) => name === "ServiceNotRunning") ?? {};
+    const asked = [...expr.matchAll(/absent\(technicia_service_desired\{service="([\w-]+)"\}\)/g)].map(
+      ([, alias]) => alias,
+    );
+    const monitoring = ["metrics", "logs", "metric-rules", "log-rules", "alerts", "probes"];
+    expect(asked.sort()).toEqual(facts.services.filter((alias) => !monitoring.includes(alias)).sort());
+  });
+
   it("escalate in the order and after the minutes of the settings", () => {
     const levels = escalationRules(facts).map(({ labels, forSeconds }) => [labels?.["level"], forSeconds]);
     expect(levels).toEqual([
@@ -161,9 +187,60 @@ describe("the rules", () => {
   });
 });
 
+/** Names in `alertname=~"A|B"`. */
+const namesIn = (matcher: string) => (/"(.*)"$/.exec(matcher)?.[1] ?? "").split("|");
+
+/** Effects that look back for longer than their cause is remembered: it takes more than a cause that is over for them to begin. */
+const LOOKS_FURTHER = ["UploadsSlow", "JournalSilent", "CollectorSilent"];
+
 describe("the inhibitions", () => {
   it("name alerts that exist", () => {
     expect([...new Set(INHIBITED_NAMES)].filter((name) => !names.has(name))).toEqual([]);
+  });
+
+  it("hold back one shortage of memory told in another way, of the same severity", () => {
+    const memory = faults.filter(({ topic }) => topic === "memory");
+    const isHeldBack = (source: string, target: string) =>
+      INHIBITIONS.some(
+        ({ source_matchers: [from = ""], target_matchers: [to = ""] }) =>
+          from.startsWith("alertname=~") && namesIn(from).includes(source) && namesIn(to).includes(target),
+      );
+    const pairs = memory.flatMap((one) =>
+      memory
+        .filter((other) => other.name < one.name && other.severity === one.severity)
+        .map((other) => [one, other]),
+    );
+
+    expect(pairs.length).toBeGreaterThan(3);
+    for (const [one, other] of pairs as [(typeof memory)[0], (typeof memory)[0]][])
+      expect(
+        isHeldBack(one.name, other.name) || isHeldBack(other.name, one.name),
+        `${one.name}, ${other.name}`,
+      ).toBe(true);
+    // The graver one is there as soon.
+    const waits = Object.fromEntries(memory.map(({ name, forSeconds }) => [name, forSeconds]));
+    expect(waits["HostMemoryExhausted"]).toBeGreaterThanOrEqual(waits["HostMemoryCritical"] ?? Infinity);
+  });
+
+  it("hold back every effect for as long after its cause as its rule looks back", () => {
+    const seconds = Object.fromEntries(
+      aftermathRules(facts).map(({ labels, expr }) => [
+        labels?.["span"] ?? "",
+        Number(/\[(\d+)s\]/.exec(expr)?.[1]),
+      ]),
+    );
+    const units = { s: 1, m: 60, h: 3600 } as const;
+    for (const cause of new Set(INHIBITED_NAMES))
+      for (const span of ["moment", "minutes", "quarter"] as const)
+        for (const effect of effectsAfter(cause, span)) {
+          if (LOOKS_FURTHER.includes(effect)) continue;
+          const { expr = "" } = faults.find(({ name }) => name === effect) ?? {};
+          const windows = [...expr.matchAll(/(?:\[|_time:)(\d+)([smh])\]?/g)].map(
+            ([, count = "", unit]) => Number(count) * units[unit as keyof typeof units],
+          );
+          // Until the effect's last sample is seen, and for the two rounds that it goes on.
+          expect(seconds[span], `${effect} after ${cause}`).toBeGreaterThan(Math.max(0, ...windows) + 60);
+        }
   });
 
   it("never concern the sign of life", () => {

@@ -41,8 +41,9 @@ const WATCHDOG = alert({ alertname: "Watchdog", severity: "info", id: "Watchdog"
 const list = (json = false) => listAlerts({ stack: "test", json }, world.world);
 
 describe("npm run alerts", () => {
-  it("says that there is no alert, where only the sign of life fires", async () => {
-    stores.give("alerts /api/v2/alerts", [WATCHDOG]);
+  it("says that there is no alert, where only the sign of life fires and what a fault left behind", async () => {
+    const after = alert({ alertname: "Aftermath", severity: "info", id: "Aftermath-moment-ServiceDown" });
+    stores.give("alerts /api/v2/alerts", [WATCHDOG, after]);
 
     expect(await list()).toEqual({ text: "test: no alert", exitCode: 0 });
   });
@@ -206,7 +207,8 @@ describe("npm run alerts -- <stack> rules", () => {
 });
 
 describe("npm run alerts -- <stack> history", () => {
-  const labels = { alertname: "ServiceDown", severity: "P1", id: "ServiceDown-qdrant" };
+  let labels: Readonly<Record<string, string>>;
+  beforeEach(() => (labels = { alertname: "ServiceDown", severity: "P1", id: "ServiceDown-qdrant" }));
   const at = (time: string) => Date.parse(`2026-11-24T${time}Z`) / 1000;
 
   /** The first and the last sample in each window that has some. */
@@ -227,6 +229,13 @@ describe("npm run alerts -- <stack> history", () => {
       expect.stringMatching(/^P1 +ServiceDown-qdrant +2026-11-24 \d\d:58:00 +still active +2 min$/),
       expect.stringMatching(/^P1 +ServiceDown-qdrant +2026-11-24 \d\d:00:00 +2026-11-24 \d\d:03:45 +4 min$/),
     ]);
+  });
+
+  it("leaves out what only explains others", async () => {
+    fire(["08:00:00", "08:01:45"]);
+    labels = { alertname: "Aftermath", severity: "info", id: "Aftermath-moment-ServiceDown" };
+
+    expect((await history()).text).toMatch(/^test: no alert since /);
   });
 
   it("says who had acknowledged it", async () => {

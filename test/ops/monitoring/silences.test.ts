@@ -260,7 +260,11 @@ describe("rules that are unknown to a silence", () => {
   it("count as well once they are there", async () => {
     stores.give(
       "metric-rules /api/v1/rules",
-      rulesOf([rule("DiskLow", { severity: "P3" }), rule("Watchdog")]),
+      rulesOf([
+        rule("DiskLow", { severity: "P3" }),
+        rule("Watchdog"),
+        rule("Aftermath", { severity: "info" }),
+      ]),
     );
     stores.give("log-rules /api/v1/rules", rulesOf([rule("DiskHigh", { severity: "P3" })]));
 
