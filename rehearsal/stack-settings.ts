@@ -32,6 +32,12 @@ export interface Answers {
 
   /** Whether the images of the monitoring are still being made. @default false */
   readonly lacksMonitoring?: boolean;
+
+  /** The environment that this one watches. @default none */
+  readonly neighbour?: { readonly stack: string; readonly url: string; readonly trusted: boolean };
+
+  /** Whether it is there to be a neighbour: then it has no backups and no swap. @default false */
+  readonly isSmall?: boolean;
 }
 
 /** Credentials of the rehearsal's accounts: valid at the fake clouds and nowhere else. */
@@ -51,6 +57,8 @@ export interface Accounts {
   readonly smtpPassword: string;
   readonly slackUrl: string;
   readonly pagerUrl: string;
+  /** With which both environments tell each other that they live, where there are two. */
+  readonly neighbourToken: string;
   /** Public Cloud project of the backups. */
   readonly ovhProject: string;
   /** Of whoever administers the object storage itself, which is OVH and no operator. */
@@ -75,6 +83,7 @@ export async function ensureAccounts(): Promise<Accounts> {
     registryPassword: hex(16),
     smtpPassword: hex(16),
     ...createWebhooks(),
+    neighbourToken: hex(20),
     ovhProject: hex(16),
     storageAccessKeyId: hex(10),
     storageSecretAccessKey: hex(20),
@@ -108,6 +117,7 @@ export async function ensureSettings({
   const changes = [
     ...userValues(stack, answers, accounts),
     ...(isMonitored ? MONITORING_VALUES : []),
+    ...neighbourValues(answers),
     ...differences({ ...answers, lacksMonitoring: isMonitored && answers.lacksMonitoring === true }),
   ];
   for (const [path, value] of changes) document.setIn(["config", ...path], value);
@@ -179,7 +189,7 @@ type Change = readonly [path: readonly string[], value: unknown];
 /** What the head of `Pulumi.<stack>.yaml` asks a user to fill in. */
 function userValues(
   stack: string,
-  { publicKey, serviceName, sources }: Answers,
+  { publicKey, serviceName, sources, isSmall = false }: Answers,
   { zoneId, ovhProject }: Accounts,
 ): Change[] {
   return [
@@ -193,7 +203,8 @@ function userValues(
     [["technicia:ssh", "adminCidrs", "v6"], [`${INTERNET.operator6}/128`]],
     [["technicia:dns", "zone"], ZONE],
     [["technicia:dns", "zoneId"], zoneId],
-    [["technicia:backup", "project"], ovhProject],
+    // Without one there are no backups.
+    ...(isSmall ? [] : [[["technicia:backup", "project"], ovhProject] as const]),
     [["technicia:backup", "region"], STORAGE_REGION],
     // As docs/technicia-images.md says.
     [["technicia:images", "registry"], REGISTRY],
@@ -219,12 +230,18 @@ export const MONITORING_VALUES: readonly Change[] = [
   ],
 ];
 
+/** What a user fills in where environments watch each other; docs/operations.md says how. */
+function neighbourValues({ neighbour }: Pick<Answers, "neighbour">): Change[] {
+  return neighbour === undefined ? [] : [[["technicia:monitoring", "neighbours"], [neighbour]]];
+}
+
 /** Every other setting that differs from the committed file; docs/rehearsal.md gives the reason for each. */
 export function differences({
   system,
   images,
   lacksMonitoring = false,
-}: Pick<Answers, "system" | "images" | "lacksMonitoring">): Change[] {
+  isSmall = false,
+}: Pick<Answers, "system" | "images" | "lacksMonitoring" | "isSmall">): Change[] {
   return [
     [["technicia:server", "image"], system],
     [["technicia:ssh", "privateKeyFile"], join(STATE, "id_ed25519")],
@@ -236,5 +253,6 @@ export function differences({
     [["technicia:operations", "thresholds", "diskFreePercent"], 1],
     ...Object.entries(images).map(([name, image]): Change => [["technicia:images", name], image]),
     ...(lacksMonitoring ? [[["technicia:monitoring", "enabled"], false] as const] : []),
+    ...(isSmall ? [[["technicia:host", "swapGib"], 0] as const] : []),
   ];
 }
