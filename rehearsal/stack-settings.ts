@@ -113,6 +113,24 @@ export async function ensureSettings({
   const answers = { publicKey: await operatorPublicKey(), ...available };
   const written = join(STATE, `Pulumi.${stack}.yaml`);
   const document = parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"));
+  renderSettings(document, { stack, accounts, ...answers });
+  if (existsSync(written)) {
+    const earlier: unknown = parse(await readFile(written, "utf8"));
+    keepSecrets(document, earlier);
+    keepBuilt(document, earlier, answers);
+  }
+  await writeFile(written, document.toString());
+}
+
+/** Writes a user's answers into a stack's committed settings. */
+export function renderSettings(
+  document: ReturnType<typeof parseDocument>,
+  {
+    stack,
+    accounts,
+    ...answers
+  }: Answers & { readonly stack: string; readonly accounts: Pick<Accounts, "zoneId" | "ovhProject"> },
+): void {
   const isMonitored = isMonitoredIn(document.toJS());
   const changes = [
     ...userValues(stack, answers, accounts),
@@ -121,12 +139,6 @@ export async function ensureSettings({
     ...differences({ ...answers, lacksMonitoring: isMonitored && answers.lacksMonitoring === true }),
   ];
   for (const [path, value] of changes) document.setIn(["config", ...path], value);
-  if (existsSync(written)) {
-    const earlier: unknown = parse(await readFile(written, "utf8"));
-    keepSecrets(document, earlier);
-    keepBuilt(document, earlier, answers);
-  }
-  await writeFile(written, document.toString());
 }
 
 /** Whether a stack's settings switch the monitoring on: the committed ones, or those in another folder. */
@@ -190,7 +202,7 @@ type Change = readonly [path: readonly string[], value: unknown];
 function userValues(
   stack: string,
   { publicKey, serviceName, sources, isSmall = false }: Answers,
-  { zoneId, ovhProject }: Accounts,
+  { zoneId, ovhProject }: Pick<Accounts, "zoneId" | "ovhProject">,
 ): Change[] {
   return [
     [["technicia:domain"], domainOf(stack)],

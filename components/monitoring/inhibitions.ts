@@ -65,8 +65,8 @@ const CAUSES: readonly Cause[] = [
   },
   { cause: ["CollectorSilent"], effects: ["CollectorSourceDown", "CollectorSlow", "BackupMissing"] },
   { cause: ["NeighbourDown"], effects: ["NeighbourSilent"], equal: ["neighbour"] },
-  // The sign of life that it cannot take.
-  { cause: ["NeighbourDown"], effects: ["NotificationsFailing"], on: 'integration="webhook"' },
+  // Where nobody gets in, no sign of life does.
+  { cause: ["SiteDown"], effects: ["NeighbourSilent"] },
 ];
 
 const oneOf = (label: string, names: readonly string[]) => `${label}=~"${names.join("|")}"`;

@@ -51,7 +51,8 @@ print(shlex.join(re.sub("^-storage.minFreeDiskSpaceBytes=.*", "-storage.minFreeD
   };
 }
 
-const BLIND = [
+/** What the rest of the monitoring may say where one of its programs is away, or has just come back. */
+export const BLIND: readonly string[] = [
   ...["RuleErrors", "RulesLate", "AccessLogSilent", "JournalSilent", "UnreadableLines", "LinesDropped"],
   ...["TargetMissing", "MonitoringRestarts"],
 ];

@@ -296,8 +296,11 @@ const OWN_HEALTH: Readonly<Record<string, MetricCase>> = {
     above: grown('vmalert_alerts_send_errors_total{job="metric-rules"}', 1),
   },
   NotificationsFailing: {
-    below: grown('alertmanager_notifications_failed_total{integration="email",reason="other"}', 0),
-    above: grown('alertmanager_notifications_failed_total{integration="email",reason="other"}', 1),
+    below: {
+      ...grown('alertmanager_notifications_failed_total{integration="email",receiver_name="team"}', 0),
+      ...grown('alertmanager_notifications_failed_total{integration="webhook",receiver_name="deadman"}', 5),
+    },
+    above: grown('alertmanager_notifications_failed_total{integration="email",receiver_name="team"}', 1),
   },
   StoreReadOnly: {
     below: {
