@@ -242,7 +242,7 @@ export const MONITORING_VALUES: readonly Change[] = [
   ],
 ];
 
-/** What a user fills in where environments watch each other; docs/operations.md says how. */
+/** What a user fills in where environments watch each other. */
 function neighbourValues({ neighbour }: Pick<Answers, "neighbour">): Change[] {
   return neighbour === undefined ? [] : [[["technicia:monitoring", "neighbours"], [neighbour]]];
 }

@@ -1,4 +1,4 @@
-/** What the monitoring itself lacks. Without the metrics' store, their rules or Alertmanager nobody is told: that is `faults-outside`'s. */
+/** What the monitoring itself lacks. Without the metrics' store, their rules or Alertmanager nobody is told: that is `faults-neighbours`'s. */
 import type { Fault } from "./faults.ts";
 import { START, STOP } from "./faults-services.ts";
 
