@@ -87,7 +87,8 @@ export const CLOSED: SeenFault = {
     await answersAgain();
   },
   second: { alerts: DOWN, windowSeconds: PROBE_WINDOW_SECONDS },
-  first: NOTHING,
+  // Its neighbour does not get in either; five minutes of that are a silence.
+  first: { ...NOTHING, mayBeTold: ["NeighbourSilent"] },
 };
 
 export const UNMEASURED: SeenFault = {

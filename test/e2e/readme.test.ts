@@ -92,7 +92,6 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm test -- long distance": "test/e2e/distance.long.test.ts",
   "npm test -- long faults-outside": "test/e2e/faults-outside.long.test.ts",
   "npm test -- long faults-neighbours": "test/e2e/faults-neighbours.long.test.ts",
-  "npm run rehearsal:exec -- npm run alerts -- staging": "test/ops/monitoring/alerts.test.ts",
   "npm run check": "test/run.ts runs the same three programs",
   "npx vitest run --project parts": "test/run.ts",
   "npx vitest run --project parts test/stacks/technicia-urns --update": "test/contributing.long.test.ts",

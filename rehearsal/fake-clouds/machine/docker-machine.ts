@@ -25,7 +25,7 @@ export interface Place {
 }
 
 export interface DockerMachineOptions {
-  readonly docker: DockerApi;
+  readonly docker: Pick<DockerApi, "call" | "exec">;
   /** A server is in the place that has its IPv4 address. */
   readonly places: readonly Place[];
   /** Docker image behind each operating system, by OVH's name for it. */
