@@ -16,7 +16,7 @@ function machineOf() {
       },
       exec: (container, [program = ""]) => {
         told.push(`${program} on ${container}`);
-        return Promise.resolve({ code: 0, stdout: "", stderr: "", signal: null });
+        return Promise.resolve({ code: 0, stdout: "", stderr: "" });
       },
     },
     places: placesOf({ hasNeighbour: true }),
