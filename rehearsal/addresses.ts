@@ -35,6 +35,16 @@ export const DATACENTRE = {
   server6: "2001:db8:113::10",
 } as const;
 
+/** Of the neighbour's server: two environments that watch each other are not lost with the same datacentre. */
+export const SECOND_DATACENTRE = {
+  network: "technicia-rehearsal-datacentre-2",
+  subnet: "198.18.114.0/24",
+  subnet6: "2001:db8:114::/64",
+  router: "198.18.114.254",
+  server: "198.18.114.10",
+  server6: "2001:db8:114::10",
+} as const;
+
 /** Of the backups: another one than the server's. */
 export const STORAGE_REGION = "RBX";
 

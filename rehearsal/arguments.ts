@@ -1,8 +1,7 @@
 import { UserError } from "../common/user-error.ts";
 import { type System, SYSTEM_NAMES } from "./images/catalog.ts";
+import { STACKS, type StackName } from "./stack-names.ts";
 import { VARIANT_NAMES, type VariantName } from "./variants.ts";
-
-const STACKS = ["test", "staging", "prod"] as const;
 
 /**
  * Takes `--stack <name>` (or `-s`) out of the arguments.
@@ -12,7 +11,7 @@ const STACKS = ["test", "staging", "prod"] as const;
 export function takeStack(
   args: readonly string[],
   { onlyBefore }: { readonly onlyBefore: boolean },
-): { stack: string; rest: string[] } {
+): { stack: StackName; rest: string[] } {
   const { value = "test", at, rest } = takeOption(args, ["--stack", "-s"]);
   if (onlyBefore && at > 0) return { stack: "test", rest: [...args] };
   return { stack: oneOf(STACKS, value, "--stack"), rest };
@@ -22,13 +21,15 @@ export function takeStack(
 export interface Asked {
   readonly system?: System;
   readonly variants?: readonly VariantName[];
+  readonly hasNeighbour?: true;
 }
 
 /** Reads all arguments of `npm start` but the stack. */
 export function readAsked(args: readonly string[]): Asked {
   const { value: image, rest } = takeOption(args, ["--image"]);
   const variants: VariantName[] = [];
-  let left = rest;
+  let left = rest.filter((arg) => arg !== "--neighbour");
+  const hasNeighbour = left.length < rest.length;
   for (;;) {
     const { value, rest } = takeOption(left, ["--variant"]);
     if (value === undefined) break;
@@ -38,12 +39,13 @@ export function readAsked(args: readonly string[]): Asked {
   const [unknown] = left;
   if (unknown !== undefined) {
     throw new UserError(
-      `npm start: expected --stack, --image or --variant, got "${unknown}"; see docs/rehearsal.md`,
+      `npm start: expected --stack, --image, --variant or --neighbour, got "${unknown}"; see docs/rehearsal.md`,
     );
   }
   return {
     ...(image !== undefined && { system: oneOf(SYSTEM_NAMES, image, "--image") }),
     ...(variants.length > 0 && { variants }),
+    ...(hasNeighbour && { hasNeighbour }),
   };
 }
 

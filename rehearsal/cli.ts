@@ -1,7 +1,7 @@
 /**
  * The rehearsal's command line.
  *
- *   start [--stack <name>] [--image <name>]
+ *   start [--stack <name>] [--image <name>] [--variant <name>] [--neighbour]
  *                                    a whole deployment on this machine, without any account
  *   pulumi [--stack <name>] <args>   the pulumi CLI against the rehearsal
  *   exec [--stack <name>] <command>  any command, as the rehearsal's operator
@@ -18,52 +18,68 @@ import { ensureDocker } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { ensureFirstSet } from "./first-set.ts";
 import { takeBackImages } from "./images/lend.ts";
-import { prepare } from "./prepare.ts";
+import { type Neighbour, prepare, type Rest } from "./prepare.ts";
 import { runAsOperator } from "./run-as-operator.ts";
 import { outlived } from "./signals.ts";
-import { retireFirstKey } from "./stack.ts";
+import { type RehearsedStack, retireFirstKey } from "./stack.ts";
+import type { StackName } from "./stack-names.ts";
 import { ensureAccounts, isMonitored } from "./stack-settings.ts";
 import { type Outputs, renderSummary } from "./summary.ts";
 import { removeWorld } from "./world.ts";
 
-async function start(stack: string, asked: Asked): Promise<number> {
+async function start(stack: StackName, asked: Asked): Promise<number> {
   requireLinux();
   const began = Date.now();
-  const { engine, rest } = await prepare(stack, asked);
+  const { engine, rest, neighbour } = await prepare(stack, asked);
   const readyAt = Date.now();
-  const deploy = () =>
-    runInTerminal(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack, ...upFlags()], {
-      stack,
-      engine,
-    });
-  let up = await deploy();
-  if (up.code === 0) {
-    // The state keeps the keys of the clouds, so a changed key is deployed, too.
-    const isKeyNew = await retireFirstKey({ stack, engine }, await ensureAccounts());
-    await rest?.finish();
-    if (isKeyNew || rest !== undefined) up = await deploy();
-  }
-  if (up.code !== 0) {
-    rest?.stop();
-    console.error(
-      "\nthe deployment did not finish; fix what the error above names and run npm start again, which continues from here",
-    );
-    return up.code;
-  }
-  const outputs = await runAsOperator(["pulumi", "stack", "output", "--json", "--stack", stack], {
-    stack,
-    engine,
-  });
+  const at = { stack, engine };
+  const code = await deploy(at, rest);
+  if (code !== 0) return code;
+  const outputs = await runAsOperator(["pulumi", "stack", "output", "--json", "--stack", stack], at);
   const deployedAt = Date.now();
-  const backups = await ensureFirstSet({ stack, engine });
+  const backups = await ensureFirstSet(at);
+  const ofNeighbour = neighbour === undefined ? 0 : await deployNeighbour(neighbour, at);
+  if (ofNeighbour !== 0) return ofNeighbour;
   const seconds = { preparation: (readyAt - began) / 1000, deployment: (deployedAt - readyAt) / 1000 };
   console.log(
     renderSummary({
       ...{ stack, outputs: JSON.parse(outputs.stdout) as Outputs, engine, backups, seconds },
       isMonitored: await isMonitored(stack),
+      ...(neighbour && { neighbour: neighbour.stack }),
     }),
   );
   return 0;
+}
+
+/** Deploys a stack, and once more where the first key or the lack of monitoring was only for the beginning. Returns the exit code. */
+async function deploy(at: RehearsedStack, rest?: Rest): Promise<number> {
+  let code = await up(at);
+  if (code === 0) {
+    // The state keeps the keys of the clouds, so a changed key is deployed, too.
+    const isKeyNew = await retireFirstKey(at, await ensureAccounts());
+    await rest?.finish();
+    if (isKeyNew || rest !== undefined) code = await up(at);
+  }
+  if (code !== 0) rest?.stop();
+  return code;
+}
+
+/** Each is deployed before another watches it: nobody is told of an environment that has never been there. */
+async function deployNeighbour(neighbour: Neighbour, first: RehearsedStack): Promise<number> {
+  await neighbour.prepare();
+  const code = await deploy({ stack: neighbour.stack, engine: first.engine });
+  return code === 0 && (await neighbour.join()) ? await up(first) : code;
+}
+
+async function up(at: RehearsedStack): Promise<number> {
+  const command = ["pulumi", "up", "--yes", "--skip-preview", "--stack", at.stack, ...upFlags()];
+  const { code } = await runInTerminal(command, at);
+  if (code !== 0) {
+    console.error(
+      `\nthe deployment of ${at.stack} did not finish; fix what the error above names and run npm start again, which continues from here`,
+    );
+  }
+  return code;
 }
 
 function upFlags(): string[] {

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 
 import { run } from "../common/run.ts";
 import { until } from "../common/until.ts";
-import { DATACENTRE, INTERNET, LABEL } from "./addresses.ts";
+import { DATACENTRE, INTERNET, LABEL, SECOND_DATACENTRE } from "./addresses.ts";
 import { docker } from "./docker.ts";
 
 const READY_MS = 60_000;
@@ -29,11 +29,13 @@ export async function ensureContainer(
   await docker(["run", "--detach", ...named, ...args, image, ...command]);
 }
 
-/** Answers to the server pass the router, too, as they would pass OVH's edge. */
+/** Answers to the servers pass the router, too, as they would pass OVH's edge. */
 export async function routeThroughRouter(container: string): Promise<void> {
   const pid = (await docker(["container", "inspect", "--format", "{{.State.Pid}}", container])).trim();
   const enter = ["--target", pid, "--net", "ip"];
-  await run(["nsenter", ...enter, "route", "replace", DATACENTRE.subnet, "via", INTERNET.router]);
+  for (const { subnet } of [DATACENTRE, SECOND_DATACENTRE]) {
+    await run(["nsenter", ...enter, "route", "replace", subnet, "via", INTERNET.router]);
+  }
 }
 
 /** Whether an address answers 200. */

@@ -12,17 +12,12 @@ import { type FirstImages, type Images, prepareFirstImages } from "./images/buil
 import { lendImages } from "./images/lend.ts";
 import { publishImages } from "./images/publish.ts";
 import { ensureMail } from "./mail.ts";
+import { neighbourEntry, neighbourOf, watchesNeighbour } from "./neighbour.ts";
 import { ensureOperator } from "./operator-files.ts";
-import { ensureServicesRepository } from "./services-repository.ts";
-import { buildOwnImages, ensureStack, resumeKilledRun } from "./stack.ts";
-import {
-  type Accounts,
-  type Answers,
-  domainOf,
-  ensureAccounts,
-  ensureSettings,
-  isMonitored,
-} from "./stack-settings.ts";
+import { ensureServicesRepository, type RehearsedSources } from "./services-repository.ts";
+import { buildOwnImages, ensureStack, resumeKilledRun, type StackOptions } from "./stack.ts";
+import type { StackName } from "./stack-names.ts";
+import { type Accounts, domainOf, ensureAccounts, ensureSettings, isMonitored } from "./stack-settings.ts";
 import { renderVariants } from "./variants.ts";
 import { ensureWorld, OWNED_SERVER, type WorldOptions } from "./world.ts";
 
@@ -32,6 +27,20 @@ export interface Prepared {
 
   /** The monitoring, where its images are still being made; undefined where nothing is left to do. */
   readonly rest?: Rest;
+
+  /** The second environment; undefined where none was asked for. */
+  readonly neighbour?: Neighbour;
+}
+
+/** An environment that is deployed once the first one is, its monitoring included. */
+export interface Neighbour {
+  readonly stack: StackName;
+
+  /** Prepares its deployment, as `prepare` does for the first one. */
+  readonly prepare: () => Promise<void>;
+
+  /** Has the first one watch it, once it is deployed. Returns whether that changed the settings of the first one. */
+  readonly join: () => Promise<boolean>;
 }
 
 /** What goes on while the site is deployed. */
@@ -43,10 +52,10 @@ export interface Rest {
   readonly stop: () => void;
 }
 
-export async function prepare(stack: string, asked: Asked): Promise<Prepared> {
+export async function prepare(stack: StackName, asked: Asked): Promise<Prepared> {
   await mkdir(STATE, { recursive: true, mode: 0o700 });
   await show([{ title: "Docker's engine", work: ensureDocker }]);
-  const { system, variants } = await ensureChoices(asked);
+  const { system, variants, hasNeighbour } = await ensureChoices(asked);
   const shape = renderVariants(variants, domainOf(stack));
   const server = { system, serviceName: shape.isOwned ? OWNED_SERVER : undefined };
   const accounts = await ensureAccounts();
@@ -54,30 +63,48 @@ export async function prepare(stack: string, asked: Asked): Promise<Prepared> {
   const [engine, first] = await show([
     {
       title: `Pulumi and the stack ${stack}`,
-      work: (shown) => preparePulumi({ stack, accounts, server }, shown),
+      work: (shown) => preparePulumi(stack, { accounts, hasNeighbour, ...server }, shown),
     },
     {
       title: "images, OVH, Cloudflare, name server, registry and ACME",
-      work: (shown) => prepareWorld({ accounts, system, shape }, shown),
+      work: (shown) => prepareWorld({ accounts, system, shape, hasNeighbour }, shown),
     },
   ]);
   const { images } = first;
   const isLeft = !first.areOthersHere && (await isMonitored(stack));
   // A deployment that has its monitoring keeps it, and waits.
   const mayFollow = isLeft && !(await isMonitored(stack, STATE));
-  const writeSettings = async (lacksMonitoring: boolean) => {
-    const sources = await ensureServicesRepository(images.bases);
-    await ensureSettings({
-      ...{ stack, accounts, ...server, images: images.overrides, sources },
-      lacksMonitoring,
+  const sources = await ensureServicesRepository(images.bases);
+  const common = { accounts, system, images: images.overrides, sources };
+  const write = (lacksMonitoring: boolean, isWatching: boolean) =>
+    ensureSettings({
+      ...{ stack, ...common, ...server, lacksMonitoring },
+      ...(isWatching && { neighbour: neighbourEntry(neighbourOf(stack)) }),
     });
-    return sources;
-  };
+  const isWatching = hasNeighbour && (await watchesNeighbour(stack));
+  await prepareImages({ stack, engine }, { sources, write: () => write(mayFollow, isWatching) });
+  const neighbour = hasNeighbour
+    ? planNeighbour({ watcher: stack, engine }, { ...common, join: () => write(false, true) })
+    : undefined;
+  const prepared = { engine, ...(neighbour && { neighbour }) };
+  if (!isLeft) return prepared;
+  const rest = startRest(first, { accounts, finish: () => write(false, isWatching) });
+  if (mayFollow) return { ...prepared, rest };
+  await rest.finish();
+  return prepared;
+}
+
+/** The stack's settings, what they need, and the end of a run that was killed. */
+async function prepareImages(
+  { stack, engine }: { readonly stack: StackName; readonly engine: Engine },
+  { sources, write }: { readonly sources: RehearsedSources; readonly write: () => Promise<void> },
+): Promise<void> {
   await show([
     {
       title: `settings of ${stack}, and the images of TechnicIA's own services`,
       work: async () => {
-        await buildOwnImages({ stack, engine }, await writeSettings(mayFollow));
+        await write();
+        await buildOwnImages({ stack, engine }, sources);
       },
     },
   ]);
@@ -90,12 +117,40 @@ export async function prepare(stack: string, asked: Asked): Promise<Prepared> {
       },
     },
   ]);
-  if (!isLeft) return { engine };
-  const finish = () => writeSettings(false).then(() => undefined);
-  const rest = startRest(first, { accounts, finish });
-  if (mayFollow) return { engine, rest };
-  await rest.finish();
-  return { engine };
+}
+
+/** The second environment; `join` writes the settings of the first one, the watcher, with it as its neighbour. */
+function planNeighbour(
+  { watcher, engine }: { readonly watcher: StackName; readonly engine: Engine },
+  {
+    join,
+    ...common
+  }: Pick<Parameters<typeof ensureSettings>[0], "accounts" | "system" | "images"> & {
+    readonly sources: RehearsedSources;
+    readonly join: () => Promise<void>;
+  },
+): Neighbour {
+  const stack = neighbourOf(watcher);
+  const { accounts, system, sources } = common;
+  const small = { serviceName: undefined, isSmall: true } as const;
+  return {
+    stack,
+    prepare: async () => {
+      await show([
+        {
+          title: `the stack ${stack} and its secrets`,
+          work: () => ensureStack({ stack, engine }, { accounts, system, hasNeighbour: true, ...small }),
+        },
+      ]);
+      const write = () => ensureSettings({ stack, ...common, ...small, neighbour: neighbourEntry(watcher) });
+      await prepareImages({ stack, engine }, { sources, write });
+    },
+    join: async () => {
+      if (await watchesNeighbour(watcher)) return false;
+      await join();
+      return true;
+    },
+  };
 }
 
 /** Makes the images that no visitor waits for, with the processor time that is left, and what they are for. */
@@ -122,31 +177,21 @@ function startRest(
 }
 
 async function preparePulumi(
-  {
-    stack,
-    accounts,
-    server,
-  }: {
-    readonly stack: string;
-    readonly accounts: Accounts;
-    readonly server: Pick<Answers, "system" | "serviceName">;
-  },
+  stack: StackName,
+  options: StackOptions,
   { progress, rename }: Shown,
 ): Promise<Engine> {
   const engine = await prepareEngine({ progress });
   rename(`engine: ${engine.description}`);
   progress(`creating the stack ${stack} and its secrets`);
-  await ensureStack({ stack, engine }, { accounts, ...server });
+  await ensureStack({ stack, engine }, options);
   return engine;
 }
 
-async function prepareWorld(
-  { accounts, system, shape }: WorldOptions,
-  { progress }: Shown,
-): Promise<FirstImages> {
-  const first = await prepareFirstImages({ progress, system });
+async function prepareWorld(options: WorldOptions, { progress }: Shown): Promise<FirstImages> {
+  const first = await prepareFirstImages({ progress, system: options.system });
   const images: Images = first.areOthersHere ? await first.addOthers() : first.images;
-  await Promise.all([publishImages(images, { progress }), ensureWorld(images, { accounts, system, shape })]);
+  await Promise.all([publishImages(images, { progress }), ensureWorld(images, options)]);
   await lendImages(images.published);
   return { ...first, images };
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 import { type Ended, type RunOptions, tryRun } from "../common/run.ts";
@@ -5,6 +6,7 @@ import { shellQuote } from "../common/shell-quote.ts";
 import { ROOT, STATE } from "./addresses.ts";
 import type { Engine } from "./engine/prepare.ts";
 import { NPM_PROGRAMS } from "./engine/programs.ts";
+import { STACKS } from "./stack-names.ts";
 
 export interface OperatorOptions extends Pick<
   RunOptions,
@@ -18,18 +20,17 @@ export interface OperatorOptions extends Pick<
  * Runs a command as the rehearsal's operator would on a machine of their own.
  *
  * A private mount namespace replaces four things: the machine's name server by the rehearsal's, the system's trust store by one that also
- * knows the authority of the fake clouds and the registry, the stack's committed settings by those with the answers that only a user has,
- * and the documents by a copy. So no command needs an option or a variable that a real deployment would not need.
+ * knows the authority of the fake clouds and the registry, the committed settings of every rehearsed stack by those with the answers that only
+ * a user has, and the documents by a copy. So no command needs an option or a variable that a real deployment would not need.
  */
 export function runAsOperator(
   command: readonly string[],
   { stack, engine, environment, ...options }: OperatorOptions,
 ): Promise<Ended> {
-  const settings = `Pulumi.${stack}.yaml`;
   const mounts = [
     ["resolv.conf", "/etc/resolv.conf"],
     ["trusted.pem", "/etc/ssl/certs/ca-certificates.crt"],
-    [settings, join(ROOT, settings)],
+    ...rehearsedSettings(stack).map((settings) => [settings, join(ROOT, settings)]),
     // Commands write into the team's documents; here they would write about servers that do not exist.
     ["docs", join(ROOT, "docs")],
   ].map(([from = "", to = ""]) => `mount --bind ${shellQuote(join(STATE, from))} ${shellQuote(to)}`);
@@ -39,6 +40,13 @@ export function runAsOperator(
     cwd: ROOT,
     environment: { ...operatorEnvironment(engine), ...environment },
   });
+}
+
+/** Of that stack, and of the others that the rehearsal has: some commands ask a neighbour. */
+export function rehearsedSettings(stack: string, folder: string = STATE): string[] {
+  const others = STACKS.filter((name) => name !== stack);
+  const fileOf = (name: string) => `Pulumi.${name}.yaml`;
+  return [fileOf(stack), ...others.map(fileOf).filter((file) => existsSync(join(folder, file)))];
 }
 
 /** Variables of this process that a command of the operator keeps. Anything else could make the rehearsal easier than a real deployment. */

@@ -32,6 +32,12 @@ export interface Answers {
 
   /** Whether the images of the monitoring are still being made. @default false */
   readonly lacksMonitoring?: boolean;
+
+  /** The environment that this one watches. @default none */
+  readonly neighbour?: { readonly stack: string; readonly url: string; readonly trusted: boolean };
+
+  /** Whether it is there to be a neighbour: then it has no backups and no swap. @default false */
+  readonly isSmall?: boolean;
 }
 
 /** Credentials of the rehearsal's accounts: valid at the fake clouds and nowhere else. */
@@ -51,6 +57,8 @@ export interface Accounts {
   readonly smtpPassword: string;
   readonly slackUrl: string;
   readonly pagerUrl: string;
+  /** With which both environments tell each other that they live, where there are two. */
+  readonly neighbourToken: string;
   /** Public Cloud project of the backups. */
   readonly ovhProject: string;
   /** Of whoever administers the object storage itself, which is OVH and no operator. */
@@ -75,6 +83,7 @@ export async function ensureAccounts(): Promise<Accounts> {
     registryPassword: hex(16),
     smtpPassword: hex(16),
     ...createWebhooks(),
+    neighbourToken: hex(20),
     ovhProject: hex(16),
     storageAccessKeyId: hex(10),
     storageSecretAccessKey: hex(20),
@@ -104,19 +113,32 @@ export async function ensureSettings({
   const answers = { publicKey: await operatorPublicKey(), ...available };
   const written = join(STATE, `Pulumi.${stack}.yaml`);
   const document = parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"));
-  const isMonitored = isMonitoredIn(document.toJS());
-  const changes = [
-    ...userValues(stack, answers, accounts),
-    ...(isMonitored ? MONITORING_VALUES : []),
-    ...differences({ ...answers, lacksMonitoring: isMonitored && answers.lacksMonitoring === true }),
-  ];
-  for (const [path, value] of changes) document.setIn(["config", ...path], value);
+  renderSettings(document, { stack, accounts, ...answers });
   if (existsSync(written)) {
     const earlier: unknown = parse(await readFile(written, "utf8"));
     keepSecrets(document, earlier);
     keepBuilt(document, earlier, answers);
   }
   await writeFile(written, document.toString());
+}
+
+/** Writes a user's answers into a stack's committed settings. */
+export function renderSettings(
+  document: ReturnType<typeof parseDocument>,
+  {
+    stack,
+    accounts,
+    ...answers
+  }: Answers & { readonly stack: string; readonly accounts: Pick<Accounts, "zoneId" | "ovhProject"> },
+): void {
+  const isMonitored = isMonitoredIn(document.toJS());
+  const changes = [
+    ...userValues(stack, answers, accounts),
+    ...(isMonitored ? MONITORING_VALUES : []),
+    ...neighbourValues(answers),
+    ...differences({ ...answers, lacksMonitoring: isMonitored && answers.lacksMonitoring === true }),
+  ];
+  for (const [path, value] of changes) document.setIn(["config", ...path], value);
 }
 
 /** Whether a stack's settings switch the monitoring on: the committed ones, or those in another folder. */
@@ -179,8 +201,8 @@ type Change = readonly [path: readonly string[], value: unknown];
 /** What the head of `Pulumi.<stack>.yaml` asks a user to fill in. */
 function userValues(
   stack: string,
-  { publicKey, serviceName, sources }: Answers,
-  { zoneId, ovhProject }: Accounts,
+  { publicKey, serviceName, sources, isSmall = false }: Answers,
+  { zoneId, ovhProject }: Pick<Accounts, "zoneId" | "ovhProject">,
 ): Change[] {
   return [
     [["technicia:domain"], domainOf(stack)],
@@ -193,7 +215,8 @@ function userValues(
     [["technicia:ssh", "adminCidrs", "v6"], [`${INTERNET.operator6}/128`]],
     [["technicia:dns", "zone"], ZONE],
     [["technicia:dns", "zoneId"], zoneId],
-    [["technicia:backup", "project"], ovhProject],
+    // Without one there are no backups.
+    ...(isSmall ? [] : [[["technicia:backup", "project"], ovhProject] as const]),
     [["technicia:backup", "region"], STORAGE_REGION],
     // As docs/technicia-images.md says.
     [["technicia:images", "registry"], REGISTRY],
@@ -219,12 +242,18 @@ export const MONITORING_VALUES: readonly Change[] = [
   ],
 ];
 
+/** What a user fills in where environments watch each other. */
+function neighbourValues({ neighbour }: Pick<Answers, "neighbour">): Change[] {
+  return neighbour === undefined ? [] : [[["technicia:monitoring", "neighbours"], [neighbour]]];
+}
+
 /** Every other setting that differs from the committed file; docs/rehearsal.md gives the reason for each. */
 export function differences({
   system,
   images,
   lacksMonitoring = false,
-}: Pick<Answers, "system" | "images" | "lacksMonitoring">): Change[] {
+  isSmall = false,
+}: Pick<Answers, "system" | "images" | "lacksMonitoring" | "isSmall">): Change[] {
   return [
     [["technicia:server", "image"], system],
     [["technicia:ssh", "privateKeyFile"], join(STATE, "id_ed25519")],
@@ -236,5 +265,6 @@ export function differences({
     [["technicia:operations", "thresholds", "diskFreePercent"], 1],
     ...Object.entries(images).map(([name, image]): Change => [["technicia:images", name], image]),
     ...(lacksMonitoring ? [[["technicia:monitoring", "enabled"], false] as const] : []),
+    ...(isSmall ? [[["technicia:host", "swapGib"], 0] as const] : []),
   ];
 }

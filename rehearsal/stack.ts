@@ -34,17 +34,25 @@ const GIVEN_SECRETS = [
 /** Those that a user is given where alerts are sent to. */
 export const ALERT_SECRETS = ["smtpPassword", "slackUrl", "pagerUrl"] as const;
 
+/** The one that a user makes where environments watch each other. */
+export const NEIGHBOUR_SECRETS = ["neighbourToken"] as const;
+
 /** A stack of the rehearsal and the engine that runs it. */
 export interface RehearsedStack {
   readonly stack: string;
   readonly engine: Engine;
 }
 
+export interface StackOptions extends Pick<Answers, "system" | "serviceName" | "isSmall"> {
+  readonly accounts: Accounts;
+
+  /** Whether it and another stack watch each other. */
+  readonly hasNeighbour: boolean;
+}
+
 /** Creates what is missing: the passphrase, the stack and, in its settings, its secrets. */
-export async function ensureStack(
-  { stack, engine }: RehearsedStack,
-  { accounts, ...server }: { readonly accounts: Accounts } & Pick<Answers, "system" | "serviceName">,
-): Promise<void> {
+export async function ensureStack({ stack, engine }: RehearsedStack, options: StackOptions): Promise<void> {
+  const { accounts, hasNeighbour, ...server } = options;
   await mkdir(join(STATE, "backend"), { recursive: true });
   const passphrase = join(STATE, "passphrase");
   if (!existsSync(passphrase)) await writeFile(passphrase, randomBytes(24).toString("hex"), { mode: 0o600 });
@@ -63,14 +71,22 @@ export async function ensureStack(
   if (!existsSync(checkpoint)) {
     await runPulumi(["stack", "init", stack, "--secrets-provider", "passphrase"], { stack, engine });
   }
-  await addSecrets({ stack, engine }, { ...accounts, ovhConsumerKey: accounts.ovhFirstConsumerKey });
+  const given = [
+    ...GIVEN_SECRETS,
+    ...((await isMonitored(stack)) ? ALERT_SECRETS : []),
+    ...(hasNeighbour ? NEIGHBOUR_SECRETS : []),
+  ];
+  const first = { ...accounts, ovhConsumerKey: accounts.ovhFirstConsumerKey };
+  await addSecrets({ stack, engine }, secretsOf(given, first));
 }
 
 /** Adds the secrets that the stack's settings lack. They are worth nothing elsewhere, so a command line may show them. */
-async function addSecrets({ stack, engine }: RehearsedStack, accounts: Accounts): Promise<void> {
+async function addSecrets(
+  { stack, engine }: RehearsedStack,
+  secrets: ReadonlyMap<SecretName, () => string>,
+): Promise<void> {
   const present = await secretsSet(stack);
-  const given = [...GIVEN_SECRETS, ...((await isMonitored(stack)) ? ALERT_SECRETS : [])];
-  const missing = [...secretsOf(given, accounts)].filter(([name]) => !present.has(name));
+  const missing = [...secrets].filter(([name]) => !present.has(name));
   if (missing.length === 0) return;
   const values = missing.flatMap(([name, value]) => ["--secret", `technicia:${name}=${value()}`]);
   await runPulumi(["config", "set-all", "--stack", stack, ...values], { stack, engine });

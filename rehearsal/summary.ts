@@ -3,6 +3,8 @@ import Table from "cli-table3";
 import type { Engine } from "./engine/prepare.ts";
 import { DATACENTRE } from "./addresses.ts";
 import { MAIL_API } from "./mail.ts";
+import { neighbourEntry } from "./neighbour.ts";
+import type { StackName } from "./stack-names.ts";
 import { WEBHOOKS_API } from "./webhooks.ts";
 
 /** The parts of a stack's outputs that the summary shows. */
@@ -20,6 +22,7 @@ export function renderSummary({
   engine,
   backups,
   isMonitored,
+  neighbour,
   seconds,
 }: {
   readonly stack: string;
@@ -27,6 +30,8 @@ export function renderSummary({
   readonly engine: Engine;
   readonly backups: readonly string[];
   readonly isMonitored: boolean;
+  /** Stack of the second environment, where there is one. */
+  readonly neighbour?: StackName;
   readonly seconds: { readonly preparation: number; readonly deployment: number };
 }): string {
   const host = new URL(outputs.url).hostname;
@@ -46,6 +51,14 @@ export function renderSummary({
     ]),
     ["backups", backups.join("\n")],
     ...(isMonitored ? [["alerts", whereAlertsArrive()]] : []),
+    ...(neighbour === undefined
+      ? []
+      : [
+          [
+            "neighbour",
+            `${neighbourEntry(neighbour).url}\nnpm run rehearsal -- stack output --stack ${neighbour}`,
+          ],
+        ]),
     [
       "engine",
       Object.entries(engine.versions)

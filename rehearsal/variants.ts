@@ -40,6 +40,12 @@ export type VariantName = keyof typeof VARIANTS;
 
 export const VARIANT_NAMES = Object.keys(VARIANTS) as readonly VariantName[];
 
+/** Whether a rehearsal with that variant orders no server. */
+export function isOwned(name: VariantName): boolean {
+  const variant: Variant = VARIANTS[name];
+  return variant.isOwned === true;
+}
+
 export interface Rendered {
   readonly isOwned: boolean;
   readonly keepsAbsence: boolean;
@@ -54,7 +60,7 @@ export function renderVariants(names: readonly VariantName[], name: string): Ren
   const chosen = names.map((one): Variant => VARIANTS[one]);
   const scripts = chosen.flatMap(({ script }) => (script === undefined ? [] : [read(script)]));
   return {
-    isOwned: chosen.some(({ isOwned }) => isOwned === true),
+    isOwned: names.some(isOwned),
     keepsAbsence: chosen.some(({ keepsAbsence }) => keepsAbsence === true),
     records: chosen.flatMap(({ record }) => (record === undefined ? [] : [{ name, ttl: 300, ...record }])),
     // One that ends in the middle must not pass for the next one's beginning.

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Accounts } from "./stack-settings.ts";
 import { ensureAuthority, ensureCertificate } from "./authority.ts";
 import type { Configuration } from "./fake-clouds/configuration.ts";
+import type { Place } from "./fake-clouds/machine/docker-machine.ts";
 import { answers, ensureContainer, routeThroughRouter, statusOf, untilReady } from "./containers.ts";
 import { docker } from "./docker.ts";
 import { run, tryRun } from "../common/run.ts";
@@ -19,7 +20,7 @@ import { forgetOwnRegistry, prepareOwnRegistry } from "./own-registry.ts";
 import { prepareStorage, STORAGE_HOST, storeBehindOvh } from "./storage.ts";
 import type { Rendered } from "./variants.ts";
 import { WEBHOOK_HOSTS, webhooksCertificate } from "./webhooks.ts";
-import { DATACENTRE, INTERNET, LABEL, ROOT, STATE, ZONE } from "./addresses.ts";
+import { DATACENTRE, INTERNET, LABEL, ROOT, SECOND_DATACENTRE, STATE, ZONE } from "./addresses.ts";
 
 /** A server that is there from the start boots first, and is made what it has to be. */
 const CLOUDS_READY_MS = 300_000;
@@ -35,6 +36,8 @@ export const TUN = "/dev/net/tun";
 const PREFIX = "technicia-rehearsal";
 export const ROUTER = `${PREFIX}-router`;
 export const SERVER = `${PREFIX}-server`;
+/** Of the second environment, where there is one. */
+export const SECOND_SERVER = `${SERVER}-2`;
 const STORAGE = `${PREFIX}-storage`;
 
 /** OVH's name for the server of a rehearsal that orders none. */
@@ -48,15 +51,31 @@ export interface WorldOptions {
   /** Operating system of a server that is there from the start. */
   readonly system: System;
   readonly shape: Rendered;
+
+  /** Whether there is room for a second server, in a datacentre of its own. */
+  readonly hasNeighbour: boolean;
+}
+
+/** The datacentres of a rehearsal, in the order in which servers are delivered to them. */
+function datacentresOf({ hasNeighbour }: Pick<WorldOptions, "hasNeighbour">) {
+  const second = { ...SECOND_DATACENTRE, container: SECOND_SERVER };
+  return [{ ...DATACENTRE, container: SERVER }, ...(hasNeighbour ? [second] : [])];
+}
+
+/** Where servers are delivered, for the fake clouds. */
+export function placesOf(options: Pick<WorldOptions, "hasNeighbour">): Place[] {
+  return datacentresOf(options).map(({ container, network, server, server6, router }) => ({
+    ...{ container, network, ipv4: server, ipv6: server6, gateway: router },
+  }));
 }
 
 /** Starts the world outside the project: networks, clouds, name server, registry, ACME, and mail if its image is there. */
 export async function ensureWorld(images: Images, options: WorldOptions): Promise<void> {
   const { accounts } = options;
   const authority = await ensureAuthority(join(STATE, "authority"));
-  await ensureNetworks();
+  await ensureNetworks(options);
   await Promise.all([
-    ensureRouter(images),
+    ensureRouter(images, options),
     ensureClouds(images, { ...options, authority }),
     ensureRegistry(images),
     ensureOwnRegistry(images, accounts, authority),
@@ -84,7 +103,8 @@ export async function removeWorld(): Promise<string[]> {
     await docker(kind === "container" ? ["rm", "--force", "--volumes", ...names] : [kind, "rm", ...names]);
     removed.push(...names.map((name) => `${kind} ${name}`));
   }
-  await run(["ip", "route", "del", DATACENTRE.subnet]).catch(() => undefined);
+  for (const { subnet } of [DATACENTRE, SECOND_DATACENTRE])
+    await run(["ip", "route", "del", subnet]).catch(() => undefined);
   await forgetOwnRegistry();
   return removed;
 }
@@ -104,13 +124,15 @@ function isCache(name: string): boolean {
   return name === `${PREFIX}-registry`;
 }
 
-async function ensureNetworks(): Promise<void> {
+async function ensureNetworks(options: Pick<WorldOptions, "hasNeighbour">): Promise<void> {
   await ensureNetwork(INTERNET, []);
-  // Without an IPv4 address of its own on this bridge, the machine reaches the server only through the router.
-  await ensureNetwork(DATACENTRE, [
-    ...["--opt", "com.docker.network.bridge.inhibit_ipv4=true"],
-    ...["--opt", "com.docker.network.bridge.enable_ip_masquerade=false"],
-  ]);
+  for (const datacentre of datacentresOf(options)) {
+    // Without an IPv4 address of its own on this bridge, the machine reaches the server only through the router.
+    await ensureNetwork(datacentre, [
+      ...["--opt", "com.docker.network.bridge.inhibit_ipv4=true"],
+      ...["--opt", "com.docker.network.bridge.enable_ip_masquerade=false"],
+    ]);
+  }
   await run(["sysctl", "--quiet", "--write", "net.ipv6.conf.all.forwarding=1"]);
 }
 
@@ -128,7 +150,7 @@ async function ensureNetwork(
   await docker(["network", "create", "--label", LABEL, ...addresses, ...options, network]);
 }
 
-async function ensureRouter(images: Images): Promise<void> {
+async function ensureRouter(images: Images, options: Pick<WorldOptions, "hasNeighbour">): Promise<void> {
   const args = [
     ...["--network", INTERNET.network, "--ip", INTERNET.router],
     ...["--cap-add", "NET_ADMIN", "--sysctl", "net.ipv4.ip_forward=1"],
@@ -139,23 +161,31 @@ async function ensureRouter(images: Images): Promise<void> {
   await ensureContainer(ROUTER, { args, image: images.router, command: ["sleep", "infinity"] });
   const networks = await docker(["inspect", "--format", "{{json .NetworkSettings.Networks}}", ROUTER]);
   // Not only where it is new: a start that was stopped may have left it with one network.
-  if (!networks.includes(`"${DATACENTRE.network}"`)) {
-    await docker(["network", "connect", "--ip", DATACENTRE.router, DATACENTRE.network, ROUTER]);
+  for (const { network, router } of datacentresOf(options)) {
+    if (networks.includes(`"${network}"`)) continue;
+    await docker(["network", "connect", "--ip", router, network, ROUTER]);
   }
   // Docker made the datacentre's side the default route, where no gateway exists.
   await docker(["exec", ROUTER, "ip", "route", "replace", "default", "via", INTERNET.operator]);
   // Answers of the real registries cannot reach the server's own address.
-  const nat = `table ip uplink
+  const nat = renderUplink(datacentresOf(options));
+  await docker(["exec", "--interactive", ROUTER, "nft", "-f", "-"], { input: nat });
+  for (const { subnet } of datacentresOf(options))
+    await run(["ip", "route", "replace", subnet, "via", INTERNET.router]);
+}
+
+/** What the router does with packets of the datacentres; servers see each other's own addresses. For nft. */
+export function renderUplink(datacentres: readonly { readonly subnet: string }[]): string {
+  const inside = datacentres.map(({ subnet }) => subnet).join(", ");
+  return `table ip uplink
 delete table ip uplink
 table ip uplink {
   chain out {
     type nat hook postrouting priority srcnat;
-    ip saddr ${DATACENTRE.subnet} ip daddr != { ${INTERNET.subnet}, ${DATACENTRE.subnet} } masquerade
+    ip saddr { ${inside} } ip daddr != { ${INTERNET.subnet}, ${inside} } masquerade
   }
 }
 `;
-  await docker(["exec", "--interactive", ROUTER, "nft", "-f", "-"], { input: nat });
-  await run(["ip", "route", "replace", DATACENTRE.subnet, "via", INTERNET.router]);
 }
 
 interface CloudsOptions extends WorldOptions {
@@ -193,7 +223,7 @@ async function ensureClouds(images: Images, options: CloudsOptions): Promise<voi
 
 async function cloudsConfiguration(
   images: Images,
-  { accounts, system, shape, authority }: CloudsOptions,
+  { accounts, system, shape, hasNeighbour, authority }: CloudsOptions,
 ): Promise<Configuration> {
   const resolver = /^nameserver\s+(\S+)/m.exec(await readFile("/etc/resolv.conf", "utf8"))?.[1];
   return {
@@ -234,15 +264,11 @@ async function cloudsConfiguration(
     store: storeBehindOvh(STORAGE, accounts),
     webhooks: await webhooksCertificate(),
     machine: {
-      container: SERVER,
+      places: placesOf({ hasNeighbour }),
       images: images.systems,
       systems: SYSTEM_NAMES,
       upgradeSeconds: FIRST_UPGRADE_SECONDS,
       ...(shape.atDelivery !== undefined && { atDelivery: shape.atDelivery }),
-      network: DATACENTRE.network,
-      ipv4: DATACENTRE.server,
-      ipv6: DATACENTRE.server6,
-      gateway: DATACENTRE.router,
       nameserver: INTERNET.clouds,
       router: ROUTER,
       authority: await readFile(authority, "utf8"),

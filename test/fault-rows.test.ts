@@ -7,24 +7,27 @@ import { metricRules } from "../components/monitoring/metric-rules.ts";
 import { monitoringFacts } from "./components/monitoring/facts.ts";
 import { LAST, LINES, SHORT_OF_EVERYTHING } from "./e2e/faults-host.ts";
 import { OWN_HEALTH } from "./e2e/faults-monitoring.ts";
-import { NEIGHBOURS } from "./e2e/faults-neighbours.ts";
+import { SEEN, viewsOf } from "./e2e/faults-neighbours.ts";
 import { RECORDS } from "./e2e/faults-records.ts";
 import { MINUTES, PATIENT, QUARTERS, SLOW } from "./e2e/faults-requests.ts";
 import { KILLED, STOPPED } from "./e2e/faults-services.ts";
-import { MACHINE, nameOf } from "./e2e/monitored.ts";
+import { FIRST, MACHINE, nameOf, SECOND } from "./e2e/monitored.ts";
+import { renderCut } from "./e2e/neighbour.ts";
 
 const facts = monitoringFacts();
 const RULES = new Map([...metricRules(facts), ...logRules(facts)].map((rule) => [rule.name, rule]));
 
 const BATCHES = [
   ...[...STOPPED, KILLED, MINUTES, SLOW, QUARTERS, PATIENT, ...RECORDS, ...OWN_HEALTH],
-  ...[SHORT_OF_EVERYTHING, LINES, LAST, ...NEIGHBOURS],
+  ...[SHORT_OF_EVERYTHING, LINES, LAST, ...SEEN.map(viewsOf)],
 ];
 const FAULTS = BATCHES.flat();
 
+/** Without those of which one of two environments tells nothing. */
+const TOLD = FAULTS.filter(({ alerts }) => Object.keys(alerts).length > 0);
+
 /** Rules that tests of their own cause in the rehearsal. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  AlertsNotSent: "test/e2e/faults-outside: where Alertmanager is stopped, the neighbour is told",
   NotificationsFailing: "test/e2e/monitoring-failures: where mail is down",
   ConfigurationRefused: "test/e2e/monitoring-failures: a file that is wrong",
 };
@@ -55,11 +58,11 @@ const NOT_CAUSED: Readonly<Record<string, string>> = {
 
 describe("the real faults", () => {
   it("are at least 30, each with a name of its own", () => {
-    expect(FAULTS.length).toBeGreaterThanOrEqual(30);
+    expect(TOLD.length).toBeGreaterThanOrEqual(30);
     expect(new Set(FAULTS.map(({ name }) => name)).size).toBe(FAULTS.length);
   });
 
-  it.each(FAULTS)("expect alerts of the severity that their rules have: $name", ({ alerts }) => {
+  it.each(TOLD)("expect alerts of the severity that their rules have: $name", ({ alerts }) => {
     const expected = Object.entries(alerts).map(([id, severity]) => [nameOf(id), severity]);
 
     expect(expected).not.toEqual([]);
@@ -72,7 +75,8 @@ describe("the real faults", () => {
   });
 
   it.each(FAULTS)("name alerts that there are among their consequences: $name", (fault) => {
-    const names = [fault.follows, fault.mayFollow, fault.mayBeTold].flatMap((list) => list ?? []);
+    const noticed = Object.keys(fault.noticed ?? {}).map(nameOf);
+    const names = [noticed, fault.follows, fault.mayFollow, fault.mayBeTold].flatMap((list) => list ?? []);
 
     expect(names.filter((name) => !RULES.has(name))).toEqual([]);
   });
@@ -100,9 +104,29 @@ describe("the real faults", () => {
     expect(Object.keys(NOT_CAUSED).filter((name) => caused.includes(name))).toEqual([]);
   });
 
+  it.each(SEEN)("are told by one of two environments that can still tell: $name", (fault) => {
+    const views = viewsOf(fault);
+
+    expect(views.map(({ by }) => by)).toEqual([SECOND, FIRST]);
+    expect(views.flatMap(({ alerts }) => Object.keys(alerts))).not.toEqual([]);
+    // What breaks is broken once.
+    expect([views[1].inject, views[1].repair]).toEqual(["true", "true"]);
+  });
+
   it("leave out of what nobody may hear only what tells of the machine", () => {
     expect(MACHINE.filter((name) => !RULES.has(name))).toEqual([]);
     const serious = MACHINE.filter((name) => /^(Service|Site|Health|Certificate|Backup)/.test(name));
     expect(serious).toEqual([]);
+  });
+});
+
+describe("the cut of a server", () => {
+  it("comes before the edge firewall, in one command of nft", () => {
+    const rules = renderCut(["ip daddr 198.18.113.10 tcp dport 443 drop"]);
+
+    expect(rules).toBe(
+      "add table ip cut; add chain ip cut forward { type filter hook forward priority -10; }; " +
+        "add rule ip cut forward ip daddr 198.18.113.10 tcp dport 443 drop",
+    );
   });
 });

@@ -32,8 +32,9 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   "faults-monitoring": ["test/e2e/faults-monitoring"],
   "faults-host": ["test/e2e/faults-host"],
   "faults-outside": ["test/e2e/faults-outside"],
+  "faults-neighbours": ["test/e2e/faults-neighbours"],
   "alert-failures": ["test/e2e/monitoring-failures"],
-  escalation: ["test/e2e/escalation"],
+  escalation: ["test/e2e/escalation", "test/e2e/dashboards"],
   "bad-releases": ["test/e2e/bad-releases"],
   quiet: ["test/e2e/quiet"],
   server: [

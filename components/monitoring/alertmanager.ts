@@ -1,13 +1,12 @@
 import { stringify } from "yaml";
 
 import { AFTERMATH } from "../../common/planned-alerts.ts";
-import { MESSAGES_FILE, type MonitoringFacts, SECRET_FILES } from "./facts.ts";
+import { DEADMAN, MESSAGES_FILE, type MonitoringFacts, SECRET_FILES } from "./facts.ts";
 import { INHIBITIONS, SYMPTOMS } from "./inhibitions.ts";
 import { HEADER, type Severity } from "./rules/rule.ts";
 
 /** Gets what nobody is to be told. */
 const NOBODY = "nobody";
-const DEADMAN = "deadman";
 
 type Channel = "team" | "slack" | "pager";
 type Announcements = `announcements-${Exclude<Channel, "pager">}`;

@@ -15,8 +15,15 @@ interface Dashboard {
 }
 
 /** The dashboards of vmui, by the names of their files. */
-export function renderDashboards({ stack }: MonitoringFacts): Readonly<Record<string, string>> {
-  const dashboards = { "users.json": USERS, "services.json": SERVICES, "host.json": HOST };
+export function renderDashboards({
+  stack,
+  neighbours,
+}: Pick<MonitoringFacts, "stack" | "neighbours">): Readonly<Record<string, string>> {
+  const dashboards = {
+    "users.json": users(neighbours.length > 0),
+    "services.json": SERVICES,
+    "host.json": HOST,
+  };
   return Object.fromEntries(
     Object.entries(dashboards).map(([file, { title, rows }]) => [
       file,
@@ -37,18 +44,20 @@ const times = (group: string): string[] =>
     (share) => `max by (stats_result) (gateway{group="${group}",stats_result="${share}"})`,
   );
 
-const USERS: Dashboard = {
+const NEIGHBOURS = panel(
+  "Disponibilité des voisins",
+  '100 * avg by (stack) (avg_over_time(probe_success{job="neighbour"}[15m]))',
+  "%",
+);
+
+const users = (hasNeighbours: boolean): Dashboard => ({
   title: "Utilisateurs",
   rows: [
     {
       title: "Le site",
       panels: [
         panel("Disponibilité, vue d'ici", '100 * avg_over_time(probe_success{job="public"}[15m])', "%"),
-        panel(
-          "Disponibilité des voisins",
-          '100 * avg by (stack) (avg_over_time(probe_success{job="neighbour"}[15m]))',
-          "%",
-        ),
+        ...(hasNeighbours ? [NEIGHBOURS] : []),
         panel("Demandes en 5 minutes", 'max by (group) (gateway{stats_result="requests"})'),
         panel(
           "Demandes en échec",
@@ -65,7 +74,11 @@ const USERS: Dashboard = {
         panel("Temps des questions", times("question"), "s"),
         panel("Temps des envois", times("upload"), "s"),
         panel("Réponses, et celles sans source, en 1 heure", "max by (stats_result) (answers)"),
-        panel("Exécutions de n8n en échec, en 15 minutes", "sum(increase(n8n_workflow_failed_total[15m]))"),
+        // n8n has no such counter until an execution fails.
+        panel(
+          "Exécutions de n8n en échec, en 15 minutes",
+          "sum(increase(n8n_workflow_failed_total[15m])) or vector(0)",
+        ),
       ],
     },
     {
@@ -80,7 +93,7 @@ const USERS: Dashboard = {
       ],
     },
   ],
-};
+});
 
 const SERVICES: Dashboard = {
   title: "Services",

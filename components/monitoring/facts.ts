@@ -30,6 +30,9 @@ export const SECRET_FILES = {
   qdrantApiKey: "/run/secrets/qdrant_api_key",
 } as const;
 
+/** Alertmanager's receiver of the signs of life. */
+export const DEADMAN = "deadman";
+
 /** Folder of each program's files, as its container sees it. */
 export const CONFIG_FOLDER = "/etc/monitoring";
 

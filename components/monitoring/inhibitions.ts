@@ -88,8 +88,8 @@ const CAUSES: readonly Cause[] = [
   },
   { cause: ["CollectorSilent"], effects: ["CollectorSourceDown", "CollectorSlow", "BackupMissing"] },
   { cause: ["NeighbourDown"], effects: ["NeighbourSilent"], equal: ["neighbour"] },
-  // The sign of life that it cannot take.
-  { cause: ["NeighbourDown"], effects: ["NotificationsFailing"], on: 'integration="webhook"' },
+  // Where nobody gets in, no sign of life does.
+  { cause: ["SiteDown"], effects: ["NeighbourSilent"] },
 ];
 
 /** How long the effects of a cause may be seen after it: until the next measurements, or as long as their rules look back. */

@@ -98,6 +98,8 @@ export function describePrograms(
         `--web.listen-address=:${MONITORING_PORTS.alerts}`,
         // It is alone: no port for others of its kind.
         "--cluster.listen-address=",
+        // Lost signs of life are told apart from messages to people.
+        "--enable-feature=receiver-name-in-metrics",
         // A week is judged by what was planned in it, and the page shows 30 days: ended silences are kept as long as metrics.
         `--data.retention=${settings.metricsDays * 24}h`,
         // A killed Alertmanager forgets what it has not saved: who takes care of a fault, and who was told of it. Its default is 15 minutes.

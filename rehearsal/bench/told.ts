@@ -18,6 +18,9 @@ export interface Told {
   readonly id: string;
 
   readonly title: string;
+
+  /** The environment that tells it. */
+  readonly stack: string;
 }
 
 /** Mailboxes of the rehearsal's settings: the part before the @ → who reads it. */
@@ -63,7 +66,7 @@ function readBlocks({ receiver, at, text }: Message, status: Told["status"]): To
     const { title = "", where = "" } = groups;
     const place = `${title}\n${where}`;
     if (groups["id"] !== undefined) known.set(place, groups["id"]);
-    return { receiver, at, status, title, id: known.get(place) ?? `? ${title}` };
+    return { receiver, at, status, title, id: known.get(place) ?? `? ${title}`, stack: where.split(", ")[0] ?? "" };
   });
 }
 
@@ -145,6 +148,7 @@ function readPager({ path, time, body }: Call): Told[] {
     status,
     id: labels["id"] ?? labels["alertname"] ?? "?",
     title: annotations["title"] ?? "",
+    stack: labels["stack"] ?? "",
   }));
 }
 

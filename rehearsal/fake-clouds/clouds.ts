@@ -7,13 +7,13 @@ import type { CloudflareState } from "./cloudflare/state.ts";
 import { type Configuration, MODERATE_DELAYS, PORTS } from "./configuration.ts";
 import { DockerApi } from "./machine/docker-api.ts";
 import { S3Store } from "./machine/object-store.ts";
-import { DockerMachine } from "./machine/docker-machine.ts";
+import { DockerMachine, type Place } from "./machine/docker-machine.ts";
 import { type DnsServer, startDns } from "./dns/server.ts";
 import { cloudflareZones, mergeZones, ovhZones } from "./dns/zones.ts";
 import { Faults } from "./api/faults.ts";
 import { type Machine, NoMachine } from "./machine/machine.ts";
 import { type Management, startManagement } from "./management/server.ts";
-import { machineSpec } from "./ovh/context.ts";
+import { machineSpec, type ServerAddress } from "./ovh/context.ts";
 import { type FakeOvh, type OvhOptions, startOvh } from "./ovh/server.ts";
 import type { OvhState } from "./ovh/state.ts";
 import { startWebhooks } from "./webhooks.ts";
@@ -111,7 +111,7 @@ function ovhOptions({ ovh, machine, store }: Configuration): OvhOptions {
     ],
     delays: { ...MODERATE_DELAYS, ...delays },
     ...(machine && {
-      addresses: [addressOf(machine)],
+      addresses: machine.places.map(addressOf),
       images: machine.systems ?? Object.keys(machine.images),
     }),
     ...(zones && { zones }),
@@ -148,8 +148,7 @@ async function deliverFirstServers(
   }
 }
 
-function addressOf(machine: NonNullable<Configuration["machine"]>) {
-  const { ipv4, ipv6, gateway, gateway6 } = machine;
+function addressOf({ ipv4, ipv6, gateway, gateway6 }: Place): ServerAddress {
   return { ipv4, ipv6, ipv4Gateway: gateway, ipv6Gateway: gateway6 ?? ipv6.replace(/[^:]*$/, "1") };
 }
 

@@ -1,6 +1,7 @@
 import type { Token } from "./cloudflare/auth.ts";
 import type { RecordInput } from "./cloudflare/records.ts";
 import type { Credential, KeyCredential } from "./ovh/auth.ts";
+import type { Place } from "./machine/docker-machine.ts";
 import type { Delays } from "./ovh/context.ts";
 import type { VpsService } from "./ovh/state.ts";
 
@@ -57,7 +58,8 @@ export interface Configuration {
   };
   /** @default nothing runs behind the API */
   readonly machine?: {
-    readonly container: string;
+    /** Where servers are delivered, each to the first that is free. */
+    readonly places: readonly Place[];
     /** Docker image behind each operating system, by OVH's name for it. */
     readonly images: Readonly<Record<string, string>>;
     /** Operating systems that OVH offers. One without an image cannot be delivered. @default those with an image */
@@ -66,12 +68,6 @@ export interface Configuration {
     readonly atDelivery?: string;
     /** Seconds for which the updates of a server's first boot hold dpkg's lock. @default none are installed then */
     readonly upgradeSeconds?: number;
-    readonly network: string;
-    readonly ipv4: string;
-    readonly ipv6: string;
-    readonly gateway: string;
-    /** @default that of the Docker network */
-    readonly gateway6?: string;
     readonly nameserver: string;
     readonly router: string;
     /** Certificate authorities (PEM) that the delivered system trusts. */

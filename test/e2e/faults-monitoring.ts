@@ -1,4 +1,4 @@
-/** What the monitoring itself lacks. Without the metrics' store, their rules or Alertmanager nobody is told: that is `faults-outside`'s. */
+/** What the monitoring itself lacks. Without the metrics' store, their rules or Alertmanager nobody is told: that is `faults-neighbours`'s. */
 import type { Fault } from "./faults.ts";
 import { START, STOP } from "./faults-services.ts";
 
@@ -51,7 +51,8 @@ print(shlex.join(re.sub("^-storage.minFreeDiskSpaceBytes=.*", "-storage.minFreeD
   };
 }
 
-const BLIND = [
+/** What the rest of the monitoring may say where one of its programs is away, or has just come back. */
+export const BLIND: readonly string[] = [
   ...["RuleErrors", "RulesLate", "AccessLogSilent", "JournalSilent", "UnreadableLines", "LinesDropped"],
   ...["TargetMissing", "MonitoringRestarts"],
 ];

@@ -10,16 +10,20 @@ import type { Severity } from "../../components/monitoring/rules/rule.ts";
 import { readTold, type Receiver, type Told } from "../../rehearsal/bench/told.ts";
 import {
   activeAlerts,
+  type Environment,
+  FIRST,
   firedSince,
+  firstFired,
   holdingBack,
   idsOf,
   isOfMachine,
   nameOf,
   restarts,
   ruleOf,
+  runOn,
 } from "./monitored.ts";
 import { monitoringFacts } from "../components/monitoring/facts.ts";
-import { onServer, until } from "./rehearsal.ts";
+import { until } from "./rehearsal.ts";
 
 /** Bash, run on the server as root, or what is done elsewhere; it ends when the fault is there, or is over. */
 export type Step = string | (() => Promise<unknown>);
@@ -29,11 +33,20 @@ export interface Fault {
   readonly inject: Step;
   readonly repair: Step;
 
+  /** Whose server bash runs on. @default the first environment */
+  readonly on?: Environment;
+
+  /** Whose alerts these are. @default the first environment */
+  readonly by?: Environment;
+
   /** Ids of the alerts that people are told of, with their severity. */
   readonly alerts: Readonly<Record<string, Severity>>;
 
   /** Names of alerts that fire as well, and that nobody is told of, because another one explains them. */
   readonly follows?: readonly string[];
+
+  /** Ids of alerts of which nobody may be told → longest time from the fault until they fire, in seconds. */
+  readonly noticed?: Readonly<Record<string, number>>;
 
   /** Names of alerts that may fire as well; nobody is told of them either. */
   readonly mayFollow?: readonly string[];
@@ -90,8 +103,8 @@ const QUIET_SECONDS = 20 * 60;
 /** Of faults whose end nobody waits for. */
 const lasting = new Set<string>();
 
-export const perform = (step: Step): Promise<unknown> =>
-  typeof step === "string" ? onServer(`set -e; ${step}`) : step();
+export const perform = (step: Step, on: Environment = FIRST): Promise<unknown> =>
+  typeof step === "string" ? runOn(on, `set -e; ${step}`) : step();
 
 /** For `it.each`: what is broken at the same time, by name. */
 export function named(...batches: readonly (readonly Fault[])[]): (readonly [string, readonly Fault[]])[] {
@@ -109,24 +122,33 @@ export async function expectTold(faults: readonly Fault[]): Promise<void> {
   const begun = new Map<Fault, number>();
   try {
     for (const fault of faults) {
-      await perform(fault.inject);
+      await perform(fault.inject, fault.on);
       begun.set(fault, Date.now());
     }
     await untilTold(expected, { since, begun });
     await untilFollowed(faults, since);
   } finally {
-    for (const fault of [...faults].reverse()) await perform(fault.repair);
+    for (const fault of [...faults].reverse()) await perform(fault.repair, fault.on);
   }
   const repaired = Date.now();
   await untilEnded(expected, { since, repaired });
   // What was explained by another alert may outlive it, and people would hear of it only now.
-  await untilQuiet([]);
+  await untilQuiet(faults, { mayBeBusy: true });
   const told = await readTold(since);
   report(expected, { told, begun, repaired });
   expectInTime(expected, { told, begun });
   expectReceivers(expected, told);
-  await expectNothingElse(faults, { told, since });
+  await expectNoticed(faults, { since, begun });
+  for (const environment of environmentsOf(faults))
+    await expectNothingElse(faultsOf(environment, faults), { environment, told, since });
 }
+
+const byOf = ({ by = FIRST }: Fault): Environment => by;
+
+const environmentsOf = (faults: readonly Fault[]): Environment[] => [...new Set(faults.map(byOf))];
+
+const faultsOf = (environment: Environment, faults: readonly Fault[]): Fault[] =>
+  faults.filter((fault) => byOf(fault) === environment);
 
 interface Expected {
   readonly fault: Fault;
@@ -143,7 +165,7 @@ interface Expected {
 function expectationsOf(fault: Fault): Promise<Expected>[] {
   const { windowSeconds = MEASUREMENT_SECONDS, endsSeconds = MEASUREMENT_SECONDS } = fault;
   return Object.entries(fault.alerts).map(async ([id, severity]) => {
-    const rule = await ruleOf(nameOf(id));
+    const rule = await ruleOf(nameOf(id), fault.by);
     expect(rule.labels["severity"], `severity of ${rule.name}`).toBe(severity);
     const [usual, next] = WAITS[severity];
     const first = SYMPTOMS.includes(nameOf(id)) ? SYMPTOM_SECONDS : usual;
@@ -155,22 +177,30 @@ function expectationsOf(fault: Fault): Promise<Expected>[] {
   });
 }
 
-/** Nothing else is wrong, and no service is close to what would count as a loop. */
-async function untilQuiet(faults: readonly Fault[]): Promise<void> {
+/** Nothing else is wrong, and no service is close to what would count as a loop, unless it `mayBeBusy`. */
+async function untilQuiet(faults: readonly Fault[], { mayBeBusy = false } = {}): Promise<void> {
   let left = "";
   const late = () => `nothing else to be wrong; last there was ${left}`;
-  const services = faults.flatMap((fault) => fault.restarts ?? []);
-  const isQuiet = async () => {
-    const ids = idsOf(await activeAlerts()).filter((id) => !lasting.has(id));
-    const counted = await restarts();
-    const busy = services.filter((service) => (counted[service] ?? 0) > 1);
-    const names = faults.flatMap(({ alerts }) => Object.keys(alerts)).map(nameOf);
-    const held = (await holdingBack()).filter(({ effects }) => effects.some((name) => names.includes(name)));
-    left = [
+  const unquietOf = async (environment: Environment) => {
+    const ids = idsOf(await activeAlerts(environment)).filter((id) => !lasting.has(id));
+    const counted = await restarts(environment);
+    const services = faultsOf(environment, faults).flatMap((fault) => fault.restarts ?? []);
+    const busy = mayBeBusy ? [] : services.filter((service) => (counted[service] ?? 0) > 1);
+    const names = faultsOf(environment, faults)
+      .flatMap(({ alerts }) => Object.keys(alerts))
+      .map(nameOf);
+    const held = (await holdingBack(environment)).filter(({ effects }) =>
+      effects.some((name) => names.includes(name)),
+    );
+    const all = [
       ...ids,
       ...busy.map((service) => `a restart of ${service}`),
       ...held.map(({ cause }) => `the aftermath of ${cause}`),
-    ].join(", ");
+    ];
+    return all.map((one) => `${one} (${environment.stack})`);
+  };
+  const isQuiet = async () => {
+    left = (await Promise.all(environmentsOf(faults).map(unquietOf))).flat().join(", ");
     return left === "";
   };
   await until("nothing else to be wrong", isQuiet, QUIET_SECONDS).catch((error: unknown) => {
@@ -183,20 +213,25 @@ interface Times {
   readonly begun: ReadonlyMap<Fault, number>;
 }
 
-const firingOf = (told: readonly Told[], id: string) =>
-  told.filter((one) => one.id === id && one.status === "firing" && !isLevel(one));
+type Which = Pick<Expected, "fault" | "id">;
 
-const resolvedOf = (told: readonly Told[], id: string) =>
-  told.filter((one) => one.id === id && one.status === "resolved" && !isLevel(one));
+const toldOf = (told: readonly Told[], { fault, id }: Which, status: Told["status"]) =>
+  told.filter(
+    (one) => one.id === id && one.stack === byOf(fault).stack && one.status === status && !isLevel(one),
+  );
+
+const firingOf = (told: readonly Told[], which: Which) => toldOf(told, which, "firing");
+
+const resolvedOf = (told: readonly Told[], which: Which) => toldOf(told, which, "resolved");
 
 /** The levels of the escalation are told of a P1 that lasts: tests of their own are about that. */
 const isLevel = ({ receiver }: Told): boolean => /^N\d$/.test(receiver);
 
-const missing = (expected: readonly Expected[], found: (id: string) => readonly Told[]): string[] =>
-  expected.flatMap(({ id, severity }) =>
-    RECEIVERS[severity]
-      .filter((receiver) => !found(id).some((one) => one.receiver === receiver))
-      .map((receiver) => `${id} to ${receiver}`),
+const missing = (expected: readonly Expected[], found: (which: Which) => readonly Told[]): string[] =>
+  expected.flatMap((one) =>
+    RECEIVERS[one.severity]
+      .filter((receiver) => !found(one).some((message) => message.receiver === receiver))
+      .map((receiver) => `${one.id} of ${byOf(one.fault).stack} to ${receiver}`),
   );
 
 async function untilTold(
@@ -207,7 +242,7 @@ async function untilTold(
   const seconds = (Math.max(...ends) - Date.now()) / 1000 + PATIENCE_SECONDS;
   await untilNone(seconds, async () => {
     const told = await readTold(since);
-    return missing(expected, (id) => firingOf(told, id));
+    return missing(expected, (which) => firingOf(told, which));
   });
 }
 
@@ -224,19 +259,20 @@ async function untilEnded(
   const left = seconds - (Date.now() - repaired) / 1000;
   await untilNone(left + PATIENCE_SECONDS, async () => {
     const told = await readTold(since);
-    return missing(ending, (id) => resolvedOf(told, id)).map((line) => `the end of ${line}`);
+    return missing(ending, (which) => resolvedOf(told, which)).map((line) => `the end of ${line}`);
   });
 }
 
 /** Consequences have to show: otherwise nobody would know that they are kept back. */
 async function untilFollowed(faults: readonly Fault[], since: number): Promise<void> {
-  const names = faults.flatMap(({ follows = [] }) => follows);
-  if (names.length === 0) return;
-  const waits = await Promise.all(names.map(async (name) => (await ruleOf(name)).forSeconds));
-  await untilNone(Math.max(...waits) + PATIENCE_SECONDS, async () => {
-    const fired = (await firedSince(since)).map(nameOf);
-    return names.filter((name) => !fired.includes(name)).map((name) => `${name} to fire`);
-  });
+  for (const { by = FIRST, follows = [], noticed = {} } of faults) {
+    if (follows.length === 0) continue;
+    const waits = await Promise.all(follows.map(async (name) => (await ruleOf(name, by)).forSeconds));
+    await untilNone(Math.max(...waits, ...Object.values(noticed)) + PATIENCE_SECONDS, async () => {
+      const fired = (await firedSince(since, by)).map(nameOf);
+      return follows.filter((name) => !fired.includes(name)).map((name) => `${name} of ${by.stack} to fire`);
+    });
+  }
 }
 
 async function untilNone(seconds: number, list: () => Promise<readonly string[]>): Promise<void> {
@@ -258,8 +294,8 @@ function report(
   { told, begun, repaired }: Times & { readonly repaired: number },
 ): void {
   for (const { fault, id, limit } of expected) {
-    const after = secondsTo(firingOf(told, id), begun.get(fault) ?? 0).toFixed(1);
-    const ended = resolvedOf(told, id);
+    const after = secondsTo(firingOf(told, { fault, id }), begun.get(fault) ?? 0).toFixed(1);
+    const ended = resolvedOf(told, { fault, id });
     const end = ended.length === 0 ? "not waited for" : `${secondsTo(ended, repaired).toFixed(1)} s after it`;
     console.log(`${fault.name}: ${id} told after ${after} s of ${limit}; repaired, its end told ${end}`);
   }
@@ -267,7 +303,7 @@ function report(
 
 function expectInTime(expected: readonly Expected[], { told, begun }: Times): void {
   const late = expected.flatMap(({ fault, id, limit }) => {
-    const first = firstOfEach(firingOf(told, id));
+    const first = firstOfEach(firingOf(told, { fault, id }));
     return first
       .map(({ receiver, at }) => ({ receiver, seconds: (at - (begun.get(fault) ?? 0)) / 1000 }))
       .filter(({ seconds }) => seconds > limit)
@@ -283,9 +319,9 @@ function firstOfEach(told: readonly Told[]): Told[] {
 
 /** Exactly those of the level, and each of them once: alerts of one name may come in two messages of one group. */
 function expectReceivers(expected: readonly Expected[], told: readonly Told[]): void {
-  const got = expected.map(({ id }) => [
+  const got = expected.map(({ fault, id }) => [
     id,
-    firingOf(told, id)
+    firingOf(told, { fault, id })
       .map(({ receiver }) => receiver)
       .sort(),
   ]);
@@ -297,20 +333,42 @@ function expectReceivers(expected: readonly Expected[], told: readonly Told[]): 
   expect(unique).toEqual(expected.map(({ id, severity }) => [id, RECEIVERS[severity]]));
 }
 
+/** In time, also where another alert is what people hear. */
+async function expectNoticed(
+  faults: readonly Fault[],
+  { since, begun }: { readonly since: number } & Pick<Times, "begun">,
+): Promise<void> {
+  for (const fault of faults) {
+    for (const [id, limit] of Object.entries(fault.noticed ?? {})) {
+      const fired = await firstFired(id, { since, at: byOf(fault) });
+      const seconds = ((fired ?? Infinity) - (begun.get(fault) ?? since)) / 1000;
+      console.log(`${fault.name}: ${id} fires after ${seconds.toFixed(1)} s of ${limit}`);
+      expect(seconds, `seconds until ${id} fires`).toBeLessThanOrEqual(limit);
+    }
+  }
+}
+
+/** Of what one environment tells. */
 async function expectNothingElse(
   faults: readonly Fault[],
-  { told, since }: { readonly told: readonly Told[]; readonly since: number },
+  {
+    environment,
+    told,
+    since,
+  }: { readonly environment: Environment; readonly told: readonly Told[]; readonly since: number },
 ): Promise<void> {
   const ids = new Set([...faults.flatMap(({ alerts }) => Object.keys(alerts)), ...lasting]);
   const allowed = new Set(faults.flatMap(({ mayBeTold = [] }) => mayBeTold));
   const isExpected = (id: string) => ids.has(id) || isOfMachine(id) || allowed.has(nameOf(id));
-  const others = told.filter(({ id }) => !isExpected(id));
+  const others = told.filter(({ id, stack }) => stack === environment.stack && !isExpected(id));
   expect(others.map(({ receiver, status, id, title }) => `${receiver}: ${status} ${id} (${title})`)).toEqual(
     [],
   );
   const silent = new Set(
     faults.flatMap(({ follows = [], mayFollow = [] }) => [...follows, ...mayFollow] as string[]),
   );
-  const fired = (await firedSince(since)).filter((id) => !isExpected(id) && !silent.has(nameOf(id)));
+  const fired = (await firedSince(since, environment)).filter(
+    (id) => !isExpected(id) && !silent.has(nameOf(id)),
+  );
   expect(fired, "alerts that fired without anybody being told").toEqual([]);
 }

@@ -1,71 +1,112 @@
-/** A neighbour of the rehearsed environment: it answers where the webhooks' double does, and says that it lives as long as it is told to. */
-import { randomBytes } from "node:crypto";
-
-import { readCalls, type Call } from "../../rehearsal/bench/told.ts";
-import { WEBHOOK_HOSTS } from "../../rehearsal/webhooks.ts";
-import { ask, management, operator, pulumi, set, up, until } from "./rehearsal.ts";
-
-/** What it is called; of its address people know the second of the double's names. */
-export const NEIGHBOUR = "staging";
-const ADDRESS = `https://${WEBHOOK_HOSTS[1] ?? ""}`;
+/** The second environment of the rehearsal, and what each of the two sees of the other. */
+import { run } from "../../common/run.ts";
+import { countLines } from "../../ops/monitoring/log-query.ts";
+import { neighbourSelector } from "../../ops/monitoring/metrics.ts";
+import { ROUTER } from "../../rehearsal/world.ts";
+import { type Environment, FIRST, query, SECOND, untilMonitored } from "./monitored.ts";
+import { npm, operator, until } from "./rehearsal.ts";
 
 /** Environments say once a minute that they live. */
-export const SIGN_SECONDS = 60;
-const OFTEN_MS = 20_000;
+const SIGN_SECONDS = 60;
 
-let token = "";
-let saying: NodeJS.Timeout | undefined;
+/** A sign and a half. */
+const FRESH_SECONDS = 90;
 
-/** Deploys the environment with this neighbour, which says from now on that it lives. */
+/** Deploys a second environment next to the first, and waits until each hears and probes the other. */
 export async function addNeighbour(): Promise<void> {
-  token = randomBytes(20).toString("hex");
-  const key = ["--secret", "technicia:neighbourToken", token];
-  const { code, stderr } = await operator(["pulumi", "config", "set", ...key, "--stack", "test"]);
-  if (code !== 0) throw new Error(stderr);
-  await set("technicia:monitoring.neighbours[0].stack", NEIGHBOUR);
-  await set("technicia:monitoring.neighbours[0].url", ADDRESS);
-  await up();
-  await until("the gateway to take a sign of life", async () => (await say()) === 204);
-  speak();
-  await until("the neighbour to hear that this environment lives", async () => (await heard()) < 75, 240);
+  const { code, stdout, stderr } = await npm("start", "--", "--neighbour");
+  if (code !== 0) throw new Error(`npm start -- --neighbour ended with ${code}\n${stdout}\n${stderr}`);
+  for (const environment of [FIRST, SECOND]) await untilMonitored(environment);
+  await untilHeard();
+  for (const [by, of] of PAIRS)
+    await until(`${by.stack} to reach ${of.stack}`, async () => (await isReached(by, of)) === true, 120);
 }
 
+/** The other files of tests know one environment. */
 export async function removeNeighbour(): Promise<void> {
-  fallSilent();
-  await management("faults", "DELETE");
-  await pulumi("config", "rm", "--path", "technicia:monitoring.neighbours");
-  await pulumi("config", "rm", "technicia:neighbourToken");
-  await up();
+  await npm("run", "rehearsal:stop");
 }
 
-/** Status of the answer to one sign of life. */
-async function say(): Promise<number> {
-  const headers = { authorization: `Bearer ${token}` };
-  const { status } = await ask(`/deadman/${NEIGHBOUR}`, { method: "POST", headers });
-  return status;
+/** Who watches whom. */
+const PAIRS = [
+  [FIRST, SECOND],
+  [SECOND, FIRST],
+] as const;
+
+/** Waits until each has heard lately that the other lives. */
+export async function untilHeard(): Promise<void> {
+  for (const [by, of] of PAIRS)
+    await until(`${by.stack} to hear ${of.stack}`, () => hears(by, of), 3 * SIGN_SECONDS + FRESH_SECONDS);
 }
 
-export function speak(): void {
-  fallSilent();
-  // One that is lost is followed by the next.
-  saying = setInterval(() => void say().catch(() => undefined), OFTEN_MS);
+async function hears(by: Environment, of: Environment): Promise<boolean> {
+  const until = new Date();
+  const from = new Date(until.getTime() - FRESH_SECONDS * 1000);
+  const filter = `{app_name="gateway"} | unpack_json from _msg fields (uri, status) | filter uri:=${JSON.stringify(`/deadman/${of.stack}`)} status:=204`;
+  return (await countLines(by.stores, { filter, from, until })) > 0;
 }
 
-export function fallSilent(): void {
-  clearInterval(saying);
+async function isReached(by: Environment, of: Environment): Promise<boolean | undefined> {
+  const [probe] = await query(neighbourSelector(of.stack), by);
+  return probe && probe.value === 1;
 }
 
-/** Has the neighbour's address answer 500: what probes ask, or also what takes signs of life. */
-export const breakNeighbour = (path: "^/healthz" | "^/(healthz|deadman)") =>
-  management("faults", "POST", { api: "webhooks", path, status: 500, times: 0 });
+/** Packets between the server and everybody else that the router drops. */
+export type Cut = "all" | "visitors";
 
-export const repairNeighbour = () => management("faults", "DELETE");
+/** Cuts a server off: from everything, or only from who comes to its site; `mend` ends it. */
+export async function cut(address: string, what: Cut): Promise<void> {
+  const rules =
+    what === "all"
+      ? [`ip saddr ${address} drop`, `ip daddr ${address} drop`]
+      : [`ip daddr ${address} tcp dport 443 drop`];
+  await nft(renderCut(rules));
+}
 
-const isSign = ({ method, path, status }: Call) =>
-  method === "POST" && path === "/deadman/test" && status === 200;
+/** Before the edge firewall, whose rules may let the packets through. For nft. */
+export function renderCut(rules: readonly string[]): string {
+  return [
+    "add table ip cut",
+    "add chain ip cut forward { type filter hook forward priority -10; }",
+    ...rules.map((rule) => `add rule ip cut forward ${rule}`),
+  ].join("; ");
+}
 
-/** Seconds since the neighbour last heard that this environment lives. */
-export async function heard(): Promise<number> {
-  const signs = (await readCalls()).filter(isSign).map(({ time }) => Date.parse(time));
-  return (Date.now() - Math.max(0, ...signs)) / 1000;
+export const mend = () => nft("delete table ip cut");
+
+const nft = (rules: string) => run(["docker", "exec", ROUTER, "nft", rules]);
+
+export interface View {
+  /** Title of the row of `npm run metrics`. */
+  readonly title: string;
+
+  /** Whose store has the probes, and which. */
+  readonly by: Environment;
+  readonly selector: string;
+}
+
+/** What is said of the first environment: by its neighbour, and by itself. */
+export const VIEWS = {
+  outside: {
+    title: `Availability, from ${SECOND.stack}`,
+    by: SECOND,
+    selector: neighbourSelector(FIRST.stack),
+  },
+  own: { title: "Availability, from the server", by: FIRST, selector: 'probe_success{job="public"}' },
+} as const satisfies Readonly<Record<string, View>>;
+
+/** Seconds since the first probe in which the first environment was not available, by what the command says of it. */
+export async function unavailableSeconds({ title, by, selector }: View): Promise<number> {
+  const command = ["npm", "run", "--silent", "metrics", "--", FIRST.stack, "--json"];
+  const { code, stdout, stderr } = await operator(command);
+  if (code !== 0) throw new Error(`npm run metrics ended with ${code}: ${stderr}`);
+  const { metrics } = JSON.parse(stdout) as {
+    metrics: readonly { title: string; month: number | null; problem?: string }[];
+  };
+  const row = metrics.find((one) => one.title === title);
+  if (row?.month == null)
+    throw new Error(`${title}: expected a share, got ${row?.problem ?? "none"}\n${stdout}`);
+  const [first] = await query(`min(tfirst_over_time(${selector}[35d]))`, by);
+  if (first === undefined) throw new Error(`${title}: expected a first probe, got none`);
+  return (Date.now() / 1000 - first.value) * (1 - row.month / 100);
 }

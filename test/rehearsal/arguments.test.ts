@@ -51,6 +51,11 @@ describe("readAsked", () => {
       ["--variant", "swap", "--image", "Debian 13", "--variant=chrony"],
       { system: "Debian 13", variants: ["swap", "chrony"] },
     ],
+    [["--neighbour"], { hasNeighbour: true }],
+    [
+      ["--variant", "swap", "--neighbour", "--image=Debian 11"],
+      { system: "Debian 11", variants: ["swap"], hasNeighbour: true },
+    ],
   ])("reads %j", (args, asked) => {
     expect(readAsked(args)).toEqual(asked);
   });
@@ -69,7 +74,7 @@ describe("readAsked", () => {
 
   it("refuses what npm start does not know", () => {
     expect(() => readAsked(["--imgae", "Debian 13"])).toThrow(
-      'npm start: expected --stack, --image or --variant, got "--imgae"; see docs/rehearsal.md',
+      'npm start: expected --stack, --image, --variant or --neighbour, got "--imgae"; see docs/rehearsal.md',
     );
   });
 });

@@ -21,16 +21,41 @@ async function begin(): Promise<void> {
 
 describe("ensureChoices", () => {
   it("gives the usual system where nothing was asked for", async () => {
-    expect(await ensureChoices({}, folder)).toEqual({ system: "Debian 12", variants: [] });
+    expect(await ensureChoices({}, folder)).toEqual({
+      system: "Debian 12",
+      variants: [],
+      hasNeighbour: false,
+    });
   });
 
   it("continues with what the first start asked for", async () => {
     await ensureChoices({ system: "Debian 13", variants: ["chrony"] }, folder);
     await begin();
 
-    const chosen = { system: "Debian 13", variants: ["chrony"] };
+    const chosen = { system: "Debian 13", variants: ["chrony"], hasNeighbour: false };
     expect(await ensureChoices({}, folder)).toEqual(chosen);
     expect(await ensureChoices({ system: "Debian 13" }, folder)).toEqual(chosen);
+  });
+
+  it("adds a neighbour to a rehearsal that is under way, and keeps it", async () => {
+    await ensureChoices({ system: "Debian 13" }, folder);
+    await begin();
+
+    const chosen = { system: "Debian 13", hasNeighbour: true };
+    expect(await ensureChoices({ hasNeighbour: true }, folder)).toMatchObject(chosen);
+    expect(await ensureChoices({}, folder)).toMatchObject(chosen);
+    await expect(ensureChoices({ system: "Debian 11" }, folder)).rejects.toThrow(
+      'npm start: expected --image "Debian 13" --neighbour, with which',
+    );
+  });
+
+  it("refuses a neighbour of a server that is there already", async () => {
+    const both = { variants: ["in-use", "swap"], hasNeighbour: true } as const;
+
+    await expect(ensureChoices(both, folder)).rejects.toThrow(
+      "npm start: expected --neighbour without --variant in-use, because its server is ordered, got both; leave one of them out",
+    );
+    expect(await ensureChoices({ variants: ["in-use"] }, folder)).toMatchObject({ hasNeighbour: false });
   });
 
   it("takes another choice until the clouds have run", async () => {

@@ -1,6 +1,10 @@
-import { describe, expect, it } from "vitest";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
-import { operatorEnvironment } from "../../rehearsal/run-as-operator.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+
+import { operatorEnvironment, rehearsedSettings } from "../../rehearsal/run-as-operator.ts";
 
 /** All that a command of the operator may have; for a state at S3 also AWS_*. None of them changes trust or addresses. */
 const ALLOWED = /^(HOME|PATH|TERM|LANG|USER|SSH_AUTH_SOCK|PULUMI_[A-Z_]+)$/;
@@ -35,5 +39,18 @@ describe("the environment of the operator's commands", () => {
 
   it("finds pulumi where npm installed its launcher", () => {
     expect(environment["PATH"]).toMatch(/\/node_modules\/\.bin:\/usr\/bin$/);
+  });
+});
+
+describe("the settings that the operator's commands see", () => {
+  it("are those of the stack, and of each other one that is rehearsed", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "technicia-state-"));
+    onTestFinished(() => rm(folder, { recursive: true }));
+
+    expect(rehearsedSettings("test", folder)).toEqual(["Pulumi.test.yaml"]);
+    await writeFile(join(folder, "Pulumi.staging.yaml"), "");
+    await writeFile(join(folder, "Pulumi.test.yaml"), "");
+    expect(rehearsedSettings("test", folder)).toEqual(["Pulumi.test.yaml", "Pulumi.staging.yaml"]);
+    expect(rehearsedSettings("staging", folder)).toEqual(["Pulumi.staging.yaml", "Pulumi.test.yaml"]);
   });
 });

@@ -23,6 +23,7 @@ describe("the settings in which the rehearsal differs from the committed ones", 
       system: "Debian 12",
       images: { n8n: "n8nio/n8n:2.3.6", n8nRunners: "n8nio/runners:2.3.6" },
       lacksMonitoring: true,
+      isSmall: true,
     }).map(([path]) => path.join("."));
 
     expect(written.sort()).toEqual(documented().sort());

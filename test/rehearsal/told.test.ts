@@ -41,7 +41,9 @@ const calls = [
   call("/services/T1/B1/x", 200, { attachments: [{ text: FIRING }] }),
   call("/services/T1/B1/x", 429, { attachments: [{ text: FIRING }] }),
   call("/alertes/x", 200, {
-    alerts: [{ status: "firing", labels: { id: "ServiceDown-n8n" }, annotations: { title: "n8n" } }],
+    alerts: [
+      { status: "firing", labels: { id: "ServiceDown-n8n", stack: "test" }, annotations: { title: "n8n" } },
+    ],
   }),
   call("/deadman/test", 200, {}),
 ];
@@ -72,6 +74,7 @@ describe("what people were told", () => {
       "N1 firing ServiceDown-n8n",
     ]);
     expect(told[0]).toMatchObject({ at: since("20:00:01"), title: "n8n ne répond plus" });
+    expect(new Set(told.map(({ stack }) => stack))).toEqual(new Set(["test"]));
   });
 
   it("is nothing from before, and without mail what the webhooks took", async () => {

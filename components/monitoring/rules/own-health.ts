@@ -1,5 +1,5 @@
 /** Rules by which the monitoring watches itself, the ladder of the escalation, and the sign of life. */
-import type { MonitoringFacts } from "../facts.ts";
+import { DEADMAN, type MonitoringFacts } from "../facts.ts";
 import { label, lastingMinutes, minutes, MONITORING, type Rule, value } from "./rule.ts";
 
 export function ownHealthRules(facts: MonitoringFacts): Rule[] {
@@ -192,7 +192,8 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
     {
       name: "NotificationsFailing",
       severity: "P1",
-      expr: `sum by (integration) (${added("alertmanager_notifications_failed_total", MESSAGES.window)}) > ${failures}`,
+      // A sign of life that is lost concerns nobody here: whoever waits for it says so.
+      expr: `sum by (integration) (${added(`alertmanager_notifications_failed_total{receiver_name!="${DEADMAN}"}`, MESSAGES.window)}) > ${failures}`,
       forSeconds: MESSAGES.lasting,
       subject: "integration",
       title: `Des messages ne partent pas : ${label("integration")}`,

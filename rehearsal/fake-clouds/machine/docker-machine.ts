@@ -10,17 +10,26 @@ import type { FirewallRule } from "../ovh/state.ts";
 const BOOT_LIMIT_MS = 120_000;
 const LINES_OF_FAILURE = 15;
 
-export interface DockerMachineOptions {
-  readonly docker: DockerApi;
+/** Room for one server. */
+export interface Place {
   /** Name of the server's container; its volume has the same name with `-docker` after it. */
   readonly container: string;
-  /** Docker image behind each operating system, by OVH's name for it. */
-  readonly images: Readonly<Record<string, string>>;
   /** Docker network of the datacentre. */
   readonly network: string;
-  /** The server's default routes. @default those of the Docker network */
-  readonly gateway?: string;
+  readonly ipv4: string;
+  readonly ipv6: string;
+  /** The server's default routes. */
+  readonly gateway: string;
+  /** @default that of the Docker network */
   readonly gateway6?: string;
+}
+
+export interface DockerMachineOptions {
+  readonly docker: Pick<DockerApi, "call" | "exec">;
+  /** A server is in the place that has its IPv4 address. */
+  readonly places: readonly Place[];
+  /** Docker image behind each operating system, by OVH's name for it. */
+  readonly images: Readonly<Record<string, string>>;
   /** Resolver of the delivered system. */
   readonly nameserver: string;
   /** Certificate authorities (PEM) that the delivered system trusts besides its own. */
@@ -33,7 +42,7 @@ export interface DockerMachineOptions {
   readonly upgradeSeconds?: number;
 }
 
-/** A server that is a container, behind a router that is another container. Only one server can exist. */
+/** Servers that are containers, behind a router that is another container. */
 export class DockerMachine implements Machine {
   readonly #options: DockerMachineOptions;
 
@@ -43,27 +52,28 @@ export class DockerMachine implements Machine {
 
   async deliver(spec: MachineSpec): Promise<void> {
     // An interrupted delivery or an earlier rehearsal may have left one.
-    await this.remove();
+    await this.remove(spec);
     await this.#install(spec);
   }
 
   async rebuild(spec: MachineSpec): Promise<void> {
-    await this.remove();
+    await this.remove(spec);
     await this.#install(spec);
   }
 
-  async reboot(): Promise<void> {
-    const { docker, container } = this.#options;
-    await docker.call(`POST /containers/${container}/restart?t=30`);
-    await this.#booted();
+  async reboot(spec: MachineSpec): Promise<void> {
+    const place = this.#placeOf(spec);
+    await this.#options.docker.call(`POST /containers/${place.container}/restart?t=30`);
+    await this.#booted(place);
   }
 
-  async remove(): Promise<void> {
-    const { docker, container } = this.#options;
+  async remove(spec: MachineSpec): Promise<void> {
+    const { docker } = this.#options;
+    const { container } = this.#placeOf(spec);
     // The swap is the whole machine's, and its file cannot be removed while it is in use.
     await docker.exec(container, ["swapoff", "--all"]).catch(() => undefined);
     await docker.call(`DELETE /containers/${container}?force=true&v=true`, { alsoAccepted: 404 });
-    await docker.call(`DELETE /volumes/${this.#volume}?force=true`, { alsoAccepted: 404 });
+    await docker.call(`DELETE /volumes/${volumeOf(container)}?force=true`, { alsoAccepted: 404 });
   }
 
   async applyFirewall(ip: string, rules: readonly FirewallRule[], enabled: boolean): Promise<void> {
@@ -79,13 +89,17 @@ export class DockerMachine implements Machine {
     if (code !== 0) throw new Error(`edge firewall of ${ip}: nft ended with ${code}: ${stderr.trim()}`);
   }
 
-  get #volume(): string {
-    return `${this.#options.container}-docker`;
+  #placeOf({ serviceName, ipv4 }: MachineSpec): Place {
+    const place = this.#options.places.find((one) => one.ipv4 === ipv4);
+    if (place === undefined) throw new Error(`${serviceName}: no place has the address ${ipv4}`);
+    return place;
   }
 
   async #install(spec: MachineSpec): Promise<void> {
-    const { docker, container, network, images, gateway, gateway6, nameserver, authority } = this.#options;
-    const { upgradeSeconds } = this.#options;
+    const { docker, images, nameserver, authority, upgradeSeconds } = this.#options;
+    const place = this.#placeOf(spec);
+    const { container, network, gateway, gateway6 } = place;
+    const volume = volumeOf(container);
     const image = images[spec.image];
     if (!image) {
       throw new Error(
@@ -100,9 +114,9 @@ export class DockerMachine implements Machine {
         network,
         ip: spec.ipv4,
         ip6: spec.ipv6,
-        volume: this.#volume,
+        volume,
         dns: [nameserver],
-        ...(gateway !== undefined && { gateway }),
+        gateway,
         ...(gateway6 !== undefined && { gateway6 }),
         ...(spec.publicKey !== null && { authorizedKey: spec.publicKey }),
         ...(authority !== undefined && { certificates: authority }),
@@ -110,16 +124,16 @@ export class DockerMachine implements Machine {
       }),
     );
     const { Labels } = body as { Labels: Readonly<Record<string, string>> };
-    await docker.call("POST /volumes/create", { body: { Name: this.#volume, Labels } });
+    await docker.call("POST /volumes/create", { body: { Name: volume, Labels } });
     await docker.call(`POST /containers/create?name=${name}`, { body });
     await docker.call(`POST /containers/${container}/start`);
-    await this.#booted();
+    await this.#booted(place);
     // Without a key it is installed once more before anybody has it.
-    if (spec.publicKey !== null) await this.#prepare();
+    if (spec.publicKey !== null) await this.#prepare(place);
   }
 
-  async #prepare(): Promise<void> {
-    const { docker, container, atDelivery } = this.#options;
+  async #prepare({ container }: Place): Promise<void> {
+    const { docker, atDelivery } = this.#options;
     if (atDelivery === undefined) return;
     const { code, stdout, stderr } = await docker.exec(container, [
       "bash",
@@ -134,8 +148,8 @@ export class DockerMachine implements Machine {
   }
 
   /** OVH reports a server as installed once it runs; cloud-init and the first updates may take minutes more. */
-  async #booted(): Promise<void> {
-    const { docker, container } = this.#options;
+  async #booted({ container }: Place): Promise<void> {
+    const { docker } = this.#options;
     const late = () =>
       new Error(`${container}: expected sshd to run within ${BOOT_LIMIT_MS / 1000} s; look at docker logs`);
     await until(
@@ -143,4 +157,8 @@ export class DockerMachine implements Machine {
       { limit: BOOT_LIMIT_MS, every: 250, late },
     );
   }
+}
+
+function volumeOf(container: string): string {
+  return `${container}-docker`;
 }

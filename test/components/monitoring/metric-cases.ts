@@ -349,9 +349,18 @@ const OWN_HEALTH: Readonly<Record<string, MetricCase>> = {
     alsoBelow: [grown('vmalert_alerts_send_errors_total{job="metric-rules"}', 9, 80)],
   },
   NotificationsFailing: {
-    below: grown('alertmanager_notifications_failed_total{integration="email",reason="other"}', 0),
-    above: grown('alertmanager_notifications_failed_total{integration="email",reason="other"}', 1, 70),
-    alsoBelow: [grown('alertmanager_notifications_failed_total{integration="email",reason="other"}', 9, 110)],
+    below: {
+      ...grown('alertmanager_notifications_failed_total{integration="email",receiver_name="team"}', 0),
+      ...grown(
+        'alertmanager_notifications_failed_total{integration="webhook",receiver_name="deadman"}',
+        5,
+        70,
+      ),
+    },
+    above: grown('alertmanager_notifications_failed_total{integration="email",receiver_name="team"}', 1, 70),
+    alsoBelow: [
+      grown('alertmanager_notifications_failed_total{integration="email",receiver_name="team"}', 9, 110),
+    ],
   },
   StoreReadOnly: {
     below: {

@@ -63,10 +63,8 @@ export async function startDatacentre(): Promise<Datacentre> {
     };
     const machine = new DockerMachine({
       docker,
-      container: server,
+      places: [{ container: server, network: inside, gateway: address.ipv4Gateway, ...address }],
       images: { "Debian 12": await imageOf("server") },
-      network: inside,
-      gateway: address.ipv4Gateway,
       nameserver: "198.51.100.53",
       router,
       atDelivery: "echo prepared > /srv/prepared",
