@@ -7,6 +7,7 @@ export function ownHealthRules(facts: MonitoringFacts): Rule[] {
     ...programRules(facts),
     ...collectorRules(facts),
     ...evaluationRules(facts),
+    ...messageRules(facts),
     ...storeRules(facts),
     accessLogRule(facts),
   ];
@@ -129,8 +130,8 @@ const added = (selector: string, seconds = 300) => `increase(${selector}[${secon
  * so that a failure that is over is told of by nobody.
  */
 const EVALUATIONS = { window: 60, lasting: 120 } as const;
-/** A group's message is tried again once a minute, and fails as often. */
-const MESSAGES = { window: 90, lasting: 120 } as const;
+/** A group's message is tried again once a minute, and fails as often. One that hangs blocks its group, which then begins no other. */
+const MESSAGES = { window: 90, lasting: 120, hanging: 900 } as const;
 
 function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
   const { failures } = thresholds.ownHealth;
@@ -176,6 +177,19 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       meaning: "Le programme continue avec l'ancienne, ou ne redémarrera pas.",
       action: `npm run logs -- ${stack} ${label("job")} --errors ; npm run drift -- ${stack} --repair remet la nôtre.`,
     },
+  ];
+}
+
+function messageRules({ stack, thresholds }: MonitoringFacts): Rule[] {
+  const { failures } = thresholds.ownHealth;
+  // A sign of life that is lost concerns nobody here: whoever waits for it says so.
+  const ofPeople = `receiver_name!="${DEADMAN}"`;
+  const failing = `sum by (integration) (${added(`alertmanager_notifications_failed_total{${ofPeople}}`, MESSAGES.window)})`;
+  // Alertmanager waits without end for a mail server that has taken the connection and says nothing: no attempt ends, and none is counted as failed.
+  const begun = added(`alertmanager_notifications_total{${ofPeople}}`, MESSAGES.hanging);
+  const ended = added(`alertmanager_notification_requests_total{${ofPeople}}`, MESSAGES.hanging);
+  const hanging = `sum by (integration) (${begun} - ${ended})`;
+  return [
     {
       name: "AlertsNotSent",
       severity: "P1",
@@ -183,7 +197,7 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       forSeconds: EVALUATIONS.lasting,
       subject: "job",
       title: "Des alertes n'arrivent pas à Alertmanager",
-      where,
+      where: `programme ${label("job")}`,
       value: `${value()} en 1 min`,
       threshold: lastingMinutes(`${failures} échecs`, 2),
       meaning: "Une panne ne serait dite à personne.",
@@ -192,13 +206,12 @@ function evaluationRules({ stack, thresholds }: MonitoringFacts): Rule[] {
     {
       name: "NotificationsFailing",
       severity: "P1",
-      // A sign of life that is lost concerns nobody here: whoever waits for it says so.
-      expr: `sum by (integration) (${added(`alertmanager_notifications_failed_total{receiver_name!="${DEADMAN}"}`, MESSAGES.window)}) > ${failures}`,
+      expr: `${failing} > ${failures} or ${hanging} > ${failures}`,
       forSeconds: MESSAGES.lasting,
       subject: "integration",
       title: `Des messages ne partent pas : ${label("integration")}`,
       where: `envoi par ${label("integration")}`,
-      value: `${value()} en 1 min 30`,
+      value: `${value()} échecs en 1 min 30, ou envois sans réponse`,
       threshold: lastingMinutes(`${failures} échecs`, 2),
       meaning: "Des personnes ne sont pas prévenues.",
       action: `npm run logs -- ${stack} alerts --errors dit pourquoi ; npm run alerts -- ${stack} test essaie chaque voie.`,

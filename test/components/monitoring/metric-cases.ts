@@ -360,6 +360,17 @@ const OWN_HEALTH: Readonly<Record<string, MetricCase>> = {
     above: grown('alertmanager_notifications_failed_total{integration="email",receiver_name="team"}', 1, 70),
     alsoBelow: [
       grown('alertmanager_notifications_failed_total{integration="email",receiver_name="team"}', 9, 110),
+      {
+        ...grown('alertmanager_notifications_total{integration="email",receiver_name="team"}', 3),
+        ...grown('alertmanager_notification_requests_total{integration="email",receiver_name="team"}', 3),
+      },
+    ],
+    // One of three has not ended.
+    alsoAbove: [
+      {
+        ...grown('alertmanager_notifications_total{integration="email",receiver_name="team"}', 3),
+        ...grown('alertmanager_notification_requests_total{integration="email",receiver_name="team"}', 2),
+      },
     ],
   },
   StoreReadOnly: {
