@@ -25,7 +25,14 @@ const LONG = "test/**/*.long.test.ts";
 const IN_CONTAINERS = "test/**/*.containers.test.ts";
 const REHEARSED = "test/e2e/**/*.test.ts";
 
-const shared = { testTimeout: 120_000, hookTimeout: 240_000, retry: 0, unstubEnvs: true };
+const shared = {
+  testTimeout: 120_000,
+  hookTimeout: 240_000,
+  // A condition that is waited for may take long on a busy machine; the default is one second.
+  expect: { poll: { timeout: 30_000 } },
+  retry: 0,
+  unstubEnvs: true,
+};
 
 const parts = (name: string, include: string[], exclude: string[]) => ({
   test: { ...shared, name, include, exclude, maxWorkers: 2 },

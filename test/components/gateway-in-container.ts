@@ -4,6 +4,8 @@ import { join } from "node:path";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
+import { tryRun } from "../../common/run.ts";
+import { script } from "../../common/script.ts";
 import type { GatewayConfig } from "../../components/gateway-config.ts";
 import { Gateway } from "../../components/gateway.ts";
 import * as technicia from "../../provider/resources.ts";
@@ -82,6 +84,19 @@ export async function startGateway(
     throw new Error(await stage.network.logs(role), { cause: error });
   });
   return address;
+}
+
+const RELOAD = new URL("../../components/scripts/gateway-reload.sh", import.meta.url);
+
+/** Has it read its files again, by the script of the server; fails with what that printed. */
+export async function reloadGateway({ network }: Stage): Promise<void> {
+  // On a server there is one gateway; here other tests have theirs at the same time.
+  const ours = `docker() {
+  if [ "$1" = ps ]; then command docker "$@" --filter network=${network.name}; else command docker "$@"; fi
+}
+`;
+  const { code, stderr } = await tryRun(["bash", "-s"], { input: `${ours}${script(RELOAD)}` });
+  if (code !== 0) throw new Error(`the reload ended with ${code}: ${stderr}`);
 }
 
 function runArguments(container: ContainerSpec, folder: string): string[] {

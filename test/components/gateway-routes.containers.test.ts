@@ -2,10 +2,9 @@ import { join, relative } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { script } from "../../common/script.ts";
 import { tryRun } from "../../common/run.ts";
 import { imageOf } from "../support/containers.ts";
-import { defineGateway, startGateway } from "./gateway-in-container.ts";
+import { defineGateway, reloadGateway, startGateway } from "./gateway-in-container.ts";
 import { ask, createStage, type Question, type Stage } from "./nginx.ts";
 
 const DOMAIN = "technicia.exemple.fr";
@@ -53,11 +52,7 @@ describe("the gateway before n8n has an owner", () => {
   it("routes to n8n once the route exists and nginx has reloaded", async () => {
     await expect.poll(() => stage.network.health("gateway"), { timeout: 20_000 }).toBe("healthy");
     await stage.write(relative("/opt/technicia/gateway", files.route.path), files.route.content);
-    expect(
-      await tryRun(["bash", "-s"], {
-        input: script(new URL("../../components/scripts/gateway-reload.sh", import.meta.url)),
-      }),
-    ).toMatchObject({ code: 0 });
+    await reloadGateway(stage);
 
     const answers = [];
     for (let asked = 0; asked < 40; asked++) answers.push((await get("/healthz")).status);

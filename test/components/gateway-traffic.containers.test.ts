@@ -7,11 +7,9 @@ import { connect } from "node:tls";
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { tryRun } from "../../common/run.ts";
-import { script } from "../../common/script.ts";
 import { docker, imageOf } from "../support/containers.ts";
 import { VISITORS } from "../support/gateway.ts";
-import { defineGateway, startGateway } from "./gateway-in-container.ts";
+import { defineGateway, reloadGateway, startGateway } from "./gateway-in-container.ts";
 import { ask, createStage, type Stage } from "./nginx.ts";
 
 const DOMAIN = "technicia.exemple.fr";
@@ -126,8 +124,7 @@ describe("a reload", () => {
     sent.write(Buffer.alloc(MIB));
     await expect.poll(async () => Number((await get("/webhook/received")).body)).toBeGreaterThan(0);
 
-    const reload = new URL("../../components/scripts/gateway-reload.sh", import.meta.url);
-    expect(await tryRun(["bash", "-s"], { input: script(reload) })).toMatchObject({ code: 0 });
+    await reloadGateway(stage);
     sent.end(Buffer.alloc(MIB));
 
     const [response] = await answer;
