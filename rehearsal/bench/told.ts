@@ -66,7 +66,14 @@ function readBlocks({ receiver, at, text }: Message, status: Told["status"]): To
     const { title = "", where = "" } = groups;
     const place = `${title}\n${where}`;
     if (groups["id"] !== undefined) known.set(place, groups["id"]);
-    return { receiver, at, status, title, id: known.get(place) ?? `? ${title}`, stack: where.split(", ")[0] ?? "" };
+    return {
+      receiver,
+      at,
+      status,
+      title,
+      id: known.get(place) ?? `? ${title}`,
+      stack: where.split(", ")[0] ?? "",
+    };
   });
 }
 
