@@ -88,6 +88,11 @@ export function enabledServices(settings: ServiceSettings): ServiceName[] {
   return serviceNames.filter((name) => isServiceOn(name, settings));
 }
 
+/** Aliases of the services that an environment runs, in the order of `SERVICES`: `vector-store`. */
+export function enabledAliases(settings: ServiceSettings): string[] {
+  return enabledServices(settings).map((name) => SERVICES[name].alias);
+}
+
 /** Name of the Swarm service on the server: `technicia-vector-store`. */
 export function swarmName(name: ServiceName): string {
   return `technicia-${SERVICES[name].alias}`;

@@ -1,10 +1,9 @@
 /** `npm run restore`: shows what will be overwritten, asks, restores under the deployment's lock, and records it. */
-import { enabledServices, SERVICES } from "../../common/services.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Outcome } from "../command.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { announce, type Announcement } from "../monitoring/announce.ts";
-import { during } from "../monitoring/planned.ts";
+import { duringWorkOnServices } from "../monitoring/planned.ts";
 import type { Server } from "../server/connection.ts";
 import { holdLock } from "../server/lock.ts";
 import { renderTable } from "../terminal.ts";
@@ -15,7 +14,6 @@ import { record, type BackupWorld } from "./world.ts";
 
 const PLAN_SECONDS = 600;
 const RESTORE_SECONDS = 6 * 3600;
-const SILENT_SECONDS = 3600;
 
 export interface RestoreRequest {
   readonly stack: string;
@@ -84,14 +82,9 @@ async function silenced<T>(
   { environment, server, world, purpose }: Restoring,
   work: () => Promise<T>,
 ): Promise<T> {
-  const services = enabledServices(environment).map((name) => SERVICES[name].alias);
   const { identity, now, say } = world;
-  const isOn = environment.monitoring.enabled;
-  const alerts = { kind: "restore", services } as const;
-  return await during(
-    { server, what: purpose, alerts, seconds: SILENT_SECONDS, isOn, identity, now, say },
-    work,
-  );
+  const planned = { server, environment, kind: "restore", what: purpose, identity, now, say } as const;
+  return await duringWorkOnServices(planned, work);
 }
 
 function wordsOf({ only, keepNothing, undo }: RestoreRequest, set: string): string[] {

@@ -1,6 +1,6 @@
 /** `npm run logs`: what containers and server have written, in one order of time. */
 import { UserError } from "../../common/user-error.ts";
-import { enabledServices, SERVICES } from "../../common/services.ts";
+import { enabledAliases } from "../../common/services.ts";
 import { stringsIn } from "../../common/redactor.ts";
 import type { Outcome } from "../command.ts";
 import { readConfiguration, secretsIn } from "../engine/settings.ts";
@@ -108,7 +108,7 @@ function describe({ service, grep, errors, request }: LogRequest): string {
 /** A name that nobody has, as opposed to a service that has written nothing. */
 async function refuseUnknown({ request, stores, environment, world }: Reading): Promise<void> {
   const { service } = request;
-  const aliases: string[] = enabledServices(environment).map((name) => SERVICES[name].alias);
+  const aliases = enabledAliases(environment);
   if (service === undefined || service === "host" || aliases.includes(service)) return;
   const until = world.now();
   const from = new Date(until.getTime() - KNOWN_SECONDS * 1000);

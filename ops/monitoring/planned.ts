@@ -2,8 +2,10 @@
  * Silences of planned work: exactly the alerts that the work causes, visibly, and no longer than it lasts. The work itself never fails because of
  * that: where nobody can be silenced, somebody is told of what is planned.
  */
+import { enabledAliases } from "../../common/services.ts";
 import { PLANNED, silencesFor, type PlannedAlerts } from "../../common/planned-alerts.ts";
 import { UserError } from "../../common/user-error.ts";
+import type { Environment } from "../../stacks/environment.ts";
 import type { Effects } from "../effects.ts";
 import type { Server } from "../server/connection.ts";
 import { endSilence, makeSilence } from "./alertmanager.ts";
@@ -25,6 +27,26 @@ export interface PlannedWork extends Pick<Effects, "identity" | "now" | "say"> {
 
   /** @default those on the server's loopback */
   readonly addresses?: Addresses;
+}
+
+/** Work on an environment's services that takes longer is worth an alert. */
+const ON_SERVICES_SECONDS = 3600;
+
+/** Does the work while the alerts of the environment's services are silenced. */
+export async function duringWorkOnServices<T>(
+  {
+    environment,
+    kind,
+    ...planned
+  }: Omit<PlannedWork, "alerts" | "seconds" | "isOn"> & {
+    readonly environment: Environment;
+    readonly kind: "deployment" | "restore";
+  },
+  work: () => Promise<T>,
+): Promise<T> {
+  const alerts = { kind, services: enabledAliases(environment) };
+  const isOn = environment.monitoring.enabled;
+  return await during({ ...planned, alerts, seconds: ON_SERVICES_SECONDS, isOn }, work);
 }
 
 /** Does the work while its alerts are silenced. */

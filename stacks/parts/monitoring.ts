@@ -1,7 +1,7 @@
 /** Metrics, logs, alerts and probes. */
 import type * as pulumi from "@pulumi/pulumi";
 
-import { enabledServices, monitoringServices, SERVICES, WEBHOOKS } from "../../common/services.ts";
+import { enabledAliases, monitoringServices, WEBHOOKS } from "../../common/services.ts";
 import type { MonitoringFacts } from "../../components/monitoring/facts.ts";
 import { Monitoring } from "../../components/monitoring.ts";
 import type { SecretName } from "../../secrets/catalog.ts";
@@ -54,7 +54,7 @@ export function factsOf(environment: Environment): MonitoringFacts {
     publicUrl: urlOf(environment),
     editorDomain,
     trusted: rest.acme.trusted,
-    services: enabledServices(environment).map((name) => SERVICES[name].alias),
+    services: enabledAliases(environment),
     database: services.n8n.database,
     thresholds: monitoring.thresholds,
     scrapeSeconds: monitoring.scrapeSeconds,

@@ -88,28 +88,29 @@ interface Declared {
 }
 
 /** What the files on the server declare, by the title of the dashboard. */
-const declared = Object.values(renderDashboards({ stack: "test", neighbours: [] }))
-  .map((text) => JSON.parse(text) as Declared)
-  .reduce((all, dashboard) => all.set(dashboard.title, dashboard.rows), new Map<string, Declared["rows"]>());
+const declared = new Map(
+  Object.values(renderDashboards({ stack: "test", neighbours: [] }))
+    .map((text) => JSON.parse(text) as Declared)
+    .map(({ title, rows }) => [title, rows]),
+);
 
 /** Opens the dashboard, and gives the titles of panels of its first row, which is open, that show no line. */
 async function emptyPanels(page: Page, title: string): Promise<string[]> {
   await page.getByText(title, { exact: true }).click();
   const empty: string[] = [];
-  for (const row of declared.get(title)!.slice(0, 1)) {
-    for (const { title } of row.panels) {
-      const panel = page
-        .locator(".vm-predefined-panel")
-        .filter({ has: page.getByRole("heading", { name: title, exact: true }) });
-      // A panel asks for its data only when it is seen.
-      await panel.scrollIntoViewIfNeeded();
-      const line = panel.locator(".vm-legend-item").first();
-      const hasLine = await line.waitFor({ timeout: 20_000 }).then(
-        () => true,
-        () => false,
-      );
-      if (!hasLine) empty.push(title);
-    }
+  const [first] = declared.get(title)!;
+  for (const { title } of first!.panels) {
+    const panel = page
+      .locator(".vm-predefined-panel")
+      .filter({ has: page.getByRole("heading", { name: title, exact: true }) });
+    // A panel asks for its data only when it is seen.
+    await panel.scrollIntoViewIfNeeded();
+    const line = panel.locator(".vm-legend-item").first();
+    const hasLine = await line.waitFor({ timeout: 20_000 }).then(
+      () => true,
+      () => false,
+    );
+    if (!hasLine) empty.push(title);
   }
   return empty;
 }

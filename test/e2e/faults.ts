@@ -20,10 +20,9 @@ import {
   nameOf,
   restarts,
   ruleOf,
-  runOn,
 } from "./monitored.ts";
 import { monitoringFacts } from "../components/monitoring/facts.ts";
-import { until } from "./rehearsal.ts";
+import { onServer, until } from "./rehearsal.ts";
 
 /** Bash, run on the server as root, or what is done elsewhere; it ends when the fault is there, or is over. */
 export type Step = string | (() => Promise<unknown>);
@@ -104,7 +103,7 @@ const QUIET_SECONDS = 20 * 60;
 const lasting = new Set<string>();
 
 export const perform = (step: Step, on: Environment = FIRST): Promise<unknown> =>
-  typeof step === "string" ? runOn(on, `set -e; ${step}`) : step();
+  typeof step === "string" ? onServer(`set -e; ${step}`, on.container) : step();
 
 /** For `it.each`: what is broken at the same time, by name. */
 export function named(...batches: readonly (readonly Fault[])[]): (readonly [string, readonly Fault[]])[] {

@@ -1,7 +1,7 @@
 /** The monitoring of the rehearsed servers, as its own programs tell of it there. */
 import { z } from "zod";
 
-import { run, tryRun } from "../../common/run.ts";
+import { tryRun } from "../../common/run.ts";
 import { effectsAfter, type Span } from "../../components/monitoring/inhibitions.ts";
 import { AFTERMATH, readAlerts, WATCHDOG, type SentAlert } from "../../ops/monitoring/alertmanager.ts";
 import { openStores, type Stores } from "../../ops/monitoring/stores.ts";
@@ -31,11 +31,6 @@ export const FIRST = environmentIn(SERVER, "test");
 export const SECOND = environmentIn(SECOND_SERVER, neighbourOf("test"));
 
 export const { stores } = FIRST;
-
-/** Runs bash as root on an environment's server. */
-export function runOn({ container }: Environment, script: string): Promise<string> {
-  return run(["docker", "exec", container, "bash", "-c", script]);
-}
 
 /**
  * Rules about the server itself. The rehearsal's server shares memory, disk, clock and processors with everything else on this machine, and

@@ -85,9 +85,9 @@ export async function withFewLogins<T>(
   return outcome;
 }
 
-/** Runs a script on the server as root, without the deployment's own connection. */
-export function onServer(script: string): Promise<string> {
-  return run(["docker", "exec", SERVER, "bash", "-c", script]);
+/** Runs a script as root on the server, or on another one's container, without the deployment's own connection. */
+export function onServer(script: string, container: string = SERVER): Promise<string> {
+  return run(["docker", "exec", container, "bash", "-c", script]);
 }
 
 /** Restarts the server, as a reboot does. */
