@@ -28,6 +28,9 @@ const SUITES = ["parts", "end-to-end", "long"];
 const YIELDING = ["nice", "-n", "5"];
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
+/** What failed, named once more at the end: two suites print at the same time, and a log may be cut to its last lines. */
+const failures: string[] = [];
+
 /**
  * Ctrl-C reaches the programs by themselves, because a terminal sends it to all of them; SIGTERM is passed on. Either way this process waits for
  * them, begins no other one, and reports.
@@ -51,7 +54,12 @@ interface Report {
   readonly testResults: readonly {
     readonly name: string;
     readonly status: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+    readonly message: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages: readonly string[];
+    }[];
   }[];
 }
 
@@ -69,7 +77,12 @@ function print(text: string): void {
 
 function fail(text: string): void {
   totals.failed += 1;
+  failures.push(firstLine(text));
   print(`✗ ${text}`);
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0] ?? "";
 }
 
 /** Runs one check that has no runner of its own; it counts as one test. */
@@ -126,7 +139,9 @@ function count(
   report: Report,
   { project, ended }: { readonly project: string; readonly ended: Ended },
 ): void {
-  const results = report.testResults.flatMap(({ assertionResults }) => assertionResults);
+  const results = report.testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults.map((result) => ({ ...result, file: relative(ROOT, name) })),
+  );
   const unloaded = report.testResults.filter(
     (result) => result.status === "failed" && result.assertionResults.length === 0,
   );
@@ -136,6 +151,10 @@ function count(
   for (const result of results.filter(({ status }) => status !== "passed" && status !== "failed")) {
     print(`skipped: ${result.fullName}`);
   }
+  for (const { file, fullName, failureMessages } of results.filter(({ status }) => status === "failed")) {
+    failures.push(`${file}: ${fullName}: ${firstLine(failureMessages[0] ?? "")}`);
+  }
+  for (const { name, message } of unloaded) failures.push(`${relative(ROOT, name)}: ${firstLine(message)}`);
   // Unhandled errors end vitest with a failure that no test has.
   if (ended.code !== 0 && report.numFailedTests + unloaded.length === 0) {
     fail(`${project}: vitest ended with ${ended.code} although no test failed`);
@@ -232,6 +251,7 @@ async function main(args: readonly string[]): Promise<void> {
 
 try {
   await main(process.argv.slice(2));
+  for (const failure of failures) console.log(`✗ ${failure}`);
   const skipped = totals.skipped === 0 ? "" : `, ${totals.skipped} skipped`;
   console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
   process.exitCode = totals.failed === 0 ? 0 : 1;

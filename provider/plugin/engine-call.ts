@@ -37,6 +37,7 @@ export class EngineCall {
   readonly #abandoned = new AbortController();
   readonly #redactor = new Redactor({ words: true });
   #partialState: CallDetails["partialState"];
+  #lastStatus: string | undefined;
 
   constructor(call: grpc.ServerUnaryCall<Request, unknown>, context: CallContext) {
     this.#context = context;
@@ -45,10 +46,7 @@ export class EngineCall {
     context.settingSecrets.forEach((secret) => this.#redactor.hide(secret));
     call.on("cancelled", () => this.#abandoned.abort(new UserError("cancelled")));
     if (this.#timeoutSeconds !== undefined) {
-      const reason = new UserError(
-        `took longer than the ${this.#timeoutSeconds} s that customTimeouts allows`,
-      );
-      this.#timer = setTimeout(() => this.#abandoned.abort(reason), this.#timeoutSeconds * 1000);
+      this.#timer = setTimeout(() => this.#abandoned.abort(this.#late()), this.#timeoutSeconds * 1000);
     }
   }
 
@@ -81,6 +79,12 @@ export class EngineCall {
     clearTimeout(this.#timer);
   }
 
+  /** Names what the call waited for, if it said so: the limit alone does not tell an operator what to look at. */
+  #late(): UserError {
+    const limit = `took longer than the ${this.#timeoutSeconds} s that customTimeouts allows`;
+    return new UserError(this.#lastStatus === undefined ? limit : `${limit}; last: ${this.#lastStatus}`);
+  }
+
   #log(): Log {
     const send = (severity: Severity, isStatus = false) => {
       return (text: string): void =>
@@ -91,7 +95,11 @@ export class EngineCall {
           isStatus,
         });
     };
-    return { info: send("info"), warning: send("warning"), debug: send("debug"), status: send("info", true) };
+    const status = (text: string): void => {
+      this.#lastStatus = text;
+      send("info", true)(text);
+    };
+    return { info: send("info"), warning: send("warning"), debug: send("debug"), status };
   }
 }
 
