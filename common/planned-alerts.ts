@@ -78,10 +78,14 @@ const OF_HOST = [
   "TargetMissing",
 ];
 
-/** What the work causes. `services` are aliases. */
+/** What another environment sees of a server that reboots or answers nothing; each alert names its stack as `neighbour`. */
+const OF_NEIGHBOUR = ["NeighbourDown", "NeighbourSilent"];
+
+/** What the work causes. `services` are aliases; `neighbour` is the stack on which somebody works, seen from another one. */
 export type PlannedAlerts =
   | { readonly kind: "deployment" | "restore"; readonly services: readonly string[] }
-  | { readonly kind: "maintenance" | "drill" };
+  | { readonly kind: "maintenance" | "drill" }
+  | { readonly kind: "neighbour"; readonly neighbour: string };
 
 /** Each list is a silence of its own, because a silence is for what all its matchers fit. */
 export function silencesFor(alerts: PlannedAlerts): readonly (readonly Matcher[])[] {
@@ -103,6 +107,13 @@ export function silencesFor(alerts: PlannedAlerts): readonly (readonly Matcher[]
     }
     case "drill":
       return [[named(...OF_LOAD)], escalations(...OF_LOAD)];
+    case "neighbour": {
+      const about = matcherOf("neighbour", [alerts.neighbour]);
+      return [
+        [named(...OF_NEIGHBOUR), about],
+        [...escalations(...OF_NEIGHBOUR), about],
+      ];
+    }
   }
 }
 

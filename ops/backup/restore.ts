@@ -3,7 +3,7 @@ import type { Environment } from "../../stacks/environment.ts";
 import type { Outcome } from "../command.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { announce, type Announcement } from "../monitoring/announce.ts";
-import { duringWorkOnServices } from "../monitoring/planned.ts";
+import { duringWorkOnServices, seenByNeighbours } from "../monitoring/planned.ts";
 import type { Server } from "../server/connection.ts";
 import { holdLock } from "../server/lock.ts";
 import { renderTable } from "../terminal.ts";
@@ -47,7 +47,8 @@ export async function restoreStack(request: RestoreRequest, world: BackupWorld):
       const purpose = request.undo ? "take the last restore back" : `restore the set ${short(agreed)}`;
       const detail = request.undo ? "retour sur la dernière restauration" : `jeu ${short(agreed)}`;
       await tell({ stage: "started", detail });
-      const result = await silenced({ environment, server, world, purpose }, () =>
+      const { stack } = request;
+      const result = await silenced({ stack, environment, server, world, purpose }, () =>
         callProgram(server, {
           purpose,
           words: wordsOf(request, agreed),
@@ -69,6 +70,7 @@ export async function restoreStack(request: RestoreRequest, world: BackupWorld):
 }
 
 interface Restoring {
+  readonly stack: string;
   readonly environment: Environment;
   readonly server: Server;
   readonly world: BackupWorld;
@@ -79,11 +81,21 @@ interface Restoring {
 
 /** Nobody is told that what the restore stops stands still. */
 async function silenced<T>(
-  { environment, server, world, purpose }: Restoring,
+  { stack, environment, server, world, purpose }: Restoring,
   work: () => Promise<T>,
 ): Promise<T> {
   const { identity, now, say } = world;
-  const planned = { server, environment, kind: "restore", what: purpose, identity, now, say } as const;
+  const seenBy = seenByNeighbours(environment, { ...world, stack });
+  const planned = {
+    server,
+    environment,
+    kind: "restore",
+    what: purpose,
+    identity,
+    now,
+    say,
+    seenBy,
+  } as const;
   return await duringWorkOnServices(planned, work);
 }
 

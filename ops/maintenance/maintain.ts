@@ -13,7 +13,7 @@ import { readDeployedState } from "../drift/state.ts";
 import { reportIncident } from "../effects.ts";
 import { readConfiguration } from "../engine/settings.ts";
 import type { Announcement } from "../monitoring/announce.ts";
-import { during } from "../monitoring/planned.ts";
+import { during, seenByNeighbours } from "../monitoring/planned.ts";
 import type { Server } from "../server/connection.ts";
 import { readReleases } from "../server/records.ts";
 import { describeFailure } from "./incident.ts";
@@ -145,13 +145,18 @@ async function recordInterruption(work: Work, { message }: Error): Promise<void>
 /** The upgrade and a reboot end sooner. */
 const SILENT_SECONDS = 2 * 3600;
 
-/** Neighbours notice a reboot all the same: only their own commands silence them. */
+/** Neighbours notice a reboot, too. */
 async function silenced<T>({ server, session, request }: Work, work: () => Promise<T>): Promise<T> {
-  const { identity, now, say } = session.operator;
+  const { environment, operator } = session;
+  const { identity, now, say } = operator;
   const what = request.reason === "" ? "maintenance" : `maintenance: ${request.reason}`;
-  const isOn = session.environment.monitoring.enabled;
+  const isOn = environment.monitoring.enabled;
   const alerts = { kind: "maintenance" } as const;
-  return await during({ server, what, alerts, seconds: SILENT_SECONDS, isOn, identity, now, say }, work);
+  const seenBy = seenByNeighbours(environment, { ...operator, stack: request.stack });
+  return await during(
+    { server, what, alerts, seconds: SILENT_SECONDS, isOn, identity, now, say, seenBy },
+    work,
+  );
 }
 
 /** What the server booted before and after; undefined when it was not rebooted. */

@@ -10,7 +10,8 @@ import type { Effects } from "../effects.ts";
 import type { Server } from "../server/connection.ts";
 import { endSilence, makeSilence } from "./alertmanager.ts";
 import { renderMoment, renderSpan } from "./durations.ts";
-import { LOOPBACK, openStores, type Addresses } from "./stores.ts";
+import { onMonitored, type Reach } from "./deployed.ts";
+import { LOOPBACK, MonitoringOff, openStores, type Addresses, type Stores } from "./stores.ts";
 
 export interface PlannedWork extends Pick<Effects, "identity" | "now" | "say"> {
   readonly server: Pick<Server, "name" | "run">;
@@ -27,6 +28,39 @@ export interface PlannedWork extends Pick<Effects, "identity" | "now" | "say"> {
 
   /** @default those on the server's loopback */
   readonly addresses?: Addresses;
+
+  /** Environments that watch this one and would tell of it. @default none */
+  readonly seenBy?: SeenBy;
+}
+
+export interface SeenBy extends Reach {
+  /** The stack on which somebody works. */
+  readonly stack: string;
+
+  /** Stacks of its neighbours. */
+  readonly neighbours: readonly string[];
+}
+
+/** Each neighbour watches the environment that watches it. */
+export function seenByNeighbours(
+  { monitoring }: Pick<Environment, "monitoring">,
+  { stack, pulumi, openServer }: Pick<Effects, "pulumi" | "openServer"> & Pick<SeenBy, "stack">,
+): SeenBy {
+  return {
+    ...{ stack, pulumi, openServer },
+    neighbours: monitoring.neighbours.map((neighbour) => neighbour.stack),
+    addresses: LOOPBACK,
+  };
+}
+
+/** Who notices the work, and how their Alertmanager is reached. */
+interface Watcher {
+  readonly alerts: PlannedAlerts;
+  readonly reach: <T>(work: (stores: Stores) => Promise<T>) => Promise<T>;
+
+  /** What is said once they are silenced, and begins what is said where they are not. */
+  readonly silenced: string;
+  readonly notSilenced: string;
 }
 
 /** Work on an environment's services that takes longer is worth an alert. */
@@ -51,46 +85,71 @@ export async function duringWorkOnServices<T>(
 
 /** Does the work while its alerts are silenced. */
 export async function during<T>(planned: PlannedWork, work: () => Promise<T>): Promise<T> {
-  const silences = await begin(planned);
+  const made: { readonly watcher: Watcher; readonly silences: readonly string[] }[] = [];
   try {
+    for (const watcher of watchersOf(planned))
+      made.push({ watcher, silences: await begin(planned, watcher) });
     return await work();
   } finally {
-    await end(planned, silences);
+    for (const silenced of made) await end(planned, silenced);
   }
 }
 
-async function begin(planned: PlannedWork): Promise<readonly string[]> {
-  const { server, what, alerts, seconds, identity, now, say, isOn = true } = planned;
-  if (!isOn) return [];
-  const stores = openStores(server, planned.addresses ?? LOOPBACK);
+function watchersOf({ server, alerts, isOn = true, seconds, addresses, seenBy }: PlannedWork): Watcher[] {
+  const own: Watcher = {
+    alerts,
+    reach: (work) => work(openStores(server, addresses ?? LOOPBACK)),
+    silenced: `the alerts of this work are silenced until it ends, for ${renderSpan(seconds)} at most`,
+    notSilenced: "the alerts of this work are not silenced",
+  };
+  const others = (seenBy?.neighbours ?? []).map((neighbour): Watcher => {
+    const { stack, ...reach } = seenBy!;
+    return {
+      alerts: { kind: "neighbour", neighbour: stack },
+      reach: (work) => onMonitored(neighbour, reach, ({ stores }) => work(stores)),
+      silenced: `${neighbour} does not tell of ${stack} meanwhile`,
+      notSilenced: `${neighbour} may tell of ${stack} meanwhile`,
+    };
+  });
+  return [...(isOn ? [own] : []), ...others];
+}
+
+async function begin(
+  { what, seconds, identity, now, say }: PlannedWork,
+  { alerts, reach, silenced, notSilenced }: Watcher,
+): Promise<readonly string[]> {
   const from = now();
   const until = new Date(from.getTime() + seconds * 1000);
+  const comment = `${PLANNED}${what}`;
   const made: string[] = [];
   try {
-    for (const matchers of silencesFor(alerts)) {
-      const comment = `${PLANNED}${what}`;
-      made.push(await makeSilence(stores, { matchers, from, until, by: identity.who, comment }));
-    }
-    say(`the alerts of this work are silenced until it ends, for ${renderSpan(seconds)} at most`);
+    await reach(async (stores) => {
+      for (const matchers of silencesFor(alerts))
+        made.push(await makeSilence(stores, { matchers, from, until, by: identity.who, comment }));
+    });
+    say(silenced);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    say(`the alerts of this work are not silenced: ${error.message}`);
+    // Whoever has no monitoring tells nobody.
+    if (!(error instanceof MonitoringOff)) say(`${notSilenced}: ${error.message}`);
   }
   return made;
 }
 
-async function end(planned: PlannedWork, silences: readonly string[]): Promise<void> {
-  const { server, seconds, now, say } = planned;
-  const stores = openStores(server, planned.addresses ?? LOOPBACK);
-  for (const id of silences) {
-    try {
-      await endSilence(stores, id);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      const latest = renderMoment(new Date(now().getTime() + seconds * 1000));
-      say(
-        `silence ${id.slice(0, 8)} could not be ended and ends by itself, before ${latest}: ${error.message}`,
-      );
-    }
+async function end(
+  { seconds, now, say }: PlannedWork,
+  { watcher, silences }: { readonly watcher: Watcher; readonly silences: readonly string[] },
+): Promise<void> {
+  if (silences.length === 0) return;
+  const left = [...silences];
+  try {
+    await watcher.reach(async (stores) => {
+      for (; left.length > 0; left.shift()) await endSilence(stores, left[0]!);
+    });
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const ids = left.map((id) => id.slice(0, 8)).join(", ");
+    const latest = renderMoment(new Date(now().getTime() + seconds * 1000));
+    say(`silences ${ids} could not be ended and end by themselves, before ${latest}: ${error.message}`);
   }
 }

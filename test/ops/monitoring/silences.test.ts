@@ -5,6 +5,7 @@ import { metricRules } from "../../../components/monitoring/metric-rules.ts";
 import { listAlerts } from "../../../ops/monitoring/alerts.ts";
 import { silencesFor, type PlannedAlerts } from "../../../common/planned-alerts.ts";
 import { during } from "../../../ops/monitoring/planned.ts";
+import { UserError } from "../../../common/user-error.ts";
 import { matches } from "../../../ops/monitoring/matchers.ts";
 import { acknowledge, silenceAlerts, unsilence } from "../../../ops/monitoring/silences.ts";
 import { monitoringFacts } from "../../components/monitoring/facts.ts";
@@ -197,8 +198,35 @@ describe("planned work", () => {
     await during(work(DEPLOYMENT), () => Promise.resolve(void stores.down.add("alerts")));
 
     expect(world.said[1]).toMatch(
-      /^silence 00000001 could not be ended and ends by itself, before 2026-11-24/,
+      /^silences 00000001, 00000002, .* could not be ended and end by themselves, before 2026-11-24/,
     );
+  });
+
+  it("is silent in each neighbour, too, which would tell of this server, and ends there with the work", async () => {
+    const { pulumi, openServer, addresses } = world.world;
+    const seenBy = { stack: "prod", neighbours: ["test"], pulumi, openServer, addresses };
+    await during({ ...work(DEPLOYMENT, false), seenBy }, () => Promise.resolve());
+
+    const neighbour = { name: "neighbour", value: "prod", isRegex: true, isEqual: true };
+    expect(made().map(({ matchers }) => matchers)).toEqual([
+      [expect.objectContaining({ name: "alertname", value: "NeighbourDown|NeighbourSilent" }), neighbour],
+      [
+        expect.objectContaining({ name: "alertname", value: "Escalation" }),
+        expect.objectContaining({ name: "about", value: "NeighbourDown|NeighbourSilent" }),
+        neighbour,
+      ],
+    ]);
+    expect(world.said).toEqual(["test does not tell of prod meanwhile"]);
+    expect(stores.received.filter(({ method }) => method === "DELETE")).toHaveLength(2);
+  });
+
+  it("goes on where a neighbour cannot be asked, and says that it may tell", async () => {
+    const { openServer, addresses } = world.world;
+    const pulumi = () => Promise.reject(new UserError("no access"));
+    const seenBy = { stack: "prod", neighbours: ["staging"], pulumi, openServer, addresses };
+
+    expect(await during({ ...work(DEPLOYMENT, false), seenBy }, () => Promise.resolve(42))).toBe(42);
+    expect(world.said).toEqual([expect.stringMatching(/^staging may tell of prod meanwhile: .*no access/)]);
   });
 
   it("asks nobody where the monitoring is off", async () => {
@@ -229,6 +257,9 @@ describe("planned work", () => {
     [{ kind: "drill" }, { alertname: "ServiceDown", service: "n8n" }, false],
     [{ kind: "restore", services: ["n8n"] }, { alertname: "ServiceDown", service: "n8n" }, true],
     [{ kind: "restore", services: ["n8n"] }, { alertname: "DriftFound" }, false],
+    [{ kind: "neighbour", neighbour: "prod" }, { alertname: "NeighbourDown", neighbour: "prod" }, true],
+    [{ kind: "neighbour", neighbour: "prod" }, { alertname: "NeighbourDown", neighbour: "test" }, false],
+    [{ kind: "neighbour", neighbour: "prod" }, { alertname: "ServiceDown", service: "n8n" }, false],
   ] as const)("%j: %j is silenced: %s", (alerts, labels, expected) => {
     expect(silences(alerts, labels)).toBe(expected);
   });
@@ -246,10 +277,18 @@ describe("planned work", () => {
   });
 
   it("is only about alerts that exist", () => {
-    const facts = monitoringFacts();
+    const facts = monitoringFacts({
+      neighbours: [{ stack: "prod", url: "https://prod.exemple.fr", trusted: true }],
+    });
     const known = [...metricRules(facts), ...logRules(facts)].map(({ name }) => name);
-    const named = [DEPLOYMENT, { kind: "maintenance" } as const, { kind: "drill" } as const].flatMap(
-      (alerts) => silencesFor(alerts).flatMap((matchers) => matchers[0]!.value.split("|")),
+    const all: readonly PlannedAlerts[] = [
+      DEPLOYMENT,
+      { kind: "maintenance" },
+      { kind: "drill" },
+      { kind: "neighbour", neighbour: "prod" },
+    ];
+    const named = all.flatMap((alerts) =>
+      silencesFor(alerts).flatMap((matchers) => matchers[0]!.value.split("|")),
     );
 
     expect([...new Set(named)].filter((name) => name !== "Escalation" && !known.includes(name))).toEqual([]);
