@@ -53,7 +53,7 @@ const VECTOR_STORE = "label=com.docker.swarm.service.name=technicia-vector-store
 /** Tells every process of such a release, also one that was started anew, to be ill. */
 const TELL = `while :; do
   for one in $(docker ps --quiet --filter ${VECTOR_STORE}); do
-    case $(docker inspect --format '{{.Config.Env}}' $one) in *ILLNESS=*) docker kill --signal USR1 $one ;; esac
+    case $(docker inspect --format '{{.Config.Env}}' $one) in *ILLNESS=*) docker exec $one touch /tmp/ill || true ;; esac
   done
   sleep 1
 done`;

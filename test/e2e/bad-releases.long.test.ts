@@ -36,6 +36,9 @@ interface Bad {
   /** Longest time from the first failed response to the last, in seconds. */
   readonly limit: number;
 
+  /** Seconds into the observation before which nothing is wrong yet. @default 0 */
+  readonly earliest?: number;
+
   /** Whether visitors get failed responses at all. @default true */
   readonly fails?: false;
 }
@@ -47,7 +50,7 @@ const BAD: readonly Bad[] = [
   {
     ...{ illness: "errors-later", what: "answers 500 after two minutes" },
     // Those that were answered well before hide it for a while.
-    ...{ reason: FAILED_SHARE, limit: LONGEST_SECONDS },
+    ...{ reason: FAILED_SHARE, limit: LONGEST_SECONDS, earliest: 120 },
   },
   { illness: "slow", what: "is slow", reason: /LatencyCritical/, limit: LONGEST_SECONDS, fails: false },
   {
@@ -92,7 +95,7 @@ function secondsOf(failures: readonly string[]): number {
 describe("a release that, once it was verified,", () => {
   it.each(BAD)(
     "$what is taken back, with the alert as the reason",
-    async ({ illness, reason, limit, fails = true }) => {
+    async ({ illness, reason, limit, earliest = 0, fails = true }) => {
       await until("nothing to be wrong", async () => (await activeAlerts()).length === 0, 1200);
       const before = await runningImage();
       await set(IMAGE, imageOf(illness));
@@ -125,6 +128,7 @@ describe("a release that, once it was verified,", () => {
       const check = release.verify.find(({ id }) => id.endsWith("-observation"));
       expect(check?.measures?.["failedRequests"]).toBeGreaterThan(fails ? 0 : -1);
       expect(failures.length > 0 || !fails).toBe(true);
+      expect(observation).toBeGreaterThan(earliest);
       expect(seen).toBeLessThanOrEqual(limit);
       expect(recovery).toBeLessThanOrEqual(limit);
     },

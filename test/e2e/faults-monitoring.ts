@@ -131,7 +131,9 @@ export const OWN_HEALTH: readonly (readonly Fault[])[] = [
   [
     {
       name: "the gateway can no longer send its access log",
-      inject: `rm ${FOLDER}/socket/access.sock`,
+      // What is connected stays so without the file: the gateway looks for it again at its next reload, such as for a certificate.
+      inject: `rm ${FOLDER}/socket/access.sock
+docker exec $(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-gateway) nginx -s reload`,
       repair: `docker kill $(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-logs) >/dev/null
 until [ -S ${FOLDER}/socket/access.sock ]; do sleep 0.5; done`,
       alerts: { AccessLogSilent: "P2" },

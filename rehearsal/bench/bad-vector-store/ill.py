@@ -1,16 +1,17 @@
-"""The vector-store, which the signal USR1 makes ill. Its own health check goes on finding it well: whoever asks from outside does not."""
+"""The vector-store, which a file makes ill. Its own health check goes on finding it well: whoever asks from outside does not."""
 
 import asyncio
 import os
-import signal
+import pathlib
 import threading
 import time
 
 from fastapi.responses import JSONResponse
 
-from main import app
+from well import app
 
 ILLNESS = os.environ["ILLNESS"]
+TOLD = pathlib.Path("/tmp/ill")
 LATER_SECONDS = 120
 SLOW_SECONDS = 4
 LEAK_MIB = 16
@@ -19,14 +20,11 @@ since = None
 leaked = []
 
 
-def fall_ill(*_):
+def fall_ill():
     global since
-    if since is None:
-        since = time.monotonic()
-        threading.Thread(target=worsen, daemon=True).start()
-
-
-def worsen():
+    while not TOLD.exists():
+        time.sleep(0.2)
+    since = time.monotonic()
     if ILLNESS == "crash":
         time.sleep(3)
         os._exit(1)
@@ -51,4 +49,4 @@ async def answer(request, call_next):
     return await call_next(request)
 
 
-signal.signal(signal.SIGUSR1, fall_ill)
+threading.Thread(target=fall_ill, daemon=True).start()
