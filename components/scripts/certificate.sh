@@ -1,7 +1,7 @@
 #!/bin/bash
 # Gets, renews and installs the certificate that the gateway serves.
 #   certificate status   one line on what port 443 presents
-#   certificate issue    what is missing or wrong is asked of the authority, then installed
+#   certificate issue    what is missing or wrong is asked of the authority, then installed; for a deployment, which knows ADDRESS
 #   certificate renew    the same for what is due, as the timer runs it; "--force" renews at once
 set -euo pipefail
 # shellcheck source=/dev/null
@@ -55,7 +55,7 @@ fingerprint() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
 await_names() {
   local domain deadline=$((SECONDS + 300))
   for domain in $DOMAINS; do
-    until getent ahostsv4 "$domain" | grep -q "^${ADDRESS:?} "; do
+    until getent ahostsv4 "$domain" | grep -q "^$ADDRESS "; do
       if [ "$SECONDS" -ge "$deadline" ]; then
         echo "certificate: expected $domain to lead to $ADDRESS, got $(getent ahostsv4 "$domain" | cut -d' ' -f1 | sort -u | tr '\n' ' '); look at the zone's records and wait for their time to live" >&2
         exit 1
@@ -142,6 +142,7 @@ order() {
 case ${1:-} in
   status) status ;;
   issue)
+    : "${ADDRESS:?expected the address of this server, which only a deployment knows; by hand use: certificate renew}"
     await_names
     # Another authority or another kind of key is a new certificate, however long the old one would last.
     renewal=$LETSENCRYPT/renewal/$name.conf

@@ -47,7 +47,7 @@ print(shlex.join(re.sub("^-storage.minFreeDiskSpaceBytes=.*", "-storage.minFreeD
   return {
     inject: `${args}\n${change('docker service update --detach --args "$args"')}`,
     repair: change("docker service update --detach --rollback"),
-    restarts: [alias],
+    restarts: [alias, alias],
   };
 }
 

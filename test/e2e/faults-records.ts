@@ -19,14 +19,15 @@ const CERTIFY = `certify() {
 }`;
 
 const NAME = "test.technicia.example";
-const ISSUE = "/opt/technicia/bin/certificate issue";
+/** Installs what the authority has issued; only a deployment asks for another. */
+const REINSTALL = "/opt/technicia/bin/certificate renew";
 
 function certified(
   name: string,
   { subject = NAME, until }: { readonly subject?: string; readonly until: string },
   more: Pick<Fault, "alerts"> & Partial<Fault>,
 ): Fault {
-  return { name, inject: `${CERTIFY}; certify ${subject} '${until}'`, repair: ISSUE, ...more };
+  return { name, inject: `${CERTIFY}; certify ${subject} '${until}'`, repair: REINSTALL, ...more };
 }
 
 const METRICS = "/var/lib/technicia/metrics/backup.prom";
@@ -72,7 +73,7 @@ const FAULTS = {
   damaged: {
     name: "the certificate on the disk is damaged",
     inject: `echo damaged > ${TLS}/fullchain.pem`,
-    repair: ISSUE,
+    repair: REINSTALL,
     alerts: { "CollectorSourceDown-records": "P2" },
   },
   wrongName: certified(

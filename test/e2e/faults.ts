@@ -59,7 +59,7 @@ export interface Fault {
   /** Seconds after the repair that the rule still measures the fault. @default one measurement; Infinity: its end is not waited for */
   readonly endsSeconds?: number;
 
-  /** Services that start anew, which may not have done so more than once in the quarter of an hour before. */
+  /** Services that start anew, each as often as it does: with those of the quarter of an hour before it must not count as a loop. */
   readonly restarts?: readonly string[];
 
   /** Which fact is set instead of being caused, and why: what the rule reads takes days, or belongs to the machine. */
@@ -95,6 +95,9 @@ const HOLD_SECONDS = 2 * MEASUREMENT_SECONDS;
 
 /** How much longer is waited, so that a message that is late is seen with its time. */
 const PATIENCE_SECONDS = 90;
+
+/** More in a quarter of an hour is a loop. */
+const MOST_STARTS = monitoringFacts().thresholds.restarts.count;
 
 /** Longest wait for what came before: services that started anew are counted for a quarter of an hour. */
 const QUIET_SECONDS = 20 * 60;
@@ -184,7 +187,9 @@ async function untilQuiet(faults: readonly Fault[], { mayBeBusy = false } = {}):
     const ids = idsOf(await activeAlerts(environment)).filter((id) => !lasting.has(id));
     const counted = await restarts(environment);
     const services = faultsOf(environment, faults).flatMap((fault) => fault.restarts ?? []);
-    const busy = mayBeBusy ? [] : services.filter((service) => (counted[service] ?? 0) > 1);
+    const startsOf = (service: string) => services.filter((one) => one === service).length;
+    const isLoop = (service: string) => (counted[service] ?? 0) + startsOf(service) > MOST_STARTS;
+    const busy = mayBeBusy ? [] : [...new Set(services)].filter(isLoop);
     const names = faultsOf(environment, faults)
       .flatMap(({ alerts }) => Object.keys(alerts))
       .map(nameOf);
