@@ -1,15 +1,13 @@
 /** Judges what was measured of a release's first day or week, against the thresholds and against the release before. */
 import { formatNumber, formatSeconds, plural } from "../../reports/labels-fr.ts";
 import { formatMetric, METRICS_FR } from "../../reports/metrics-fr.ts";
+import { AVAILABILITY_OBJECTIVES } from "../../reports/availability.ts";
 import type { Backups } from "../../reports/facts.ts";
 import type { Finding, Verdict, Window } from "../../reports/validation/validation.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Fault } from "../monitoring/faults.ts";
 import type { Limit, Unit } from "../monitoring/metric-catalog.ts";
 import { metricsByKey, type Measures, type Source } from "./measure.ts";
-
-/** The team's two objectives, in percent. Below the first is worse; below the second, it must not be worse than before. */
-const OBJECTIVES = { least: 99.5, good: 99.9 };
 
 /** With less of the period, nobody knows how it was. */
 const LEAST_COVERED = 0.9;
@@ -86,8 +84,8 @@ function availability({ views }: Measured): Finding {
   const texts = seen.map(({ from, value, before }) => `${from} ${percent(value!)}${beside(before, "%")}`);
   const isWorse = seen.some(
     ({ value, before }) =>
-      value! < OBJECTIVES.least ||
-      (value! < OBJECTIVES.good && before !== undefined && value! < before - NOTICED["%"]!),
+      value! < AVAILABILITY_OBJECTIVES.least ||
+      (value! < AVAILABILITY_OBJECTIVES.good && before !== undefined && value! < before - NOTICED["%"]!),
   );
   return { what, verdict: isWorse ? "worse" : "ok", text: [...texts, ...missed].join(", ") };
 }

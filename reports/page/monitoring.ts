@@ -1,5 +1,6 @@
 /** The page's section of what was measured in the last 30 days: availability, times, errors and alerts. */
 import type { Release } from "../../common/release.ts";
+import { AVAILABILITY_OBJECTIVES } from "../availability.ts";
 import { recordsOf, type EnvironmentFacts, type Missing, type Monitored } from "../facts.ts";
 import { formatDay, formatSeconds, formatShortMoment, plural } from "../labels-fr.ts";
 import { formatMetric } from "../metrics-fr.ts";
@@ -7,7 +8,7 @@ import type { TrackingFacts } from "../tracking/tracking.ts";
 import { measuredErrorChart, measuredLatencyChart } from "./monitoring-charts.ts";
 import { badge, figure, html, table, type Html, type Tone } from "./parts.ts";
 
-const OBJECTIVES = [99.5, 99.9];
+const OBJECTIVES = Object.values(AVAILABILITY_OBJECTIVES);
 const MONTH_SECONDS = 30 * 86_400;
 
 /** Most alerts of an environment; the rest is counted. */
@@ -79,12 +80,12 @@ function availabilityOf({ stack, name, monitoring: { availability }, now }: Meas
     id: `disponibilite-${stack}`,
     caption: `Disponibilité de ${name} sur 30 jours, mesurée de l'extérieur ; une mesure qui manque compte comme une panne`,
     kind: "checks",
-    columns: ["Mesurée par", "Disponibilité", "Indisponible", "Objectif 99,5 %", "Objectif 99,9 %", "Depuis"],
+    columns: ["Mesurée par", "Disponibilité", "Indisponible", ...OBJECTIVES.map(objectiveOf), "Depuis"],
     figures: ["Disponibilité", "Indisponible"],
     rows: availability.map(({ by, percent, since, why }) => {
       if (percent === undefined) {
         const reason = why === undefined ? "aucune mesure" : html`<span lang="en">${why}</span>`;
-        return [by, "non mesurée", "-", unmeasured(), unmeasured(), reason];
+        return [by, "non mesurée", "-", ...OBJECTIVES.map(unmeasured), reason];
       }
       return [
         by,
@@ -98,6 +99,8 @@ function availabilityOf({ stack, name, monitoring: { availability }, now }: Meas
     }),
   });
 }
+
+const objectiveOf = (objective: number) => `Objectif ${formatMetric(objective, "%")}`;
 
 const unmeasured = () => badge("unknown", "Non mesuré");
 
