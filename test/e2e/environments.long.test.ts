@@ -111,5 +111,6 @@ describe("the rehearsal of staging", () => {
 
     const again = await withProd("npm run --silent promote -- staging prod");
     expect(again.stdout).toContain("Pulumi.prod.yaml already has");
-  });
+    // Staging observes a release for two minutes.
+  }, 900_000);
 });

@@ -124,6 +124,14 @@ describe("Pulumi.<stack>.yaml", () => {
     ]);
   });
 
+  it("has production observe a release for five minutes, staging for two, and test not at all", () => {
+    const seconds = STACKS.map(
+      (stack) => parseSettings(stack, withAnswers(committed(stack))).monitoring.observation.seconds,
+    );
+
+    expect(seconds).toEqual([0, 120, 300]);
+  });
+
   it("sets the promised thresholds for production", () => {
     expect(parseSettings("prod", withAnswers(committed("prod"))).operations.thresholds).toMatchObject({
       errorRatio: 0.01,
