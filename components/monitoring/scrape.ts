@@ -23,7 +23,7 @@ const OWN_SERIES = [
   "vmalert_(alerting|recording)_rules_errors_total",
   "vmalert_(iteration_missed_total|alerts_send_errors_total|alerts_sent_total|config_last_reload_successful)",
   "vmalert_remotewrite_(dropped_rows_total|errors_total)",
-  "alertmanager_(notifications_total|notifications_failed_total|config_last_reload_successful|alerts|silences)",
+  "alertmanager_(notifications_total|notifications_failed_total|notification_requests_total|config_last_reload_successful|alerts|silences)",
 ].join("|");
 
 interface Target {

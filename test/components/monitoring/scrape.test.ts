@@ -2,14 +2,19 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
 import { renderDashboards } from "../../../components/monitoring/dashboards.ts";
+import { renderLogRules } from "../../../components/monitoring/log-rules.ts";
+import { renderMetricRules } from "../../../components/monitoring/metric-rules.ts";
 import { renderProbes } from "../../../components/monitoring/probes.ts";
 import { renderScrape } from "../../../components/monitoring/scrape.ts";
+import { metricsOf } from "../../../ops/monitoring/metric-catalog.ts";
+import { environmentWith } from "../../support/fixtures.ts";
 import { monitoringFacts } from "./facts.ts";
 
 interface Job {
   readonly job_name: string;
   readonly params?: { readonly module: readonly string[] };
   readonly authorization?: object;
+  readonly metric_relabel_configs: readonly { readonly action: string; readonly regex: string }[];
   readonly static_configs: readonly { readonly targets: readonly string[]; readonly labels?: object }[];
 }
 
@@ -68,6 +73,69 @@ describe("what is scraped", () => {
   it("judges the public certificate only where browsers would", () => {
     expect(JSON.stringify(modulesOf({ trusted: true })["public"])).not.toContain("insecure");
     expect(JSON.stringify(modulesOf({ trusted: false })["public"])).toContain('"insecure_skip_verify":true');
+  });
+});
+
+/** Every text that an expression of groups and classes fits: `v[ml]_(rows|up)`. */
+function expand(expression: string): string[] {
+  const [whole, group] = /\(([^()]*)\)|\[\w+\]/.exec(expression) ?? [];
+  if (whole === undefined) return expression.split("|");
+  const choices = group === undefined ? [...whole.slice(1, -1)] : group.split("|");
+  return choices.flatMap((choice) => expand(expression.replace(whole, choice)));
+}
+
+/** Names of the series in a query that the programs of the monitoring give about themselves. */
+function ownSeriesIn(query: string): string[] {
+  const selected = [...query.matchAll(/__name__=~"([^"]+)"/g)].flatMap(([, names]) => expand(names!));
+  const named = query.replaceAll(/__name__=~"[^"]+"/g, "").match(/\b[a-z]+_[a-z_]+/g) ?? [];
+  return [...selected, ...named].filter((name) => /^(?:process|vm|vl|vmalert|alertmanager)_/.test(name));
+}
+
+describe("what the monitoring's programs give about themselves", () => {
+  const queriesOf = (text: string) =>
+    (parse(text) as { groups: { rules: { expr: string }[] }[] }).groups.flatMap(({ rules }) =>
+      rules.map(({ expr }) => expr),
+    );
+  const facts = monitoringFacts();
+  const asked = {
+    rules: [renderMetricRules(facts), renderLogRules(facts)].flatMap(queriesOf),
+    dashboards: Object.values(renderDashboards(facts)).flatMap((text) =>
+      (JSON.parse(text) as { rows: { panels: { expr: string[] }[] }[] }).rows.flatMap(({ panels }) =>
+        panels.flatMap(({ expr }) => expr),
+      ),
+    ),
+    "the catalogue of metrics": metricsOf(environmentWith()).flatMap(({ now, over }) => [
+      now,
+      over({ text: "24h", seconds: 86_400 }),
+    ]),
+  };
+  const kept = Object.fromEntries(
+    jobsOf().flatMap(({ job_name, metric_relabel_configs }) =>
+      metric_relabel_configs.flatMap(({ action, regex }) =>
+        action === "keep" ? [[job_name, new RegExp(`^(?:${regex})$`)]] : [],
+      ),
+    ),
+  );
+
+  it.each(Object.entries(asked))("is kept where %s read it", (_who, queries) => {
+    const names = [...new Set(queries.flatMap(ownSeriesIn))];
+    for (const [job, regex] of Object.entries(kept))
+      expect(
+        names.filter((name) => !regex.test(name)),
+        job,
+      ).toEqual([]);
+  });
+
+  it("is found in the queries, and filtered for each program", () => {
+    expect(asked.rules.flatMap(ownSeriesIn)).toEqual(
+      expect.arrayContaining([
+        "alertmanager_notification_requests_total",
+        "vmalert_recording_rules_errors_total",
+        "vm_storage_is_read_only",
+      ]),
+    );
+    expect(asked.dashboards.flatMap(ownSeriesIn)).toContain("vl_data_size_bytes");
+    expect(Object.keys(kept)).toEqual(["metrics", "logs", "metric-rules", "log-rules", "alerts", "probes"]);
   });
 });
 
