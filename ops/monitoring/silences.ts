@@ -3,6 +3,7 @@ import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
 import {
   AFTERMATH,
+  ESCALATION,
   endSilence,
   makeSilence,
   PLANNED,
@@ -113,10 +114,20 @@ async function refuseTooMuch(
     ({ alertname }) => alertname === WATCHDOG,
   );
   const which = renderMatchers(matchers);
-  const others = declared.filter(({ alertname }) => alertname !== WATCHDOG && alertname !== AFTERMATH);
-  if (others.every((labels) => matches(matchers, labels)))
+  // What is only informative tells nobody of a fault, and the ladder repeats what others say.
+  const faults = declared.filter(
+    ({ alertname, severity }) =>
+      severity !== "info" && ![WATCHDOG, AFTERMATH, ESCALATION].includes(alertname ?? ""),
+  );
+  const left = (labels: readonly Labels[]) => labels.filter((one) => !matches(matchers, one));
+  if (left(faults).length === 0)
     throw new UserError(
       `${which}: expected some of the alerts, got all of them; nothing would tell you of any fault: name a service or an alertname`,
+    );
+  const critical = faults.filter(({ severity }) => severity === "P1");
+  if (critical.length > 0 && left(critical).length === 0)
+    throw new UserError(
+      `${which}: expected some of the P1 alerts, got all of them; nothing would tell you of a critical fault: name a service or an alertname`,
     );
   if (watchdogs.some((labels) => matches(matchers, labels)))
     throw new UserError(

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { logRules } from "../../../components/monitoring/log-rules.ts";
-import { metricRules } from "../../../components/monitoring/metric-rules.ts";
+import { parse } from "yaml";
+
+import { logRules, renderLogRules } from "../../../components/monitoring/log-rules.ts";
+import { metricRules, renderMetricRules } from "../../../components/monitoring/metric-rules.ts";
 import { listAlerts } from "../../../ops/monitoring/alerts.ts";
 import { silencesFor, type PlannedAlerts } from "../../../common/planned-alerts.ts";
 import { during } from "../../../ops/monitoring/planned.ts";
@@ -292,6 +294,55 @@ describe("planned work", () => {
     );
 
     expect([...new Set(named)].filter((name) => name !== "Escalation" && !known.includes(name))).toEqual([]);
+  });
+});
+
+interface RenderedRule {
+  readonly alert?: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Both evaluators list the rules of an environment with everything in it, as vmalert does. */
+function giveRealRules(): void {
+  const facts = monitoringFacts();
+  const files = { "metric-rules": renderMetricRules(facts), "log-rules": renderLogRules(facts) };
+  for (const [store, text] of Object.entries(files)) {
+    const { groups } = parse(text) as { groups: { rules: RenderedRule[] }[] };
+    const listed = groups
+      .flatMap(({ rules }) => rules)
+      .flatMap(({ alert, labels }) => (alert === undefined ? [] : [rule(alert, { labels })]));
+    stores.give(`${store} /api/v1/rules`, rulesOf(listed));
+  }
+}
+
+describe("with the rules of an environment, a silence", () => {
+  beforeEach(giveRealRules);
+
+  it.each([
+    [["severity=~P1|P2|P3"], "got all of them"],
+    [["severity!=info"], "got all of them"],
+    [["alertname=~.+"], "got all of them"],
+    [["alertname!=UnusualTraffic"], "got all of them"],
+    [["alertname!~Watchdog|Aftermath|Escalation"], "got all of them"],
+    [["severity=P1"], "expected some of the P1 alerts, got all of them"],
+    [["severity=P1", "alertname!=Escalation"], "expected some of the P1 alerts, got all of them"],
+    [["severity!=P3", "alertname!=Watchdog"], "expected some of the P1 alerts, got all of them"],
+    [["alertname!=DiskWarning"], "expected some of the P1 alerts, got all of them"],
+    [["service!=n8n", "alertname!=Watchdog"], "got all of them"],
+    [["severity!=P1"], "expected alerts other than Watchdog"],
+  ])("%j is refused", async (texts, message) => {
+    await expect(silence(texts)).rejects.toThrow(message);
+    expect(made()).toEqual([]);
+  });
+
+  it.each([
+    [["service=qdrant"]],
+    [["severity=~P2|P3"]],
+    [["severity=info", "alertname!=Watchdog"]],
+    [['alertname=~"Disk.*"']],
+  ])("%j is made", async (texts) => {
+    expect((await silence(texts)).exitCode).toBe(0);
+    expect(made()).toHaveLength(1);
   });
 });
 
