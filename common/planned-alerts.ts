@@ -6,6 +6,9 @@ export const PLANNED = "planned: ";
 /** Repeats an alert that nobody acknowledges to the next level of people. */
 export const ESCALATION = "Escalation";
 
+/** What its alerts have of those that they repeat, whose name is `about`. */
+export const ESCALATION_LABELS = ["id", "about", "service", "neighbour", "integration"] as const;
+
 /** Fires during a fault and for a while after it, so that what only follows from it is not sent then either. */
 export const AFTERMATH = "Aftermath";
 

@@ -17,6 +17,7 @@ import {
 import { idOf, readActive } from "./alerts.ts";
 import { onMonitored, type Monitored } from "./deployed.ts";
 import { durationOf, renderMoment } from "./durations.ts";
+import { renderLadder, scopeOf } from "./ladder.ts";
 import { matches, parseMatcher, renderMatchers } from "./matchers.ts";
 import { readRules } from "./vmalert.ts";
 import { record, type MonitoringWorld } from "./world.ts";
@@ -82,26 +83,29 @@ export async function silenceAlerts(
     );
   const matchers = texts.map(parseMatcher);
   return await onMonitored(stack, world, async ({ stores, server }) => {
-    await refuseTooMuch(matchers, { stores, stack });
+    const faults = await refuseTooMuch(matchers, { stores, stack });
+    const scope = scopeOf(matchers, faults);
     const [from, until] = spanFrom(world.now(), seconds);
-    const id = await makeSilence(stores, { matchers, from, until, by: world.identity.who, comment });
+    const by = world.identity.who;
+    const id = await makeSilence(stores, { matchers: scope.matchers, from, until, by, comment });
     const which = renderMatchers(matchers);
     await record(server, world, {
       detail: `alertes ${which} mises en silence jusqu'à ${until.toISOString()}`,
       reason: comment,
     });
-    return {
-      text: `silence ${id.slice(0, 8)}: nobody is told of ${which} until ${renderMoment(until)}; npm run alerts -- ${stack} unsilence ${id.slice(0, 8)} ends that\na P1 among them is still escalated; acknowledge it to stop that`,
-      exitCode: 0,
-    };
+    const lines = [
+      `silence ${id.slice(0, 8)}: nobody is told of ${which} until ${renderMoment(until)}; npm run alerts -- ${stack} unsilence ${id.slice(0, 8)} ends that`,
+      renderLadder(scope.ladder),
+    ];
+    return { text: lines.filter((line) => line !== "").join("\n"), exitCode: 0 };
   });
 }
 
-/** Compares with every rule that there is, and with the alerts that are active. */
+/** Compares with every rule that there is, and with the alerts that are active; gives the labels of the rules about faults. */
 async function refuseTooMuch(
   matchers: readonly Matcher[],
   { stores, stack }: Pick<Monitored, "stores" | "stack">,
-): Promise<void> {
+): Promise<readonly Labels[]> {
   const { rules, silent } = await readRules(stores);
   const alerting = rules.filter(({ isAlerting }) => isAlerting);
   if (silent.length > 0 || alerting.length === 0)
@@ -133,6 +137,7 @@ async function refuseTooMuch(
     throw new UserError(
       `${which}: expected alerts other than ${WATCHDOG}, whose silence is what tells others that ${stack} is gone; add alertname!=${WATCHDOG}`,
     );
+  return faults;
 }
 
 export async function unsilence(

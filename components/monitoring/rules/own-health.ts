@@ -1,4 +1,5 @@
 /** Rules by which the monitoring watches itself, the ladder of the escalation, and the sign of life. */
+import { ESCALATION_LABELS } from "../../../common/planned-alerts.ts";
 import { DEADMAN, type MonitoringFacts } from "../facts.ts";
 import { label, lastingMinutes, minutes, MONITORING, type Rule, value } from "./rule.ts";
 
@@ -293,7 +294,7 @@ export function escalationRules(facts: MonitoringFacts): Rule[] {
   return escalation.map(({ level, afterMinutes }) => ({
     name: "Escalation",
     severity: "P1",
-    expr: `max by (id, about, service, neighbour, integration) (label_copy(${unresolved}, "alertname", "about")) or ${untold}`,
+    expr: `max by (${ESCALATION_LABELS.join(", ")}) (label_copy(${unresolved}, "alertname", "about")) or ${untold}`,
     forSeconds: minutes(afterMinutes),
     labels: { level, id: label("id") },
     title: `${level} : ${label("about")} attend depuis ${afterMinutes} minutes que quelqu'un s'en charge`,

@@ -4,6 +4,7 @@ import { parse } from "yaml";
 
 import { logRules, renderLogRules } from "../../../components/monitoring/log-rules.ts";
 import { metricRules, renderMetricRules } from "../../../components/monitoring/metric-rules.ts";
+import type { Labels, Matcher } from "../../../ops/monitoring/alertmanager.ts";
 import { listAlerts } from "../../../ops/monitoring/alerts.ts";
 import { silencesFor, type PlannedAlerts } from "../../../common/planned-alerts.ts";
 import { during } from "../../../ops/monitoring/planned.ts";
@@ -92,7 +93,8 @@ describe("npm run alerts -- <stack> silence", () => {
       {
         matchers: [
           { name: "service", value: "qdrant", isRegex: false, isEqual: true },
-          { name: "alertname", value: "Service.*", isRegex: true, isEqual: true },
+          { name: "alertname", value: "Service.*|Escalation", isRegex: true, isEqual: true },
+          { name: "about", value: "Service.*|", isRegex: true, isEqual: true },
         ],
         endsAt: "2026-11-24T12:00:00.000Z",
       },
@@ -344,6 +346,84 @@ describe("with the rules of an environment, a silence", () => {
     expect((await silence(texts)).exitCode).toBe(0);
     expect(made()).toHaveLength(1);
   });
+
+  /** A fault, and what a level of the escalation is told of it. */
+  const P1 = { stack: "test", severity: "P1" };
+  const QDRANT = { ...P1, alertname: "ServiceDown", id: "ServiceDown-qdrant", service: "qdrant" };
+  const N8N = { ...P1, alertname: "ServiceDown", id: "ServiceDown-n8n", service: "n8n" };
+  const CRASH = { ...P1, alertname: "CrashLoop", id: "CrashLoop-qdrant", service: "qdrant" };
+  const BLIND = { ...P1, alertname: "MonitoringDown", id: "MonitoringDown-logs", job: "logs" };
+  const FAULTS: readonly Labels[] = [QDRANT, N8N, CRASH, BLIND];
+  const laddered = ({ alertname, job: _job, ...labels }: Labels): Labels => ({
+    ...{ ...labels, about: alertname! },
+    ...{ alertname: "Escalation", level: "N1" },
+  });
+  const idsOf = (labels: readonly Labels[], matchers: readonly Matcher[]) =>
+    labels.filter((one) => matches(matchers, one)).map(({ id }) => id);
+  const silenced = async (texts: readonly string[]) => {
+    const { text } = await silence(texts);
+    const [{ matchers }] = made() as unknown as [{ matchers: Matcher[] }];
+    return { text, faults: idsOf(FAULTS, matchers), ladder: idsOf(FAULTS.map(laddered), matchers) };
+  };
+  const [STOPS, GOES_ON] = ["is not escalated meanwhile either", "is still escalated"];
+
+  it.each([
+    [["service=qdrant"], [QDRANT, CRASH]],
+    [["id=ServiceDown-qdrant"], [QDRANT]],
+    [["alertname=ServiceDown"], [QDRANT, N8N]],
+    [["alertname=ServiceDown", "service=qdrant"], [QDRANT]],
+    [['alertname=~"Service.*"', "service!=n8n"], [QDRANT]],
+    [["alertname!=ServiceDown", "service=qdrant"], [CRASH]],
+    [["alertname!~Service.*|Monitoring.*", "alertname!=Watchdog", "service=~q.*"], [CRASH]],
+    [
+      ["severity=P1", "service=~qdrant|n8n"],
+      [QDRANT, N8N, CRASH],
+    ],
+  ])("%j stops the ladder of what it silences and of nothing else, and says so", async (texts, expected) => {
+    const { text, faults, ladder } = await silenced(texts);
+
+    expect(faults).toEqual(expected.map(({ id }) => id));
+    expect(ladder).toEqual(faults);
+    expect(text).toContain(STOPS);
+    expect(text).not.toContain(GOES_ON);
+  });
+
+  it.each([
+    [["job=logs"], [BLIND]],
+    [
+      ["job!=logs", "service=qdrant"],
+      [QDRANT, CRASH],
+    ],
+    [["alertname=MonitoringDown", "job=logs"], [BLIND]],
+  ])("%j leaves the ladder, which lacks that label, and says so", async (texts, expected) => {
+    const { text, faults, ladder } = await silenced(texts);
+
+    expect(faults).toEqual(expected.map(({ id }) => id));
+    expect(ladder).toEqual([]);
+    expect(text).toContain(GOES_ON);
+    expect(text).not.toContain(STOPS);
+  });
+
+  it.each([[["alertname=Escalation"]], [["level=N1"]], [["about=ServiceDown", "alertname=Escalation"]]])(
+    "%j is for the ladder alone, and says so",
+    async (texts) => {
+      const { text, faults, ladder } = await silenced(texts);
+
+      expect(faults).toEqual([]);
+      expect(ladder.length).toBeGreaterThan(0);
+      expect(text).toContain("these are messages of the escalation");
+    },
+  );
+
+  it.each([[["severity=~P2|P3"]], [["alertname=BackupFailed"]], [["service=qdrant", "severity=P2"]]])(
+    "%j has no P1, and says nothing of the ladder",
+    async (texts) => {
+      const { text, faults, ladder } = await silenced(texts);
+
+      expect([...faults, ...ladder]).toEqual([]);
+      expect(text).not.toContain("escalat");
+    },
+  );
 });
 
 describe("rules that are unknown to a silence", () => {
