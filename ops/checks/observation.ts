@@ -137,8 +137,9 @@ const cannotJudge = (why: string) => judged("not-checked", `impossible de juger 
 
 async function watch(window: Window): Promise<Judgement> {
   const { effects, seconds, signal } = window;
-  const end = effects.now() + seconds * 1000;
+  let end = effects.now() + seconds * 1000;
   let answered = effects.now();
+  let isProlonged = false;
   for (;;) {
     const seen = await tryLook(window);
     if (signal.aborted) return INTERRUPTED;
@@ -150,7 +151,13 @@ async function watch(window: Window): Promise<Judgement> {
       answered = effects.now();
       const fault = findFault(window, seen);
       if (fault) return fault;
-      if (isOver) return conclude(window, seen);
+      const pending = pendingIn(seen);
+      if (pending.length === 0) {
+        if (isOver || isProlonged) return conclude(window, seen);
+      } else if (isOver) {
+        if (isProlonged) return cannotJudge(describePending(pending));
+        [isProlonged, end] = [true, effects.now() + decisionSeconds(window, pending) * 1000];
+      }
     }
     const left = (end - effects.now()) / 1000;
     await effects.wait(Math.max(0, Math.min(POLL_SECONDS, left)), signal);
@@ -213,6 +220,24 @@ function rollbackAlerts({ rules }: Pick<Seen, "rules">): FiringAlert[] {
   return rules.flatMap(({ alerts }) =>
     alerts.filter((alert) => alert.state === "firing" && isForRollback(alert)),
   );
+}
+
+/** Rules that ask for the release before if what they see lasts. */
+function pendingIn({ rules }: Pick<Seen, "rules">): Rule[] {
+  return rules.filter(({ alerts }) =>
+    alerts.some((alert) => alert.state === "pending" && isForRollback(alert)),
+  );
+}
+
+/** How long it takes at most until each of these alerts fires or is over: its time, and two evaluations. */
+function decisionSeconds({ environment }: Window, pending: readonly Rule[]): number {
+  const longest = Math.max(...pending.map(({ forSeconds }) => forSeconds));
+  return longest + 2 * environment.monitoring.scrapeSeconds;
+}
+
+function describePending(pending: readonly Rule[]): string {
+  const names = [...new Set(pending.map(({ name }) => name))];
+  return `pas encore décidé à la fin de la fenêtre, pourtant prolongée : ${names.join(", ")}`;
 }
 
 function describe(alerts: readonly FiringAlert[]): string {

@@ -93,13 +93,15 @@ async function goOn(): Promise<void> {
 
 /** Both evaluators have a rule for a rollback, which has been evaluated since the update. */
 function evaluate({ metrics = {}, logs = {} }: { metrics?: object; logs?: object }): void {
-  const forRollback = { labels: { rollback: "yes" }, lastEvaluation: SINCE };
+  stores.give("metric-rules /api/v1/rules", metricRules(metrics));
+  stores.give("log-rules /api/v1/rules", rulesOf([rule("ErrorRateCritical", { ...FOR_ROLLBACK, ...logs })]));
+}
+
+const FOR_ROLLBACK = { labels: { rollback: "yes" }, lastEvaluation: SINCE };
+
+function metricRules(changes: object): unknown {
   const other = rule("DiskCritical", { alerts: [firing("DiskCritical", {})], lastEvaluation: SINCE });
-  stores.give(
-    "metric-rules /api/v1/rules",
-    rulesOf([rule("HealthFailing", { ...forRollback, ...metrics }), other]),
-  );
-  stores.give("log-rules /api/v1/rules", rulesOf([rule("ErrorRateCritical", { ...forRollback, ...logs })]));
+  return rulesOf([rule("HealthFailing", { ...FOR_ROLLBACK, ...changes }), other]);
 }
 
 const firing = (id: string, labels: object, activeAt = SINCE) => ({
@@ -171,10 +173,52 @@ describe("the observation of a release", () => {
     expect((await run()).check.outcome).toBe("not-checked");
   });
 
-  it("waits while the time of an alert runs", async () => {
-    evaluate({ metrics: { alerts: [{ ...firing("HealthFailing-n8n", ROLLBACK), state: "pending" }] } });
+  /** Of HealthFailing, whose time is 30 s here; `atEnd` is what the window of 15 s ends with, `after` what comes 20 s later. */
+  const decide = async ({ atEnd, after }: { atEnd: readonly object[]; after: readonly object[] }) => {
+    stores.answers.set("metric-rules /api/v1/rules", () => ({
+      body: metricRules({ duration: 30, alerts: passed < 35_000 ? atEnd : after }),
+    }));
+    return await run();
+  };
+  const pending = (labels: object = ROLLBACK) => ({
+    ...firing("HealthFailing-n8n", labels),
+    state: "pending",
+  });
 
-    expect((await run()).check.outcome).toBe("ok");
+  it("goes on after its window while the time of an alert runs, and passes once that is over", async () => {
+    const { check } = await decide({ atEnd: [pending()], after: [] });
+
+    expect(check.outcome).toBe("ok");
+    expect(check.measures!["observedSeconds"]).toBe(35);
+  });
+
+  it("goes on after its window while the time of an alert runs, and fails once it fires", async () => {
+    const { check, hasFailed } = await decide({
+      atEnd: [pending()],
+      after: [firing("HealthFailing-n8n", ROLLBACK)],
+    });
+
+    expect(hasFailed).toBe(true);
+    expect(check.detail).toContain("[HealthFailing-n8n]");
+    expect(passed).toBeLessThan(45_000);
+  });
+
+  it("cannot judge where such an alert is neither over nor fires in its time and two evaluations", async () => {
+    const { check, hasFailed } = await decide({ atEnd: [pending()], after: [pending()] });
+
+    expect(hasFailed).toBe(false);
+    expect(check.outcome).toBe("not-checked");
+    expect(check.detail).toContain(
+      "impossible de juger : pas encore décidé à la fin de la fenêtre, pourtant prolongée : HealthFailing",
+    );
+    expect(check.measures!["observedSeconds"]).toBe(15 + 30 + 2 * 15);
+  });
+
+  it("does not wait for an alert that asks for no rollback", async () => {
+    const { check } = await decide({ atEnd: [pending({})], after: [pending({})] });
+
+    expect(check.outcome).toBe("ok");
+    expect(check.measures!["observedSeconds"]).toBe(15);
   });
 
   it("goes on asking after an alert, so that its end for people is known", async () => {
