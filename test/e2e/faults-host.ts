@@ -126,12 +126,13 @@ const container = (alias: string) =>
   `$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-${alias} --filter status=running | head -n 1)`;
 
 /** Has a service write a line that often, as its own program does. */
-const write = (alias: string, { line, times }: { readonly line: string; readonly times: number }) =>
+export const write = (alias: string, { line, times }: { readonly line: string; readonly times: number }) =>
   `docker exec --interactive ${container(alias)} sh -c 'line=$(cat); for at in $(seq ${times}); do echo "$line" > /proc/1/fd/1; done' <<'L'
 ${line}
 L`;
 
-const ERROR = "ERROR: panne simulée";
+/** A line that counts as an error of its service. */
+export const ERROR = "ERROR: panne simulée";
 const answer = (sources: number) => JSON.stringify({ event: "answer", sources });
 
 export const LINES: readonly Fault[] = [
