@@ -49,7 +49,10 @@ const ARRIVAL_SECONDS = 20;
  * How long a message waits whose fault a dead service may explain: longer than it takes until that service's own alert is here and holds it back.
  * A rollback does not wait for messages.
  */
-export const settleSeconds = ({ thresholds, scrapeSeconds }: MonitoringFacts): number =>
+export const settleSeconds = ({
+  thresholds,
+  scrapeSeconds,
+}: Pick<MonitoringFacts, "thresholds" | "scrapeSeconds">): number =>
   (thresholds.health.consecutiveFailures + 2) * scrapeSeconds + ARRIVAL_SECONDS;
 
 /** Alertmanager's configuration. */

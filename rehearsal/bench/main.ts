@@ -19,7 +19,8 @@ import { runAsOperator } from "../run-as-operator.ts";
 import { measureBackups } from "./backups.ts";
 import { measureOneResource, type Operate, startPlainly } from "./floors.ts";
 import { judged, measure, type Measure } from "./measure.ts";
-import { type Follow, measureMonitoring } from "./monitoring.ts";
+import { measureMonitoring } from "./monitoring.ts";
+import type { Follow } from "./recovery.ts";
 import { measureUnderTraffic } from "./traffic.ts";
 
 /** Commands that take seconds are run this many times, and the median counts. */
@@ -128,7 +129,8 @@ function renderTable(measures: readonly Measure[]): string {
     style: { head: [], border: [] },
   });
   for (const { name, seconds, peakMib, logins, requests, target } of measures) {
-    table.push([name, seconds.toFixed(1), peakMib ?? "-", logins ?? "-", requests ?? "-", target ?? ""]);
+    const time = Number.isNaN(seconds) ? "-" : seconds.toFixed(1);
+    table.push([name, time, peakMib ?? "-", logins ?? "-", requests ?? "-", target ?? ""]);
   }
   return table.toString();
 }

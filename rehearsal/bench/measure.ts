@@ -8,7 +8,7 @@ const SAMPLE_MS = 500;
 export interface Measure {
   readonly name: string;
 
-  /** Median where a step was run several times. */
+  /** Median where a step was run several times; NaN where it was not measured, and `target` says why. */
   readonly seconds: number;
 
   /** Most memory that the step's processes held at once. */
@@ -20,7 +20,7 @@ export interface Measure {
   /** Requests that failed meanwhile. */
   readonly failed?: number;
 
-  /** Those of how many, and how long they took: `0 of 812 failed, p95 14 ms`. */
+  /** Those of how many, and how long they took: `3 of 812 failed within 1.2 s, p95 14 ms`. */
   readonly requests?: string;
 
   /** Whether the target was met, and which it was. */
@@ -58,8 +58,11 @@ export async function measure(
 export function judged(measured: Measure, limit: number, { failed }: Pick<Measure, "failed"> = {}): Measure {
   const isMet = measured.seconds <= limit && (failed === undefined || (measured.failed ?? 0) <= failed);
   const requests = failed === undefined ? "" : ` and ${failed} failed requests`;
-  return { ...measured, target: `${isMet ? "met" : "missed"}: at most ${limit.toFixed(1)} s${requests}` };
+  return { ...measured, target: verdict(isMet, `at most ${limit.toFixed(1)} s${requests}`) };
 }
+
+/** Whether a target was met, and which it was. */
+export const verdict = (isMet: boolean, limit: string): string => `${isMet ? "met" : "missed"}: ${limit}`;
 
 /** Samples the memory of this process's descendants, and reads no other process: the measured step needs every core. */
 function watchMemory(): { stop(): number } {

@@ -1,52 +1,44 @@
 /** From a fault to the message about it, from a bad release to the one before, and what the monitoring itself takes. */
 import { setTimeout as delay } from "node:timers/promises";
 
-import { run } from "../../common/run.ts";
 import { until } from "../../common/until.ts";
-import { docker } from "../docker.ts";
-import { SERVER } from "../world.ts";
-import { imageOf, makeIll, OBSERVING, offerBadReleases } from "./bad-releases.ts";
+import { settleSeconds } from "../../components/monitoring/alertmanager.ts";
+import { thresholds } from "../../stacks/thresholds-schema.ts";
+import { neighbourOf, watchesNeighbour } from "../neighbour.ts";
+import { addWebhooks, REMOVE_WEBHOOKS, type Webhook } from "./faulty-webhooks.ts";
 import type { Operate } from "./floors.ts";
-import { measure, type Measure } from "./measure.ts";
-import { readCalls, readTold, type Receiver } from "./told.ts";
-import { measureUnderTraffic } from "./traffic.ts";
+import { measure, type Measure, verdict } from "./measure.ts";
+import { type Follow, measureBadReleases } from "./recovery.ts";
+import { onServer, untilCalm } from "./server.ts";
+import { readTold, type Receiver } from "./told.ts";
+import { answers, EVERYTHING, measureUnderTraffic, type Question } from "./traffic.ts";
 
-/** After a rule's time, in seconds. */
+/** From one measurement to the next, and after a rule's time; in seconds. */
+const MEASUREMENT_SECONDS = 15;
 const DELIVERY_SECONDS = 15;
 
 /** Until a neighbour knows of a silence. */
 const DEADMAN_SECONDS = 360;
 const RESIDENT_MIB = 300;
 const CORE_PERCENT = 5;
-const RECOVERY_SECONDS = 300;
 
 /** How long the processors are measured. */
 const WATCH_SECONDS = 120;
 
-const OBSERVATION_SECONDS = 300;
-
 /** Port on the server's loopback of what evaluates the rules about metrics, and of the metrics' store. */
 const RULES = "http://127.0.0.1:8880";
 const METRICS = "http://127.0.0.1:8428";
-
-/** Runs the rest of a command line as the operator, and calls `onLine` with each line of it. */
-export type Follow = (command: readonly string[], onLine: (line: string) => void) => Promise<number>;
 
 export async function measureMonitoring(operate: Operate, follow: Follow): Promise<Measure[]> {
   return [
     ...(await measureSize()),
     ...(await measureGrowth()),
     await measureDelivery(),
-    await measureDeadman(operate),
+    await measureFailingRequests(),
+    await measureDeadman(),
     ...(await measureBadReleases(operate, follow)),
   ];
 }
-
-function onServer(script: string): Promise<string> {
-  return run(["docker", "exec", SERVER, "bash", "-euc", script]);
-}
-
-const verdict = (isMet: boolean, limit: string) => `${isMet ? "met" : "missed"}: ${limit}`;
 
 /** Processes of the programs' containers and of what the host runs for them. */
 const PROCESSES = `
@@ -142,7 +134,7 @@ const EVERYBODY: readonly Receiver[] = ["team", "slack", "pager"];
 async function measureDelivery(): Promise<Measure> {
   const seconds = await waitOf("ServiceDown");
   // Its window is the measurements that have to fail: those of its time, and the first.
-  const limit = seconds + DELIVERY_SECONDS + DELIVERY_SECONDS;
+  const limit = seconds + MEASUREMENT_SECONDS + DELIVERY_SECONDS;
   const scale = (count: number) =>
     onServer(`docker service scale --detach technicia-vector-store=${count} >/dev/null`);
   await scale(0);
@@ -163,89 +155,86 @@ async function measureDelivery(): Promise<Measure> {
 
 const STORE = "label=com.docker.swarm.service.name=technicia-vector-store";
 
+/** Asked by GET, in the pace of `N8N`. */
+const BROKEN: Question = { path: "/webhook/bench-broken", status: 500, apart: 250 };
+const BROKEN_WEBHOOK: Webhook = { path: "bench-broken", method: "GET", status: 500 };
+
+/** For how long the first message about requests waits, by the thresholds of a stack that changes none of them. */
+const SETTLE_SECONDS = settleSeconds({
+  thresholds: thresholds.parse(undefined),
+  scrapeSeconds: MEASUREMENT_SECONDS,
+});
+
+/**
+ * A workflow answers 500, and everybody knows it. Such messages wait on purpose, so that a service that is dead is told instead (decision
+ * 0014): both the promise and what was decided are judged.
+ */
+async function measureFailingRequests(): Promise<Measure> {
+  // The rule has no time of its own: the first evaluation that sees enough requests fires.
+  const promised = MEASUREMENT_SECONDS + DELIVERY_SECONDS;
+  const decided = promised + SETTLE_SECONDS;
+  await onServer(addWebhooks([BROKEN_WEBHOOK]));
+  try {
+    await untilAnswered(BROKEN);
+    await untilCalm();
+    const { name, seconds } = await measureUnderTraffic(
+      "requests fail → delivered to everybody",
+      () => untilTold(Date.now(), { id: "ErrorRateCritical", limit: 2 * decided }),
+      BROKEN,
+    );
+    const waiting = `with the wait of decision 0014 ${verdict(seconds <= decided, `at most ${decided} s`)}`;
+    return { name, seconds, target: `${verdict(seconds <= promised, `at most ${promised} s`)}; ${waiting}` };
+  } finally {
+    await onServer(REMOVE_WEBHOOKS);
+    await untilAnswered(EVERYTHING);
+  }
+}
+
+const untilAnswered = (question: Question) =>
+  until(() => answers(question), {
+    limit: 120_000,
+    late: () => new Error(`${question.path}: expected status ${question.status} within two minutes`),
+  });
+
 async function untilTold(
   since: number,
-  { id, limit }: { readonly id: string; readonly limit: number },
+  { id, limit, stack = "test" }: { readonly id: string; readonly limit: number; readonly stack?: string },
 ): Promise<void> {
   const late = () => new Error(`${id}: expected everybody to be told within ${limit} s`);
   await until(
     async () => {
-      const told = (await readTold(since)).filter((one) => one.id === id && one.status === "firing");
+      const told = (await readTold(since)).filter(
+        (one) => one.id === id && one.stack === stack && one.status === "firing",
+      );
       return EVERYBODY.every((receiver) => told.some((one) => one.receiver === receiver));
     },
     { limit: limit * 1000, every: 250, late },
   );
 }
 
-/** The sign of life goes to the pager's address, in the place of a service outside, and Alertmanager is stopped. */
-async function measureDeadman(operate: Operate): Promise<Measure> {
-  const pulumi = (...args: string[]) => operate(["pulumi", "--non-interactive", "--stack", "test", ...args]);
-  const path = `/signe/${Date.now()}`;
+/** Alertmanager is stopped, and the neighbour's people know that nothing is heard of this environment any more. */
+async function measureDeadman(): Promise<Measure> {
+  const name = "dead man's switch: stopped → told by the neighbour";
+  if (!(await watchesNeighbour("test"))) {
+    const how = "npm start -- --neighbour, then npm run bench -- monitoring";
+    return { name, seconds: NaN, target: `not measured, there is no neighbour: ${how}` };
+  }
   const scale = (count: number) =>
     onServer(`docker service scale --detach technicia-alerts=${count} >/dev/null`);
-  await pulumi("config", "set", "--secret", "technicia:pingUrl", `https://passerelle.sms.example${path}`);
-  await pulumi("config", "set", "--path", "technicia:monitoring.ping", "true");
-  await pulumi("up", "--yes", "--skip-preview");
-  const last = async () => {
-    const signs = (await readCalls()).filter((call) => call.path === path);
-    return Math.max(0, ...signs.map(({ time }) => Date.parse(time)));
-  };
-  await until(async () => (await last()) > 0, {
-    limit: 180_000,
-    late: () => new Error("the sign of life: expected one within three minutes"),
-  });
   await scale(0);
+  await until(async () => (await onServer(`docker ps --quiet --filter ${ALERTS}`)) === "", {
+    limit: 60_000,
+    late: () => new Error("Alertmanager: expected it to stop within a minute"),
+  });
+  const begun = Date.now();
   try {
-    // Whoever is told of a silence of five minutes is told when it has lasted that long.
-    const measured = await measure("dead man's switch: stopped → five minutes of silence", {
-      step: () =>
-        until(async () => Date.now() - (await last()) >= 300_000, {
-          limit: 2 * DEADMAN_SECONDS * 1000,
-          every: 1000,
-          late: () => new Error("the sign of life: expected it to stop with Alertmanager"),
-        }),
-    });
+    const silent = { id: "NeighbourSilent-test", stack: neighbourOf("test"), limit: 2 * DEADMAN_SECONDS };
+    const measured = await measure(name, { step: () => untilTold(begun, silent) });
     const isMet = measured.seconds <= DEADMAN_SECONDS;
     return { ...measured, target: verdict(isMet, `at most ${DEADMAN_SECONDS} s`) };
   } finally {
     await scale(1);
-    await pulumi("config", "rm", "--path", "technicia:monitoring.ping");
-    await pulumi("config", "rm", "technicia:pingUrl");
-    await pulumi("up", "--yes", "--skip-preview");
   }
 }
 
-/** A release that answers 500, and one that takes ever more memory, once they are observed. */
-async function measureBadReleases(operate: Operate, follow: Follow): Promise<Measure[]> {
-  const pulumi = (...args: string[]) => operate(["pulumi", "--non-interactive", "--stack", "test", ...args]);
-  const setTo = (path: string, value: string) =>
-    pulumi("config", "set", "--path", `technicia:${path}`, value);
-  await offerBadReleases();
-  await setTo("monitoring.observation.seconds", String(OBSERVATION_SECONDS));
-  const measures: Measure[] = [];
-  for (const illness of ["errors", "leak"] as const) {
-    await setTo("images.vectorStore", imageOf(illness));
-    let ill: ReturnType<typeof makeIll> | undefined;
-    let began = Infinity;
-    const step = async () => {
-      await follow(["npm", "run", "--silent", "deploy", "--", "test", "--yes"], (line) => {
-        if (!OBSERVING.test(line)) return;
-        began = Date.now();
-        ill ??= makeIll();
-      });
-    };
-    const measured = await measureUnderTraffic(`bad release, of ${illness}`, step);
-    const seconds = (Date.now() - began) / 1000;
-    await (await ill)?.stop();
-    await setTo("images.vectorStore", "technicia/vector-store:1.0.0");
-    const isMet = seconds <= RECOVERY_SECONDS;
-    measures.push({
-      ...measured,
-      ...{ name: `ill → the release before, verified: ${illness}`, seconds },
-      target: verdict(isMet, `at most ${RECOVERY_SECONDS} s`),
-    });
-  }
-  await pulumi("config", "rm", "--path", "technicia:monitoring.observation");
-  await docker(["exec", SERVER, "systemctl", "reset-failed"]);
-  return measures;
-}
+const ALERTS = "label=com.docker.swarm.service.name=technicia-alerts";
