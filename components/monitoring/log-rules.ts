@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import type { MonitoringFacts } from "./facts.ts";
 import { accessRules, usageRecordings } from "./rules/access.ts";
 import { lineRules, lineRecordings } from "./rules/lines.ts";
-import { HEADER, type Recording, renderRule, type Rule } from "./rules/rule.ts";
+import { evaluationOf, HEADER, type Recording, renderRule, type Rule } from "./rules/rule.ts";
 
 /** Every alert that the logs' vmalert evaluates. */
 export function logRules(facts: MonitoringFacts): Rule[] {
@@ -17,7 +17,7 @@ export function logRecordings(facts: MonitoringFacts): Recording[] {
 
 /** The rule file of the logs' vmalert. */
 export function renderLogRules(facts: MonitoringFacts): string {
-  const common = { type: "vlogs", interval: `${facts.scrapeSeconds}s` };
+  const common = { type: "vlogs", ...evaluationOf(facts) };
   const hold = 2 * facts.scrapeSeconds;
   const groups = [
     { name: "series", ...common, rules: logRecordings(facts) },

@@ -5,7 +5,7 @@ import { aftermathRules } from "./rules/aftermath.ts";
 import { hostRules } from "./rules/host.ts";
 import { escalationRules, ownHealthRules, watchdogRule } from "./rules/own-health.ts";
 import { recordRules } from "./rules/records.ts";
-import { HEADER, renderRule, type Rule } from "./rules/rule.ts";
+import { evaluationOf, HEADER, renderRule, type Rule } from "./rules/rule.ts";
 import { siteRules } from "./rules/site.ts";
 
 /** Every alert that the metrics' vmalert evaluates, without those about alerts and the sign of life. */
@@ -15,10 +15,10 @@ export function metricRules(facts: MonitoringFacts): Rule[] {
 
 /** The rule file of the metrics' vmalert. */
 export function renderMetricRules(facts: MonitoringFacts): string {
-  const interval = `${facts.scrapeSeconds}s`;
+  const evaluation = evaluationOf(facts);
   const hold = 2 * facts.scrapeSeconds;
   const group = (name: string, rules: readonly Rule[], holdSeconds = 0) => ({
-    ...{ name, interval },
+    ...{ name, ...evaluation },
     rules: rules.map((rule) => renderRule(rule, holdSeconds)),
   });
   const groups = [

@@ -87,8 +87,14 @@ const MEASUREMENT_SECONDS = 15;
 /** First wait of a message about requests: the alert of a dead service, which would explain it, comes before. */
 const SYMPTOM_SECONDS = settleSeconds({ ...monitoringFacts(), scrapeSeconds: MEASUREMENT_SECONDS });
 
-/** After the rule's time: its next evaluation, Alertmanager, and the way to the receiver. */
-const DELIVERY_SECONDS = 15;
+/**
+ * From a sample, or a line, to the evaluation that sees it, at most: the rules are evaluated as often as measured, of the moment one second
+ * before (`-rule.evalDelay`), and the store shows a sample up to two seconds after it came.
+ */
+const EVALUATION_SECONDS = MEASUREMENT_SECONDS + 1 + 2;
+
+/** Alertmanager, and the way to the receiver. */
+const DELIVERY_SECONDS = 5;
 
 /** A rule goes on firing for two rounds after its value is gone. */
 const HOLD_SECONDS = 2 * MEASUREMENT_SECONDS;
@@ -171,10 +177,10 @@ function expectationsOf(fault: Fault): Promise<Expected>[] {
     expect(rule.labels["severity"], `severity of ${rule.name}`).toBe(severity);
     const [usual, next] = WAITS[severity];
     const first = SYMPTOMS.includes(nameOf(id)) ? SYMPTOM_SECONDS : usual;
-    const limit = windowSeconds + rule.forSeconds + first + DELIVERY_SECONDS;
+    const limit = windowSeconds + EVALUATION_SECONDS + rule.forSeconds + first + DELIVERY_SECONDS;
     return {
       ...{ fault, id, severity, limit },
-      endLimit: endsSeconds + HOLD_SECONDS + next + 2 * DELIVERY_SECONDS,
+      endLimit: endsSeconds + EVALUATION_SECONDS + HOLD_SECONDS + next + DELIVERY_SECONDS,
     };
   });
 }

@@ -105,5 +105,14 @@ export function renderRule(rule: Rule, holdSeconds = 0) {
   };
 }
 
+/**
+ * How often a group is evaluated, and of which moment. vmalert would cut that moment down to a multiple of the interval, and learn of every
+ * fault up to one interval later.
+ */
+export const evaluationOf = ({ scrapeSeconds }: Pick<MonitoringFacts, "scrapeSeconds">) => ({
+  interval: `${scrapeSeconds}s`,
+  eval_alignment: false,
+});
+
 /** A file of vmalert: the groups, each of which evaluates its rules in order. */
 export const HEADER = "# Managed: a change made here by hand is found and undone.\n";
