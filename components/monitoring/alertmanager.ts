@@ -49,10 +49,7 @@ const ARRIVAL_SECONDS = 20;
  * How long a message waits whose fault a dead service may explain: longer than it takes until that service's own alert is here and holds it back.
  * A rollback does not wait for messages.
  */
-export const settleSeconds = ({
-  thresholds,
-  scrapeSeconds,
-}: Pick<MonitoringFacts, "thresholds" | "scrapeSeconds">): number =>
+export const settleSeconds = ({ thresholds, scrapeSeconds }: MonitoringFacts): number =>
   (thresholds.health.consecutiveFailures + 2) * scrapeSeconds + ARRIVAL_SECONDS;
 
 /** Alertmanager's configuration. */

@@ -2,14 +2,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import { until } from "../../common/until.ts";
-import { settleSeconds } from "../../components/monitoring/alertmanager.ts";
-import { thresholds } from "../../stacks/thresholds-schema.ts";
 import { neighbourOf, watchesNeighbour } from "../neighbour.ts";
 import { addWebhooks, REMOVE_WEBHOOKS, type Webhook } from "./faulty-webhooks.ts";
 import type { Operate } from "./floors.ts";
 import { measure, type Measure, verdict } from "./measure.ts";
 import { type Follow, measureBadReleases } from "./recovery.ts";
-import { onServer, untilCalm } from "./server.ts";
+import { firstWaitOf, onServer, untilCalm } from "./server.ts";
 import { readTold, type Receiver } from "./told.ts";
 import { answers, EVERYTHING, measureUnderTraffic, type Question } from "./traffic.ts";
 
@@ -159,12 +157,6 @@ const STORE = "label=com.docker.swarm.service.name=technicia-vector-store";
 const BROKEN: Question = { path: "/webhook/bench-broken", status: 500, apart: 250 };
 const BROKEN_WEBHOOK: Webhook = { path: "bench-broken", method: "GET", status: 500 };
 
-/** For how long the first message about requests waits, by the thresholds of a stack that changes none of them. */
-const SETTLE_SECONDS = settleSeconds({
-  thresholds: thresholds.parse(undefined),
-  scrapeSeconds: MEASUREMENT_SECONDS,
-});
-
 /**
  * A workflow answers 500, and everybody knows it. Such messages wait on purpose, so that a service that is dead is told instead (decision
  * 0014): both the promise and what was decided are judged.
@@ -172,7 +164,7 @@ const SETTLE_SECONDS = settleSeconds({
 async function measureFailingRequests(): Promise<Measure> {
   // The rule has no time of its own: the first evaluation that sees enough requests fires.
   const promised = MEASUREMENT_SECONDS + DELIVERY_SECONDS;
-  const decided = promised + SETTLE_SECONDS;
+  const decided = promised + (await firstWaitOf("ErrorRateCritical", "P1"));
   await onServer(addWebhooks([BROKEN_WEBHOOK]));
   try {
     await untilAnswered(BROKEN);

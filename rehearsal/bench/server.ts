@@ -1,10 +1,10 @@
 /** The rehearsal's server, as the bench uses it. */
+import { parse } from "yaml";
 import { z } from "zod";
 
 import { AFTERMATH } from "../../common/planned-alerts.ts";
 import { run } from "../../common/run.ts";
 import { until } from "../../common/until.ts";
-import { effectsAfter, type Span, SYMPTOMS } from "../../components/monitoring/inhibitions.ts";
 import { SERVER } from "../world.ts";
 
 export function onServer(script: string): Promise<string> {
@@ -18,10 +18,9 @@ const alerts = z.array(z.object({ labels: z.record(z.string(), z.string()) }));
 type Labels = z.infer<typeof alerts>[number]["labels"];
 
 /** Whether an alert would take back a release, or keeps back messages about requests: what came before would be measured. */
-export function disturbs({ alertname, rollback, cause = "", span }: Labels): boolean {
-  if (alertname === AFTERMATH)
-    return effectsAfter(cause, span as Span).some((name) => SYMPTOMS.includes(name));
-  return rollback === "yes";
+export function disturbs({ alertname, rollback, span }: Labels): boolean {
+  // What lasts for a moment only holds back what shows at once.
+  return alertname === AFTERMATH ? span !== "moment" : rollback === "yes";
 }
 
 /** Waits until nothing of before disturbs a measure. */
@@ -38,4 +37,36 @@ export async function untilCalm(): Promise<void> {
   const named = () => left.map(({ id, alertname, cause = "" }) => id ?? `${alertname ?? "?"} ${cause}`);
   const late = () => new Error(`the alerts: expected none that disturbs, got ${named().join(", ")}`);
   await until(isCalm, { limit: CALM_MS, every: 1000, late });
+}
+
+const status = z.object({ config: z.object({ original: z.string() }) });
+const routes = z.object({
+  route: z.object({
+    routes: z.array(
+      z.object({ matchers: z.array(z.string()).default([]), group_wait: z.string().default("") }),
+    ),
+  }),
+});
+
+/** Seconds for which the first message about an alert waits on purpose, as Alertmanager has it. */
+export async function firstWaitOf(alertname: string, severity: string): Promise<number> {
+  const answer = await onServer("curl --silent --fail http://127.0.0.1:9093/api/v2/status");
+  return readFirstWait(status.parse(JSON.parse(answer)).config.original, { alertname, severity });
+}
+
+/** From the text of Alertmanager's configuration: `1m35s`, of the route that names the alert. */
+export function readFirstWait(
+  config: string,
+  { alertname, severity }: { readonly alertname: string; readonly severity: string },
+): number {
+  const isOf = (matcher: string) => new RegExp(`^alertname=~".*\\b${alertname}\\b`).test(matcher);
+  const found = routes
+    .parse(parse(config))
+    .route.routes.find(({ matchers }) => matchers.some(isOf) && matchers.includes(`severity="${severity}"`));
+  const [whole, minutes = 0, seconds = 0] = /^(?:(\d+)m)?(?:(\d+)s)?$/.exec(found?.group_wait ?? "") ?? [];
+  if (found === undefined || !whole)
+    throw new Error(
+      `Alertmanager: expected a route of ${alertname} with a wait, got ${found?.group_wait ?? "none"}`,
+    );
+  return 60 * Number(minutes) + Number(seconds);
 }

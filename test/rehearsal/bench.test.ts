@@ -4,8 +4,10 @@ import { addWebhooks, REMOVE_WEBHOOKS } from "../../rehearsal/bench/faulty-webho
 import { run } from "../../common/run.ts";
 import { AFTERMATH } from "../../common/planned-alerts.ts";
 import { judgeRecovery } from "../../rehearsal/bench/recovery.ts";
-import { disturbs } from "../../rehearsal/bench/server.ts";
+import { renderAlertmanager, settleSeconds } from "../../components/monitoring/alertmanager.ts";
+import { disturbs, readFirstWait } from "../../rehearsal/bench/server.ts";
 import { spanOf, summarise } from "../../rehearsal/bench/traffic.ts";
+import { monitoringFacts } from "../components/monitoring/facts.ts";
 
 const request = (at: number, isAnswered: boolean, milliseconds = 10) => ({ at, isAnswered, milliseconds });
 
@@ -66,6 +68,25 @@ describe("what disturbs a measure", () => {
     [{ alertname: AFTERMATH, cause: "HostMemoryCritical", span: "moment" }, false],
   ])("is an alert of a rollback, or one that keeps back messages about requests: %o", (labels, expected) => {
     expect(disturbs(labels as unknown as Record<string, string>)).toBe(expected);
+  });
+});
+
+describe("the wait before a first message", () => {
+  const ofRequests = { alertname: "ErrorRateCritical", severity: "P1" };
+
+  it("is read from Alertmanager's own configuration, which writes minutes", () => {
+    const config = renderAlertmanager(monitoringFacts());
+
+    expect(readFirstWait(config, ofRequests)).toBe(settleSeconds(monitoringFacts()));
+    expect(readFirstWait(config.replaceAll("95s", "1m35s"), ofRequests)).toBe(95);
+  });
+
+  it("is missing where no route names the alert", () => {
+    const config = renderAlertmanager(monitoringFacts());
+
+    expect(() => readFirstWait(config, { ...ofRequests, alertname: "ServiceDown" })).toThrow(
+      "expected a route of ServiceDown with a wait, got none",
+    );
   });
 });
 
