@@ -53,7 +53,8 @@ export const release = z.strictObject({
 
   /**
    * Part (`preflight`, `plan`, `up`, `verify`, `observation`, `data`, `rollback`, `rollbackVerify`) → seconds; `recovery` is the time from the
-   * first request of the observation that failed to the last, after which the release before served.
+   * first request of the observation that failed to the last, after which the release before served. Of a release that was slow, or whose requests
+   * in the observation did not fail, it begins with what the alert is about, before the alert's own time, and ends once the release before was verified.
    */
   seconds: z.record(z.string(), z.number()),
 });

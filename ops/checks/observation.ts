@@ -32,6 +32,9 @@ export interface Observed {
   /** Whether an alert asks for the release before. */
   readonly hasFailed: boolean;
 
+  /** Since when what the alert is about lasts, in milliseconds by this machine's clock; undefined where nothing has failed. */
+  readonly faultSince: number | undefined;
+
   /** Goes on asking where an alert was found, until what people saw of it is over. */
   readonly client: Pick<SyntheticClient, "counted" | "stop">;
 }
@@ -103,7 +106,7 @@ export async function observe(
       failedRequests: failed,
     },
   };
-  return { check, hasFailed: found.outcome === "failed", client };
+  return { check, hasFailed: found.outcome === "failed", faultSince: found.since, client };
 }
 
 export function realObservation(): ObservationEffects {
@@ -122,10 +125,13 @@ function renderRequests({ requests, failed }: Requests): string {
 
 interface Judgement extends Pick<Check, "outcome" | "detail"> {
   readonly id: string;
+
+  /** Of a fault: as `Observed.faultSince`. */
+  readonly since: number | undefined;
 }
 
-const judged = (outcome: Check["outcome"], detail: string, id = "functional-observation"): Judgement => ({
-  ...{ outcome, detail, id },
+const judged = (outcome: Check["outcome"], detail: string): Judgement => ({
+  ...{ outcome, detail, id: "functional-observation", since: undefined },
 });
 
 const INTERRUPTED = judged(
@@ -140,6 +146,7 @@ async function watch(window: Window): Promise<Judgement> {
   let end = effects.now() + seconds * 1000;
   let answered = effects.now();
   let isProlonged = false;
+  let failing: number | undefined;
   for (;;) {
     const seen = await tryLook(window);
     if (signal.aborted) return INTERRUPTED;
@@ -149,7 +156,8 @@ async function watch(window: Window): Promise<Judgement> {
       if (silence > LONGEST_SILENCE_SECONDS || isOver) return cannotJudge(seen.message);
     } else {
       answered = effects.now();
-      const fault = findFault(window, seen);
+      if (seen.failed > 0) failing ??= answered;
+      const fault = findFault(window, { ...seen, failing });
       if (fault) return fault;
       const pending = pendingIn(seen);
       if (pending.length === 0) {
@@ -199,17 +207,21 @@ async function tryLook({ stores, effects, ahead, began }: Window): Promise<Seen 
 }
 
 /** Why the release has to go; undefined while nothing says so. */
-function findFault({ environment, since }: Window, seen: Seen): Judgement | undefined {
+function findFault(
+  { environment, since, ahead }: Window,
+  { failing, ...seen }: Seen & { readonly failing: number | undefined },
+): Judgement | undefined {
   const alerts = rollbackAlerts(seen).filter(({ activeAt }) => Date.parse(activeAt) >= since);
-  if (alerts.length > 0) return judged("failed", describe(alerts), idFor(alerts));
+  if (alerts.length > 0) {
+    const first = Math.min(...alerts.map(({ activeAt }) => Date.parse(activeAt)));
+    return { ...judged("failed", describe(alerts)), id: idFor(alerts), since: first - ahead };
+  }
   // The load of the verification is still in the window of the rule, and would hide what fails now.
   const { p1Percent, minimumRequests } = environment.monitoring.thresholds.errors;
   const percent = (100 * seen.failed) / seen.total;
   if (seen.total < minimumRequests || percent <= p1Percent) return undefined;
-  return judged(
-    "failed",
-    `${percent.toFixed(1)} % des ${seen.total} requêtes échouent depuis le début de l'observation (au plus ${p1Percent} %)`,
-  );
+  const detail = `${percent.toFixed(1)} % des ${seen.total} requêtes échouent depuis le début de l'observation (au plus ${p1Percent} %)`;
+  return { ...judged("failed", detail), since: failing };
 }
 
 function isForRollback({ labels }: Pick<Rule, "labels">): boolean {

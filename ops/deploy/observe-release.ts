@@ -30,7 +30,7 @@ export async function observeRelease(
       report: `${request.stack}: an alert asks for the release before: ${check.detail}`,
       symptom: `alerte pendant l'observation : ${check.detail}`,
       verify: checks,
-      ended: () => measure(observed, verify),
+      ended: () => measure(observed, { verify, now: operator.now() }),
     });
   } finally {
     await observed.client.stop();
@@ -50,14 +50,31 @@ async function leave(
   return { text: lines.join("\n"), exitCode: exitCode === EXIT.ok ? EXIT.notObserved : exitCode };
 }
 
-/** What visitors have seen: known only once the release before serves again. */
-async function measure({ check, client }: Observed, verify: readonly Check[]): Promise<Ended> {
+/** What visitors have seen: known only once the release before serves again, at `now`. */
+async function measure(
+  observed: Observed,
+  { verify, now }: { readonly verify: readonly Check[]; readonly now: Date },
+): Promise<Ended> {
+  const { check, client } = observed;
   await client.stop();
-  const { requests, failed, firstFailure, lastFailure } = client.counted;
-  const seconds =
-    firstFailure === undefined || lastFailure === undefined
-      ? {}
-      : { recovery: Math.round(lastFailure - firstFailure) / 1000 };
+  const { requests, failed } = client.counted;
+  const recovery = recoverySeconds(observed, now);
   const measures = { ...check.measures, requests, failedRequests: failed };
-  return { seconds, verify: [...verify, { ...check, measures }] };
+  return {
+    seconds: recovery === undefined ? {} : { recovery },
+    verify: [...verify, { ...check, measures }],
+  };
+}
+
+/** From the first failed request to the last; of a release that answers but slowly, from the alert to now. */
+function recoverySeconds({ check, client, faultSince }: Observed, now: Date): number | undefined {
+  const { firstFailure, lastFailure } = client.counted;
+  const seconds = (from: number, until: number) => Math.round(until - from) / 1000;
+  // A few failures say little about how long it was slow.
+  const isSlow = check.id.startsWith("performance-") && faultSince !== undefined;
+  if (!isSlow && firstFailure !== undefined && lastFailure !== undefined)
+    return seconds(firstFailure, lastFailure);
+  return faultSince === undefined
+    ? undefined
+    : seconds(Math.min(faultSince, firstFailure ?? faultSince), now.getTime());
 }

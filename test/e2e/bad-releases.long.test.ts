@@ -120,7 +120,7 @@ describe("a release that, once it was verified,", () => {
       expect(audited?.detail).toMatch(reason);
 
       const seen = secondsOf(failures);
-      const { recovery = 0, observation = 0 } = release.seconds;
+      const { recovery = -1, observation = 0 } = release.seconds;
       console.log(
         `${illness}: rolled back ${observation.toFixed(0)} s into the observation, for: ${release.failure ?? ""}\n` +
           `${failures.length} of ${asked} visits failed within ${seen.toFixed(1)} s; recorded ${recovery.toFixed(1)} s`,
@@ -130,6 +130,7 @@ describe("a release that, once it was verified,", () => {
       expect(failures.length > 0 || !fails).toBe(true);
       expect(observation).toBeGreaterThan(earliest);
       expect(seen).toBeLessThanOrEqual(limit);
+      expect(recovery).toBeGreaterThan(0);
       expect(recovery).toBeLessThanOrEqual(limit);
     },
     ROW_MS,

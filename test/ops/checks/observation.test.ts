@@ -128,9 +128,9 @@ async function run(settings: Observing = {}): Promise<Observed> {
 
 describe("the observation of a release", () => {
   it("passes where no alert asks for the release before, and counts the requests that it sent", async () => {
-    const { check, hasFailed } = await run();
+    const { check, hasFailed, faultSince } = await run();
 
-    expect(hasFailed).toBe(false);
+    expect([hasFailed, faultSince]).toEqual([false, undefined]);
     expect(check).toMatchObject({ id: "functional-observation", outcome: "ok" });
     expect(check.detail).toMatch(
       /^aucune alerte sur 100 requêtes à la passerelle ; \d+ requêtes envoyées, 0 en échec$/,
@@ -146,10 +146,12 @@ describe("the observation of a release", () => {
     ["logs", "LatencyCritical", "performance-observation"],
   ])("fails at once for an alert of the %s that is marked for a rollback: %s", async (store, id, checkId) => {
     evaluate({ [store]: { alerts: [firing(id, ROLLBACK)] } });
-    const { check, hasFailed } = await run({ seconds: 3600 });
+    const { check, hasFailed, faultSince } = await run({ seconds: 3600 });
 
     expect(passed).toBeLessThan(60_000);
     expect(hasFailed).toBe(true);
+    // By this machine's clock, which is the server's here.
+    expect(Math.abs(faultSince! - Date.parse(SINCE))).toBeLessThan(60_000);
     expect(check).toMatchObject({ id: checkId, outcome: "failed" });
     expect(check.detail).toContain(
       `alerte depuis la mise à jour : n8n est en panne [${id}] (service n8n, aucun contrôle réussi)`,
@@ -158,9 +160,12 @@ describe("the observation of a release", () => {
 
   it("fails for requests that fail since it began, which the load of the verification hides from the rule", async () => {
     seen = { total: 40, failed: 3 };
-    const { check, hasFailed } = await run({ seconds: 3600 });
+    const began = effects.now();
+    const { check, hasFailed, faultSince } = await run({ seconds: 3600 });
 
     expect(hasFailed).toBe(true);
+    expect(faultSince).toBeGreaterThanOrEqual(began);
+    expect(faultSince).toBeLessThanOrEqual(effects.now());
     expect(check.detail).toContain(
       "7.5 % des 40 requêtes échouent depuis le début de l'observation (au plus 5 %)",
     );

@@ -98,6 +98,7 @@ describe("the team", () => {
     stack.observe = () =>
       Promise.resolve({
         hasFailed: false,
+        faultSince: undefined,
         check: {
           ...{ id: "functional-observation", title: "Observation", outcome: "not-checked" },
           detail: "impossible de juger : logs ne répond pas",

@@ -37,6 +37,7 @@ function observation(outcome: Check["outcome"], detail: string, id = "functional
   const failed = outcome === "failed";
   return {
     hasFailed: failed,
+    faultSince: undefined,
     check: {
       id,
       title: "Fenêtre d'observation",
@@ -102,6 +103,49 @@ describe("a deployment that is observed", () => {
     expect((await stack.history()).join("\n")).toContain("version 1 remise en service");
     expect(stack.incidents).toMatchObject([{ symptoms: [expect.stringContaining("n8n est en panne")] }]);
   });
+
+  const fault = (id: string, counted: object, since: number | undefined) => {
+    const found = observation("failed", "alerte : réponses lentes", id);
+    return {
+      ...found,
+      faultSince: since,
+      client: { ...found.client, counted: { ...found.client.counted, ...counted } },
+    };
+  };
+  const NONE = { failed: 0, firstFailure: undefined, lastFailure: undefined };
+  const FEW = { failed: 1, firstFailure: 1000, lastFailure: 1500 };
+
+  it.each([
+    ["that was slow", "performance-observation", NONE],
+    ["that was slow, of whose requests few failed", "performance-observation", FEW],
+    ["of whose requests none failed", "functional-observation", NONE],
+  ])(
+    "records of a release %s the time from the alert until the release before serves",
+    async (_what, id, counted) => {
+      await withNewVersion();
+      let since = 0;
+      stack.observe = () => {
+        since = stack.now.getTime() - 90_000;
+        return Promise.resolve(
+          fault(
+            id,
+            {
+              ...counted,
+              ...(counted === FEW ? { firstFailure: since + 1000, lastFailure: since + 1500 } : {}),
+            },
+            since,
+          ),
+        );
+      };
+      expect((await run()).exitCode).toBe(4);
+      const { seconds, finishedAt } = await stack.lastRelease();
+
+      const longest = (Date.parse(finishedAt!) - since) / 1000;
+      // The rollback and its verification.
+      expect(seconds["recovery"]).toBeGreaterThan(90 + seconds["rollback"]!);
+      expect(seconds["recovery"]).toBeLessThanOrEqual(longest);
+    },
+  );
 
   it("stays where older versions may not read its data, and says so", async () => {
     await withNewVersion({ name: "n8n", image: "n8nio/n8n:2.42.0" });
