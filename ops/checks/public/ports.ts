@@ -2,13 +2,16 @@
 import { connect, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 
+import { LOOPBACK_PORTS } from "../../../components/monitoring/facts.ts";
 import { failed, type Finding, notChecked, ok } from "../probe.ts";
 
-/** TCP ports of the stack's services and of Docker, and others that are often open by mistake. */
-export const CLOSED_PORTS: readonly number[] = [
+const OFTEN_OPEN = [
   21, 23, 25, 53, 111, 2049, 2375, 2376, 2377, 3000, 3306, 4789, 5000, 5432, 5678, 5679, 5680, 6333, 6334,
-  6335, 6379, 7946, 8000, 8001, 8002, 8003, 8004, 8005, 8080, 8443, 9000, 9090, 9093, 9100, 9323, 27017,
+  6335, 6379, 7946, 8000, 8001, 8002, 8003, 8004, 8005, 8080, 8443, 9000, 9090, 9100, 9323, 27017,
 ];
+
+/** TCP ports of the stack's services and of Docker, and others that are often open by mistake. */
+export const CLOSED_PORTS: readonly number[] = [...OFTEN_OPEN, ...Object.values(LOOPBACK_PORTS)];
 const TRY_MS = 3000;
 
 type State = "open" | "closed" | "no-route";

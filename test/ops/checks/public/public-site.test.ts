@@ -15,6 +15,7 @@ import {
 } from "../../../../ops/checks/public/gateway.ts";
 import { checkCertificate, checkTlsVersions } from "../../../../ops/checks/public/tls.ts";
 import { checkLoad } from "../../../../ops/checks/public/load.ts";
+import { LOOPBACK_PORTS } from "../../../../components/monitoring/facts.ts";
 import { checkPorts, CLOSED_PORTS } from "../../../../ops/checks/public/ports.ts";
 import { close, issue, listen, unaborted } from "../fixtures.ts";
 import { environmentWith } from "../../../support/fixtures.ts";
@@ -271,6 +272,11 @@ describe("checkPorts", () => {
     });
 
     expect(found.measures?.["portsTried"]).toBeGreaterThan(30);
+  });
+
+  it("tries every port of the monitoring, each once", () => {
+    expect(CLOSED_PORTS).toEqual(expect.arrayContaining(Object.values(LOOPBACK_PORTS)));
+    expect(CLOSED_PORTS).toEqual([...new Set(CLOSED_PORTS)]);
   });
 
   it.runIf(own6)("tries an IPv6 address when this machine has one", async () => {
