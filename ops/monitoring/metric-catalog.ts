@@ -1,4 +1,6 @@
 /** The metrics that the team follows: how each is asked for, in which unit, and from which value on an alert is raised. */
+import { enabledAliases } from "../../common/services.ts";
+import { ownServices, restartsBy } from "../../components/monitoring/rules/rule.ts";
 import type { Environment } from "../../stacks/environment.ts";
 
 export type Unit = "%" | "s" | "/s" | "d" | "h" | "";
@@ -123,9 +125,10 @@ function requestMetrics({ monitoring }: Environment): Metric[] {
   ];
 }
 
-function serverMetrics({ monitoring }: Environment): Metric[] {
+function serverMetrics(environment: Environment): Metric[] {
+  const { monitoring } = environment;
   const { cpu, memory, disk, restarts, containerMemory } = monitoring.thresholds;
-  const starts = (span: string) => `sum(increase(technicia_task_starts_total[${span}]))`;
+  const own = ownServices({ services: enabledAliases(environment) }).join("|");
   return [
     {
       ...{ key: "cpu", title: "Processors", unit: "%", kind: "mean" },
@@ -152,9 +155,10 @@ function serverMetrics({ monitoring }: Environment): Metric[] {
       limit: above(disk.warningUsedPercent, "monitoring.thresholds.disk.warningUsedPercent"),
     },
     {
-      ...{ key: "restarts", title: `Starts of services, ${restarts.minutes} min`, unit: "", kind: "sum" },
-      now: starts(`${restarts.minutes}m`),
-      over: ({ text }) => starts(text),
+      ...{ key: "restarts", title: `Starts of a service in ${restarts.minutes} min`, unit: "", kind: "sum" },
+      // As CrashLoop judges it: the service that has started most often.
+      now: `max(${restartsBy(own, restarts.minutes)})`,
+      over: ({ text }) => `sum(increase(technicia_task_starts_total[${text}]))`,
       limit: above(restarts.count, "monitoring.thresholds.restarts.count"),
       limitsNow: true,
     },

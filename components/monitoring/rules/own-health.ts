@@ -1,7 +1,7 @@
 /** Rules by which the monitoring watches itself, the ladder of the escalation, and the sign of life. */
 import { ESCALATION_LABELS } from "../../../common/planned-alerts.ts";
 import { DEADMAN, type MonitoringFacts } from "../facts.ts";
-import { label, lastingMinutes, minutes, MONITORING, type Rule, value } from "./rule.ts";
+import { label, lastingMinutes, minutes, MONITORING, restartsBy, type Rule, value } from "./rule.ts";
 
 export function ownHealthRules(facts: MonitoringFacts): Rule[] {
   return [
@@ -68,7 +68,7 @@ function programRules({ stack, thresholds }: MonitoringFacts): Rule[] {
     {
       name: "MonitoringRestarts",
       severity: "P2",
-      expr: `max by (service) (changes_prometheus(technicia_task_started_timestamp_seconds{service=~"${MONITORING}"}[${window}m])) > ${count}`,
+      expr: `${restartsBy(MONITORING, window)} > ${count}`,
       subject: "service",
       title: `${label("service")} redémarre en boucle`,
       where: `programme ${label("service")}`,

@@ -66,9 +66,14 @@ export const runbookOf = (name: string): string => `docs/alerts.md#${name.toLowe
 const monitoringAliases = Object.keys(MONITORING_PORTS);
 
 /** TechnicIA's services, without those that watch them. */
-export function ownServices({ services }: MonitoringFacts): string[] {
+export function ownServices({ services }: Pick<MonitoringFacts, "services">): string[] {
   return services.filter((alias) => !monitoringAliases.includes(alias));
 }
+
+/** How often each of these services, an expression of their names, has started again within so many minutes. */
+export const restartsBy = (services: string, count: number): string =>
+  // MetricsQL's own `changes` counts the first sample of a series as well: the first start would be a restart.
+  `max by (service) (changes_prometheus(technicia_task_started_timestamp_seconds{service=~"${services}"}[${count}m]))`;
 
 /** The services that watch, as an alternative of a regular expression. */
 export const MONITORING = monitoringAliases.join("|");

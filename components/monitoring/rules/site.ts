@@ -1,6 +1,6 @@
 /** Rules about what users reach: the site, its services, and the neighbours' view. */
 import type { MonitoringFacts } from "../facts.ts";
-import { label, lastingMinutes, minutes, ownServices, type Rule, value } from "./rule.ts";
+import { label, lastingMinutes, minutes, ownServices, restartsBy, type Rule, value } from "./rule.ts";
 
 const SERVICE = `service ${label("service")}`;
 
@@ -83,8 +83,7 @@ function containerRules(facts: MonitoringFacts): Rule[] {
     {
       name: "CrashLoop",
       severity: "P1",
-      // MetricsQL's own `changes` counts the first sample of a series as well: the first start would be a restart.
-      expr: `max by (service) (changes_prometheus(technicia_task_started_timestamp_seconds{${own}}[${restarts.minutes}m])) > ${restarts.count}`,
+      expr: `${restartsBy(ownServices(facts).join("|"), restarts.minutes)} > ${restarts.count}`,
       subject: "service",
       rollback: true,
       title: `${label("service")} redémarre en boucle`,

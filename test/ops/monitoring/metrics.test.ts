@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { enabledAliases } from "../../../common/services.ts";
+import { metricRules } from "../../../components/monitoring/metric-rules.ts";
 import { metricsOf } from "../../../ops/monitoring/metric-catalog.ts";
 import { markOf, showMetrics, sparkline } from "../../../ops/monitoring/metrics.ts";
+import { monitoringFacts } from "../../components/monitoring/facts.ts";
 import { environmentWith } from "../../support/fixtures.ts";
 import { startStores, type DoubleStores } from "./double-stores.ts";
 import { TestWorld } from "./test-world.ts";
@@ -113,6 +116,15 @@ describe("npm run metrics", () => {
     expect(query).toBe(
       'clamp_max(100 * sum(sum_over_time(probe_success{job="public"}[30d])) * 15 / clamp_max(time() - min(tfirst_over_time(probe_success{job="public"}[35d])) + 15, 2592000), 100)',
     );
+  });
+
+  it("counts the starts of each service by itself, as the rule does whose limit it shows", () => {
+    const environment = environmentWith();
+    const { now } = metricsOf(environment).find(({ key }) => key === "restarts")!;
+    const facts = monitoringFacts({ services: enabledAliases(environment) });
+    const { expr } = metricRules(facts).find(({ name }) => name === "CrashLoop")!;
+
+    expect(`${now.replace(/^max\((.*)\)$/, "$1")} > 2`).toBe(expr);
   });
 
   it("says which metric the store refuses, and shows the others", async () => {
