@@ -35,11 +35,23 @@ export async function readInputs(): Promise<{
   const context = () => environment ?? contextIn(settingsIn(pulumi.runtime.allConfig()));
   const secrets = attempt(() => resolveSecrets(context()));
   if (environment) await requireOperatorKey(environment).catch(note);
-  if (environment && secrets && problems.length === 0) return { environment, secrets };
+  if (environment && secrets && problems.length === 0) {
+    if (isNobodyTold(environment)) await pulumi.log.warn(NOBODY_TOLD);
+    return { environment, secrets };
+  }
   throw problems.length === 1
     ? problems[0]!
     : new UserError(problems.map(({ message }) => message).join("\n"));
 }
+
+function isNobodyTold({ monitoring: { enabled, mail, receivers } }: Environment): boolean {
+  return enabled && mail === undefined && !receivers.slack && !receivers.pager;
+}
+
+const NOBODY_TOLD =
+  `alerts reach nobody, and no level of the escalation: set ${nameOf(["monitoring", "mail"])}, ` +
+  `${nameOf(["monitoring", "receivers", "slack"])} or ${nameOf(["monitoring", "receivers", "pager"])}, ` +
+  `and for mail the addresses in ${nameOf(["monitoring", "escalation"])}`;
 
 /**
  * Fails when the operator's key would not let the deployment in, before anything is bought or changed.

@@ -80,7 +80,8 @@ const escalation = list(
       example: 15,
     }),
     emails: emails().meta({
-      description: "Addresses that are told; a level without any is skipped.",
+      description:
+        "Addresses that are told; a level without any is skipped. Where no level has any, each is told to Slack and the pager, as far as they are set.",
       example: ["astreinte@exemple.fr"],
     }),
   }),

@@ -94,7 +94,7 @@ function announcementChannels(facts: MonitoringFacts): Exclude<Channel, "pager">
 }
 
 function renderRoutes(facts: MonitoringFacts): Route {
-  const levels = facts.mail ? facts.escalation : [];
+  const levels = renderLevels(facts);
   const severities = Object.keys(CHANNELS) as Severity[];
   return {
     receiver: hasChannel("team", facts) ? "team" : NOBODY,
@@ -115,7 +115,7 @@ function renderRoutes(facts: MonitoringFacts): Route {
         receiver: NOBODY,
         group_by: ["id", "level"],
         ...TIMINGS.P1,
-        routes: levels.map(({ level }) => ({ matchers: [`level="${level}"`], receiver: level })),
+        routes: levels.map(({ name }) => ({ matchers: [`level="${name}"`], receiver: name })),
       },
       {
         matchers: ['alertname="Announcement"'],
@@ -153,7 +153,7 @@ function renderSeverity(severity: Severity, facts: MonitoringFacts): Route[] {
 const hasDeadman = ({ neighbours, ping }: MonitoringFacts) => ping || neighbours.length > 0;
 
 function renderReceivers(facts: MonitoringFacts) {
-  const { mail, receivers, escalation } = facts;
+  const { receivers } = facts;
   const named = (name: ReceiverName, kinds: object) => ({ name, ...kinds });
   const isTold = (channel: Channel) => hasChannel(channel, facts);
   return [
@@ -164,11 +164,22 @@ function renderReceivers(facts: MonitoringFacts) {
     ...announcementChannels(facts).map((channel) =>
       named(`announcements-${channel}`, ANNOUNCING[channel](facts)),
     ),
-    ...(mail
-      ? escalation.map(({ level, emails }) => named(level, { email_configs: emails.map(renderEmail) }))
-      : []),
+    ...renderLevels(facts),
     ...(hasDeadman(facts) ? [named(DEADMAN, { webhook_configs: renderSigns(facts) })] : []),
   ];
+}
+
+/** Receivers of the levels. Where a level has no addresses, its messages, which name it, go to Slack and the pager: the ladder is never silently absent. */
+function renderLevels({ mail, receivers, escalation }: MonitoringFacts) {
+  const elsewhere = {
+    ...(receivers.slack ? { slack_configs: [SLACK] } : {}),
+    ...(receivers.pager ? { webhook_configs: [PAGER] } : {}),
+  };
+  return escalation.flatMap(({ level, emails }) => {
+    const isMailed = mail !== undefined && emails.length > 0;
+    const kinds = isMailed ? { email_configs: emails.map(renderEmail) } : elsewhere;
+    return Object.keys(kinds).length === 0 ? [] : [{ name: level, ...kinds }];
+  });
 }
 
 const mailOf = (kind: "technicia" | "announcement", to: string) => ({

@@ -86,7 +86,7 @@ export interface MonitoringFacts {
     readonly pager: boolean;
   };
 
-  /** Levels that somebody is told at, in order of time; those without e-mail addresses are left out already. */
+  /** Levels that somebody is told at, in order of time. Where none has addresses, Slack and the pager are told of each; otherwise those without are left out. */
   readonly escalation: readonly {
     readonly level: "N1" | "N2" | "N3" | "N4";
     readonly afterMinutes: number;

@@ -45,7 +45,7 @@ export function createMonitoring(
 /** What rules, routes and dashboards are rendered from. */
 export function factsOf(environment: Environment): MonitoringFacts {
   const { monitoring, backup, services, timeouts, ...rest } = environment;
-  const { mail, receivers, escalation, neighbours } = monitoring;
+  const { mail, receivers, neighbours } = monitoring;
   const [domain = rest.domain, editorDomain] = publicNames(environment);
   const { emails } = receivers.team;
   return {
@@ -64,7 +64,7 @@ export function factsOf(environment: Environment): MonitoringFacts {
       ...receivers,
       team: { emails: mail === undefined || emails.length > 0 ? emails : [rest.adminEmail] },
     },
-    escalation: escalation.filter((level) => level.emails.length > 0),
+    escalation: levelsOf(monitoring),
     neighbours,
     ping: monitoring.ping,
     qdrantApiKey: services.qdrant.apiKey,
@@ -77,6 +77,12 @@ export function factsOf(environment: Environment): MonitoringFacts {
     languageModelRoutes: routes(WEBHOOKS.filter((name) => name !== "upload")),
     ...{ uploadSeconds: timeouts.uploadSeconds, answerSeconds: timeouts.answerSeconds },
   };
+}
+
+/** Levels with addresses; where none has any, all of them, for Slack and the pager. */
+function levelsOf({ escalation, receivers }: Environment["monitoring"]) {
+  const addressed = escalation.filter(({ emails }) => emails.length > 0);
+  return addressed.length > 0 || !(receivers.slack || receivers.pager) ? addressed : escalation;
 }
 
 /** Both public paths of a webhook. */

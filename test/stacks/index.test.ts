@@ -104,6 +104,31 @@ describe("stacks/index.ts", () => {
     expect(await failure({ ...settings, ...secrets })).toBe(bug);
   });
 
+  it.each([
+    ["nobody", { enabled: true }, 1],
+    ["Slack", { enabled: true, receivers: { slack: true } }, 0],
+    ["nobody, where nothing is watched,", { enabled: false }, 0],
+  ])("warns once, with the settings, that alerts reach %s", async (_whom, monitoring, count) => {
+    vi.doMock("../../stacks/cloud.ts", () => ({
+      createCloud: () => {
+        throw new TypeError("it has begun");
+      },
+    }));
+    const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
+    const settings = validSettings();
+    change(settings, "monitoring", monitoring);
+    createKeyFor(settings);
+    const slackUrl = "https://hooks.slack.com/services/T00000000/B00000000/0123456789abcdefghijklmn";
+    const secrets = { ...Object.fromEntries(secretsOf(usual)), slackUrl };
+    await failure({ ...settings, ...secrets });
+    const warned = warn.mock.calls.map(([text]) => text).filter((text) => text.includes("nobody"));
+    warn.mockRestore();
+
+    expect(warned).toHaveLength(count);
+    for (const name of ["mail", "receivers.slack", "receivers.pager", "escalation"])
+      for (const text of warned) expect(text).toContain(`technicia:monitoring.${name}`);
+  });
+
   it("fails before anything is created when the operator's key would not let the deployment in", async () => {
     const secrets = Object.fromEntries(secretsOf(usual));
     const settings = validSettings();

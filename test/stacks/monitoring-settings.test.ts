@@ -157,4 +157,21 @@ describe("what rules and routes are rendered from", () => {
     expect(facts.mail?.user).toBeUndefined();
     expect(facts.escalation).toEqual([]);
   });
+
+  it.each([[{ slack: true }], [{ pager: true }]])(
+    "has every level of the escalation where only %j is told of alerts, and none where nobody is",
+    (receivers) => {
+      const levelsOf = (settings: object) =>
+        factsOf(environmentWith({ monitoring: { enabled: true, ...settings } })).escalation.map(
+          ({ level }) => level,
+        );
+
+      expect(levelsOf({ receivers })).toEqual(["N1", "N2", "N3", "N4"]);
+      expect(levelsOf({})).toEqual([]);
+      const emails = ["astreinte@exemple.fr"];
+      expect(levelsOf({ receivers, mail, escalation: [{ level: "N2", afterMinutes: 15, emails }] })).toEqual([
+        "N2",
+      ]);
+    },
+  );
 });

@@ -89,8 +89,19 @@ describe("Pulumi.<stack>.yaml", () => {
       "dns.zone",
       "dns.zoneId",
       "backup.project",
+      "monitoring.mail.host",
+      "monitoring.mail.from",
+      "monitoring.mail.user",
     ]);
     expect(new Set(told.map(([, , name]) => name))).toEqual(new Set([stack]));
+  });
+
+  it.each(STACKS)("of %s names what makes alerts reach somebody", (stack) => {
+    const text = readFileSync(new URL(`../../Pulumi.${stack}.yaml`, import.meta.url), "utf8");
+    const [head = ""] = text.split("\nconfig:");
+
+    for (const name of ["monitoring.mail", "monitoring.escalation", "monitoring.receivers.slack", ".pager"])
+      expect(head).toContain(name);
   });
 
   it.each(STACKS)("of %s fits its server with every service on", (stack) => {
