@@ -1,24 +1,32 @@
 /** The real faults of `test/e2e/faults-*.ts`, compared with the rules; the long tests cause them. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 
 import { run } from "../common/run.ts";
+import { enabledAliases, monitoringServices, SERVICES, type ServiceSettings } from "../common/services.ts";
 import { logRules } from "../components/monitoring/log-rules.ts";
 import { metricRules } from "../components/monitoring/metric-rules.ts";
 import { monitoringFacts } from "./components/monitoring/facts.ts";
+import { HARMS } from "./e2e/faults.ts";
 import { LAST, LINES, SHORT_OF_EVERYTHING } from "./e2e/faults-host.ts";
 import { OWN_HEALTH } from "./e2e/faults-monitoring.ts";
 import { SEEN, viewsOf } from "./e2e/faults-neighbours.ts";
 import { RECORDS } from "./e2e/faults-records.ts";
 import { MINUTES, PATIENT, QUARTERS, SLOW } from "./e2e/faults-requests.ts";
-import { KILLED, STOPPED } from "./e2e/faults-services.ts";
+import { ILL, KILLED, STOPPED } from "./e2e/faults-services.ts";
 import { FIRST, MACHINE, nameOf, SECOND } from "./e2e/monitored.ts";
 import { renderCut } from "./e2e/neighbour.ts";
 
 const facts = monitoringFacts();
 const RULES = new Map([...metricRules(facts), ...logRules(facts)].map((rule) => [rule.name, rule]));
 
+const MONITORING = monitoringServices.map((name) => SERVICES[name].alias);
+
 const BATCHES = [
-  ...[...STOPPED, KILLED, MINUTES, SLOW, QUARTERS, PATIENT, ...RECORDS, ...OWN_HEALTH],
+  ...[...STOPPED, ILL, KILLED, MINUTES, ...SLOW, QUARTERS, PATIENT, ...RECORDS, ...OWN_HEALTH],
   ...[SHORT_OF_EVERYTHING, LINES, LAST, ...SEEN.map(viewsOf)],
 ];
 const FAULTS = BATCHES.flat();
@@ -55,6 +63,65 @@ const NOT_CAUSED: Readonly<Record<string, string>> = {
   CollectorSlow: "the collector's round has to take ten seconds for five minutes",
   RulesLate: "evaluations have to be missed for ten minutes",
 };
+
+/** Of the rehearsed stack, as `Pulumi.test.yaml` has it. */
+const OFF =
+  "the stack that is rehearsed does not run it; the rules about services tell them apart by a label only";
+const OWN = "that it is away is the fault; visitors ask nothing of it";
+
+/** What no fault does to a service, and why: of each service in every way, or in one. */
+const NOT_BROKEN: Readonly<Record<string, string>> = {
+  postgres: OFF,
+  "document-processor": OFF,
+  "vision-classifier": OFF,
+  frontend: OFF,
+  "qdrant answering 500": "the vector store then answers 500 itself, which is its row",
+  "gateway slow":
+    "nginx measures requests itself, and nothing while it is stopped; longer than a probe waits is SiteDown",
+  "gateway answering 500": "it does so in place of services that are away, which are rows of their own",
+  "n8n-runners slow": "n8n waits for them: visitors see an n8n that is slow, which is its row",
+  "n8n-runners answering 500": "they speak no HTTP; a workflow fails, which is a row of its own",
+  ...Object.fromEntries(
+    MONITORING.flatMap((alias) =>
+      HARMS.filter((how) => how !== "stopped" && !(alias === "probes" && how === "killed")).map((how) => [
+        `${alias} ${how}`,
+        OWN,
+      ]),
+    ),
+  ),
+};
+
+describe("every service", () => {
+  const done = new Set(
+    FAULTS.flatMap(({ breaks }) => (breaks === undefined ? [] : [`${breaks.service} ${breaks.how}`])),
+  );
+  const cells = facts.services.flatMap((service) =>
+    HARMS.map((how) => ({ service, how, cell: `${service} ${how}` })),
+  );
+  const reasonOf = ({ service, cell }: { service: string; cell: string }) =>
+    NOT_BROKEN[service] ?? NOT_BROKEN[cell];
+
+  it.each(cells)("is broken in every way, or it says why not: $cell", (at) => {
+    expect([done.has(at.cell), reasonOf(at) !== undefined]).toEqual(
+      done.has(at.cell) ? [true, false] : [false, true],
+    );
+  });
+
+  it("is one that there is, also in a reason", () => {
+    const known = [...cells.map(({ cell }) => cell), ...facts.services];
+
+    expect([...done, ...Object.keys(NOT_BROKEN)].filter((cell) => !known.includes(cell))).toEqual([]);
+  });
+
+  it("that has no fault at all is off in the stack that is rehearsed", () => {
+    const settings = readFileSync(join(import.meta.dirname, "../Pulumi.test.yaml"), "utf8");
+    const { config } = parse(settings) as { config: Record<string, Record<string, object>> };
+    const services = config["technicia:services"] as unknown as ServiceSettings["services"];
+    const running = enabledAliases({ services, monitoring: { enabled: true } });
+
+    expect(running.filter((alias) => NOT_BROKEN[alias] === OFF)).toEqual([]);
+  });
+});
 
 describe("the real faults", () => {
   it("are at least 30, each with a name of its own", () => {

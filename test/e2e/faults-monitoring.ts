@@ -62,6 +62,7 @@ export const OWN_HEALTH: readonly (readonly Fault[])[] = [
   [
     {
       name: "the prober is stopped",
+      breaks: { service: "probes", how: "stopped" },
       inject: STOP("probes"),
       repair: START("probes"),
       alerts: { "TargetDown-probes": "P2" },
@@ -84,6 +85,7 @@ export const OWN_HEALTH: readonly (readonly Fault[])[] = [
     },
     {
       name: "the rules about logs are no longer evaluated",
+      breaks: { service: "log-rules", how: "stopped" },
       inject: STOP("log-rules"),
       repair: START("log-rules"),
       alerts: { "MonitoringDown-log-rules": "P1" },
@@ -94,6 +96,7 @@ export const OWN_HEALTH: readonly (readonly Fault[])[] = [
   [
     {
       name: "the store of the logs is stopped",
+      breaks: { service: "logs", how: "stopped" },
       inject: STOP("logs"),
       repair: START("logs"),
       alerts: { "MonitoringDown-logs": "P1" },

@@ -12,18 +12,34 @@ import { cut, mend } from "./neighbour.ts";
 import { askHealth, until } from "./rehearsal.ts";
 
 /** What one environment tells of a fault. */
-type Told = Omit<Fault, "name" | "inject" | "repair" | "on" | "by">;
+type Told = Omit<Fault, "name" | "inject" | "repair" | "on" | "by" | "breaks">;
 
 /** A fault, where it is, and what each of the two tells of it. */
-export interface SeenFault extends Pick<Fault, "name" | "inject" | "repair" | "on"> {
+export interface SeenFault extends Pick<Fault, "name" | "inject" | "repair" | "on" | "breaks"> {
   readonly first: Told;
   readonly second: Told;
 }
 
 /** As two faults that are one: the second of them breaks nothing more. */
-export function viewsOf({ name, inject, repair, on = FIRST, first, second }: SeenFault): [Fault, Fault] {
+export function viewsOf({
+  name,
+  inject,
+  repair,
+  breaks,
+  on = FIRST,
+  first,
+  second,
+}: SeenFault): [Fault, Fault] {
   return [
-    { name: `${name}, by ${SECOND.stack}`, inject, repair, on, by: SECOND, ...second },
+    {
+      name: `${name}, by ${SECOND.stack}`,
+      inject,
+      repair,
+      ...(breaks && { breaks }),
+      on,
+      by: SECOND,
+      ...second,
+    },
     { name: `${name}, by ${FIRST.stack}`, inject: "true", repair: "true", by: FIRST, ...first },
   ];
 }
@@ -119,6 +135,7 @@ const BACK = [...BLIND, "MonitoringDown", "AlertsNotSent", "CollectorSilent", "C
 
 const silentWithout = (alias: "metrics" | "metric-rules"): SeenFault => ({
   name: `its ${alias} are stopped`,
+  breaks: { service: alias, how: "stopped" },
   inject: STOP(alias),
   repair: START(alias),
   second: { alerts: SILENT, windowSeconds: SIGN_WINDOW_SECONDS },
@@ -128,6 +145,7 @@ const silentWithout = (alias: "metrics" | "metric-rules"): SeenFault => ({
 export const SILENCES: readonly SeenFault[] = [
   {
     name: "the neighbour's Alertmanager is stopped",
+    breaks: { service: "alerts", how: "stopped" },
     inject: STOP("alerts"),
     repair: START("alerts"),
     on: SECOND,

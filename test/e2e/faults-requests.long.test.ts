@@ -15,5 +15,5 @@ beforeAll(async () => {
 afterAll(removeFaultyWorkflows);
 
 describe("people are told, of nothing else, and of the end", () => {
-  it.each(named(MINUTES, SLOW, QUARTERS))("where %s", (_, faults) => expectTold(faults), ROW_MS);
+  it.each(named(MINUTES, ...SLOW, QUARTERS))("where %s", (_, faults) => expectTold(faults), ROW_MS);
 });

@@ -1,5 +1,5 @@
 /** What visitors see: requests that fail, are slow, are refused, or cannot be read; by the time over which they are counted. */
-import { REQUESTS, SLOW_VECTOR_STORE } from "./faults-services.ts";
+import { REQUESTS, slow } from "./faults-services.ts";
 import type { Fault } from "./faults.ts";
 import { askWell, mixed, post, postAll } from "./faulty-workflows.ts";
 import { ask, askHealth, onServer, traffic, type Traffic } from "./rehearsal.ts";
@@ -13,6 +13,7 @@ const USUAL_REQUESTS = 200;
 export const MINUTES: readonly Fault[] = [
   {
     name: "one request takes half a minute",
+    breaks: { service: "n8n", how: "slow" },
     inject: async () => {
       await askWell(USUAL_REQUESTS);
       await post("/webhook/faults-slow");
@@ -25,6 +26,7 @@ export const MINUTES: readonly Fault[] = [
   },
   {
     name: "n8n answers 500",
+    breaks: { service: "n8n", how: "answering 500" },
     inject: () => postAll("/webhook/faults-broken", { times: 40, status: 500 }),
     repair: nothing,
     alerts: { ErrorRateCritical: "P1" },
@@ -39,23 +41,29 @@ const stopAsking = async () => {
   asking = undefined;
 };
 
-export const SLOW: readonly Fault[] = [
-  {
-    name: "the vector store is slow",
-    inject: async () => {
-      await onServer(SLOW_VECTOR_STORE.inject);
-      asking = traffic(askHealth);
-    },
-    repair: async () => {
-      await onServer(SLOW_VECTOR_STORE.repair);
-      await stopAsking();
-    },
-    alerts: { LatencyCritical: "P1" },
-    mayFollow: ["LatencyHigh", "LatencyMedian", "LatencyTail"],
-    // Until more than 5 % of the requests of five minutes were slow.
-    windowSeconds: 30,
-    endsSeconds: 300,
+/** Behind what visitors ask, so that they wait. */
+const slowed = (service: string, name: string): Fault => ({
+  name,
+  breaks: { service, how: "slow" },
+  inject: async () => {
+    await onServer(slow(service).inject);
+    asking = traffic(askHealth);
   },
+  repair: async () => {
+    await onServer(slow(service).repair);
+    await stopAsking();
+  },
+  alerts: { LatencyCritical: "P1" },
+  mayFollow: ["LatencyHigh", "LatencyMedian", "LatencyTail"],
+  // Until more than 5 % of the requests of five minutes were slow.
+  windowSeconds: 30,
+  endsSeconds: 300,
+});
+
+/** Each of its own: visitors see the same of both. */
+export const SLOW: readonly (readonly Fault[])[] = [
+  [slowed("vector-store", "the vector store is slow")],
+  [slowed("qdrant", "Qdrant is slow")],
 ];
 
 const QUARTER = { endsSeconds: 900, repair: nothing } as const;

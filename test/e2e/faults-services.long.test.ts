@@ -1,9 +1,9 @@
-/** Every service stopped and killed: who is told of what, and when. */
+/** Every service stopped and killed, and one that answers 500: who is told of what, and when. */
 import { afterAll, beforeAll, describe, it } from "vitest";
 
 import { expectNoDrift } from "./drift-check.ts";
 import { expectTold, named } from "./faults.ts";
-import { KILLED, STOPPED } from "./faults-services.ts";
+import { ILL, KILLED, STOPPED } from "./faults-services.ts";
 import { ensureMonitored } from "./monitored.ts";
 import { startAgain } from "./rehearsal.ts";
 
@@ -13,7 +13,7 @@ beforeAll(ensureMonitored);
 afterAll(startAgain);
 
 describe("people are told, of nothing else, and of the end", () => {
-  it.each(named(...STOPPED, KILLED))("where %s", (_, faults) => expectTold(faults), ROW_MS);
+  it.each(named(...STOPPED, ILL, KILLED))("where %s", (_, faults) => expectTold(faults), ROW_MS);
 
   it("and nothing is left of it on the server", expectNoDrift);
 });

@@ -1,5 +1,8 @@
 /** Services that are stopped, killed again and again, slow, or grow beyond their memory. */
+import { imageOf, makeIll, offerBadReleases } from "../../rehearsal/bench/bad-releases.ts";
+import { IMAGE } from "./deployments.ts";
 import type { Fault } from "./faults.ts";
+import { set, up } from "./rehearsal.ts";
 
 const container = (alias: string) =>
   `$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-${alias} --filter status=running | head -n 1)`;
@@ -37,6 +40,7 @@ export const STOPPED: readonly (readonly Fault[])[] = [
   [
     {
       name: "the gateway is stopped",
+      breaks: { service: "gateway", how: "stopped" },
       inject: STOP("gateway"),
       repair: START("gateway"),
       alerts: { SiteDown: "P1" },
@@ -48,6 +52,7 @@ export const STOPPED: readonly (readonly Fault[])[] = [
   [
     {
       name: "n8n is stopped",
+      breaks: { service: "n8n", how: "stopped" },
       inject: STOP("n8n"),
       repair: START("n8n"),
       alerts: { "ServiceDown-n8n": "P1" },
@@ -59,6 +64,7 @@ export const STOPPED: readonly (readonly Fault[])[] = [
   [
     {
       name: "the vector store is stopped",
+      breaks: { service: "vector-store", how: "stopped" },
       inject: STOP("vector-store"),
       repair: START("vector-store"),
       alerts: { "ServiceDown-vector-store": "P1" },
@@ -71,6 +77,7 @@ export const STOPPED: readonly (readonly Fault[])[] = [
     {
       // The vector store says of itself that it is ill without it, and is replaced for that.
       name: "Qdrant is stopped",
+      breaks: { service: "qdrant", how: "stopped" },
       inject: STOP("qdrant"),
       repair: `${START("qdrant")}; healthy vector-store`,
       alerts: { "ServiceDown-qdrant": "P1", "ServiceDown-vector-store": "P1" },
@@ -81,6 +88,7 @@ export const STOPPED: readonly (readonly Fault[])[] = [
   [
     {
       name: "somebody scales the runners down",
+      breaks: { service: "n8n-runners", how: "stopped" },
       inject: STOP("n8n-runners"),
       repair: START("n8n-runners"),
       alerts: { "ServiceNotRunning-n8n-runners": "P1" },
@@ -106,6 +114,7 @@ function killed(alias: string, more: Pick<Fault, "alerts"> & Partial<Fault>): Fa
   const once = `before=${container(alias)}; docker kill "$before" >/dev/null; until [ "${container(alias)}" != "$before" ] && [ -n "${container(alias)}" ]; do sleep 0.5; done; healthy ${alias}`;
   return {
     name: `${alias} is killed again and again`,
+    breaks: { service: alias, how: "killed" },
     inject: `${HEALTHY}; for time in 1 2 3; do ${once}; done`,
     repair: `${HEALTHY}; healthy ${alias}`,
     endsSeconds: LOOP_SECONDS,
@@ -121,6 +130,8 @@ const SEEN = ["ErrorRateCritical", "ErrorRateHigh", "RequestsRetried"];
 export const KILLED: readonly Fault[] = [
   killed("n8n-runners", { alerts: { "CrashLoop-n8n-runners": "P1" } }),
   killed("gateway", { alerts: { "CrashLoop-gateway": "P1" }, mayBeTold: SEEN }),
+  // Before the vector store, which may be replaced for it.
+  killed("qdrant", { alerts: { "CrashLoop-qdrant": "P1" }, mayBeTold: SEEN }),
   killed("vector-store", { alerts: { "CrashLoop-vector-store": "P1" }, mayBeTold: SEEN }),
   killed("n8n", { alerts: { "CrashLoop-n8n": "P1" }, mayBeTold: SEEN }),
   killed("probes", { alerts: { "MonitoringRestarts-probes": "P2" } }),
@@ -155,9 +166,34 @@ for one in filter(str.isdigit, os.listdir("/proc")):
 
 const SLOW_UNIT = "technicia-slow";
 
-/** Stops the vector store's process for most of the time: it answers, after more than three seconds. */
-export const SLOW_VECTOR_STORE = {
-  inject: `process=$(docker inspect --format '{{.State.Pid}}' ${container("vector-store")})
+/** Stops a service's process for most of the time: it answers, after more than three seconds. */
+export const slow = (alias: string) => ({
+  inject: `process=$(docker inspect --format '{{.State.Pid}}' ${container(alias)})
 systemd-run --quiet --unit ${SLOW_UNIT} bash -c "while :; do pkill -STOP --parent $process; sleep 3.6; pkill -CONT --parent $process; sleep 0.4; done"`,
-  repair: `systemctl stop ${SLOW_UNIT}; pkill -CONT --parent $(docker inspect --format '{{.State.Pid}}' ${container("vector-store")})`,
-} as const;
+  repair: `systemctl stop ${SLOW_UNIT}; pkill -CONT --parent $(docker inspect --format '{{.State.Pid}}' ${container(alias)})`,
+});
+
+let ill: Awaited<ReturnType<typeof makeIll>> | undefined;
+
+/** A release of it that is well until it is told to be ill, deployed without the checks that would take it back. */
+export const ILL: readonly Fault[] = [
+  {
+    name: "the vector store answers 500",
+    breaks: { service: "vector-store", how: "answering 500" },
+    inject: async () => {
+      await offerBadReleases();
+      await set(IMAGE, imageOf("errors"));
+      await up();
+      ill = await makeIll();
+    },
+    repair: async () => {
+      await ill?.stop();
+      await set(IMAGE, "technicia/vector-store:1.0.0");
+      await up();
+    },
+    alerts: { "ServiceDown-vector-store": "P1" },
+    follows: ["HealthFailing", "SiteDown"],
+    mayFollow: OF_CORE,
+    restarts: ["vector-store"],
+  },
+];

@@ -27,6 +27,10 @@ import { onServer, until } from "./rehearsal.ts";
 /** Bash, run on the server as root, or what is done elsewhere; it ends when the fault is there, or is over. */
 export type Step = string | (() => Promise<unknown>);
 
+/** What every service can suffer. */
+export const HARMS = ["stopped", "killed", "slow", "answering 500"] as const;
+export type Harm = (typeof HARMS)[number];
+
 export interface Fault {
   readonly name: string;
   readonly inject: Step;
@@ -58,6 +62,9 @@ export interface Fault {
 
   /** Seconds after the repair that the rule still measures the fault. @default one measurement; Infinity: its end is not waited for */
   readonly endsSeconds?: number;
+
+  /** What is done to a service: for the table of both in `test/fault-rows.test.ts`. */
+  readonly breaks?: { readonly service: string; readonly how: Harm };
 
   /** Services that start anew, each as often as it does: with those of the quarter of an hour before it must not count as a loop. */
   readonly restarts?: readonly string[];
