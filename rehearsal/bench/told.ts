@@ -60,6 +60,39 @@ export async function readTold(since: number, { mail = true } = {}): Promise<Tol
   return [...begun, ...ended, ...recent.flatMap(readPager)].sort((one, other) => one.at - other.at);
 }
 
+/** A code of `alerts -- <stack> test`, as whoever got the message reads it. */
+export interface Code {
+  readonly receiver: Receiver;
+
+  /** Tells one test from another. */
+  readonly run: string;
+  readonly code: string;
+}
+
+const CODE = /ack 'Test-\w+-(?<run>\w+)'[^\n]*\nCode de ce message : (?<code>\w+)/g;
+
+/** Codes of tests that arrived since then, once for each receiver and test. */
+export async function readCodes(since: number): Promise<Code[]> {
+  const [mails, calls] = await Promise.all([readMails(since), readCalls()]);
+  const recent = calls.filter(({ status, time }) => status === 200 && Date.parse(time) >= since);
+  const texts = [...mails, ...recent.flatMap(readSlack)];
+  const found = texts.flatMap(({ receiver, text }) =>
+    [...text.matchAll(CODE)].map(({ groups: { run = "", code = "" } = {} }) => ({ receiver, run, code })),
+  );
+  const all = [...found, ...recent.flatMap(readPagerCodes)];
+  return all.filter(
+    (one, at) => all.findIndex(({ receiver, run }) => receiver === one.receiver && run === one.run) === at,
+  );
+}
+
+function readPagerCodes({ path, body }: Call): Code[] {
+  if (!path.startsWith("/alertes/")) return [];
+  const { alerts = [] } = body as Page;
+  return alerts.flatMap(({ status, labels: { run }, annotations: { code_pager: code } }) =>
+    status === "firing" && run !== undefined && code !== undefined ? [{ receiver: "pager", run, code }] : [],
+  );
+}
+
 function readBlocks({ receiver, at, text }: Message, status: Told["status"]): Told[] {
   const pattern = status === "firing" ? FIRING : RESOLVED;
   return [...text.matchAll(pattern)].map(({ groups = {} }) => {

@@ -1,8 +1,12 @@
 /** Mail, Slack, routes, rules and disk fail, or somebody wants silence: what people still hear, and what is refused. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { readSilences } from "../../ops/monitoring/alertmanager.ts";
-import { isSlack, readCalls, readTold, type Receiver } from "../../rehearsal/bench/told.ts";
+import { STATE } from "../../rehearsal/addresses.ts";
+import { isSlack, readCalls, readCodes, readTold, type Receiver } from "../../rehearsal/bench/told.ts";
 import { breakMail, type MailFault, repairMail } from "../../rehearsal/mail.ts";
 import { npm } from "./deployments.ts";
 import { expectTold, type Fault } from "./faults.ts";
@@ -39,6 +43,81 @@ async function untilReceived(
     seconds,
   );
 }
+
+/** Codes of the newest test at every receiver that the command has sent to, by the name of the receiver; `known` are runs of before. */
+async function readArrived(
+  since: number,
+  { sentTo, known }: { readonly sentTo: readonly string[]; readonly known: readonly string[] },
+): Promise<{ readonly run: string; readonly codes: Readonly<Record<string, string>> }> {
+  let codes: Readonly<Record<string, string>> = {};
+  let run = "";
+  await until(
+    `a code at ${sentTo.join(", ")}`,
+    async () => {
+      const arrived = (await readCodes(since)).filter((one) => !known.includes(one.run));
+      run = arrived[0]?.run ?? "";
+      codes = Object.fromEntries(arrived.map(({ receiver, code }) => [receiver, code]));
+      return sentTo.every((name) => Object.hasOwn(codes, name));
+    },
+    180,
+  );
+  return { run, codes };
+}
+
+/** Sends a test, and gives the codes that arrived. */
+async function sendAndRead(known: readonly string[] = []) {
+  const since = Date.now();
+  const { code, stdout, stderr } = await alerts("test");
+  expect(code, `${stdout}\n${stderr}`).toBe(0);
+  const sentTo = [...`${stdout}${stderr}`.matchAll(/^sent to (\S+):/gm)].map(([, name = ""]) => name);
+  expect(sentTo).toEqual(expect.arrayContaining(["team", "slack", "pager"]));
+  return await readArrived(since, { sentTo, known });
+}
+
+const confirm = (codes: Readonly<Record<string, string>>) =>
+  alerts("test", ...Object.entries(codes).flatMap(([name, code]) => ["--code", `${name}=${code}`]));
+
+const STEP = "Tests des alertes";
+const ITEM = "Système de notification configuré";
+
+/** Status word of the step in the tracking document of the environment Test. */
+async function tracked(): Promise<string> {
+  const { code, stderr } = await npm("report");
+  expect(code, stderr).toBe(0);
+  const text = await readFile(join(STATE, "docs", "deployment-tracking.md"), "utf8");
+  const table = text.slice(text.indexOf("Environnement de Test"), text.indexOf("Environnement de Staging"));
+  return new RegExp(`^\\| - ${STEP} +\\| ([^|]+?) +\\|`, "m").exec(table)?.[1] ?? "";
+}
+
+/** A preflight names only what is not in order. */
+const preflight = () => npm("deploy", "--", "test", "--only", "preflight");
+
+describe("a test of the alerts", () => {
+  it(
+    "that nobody received holds up the step and a deployment; one whose codes arrived is done",
+    async () => {
+      await untilCalm();
+      const lost = await sendAndRead();
+      const refused = await confirm({ ...lost.codes, team: "0000" });
+      expect(refused.code, refused.stdout).toBe(1);
+      expect(refused.stdout).toContain("team: that is not its code");
+      expect(await tracked()).toBe("Bloqué");
+      const stopped = await preflight();
+      expect(stopped.code).not.toBe(0);
+      expect(`${stopped.stdout}${stopped.stderr}`).toMatch(new RegExp(`failed +${ITEM}`));
+
+      const { codes } = await sendAndRead([lost.run]);
+      const confirmed = await confirm(codes);
+      expect(confirmed.code, `${confirmed.stdout}\n${confirmed.stderr}`).toBe(0);
+      expect(await tracked()).toBe("Complété");
+      const passed = await preflight();
+      expect(passed.code, `${passed.stdout}\n${passed.stderr}`).toBe(0);
+      expect(passed.stdout).toContain("preflight");
+      expect(passed.stdout).not.toContain(ITEM);
+    },
+    ROW_MS,
+  );
+});
 
 const untilCalm = () =>
   until("nothing to be wrong", async () => (await activeAlerts()).length === 0, 15 * 60);

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 
-import { readTold } from "../../rehearsal/bench/told.ts";
+import { readCodes, readTold } from "../../rehearsal/bench/told.ts";
 
 /** As the template `technicia.text` writes a beginning, and an end. */
 const FIRING = `n8n ne répond plus
@@ -83,5 +83,43 @@ describe("what people were told", () => {
     expect((await readTold(since("20:05:10"))).map(({ receiver }) => receiver)).toEqual(["N1"]);
     const others = await readTold(since("20:00:00"), { mail: false });
     expect(others.map(({ receiver }) => receiver)).toEqual(["slack", "pager"]);
+  });
+});
+
+describe("the codes of a test of the alerts", () => {
+  const tested = (run: string, code: string) =>
+    FIRING.replace("ServiceDown-n8n", `Test-P1-${run}`).replace(
+      /\n\n$/,
+      `\nCode de ce message : ${code}\n\n`,
+    );
+  const ofPager = (status: string) => ({
+    ...{ status, labels: { id: "Test-P1-r2", run: "r2", test: "yes", stack: "test" } },
+    annotations: { title: "Test des alertes (P1)", code_pager: "p4g3" },
+  });
+
+  it("are read from the messages of each receiver, told apart by the test, and not from an end", async () => {
+    const resolved = `${RESOLVED.trimEnd()}\nCode de ce message : zzzz\n\n`;
+    const text = tested("r1", "aaaa") + tested("r2", "bbbb") + resolved;
+    const arrived = [
+      call("/services/T1/B1/x", 200, { attachments: [{ text: tested("r2", "cccc") }] }),
+      call("/alertes/x", 200, { alerts: [ofPager("resolved")] }),
+      call("/alertes/x", 200, { alerts: [ofPager("firing")] }),
+    ];
+    const mail = {
+      ID: "tested",
+      Created: "2026-11-27T20:00:03Z",
+      To: [{ Address: "equipe@technicia.example" }],
+    };
+    vi.stubGlobal("fetch", (url: string) => {
+      if (url.endsWith("message/tested")) return Promise.resolve(Response.json({ Text: text }));
+      return Promise.resolve(Response.json(url.includes("/calls") ? arrived : { messages: [mail, mail] }));
+    });
+
+    expect(await readCodes(since("20:00:00"))).toEqual([
+      { receiver: "team", run: "r1", code: "aaaa" },
+      { receiver: "team", run: "r2", code: "bbbb" },
+      { receiver: "slack", run: "r2", code: "cccc" },
+      { receiver: "pager", run: "r2", code: "p4g3" },
+    ]);
   });
 });
