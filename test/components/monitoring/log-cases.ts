@@ -9,6 +9,9 @@ export interface Line {
 export interface LogCase {
   readonly below: readonly Line[];
   readonly above: readonly Line[];
+
+  /** Of a rule that judges a share or a time only of so many lines: the least number, and the worst line. */
+  readonly sample?: { readonly least: number; readonly line: Line };
 }
 
 interface Request {
@@ -75,35 +78,65 @@ export const LOG_CASES: Readonly<Record<string, LogCase>> = {
   ErrorRateCritical: {
     below: [...among(5, FAILED, 95), ...times(50, sign("/deadman/staging", 503))],
     above: [...among(6, FAILED, 94), ...times(50, sign("/deadman/staging", 204))],
+    sample: { least: 20, line: request(FAILED) },
   },
-  ErrorRateHigh: { below: among(2, FAILED, 98), above: among(3, FAILED, 97) },
-  ErrorRateElevated: { below: among(1, FAILED, 99), above: among(2, FAILED, 98) },
-  LatencyCritical: { below: slow(2, 2.9), above: slow(2, 3.1) },
-  LatencyHigh: { below: slow(2, 1.9), above: slow(2, 2.1) },
-  LatencyMedian: { below: slow(12, 0.49), above: slow(12, 0.51) },
-  LatencyTail: { below: slow(1, 4.9), above: slow(1, 5.1) },
+  ErrorRateHigh: {
+    below: among(2, FAILED, 98),
+    above: among(3, FAILED, 97),
+    sample: { least: 20, line: request(FAILED) },
+  },
+  ErrorRateElevated: {
+    below: among(1, FAILED, 99),
+    above: among(2, FAILED, 98),
+    sample: { least: 20, line: request(FAILED) },
+  },
+  LatencyCritical: {
+    below: slow(2, 2.9),
+    above: slow(2, 3.1),
+    sample: { least: 20, line: request({ seconds: 10 }) },
+  },
+  LatencyHigh: {
+    below: slow(2, 1.9),
+    above: slow(2, 2.1),
+    sample: { least: 20, line: request({ seconds: 10 }) },
+  },
+  LatencyMedian: {
+    below: slow(12, 0.49),
+    above: slow(12, 0.51),
+    sample: { least: 20, line: request({ seconds: 10 }) },
+  },
+  LatencyTail: {
+    below: slow(1, 4.9),
+    above: slow(1, 5.1),
+    sample: { least: 20, line: request({ seconds: 10 }) },
+  },
   SlowRequestCritical: { below: slow(1, 30), above: slow(1, 30.1) },
   SlowRequestHigh: { below: slow(1, 20), above: slow(1, 20.1) },
   SlowRequestElevated: { below: slow(1, 15), above: slow(1, 15.1) },
   QuestionsVerySlow: {
     below: times(5, request({ ...QUESTION, seconds: 59 })),
     above: times(5, request({ ...QUESTION, seconds: 61 })),
+    sample: { least: 5, line: request({ ...QUESTION, seconds: 61 }) },
   },
   QuestionsSlow: {
     below: times(5, request({ ...QUESTION, seconds: 29 })),
     above: times(5, request({ ...QUESTION, seconds: 31 })),
+    sample: { least: 5, line: request({ ...QUESTION, seconds: 31 }) },
   },
   QuestionsFailing: {
     below: [...among(1, { ...QUESTION, ...FAILED }, 9, QUESTION), ...times(9, request(FAILED))],
     above: among(2, { ...QUESTION, ...FAILED }, 9, QUESTION),
+    sample: { least: 5, line: request({ ...QUESTION, ...FAILED }) },
   },
   UploadsSlow: {
     below: times(5, request({ ...UPLOAD, seconds: 299 })),
     above: times(5, request({ ...UPLOAD, seconds: 301 })),
+    sample: { least: 5, line: request({ ...UPLOAD, seconds: 301 }) },
   },
   UploadsFailing: {
     below: [...among(1, { ...UPLOAD, ...FAILED }, 9, UPLOAD), ...times(9, request(FAILED))],
     above: among(2, { ...UPLOAD, ...FAILED }, 9, UPLOAD),
+    sample: { least: 5, line: request({ ...UPLOAD, ...FAILED }) },
   },
   RequestsRetried: {
     below: times(2, request({ upstream: "172.31.1.4:5678, 172.31.1.5:5678" })),
@@ -170,6 +203,7 @@ export const LOG_CASES: Readonly<Record<string, LogCase>> = {
   AnswersWithoutSource: {
     below: [...times(6, answer(0)), ...times(14, answer(2))],
     above: [...times(7, answer(0)), ...times(13, answer(2))],
+    sample: { least: 20, line: answer(0) },
   },
 };
 

@@ -33,9 +33,21 @@ async function evaluate(expr: string, name: string): Promise<readonly Row[]> {
 
 beforeAll(async () => {
   store = await startLogs();
-  const lines = Object.entries(LOG_CASES).flatMap(([name, { below, above }]) => [
+  const lines = Object.entries(LOG_CASES).flatMap(([name, { below, above, sample }]) => [
     ...jsonLines(`${name}-below`, below),
     ...jsonLines(`${name}-above`, above),
+    ...(sample === undefined
+      ? []
+      : [
+          ...jsonLines(
+            `${name}-few`,
+            Array.from({ length: sample.least - 1 }, () => sample.line),
+          ),
+          ...jsonLines(
+            `${name}-enough`,
+            Array.from({ length: sample.least }, () => sample.line),
+          ),
+        ]),
   ]);
   await post(`${store.url}/insert/jsonline?_stream_fields=app_name,CONTAINER_TAG`, lines.join("\n"));
   await post(`${store.url}/internal/force_flush`, "");
@@ -61,6 +73,24 @@ describe.each(rules)("$name", (rule) => {
   it("does not fail where there is no line at all", async () => {
     await expect(evaluate(rule.expr, "nothing")).resolves.toBeInstanceOf(Array);
   });
+});
+
+describe("a rule about a share or a time", () => {
+  const sampled = rules.filter(({ name }) => LOG_CASES[name]?.sample !== undefined);
+
+  it("has a case of too few lines", () => {
+    const asking = rules.filter(({ expr }) => /filter (total|answers):>=/.test(expr));
+
+    expect(sampled.map(({ name }) => name)).toEqual(asking.map(({ name }) => name));
+  });
+
+  it.each(sampled)(
+    "is quiet with one line less than it needs, however bad, and judges from there on: $name",
+    async (rule) => {
+      expect(await evaluate(rule.expr, `${rule.name}-few`)).toEqual([]);
+      expect(await evaluate(rule.expr, `${rule.name}-enough`)).toHaveLength(1);
+    },
+  );
 });
 
 describe("what is kept for dashboards and reports", () => {

@@ -109,10 +109,10 @@ const ALL_UP = { metrics: 1, logs: 1, "metric-rules": 1, "log-rules": 1, alerts:
 const ALL_TARGETS = { ...ALL_UP, qdrant: 1, inside: 1, public: 1 };
 
 /** The same hour of seven days, and five minutes now. */
-const traffic = (now: number): SeriesSet => ({
+const traffic = (now: number, usual = 200): SeriesSet => ({
   'gateway{group="all",stats_result="requests"}': [
     ...[7, 6, 5, 4, 3, 2, 1].flatMap((day) =>
-      [0, 300, 600].map((offset): [number, number] => [day * DAY - offset, 200]),
+      [0, 300, 600].map((offset): [number, number] => [day * DAY - offset, usual]),
     ),
     ...last(now, now),
   ],
@@ -175,7 +175,13 @@ const SITE: Readonly<Record<string, MetricCase>> = {
     below: { 'probe_success{job="neighbour",stack="staging"}': last(0, 1) },
     above: { 'probe_success{job="neighbour",stack="staging"}': last(1, 0) },
   },
-  UnusualTraffic: { below: traffic(600), above: traffic(601) },
+  // Of few requests none are unusual, however many more than usual.
+  UnusualTraffic: {
+    below: traffic(600),
+    above: traffic(601),
+    alsoBelow: [traffic(500, 1)],
+    alsoAbove: [traffic(501, 1)],
+  },
 };
 
 const SERVER: Readonly<Record<string, MetricCase>> = {
