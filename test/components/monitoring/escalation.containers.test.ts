@@ -2,9 +2,11 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
 
 import { AFTERMATH } from "../../../common/planned-alerts.ts";
 import { renderMetricRules } from "../../../components/monitoring/metric-rules.ts";
+import { freePorts } from "../../support/free-ports.ts";
 import { until } from "../../support/until.ts";
 import { silence, startAlerts, writeAlerting } from "./alerting.ts";
 import { monitoringFacts } from "./facts.ts";
@@ -21,10 +23,13 @@ const facts = monitoringFacts({
   escalation: [
     { level: "N1", afterMinutes: SECOND, emails: ["n1@exemple.fr"] },
     { level: "N2", afterMinutes: 6 * SECOND, emails: ["n2@exemple.fr"] },
+    { level: "N3", afterMinutes: 12 * SECOND, emails: ["n3@exemple.fr"] },
+    { level: "N4", afterMinutes: 18 * SECOND, emails: ["n4@exemple.fr"] },
   ],
 });
 
 let metrics: RunningProgram;
+let mail: RunningProgram;
 let alerts: RunningProgram;
 let rules: RunningProgram;
 let config: string;
@@ -42,7 +47,19 @@ const scrape = () =>
 
 beforeAll(async () => {
   metrics = await startMetrics();
-  config = await writeAlerting(facts, { hurried: true });
+  const [smtp = 0] = await freePorts(1);
+  mail = await startProgram("mailpit", {
+    ready: "/readyz",
+    args: ({ port }) => [`--listen=127.0.0.1:${port}`, `--smtp=127.0.0.1:${smtp}`],
+  });
+  const sender = {
+    host: "127.0.0.1",
+    port: smtp,
+    from: "alertes@exemple.fr",
+    user: undefined,
+    startTls: false,
+  };
+  config = await writeAlerting({ ...facts, mail: sender }, { hurried: true });
   alerts = await startAlerts(config);
   await writeFile(join(config, "rules.yml"), renderMetricRules(facts));
   scrapes = setInterval(() => void scrape(), 500);
@@ -66,7 +83,7 @@ beforeAll(async () => {
 afterAll(async () => {
   clearInterval(scrapes);
   await Promise.all([rules.stop(), alerts.stop()]);
-  await metrics.stop();
+  await Promise.all([metrics.stop(), mail.stop()]);
   await rm(config, { recursive: true });
 });
 
@@ -88,6 +105,26 @@ const find = async (labels: Readonly<Record<string, string>>) =>
 const escalation = (service: string, level: string) =>
   find({ alertname: "Escalation", id: `ServiceDown-${service}`, level });
 
+const messages = z.object({
+  messages: z.array(
+    z.object({ ID: z.string(), Created: z.string(), To: z.array(z.object({ Address: z.string() })) }),
+  ),
+});
+
+/** Mails that say of a service that it is down, oldest first. */
+async function mailed(service: string): Promise<readonly { readonly to: string; readonly at: number }[]> {
+  const read = async (path: string): Promise<unknown> => (await fetch(`${mail.url}/api/v1/${path}`)).json();
+  const listed = messages.parse(await read("messages?limit=200")).messages;
+  const all = await Promise.all(
+    listed.map(async ({ ID, Created, To }) => ({
+      to: To[0]?.Address ?? "",
+      at: Date.parse(Created),
+      text: z.object({ Text: z.string() }).parse(await read(`message/${ID}`)).Text,
+    })),
+  );
+  return all.filter(({ text }) => text.includes(`ack 'ServiceDown-${service}'`)).sort((a, b) => a.at - b.at);
+}
+
 describe("the escalation", () => {
   it("tells one level after the other about a fault, in its turn", async () => {
     down.add("n8n");
@@ -103,6 +140,17 @@ describe("the escalation", () => {
       `S'en charger : npm run alerts -- prod ack 'ServiceDown-n8n' --comment "…".`,
     );
     await until("N2 is told", () => escalation("n8n", "N2"));
+    await until("N3 is told", () => escalation("n8n", "N3"));
+    expect(await escalation("n8n", "N4")).toBeUndefined();
+    await until("N4 is told", () => escalation("n8n", "N4"));
+  });
+
+  it("writes to each level once, one after the other, while nobody takes the fault in charge", async () => {
+    const levels = ["n1@exemple.fr", "n2@exemple.fr", "n3@exemple.fr", "n4@exemple.fr"];
+    await until("N4 has a message", async () => (await mailed("n8n")).some(({ to }) => to === levels[3]));
+
+    const written = (await mailed("n8n")).filter(({ to }) => levels.includes(to));
+    expect(written.map(({ to }) => to)).toEqual(levels);
   });
 
   it("does not tell of an alert that another one explains", async () => {
