@@ -1,12 +1,12 @@
 import { createHmac } from "node:crypto";
 import { readdirSync } from "node:fs";
 
+import { LOOPBACK_PORTS } from "../common/monitoring.ts";
 import * as pulumi from "@pulumi/pulumi";
 
 import { PLANNED, silencesFor } from "../common/planned-alerts.ts";
 import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
-import { LOOPBACK_PORTS } from "./monitoring/facts.ts";
 
 const FOLDER = "/opt/technicia/backup";
 const PROGRAM = `${FOLDER}/main.py`;

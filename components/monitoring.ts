@@ -1,12 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 
+import { LOOPBACK_PORTS } from "../common/monitoring.ts";
 import { script } from "../common/script.ts";
 import { type MonitoringService, monitoringServices, SERVICES, swarmName } from "../common/services.ts";
 import * as technicia from "../provider/resources.ts";
 import { renderAlertmanager } from "./monitoring/alertmanager.ts";
 import { createCollector, createExporter, createJournalUpload } from "./monitoring/collection.ts";
 import { renderDashboards } from "./monitoring/dashboards.ts";
-import { CONFIG_FOLDER, LOOPBACK_PORTS, type MonitoringFacts } from "./monitoring/facts.ts";
+import { CONFIG_FOLDER, type MonitoringFacts } from "./monitoring/facts.ts";
 import { renderLogRules } from "./monitoring/log-rules.ts";
 import { renderMessages } from "./monitoring/messages.ts";
 import { renderMetricRules } from "./monitoring/metric-rules.ts";

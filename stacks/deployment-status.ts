@@ -4,9 +4,9 @@
  * A step's status is never set by hand: it follows from evidence, which only an existing resource gives.
  * Names and status words are those of the user's document "Suivi de Déploiement TechnicIA MVP".
  */
+import { LOOPBACK_PORTS } from "../common/monitoring.ts";
 import { z } from "zod";
 import { type BuiltService, builtServices, SERVICES } from "../common/services.ts";
-import { LOOPBACK_PORTS } from "../components/monitoring/facts.ts";
 import { shellWord } from "../common/shell-quote.ts";
 import type { ServiceKeys } from "../secrets/catalog.ts";
 import { secretServices } from "../secrets/entry.ts";

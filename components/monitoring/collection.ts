@@ -1,11 +1,11 @@
 /** What the host sends to the stores: its own metrics and those of its containers, and its journal. */
 import { readdirSync } from "node:fs";
 
+import { LOOPBACK_PORTS } from "../../common/monitoring.ts";
 import * as pulumi from "@pulumi/pulumi";
 
 import { script } from "../../common/script.ts";
 import * as technicia from "../../provider/resources.ts";
-import { LOOPBACK_PORTS } from "./facts.ts";
 
 const SCRIPTS = new URL("../scripts/monitoring/", import.meta.url);
 const PATCHES = new URL("../../ops/server/patches.sh", import.meta.url);

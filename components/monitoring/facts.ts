@@ -1,19 +1,6 @@
 /** What the texts of the monitoring are rendered from, and where its programs find each other. Plain data. */
 import type { Thresholds } from "./thresholds.ts";
 
-/** Port of each program in its own container; the name on the networks is the key's alias in `SERVICES`. */
-export const MONITORING_PORTS = {
-  metrics: 8428,
-  logs: 9428,
-  "metric-rules": 8880,
-  "log-rules": 8880,
-  alerts: 9093,
-  probes: 9115,
-} as const;
-
-/** Ports on the server's loopback, at which commands and ssh tunnels reach the programs. */
-export const LOOPBACK_PORTS = { ...MONITORING_PORTS, "log-rules": 8881 } as const;
-
 /** Secrets as files in the container that reads them; only those that a setting asks for exist. */
 export const SECRET_FILES = {
   /** Alertmanager: `smtp_auth_password_file`. */

@@ -2,10 +2,11 @@
 import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
 
+import { MONITORING_PORTS } from "../../common/monitoring.ts";
 import type { MonitoringService } from "../../common/services.ts";
 import { ACCESS_SOCKET } from "../gateway-monitoring.ts";
 import type { Mount, SecretFile, ServiceArgs } from "../service.ts";
-import { CONFIG_FOLDER, MONITORING_PORTS, SECRET_FILES } from "./facts.ts";
+import { CONFIG_FOLDER, SECRET_FILES } from "./facts.ts";
 
 /** Folder of the monitoring on the host. */
 export const FOLDER = "/opt/technicia/monitoring";

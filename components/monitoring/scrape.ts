@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 
-import { MONITORING_PORTS, type MonitoringFacts, SECRET_FILES } from "./facts.ts";
+import { MONITORING_PORTS } from "../../common/monitoring.ts";
+import { type MonitoringFacts, SECRET_FILES } from "./facts.ts";
 import type { ProbeModule } from "./probes.ts";
 import { HEADER } from "./rules/rule.ts";
 

@@ -1,6 +1,6 @@
 /** The metrics that the team follows: how each is asked for, in which unit, and from which value on an alert is raised. */
+import { ownServices, restartsBy } from "../../common/monitoring.ts";
 import { enabledAliases } from "../../common/services.ts";
-import { ownServices, restartsBy } from "../../components/monitoring/rules/rule.ts";
 import type { Environment } from "../../stacks/environment.ts";
 
 export type Unit = "%" | "s" | "/s" | "d" | "h" | "";
@@ -128,7 +128,7 @@ function requestMetrics({ monitoring }: Environment): Metric[] {
 function serverMetrics(environment: Environment): Metric[] {
   const { monitoring } = environment;
   const { cpu, memory, disk, restarts, containerMemory } = monitoring.thresholds;
-  const own = ownServices({ services: enabledAliases(environment) }).join("|");
+  const own = ownServices(enabledAliases(environment)).join("|");
   return [
     {
       ...{ key: "cpu", title: "Processors", unit: "%", kind: "mean" },

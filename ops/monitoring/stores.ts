@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 
+import { LOOPBACK_PORTS } from "../../common/monitoring.ts";
 import { parseJson } from "../../common/parse-json.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Server } from "../server/connection.ts";
@@ -15,14 +16,9 @@ export type StoreName = (typeof storeNames)[number];
 /** Base address of each, as the server reaches it. */
 export type Addresses = Readonly<Record<StoreName, string>>;
 
-export const LOOPBACK: Addresses = {
-  metrics: "http://127.0.0.1:8428",
-  logs: "http://127.0.0.1:9428",
-  "metric-rules": "http://127.0.0.1:8880",
-  "log-rules": "http://127.0.0.1:8881",
-  alerts: "http://127.0.0.1:9093",
-  probes: "http://127.0.0.1:9115",
-};
+export const LOOPBACK: Addresses = Object.fromEntries(
+  storeNames.map((name) => [name, `http://127.0.0.1:${LOOPBACK_PORTS[name]}`]),
+) as Record<StoreName, string>;
 
 /** `technicia:monitoring.enabled` is false in the settings that are deployed. */
 export class MonitoringOff extends UserError {

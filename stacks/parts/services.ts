@@ -1,8 +1,8 @@
 /** The services on the swarm, and what is made in them. */
 import type * as pulumi from "@pulumi/pulumi";
 
+import { LOOPBACK_PORTS, MONITORING_PORTS } from "../../common/monitoring.ts";
 import { COLLECTION, isServiceOn, SERVICES, type ServiceName, swarmName } from "../../common/services.ts";
-import { LOOPBACK_PORTS, MONITORING_PORTS } from "../../components/monitoring/facts.ts";
 import { createN8nDatabase } from "../../components/n8n-database.ts";
 import { createN8nOwner, N8n } from "../../components/n8n.ts";
 import { NETWORKS_RANGE } from "../../components/networks.ts";

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 
+import { LOOPBACK_PORTS, MONITORING_PORTS } from "../../common/monitoring.ts";
 import { describe, expect, it } from "vitest";
 
 import { monitoringServices, SERVICES } from "../../common/services.ts";
-import { LOOPBACK_PORTS, MONITORING_PORTS, SECRET_FILES } from "../../components/monitoring/facts.ts";
+import { SECRET_FILES } from "../../components/monitoring/facts.ts";
 import { reveal } from "../support/engine.ts";
 import { strongSecrets } from "../support/fixtures.ts";
 import { deploy, everything, least, type Variant } from "../support/technicia.ts";

@@ -1,6 +1,7 @@
 /** Rules about the lines of containers and of the server's units, as LogsQL. */
+import { ownServices } from "../../../common/monitoring.ts";
 import type { MonitoringFacts } from "../facts.ts";
-import { label, lastingMinutes, minutes, ownServices, type Recording, type Rule, value } from "./rule.ts";
+import { label, lastingMinutes, minutes, type Recording, type Rule, value } from "./rule.ts";
 
 export function lineRules(facts: MonitoringFacts): Rule[] {
   return [...errorLineRules(facts), ...volumeRules(facts), loginRule(facts), sourceRule(facts)];
@@ -12,7 +13,7 @@ const ERROR_LINE =
 
 /** Of the services' lines, the errors. The web servers' are requests, which the access lines count. */
 function errorLines(facts: MonitoringFacts): string {
-  const services = ownServices(facts).filter((alias) => alias !== "gateway" && alias !== "frontend");
+  const services = ownServices(facts.services).filter((alias) => alias !== "gateway" && alias !== "frontend");
   return `CONTAINER_TAG:in(${services.map((alias) => JSON.stringify(alias)).join(",")}) _msg:~\`${ERROR_LINE}\``;
 }
 

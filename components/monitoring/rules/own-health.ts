@@ -1,7 +1,8 @@
 /** Rules by which the monitoring watches itself, the ladder of the escalation, and the sign of life. */
+import { restartsBy } from "../../../common/monitoring.ts";
 import { ESCALATION_LABELS } from "../../../common/planned-alerts.ts";
 import { DEADMAN, type MonitoringFacts } from "../facts.ts";
-import { label, lastingMinutes, minutes, MONITORING, restartsBy, type Rule, value } from "./rule.ts";
+import { label, lastingMinutes, minutes, MONITORING, type Rule, value } from "./rule.ts";
 
 export function ownHealthRules(facts: MonitoringFacts): Rule[] {
   return [

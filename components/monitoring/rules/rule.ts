@@ -1,5 +1,6 @@
 /** How one alert is described, and how vmalert reads it. */
-import { MONITORING_PORTS, type MonitoringFacts } from "../facts.ts";
+import { MONITORING_PORTS } from "../../../common/monitoring.ts";
+import { type MonitoringFacts } from "../facts.ts";
 
 export type Severity = "P1" | "P2" | "P3" | "info";
 
@@ -63,20 +64,8 @@ export const label = (name: string): string => `{{ $labels.${name} }}`;
 /** Section of the runbook, as GitHub links to a heading. */
 export const runbookOf = (name: string): string => `docs/alerts.md#${name.toLowerCase()}`;
 
-const monitoringAliases = Object.keys(MONITORING_PORTS);
-
-/** TechnicIA's services, without those that watch them. */
-export function ownServices({ services }: Pick<MonitoringFacts, "services">): string[] {
-  return services.filter((alias) => !monitoringAliases.includes(alias));
-}
-
-/** How often each of these services, an expression of their names, has started again within so many minutes. */
-export const restartsBy = (services: string, count: number): string =>
-  // MetricsQL's own `changes` counts the first sample of a series as well: the first start would be a restart.
-  `max by (service) (changes_prometheus(technicia_task_started_timestamp_seconds{service=~"${services}"}[${count}m]))`;
-
 /** The services that watch, as an alternative of a regular expression. */
-export const MONITORING = monitoringAliases.join("|");
+export const MONITORING = Object.keys(MONITORING_PORTS).join("|");
 
 /**
  * vmalert's alerting rule. `holdSeconds` is how long it goes on firing after a row is gone: a value that moves around its threshold is one

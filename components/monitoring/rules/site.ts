@@ -1,6 +1,7 @@
 /** Rules about what users reach: the site, its services, and the neighbours' view. */
+import { ownServices, restartsBy } from "../../../common/monitoring.ts";
 import type { MonitoringFacts } from "../facts.ts";
-import { label, lastingMinutes, minutes, ownServices, restartsBy, type Rule, value } from "./rule.ts";
+import { label, lastingMinutes, minutes, type Rule, value } from "./rule.ts";
 
 const SERVICE = `service ${label("service")}`;
 
@@ -61,10 +62,12 @@ function healthRules(facts: MonitoringFacts): Rule[] {
 function containerRules(facts: MonitoringFacts): Rule[] {
   const { stack, thresholds } = facts;
   const { restarts } = thresholds;
-  const own = `service=~"${ownServices(facts).join("|")}"`;
+  const own = `service=~"${ownServices(facts.services).join("|")}"`;
   // Each of them is declared to run: Docker's own wish is 0 where somebody has scaled it down.
   const missing = `clamp_min(max by (service) (technicia_service_desired{${own}}), 1) - max by (service) (technicia_service_running{${own}}) > 0`;
-  const absent = ownServices(facts).map((alias) => `absent(technicia_service_desired{service="${alias}"})`);
+  const absent = ownServices(facts.services).map(
+    (alias) => `absent(technicia_service_desired{service="${alias}"})`,
+  );
   const removed = `(${absent.join(" or ")}) and on () max(technicia_collector_up{source="docker"}) == 1`;
   return [
     {
@@ -83,7 +86,7 @@ function containerRules(facts: MonitoringFacts): Rule[] {
     {
       name: "CrashLoop",
       severity: "P1",
-      expr: `${restartsBy(ownServices(facts).join("|"), restarts.minutes)} > ${restarts.count}`,
+      expr: `${restartsBy(ownServices(facts.services).join("|"), restarts.minutes)} > ${restarts.count}`,
       subject: "service",
       rollback: true,
       title: `${label("service")} redémarre en boucle`,

@@ -2,7 +2,7 @@
 import { connect, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 
-import { LOOPBACK_PORTS } from "../../../components/monitoring/facts.ts";
+import { LOOPBACK_PORTS } from "../../../common/monitoring.ts";
 import { failed, type Finding, notChecked, ok } from "../probe.ts";
 
 const OFTEN_OPEN = [

@@ -3,6 +3,7 @@ import type { RequestListener } from "node:http";
 import { createServer, type ServerOptions } from "node:https";
 import { networkInterfaces } from "node:os";
 
+import { LOOPBACK_PORTS } from "../../../../common/monitoring.ts";
 import { afterEach, describe, expect, it } from "vitest";
 
 import {
@@ -15,7 +16,6 @@ import {
 } from "../../../../ops/checks/public/gateway.ts";
 import { checkCertificate, checkTlsVersions } from "../../../../ops/checks/public/tls.ts";
 import { checkLoad } from "../../../../ops/checks/public/load.ts";
-import { LOOPBACK_PORTS } from "../../../../components/monitoring/facts.ts";
 import { checkPorts, CLOSED_PORTS } from "../../../../ops/checks/public/ports.ts";
 import { close, issue, listen, unaborted } from "../fixtures.ts";
 import { environmentWith } from "../../../support/fixtures.ts";
