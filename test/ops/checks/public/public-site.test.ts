@@ -323,13 +323,17 @@ describe("checkLoad", () => {
   it("measures the server and not the way to it: from far away the same site is as fast, and is asked as often", async () => {
     const near = await startSite("localhost");
     const site = { ...near, ports: { ...near.ports, https: await startDistance(near.ports.https, 250) } };
-    // Ten connections, as many as from nearby, would do no more than 20 requests a second over this distance.
-    const limits = { requestsPerSecond: 25, p50Ms: 250, p95Ms: 3000, p99Ms: 3000, loadSeconds: 5 };
+    // Only their difference is judged: how fast a busy machine is at all does not matter here.
+    const limits = { requestsPerSecond: 25, p50Ms: 60_000, p95Ms: 60_000, p99Ms: 60_000, loadSeconds: 5 };
+    const { measures: nearby = {} } = await look(near, limits);
     const found = await look(site, limits);
 
     expect(found.detail).toMatch(/\(sans le trajet de \d+(\.\d)? ms\), \d+ requêtes\/s/);
-    expect(found.outcome, found.detail).toBe("ok");
-    expect(found.measures?.["rttMs"]).toBeGreaterThanOrEqual(490);
+    const { rttMs = 0, p50Ms = 0, requestsPerSecond = 0 } = found.measures ?? {};
+    expect(rttMs).toBeGreaterThanOrEqual(490);
+    expect(p50Ms - (nearby["p50Ms"] ?? 0)).toBeLessThan(250);
+    // Ten connections, as many as from nearby, would do no more than 20 requests of the 38 a second over this distance.
+    expect(requestsPerSecond).toBeGreaterThan(0.65 * (nearby["requestsPerSecond"] ?? Infinity));
   });
 
   it("fails for a slow site and names each exceeded time", async () => {
