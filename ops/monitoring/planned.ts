@@ -10,7 +10,7 @@ import type { Effects } from "../effects.ts";
 import type { Server } from "../server/connection.ts";
 import { endSilence, makeSilence } from "./alertmanager.ts";
 import { renderMoment, renderSpan } from "./durations.ts";
-import { onMonitored, type Reach } from "./deployed.ts";
+import { onMonitored, orReason, type Reach } from "./deployed.ts";
 import { LOOPBACK, MonitoringOff, openStores, type Addresses, type Stores } from "./stores.ts";
 
 export interface PlannedWork extends Pick<Effects, "identity" | "now" | "say"> {
@@ -141,15 +141,16 @@ async function end(
   { watcher, silences }: { readonly watcher: Watcher; readonly silences: readonly string[] },
 ): Promise<void> {
   if (silences.length === 0) return;
-  const left = [...silences];
-  try {
-    await watcher.reach(async (stores) => {
-      for (; left.length > 0; left.shift()) await endSilence(stores, left[0]!);
-    });
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    const ids = left.map((id) => id.slice(0, 8)).join(", ");
-    const latest = renderMoment(new Date(now().getTime() + seconds * 1000));
-    say(`silences ${ids} could not be ended and end by themselves, before ${latest}: ${error.message}`);
-  }
+  // One that is gone already does not keep the others.
+  const ended = await orReason(
+    watcher.reach((stores) => Promise.all(silences.map((id) => orReason(endSilence(stores, id))))),
+  );
+  const reasons = silences.map(
+    (id, index) => [id, ended instanceof UserError ? ended : ended[index]] as const,
+  );
+  const left = reasons.flatMap(([id, why]) => (why instanceof UserError ? [{ id, why }] : []));
+  if (left[0] === undefined) return;
+  const ids = left.map(({ id }) => id.slice(0, 8)).join(", ");
+  const latest = renderMoment(new Date(now().getTime() + seconds * 1000));
+  say(`silences ${ids} could not be ended and end by themselves, before ${latest}: ${left[0].why.message}`);
 }

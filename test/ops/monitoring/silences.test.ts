@@ -206,6 +206,21 @@ describe("planned work", () => {
     );
   });
 
+  it("ends the others where one of its silences cannot be ended, and says which", async () => {
+    await during(work(DEPLOYMENT), () => {
+      const end = stores.answers.get("alerts /api/v2/silence/")!;
+      stores.answers.set("alerts /api/v2/silence/", (call) =>
+        call.path.includes("00000001") ? { status: 500, body: "already expired" } : end(call),
+      );
+      return Promise.resolve();
+    });
+
+    expect(stores.received.filter(({ method }) => method === "DELETE")).toHaveLength(made().length);
+    expect(world.said[1]).toMatch(
+      /^silences 00000001 could not be ended and end by themselves, .*already expired/,
+    );
+  });
+
   it("is silent in each neighbour, too, which would tell of this server, and ends there with the work", async () => {
     const { pulumi, openServer, addresses } = world.world;
     const seenBy = { stack: "prod", neighbours: ["test"], pulumi, openServer, addresses };
