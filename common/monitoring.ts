@@ -1,4 +1,5 @@
 /** What the rules on the server and the commands both know of the monitoring. */
+
 /** Port of each program in its own container; the name on the networks is the key's alias in `SERVICES`. */
 export const MONITORING_PORTS = {
   metrics: 8428,
@@ -18,6 +19,6 @@ export function ownServices(aliases: readonly string[]): string[] {
 }
 
 /** How often each of these services, an expression of their names, has started again within so many minutes. */
-export const restartsBy = (services: string, count: number): string =>
+export const restartsBy = (services: string, minutes: number): string =>
   // MetricsQL's own `changes` counts the first sample of a series as well: the first start would be a restart.
-  `max by (service) (changes_prometheus(technicia_task_started_timestamp_seconds{service=~"${services}"}[${count}m]))`;
+  `max by (service) (changes_prometheus(technicia_task_started_timestamp_seconds{service=~"${services}"}[${minutes}m]))`;

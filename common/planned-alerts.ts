@@ -111,10 +111,10 @@ export function silencesFor(alerts: PlannedAlerts): readonly (readonly Matcher[]
     case "drill":
       return [[named(...OF_LOAD)], escalations(...OF_LOAD)];
     case "neighbour": {
-      const about = matcherOf("neighbour", [alerts.neighbour]);
+      const whose = matcherOf("neighbour", [alerts.neighbour]);
       return [
-        [named(...OF_NEIGHBOUR), about],
-        [...escalations(...OF_NEIGHBOUR), about],
+        [named(...OF_NEIGHBOUR), whose],
+        [...escalations(...OF_NEIGHBOUR), whose],
       ];
     }
   }

@@ -1,9 +1,9 @@
 import { createHmac } from "node:crypto";
 import { readdirSync } from "node:fs";
 
-import { LOOPBACK_PORTS } from "../common/monitoring.ts";
 import * as pulumi from "@pulumi/pulumi";
 
+import { LOOPBACK_PORTS } from "../common/monitoring.ts";
 import { PLANNED, silencesFor } from "../common/planned-alerts.ts";
 import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";

@@ -4,8 +4,8 @@
  * A step's status is never set by hand: it follows from evidence, which only an existing resource gives.
  * Names and status words are those of the user's document "Suivi de Déploiement TechnicIA MVP".
  */
-import { LOOPBACK_PORTS } from "../common/monitoring.ts";
 import { z } from "zod";
+import { LOOPBACK_PORTS } from "../common/monitoring.ts";
 import { type BuiltService, builtServices, SERVICES } from "../common/services.ts";
 import { shellWord } from "../common/shell-quote.ts";
 import type { ServiceKeys } from "../secrets/catalog.ts";

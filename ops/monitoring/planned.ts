@@ -102,16 +102,16 @@ function watchersOf({ server, alerts, isOn = true, seconds, addresses, seenBy }:
     silenced: `the alerts of this work are silenced until it ends, for ${renderSpan(seconds)} at most`,
     notSilenced: "the alerts of this work are not silenced",
   };
-  const others = (seenBy?.neighbours ?? []).map((neighbour): Watcher => {
-    const { stack, ...reach } = seenBy!;
-    return {
-      alerts: { kind: "neighbour", neighbour: stack },
-      reach: (work) => onMonitored(neighbour, reach, ({ stores }) => work(stores)),
-      silenced: `${neighbour} does not tell of ${stack} meanwhile`,
-      notSilenced: `${neighbour} may tell of ${stack} meanwhile`,
-    };
-  });
-  return [...(isOn ? [own] : []), ...others];
+  return [...(isOn ? [own] : []), ...(seenBy === undefined ? [] : neighboursOf(seenBy))];
+}
+
+function neighboursOf({ stack, neighbours, ...reach }: SeenBy): Watcher[] {
+  return neighbours.map((neighbour) => ({
+    alerts: { kind: "neighbour", neighbour: stack },
+    reach: (work) => onMonitored(neighbour, reach, ({ stores }) => work(stores)),
+    silenced: `${neighbour} does not tell of ${stack} meanwhile`,
+    notSilenced: `${neighbour} may tell of ${stack} meanwhile`,
+  }));
 }
 
 async function begin(

@@ -5,6 +5,7 @@ import { docker } from "../docker.ts";
 import { prepareImage, prepareImages } from "../images/build.ts";
 import { publishImages } from "../images/publish.ts";
 import { SERVER } from "../world.ts";
+import { tasksOf } from "./server.ts";
 
 /** What becomes of the release, and its tag. */
 export const ILLNESSES = {
@@ -48,11 +49,9 @@ export async function offerBadReleases(): Promise<void> {
   await publishImages({ ...images, published }, quiet);
 }
 
-const VECTOR_STORE = "label=com.docker.swarm.service.name=technicia-vector-store";
-
 /** Tells every process of such a release, also one that was started anew, to be ill. */
 const TELL = `while :; do
-  for one in $(docker ps --quiet --filter ${VECTOR_STORE}); do
+  for one in $(docker ps --quiet --filter ${tasksOf("vector-store")}); do
     case $(docker inspect --format '{{.Config.Env}}' $one) in *ILLNESS=*) docker exec $one touch /tmp/ill || true ;; esac
   done
   sleep 1

@@ -1,13 +1,14 @@
 /** From a fault to the message about it, from a bad release to the one before, and what the monitoring itself takes. */
 import { setTimeout as delay } from "node:timers/promises";
 
+import { LOOPBACK_PORTS } from "../../common/monitoring.ts";
 import { until } from "../../common/until.ts";
 import { neighbourOf, watchesNeighbour } from "../neighbour.ts";
 import { addWebhooks, REMOVE_WEBHOOKS, type Webhook } from "./faulty-webhooks.ts";
 import type { Operate } from "./floors.ts";
 import { measure, type Measure, verdict } from "./measure.ts";
 import { type Follow, measureBadReleases } from "./recovery.ts";
-import { firstWaitOf, onServer, untilCalm } from "./server.ts";
+import { firstWaitOf, onServer, scale, stopService, untilCalm } from "./server.ts";
 import { readTold, type Receiver } from "./told.ts";
 import { answers, EVERYTHING, measureUnderTraffic, type Question } from "./traffic.ts";
 
@@ -24,8 +25,8 @@ const CORE_PERCENT = 5;
 const WATCH_SECONDS = 120;
 
 /** Port on the server's loopback of what evaluates the rules about metrics, and of the metrics' store. */
-const RULES = "http://127.0.0.1:8880";
-const METRICS = "http://127.0.0.1:8428";
+const RULES = `http://127.0.0.1:${LOOPBACK_PORTS["metric-rules"]}`;
+const METRICS = `http://127.0.0.1:${LOOPBACK_PORTS.metrics}`;
 
 export async function measureMonitoring(operate: Operate, follow: Follow): Promise<Measure[]> {
   return [
@@ -133,13 +134,7 @@ async function measureDelivery(): Promise<Measure> {
   const seconds = await waitOf("ServiceDown");
   // Its window is the measurements that have to fail: those of its time, and the first.
   const limit = seconds + MEASUREMENT_SECONDS + DELIVERY_SECONDS;
-  const scale = (count: number) =>
-    onServer(`docker service scale --detach technicia-vector-store=${count} >/dev/null`);
-  await scale(0);
-  await until(async () => (await onServer(`docker ps --quiet --filter ${STORE}`)) === "", {
-    limit: 60_000,
-    late: () => new Error("the vector store: expected it to stop within a minute"),
-  });
+  await stopService("vector-store");
   const begun = Date.now();
   try {
     const measured = await measure("fault → delivered to everybody", {
@@ -147,11 +142,9 @@ async function measureDelivery(): Promise<Measure> {
     });
     return { ...measured, target: verdict(measured.seconds <= limit, `at most ${limit} s`) };
   } finally {
-    await scale(1);
+    await scale("vector-store", 1);
   }
 }
-
-const STORE = "label=com.docker.swarm.service.name=technicia-vector-store";
 
 /** Asked by GET, in the pace of `N8N`. */
 const BROKEN: Question = { path: "/webhook/bench-broken", status: 500, apart: 250 };
@@ -211,13 +204,7 @@ async function measureDeadman(): Promise<Measure> {
     const how = "npm start -- --neighbour, then npm run bench -- monitoring";
     return { name, seconds: NaN, target: `not measured, there is no neighbour: ${how}` };
   }
-  const scale = (count: number) =>
-    onServer(`docker service scale --detach technicia-alerts=${count} >/dev/null`);
-  await scale(0);
-  await until(async () => (await onServer(`docker ps --quiet --filter ${ALERTS}`)) === "", {
-    limit: 60_000,
-    late: () => new Error("Alertmanager: expected it to stop within a minute"),
-  });
+  await stopService("alerts");
   const begun = Date.now();
   try {
     const silent = { id: "NeighbourSilent-test", stack: neighbourOf("test"), limit: 2 * DEADMAN_SECONDS };
@@ -225,8 +212,6 @@ async function measureDeadman(): Promise<Measure> {
     const isMet = measured.seconds <= DEADMAN_SECONDS;
     return { ...measured, target: verdict(isMet, `at most ${DEADMAN_SECONDS} s`) };
   } finally {
-    await scale(1);
+    await scale("alerts", 1);
   }
 }
-
-const ALERTS = "label=com.docker.swarm.service.name=technicia-alerts";

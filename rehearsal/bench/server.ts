@@ -2,6 +2,7 @@
 import { parse } from "yaml";
 import { z } from "zod";
 
+import { LOOPBACK_PORTS } from "../../common/monitoring.ts";
 import { AFTERMATH } from "../../common/planned-alerts.ts";
 import { run } from "../../common/run.ts";
 import { until } from "../../common/until.ts";
@@ -9,6 +10,21 @@ import { SERVER } from "../world.ts";
 
 export function onServer(script: string): Promise<string> {
   return run(["docker", "exec", SERVER, "bash", "-euc", script]);
+}
+
+/** For `docker ps --filter`: containers of a service, by its alias. */
+export const tasksOf = (alias: string): string => `label=com.docker.swarm.service.name=technicia-${alias}`;
+
+export const scale = (alias: string, count: number): Promise<string> =>
+  onServer(`docker service scale --detach technicia-${alias}=${count} >/dev/null`);
+
+/** Scales a service to nothing, and waits until it is gone. */
+export async function stopService(alias: string): Promise<void> {
+  await scale(alias, 0);
+  await until(async () => (await onServer(`docker ps --quiet --filter ${tasksOf(alias)}`)) === "", {
+    limit: 60_000,
+    late: () => new Error(`${alias}: expected it to stop within a minute`),
+  });
 }
 
 /** Services that started anew are counted for a quarter of an hour. */
@@ -27,7 +43,9 @@ export function disturbs({ alertname, rollback, span }: Labels): boolean {
 export async function untilCalm(): Promise<void> {
   let left: readonly Labels[] = [];
   const isCalm = async () => {
-    const answer = await onServer("curl --silent --fail http://127.0.0.1:9093/api/v2/alerts");
+    const answer = await onServer(
+      `curl --silent --fail http://127.0.0.1:${LOOPBACK_PORTS.alerts}/api/v2/alerts`,
+    );
     left = alerts
       .parse(JSON.parse(answer))
       .map(({ labels }) => labels)
@@ -50,7 +68,9 @@ const routes = z.object({
 
 /** Seconds for which the first message about an alert waits on purpose, as Alertmanager has it. */
 export async function firstWaitOf(alertname: string, severity: string): Promise<number> {
-  const answer = await onServer("curl --silent --fail http://127.0.0.1:9093/api/v2/status");
+  const answer = await onServer(
+    `curl --silent --fail http://127.0.0.1:${LOOPBACK_PORTS.alerts}/api/v2/status`,
+  );
   return readFirstWait(status.parse(JSON.parse(answer)).config.original, { alertname, severity });
 }
 

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 
-import { LOOPBACK_PORTS, MONITORING_PORTS } from "../../common/monitoring.ts";
 import { describe, expect, it } from "vitest";
 
+import { LOOPBACK_PORTS, MONITORING_PORTS } from "../../common/monitoring.ts";
 import { monitoringServices, SERVICES } from "../../common/services.ts";
 import { SECRET_FILES } from "../../components/monitoring/facts.ts";
 import { reveal } from "../support/engine.ts";

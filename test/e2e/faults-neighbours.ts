@@ -21,25 +21,9 @@ export interface SeenFault extends Pick<Fault, "name" | "inject" | "repair" | "o
 }
 
 /** As two faults that are one: the second of them breaks nothing more. */
-export function viewsOf({
-  name,
-  inject,
-  repair,
-  breaks,
-  on = FIRST,
-  first,
-  second,
-}: SeenFault): [Fault, Fault] {
+export function viewsOf({ name, first, second, ...broken }: SeenFault): [Fault, Fault] {
   return [
-    {
-      name: `${name}, by ${SECOND.stack}`,
-      inject,
-      repair,
-      ...(breaks && { breaks }),
-      on,
-      by: SECOND,
-      ...second,
-    },
+    { on: FIRST, ...broken, name: `${name}, by ${SECOND.stack}`, by: SECOND, ...second },
     { name: `${name}, by ${FIRST.stack}`, inject: "true", repair: "true", by: FIRST, ...first },
   ];
 }

@@ -1,6 +1,6 @@
 /** How one alert is described, and how vmalert reads it. */
 import { MONITORING_PORTS } from "../../../common/monitoring.ts";
-import { type MonitoringFacts } from "../facts.ts";
+import type { MonitoringFacts } from "../facts.ts";
 
 export type Severity = "P1" | "P2" | "P3" | "info";
 

@@ -62,12 +62,11 @@ function healthRules(facts: MonitoringFacts): Rule[] {
 function containerRules(facts: MonitoringFacts): Rule[] {
   const { stack, thresholds } = facts;
   const { restarts } = thresholds;
-  const own = `service=~"${ownServices(facts.services).join("|")}"`;
+  const aliases = ownServices(facts.services);
+  const own = `service=~"${aliases.join("|")}"`;
   // Each of them is declared to run: Docker's own wish is 0 where somebody has scaled it down.
   const missing = `clamp_min(max by (service) (technicia_service_desired{${own}}), 1) - max by (service) (technicia_service_running{${own}}) > 0`;
-  const absent = ownServices(facts.services).map(
-    (alias) => `absent(technicia_service_desired{service="${alias}"})`,
-  );
+  const absent = aliases.map((alias) => `absent(technicia_service_desired{service="${alias}"})`);
   const removed = `(${absent.join(" or ")}) and on () max(technicia_collector_up{source="docker"}) == 1`;
   return [
     {
@@ -86,7 +85,7 @@ function containerRules(facts: MonitoringFacts): Rule[] {
     {
       name: "CrashLoop",
       severity: "P1",
-      expr: `${restartsBy(ownServices(facts.services).join("|"), restarts.minutes)} > ${restarts.count}`,
+      expr: `${restartsBy(aliases.join("|"), restarts.minutes)} > ${restarts.count}`,
       subject: "service",
       rollback: true,
       title: `${label("service")} redémarre en boucle`,

@@ -37,7 +37,7 @@ function request({ uri = "/api/start-diagnosis", status = 200, seconds = 0.1, ..
   return { ago, fields: { app_name: "gateway", _msg: JSON.stringify(line) } };
 }
 
-const times = <Item>(count: number, item: Item): Item[] => Array.from({ length: count }, () => item);
+export const times = <Item>(count: number, item: Item): Item[] => Array.from({ length: count }, () => item);
 
 /** So many requests of one kind, and so many others that are fine. */
 const among = (count: number, odd: Request, fine: number, others: Request = {}): Line[] => [
@@ -51,6 +51,8 @@ const container = (alias: string, message: string, ago = 20): Line => ({
 });
 
 const FAILED: Request = { status: 502 };
+const FAILING = { least: 20, line: request(FAILED) };
+const CRAWLING = { least: 20, line: request({ seconds: 10 }) };
 const QUESTION: Request = { uri: "/api/question", seconds: 5 };
 const UPLOAD: Request = { uri: "/api/upload", seconds: 60 };
 
@@ -78,37 +80,37 @@ export const LOG_CASES: Readonly<Record<string, LogCase>> = {
   ErrorRateCritical: {
     below: [...among(5, FAILED, 95), ...times(50, sign("/deadman/staging", 503))],
     above: [...among(6, FAILED, 94), ...times(50, sign("/deadman/staging", 204))],
-    sample: { least: 20, line: request(FAILED) },
+    sample: FAILING,
   },
   ErrorRateHigh: {
     below: among(2, FAILED, 98),
     above: among(3, FAILED, 97),
-    sample: { least: 20, line: request(FAILED) },
+    sample: FAILING,
   },
   ErrorRateElevated: {
     below: among(1, FAILED, 99),
     above: among(2, FAILED, 98),
-    sample: { least: 20, line: request(FAILED) },
+    sample: FAILING,
   },
   LatencyCritical: {
     below: slow(2, 2.9),
     above: slow(2, 3.1),
-    sample: { least: 20, line: request({ seconds: 10 }) },
+    sample: CRAWLING,
   },
   LatencyHigh: {
     below: slow(2, 1.9),
     above: slow(2, 2.1),
-    sample: { least: 20, line: request({ seconds: 10 }) },
+    sample: CRAWLING,
   },
   LatencyMedian: {
     below: slow(12, 0.49),
     above: slow(12, 0.51),
-    sample: { least: 20, line: request({ seconds: 10 }) },
+    sample: CRAWLING,
   },
   LatencyTail: {
     below: slow(1, 4.9),
     above: slow(1, 5.1),
-    sample: { least: 20, line: request({ seconds: 10 }) },
+    sample: CRAWLING,
   },
   SlowRequestCritical: { below: slow(1, 30), above: slow(1, 30.1) },
   SlowRequestHigh: { below: slow(1, 20), above: slow(1, 20.1) },

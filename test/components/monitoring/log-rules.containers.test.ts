@@ -7,7 +7,7 @@ import { tryRun } from "../../../common/run.ts";
 import { logRecordings, logRules, renderLogRules } from "../../../components/monitoring/log-rules.ts";
 import { monitoringProgram } from "../../support/monitoring-programs.ts";
 import { monitoringFacts } from "./facts.ts";
-import { type Line, LOG_CASES } from "./log-cases.ts";
+import { type Line, LOG_CASES, times } from "./log-cases.ts";
 import { post, type Row, rowsOf, type RunningProgram, startLogs } from "./program.ts";
 import { labelsIn } from "./templates.ts";
 
@@ -39,14 +39,8 @@ beforeAll(async () => {
     ...(sample === undefined
       ? []
       : [
-          ...jsonLines(
-            `${name}-few`,
-            Array.from({ length: sample.least - 1 }, () => sample.line),
-          ),
-          ...jsonLines(
-            `${name}-enough`,
-            Array.from({ length: sample.least }, () => sample.line),
-          ),
+          ...jsonLines(`${name}-few`, times(sample.least - 1, sample.line)),
+          ...jsonLines(`${name}-enough`, times(sample.least, sample.line)),
         ]),
   ]);
   await post(`${store.url}/insert/jsonline?_stream_fields=app_name,CONTAINER_TAG`, lines.join("\n"));

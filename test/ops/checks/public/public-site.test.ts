@@ -3,9 +3,9 @@ import type { RequestListener } from "node:http";
 import { createServer, type ServerOptions } from "node:https";
 import { networkInterfaces } from "node:os";
 
-import { LOOPBACK_PORTS } from "../../../../common/monitoring.ts";
 import { afterEach, describe, expect, it } from "vitest";
 
+import { LOOPBACK_PORTS } from "../../../../common/monitoring.ts";
 import {
   checkClosedPaths,
   checkFrontend,
