@@ -64,7 +64,13 @@ export function edgeRules(sshPorts: readonly number[], adminCidrs: readonly stri
   const permits: Omit<EdgeRule, "sequence">[] = [
     { action: "permit", protocol: "tcp", tcpOption: "established" },
     ...sshPorts.flatMap((port) =>
-      adminCidrs.map((source) => ({ action: "permit" as const, protocol: "tcp" as const, port, source })),
+      adminCidrs.map((source) => ({
+        action: "permit" as const,
+        protocol: "tcp" as const,
+        port,
+        // OVH writes a rule for everybody without a source.
+        ...(source === "0.0.0.0/0" ? {} : { source }),
+      })),
     ),
     { action: "permit", protocol: "tcp", port: 80 },
     { action: "permit", protocol: "tcp", port: 443 },

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
+import { withPolicyPack } from "../common/policy-pack.ts";
 import { type Ended, type RunOptions, tryRun } from "../common/run.ts";
 import { shellQuote } from "../common/shell-quote.ts";
 import { ROOT, STATE } from "./addresses.ts";
@@ -24,9 +25,11 @@ export interface OperatorOptions extends Pick<
  * a user has, and the documents by a copy. So no command needs an option or a variable that a real deployment would not need.
  */
 export function runAsOperator(
-  command: readonly string[],
+  typed: readonly string[],
   { stack, engine, environment, ...options }: OperatorOptions,
 ): Promise<Ended> {
+  // As the documents say that a person types it.
+  const command = typed[0] === "pulumi" ? ["pulumi", ...withPolicyPack(typed.slice(1))] : typed;
   const mounts = [
     ["resolv.conf", "/etc/resolv.conf"],
     ["trusted.pem", "/etc/ssl/certs/ca-certificates.crt"],

@@ -8,7 +8,20 @@ export type Family = "v4" | "v6";
 const WIDEST_PREFIX = { v4: 8, v6: 16 } as const;
 const BITS = { v4: 32, v6: 128 } as const;
 
-/** What is wrong with an address range (CIDR) that may enter, as "expected …"; undefined when it is right. */
+/** Whether a range is wider than any network that one organisation administers from. */
+export function isWide(range: string): boolean {
+  const [address = "", prefix] = range.split("/");
+  return prefix !== undefined && Number(prefix) < WIDEST_PREFIX[isIPv6(address) ? "v6" : "v4"];
+}
+
+/** What is wrong with a range that is wide, as `rangeProblem` says it; `wanted` is what is expected. */
+export function widthProblem(range: string, wanted: string): string | undefined {
+  if (!isWide(range)) return undefined;
+  const widest = WIDEST_PREFIX[range.includes(":") ? "v6" : "v4"];
+  return `expected ${wanted} no wider than /${widest}, because a wider one lets the whole internet try`;
+}
+
+/** What is wrong with an address range (CIDR) that may enter, as "expected …"; undefined when it is right. How wide it is counts elsewhere. */
 export function rangeProblem(text: string, family?: Family): string | undefined {
   const [address = "", prefix, ...rest] = text.split("/");
   // Node's own tests are stricter than the library: no hexadecimal, octal or shortened IPv4 address.
@@ -27,9 +40,6 @@ export function rangeProblem(text: string, family?: Family): string | undefined 
   if (!/^(0|[1-9]\d{0,2})$/.test(prefix) || Number(prefix) > BITS[found]) {
     return `expected ${wanted} with a length from ${WIDEST_PREFIX[found]} to ${BITS[found]}`;
   }
-  if (Number(prefix) < WIDEST_PREFIX[found]) {
-    return `expected ${wanted} no wider than /${WIDEST_PREFIX[found]}, because a wider one lets the whole internet try`;
-  }
   const given = canonical(address, found);
   const { IPv4, IPv6 } = ipaddr;
   const first = (found === "v4" ? IPv4 : IPv6)
@@ -43,7 +53,7 @@ const DOCKER_RANGE = { address: "172.30.0.0", prefix: 15 };
 
 /** What is wrong with an address range that visitors may come from, as `rangeProblem` says it. */
 export function visitorRangeProblem(text: string): string | undefined {
-  const problem = rangeProblem(text);
+  const problem = rangeProblem(text) ?? widthProblem(text, "an address range");
   if (problem !== undefined) return problem;
   const [address = "", prefix] = text.split("/");
   if (isIPv6(address)) {

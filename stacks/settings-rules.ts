@@ -1,4 +1,5 @@
 /** Rules between settings. Each rule runs when the settings that it reads are valid, even if others are not. */
+import { widthProblem } from "./address-range.ts";
 import { enabledServices, WEBHOOKS } from "../common/services.ts";
 import { MOST_EDGE_RULES, MOST_SSH_NETWORKS } from "../infra/edge-limits.ts";
 import { editorName } from "./environment.ts";
@@ -57,6 +58,7 @@ export function brokenRules(judged: Judged): Problem[] {
   return [
     oneServer,
     everyAdminOnce,
+    narrowAdmins,
     reachablePort,
     dockerOfImage,
     domainInZone,
@@ -220,6 +222,19 @@ function documentProcessor({ given, commands }: Judged): Problem[] {
       path,
       text: `expected a value, because services.documentProcessor.enabled is true, got nothing; set it with ${commands.set(path)}`,
     }));
+}
+
+/** ssh from everywhere is an exception with a date, which the policy pack judges. */
+function narrowAdmins({ sections: { ssh, policy }, commands }: Judged): Problem[] {
+  if (!ssh || policy?.exceptions.some(({ rule }) => rule === "sshOpen")) return [];
+  return (["v4", "v6"] as const).flatMap((family) =>
+    ssh.adminCidrs[family].flatMap((range, index) => {
+      const path = ["ssh", "adminCidrs", family, index];
+      const problem = widthProblem(range, family === "v4" ? "an IPv4 range" : "an IPv6 range");
+      const text = `${problem ?? ""}, got "${range}"; set it with ${commands.set(path)}`;
+      return problem === undefined ? [] : [{ path, text }];
+    }),
+  );
 }
 
 function edgeFirewallFits({ sections: { ssh } }: Judged): Problem[] {

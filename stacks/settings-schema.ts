@@ -10,6 +10,7 @@ import { builtServices, OPENABLE_PATHS, type OpenablePath } from "../common/serv
 import { backup } from "./backup-schema.ts";
 import { monitoring, monitoringLimits } from "./monitoring-schema.ts";
 import { operations } from "./operations-schema.ts";
+import { policy } from "./policy-schema.ts";
 import {
   apiAddress,
   choice,
@@ -513,6 +514,7 @@ export const sections = {
   backup,
   monitoring,
   workflows,
+  policy,
   operations,
 } as const;
 

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 
+import { withPolicyPack } from "../../common/policy-pack.ts";
 import { tryRun } from "../../common/run.ts";
 import { UserError } from "../../common/user-error.ts";
 import { findPulumi } from "./program.ts";
@@ -45,6 +46,22 @@ export class PulumiFailure extends UserError {
   }
 }
 
+/** Rules of the policy pack are broken; `errors` names each after the engine's own errors. */
+export class PolicyFailure extends PulumiFailure {
+  override readonly name = "PolicyFailure";
+  readonly #violations: readonly string[];
+
+  constructor(violations: readonly string[], printed: Printed) {
+    super(`rules of the policy pack refuse this:\n${violations.join("\n")}`, printed);
+    this.#violations = violations;
+  }
+
+  override get errors(): readonly string[] {
+    const lines = errorsIn(`${this.stdout}\n${this.stderr}`);
+    return [...lines, ...this.#violations];
+  }
+}
+
 function errorsIn(text: string): string[] {
   return [...new Set((text.match(/^.*\berror:.*$/gm) ?? []).map((line) => line.trim()))];
 }
@@ -87,11 +104,11 @@ export class LockHeld extends PulumiFailure {
 /** Runs the Pulumi CLI and gives its standard output; every failure is a `UserError` that says what to do. */
 export type Pulumi = (call: PulumiCall) => Promise<string>;
 
-/** The `pulumi` that PATH finds. */
+/** The `pulumi` that PATH finds; what runs the program runs the policy pack, too. */
 export const pulumiOnPath: Pulumi = async ({ args, environment, ...options }) => {
   const program = await findPulumi(process.env);
   let noteEnd: (() => void) | undefined;
-  const ended = await tryRun([program.path, ...args, "--non-interactive"], {
+  const ended = await tryRun([program.path, ...withPolicyPack(args), "--non-interactive"], {
     ...options,
     environment: { ...program.environment, ...environment },
     // Ctrl-C at the terminal would reach it as well, and a second interrupt makes it abandon the state.

@@ -5,8 +5,9 @@ import { join } from "node:path";
 
 import { z } from "zod";
 
+import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
-import { PulumiFailure, type Pulumi, type PulumiCall } from "./cli.ts";
+import { PolicyFailure, PulumiFailure, type Pulumi, type PulumiCall } from "./cli.ts";
 
 const properties = z.record(z.string(), z.unknown()).nullish();
 
@@ -39,6 +40,15 @@ const event = z.object({
   diagnosticEvent: z
     .object({ urn: z.string().default(""), severity: z.string(), message: z.string() })
     .optional(),
+  /** `--json` of the CLI has no such event. */
+  policyEvent: z
+    .object({
+      resourceUrn: z.string().default(""),
+      message: z.string(),
+      policyName: z.string(),
+      enforcementLevel: z.string(),
+    })
+    .optional(),
   summaryEvent: z.object({ resourceChanges: z.record(z.string(), z.number()).nullish() }).optional(),
 });
 
@@ -62,9 +72,64 @@ export function runEngine({
       return { stdout, log: await readLog(file), failure: undefined };
     } catch (error) {
       if (!(error instanceof PulumiFailure)) throw error;
-      return { stdout: error.stdout, log: await readLog(file), failure: error };
+      const log = await readLog(file);
+      return { stdout: error.stdout, log, failure: explainPolicies(error, log) };
     }
   });
+}
+
+/** A rule of the policy pack that something breaks. */
+export interface Violation {
+  readonly rule: string;
+
+  /** Whether it stops the preview or the update. */
+  readonly refuses: boolean;
+
+  /** Name of the resource; empty for the environment as a whole. */
+  readonly resource: string;
+  readonly text: string;
+}
+
+/** Each violation once, also where a preview and the update after it both found it; what refuses comes first. */
+export function readViolations(events: readonly EngineEvent[]): Violation[] {
+  const found = events.flatMap(({ policyEvent }): Violation[] =>
+    policyEvent === undefined
+      ? []
+      : [
+          {
+            rule: policyEvent.policyName,
+            refuses: policyEvent.enforcementLevel === "mandatory",
+            resource: nameOf(policyEvent.resourceUrn),
+            // The engine marks colours, whatever --color says.
+            text: policyEvent.message.replace(/<\{%.*?%\}>/g, "").trim(),
+          },
+        ],
+  );
+  const unique = [...new Map(found.map((one) => [JSON.stringify(one), one])).values()];
+  return [...unique.filter(({ refuses }) => refuses), ...unique.filter(({ refuses }) => !refuses)];
+}
+
+/** What the CLI prints of a broken rule is no error line. */
+function explainPolicies(failure: PulumiFailure, log: string): PulumiFailure {
+  if (failure.constructor !== PulumiFailure) return failure;
+  const refusing = violationsIn(log).filter(({ refuses }) => refuses);
+  if (refusing.length === 0) return failure;
+  return new PolicyFailure(refusing.map(describeViolation), failure);
+}
+
+function violationsIn(log: string): Violation[] {
+  try {
+    return readViolations(readEvents(log));
+  } catch (error) {
+    // A log that cannot be read must not hide why the engine failed.
+    if (error instanceof UserError) return [];
+    throw error;
+  }
+}
+
+/** On one line: the engine puts the rule's description above what is wrong. */
+function describeViolation({ rule, resource, text }: Violation): string {
+  return [rule, resource, text.replaceAll("\n", " ")].filter((part) => part !== "").join(": ");
 }
 
 /** Works in a folder that only this user can read. */

@@ -3,6 +3,7 @@ import type { Change, Changes, Message } from "../changes/changes.ts";
 import { LAYER_TITLES } from "../../stacks/resource-kinds.ts";
 import { costTable } from "../cost/render.ts";
 import type { CostChange } from "../cost/read.ts";
+import type { Violation } from "../engine/events.ts";
 import type { Irreversible } from "../changes/irreversible.ts";
 import type { Shown } from "../changes/properties.ts";
 import type { Kind } from "../changes/steps.ts";
@@ -11,6 +12,8 @@ export interface PreviewReport extends Pick<Changes, "changes" | "counts" | "mes
   readonly stack: string;
   /** Commit that was previewed. */
   readonly revision: string;
+  /** Rules of the policy pack that it breaks; what refuses comes first. */
+  readonly violations: readonly Violation[];
   readonly irreversible: readonly Irreversible[];
   /** Undefined where it cannot be known. */
   readonly cost?: CostChange | undefined;
@@ -55,6 +58,10 @@ export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED)
 
   const cost = report.cost === undefined ? [] : [renderCost(report.cost, bounds.value)];
   const budget = new Budget(bounds.length - head.length - NOTES_LENGTH - cost.join("").length);
+  const rules = budget.take(
+    report.violations.map((one) => renderViolation(one, bounds.value * 4)),
+    1 / 3,
+  );
   const banner = budget.take(
     report.irreversible.map((one) => `> - ${renderIrreversible(one, bounds.value)}`),
     1 / 3,
@@ -75,6 +82,7 @@ export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED)
   const diff = budget.take(diffLines, 1);
 
   const left = [
+    ...leftOut(rules.left, "rule"),
     ...leftOut(banner.left, "warning"),
     ...leftOut(rows.left, "row"),
     ...leftOut(messages.left, "message"),
@@ -85,6 +93,7 @@ export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED)
     ...(banner.kept.length > 0
       ? [`> [!CAUTION]\n> **This cannot be undone**\n>\n${banner.kept.join("\n")}`]
       : []),
+    ...renderRules(rules.kept),
     ...noteLeftOut(left, bounds),
     ...(rows.kept.length > 0 ? [[...TABLE_HEAD, ...rows.kept].join("\n")] : []),
     ...cost,
@@ -97,17 +106,36 @@ export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED)
 
 function renderFailure(report: PreviewReport, head: string, bounds: Bounds): string {
   const errors = report.messages.filter(({ severity }) => severity === "error").map(({ text }) => text);
-  const reasons = errors.length > 0 ? errors : [report.failure ?? ""];
+  const isRefused = report.violations.some(({ refuses }) => refuses);
+  // What a rule refuses is in the list of rules.
+  const reasons = errors.length > 0 || isRefused ? errors : [report.failure ?? ""];
   const budget = new Budget(bounds.length - head.length - NOTES_LENGTH);
+  const rules = budget.take(
+    report.violations.map((one) => renderViolation(one, bounds.value * 4)),
+    1 / 2,
+  );
   const all = reasons.flatMap((reason) => reason.split("\n")).map((line) => clip(line, bounds.value * 10));
   budget.reserve(block(all).length - all.join("\n").length);
   const lines = budget.take(all, 1);
   return [
     head,
+    ...renderRules(rules.kept),
     ...(lines.kept.length > 0 ? [block(lines.kept)] : []),
-    ...noteLeftOut(leftOut(lines.left, "line"), bounds),
-    "What would change is unknown until this is fixed.",
+    ...noteLeftOut([...leftOut(rules.left, "rule"), ...leftOut(lines.left, "line")], bounds),
+    isRefused && errors.length === 0
+      ? "Nothing can be deployed until this is fixed."
+      : "What would change is unknown until this is fixed.",
   ].join("\n\n");
+}
+
+function renderRules(rows: readonly string[]): string[] {
+  return rows.length === 0 ? [] : [`**Rules** (stacks/policy)\n\n${rows.join("\n")}`];
+}
+
+function renderViolation({ rule, refuses, resource, text }: Violation, length: number): string {
+  const where = resource === "" ? "" : ` ${code(clip(resource, 120))}`;
+  const lines = text.split("\n").map((line) => code(clip(line, length)));
+  return `- ${refuses ? "refused" : "noted"} by ${code(rule)}${where}: ${lines.join(" ")}`;
 }
 
 function headline({ stack, counts, failure, revision, refreshed }: PreviewReport): string {

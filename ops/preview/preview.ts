@@ -7,7 +7,7 @@ import { readCost, type CostChange } from "../cost/read.ts";
 import { PulumiFailure } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
 import { readChanges } from "../changes/changes.ts";
-import { readEvents, inPrivateFolder, runEngine } from "../engine/events.ts";
+import { readEvents, readViolations, inPrivateFolder, runEngine } from "../engine/events.ts";
 import { environmentIn, readConfiguration, type Configuration } from "../engine/settings.ts";
 import { hashConfiguration, readSource, readStateAsOf, describePlan, discardPlan, planFile } from "./plan.ts";
 import type { Effects } from "../effects.ts";
@@ -61,7 +61,8 @@ export async function previewStack(
     const run = (plan: string) =>
       runEngine({ pulumi: world.pulumi, args: ["preview", ...options, "--save-plan", planFile(plan)] });
     const { stdout, log, failure } = await (folder === undefined ? inPrivateFolder(run) : run(folder));
-    const { steps, ...changes } = readChanges(redactor.cleanDeep(readEvents(log)));
+    const events = redactor.cleanDeep(readEvents(log));
+    const { steps, ...changes } = readChanges(events);
     if (failure === undefined && folder !== undefined) {
       const inputs = { stack, ...source, settingsHash: hashConfiguration(configuration), stateAsOf };
       await describePlan(folder, inputs, { at: world.now(), refreshed: refresh });
@@ -69,6 +70,7 @@ export async function previewStack(
     return {
       ...about,
       ...changes,
+      violations: readViolations(events),
       irreversible: findIrreversible(steps),
       cost: redactor.cleanDeep(await cost),
       diff: redactor.clean(stdout),
@@ -77,7 +79,8 @@ export async function previewStack(
   } catch (error) {
     if (!(error instanceof PulumiFailure)) throw error;
     const { changes, counts, messages } = readChanges([]);
-    return { ...about, changes, counts, messages, irreversible: [], diff: "", failure: error.message };
+    const nothing = { violations: [], irreversible: [], diff: "" };
+    return { ...about, changes, counts, messages, ...nothing, failure: error.message };
   } finally {
     (await server?.catch(() => undefined))?.close();
   }

@@ -9,11 +9,13 @@ import messages from "@pulumi/pulumi/proto/language_pb.js";
 import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 
 import { engineAddressOf, serveEngine, unary } from "../../provider/plugin/rpc.ts";
+import { runPolicyPack } from "./policy-pack.ts";
 
 /** Exit code of the SDK's runner after it has reported the error to the user. */
 const REPORTED = 32;
 
 type Run = grpc.ServerUnaryCall<messages.RunRequest, messages.RunResponse>;
+type RunPlugin = grpc.ServerWritableStream<messages.RunPluginRequest, messages.RunPluginResponse>;
 
 /** How the program ended, in the words that the engine expects from a language host. */
 export function readEnding(
@@ -99,6 +101,9 @@ async function serve(engineAddress: string): Promise<void> {
     getRequiredPlugins: unary(() => new messages.GetRequiredPluginsResponse()),
     getRequiredPackages: unary(() => new messages.GetRequiredPackagesResponse()),
     run: unary((_request: messages.RunRequest, call: Run) => run(call, engineAddress)),
+    runPlugin: (call: RunPlugin) => {
+      runPolicyPack(call).catch((error: Error) => call.destroy(error));
+    },
   };
   await serveEngine({ definition: services.LanguageRuntimeService, methods }, () => process.exit(1));
 }
