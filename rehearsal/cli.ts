@@ -118,7 +118,7 @@ async function stop(): Promise<number> {
 function requireLinux(): void {
   if (process.platform !== "linux") {
     throw new UserError(
-      `the rehearsal: expected Linux, got ${process.platform}; a deployment itself runs anywhere: npx pulumi up`,
+      `the rehearsal: expected Linux, got ${process.platform}; a deployment itself runs anywhere: npm run deploy`,
     );
   }
   if (process.getuid?.() !== 0) {

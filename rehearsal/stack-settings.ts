@@ -247,13 +247,22 @@ function neighbourValues({ neighbour }: Pick<Answers, "neighbour">): Change[] {
   return neighbour === undefined ? [] : [[["technicia:monitoring", "neighbours"], [neighbour]]];
 }
 
+/** The first deployment does not wait for the images of the monitoring; tomorrow the rule refuses again. */
+function untilImagesAreMade(now: Date) {
+  const until = new Date(now.getTime() + 24 * 3600 * 1000).toISOString().slice(0, 10);
+  return { rule: "monitoring", until, reason: "the images of the monitoring are still being made" };
+}
+
 /** Every other setting that differs from the committed file; docs/rehearsal.md gives the reason for each. */
 export function differences({
   system,
   images,
   lacksMonitoring = false,
   isSmall = false,
-}: Pick<Answers, "system" | "images" | "lacksMonitoring" | "isSmall">): Change[] {
+  now = new Date(),
+}: Pick<Answers, "system" | "images" | "lacksMonitoring" | "isSmall"> & {
+  readonly now?: Date;
+}): Change[] {
   return [
     [["technicia:server", "image"], system],
     [["technicia:ssh", "privateKeyFile"], join(STATE, "id_ed25519")],
@@ -264,7 +273,12 @@ export function differences({
     [["technicia:acme", "trusted"], false],
     [["technicia:operations", "thresholds", "diskFreePercent"], 1],
     ...Object.entries(images).map(([name, image]): Change => [["technicia:images", name], image]),
-    ...(lacksMonitoring ? [[["technicia:monitoring", "enabled"], false] as const] : []),
+    ...(lacksMonitoring
+      ? [
+          [["technicia:monitoring", "enabled"], false] as const,
+          [["technicia:policy", "exceptions"], [untilImagesAreMade(now)]] as const,
+        ]
+      : []),
     ...(isSmall ? [[["technicia:host", "swapGib"], 0] as const] : []),
   ];
 }

@@ -42,7 +42,7 @@ async function forget(
 ): Promise<Outcome> {
   const names = await forgetReinstalled(stack, pulumi, { hostKey });
   const text = `removed ${names.length} resources of the lost installation from the state: ${names.join(", ")}
-now set the server up again: npx pulumi up --stack ${stack}`;
+now set the server up again: npx pulumi up --stack ${stack} --policy-pack stacks/policy`;
   return { text, exitCode: 0 };
 }
 

@@ -3,6 +3,9 @@
  *
  * It has no access to the state or the server. It knows the stack's settings, which the engine gives it as it gives them to the program.
  */
+import "../../common/startup/compile-cache.ts";
+import "../../common/startup/lean-sdk.ts";
+import { flushCompileCache } from "node:module";
 import process from "node:process";
 
 import { PolicyPack, type Policies, type ReportViolation } from "@pulumi/policy";
@@ -23,6 +26,8 @@ const facts = readFacts();
 
 new PolicyPack("technicia", { policies: RULES.flatMap(policiesOf) });
 endWithParent();
+// The engine kills the pack, and Node.js writes this cache only at a normal exit.
+flushCompileCache();
 
 /** A policy has one level, and a rule with an exception has two. */
 function policiesOf(rule: Rule): Policies {

@@ -75,9 +75,10 @@ describe("the backups' storage", () => {
 
     const { report } = await drift();
 
-    const command = /(npx pulumi up --replace '\S+' --stack test) makes another one/.exec(
-      report.gaps.map(({ reason }) => reason).join("\n"),
-    )?.[1];
+    const command =
+      /(npx pulumi up --replace '\S+' --stack test --policy-pack stacks\/policy) makes another one/.exec(
+        report.gaps.map(({ reason }) => reason).join("\n"),
+      )?.[1];
     expect(command, JSON.stringify(report, undefined, 2)).toBeDefined();
     const { code, stdout, stderr } = await operator(["bash", "-c", `${command} --yes`]);
     expect(code, `${stdout}\n${stderr}`).toBe(0);

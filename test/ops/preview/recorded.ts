@@ -45,6 +45,7 @@ export function reportOf(log: string, changed: Partial<PreviewReport> = {}): Pre
     stack: "test",
     revision: "0123abc",
     refreshed: false,
+    violations: [],
     irreversible: findIrreversible(steps),
     diff: "",
     ...changed,
