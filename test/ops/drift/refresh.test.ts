@@ -187,7 +187,9 @@ describe("readUnchecked", () => {
     const reasons = ["OVHcloud API error (status code 404): Client::NotFound", "status code 500"];
     const [gone, other] = reasons.map((reason) => readUnchecked(new Map([[urn, reason]]), () => undefined));
 
-    expect(gone?.[0]?.reason).toContain(`: npx pulumi up --replace '${urn}' --stack test --policy-pack stacks/policy makes another one`);
+    expect(gone?.[0]?.reason).toContain(
+      `: npx pulumi up --replace '${urn}' --stack test --policy-pack stacks/policy makes another one`,
+    );
     expect(other?.[0]?.reason).toBe("status code 500");
   });
 

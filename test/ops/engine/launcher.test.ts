@@ -96,7 +96,9 @@ describe("findPulumi", () => {
       chmod +x "$PULUMI_HOME/versions/9.9.9/bin/pulumi"`);
     vi.stubEnv("PATH", `${bin}:${process.env["PATH"] ?? ""}`);
 
-    expect(await pulumiOnPath({ args: ["up"] })).toBe("cli up --non-interactive\n");
+    expect(await pulumiOnPath({ args: ["up"] })).toBe(
+      "cli up --policy-pack stacks/policy --non-interactive\n",
+    );
   });
 
   it("says what to do when the launcher cannot install it", async () => {

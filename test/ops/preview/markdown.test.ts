@@ -261,6 +261,56 @@ describe("renderPreview", () => {
   });
 });
 
+describe("the rules in a preview", () => {
+  const broken = {
+    rule: "published-ports",
+    refuses: true,
+    resource: "technicia-qdrant-service",
+    text: "Only the gateway is published.\nendpointSpec.ports[0]: expected 80 or 443; close it",
+  };
+  const noted = { rule: "exceptions", refuses: false, resource: "", text: "until 2026-12-24: a | b" };
+
+  it("are named when they refuse it, instead of the engine's own words", () => {
+    const report = reportOf("", { violations: [broken, noted], failure: "pulumi preview failed" });
+
+    const markdown = renderPreview(report, COMMENT);
+    expect(markdown).toContain(
+      "- refused by `published-ports` `technicia-qdrant-service`: `Only the gateway is published.` " +
+        "`endpointSpec.ports[0]: expected 80 or 443; close it`",
+    );
+    expect(markdown).toContain("- noted by `exceptions`: ");
+    expect(markdown).toMatch(/Nothing can be deployed until this is fixed\.$/);
+    expect(markdown).not.toContain("preview failed");
+  });
+
+  it("stand before the changes when they only note something", () => {
+    const markdown = renderPreview(reportOf(eventLog("bump"), { violations: [noted] }), COMMENT);
+
+    expect(markdown.indexOf("noted by")).toBeGreaterThan(0);
+    expect(markdown.indexOf("noted by")).toBeLessThan(markdown.indexOf("| Layer |"));
+  });
+
+  it("do not hide why the program failed", () => {
+    const report = reportOf(eventLog("firewall"), { violations: [broken], failure: "pulumi preview failed" });
+
+    const markdown = renderPreview(report, COMMENT);
+    expect(markdown).toContain("- refused by `published-ports`");
+    expect(markdown).toContain("expected an IPv4 range no wider than /8");
+    expect(markdown).toMatch(/What would change is unknown until this is fixed\.$/);
+  });
+
+  it("are counted where a comment has no room for them", () => {
+    const violations = Array.from({ length: 500 }, (_, index) => ({
+      ...broken,
+      resource: `service-${index}`,
+    }));
+    const markdown = renderPreview(reportOf("", { violations, failure: "failed" }), COMMENT);
+
+    expect(markdown.length).toBeLessThanOrEqual(COMMENT.length);
+    expect(markdown).toMatch(/\d+ rules/);
+  });
+});
+
 describe("renderPreview within GitHub's limit", () => {
   it("keeps a small preview whole", () => {
     const report = reportOf(eventLog("bump"), { diff: diffText("bump") });

@@ -42,7 +42,7 @@ describe("npm run preview -- <stack>", () => {
     const [preview] = calls.filter(({ args }) => args[0] === "preview");
     expect(preview).toMatchObject({ debugCommands: "true" });
     expect(preview?.args.join(" ")).toMatch(
-      /^preview --diff --color never --stack test --save-plan \S+\/result\/plan\.json --event-log \S+events\.jsonl --non-interactive$/,
+      /^preview --diff --color never --stack test --save-plan \S+\/result\/plan\.json --event-log \S+events\.jsonl --policy-pack stacks\/policy --non-interactive$/,
     );
     expect(calls.map(({ args }) => args[0]).sort()).toEqual(["config", "preview", "stack"]);
   });

@@ -19,6 +19,12 @@ export interface Case {
   /** Beginning of the message: the property. */
   readonly at: string;
 
+  /** Logical name that decides. @default any */
+  readonly name?: string;
+
+  /** Set where the real plugin previews it without an account. */
+  readonly plugin?: "docker";
+
   /** Creates the resource under this name. */
   readonly create: (name: string) => pulumi.Resource;
 }
@@ -107,18 +113,21 @@ export const CASES: readonly Case[] = [
     rule: "published-ports",
     what: "a service that publishes a database",
     at: "endpointSpec.ports[0].publishedPort",
+    plugin: "docker",
     create: service({ endpointSpec: { ports: [{ targetPort: 6333, publishedPort: 6333 }] } }),
   },
   {
     rule: "published-ports",
     what: "a service besides the gateway that publishes port 80",
     at: "endpointSpec.ports[0].publishedPort",
+    plugin: "docker",
     create: service({ endpointSpec: { ports: [{ targetPort: 80, publishedPort: 80 }] } }),
   },
   {
     rule: "published-ports",
     what: "a container that listens on every address",
     at: "ports[0].ip",
+    plugin: "docker",
     create: (name) =>
       new docker.Container(name, {
         image: `nginx${DIGEST}`,
@@ -136,6 +145,7 @@ export const CASES: readonly Case[] = [
     rule: "exact-images",
     what: "a service whose tag moves",
     at: "taskSpec.containerSpec.image",
+    plugin: "docker",
     create: service({}, { image: "nginx:latest" }),
   },
   {
@@ -148,18 +158,21 @@ export const CASES: readonly Case[] = [
     rule: "memory-limits",
     what: "a service without a memory limit",
     at: "taskSpec.resources.limits.memoryBytes",
+    plugin: "docker",
     create: service({ taskSpec: { containerSpec: { image: `nginx${DIGEST}` } } }),
   },
   {
     rule: "memory-limits",
     what: "a container without a memory limit",
     at: "memory",
+    plugin: "docker",
     create: (name) => new docker.Container(name, { image: `nginx${DIGEST}` }),
   },
   {
     rule: "data-stops-first",
     what: "a service that starts before its predecessor has left the volume",
     at: "updateConfig.order",
+    plugin: "docker",
     create: service(
       { updateConfig: { order: "start-first" }, rollbackConfig: { order: "stop-first" } },
       { mounts },
@@ -169,23 +182,27 @@ export const CASES: readonly Case[] = [
     rule: "sizes",
     what: "a service that takes most of the server's memory",
     at: "taskSpec.resources.limits.memoryBytes",
+    plugin: "docker",
     create: service({ taskSpec: limited({ memoryBytes: 5 * 1024 * MIB, nanoCpus: 1e9 }) }),
   },
   {
     rule: "sizes",
     what: "a service with more cores than the server",
     at: "taskSpec.resources.limits.nanoCpus",
+    plugin: "docker",
     create: service({ taskSpec: limited({ memoryBytes: 64 * MIB, nanoCpus: 5e9 }) }),
   },
   {
     rule: "protected-data",
     what: "a volume without protection",
     at: "protect",
+    plugin: "docker",
     create: (name) => new docker.Volume(name, { name }),
   },
   {
     rule: "protected-data",
     what: "a server without protection",
+    name: "vps-server",
     at: "protect",
     create: server({}),
   },
@@ -193,12 +210,14 @@ export const CASES: readonly Case[] = [
     rule: "no-replacement",
     what: "a volume of another name",
     at: "name",
+    plugin: "docker",
     create: (name) => new docker.Volume(name, { name: "another" }, { protect: true }),
   },
   {
     rule: "no-replacement",
     what: "a volume that is deleted before its successor exists",
     at: "deleteBeforeReplace",
+    plugin: "docker",
     create: (name) => new docker.Volume(name, { name }, { protect: true, deleteBeforeReplace: true }),
   },
   {
@@ -254,6 +273,7 @@ export const CASES: readonly Case[] = [
     rule: "secrets-sealed",
     what: "a secret in the environment of a service",
     at: "taskSpec.containerSpec.env.KEY",
+    plugin: "docker",
     create: (name) => service({}, { env: { KEY: secret() } })(name),
   },
   {
@@ -266,6 +286,7 @@ export const CASES: readonly Case[] = [
     rule: "secrets-sealed",
     what: "a secret in clear, encoded",
     at: "labels[0].value",
+    plugin: "docker",
     create: service({ labels: [{ label: "key", value: Buffer.from(CANARY).toString("base64") }] }),
   },
   {
