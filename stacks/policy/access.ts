@@ -1,7 +1,7 @@
 /** Rules about who gets in, and under which names. */
 import { sshPorts } from "../../infra/login-guard.ts";
 import { isWide } from "../address-range.ts";
-import { at, isUnknown, listAt, textAt, type Facts, type Resource, type Rule } from "./rule.ts";
+import { at, isUnknown, listAt, numberAt, textAt, type Facts, type Resource, type Rule } from "./rule.ts";
 
 const EDGE_FIREWALL = "technicia:ovh:EdgeFirewall";
 const HOST_FIREWALL = "host-firewall-table";
@@ -47,7 +47,7 @@ const EXPECTED =
 function admitsToSsh(rule: unknown): boolean {
   const isTcp = ["tcp", "ipv4"].includes(String(at(rule, "protocol")));
   const isNew = at(rule, "action") === "permit" && at(rule, "tcpOption") === undefined;
-  return isTcp && isNew && ![80, 443].includes(Number(at(rule, "port")));
+  return isTcp && isNew && !isUnknown(at(rule, "port")) && ![80, 443].includes(numberAt(rule, "port"));
 }
 
 /** Reads the table as nft does: one rule a line. */

@@ -1,7 +1,7 @@
 /** Rules about what must not be lost: the server, the volumes, and the bucket of the backups. */
 import { rowOf } from "../inventory.ts";
 import { monitoringVolume } from "../resource-kinds.ts";
-import { at, isUnknown, listAt, textAt, type Facts, type Resource, type Rule } from "./rule.ts";
+import { at, isUnknown, listAt, numberAt, textAt, type Facts, type Resource, type Rule } from "./rule.ts";
 
 const VOLUME = "docker:index/volume:Volume";
 const SERVER = "technicia:ovh:Vps";
@@ -80,17 +80,18 @@ function replacements(resource: Resource): string[] {
 
 function bucket({ type, inputs }: Resource, { environment }: Facts): string[] {
   if (type !== BUCKET) return [];
-  const period = /^P(\d+)D$/.exec(textAt(inputs, "objectLock.rule.period") ?? "")?.[1];
+  const PERIOD = "objectLock.rule.period";
+  const days = Number(/^P(\d+)D$/.exec(textAt(inputs, PERIOD) ?? "")?.[1]);
   const least = environment?.backup.retentionDays ?? 1;
   return [
     ...["versioning.status", "objectLock.status"].flatMap((path) =>
-      at(inputs, path) === "enabled"
+      isUnknown(at(inputs, path)) || at(inputs, path) === "enabled"
         ? []
         : [`${path}: expected "enabled", because a stolen key could delete every set; enable it`],
     ),
-    ...(Number(period) >= least
+    ...(isUnknown(at(inputs, PERIOD)) || days >= least
       ? []
-      : ["objectLock.rule.period: expected at least backup.retentionDays; give it as P<days>D"]),
+      : [`${PERIOD}: expected at least backup.retentionDays; give it as P<days>D`]),
   ];
 }
 
@@ -101,9 +102,9 @@ function lifecycle({ type, inputs }: Resource, { environment }: Facts): string[]
     ...(at(rule, "expiration.days") === undefined && at(rule, "expiration.date") === undefined
       ? []
       : [`rules[${index}].expiration: expected no end for sets that are still in use; remove it`]),
-    ...(Number(at(rule, "noncurrentVersionExpiration.noncurrentDays") ?? Infinity) >= least
-      ? []
-      : [`rules[${index}].noncurrentVersionExpiration: expected at least backup.retentionDays; raise it`]),
+    ...(numberAt(rule, "noncurrentVersionExpiration.noncurrentDays") < least
+      ? [`rules[${index}].noncurrentVersionExpiration: expected at least backup.retentionDays; raise it`]
+      : []),
   ]);
 }
 

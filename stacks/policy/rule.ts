@@ -84,6 +84,12 @@ export function textAt(inputs: unknown, path: string): string | undefined {
   return typeof found === "string" ? found : undefined;
 }
 
+/** The number at a path; not a number (`NaN`) for everything else. */
+export function numberAt(inputs: unknown, path: string): number {
+  const found = at(inputs, path);
+  return typeof found === "number" ? found : NaN;
+}
+
 export function isUnknown(value: unknown): boolean {
   return value === UNKNOWN;
 }

@@ -2,7 +2,7 @@
 import { isExact } from "../../common/image-reference.ts";
 import { swarmName } from "../../common/services.ts";
 import { sshPorts } from "../../infra/login-guard.ts";
-import { at, isUnknown, listAt, textAt, type Facts, type Resource, type Rule } from "./rule.ts";
+import { at, isUnknown, listAt, numberAt, textAt, type Facts, type Resource, type Rule } from "./rule.ts";
 
 const SERVICE = "docker:index/service:Service";
 const CONTAINER = "docker:index/container:Container";
@@ -88,7 +88,8 @@ function servicePorts({ type, inputs }: Resource): string[] {
   const isGateway = textAt(inputs, "name") === swarmName("gateway");
   return listAt(inputs, "endpointSpec.ports").flatMap((port, index) => {
     const published = at(port, "publishedPort");
-    if (isUnknown(published) || (isGateway && PUBLIC_PORTS.includes(Number(published)))) return [];
+    if (isUnknown(published) || (isGateway && PUBLIC_PORTS.includes(numberAt(port, "publishedPort"))))
+      return [];
     const path = `endpointSpec.ports[${index}].publishedPort`;
     return [
       `${path}: expected 80 or 443 of the gateway alone; let the gateway pass requests on (components/gateway.ts)`,
@@ -111,8 +112,7 @@ function edgePorts({ type, inputs }: Resource, { environment }: Facts): string[]
   const open = [...PUBLIC_PORTS, ...sshPorts(environment.ssh)];
   return listAt(inputs, "rules").flatMap((rule, index) => {
     if (at(rule, "action") !== "permit" || isReply(rule)) return [];
-    const port = at(rule, "port");
-    if (open.includes(Number(port))) return [];
+    if (isUnknown(at(rule, "port")) || open.includes(numberAt(rule, "port"))) return [];
     return [`rules[${index}].port: expected 80, 443 or a port of ssh; close every other port`];
   });
 }
@@ -136,8 +136,8 @@ function sizes({ type, inputs }: Resource, { environment }: Facts): string[] {
   if (type !== SERVICE || environment === undefined) return [];
   const { memoryGib, vcores } = environment.server;
   const limits = "taskSpec.resources.limits";
-  const memoryBytes = Number(at(inputs, `${limits}.memoryBytes`));
-  const cores = Number(at(inputs, `${limits}.nanoCpus`)) / 1e9;
+  const memoryBytes = numberAt(inputs, `${limits}.memoryBytes`);
+  const cores = numberAt(inputs, `${limits}.nanoCpus`) / 1e9;
   return [
     ...(memoryBytes > (memoryGib * 1024 * MIB_BYTES) / 2
       ? [

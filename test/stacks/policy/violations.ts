@@ -236,7 +236,7 @@ export const CASES: readonly Case[] = [
     rule: "backup-bucket",
     what: "a bucket without a lock",
     at: "objectLock.status",
-    create: bucket({ objectLock: undefined }),
+    create: bucket({ objectLock: { status: "disabled", rule: { mode: "governance", period: "P30D" } } }),
   },
   {
     rule: "backup-bucket",
