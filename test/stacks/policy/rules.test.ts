@@ -183,7 +183,7 @@ describe("the rules", () => {
         ip: unknown,
         rules: [{ sequence: 1, action: "permit", protocol: "tcp", port: unknown as never, source: unknown }],
         guard: { seconds: 90, sshPort: 22, addressService: "none" },
-      } as ConstructorParameters<typeof technicia.EdgeFirewall>[1]);
+      });
       new Storage(
         `${name}-bucket`,
         {

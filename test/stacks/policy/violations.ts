@@ -63,7 +63,7 @@ const edge = (rule: Readonly<Record<string, unknown>>) => (name: string) =>
     ip: "203.0.113.10",
     rules: [{ sequence: 1, action: "permit", protocol: "tcp", ...rule }],
     guard: { seconds: 90, sshPort: 22, addressService: "none" },
-  } as ConstructorParameters<typeof technicia.EdgeFirewall>[1]);
+  });
 
 const bucket = (changes: Readonly<Record<string, unknown>>) => (name: string) =>
   new Storage(
