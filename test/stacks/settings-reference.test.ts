@@ -65,6 +65,7 @@ describe("Pulumi.yaml", () => {
       backup: object,
       monitoring: object,
       workflows: object,
+      policy: object,
       operations: object,
       ...Object.fromEntries(secretNames.map((name) => [name, { secret: true, default: "" }])),
     });
@@ -134,6 +135,7 @@ describe("settingRows", () => {
       "workflows.source": "none",
       "workflows.keyDays": "30",
       "workflows.webhookSeconds": "60",
+      "policy.exceptions": "[]",
       "ssh.nextPort": "none",
       "server.loginUser": "none",
       "server.ipv6": "none",

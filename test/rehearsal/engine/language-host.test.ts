@@ -1,7 +1,11 @@
+import { join } from "node:path";
+
+import analyzer from "@pulumi/pulumi/proto/analyzer_pb.js";
 import messages from "@pulumi/pulumi/proto/language_pb.js";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
 import { describe, expect, it } from "vitest";
 
+import { renderPackCommand, renderStack } from "../../../rehearsal/engine/policy-pack.ts";
 import { readEnding, renderArguments, renderEnvironment } from "../../../rehearsal/engine/language-host.ts";
 
 function request(): messages.RunRequest {
@@ -66,6 +70,38 @@ describe("renderEnvironment", () => {
     run.getInfo()?.setOptions(struct.Struct.fromJavaScript({ typescript: false }));
 
     expect(renderEnvironment(run).PULUMI_NODEJS_TYPESCRIPT).toBe("false");
+  });
+});
+
+describe("a policy pack", () => {
+  it("gets the stack and its configuration in the variables that the SDK reads", () => {
+    const stack = new analyzer.AnalyzerStackConfigureRequest();
+    stack.setOrganization("organization");
+    stack.setProject("technicia");
+    stack.setStack("test");
+    stack.setDryRun(true);
+    stack.getConfigMap().set("technicia:domain", "example.com");
+
+    expect(renderStack(stack)).toEqual({
+      PULUMI_NODEJS_ORGANIZATION: "organization",
+      PULUMI_NODEJS_PROJECT: "technicia",
+      PULUMI_NODEJS_STACK: "test",
+      PULUMI_NODEJS_DRY_RUN: "true",
+      PULUMI_CONFIG: '{"technicia:domain":"example.com"}',
+    });
+  });
+
+  it("is run by the SDK's own runner, with its folder as the last argument", () => {
+    const pack = join(import.meta.dirname, "../../../stacks/policy");
+    const info = new messages.ProgramInfo();
+    info.setProgramDirectory(pack);
+    const plugin = new messages.RunPluginRequest();
+    plugin.setInfo(info);
+    plugin.setArgsList(["127.0.0.1:2"]);
+
+    const [, runner, ...args] = renderPackCommand(plugin);
+    expect(runner).toMatch(/@pulumi\/pulumi\/cmd\/run-policy-pack\/index\.js$/);
+    expect(args).toEqual(["127.0.0.1:2", pack]);
   });
 });
 

@@ -70,11 +70,11 @@ const BACKED_UP = { backup: { project: "0123456789abcdef0123456789abcdef", regio
 describe("the policy pack in the engine", { timeout: STACK_MS }, () => {
   it("refuses a preview for every broken rule, names it, and prints no secret", async () => {
     const indexes = DOCKER.map((one) => CASES.indexOf(one));
-    await using stack = await open(indexes, { protectData: true });
+    await using stack = await open(indexes, { protectData: true, monitoring: { enabled: false } });
 
     const { code, output, found } = await preview(stack);
 
-    const expected = [...DOCKER.map(({ rule }) => rule), "backups-enabled"];
+    const expected = [...DOCKER.map(({ rule }) => rule), "backups-enabled", "monitoring-enabled"];
     expect(code, output).not.toBe(0);
     expect([...new Set(found.map(({ rule }) => rule))].sort()).toEqual([...new Set(expected)].sort());
     for (const index of indexes) {
