@@ -1,3 +1,13 @@
+import { renderEditor, SOCKET_SECONDS } from "./gateway-editor.ts";
+import { renderForwarded } from "./gateway-forwarded.ts";
+import {
+  heldFirst,
+  heldInLog,
+  type Hold,
+  renderHold,
+  renderHoldLocation,
+  renderHoldModule,
+} from "./gateway-hold.ts";
 import {
   type GatewayMonitoring,
   renderDeadman,
@@ -9,7 +19,7 @@ import {
   UNAVAILABLE_LOCATIONS,
   UNAVAILABLE_MAPS,
   UNHEALTHY,
-  WHEN_UNAVAILABLE,
+  whenUnavailable,
 } from "./gateway-unavailable.ts";
 import { OPENABLE_PATHS, type OpenablePath, WEBHOOKS } from "../common/services.ts";
 
@@ -39,6 +49,9 @@ export interface GatewayConfig {
 
   /** Undefined without monitoring. */
   readonly monitoring?: GatewayMonitoring | undefined;
+
+  /** Undefined: requests to n8n that come while it restarts are answered 503. */
+  readonly hold?: Hold | undefined;
 }
 
 /** What one address may ask for. */
@@ -70,13 +83,10 @@ export const N8N_ROUTE = {
   content: "default n8n:5678;\n",
 } as const;
 
-/** Longest silence of the editor's web socket. */
-const SOCKET_SECONDS = 3600;
-
 /** nginx's whole configuration. */
 export function renderGateway(config: GatewayConfig): string {
   return `# Managed: a change made here by hand is found and undone.
-user nginx;
+${renderHoldModule(config)}user nginx;
 # Together with the connections a bound on memory: about 30 KiB for each connection that only waits.
 worker_processes 2;
 # A reload cuts what an old worker still answers after this time: nothing that is allowed lasts longer.
@@ -85,11 +95,11 @@ pid /run/nginx.pid;
 error_log /dev/stderr warn;
 events { worker_connections 2048; }
 http {
-${LOGGING}${renderStoreLog(config)}
+${renderLogging(config)}${renderStoreLog(config)}
 ${renderForwarding(config)}
 ${PATHS}
 ${renderLimits(config)}
-${renderHeaders(config)}${UNAVAILABLE_MAPS}${renderNeighbours(config)}
+${renderHeaders(config)}${UNAVAILABLE_MAPS}${renderNeighbours(config)}${renderHold(config)}
 ${TLS}
 ${renderPlainServer(config)}
 ${UNKNOWN_NAMES}
@@ -102,15 +112,17 @@ function longestRequest({ uploadSeconds, answerSeconds, editorDomain }: GatewayC
   return Math.max(uploadSeconds, answerSeconds, editorDomain === undefined ? 0 : SOCKET_SECONDS);
 }
 
-const LOGGING = `  include /etc/nginx/mime.types;
+function renderLogging(config: GatewayConfig): string {
+  return `  include /etc/nginx/mime.types;
   default_type application/octet-stream;
   server_tokens off;
   # A host name has up to 253 characters; nginx's own default holds 46.
   server_names_hash_bucket_size 512;
   map_hash_bucket_size 512;
-  log_format technicia escape=json '{"time":"$time_iso8601","id":"$request_id","remote":"$remote_addr","host":"$host","method":"$request_method","uri":"$uri","status":$status,"bytes":$body_bytes_sent,"seconds":$request_time,"upstream":"$upstream_addr"}';
+  log_format technicia escape=json '{"time":"$time_iso8601","id":"$request_id","remote":"$remote_addr","host":"$host","method":"$request_method","uri":"$uri","status":$status,"bytes":$body_bytes_sent,"seconds":$request_time,"upstream":"$upstream_addr"${heldInLog(config)}}';
   access_log /dev/stdout technicia;
 `;
+}
 
 function renderForwarding({ answerSeconds }: GatewayConfig): string {
   return `  # Docker's name server; a service that was replaced has another address within a second.
@@ -133,24 +145,6 @@ ${renderForwarded("  ", "request")}
     include ${N8N_ROUTE.container};
   }
 `;
-}
-
-/** A location with a header of its own inherits none, so it repeats them all. */
-function renderForwarded(indent: string, kind: "request" | "socket"): string {
-  const isSocket = kind === "socket";
-  return [
-    "Host $host",
-    "X-Real-IP $remote_addr",
-    "X-Forwarded-For $remote_addr",
-    "X-Forwarded-Host $host",
-    "X-Forwarded-Proto $scheme",
-    "X-Request-Id $request_id",
-    `Upgrade ${isSocket ? "$http_upgrade" : "''"}`,
-    // Told to close, n8n would do so while an upload that it has refused is still coming, and the refusal would be lost.
-    `Connection ${isSocket ? "upgrade" : "''"}`,
-  ]
-    .map((header) => `${indent}proxy_set_header ${header};`)
-    .join("\n");
 }
 
 // nginx chooses a location by the decoded path. Whatever is behind it may read what the visitor wrote in another way.
@@ -267,7 +261,7 @@ ${renderDeadman(config)}${renderApi(config)}
 ${renderWebhooks(config)}${config.openPaths.map((name) => renderOpenPath(name, config)).join("")}
     location / {
 ${config.frontend ? FRONTEND : "      return 404;\n"}    }
-${UNAVAILABLE_LOCATIONS}  }`;
+${renderHoldLocation(config)}${UNAVAILABLE_LOCATIONS}  }`;
 }
 
 const HEALTH = `    # Says that the gateway, n8n, the vector store and the database behind it all answer.
@@ -325,9 +319,10 @@ function renderRoute(match: string, { config, target = "$n8n_path", settings }: 
   const lines = [
     "if ($n8n_path = '') { return 404; }",
     `limit_req zone=requests burst=${config.visitors.burst} nodelay;`,
+    ...heldFirst(config),
     ...settings,
     `proxy_pass http://$n8n${target}$is_args$args;`,
-    WHEN_UNAVAILABLE,
+    whenUnavailable(config),
   ];
   return `    location ${match} {\n${lines.map((line) => `      ${line}\n`).join("")}    }\n`;
 }
@@ -351,38 +346,5 @@ const SOCKET = [
 const FRONTEND = `      set $target frontend:80;
       proxy_pass http://$target;
       proxy_intercept_errors on;
-      ${WHEN_UNAVAILABLE}
+      ${whenUnavailable({})}
 `;
-
-/** Web sockets of the editor: what it is told while it is open, and its trial of a chat. */
-const EDITOR_SOCKETS = ["/rest/push", "/chat"];
-
-function renderEditor({ editorDomain, editorCidrs, uploadMaxMib }: GatewayConfig): string {
-  if (editorDomain === undefined) return "";
-  return `
-  server {
-    listen 443 ssl;
-    server_name ${editorDomain};
-    ${WHEN_UNAVAILABLE}
-${editorCidrs.map((cidr) => `    allow ${cidr};\n`).join("")}    deny all;
-    if ($odd_path) { return 404; }
-    if ($n8n = '') { return 503; }
-    location ~* ^/metrics { return 404; }
-${EDITOR_SOCKETS.map(renderEditorSocket).join("")}    location / {
-      client_max_body_size ${uploadMaxMib}m;
-      proxy_read_timeout ${SOCKET_SECONDS}s;
-      proxy_pass http://$n8n;
-    }
-${UNAVAILABLE_LOCATIONS}  }
-`;
-}
-
-function renderEditorSocket(path: string): string {
-  return `    location = ${path} {
-      if ($http_upgrade !~* ^websocket$) { return 404; }
-${renderForwarded("      ", "socket")}
-      proxy_read_timeout ${SOCKET_SECONDS}s;
-      proxy_pass http://$n8n;
-    }
-`;
-}

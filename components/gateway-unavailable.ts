@@ -23,8 +23,10 @@ export const UNAVAILABLE_MAPS = `  # Browsers ask for a page by name; programs a
   }
 `;
 
-/** What nginx answers by itself in place of a service that does not. n8n's own answers pass, whatever their status. */
-export const WHEN_UNAVAILABLE = "error_page 502 503 504 = $unavailable;";
+/** What nginx answers by itself in place of a service that does not. n8n's own answers pass, whatever their status; 401 says that a request was held in vain. */
+export function whenUnavailable({ hold }: { readonly hold?: object | undefined }): string {
+  return `error_page ${hold === undefined ? "" : "401 "}502 503 504 = $unavailable;`;
+}
 
 /** The same always as JSON: for /healthz. */
 export const UNHEALTHY = `error_page 401 403 404 500 502 503 504 = ${FOR_PROGRAMS};`;

@@ -1,6 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
+import { HOLD_SCRIPT } from "../common/hold.ts";
 import { script, scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import {
@@ -10,6 +11,7 @@ import {
   renderGateway,
   WEBROOT,
 } from "./gateway-config.ts";
+import { HOLD_PORT, HOLD_PROGRAM } from "./gateway-hold.ts";
 import { ACCESS_SOCKET, NEIGHBOUR_TOKEN } from "./gateway-monitoring.ts";
 import { Service, type CommonServiceArgs } from "./service.ts";
 
@@ -64,6 +66,7 @@ export class Gateway extends pulumi.ComponentResource {
       onHost,
     );
     const neighbours = createNeighbourToken(name, args, { ...onHost, dependsOn: [placeholder, reload] });
+    const hold = createHold(name, args, { ...onHost, dependsOn: [placeholder, reload] });
     this.configuration = new technicia.File(
       `${name}-configuration`,
       {
@@ -72,7 +75,7 @@ export class Gateway extends pulumi.ComponentResource {
         validate: validation(args.image),
         onChange: RELOAD,
       },
-      { ...onHost, dependsOn: [placeholder, reload, ...neighbours] },
+      { ...onHost, dependsOn: [placeholder, reload, ...neighbours, ...hold] },
     );
     this.service = createService(name, args, {
       parent: this,
@@ -128,6 +131,36 @@ function createNeighbourToken(
       `${name}-neighbour-token`,
       { path: NEIGHBOUR_TOKEN.host, content, mode: "0400", onChange: RELOAD },
       onHost,
+    ),
+  ];
+}
+
+/** The program by which nginx holds requests, without which it would not read its configuration, and the script that has it do so. */
+function createHold(
+  name: string,
+  { config: { hold } }: GatewayArgs,
+  opts: pulumi.CustomResourceOptions,
+): technicia.File[] {
+  if (hold === undefined) return [];
+  const { maxSeconds, drainSeconds } = hold;
+  const values = `MAX_SECONDS=${maxSeconds} DRAIN_SECONDS=${drainSeconds} PORT=${HOLD_PORT}\n`;
+  const text = script(new URL("scripts/gateway-hold.sh", import.meta.url));
+  const program = script(new URL("scripts/gateway-hold.js", import.meta.url));
+  return [
+    new technicia.File(
+      `${name}-hold-program`,
+      { path: HOLD_PROGRAM.host, content: program, onChange: RELOAD },
+      opts,
+    ),
+    new technicia.File(
+      `${name}-hold`,
+      {
+        path: HOLD_SCRIPT,
+        content: text.replace("set -euo pipefail\n", `$&${values}`),
+        mode: "0755",
+        validate: 'bash -n "$FILE"',
+      },
+      opts,
     ),
   ];
 }

@@ -57,6 +57,12 @@ export interface N8nArgs extends CommonServiceArgs {
   /** Whether it tells its metrics to who asks on its networks. @default false */
   readonly metrics?: boolean;
 
+  /** Whether its public API answers, on the server's loopback and through the tunnel. @default false */
+  readonly publicApi?: boolean;
+
+  /** What its service waits for, besides what it is made from: n8n stops and starts only after it. @default - nothing */
+  readonly after?: pulumi.Input<pulumi.Resource[]> | undefined;
+
   /** Hosts inside the Docker networks that workflows may call. */
   readonly internalHosts: readonly string[];
 
@@ -94,7 +100,7 @@ export class N8n extends pulumi.ComponentResource {
         ownsData: true,
         stopGracePeriod: "40s",
       },
-      { parent: this },
+      { parent: this, ...(args.after === undefined ? {} : { dependsOn: args.after }) },
     );
     this.runners =
       args.runners &&
@@ -171,8 +177,8 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     N8N_BLOCK_ENV_ACCESS_IN_NODE: "true",
     NODES_EXCLUDE: '["n8n-nodes-base.executeCommand","n8n-nodes-base.localFileTrigger","n8n-nodes-base.ssh"]',
     N8N_RESTRICT_FILE_ACCESS_TO: "/home/node/.n8n-files",
-    // Nothing calls it.
-    N8N_PUBLIC_API_DISABLED: "true",
+    // Only the commands about workflows call it.
+    N8N_PUBLIC_API_DISABLED: String(args.publicApi !== true),
     N8N_PUBLIC_API_SWAGGERUI_DISABLED: "true",
     N8N_UNVERIFIED_PACKAGES_ENABLED: "false",
     N8N_SSRF_PROTECTION_ENABLED: "true",

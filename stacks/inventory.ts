@@ -215,7 +215,10 @@ export const INVENTORY: readonly Row[] = [
   },
   {
     ...file,
-    names: ["technicia-gateway-n8n-route", "technicia-gateway-neighbour-token", "technicia-gateway-reload"],
+    names: [
+      ...["technicia-gateway-n8n-route", "technicia-gateway-neighbour-token", "technicia-gateway-reload"],
+      ...["technicia-gateway-hold", "technicia-gateway-hold-program"],
+    ],
     layer: "containers",
   },
   { ...container, names: ["technicia-tunnel"] },

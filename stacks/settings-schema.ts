@@ -8,6 +8,7 @@ import { z } from "zod";
 
 import { builtServices, OPENABLE_PATHS, type OpenablePath } from "../common/services.ts";
 import { backup } from "./backup-schema.ts";
+import { hold } from "./hold-schema.ts";
 import { monitoring, monitoringLimits } from "./monitoring-schema.ts";
 import { operations } from "./operations-schema.ts";
 import { policy } from "./policy-schema.ts";
@@ -444,6 +445,7 @@ export const sections = {
         description: "What one address may ask for; people behind one router share an address.",
         affects: "gateway",
       }),
+      hold,
     }),
     documentProcessor: map({
       ...limits(640, 1),

@@ -35,6 +35,7 @@ export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Re
         hsts: environment.acme.trusted,
         frontend: services.frontend.enabled,
         ...(monitoring.enabled ? { monitoring: { neighbours } } : {}),
+        ...(services.gateway.hold.enabled ? { hold: services.gateway.hold } : {}),
       },
       ...(neighbours.length > 0 ? { neighbourToken: secrets.value("neighbourToken") } : {}),
       n8nOwner: owner,

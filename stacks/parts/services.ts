@@ -1,6 +1,7 @@
 /** The services on the swarm, and what is made in them. */
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 
+import { askToHold, HOLD_FOLDER } from "../../common/hold.ts";
 import { LOOPBACK_PORTS, MONITORING_PORTS } from "../../common/monitoring.ts";
 import { COLLECTION, isServiceOn, SERVICES, type ServiceName, swarmName } from "../../common/services.ts";
 import { createN8nDatabase } from "../../components/n8n-database.ts";
@@ -211,10 +212,22 @@ export function createN8n(site: Site, { postgres }: { readonly postgres: Postgre
       },
       internalHosts: CALLED.flatMap((name) => [SERVICES[name].alias, swarmName(name)]),
       ...(environment.monitoring.enabled ? { metrics: true } : {}),
+      ...(environment.workflows.enabled ? { publicApi: true } : {}),
+      after: holdRequests(database),
       protectData: environment.protectData,
     },
     { ...onSwarm, dependsOn: [...onSwarm.dependsOn, ...server, database] },
   );
+}
+
+/** Right before n8n changes, the command that deploys has the gateway hold the requests to it; without such a command nothing is waited for. */
+function holdRequests(database: technicia.State): pulumi.Output<pulumi.Resource[]> | undefined {
+  const folder = process.env[HOLD_FOLDER];
+  if (folder === undefined || pulumi.runtime.isDryRun()) return undefined;
+  return database.observed.apply(async () => {
+    await askToHold({ folder });
+    return [];
+  });
 }
 
 export function createOwner(

@@ -302,9 +302,10 @@ describe("the editor", () => {
       "deny all;",
     ]);
     expect(locations(server)).toEqual([
-      ...["~* ^/metrics", "= /rest/push", "= /chat", "/", "@unavailable", "@maintenance"],
+      ...["~* ^/metrics", "~* ^/api/v[0-9]", "= /rest/push", "= /chat", "/", "@unavailable", "@maintenance"],
     ]);
-    expect(block(server, "location ~* ^/metrics")).toContain("return 404;");
+    for (const location of ["~* ^/metrics", "~* ^/api/v[0-9]"])
+      expect(block(server, `location ${location}`)).toContain("return 404;");
     expect(block(server, "location /")).toContain("proxy_pass http://$n8n;");
   });
 

@@ -48,11 +48,16 @@ export async function defineGateway(change: Partial<GatewayConfig>) {
       { provider },
     );
   });
+  const { hold } = gatewayConfig(change);
   const { taskSpec } = resource("gateway-service").inputs as { taskSpec: { containerSpec: ContainerSpec } };
   return {
     configuration: resource("gateway-configuration").inputs as { content: string; validate: string },
     placeholder: resource("gateway-placeholder").inputs as { apply: string },
     route: resource("gateway-n8n-route").inputs as { path: string; content: string },
+    hold: hold && {
+      script: resource("gateway-hold").inputs["content"] as string,
+      program: resource("gateway-hold-program").inputs["content"] as string,
+    },
     container: taskSpec.containerSpec,
   };
 }

@@ -19,6 +19,7 @@ export const everything: Variant = {
   settings: {
     "services.n8n.database": "postgres",
     "services.gateway.editorCidrs": ["198.51.100.0/24"],
+    "services.gateway.hold": { enabled: true },
     "host.dockerSource": "docker",
     backup: { project: "0123456789abcdef0123456789abcdef", region: "RBX" },
     monitoring: {
