@@ -9,6 +9,8 @@ import { holdLock } from "../server/lock.ts";
 import { renderTable } from "../terminal.ts";
 import { renderCounts, renderTime, short } from "./backup.ts";
 import { callProgram, restorePlan, restored, type Part, type Restored, type RestorePlan } from "./program.ts";
+import { following } from "../hold/following.ts";
+import { Hold } from "../hold/hold.ts";
 import { onServer } from "../on-server.ts";
 import { record, type BackupWorld } from "./world.ts";
 
@@ -47,15 +49,18 @@ export async function restoreStack(request: RestoreRequest, world: BackupWorld):
       const purpose = request.undo ? "take the last restore back" : `restore the set ${short(agreed)}`;
       const detail = request.undo ? "retour sur la dernière restauration" : `jeu ${short(agreed)}`;
       await tell({ stage: "started", detail });
-      const { stack } = request;
-      const result = await silenced({ stack, environment, server, world, purpose }, () =>
-        callProgram(server, {
-          purpose,
-          words: wordsOf(request, agreed),
-          answer: restored,
-          timeoutSeconds: RESTORE_SECONDS,
-          say: world.say,
-        }),
+      const { enabled } = environment.services.gateway.hold;
+      const hold = enabled ? new Hold({ ...world, server, environment }) : undefined;
+      const result = await silenced({ stack: request.stack, environment, server, world, purpose }, () =>
+        following(hold, world.say, (say) =>
+          callProgram(server, {
+            purpose,
+            words: wordsOf(request, agreed),
+            answer: restored,
+            timeoutSeconds: RESTORE_SECONDS,
+            say,
+          }),
+        ),
       );
       await record(server, world, { action: "restore", detail: describe(request, result) });
       await tell({ stage: "finished", detail: describe(request, result) });

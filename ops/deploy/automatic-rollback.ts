@@ -151,6 +151,8 @@ async function findData(
     const data = await planDataRollback(session, { target, from: release.number });
     // Without a person no more is lost than what came since this release began.
     if (request.yes) return data.plan.id === setBefore ? data : "";
+    // A person may take longer than a request may wait.
+    await session.hold?.end();
     operator.say(`${failure.report}\n${renderDataRollback(data, session.stack)}`);
     const question = `Roll back to release ${target.number}, and overwrite the data with that of the set?`;
     return (await operator.confirm(question)) ? data : "";

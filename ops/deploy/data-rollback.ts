@@ -12,6 +12,7 @@ import { placeOf } from "../backup/read-back.ts";
 import { renderOverwritten } from "../backup/restore.ts";
 import type { Server } from "../server/connection.ts";
 import type { Session } from "./session.ts";
+import { following } from "../hold/following.ts";
 import { silenced } from "./silenced.ts";
 
 /** Certificates are no release's, and records are never taken back. */
@@ -138,13 +139,15 @@ export async function restoreData(
   const { server, stack, operator } = session;
   if (plan.done === true || server === undefined) return { data: 0 };
   const result = await silenced(session, `data of release ${target.number}`, () =>
-    callProgram(server, {
-      purpose: `bring the data of set ${short(plan.id)} back`,
-      words: ["restore", ...wordsOf({ id: plan.id, target }), "--command", rollbackCommand(stack)],
-      answer: restored,
-      timeoutSeconds: RESTORE_SECONDS,
-      say: operator.say,
-    }),
+    following(session.hold, operator.say, (say) =>
+      callProgram(server, {
+        purpose: `bring the data of set ${short(plan.id)} back`,
+        words: ["restore", ...wordsOf({ id: plan.id, target }), "--command", rollbackCommand(stack)],
+        answer: restored,
+        timeoutSeconds: RESTORE_SECONDS,
+        say,
+      }),
+    ),
   );
   const counts = Object.entries(result.counts).map(([name, known]) => `${name} ${renderCounts(known)}`);
   operator.say(

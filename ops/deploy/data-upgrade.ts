@@ -4,6 +4,7 @@ import { swarmName, type UpgradedService } from "../../common/services.ts";
 import { UserError } from "../../common/user-error.ts";
 import { renderCounts } from "../backup/backup.ts";
 import { callProgram, restored } from "../backup/program.ts";
+import { following } from "../hold/following.ts";
 import { registryLogin } from "./image-commands.ts";
 import type { Session } from "./session.ts";
 
@@ -79,16 +80,18 @@ export async function upgradeData(session: Session, { service, image, set }: Dat
   const login = await registryLogin(stack, environment, pulumi);
   const reference = isPinned ? image : `${image}@${await operator.imageDigest(image, login)}`;
   const version = plain(versionOf(image));
-  const result = await callProgram(server, {
-    purpose: `upgrade ${KNOWN[service].name}`,
-    words: [
-      ...["upgrade", "--service", swarmName(service), "--image", reference, "--set", set],
-      ...["--command", upgradeCommand({ stack, service, version })],
-    ],
-    answer: restored,
-    timeoutSeconds: UPGRADE_SECONDS,
-    say: operator.say,
-  });
+  const result = await following(session.hold, operator.say, (say) =>
+    callProgram(server, {
+      purpose: `upgrade ${KNOWN[service].name}`,
+      words: [
+        ...["upgrade", "--service", swarmName(service), "--image", reference, "--set", set],
+        ...["--command", upgradeCommand({ stack, service, version })],
+      ],
+      answer: restored,
+      timeoutSeconds: UPGRADE_SECONDS,
+      say,
+    }),
+  );
   const counts = Object.values(result.counts).map(renderCounts).join(", ");
   operator.say(`${KNOWN[service].name} ${version} has the same counts: ${counts}`);
   await session.audit({

@@ -10,6 +10,7 @@ import { prepareData, renderDataSteps, warnOfDataSteps, type DataStep } from "./
 import { checkCost } from "./cost-check.ts";
 import { upgradeData } from "./data-upgrade.ts";
 import { rollBackAutomatically } from "./automatic-rollback.ts";
+import { holding, restartsN8n } from "./hold.ts";
 import { observeRelease } from "./observe-release.ts";
 import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest } from "./release-progress.ts";
 import { describeStop, renderChecks } from "./render.ts";
@@ -189,7 +190,7 @@ async function up(
   await progress.announceStart();
   progress.setBefore = await prepareData(session, { steps: dataSteps, release: progress.record?.number });
   const message = progress.record ? `release ${progress.record.number}` : "first deployment";
-  const { failure, rotated } = await silenced(session, message, async () => {
+  const { result, lacks } = await silenced(session, message, async () => {
     const { upgrades } = progress.request;
     if (upgrades !== undefined) {
       const image = session.environment.images[upgrades];
@@ -197,13 +198,18 @@ async function up(
     }
     await session.server?.logInForDocker();
     progress.updateBegan = operator.now();
+    const { pulumi, signal } = session;
+    const restarts = session.hold !== undefined && (await restartsN8n(plan));
     return await progress.timed("up", () =>
-      update({ stack, pulumi: session.pulumi, message, onLine: operator.say, signal: session.signal, plan }),
+      holding(session, restarts, (environment) =>
+        update({ stack, pulumi, message, onLine: operator.say, signal, plan, environment }),
+      ),
     );
   });
   await session.refresh();
   // Only now does a first deployment have a server to record it on.
   await progress.recordStart();
+  const { failure, rotated } = result;
   if (rotated.length > 0) {
     const release = progress.record ? { release: progress.record.number } : {};
     await session.audit({
@@ -213,7 +219,8 @@ async function up(
       ...release,
     });
   }
-  return failure && (await endFailedUpdate(progress, failure));
+  if (failure !== undefined) return await endFailedUpdate(progress, failure);
+  return lacks === undefined ? undefined : await endWithoutN8n(progress, lacks);
 }
 
 async function endFailedUpdate(
@@ -239,6 +246,17 @@ async function endFailedUpdate(
       verify: [],
     });
   return await rollBackAutomatically(progress, { report, symptom, verify: [], changed });
+}
+
+/** Its requests are still held: they are answered by the release before, where there is one to go back to. */
+async function endWithoutN8n(progress: ReleaseInProgress, lacks: string): Promise<Outcome> {
+  const { stack } = progress.request;
+  const { webhookSeconds } = progress.session.environment.workflows;
+  return await rollBackAutomatically(progress, {
+    report: `${stack}: after the update n8n lacked ${lacks} for ${webhookSeconds} s`,
+    symptom: `n8n ne répond pas comme avant la mise à jour : il manque ${lacks} après ${webhookSeconds} s`,
+    verify: [],
+  });
 }
 
 /** What a verification compares with: the preflight, or the last good release where there was none. */

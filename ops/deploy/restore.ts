@@ -8,6 +8,7 @@ import { ROLLBACK_TIME, type Release } from "../../common/release.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { inPrivateFolder } from "../engine/events.ts";
+import { holding } from "./hold.ts";
 import type { Session } from "./session.ts";
 import { silenced } from "./silenced.ts";
 import { settingsFile, withSettings } from "../engine/settings-file.ts";
@@ -56,6 +57,23 @@ export function differs(
 ): boolean {
   const images = Object.entries(target.images).some(([name, image]) => current.images[name] !== image);
   return images || !isDeepStrictEqual(restoredSettings(target.settings, current.settings), current.settings);
+}
+
+async function runningNow({ stack, pulumi, environment }: Session) {
+  return { images: await readDeployedImages(stack, pulumi), settings: runningSettings(environment) };
+}
+
+/** Whether restoring the release restarts n8n. */
+export function changesN8n(
+  target: Release,
+  { images, settings }: { readonly images: Readonly<Record<string, string>>; readonly settings: Settings },
+): boolean {
+  if (target.images["n8n"] !== images["n8n"]) return true;
+  const ofN8n = (all: Settings) => {
+    const { services, uploadMaxMib, timeouts } = all as Partial<RunningSettings>;
+    return [services?.["n8n"], uploadMaxMib, timeouts?.["uploadSeconds"]];
+  };
+  return !isDeepStrictEqual(ofN8n(restoredSettings(target.settings, settings)), ofN8n(settings));
 }
 
 /** The settings now, with the limits and timeouts of the release; what only one of them knows stays as it is now. */
@@ -113,7 +131,11 @@ export async function restore(
   const started = operator.now();
   const path = settingsFile(stack);
   const text = await operator.readSettingsFile(stack);
-  const { failure } = await inPrivateFolder(async (folder) => {
+  const restarts = session.hold !== undefined && changesN8n(target, await runningNow(session));
+  const {
+    result: { failure },
+    lacks,
+  } = await inPrivateFolder(async (folder) => {
     const configFile = join(folder, path);
     const settings = withSettings(
       { path, text },
@@ -126,9 +148,14 @@ export async function restore(
     await writeFile(configFile, settings, { mode: 0o600 });
     await session.server?.logInForDocker();
     return await silenced(session, message, () =>
-      update({ stack, pulumi, message, onLine: operator.say, signal, configFile, refresh }),
+      holding(session, restarts, (environment) =>
+        update({ stack, pulumi, message, onLine: operator.say, signal, configFile, refresh, environment }),
+      ),
     );
   });
+  if (lacks !== undefined) operator.say(`n8n lacks ${lacks}; the requests to it go on all the same`);
+  // Nothing follows that would bring n8n back.
+  await session.hold?.end();
   await session.refresh();
   const restored = operator.now();
   const verify = failure === undefined && !signal.aborted ? await operator.verify(session.context) : [];

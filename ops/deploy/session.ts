@@ -32,6 +32,7 @@ import {
   startRelease,
 } from "../server/records.ts";
 import type { Server } from "../server/connection.ts";
+import { Hold } from "../hold/hold.ts";
 import { holdLock, type HeldLock } from "../server/lock.ts";
 import { replaceFile, settingsFile } from "../engine/settings-file.ts";
 import type { Plan } from "./update.ts";
@@ -144,6 +145,7 @@ export class Session {
   #server: Server | undefined;
   #address = "";
   #lock: HeldLock | undefined;
+  #hold: Hold | undefined;
 
   private constructor(
     { stack, why, operator, duringUpgrade = false }: SessionRequest,
@@ -180,6 +182,14 @@ export class Session {
   get signal(): AbortSignal {
     const { signal } = this.operator;
     return this.#lock === undefined ? signal : AbortSignal.any([signal, this.#lock.lost]);
+  }
+
+  /** Holds the requests to n8n; undefined where that is off, and before the first deployment. */
+  get hold(): Hold | undefined {
+    if (this.#server === undefined || !this.environment.services.gateway.hold.enabled) return undefined;
+    const { operator, environment, signal } = this;
+    this.#hold ??= new Hold({ ...operator, server: this.#server, environment, signal });
+    return this.#hold;
   }
 
   get hasLostLock(): boolean {
@@ -301,8 +311,9 @@ export class Session {
   }
 
   async #disconnect(): Promise<void> {
-    const [server, lock] = [this.#server, this.#lock];
-    this.#server = this.#lock = undefined;
+    const [server, lock, hold] = [this.#server, this.#lock, this.#hold];
+    this.#server = this.#lock = this.#hold = undefined;
+    await hold?.end();
     await lock?.release();
     server?.close();
   }

@@ -36,6 +36,9 @@ interface UpdateRequest {
 
   /** Whether the actual state is read first. */
   readonly refresh?: boolean;
+
+  /** Variables for the engine and the program of the stack. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface UpdateFailure {
@@ -55,7 +58,7 @@ interface Updated {
 }
 
 export async function update(request: UpdateRequest): Promise<Updated> {
-  const { stack, pulumi, message, onLine, signal, plan, configFile } = request;
+  const { stack, pulumi, message, onLine, signal, plan, configFile, environment = {} } = request;
   const args = [
     ...["up", "--yes", "--suppress-outputs", "--stack", stack, "--message", message],
     ...(plan?.reviewed === true ? [] : ["--skip-preview"]),
@@ -63,7 +66,7 @@ export async function update(request: UpdateRequest): Promise<Updated> {
     ...(configFile === undefined ? [] : ["--config-file", configFile]),
     ...(request.refresh === true || plan?.refreshed === true ? ["--refresh"] : []),
   ];
-  const { log, failure } = await runEngine({ pulumi, args, onLine, ...(signal && { signal }) });
+  const { log, failure } = await runEngine({ pulumi, args, onLine, environment, ...(signal && { signal }) });
   // The log also has the preview that comes before the update and changes nothing.
   const lines = log.split("\n").filter((line) => asEvent(line)?.planning !== true);
   return {

@@ -61,12 +61,12 @@ export function runEngine({
   pulumi,
   args,
   ...options
-}: Pick<PulumiCall, "args" | "onLine" | "signal"> & { readonly pulumi: Pulumi }) {
+}: Pick<PulumiCall, "args" | "onLine" | "signal" | "environment"> & { readonly pulumi: Pulumi }) {
   // The log of a preview shows secrets in clear: nobody else may read the folder, and it is deleted afterwards.
   return inPrivateFolder(async (folder) => {
     const file = join(folder, "events.jsonl");
     // Without the variable the CLI has no --event-log.
-    const environment = { PULUMI_DEBUG_COMMANDS: "true" };
+    const environment = { ...options.environment, PULUMI_DEBUG_COMMANDS: "true" };
     try {
       const stdout = await pulumi({ ...options, args: [...args, "--event-log", file], environment });
       return { stdout, log: await readLog(file), failure: undefined };

@@ -4,10 +4,13 @@ import json
 import pathlib
 import time
 
-from base import Problem, run
+from base import Problem, run, say
 
 # A service that does not start within this time is reported.
 START_SECONDS = 300
+
+# Has the gateway hold the requests to n8n; absent where that is off.
+HOLD = pathlib.Path("/opt/technicia/bin/gateway-hold")
 
 # Of the login at images.registry; absent without one.
 LOGIN = pathlib.Path("/opt/technicia/registry")
@@ -62,6 +65,20 @@ def has_volume(name):
 
 def volume(name):
     return pathlib.Path(inspect("volume", name)["Mountpoint"])
+
+
+def hold_requests():
+    """Before n8n stops. The gateway ends that by itself; the command that called this renews it, and says when n8n answers again."""
+    if not HOLD.exists():
+        return
+    try:
+        answer = run([HOLD, "pause"], purpose="hold the requests to n8n").stdout.decode().split()
+    except Problem as error:
+        say(f"the requests to n8n are not held: {error}")
+        return
+    # A gateway that restarts meanwhile holds nothing.
+    if answer[:1] == ["paused"]:
+        say("the gateway holds the requests to n8n")
 
 
 def stop(service):

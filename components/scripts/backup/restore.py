@@ -16,7 +16,7 @@ import records
 import sets
 import storage
 from base import Problem, STAGING, STATUS, emptied, lock, moment, now, read_json, read_moment, remove, require_space, run, say, settings, write_json
-from containers import has_volume, image_of, is_known, pull, require_container, start, stop, version_of, volume
+from containers import has_volume, hold_requests, image_of, is_known, pull, require_container, start, stop, version_of, volume
 from exchange import FETCHED, INCOMING, JOURNAL, KEPT, REPLACED, exchange, parts_to_undo, put_back, renew, roots, save
 from upgrade import ALL_WRITERS, UPGRADE, UPGRADED, begin
 
@@ -200,6 +200,8 @@ def finish(journal, began):
     """Stops the writers, exchanges the data, compares it, and starts the writers, in the versions of the journal."""
     images = journal.get("images", {})
     writers = [one for one in journal.get("writers") or [one for name in journal["only"] for one in WRITERS[name]] if is_known(one)]
+    if n8n.SERVICE in writers:
+        hold_requests()
     stopped = now()
     for service in writers:
         say(f"stopping {service}")

@@ -1,0 +1,175 @@
+/**
+ * The requests to n8n wait at the gateway while n8n restarts: pause, drain, then whatever restarts n8n, then wait until it answers as before,
+ * and resume. Nothing here makes that work fail: a gateway that cannot hold requests answers them 503, as it does without.
+ *
+ * The pause ends by itself after `maxSeconds`. It is renewed while the command lives; the gateway's own restart, which ends it, is bridged by that.
+ */
+import { UserError } from "../../common/user-error.ts";
+import { type Clock, until } from "../../common/until.ts";
+import type { Effects } from "../effects.ts";
+import { askGateway, type GatewayState, type Verb } from "./gateway.ts";
+import {
+  readBefore,
+  readNow,
+  unlessUnknown,
+  type N8nWorld,
+  type Now,
+  type WantedWebhook,
+} from "./n8n-back.ts";
+
+const RENEW_SECONDS = 5;
+const ASK_SECONDS = 30;
+const LOOK_EVERY_MS = 500;
+
+export interface HoldWorld extends N8nWorld, Pick<Effects, "every"> {
+  /** @default this machine's */
+  readonly clock?: Clock | undefined;
+}
+
+export class Hold {
+  readonly #world: HoldWorld;
+  /** What n8n answered before anything stopped it. */
+  #webhooks: readonly WantedWebhook[] = [];
+  /** Container that is about to stop. */
+  #container: string | undefined;
+  /** Since when the container that was to stop goes on as before. */
+  #stillSince: number | undefined;
+  #stopRenewing: (() => void) | undefined;
+  /** Asks one thing after the other: a renewal that is under way must not come after the end. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(world: HoldWorld) {
+    this.#world = world;
+  }
+
+  /** Whether requests wait now, as far as is known here. */
+  get isOn(): boolean {
+    return this.#stopRenewing !== undefined;
+  }
+
+  /** Keeps what n8n is now, before anything stops it. A hold that goes on keeps what n8n answered at first. */
+  async prepare(): Promise<void> {
+    this.#stillSince = undefined;
+    try {
+      if (this.isOn) {
+        this.#container = (await this.#now()).container;
+        return;
+      }
+      const { container, webhooks } = await readBefore(this.#world);
+      [this.#container, this.#webhooks] = [container, webhooks];
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#world.say(`what n8n answers is not known, only its readiness is waited for: ${error.message}`);
+    }
+  }
+
+  /** Pauses, and waits for the requests that n8n answers already; says where that is not possible. */
+  async begin(): Promise<void> {
+    if (this.isOn) return;
+    const { say } = this.#world;
+    // Also where the answer does not get through: the pause may be there.
+    this.follow();
+    try {
+      const state = await this.#ask("pause");
+      if (!state.isPaused) {
+        say(
+          "the gateway does not keep its hold, which ends when it restarts; trying again while n8n restarts",
+        );
+        return;
+      }
+      say(`the gateway holds the requests to n8n; ${renderInFlight(state)}`);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#forget();
+      say(`the requests to n8n are not held: ${error.message}`);
+    }
+  }
+
+  /** Renews a pause that somebody else has begun: the program on the server that stops n8n itself. */
+  follow(): void {
+    if (this.isOn) return;
+    this.#stopRenewing = this.#world.every(RENEW_SECONDS, () => void this.#renew());
+  }
+
+  /** Whether n8n has restarted and answers as before, or has gone on as before for so long that nothing restarts it. */
+  async hasEnded({ stillSeconds }: { readonly stillSeconds: number }): Promise<boolean> {
+    const { container, lacks } = await this.#now();
+    if (lacks !== undefined) {
+      this.#stillSince = undefined;
+      return false;
+    }
+    if (container !== this.#container) return true;
+    const now = this.#world.now().getTime();
+    this.#stillSince ??= now;
+    return now - this.#stillSince >= stillSeconds * 1000;
+  }
+
+  /** Waits until n8n answers as before; gives what it still lacks after `workflows.webhookSeconds`, undefined for nothing. */
+  async awaitBack(): Promise<string | undefined> {
+    const { environment, signal, clock } = this.#world;
+    let lacks: string | undefined;
+    const isBack = async () => {
+      signal.throwIfAborted();
+      ({ lacks } = await this.#now());
+      return lacks === undefined;
+    };
+    const limit = environment.workflows.webhookSeconds * 1000;
+    const late = () => new Late();
+    try {
+      await until(isBack, { limit, every: LOOK_EVERY_MS, signal, late, ...(clock && { clock }) });
+    } catch (error) {
+      if (!(error instanceof Late)) throw error;
+    }
+    return lacks;
+  }
+
+  /** Lets the requests go, if they are held. Never fails: the pause ends by itself otherwise. */
+  async end(): Promise<void> {
+    if (!this.isOn) return;
+    this.#forget();
+    const { say, environment } = this.#world;
+    try {
+      const { waiting } = await this.#ask("resume");
+      say(`the requests to n8n go on${waiting === 0 ? "" : `: ${waiting} have waited`}`);
+    } catch (error) {
+      const { maxSeconds } = environment.services.gateway.hold;
+      say(
+        `the gateway could not be told to go on, and does so by itself after ${maxSeconds} s: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  #forget(): void {
+    this.#stopRenewing?.();
+    this.#stopRenewing = undefined;
+  }
+
+  async #now(): Promise<Now> {
+    const unknown = { container: undefined, lacks: "an answer" };
+    return await unlessUnknown(() => readNow({ webhooks: this.#webhooks }, this.#world), unknown);
+  }
+
+  async #renew(): Promise<void> {
+    // While the gateway restarts nobody answers; the next renewal comes soon.
+    await unlessUnknown(() => this.#ask("renew"), undefined);
+  }
+
+  async #ask(verb: Verb): Promise<GatewayState> {
+    const { server, environment } = this.#world;
+    const { drainSeconds } = environment.services.gateway.hold;
+    const timeoutSeconds = ASK_SECONDS + (verb === "pause" ? drainSeconds : 0);
+    const asked = this.#last.then(async () => {
+      if (verb === "renew" && !this.isOn) throw new UserError("the hold has ended");
+      return await askGateway(server, verb, { timeoutSeconds });
+    });
+    this.#last = asked.catch(() => undefined);
+    return await asked;
+  }
+}
+
+class Late extends Error {}
+
+function renderInFlight({ inFlight }: GatewayState): string {
+  if (inFlight <= 0) return "n8n has answered all others";
+  return `${inFlight} others are still being answered, and n8n gives them up to 30 s when it stops`;
+}
