@@ -200,6 +200,10 @@ async function up(
     progress.updateBegan = operator.now();
     const { pulumi, signal } = session;
     const restarts = session.hold !== undefined && (await restartsN8n(plan));
+    if (restarts)
+      operator.say(
+        "n8n restarts: requests to it wait at the gateway; an open editor connects again by itself",
+      );
     return await progress.timed("up", () =>
       holding(session, restarts, (environment) =>
         update({ stack, pulumi, message, onLine: operator.say, signal, plan, environment }),
@@ -254,7 +258,7 @@ async function endWithoutN8n(progress: ReleaseInProgress, lacks: string): Promis
   const { webhookSeconds } = progress.session.environment.workflows;
   return await rollBackAutomatically(progress, {
     report: `${stack}: after the update n8n lacked ${lacks} for ${webhookSeconds} s`,
-    symptom: `n8n ne répond pas comme avant la mise à jour : il manque ${lacks} après ${webhookSeconds} s`,
+    symptom: `n8n ne répond pas comme avant la mise à jour, ${webhookSeconds} s après elle`,
     verify: [],
   });
 }

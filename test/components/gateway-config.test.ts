@@ -340,3 +340,55 @@ describe("an upgrade to a web socket", () => {
     expect(upgrading(serverOf(render(withEditor), EDITOR))).toEqual(["= /rest/push", "= /chat"]);
   });
 });
+
+describe("the hold", () => {
+  const hold = { maxSeconds: 45, drainSeconds: 15, exclude: ["/webhook/crm"] };
+  const openPaths = ["forms", "waiting", "mcp", "chat"] as const;
+  const held = render({ hold, openPaths, frontend: true, ...withEditor });
+
+  it("is asked by every route to n8n and by no other", () => {
+    const asking = (server: string) =>
+      locations(server).filter((location) =>
+        block(server, `location ${location}`).includes("auth_request /internal/hold;"),
+      );
+
+    expect(asking(serverOf(held, DOMAIN))).toEqual([
+      ...["= /api/upload", "= /api/question", "= /api/start-diagnosis", "= /api/diagnosis-step"],
+      ...[
+        "= /webhook/upload",
+        "/webhook/",
+        "/form/",
+        "/form-waiting/",
+        "/webhook-waiting/",
+        "/mcp/",
+        "= /chat",
+      ],
+    ]);
+    expect(asking(serverOf(held, EDITOR))).toEqual(["= /rest/push", "= /chat", "/"]);
+  });
+
+  it("takes requests with bodies of any size, and is nobody's to call", () => {
+    for (const name of [DOMAIN, EDITOR]) {
+      const location = block(serverOf(held, name), "location = /internal/hold");
+      expect(location).toMatch(/internal;\s+client_max_body_size 0;/);
+    }
+  });
+
+  it("answers what has waited in vain as what n8n does not answer", () => {
+    expect(block(held, "location /webhook/")).toContain("error_page 401 502 503 504 = $unavailable;");
+    expect(block(held, "location = /healthz")).not.toContain("/internal/hold");
+  });
+
+  it("is paused on the container's loopback only, and tells the log for how long a request was held", () => {
+    expect(held.match(/listen .*8081;/g)).toEqual(["listen 127.0.0.1:8081;"]);
+    expect(held).toContain(',"held":$held}');
+    expect(held).toContain("map '' $hold_max_seconds { default 45; }");
+    expect(held).toContain('"~^/webhook/crm(?:[/?]|$)" 1;');
+  });
+
+  it("needs neither the module nor anything else where it is off", () => {
+    expect(render({ openPaths, frontend: true, ...withEditor })).not.toMatch(
+      /hold|load_module|js_|auth_request \/internal\/hold|401 502/,
+    );
+  });
+});

@@ -159,6 +159,22 @@ describe("Gateway", () => {
     expect(resource("technicia-gateway-configuration").inputs["content"]).not.toContain("tttt");
   });
 
+  it("has the program that holds requests before the configuration that runs it, and neither where nothing is held", async () => {
+    const hold = { maxSeconds: 45, drainSeconds: 15, exclude: [] };
+    const { resource, waitsFor } = await define({ config: { ...config, hold } });
+    const { content, ...script } = resource("technicia-gateway-hold").inputs;
+
+    expect(resource("technicia-gateway-hold-program").inputs).toMatchObject({
+      path: "/opt/technicia/gateway/hold.js",
+      onChange: "/opt/technicia/bin/gateway-reload",
+    });
+    expect(script).toMatchObject({ path: "/opt/technicia/bin/gateway-hold", mode: "0755" });
+    expect(content).toContain("\nset -euo pipefail\nMAX_SECONDS=45 DRAIN_SECONDS=15 PORT=8081\n");
+    for (const name of ["technicia-gateway-hold", "technicia-gateway-hold-program"])
+      expect(waitsFor("technicia-gateway-configuration", name), name).toBe(true);
+    expect((await define()).registrations.map(({ name }) => name).join()).not.toContain("hold");
+  });
+
   it("writes its files through the host's connection", async () => {
     const { ofType } = await define();
     const onHost = [...ofType("technicia:host:File"), ...ofType("technicia:host:State")];

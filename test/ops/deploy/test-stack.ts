@@ -86,7 +86,10 @@ export class TestStack implements AsyncDisposable {
   observe: Operator["observe"] = () => Promise.reject(new Error("nothing is observed"));
   /** What the monitoring on the server answers to a request; undefined: it does not answer. */
   monitoring: ((requests: string) => string) | undefined;
-  up: (images: Readonly<Record<string, string>>) => Promise<UpAnswer> = () => Promise.resolve(undefined);
+  up: (
+    images: Readonly<Record<string, string>>,
+    environment: Readonly<Record<string, string>>,
+  ) => Promise<UpAnswer> = () => Promise.resolve(undefined);
   upSeconds = 60;
   /** Log of a real preview, which the update's own log then holds too. */
   recorded: string | undefined;
@@ -105,7 +108,9 @@ export class TestStack implements AsyncDisposable {
   identity = { who: "alice@laptop", run: "", process: 4001 };
   alive = new Set([4001]);
   stop = new AbortController();
-  tick: () => void = () => undefined;
+  /** What the server answers to a command instead of running it; undefined: it runs it. */
+  instead: (command: ServerCommand) => ReturnType<LocalServer["run"]> | undefined = () => undefined;
+  readonly #timers = new Set<() => void>();
 
   private constructor(server: LocalServer) {
     this.server = server;
@@ -133,8 +138,8 @@ export class TestStack implements AsyncDisposable {
       git: (args) => Promise.resolve(this.#git(args[0] ?? "")),
       now: () => this.now,
       every: (_seconds, action) => {
-        this.tick = action;
-        return () => (this.tick = () => undefined);
+        this.#timers.add(action);
+        return () => this.#timers.delete(action);
       },
       pause: (seconds) => letTimePass(this.server, seconds),
       isAlive: (process) => this.alive.has(process),
@@ -185,7 +190,14 @@ export class TestStack implements AsyncDisposable {
     this.settings = stringify(file);
   }
 
+  /** Lets every timer of the command that runs come due. */
+  tick(): void {
+    for (const action of this.#timers) action();
+  }
+
   #run(command: ServerCommand): ReturnType<LocalServer["run"]> {
+    const instead = this.instead(command);
+    if (instead !== undefined) return instead;
     if (command.script.includes("systemd-run") && this.program) {
       const words = (command.variables?.["WORDS"] ?? "").split("\n");
       this.programCalls.push(words);
@@ -290,7 +302,7 @@ export class TestStack implements AsyncDisposable {
     return { deployment: { resources: [...resources, ...(this.declared ? [declaration] : [])] } };
   }
 
-  async #update({ args }: PulumiCall): Promise<string> {
+  async #update({ args, environment = {} }: PulumiCall): Promise<string> {
     this.parts.push("up");
     this.#pass(this.upSeconds);
     const value = (flag: string) => (args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined);
@@ -298,7 +310,7 @@ export class TestStack implements AsyncDisposable {
     this.applied = configFile === undefined ? this.settings : readFileSync(configFile, "utf8");
     const { config } = parse(this.applied) as { config: { "technicia:images": Record<string, string> } };
     const images = config["technicia:images"];
-    const answer = await this.up(images);
+    const answer = await this.up(images, environment);
     if (answer === undefined || answer.changed) {
       this.images = Object.fromEntries(
         Object.entries(images).flatMap(([name, image]) =>
