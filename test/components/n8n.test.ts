@@ -355,3 +355,39 @@ describe("createN8nOwner", () => {
     for (const text of [observe, apply]) expect(text).toContain("--user-agent Mozilla/5.0");
   });
 });
+
+describe("n8n's public API", () => {
+  it("is on only for the commands that call it", async () => {
+    const apiOf = async (change: Change) => {
+      const { resource } = await define(change);
+      const { taskSpec } = resource("technicia-n8n-service").inputs as {
+        taskSpec: { containerSpec: { env: Record<string, string> } };
+      };
+      return taskSpec.containerSpec.env["N8N_PUBLIC_API_DISABLED"];
+    };
+
+    expect([await apiOf({ publicApi: true }), await apiOf({ publicApi: false }), await apiOf({})]).toEqual([
+      ...["false", "true", "true"],
+    ]);
+  });
+});
+
+describe("n8n's service", () => {
+  it("changes only after what it is told to wait for", async () => {
+    const registered = await define({
+      after: pulumi.output(
+        (async () => {
+          // Whatever does not wait has been registered by then.
+          for (let round = 0; round < 500; round++) await new Promise((resolve) => setImmediate(resolve));
+          new docker.Volume("held", {}, { provider: new docker.Provider("other", {}) });
+          await new Promise((resolve) => setImmediate(resolve));
+          return [];
+        })(),
+      ),
+    });
+    const names = registered.registrations.map(({ name }) => name);
+
+    expect(names.indexOf("technicia-n8n-service")).toBeGreaterThan(names.indexOf("held"));
+    expect(names.indexOf("held")).toBeGreaterThan(names.indexOf("technicia-n8n-data"));
+  });
+});
