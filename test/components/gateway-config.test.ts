@@ -388,7 +388,7 @@ describe("the hold", () => {
 
   it("needs neither the module nor anything else where it is off", () => {
     expect(render({ openPaths, frontend: true, ...withEditor })).not.toMatch(
-      /hold|load_module|js_|auth_request \/internal\/hold|401 502/,
+      /internal\/hold|load_module|js_|held|401 502/,
     );
   });
 });
