@@ -172,7 +172,7 @@ describe("Gateway", () => {
     expect(content).toContain("\nset -euo pipefail\nMAX_SECONDS=45 DRAIN_SECONDS=15 PORT=8081\n");
     for (const name of ["technicia-gateway-hold", "technicia-gateway-hold-program"])
       expect(waitsFor("technicia-gateway-configuration", name), name).toBe(true);
-    expect((await define()).registrations.map(({ name }) => name).join()).not.toContain("hold");
+    expect((await define()).registrations.map(({ name }) => name).join()).not.toContain("gateway-hold");
   });
 
   it("writes its files through the host's connection", async () => {

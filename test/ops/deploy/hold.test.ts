@@ -164,7 +164,7 @@ describe("a deployment that restarts n8n", () => {
 
   describe("and fails", () => {
     beforeEach(() => {
-      set("uploadMaxMib", () => 100 as never);
+      set("uploadMaxMib", () => 100);
       stack.setImage("vectorStore", "technicia/vector-store:1.0.1");
     });
 
@@ -250,7 +250,7 @@ describe("a rollback by hand", () => {
     );
 
   it("holds the requests where n8n's settings change", async () => {
-    set("uploadMaxMib", () => 100 as never);
+    set("uploadMaxMib", () => 100);
     await run();
     stack.up = async (_images, environment) => {
       await restart(environment, "third");
