@@ -27,8 +27,8 @@ export interface Fault {
   readonly perform?: boolean;
   /** Time to wait before anything else happens. */
   readonly delayMs?: number;
-  /** Drop the connection without an answer, before or after the call took effect. */
-  readonly cut?: "before" | "after";
+  /** Drop the connection without an answer, before or after the call took effect, or within the answer. */
+  readonly cut?: "before" | "after" | "within";
 }
 
 interface Armed {

@@ -15,6 +15,8 @@ export interface ApiRequest {
 export interface ApiAnswer {
   readonly status: number;
   readonly body?: unknown;
+  /** Pieces of text that are sent one after the other in place of a body. @default none */
+  readonly stream?: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
 }
 

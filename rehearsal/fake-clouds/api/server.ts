@@ -8,21 +8,27 @@ import type { Clock } from "../clock.ts";
 import { describeFault, type Fault, type Faults } from "./faults.ts";
 import type { ApiAnswer, ApiRequest } from "./routes.ts";
 
-export interface ApiServerOptions {
+/** One API: what it answers, wherever it listens. */
+export interface ServedApi {
   readonly api: Api;
-  readonly host: string;
-  readonly port: number;
-  /** Certificate and key in PEM. @default without TLS */
-  readonly tls?: { readonly cert: string; readonly key: string };
   /** Prefixes that are the API's root, for example `/1.0` and `/v1`. */
   readonly basePaths: readonly string[];
-  readonly calls: CallLog;
-  readonly faults: Faults;
-  readonly clock: Clock;
   /** Answers every request below a base path; must not throw. */
   readonly answer: (request: ApiRequest) => Promise<ApiAnswer>;
   /** Headers that every answer carries, injected faults included. */
   readonly headers: () => Readonly<Record<string, string>>;
+}
+
+export interface ApiServerOptions extends ServedApi {
+  readonly host: string;
+  readonly port: number;
+  /** Certificate and key in PEM. @default without TLS */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** APIs that answer in its place where a request names their host. @default none */
+  readonly byHost?: Readonly<Record<string, ServedApi>>;
+  readonly calls: CallLog;
+  readonly faults: Faults;
+  readonly clock: Clock;
 }
 
 export interface ApiServer {
@@ -31,7 +37,7 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
-/** Serves one API with its call log and its injected faults. */
+/** Serves an API, or several by their host names, with a call log and injected faults. */
 export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
   const closing = new AbortController();
   const listen = (incoming: IncomingMessage, response: ServerResponse): void => {
@@ -63,20 +69,22 @@ async function receive(
   response: ServerResponse,
   closing: AbortSignal,
 ): Promise<void> {
+  const [asked = ""] = (incoming.headers.host ?? "").split(":");
+  const served = options.byHost?.[asked] ?? options;
   const rawBody = await readText(incoming);
-  const request = readRequest(incoming, rawBody, options.basePaths);
+  const request = readRequest(incoming, rawBody, served.basePaths);
   const search = request.query.size > 0 ? `?${request.query.toString()}` : "";
-  const fault = options.faults.meet(options.api, request.method, request.path + search);
+  const fault = options.faults.meet(served.api, request.method, request.path + search);
 
   if (fault?.delayMs) await delay(fault.delayMs, undefined, { signal: closing });
   const replaced = fault?.status !== undefined && !fault.perform;
   const answer =
-    fault?.cut === "before" || replaced ? { status: fault.status ?? 0 } : await options.answer(request);
+    fault?.cut === "before" || replaced ? { status: fault.status ?? 0 } : await served.answer(request);
   const sent = fault?.status === undefined ? answer : injected(fault, fault.status);
 
   options.calls.add({
     time: new Date(options.clock.now()).toISOString(),
-    api: options.api,
+    api: served.api,
     method: request.method,
     path: request.path,
     query: request.query.toString(),
@@ -84,11 +92,19 @@ async function receive(
     body: parsed(rawBody),
     ...(fault && { fault: describeFault(fault) }),
   });
-  if (fault?.cut) {
+  if (fault?.cut === "before" || fault?.cut === "after") {
     incoming.socket.destroy();
     return;
   }
-  send(response, sent, options.headers());
+  send(response, sent, served.headers());
+  const pieces = fault?.cut === "within" ? half(sent) : piecesOf(sent);
+  for (const piece of pieces.filter((one) => one !== "")) response.write(piece);
+  if (fault?.cut === "within") {
+    // What was written leaves before the connection ends.
+    response.write("", () => incoming.socket.destroy());
+    return;
+  }
+  response.end();
 }
 
 function readRequest(incoming: IncomingMessage, rawBody: string, basePaths: readonly string[]): ApiRequest {
@@ -119,11 +135,20 @@ function send(response: ServerResponse, answer: ApiAnswer, headers: Readonly<Rec
   const text = asText(answer);
   response.writeHead(answer.status, {
     ...(text !== "" && { "content-type": "application/json; charset=utf-8" }),
-    "content-length": Buffer.byteLength(text),
+    ...(answer.stream === undefined && { "content-length": Buffer.byteLength(text) }),
     ...headers,
     ...answer.headers,
   });
-  response.end(text);
+}
+
+function piecesOf(answer: ApiAnswer): readonly string[] {
+  return answer.stream ?? [asText(answer)];
+}
+
+function half(answer: ApiAnswer): readonly string[] {
+  if (answer.stream !== undefined) return answer.stream.slice(0, Math.ceil(answer.stream.length / 2));
+  const text = asText(answer);
+  return [text.slice(0, Math.ceil(text.length / 2))];
 }
 
 // Not every answer is JSON; a fault's may be a proxy's error page.

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { type RateLimit, RequestCounter } from "../api/limits.ts";
 import type { ApiRequest } from "../api/routes.ts";
 import { CloudflareError } from "./errors.ts";
 
@@ -41,42 +42,28 @@ export function allows(token: Token, permission: Permission, zone: string): bool
   return permissions.includes(permission) || (permission === "dns:read" && permissions.includes("dns:edit"));
 }
 
-export interface RateLimit {
-  readonly requests: number;
-  readonly windowSeconds: number;
-}
-
-/** Counts requests per token in fixed windows, and reports how many are left. */
+/** Counts requests per token, and reports how many are left. */
 export class RateLimiter {
   readonly #limit: RateLimit;
-  readonly #clock: Clock;
-  readonly #windows = new Map<string, { end: number; used: number }>();
+  readonly #counter: RequestCounter;
 
   constructor(limit: RateLimit, clock: Clock) {
     this.#limit = limit;
-    this.#clock = clock;
+    this.#counter = new RequestCounter(limit, clock);
   }
 
   /** Headers for the answer; throws when the limit is passed. */
   count(key: string): Readonly<Record<string, string>> {
-    const { requests, windowSeconds } = this.#limit;
-    const now = this.#clock.now();
-    let window = this.#windows.get(key);
-    if (!window || window.end <= now) {
-      window = { end: now + windowSeconds * 1000, used: 0 };
-      this.#windows.set(key, window);
-    }
-    window.used += 1;
-    const seconds = Math.ceil((window.end - now) / 1000);
+    const { isOver, limit, remaining, secondsLeft } = this.#counter.count(key);
     const headers = {
-      ratelimit: `"default";r=${Math.max(0, requests - window.used)};t=${seconds}`,
-      "ratelimit-policy": `"default";q=${requests};w=${windowSeconds}`,
+      ratelimit: `"default";r=${remaining};t=${secondsLeft}`,
+      "ratelimit-policy": `"default";q=${limit};w=${this.#limit.windowSeconds}`,
     };
-    if (window.used <= requests) return headers;
+    if (!isOver) return headers;
     throw new CloudflareError(
       429,
       { code: 971, message: "Please wait and consider throttling your request speed" },
-      { headers: { ...headers, "retry-after": String(seconds) } },
+      { headers: { ...headers, "retry-after": String(secondsLeft) } },
     );
   }
 }
