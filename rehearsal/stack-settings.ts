@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parse, parseDocument } from "yaml";
 
 import { builtServices, type BuiltService } from "../common/services.ts";
+import { type AiAccounts, createAiAccounts, PROCESSOR } from "./ai-accounts.ts";
 import type { System } from "./images/catalog.ts";
 import { MAIL_HOST, MAIL_USER } from "./mail.ts";
 import { operatorPublicKey } from "./operator-files.ts";
@@ -41,7 +42,7 @@ export interface Answers {
 }
 
 /** Credentials of the rehearsal's accounts: valid at the fake clouds and nowhere else. */
-export interface Accounts {
+export interface Accounts extends AiAccounts {
   readonly ovhApplicationKey: string;
   readonly ovhApplicationSecret: string;
   /** Of the key for a server that exists. */
@@ -50,8 +51,6 @@ export interface Accounts {
   readonly ovhFirstConsumerKey: string;
   readonly cloudflareApiToken: string;
   readonly zoneId: string;
-  readonly voyageApiKey: string;
-  readonly anthropicApiKey: string;
   readonly registryPassword: string;
   /** Of the account that sends alerts by mail. */
   readonly smtpPassword: string;
@@ -78,8 +77,7 @@ export async function ensureAccounts(): Promise<Accounts> {
     ovhFirstConsumerKey: hex(16),
     cloudflareApiToken: hex(20),
     zoneId: hex(16),
-    voyageApiKey: `pa-rehearsal-${hex(16)}`,
-    anthropicApiKey: `sk-ant-api03-${hex(40)}`,
+    ...createAiAccounts(),
     registryPassword: hex(16),
     smtpPassword: hex(16),
     ...createWebhooks(),
@@ -135,6 +133,7 @@ export function renderSettings(
   const changes = [
     ...userValues(stack, answers, accounts),
     ...(isMonitored ? MONITORING_VALUES : []),
+    ...(readsDocumentsIn(document.toJS()) ? GOOGLE_VALUES : []),
     ...neighbourValues(answers),
     ...differences({ ...answers, lacksMonitoring: isMonitored && answers.lacksMonitoring === true }),
   ];
@@ -149,6 +148,21 @@ export async function isMonitored(stack: string, folder: string = ROOT): Promise
 function isMonitoredIn(settings: unknown): boolean {
   const { config } = settings as { config?: Record<string, { enabled?: unknown } | undefined> };
   return config?.["technicia:monitoring"]?.enabled === true;
+}
+
+/** Whether a stack's committed settings switch on a service that calls Google. */
+export async function readsDocuments(stack: string): Promise<boolean> {
+  return readsDocumentsIn(parse(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8")));
+}
+
+function readsDocumentsIn(settings: unknown): boolean {
+  const { config } = settings as {
+    config?: Record<string, Record<string, { enabled?: unknown } | undefined> | undefined>;
+  };
+  const services = config?.["technicia:services"];
+  return [services?.["documentProcessor"], services?.["visionClassifier"]].some(
+    (service) => service?.enabled === true,
+  );
 }
 
 /** Names of the secrets that a stack's settings hold already. */
@@ -241,6 +255,12 @@ export const MONITORING_VALUES: readonly Change[] = [
     ],
   ],
 ];
+
+/** What a user who reads documents with Google fills in, besides the key file. */
+const GOOGLE_VALUES: readonly Change[] = Object.entries(PROCESSOR).map(([name, value]) => [
+  ["technicia:services", "documentProcessor", name],
+  value,
+]);
 
 /** What a user fills in where environments watch each other. */
 function neighbourValues({ neighbour }: Pick<Answers, "neighbour">): Change[] {

@@ -18,6 +18,7 @@ import {
   ensureSettings,
   isMonitored,
   missingBuilds,
+  readsDocuments,
   secretsSet,
 } from "./stack-settings.ts";
 
@@ -74,6 +75,7 @@ export async function ensureStack({ stack, engine }: RehearsedStack, options: St
   const given = [
     ...GIVEN_SECRETS,
     ...((await isMonitored(stack)) ? ALERT_SECRETS : []),
+    ...((await readsDocuments(stack)) ? (["googleCredentials"] as const) : []),
     ...(hasNeighbour ? NEIGHBOUR_SECRETS : []),
   ];
   const first = { ...accounts, ovhConsumerKey: accounts.ovhFirstConsumerKey };

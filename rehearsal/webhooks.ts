@@ -1,10 +1,7 @@
 /** Who takes webhooks in the rehearsal's internet: Slack, and a gateway that sends text messages. */
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 
-import { INTERNET, STATE } from "./addresses.ts";
-import { ensureCertificate } from "./authority.ts";
+import { INTERNET } from "./addresses.ts";
 
 const SLACK = "hooks.slack.com";
 const PAGER = "passerelle.sms.example";
@@ -22,13 +19,4 @@ export function createWebhooks(): { readonly slackUrl: string; readonly pagerUrl
     slackUrl: `https://${SLACK}/services/T${digits(5)}/B${digits(5)}/${randomBytes(12).toString("hex")}`,
     pagerUrl: `https://${PAGER}/alertes/${randomBytes(16).toString("hex")}`,
   };
-}
-
-/** Their certificate and key, of the rehearsal's authority; in PEM. */
-export async function webhooksCertificate(): Promise<{ readonly cert: string; readonly key: string }> {
-  const issued = await ensureCertificate(join(STATE, "authority"), {
-    name: "webhooks",
-    names: WEBHOOK_HOSTS,
-  });
-  return { cert: await readFile(issued.certificate, "utf8"), key: await readFile(issued.key, "utf8") };
 }

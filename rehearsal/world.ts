@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { Accounts } from "./stack-settings.ts";
+import { knownAccounts } from "./ai-accounts.ts";
 import { ensureAuthority, ensureCertificate } from "./authority.ts";
 import type { Configuration } from "./fake-clouds/configuration.ts";
 import type { Place } from "./fake-clouds/machine/docker-machine.ts";
@@ -15,11 +16,11 @@ import type { Images } from "./images/build.ts";
 import { type System, SYSTEM_NAMES } from "./images/catalog.ts";
 import { registryRunArgs } from "./images/publish.ts";
 import { ensureMail, MAIL_HOST } from "./mail.ts";
+import { NAMED_HOSTS, namedHostsCertificate } from "./named-hosts.ts";
 import { operatorPublicKey } from "./operator-files.ts";
 import { forgetOwnRegistry, prepareOwnRegistry } from "./own-registry.ts";
 import { prepareStorage, STORAGE_HOST, storeBehindOvh } from "./storage.ts";
 import type { Rendered } from "./variants.ts";
-import { WEBHOOK_HOSTS, webhooksCertificate } from "./webhooks.ts";
 import { DATACENTRE, INTERNET, LABEL, ROOT, SECOND_DATACENTRE, STATE, ZONE } from "./addresses.ts";
 
 /** A server that is there from the start boots first, and is made what it has to be. */
@@ -257,12 +258,13 @@ async function cloudsConfiguration(
         "acme.rehearsal": [INTERNET.acme],
         [STORAGE_HOST]: [INTERNET.storage],
         [MAIL_HOST]: [INTERNET.mail],
-        ...Object.fromEntries(WEBHOOK_HOSTS.map((name) => [name, [INTERNET.clouds]])),
+        ...Object.fromEntries(NAMED_HOSTS.map((name) => [name, [INTERNET.clouds]])),
         ...Object.fromEntries(NAME_SERVERS.map((name) => [name, [INTERNET.clouds]])),
       },
     },
     store: storeBehindOvh(STORAGE, accounts),
-    webhooks: await webhooksCertificate(),
+    webhooks: await namedHostsCertificate(),
+    ...knownAccounts(accounts),
     machine: {
       places: placesOf({ hasNeighbour }),
       images: images.systems,

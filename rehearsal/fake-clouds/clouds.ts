@@ -1,6 +1,8 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
+import { ANTHROPIC_HOST, anthropicApi } from "./anthropic/server.ts";
 import { CallLog } from "./api/calls.ts";
+import type { ServedApi } from "./api/server.ts";
 import { type FakeCloudflare, startCloudflare } from "./cloudflare/server.ts";
 import { readRecord, requireRoom } from "./cloudflare/records.ts";
 import type { CloudflareState } from "./cloudflare/state.ts";
@@ -11,11 +13,13 @@ import { DockerMachine, type Place } from "./machine/docker-machine.ts";
 import { type DnsServer, startDns } from "./dns/server.ts";
 import { cloudflareZones, mergeZones, ovhZones } from "./dns/zones.ts";
 import { Faults } from "./api/faults.ts";
+import { GOOGLE_HOSTS, googleApi } from "./google/server.ts";
 import { type Machine, NoMachine } from "./machine/machine.ts";
 import { type Management, startManagement } from "./management/server.ts";
 import { machineSpec, type ServerAddress } from "./ovh/context.ts";
 import { type FakeOvh, type OvhOptions, startOvh } from "./ovh/server.ts";
 import type { OvhState } from "./ovh/state.ts";
+import { VOYAGE_HOST, voyageApi } from "./voyage/server.ts";
 import { startWebhooks } from "./webhooks.ts";
 
 // In the rehearsal's internet, where nothing has this address.
@@ -71,7 +75,10 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
   });
   const webhooks =
     configuration.webhooks &&
-    (await startWebhooks({ host, port: ports.webhooks, calls, faults, tls: configuration.webhooks }));
+    (await startWebhooks({
+      ...{ host, port: ports.webhooks, calls, faults, tls: configuration.webhooks },
+      byHost: namedApis(configuration),
+    }));
   if (!saved) {
     addFirstRecords(configuration, cloudflare.state);
     await deliverFirstServers(configuration, ovh, machine);
@@ -119,6 +126,16 @@ function ovhOptions({ ovh, machine, store }: Configuration): OvhOptions {
     ...(store && { store: new S3Store({ ...store, docker: new DockerApi() }) }),
     ...(clockSkewSeconds !== undefined && { clockSkewSeconds }),
     ...(ruleConflictStatus !== undefined && { ruleConflictStatus }),
+  };
+}
+
+/** The APIs that answer under their vendors' host names. */
+function namedApis({ voyage, anthropic, google }: Configuration): Readonly<Record<string, ServedApi>> {
+  const served = googleApi(google ?? { accounts: [], processors: [] });
+  return {
+    [VOYAGE_HOST]: voyageApi(voyage ?? { keys: [] }),
+    [ANTHROPIC_HOST]: anthropicApi(anthropic ?? { keys: [] }),
+    ...Object.fromEntries(GOOGLE_HOSTS.map((name) => [name, served])),
   };
 }
 

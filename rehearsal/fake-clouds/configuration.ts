@@ -1,6 +1,8 @@
 import type { Token } from "./cloudflare/auth.ts";
 import type { RecordInput } from "./cloudflare/records.ts";
 import type { Credential, KeyCredential } from "./ovh/auth.ts";
+import type { Processor } from "./google/documents.ts";
+import type { ServiceAccount } from "./google/tokens.ts";
 import type { Place } from "./machine/docker-machine.ts";
 import type { Delays } from "./ovh/context.ts";
 import type { VpsService } from "./ovh/state.ts";
@@ -47,8 +49,17 @@ export interface Configuration {
     /** What a proxied record answers. @default an address where nothing listens */
     readonly proxyAddresses?: readonly string[];
   };
-  /** Certificate and key (PEM) of the services that take webhooks. @default there are none */
+  /** Certificate and key (PEM) of the services that answer under their own names: webhooks and those below. @default there are none */
   readonly webhooks?: { readonly cert: string; readonly key: string };
+  /** Keys that VoyageAI knows; a `*` at the end stands for any letters. @default none */
+  readonly voyage?: { readonly keys: readonly string[] };
+  /** @default no key is known */
+  readonly anthropic?: { readonly keys: readonly string[] };
+  /** @default no account is known */
+  readonly google?: {
+    readonly accounts: readonly ServiceAccount[];
+    readonly processors: readonly Processor[];
+  };
   readonly dns: {
     /** Resolver that knows the rest of the world. @default none, all else is refused */
     readonly upstream?: string;

@@ -1,6 +1,6 @@
 import { CallLog } from "./api/calls.ts";
 import { Faults } from "./api/faults.ts";
-import { serveApi } from "./api/server.ts";
+import { serveApi, type ServedApi } from "./api/server.ts";
 import { systemClock } from "./clock.ts";
 
 export interface WebhooksOptions {
@@ -10,6 +10,8 @@ export interface WebhooksOptions {
   readonly port?: number;
   /** Certificate and key in PEM. @default without TLS */
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** APIs that have the same port, by their host names. @default none */
+  readonly byHost?: Readonly<Record<string, ServedApi>>;
   /** Shared with the other fake APIs. */
   readonly calls?: CallLog;
   readonly faults?: Faults;
@@ -28,10 +30,12 @@ export interface Webhooks {
  * there as well: 429 with `retry-after`, 500, an answer held back.
  */
 export async function startWebhooks(options: WebhooksOptions = {}): Promise<Webhooks> {
-  const { host = "127.0.0.1", port = 0, tls, calls = new CallLog(), faults = new Faults() } = options;
+  const { host = "127.0.0.1", port = 0, tls, byHost } = options;
+  const { calls = new CallLog(), faults = new Faults() } = options;
   const server = await serveApi({
     ...{ api: "webhooks", host, port, basePaths: [""], calls, faults, clock: systemClock },
     ...(tls && { tls }),
+    ...(byHost && { byHost }),
     headers: () => ({}),
     answer: () => Promise.resolve({ status: 200, headers: { "content-type": "text/plain" }, body: "ok" }),
   });
