@@ -113,12 +113,25 @@ export async function checkDocumentAi(
     : failed(`processeur ${processorId} : état ${state}, attendu ENABLED`);
 }
 
-/** Proves the key alone, because every call to Vision AI is billed. */
+const ANNOTATE = "https://vision.googleapis.com/v1/images:annotate";
+
+/** Asks about no image: Vision AI bills by image, and answers whoever may call it with an empty list, or 400. */
 export async function checkVisionAi(request: GoogleRequest): Promise<Finding> {
   const token = await requestToken(request);
   if (typeof token !== "string") return token;
-  return notChecked(
-    "clé acceptée par Google ; le droit d'appeler Vision AI ne se vérifie qu'avec un appel facturé",
+  const { fetch, signal } = request;
+  const answer = await call(ANNOTATE, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ requests: [] }),
+    fetch,
+    signal,
+  });
+  // Google judges the right to call before what is asked.
+  if (answer.status === 400) return ok("Vision AI accepte l'appel, fait sans image pour ne rien coûter");
+  return (
+    refusal({ vendor: "Google Vision AI", secret: "googleCredentials" }, answer) ??
+    ok("Vision AI répond à un appel sans image, qui ne coûte rien")
   );
 }
 

@@ -19,6 +19,11 @@ import {
   startFakeApi,
   effectsWith,
 } from "../fixtures.ts";
+import { anthropicApi } from "../../../../rehearsal/fake-clouds/anthropic/server.ts";
+import { googleApi } from "../../../../rehearsal/fake-clouds/google/server.ts";
+import { voyageApi } from "../../../../rehearsal/fake-clouds/voyage/server.ts";
+import { createAccount } from "../../../rehearsal/fake-clouds/google/account.ts";
+import { serve } from "../../../rehearsal/fake-clouds/serving.ts";
 import { environmentWith } from "../../../support/fixtures.ts";
 
 const KEY = "pa-canary-of-the-key-0123456789";
@@ -198,13 +203,84 @@ describe("checkDocumentAi", () => {
     });
     expect(api!.requests).toEqual([]);
   });
+});
 
-  it("does not check the right to call Vision AI", async () => {
-    const fetch = await fetchFrom(ORIGINS, google({ status: 200 }));
+describe("checkVisionAi", () => {
+  const { account, credentials } = createAccount();
+  const ask = async (apis: readonly ("documentai" | "vision")[], given = credentials) => {
+    const google = await serve((clock) =>
+      googleApi({ accounts: [{ ...account, apis }], processors: [], clock }),
+    );
+    const hosts = ["https://oauth2.googleapis.com", "https://vision.googleapis.com"];
+    const fetch = redirectedFetch(Object.fromEntries(hosts.map((host) => [host, google.origin])));
+    const found = await checkVisionAi({ credentials: given, fetch, now: Date.now, signal: unaborted });
+    return { found, google };
+  };
+
+  it("passes with the right to call Vision AI, and asks about no image", async () => {
+    const { found, google } = await ask(["vision"]);
+
+    expect(found).toMatchObject({ outcome: "ok" });
+    expect(google.calls.list().at(-1)).toMatchObject({ path: "/v1/images:annotate", body: { requests: [] } });
+  });
+
+  it("fails without that right, and with a key that was deleted", async () => {
+    expect((await ask(["documentai"])).found).toMatchObject({
+      outcome: "failed",
+      detail: expect.stringContaining("n'a pas le droit de faire cet appel (403)") as string,
+    });
+    expect((await ask(["vision"], createAccount().credentials)).found).toMatchObject({
+      outcome: "failed",
+      detail: expect.stringContaining("invalid_grant") as string,
+    });
+  });
+
+  it.each([
+    [400, "ok"],
+    [429, "not-checked"],
+    [503, "not-checked"],
+  ])("judges the answer %d of Vision AI: %s", async (status, outcome) => {
+    const fetch = await fetchFrom(
+      ["https://oauth2.googleapis.com", "https://vision.googleapis.com"],
+      ({ url }) => (url === "/token" ? { status: 200, body: { access_token: "ya29" } } : { status }),
+    );
 
     expect(await checkVisionAi({ credentials, fetch, now: Date.now, signal: unaborted })).toMatchObject({
-      outcome: "not-checked",
+      outcome,
     });
+  });
+});
+
+describe("the checks of keys and the fakes of the vendors", () => {
+  it("agree on a good key and on a refused one", async () => {
+    const { account, credentials } = createAccount();
+    const processor = environmentWith().services.documentProcessor;
+    const { project, processorId: id } = processor;
+    const known = { voyage: "pa-rehearsal-1", anthropic: "sk-ant-1" };
+    const [voyage, anthropic, google] = [
+      await serve((clock) => voyageApi({ keys: [known.voyage], clock })),
+      await serve((clock) => anthropicApi({ keys: [known.anthropic], clock })),
+      await serve((clock) =>
+        googleApi({ accounts: [account], processors: [{ project, location: "eu", id }], clock }),
+      ),
+    ];
+    const fetch = redirectedFetch({
+      "https://api.voyageai.com": voyage.origin,
+      "https://api.anthropic.com": anthropic.origin,
+      "https://oauth2.googleapis.com": google.origin,
+      "https://eu-documentai.googleapis.com": google.origin,
+    });
+    const given = { fetch, signal: unaborted };
+
+    expect([
+      (await checkVoyageKey(known.voyage, given)).key.outcome,
+      (await checkAnthropicKey(known.anthropic, given)).key.outcome,
+      (await checkDocumentAi(processor, { ...given, credentials, now: Date.now })).outcome,
+    ]).toEqual(["ok", "ok", "ok"]);
+    for (const { key } of [await checkVoyageKey(KEY, given), await checkAnthropicKey(KEY, given)]) {
+      expect(key).toMatchObject({ outcome: "failed", detail: expect.stringContaining("(401)") as string });
+      expect(key.detail).not.toContain(KEY);
+    }
   });
 });
 
