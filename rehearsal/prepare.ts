@@ -1,10 +1,12 @@
 /** What `npm start` prepares before it deploys. Whatever exists already stays as it is. */
 import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 
 import { Listr } from "listr2";
 
 import { STATE } from "./addresses.ts";
 import type { Asked } from "./arguments.ts";
+import { ensureAuthority } from "./authority.ts";
 import { ensureChoices } from "./choices.ts";
 import { ensureDocker } from "./docker.ts";
 import { type Engine, prepareEngine } from "./engine/prepare.ts";
@@ -189,7 +191,8 @@ async function preparePulumi(
 }
 
 async function prepareWorld(options: WorldOptions, { progress }: Shown): Promise<FirstImages> {
-  const first = await prepareFirstImages({ progress, system: options.system });
+  const authority = await ensureAuthority(join(STATE, "authority"));
+  const first = await prepareFirstImages({ progress, system: options.system, authority });
   const images: Images = first.areOthersHere ? await first.addOthers() : first.images;
   await Promise.all([publishImages(images, { progress }), ensureWorld(images, options)]);
   await lendImages(images.published);

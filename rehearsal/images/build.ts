@@ -31,6 +31,7 @@ import {
   USUAL_SYSTEM,
 } from "./catalog.ts";
 import { buildProgram, programKey, type ProgramName } from "./programs.ts";
+import { trustingCallers, trustingImage } from "./trusting.ts";
 import { canPull, isPulled, pull } from "./upstream.ts";
 
 const FOLDER = import.meta.dirname;
@@ -71,6 +72,9 @@ export interface FirstImages {
 interface PrepareOptions {
   readonly progress: Progress;
   readonly system?: System;
+
+  /** Certificate (path of a PEM) that images trust whose programs call vendors. @default they trust no further one */
+  readonly authority?: string;
 }
 
 /** Builds every image whose contents have changed or that does not exist yet; of server images the usual one and that of `system`. */
@@ -81,7 +85,7 @@ export async function prepareImages(options: PrepareOptions): Promise<Images> {
 
 /** The same in two steps, for whoever need not wait for all. */
 export async function prepareFirstImages(options: PrepareOptions): Promise<FirstImages> {
-  const { progress, system = USUAL_SYSTEM } = options;
+  const { progress, system = USUAL_SYSTEM, authority } = options;
   const hubAnswers = await canPull();
   const builder = new ImageBuilder(progress, await readBaseContents(hubAnswers, progress));
   const origin = { builder, hubAnswers, progress };
@@ -103,11 +107,16 @@ export async function prepareFirstImages(options: PrepareOptions): Promise<First
     string
   >;
   const { published, overrides } = await offers;
+  const plain = { ...published, ...Object.fromEntries(await Promise.all(own)) };
+  const python = await builder.build("python");
   const images: Images = {
     ...tags,
     systems: Object.fromEntries(await Promise.all(systems)),
-    published: { ...published, ...Object.fromEntries(await Promise.all(own)) },
-    bases: { PYTHON: await builder.build("python"), NGINX: await builder.build("nginx") },
+    published: authority === undefined ? plain : await trustingCallers(plain, authority),
+    bases: {
+      PYTHON: authority === undefined ? python : await trustingImage(python, authority),
+      NGINX: await builder.build("nginx"),
+    },
     overrides,
   };
   const areHere = [...others, MAILPIT].map(
