@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import http from "node:http";
 import https from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +7,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { ensureAuthority, ensureCertificate } from "../../../rehearsal/authority.ts";
+import { ANTHROPIC_HOST, anthropicApi } from "../../../rehearsal/fake-clouds/anthropic/server.ts";
+import { VOYAGE_HOST, voyageApi } from "../../../rehearsal/fake-clouds/voyage/server.ts";
 import { startWebhooks, type Webhooks } from "../../../rehearsal/fake-clouds/webhooks.ts";
 
 const SLACK = "/services/T0/B0/x";
@@ -65,6 +68,38 @@ describe("the services that take webhooks", () => {
     const waiting = fetch(`${webhooks.url}${SLACK}`, { method: "POST", signal: AbortSignal.timeout(50) });
 
     await expect(waiting).rejects.toThrow(/timeout/);
+  });
+});
+
+describe("the port of the services that take webhooks", () => {
+  const statusAt = (url: string, host: string, path: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      http
+        .get(`${url}${path}`, { headers: { host } }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode);
+        })
+        .once("error", reject);
+    });
+
+  it("has APIs of other host names, each with calls and faults of its own", async () => {
+    const byHost = { [VOYAGE_HOST]: voyageApi({ keys: [] }), [ANTHROPIC_HOST]: anthropicApi({ keys: [] }) };
+    const shared = await startWebhooks({ byHost });
+    shared.faults.add({ api: "anthropic", path: "^/models$", status: 529 });
+    try {
+      expect(await statusAt(shared.url, `${VOYAGE_HOST}:443`, "/v1/none")).toBe(404);
+      expect(await statusAt(shared.url, ANTHROPIC_HOST, "/v1/models")).toBe(529);
+      expect(await statusAt(shared.url, ANTHROPIC_HOST, "/v1/models")).toBe(401);
+      expect(await statusAt(shared.url, "hooks.slack.com", "/v1/models")).toBe(200);
+      expect(shared.calls.list().map(({ api, path }) => [api, path])).toEqual([
+        ["voyage", "/none"],
+        ["anthropic", "/models"],
+        ["anthropic", "/models"],
+        ["webhooks", "/v1/models"],
+      ]);
+    } finally {
+      await shared.close();
+    }
   });
 });
 

@@ -28,9 +28,10 @@ let folder: string;
 let google: Served;
 let child: ChildProcess | undefined;
 
+// The first time on a machine it installs packages.
 beforeAll(async () => {
   python = await ensurePython();
-});
+}, 600_000);
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "technicia-services-"));
   await writeFile(join(folder, "key.json"), credentials);

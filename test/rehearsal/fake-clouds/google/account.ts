@@ -29,7 +29,9 @@ export function assertion(
   credentials: string,
   { now, ...changes }: { readonly now: number } & Readonly<Record<string, unknown>>,
 ): string {
-  const key = JSON.parse(credentials) as { private_key: string; client_email: string };
+  const key = JSON.parse(credentials) as Readonly<
+    Record<"private_key" | "private_key_id" | "client_email", string>
+  >;
   const issued = Math.floor(now / 1000);
   const claims = {
     iss: key.client_email,
@@ -39,7 +41,7 @@ export function assertion(
     exp: issued + 300,
     ...changes,
   };
-  const parts = [{ alg: "RS256", typ: "JWT", kid: "key-1" }, claims].map((part) =>
+  const parts = [{ alg: "RS256", typ: "JWT", kid: key.private_key_id }, claims].map((part) =>
     Buffer.from(JSON.stringify(part)).toString("base64url"),
   );
   const signature = sign("RSA-SHA256", Buffer.from(parts.join(".")), key.private_key);
