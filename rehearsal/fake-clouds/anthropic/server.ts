@@ -53,8 +53,9 @@ export function anthropicApi({ keys, rateLimit, clock = systemClock }: Anthropic
       try {
         return Promise.resolve(answer(request));
       } catch (error) {
-        if (!(error instanceof AnthropicError)) return Promise.reject(error as Error);
-        const { status, type, message, headers } = error;
+        const known =
+          error instanceof AnthropicError ? error : new AnthropicError("api_error", String(error));
+        const { status, type, message, headers } = known;
         return Promise.resolve({ status, body: renderError(type, message), headers });
       }
     },

@@ -32,7 +32,12 @@ const MOST_COLOURS = 10;
 
 interface AnnotateRequest {
   readonly image?: { readonly content?: unknown };
-  readonly features?: readonly { readonly type?: unknown; readonly maxResults?: unknown }[];
+  readonly features?: unknown;
+}
+
+interface Feature {
+  readonly type?: unknown;
+  readonly maxResults?: unknown;
 }
 
 /** Answers each image by itself: one that is wrong is an error in its own answer. */
@@ -48,8 +53,9 @@ export function annotate(body: { readonly requests?: unknown }): unknown {
   return { responses: requests.map((request) => annotateImage(request as AnnotateRequest)) };
 }
 
-function annotateImage({ image, features }: AnnotateRequest): unknown {
-  if (image === undefined || !Array.isArray(features) || features.length === 0)
+function annotateImage({ image, ...rest }: AnnotateRequest): unknown {
+  const features = Array.isArray(rest.features) ? (rest.features as readonly Feature[]) : [];
+  if (image === undefined || features.length === 0)
     return failure(3, "Request must specify image and features.");
   const kinds = features.map(({ type }) => String(type));
   const unknown = kinds.find((kind) => !FEATURES.includes(kind));

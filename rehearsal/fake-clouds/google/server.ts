@@ -56,8 +56,8 @@ export function googleApi({ accounts, processors, clock = systemClock }: GoogleO
       } catch (error) {
         if (error instanceof OauthError)
           return { status: 400, body: { error: error.error, error_description: error.message } };
-        if (error instanceof GoogleError) return { status: error.status, body: error.render() };
-        throw error;
+        const known = error instanceof GoogleError ? error : new GoogleError("INTERNAL", String(error));
+        return { status: known.status, body: known.render() };
       }
     },
   };

@@ -67,8 +67,8 @@ export function voyageApi({ keys, rateLimit, clock = systemClock }: VoyageOption
       try {
         return Promise.resolve(answer(request));
       } catch (error) {
-        if (!(error instanceof Refusal)) return Promise.reject(error as Error);
-        const { status, message, headers } = error;
+        const { status, message, headers } =
+          error instanceof Refusal ? error : new Refusal(500, String(error));
         return Promise.resolve({ status, body: { detail: message }, headers });
       }
     },
@@ -165,7 +165,7 @@ function readKind(body: Readonly<Record<string, unknown>>): void {
     if (value === undefined || values.includes(value)) continue;
     throw new Refusal(
       400,
-      `Value '${String(value)}' provided for argument '${name}' is not valid. Acceptable values are ${JSON.stringify(values)}.`,
+      `Value '${JSON.stringify(value)}' provided for argument '${name}' is not valid. Acceptable values are ${JSON.stringify(values)}.`,
     );
   }
 }

@@ -159,8 +159,8 @@ describe("the document-processor", () => {
   });
 
   it.each([
-    ["is none", async () => new Uint8Array(Buffer.from("rien")), "le PDF est illisible"],
-    ["is empty", async () => new Uint8Array(), "le PDF est illisible"],
+    ["is none", () => new Uint8Array(Buffer.from("rien")), "le PDF est illisible"],
+    ["is empty", () => new Uint8Array(), "le PDF est illisible"],
     ["is damaged", async () => (await manual()).slice(0, 300), "le PDF"],
     [
       "has a password",

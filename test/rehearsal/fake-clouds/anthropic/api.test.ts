@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { busy } from "../../../../rehearsal/fake-clouds/anthropic/errors.ts";
 import { anthropicApi, type AnthropicOptions } from "../../../../rehearsal/fake-clouds/anthropic/server.ts";
-import { request, runWorkflow } from "../../../workflows/n8n.ts";
+import { request, type Row, runWorkflow } from "../../../workflows/n8n.ts";
 import { type Answered, send, serve } from "../serving.ts";
 
 const KEY = "sk-ant-api03-0123456789abcdef";
@@ -38,7 +38,7 @@ async function runWith(ask: (body: unknown) => Promise<Answered>, id: string, bo
   const found = passages.map(({ text, page }) => ({
     metadata: { text, document_id: "d1", document_name: "CH-40.pdf", page_number: page },
   }));
-  const tables = new Map();
+  const tables = new Map<string, Row[]>();
   // The runner asks without waiting, so the request is seen in one run and answered in the next.
   const first = await runWorkflow(id, request(body), {
     tables,

@@ -218,7 +218,7 @@ describe("the fake of Vision", () => {
     const { origin, authorized } = await start();
     const headers = await authorized();
     const bad = { image: { content: "eA==" }, features };
-    const requests = [bad, { image: { content: picture(10) }, features }, {}];
+    const requests = [bad, { image: { content: picture(10) }, features }, {}, { ...bad, features: {} }];
     const url = `${origin}/v1/images:annotate`;
     const limited = await start({ accounts: [{ ...account, apis: ["documentai"] }] });
 
@@ -227,7 +227,12 @@ describe("the fake of Vision", () => {
         { error: { code: 3, message: "Bad image data." } },
         { labelAnnotations: [{ description: "Photograph" }] },
         { error: { code: 3, message: "Request must specify image and features." } },
+        { error: { code: 3, message: "Request must specify image and features." } },
       ],
+    });
+    expect(await send(url, { headers, body: { requests: [null] } })).toMatchObject({
+      status: 500,
+      body: { error: { status: "INTERNAL" } },
     });
     expect(await send(url, { headers, body: { requests: [] } })).toMatchObject({ status: 200, body: {} });
     expect((await send(url, { body: { requests: [] } })).status).toBe(401);
