@@ -1,0 +1,84 @@
+/** Rules between the settings of the monitoring. */
+import { WEBHOOKS } from "../common/services.ts";
+import type { Judged, Problem } from "./settings-rules.ts";
+
+/** What a day of metrics takes at one measurement every 15 s, in MiB. */
+const METRICS_MIB_PER_DAY = 20;
+
+/** Half of the 40 GB of the smallest plan that is accepted. */
+const MONITORING_DISK_GIB = 20;
+
+export const monitoringRules: readonly ((judged: Judged) => Problem[])[] = [
+  monitoringFitsDisk,
+  rarelyAsked,
+  escalationRises,
+  mailForAddresses,
+  otherNeighbours,
+];
+
+// A disk that the monitoring alone fills would take n8n and Qdrant along.
+function monitoringFitsDisk({ sections: { monitoring } }: Judged): Problem[] {
+  if (monitoring?.enabled !== true) return [];
+  const { scrapeSeconds, metricsDays, logsMaxGib, minFreeGib } = monitoring;
+  const metricsGib = Math.ceil((metricsDays * METRICS_MIB_PER_DAY * (15 / scrapeSeconds)) / 1024);
+  const sum = metricsGib + logsMaxGib + minFreeGib;
+  if (sum <= MONITORING_DISK_GIB) return [];
+  const text =
+    `expected at most ${MONITORING_DISK_GIB} GiB in all, half of the smallest disk, got ${sum} GiB ` +
+    `(metricsDays ${metricsDays}: about ${metricsGib}, logsMaxGib ${logsMaxGib}, minFreeGib ${minFreeGib}); lower one of the three`;
+  return [{ path: ["monitoring"], text }];
+}
+
+// Once a second, each would fill the base with documents, or use up the credit at the language model.
+function rarelyAsked({ sections: { monitoring } }: Judged): Problem[] {
+  if (!monitoring) return [];
+  const routes = WEBHOOKS.flatMap((name) => [`/api/${name}`, `/webhook/${name}`]);
+  return monitoring.observation.paths.flatMap((path, index): Problem[] => {
+    if (!routes.includes(path)) return [];
+    const text = `expected a path that neither writes nor asks a language model, got "${path}"; put it in monitoring.observation.once`;
+    return [{ path: ["monitoring", "observation", "paths", index], text }];
+  });
+}
+
+function escalationRises({ sections: { monitoring }, commands }: Judged): Problem[] {
+  if (!monitoring) return [];
+  return monitoring.escalation.slice(1).flatMap(({ level, afterMinutes }, index): Problem[] => {
+    const before = monitoring.escalation[index]!;
+    const at = ["monitoring", "escalation", index + 1];
+    if (level <= before.level) {
+      const text = `expected a level after ${before.level}, got ${level}; put the levels in their order, each once`;
+      return [{ path: [...at, "level"], text }];
+    }
+    if (afterMinutes > before.afterMinutes) return [];
+    const path = [...at, "afterMinutes"];
+    const set = commands.set(path, String(before.afterMinutes * 2));
+    const text = `expected more than ${before.afterMinutes}, the minutes of ${before.level}, got ${afterMinutes}; set it with ${set}`;
+    return [{ path, text }];
+  });
+}
+
+// An address without a mail server is told nothing, and nobody would notice.
+function mailForAddresses({ sections: { monitoring }, commands }: Judged): Problem[] {
+  if (!monitoring || monitoring.mail) return [];
+  const users = [
+    ...(monitoring.receivers.team.emails.length > 0 ? ["monitoring.receivers.team.emails"] : []),
+    ...(monitoring.escalation.some(({ emails }) => emails.length > 0) ? ["monitoring.escalation"] : []),
+  ];
+  if (users.length === 0) return [];
+  const host = commands.set(["monitoring", "mail", "host"], "smtp.exemple.fr");
+  const from = commands.set(["monitoring", "mail", "from"], "alertes@exemple.fr");
+  const text = `expected a mail server, because ${users.join(" and ")} has addresses, got nothing; set it with ${host} and ${from}`;
+  return [{ path: ["monitoring", "mail"], text }];
+}
+
+function otherNeighbours({ stack, sections: { monitoring }, commands }: Judged): Problem[] {
+  if (!monitoring) return [];
+  const names = monitoring.neighbours.map((neighbour) => neighbour.stack);
+  return names.flatMap((name, index) => {
+    const got = name === stack ? "itself" : names.indexOf(name) < index ? `${name} again` : undefined;
+    if (got === undefined) return [];
+    const path = ["monitoring", "neighbours", index];
+    const text = `expected another environment, each once, got ${got}; remove it with ${commands.remove(path)}`;
+    return [{ path: [...path, "stack"], text }];
+  });
+}
