@@ -229,9 +229,9 @@ function userValues(
     [["technicia:ssh", "adminCidrs", "v6"], [`${INTERNET.operator6}/128`]],
     [["technicia:dns", "zone"], ZONE],
     [["technicia:dns", "zoneId"], zoneId],
-    // Without one there are no backups.
+    // Without a project there are no backups, and then no region is allowed either.
     ...(isSmall ? [] : [[["technicia:backup", "project"], ovhProject] as const]),
-    [["technicia:backup", "region"], STORAGE_REGION],
+    [["technicia:backup", "region"], isSmall ? "" : STORAGE_REGION],
     // As docs/technicia-images.md says.
     [["technicia:images", "registry"], REGISTRY],
     [["technicia:images", "registryUser"], REGISTRY_USER],
@@ -267,10 +267,26 @@ function neighbourValues({ neighbour }: Pick<Answers, "neighbour">): Change[] {
   return neighbour === undefined ? [] : [[["technicia:monitoring", "neighbours"], [neighbour]]];
 }
 
-/** The first deployment does not wait for the images of the monitoring; tomorrow the rule refuses again. */
-function untilImagesAreMade(now: Date) {
-  const until = new Date(now.getTime() + 24 * 3600 * 1000).toISOString().slice(0, 10);
-  return { rule: "monitoring", until, reason: "the images of the monitoring are still being made" };
+/** What the rules of the policy pack (stacks/policy) would refuse in the rehearsal. */
+function exceptions({
+  lacksMonitoring,
+  isSmall,
+  now,
+}: {
+  readonly lacksMonitoring: boolean;
+  readonly isSmall: boolean;
+  readonly now: Date;
+}) {
+  const tomorrow = new Date(now.getTime() + 24 * 3600 * 1000).toISOString().slice(0, 10);
+  const nextYear = `${now.getUTCFullYear() + 1}-12-31`;
+  return [
+    ...(lacksMonitoring
+      ? [{ rule: "monitoring", until: tomorrow, reason: "the images of the monitoring are still being made" }]
+      : []),
+    ...(isSmall
+      ? [{ rule: "backups", until: nextYear, reason: "it is only there to be the first one's neighbour" }]
+      : []),
+  ];
 }
 
 /** Every other setting that differs from the committed file; docs/rehearsal.md gives the reason for each. */
@@ -283,6 +299,7 @@ export function differences({
 }: Pick<Answers, "system" | "images" | "lacksMonitoring" | "isSmall"> & {
   readonly now?: Date;
 }): Change[] {
+  const excepted = exceptions({ lacksMonitoring, isSmall, now });
   return [
     [["technicia:server", "image"], system],
     [["technicia:ssh", "privateKeyFile"], join(STATE, "id_ed25519")],
@@ -293,12 +310,8 @@ export function differences({
     [["technicia:acme", "trusted"], false],
     [["technicia:operations", "thresholds", "diskFreePercent"], 1],
     ...Object.entries(images).map(([name, image]): Change => [["technicia:images", name], image]),
-    ...(lacksMonitoring
-      ? [
-          [["technicia:monitoring", "enabled"], false] as const,
-          [["technicia:policy", "exceptions"], [untilImagesAreMade(now)]] as const,
-        ]
-      : []),
+    ...(lacksMonitoring ? [[["technicia:monitoring", "enabled"], false] as const] : []),
+    ...(excepted.length > 0 ? [[["technicia:policy", "exceptions"], excepted] as const] : []),
     ...(isSmall ? [[["technicia:host", "swapGib"], 0] as const] : []),
   ];
 }

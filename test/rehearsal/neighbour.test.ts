@@ -13,7 +13,10 @@ import { domainOf, renderSettings } from "../../rehearsal/stack-settings.ts";
 import { placesOf, renderUplink, SECOND_SERVER, SERVER } from "../../rehearsal/world.ts";
 import { entryOf, secretNames } from "../../secrets/catalog.ts";
 import { contextIn } from "../../secrets/context.ts";
+import { RULES, violations } from "../../stacks/policy/rules.ts";
+import { parseSettings, settingsIn } from "../../stacks/settings.ts";
 import { sections } from "../../stacks/settings-schema.ts";
+import { publicKey } from "../support/fixtures.ts";
 
 const SYSTEM = "Debian 12" as const;
 
@@ -23,11 +26,27 @@ const accounts = { zoneId: "0".repeat(32), ovhProject: "1".repeat(32) };
 async function settingsOf(stack: string, more: Partial<Parameters<typeof renderSettings>[1]> = {}) {
   const document = parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"));
   const server = { system: SYSTEM, serviceName: undefined, images: {}, sources: undefined };
-  renderSettings(document, { stack, accounts, publicKey: "ssh-ed25519 AAAA", ...server, ...more });
+  renderSettings(document, { stack, accounts, publicKey, ...server, ...more });
   return parse(document.toString()) as { config: Record<string, Record<string, unknown>> };
 }
 
 const small = () => settingsOf("staging", { isSmall: true, neighbour: neighbourEntry("test") });
+
+/** Names of the rules that refuse staging with these settings before anything is created. */
+function refusedBy(config: Readonly<Record<string, unknown>>): string[] {
+  const texts = Object.entries(config).map(([key, value]): [string, string] => [
+    key,
+    typeof value === "string" ? value : JSON.stringify(value),
+  ]);
+  const facts = { environment: parseSettings("staging", settingsIn(Object.fromEntries(texts))), secrets: [] };
+  const stack = {
+    ...{ urn: "stack", type: "pulumi:pulumi:Stack", name: "technicia-staging", inputs: {} },
+    ...{ protect: false, deleteBeforeReplace: false },
+  };
+  return RULES.filter((rule) =>
+    violations(rule, stack, { ...facts, now: new Date() }).some(({ level }) => level === "mandatory"),
+  ).map(({ name }) => name);
+}
 
 describe("the second environment", () => {
   it.each(STACKS)("of %s is another one", (stack) => {
@@ -58,8 +77,14 @@ describe("the second environment", () => {
     expect(usual.config["technicia:backup"]).toHaveProperty("project", accounts.ovhProject);
     expect(config["technicia:host"]).toEqual({ ...usual.config["technicia:host"], swapGib: 0 });
     const others = (one: typeof config) =>
-      Object.entries(one).filter(([key]) => !/:(monitoring|backup|host)$/.test(key));
+      Object.entries(one).filter(([key]) => !/:(monitoring|backup|host|policy)$/.test(key));
     expect(others(config)).toEqual(others(usual.config));
+  });
+
+  it("is refused by no rule of the policy pack, and without its exception by the one about backups", async () => {
+    const { config } = await small();
+    expect(refusedBy(config)).toEqual([]);
+    expect(refusedBy({ ...config, "technicia:policy": {} })).toEqual(["backups-enabled"]);
   });
 
   it("needs the secrets that the rehearsal sets where there are two, and no other", async () => {
