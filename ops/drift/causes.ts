@@ -1,4 +1,5 @@
 /** Which finding explains another one, or a gap, and which comes first. */
+import { POLICY_PACK } from "../../common/policy-pack.ts";
 import { nameOf } from "../../common/urn.ts";
 import { identify } from "../../stacks/inventory.ts";
 import type { StateResource } from "../engine/state.ts";
@@ -53,7 +54,7 @@ export function readUnchecked(unreadable: ReadonlyMap<string, string>, causeOf: 
 function remedyOf(urn: string, said: string): string {
   if (!urn.includes(":S3Credential::") || !/\b404\b/.test(said)) return "";
   const stack = urn.split(":")[2] ?? "";
-  return `; somebody deleted this key at OVHcloud: npx pulumi up --replace '${urn}' --stack ${stack} --policy-pack stacks/policy makes another one, with the rights of the set-up (docs/accounts.md)`;
+  return `; somebody deleted this key at OVHcloud: npx pulumi up --replace '${urn}' --stack ${stack} --policy-pack ${POLICY_PACK} makes another one, with the rights of the set-up (docs/accounts.md)`;
 }
 
 /** Gives for each resource how many others it is made from, one after the other: what comes first can be the cause. */

@@ -1,3 +1,4 @@
+import { POLICY_PACK } from "../../common/policy-pack.ts";
 import { UserError } from "../../common/user-error.ts";
 import { onlyStack, readArguments, type Commands, type Outcome } from "../command.ts";
 import { realEffects, type Effects } from "../effects.ts";
@@ -42,7 +43,7 @@ async function forget(
 ): Promise<Outcome> {
   const names = await forgetReinstalled(stack, pulumi, { hostKey });
   const text = `removed ${names.length} resources of the lost installation from the state: ${names.join(", ")}
-now set the server up again: npx pulumi up --stack ${stack} --policy-pack stacks/policy`;
+now set the server up again: npx pulumi up --stack ${stack} --policy-pack ${POLICY_PACK}`;
   return { text, exitCode: 0 };
 }
 

@@ -20,7 +20,7 @@ import { machineSpec, type ServerAddress } from "./ovh/context.ts";
 import { type FakeOvh, type OvhOptions, startOvh } from "./ovh/server.ts";
 import type { OvhState } from "./ovh/state.ts";
 import { VOYAGE_HOST, voyageApi } from "./voyage/server.ts";
-import { startWebhooks } from "./webhooks.ts";
+import { startWebhooks, type WebhooksOptions } from "./webhooks.ts";
 
 // In the rehearsal's internet, where nothing has this address.
 const PROXY_ADDRESSES = ["198.51.100.104"];
@@ -73,12 +73,7 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
     ...(configuration.dns.keepsAbsence === true && { keepsAbsence: Date.now }),
     ...(configuration.dns.upstream !== undefined && { upstream: { address: configuration.dns.upstream } }),
   });
-  const webhooks =
-    configuration.webhooks &&
-    (await startWebhooks({
-      ...{ host, port: ports.webhooks, calls, faults, tls: configuration.webhooks },
-      byHost: namedApis(configuration),
-    }));
+  const vendors = await startVendors(configuration, { host, port: ports.webhooks, calls, faults });
   if (!saved) {
     addFirstRecords(configuration, cloudflare.state);
     await deliverFirstServers(configuration, ovh, machine);
@@ -100,7 +95,7 @@ export async function startClouds(configuration: Configuration, stateFile?: stri
       await management.close();
       await ovh.close();
       await cloudflare.close();
-      await webhooks?.close();
+      await vendors?.close();
       await dns.close();
       save();
     },
@@ -129,7 +124,15 @@ function ovhOptions({ ovh, machine, store }: Configuration): OvhOptions {
   };
 }
 
-/** The APIs that answer under their vendors' host names. */
+/** Webhooks, and the APIs that answer under their vendors' host names; nothing without a certificate for them. */
+async function startVendors(
+  configuration: Configuration,
+  listening: Pick<WebhooksOptions, "host" | "port" | "calls" | "faults">,
+) {
+  const { webhooks: tls } = configuration;
+  return tls && (await startWebhooks({ ...listening, tls, byHost: namedApis(configuration) }));
+}
+
 function namedApis({ voyage, anthropic, google }: Configuration): Readonly<Record<string, ServedApi>> {
   const served = googleApi(google ?? { accounts: [], processors: [] });
   return {

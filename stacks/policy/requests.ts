@@ -7,14 +7,14 @@
 import services from "@pulumi/pulumi/proto/analyzer_grpc_pb.js";
 import type { AnalyzeRequest } from "@pulumi/pulumi/proto/analyzer_pb.js";
 
-import { SECRET_SIGNATURE, SIGNATURE_KEY } from "../../common/property-signatures.ts";
+import { SECRET_SIGNATURE, SIGNATURE_KEY, UNKNOWN_TEXT } from "../../common/property-signatures.ts";
 import { Sealed, UNKNOWN, type Inputs, type Resource } from "./rule.ts";
 
-/** Texts in place of a boolean, number, text, list, asset, archive or map that only an update knows. */
+/** Texts in place of a text, boolean, number, list, asset, archive or map that only an update knows. */
 const UNKNOWN_TEXTS: ReadonlySet<unknown> = new Set([
+  UNKNOWN_TEXT,
   "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
   "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-  "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
   "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
   "030794c1-ac77-496b-92df-f27374a8bd58",
   "e48ece36-62e2-4504-bad9-02848725956a",
