@@ -58,7 +58,11 @@ describe("a preview or an update without the policy pack", () => {
     );
 
     expect(commands.length).toBeGreaterThan(5);
-    expect(commands.filter(({ command }) => !/--policy-pack stacks\\?\/policy/.test(command))).toEqual([]);
+    expect(
+      commands.filter(
+        ({ command }) => !/--policy-pack (?:stacks\\?\/policy|\$\{POLICY_PACK\})/.test(command),
+      ),
+    ).toEqual([]);
   });
 
   it("starts nowhere: commands have one way to the CLI, and so has the rehearsal", () => {

@@ -37,6 +37,9 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
+/** For how long a caller may keep a connection and ask nothing. On a busy machine it asks again on one that Node.js closes after 5 s. */
+const IDLE_MILLISECONDS = 60_000;
+
 /** Serves an API, or several by their host names, with a call log and injected faults. */
 export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
   const closing = new AbortController();
@@ -46,6 +49,7 @@ export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
     });
   };
   const server = options.tls === undefined ? createServer(listen) : createTlsServer(options.tls, listen);
+  server.keepAliveTimeout = IDLE_MILLISECONDS;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(options.port, options.host, resolve);
