@@ -28,6 +28,7 @@ import {
   service,
   container,
   volume,
+  n8nContent,
   command,
   kindOf,
   type Kind,
@@ -259,6 +260,8 @@ export const INVENTORY: readonly Row[] = [
     loss: "stored",
     steps: ["n8nEnvironment"],
   },
+
+  { ...n8nContent, names: ["n8n-content"], steps: ["n8nEnvironment"] },
 
   {
     ...file,
