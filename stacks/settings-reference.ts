@@ -100,10 +100,10 @@ function serviceAt(key: string): string | undefined {
 /** `Pulumi.yaml` with its declarations as the schema and the catalogue have them. */
 export async function renderProject(current: string): Promise<string> {
   const declared = Object.entries(settings.properties!).map(([name, node]) => {
-    const { type, description = "", properties } = node;
+    const { type, description = "", properties, required = [] } = node;
     const keys = properties ? ` (${Object.keys(properties).join(", ")})` : "";
     const text = `${description.replace(/\.$/, "")}${keys}`;
-    return [name, { type, ...(type === "string" ? { default: "" } : {}), description: text }];
+    return [name, { type, ...emptyDefault(type, required), description: text }];
   });
   const secrets = secretNames.map((name) => [
     name,
@@ -118,6 +118,12 @@ export async function renderProject(current: string): Promise<string> {
   }
   const above = current.slice(0, current.indexOf("\nconfig:\n") + 1);
   return format(above + document.toString({ lineWidth: 110 }), { parser: "yaml", printWidth: 110 });
+}
+
+/** What stands for a setting that a stack leaves out; none where the engine has to demand it, because no value of its type is empty. */
+function emptyDefault(type: string, required: readonly string[]): { readonly default?: unknown } {
+  if (type === "string") return { default: "" };
+  return type === "object" && required.length === 0 ? { default: {} } : {};
 }
 
 const SECRETS_COMMENT = ` Secrets: encrypted, never in clear. They have no type because the engine demands a value for every typed

@@ -183,6 +183,13 @@ describe("Pulumi.yaml", () => {
     for (const name of secretNames) expect(declared[name]?.description).toBe(entryOf(name).description);
   });
 
+  it("gives a default to every setting that a committed stack leaves out", () => {
+    // The engine demands the others, with a shorter message than ours and for every command.
+    const demanded = settingNames.filter((name) => declared[name] && !("default" in declared[name]));
+    for (const stack of STACKS)
+      expect(Object.keys(committed(stack)), stack).toEqual(expect.arrayContaining(demanded));
+  });
+
   it("gives no default to what may lose data", () => {
     expect(declared["protectData"]).not.toHaveProperty("default");
   });
