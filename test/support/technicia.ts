@@ -21,6 +21,7 @@ export const everything: Variant = {
     "services.gateway.editorCidrs": ["198.51.100.0/24"],
     "services.gateway.hold": { enabled: true },
     "host.dockerSource": "docker",
+    documents: { enabled: true },
     backup: { project: "0123456789abcdef0123456789abcdef", region: "RBX" },
     monitoring: {
       enabled: true,
