@@ -31,7 +31,7 @@ export interface HttpCall {
 export type Row = Record<string, unknown>;
 
 export interface World {
-  /** Answers a call; an error is what the node reports. */
+  /** Answers a call, or promises to; an error is what the node reports. */
   readonly http?: (call: HttpCall) => unknown;
 
   /** Path → the content of a file of the volume. Kept between two runs. */
@@ -161,7 +161,7 @@ class Execution {
       const isTrue = (item: Item) => conditionOf(parameters(item));
       return [items.filter(isTrue), items.filter((item) => !isTrue(item))];
     }
-    if (kind === "httpRequest") return this.#request(node, { items, parameters });
+    if (kind === "httpRequest") return await this.#request(node, { items, parameters });
     if (kind === "respondToWebhook") {
       if (this.#answer !== undefined) throw new Error("the webhook has been answered already");
       const { responseBody, options } = parameters(items[0]!) as unknown as {
@@ -176,13 +176,13 @@ class Execution {
     throw new Error(`${node.name}: this runner does not know ${node.type}`);
   }
 
-  #request(
+  async #request(
     node: Node,
     {
       items,
       parameters,
     }: { readonly items: readonly Item[]; readonly parameters: (item: Item) => Record<string, never> },
-  ): Outputs {
+  ): Promise<Outputs> {
     const [good, bad]: Item[][] = [[], []];
     for (const item of items) {
       const call = callOf(node, { item, parameters: parameters(item) });
@@ -190,7 +190,7 @@ class Execution {
       for (let left = tries; left > 0; left--) {
         this.#calls.push(call);
         try {
-          const body = this.#world.http!(call);
+          const body = await this.#world.http!(call);
           good!.push({ json: (isWhole(node) ? { statusCode: 200, body } : body) as Item["json"] });
           break;
         } catch (error) {
