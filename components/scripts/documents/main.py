@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from volume import ID, NOTHING, UPLOAD_SECONDS, current, describe, files_of, moment, read_card, read_points, read_volume
+from volume import ID, NOTHING, PAGE, UPLOAD_SECONDS, current, describe, files_of, moment, read_card, read_points, read_volume
 from world import Problem, World, is_restoring, lock, of_document, require_no_restore, say
 
 SETTINGS = pathlib.Path("/etc/technicia/documents.json")
@@ -117,7 +117,7 @@ def keep_only(world, document, kept, chosen):
     if card.known.get("settled") and not others:
         return []
     expected = card.known.get("passages")
-    if not card.known.get("settled") and world.count(of_document(document, chosen)) != expected:
+    if not card.known.get("settled") and count_once(world, document, chosen) != expected:
         # What an earlier ingestion has left is better than a part of this one.
         return []
     world.remove_points(of_document(document, chosen, other=True))
@@ -128,6 +128,25 @@ def keep_only(world, document, kept, chosen):
     write_card(card, settled=True)
     sync(world.root)
     return [f"{document}: an earlier ingestion is removed"] if others else []
+
+
+def count_once(world, document, ingestion):
+    """Points of an ingestion, each passage once: n8n stores all of them again where one had to be tried again."""
+    seen, twice, offset = set(), [], None
+    while True:
+        body = {"filter": of_document(document, ingestion), "limit": PAGE, "with_vector": False, "with_payload": ["passage"]}
+        answer = world.points("scroll", body if offset is None else {**body, "offset": offset})
+        for point in answer["points"]:
+            passage = (point.get("payload") or {}).get("passage")
+            if passage in seen:
+                twice.append(point["id"])
+            seen.add(passage)
+        offset = answer.get("next_page_offset")
+        if offset is None:
+            break
+    if twice:
+        world.points("delete", {"points": twice}, "?wait=true")
+    return len(seen)
 
 
 def drop_failed(world, document, kept):
