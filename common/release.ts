@@ -99,6 +99,8 @@ export const auditEvent = z.strictObject({
     "validation",
     // Workflows or credentials of n8n were pushed.
     "workflows",
+    // An uploaded document was deleted, or documents were indexed again.
+    "document",
   ]),
   reason: z.string().default(""),
 

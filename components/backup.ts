@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 
 import * as pulumi from "@pulumi/pulumi";
 
+import { DOCUMENTS } from "../common/documents.ts";
 import { LOOPBACK_PORTS } from "../common/monitoring.ts";
 import { PLANNED, silencesFor } from "../common/planned-alerts.ts";
 import { script } from "../common/script.ts";
@@ -25,6 +26,9 @@ export interface BackupArgs {
   readonly place: { readonly address: string; readonly region: string; readonly bucket: string };
 
   readonly database: "sqlite" | "postgres";
+
+  /** Whether the files of uploaded documents are kept. */
+  readonly documents: boolean;
 
   /** Whether alerts watch the server, of which a drill silences those about its own load. */
   readonly isMonitored: boolean;
@@ -140,6 +144,7 @@ function renderSettings({
   image,
   place,
   database,
+  documents,
   isMonitored,
   schedule,
   keys,
@@ -158,6 +163,8 @@ function renderSettings({
       memoryMib,
       drillMemoryMib,
       keyFingerprint,
+      // A key that is not there leaves the file of every other environment as it is.
+      ...(documents && { documents: DOCUMENTS.volume }),
       ...(isMonitored && { silence: SILENCE }),
     };
     return `${JSON.stringify(settings, undefined, 2)}\n`;

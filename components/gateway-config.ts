@@ -15,12 +15,16 @@ import {
   renderStoreLog,
 } from "./gateway-monitoring.ts";
 import {
+  BODY_MAX_MIB,
+  renderTooLargeLocations,
   RETRY_SECONDS,
   UNAVAILABLE_LOCATIONS,
   UNAVAILABLE_MAPS,
   UNHEALTHY,
+  whenTooLarge,
   whenUnavailable,
 } from "./gateway-unavailable.ts";
+import { INNER_WEBHOOKS } from "../common/documents.ts";
 import { OPENABLE_PATHS, type OpenablePath, WEBHOOKS } from "../common/services.ts";
 
 /** What an environment decides about its public routes. */
@@ -129,7 +133,7 @@ function renderForwarding({ answerSeconds }: GatewayConfig): string {
   resolver 127.0.0.11 valid=1s ipv6=off;
   resolver_timeout 3s;
 
-  client_max_body_size 1m;
+  client_max_body_size ${BODY_MAX_MIB}m;
   # Bodies and answers pass in pieces: a temporary file would be in the container's memory.
   client_body_buffer_size 16k;
   proxy_request_buffering off;
@@ -261,7 +265,7 @@ ${renderDeadman(config)}${renderApi(config)}
 ${renderWebhooks(config)}${config.openPaths.map((name) => renderOpenPath(name, config)).join("")}
     location / {
 ${config.frontend ? FRONTEND : "      return 404;\n"}    }
-${renderHoldLocation(config)}${UNAVAILABLE_LOCATIONS}  }`;
+${renderHoldLocation(config)}${renderTooLargeLocations(config)}${UNAVAILABLE_LOCATIONS}  }`;
 }
 
 const HEALTH = `    # Says that the gateway, n8n, the vector store and the database behind it all answer.
@@ -287,14 +291,19 @@ function renderApi(config: GatewayConfig): string {
     renderRoute(`= /api/${name}`, {
       config,
       target: `/webhook/${name}`,
-      settings: name === "upload" ? uploadSettings(config) : [],
+      settings: [...(name === "upload" ? uploadSettings(config) : []), whenTooLarge(name)],
     }),
   ).join("");
 }
 
 function renderWebhooks(config: GatewayConfig): string {
-  const upload = renderRoute("= /webhook/upload", { config, settings: uploadSettings(config) });
-  return `${upload}${renderRoute("/webhook/", { config, settings: longSettings(config) })}`;
+  const settings = { upload: uploadSettings(config), other: longSettings(config) };
+  return [
+    // n8n serves them on the server's loopback.
+    ...INNER_WEBHOOKS.map((name) => `    location = /webhook/${name} { return 404; }\n`),
+    renderRoute("= /webhook/upload", { config, settings: [...settings.upload, whenTooLarge("upload")] }),
+    renderRoute("/webhook/", { config, settings: [...settings.other, whenTooLarge("other")] }),
+  ].join("");
 }
 
 function renderOpenPath(name: OpenablePath, config: GatewayConfig): string {

@@ -44,6 +44,32 @@ export const UNAVAILABLE_LOCATIONS = `    location ${FOR_PROGRAMS} {
     }
 `;
 
+/** Largest body where nothing is uploaded. */
+export const BODY_MAX_MIB = 1;
+
+/** What a request gets that is larger than its route allows; nothing of it reaches n8n. */
+export function whenTooLarge(webhook: string): string {
+  return `error_page 413 = ${webhook === "upload" ? "@upload_too_large" : "@request_too_large"};`;
+}
+
+/** JSON as the workflows refuse a request. */
+export function renderTooLargeLocations({ uploadMaxMib }: { readonly uploadMaxMib: number }): string {
+  const answers = {
+    "@upload_too_large": `Le fichier dépasse ${uploadMaxMib} Mio.`,
+    "@request_too_large": `La requête dépasse ${BODY_MAX_MIB} Mio.`,
+  };
+  return Object.entries(answers)
+    .map(
+      ([name, text]) => `    location ${name} {
+      types { }
+      default_type application/json;
+      return 413 '${JSON.stringify({ success: false, errors: [text] })}';
+    }
+`,
+    )
+    .join("");
+}
+
 /**
  * Without any file of its own, because nothing may be there to serve it; colours are the browser's, for light and dark. It stands between
  * quotes in nginx's configuration, where a parameter has fewer than 4096 bytes.

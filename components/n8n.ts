@@ -3,9 +3,10 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { script, scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
-import { createDataVolume, type SecretFile, Service, type CommonServiceArgs } from "./service.ts";
+import { createDataVolume, type Mount, type SecretFile, Service, type CommonServiceArgs } from "./service.ts";
 
-const UID = 1000;
+/** User and group of the process. */
+export const UID = 1000;
 
 /** Longest run of one Code node. */
 const TASK_SECONDS = "300";
@@ -60,6 +61,9 @@ export interface N8nArgs extends CommonServiceArgs {
   /** Whether its public API answers, on the server's loopback and through the tunnel. @default false */
   readonly publicApi?: boolean;
 
+  /** Where workflows keep the files of documents; the only folder whose files they may read and write. @default none of a service's volumes */
+  readonly documents?: Mount | undefined;
+
   /** What its service waits for, besides what it is made from: n8n stops and starts only after it. @default - nothing */
   readonly after?: pulumi.Input<pulumi.Resource[]> | undefined;
 
@@ -94,7 +98,10 @@ export class N8n extends pulumi.ComponentResource {
         environment: renderEnvironment(args),
         secrets: secretFiles(args),
         uid: UID,
-        mounts: [{ type: "volume", source: volume.name, target: "/home/node/.n8n" }],
+        mounts: [
+          { type: "volume", source: volume.name, target: "/home/node/.n8n" },
+          ...(args.documents === undefined ? [] : [args.documents]),
+        ],
         health: ["CMD-SHELL", READY],
         startPeriod: "2m",
         ownsData: true,
@@ -176,7 +183,7 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS: "true",
     N8N_BLOCK_ENV_ACCESS_IN_NODE: "true",
     NODES_EXCLUDE: '["n8n-nodes-base.executeCommand","n8n-nodes-base.localFileTrigger","n8n-nodes-base.ssh"]',
-    N8N_RESTRICT_FILE_ACCESS_TO: "/home/node/.n8n-files",
+    N8N_RESTRICT_FILE_ACCESS_TO: args.documents?.target ?? "/home/node/.n8n-files",
     // Only the commands about workflows call it.
     N8N_PUBLIC_API_DISABLED: String(args.publicApi !== true),
     N8N_PUBLIC_API_SWAGGERUI_DISABLED: "true",

@@ -1,12 +1,18 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import { Service, type SecretFile, type CommonServiceArgs, withSecretEnvironment } from "./service.ts";
+import {
+  Service,
+  type SecretFile,
+  type CommonServiceArgs,
+  type Mount,
+  withSecretEnvironment,
+} from "./service.ts";
 
 const PORT = 8000;
 
 /** The images name no user; nothing in them needs root. */
-const UID = 10_001;
+export const UID = 10_001;
 
 /** What one of TechnicIA's own FastAPI services decides. */
 export interface PythonServiceArgs extends CommonServiceArgs {
@@ -27,6 +33,9 @@ export interface PythonServiceArgs extends CommonServiceArgs {
 
   /** Secrets read as files. @default none */
   readonly secretFiles?: readonly SecretFile[];
+
+  /** Volumes that it writes to; such a service stops before its successor starts. @default none */
+  readonly volumes?: readonly Mount[];
 }
 
 /** One of TechnicIA's FastAPI services: HTTP on port 8000 inside, `/health`, no port outside. */
@@ -56,7 +65,8 @@ export class PythonService extends pulumi.ComponentResource {
         health: ["CMD", "python3", "-c", HEALTHY],
         runsAs: UID,
         readOnly: true,
-        mounts: [{ type: "tmpfs", target: "/tmp" }],
+        mounts: [{ type: "tmpfs", target: "/tmp" }, ...(args.volumes ?? [])],
+        ...(args.volumes === undefined ? {} : { ownsData: true }),
       },
       { parent: this },
     );

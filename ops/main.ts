@@ -17,6 +17,7 @@ const AREAS = [
   { names: ["alerts", "logs", "metrics"], load: () => import("./monitoring/commands.ts") },
   { names: ["validate"], load: () => import("./validation/commands.ts") },
   { names: ["workflows"], load: () => import("./workflows/commands.ts") },
+  { names: ["documents"], load: () => import("./uploads/commands.ts") },
   { names: ["tasks"], load: () => import("./tasks/commands.ts") },
   { names: ["maintain"], load: () => import("./maintenance/commands.ts") },
   { names: ["drift"], load: () => import("./drift/commands.ts") },

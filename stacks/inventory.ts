@@ -233,6 +233,27 @@ export const INVENTORY: readonly Row[] = [
   { ...volume, names: ["technicia-*-data", "technicia-qdrant-storage", "technicia-qdrant-snapshots"] },
   {
     ...state,
+    names: ["technicia-documents-folder"],
+    layer: "data",
+    effect: { repair: "the folder of the documents gets its owner and its mode again; uploads work" },
+  },
+  {
+    ...file,
+    names: [
+      "technicia-documents-program-*",
+      "technicia-documents-settings",
+      "technicia-documents-qdrant-key",
+    ],
+    layer: "data",
+  },
+  {
+    ...unitFile,
+    names: ["technicia-documents-service", "technicia-documents-timer"],
+    layer: "data",
+  },
+  { ...unit, names: ["technicia-documents-schedule"], layer: "data" },
+  {
+    ...state,
     names: ["qdrant-collection"],
     layer: "data",
     effect: ({ found }) => ({

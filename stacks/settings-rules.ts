@@ -63,6 +63,7 @@ export function brokenRules(judged: Judged): Problem[] {
     runnersLikeN8n,
     registryOfBuilds,
     documentProcessor,
+    documentsHaveReader,
     edgeFirewallFits,
     backupPlace,
     backupElsewhere,
@@ -213,6 +214,16 @@ function documentProcessor({ given, commands }: Judged): Problem[] {
       path,
       text: `expected a value, because services.documentProcessor.enabled is true, got nothing; set it with ${commands.set(path)}`,
     }));
+}
+
+/** Nobody else reads a PDF, and the volume would stay empty. */
+function documentsHaveReader({ given, commands }: Judged): Problem[] {
+  if (String(at(given, "documents", "enabled")) !== "true") return [];
+  const path = ["services", "documentProcessor", "enabled"] as const;
+  const found = String(at(given, ...path));
+  if (found === "true") return [];
+  const text = `expected true, because documents.enabled is true, got ${found}; set it with ${commands.set(path, "true")}, or keep no files with ${commands.set(["documents", "enabled"], "false")}`;
+  return [{ path, text }];
 }
 
 /** ssh from everywhere is an exception with a date, which the policy pack judges. */

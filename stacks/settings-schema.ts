@@ -8,6 +8,7 @@ import { z } from "zod";
 
 import { builtServices, OPENABLE_PATHS, type OpenablePath } from "../common/services.ts";
 import { backup } from "./backup-schema.ts";
+import { documents } from "./documents-schema.ts";
 import { hold } from "./hold-schema.ts";
 import { monitoring, monitoringLimits } from "./monitoring-schema.ts";
 import { operations } from "./operations-schema.ts";
@@ -511,8 +512,9 @@ export const sections = {
     description:
       "Whether destroy must leave stored data alone. It has no default, because a wrong guess loses data.",
     example: true,
-    affects: "qdrant, n8n, postgres, server",
+    affects: "qdrant, n8n, postgres, documents, server",
   }),
+  documents,
   backup,
   monitoring,
   workflows,

@@ -8,6 +8,7 @@ import {
   createComparison,
   createContent,
   createDocumentProcessor,
+  createDocuments,
   createFrontend,
   createN8n,
   createOwner,
@@ -33,11 +34,12 @@ export function defineTechnicia(args: TechniciaArgs): Deployment {
   const tunnel = createTunnel(site);
   const collection = createCollection(site, { qdrant, tunnel });
   const vectorStore = createVectorStore(site, { collection });
-  const documentProcessor = createDocumentProcessor(site);
+  const documents = createDocuments(site, { collection });
+  const documentProcessor = createDocumentProcessor(site, { documents });
   const visionClassifier = createVisionClassifier(site);
   const frontend = createFrontend(site);
   const postgres = createPostgres(site);
-  const n8n = createN8n(site, { postgres });
+  const n8n = createN8n(site, { postgres, documents });
   const owner = createOwner(site, { n8n, tunnel });
 
   const content = createContent(site, { owner });

@@ -85,7 +85,7 @@ export const restored = z.looseObject({
 export type Restored = z.output<typeof restored>;
 
 /** The parts of a set that can be restored alone. */
-export const parts = ["n8n", "qdrant", "certificates", "records"] as const;
+export const parts = ["n8n", "qdrant", "documents", "certificates", "records"] as const;
 
 export type Part = (typeof parts)[number];
 

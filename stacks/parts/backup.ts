@@ -41,6 +41,7 @@ export function createBackup(site: Site, { storage, sources }: BackedUp): Backup
       image: site.pull("restic"),
       place,
       database: environment.services.n8n.database,
+      documents: environment.documents.enabled,
       isMonitored: environment.monitoring.enabled,
       schedule: environment.backup,
       keys: {

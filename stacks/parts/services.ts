@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { askToHold, HOLD_FOLDER } from "../../common/hold.ts";
 import { LOOPBACK_PORTS, MONITORING_PORTS } from "../../common/monitoring.ts";
 import { COLLECTION, isServiceOn, SERVICES, type ServiceName, swarmName } from "../../common/services.ts";
+import { Documents } from "../../components/documents.ts";
 import { createN8nDatabase } from "../../components/n8n-database.ts";
 import { createN8nOwner, N8n } from "../../components/n8n.ts";
 import { NETWORKS_RANGE } from "../../components/networks.ts";
@@ -106,7 +107,32 @@ export function createVectorStore(
   return vectorStore.service;
 }
 
-export function createDocumentProcessor(site: Site): Service | undefined {
+/** The files of uploaded documents; undefined where none are kept. */
+export function createDocuments(
+  site: Site,
+  { collection }: { readonly collection: technicia.State },
+): Documents | undefined {
+  const { environment, host } = site;
+  if (!environment.documents.enabled) return undefined;
+  return new Documents(
+    "technicia-documents",
+    {
+      stack: environment.name,
+      host: host.connection,
+      protectData: environment.protectData,
+      executionSeconds: environment.timeouts.uploadSeconds,
+      failedDays: environment.documents.failedDays,
+      qdrantKey: apiKeyOf(site),
+    },
+    { ...site.onSwarm, dependsOn: [...site.onSwarm.dependsOn, collection] },
+  );
+}
+
+interface WithDocuments {
+  readonly documents: Documents | undefined;
+}
+
+export function createDocumentProcessor(site: Site, { documents }: WithDocuments): Service | undefined {
   if (!isServiceOn("documentProcessor", site.environment)) return undefined;
   const { project, location, processorId } = site.environment.services.documentProcessor;
   const { environment, secretFiles } = googleCredentials(site);
@@ -125,8 +151,9 @@ export function createDocumentProcessor(site: Site): Service | undefined {
         // Only /tmp can be written to, and the task loses it when it ends: nothing piles up.
         TEMP_DIR: "/tmp/technicia",
       },
+      ...(documents === undefined ? {} : { volumes: [documents.mount()] }),
     },
-    site.onSwarm,
+    { ...site.onSwarm, dependsOn: [...site.onSwarm.dependsOn, ...(documents ? [documents.ready] : [])] },
   );
   return processor.service;
 }
@@ -175,7 +202,10 @@ export function createPostgres(site: Site): Postgres | undefined {
   );
 }
 
-export function createN8n(site: Site, { postgres }: { readonly postgres: Postgres | undefined }): N8n {
+export function createN8n(
+  site: Site,
+  { postgres, documents }: { readonly postgres: Postgres | undefined } & WithDocuments,
+): N8n {
   const { environment, secrets, networks, onSwarm } = site;
   const [domain = environment.domain, editorDomain] = publicNames(environment);
   const { database: kind, startEmpty } = environment.services.n8n;
@@ -214,10 +244,14 @@ export function createN8n(site: Site, { postgres }: { readonly postgres: Postgre
       internalHosts: CALLED.flatMap((name) => [SERVICES[name].alias, swarmName(name)]),
       ...(environment.monitoring.enabled ? { metrics: true } : {}),
       ...(environment.workflows.enabled ? { publicApi: true } : {}),
+      documents: documents?.mount(),
       after: holdRequests(database),
       protectData: environment.protectData,
     },
-    { ...onSwarm, dependsOn: [...onSwarm.dependsOn, ...server, database] },
+    {
+      ...onSwarm,
+      dependsOn: [...onSwarm.dependsOn, ...server, database, ...(documents ? [documents.ready] : [])],
+    },
   );
 }
 

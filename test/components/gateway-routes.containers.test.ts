@@ -194,6 +194,15 @@ describe("the public routes", () => {
   });
 });
 
+describe("the webhooks of our own commands", () => {
+  it.each(["/webhook/reindex", "/webhook/%72eindex", "/webhook/reindex/", "/api/reindex"])(
+    "are not public: %s",
+    async (path) => {
+      expect((await get(path, { method: "POST" })).status).toBe(404);
+    },
+  );
+});
+
 describe("the size of an upload", () => {
   const upload = (path: string, bytes: number) =>
     get(path, { method: "POST", headers: { "content-length": String(bytes) } });
@@ -205,12 +214,22 @@ describe("the size of an upload", () => {
   });
 
   it.each(["/api/upload", "/webhook/upload"])("is refused above the limit at %s", async (path) => {
-    expect((await upload(path, LIMIT + 1)).status).toBe(413);
+    const { status, headers, body } = await upload(path, LIMIT + 1);
+
+    expect([status, headers["content-type"]]).toEqual([413, "application/json"]);
+    expect(JSON.parse(body)).toEqual({
+      success: false,
+      errors: [expect.stringMatching(/^Le fichier dépasse \d+ Mio\.$/)],
+    });
   });
 
   it("is one MiB at most for a question", async () => {
-    expect((await upload("/api/question", LIMIT)).status).toBe(413);
-    expect((await upload("/webhook/question", LIMIT)).status).toBe(413);
+    for (const path of ["/api/question", "/webhook/question"]) {
+      const { status, body } = await upload(path, LIMIT);
+
+      expect(status).toBe(413);
+      expect(JSON.parse(body)).toEqual({ success: false, errors: ["La requête dépasse 1 Mio."] });
+    }
   });
 });
 

@@ -7,6 +7,7 @@ import { dockerDaemon } from "../../infra/host-files.ts";
 import { KEPT } from "../../ops/backup/prune.ts";
 import { RECORDS_FOLDER } from "../../common/release.ts";
 import { backup } from "../../stacks/backup-schema.ts";
+import { documents } from "../../stacks/documents-schema.ts";
 import { monitoring } from "../../stacks/monitoring-schema.ts";
 import { Sealed } from "../support/engine.ts";
 import { deploy, everything, usual } from "../support/technicia.ts";
@@ -47,12 +48,13 @@ describe("the page about personal data", () => {
     const defaults: Readonly<Record<string, object>> = {
       monitoring: monitoring.parse(undefined),
       backup: backup.parse(undefined),
+      documents: documents.parse(undefined),
     };
-    const named = [...flat.matchAll(/`(monitoring|backup)\.(\w+)` \((\d+) (?:days|GiB|hours?)\)/g)];
+    const named = [...flat.matchAll(/`(monitoring|backup|documents)\.(\w+)` \((\d+) (?:days|GiB|hours?)\)/g)];
 
     expect(named.map(([, section, name]) => `${section}.${name}`).sort()).toEqual([
-      ...["backup.hours", "backup.retentionDays", "monitoring.logsDays", "monitoring.logsMaxGib"],
-      ...["monitoring.metricsDays", "monitoring.metricsDays"],
+      ...["backup.hours", "backup.retentionDays", "documents.failedDays", "monitoring.logsDays"],
+      ...["monitoring.logsMaxGib", "monitoring.metricsDays", "monitoring.metricsDays"],
     ]);
     for (const [, section = "", name = "", value] of named)
       expect(Number(value), `${section}.${name}`).toBe((defaults[section] as Record<string, unknown>)[name]);

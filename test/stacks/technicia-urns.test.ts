@@ -40,6 +40,7 @@ function committed(): Variant {
       backup: { project: "0123456789abcdef0123456789abcdef" },
       monitoring: {},
       workflows: {},
+      documents: {},
       "services.gateway.hold": {},
       ...Object.fromEntries(settings),
     },

@@ -150,6 +150,7 @@ containers.has_volume = lambda name: (FOLDER / name).is_dir()
 containers.pull = lambda image: None
 containers.require_container = lambda service: service
 
+import documents
 import n8n
 import postgres
 import qdrant
@@ -227,7 +228,7 @@ qdrant.take, qdrant.restore, qdrant.differences = take_qdrant, restore_qdrant, d
 qdrant.require_intact = n8n.require_intact = lambda *_: None
 postgres.load, postgres.take, postgres.counts = load_dump, take_postgres, counts_of_postgres
 known = {"stack": "test", "keyFingerprint": "key"}
-for module in (restore, n8n, sets):
+for module in (restore, n8n, sets, documents):
     module.settings = lambda: {**known, "database": DATABASE}
 storage.find = lambda _given=None: {"id": SET, "time": "2026-11-24T09:00:00Z"}
 storage.fetch = lambda _snapshot, target, _include: shutil.copytree(FOLDER / "set", target, dirs_exist_ok=True)

@@ -23,6 +23,7 @@ export const everything: Variant = {
     "services.gateway.hold": { enabled: true },
     workflows: { enabled: true },
     "host.dockerSource": "docker",
+    documents: { enabled: true },
     backup: { project: "0123456789abcdef0123456789abcdef", region: "RBX" },
     monitoring: {
       enabled: true,

@@ -31,8 +31,11 @@ export interface HttpCall {
 export type Row = Record<string, unknown>;
 
 export interface World {
-  /** Answers a call; an error is what the node reports. */
+  /** Answers a call, or promises to; an error is what the node reports. */
   readonly http?: (call: HttpCall) => unknown;
+
+  /** Path → the content of a file of the volume. Kept between two runs. */
+  readonly files?: Map<string, unknown>;
 
   /** Name → rows. Kept between two runs. */
   readonly tables?: Map<string, Row[]>;
@@ -51,14 +54,30 @@ export interface Run {
   readonly results: ReadonlyMap<string, readonly Item[]>;
 }
 
+/** A status other than 200, with what the service says. */
+export class HttpFailure extends Error {
+  readonly status: number;
+  readonly body: unknown;
+
+  constructor(status: number, body: unknown) {
+    super(`${status} - ${JSON.stringify(body)}`);
+    this.status = status;
+    this.body = body;
+  }
+}
+
 export function readOwn(id: string): Workflow {
   const file = new URL(`../../workflows/${id}.json`, import.meta.url);
   return schema.parse(JSON.parse(readFileSync(file, "utf8")));
 }
 
-/** Starts at the webhook, or at the trigger of errors. */
-export async function runWorkflow(id: string, start: Item, world: World = {}): Promise<Run> {
-  return await new Execution(readOwn(id), world).run(start);
+/** Starts at the first webhook, at the trigger of errors, or at the trigger of that name. */
+export async function runWorkflow(
+  id: string,
+  start: Item,
+  world: World & { readonly trigger?: string } = {},
+): Promise<Run> {
+  return await new Execution(readOwn(id), world).run(start, world.trigger);
 }
 
 /** What a webhook of the version that we use gives for a request with JSON. */
@@ -80,10 +99,12 @@ class Execution {
     this.#world = world;
   }
 
-  async run(start: Item): Promise<Run> {
+  async run(start: Item, name?: string): Promise<Run> {
     let failure: string | undefined;
     try {
-      const trigger = this.#workflow.nodes.find(({ type }) => /\.(webhook|errorTrigger)$/.test(type))!;
+      const trigger = this.#workflow.nodes.find(
+        (node) => /\.(webhook|errorTrigger)$/.test(node.type) && (name === undefined || node.name === name),
+      )!;
       await this.#continue(trigger, [[start]]);
     } catch (error) {
       failure = (error as Error).message;
@@ -131,12 +152,16 @@ class Execution {
       readonly scope: object;
     },
   ): Promise<Outputs> {
-    if (kind === "code") return [await runCode(node, scope)];
+    if (kind === "code") return await withErrorOutput(node, () => runCode(node, scope));
+    if (kind === "readWriteFile")
+      return await withErrorOutput(node, () =>
+        items.map((item) => this.#file(node, { item, parameters: parameters(item) })),
+      );
     if (kind === "if") {
       const isTrue = (item: Item) => conditionOf(parameters(item));
       return [items.filter(isTrue), items.filter((item) => !isTrue(item))];
     }
-    if (kind === "httpRequest") return this.#request(node, { items, parameters });
+    if (kind === "httpRequest") return await this.#request(node, { items, parameters });
     if (kind === "respondToWebhook") {
       if (this.#answer !== undefined) throw new Error("the webhook has been answered already");
       const { responseBody, options } = parameters(items[0]!) as unknown as {
@@ -151,13 +176,13 @@ class Execution {
     throw new Error(`${node.name}: this runner does not know ${node.type}`);
   }
 
-  #request(
+  async #request(
     node: Node,
     {
       items,
       parameters,
     }: { readonly items: readonly Item[]; readonly parameters: (item: Item) => Record<string, never> },
-  ): Outputs {
+  ): Promise<Outputs> {
     const [good, bad]: Item[][] = [[], []];
     for (const item of items) {
       const call = callOf(node, { item, parameters: parameters(item) });
@@ -165,16 +190,48 @@ class Execution {
       for (let left = tries; left > 0; left--) {
         this.#calls.push(call);
         try {
-          good!.push({ json: this.#world.http!(call) as Item["json"] });
+          const body = await this.#world.http!(call);
+          good!.push({ json: (isWhole(node) ? { statusCode: 200, body } : body) as Item["json"] });
           break;
         } catch (error) {
+          if (isWhole(node) && error instanceof HttpFailure) {
+            good!.push({ json: { statusCode: error.status, body: error.body } });
+            break;
+          }
           if (left > 1) continue;
+          if (node.onError === "continueRegularOutput") {
+            good!.push({ json: { error: { message: (error as Error).message } } });
+            break;
+          }
           if (node.onError !== "continueErrorOutput") throw error;
           bad!.push({ json: { error: { message: (error as Error).message } } });
         }
       }
     }
     return [good!, bad!];
+  }
+
+  #file(
+    node: Node,
+    { item, parameters }: { readonly item: Item; readonly parameters: Record<string, never> },
+  ): Item {
+    const files = this.#world.files!;
+    const { operation, fileName, dataPropertyName, fileSelector } = parameters as Record<string, string>;
+    if (operation === "read") {
+      if (!files.has(fileSelector!)) {
+        if (node.onError !== "continueRegularOutput") throw new Error("No file(s) found");
+        return { json: { error: "No file(s) found" } };
+      }
+      return { json: { fileName: fileSelector }, binary: { data: files.get(fileSelector!) } };
+    }
+    const given = item.binary?.[dataPropertyName!];
+    if (given === undefined)
+      throw new Error(
+        `This operation expects the node's input data to contain a binary file ${dataPropertyName}`,
+      );
+    if (files.get("full") === fileName) throw new Error("ENOSPC: no space left on device");
+    files.set(fileName!, given);
+    return { ...item, json: { ...item.json, fileName } };
   }
 
   #table(given: Record<string, unknown>): Item[] {
@@ -246,9 +303,30 @@ class Execution {
   }
 }
 
+/** Whether the node gives status and body, also of a refusal. */
+function isWhole({ parameters }: Node): boolean {
+  const { response } = (parameters["options"] ?? {}) as {
+    response?: { response: { fullResponse?: boolean; neverError?: boolean } };
+  };
+  return response?.response.fullResponse === true && response.response.neverError === true;
+}
+
+/** An error goes to the second output where the node has one. */
+async function withErrorOutput(
+  { onError }: Node,
+  work: () => readonly Item[] | Promise<readonly Item[]>,
+): Promise<Outputs> {
+  try {
+    return [await work()];
+  } catch (error) {
+    if (onError !== "continueErrorOutput") throw error;
+    return [[], [{ json: { error: { message: (error as Error).message } } }]];
+  }
+}
+
 async function runCode({ name, parameters }: Node, scope: object): Promise<readonly Item[]> {
   const code = `(async () => {\n${String(parameters["jsCode"])}\n})()`;
-  const made = (await runInContext(code, createContext({ ...scope }))) as unknown;
+  const made = (await runInContext(code, createContext({ ...scope, Buffer }))) as unknown;
   // Between two processes n8n passes JSON as well.
   const items = JSON.parse(JSON.stringify(made)) as Item[];
   if (!Array.isArray(items) || items.some((item) => typeof item.json !== "object"))

@@ -172,14 +172,14 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def checksum(folder, by_size=()):
-    """Of every file's path and content; below the folders `by_size`, of its path and size."""
+def checksum(folder, by_size=(), by_size_files=lambda name: False):
+    """Of every file's path and content; below the folders `by_size`, and of the names `by_size_files`, of its path and size."""
     digest = hashlib.sha256()
     for path in files_of(folder):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             known = f"link {os.readlink(path)}"
-        elif name.split("/")[0] in by_size:
+        elif name.split("/")[0] in by_size or by_size_files(path.name):
             known = f"size {path.lstat().st_size}"
         else:
             known = sha256(path)
@@ -187,10 +187,10 @@ def checksum(folder, by_size=()):
     return digest.hexdigest()
 
 
-def copy_tree(source, target, *, leave_out=lambda name: False, link=()):
+def copy_tree(source, target, *, leave_out=lambda name: False, link=(), link_files=lambda name: False):
     """
-    Copies a folder with owners and times. Files below the folders `link`, which never change once they are written, become hard
-    links where the file system is the same. What vanishes meanwhile is left out.
+    Copies a folder with owners and times. Files below the folders `link`, and those of the names `link_files`, which never change once
+    they are written, become hard links where the file system is the same. What vanishes meanwhile is left out.
     """
     target.mkdir(parents=True, exist_ok=True)
     for entry in sorted(os.scandir(source), key=lambda one: one.name):
@@ -201,9 +201,9 @@ def copy_tree(source, target, *, leave_out=lambda name: False, link=()):
             if entry.is_symlink():
                 goal.symlink_to(os.readlink(path))
             elif entry.is_dir():
-                copy_tree(path, goal, link=("",) if entry.name in link or "" in link else ())
+                copy_tree(path, goal, link=("",) if entry.name in link or "" in link else (), link_files=link_files)
             elif stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
-                copy_file(path, goal, may_link="" in link)
+                copy_file(path, goal, may_link="" in link or link_files(entry.name))
     keep_owner(source, target)
 
 

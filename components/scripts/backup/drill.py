@@ -8,6 +8,7 @@ import pathlib
 import secrets
 import typing
 
+import documents
 import n8n
 import postgres
 import qdrant
@@ -161,9 +162,16 @@ def rehearse_files(name, count):
     return rehearsal
 
 
+def rehearse_documents(item, folder):
+    documents.require_intact(item, folder)
+    counts = documents.counts_of(folder)
+    return counts, [f"documents: expected {item['counts']}, got {counts}"] if counts != item["counts"] else []
+
+
 REHEARSALS = {
     "qdrant": rehearse_qdrant,
     "n8n": rehearse_n8n,
+    "documents": rehearse_documents,
     "certificates": rehearse_files("certificates", records.counts_of_certificates),
     "records": rehearse_files("records", records.counts_of_records),
 }

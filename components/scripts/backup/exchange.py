@@ -5,6 +5,7 @@ knows what is done.
 
 import os
 
+import documents
 import n8n
 import postgres
 import qdrant
@@ -26,6 +27,8 @@ def roots(item, images=()):
         return {"postgres": volume(postgres.VOLUME)} if postgres.SERVICE in images else {}
     if item == "qdrant":
         return {"qdrant": volume(qdrant.STORAGE)} if qdrant.SERVICE in images else {}
+    if item == "documents":
+        return {"documents": documents.home()} if documents.is_kept() else {}
     if item == "certificates":
         return {"letsencrypt": records.LETSENCRYPT, "tls": records.TLS}
     return {}

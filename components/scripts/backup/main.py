@@ -65,7 +65,7 @@ def act(given):
     if given.command == "show":
         return sets.manifest_of(storage.find(given.set)["id"])
     if given.command in ("plan", "restore"):
-        only = ITEMS if given.only is None else tuple(given.only)
+        only = None if given.only is None else tuple(given.only)
         if given.command == "plan":
             return restore.plan(given.set, only, given.images)
         return restore.restore(given.set, only, keep=not given.keep_nothing, asked=given.images, command=given.finishing)

@@ -9,6 +9,7 @@ With images, the services go to these versions at the same time: each starts on 
 
 import re
 
+import documents
 import n8n
 import postgres
 import qdrant
@@ -18,19 +19,28 @@ import storage
 from base import Problem, STAGING, STATUS, emptied, lock, moment, now, read_json, read_moment, remove, require_space, run, say, settings, write_json
 from containers import has_volume, hold_requests, image_of, is_known, pull, require_container, start, stop, version_of, volume
 from exchange import FETCHED, INCOMING, JOURNAL, KEPT, REPLACED, exchange, parts_to_undo, put_back, renew, roots, save
+from replace_files import replace_certificates, replace_documents, replace_records
 from upgrade import ALL_WRITERS, UPGRADE, UPGRADED, begin
 
 # Item → services that write to it, which stop meanwhile.
-WRITERS = {"qdrant": ("technicia-vector-store",), "n8n": (n8n.SERVICE,), "postgres": (n8n.SERVICE,), "certificates": (), "records": ()}
+WRITERS = {
+    "qdrant": ("technicia-vector-store",),
+    "n8n": (n8n.SERVICE,),
+    "postgres": (n8n.SERVICE,),
+    "documents": (n8n.SERVICE, documents.SERVICE),
+    "certificates": (),
+    "records": (),
+}
 
 
 def plan(given, only, asked=None):
     """What a restore would overwrite; fails where it would be refused. `done`: it was the last one, and its versions still run."""
     snapshot = storage.find(given)
     manifest = sets.manifest_of(snapshot["id"])
+    only = sets.chosen_parts(manifest, only)
     require_fitting(manifest, only, asked or {})
     # What is broken is what a restore is for.
-    counting = {"qdrant": qdrant.counts, "n8n": counts_of_n8n}
+    counting = {"qdrant": qdrant.counts, "n8n": counts_of_n8n, "documents": lambda: documents.counts_of(documents.home())}
     return {
         "done": bool(asked) and not JOURNAL.exists() and not changing(asked) and read_json(STATUS).get("ran") == {"set": snapshot["id"], "images": asked},
         "id": snapshot["id"],
@@ -101,7 +111,8 @@ def restore(given, only, *, keep=True, asked=None, command=None):
 
 def require_same(journal, given, only, asked=None):
     same = given in (None, "latest") or journal["set"].startswith(given)
-    if not same or sorted(only) != sorted(journal["only"]) or (asked and asked != journal.get("asked")):
+    is_other = len(journal["only"]) == 1 if only is None else sorted(only) != sorted(journal["only"])
+    if not same or is_other or (asked and asked != journal.get("asked")):
         raise Problem(
             f"a restore of the set {journal['set'][:8]} was interrupted: finish it with {sets.finishing(journal)}, "
             f"or take it back with npm run restore -- {settings()['stack']} --undo"
@@ -112,6 +123,7 @@ def prepare(given, only, *, keep, asked, command):
     """Fetches, checks and lays out; nothing that runs is touched. A run that was killed here has left nothing but files, which the next one removes."""
     snapshot = storage.find(given)["id"]
     manifest = sets.manifest_of(snapshot)
+    only = sets.chosen_parts(manifest, only)
     require_fitting(manifest, only, asked)
     images = changing(asked)
     if asked and "n8n" in only and settings()["database"] == "postgres":
@@ -172,11 +184,11 @@ def remove_prepared():
 
 def exchanged_folders():
     """Those that a restore exchanges whatever versions run."""
-    return [*roots("n8n").values(), *roots("certificates").values()]
+    return [root for name in ("n8n", "documents", "certificates") for root in roots(name).values()]
 
 
 def require_intact(name, item):
-    check = {"qdrant": qdrant.require_intact, "n8n": n8n.require_intact}.get(name)
+    check = {"qdrant": qdrant.require_intact, "n8n": n8n.require_intact, "documents": documents.require_intact}.get(name)
     if check:
         check(item, FETCHED / name)
     else:
@@ -187,7 +199,7 @@ def lay_out(only):
     """Puts what goes into a folder beside what it replaces, on the same file system, so that exchanging them takes no time."""
     for name in only:
         for part, root in roots(name).items():
-            source = FETCHED / ("n8n" if part == "n8n" else f"certificates/{part}")
+            source = FETCHED / (part if part == name else f"{name}/{part}")
             if part == "n8n":
                 n8n.place(source, root / INCOMING, root / n8n.CONFIG)
             elif source.is_dir():
@@ -199,7 +211,8 @@ def lay_out(only):
 def finish(journal, began):
     """Stops the writers, exchanges the data, compares it, and starts the writers, in the versions of the journal."""
     images = journal.get("images", {})
-    writers = [one for one in journal.get("writers") or [one for name in journal["only"] for one in WRITERS[name]] if is_known(one)]
+    of_parts = dict.fromkeys(one for name in journal["only"] for one in WRITERS[name])
+    writers = [one for one in journal.get("writers") or of_parts if is_known(one)]
     if n8n.SERVICE in writers:
         hold_requests()
     stopped = now()
@@ -276,29 +289,20 @@ def replace_qdrant(journal):
     return counts
 
 
-def replace_certificates(journal):
-    for part, root in roots("certificates").items():
-        if (root / INCOMING).is_dir() or part in journal["emptied"] or part in journal.get("returns", ()):
-            exchange(part, root, journal)
-    reload = records.RELOAD
-    if reload.exists():
-        run([reload], purpose="have nginx read the certificate")
-    return journal["items"].get("certificates", {}).get("counts", {})
-
-
-def replace_records(journal):
-    if not journal.get("undoes"):
-        records.add_records(FETCHED / "records", journal["set"])
-    return records.counts_of_records(records.RECORDS)
-
-
 def replace_postgres(journal):
     """Of an upgrade that is taken back; it has a dump of its own otherwise."""
     renew(postgres.SERVICE, "postgres", volume(postgres.VOLUME), journal)
     return postgres.counts(require_container(postgres.SERVICE), n8n.TABLES)
 
 
-REPLACE = {"qdrant": replace_qdrant, "n8n": replace_n8n, "postgres": replace_postgres, "certificates": replace_certificates, "records": replace_records}
+REPLACE = {
+    "qdrant": replace_qdrant,
+    "n8n": replace_n8n,
+    "postgres": replace_postgres,
+    "documents": replace_documents,
+    "certificates": replace_certificates,
+    "records": replace_records,
+}
 
 
 def upgrade(service, image, snapshot, *, command=None):

@@ -2,6 +2,7 @@
 
 import json
 
+import documents
 import n8n
 import qdrant
 import records
@@ -20,10 +21,11 @@ WARNING_SHARE = 0.8
 SERVICES = ("technicia-n8n", "technicia-qdrant", "technicia-postgres", "technicia-vector-store")
 
 # The register of what a set contains: name of the item and of its folder, and what takes it. Qdrant first: what is indexed after it can be
-# indexed again, but a point that n8n does not know of stays for ever.
+# indexed again, but a point that n8n does not know of stays for ever. Documents, where their files are kept, after both.
 ITEMS = (
     ("qdrant", qdrant.take),
     ("n8n", n8n.take),
+    ("documents", documents.take),
     ("certificates", records.take_certificates),
     ("records", records.take_records),
 )
@@ -102,6 +104,8 @@ def stage(began, status, *, with_qdrant):
         say(f"warning: {text}")
     items = {}
     for name, take in ITEMS:
+        if name == "documents" and not documents.is_kept():
+            continue
         items[name] = carried if name == "qdrant" and carried is not None else take(STAGING / name)
     known = settings()
     manifest = {
@@ -221,6 +225,15 @@ def manifest_of(snapshot):
     if known["stack"] != stack:
         raise Problem(f"the set {snapshot[:8]}: expected one of {stack}, got one of {known['stack']}")
     return known
+
+
+def chosen_parts(manifest, only):
+    """All that the set has and this server keeps, where nothing is chosen: a set may be of before the files of documents were kept."""
+    held = [name for name, _ in ITEMS if name in manifest["items"] and (name != "documents" or documents.is_kept())]
+    missing = [name for name in only or () if name not in held]
+    if missing:
+        raise Problem(f"--only: expected a part of this set that {settings()['stack']} keeps ({', '.join(held)}), got {', '.join(missing)}")
+    return held if only is None else list(only)
 
 
 def write_metrics():

@@ -106,7 +106,10 @@ def process(file: BinaryIO, order: Order) -> dict:
         reader = pdf.open_pdf(file)
         blocks = recognize(reader) if order.extractText else []
         images = extract_images(reader, order, output) if order.extractImages else []
-    except (pdf.Unreadable, GoogleError) as error:
+    except pdf.Unreadable as error:
+        # The visitor's fault, unlike all other failures here; the contract has no status for it.
+        raise HTTPException(422, str(error)) from error
+    except GoogleError as error:
         raise HTTPException(500, f"Erreur lors du traitement : {error}") from error
     except (OSError, KeyError, ValueError) as error:
         raise HTTPException(500, f"Erreur lors du traitement : {type(error).__name__} {error}") from error

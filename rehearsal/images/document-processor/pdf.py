@@ -21,13 +21,16 @@ class Unreadable(Exception):
 
 
 def open_pdf(file: BinaryIO) -> PdfReader:
+    if file.seek(0, io.SEEK_END) == 0:
+        raise Unreadable("le fichier est vide")
+    file.seek(0)
     try:
         reader = PdfReader(file)
         if reader.is_encrypted and not reader.decrypt(""):
             raise Unreadable("le PDF est protégé par un mot de passe")
         count = len(reader.pages)
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
-        raise Unreadable(f"le PDF est illisible : {error}") from error
+        raise Unreadable("le PDF est illisible ou endommagé") from error
     if count == 0:
         raise Unreadable("le PDF n'a aucune page")
     return reader

@@ -137,7 +137,10 @@ describe("the check of workflows", () => {
     await callTo("http://qdrant:6333/collections/technicia/points/search");
 
     expect(off).toEqual([
-      "workflows/technicia-ingestion.json: Extraire.parameters.url: expected a service that n8n reaches, got document-processor:8000, which services.documentProcessor.enabled turns off; set it to true",
+      ...["Contrôler", "Extraire"].map(
+        (node) =>
+          `workflows/technicia-ingestion.json: ${node}.parameters.url: expected a service that n8n reaches, got document-processor:8000, which services.documentProcessor.enabled turns off; set it to true`,
+      ),
     ]);
     expect(await problems({ "services.n8n.database": "postgres" })).toEqual([]);
   });

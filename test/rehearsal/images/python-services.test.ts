@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import { googleApi } from "../../../rehearsal/fake-clouds/google/server.ts";
 import { freePorts } from "../../support/free-ports.ts";
 import { ensurePython, type Python } from "../../support/python.ts";
 import { until } from "../../support/until.ts";
-import { runWorkflow } from "../../workflows/n8n.ts";
+import { type HttpCall, HttpFailure, runWorkflow } from "../../workflows/n8n.ts";
 import { createAccount } from "../fake-clouds/google/account.ts";
 import { type Answered, send, serve, type Served } from "../fake-clouds/serving.ts";
 
@@ -26,7 +26,7 @@ const { account, credentials } = createAccount();
 let python: Python;
 let folder: string;
 let google: Served;
-let child: ChildProcess | undefined;
+const children: ChildProcess[] = [];
 
 // The first time on a machine it installs packages.
 beforeAll(async () => {
@@ -38,7 +38,7 @@ beforeEach(async () => {
   google = await serve((clock) => googleApi({ accounts: [account], processors: [PROCESSOR], clock }));
 });
 afterEach(async () => {
-  if (child?.exitCode === null) {
+  for (const child of children.splice(0).filter(({ exitCode }) => exitCode === null)) {
     child.kill("SIGKILL");
     await once(child, "exit");
   }
@@ -71,7 +71,7 @@ async function start(service: string, changes: Record<string, string> = {}): Pro
       stdio: ["ignore", "pipe", "pipe"],
     },
   );
-  child = started;
+  children.push(started);
   for (const stream of [started.stdout, started.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => (said += text));
   const origin = `http://127.0.0.1:${port}`;
@@ -106,6 +106,62 @@ const processings = () => google.calls.lines("google").filter((line) => line.end
 const manual = async () => new Uint8Array(await readFile(MANUAL));
 const detailOf = ({ body }: Answered) => (body as { detail: string }).detail;
 
+const UNREADABLE: [what: string, make: () => Promise<Uint8Array>, told: string][] = [
+  [
+    "is none",
+    () => Promise.resolve(new Uint8Array(Buffer.from("rien"))),
+    "le PDF est illisible ou endommagé",
+  ],
+  ["is empty", () => Promise.resolve(new Uint8Array()), "le fichier est vide"],
+  ["is damaged", async () => (await manual()).slice(0, 300), "le PDF est illisible ou endommagé"],
+  [
+    "has a password",
+    () => renderPdf(MANUAL_PAGES, { title: "Fermé", password: "secret" }),
+    "le PDF est protégé par un mot de passe",
+  ],
+];
+
+interface Stored {
+  readonly text: string;
+  readonly metadata: { readonly page_number: number; readonly ingestion: string };
+}
+
+/** The real document-processor and vision-classifier for the workflow; `/documents` is the test's folder. */
+async function ingestionServices() {
+  const [processor, classifier] = [await start("document-processor"), await start("vision-classifier")];
+  const stored: Stored[] = [];
+  const here = (path: string) => path.replace("/documents", folder);
+  const http = async ({ url, body, files }: HttpCall): Promise<unknown> => {
+    if (url.endsWith("/embed-text")) {
+      stored.push(body as Stored);
+      return { status: "success" };
+    }
+    const answer = url.endsWith("/classify")
+      ? await upload(`${classifier}/classify`, files["file"] as Uint8Array, {
+          name: "image.png",
+          type: "image/png",
+        })
+      : await send(`${processor}/api/process`, {
+          body: JSON.parse(here(JSON.stringify(body)).replaceAll('"/documents', `"${folder}`)) as object,
+        });
+    if (answer.status !== 200) throw new HttpFailure(answer.status, answer.body);
+    return JSON.parse(JSON.stringify(answer.body).replaceAll(folder, "/documents"));
+  };
+  const files = {
+    has: (path: string) => existsSync(here(path)),
+    get: (path: string) => (path === "full" ? undefined : readFileSync(here(path))),
+    set(path: string, file: { readonly data: string }) {
+      writeFileSync(here(path), Buffer.from(file.data, "base64"));
+    },
+  };
+  return { http, files: files as unknown as Map<string, unknown>, stored };
+}
+
+async function ingest(world: Awaited<ReturnType<typeof ingestionServices>>, bytes: Uint8Array) {
+  const file = { fileName: "CH-40.pdf", data: Buffer.from(bytes).toString("base64") };
+  return await runWorkflow("technicia-ingestion", { json: { headers: {} }, binary: { file } }, world);
+}
+
 describe("the document-processor", () => {
   it("gives the text of a PDF, page by page, and its images", async () => {
     const origin = await start("document-processor");
@@ -138,42 +194,51 @@ describe("the document-processor", () => {
     expect(google.calls.lines("google").filter((line) => line === "POST /token")).toHaveLength(1);
   });
 
-  it("is what the workflow of the ingestion needs", async () => {
-    const origin = await start("document-processor");
-    const { body } = await upload(`${origin}/process-file`, await manual());
-    const stored: { text: string; metadata: { page_number: number } }[] = [];
-    await runWorkflow(
-      "technicia-ingestion",
-      { json: { headers: {} }, binary: { file: { fileName: "CH-40.pdf" } } },
-      {
-        http: (call) => {
-          if (call.url.includes("document-processor")) return body;
-          stored.push(call.body as (typeof stored)[number]);
-          return { status: "success" };
-        },
-      },
-    );
+  it("is what the workflow of the ingestion needs, together with the vision-classifier and the volume", async () => {
+    const services = await ingestionServices();
+    const run = await ingest(services, await manual());
 
-    expect(stored.map(({ metadata }) => metadata.page_number)).toEqual([1, 2, 3]);
-    expect(stored[1]?.text).toContain("Pour purger le circuit hydraulique");
+    expect(run.failure).toBeUndefined();
+    expect(run.answer?.status).toBe(200);
+    const pages = services.stored.map(({ metadata }) => metadata.page_number);
+    expect(pages.slice(0, 3)).toEqual([1, 2, 3]);
+    expect(services.stored[1]?.text).toContain("Pour purger le circuit hydraulique");
+    const { document_id: id } = run.answer?.body as { document_id: string };
+    const { ingestion } = services.stored[0]!.metadata;
+    expect(existsSync(join(folder, `${id}.pdf`))).toBe(true);
+    expect(existsSync(join(folder, `${id}/${ingestion}/images/img-${id}-p2-1.png`))).toBe(true);
+    expect(JSON.parse(await readFile(join(folder, `${id}.${ingestion}.json`), "utf8"))).toMatchObject({
+      ...{ state: "ready", pages: 3, images: 1, passages: services.stored.length },
+    });
+    expect(run.results.get("Classer")?.map(({ json }) => json)).toMatchObject([
+      { is_technical_diagram: expect.any(Boolean) as boolean },
+    ]);
   });
 
-  it.each([
-    ["is none", () => new Uint8Array(Buffer.from("rien")), "le PDF est illisible"],
-    ["is empty", () => new Uint8Array(), "le PDF est illisible"],
-    ["is damaged", async () => (await manual()).slice(0, 300), "le PDF"],
-    [
-      "has a password",
-      () => renderPdf(MANUAL_PAGES, { title: "Fermé", password: "secret" }),
-      "protégé par un mot de passe",
-    ],
-  ])("answers 500 with the reason for a PDF that %s, and asks Google nothing", async (_, make, told) => {
-    const origin = await start("document-processor");
-    const answer = await upload(`${origin}/process-file`, await make());
+  it.each(UNREADABLE)(
+    "has the workflow refuse a PDF that %s with 400 and the reason",
+    async (_, make, told) => {
+      const services = await ingestionServices();
+      const run = await ingest(services, await make());
 
-    expect([answer.status, detailOf(answer)]).toEqual([500, expect.stringContaining(told)]);
-    expect(processings()).toEqual([]);
-  });
+      expect(run.answer).toEqual({
+        status: 400,
+        body: { success: false, errors: [expect.stringContaining(told)] },
+      });
+      expect([run.failure, services.stored, processings()]).toEqual([undefined, [], []]);
+    },
+  );
+
+  it.each(UNREADABLE)(
+    "answers 422 with the reason for a PDF that %s, and asks Google nothing",
+    async (_, make, told) => {
+      const origin = await start("document-processor");
+      const answer = await upload(`${origin}/process-file`, await make());
+
+      expect([answer.status, detailOf(answer)]).toEqual([422, told]);
+      expect(processings()).toEqual([]);
+    },
+  );
 
   it("asks again while Google is away, and gives up with Google's words", async () => {
     const origin = await start("document-processor");
