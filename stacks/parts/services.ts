@@ -256,11 +256,11 @@ export function createN8n(
 }
 
 /** Right before n8n changes, the command that deploys has the gateway hold the requests to it; without such a command nothing is waited for. */
-function holdRequests(database: technicia.State): pulumi.Output<pulumi.Resource[]> | undefined {
-  const folder = process.env[HOLD_FOLDER];
-  if (folder === undefined || pulumi.runtime.isDryRun()) return undefined;
+function holdRequests(database: technicia.State): pulumi.Output<pulumi.Resource[]> {
+  const folder = pulumi.runtime.isDryRun() ? undefined : process.env[HOLD_FOLDER];
+  // What waits has the same dependencies in a preview, or the update would violate its plan.
   return database.observed.apply(async () => {
-    await askToHold({ folder });
+    if (folder !== undefined) await askToHold({ folder });
     return [];
   });
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 
 import { describe, expect, it, vi } from "vitest";
 
+import { HOLD_FOLDER } from "../../common/hold.ts";
 import { type DeploymentStatus, stackOutputs } from "../../stacks/deployment-status.ts";
 import { Sealed, UNKNOWN, valueOf } from "../support/engine.ts";
 import { deploy, everything, least, usual, type Variant } from "../support/technicia.ts";
@@ -201,6 +202,19 @@ describe("the program", () => {
       "Logs http://localhost:9428/select/vmui/",
       "Alerts http://localhost:9093/",
     ]);
+  });
+
+  it("has the same dependencies in an update that holds requests as in its preview, or the engine refuses the plan", async () => {
+    // Of a command that has ended: nobody answers, and nothing is waited for.
+    vi.stubEnv(HOLD_FOLDER, "/nonexistent/technicia-hold");
+    const held = { ...everything };
+    const dependencies = async (preview: boolean) =>
+      (await deploy(held, { preview })).registrations
+        .map(({ urn, dependencies }) => `${urn} ${[...dependencies].sort().join(" ")}`)
+        .sort();
+
+    expect(await dependencies(false)).toEqual(await dependencies(true));
+    vi.unstubAllEnvs();
   });
 
   it("registers these kinds of resources and no other", async () => {
