@@ -56,6 +56,7 @@ export interface Accounts extends AiAccounts {
   readonly smtpPassword: string;
   readonly slackUrl: string;
   readonly pagerUrl: string;
+  readonly pagerDutyKey: string;
   /** With which both environments tell each other that they live, where there are two. */
   readonly neighbourToken: string;
   /** Public Cloud project of the backups. */
@@ -244,7 +245,16 @@ const onCall = (name: string): string[] => [`${name}@${ZONE}`];
 /** What a user who wants to be told of alerts fills in, besides the secrets. */
 export const MONITORING_VALUES: readonly Change[] = [
   [["technicia:monitoring", "mail"], { host: MAIL_HOST, from: MAIL_USER, user: MAIL_USER }],
-  [["technicia:monitoring", "receivers"], { slack: true, pager: true }],
+  [
+    ["technicia:monitoring", "receivers"],
+    {
+      slack: true,
+      webhooks: [
+        { name: "pager", secret: "pagerUrl", levels: ["P1"] },
+        { name: "pagerduty", secret: "pagerDutyKey", format: "pagerduty-eu", levels: ["N4"] },
+      ],
+    },
+  ],
   [
     ["technicia:monitoring", "escalation"],
     [

@@ -1,4 +1,5 @@
 /** Rules between the settings of the monitoring. */
+import { WEBHOOK_FORMATS } from "../common/alert-webhooks.ts";
 import { WEBHOOKS } from "../common/services.ts";
 import type { Judged, Problem } from "./settings-rules.ts";
 
@@ -12,6 +13,9 @@ export const monitoringRules: readonly ((judged: Judged) => Problem[])[] = [
   monitoringFitsDisk,
   rarelyAsked,
   escalationRises,
+  webhooksAreDistinct,
+  webhooksOfFormat,
+  webhooksOfLevels,
   mailForAddresses,
   otherNeighbours,
 ];
@@ -55,6 +59,48 @@ function escalationRises({ sections: { monitoring }, commands }: Judged): Proble
     const text = `expected more than ${before.afterMinutes}, the minutes of ${before.level}, got ${afterMinutes}; set it with ${set}`;
     return [{ path, text }];
   });
+}
+
+// The same address twice is one fault told twice, and Alertmanager refuses two receivers of one name.
+function webhooksAreDistinct({ sections: { monitoring } }: Judged): Problem[] {
+  const webhooks = monitoring?.receivers.webhooks ?? [];
+  return webhooks.flatMap((webhook, index) =>
+    (["name", "secret"] as const)
+      .filter((key) => webhooks.findIndex((other) => other[key] === webhook[key]) < index)
+      .map((key) => ({
+        path: ["monitoring", "receivers", "webhooks", index, key],
+        text: `expected a ${key} of its own, got "${webhook[key]}" again; put the levels of both into one entry, or change one`,
+      })),
+  );
+}
+
+function webhooksOfFormat({ sections: { monitoring }, commands }: Judged): Problem[] {
+  const webhooks = monitoring?.receivers.webhooks ?? [];
+  return webhooks.flatMap(({ format, secret }, index) => {
+    const fitting: readonly string[] = WEBHOOK_FORMATS[format];
+    if (fitting.includes(secret)) return [];
+    const path = ["monitoring", "receivers", "webhooks", index, "secret"];
+    const set = commands.set(path, fitting[0]);
+    return [
+      {
+        path,
+        text: `expected ${fitting.join(" or ")}, because its format is ${format}, got "${secret}"; set it with ${set}`,
+      },
+    ];
+  });
+}
+
+function webhooksOfLevels({ sections: { monitoring } }: Judged): Problem[] {
+  if (!monitoring) return [];
+  const known: readonly string[] = monitoring.escalation.map(({ level }) => level);
+  return monitoring.receivers.webhooks.flatMap(({ levels }, index) =>
+    levels
+      .filter((level) => level.startsWith("N") && !known.includes(level))
+      .map((level) => ({
+        path: ["monitoring", "receivers", "webhooks", index, "levels"],
+        text: `expected a level of monitoring.escalation (${known.join(", ") || "it is empty"}), got "${level}"; add it there or remove it here`,
+      })),
+  );
 }
 
 // An address without a mail server is told nothing, and nobody would notice.

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { ladderOf } from "../../components/monitoring/audiences.ts";
 import { factsOf } from "../../stacks/parts/monitoring.ts";
 import { imagesInUse } from "../../stacks/images.ts";
 import { environmentWith } from "../support/fixtures.ts";
@@ -7,6 +8,7 @@ import { everything } from "../support/technicia.ts";
 
 const mail = { host: "smtp.exemple.fr", from: "alertes@exemple.fr" };
 const neighbour = { stack: "prod", url: "https://prod.exemple.fr" };
+const webhook = { name: "pager", secret: "pagerUrl" };
 const emails = ["astreinte@exemple.fr"];
 
 const refusal = (monitoring: object) => {
@@ -68,6 +70,40 @@ describe("the settings of the monitoring", () => {
     [
       { enabled: true, logsMaxGib: 18, minFreeGib: 2 },
       "monitoring: expected at most 20 GiB in all, half of the smallest disk, got 21 GiB (metricsDays 35: about 1, logsMaxGib 18, minFreeGib 2)",
+    ],
+    [
+      { receivers: { webhooks: [webhook, { ...webhook, name: "sms" }] } },
+      'monitoring.receivers.webhooks[1].secret: expected a secret of its own, got "pagerUrl" again',
+    ],
+    [
+      { receivers: { webhooks: [webhook, { ...webhook, secret: "smsUrl" }] } },
+      'monitoring.receivers.webhooks[1].name: expected a name of its own, got "pager" again',
+    ],
+    [
+      { receivers: { webhooks: [{ ...webhook, format: "pagerduty" }] } },
+      'webhooks[0].secret: expected pagerDutyKey, because its format is pagerduty, got "pagerUrl"; set it with pulumi config set',
+    ],
+    [
+      { receivers: { webhooks: [{ ...webhook, secret: "pagerDutyKey" }] } },
+      'expected pagerUrl or smsUrl or webhookUrl, because its format is json, got "pagerDutyKey"',
+    ],
+    [
+      {
+        escalation: [{ level: "N1", afterMinutes: 5 }],
+        receivers: { webhooks: [{ ...webhook, levels: ["P1", "N3"] }] },
+      },
+      'webhooks[0].levels: expected a level of monitoring.escalation (N1), got "N3"; add it there or remove it here',
+    ],
+    [{ receivers: { webhooks: [{ ...webhook, levels: [] }] } }, "expected at least one level, such as P1"],
+    [
+      { receivers: { webhooks: [{ ...webhook, name: "team" }] } },
+      "other than team, slack, nobody and deadman",
+    ],
+    [{ receivers: { webhooks: [{ ...webhook, secret: "slackUrl" }] } }, 'expected "pagerUrl", "smsUrl"'],
+    [
+      { receivers: { pager: true } },
+      "monitoring.receivers.pager: expected an entry of monitoring.receivers.webhooks instead, which keeps the secret pagerUrl; " +
+        "remove this with pulumi config rm --path monitoring.receivers.pager --stack test",
     ],
     [{ observation: { seconds: 300, paths: ["healthz"] } }, "expected a path from /, such as /healthz"],
     [
@@ -155,14 +191,20 @@ describe("what rules and routes are rendered from", () => {
 
     expect(facts.receivers.team.emails).toEqual(["admin@exemple.fr"]);
     expect(facts.mail?.user).toBeUndefined();
-    expect(facts.escalation).toEqual([]);
+    expect(ladderOf(facts)).toEqual([]);
   });
 
-  it.each([[{ slack: true }], [{ pager: true }]])(
+  it("asks a webhook for P1 in Alertmanager's own format by default", () => {
+    const { receivers } = factsOf(environmentWith({ monitoring: { receivers: { webhooks: [webhook] } } }));
+
+    expect(receivers.webhooks).toEqual([{ ...webhook, format: "json", levels: ["P1"] }]);
+  });
+
+  it.each([[{ slack: true }], [{ webhooks: [webhook] }]])(
     "has every level of the escalation where only %j is told of alerts, and none where nobody is",
     (receivers) => {
       const levelsOf = (settings: object) =>
-        factsOf(environmentWith({ monitoring: { enabled: true, ...settings } })).escalation.map(
+        ladderOf(factsOf(environmentWith({ monitoring: { enabled: true, ...settings } }))).map(
           ({ level }) => level,
         );
 

@@ -100,7 +100,12 @@ describe("Pulumi.<stack>.yaml", () => {
     const text = readFileSync(new URL(`../../Pulumi.${stack}.yaml`, import.meta.url), "utf8");
     const [head = ""] = text.split("\nconfig:");
 
-    for (const name of ["monitoring.mail", "monitoring.escalation", "monitoring.receivers.slack", ".pager"])
+    for (const name of [
+      "monitoring.mail",
+      "monitoring.escalation",
+      "monitoring.receivers.slack",
+      ".webhooks",
+    ])
       expect(head).toContain(name);
   });
 
