@@ -318,7 +318,7 @@ export function differences({
     [["technicia:dns", "cloudflareBaseUrl"], `http://${INTERNET.clouds}:8081/client/v4`],
     [["technicia:acme", "directory"], `https://${INTERNET.acme}:14000/dir`],
     [["technicia:acme", "trusted"], false],
-    [["technicia:operations", "thresholds", "diskFreePercent"], 1],
+    [["technicia:monitoring", "thresholds", "release", "diskFreePercent"], 1],
     ...Object.entries(images).map(([name, image]): Change => [["technicia:images", name], image]),
     ...(lacksMonitoring ? [[["technicia:monitoring", "enabled"], false] as const] : []),
     ...(excepted.length > 0 ? [[["technicia:policy", "exceptions"], excepted] as const] : []),

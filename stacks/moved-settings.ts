@@ -11,6 +11,10 @@ const MOVED: Readonly<Record<string, Remedy>> = {
       commands.set(["monitoring", "receivers", "webhooks", 0, "name"], "pager"),
       commands.set(["monitoring", "receivers", "webhooks", 0, "secret"], "pagerUrl"),
     ].join(" and "),
+  "operations.thresholds": (path, commands) =>
+    "expected these numbers in monitoring.thresholds, once for alerts and verifications; " +
+    `remove them with ${commands.remove(path)}, and where one differs from the alert's, set it in monitoring.thresholds.release, ` +
+    `such as ${commands.set(["monitoring", "thresholds", "release", "p95Seconds"], "3")}`,
 };
 
 /** What to do about a setting that is elsewhere now; undefined for any other. */

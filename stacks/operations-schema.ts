@@ -1,4 +1,4 @@
-/** The settings for `npm run deploy` and its checks: when a deployment may start, and what it is measured against. */
+/** The settings for `npm run deploy` and its checks: when a deployment may start, and what it may cost. */
 import { z } from "zod";
 
 import {
@@ -8,10 +8,8 @@ import {
   inOrder,
   list,
   map,
-  milliseconds,
   number,
   optionalMap,
-  percent,
   text,
   timeOfDay,
   whole,
@@ -102,36 +100,6 @@ export const operations = map({
       affects: "deploy",
     })
     .optional(),
-  thresholds: map({
-    errorRatio: number(
-      "expected a share from 0 to 1, such as 0.01",
-      (ratio) => ratio >= 0 && ratio <= 1,
-    ).meta({ description: "Largest share of failed requests.", example: 0.01 }),
-    p50Ms: milliseconds.meta({ description: "Longest time of half of the answers.", example: 500 }),
-    p95Ms: milliseconds.meta({ description: "Longest time of 95 % of the answers.", example: 2000 }),
-    p99Ms: milliseconds.meta({ description: "Longest time of 99 % of the answers.", example: 5000 }),
-    requestsPerSecond: whole("requests a second", { least: 1, most: 100_000 }).meta({
-      description: "Least throughput of pages and health checks; a language model's answers do not count.",
-      example: 100,
-    }),
-    loadSeconds: whole("seconds", { least: 1, most: 600 }).meta({
-      description: "How long the load lasts.",
-      example: 30,
-    }),
-    certificateDays: whole("days", { least: 1, most: 365 }).meta({
-      description: "Fewest days for which the certificate is still valid.",
-      example: 10,
-    }),
-    diskFreePercent: percent.meta({ description: "Least share of the disk that is free.", example: 20 }),
-    memoryUsedPercent: percent.meta({
-      description: "Largest share of the memory that is used.",
-      example: 85,
-    }),
-    rollbackSeconds: whole("seconds", { least: 1, most: 3600 }).meta({
-      description: "Longest time that a rollback may take.",
-      example: 300,
-    }),
-  }).meta({ description: "What verification measures a release against.", affects: "verification" }),
 }).meta({
   description: "For `npm run deploy` and its checks; no resource follows from it.",
   affects: "deploy",

@@ -5,6 +5,7 @@ import { factsOf } from "../../stacks/parts/monitoring.ts";
 import { imagesInUse } from "../../stacks/images.ts";
 import { environmentWith } from "../support/fixtures.ts";
 import { everything } from "../support/technicia.ts";
+import { releaseLimits } from "../../stacks/release-limits.ts";
 
 const mail = { host: "smtp.exemple.fr", from: "alertes@exemple.fr" };
 const neighbour = { stack: "prod", url: "https://prod.exemple.fr" };
@@ -103,7 +104,7 @@ describe("the settings of the monitoring", () => {
     [
       { receivers: { pager: true } },
       "monitoring.receivers.pager: expected an entry of monitoring.receivers.webhooks instead, which keeps the secret pagerUrl; " +
-        "remove this with pulumi config rm --path monitoring.receivers.pager --stack test",
+        "remove this with pulumi config rm --path technicia:monitoring.receivers.pager --stack test",
     ],
     [{ observation: { seconds: 300, paths: ["healthz"] } }, "expected a path from /, such as /healthz"],
     [
@@ -164,6 +165,50 @@ describe("imagesInUse", () => {
 
     expect(names(true).filter((name) => own.includes(name))).toEqual(own);
     expect(names(false).filter((name) => own.includes(name))).toEqual([]);
+  });
+});
+
+describe("what a release is verified against", () => {
+  const limitsWith = (thresholds: object) => releaseLimits(environmentWith({ monitoring: { thresholds } }));
+
+  it("is the number of the alert, where the release has none of its own", () => {
+    const ofAlerts = {
+      errors: { p3Percent: 2 },
+      latency: { p3P50Seconds: 0.7, p2P95Seconds: 4, p3P99Seconds: 8 },
+      disk: { freePercent: 25 },
+      memory: { targetPercent: 70 },
+    };
+    const expected = { errorRatio: 0.02, p50Ms: 700, p95Ms: 4000, p99Ms: 8000 };
+
+    expect(limitsWith(ofAlerts)).toMatchObject({ ...expected, diskFreePercent: 25, memoryUsedPercent: 70 });
+  });
+
+  it("is its own number, which changes no alert", () => {
+    const release = {
+      ...{ errorPercent: 5, p50Seconds: 1, p95Seconds: 3, p99Seconds: 10 },
+      ...{ diskFreePercent: 1, memoryUsedPercent: 90 },
+    };
+    const expected = { errorRatio: 0.05, p50Ms: 1000, p95Ms: 3000, p99Ms: 10_000 };
+
+    expect(limitsWith({ release })).toMatchObject({ ...expected, diskFreePercent: 1, memoryUsedPercent: 90 });
+    expect(factsOf(environmentWith({ monitoring: { thresholds: { release } } })).thresholds).toEqual(
+      factsOf(environmentWith()).thresholds,
+    );
+  });
+
+  it.each([
+    [{ errorPercent: 0 }, "errorPercent: expected a whole number of percent from 1 to 99"],
+    [{ p95Seconds: "2s" }, 'p95Seconds: expected seconds above 0, such as 2, got "2s"'],
+    [{ rollbackSeconds: 0 }, "rollbackSeconds: expected a whole number of seconds from 1 to 3600"],
+  ])("refuses %j", (release, expected) => {
+    expect(refusal({ thresholds: { release } })).toContain(`monitoring.thresholds.release.${expected}`);
+  });
+
+  it("is no longer a setting of operations, and says where it is now", () => {
+    expect(() => environmentWith({ "operations.thresholds": { p95Ms: 2000 } })).toThrow(
+      "operations.thresholds: expected these numbers in monitoring.thresholds, once for alerts and verifications; " +
+        "remove them with pulumi config rm --path technicia:operations.thresholds --stack test",
+    );
   });
 });
 

@@ -7,6 +7,7 @@ import type { RegistryImage } from "../../../common/registry.ts";
 import { readOvh } from "../../vendors/calls.ts";
 import type { CheckEffects, ServerAccess } from "../context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "../probe.ts";
+import { type ReleaseLimits, releaseLimits } from "../../../stacks/release-limits.ts";
 
 const MIB = 1024 * 1024;
 /** Docker keeps a compressed copy while it unpacks an image to about three times that size. */
@@ -56,7 +57,7 @@ export async function checkRoomFor(
       .map(({ service }) => limits[service]?.memoryMib ?? 0),
   );
   return judge(room, {
-    thresholds: environment.operations.thresholds,
+    thresholds: releaseLimits(environment),
     neededBytes,
     besideMib,
     what: missing.length === 0 ? "aucune image à charger" : `${missing.length} images à charger`,
@@ -65,14 +66,14 @@ export async function checkRoomFor(
 
 /** Whether the server has room left now. */
 export async function checkRoom(server: Server, environment: Environment): Promise<Finding> {
-  const { thresholds } = environment.operations;
+  const thresholds = releaseLimits(environment);
   return judge(await readRoom(server), { thresholds, neededBytes: 0, besideMib: 0, what: "en service" });
 }
 
 function judge(
   room: Room,
   need: {
-    readonly thresholds: Environment["operations"]["thresholds"];
+    readonly thresholds: ReleaseLimits;
     readonly neededBytes: number;
     /** Memory of the largest task that runs beside its predecessor. */
     readonly besideMib: number;

@@ -1,5 +1,5 @@
 import type { MonitoringFacts } from "../../../components/monitoring/facts.ts";
-import { thresholds } from "../../../stacks/thresholds-schema.ts";
+import { alertThresholds, thresholds } from "../../../stacks/thresholds-schema.ts";
 
 /** A webhook that gets P1. */
 export const pager = { name: "pager", format: "json", secret: "pagerUrl", levels: ["P1"] } as const;
@@ -26,7 +26,7 @@ export function monitoringFacts(change: Partial<MonitoringFacts> = {}): Monitori
       ],
     ],
     database: "postgres",
-    thresholds: thresholds.parse(undefined),
+    thresholds: alertThresholds(thresholds.parse(undefined)),
     scrapeSeconds: 15,
     minFreeGib: 2,
     mail: {
