@@ -1,13 +1,14 @@
 /** Rules between the settings of the monitoring. */
 import { WEBHOOK_FORMATS } from "../common/alert-webhooks.ts";
 import { WEBHOOKS } from "../common/services.ts";
+import type { MonitoringSettings } from "./monitoring-schema.ts";
 import type { Judged, Problem } from "./settings-rules.ts";
 
 /** What a day of metrics takes at one measurement every 15 s, in MiB. */
 const METRICS_MIB_PER_DAY = 20;
 
-/** Half of the 40 GB of the smallest plan that is accepted. */
-const MONITORING_DISK_GIB = 20;
+/** How much of a disk is for metrics and logs at most. */
+const MONITORING_SHARE = 0.5;
 
 export const monitoringRules: readonly ((judged: Judged) => Problem[])[] = [
   monitoringFitsDisk,
@@ -21,16 +22,28 @@ export const monitoringRules: readonly ((judged: Judged) => Problem[])[] = [
 ];
 
 // A disk that the monitoring alone fills would take n8n and Qdrant along.
-function monitoringFitsDisk({ sections: { monitoring } }: Judged): Problem[] {
-  if (monitoring?.enabled !== true) return [];
-  const { scrapeSeconds, metricsDays, logsMaxGib, minFreeGib } = monitoring;
-  const metricsGib = Math.ceil((metricsDays * METRICS_MIB_PER_DAY * (15 / scrapeSeconds)) / 1024);
-  const sum = metricsGib + logsMaxGib + minFreeGib;
-  if (sum <= MONITORING_DISK_GIB) return [];
+function monitoringFitsDisk({ sections: { monitoring, server }, commands }: Judged): Problem[] {
+  if (!monitoring || !server) return [];
+  const excess = excessOnDisk(monitoring, server.diskGib);
+  if (excess === undefined) return [];
+  const set = commands.set(["server", "diskGib"]);
   const text =
-    `expected at most ${MONITORING_DISK_GIB} GiB in all, half of the smallest disk, got ${sum} GiB ` +
-    `(metricsDays ${metricsDays}: about ${metricsGib}, logsMaxGib ${logsMaxGib}, minFreeGib ${minFreeGib}); lower one of the three`;
+    `expected at most ${excess.mostGib} GiB in all, half of the disk (server.diskGib ${server.diskGib}), got ${excess.keptGib} GiB ` +
+    `(${excess.parts}); lower one of the three, or, where the plan has a larger disk, say so with ${set}`;
   return [{ path: ["monitoring"], text }];
+}
+
+/** How much more the monitoring would keep than half of a disk; undefined where it fits, or is off. */
+export function excessOnDisk(
+  { enabled, scrapeSeconds, metricsDays, logsMaxGib, minFreeGib }: MonitoringSettings,
+  diskGib: number,
+): { readonly keptGib: number; readonly mostGib: number; readonly parts: string } | undefined {
+  if (!enabled) return undefined;
+  const metricsGib = Math.ceil((metricsDays * METRICS_MIB_PER_DAY * (15 / scrapeSeconds)) / 1024);
+  const keptGib = metricsGib + logsMaxGib + minFreeGib;
+  const mostGib = Math.floor(diskGib * MONITORING_SHARE);
+  const parts = `metricsDays ${metricsDays}: about ${metricsGib}, logsMaxGib ${logsMaxGib}, minFreeGib ${minFreeGib}`;
+  return keptGib <= mostGib ? undefined : { keptGib, mostGib, parts };
 }
 
 // Once a second, each would fill the base with documents, or use up the credit at the language model.

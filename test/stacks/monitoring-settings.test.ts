@@ -70,7 +70,8 @@ describe("the settings of the monitoring", () => {
     [{ neighbours: [{ ...neighbour, url: "http://prod.exemple.fr" }] }, "(https://…)"],
     [
       { enabled: true, logsMaxGib: 18, minFreeGib: 2 },
-      "monitoring: expected at most 20 GiB in all, half of the smallest disk, got 21 GiB (metricsDays 35: about 1, logsMaxGib 18, minFreeGib 2)",
+      "monitoring: expected at most 20 GiB in all, half of the disk (server.diskGib 40), got 21 GiB (metricsDays 35: about 1, logsMaxGib 18, minFreeGib 2); " +
+        "lower one of the three, or, where the plan has a larger disk, say so with pulumi config set --path technicia:server.diskGib",
     ],
     [
       { receivers: { webhooks: [webhook, { ...webhook, name: "sms" }] } },
@@ -115,6 +116,13 @@ describe("the settings of the monitoring", () => {
     [{ observation: { once: [{ method: "PUT", path: "/x" }] } }, 'expected "GET" or "POST"'],
   ])("refuse %j", (monitoring, expected) => {
     expect(refusal(monitoring)).toContain(expected);
+  });
+
+  it("may keep more on a larger disk", () => {
+    const monitoring = { enabled: true, logsMaxGib: 18, minFreeGib: 2 };
+
+    expect(environmentWith({ monitoring, "server.diskGib": 42 }).monitoring.logsMaxGib).toBe(18);
+    expect(() => environmentWith({ monitoring, "server.diskGib": 41 })).toThrow("at most 20 GiB in all");
   });
 
   it("send the requests of a list once as POST, and none by default", () => {
