@@ -33,9 +33,13 @@ function monitoringFitsDisk({ sections: { monitoring, server }, commands }: Judg
   return [{ path: ["monitoring"], text }];
 }
 
+type Kept = Readonly<
+  Pick<MonitoringSettings, "enabled" | "scrapeSeconds" | "metricsDays" | "logsMaxGib" | "minFreeGib">
+>;
+
 /** How much more the monitoring would keep than half of a disk; undefined where it fits, or is off. */
 export function excessOnDisk(
-  { enabled, scrapeSeconds, metricsDays, logsMaxGib, minFreeGib }: MonitoringSettings,
+  { enabled, scrapeSeconds, metricsDays, logsMaxGib, minFreeGib }: Kept,
   diskGib: number,
 ): { readonly keptGib: number; readonly mostGib: number; readonly parts: string } | undefined {
   if (!enabled) return undefined;

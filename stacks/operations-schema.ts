@@ -17,6 +17,8 @@ import {
 
 const weekdays = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] as const;
 
+const price = number("expected euros of at least 0, such as 2.6", (euros) => euros >= 0 && euros <= 10_000);
+
 export const operations = map({
   window: optionalMap({
     days: list(choice(weekdays))
@@ -100,6 +102,31 @@ export const operations = map({
       affects: "deploy",
     })
     .optional(),
+  modelPrices: list(
+    optionalMap({
+      model: text("expected the name of a model, such as claude-sonnet-4-5-20250929", /^[\w.-]{1,100}$/).meta(
+        {
+          description: "Model, by the name that its API answers with.",
+          example: "claude-sonnet-4-5-20250929",
+        },
+      ),
+      inputEurPerMillion: price.meta({
+        description: "Price of a million tokens that it is sent, in euros without tax.",
+        example: 2.6,
+      }),
+      outputEurPerMillion: price.meta({
+        description: "Price of a million tokens that it answers with, in euros without tax.",
+        example: 13,
+      }),
+    }),
+  )
+    .default([])
+    .meta({
+      description:
+        "Prices of language models, which turn the tokens of the last 30 days into a cost; a model without a price is not estimated.",
+      example: [{ model: "claude-sonnet-4-5-20250929", inputEurPerMillion: 2.6, outputEurPerMillion: 13 }],
+      affects: "preview and report",
+    }),
 }).meta({
   description: "For `npm run deploy` and its checks; no resource follows from it.",
   affects: "deploy",

@@ -177,6 +177,8 @@ function useMetrics({ monitoring }: Environment): Metric[] {
       ...shareOf(ofGroup("upload", "failed"), ofGroup("upload", "requests")),
       limit: above(uploads.failedPercent, "monitoring.thresholds.uploads.failedPercent"),
     },
+    tokens("input", "Tokens sent to language models in 5 min"),
+    tokens("output", "Tokens answered by language models in 5 min"),
     counted(
       { key: "documents", title: "Documents indexed in 1 h" },
       'max(documents{stats_result="documents"})',
@@ -184,6 +186,10 @@ function useMetrics({ monitoring }: Environment): Metric[] {
     ),
   ];
 }
+
+/** Absent where no model answered; until the next evaluation and not for longer, so that none is counted twice. */
+const tokens = (kind: "input" | "output", title: string): Metric =>
+  counted({ key: `tokens.${kind}`, title }, `sum(default_rollup(model_tokens{stats_result="${kind}"}[1m]))`);
 
 /** Logins of people: each way in, and those that failed as the rules count them. */
 function loginMetrics({ monitoring }: Environment): Metric[] {

@@ -54,6 +54,7 @@ describe("the ingestion", () => {
       { text: "Contrôler la pression.", metadata: { ...metadata, page_number: 3, passage: 2 } },
     ]);
     expect(run.results.get("Compter")![0]!.json).toEqual({ documentId: id, passages: 2 });
+    expect(run.lines).toEqual([{ event: "document", passages: 2 }]);
   });
 
   it("cuts a long page between sentences, and a text without any between words, and loses nothing", async () => {
