@@ -84,7 +84,7 @@ function generalItems({ context, effects, access }: Preflight): Item[] {
 
 function specificItems({ context, effects, access, site }: Preflight): Item[] {
   const { environment, outputs } = context;
-  const { operations, ssh } = environment;
+  const { ssh } = environment;
   return [
     checkApiKeys(context, effects),
     {

@@ -112,16 +112,7 @@ describe.each(variants)("the secrets with %s", (_name, variant) => {
     );
 
     expect(files).toEqual({
-      alerts: [
-        "smtp_password",
-        "slack_url",
-        "pager_url",
-        "sms_url",
-        "webhook_url",
-        "pager_duty_key",
-        "ping_url",
-        "neighbour_token",
-      ],
+      alerts: OF_MONITORING.map((name) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)),
       "document-processor": ["google_credentials"],
       frontend: [],
       gateway: [],

@@ -55,7 +55,7 @@ it("counts what the model bills for the plan and for the report", async () => {
 
   expect(lines).toEqual([billed]);
   const runs = [];
-  for (const _ of plan) runs.push(await next({ diagnosisId, response: "Stable" }, http));
+  for (const { title } of plan) runs.push(await next({ diagnosisId, response: title }, http));
   expect(runs.map((run) => run.lines)).toEqual([[], [], [billed]]);
 });
 
