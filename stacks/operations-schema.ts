@@ -120,7 +120,7 @@ export const operations = map({
       }),
     }),
   )
-    .default([])
+    .prefault([])
     .meta({
       description:
         "Prices of language models, which turn the tokens of the last 30 days into a cost; a model without a price is not estimated.",
