@@ -37,7 +37,8 @@ function committed(): Variant {
   );
   return {
     settings: {
-      ...{ backup: { project: "0123456789abcdef0123456789abcdef" }, monitoring: {}, workflows: {} },
+      ...{ backup: { project: "0123456789abcdef0123456789abcdef" }, workflows: {} },
+      monitoring: { thresholds: { release: {} } },
       ...Object.fromEntries(settings),
     },
   };
