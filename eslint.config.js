@@ -52,7 +52,7 @@ const INNER_FOLDERS = {
   "ops/monitoring": ["engine", "server"],
   "ops/backup": ["engine", "hold", "monitoring", "server", "vendors"],
   "ops/recovery": ["backup", "deploy", "engine", "monitoring", "server"],
-  "ops/cost": ["backup", "engine"],
+  "ops/cost": ["backup", "engine", "monitoring"],
   "ops/documents": ["backup", "cost", "engine", "monitoring", "server", "vendors"],
   "ops/validation": ["backup", "documents", "engine", "monitoring", "server", "vendors"],
   "ops/tasks": ["backup", "documents", "engine", "server"],

@@ -202,6 +202,8 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     N8N_METRICS: String(args.metrics ?? false),
     // Without it n8n counts no executions.
     N8N_METRICS_INCLUDE_MESSAGE_EVENT_BUS_METRICS: String(args.metrics ?? false),
+    // What workflows count (answers, documents, tokens) is a line of a Code node.
+    CODE_ENABLE_STDOUT: "true",
     N8N_LOG_LEVEL: "info",
     N8N_LOG_FORMAT: "json",
     N8N_LOG_OUTPUT: "console",

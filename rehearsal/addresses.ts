@@ -6,6 +6,9 @@ export const ROOT = resolve(import.meta.dirname, "..");
 /** What one rehearsal keeps between its commands; removed by `rehearsal:stop`. */
 export const STATE = join(ROOT, ".rehearsal");
 
+/** What the names of its containers, networks and volumes begin with. */
+export const PREFIX = "technicia-rehearsal";
+
 /** Label of every container, network and volume of the rehearsal. */
 export const LABEL = "technicia.rehearsal=1";
 

@@ -17,6 +17,7 @@ import { ensureMail } from "./mail.ts";
 import { neighbourEntry, neighbourOf, watchesNeighbour } from "./neighbour.ts";
 import { ensureOperator } from "./operator-files.ts";
 import { ensureServicesRepository, type RehearsedSources } from "./services-repository.ts";
+import { requireOwnWorld } from "./own-world.ts";
 import { buildOwnImages, ensureStack, resumeKilledRun, type StackOptions } from "./stack.ts";
 import type { StackName } from "./stack-names.ts";
 import { type Accounts, domainOf, ensureAccounts, ensureSettings, isMonitored } from "./stack-settings.ts";
@@ -57,6 +58,7 @@ export interface Rest {
 export async function prepare(stack: StackName, asked: Asked): Promise<Prepared> {
   await mkdir(STATE, { recursive: true, mode: 0o700 });
   await show([{ title: "Docker's engine", work: ensureDocker }]);
+  await requireOwnWorld();
   const { system, variants, hasNeighbour } = await ensureChoices(asked);
   const shape = renderVariants(variants, domainOf(stack));
   const server = { system, serviceName: shape.isOwned ? OWNED_SERVER : undefined };

@@ -56,6 +56,7 @@ export interface Accounts extends AiAccounts {
   readonly smtpPassword: string;
   readonly slackUrl: string;
   readonly pagerUrl: string;
+  readonly pagerDutyKey: string;
   /** With which both environments tell each other that they live, where there are two. */
   readonly neighbourToken: string;
   /** Public Cloud project of the backups. */
@@ -244,7 +245,16 @@ const onCall = (name: string): string[] => [`${name}@${ZONE}`];
 /** What a user who wants to be told of alerts fills in, besides the secrets. */
 export const MONITORING_VALUES: readonly Change[] = [
   [["technicia:monitoring", "mail"], { host: MAIL_HOST, from: MAIL_USER, user: MAIL_USER }],
-  [["technicia:monitoring", "receivers"], { slack: true, pager: true }],
+  [
+    ["technicia:monitoring", "receivers"],
+    {
+      slack: true,
+      webhooks: [
+        { name: "pager", secret: "pagerUrl", levels: ["P1"] },
+        { name: "pagerduty", secret: "pagerDutyKey", format: "pagerduty-eu", levels: ["N4"] },
+      ],
+    },
+  ],
   [
     ["technicia:monitoring", "escalation"],
     [
@@ -308,7 +318,7 @@ export function differences({
     [["technicia:dns", "cloudflareBaseUrl"], `http://${INTERNET.clouds}:8081/client/v4`],
     [["technicia:acme", "directory"], `https://${INTERNET.acme}:14000/dir`],
     [["technicia:acme", "trusted"], false],
-    [["technicia:operations", "thresholds", "diskFreePercent"], 1],
+    [["technicia:monitoring", "thresholds", "release", "diskFreePercent"], 1],
     ...Object.entries(images).map(([name, image]): Change => [["technicia:images", name], image]),
     ...(lacksMonitoring ? [[["technicia:monitoring", "enabled"], false] as const] : []),
     ...(excepted.length > 0 ? [[["technicia:policy", "exceptions"], excepted] as const] : []),

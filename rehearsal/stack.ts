@@ -33,7 +33,7 @@ const GIVEN_SECRETS = [
 ] as const;
 
 /** Those that a user is given where alerts are sent to. */
-export const ALERT_SECRETS = ["smtpPassword", "slackUrl", "pagerUrl"] as const;
+export const ALERT_SECRETS = ["smtpPassword", "slackUrl", "pagerUrl", "pagerDutyKey"] as const;
 
 /** The one that a user makes where environments watch each other. */
 export const NEIGHBOUR_SECRETS = ["neighbourToken"] as const;

@@ -85,6 +85,6 @@ export function renderSummary({
 function whereAlertsArrive(): string {
   return [
     `mail: curl ${MAIL_API}/api/v1/messages`,
-    `Slack and the pager: curl '${WEBHOOKS_API}/calls?api=webhooks'`,
+    `Slack, the pager and PagerDuty: curl '${WEBHOOKS_API}/calls?api=webhooks'`,
   ].join("\n");
 }

@@ -21,7 +21,7 @@ import { operatorPublicKey } from "./operator-files.ts";
 import { forgetOwnRegistry, prepareOwnRegistry } from "./own-registry.ts";
 import { prepareStorage, STORAGE_HOST, storeBehindOvh } from "./storage.ts";
 import type { Rendered } from "./variants.ts";
-import { DATACENTRE, INTERNET, LABEL, ROOT, SECOND_DATACENTRE, STATE, ZONE } from "./addresses.ts";
+import { DATACENTRE, INTERNET, LABEL, PREFIX, ROOT, SECOND_DATACENTRE, STATE, ZONE } from "./addresses.ts";
 
 /** A server that is there from the start boots first, and is made what it has to be. */
 const CLOUDS_READY_MS = 300_000;
@@ -34,7 +34,6 @@ const FIRST_UPGRADE_SECONDS = 30;
 /** What makes network devices of which a program is the other end; not every kernel has it. */
 export const TUN = "/dev/net/tun";
 
-const PREFIX = "technicia-rehearsal";
 export const ROUTER = `${PREFIX}-router`;
 export const SERVER = `${PREFIX}-server`;
 /** Of the second environment, where there is one. */

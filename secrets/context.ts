@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { WEBHOOK_SECRETS } from "../common/alert-webhooks.ts";
 import { optionalServices, type OptionalService } from "../common/services.ts";
 import type { SecretsContext } from "./entry.ts";
 
@@ -10,7 +11,7 @@ const toggle = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) 
 const EVERY_SECRET: SecretsContext["monitoring"] = {
   enabled: true,
   mail: { user: "?" },
-  receivers: { slack: true, pager: true },
+  receivers: { slack: true, webhooks: WEBHOOK_SECRETS.map((secret) => ({ secret })) },
   neighbours: ["?"],
   ping: true,
 };
@@ -31,8 +32,11 @@ export function contextIn(settings: Readonly<Record<string, unknown>>): SecretsC
       enabled: toggle.default(false),
       mail: z.object({ user: z.string().default("") }).optional(),
       receivers: z
-        .object({ slack: toggle.default(false), pager: toggle.default(false) })
-        .default({ slack: false, pager: false }),
+        .object({
+          slack: toggle.default(false),
+          webhooks: z.array(z.object({ secret: z.string() })).default([]),
+        })
+        .default({ slack: false, webhooks: [] }),
       neighbours: z.array(z.unknown()).default([]),
       ping: toggle.default(false),
     })

@@ -27,7 +27,10 @@ export interface SecretsContext {
   readonly monitoring: {
     readonly enabled: boolean;
     readonly mail?: { readonly user: string } | undefined;
-    readonly receivers: { readonly slack: boolean; readonly pager: boolean };
+    readonly receivers: {
+      readonly slack: boolean;
+      readonly webhooks: readonly { readonly secret: string }[];
+    };
     readonly neighbours: readonly unknown[];
     readonly ping: boolean;
   };

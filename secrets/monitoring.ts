@@ -1,4 +1,5 @@
 /** The secrets of the monitoring; each is needed only while its setting asks for it. */
+import type { WebhookSecret } from "../common/alert-webhooks.ts";
 import type { Condition, SecretEntry, SecretsContext } from "./entry.ts";
 
 const whenMonitored = (
@@ -18,6 +19,19 @@ const webhook = {
     test: (value: string) => /^https?:\/\/[^/\s]+/.test(value),
   },
 } as const;
+
+/** A webhook of `monitoring.receivers.webhooks`, which names its secret. */
+const ofWebhook = (name: WebhookSecret) =>
+  ({
+    ...webhook,
+    rotation: "create a new webhook there, set it, run pulumi up, then delete the old one",
+    neededFor: {
+      Monitoring: whenMonitored("an entry of `monitoring.receivers.webhooks` names it", ({ receivers }) =>
+        receivers.webhooks.some(({ secret }) => secret === name),
+      ),
+    },
+  }) as const;
+
 export const monitoringSecrets = {
   smtpPassword: {
     description: "Password of the account `monitoring.mail.user` at the mail server",
@@ -39,12 +53,21 @@ export const monitoringSecrets = {
       Monitoring: whenMonitored("`monitoring.receivers.slack` is true", ({ receivers }) => receivers.slack),
     },
   },
-  pagerUrl: {
-    ...webhook,
-    description: "Address of the webhook that P1 is sent to, such as PagerDuty's or an SMS gateway's",
-    rotation: "create a new webhook there, set it, run pulumi up, then delete the old one",
-    neededFor: {
-      Monitoring: whenMonitored("`monitoring.receivers.pager` is true", ({ receivers }) => receivers.pager),
+  pagerUrl: { ...ofWebhook("pagerUrl"), description: "Address of a pager's webhook" },
+  smsUrl: { ...ofWebhook("smsUrl"), description: "Address of an SMS gateway's webhook" },
+  webhookUrl: {
+    ...ofWebhook("webhookUrl"),
+    description: "Address of another webhook that alerts are sent to",
+  },
+  pagerDutyKey: {
+    ...ofWebhook("pagerDutyKey"),
+    description: "Integration key of a service at PagerDuty, of its Events API v2",
+    rotation:
+      "add another integration of the Events API v2 there, set its key, run pulumi up, then delete the old one",
+    minimumLength: 32,
+    form: {
+      expected: "expected the 32 letters and digits of an integration key",
+      test: (value) => /^[0-9A-Za-z]{32}$/.test(value),
     },
   },
   pingUrl: {

@@ -51,12 +51,12 @@ export async function readInputs(): Promise<{
 }
 
 function isNobodyTold({ monitoring: { enabled, mail, receivers } }: Environment): boolean {
-  return enabled && mail === undefined && !receivers.slack && !receivers.pager;
+  return enabled && mail === undefined && !receivers.slack && receivers.webhooks.length === 0;
 }
 
 const NOBODY_TOLD =
   `alerts reach nobody, and no level of the escalation: set ${nameOf(["monitoring", "mail"])}, ` +
-  `${nameOf(["monitoring", "receivers", "slack"])} or ${nameOf(["monitoring", "receivers", "pager"])}, ` +
+  `${nameOf(["monitoring", "receivers", "slack"])} or ${nameOf(["monitoring", "receivers", "webhooks"])}, ` +
   `and for mail the addresses in ${nameOf(["monitoring", "escalation"])}`;
 
 /**

@@ -1,6 +1,7 @@
 /** The settings of the monitoring: what is kept, who is told, and what is watched from outside. */
 import { z } from "zod";
 
+import { WEBHOOK_FORMATS, WEBHOOK_SECRETS, type WebhookFormat } from "../common/alert-webhooks.ts";
 import {
   choice,
   emailAddress,
@@ -19,6 +20,9 @@ import { thresholds } from "./thresholds-schema.ts";
 
 /** Levels of the escalation, in the order in which they are told. */
 export const ESCALATION_LEVELS = ["N1", "N2", "N3", "N4"] as const;
+
+/** What a webhook may ask for. */
+const WEBHOOK_LEVELS = ["P1", "P2", "P3", ...ESCALATION_LEVELS] as const;
 
 const emails = () => list(emailAddress).default([]);
 
@@ -52,6 +56,42 @@ const mail = optionalMap({
   })
   .optional();
 
+/** Receivers of Alertmanager that have these names already. */
+const isFree = (name: string) => !/^(team|slack|nobody|deadman|announcements-.*)$/.test(name);
+
+const webhooks = list(
+  optionalMap({
+    name: text(
+      "expected a name of small letters, digits and -, other than team, slack, nobody and deadman",
+      (name) => /^[a-z][a-z0-9-]{0,30}$/.test(name) && isFree(name),
+    ).meta({ description: "Its name in routes, tests and records.", example: "astreinte" }),
+    secret: choice(WEBHOOK_SECRETS).meta({
+      description: "Secret with its address, or for PagerDuty with the key of the integration.",
+      example: "pagerDutyKey",
+    }),
+    format: choice(Object.keys(WEBHOOK_FORMATS) as [WebhookFormat, ...WebhookFormat[]])
+      .prefault("json")
+      .meta({
+        description:
+          "What is sent: `json` is Alertmanager's own body, which SMS gateways turn into a message; `pagerduty` and `pagerduty-eu` are PagerDuty's Events API v2, by the region of the account.",
+        example: "pagerduty-eu",
+      }),
+    levels: list(choice(WEBHOOK_LEVELS))
+      .min(1, { error: "expected at least one level, such as P1" })
+      .default(["P1"])
+      .meta({
+        description:
+          "What it gets: severities of alerts (P1, P2, P3) and levels of the escalation (N1 to N4).",
+        example: ["P1", "N2"],
+      }),
+  }),
+)
+  .default([])
+  .meta({
+    description: "Other addresses that are told, such as PagerDuty's or an SMS gateway's.",
+    example: [{ name: "astreinte", secret: "pagerDutyKey", format: "pagerduty-eu", levels: ["P1"] }],
+  });
+
 const receivers = map({
   team: map({
     emails: list(emailAddress)
@@ -65,11 +105,7 @@ const receivers = map({
     description: "Whether alerts go to Slack, at the address in the secret `slackUrl`.",
     example: true,
   }),
-  pager: flag().prefault(false).meta({
-    description:
-      "Whether P1 goes to the webhook in the secret `pagerUrl`, such as PagerDuty's or an SMS gateway's.",
-    example: true,
-  }),
+  webhooks,
 }).meta({ description: "Who is told of alerts." });
 
 const escalation = list(
@@ -81,7 +117,7 @@ const escalation = list(
     }),
     emails: emails().meta({
       description:
-        "Addresses that are told; a level without any is skipped. Where no level has any, each is told to Slack and the pager, as far as they are set.",
+        "Addresses that are told; a level without any, and without a webhook that asks for it, is skipped. Where that leaves no level, each is told to Slack and to the webhooks that get P1.",
       example: ["astreinte@exemple.fr"],
     }),
   }),

@@ -1,4 +1,4 @@
-/** The settings for `npm run deploy` and its checks: when a deployment may start, and what it is measured against. */
+/** The settings for `npm run deploy` and its checks: when a deployment may start, and what it may cost. */
 import { z } from "zod";
 
 import {
@@ -8,16 +8,16 @@ import {
   inOrder,
   list,
   map,
-  milliseconds,
   number,
   optionalMap,
-  percent,
   text,
   timeOfDay,
   whole,
 } from "./setting-types.ts";
 
 const weekdays = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] as const;
+
+const price = number("expected euros of at least 0, such as 2.6", (euros) => euros >= 0 && euros <= 10_000);
 
 export const operations = map({
   window: optionalMap({
@@ -102,36 +102,31 @@ export const operations = map({
       affects: "deploy",
     })
     .optional(),
-  thresholds: map({
-    errorRatio: number(
-      "expected a share from 0 to 1, such as 0.01",
-      (ratio) => ratio >= 0 && ratio <= 1,
-    ).meta({ description: "Largest share of failed requests.", example: 0.01 }),
-    p50Ms: milliseconds.meta({ description: "Longest time of half of the answers.", example: 500 }),
-    p95Ms: milliseconds.meta({ description: "Longest time of 95 % of the answers.", example: 2000 }),
-    p99Ms: milliseconds.meta({ description: "Longest time of 99 % of the answers.", example: 5000 }),
-    requestsPerSecond: whole("requests a second", { least: 1, most: 100_000 }).meta({
-      description: "Least throughput of pages and health checks; a language model's answers do not count.",
-      example: 100,
+  modelPrices: list(
+    optionalMap({
+      model: text("expected the name of a model, such as claude-sonnet-4-5-20250929", /^[\w.-]{1,100}$/).meta(
+        {
+          description: "Model, by the name that its API answers with.",
+          example: "claude-sonnet-4-5-20250929",
+        },
+      ),
+      inputEurPerMillion: price.meta({
+        description: "Price of a million tokens that it is sent, in euros without tax.",
+        example: 2.6,
+      }),
+      outputEurPerMillion: price.meta({
+        description: "Price of a million tokens that it answers with, in euros without tax.",
+        example: 13,
+      }),
     }),
-    loadSeconds: whole("seconds", { least: 1, most: 600 }).meta({
-      description: "How long the load lasts.",
-      example: 30,
+  )
+    .prefault([])
+    .meta({
+      description:
+        "Prices of language models, which turn the tokens of the last 30 days into a cost; a model without a price is not estimated.",
+      example: [{ model: "claude-sonnet-4-5-20250929", inputEurPerMillion: 2.6, outputEurPerMillion: 13 }],
+      affects: "preview and report",
     }),
-    certificateDays: whole("days", { least: 1, most: 365 }).meta({
-      description: "Fewest days for which the certificate is still valid.",
-      example: 10,
-    }),
-    diskFreePercent: percent.meta({ description: "Least share of the disk that is free.", example: 20 }),
-    memoryUsedPercent: percent.meta({
-      description: "Largest share of the memory that is used.",
-      example: 85,
-    }),
-    rollbackSeconds: whole("seconds", { least: 1, most: 3600 }).meta({
-      description: "Longest time that a rollback may take.",
-      example: 300,
-    }),
-  }).meta({ description: "What verification measures a release against.", affects: "verification" }),
 }).meta({
   description: "For `npm run deploy` and its checks; no resource follows from it.",
   affects: "deploy",

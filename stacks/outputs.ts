@@ -139,7 +139,7 @@ function monitoringEvidence(
   const channels = [
     ...(mail === undefined ? [] : ["courriel"]),
     ...(receivers.slack ? ["Slack"] : []),
-    ...(receivers.pager ? ["webhook"] : []),
+    ...receivers.webhooks.map(({ name }) => `webhook ${name}`),
   ];
   return {
     monitoring: programs.join(", "),

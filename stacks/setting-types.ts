@@ -209,7 +209,6 @@ export const day = text(
   (date) => z.iso.date().safeParse(date).success,
 );
 
-export const milliseconds = whole("milliseconds", { least: 1, most: 600_000 });
 export const percent = whole("percent", { least: 1, most: 99 });
 
 /** Refuses a map whose second value comes before the first; both are compared as text. */

@@ -143,6 +143,12 @@ export const sections = {
       description: "Least memory of a server that is accepted, in GiB; the services' limits must fit in it.",
       example: 8,
     }),
+    diskGib: whole("GiB", { least: 20, most: 10_000 }).prefault(40).meta({
+      description:
+        "Disk of the server's plan, in GiB, of which the monitoring may keep half; left out, that of the smallest plan. Preflight looks at the server's own.",
+      example: 75,
+      affects: "monitoring",
+    }),
     datacentre: text(
       "expected a datacentre code of the VPS range, such as GRA (GRA11 is a Public Cloud region)",
       /^[A-Z]{2,4}(-[A-Z]+)*$/,

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { isSecretName, NAMESPACE, secretNames } from "../secrets/catalog.ts";
 import { commandsFor, nameOf, type Commands, type SettingPath } from "./config-command.ts";
 import type { Environment } from "./environment.ts";
+import { movedSetting } from "./moved-settings.ts";
 import { brokenRules, knownAuthority, loginUserOf, type Problem } from "./settings-rules.ts";
 import { sections, type SectionName, type Sections } from "./settings-schema.ts";
 import { shellWord } from "../common/shell-quote.ts";
@@ -122,6 +123,8 @@ function problemsOf(
 }
 
 function unknownSetting(path: SettingPath, known: readonly string[], commands: Commands): Problem {
+  const moved = movedSetting(path, commands);
+  if (moved !== undefined) return { path, text: moved };
   const nearest = suggest(String(path.at(-1)), known);
   const remedy = nearest ? `did you mean ${nearest}?` : `remove it with ${commands.remove(path)}`;
   return { path, text: `unknown setting; ${remedy}` };

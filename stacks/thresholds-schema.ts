@@ -1,4 +1,4 @@
-/** Every number that an alert depends on. The defaults are the seeds', the earlier monitor's, and where those say nothing, this project's. */
+/** Every number that an alert or the verification of a release depends on. The defaults are the seeds', the earlier monitor's, and where those say nothing, this project's. */
 import type { z } from "zod";
 
 import { map, number, percent, whole } from "./setting-types.ts";
@@ -31,6 +31,12 @@ const decimal = (unit: string, value: number, description: string) =>
     .meta({ description, example: value });
 
 const seconds = (value: number, description: string) => decimal("seconds", value, description);
+
+const longest = number("expected seconds above 0, such as 2", (given) => given > 0 && given <= 600);
+
+/** A number that is that of an alert unless it is given. */
+const ofAlert = (kind: typeof longest | typeof percent, example: number, what: string, alert: string) =>
+  kind.meta({ description: `${what}; left out, \`${alert}\`.`, example }).optional();
 
 const levels = (what: string, { p1, p2, p3 }: Readonly<Record<"p1" | "p2" | "p3", number>>) => ({
   p1Percent: limit(p1, `P1 above this share of ${what}, in percent.`),
@@ -228,9 +234,59 @@ const monitoring = {
   }),
 };
 
-export const thresholds = map({ ...requests, ...services, ...host, ...records, ...monitoring }).meta({
-  description: "Every number that an alert depends on; docs/alerts.md says what each alert means.",
+/** Of a release alone; what is left out is the number of the alert. */
+const release = map({
+  errorPercent: ofAlert(
+    percent,
+    5,
+    "Largest share of failed requests under load, in percent",
+    "errors.p3Percent",
+  ),
+  p50Seconds: ofAlert(longest, 1, "Longest time of half of the answers", "latency.p3P50Seconds"),
+  p95Seconds: ofAlert(longest, 3, "Longest time of 95 % of the answers", "latency.p2P95Seconds"),
+  p99Seconds: ofAlert(longest, 10, "Longest time of 99 % of the answers", "latency.p3P99Seconds"),
+  requestsPerSecond: count(
+    "requests a second",
+    100,
+    "Least throughput of pages and health checks; a language model's answers do not count.",
+    { most: 100_000 },
+  ),
+  loadSeconds: count("seconds", 30, "How long the load lasts.", { most: 600 }),
+  certificateDays: days(
+    10,
+    "Fewest days for which the certificate is still valid. It is renewed when a third of its life is left.",
+  ),
+  diskFreePercent: ofAlert(
+    percent,
+    10,
+    "Least share of the disk that is free, in percent",
+    "disk.freePercent",
+  ),
+  memoryUsedPercent: ofAlert(
+    percent,
+    90,
+    "Largest share of the memory that is used, in percent",
+    "memory.targetPercent",
+  ),
+  rollbackSeconds: count("seconds", 300, "Longest time that a rollback may take.", { most: 3600 }),
+}).meta({ description: "What the verification measures a release against.", affects: "verification" });
+
+export const thresholds = map({
+  ...requests,
+  ...services,
+  ...host,
+  ...records,
+  ...monitoring,
+  release,
+}).meta({
+  description:
+    "Every number that an alert or a verification depends on; docs/alerts.md says what each alert means.",
   affects: "monitoring",
 });
 
 export type Thresholds = z.output<typeof thresholds>;
+
+/** Those of the alerts. */
+export function alertThresholds({ release: _, ...others }: Thresholds): Omit<Thresholds, "release"> {
+  return others;
+}

@@ -1,21 +1,17 @@
 import { stringify } from "yaml";
 
 import { AFTERMATH } from "../../common/planned-alerts.ts";
-import { DEADMAN, MESSAGES_FILE, type MonitoringFacts, SECRET_FILES } from "./facts.ts";
+import { announcementChannels, isMailed, ladderOf, receiversOf, SEVERITIES } from "./audiences.ts";
+import { DEADMAN, MESSAGES_FILE, type MonitoringFacts, SECRET_FILES, type Webhook } from "./facts.ts";
 import { INHIBITIONS, SYMPTOMS } from "./inhibitions.ts";
 import { HEADER, type Severity } from "./rules/rule.ts";
 
 /** Gets what nobody is to be told. */
 const NOBODY = "nobody";
 
-type Channel = "team" | "slack" | "pager";
-type Announcements = `announcements-${Exclude<Channel, "pager">}`;
-type Level = MonitoringFacts["escalation"][number]["level"];
-type ReceiverName = typeof NOBODY | typeof DEADMAN | Channel | Announcements | Level;
-
 /** One route: who is told, and when. */
 interface Route {
-  readonly receiver: ReceiverName;
+  readonly receiver: string;
   readonly matchers?: readonly string[];
   readonly group_by?: readonly string[];
   readonly group_wait?: string;
@@ -24,14 +20,6 @@ interface Route {
   readonly continue?: boolean;
   readonly routes?: readonly Route[];
 }
-
-/** Who is told of which level, by the seeds; without Slack, mail takes its place. */
-const CHANNELS: Readonly<Record<Severity, readonly Channel[]>> = {
-  P1: ["pager", "team", "slack"],
-  P2: ["team", "slack"],
-  P3: ["slack"],
-  info: ["slack"],
-};
 
 /** How long a level waits for others of its kind, before the first message and before another. */
 const TIMINGS: Readonly<Record<Severity, Pick<Route, "group_wait" | "group_interval" | "repeat_interval">>> =
@@ -76,28 +64,9 @@ function renderMail(mail: NonNullable<MonitoringFacts["mail"]>, domain: string) 
   };
 }
 
-/** The channels that this environment has. */
-function hasChannel(channel: Channel, { mail, receivers }: MonitoringFacts): boolean {
-  if (channel === "team") return mail !== undefined && receivers.team.emails.length > 0;
-  return receivers[channel];
-}
-
-/** Where a level is sent to. */
-function channelsOf(severity: Severity, facts: MonitoringFacts): Channel[] {
-  const channels = CHANNELS[severity].filter((channel) => hasChannel(channel, facts));
-  return channels.length === 0 && hasChannel("team", facts) ? ["team"] : channels;
-}
-
-/** Where announcements go: as all that is informative. A pager is for what somebody has to do. */
-function announcementChannels(facts: MonitoringFacts): Exclude<Channel, "pager">[] {
-  return channelsOf("info", facts).filter((channel) => channel !== "pager");
-}
-
 function renderRoutes(facts: MonitoringFacts): Route {
-  const levels = renderLevels(facts);
-  const severities = Object.keys(CHANNELS) as Severity[];
   return {
-    receiver: hasChannel("team", facts) ? "team" : NOBODY,
+    receiver: isMailed(facts) ? "team" : NOBODY,
     group_by: ["alertname"],
     ...TIMINGS.P2,
     routes: [
@@ -115,7 +84,11 @@ function renderRoutes(facts: MonitoringFacts): Route {
         receiver: NOBODY,
         group_by: ["id", "level"],
         ...TIMINGS.P1,
-        routes: levels.map(({ name }) => ({ matchers: [`level="${name}"`], receiver: name })),
+        routes: ladderOf(facts).map(({ level, receivers }) => ({
+          matchers: [`level="${level}"`],
+          receiver: NOBODY,
+          routes: receivers.map((receiver) => ({ receiver, continue: true })),
+        })),
       },
       {
         matchers: ['alertname="Announcement"'],
@@ -125,22 +98,22 @@ function renderRoutes(facts: MonitoringFacts): Route {
         ...TIMINGS.info,
         group_wait: "0s",
         routes: announcementChannels(facts).map((channel) => ({
-          receiver: `announcements-${channel}` as const,
+          receiver: `announcements-${channel}`,
           continue: true,
         })),
       },
-      ...severities.flatMap((severity) => renderSeverity(severity, facts)),
+      ...SEVERITIES.flatMap((severity) => renderSeverity(severity, facts)),
     ],
   };
 }
 
-/** Every channel of the level has a group of its own, so that one that fails keeps none of the others waiting. */
+/** Every receiver of the severity has a group of its own, so that one that fails keeps none of the others waiting. */
 function renderSeverity(severity: Severity, facts: MonitoringFacts): Route[] {
   const matchers = [`severity="${severity}"`];
   const usual: Route = {
     receiver: NOBODY,
     ...TIMINGS[severity],
-    routes: channelsOf(severity, facts).map((receiver) => ({ receiver, continue: true })),
+    routes: receiversOf(severity, facts).map((receiver) => ({ receiver, continue: true })),
   };
   if (severity === "info") return [{ matchers, ...usual }];
   const symptoms = [...matchers, `alertname=~"${SYMPTOMS.join("|")}"`];
@@ -154,32 +127,20 @@ const hasDeadman = ({ neighbours, ping }: MonitoringFacts) => ping || neighbours
 
 function renderReceivers(facts: MonitoringFacts) {
   const { receivers } = facts;
-  const named = (name: ReceiverName, kinds: object) => ({ name, ...kinds });
-  const isTold = (channel: Channel) => hasChannel(channel, facts);
+  const named = (name: string, kinds: object) => ({ name, ...kinds });
   return [
     named(NOBODY, {}),
-    ...(isTold("team") ? [named("team", { email_configs: receivers.team.emails.map(renderEmail) })] : []),
-    ...(isTold("slack") ? [named("slack", { slack_configs: [SLACK] })] : []),
-    ...(isTold("pager") ? [named("pager", { webhook_configs: [PAGER] })] : []),
+    ...(isMailed(facts) ? [named("team", { email_configs: receivers.team.emails.map(renderEmail) })] : []),
+    ...(receivers.slack ? [named("slack", { slack_configs: [SLACK] })] : []),
+    ...receivers.webhooks.map((webhook) => named(webhook.name, renderWebhook(webhook, facts))),
     ...announcementChannels(facts).map((channel) =>
       named(`announcements-${channel}`, ANNOUNCING[channel](facts)),
     ),
-    ...renderLevels(facts),
+    ...ladderOf(facts)
+      .filter(({ emails }) => emails.length > 0)
+      .map(({ level, emails }) => named(level, { email_configs: emails.map(renderEmail) })),
     ...(hasDeadman(facts) ? [named(DEADMAN, { webhook_configs: renderSigns(facts) })] : []),
   ];
-}
-
-/** Receivers of the levels. Where a level has no addresses, its messages, which name it, go to Slack and the pager: the ladder is never silently absent. */
-function renderLevels({ mail, receivers, escalation }: MonitoringFacts) {
-  const elsewhere = {
-    ...(receivers.slack ? { slack_configs: [SLACK] } : {}),
-    ...(receivers.pager ? { webhook_configs: [PAGER] } : {}),
-  };
-  return escalation.flatMap(({ level, emails }) => {
-    const isMailed = mail !== undefined && emails.length > 0;
-    const kinds = isMailed ? { email_configs: emails.map(renderEmail) } : elsewhere;
-    return Object.keys(kinds).length === 0 ? [] : [{ name: level, ...kinds }];
-  });
 }
 
 const mailOf = (kind: "technicia" | "announcement", to: string) => ({
@@ -205,15 +166,40 @@ const slackOf = (kind: "technicia" | "announcement") => ({
 const SLACK = slackOf("technicia");
 
 /** Nobody is told that an announcement is "resolved", which it is by itself soon. */
-const ANNOUNCING: Readonly<Record<Exclude<Channel, "pager">, (facts: MonitoringFacts) => object>> = {
-  team: ({ receivers }) => ({
+const ANNOUNCING = {
+  team: ({ receivers }: MonitoringFacts) => ({
     email_configs: receivers.team.emails.map((to) => mailOf("announcement", to)),
   }),
   slack: () => ({ slack_configs: [slackOf("announcement")] }),
 };
 
-/** Alertmanager's own JSON, with every alert's labels and annotations. */
-const PAGER = { url_file: SECRET_FILES.pagerUrl, send_resolved: true };
+/** PagerDuty's Events API v2, by the region of the account. */
+const PAGER_DUTY = {
+  pagerduty: "https://events.pagerduty.com/v2/enqueue",
+  "pagerduty-eu": "https://events.eu.pagerduty.com/v2/enqueue",
+} as const;
+
+/** Severity → PagerDuty's word for it. */
+const PAGER_DUTY_SEVERITY =
+  '{{ with .CommonLabels.severity }}{{ if eq . "P1" }}critical{{ else if eq . "P2" }}error{{ else }}warning{{ end }}{{ else }}error{{ end }}';
+
+function renderWebhook({ format, secret }: Webhook, { publicUrl }: MonitoringFacts): object {
+  // Alertmanager's own JSON, with every alert's labels and annotations.
+  if (format === "json")
+    return { webhook_configs: [{ url_file: SECRET_FILES[secret], send_resolved: true }] };
+  const event = {
+    url: PAGER_DUTY[format],
+    routing_key_file: SECRET_FILES[secret],
+    send_resolved: true,
+    description: '{{ template "technicia.subject" . }}',
+    severity: PAGER_DUTY_SEVERITY,
+    client: "TechnicIA",
+    client_url: publicUrl,
+    // The first two replace Alertmanager's own, which are the same in English.
+    details: { firing: "", resolved: "", message: '{{ template "technicia.text" . }}' },
+  };
+  return { pagerduty_configs: [event] };
+}
 
 /** The signs of life: only their absence means something. */
 function renderSigns({ neighbours, ping, stack }: MonitoringFacts) {

@@ -1,4 +1,5 @@
 /** What the texts of the monitoring are rendered from, and where its programs find each other. Plain data. */
+import type { WebhookFormat, WebhookSecret } from "../../common/alert-webhooks.ts";
 import type { Thresholds } from "./thresholds.ts";
 
 /** Secrets as files in the container that reads them; only those that a setting asks for exist. */
@@ -9,6 +10,10 @@ export const SECRET_FILES = {
   slackUrl: "/run/secrets/slack_url",
   /** Alertmanager: `url_file` of a webhook. */
   pagerUrl: "/run/secrets/pager_url",
+  smsUrl: "/run/secrets/sms_url",
+  webhookUrl: "/run/secrets/webhook_url",
+  /** Alertmanager: `routing_key_file` of PagerDuty. */
+  pagerDutyKey: "/run/secrets/pager_duty_key",
   /** Alertmanager: `url_file` of a webhook. */
   pingUrl: "/run/secrets/ping_url",
   /** Alertmanager: `http_config.authorization.credentials_file`, sent to `<neighbour>/deadman/<stack>`. */
@@ -25,6 +30,15 @@ export const CONFIG_FOLDER = "/etc/monitoring";
 
 /** Templates of Alertmanager's messages, as its container sees them. */
 export const MESSAGES_FILE = `${CONFIG_FOLDER}/messages.tmpl`;
+
+/** An address that gets the levels that it asks for. */
+export interface Webhook {
+  /** Of its receiver. */
+  readonly name: string;
+  readonly format: WebhookFormat;
+  readonly secret: WebhookSecret;
+  readonly levels: readonly ("P1" | "P2" | "P3" | "N1" | "N2" | "N3" | "N4")[];
+}
 
 export interface MonitoringFacts {
   /** Name of the environment: test, staging, prod. */
@@ -70,10 +84,10 @@ export interface MonitoringFacts {
   readonly receivers: {
     readonly team: { readonly emails: readonly string[] };
     readonly slack: boolean;
-    readonly pager: boolean;
+    readonly webhooks: readonly Webhook[];
   };
 
-  /** Levels that somebody is told at, in order of time. Where none has addresses, Slack and the pager are told of each; otherwise those without are left out. */
+  /** Levels in order of time; `ladderOf` says who is told at each. */
   readonly escalation: readonly {
     readonly level: "N1" | "N2" | "N3" | "N4";
     readonly afterMinutes: number;

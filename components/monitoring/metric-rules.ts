@@ -21,11 +21,12 @@ export function renderMetricRules(facts: MonitoringFacts): string {
     ...{ name, ...evaluation },
     rules: rules.map((rule) => renderRule(rule, holdSeconds)),
   });
+  const ladder = escalationRules(facts);
   const groups = [
     group("watchdog", [watchdogRule(facts)]),
     group("alerts", metricRules(facts), hold),
     group("aftermath", aftermathRules(facts)),
-    ...(facts.escalation.length === 0 ? [] : [group("escalation", escalationRules(facts))]),
+    ...(ladder.length === 0 ? [] : [group("escalation", ladder)]),
   ];
   return HEADER + stringify({ groups }, { lineWidth: 0 });
 }

@@ -2,6 +2,7 @@
 import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
 
+import { WEBHOOK_SECRETS } from "../../common/alert-webhooks.ts";
 import { MONITORING_PORTS } from "../../common/monitoring.ts";
 import type { MonitoringService } from "../../common/services.ts";
 import { ACCESS_SOCKET } from "../gateway-monitoring.ts";
@@ -113,7 +114,13 @@ export function describePrograms(
         TIME_ZONES,
       ],
       health: healthy(MONITORING_PORTS.alerts, "/-/ready"),
-      secrets: secretFiles(secrets, ["smtpPassword", "slackUrl", "pagerUrl", "pingUrl", "neighbourToken"]),
+      secrets: secretFiles(secrets, [
+        "smtpPassword",
+        "slackUrl",
+        ...WEBHOOK_SECRETS,
+        "pingUrl",
+        "neighbourToken",
+      ]),
     },
     probes: {
       others: ["outside", "edge", "app", "data"],

@@ -30,6 +30,7 @@ import { monitoringProbes } from "./server/monitoring.ts";
 import { checkLogs, databaseProbe, versionsProbe } from "./server/containers.ts";
 import { checkWebhooks, n8nOf } from "./server/n8n.ts";
 import { checkHealth } from "./server/vector-store.ts";
+import { releaseLimits } from "../../stacks/release-limits.ts";
 
 /** What runs at the end: a probe, an answer that is known already, or several checks of one subject. */
 type Item = Probe | Check | Promise<readonly Check[]>;
@@ -83,7 +84,7 @@ function generalItems({ context, effects, access }: Preflight): Item[] {
 
 function specificItems({ context, effects, access, site }: Preflight): Item[] {
   const { environment, outputs } = context;
-  const { operations, ssh } = environment;
+  const { ssh } = environment;
   return [
     checkApiKeys(context, effects),
     {
@@ -118,7 +119,11 @@ function specificItems({ context, effects, access, site }: Preflight): Item[] {
       title: "Les certificats SSL sont valides et installés",
       find: (signal) =>
         onceDeployed(context, () =>
-          checkCertificate(site, { days: operations.thresholds.certificateDays, now: effects.now, signal }),
+          checkCertificate(site, {
+            days: releaseLimits(context.environment).certificateDays,
+            now: effects.now,
+            signal,
+          }),
         ),
     },
   ];

@@ -38,6 +38,7 @@ import {
   qdrantOf,
 } from "./server/vector-store.ts";
 import { checkRoom } from "./server/machine.ts";
+import { releaseLimits } from "../../stacks/release-limits.ts";
 
 const UPLOAD_SECONDS = 120;
 
@@ -182,8 +183,8 @@ function routeProbes({ context, access, site, n8n }: Verification): Probe[] {
 }
 
 function performanceProbes({ context, site }: Verification): Probe[] {
-  const { operations, services } = context.environment;
-  const { thresholds } = operations;
+  const { services } = context.environment;
+  const thresholds = releaseLimits(context.environment);
   const limitSeconds = thresholds.loadSeconds + 30;
   const pageStatus = services.frontend.enabled ? 200 : 404;
   return [
@@ -204,7 +205,8 @@ function performanceProbes({ context, site }: Verification): Probe[] {
 
 function securityProbes(given: Verification): Probe[] {
   const { context, access, site, n8n, now } = given;
-  const { domain, acme, operations, services } = context.environment;
+  const { domain, acme, services } = context.environment;
+  const { certificateDays: days } = releaseLimits(context.environment);
   const otherHosts = publicNames(context.environment).filter((name) => name !== domain);
   const hasFrontend = services.frontend.enabled;
   const { openPaths } = services.gateway;
@@ -214,7 +216,7 @@ function securityProbes(given: Verification): Probe[] {
     {
       id: "security-certificate",
       title: "Les certificats SSL sont valides et installés",
-      find: (signal) => checkCertificate(site, { days: operations.thresholds.certificateDays, now, signal }),
+      find: (signal) => checkCertificate(site, { days, now, signal }),
     },
     {
       id: "security-redirect",

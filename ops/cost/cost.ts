@@ -5,6 +5,7 @@ import { backupBucket } from "../../stacks/backup-schema.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Measured } from "../backup/measured.ts";
 import { priceOf } from "../backup/price.ts";
+import type { Usage } from "../monitoring/usage.ts";
 import type { DatedCatalogue, NoCatalogue } from "./catalogue.ts";
 
 /** The server in the state. */
@@ -19,7 +20,7 @@ export interface KnownServer {
 }
 
 export interface Priced {
-  readonly environment: Pick<Environment, "name" | "server" | "backup">;
+  readonly environment: Pick<Environment, "name" | "server" | "backup" | "operations">;
 
   /** Undefined while there is none. */
   readonly server: KnownServer | undefined;
@@ -27,23 +28,56 @@ export interface Priced {
   /** How much the sets of backups take; undefined where nobody has measured. */
   readonly measured: Measured | undefined;
 
+  /** Tokens of the last 30 days; undefined where nobody has read them. */
+  readonly usage: Usage | undefined;
+
   readonly catalogue: DatedCatalogue | NoCatalogue;
 }
 
 /** Prices of the catalogue are those of a new month; a contract may have a discount of its own. */
 const CENT = 0.01;
 
-/** Billed by the request. The executions of n8n will say how many there were. */
-const USAGE: CostLine = {
+/** Billed by the request, which TechnicIA's own services send: n8n sees none of them. */
+const OTHER_USAGE: CostLine = {
   what: "usage",
-  name: "VoyageAI, Anthropic, Google",
-  monthly: { kind: "not-estimated", why: "billed by use" },
+  name: "VoyageAI, Google",
+  monthly: { kind: "not-estimated", why: "billed by use, which only their own consoles show" },
   source: "",
 };
 
+/** Days of a month's bill, against those that the tokens are of. */
+const MONTH_DAYS = 365.25 / 12;
+const USAGE_DAYS = 30;
+const MILLION = 1_000_000;
+
+/** What the workflows of n8n were billed by language models, if the next month is like the last one. */
+function modelLines({ environment, usage }: Priced): CostLine[] {
+  const unpriced = (name: string, why: string): CostLine => ({
+    ...{ what: "usage", name, source: "" },
+    monthly: { kind: "not-estimated", why },
+  });
+  const again = `npm run metrics -- ${environment.name}`;
+  if (usage === undefined) return [unpriced("Anthropic", `not read on this machine: ${again}`)];
+  const day = usage.at.slice(0, 10);
+  const models = Object.entries(usage.models);
+  if (models.length === 0)
+    return [unpriced("Anthropic", `no workflow has noted a token in the 30 days to ${day}`)];
+  return models.map(([model, { input, output }]): CostLine => {
+    const tokens = `${input} tokens sent and ${output} answered in the 30 days to ${day}`;
+    const price = environment.operations.modelPrices.find((one) => one.model === model);
+    if (price === undefined)
+      return unpriced(model, `${tokens}; its price is no entry of technicia:operations.modelPrices`);
+    const euros = (input * price.inputEurPerMillion + output * price.outputEurPerMillion) / MILLION;
+    return {
+      ...{ what: "usage", name: model, source: tokens },
+      monthly: { kind: "euros", euros: (euros * MONTH_DAYS) / USAGE_DAYS },
+    };
+  });
+}
+
 export function costOf(priced: Priced): Cost {
   const { lines, once } = serverCost(priced);
-  return { lines: [...lines, ...backupLines(priced), USAGE], once };
+  return { lines: [...lines, ...backupLines(priced), ...modelLines(priced), OTHER_USAGE], once };
 }
 
 /** Whether the settings mean the server in the state, and not another one. */

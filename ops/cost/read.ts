@@ -6,6 +6,7 @@ import { UserError } from "../../common/user-error.ts";
 import { DECLARATION_TYPE, declarationRecord } from "../../stacks/declaration-record.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { readMeasured } from "../backup/measured.ts";
+import { knownUsage } from "../monitoring/usage.ts";
 import { environmentIn } from "../engine/settings.ts";
 import type { State, StateResource } from "../engine/state.ts";
 import { catalogueOf, type DatedCatalogue, type NoCatalogue } from "./catalogue.ts";
@@ -50,11 +51,12 @@ async function costWith(
   world: CostWorld,
 ): Promise<Cost> {
   const kept = server && keepsServer(environment.server, server) ? server : undefined;
-  const [catalogue, measured] = await Promise.all([
+  const [catalogue, measured, usage] = await Promise.all([
     readCatalogue(environment, world),
     readMeasured(environment),
+    knownUsage(environment),
   ]);
-  return costOf({ environment, server: kept, measured, catalogue });
+  return costOf({ environment, server: kept, measured, usage, catalogue });
 }
 
 function readCatalogue(

@@ -25,6 +25,7 @@ import {
 import { EXIT, type Failure, type ReleaseInProgress } from "./release-progress.ts";
 import { describeStop, renderChecks, renderLate, renderSeconds } from "./render.ts";
 import { differs, keptSettings, restore, runningSettings, sayKept, type Restored } from "./restore.ts";
+import { releaseLimits } from "../../stacks/release-limits.ts";
 
 export async function rollBackAutomatically(progress: ReleaseInProgress, failure: Failure): Promise<Outcome> {
   const { operator, session } = progress;
@@ -113,7 +114,7 @@ async function recordAutomatic(
   const text = [
     report,
     `release ${target.number} runs again${set === undefined ? "" : `, with the data of set ${set.slice(0, 8)}`}`,
-    ...renderLate(restored.totalSeconds, session.environment.operations.thresholds.rollbackSeconds),
+    ...renderLate(restored.totalSeconds, releaseLimits(session.environment).rollbackSeconds),
     `Pulumi.${session.stack}.yaml still has what failed: change it, or the next deployment deploys it again`,
     renderSeconds(progress.seconds),
   ];

@@ -24,7 +24,7 @@ export function renderSeconds(seconds: Readonly<Record<string, number>>): string
 export function renderLate(seconds: number, limitSeconds: number): string[] {
   if (seconds <= limitSeconds) return [];
   return [
-    `the rollback took ${seconds.toFixed(0)} s, longer than operations.thresholds.rollbackSeconds (${limitSeconds} s)`,
+    `the rollback took ${seconds.toFixed(0)} s, longer than monitoring.thresholds.release.rollbackSeconds (${limitSeconds} s)`,
   ];
 }
 

@@ -13,6 +13,7 @@ import type { Session } from "./session.ts";
 import { silenced } from "./silenced.ts";
 import { settingsFile, withSettings } from "../engine/settings-file.ts";
 import { update } from "./update.ts";
+import { releaseLimits } from "../../stacks/release-limits.ts";
 
 /** What of a service's settings a rollback restores. Everything else stays: who may reach what, which services run, where data is. */
 const RESTORED: readonly string[] = ["memoryMib", "cpus"];
@@ -171,7 +172,7 @@ export async function restore(
     failure: failures.length === 0 ? undefined : failures.join("\n"),
     verify,
     hasPassed: failures.length === 0 && verify.every(({ outcome }) => outcome !== "failed"),
-    time: timeCheck(totalSeconds, environment.operations.thresholds.rollbackSeconds),
+    time: timeCheck(totalSeconds, releaseLimits(environment).rollbackSeconds),
     totalSeconds,
     // Without the lock, another deployment may already have changed what runs.
     images: session.hasLostLock ? {} : await readDeployedImages(stack, pulumi),

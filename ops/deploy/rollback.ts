@@ -28,6 +28,7 @@ import {
 import { restore, runningSettings, sayKept, type Restored } from "./restore.ts";
 import { Session, type Operator } from "./session.ts";
 import { describeWindow } from "./window.ts";
+import { releaseLimits } from "../../stacks/release-limits.ts";
 
 export interface RollbackRequest {
   readonly stack: string;
@@ -187,7 +188,7 @@ async function recordRollback(
     hasPassed
       ? `release ${target.number} runs again, as release ${begun.number}`
       : `${stack}: the rollback to release ${target.number} failed: ${restored.failure ?? "its verification failed"}`,
-    ...renderLate(totalSeconds, environment.operations.thresholds.rollbackSeconds),
+    ...renderLate(totalSeconds, releaseLimits(environment).rollbackSeconds),
     `Pulumi.${stack}.yaml still has what ran before: change it, or the next deployment deploys it again`,
     renderSeconds(seconds),
   ];

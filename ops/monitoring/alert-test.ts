@@ -141,7 +141,8 @@ interface Sending {
 
 /** The ids are new in each test: an alert that is known already is not sent again. */
 function alertsOf({ environment, stack, codes, run, now }: Sending): NewAlert[] {
-  const levels = environment.monitoring.escalation.filter(({ emails }) => emails.length > 0);
+  // Those of nobody arrive nowhere, and are left out of the result.
+  const levels = environment.monitoring.escalation;
   const kinds = [
     ...SEVERITIES.map((severity) => ({ kind: severity, labels: { alertname: "Test", severity } })),
     ...levels.map(({ level }) => ({ kind: level, labels: { alertname: ESCALATION, severity: "P1", level } })),
@@ -210,7 +211,7 @@ export async function readAlertTest(server: Pick<Server, "run">): Promise<AlertT
 
 /** Compares the codes and records the result. */
 async function conclude(
-  { server, stack }: Monitored,
+  { server, stack, environment }: Monitored,
   { sent: test, given }: { readonly sent: Sent; readonly given: Readonly<Record<string, string>> },
   world: MonitoringWorld,
 ): Promise<Outcome> {
@@ -239,18 +240,19 @@ async function conclude(
   const lines = results.map(({ name, severities, received, isWrong }) =>
     received
       ? `${name}: received (${severities.join(", ")})`
-      : `${name}: ${isWrong ? "that is not its code, so it counts as not received" : "not received"} (${severities.join(", ")}); ${checkOf(name, stack)}`,
+      : `${name}: ${isWrong ? "that is not its code, so it counts as not received" : "not received"} (${severities.join(", ")}); ${checkOf(name, { stack, environment })}`,
   );
   return { text: lines.join("\n"), exitCode: passed ? 0 : 1 };
 }
 
 /** What to look at when nothing arrives at a receiver. */
-function checkOf(name: string, stack: string): string {
+function checkOf(name: string, { stack, environment }: Pick<Monitored, "stack" | "environment">): string {
   const logs = `npm run logs -- ${stack} alerts --errors`;
   if (/slack/i.test(name))
     return `check the secret slackUrl and the channel; ${logs} shows what Slack answered`;
-  if (/pager|sms|webhook/i.test(name))
-    return `check the secret pagerUrl; ${logs} shows what its address answered`;
+  const webhook = environment.monitoring.receivers.webhooks.find((one) => one.name === name);
+  if (webhook !== undefined)
+    return `check the secret ${webhook.secret}; ${logs} shows what its address answered`;
   return `check the addresses in technicia:monitoring, mail.host, the secret smtpPassword and the folder of unwanted mail; ${logs} shows what the mail server answered`;
 }
 

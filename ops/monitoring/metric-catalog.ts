@@ -63,6 +63,28 @@ const CONTAINER_MEMORY =
 const rollup = (kind: "avg" | "max" | "min", expression: string) => (span: Span) =>
   `${kind}_over_time((${expression})[${span.text}:5m])`;
 
+const ofGroup = (group: "question" | "upload", result: string) =>
+  `max(gateway{group="${group}",stats_result="${result}"})`;
+const ANSWERS = 'max(answers{stats_result="answers"})';
+
+/** How many there were: of a series that counts those of a window, one value for each window. */
+const counted = (
+  named: Pick<Metric, "key" | "title">,
+  expression: string,
+  window: "5m" | "1h" = "5m",
+): Metric => ({
+  ...named,
+  ...{ unit: "", kind: "sum", now: expression },
+  over: ({ text }) => `sum_over_time((${expression})[${text}:${window}])`,
+});
+
+/** A share in percent; of a time without any there is none. */
+const shareOf = (part: string, whole: string): Pick<Metric, "now" | "over"> => ({
+  now: `100 * ${part} / (${whole} > 0)`,
+  over: ({ text }) =>
+    `100 * sum_over_time((${part})[${text}:5m]) / (sum_over_time((${whole})[${text}:5m]) > 0)`,
+});
+
 export const above = (value: number, setting: string): Limit => ({ value, side: "above", setting });
 export const below = (value: number, setting: string): Limit => ({ value, side: "below", setting });
 
@@ -90,6 +112,8 @@ export function metricsOf(environment: Environment): readonly Metric[] {
   return [
     fromHere,
     ...requestMetrics(environment),
+    ...useMetrics(environment),
+    ...loginMetrics(environment),
     ...serverMetrics(environment),
     ...recordMetrics(environment),
   ];
@@ -122,6 +146,71 @@ function requestMetrics({ monitoring }: Environment): Metric[] {
       now: gateway("concurrent"),
       over: rollup("max", gateway("concurrent")),
     },
+  ];
+}
+
+/** Questions and diagnoses, uploads, documents and answers. */
+function useMetrics({ monitoring }: Environment): Metric[] {
+  const { languageModel, uploads } = monitoring.thresholds;
+  return [
+    counted({ key: "questions", title: "Questions and diagnoses in 5 min" }, ofGroup("question", "requests")),
+    {
+      ...{ key: "questionsFailed", title: "Failed questions", unit: "%", kind: "share" },
+      ...shareOf(ofGroup("question", "failed"), ofGroup("question", "requests")),
+      limit: above(languageModel.failedPercent, "monitoring.thresholds.languageModel.failedPercent"),
+    },
+    {
+      ...{ key: "questionsP95", title: "Questions, p95", unit: "s", kind: "mean" },
+      now: ofGroup("question", "p95"),
+      over: rollup("avg", ofGroup("question", "p95")),
+      limit: above(languageModel.p3Seconds, "monitoring.thresholds.languageModel.p3Seconds"),
+    },
+    counted({ key: "answers", title: "Answers in 1 h" }, ANSWERS, "1h"),
+    {
+      ...{ key: "answersUnsourced", title: "Answers without a source", unit: "%", kind: "share" },
+      ...shareOf('max(answers{stats_result="unsourced"})', ANSWERS),
+      limit: above(languageModel.unsourcedPercent, "monitoring.thresholds.languageModel.unsourcedPercent"),
+    },
+    counted({ key: "uploads", title: "Uploads in 5 min" }, ofGroup("upload", "requests")),
+    {
+      ...{ key: "uploadsFailed", title: "Failed uploads", unit: "%", kind: "share" },
+      ...shareOf(ofGroup("upload", "failed"), ofGroup("upload", "requests")),
+      limit: above(uploads.failedPercent, "monitoring.thresholds.uploads.failedPercent"),
+    },
+    tokens("input", "Tokens sent to language models in 5 min"),
+    tokens("output", "Tokens answered by language models in 5 min"),
+    counted(
+      { key: "documents", title: "Documents indexed in 1 h" },
+      'max(documents{stats_result="documents"})',
+      "1h",
+    ),
+  ];
+}
+
+/** Absent where no model answered; until the next evaluation and not for longer, so that none is counted twice. */
+const tokens = (kind: "input" | "output", title: string): Metric =>
+  counted({ key: `tokens.${kind}`, title }, `sum(default_rollup(model_tokens{stats_result="${kind}"}[1m]))`);
+
+/** Logins of people: each way in, and those that failed as the rules count them. */
+function loginMetrics({ monitoring }: Environment): Metric[] {
+  const { sshFailuresPerHour, editorFailuresPerHour } = monitoring.thresholds.security;
+  const logins = (kind: string) => `max(logins{stats_result="${kind}"})`;
+  const failed = (key: string, title: string, { kind, limit }: { kind: string; limit: Limit }): Metric => ({
+    ...counted({ key, title }, logins(kind)),
+    now: `sum_over_time(${logins(kind)}[1h:5m])`,
+    ...{ limit, limitsNow: true },
+  });
+  return [
+    counted({ key: "sshLogins", title: "Logins by ssh in 5 min" }, logins("ssh")),
+    failed("sshLoginsFailed", "Failed logins by ssh in 1 h", {
+      kind: "ssh_failed",
+      limit: above(sshFailuresPerHour, "monitoring.thresholds.security.sshFailuresPerHour"),
+    }),
+    counted({ key: "editorLogins", title: "Logins to n8n in 5 min" }, logins("editor")),
+    failed("editorLoginsFailed", "Failed logins to n8n in 1 h", {
+      kind: "editor_failed",
+      limit: above(editorFailuresPerHour, "monitoring.thresholds.security.editorFailuresPerHour"),
+    }),
   ];
 }
 

@@ -5,6 +5,7 @@ import { renderTable } from "../terminal.ts";
 import { onMonitored, orReason, type Monitored } from "./deployed.ts";
 import { availability, metricsOf, type Metric, type Unit } from "./metric-catalog.ts";
 import { readMetrics, type Row } from "./metric-values.ts";
+import { noteUsage, readUsage } from "./usage.ts";
 import type { MonitoringWorld } from "./world.ts";
 
 const BARS = "▁▂▃▄▅▆▇█";
@@ -26,6 +27,8 @@ export async function showMetrics(
       ...(await readFromOutside({ stack, environment }, world)),
       ...(await readMetrics(stores, { metrics, now: world.now() })),
     ];
+    const used = await readUsage(stores, world.now());
+    if (used !== undefined) await noteUsage(environment, used);
     return { text: json ? asJson(stack, rows) : render(rows), exitCode: 0 };
   });
 }

@@ -1,9 +1,9 @@
-/** What people have been told of alerts: the messages that arrived at the rehearsal's mail server, Slack and pager. */
+/** What people have been told of alerts: the messages that arrived at the rehearsal's mail server, Slack, pager and PagerDuty. */
 import { MAIL_API } from "../mail.ts";
 import { WEBHOOKS_API } from "../webhooks.ts";
 
 /** Who is told, by the name of its receiver in Alertmanager's routes; the levels are those of the escalation. */
-export type Receiver = "team" | "slack" | "pager" | "N1" | "N2" | "N3" | "N4";
+export type Receiver = "team" | "slack" | "pager" | "pagerduty" | "N1" | "N2" | "N3" | "N4";
 
 /** One alert in one message. */
 export interface Told {
@@ -49,11 +49,13 @@ interface Message {
 /** Title and place of an alert → its id, which the message of its end leaves out. */
 const known = new Map<string, string>();
 
+const isTaken = (status: number) => status === 200 || status === 202;
+
 /** Everything that arrived since then, the oldest first; `mail: false` where the mail server cannot be asked. */
 export async function readTold(since: number, { mail = true } = {}): Promise<Told[]> {
   const [mails, calls] = await Promise.all([mail ? readMails(since) : [], readCalls()]);
-  const recent = calls.filter(({ status, time }) => status === 200 && Date.parse(time) >= since);
-  const texts = [...mails, ...recent.flatMap(readSlack)];
+  const recent = calls.filter(({ status, time }) => isTaken(status) && Date.parse(time) >= since);
+  const texts = [...mails, ...recent.flatMap(readSlack), ...recent.flatMap(readPagerDuty)];
   // Of the beginnings first: an end is told apart by what its beginning said.
   const begun = texts.flatMap((message) => readBlocks(message, "firing"));
   const ended = texts.flatMap((message) => readBlocks(message, "resolved"));
@@ -74,8 +76,8 @@ const CODE = /ack 'Test-\w+-(?<run>\w+)'[^\n]*\nCode de ce message : (?<code>\w+
 /** Codes of tests that arrived since then, once for each receiver and test. */
 export async function readCodes(since: number): Promise<Code[]> {
   const [mails, calls] = await Promise.all([readMails(since), readCalls()]);
-  const recent = calls.filter(({ status, time }) => status === 200 && Date.parse(time) >= since);
-  const texts = [...mails, ...recent.flatMap(readSlack)];
+  const recent = calls.filter(({ status, time }) => isTaken(status) && Date.parse(time) >= since);
+  const texts = [...mails, ...recent.flatMap(readSlack), ...recent.flatMap(readPagerDuty)];
   const found = texts.flatMap(({ receiver, text }) =>
     [...text.matchAll(CODE)].map(({ groups: { run = "", code = "" } = {} }) => ({ receiver, run, code })),
   );
@@ -168,6 +170,13 @@ function readSlack(call: Call): Message[] {
   const { attachments = [] } = call.body as { attachments?: readonly { text?: string }[] };
   const at = Date.parse(call.time);
   return attachments.map(({ text = "" }) => ({ receiver: "slack", at, text }));
+}
+
+/** An event of PagerDuty has the text of a mail. */
+function readPagerDuty({ path, time, body }: Call): Message[] {
+  if (path !== "/v2/enqueue") return [];
+  const { payload } = body as { payload: { custom_details: { message: string } } };
+  return [{ receiver: "pagerduty", at: Date.parse(time), text: payload.custom_details.message }];
 }
 
 /** Alertmanager's own JSON. */

@@ -1,5 +1,9 @@
+import { z } from "zod";
+
+import { parseJson } from "../../common/parse-json.ts";
 import { CallLog } from "./api/calls.ts";
 import { Faults } from "./api/faults.ts";
+import type { ApiAnswer } from "./api/routes.ts";
 import { serveApi, type ServedApi } from "./api/server.ts";
 import { systemClock } from "./clock.ts";
 
@@ -25,8 +29,37 @@ export interface Webhooks {
   close(): Promise<void>;
 }
 
+/** As Slack answers. */
+const OK: ApiAnswer = { status: 200, headers: { "content-type": "text/plain" }, body: "ok" };
+
+/** Path of PagerDuty's Events API v2. */
+const EVENTS = "/v2/enqueue";
+
+const event = z.object({
+  routing_key: z.string().regex(/^[0-9A-Za-z]{32}$/),
+  event_action: z.enum(["trigger", "acknowledge", "resolve"]),
+  dedup_key: z.string().max(255).optional(),
+  payload: z.object({
+    summary: z.string().min(1).max(1024),
+    source: z.string().min(1),
+    severity: z.enum(["critical", "error", "warning", "info"]),
+  }),
+});
+
+/** PagerDuty refuses an event that lacks something. */
+function takeEvent(body: unknown): ApiAnswer {
+  const { success, data, error } = event.safeParse(body);
+  if (success)
+    return {
+      status: 202,
+      body: { status: "success", message: "Event processed", dedup_key: data.dedup_key ?? "" },
+    };
+  const errors = error.issues.map(({ path, message }) => `'${path.join(".")}' ${message}`);
+  return { status: 400, body: { status: "invalid event", message: "Event object is invalid", errors } };
+}
+
 /**
- * Slack, pagers and whatever else takes webhooks: answers every call as Slack does and keeps it in the call log, by its path. Faults are injected
+ * Slack, PagerDuty and whatever else takes webhooks: answers every call as its vendor does and keeps it in the call log, by its path. Faults are injected
  * there as well: 429 with `retry-after`, 500, an answer held back.
  */
 export async function startWebhooks(options: WebhooksOptions = {}): Promise<Webhooks> {
@@ -37,7 +70,8 @@ export async function startWebhooks(options: WebhooksOptions = {}): Promise<Webh
     ...(tls && { tls }),
     ...(byHost && { byHost }),
     headers: () => ({}),
-    answer: () => Promise.resolve({ status: 200, headers: { "content-type": "text/plain" }, body: "ok" }),
+    answer: (request) =>
+      Promise.resolve(request.path === EVENTS ? takeEvent(parseJson(request.rawBody)) : OK),
   });
   return { url: server.origin, calls, faults, close: () => server.close() };
 }

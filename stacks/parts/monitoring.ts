@@ -1,6 +1,7 @@
 /** Metrics, logs, alerts and probes. */
 import type * as pulumi from "@pulumi/pulumi";
 
+import { WEBHOOK_SECRETS, type WebhookSecret } from "../../common/alert-webhooks.ts";
 import { enabledAliases, monitoringServices, WEBHOOKS } from "../../common/services.ts";
 import type { MonitoringFacts } from "../../components/monitoring/facts.ts";
 import { Monitoring } from "../../components/monitoring.ts";
@@ -8,6 +9,7 @@ import type { SecretName } from "../../secrets/catalog.ts";
 import { backupBucket } from "../backup-schema.ts";
 import { urlOf } from "../deployment-status.ts";
 import { publicNames, type Environment } from "../environment.ts";
+import { alertThresholds } from "../thresholds-schema.ts";
 import type { Site } from "./site.ts";
 
 /** Last of all: nothing that visitors need waits for it. */
@@ -56,7 +58,7 @@ export function factsOf(environment: Environment): MonitoringFacts {
     trusted: rest.acme.trusted,
     services: enabledAliases(environment),
     database: services.n8n.database,
-    thresholds: monitoring.thresholds,
+    thresholds: alertThresholds(monitoring.thresholds),
     scrapeSeconds: monitoring.scrapeSeconds,
     minFreeGib: monitoring.minFreeGib,
     mail: mail && { ...mail, user: mail.user === "" ? undefined : mail.user },
@@ -64,7 +66,7 @@ export function factsOf(environment: Environment): MonitoringFacts {
       ...receivers,
       team: { emails: mail === undefined || emails.length > 0 ? emails : [rest.adminEmail] },
     },
-    escalation: levelsOf(monitoring),
+    escalation: monitoring.escalation,
     neighbours,
     ping: monitoring.ping,
     qdrantApiKey: services.qdrant.apiKey,
@@ -79,12 +81,6 @@ export function factsOf(environment: Environment): MonitoringFacts {
   };
 }
 
-/** Levels with addresses; where none has any, all of them, for Slack and the pager. */
-function levelsOf({ escalation, receivers }: Environment["monitoring"]) {
-  const addressed = escalation.filter(({ emails }) => emails.length > 0);
-  return addressed.length > 0 || !(receivers.slack || receivers.pager) ? addressed : escalation;
-}
-
 /** Both public paths of a webhook. */
 function routes(names: readonly string[]): string[] {
   return names.flatMap((name) => [`/api/${name}`, `/webhook/${name}`]);
@@ -94,10 +90,19 @@ function secretsOf({ environment, secrets }: Site) {
   const { monitoring, services } = environment;
   const { mail, receivers, neighbours, ping } = monitoring;
   const when = (isAsked: boolean, name: SecretName) => (isAsked ? secrets.value(name) : undefined);
+  const webhookSecrets = Object.fromEntries(
+    WEBHOOK_SECRETS.map((name) => [
+      name,
+      when(
+        receivers.webhooks.some(({ secret }) => secret === name),
+        name,
+      ),
+    ]),
+  ) as Record<WebhookSecret, ReturnType<typeof when>>;
   return {
     smtpPassword: when((mail?.user ?? "") !== "", "smtpPassword"),
     slackUrl: when(receivers.slack, "slackUrl"),
-    pagerUrl: when(receivers.pager, "pagerUrl"),
+    ...webhookSecrets,
     pingUrl: when(ping, "pingUrl"),
     neighbourToken: when(neighbours.length > 0, "neighbourToken"),
     qdrantApiKey: when(services.qdrant.apiKey, "qdrantApiKey"),

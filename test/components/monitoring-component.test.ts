@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 
 import { describe, expect, it } from "vitest";
 
+import { WEBHOOK_SECRETS } from "../../common/alert-webhooks.ts";
 import { LOOPBACK_PORTS, MONITORING_PORTS } from "../../common/monitoring.ts";
 import { monitoringServices, SERVICES } from "../../common/services.ts";
 import { SECRET_FILES } from "../../components/monitoring/facts.ts";
@@ -174,7 +175,13 @@ describe("the monitoring", () => {
 
   it("writes no secret into a file that it renders", async () => {
     for (const { inputs } of await files())
-      for (const name of ["smtpPassword", "slackUrl", "pagerUrl", "pingUrl", "neighbourToken"] as const)
+      for (const name of [
+        "smtpPassword",
+        "slackUrl",
+        ...WEBHOOK_SECRETS,
+        "pingUrl",
+        "neighbourToken",
+      ] as const)
         expect(reveal(inputs)).not.toContain(strongSecrets()[name]);
   });
 });

@@ -228,7 +228,7 @@ describe("more logs than the disk has room for", () => {
 
     expect(code).not.toBe(0);
     expect(`${stdout}${stderr}`).toMatch(
-      /monitoring.*expected at most 20 GiB in all, half of the smallest disk, got 10\d GiB .*logsMaxGib 100/,
+      /monitoring.*expected at most 20 GiB in all, half of the disk \(server\.diskGib 40\), got 10\d GiB .*logsMaxGib 100/,
     );
   });
 });

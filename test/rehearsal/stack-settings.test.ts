@@ -36,11 +36,15 @@ describe("what a user fills in to be told of alerts", () => {
     ...Object.fromEntries(MONITORING_VALUES.map(([[, key = ""], value]) => [key, value])),
   };
 
-  it("is what the settings allow: mail, Slack, a pager, and somebody at each level", () => {
+  it("is what the settings allow: mail, Slack, a pager, PagerDuty, and somebody at each level", () => {
     const { mail, receivers, escalation } = sections.monitoring.parse(monitoring);
 
     expect(mail).toMatchObject({ host: "smtp.courrier.example", port: 587, startTls: true });
-    expect([receivers.slack, receivers.pager]).toEqual([true, true]);
+    expect(receivers.slack).toBe(true);
+    expect(receivers.webhooks.map(({ name, format }) => [name, format])).toEqual([
+      ["pager", "json"],
+      ["pagerduty", "pagerduty-eu"],
+    ]);
     expect(escalation.map(({ level, emails }) => [level, emails.length])).toEqual([
       ["N1", 1],
       ["N2", 1],
@@ -60,10 +64,11 @@ describe("what a user fills in to be told of alerts", () => {
   });
 
   it("has addresses of the form that the secrets ask for", () => {
-    const { slackUrl, pagerUrl } = createWebhooks();
+    const { slackUrl, pagerUrl, pagerDutyKey } = createWebhooks();
 
     expect(catalog.slackUrl.form.test(slackUrl)).toBe(true);
     expect(catalog.pagerUrl.form.test(pagerUrl)).toBe(true);
+    expect(catalog.pagerDutyKey.form.test(pagerDutyKey)).toBe(true);
     expect(new URL(slackUrl).hostname).toBe("hooks.slack.com");
   });
 });

@@ -45,6 +45,8 @@ const calls = [
       { status: "firing", labels: { id: "ServiceDown-n8n", stack: "test" }, annotations: { title: "n8n" } },
     ],
   }),
+  call("/v2/enqueue", 202, { payload: { custom_details: { message: FIRING } } }),
+  call("/v2/enqueue", 400, { payload: { custom_details: { message: FIRING } } }),
   call("/deadman/test", 200, {}),
 ];
 
@@ -69,6 +71,7 @@ describe("what people were told", () => {
       "team firing ServiceDown-n8n",
       "team firing ServiceDown-qdrant",
       "slack firing ServiceDown-n8n",
+      "pagerduty firing ServiceDown-n8n",
       "pager firing ServiceDown-n8n",
       "team resolved ServiceDown-n8n",
       "N1 firing ServiceDown-n8n",
@@ -82,7 +85,7 @@ describe("what people were told", () => {
 
     expect((await readTold(since("20:05:10"))).map(({ receiver }) => receiver)).toEqual(["N1"]);
     const others = await readTold(since("20:00:00"), { mail: false });
-    expect(others.map(({ receiver }) => receiver)).toEqual(["slack", "pager"]);
+    expect(others.map(({ receiver }) => receiver)).toEqual(["slack", "pagerduty", "pager"]);
   });
 });
 

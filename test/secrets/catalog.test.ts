@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { WEBHOOK_SECRETS } from "../../common/alert-webhooks.ts";
 import { optionalServices, type OptionalService } from "../../common/services.ts";
 import { entryOf, keysByService, requiredSecrets, secretNames } from "../../secrets/catalog.ts";
 import { secretServices, type SecretsContext } from "../../secrets/entry.ts";
@@ -19,7 +20,7 @@ function context(change: (services: Writable) => void = () => undefined): Secret
     monitoring: {
       enabled: true,
       mail: { user: "alertes" },
-      receivers: { slack: true, pager: true },
+      receivers: { slack: true, webhooks: WEBHOOK_SECRETS.map((secret) => ({ secret })) },
       neighbours: ["prod"],
       ping: true,
     },
@@ -35,7 +36,7 @@ interface Writable {
   monitoring: {
     enabled: boolean;
     mail?: { user: string };
-    receivers: { slack: boolean; pager: boolean };
+    receivers: { slack: boolean; webhooks: { secret: string }[] };
     neighbours: string[];
     ping: boolean;
   };
@@ -105,7 +106,7 @@ describe("requiredSecrets", () => {
       "googleCredentials",
       "registryPassword",
       ...ours.filter((name) => name !== "postgresPassword"),
-      ...["smtpPassword", "slackUrl", "pagerUrl", "pingUrl", "neighbourToken"],
+      ...["smtpPassword", "slackUrl", ...WEBHOOK_SECRETS, "pingUrl", "neighbourToken"],
       "postgresPassword",
     ]);
   });
@@ -137,7 +138,11 @@ describe("requiredSecrets", () => {
     ["postgresPassword", ({ services }) => (services.n8n.database = "sqlite")],
     ["smtpPassword", ({ monitoring }) => delete monitoring.mail],
     ["slackUrl", ({ monitoring }) => (monitoring.receivers.slack = false)],
-    ["pagerUrl", ({ monitoring }) => (monitoring.receivers.pager = false)],
+    ...WEBHOOK_SECRETS.map((name): [string, (everything: Writable) => void] => [
+      name,
+      ({ monitoring: { receivers } }) =>
+        (receivers.webhooks = receivers.webhooks.filter(({ secret }) => secret !== name)),
+    ]),
     ["pingUrl", ({ monitoring }) => (monitoring.ping = false)],
     ["neighbourToken", ({ monitoring }) => (monitoring.neighbours = [])],
     ["backupPassword", ({ backup }) => (backup.project = "")],

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { WEBHOOK_SECRETS } from "../../common/alert-webhooks.ts";
 import { secretNames, type SecretName } from "../../secrets/catalog.ts";
 import { resolveSecrets, SecretsError } from "../../secrets/resolve.ts";
 import { strongSecrets, environmentWith } from "../support/fixtures.ts";
@@ -27,7 +28,7 @@ function needed(): Values {
     "backupReaderKey",
     "postgresPassword",
     "registryPassword",
-    ...(["smtpPassword", "slackUrl", "pagerUrl", "pingUrl", "neighbourToken"] as const),
+    ...(["smtpPassword", "slackUrl", ...WEBHOOK_SECRETS, "pingUrl", "neighbourToken"] as const),
   ];
   return Object.fromEntries(
     Object.entries(strongSecrets()).filter(([name]) => !without.includes(name as SecretName)),

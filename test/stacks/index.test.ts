@@ -125,7 +125,7 @@ describe("stacks/index.ts", () => {
     warn.mockRestore();
 
     expect(warned).toHaveLength(count);
-    for (const name of ["mail", "receivers.slack", "receivers.pager", "escalation"])
+    for (const name of ["mail", "receivers.slack", "receivers.webhooks", "escalation"])
       for (const text of warned) expect(text).toContain(`technicia:monitoring.${name}`);
   });
 

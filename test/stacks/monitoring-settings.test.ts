@@ -1,12 +1,15 @@
 import { describe, expect, it } from "vitest";
 
+import { ladderOf } from "../../components/monitoring/audiences.ts";
 import { factsOf } from "../../stacks/parts/monitoring.ts";
 import { imagesInUse } from "../../stacks/images.ts";
 import { environmentWith } from "../support/fixtures.ts";
 import { everything } from "../support/technicia.ts";
+import { releaseLimits } from "../../stacks/release-limits.ts";
 
 const mail = { host: "smtp.exemple.fr", from: "alertes@exemple.fr" };
 const neighbour = { stack: "prod", url: "https://prod.exemple.fr" };
+const webhook = { name: "pager", secret: "pagerUrl" };
 const emails = ["astreinte@exemple.fr"];
 
 const refusal = (monitoring: object) => {
@@ -67,7 +70,42 @@ describe("the settings of the monitoring", () => {
     [{ neighbours: [{ ...neighbour, url: "http://prod.exemple.fr" }] }, "(https://…)"],
     [
       { enabled: true, logsMaxGib: 18, minFreeGib: 2 },
-      "monitoring: expected at most 20 GiB in all, half of the smallest disk, got 21 GiB (metricsDays 35: about 1, logsMaxGib 18, minFreeGib 2)",
+      "monitoring: expected at most 20 GiB in all, half of the disk (server.diskGib 40), got 21 GiB (metricsDays 35: about 1, logsMaxGib 18, minFreeGib 2); " +
+        "lower one of the three, or, where the plan has a larger disk, say so with pulumi config set --path technicia:server.diskGib",
+    ],
+    [
+      { receivers: { webhooks: [webhook, { ...webhook, name: "sms" }] } },
+      'monitoring.receivers.webhooks[1].secret: expected a secret of its own, got "pagerUrl" again',
+    ],
+    [
+      { receivers: { webhooks: [webhook, { ...webhook, secret: "smsUrl" }] } },
+      'monitoring.receivers.webhooks[1].name: expected a name of its own, got "pager" again',
+    ],
+    [
+      { receivers: { webhooks: [{ ...webhook, format: "pagerduty" }] } },
+      'webhooks[0].secret: expected pagerDutyKey, because its format is pagerduty, got "pagerUrl"; set it with pulumi config set',
+    ],
+    [
+      { receivers: { webhooks: [{ ...webhook, secret: "pagerDutyKey" }] } },
+      'expected pagerUrl or smsUrl or webhookUrl, because its format is json, got "pagerDutyKey"',
+    ],
+    [
+      {
+        escalation: [{ level: "N1", afterMinutes: 5 }],
+        receivers: { webhooks: [{ ...webhook, levels: ["P1", "N3"] }] },
+      },
+      'webhooks[0].levels: expected a level of monitoring.escalation (N1), got "N3"; add it there or remove it here',
+    ],
+    [{ receivers: { webhooks: [{ ...webhook, levels: [] }] } }, "expected at least one level, such as P1"],
+    [
+      { receivers: { webhooks: [{ ...webhook, name: "team" }] } },
+      "other than team, slack, nobody and deadman",
+    ],
+    [{ receivers: { webhooks: [{ ...webhook, secret: "slackUrl" }] } }, 'expected "pagerUrl", "smsUrl"'],
+    [
+      { receivers: { pager: true } },
+      "monitoring.receivers.pager: expected an entry of monitoring.receivers.webhooks instead, which keeps the secret pagerUrl; " +
+        "remove this with pulumi config rm --path technicia:monitoring.receivers.pager --stack test",
     ],
     [{ observation: { seconds: 300, paths: ["healthz"] } }, "expected a path from /, such as /healthz"],
     [
@@ -78,6 +116,13 @@ describe("the settings of the monitoring", () => {
     [{ observation: { once: [{ method: "PUT", path: "/x" }] } }, 'expected "GET" or "POST"'],
   ])("refuse %j", (monitoring, expected) => {
     expect(refusal(monitoring)).toContain(expected);
+  });
+
+  it("may keep more on a larger disk", () => {
+    const monitoring = { enabled: true, logsMaxGib: 18, minFreeGib: 2 };
+
+    expect(environmentWith({ monitoring, "server.diskGib": 42 }).monitoring.logsMaxGib).toBe(18);
+    expect(() => environmentWith({ monitoring, "server.diskGib": 41 })).toThrow("at most 20 GiB in all");
   });
 
   it("send the requests of a list once as POST, and none by default", () => {
@@ -131,6 +176,50 @@ describe("imagesInUse", () => {
   });
 });
 
+describe("what a release is verified against", () => {
+  const limitsWith = (thresholds: object) => releaseLimits(environmentWith({ monitoring: { thresholds } }));
+
+  it("is the number of the alert, where the release has none of its own", () => {
+    const ofAlerts = {
+      errors: { p3Percent: 2 },
+      latency: { p3P50Seconds: 0.7, p2P95Seconds: 4, p3P99Seconds: 8 },
+      disk: { freePercent: 25 },
+      memory: { targetPercent: 70 },
+    };
+    const expected = { errorRatio: 0.02, p50Ms: 700, p95Ms: 4000, p99Ms: 8000 };
+
+    expect(limitsWith(ofAlerts)).toMatchObject({ ...expected, diskFreePercent: 25, memoryUsedPercent: 70 });
+  });
+
+  it("is its own number, which changes no alert", () => {
+    const release = {
+      ...{ errorPercent: 5, p50Seconds: 1, p95Seconds: 3, p99Seconds: 10 },
+      ...{ diskFreePercent: 1, memoryUsedPercent: 90 },
+    };
+    const expected = { errorRatio: 0.05, p50Ms: 1000, p95Ms: 3000, p99Ms: 10_000 };
+
+    expect(limitsWith({ release })).toMatchObject({ ...expected, diskFreePercent: 1, memoryUsedPercent: 90 });
+    expect(factsOf(environmentWith({ monitoring: { thresholds: { release } } })).thresholds).toEqual(
+      factsOf(environmentWith()).thresholds,
+    );
+  });
+
+  it.each([
+    [{ errorPercent: 0 }, "errorPercent: expected a whole number of percent from 1 to 99"],
+    [{ p95Seconds: "2s" }, 'p95Seconds: expected seconds above 0, such as 2, got "2s"'],
+    [{ rollbackSeconds: 0 }, "rollbackSeconds: expected a whole number of seconds from 1 to 3600"],
+  ])("refuses %j", (release, expected) => {
+    expect(refusal({ thresholds: { release } })).toContain(`monitoring.thresholds.release.${expected}`);
+  });
+
+  it("is no longer a setting of operations, and says where it is now", () => {
+    expect(() => environmentWith({ "operations.thresholds": { p95Ms: 2000 } })).toThrow(
+      "operations.thresholds: expected these numbers in monitoring.thresholds, once for alerts and verifications; " +
+        "remove them with pulumi config rm --path technicia:operations.thresholds --stack test",
+    );
+  });
+});
+
 describe("what rules and routes are rendered from", () => {
   it("follows from the settings", () => {
     const facts = factsOf(environmentWith(everything.settings));
@@ -155,14 +244,20 @@ describe("what rules and routes are rendered from", () => {
 
     expect(facts.receivers.team.emails).toEqual(["admin@exemple.fr"]);
     expect(facts.mail?.user).toBeUndefined();
-    expect(facts.escalation).toEqual([]);
+    expect(ladderOf(facts)).toEqual([]);
   });
 
-  it.each([[{ slack: true }], [{ pager: true }]])(
+  it("asks a webhook for P1 in Alertmanager's own format by default", () => {
+    const { receivers } = factsOf(environmentWith({ monitoring: { receivers: { webhooks: [webhook] } } }));
+
+    expect(receivers.webhooks).toEqual([{ ...webhook, format: "json", levels: ["P1"] }]);
+  });
+
+  it.each([[{ slack: true }], [{ webhooks: [webhook] }]])(
     "has every level of the escalation where only %j is told of alerts, and none where nobody is",
     (receivers) => {
       const levelsOf = (settings: object) =>
-        factsOf(environmentWith({ monitoring: { enabled: true, ...settings } })).escalation.map(
+        ladderOf(factsOf(environmentWith({ monitoring: { enabled: true, ...settings } }))).map(
           ({ level }) => level,
         );
 

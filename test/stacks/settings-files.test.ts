@@ -5,6 +5,8 @@ import { parse } from "yaml";
 import { entryOf, secretNames } from "../../secrets/catalog.ts";
 import { settingNames, parseSettings, SettingsError } from "../../stacks/settings.ts";
 import { change, publicKey, type Settings } from "../support/fixtures.ts";
+import { releaseLimits } from "../../stacks/release-limits.ts";
+import { alertThresholds } from "../../stacks/thresholds-schema.ts";
 
 const STACKS = ["test", "staging", "prod"];
 
@@ -109,7 +111,12 @@ describe("Pulumi.<stack>.yaml", () => {
     const text = readFileSync(new URL(`../../Pulumi.${stack}.yaml`, import.meta.url), "utf8");
     const [head = ""] = text.split("\nconfig:");
 
-    for (const name of ["monitoring.mail", "monitoring.escalation", "monitoring.receivers.slack", ".pager"])
+    for (const name of [
+      "monitoring.mail",
+      "monitoring.escalation",
+      "monitoring.receivers.slack",
+      ".webhooks",
+    ])
       expect(head).toContain(name);
   });
 
@@ -153,14 +160,24 @@ describe("Pulumi.<stack>.yaml", () => {
   });
 
   it("sets the promised thresholds for production", () => {
-    expect(parseSettings("prod", withAnswers(committed("prod"))).operations.thresholds).toMatchObject({
+    expect(releaseLimits(parseSettings("prod", withAnswers(committed("prod"))))).toEqual({
       errorRatio: 0.01,
       p50Ms: 500,
       p95Ms: 2000,
       p99Ms: 5000,
       requestsPerSecond: 100,
       rollbackSeconds: 300,
+      ...{ loadSeconds: 30, certificateDays: 10, diskFreePercent: 20, memoryUsedPercent: 85 },
     });
+  });
+
+  it("judges a release in test more mildly, and its alerts as in production", () => {
+    const [test, , prod] = STACKS.map((stack) => parseSettings(stack, withAnswers(committed(stack))));
+
+    expect(releaseLimits(test!)).toMatchObject({ errorRatio: 0.05, p95Ms: 3000, requestsPerSecond: 20 });
+    expect(alertThresholds(test!.monitoring.thresholds)).toEqual(
+      alertThresholds(prod!.monitoring.thresholds),
+    );
   });
 
   it("contains no secret", () => {

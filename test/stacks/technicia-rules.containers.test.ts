@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { WEBHOOK_SECRETS } from "../../common/alert-webhooks.ts";
 import { goDuration } from "../../components/service.ts";
 import { isExact } from "../../common/image-reference.ts";
 import { tryRun } from "../../common/run.ts";
@@ -63,7 +64,7 @@ function traces(value: string): string[] {
 /** The program makes the keys of a bucket that it makes itself. */
 const OF_OWN_BUCKET = ["backupWriterKey", "backupReaderKey"];
 
-const OF_MONITORING = ["smtpPassword", "slackUrl", "pagerUrl", "pingUrl", "neighbourToken"];
+const OF_MONITORING = ["smtpPassword", "slackUrl", ...WEBHOOK_SECRETS, "pingUrl", "neighbourToken"];
 
 describe.each(variants)("the secrets with %s", (_name, variant) => {
   it("are nowhere in clear: inputs, outputs of components, outputs of the program", async () => {
@@ -111,7 +112,7 @@ describe.each(variants)("the secrets with %s", (_name, variant) => {
     );
 
     expect(files).toEqual({
-      alerts: ["smtp_password", "slack_url", "pager_url", "ping_url", "neighbour_token"],
+      alerts: OF_MONITORING.map((name) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)),
       "document-processor": ["google_credentials"],
       frontend: [],
       gateway: [],

@@ -38,7 +38,7 @@ function committed(): Variant {
   return {
     settings: {
       backup: { project: "0123456789abcdef0123456789abcdef" },
-      monitoring: {},
+      monitoring: { thresholds: { release: {} } },
       workflows: {},
       documents: {},
       "services.gateway.hold": {},

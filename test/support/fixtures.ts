@@ -104,18 +104,6 @@ export function validSettings(): Settings {
       holidays: { country: "FR", extra: ["2027-04-06"] },
       freezes: [{ from: "2026-12-18", to: "2027-01-04", reason: "fêtes" }],
       dnsSettledHours: 24,
-      thresholds: {
-        errorRatio: 0.01,
-        p50Ms: 500,
-        p95Ms: 2000,
-        p99Ms: 5000,
-        requestsPerSecond: 100,
-        loadSeconds: 30,
-        certificateDays: 10,
-        diskFreePercent: 20,
-        memoryUsedPercent: 85,
-        rollbackSeconds: 300,
-      },
     },
   };
 }
@@ -163,6 +151,9 @@ export function strongSecrets(): Record<SecretName, string> {
     backupWriterKey: `writer0:${digest("backupWriterKey")}`,
     backupReaderKey: `reader0:${digest("backupReaderKey")}`,
     slackUrl: `https://hooks.exemple.fr/slack/${digest("slackUrl")}`,
+    pagerDutyKey: digest("pagerDutyKey").slice(0, 32),
+    smsUrl: `https://hooks.exemple.fr/sms/${digest("smsUrl")}`,
+    webhookUrl: `https://hooks.exemple.fr/autre/${digest("webhookUrl")}`,
     pagerUrl: `https://hooks.exemple.fr/pager/${digest("pagerUrl")}`,
     pingUrl: `https://hooks.exemple.fr/ping/${digest("pingUrl")}`,
     n8nOwnerPassword: `Aa1-${digest("n8nOwnerPassword").slice(0, 20)}`,

@@ -28,7 +28,16 @@ export const everything: Variant = {
     monitoring: {
       enabled: true,
       mail: { host: "smtp.exemple.fr", from: "alertes@exemple.fr", user: "alertes@exemple.fr" },
-      receivers: { team: { emails: ["equipe@exemple.fr"] }, slack: true, pager: true },
+      receivers: {
+        team: { emails: ["equipe@exemple.fr"] },
+        slack: true,
+        webhooks: [
+          { name: "pager", secret: "pagerUrl" },
+          { name: "sms", secret: "smsUrl", levels: ["P1", "N1"] },
+          { name: "autre", secret: "webhookUrl", levels: ["P3"] },
+          { name: "astreinte", secret: "pagerDutyKey", format: "pagerduty-eu", levels: ["N2"] },
+        ],
+      },
       escalation: [
         { level: "N1", afterMinutes: 5, emails: ["n1@exemple.fr"] },
         { level: "N2", afterMinutes: 15, emails: ["n2@exemple.fr"] },

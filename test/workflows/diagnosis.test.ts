@@ -45,6 +45,20 @@ async function begin(): Promise<string> {
   return (answer!.body as { diagnosisId: string }).diagnosisId;
 }
 
+it("counts what the model bills for the plan and for the report", async () => {
+  const usage = { input_tokens: 900, output_tokens: 80 };
+  const model = "claude-sonnet-4-5-20250929";
+  const http = (call: HttpCall) => ({ ...(services(call) as object), model, usage });
+  const { lines, answer } = await start(given, http);
+  const { diagnosisId } = answer!.body as { diagnosisId: string };
+  const billed = { event: "usage", model, input: 900, output: 80 };
+
+  expect(lines).toEqual([billed]);
+  const runs = [];
+  for (const { title } of plan) runs.push(await next({ diagnosisId, response: title }, http));
+  expect(runs.map((run) => run.lines)).toEqual([[], [], [billed]]);
+});
+
 describe("the start of a diagnosis", () => {
   it("gives the first step of a plan that the model makes from the documentation", async () => {
     const run = await start(given);

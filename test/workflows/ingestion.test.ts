@@ -110,6 +110,7 @@ describe("the ingestion", () => {
     ]);
     expect(given.files.has(`/documents/${id}.${ingestion}.json`)).toBe(true);
     expect(card).toMatchObject({ ...metadata, state: "ready", pages: 3, passages: 2, images: 0 });
+    expect(run.lines).toEqual([{ event: "document", passages: 2 }]);
   });
 
   it("has said that it runs before it answers, so that what is cut off is found", async () => {

@@ -48,6 +48,8 @@ export interface Run {
 
   /** Why the execution failed, which starts the workflow of errors. */
   readonly failure: string | undefined;
+  /** What Code nodes wrote into the log. */
+  readonly lines: readonly object[];
   readonly calls: readonly HttpCall[];
 
   /** Name of a node → its last items, on its first output. */
@@ -91,6 +93,7 @@ class Execution {
   readonly #workflow: Workflow;
   readonly #world: World;
   readonly #calls: HttpCall[] = [];
+  readonly #lines: object[] = [];
   readonly #results = new Map<string, readonly Item[]>();
   #answer: Run["answer"];
 
@@ -109,7 +112,7 @@ class Execution {
     } catch (error) {
       failure = (error as Error).message;
     }
-    return { answer: this.#answer, failure, calls: this.#calls, results: this.#results };
+    return { answer: this.#answer, failure, calls: this.#calls, lines: this.#lines, results: this.#results };
   }
 
   async #continue(node: Node, outputs: Outputs): Promise<void> {
@@ -285,6 +288,7 @@ class Execution {
       toISO: () => new Date(now().getTime() + days * 86_400_000).toISOString(),
     });
     return {
+      console: { log: (line: object) => this.#lines.push(JSON.parse(JSON.stringify(line)) as object) },
       $input: { first: () => items[0], last: () => items.at(-1), all: () => items, item },
       $json: item.json,
       $prevNode: { name: previous },

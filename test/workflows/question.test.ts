@@ -87,6 +87,27 @@ describe("a question", () => {
     expect((answer!.body as { sources: { page: number }[] }).sources.map(({ page }) => page)).toEqual([4, 9]);
   });
 
+  it("counts what the model bills, and from how many pages it answered", async () => {
+    const usage = { input_tokens: 1200, output_tokens: 340 };
+    const model = "claude-sonnet-4-5-20250929";
+    const answering = (text: string) => () => ({ content: [{ type: "text", text }], model, usage });
+    const billed = { event: "usage", model, input: 1200, output: 340 };
+
+    const { lines } = await ask({ question }, services(found(purge, torque), answering("V3 [1][2].")));
+    expect(lines).toEqual([billed, { event: "answer", sources: 2 }]);
+    // An answer that helps nobody is billed as well.
+    expect((await ask({ question }, services(found(purge), answering("")))).lines).toEqual([billed]);
+    expect((await ask({ question }, services([], says("")))).lines).toEqual([
+      { event: "answer", sources: 0 },
+    ]);
+  });
+
+  it("writes nothing of what was asked or answered into the log", async () => {
+    const { lines } = await ask({ question }, services(found(purge), says("Ouvrez V3 [1].")));
+
+    expect(lines).toEqual([{ event: "answer", sources: 1 }]);
+  });
+
   it("asks no model where nothing is found, and says so", async () => {
     const run = await ask({ question }, services([], says("inventé")));
 

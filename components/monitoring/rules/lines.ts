@@ -102,13 +102,24 @@ function loginRule({ thresholds, stack }: MonitoringFacts): Rule {
   };
 }
 
-/** A workflow that answers a question writes a line `{"event":"answer","sources":<how many documents it names>}`. */
+/**
+ * Lines that workflows write, by `console.log` of an object in a Code node; n8n puts the names of workflow and node before it.
+ *
+ * - `{"event":"answer","sources":<how many documents it names>}` for each answer to a question
+ * - `{"event":"document","passages":<how many>}` for each document that was indexed
+ * - `{"event":"usage","model":"<its name>","input":<tokens>,"output":<tokens>}` for each answer of a language model
+ */
+const eventLine = (event: "answer" | "document" | "usage") =>
+  `CONTAINER_TAG:in("n8n","n8n-runners","vector-store") _msg:~\`"event":\\s*"${event}"\``;
+const ANSWER = `${eventLine("answer")} | extract_regexp \`"sources":\\s*(?P<sources>\\d+)\` from _msg`;
+const USAGE = `${eventLine("usage")} | extract_regexp \`"model":\\s*"(?P<model>[\\w.-]+)",\\s*"input":\\s*(?P<input>\\d+),\\s*"output":\\s*(?P<output>\\d+)\` from _msg | filter model:*`;
+
 function sourceRule({ thresholds, stack }: MonitoringFacts): Rule {
   const { unsourcedPercent, minimumAnswers } = thresholds.languageModel;
   return {
     name: "AnswersWithoutSource",
     severity: "P3",
-    expr: `_time:1h CONTAINER_TAG:in("n8n","n8n-runners","vector-store") _msg:~\`"event":\\s*"answer"\` | unpack_json from _msg fields (event, sources) | filter event:=answer | stats count() answers, count() if (sources:=0) unsourced | math unsourced / answers * 100 as percent | filter answers:>=${minimumAnswers} percent:>${unsourcedPercent} | fields percent`,
+    expr: `_time:1h ${ANSWER} | stats count() answers, count() if (sources:=0) unsourced | math unsourced / answers * 100 as percent | filter answers:>=${minimumAnswers} percent:>${unsourcedPercent} | fields percent`,
     title: `Plus de ${unsourcedPercent} % des réponses sans source`,
     where: "questions",
     value: `${value()} % en 1 h`,
@@ -120,7 +131,8 @@ function sourceRule({ thresholds, stack }: MonitoringFacts): Rule {
 
 /**
  * `log_lines{service}` and `log_errors{service}` count the lines of the last minute; `logins{stats_result}` those of five minutes:
- * `ssh`, `ssh_failed`, `editor`, `editor_failed`. `answers{stats_result}` counts those of an hour, and those without a source.
+ * `ssh`, `ssh_failed`, `editor`, `editor_failed`. `answers{stats_result}` counts those of an hour, and those without a source; `documents`
+ * those that were indexed in an hour. `model_tokens{model, stats_result}` counts what a language model was sent and has answered in five minutes.
  */
 export function lineRecordings(facts: MonitoringFacts): Recording[] {
   return [
@@ -139,7 +151,12 @@ export function lineRecordings(facts: MonitoringFacts): Recording[] {
     },
     {
       record: "answers",
-      expr: '_time:1h CONTAINER_TAG:in("n8n","n8n-runners","vector-store") _msg:~`"event":\\s*"answer"` | unpack_json from _msg fields (event, sources) | filter event:=answer | stats count() answers, count() if (sources:=0) unsourced',
+      expr: `_time:1h ${ANSWER} | stats count() answers, count() if (sources:=0) unsourced`,
+    },
+    { record: "documents", expr: `_time:1h ${eventLine("document")} | stats count() documents` },
+    {
+      record: "model_tokens",
+      expr: `_time:5m ${USAGE} | stats by (model) sum(input) input, sum(output) output`,
     },
   ];
 }

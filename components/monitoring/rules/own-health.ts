@@ -1,6 +1,7 @@
 /** Rules by which the monitoring watches itself, the ladder of the escalation, and the sign of life. */
 import { restartsBy } from "../../../common/monitoring.ts";
 import { ESCALATION_LABELS } from "../../../common/planned-alerts.ts";
+import { ladderOf } from "../audiences.ts";
 import { DEADMAN, type MonitoringFacts } from "../facts.ts";
 import { label, lastingMinutes, minutes, MONITORING, type Rule, value } from "./rule.ts";
 
@@ -287,12 +288,12 @@ function accessLogRule({ stack }: MonitoringFacts): Rule {
  * An acknowledgement silences the alert's `id`, which the ladder has as well.
  */
 export function escalationRules(facts: MonitoringFacts): Rule[] {
-  const { escalation, stack } = facts;
+  const { stack } = facts;
   const unresolved =
     'default_rollup(ALERTS{alertstate="firing",severity="P1",alertname!="Escalation",id!=""}[2m])';
   // A store that takes no samples does not know of this alert either.
   const untold = `label_set(${refusesSamples(facts)}, "about", "StoreReadOnly", "id", "StoreReadOnly-metrics")`;
-  return escalation.map(({ level, afterMinutes }) => ({
+  return ladderOf(facts).map(({ level, afterMinutes }) => ({
     name: "Escalation",
     severity: "P1",
     expr: `max by (${ESCALATION_LABELS.join(", ")}) (label_copy(${unresolved}, "alertname", "about")) or ${untold}`,

@@ -2,9 +2,9 @@ import { connect } from "node:tls";
 
 import type { Result } from "autocannon";
 
-import type { Environment } from "../../../stacks/environment.ts";
 import { failed, type Finding, ok } from "../probe.ts";
 import type { PublicSite } from "./gateway.ts";
+import type { ReleaseLimits } from "../../../stacks/release-limits.ts";
 
 /** Requests that the server answers at the same time; those on the way come in addition. */
 const CONNECTIONS = 10;
@@ -19,7 +19,7 @@ interface LoadRequest {
   readonly path: string;
   /** The one status that counts as an answer. */
   readonly status: number;
-  readonly thresholds: Environment["operations"]["thresholds"];
+  readonly thresholds: ReleaseLimits;
   readonly signal: AbortSignal;
 }
 

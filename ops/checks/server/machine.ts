@@ -7,6 +7,8 @@ import type { RegistryImage } from "../../../common/registry.ts";
 import { readOvh } from "../../vendors/calls.ts";
 import type { CheckEffects, ServerAccess } from "../context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "../probe.ts";
+import { excessOnDisk } from "../../../stacks/monitoring-rules.ts";
+import { type ReleaseLimits, releaseLimits } from "../../../stacks/release-limits.ts";
 
 const MIB = 1024 * 1024;
 /** Docker keeps a compressed copy while it unpacks an image to about three times that size. */
@@ -56,24 +58,29 @@ export async function checkRoomFor(
       .map(({ service }) => limits[service]?.memoryMib ?? 0),
   );
   return judge(room, {
-    thresholds: environment.operations.thresholds,
+    thresholds: releaseLimits(environment),
     neededBytes,
     besideMib,
+    monitoring: environment.monitoring,
     what: missing.length === 0 ? "aucune image à charger" : `${missing.length} images à charger`,
   });
 }
 
 /** Whether the server has room left now. */
 export async function checkRoom(server: Server, environment: Environment): Promise<Finding> {
-  const { thresholds } = environment.operations;
-  return judge(await readRoom(server), { thresholds, neededBytes: 0, besideMib: 0, what: "en service" });
+  const thresholds = releaseLimits(environment);
+  const { monitoring } = environment;
+  const need = { thresholds, monitoring, neededBytes: 0, besideMib: 0, what: "en service" };
+  return judge(await readRoom(server), need);
 }
 
 function judge(
   room: Room,
   need: {
-    readonly thresholds: Environment["operations"]["thresholds"];
+    readonly thresholds: ReleaseLimits;
     readonly neededBytes: number;
+    /** Of which metrics and logs take a share of the disk. */
+    readonly monitoring: Environment["monitoring"];
     /** Memory of the largest task that runs beside its predecessor. */
     readonly besideMib: number;
     readonly what: string;
@@ -91,6 +98,7 @@ function judge(
     memoryNeededMib: need.besideMib,
   };
   const problems = [
+    ...findExcess(need.monitoring, room),
     ...(freePercent < thresholds.diskFreePercent
       ? [
           `disque : resterait ${round(freePercent)} % de libre, attendu ${thresholds.diskFreePercent} % ` +
@@ -110,6 +118,17 @@ function judge(
   if (problems.length > 0) return failed(problems.join(" ; "), measures);
   const seen = `${need.what} ; disque libre ${measures.diskFreePercent} %, mémoire utilisée ${measures.memoryUsedPercent} %`;
   return ok(seen, measures);
+}
+
+/** The disk of the settings may be another one than the server's. */
+function findExcess(monitoring: Environment["monitoring"], { diskBytes }: Room): string[] {
+  const diskGib = Math.floor(diskBytes / (1024 * MIB));
+  const excess = excessOnDisk(monitoring, diskGib);
+  if (excess === undefined) return [];
+  return [
+    `surveillance : ${excess.keptGib} Gio à garder (technicia:monitoring, ${excess.parts}), ` +
+      `au plus ${excess.mostGib} attendus, la moitié du disque de ${diskGib} Gio ; baisser l'une des trois valeurs`,
+  ];
 }
 
 async function readRoom(server: Server): Promise<Room> {

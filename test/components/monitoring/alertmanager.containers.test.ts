@@ -8,20 +8,33 @@ import type { MonitoringFacts } from "../../../components/monitoring/facts.ts";
 import { monitoringProgram } from "../../support/monitoring-programs.ts";
 import { until } from "../../support/until.ts";
 import { send, type SentAlert, startAlerts, writeAlerting } from "./alerting.ts";
-import { monitoringFacts } from "./facts.ts";
+import { monitoringFacts, pager } from "./facts.ts";
 import { type RunningProgram, startProgram } from "./program.ts";
 import { type Notification, startWebhooks, type Webhooks } from "./webhooks.ts";
 
-const NOTHING = { slack: false, pager: false, team: { emails: [] } };
+const NOTHING = { slack: false, webhooks: [], team: { emails: [] } };
 const SETTINGS: Readonly<Record<string, Partial<MonitoringFacts>>> = {
   everything: {},
   "nobody to tell": { mail: undefined, receivers: NOTHING, escalation: [], neighbours: [], ping: false },
   "mail alone, without an account": {
     mail: { host: "smtp.exemple.fr", port: 25, from: "a@exemple.fr", user: undefined, startTls: false },
-    receivers: { slack: false, pager: false, team: { emails: ["a@exemple.fr", "b@exemple.fr"] } },
+    receivers: { slack: false, webhooks: [], team: { emails: ["a@exemple.fr", "b@exemple.fr"] } },
     ping: false,
   },
-  "Slack and a pager, without mail": { mail: undefined, receivers: { ...NOTHING, slack: true, pager: true } },
+  "Slack and a pager, without mail": {
+    mail: undefined,
+    receivers: { ...NOTHING, slack: true, webhooks: [pager] },
+  },
+  "several webhooks": {
+    receivers: {
+      team: { emails: ["equipe@exemple.fr"] },
+      slack: true,
+      webhooks: [
+        pager,
+        { name: "astreinte", format: "pagerduty-eu", secret: "pagerDutyKey", levels: ["P2", "N2"] },
+      ],
+    },
+  },
   "a neighbour whose authority nobody knows": {
     neighbours: [{ stack: "test", url: "https://test.exemple.fr", trusted: false }],
   },
@@ -43,6 +56,7 @@ describe("the configuration", () => {
 
   const mailOnly = SETTINGS["mail alone, without an account"] ?? {};
   const slackOnly = SETTINGS["Slack and a pager, without mail"] ?? {};
+  const several = SETTINGS["several webhooks"] ?? {};
   const silent = SETTINGS["nobody to tell"] ?? {};
   it.each([
     [{}, "severity=P1", "pager,team,slack"],
@@ -64,8 +78,12 @@ describe("the configuration", () => {
     [mailOnly, "alertname=Announcement severity=info", "announcements-team"],
     [slackOnly, "severity=P1", "pager,slack"],
     [slackOnly, "severity=P2", "slack"],
-    [slackOnly, "alertname=Escalation severity=P1 level=N1", "N1"],
-    [slackOnly, "alertname=Escalation severity=P1 level=N4", "N4"],
+    [slackOnly, "alertname=Escalation severity=P1 level=N1", "pager,slack"],
+    [slackOnly, "alertname=Escalation severity=P1 level=N4", "pager,slack"],
+    [several, "severity=P1", "pager,team,slack"],
+    [several, "severity=P2", "astreinte,team,slack"],
+    [several, "alertname=Escalation severity=P1 level=N1", "N1"],
+    [several, "alertname=Escalation severity=P1 level=N2", "N2,astreinte"],
     [silent, "alertname=Escalation severity=P1 level=N1", "nobody"],
     [silent, "severity=P1", "nobody"],
     [silent, "alertname=Announcement severity=info", "nobody"],

@@ -1,5 +1,8 @@
 import type { MonitoringFacts } from "../../../components/monitoring/facts.ts";
-import { thresholds } from "../../../stacks/thresholds-schema.ts";
+import { alertThresholds, thresholds } from "../../../stacks/thresholds-schema.ts";
+
+/** A webhook that gets P1. */
+export const pager = { name: "pager", format: "json", secret: "pagerUrl", levels: ["P1"] } as const;
 
 /** An environment with everything that can be switched on, and the settings' own defaults. */
 export function monitoringFacts(change: Partial<MonitoringFacts> = {}): MonitoringFacts {
@@ -23,7 +26,7 @@ export function monitoringFacts(change: Partial<MonitoringFacts> = {}): Monitori
       ],
     ],
     database: "postgres",
-    thresholds: thresholds.parse(undefined),
+    thresholds: alertThresholds(thresholds.parse(undefined)),
     scrapeSeconds: 15,
     minFreeGib: 2,
     mail: {
@@ -33,7 +36,7 @@ export function monitoringFacts(change: Partial<MonitoringFacts> = {}): Monitori
       user: "alertes@exemple.fr",
       startTls: true,
     },
-    receivers: { team: { emails: ["equipe@exemple.fr"] }, slack: true, pager: true },
+    receivers: { team: { emails: ["equipe@exemple.fr"] }, slack: true, webhooks: [pager] },
     escalation: [
       { level: "N1", afterMinutes: 5, emails: ["n1@exemple.fr"] },
       { level: "N2", afterMinutes: 15, emails: ["n2@exemple.fr"] },

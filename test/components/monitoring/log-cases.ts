@@ -71,7 +71,10 @@ const ssh = (message: string): Line => ({
 const REFUSED = ssh("Connection closed by authenticating user debian 198.51.100.9 port 40000 [preauth]");
 const ACCEPTED = ssh("Accepted publickey for debian from 198.51.100.7 port 40000 ssh2: ED25519 SHA256:abc");
 
-const answer = (sources: number) => container("n8n", JSON.stringify({ event: "answer", sources }), 600);
+/** As n8n writes what a Code node logs. */
+const logged = (workflow: string, node: string, what: object) =>
+  container("n8n", `[Workflow "${workflow}"][Node "${node}"] ${JSON.stringify(what)}`, 600);
+const answer = (sources: number) => logged("technicia-question", "Rédiger", { event: "answer", sources });
 
 const sign = (uri: string, status: number): Line => request({ uri, status, ago: 60 });
 

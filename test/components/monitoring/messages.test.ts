@@ -6,7 +6,7 @@ import type { MonitoringFacts } from "../../../components/monitoring/facts.ts";
 import { renderMessages } from "../../../components/monitoring/messages.ts";
 import { logRules } from "../../../components/monitoring/log-rules.ts";
 import { metricRules } from "../../../components/monitoring/metric-rules.ts";
-import { monitoringFacts } from "./facts.ts";
+import { monitoringFacts, pager } from "./facts.ts";
 
 interface Configuration {
   readonly route: {
@@ -71,7 +71,7 @@ describe("the route of announcements", () => {
   it.each([
     ["Slack, where there is one", {}, ["announcements-slack"]],
     ["the team's mail otherwise", { receivers: { slack: false } }, ["announcements-team"]],
-    ["never a pager", { mail: undefined, receivers: { slack: false, pager: true } }, []],
+    ["never a pager", { mail: undefined, receivers: { slack: false, webhooks: [pager] } }, []],
   ])("leads to %s", (_, { receivers, ...change }: { receivers?: object; mail?: undefined }, expected) => {
     const facts = { ...change, receivers: { ...monitoringFacts().receivers, ...receivers } };
     const configuration = configurationOf(facts);

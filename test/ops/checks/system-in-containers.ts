@@ -117,10 +117,11 @@ export async function startSystem(): Promise<System> {
       ),
       // No ssh runs here, so a port that is open anyway takes its place.
       "ssh.port": http,
-      "operations.thresholds.requestsPerSecond": 20,
-      "operations.thresholds.loadSeconds": 2,
-      "operations.thresholds.memoryUsedPercent": 99,
-      "operations.thresholds.diskFreePercent": 1,
+      monitoring: {
+        thresholds: {
+          release: { requestsPerSecond: 20, loadSeconds: 2, memoryUsedPercent: 99, diskFreePercent: 1 },
+        },
+      },
     });
     // The settings refuse `localhost` as a domain.
     const environment = { ...plain, domain: DOMAIN };

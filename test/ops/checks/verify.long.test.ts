@@ -22,6 +22,7 @@ import { docker, imageOf } from "../../support/containers.ts";
 import { until } from "../../support/until.ts";
 import { startSystem, type System, untilN8n, UPLOAD_MAX_MIB } from "./system-in-containers.ts";
 import { byId, localServer, unaborted, strong } from "./fixtures.ts";
+import { releaseLimits } from "../../../stacks/release-limits.ts";
 
 let system: System;
 const server = localServer();
@@ -267,7 +268,7 @@ describe("the checks of the gateway", () => {
 
   it("fail when the health is a page, and when the load meets errors", async () => {
     const look = () => checkHealthRoute(system.site, unaborted);
-    const { thresholds } = system.context.environment.operations;
+    const thresholds = releaseLimits(system.context.environment);
     const loadOfNothing = () =>
       checkLoad(system.site, { path: "/nothing", status: 200, thresholds, signal: unaborted });
     const [health, load] = await withGateway(

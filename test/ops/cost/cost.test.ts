@@ -23,7 +23,14 @@ const adopted: KnownServer = {
 
 function cost(change: Partial<Priced> = {}, settings: Readonly<Record<string, unknown>> = {}) {
   const environment = environmentWith(settings);
-  return costOf({ environment, server: undefined, measured: undefined, catalogue: dated, ...change });
+  return costOf({
+    environment,
+    server: undefined,
+    measured: undefined,
+    usage: undefined,
+    catalogue: dated,
+    ...change,
+  });
 }
 
 const listed = (given: ReturnType<typeof cost>) =>
@@ -43,7 +50,8 @@ describe("the cost of a month", () => {
     expect(listed(found)).toEqual([
       ["server", "vps-2027-model2", 7.99],
       ["option", "option-auto-backup-2027-1-model2", 0.8],
-      ["usage", "VoyageAI, Anthropic, Google", "not-estimated"],
+      ["usage", "Anthropic", "not-estimated"],
+      ["usage", "VoyageAI, Google", "not-estimated"],
     ]);
     expect(sumOf(found)).toEqual({ euros: ordered, unknown: [] });
     expect(found.lines[0]?.source).toBe("OVH's catalogue of FR, 2026-11-24");
@@ -116,6 +124,48 @@ describe("the cost of a month", () => {
     expect(describeSum(unmeasured)).toBe("at least €8.79");
     expect(unmeasured.lines[2]?.monthly).toMatchObject({
       why: "not measured on this machine: npm run backups -- test",
+    });
+  });
+
+  describe("of language models", () => {
+    const usage = {
+      at: "2026-11-24T08:00:00.000Z",
+      models: { "claude-a": { input: 3_000_000, output: 500_000 }, "claude-b": { input: 10, output: 0 } },
+    };
+    const modelPrices = [{ model: "claude-a", inputEurPerMillion: 2, outputEurPerMillion: 10 }];
+    const usageLines = (change: Partial<Priced>, settings = {}) =>
+      cost({ server: adopted, ...change }, settings).lines.filter(({ what }) => what === "usage");
+
+    it("is that of the tokens of the last 30 days, and says of which model there is no price", () => {
+      const [first, second, others] = usageLines({ usage }, { "operations.modelPrices": modelPrices });
+
+      expect(first).toEqual({
+        ...{ what: "usage", name: "claude-a" },
+        monthly: { kind: "euros", euros: expect.closeTo((11 * 365.25) / 12 / 30) as number },
+        source: "3000000 tokens sent and 500000 answered in the 30 days to 2026-11-24",
+      });
+      expect(second).toMatchObject({
+        name: "claude-b",
+        monthly: {
+          kind: "not-estimated",
+          why: "10 tokens sent and 0 answered in the 30 days to 2026-11-24; its price is no entry of technicia:operations.modelPrices",
+        },
+      });
+      expect(others).toMatchObject({ name: "VoyageAI, Google", monthly: { kind: "not-estimated" } });
+    });
+
+    it("is not estimated, and never 0, where nobody has read it and where no workflow counts", () => {
+      const [unread] = usageLines({});
+      const [none] = usageLines({ usage: { ...usage, models: {} } });
+
+      expect(unread?.monthly).toEqual({
+        kind: "not-estimated",
+        why: "not read on this machine: npm run metrics -- test",
+      });
+      expect(none?.monthly).toEqual({
+        kind: "not-estimated",
+        why: "no workflow has noted a token in the 30 days to 2026-11-24",
+      });
     });
   });
 

@@ -51,6 +51,21 @@ describe("a deployment above the ceiling of the costs", () => {
     expect((await deploy(REQUEST, stack.operator)).text).toContain("got at least €7.99 (");
   });
 
+  it("is not refused for what is asked of language models, which costs the same without it", async () => {
+    await using stack = await openWith(15, { kind: "euros", euros: 1 });
+    const without = stack.cost;
+    const asked: Cost["lines"][number] = {
+      ...{ what: "usage", name: "claude-a", source: "" },
+      monthly: { kind: "euros", euros: 100 },
+    };
+    stack.cost = async (environment) => {
+      const { after, ...change } = await without(environment);
+      return { ...change, after: { ...after, lines: [...after.lines, asked] } };
+    };
+
+    expect((await deploy({ ...REQUEST, only: "plan" }, stack.operator)).exitCode).toBe(0);
+  });
+
   it("goes on in an emergency, and says so", async () => {
     await using stack = await openWith(15, TWELVE);
     const request = { ...REQUEST, emergency: true, reason: "panne" };

@@ -448,7 +448,7 @@ describe("a failing release", () => {
 
     expect(outcome.exitCode).toBe(4);
     expect(outcome.text).toContain(
-      "the rollback took 310 s, longer than operations.thresholds.rollbackSeconds (300 s)",
+      "the rollback took 310 s, longer than monitoring.thresholds.release.rollbackSeconds (300 s)",
     );
     expect((await stack.lastRelease()).restoredVerify.at(-1)).toMatchObject({
       id: "rollback-time",

@@ -24,7 +24,7 @@ beforeEach(async () => {
   stores = await startStores();
   world = await TestWorld.open(stores.addresses);
   sent = [];
-  routes = { P1: ["team", "pager"], P2: ["team"], P3: ["nobody"], info: ["nobody"], N2: ["N2"] };
+  routes = { P1: ["team", "pager"], P2: ["team"], P3: ["nobody"], info: ["nobody"] };
   stores.give(
     "alerts /api/v2/receivers",
     ["nobody", "team", "pager", "N2"].map((name) => ({ name })),
@@ -52,10 +52,11 @@ describe("npm run alerts -- <stack> test", () => {
   it("sends one marked alert of each severity, with a code for each receiver that is no other's", async () => {
     await test();
 
-    expect(sent.map(({ labels }) => [labels["severity"], labels["test"], labels["alertname"]])).toEqual(
-      ["P1", "P2", "P3", "info"].map((severity) => [severity, "yes", "Test"]),
-    );
-    expect(new Set(sent.map(({ labels }) => labels["id"])).size).toBe(4);
+    expect(sent.map(({ labels }) => [labels["severity"], labels["test"], labels["alertname"]])).toEqual([
+      ...["P1", "P2", "P3", "info"].map((severity) => [severity, "yes", "Test"]),
+      ...["N1", "N2", "N3", "N4"].map(() => ["P1", "yes", "Escalation"]),
+    ]);
+    expect(new Set(sent.map(({ labels }) => labels["id"])).size).toBe(8);
     expect(codeOf("team")).toMatch(/^[a-z0-9]{4}$/);
     expect(codeOf("team")).not.toBe(codeOf("pager"));
     expect(sent[0]!.annotations["title"]).toBe("Test des alertes (P1)");
@@ -68,6 +69,7 @@ describe("npm run alerts -- <stack> test", () => {
       mail: { host: "smtp.example.org", from: "a@example.org" },
       escalation: [{ level: "N2", afterMinutes: 15, emails: ["b@example.org"] }],
     };
+    routes = { ...routes, N2: ["N2"] };
     await test();
 
     expect(sent.at(-1)!.labels).toMatchObject({
@@ -77,6 +79,17 @@ describe("npm run alerts -- <stack> test", () => {
       test: "yes",
     });
     expect(world.said).toContain("sent to N2: N2");
+  });
+
+  it("tries a level that only a webhook gets, and says nothing of one that nobody gets", async () => {
+    world.monitoring = {
+      enabled: true,
+      receivers: { webhooks: [{ name: "pager", secret: "pagerUrl", levels: ["N2"] }] },
+    };
+    routes = { ...routes, N1: ["nobody"], N2: ["pager"], N3: ["nobody"], N4: ["nobody"] };
+    await test();
+
+    expect(world.said).toEqual(["sent to team: P1, P2", "sent to pager: N2, P1"]);
   });
 
   it("asks at a terminal which codes arrived, and records that all did", async () => {
@@ -101,6 +114,10 @@ describe("npm run alerts -- <stack> test", () => {
   });
 
   it("records a wrong and a missing code as not received, and says what to check", async () => {
+    world.monitoring = {
+      enabled: true,
+      receivers: { webhooks: [{ name: "pager", secret: "smsUrl" }] },
+    };
     world.answer = (question) => (receiverIn(question) === "team" ? "zzzz" : "");
     const { text, exitCode } = await test();
 
@@ -109,7 +126,7 @@ describe("npm run alerts -- <stack> test", () => {
       /^team: that is not its code, so it counts as not received \(P1, P2\); check the addresses .*smtpPassword/,
     );
     expect(text).toMatch(
-      /\npager: not received \(P1\); check the secret pagerUrl; npm run logs -- test alerts --errors/,
+      /\npager: not received \(P1\); check the secret smsUrl; npm run logs -- test alerts --errors/,
     );
     expect(result()).toMatchObject({ passed: false, receivers: { team: { received: false } } });
     // Only a test that passed counts for the server's collector.

@@ -1,4 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { enabledAliases } from "../../../common/services.ts";
 import { metricRules } from "../../../components/monitoring/metric-rules.ts";
@@ -11,6 +15,7 @@ import { TestWorld } from "./test-world.ts";
 
 const NOW = Date.parse("2026-11-24T10:00:00Z") / 1000;
 
+let cache: string;
 let stores: DoubleStores;
 let world: TestWorld;
 
@@ -18,6 +23,8 @@ let world: TestWorld;
 let values: Record<string, string | Record<string, string>>;
 
 beforeEach(async () => {
+  cache = await mkdtemp(join(tmpdir(), "metrics-"));
+  vi.stubEnv("XDG_CACHE_HOME", cache);
   stores = await startStores();
   world = await TestWorld.open(stores.addresses);
   values = {};
@@ -51,6 +58,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await stores[Symbol.asyncDispose]();
   await world[Symbol.asyncDispose]();
+  await rm(cache, { recursive: true });
 });
 
 const metrics = (json = false) => showMetrics({ stack: "test", json }, world.world);
@@ -125,6 +133,55 @@ describe("npm run metrics", () => {
     const { expr } = metricRules(facts).find(({ name }) => name === "CrashLoop")!;
 
     expect(`${now.replace(/^max\((.*)\)$/, "$1")} > 2`).toBe(expr);
+  });
+
+  it("counts questions, answers, uploads, documents and tokens, each window once", async () => {
+    values = {
+      'group="question",stats_result="requests"}))[24h:5m]': "480",
+      'group="question",stats_result="requests"}))[30d:5m]': "14000",
+      'answers{stats_result="answers"}))[24h:1h]': "31",
+      '(answers{stats_result="unsourced"})': "40",
+      'answers{stats_result="answers"}': "12",
+      'group="question",stats_result="failed"': "2.5",
+      'group="question"': "7",
+      'group="upload",stats_result="failed"': "20",
+    };
+    const { text } = await metrics();
+
+    expect(text).toMatch(/Questions and diagnoses in 5 min +7\.00 +480 +14000 +sum/);
+    expect(text).toMatch(/Failed questions +2\.50 % .*≤ 10 % +ok/);
+    expect(text).toMatch(/Answers in 1 h +12\.0 +31\.0/);
+    expect(text).toMatch(/Answers without a source +40\.0 % .*≤ 30 % +over/);
+    expect(text).toMatch(/Failed uploads +20\.0 % .*≤ 10 % +over/);
+    const over = (key: string) =>
+      metricsOf(environmentWith())
+        .find((metric) => metric.key === key)!
+        .over({ text: "24h", seconds: 86_400 });
+    expect(over("documents")).toBe('sum_over_time((max(documents{stats_result="documents"}))[24h:1h])');
+    expect(over("tokens.output")).toBe(
+      'sum_over_time((sum(default_rollup(model_tokens{stats_result="output"}[1m])))[24h:5m])',
+    );
+  });
+
+  it("shows logins by ssh and to the editor, and of those that failed the limit of the rule", async () => {
+    values = {
+      '(max(logins{stats_result="ssh_failed"}))[24h': "90",
+      'max(logins{stats_result="ssh_failed"})[1h:5m]': "21",
+      'max(logins{stats_result="editor_failed"})[1h:5m]': "10",
+      'logins{stats_result="ssh"}': "2",
+    };
+    const { text } = await metrics();
+    const { metrics: found } = JSON.parse((await metrics(true)).text) as { metrics: { key: string }[] };
+
+    expect(text).toMatch(/Logins by ssh in 5 min +2\.00 /);
+    expect(text).toMatch(/Failed logins by ssh in 1 h +21\.0 +90\.0 .*≤ 20 +over/);
+    expect(text).toMatch(/Failed logins to n8n in 1 h +10\.0 .*≤ 10 +ok/);
+    expect(found.map(({ key }) => key)).toEqual(
+      expect.arrayContaining(["sshLogins", "sshLoginsFailed", "editorLogins", "editorLoginsFailed"]),
+    );
+    expect(found.find(({ key }) => key === "sshLoginsFailed")).toMatchObject({
+      limit: { value: 20, setting: "monitoring.thresholds.security.sshFailuresPerHour" },
+    });
   });
 
   it("says which metric the store refuses, and shows the others", async () => {

@@ -39,6 +39,23 @@ describe("the services that take webhooks", () => {
     ]);
   });
 
+  it("take an event of PagerDuty as it does, and refuse one without what it asks for", async () => {
+    const event = {
+      ...{ routing_key: "0123456789abcdef0123456789abcdef", event_action: "trigger", dedup_key: "n8n" },
+      payload: { summary: "P1 n8n", source: "TechnicIA", severity: "critical" },
+    };
+    const taken = await post("/v2/enqueue", event);
+
+    expect([taken.status, await taken.json()]).toEqual([
+      202,
+      { status: "success", message: "Event processed", dedup_key: "n8n" },
+    ]);
+    for (const wrong of [{ routing_key: "short" }, { event_action: "fire" }, { payload: { summary: "x" } }]) {
+      const refused = await post("/v2/enqueue", { ...event, ...wrong });
+      expect([refused.status, await refused.json()]).toMatchObject([400, { status: "invalid event" }]);
+    }
+  });
+
   it("ask one sender to wait, as often as they are told, and take the others' calls", async () => {
     const headers = { "retry-after": "7" };
     webhooks.faults.add({ api: "webhooks", path: "^/services/", times: 2, status: 429, headers });

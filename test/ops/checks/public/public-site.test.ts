@@ -19,6 +19,7 @@ import { checkLoad } from "../../../../ops/checks/public/load.ts";
 import { checkPorts, CLOSED_PORTS } from "../../../../ops/checks/public/ports.ts";
 import { close, issue, listen, unaborted } from "../fixtures.ts";
 import { environmentWith } from "../../../support/fixtures.ts";
+import { releaseLimits } from "../../../../stacks/release-limits.ts";
 
 const cleaning: (() => Promise<unknown>)[] = [];
 
@@ -304,7 +305,7 @@ describe("checkPorts", () => {
 });
 
 describe("checkLoad", () => {
-  const thresholds = { ...environmentWith().operations.thresholds, loadSeconds: 1, requestsPerSecond: 20 };
+  const thresholds = { ...releaseLimits(environmentWith()), loadSeconds: 1, requestsPerSecond: 20 };
   const look = (site: PublicSite, changes: Partial<typeof thresholds> = {}, signal = unaborted) =>
     checkLoad(site, { path: "/", status: 200, thresholds: { ...thresholds, ...changes }, signal });
 

@@ -65,6 +65,17 @@ describe("checkRoomFor", () => {
     });
   });
 
+  it("fails when metrics and logs would be kept for longer than the server's own disk allows", async () => {
+    const small = await look([], { diskBytes: 9 * GIB, diskFreeBytes: 8 * GIB });
+
+    expect(small).toMatchObject({ outcome: "failed" });
+    expect(small.detail).toBe(
+      "surveillance : 5 Gio à garder (technicia:monitoring, metricsDays 35: about 1, logsMaxGib 2, minFreeGib 2), " +
+        "au plus 4 attendus, la moitié du disque de 9 Gio ; baisser l'une des trois valeurs",
+    );
+    expect(await look([], { diskBytes: 10 * GIB, diskFreeBytes: 8 * GIB })).toMatchObject({ outcome: "ok" });
+  });
+
   it("fails when the disk would fill, and names what Docker could free", async () => {
     const found = await look([image("sha256:new", 6)]);
 
