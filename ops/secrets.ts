@@ -82,7 +82,7 @@ async function initializeSecrets(request: SecretsRequest): Promise<SecretsReport
 
 /** A key that deployed data depends on is not generated again, because that would make the data unreadable. */
 async function refuseIrreplaceable(stack: string, names: readonly SecretName[]): Promise<void> {
-  const irreplaceable = names.filter((name) => entryOf(name).irreplaceable === true);
+  const irreplaceable = names.filter((name) => entryOf(name).irreplaceable !== undefined);
   if (irreplaceable.length === 0) return;
   const { resources } = await readState(stack, pulumiOnPath);
   // A failed first deployment has no outputs yet, but may have data.

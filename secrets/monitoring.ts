@@ -24,7 +24,6 @@ export const monitoringSecrets = {
     services: ["Monitoring"],
     readers: ["alerts"],
     givenBy: "user",
-    rotation: "set another one at the mail server and here, run pulumi up",
     characters: "visible",
     minimumLength: 8,
     neededFor: {
@@ -34,7 +33,6 @@ export const monitoringSecrets = {
   slackUrl: {
     ...webhook,
     description: "Address of Slack's incoming webhook, which alerts are sent to",
-    rotation: "create a new webhook in Slack, set it, run pulumi up, then delete the old one",
     neededFor: {
       Monitoring: whenMonitored("`monitoring.receivers.slack` is true", ({ receivers }) => receivers.slack),
     },
@@ -42,7 +40,6 @@ export const monitoringSecrets = {
   pagerUrl: {
     ...webhook,
     description: "Address of the webhook that P1 is sent to, such as PagerDuty's or an SMS gateway's",
-    rotation: "create a new webhook there, set it, run pulumi up, then delete the old one",
     neededFor: {
       Monitoring: whenMonitored("`monitoring.receivers.pager` is true", ({ receivers }) => receivers.pager),
     },
@@ -50,7 +47,6 @@ export const monitoringSecrets = {
   pingUrl: {
     ...webhook,
     description: "Address that is asked every minute, and whose owner notices when it is not",
-    rotation: "create a new check there, set its address, run pulumi up, then delete the old one",
     neededFor: { Monitoring: whenMonitored("`monitoring.ping` is true", ({ ping }) => ping) },
   },
   neighbourToken: {
@@ -59,7 +55,6 @@ export const monitoringSecrets = {
     services: ["Monitoring"],
     readers: ["alerts", "gateway"],
     givenBy: "user",
-    rotation: "set another one in every environment and run pulumi up in each within five minutes",
     minimumLength: 32,
     // nginx compares it as a regular expression.
     form: {
