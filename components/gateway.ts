@@ -125,7 +125,7 @@ function createNeighbourToken(
   onHost: pulumi.CustomResourceOptions,
 ): technicia.File[] {
   if (neighbourTokens.length === 0) return [];
-  const content = pulumi.secret(pulumi.all(neighbourTokens).apply(NEIGHBOUR_TOKEN.content));
+  const content = pulumi.secret(pulumi.all([...neighbourTokens]).apply(NEIGHBOUR_TOKEN.content));
   return [
     new technicia.File(
       `${name}-neighbour-token`,

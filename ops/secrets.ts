@@ -49,6 +49,9 @@ export const commands: Commands = {
           ...{ stack: stackName(stack!), name, undo, done, yes, emergency, reason: reason.trim(), fromFile },
         });
       }
+      const alien = Object.keys(ROTATION_OPTIONS).filter((name) => args.includes(`--${name}`));
+      if (alien.length > 0)
+        throw new UserError(`--${alien.join(", --")}: expected rotate before it\nusage: ${this.usage}`);
       const request = { stack: onlyStack(this.usage, positionals), configFile: values["config-file"] };
       const act = values.init === true ? initializeSecrets : reportSecrets;
       const { text, complete } = await act(request);
