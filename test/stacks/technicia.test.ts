@@ -85,6 +85,8 @@ describe.each(variants)("the program with %s", (_name, variant) => {
       "qdrant-collection",
     ],
     ["n8n starts", "technicia-n8n-service", "its data is there", "n8n-database"],
+    ["n8n starts", "technicia-n8n-service", "PostgreSQL takes its password", "postgres-password"],
+    ["PostgreSQL takes n8n's password", "postgres-password", "it runs", "technicia-postgres-service"],
     ["n8n's owner is created", "n8n-owner", "n8n runs", "technicia-n8n-service"],
     ["n8n's owner is created", "n8n-owner", "the tunnel reaches n8n", "technicia-tunnel"],
     ["the gateway routes to n8n", "technicia-gateway-n8n-route", "n8n has an owner", "n8n-owner"],
