@@ -35,7 +35,7 @@ export interface Rotation {
 export function parseRotation(text: string | undefined): Rotation | undefined {
   if (!text) return undefined;
   try {
-    return shape.parse(JSON.parse(text)) as Rotation;
+    return shape.parse(JSON.parse(text));
   } catch {
     throw new UserError(
       `${NAMESPACE}:${ROTATION}: expected what npm run secrets -- <stack> rotate writes, got something else; ` +

@@ -229,7 +229,7 @@ function describeInterrupted({ stack, name }: Rotating): string {
 }
 
 /** The new values take the places of the old ones, which changes nothing for the program. */
-async function finish({ stack, name, rule, rotation, reason, world }: Rotating): Promise<Outcome> {
+async function finish({ stack, rule, rotation, reason, world }: Rotating): Promise<Outcome> {
   const { pulumi, openServer, identity, now } = world.operator;
   const target = { stack, pulumi };
   const names = rotatedNames(rotation);

@@ -85,8 +85,6 @@ describe.each(variants)("the program with %s", (_name, variant) => {
       "qdrant-collection",
     ],
     ["n8n starts", "technicia-n8n-service", "its data is there", "n8n-database"],
-    ["n8n starts", "technicia-n8n-service", "PostgreSQL takes its password", "postgres-password"],
-    ["PostgreSQL takes n8n's password", "postgres-password", "it runs", "technicia-postgres-service"],
     ["n8n's owner is created", "n8n-owner", "n8n runs", "technicia-n8n-service"],
     ["n8n's owner is created", "n8n-owner", "the tunnel reaches n8n", "technicia-tunnel"],
     ["the gateway routes to n8n", "technicia-gateway-n8n-route", "n8n has an owner", "n8n-owner"],
@@ -143,6 +141,14 @@ describe("the program", () => {
     const { waitsFor } = await deploy(everything);
 
     expect(waitsFor("technicia-n8n-service", "technicia-postgres-service")).toBe(true);
+  });
+
+  it("starts n8n only after PostgreSQL takes its password, which waits for PostgreSQL and n8n's data", async () => {
+    const { waitsFor } = await deploy(everything);
+
+    expect(waitsFor("technicia-n8n-service", "postgres-password")).toBe(true);
+    expect(waitsFor("postgres-password", "technicia-postgres-service")).toBe(true);
+    expect(waitsFor("postgres-password", "n8n-database")).toBe(true);
   });
 
   it("starts the gateway and orders the certificate while n8n, the largest image, is still being pulled", async () => {
