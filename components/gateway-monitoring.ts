@@ -19,12 +19,12 @@ export const ACCESS_SOCKET = {
   gid: 101,
 } as const;
 
-/** The token of neighbours, as an entry of nginx's map of who asks. The container's path is a glob, as that of n8n's route. */
+/** The tokens of neighbours, one or while it is rotated two, as entries of nginx's map of who asks. The container's path is a glob, as that of n8n's route. */
 export const NEIGHBOUR_TOKEN = {
   host: "/opt/technicia/gateway/neighbours/token.conf",
   container: "/etc/nginx/technicia/neighbours/*.conf",
   /** A text of a map is compared without regard to case, an expression is not; the token has no character that means anything in one. */
-  content: (token: string) => `"~^Bearer ${token}$" 1;\n`,
+  content: (tokens: readonly string[]) => tokens.map((token) => `"~^Bearer ${token}$" 1;\n`).join(""),
 } as const;
 
 /** Datagrams: nginx neither waits for a log store that is away nor needs it to start. */

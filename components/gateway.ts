@@ -38,8 +38,8 @@ export interface GatewayArgs extends CommonServiceArgs {
 
   readonly config: GatewayConfig;
 
-  /** With which neighbours say that they live. @default - nobody can */
-  readonly neighbourToken?: pulumi.Input<string> | undefined;
+  /** With any of which neighbours say that they live. @default - nobody can */
+  readonly neighbourTokens?: readonly pulumi.Input<string>[];
 
   /** n8n's owner: the gateway routes nothing to n8n before it exists. */
   readonly n8nOwner: pulumi.Resource;
@@ -121,11 +121,11 @@ function createPlaceholder(
 /** Its file and not the configuration holds the token: everybody on the server may read that one. */
 function createNeighbourToken(
   name: string,
-  { neighbourToken }: GatewayArgs,
+  { neighbourTokens = [] }: GatewayArgs,
   onHost: pulumi.CustomResourceOptions,
 ): technicia.File[] {
-  if (neighbourToken === undefined) return [];
-  const content = pulumi.secret(pulumi.output(neighbourToken).apply(NEIGHBOUR_TOKEN.content));
+  if (neighbourTokens.length === 0) return [];
+  const content = pulumi.secret(pulumi.all([...neighbourTokens]).apply(NEIGHBOUR_TOKEN.content));
   return [
     new technicia.File(
       `${name}-neighbour-token`,

@@ -31,7 +31,8 @@ export class Postgres extends pulumi.ComponentResource {
           POSTGRES_PASSWORD_FILE: "/run/secrets/postgres_password",
           PGDATA: "/var/lib/postgresql/data/pgdata",
         },
-        secrets: [{ file: "postgres_password", value: args.password }],
+        // Read when the data is set up, and never again: `createPostgresPassword` changes it.
+        secrets: [{ file: "postgres_password", value: args.password, isForSetUp: true }],
         mounts: [{ type: "volume", source: volume.name, target: "/var/lib/postgresql/data" }],
         health: ["CMD-SHELL", "pg_isready --quiet --username n8n --dbname n8n --host 127.0.0.1"],
         startPeriod: "1m",

@@ -15,6 +15,9 @@ export interface QdrantArgs extends CommonServiceArgs {
   /** Key that every request must carry; none when a caller cannot send it. */
   readonly apiKey?: pulumi.Input<string> | undefined;
 
+  /** Key that it takes as well, while the callers change from one to the other. @default - none */
+  readonly otherApiKey?: pulumi.Input<string> | undefined;
+
   /** Whether `pulumi destroy` must leave the stored vectors alone. */
   readonly protectData: boolean;
 }
@@ -49,7 +52,12 @@ export class Qdrant extends pulumi.ComponentResource {
         secrets:
           args.apiKey === undefined
             ? []
-            : [{ file: "/qdrant/config/production.yaml", value: configuration(args.apiKey) }],
+            : [
+                {
+                  file: "/qdrant/config/production.yaml",
+                  value: configuration(args.apiKey, args.otherApiKey),
+                },
+              ],
         uid: UID,
         readOnly: true,
         mounts: [
@@ -67,6 +75,10 @@ export class Qdrant extends pulumi.ComponentResource {
   }
 }
 
-function configuration(apiKey: pulumi.Input<string>): pulumi.Output<string> {
-  return pulumi.jsonStringify({ service: { api_key: apiKey } });
+function configuration(
+  apiKey: pulumi.Input<string>,
+  otherApiKey: pulumi.Input<string> | undefined,
+): pulumi.Output<string> {
+  const other = otherApiKey === undefined ? {} : { alt_api_key: otherApiKey };
+  return pulumi.jsonStringify({ service: { api_key: apiKey, ...other } });
 }

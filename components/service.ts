@@ -25,6 +25,9 @@ export interface SecretFile {
 
   /** Name under `/run/secrets`, or an absolute path. */
   readonly file: string;
+
+  /** Whether its first value stays, because its reader never reads it again: another value would restart the service for nothing. @default false */
+  readonly isForSetUp?: boolean;
 }
 
 /** A volume, a folder of the host or memory that a service sees as a folder. */
@@ -173,9 +176,10 @@ function createSecrets(
   secrets: readonly SecretFile[],
   opts: pulumi.CustomResourceOptions,
 ): MountedSecret[] {
-  return secrets.map(({ file, value }) => {
+  return secrets.map(({ file, value, isForSetUp = false }) => {
     const data = pulumi.secret(pulumi.output(value).apply(toBase64));
-    return { file, secret: new docker.Secret(`${name}-${secretLabel(file)}`, { data }, opts) };
+    const options = isForSetUp ? { ...opts, ignoreChanges: ["data"] } : opts;
+    return { file, secret: new docker.Secret(`${name}-${secretLabel(file)}`, { data }, options) };
   });
 }
 

@@ -52,6 +52,8 @@ export interface HostArgs {
     readonly hostKey?: string | undefined;
     /** Public half of the key that the login user accepts. */
     readonly publicKey: string;
+    /** Another one that it accepts, while the operator changes from one to the other. */
+    readonly otherPublicKey?: string | undefined;
     readonly adminCidrs: { readonly v4: readonly string[]; readonly v6: readonly string[] };
     readonly admins: readonly { readonly name: string; readonly keys: readonly string[] }[];
   };
@@ -192,7 +194,7 @@ function createAccess(
   ssh: HostArgs["ssh"],
   onHost: pulumi.CustomResourceOptions,
 ): pulumi.Resource {
-  const login = createKeys(`${name}-login`, { user: ssh.user, keys: [ssh.publicKey] }, onHost);
+  const login = createKeys(`${name}-login`, { user: ssh.user, keys: loginKeys(ssh) }, onHost);
   const people = ssh.admins.flatMap((admin) =>
     createAdministrator(`${name}-admin-${admin.name}`, admin, onHost),
   );
@@ -208,6 +210,11 @@ function createAccess(
     },
     { ...onHost, dependsOn: [login, ...people] },
   );
+}
+
+/** In an order that a change from one to the other keeps: then the file stays, too. */
+function loginKeys({ publicKey, otherPublicKey }: HostArgs["ssh"]): string[] {
+  return otherPublicKey === undefined ? [publicKey] : [publicKey, otherPublicKey].sort();
 }
 
 /** Its own file, because an sshd that does not know the keyword would refuse every setting beside it. */

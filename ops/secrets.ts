@@ -10,7 +10,7 @@ import {
 } from "../secrets/catalog.ts";
 import { secretServices, type SecretsContext } from "../secrets/entry.ts";
 import { contextIn } from "../secrets/context.ts";
-import { onlyStack, readArguments, type Commands } from "./command.ts";
+import { onlyStack, readArguments, stackName, type Commands } from "./command.ts";
 import { pulumiOnPath } from "./engine/cli.ts";
 import { readConfiguration, type Configuration } from "./engine/settings.ts";
 import { readState } from "./engine/state.ts";
@@ -18,15 +18,40 @@ import { renderTable } from "./terminal.ts";
 import { parseUrn } from "../common/urn.ts";
 import { UserError } from "../common/user-error.ts";
 
+const ROTATION_OPTIONS = {
+  "from-file": { type: "string" },
+  undo: { type: "boolean", default: false },
+  done: { type: "boolean", default: false },
+  yes: { type: "boolean", default: false },
+  emergency: { type: "boolean", default: false },
+  reason: { type: "string", default: "" },
+} as const;
+
 export const commands: Commands = {
   secrets: {
-    usage: "npm run secrets -- <stack> [--init] [--config-file <file>]",
-    summary: "lists the secrets that are set or missing; --init generates those that are ours",
+    usage:
+      'npm run secrets -- <stack> [--init] [--config-file <file>] | rotate [<name> [--from-file <file>] [--undo | --done] [--emergency --reason "…"] [--yes]]',
+    summary:
+      "lists the secrets that are set or missing; --init generates those that are ours; rotate lists how old they are, or replaces one without a gap",
     async run(args) {
       const { values, positionals } = readArguments(this.usage, args, {
         init: { type: "boolean" },
         "config-file": { type: "string" },
+        ...ROTATION_OPTIONS,
       });
+      if (positionals[1] === "rotate") {
+        const [stack, , name, ...rest] = positionals;
+        if (rest.length > 0 || values.init === true || values["config-file"] !== undefined)
+          throw new UserError(`rotate: expected at most the name of one secret\nusage: ${this.usage}`);
+        const { undo, done, yes, emergency, reason, "from-file": fromFile } = values;
+        const { runRotation } = await import("./rotation/command.ts");
+        return await runRotation({
+          ...{ stack: stackName(stack!), name, undo, done, yes, emergency, reason: reason.trim(), fromFile },
+        });
+      }
+      const alien = Object.keys(ROTATION_OPTIONS).filter((name) => args.includes(`--${name}`));
+      if (alien.length > 0)
+        throw new UserError(`--${alien.join(", --")}: expected rotate before it\nusage: ${this.usage}`);
       const request = { stack: onlyStack(this.usage, positionals), configFile: values["config-file"] };
       const act = values.init === true ? initializeSecrets : reportSecrets;
       const { text, complete } = await act(request);
@@ -82,7 +107,7 @@ async function initializeSecrets(request: SecretsRequest): Promise<SecretsReport
 
 /** A key that deployed data depends on is not generated again, because that would make the data unreadable. */
 async function refuseIrreplaceable(stack: string, names: readonly SecretName[]): Promise<void> {
-  const irreplaceable = names.filter((name) => entryOf(name).irreplaceable === true);
+  const irreplaceable = names.filter((name) => entryOf(name).irreplaceable !== undefined);
   if (irreplaceable.length === 0) return;
   const { resources } = await readState(stack, pulumiOnPath);
   // A failed first deployment has no outputs yet, but may have data.

@@ -5,7 +5,9 @@ import type { DeploymentStatus, StackOutputs } from "../stacks/deployment-status
 import { onlyStack, readArguments, type Commands } from "./command.ts";
 import { madeIn, orWhy, readOutputs, readRecords, type FactSources } from "./documents/facts.ts";
 import { pulumiOnPath } from "./engine/cli.ts";
+import { environmentIn, readConfiguration } from "./engine/settings.ts";
 import { readState } from "./engine/state.ts";
+import { agesOf, agingNames, configuredIn, type Age } from "./rotation/ages.ts";
 import { pendingOf, readPatches, type Pending } from "./server/patches.ts";
 import { openServer } from "./server/connection.ts";
 import { renderTable } from "./terminal.ts";
@@ -43,6 +45,9 @@ export const commands: Commands = {
 
 interface StatusSources extends FactSources {
   readonly readPending: (outputs: StackOutputs) => Promise<readonly Pending[]>;
+
+  /** @default this machine's clock */
+  readonly now?: () => Date;
 }
 
 export interface Status {
@@ -52,30 +57,43 @@ export interface Status {
   /** With the steps as the tracking document has them. */
   readonly outputs: StackOutputs;
 
+  /** Those of the settings here; or why they are not known. */
+  readonly ages: readonly Age[] | { readonly why: string };
+
   /** Why releases and history could not be read; the steps that they prove are then not known. */
   readonly missing: string | undefined;
 }
 
 export async function readStatus(
   stack: string,
-  { pulumi, readRecords, readPending }: StatusSources,
+  { pulumi, readRecords, readPending, now = () => new Date() }: StatusSources,
 ): Promise<Status> {
   const outputs = await readOutputs(stack, pulumi);
   if (!outputs) throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
-  const [state, records, pending] = await Promise.all([
+  const [state, records, pending, configuration] = await Promise.all([
     readState(stack, pulumi),
     orWhy(readRecords(outputs, stack)),
     orWhy(readPending(outputs)),
+    orWhy(readAging(stack, pulumi)),
   ]);
+  const unknown = [configuration, records].find((read) => "why" in read) as
+    { readonly why: string } | undefined;
+  const names = "why" in configuration ? [] : configuration;
   const phases = describePhases({ state: "present", made: madeIn(state), outputs, records });
   return {
     outputs: withPhases(outputs, phases),
     pending,
+    ages: unknown ?? agesOf({ names, records, now: now() }),
     missing: "why" in records ? records.why : undefined,
   };
 }
 
-export function renderStatus({ outputs, pending, missing }: Status): string {
+async function readAging(stack: string, pulumi: StatusSources["pulumi"]) {
+  const configuration = await readConfiguration({ stack }, pulumi);
+  return agingNames(configuredIn(configuration), environmentIn(stack, configuration));
+}
+
+export function renderStatus({ outputs, pending, ages, missing }: Status): string {
   const { deploymentStatus: status, tunnels, sshCommand } = outputs;
   const sections = [
     renderServer(status),
@@ -112,6 +130,7 @@ export function renderStatus({ outputs, pending, missing }: Status): string {
       ]),
     }),
     ...renderPending(pending, status.environment),
+    ...renderAges(ages, status.environment),
     renderTable({
       headings: ["Accès", "Adresse"],
       rows: [["ssh", outputs.ipv4], ...tunnels.map(({ service, url }) => [service, url])],
@@ -139,6 +158,19 @@ function renderPending(pending: Status["pending"], stack: string): string[] {
     rows: pending.map(({ what, found }) => [PENDING_NAMES[what], found.join(", ")]),
   });
   return [`${table}\nnpm run maintain -- ${stack}`];
+}
+
+/** Those that are due, or the next one: `npm run secrets -- <stack> rotate` has all. */
+function renderAges(ages: Status["ages"], stack: string): string[] {
+  if ("why" in ages) return [`the ages of the secrets are not known: ${ages.why}`];
+  const due = ages.filter(({ isDue }) => isDue);
+  const shown = due.length > 0 ? due : ages.slice(0, 1);
+  if (shown.length === 0) return [];
+  const table = renderTable({
+    headings: ["Secret", "Depuis", "À renouveler"],
+    rows: shown.map(({ name, since, due: from }) => [name, since ?? "inconnu", from ?? "-"]),
+  });
+  return [`${table}\nnpm run secrets -- ${stack} rotate`];
 }
 
 function renderServer({ environment, url, server }: DeploymentStatus): string {

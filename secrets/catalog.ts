@@ -43,8 +43,6 @@ const ovhApplication = {
   services: ["OVH"],
   readers: ["technicia provider", "ovh provider"],
   givenBy: "user",
-  rotation:
-    "create a new key at OVHcloud, set its three values together, run pulumi up, then delete the old key",
   neededFor: {
     OVH: {
       words: "neither `ovhClientId` nor `ovhClientSecret` is set",
@@ -57,8 +55,6 @@ const ovhOauth = {
   services: ["OVH"],
   readers: ["technicia provider", "ovh provider"],
   givenBy: "user",
-  rotation:
-    "create a new service account at OVHcloud, set both values, run pulumi up, then delete the old one",
   neededFor: {
     OVH: {
       words: "`ovhClientId` or `ovhClientSecret` is set",
@@ -98,7 +94,6 @@ export const catalog = {
     services: ["Cloudflare"],
     readers: ["cloudflare provider"],
     givenBy: "user",
-    rotation: "roll the token at Cloudflare, set it, run pulumi up",
     minimumLength: 40,
     form: {
       expected: "expected a Cloudflare API token of 40 to 80 letters, digits, - and _",
@@ -116,7 +111,6 @@ export const catalog = {
     services: ["VoyageAI"],
     readers: ["vector-store"],
     givenBy: "user",
-    rotation: "create a new key at VoyageAI, set it, run pulumi up, then delete the old key",
     minimumLength: 20,
     neededFor: { VoyageAI: ALWAYS },
   },
@@ -125,7 +119,6 @@ export const catalog = {
     services: ["Anthropic"],
     readers: ["n8n"],
     givenBy: "user",
-    rotation: "create a new key at Anthropic, set it, run pulumi up, then delete the old key",
     minimumLength: 20,
     // The workflows that ask Claude are imported by hand and use a credential of n8n, so nothing here reads the key yet.
     neededFor: {},
@@ -135,7 +128,6 @@ export const catalog = {
     services: ["Google Document AI", "Google Vision AI"],
     readers: ["document-processor", "vision-classifier"],
     givenBy: "user",
-    rotation: "add a key to the service account, set it, run pulumi up, then delete the old key",
     characters: "any",
     minimumLength: 100,
     form: {
@@ -152,7 +144,6 @@ export const catalog = {
     services: ["Registry"],
     readers: ["technicia provider", "npm run images"],
     givenBy: "user",
-    rotation: "create a new token at the registry, set it, run pulumi up, then delete the old one",
     characters: "visible",
     minimumLength: 8,
     neededFor: {
@@ -164,19 +155,17 @@ export const catalog = {
     services: ["n8n"],
     readers: ["n8n"],
     givenBy: "us",
-    rotation: "never: with another key n8n refuses to start, and every stored credential is lost",
     characters: "any",
     minimumLength: 32,
     neededFor: { n8n: ALWAYS },
     generate: hexadecimal,
-    irreplaceable: true,
+    irreplaceable: "with another key n8n refuses to start, and every stored credential is lost",
   },
   n8nOwnerPassword: {
     description: "Password of n8n's owner, whose e-mail is adminEmail",
     services: ["n8n"],
     readers: ["n8n"],
     givenBy: "us",
-    rotation: "set another one and run pulumi up",
     characters: "visible",
     minimumLength: 12,
     form: {
@@ -191,7 +180,6 @@ export const catalog = {
     services: ["n8n"],
     readers: ["n8n"],
     givenBy: "us",
-    rotation: "set another one and run pulumi up; everybody signs in again",
     characters: "visible",
     minimumLength: 32,
     neededFor: { n8n: ALWAYS },
@@ -202,7 +190,6 @@ export const catalog = {
     services: ["n8n"],
     readers: ["n8n", "n8n-runners"],
     givenBy: "us",
-    rotation: "set another one and run pulumi up",
     minimumLength: 32,
     neededFor: { n8n: whenOn("n8nRunners", "`services.n8nRunners.enabled` is true") },
     generate: hexadecimal,
@@ -212,7 +199,6 @@ export const catalog = {
     services: ["Qdrant"],
     readers: ["qdrant", "vector-store", "n8n"],
     givenBy: "us",
-    rotation: "set another one and run pulumi up; Qdrant and its callers restart",
     minimumLength: 32,
     neededFor: {
       Qdrant: { words: "`services.qdrant.apiKey` is true", holds: ({ services }) => services.qdrant.apiKey },
@@ -224,8 +210,6 @@ export const catalog = {
     services: ["Backup"],
     readers: ["restic"],
     givenBy: "us",
-    rotation:
-      "never: without it no set can be read; npm run backup -- <stack> --second-password adds another one for the safe",
     minimumLength: 32,
     neededFor: {
       Backup: {
@@ -234,20 +218,19 @@ export const catalog = {
       },
     },
     generate: hexadecimal,
-    irreplaceable: true,
+    irreplaceable:
+      "without one that the repository knows no set can be read; npm run secrets -- <stack> rotate backupPassword adds the next one first",
     usedBy: "backup-password",
   },
   backupWriterKey: {
     ...storageKey,
     description: "Key that writes sets into your own bucket, and can delete nothing but restic's locks",
     readers: ["restic"],
-    rotation: "create a new key at the storage, set it, run pulumi up, then delete the old one",
   },
   backupReaderKey: {
     ...storageKey,
     description: "Key that reads the sets: for restores, rehearsals, and a recovery without the state",
     readers: ["restic", "npm run backups"],
-    rotation: "create a new key at the storage, set it, run pulumi up, then delete the old one",
   },
   ...monitoringSecrets,
   postgresPassword: {
@@ -255,7 +238,6 @@ export const catalog = {
     services: ["n8n"],
     readers: ["postgres", "n8n"],
     givenBy: "us",
-    rotation: "change the role with ALTER ROLE n8n PASSWORD first, then set it and run pulumi up",
     characters: "visible",
     minimumLength: 32,
     neededFor: { n8n: whenOn("postgres", "`services.n8n.database` is `postgres`") },
@@ -265,10 +247,18 @@ export const catalog = {
 
 export type SecretName = keyof typeof catalog;
 
+/** Key of a rotation that is under way, with its values: a secret beside those of the catalog (`rotation.ts`). */
+export const ROTATION = "rotation";
+
 export const secretNames = Object.keys(catalog) as SecretName[];
 
 export function isSecretName(name: string): name is SecretName {
   return Object.hasOwn(catalog, name);
+}
+
+/** Whether the configuration holds a secret under this name: nothing shows its value. */
+export function isSecretKey(name: string): boolean {
+  return isSecretName(name) || name === ROTATION;
 }
 
 export function entryOf(name: SecretName): SecretEntry {

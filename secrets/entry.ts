@@ -52,7 +52,6 @@ export interface SecretEntry {
   readonly readers: readonly string[];
   /** A person, or `npm run secrets -- <stack> --init`, which generates it. */
   readonly givenBy: "user" | "us";
-  readonly rotation: string;
   readonly minimumLength: number;
   /**
    * Characters that it may have: those of a header, which are ASCII's without spaces; `visible` ones, for a password; or `any`, where another
@@ -66,8 +65,8 @@ export interface SecretEntry {
   /** Service → when an environment cannot be deployed without this key of it. */
   readonly neededFor: Readonly<Partial<Record<SecretService, Condition>>>;
   readonly generate?: () => string;
-  /** Whether another value loses stored data, so that a deployed environment must keep this one. */
-  readonly irreplaceable?: boolean;
+  /** What is lost with another value, so that a deployed environment must keep this one. @default nothing */
+  readonly irreplaceable?: string;
   /** Logical name of the resource without which nothing depends on an irreplaceable value yet. @default any resource */
   readonly usedBy?: string;
 }

@@ -24,7 +24,6 @@ const webhook = {
 const ofWebhook = (name: WebhookSecret) =>
   ({
     ...webhook,
-    rotation: "create a new webhook there, set it, run pulumi up, then delete the old one",
     neededFor: {
       Monitoring: whenMonitored("an entry of `monitoring.receivers.webhooks` names it", ({ receivers }) =>
         receivers.webhooks.some(({ secret }) => secret === name),
@@ -38,7 +37,6 @@ export const monitoringSecrets = {
     services: ["Monitoring"],
     readers: ["alerts"],
     givenBy: "user",
-    rotation: "set another one at the mail server and here, run pulumi up",
     characters: "visible",
     minimumLength: 8,
     neededFor: {
@@ -48,7 +46,6 @@ export const monitoringSecrets = {
   slackUrl: {
     ...webhook,
     description: "Address of Slack's incoming webhook, which alerts are sent to",
-    rotation: "create a new webhook in Slack, set it, run pulumi up, then delete the old one",
     neededFor: {
       Monitoring: whenMonitored("`monitoring.receivers.slack` is true", ({ receivers }) => receivers.slack),
     },
@@ -62,8 +59,6 @@ export const monitoringSecrets = {
   pagerDutyKey: {
     ...ofWebhook("pagerDutyKey"),
     description: "Integration key of a service at PagerDuty, of its Events API v2",
-    rotation:
-      "add another integration of the Events API v2 there, set its key, run pulumi up, then delete the old one",
     minimumLength: 32,
     form: {
       expected: "expected the 32 letters and digits of an integration key",
@@ -73,7 +68,6 @@ export const monitoringSecrets = {
   pingUrl: {
     ...webhook,
     description: "Address that is asked every minute, and whose owner notices when it is not",
-    rotation: "create a new check there, set its address, run pulumi up, then delete the old one",
     neededFor: { Monitoring: whenMonitored("`monitoring.ping` is true", ({ ping }) => ping) },
   },
   neighbourToken: {
@@ -82,7 +76,6 @@ export const monitoringSecrets = {
     services: ["Monitoring"],
     readers: ["alerts", "gateway"],
     givenBy: "user",
-    rotation: "set another one in every environment and run pulumi up in each within five minutes",
     minimumLength: 32,
     // nginx compares it as a regular expression.
     form: {

@@ -2,13 +2,16 @@
 import * as pulumi from "@pulumi/pulumi";
 
 import { UserError } from "../common/user-error.ts";
-import { entryOf, NAMESPACE, requiredSecrets, secretNames, type SecretName } from "./catalog.ts";
+import { entryOf, NAMESPACE, requiredSecrets, ROTATION, secretNames, type SecretName } from "./catalog.ts";
 import type { SecretsContext } from "./entry.ts";
+import { acceptedValues, parseRotation, rotatedNames, valuesInEffect, type Rotation } from "./rotation.ts";
 import { weaknessOf } from "./weakness.ts";
 
 export interface Secrets {
   /** The value of a secret that this environment needs; encrypted wherever the engine writes it. */
   readonly value: (name: SecretName) => pulumi.Output<string>;
+  /** The values with which it is accepted: two while it is rotated, else one. For who checks it, and never for who sends it. */
+  readonly accepted: (name: SecretName) => pulumi.Output<string>[];
   readonly has: (name: SecretName) => boolean;
   /** Every value in clear, for calls that the program itself makes; never for a resource. */
   readonly inClear: () => Readonly<Record<string, string>>;
@@ -36,19 +39,27 @@ export function resolveSecrets(context: SecretsContext): Secrets {
     if (value) values.set(name, value);
   }
   const stack = pulumi.getStack();
-  const problems = secretProblems({ stack, context, values, encrypted: encryptedKeys() });
+  const rotation = parseRotation(configuration[`${NAMESPACE}:${ROTATION}`]);
+  const problems = secretProblems({ stack, context, values, rotation, encrypted: encryptedKeys() });
   if (problems.length > 0) throw new SecretsError(stack, problems);
 
+  const stored: Readonly<Partial<Record<SecretName, string>>> = Object.fromEntries(values);
+  const inEffect = valuesInEffect(stored, rotation);
+  const value = (name: SecretName) => {
+    const text = inEffect[name];
+    if (text === undefined) throw new Error(`secrets.${name}: expected a secret that this environment has`);
+    return pulumi.secret(text);
+  };
   return {
     configured: new Set(values.keys()),
     has: (name) => values.has(name),
-    inClear: () => Object.fromEntries(values),
-    value: (name) => {
-      const value = values.get(name);
-      if (value === undefined)
-        throw new Error(`secrets.${name}: expected a secret that this environment has`);
-      return pulumi.secret(value);
-    },
+    inClear: () => inEffect,
+    value,
+    accepted: (name) => [
+      // Fails where the environment lacks it.
+      ...(stored[name] === undefined ? [value(name)] : []),
+      ...acceptedValues(name, { values: stored, rotation }).map((text) => pulumi.secret(text)),
+    ],
   };
 }
 
@@ -56,12 +67,14 @@ export interface GivenSecrets {
   readonly stack: string;
   readonly context: SecretsContext;
   readonly values: ReadonlyMap<SecretName, string>;
+  /** The rotation that is under way. */
+  readonly rotation?: Rotation | undefined;
   /** Configuration keys that are encrypted in the stack's settings. */
   readonly encrypted: ReadonlySet<string>;
 }
 
 /** Every problem of the given secrets, one line each, without any value. */
-export function secretProblems({ stack, context, values, encrypted }: GivenSecrets): string[] {
+export function secretProblems({ stack, context, values, rotation, encrypted }: GivenSecrets): string[] {
   const configured = new Set(values.keys());
   const problems: string[] = [];
 
@@ -89,6 +102,7 @@ export function secretProblems({ stack, context, values, encrypted }: GivenSecre
       );
     }
   }
+  problems.push(...rotationProblems({ stack, rotation, encrypted }));
   if (configured.has("ovhApplicationKey") && configured.has("ovhClientId")) {
     problems.push(
       `${NAMESPACE}:ovhClientId: expected one way to reach OVHcloud, got two; ` +
@@ -96,6 +110,24 @@ export function secretProblems({ stack, context, values, encrypted }: GivenSecre
     );
   }
   return problems;
+}
+
+function rotationProblems({
+  stack,
+  rotation,
+  encrypted,
+}: Pick<GivenSecrets, "stack" | "rotation" | "encrypted">): string[] {
+  if (rotation === undefined) return [];
+  const key = `${NAMESPACE}:${ROTATION}`;
+  const undo = `undo it with npm run secrets -- ${stack} rotate ${rotatedNames(rotation)[0] ?? "<name>"} --undo`;
+  const clear = encrypted.has(key)
+    ? []
+    : [`${key}: expected an encrypted value, got one in clear, which has to count as known; ${undo}`];
+  const weak = rotatedNames(rotation).flatMap((name) => {
+    const weakness = weaknessOf(name, rotation.values[name]!);
+    return weakness === undefined ? [] : [`${key}: ${name}: ${weakness}; ${undo}`];
+  });
+  return [...clear, ...weak];
 }
 
 function setCommand(stack: string, name: SecretName): string {
@@ -107,5 +139,5 @@ function setCommand(stack: string, name: SecretName): string {
 // The SDK has this function but does not declare its type.
 function encryptedKeys(): Set<string> {
   const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
-  return new Set(secretNames.map((name) => `${NAMESPACE}:${name}`).filter(isConfigSecret));
+  return new Set([...secretNames, ROTATION].map((name) => `${NAMESPACE}:${name}`).filter(isConfigSecret));
 }

@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 
 import * as pulumi from "@pulumi/pulumi";
 
-import { isSecretName, NAMESPACE } from "../secrets/catalog.ts";
+import { isSecretKey, isSecretName, NAMESPACE, ROTATION, secretNames } from "../secrets/catalog.ts";
+import { acceptedValues, parseRotation, valuesInEffect } from "../secrets/rotation.ts";
 import { DECLARATION_TYPE, keyOf, type DeclarationRecord } from "./declaration-record.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -59,10 +60,21 @@ class Declaration extends pulumi.ComponentResource {
 
 function configuration() {
   const own = `${NAMESPACE}:`;
-  const entries = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(own));
-  const select = (wanted: boolean) =>
-    Object.fromEntries(entries.filter(([key]) => isSecretName(key.slice(own.length)) === wanted));
-  return { plain: select(false), secrets: select(true) };
+  const entries = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, value]) =>
+    key.startsWith(own) ? [[key.slice(own.length), value] as const] : [],
+  );
+  const plain = entries.flatMap(([name, value]) =>
+    isSecretKey(name) ? [] : [[`${own}${name}`, value] as const],
+  );
+  return { plain: Object.fromEntries(plain), secrets: secretsThatCount(Object.fromEntries(entries)) };
+}
+
+/** What the program gets of the secrets: a rotation that ends changes where values are, and not what they are. */
+function secretsThatCount(configured: Readonly<Record<string, string>>): unknown {
+  const values = Object.fromEntries(Object.entries(configured).filter(([name]) => isSecretName(name)));
+  const rotation = parseRotation(configured[ROTATION]);
+  const pairs = secretNames.map((name) => acceptedValues(name, { values, rotation }));
+  return [valuesInEffect(values, rotation), pairs.filter(({ length }) => length > 1)];
 }
 
 function digest(value: unknown, key: string): string {

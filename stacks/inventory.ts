@@ -275,6 +275,12 @@ export const INVENTORY: readonly Row[] = [
   },
   {
     ...state,
+    names: ["postgres-password"],
+    layer: "data",
+    effect: { repair: "n8n's role gets the password of the settings again; open connections stay" },
+  },
+  {
+    ...state,
     names: ["n8n-owner"],
     layer: "data",
     effect: { repair: "the owner's account is set up again" },

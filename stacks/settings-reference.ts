@@ -11,6 +11,7 @@ import { z } from "zod";
 
 import { SERVICES, type ServiceName } from "../common/services.ts";
 import { entryOf, NAMESPACE, secretNames } from "../secrets/catalog.ts";
+import { describeRotation } from "../secrets/rotations.ts";
 import { sections } from "./settings-schema.ts";
 
 const PROJECT = "Pulumi.yaml";
@@ -150,7 +151,7 @@ export async function renderReference(): Promise<string> {
     table([
       ["Name", "Meaning", "Given by", "Needed when", "Read by", "Rotation"],
       ...secretNames.map((name) => {
-        const { description, givenBy, neededFor, readers, rotation } = entryOf(name);
+        const { description, givenBy, neededFor, readers } = entryOf(name);
         const conditions = Object.values(neededFor).map(({ words }) => words);
         return [
           `\`${name}\``,
@@ -158,7 +159,7 @@ export async function renderReference(): Promise<string> {
           givenBy === "us" ? "`npm run secrets -- <stack> --init`" : "you",
           conditions.join(", or ") || "never so far",
           readers.join(", "),
-          rotation,
+          describeRotation(name),
         ];
       }),
     ]),

@@ -214,6 +214,14 @@ export const sections = {
       example: EXAMPLE_KEY,
       affects: "server, ssh",
     }),
+    otherPublicKey: operatorKey
+      .meta({
+        description:
+          "Another key that the login user accepts, while the operator changes from one to the other; `npm run secrets -- <stack> rotate ssh` sets and removes it.",
+        example: EXAMPLE_KEY,
+        affects: "ssh",
+      })
+      .optional(),
     adminCidrs: map({
       v4: list(range("v4"))
         .min(1, {

@@ -1,7 +1,7 @@
 /** Checks a stack's settings and returns the `Environment`. It does without Pulumi's SDK, because the commands use it too. */
 import { distance } from "fastest-levenshtein";
 import type { z } from "zod";
-import { isSecretName, NAMESPACE, secretNames } from "../secrets/catalog.ts";
+import { isSecretKey, NAMESPACE, secretNames } from "../secrets/catalog.ts";
 import { commandsFor, nameOf, type Commands, type SettingPath } from "./config-command.ts";
 import type { Environment } from "./environment.ts";
 import { movedSetting } from "./moved-settings.ts";
@@ -30,7 +30,7 @@ export function settingsIn(configuration: Readonly<Record<string, string>>): Rec
   for (const [key, value] of Object.entries(configuration)) {
     const [namespace, name] = key.split(":") as [string, string | undefined];
     // Skip secrets, because an error shows the value it got.
-    if (namespace !== NAMESPACE || name === undefined || isSecretName(name)) continue;
+    if (namespace !== NAMESPACE || name === undefined || isSecretKey(name)) continue;
     settings[name] = /^\s*[{[]/.test(value) ? readStructure(value) : value;
   }
   return settings;

@@ -37,6 +37,7 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   escalation: ["test/e2e/escalation", "test/e2e/dashboards"],
   "bad-releases": ["test/e2e/bad-releases"],
   quiet: ["test/e2e/quiet"],
+  rotation: ["test/e2e/rotation"],
   server: [
     "test/contributing",
     "test/odd-checkout",

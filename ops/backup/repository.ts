@@ -31,6 +31,11 @@ interface ResticCall {
   readonly signal: AbortSignal;
 }
 
+/** The repository does not open with this password. */
+export class WrongPassword extends UserError {
+  override readonly name = "WrongPassword";
+}
+
 const INSIDE = "/run/technicia";
 
 /** restic's exit codes. */
@@ -87,7 +92,8 @@ export async function restic(
     signal.throwIfAborted();
     if (ended.code === 0) return ended.stdout;
     const meaning = MEANINGS[ended.code ?? -1];
-    throw new UserError(
+    const Failure = ended.code === 12 ? WrongPassword : UserError;
+    throw new Failure(
       `could not ${purpose}: ${reasonIn(ended.stderr) ?? lastWords(ended)}${meaning === undefined ? "" : `; ${meaning}`}`,
     );
   });

@@ -24,11 +24,23 @@ export async function addPassword(
 ): Promise<string> {
   const password = randomBytes(24).toString("base64url");
   const user = `safe-${new Date().toISOString().slice(0, 10)}`;
+  await addGivenPassword(repository, { password, user, signal });
+  return password;
+}
+
+/** `user`: what restic's list of passwords says of it. */
+export async function addGivenPassword(
+  repository: Repository,
+  {
+    password,
+    user,
+    signal,
+  }: { readonly password: string; readonly user: string } & Pick<BackupWorld, "signal">,
+): Promise<void> {
   await restic(repository, {
     purpose: "add a password",
     words: ["key", "add", "--user", user, "--host", repository.prefix, "--new-password-file"],
     file: password,
     signal,
   });
-  return password;
 }

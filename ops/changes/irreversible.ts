@@ -166,10 +166,10 @@ function opening(rule: string): Finding {
 function watchSecrets(step: Step): Finding[] {
   const { kind, name, row } = step;
   const known = secretNames.find((secret) => name.endsWith(`-${kebab(secret)}`));
-  const isKey = known !== undefined && entryOf(known).irreplaceable === true;
+  const lost = known && entryOf(known).irreplaceable;
   const finding = (text: string, detail?: string): Finding => ({
-    kind: isKey ? "key" : "secret",
-    text: isKey ? `${text}; ${entryOf(known).rotation.replace(/^never: /, "")}` : text,
+    kind: lost === undefined ? "secret" : "key",
+    text: lost === undefined ? text : `${text}; ${lost}`,
     detail,
   });
   if (kind === "delete") {

@@ -5,7 +5,8 @@ import type { Check } from "../../common/check.ts";
 import { entryOf, isSecretName, requiredSecrets, type SecretName } from "../../secrets/catalog.ts";
 import { weaknessOf } from "../../secrets/weakness.ts";
 import type { Server } from "../server/connection.ts";
-import { readReleases } from "../server/records.ts";
+import { agesOf, agingNames } from "../rotation/ages.ts";
+import { readRecords, readReleases } from "../server/records.ts";
 import { isBackedUp, judgeBackups, readBackupStatus } from "../backup/status.ts";
 import { askServer, type CheckContext, type CheckEffects, type ServerAccess } from "./context.ts";
 import { failed, type Finding, notChecked, ok, type Probe } from "./probe.ts";
@@ -176,5 +177,28 @@ export function encryptionProbe({ stack, pulumi }: Pick<CheckContext, "stack" | 
         ? notChecked(`aucun secret dans Pulumi.${stack}.yaml`)
         : ok(`${given.length} secrets chiffrés dans Pulumi.${stack}.yaml, aucun en clair`);
     },
+  };
+}
+
+/** How old the secrets are, which fails no deployment: one may be on its way to rotate them. */
+export function secretAgesProbe(
+  { stack, environment, secrets }: Pick<CheckContext, "stack" | "environment" | "secrets">,
+  { access, now }: { readonly access: ServerAccess; readonly now: () => number },
+): Probe {
+  return {
+    id: "secret-ages",
+    title: "Secrets renouvelés à temps",
+    find: () =>
+      askServer(access, async (server) => {
+        const { releases, events: history } = await readRecords(server);
+        const names = agingNames(new Set(Object.keys(secrets).filter(isSecretName)), environment);
+        const ages = agesOf({ names, records: { releases, history }, now: new Date(now()) });
+        const due = ages.filter(({ isDue }) => isDue);
+        const described = due.map(({ name, since }) => `${name} (depuis le ${since ?? "?"})`);
+        if (due.length > 0)
+          return notChecked(`à renouveler : ${described.join(", ")} ; npm run secrets -- ${stack} rotate`);
+        const next = ages.find((age) => age.due !== undefined);
+        return ok(next === undefined ? "aucun à renouveler" : `le prochain le ${next.due} : ${next.name}`);
+      }),
   };
 }

@@ -15,6 +15,7 @@ import {
   checkEarlierPerformance,
   configurationProbe,
   encryptionProbe,
+  secretAgesProbe,
   SECURITY_REVIEW,
 } from "./general-items.ts";
 import { checkImages } from "./images.ts";
@@ -144,6 +145,7 @@ function otherItems({ context, effects, access, site }: Preflight): Item[] {
       find: () => askServer(access, (server) => checkLogs(server, context.environment)),
     },
     encryptionProbe(context),
+    secretAgesProbe(context, { access, now: effects.now }),
     clockProbe({ endpoint: context.environment.ovh.endpoint, access, fetch, now }),
     versionsProbe(context, access),
     databaseProbe(context, access),

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 
 import { z } from "zod";
 
-import { isSecretName } from "../../secrets/catalog.ts";
+import { isSecretName, NAMESPACE, ROTATION } from "../../secrets/catalog.ts";
+import { hiddenValues, parseRotation, valuesInEffect, type Rotation } from "../../secrets/rotation.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { parseSettings, settingsIn } from "../../stacks/settings.ts";
 import { parsePrinted, type Pulumi } from "./cli.ts";
@@ -61,13 +62,24 @@ export function environmentIn(stack: string, entries: Configuration): Environmen
   return parseSettings(stack, settingsIn(Object.fromEntries(inClear)));
 }
 
+/** The secrets as they are in effect; while one is rotated also its old and its new value, under names that are no secret's, to be hidden. */
 export function secretsIn(entries: Configuration): Record<string, string> {
-  return Object.fromEntries(
+  const { values, rotation } = storedSecrets(entries);
+  return { ...valuesInEffect(values, rotation), ...hiddenValues(values, rotation) };
+}
+
+/** The secrets as the settings file has them, and the rotation that is under way. */
+export function storedSecrets(entries: Configuration): {
+  readonly values: Readonly<Record<string, string>>;
+  readonly rotation: Rotation | undefined;
+} {
+  const values = Object.fromEntries(
     Object.entries(entries).flatMap(([key, { secret, value }]) => {
       const name = key.replace(/^technicia:/, "");
       return secret && isSecretName(name) && value ? [[name, value] as const] : [];
     }),
   );
+  return { values, rotation: parseRotation(entries[`${NAMESPACE}:${ROTATION}`]?.value) };
 }
 
 /** SHA-256 of the settings, whatever the order of their keys. */

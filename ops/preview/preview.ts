@@ -8,7 +8,7 @@ import { PulumiFailure } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
 import { readChanges } from "../changes/changes.ts";
 import { readEvents, readViolations, inPrivateFolder, runEngine } from "../engine/events.ts";
-import { environmentIn, readConfiguration, type Configuration } from "../engine/settings.ts";
+import { environmentIn, readConfiguration, secretsIn, type Configuration } from "../engine/settings.ts";
 import { hashConfiguration, readSource, readStateAsOf, describePlan, discardPlan, planFile } from "./plan.ts";
 import type { Effects } from "../effects.ts";
 import { findIrreversible } from "../changes/irreversible.ts";
@@ -55,7 +55,7 @@ export async function previewStack(
     const cost = costOf(stack, configuration, world);
     cost.catch(() => undefined);
     const redactor = new Redactor();
-    redactor.hide(...secrets, ...secretsOfEnvironment(world.environment));
+    redactor.hide(...secrets, ...Object.values(secretsIn(configuration)), ...secretsOfEnvironment(world.environment));
     const options = ["--diff", "--color", "never", ...(refresh ? ["--refresh"] : []), "--stack", stack];
     // A plan is always made: without one the engine would not check that it can be made.
     const run = (plan: string) =>

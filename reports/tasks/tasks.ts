@@ -69,7 +69,7 @@ export function tasksOf({ drillDays, isMonitored }: TaskSettings): readonly Task
     ...MONTHLY_TASKS.filter(({ name }) => isMonitored || name !== "alerts"),
     {
       ...byHand("rotation", undefined, "rotation des clés"),
-      how: (stack) => `npm run secrets -- ${stack}; docs/accounts.md`,
+      how: (stack) => `npm run secrets -- ${stack} rotate`,
       record: "audit: secret",
       lastDone: audited(({ action }) => action === "secret"),
     },

@@ -37,7 +37,7 @@ export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Re
         ...(monitoring.enabled ? { monitoring: { neighbours } } : {}),
         ...(services.gateway.hold.enabled ? { hold: services.gateway.hold } : {}),
       },
-      ...(neighbours.length > 0 ? { neighbourToken: secrets.value("neighbourToken") } : {}),
+      ...(neighbours.length > 0 ? { neighbourTokens: secrets.accepted("neighbourToken") } : {}),
       n8nOwner: owner,
     },
     site.onSwarm,

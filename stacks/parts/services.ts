@@ -8,6 +8,7 @@ import { Documents } from "../../components/documents.ts";
 import { createN8nDatabase } from "../../components/n8n-database.ts";
 import { createN8nOwner, N8n } from "../../components/n8n.ts";
 import { NETWORKS_RANGE } from "../../components/networks.ts";
+import { createPostgresPassword } from "../../components/postgres-password.ts";
 import { Postgres } from "../../components/postgres.ts";
 import { PythonService } from "../../components/python-service.ts";
 import { compareCollections, createQdrantCollection } from "../../components/qdrant-collection.ts";
@@ -24,13 +25,16 @@ import type { Site } from "./site.ts";
 const CALLED: readonly ServiceName[] = ["qdrant", "vectorStore", "documentProcessor", "visionClassifier"];
 
 export function createQdrant(site: Site): Qdrant {
+  const { environment, secrets } = site;
+  const [apiKey, otherApiKey] = environment.services.qdrant.apiKey ? secrets.accepted("qdrantApiKey") : [];
   return new Qdrant(
     "technicia-qdrant",
     {
       ...site.common("qdrant"),
       network: site.networks.data,
-      apiKey: apiKeyOf(site),
-      protectData: site.environment.protectData,
+      apiKey,
+      otherApiKey,
+      protectData: environment.protectData,
     },
     site.onSwarm,
   );
@@ -215,6 +219,8 @@ export function createN8n(
     { stack: environment.name, kind, startEmpty },
     { ...site.onHost, dependsOn: [...onSwarm.dependsOn, ...server] },
   );
+  const held = holdRequests(database);
+  const password = postgres && createRolePassword(site, { postgres, after: [database], held });
   return new N8n(
     "technicia-n8n",
     {
@@ -245,13 +251,39 @@ export function createN8n(
       ...(environment.monitoring.enabled ? { metrics: true } : {}),
       ...(environment.workflows.enabled ? { publicApi: true } : {}),
       documents: documents?.mount(),
-      after: holdRequests(database),
+      after: held,
       protectData: environment.protectData,
     },
     {
       ...onSwarm,
-      dependsOn: [...onSwarm.dependsOn, ...server, database, ...(documents ? [documents.ready] : [])],
+      dependsOn: [
+        ...onSwarm.dependsOn,
+        ...server,
+        database,
+        ...(password ? [password] : []),
+        ...(documents ? [documents.ready] : []),
+      ],
     },
+  );
+}
+
+/** Right before n8n restarts with it: what n8n opens in between would be refused, so its requests are held already. */
+function createRolePassword(
+  { secrets, onHost }: Site,
+  {
+    postgres,
+    after,
+    held = pulumi.output([]),
+  }: {
+    readonly postgres: Postgres;
+    readonly after: readonly pulumi.Resource[];
+    readonly held: pulumi.Output<pulumi.Resource[]> | undefined;
+  },
+): technicia.State {
+  return createPostgresPassword(
+    "postgres-password",
+    { password: secrets.value("postgresPassword") },
+    { ...onHost, dependsOn: held.apply((more) => [...onHost.dependsOn, postgres, ...after, ...more]) },
   );
 }
 

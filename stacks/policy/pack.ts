@@ -12,7 +12,8 @@ import { PolicyPack, type Policies, type ReportViolation } from "@pulumi/policy"
 import * as pulumi from "@pulumi/pulumi";
 
 import { UserError } from "../../common/user-error.ts";
-import { isSecretName, NAMESPACE, secretNames } from "../../secrets/catalog.ts";
+import { NAMESPACE, ROTATION, secretNames, type SecretName } from "../../secrets/catalog.ts";
+import { parseRotation } from "../../secrets/rotation.ts";
 import type { Environment } from "../environment.ts";
 import { parseSettings, settingsIn } from "../settings.ts";
 import { keepRequests } from "./requests.ts";
@@ -90,12 +91,24 @@ function readFacts(): Facts {
   }
   return {
     environment: readEnvironment(configuration),
-    secrets: secretNames.flatMap((name) => {
-      const value = configuration[`${NAMESPACE}:${name}`];
-      return value === undefined || value === "" || !isSecretName(name) ? [] : [[name, value] as const];
-    }),
+    secrets: secretNames.flatMap((name) =>
+      [configuration[`${NAMESPACE}:${name}`], nextOf(name, configuration)].flatMap((value) =>
+        value === undefined || value === "" ? [] : [[name, value] as const],
+      ),
+    ),
     now: new Date(),
   };
+}
+
+/** The value that follows in a rotation. */
+function nextOf(name: SecretName, configuration: Readonly<Record<string, string>>): string | undefined {
+  try {
+    return parseRotation(configuration[`${NAMESPACE}:${ROTATION}`])?.values[name];
+  } catch (error) {
+    // The program throws the same.
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 function readEnvironment(configuration: Record<string, string>): Environment | undefined {

@@ -75,7 +75,8 @@ describe("a neighbour's sign of life", () => {
   });
 
   it("compares the whole token with regard to case", () => {
-    expect(NEIGHBOUR_TOKEN.content("aB-1")).toBe('"~^Bearer aB-1$" 1;\n');
+    expect(NEIGHBOUR_TOKEN.content(["aB-1"])).toBe('"~^Bearer aB-1$" 1;\n');
+    expect(NEIGHBOUR_TOKEN.content(["old", "new"])).toBe('"~^Bearer old$" 1;\n"~^Bearer new$" 1;\n');
   });
 });
 

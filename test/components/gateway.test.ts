@@ -145,7 +145,7 @@ describe("Gateway", () => {
   it("keeps the neighbours' token in a file that only root reads, before a configuration that includes it", async () => {
     const { resource, waitsFor } = await define({
       config: { ...config, monitoring: { neighbours: ["prod"] } },
-      neighbourToken: "t".repeat(32),
+      neighbourTokens: ["t".repeat(32)],
     });
     const { content, ...rest } = resource("technicia-gateway-neighbour-token").inputs;
 

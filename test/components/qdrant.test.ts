@@ -29,6 +29,15 @@ const READY =
   "exec 3<>/dev/tcp/127.0.0.1/6333 && printf 'GET /readyz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && grep -q ' 200 ' <&3";
 
 describe("Qdrant", () => {
+  it("takes two keys while its callers change from one to the other", async () => {
+    const { resource } = await define({ otherApiKey: pulumi.secret("canary-of-the-other") });
+    const file = { service: { api_key: "canary-of-qdrant", alt_api_key: "canary-of-the-other" } };
+
+    expect(resource("technicia-qdrant-production").inputs).toEqual({
+      data: new Sealed(Buffer.from(JSON.stringify(file)).toString("base64")),
+    });
+  });
+
   it("runs the server as PID 1 on its own volumes, and is ready when /readyz answers", async () => {
     const { resource } = await define();
 

@@ -77,6 +77,7 @@ const RUNS: Readonly<Record<string, Run>> = {
   "npm run metrics -- test": { on: "rehearsal", says: /^Answers, p95 +[\d.]+ s/m },
   "npm run report": { on: "rehearsal" },
   "npm run incident -- list": { on: "rehearsal" },
+  "npm run secrets -- test rotate": { on: "rehearsal", says: /^qdrantApiKey +\d{4}-/m },
 };
 
 /** Commands that other tests run, and which. */
@@ -118,6 +119,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm run documents -- test reindex --all": "test/ops/uploads/uploads.test.ts",
   "npm run resume -- test --reinstalled": "test/e2e/runbook.long.test.ts",
   "npm run promote -- staging prod": "test/ops/deploy/promote.test.ts",
+  "npm run secrets -- test rotate qdrantApiKey --yes": "test/e2e/rotation.long.test.ts",
+  "npm run secrets -- test rotate passphrase": "test/ops/rotation/passphrase.test.ts",
   "npm run rehearsal:stop": "test/e2e/destroy.test.ts",
   "npm run scan -- prod": "test/ops/scan/scan.test.ts",
   "npm run tools -- install pulumi": "test/ops/tools/tools.test.ts",

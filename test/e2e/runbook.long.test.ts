@@ -63,6 +63,26 @@ const TROUBLES: Readonly<Record<string, Trouble>> = {
       expect(await secretsOfN8n()).not.toBe(before);
     },
   },
+  "Départ d'un collègue": {
+    make: async () => {
+      const { stdout } = await operator([
+        "bash",
+        "-c",
+        "ssh-keygen -q -t ed25519 -N '' -f alice-key; cat alice-key.pub",
+      ]);
+      await set("technicia:ssh.admins[0].name", "alice");
+      await set("technicia:ssh.admins[0].keys[0]", stdout.trim());
+      await run('npm run deploy -- "$STACK" --yes');
+      expect(await onServer("cat /home/alice/.ssh/authorized_keys")).toContain("ssh-ed25519");
+      before = await secretsOfN8n();
+    },
+    isOver: async () => {
+      expect(await onServer("cat /home/alice/.ssh/authorized_keys 2>/dev/null || echo closed")).toBe(
+        "closed",
+      );
+      expect(await secretsOfN8n()).not.toBe(before);
+    },
+  },
   "Problème de certificat": {
     make: async () => {
       before = await certificate();

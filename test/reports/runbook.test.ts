@@ -14,7 +14,14 @@ describe("the runbook", () => {
   it("has a part with commands for each kind of trouble, and nothing but what bash can read", () => {
     expect([...new Set(blocks.map(({ section }) => section))]).toEqual([
       ...["Avant de commencer", "Procédure d'intervention", "Retour arrière", "Rotation d'un secret"],
-      ...["Problème de certificat", "Dérive", "Maintenance du serveur", "Verrou bloqué", "Serveur perdu"],
+      ...[
+        "Départ d'un collègue",
+        "Problème de certificat",
+        "Dérive",
+        "Maintenance du serveur",
+        "Verrou bloqué",
+        "Serveur perdu",
+      ],
     ]);
     for (const { script } of blocks) execFileSync("bash", ["-n"], { input: script });
   });

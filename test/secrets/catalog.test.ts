@@ -65,11 +65,10 @@ describe("catalog", () => {
     ]);
   });
 
-  it("forbids rotation only for what stored data is encrypted with", () => {
+  it("says what is lost only for what stored data is encrypted with", () => {
     const irreplaceable = secretNames.filter((name) => entryOf(name).irreplaceable);
 
     expect(irreplaceable).toEqual(["n8nEncryptionKey", "backupPassword"]);
-    expect(secretNames.filter((name) => entryOf(name).rotation.startsWith("never"))).toEqual(irreplaceable);
   });
 
   it("has a key for every service", () => {

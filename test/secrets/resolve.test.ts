@@ -58,6 +58,40 @@ beforeEach(async () => {
 });
 afterEach(() => pulumi.runtime.setAllConfig({}));
 
+describe("a rotation that is under way", () => {
+  const next = `pa-${"next-of-voyage".repeat(3)}`;
+  const rotation = (value: string) =>
+    JSON.stringify({ step: "switch", isDone: false, values: { voyageApiKey: value } });
+  const plainOf = (output: pulumi.Output<string>) => new Promise((resolve) => output.apply(resolve));
+  const configureBoth = (value: string, isEncrypted = true) => {
+    const keys = Object.entries(needed()).map(([name, text]) => [`technicia:${name}`, text] as const);
+    const all = Object.fromEntries([...keys, ["technicia:rotation", rotation(value)]]);
+    const encrypted = Object.keys(all).filter((key) => isEncrypted || key !== "technicia:rotation");
+    pulumi.runtime.setAllConfig(all, encrypted);
+  };
+
+  it("gives readers the next value as a secret, and who checks it both", async () => {
+    configureBoth(next);
+    const secrets = resolveSecrets(environmentWith());
+
+    expect(await pulumi.isSecret(secrets.value("voyageApiKey"))).toBe(true);
+    expect(await plainOf(secrets.value("voyageApiKey"))).toBe(next);
+    const accepted = secrets.accepted("voyageApiKey");
+    expect(await Promise.all(accepted.map(plainOf))).toEqual([strongSecrets().voyageApiKey, next]);
+    expect(await Promise.all(accepted.map((one) => pulumi.isSecret(one)))).toEqual([true, true]);
+  });
+
+  it.each([
+    ["is in clear", next, false, "expected an encrypted value, got one in clear"],
+    ["has a weak value", "short", true, "voyageApiKey: expected at least 20 characters, got 5"],
+  ] as const)("is refused when it %s", (_what, value, isEncrypted, problem) => {
+    configureBoth(value, isEncrypted);
+
+    expect(problems().join("\n")).toContain(problem);
+    expect(problems().join("\n")).not.toContain(next);
+  });
+});
+
 describe("resolveSecrets", () => {
   it("returns every value as a secret output", async () => {
     configure(needed());

@@ -31,6 +31,7 @@ const secrets: Secrets = {
   has: (name) => name === "registryPassword",
   inClear: () => ({}),
   value: () => pulumi.secret("hush-hush"),
+  accepted: () => [pulumi.secret("hush-hush")],
 };
 
 async function start(preview: boolean): Promise<void> {

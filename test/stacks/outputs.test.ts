@@ -31,6 +31,7 @@ const secrets: Secrets = {
   has: (name) => name === "voyageApiKey",
   inClear: () => ({}),
   value: () => pulumi.secret("canary"),
+  accepted: () => [pulumi.secret("canary")],
 };
 
 function define(): Deployment {

@@ -146,6 +146,7 @@ describe("settingRows", () => {
       "workflows.webhookSeconds": "60",
       "policy.exceptions": "[]",
       "ssh.nextPort": "none",
+      "ssh.otherPublicKey": "none",
       "server.loginUser": "none",
       "server.ipv6": "none",
       "ssh.adminCidrs.v6": "[]",

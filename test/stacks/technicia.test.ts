@@ -145,6 +145,14 @@ describe("the program", () => {
     expect(waitsFor("technicia-n8n-service", "technicia-postgres-service")).toBe(true);
   });
 
+  it("starts n8n only after PostgreSQL takes its password, which waits for PostgreSQL and n8n's data", async () => {
+    const { waitsFor } = await deploy(everything);
+
+    expect(waitsFor("technicia-n8n-service", "postgres-password")).toBe(true);
+    expect(waitsFor("postgres-password", "technicia-postgres-service")).toBe(true);
+    expect(waitsFor("postgres-password", "n8n-database")).toBe(true);
+  });
+
   it("starts the gateway and orders the certificate while n8n, the largest image, is still being pulled", async () => {
     const { waitsFor } = await deploy(everything);
 

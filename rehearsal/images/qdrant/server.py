@@ -48,6 +48,7 @@ def merge(into, part):
 
 SETTINGS = read_settings()
 API_KEY = SETTINGS["service"].get("api_key")
+OTHER_KEY = SETTINGS["service"].get("alt_api_key")
 READ_KEY = SETTINGS["service"].get("read_only_api_key")
 STORE = Store(SETTINGS["storage"]["storage_path"], SETTINGS["storage"]["snapshots_path"])
 
@@ -84,7 +85,7 @@ async def authenticate(request: Request, proceed):
         given = request.headers.get("api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
         if given == "":
             return PlainTextResponse("Must provide an API key or an Authorization bearer token", 401)
-        if not is_key(given, API_KEY):
+        if not is_key(given, API_KEY) and not is_key(given, OTHER_KEY):
             if not is_key(given, READ_KEY):
                 return PlainTextResponse("Invalid API key or JWT", 401)
             if not reads(request.method, path):
