@@ -24,6 +24,7 @@ const INNER_FOLDERS = {
   "provider/host": ["plugin", "ssh"],
   "provider/ovh": ["plugin", "ssh"],
   "provider/dns": ["ovh"],
+  "provider/n8n": ["plugin", "ssh"],
   "provider/ovh/order": [],
   "provider/ovh/vps": ["order"],
   "provider/ovh/firewall": [],
@@ -64,10 +65,11 @@ const INNER_FOLDERS = {
 const ONLY_THESE_FILES = {
   infra: { provider: ["resources", "ssh/openssh-options", "dns/records"] },
   components: { provider: ["resources"] },
-  stacks: { provider: ["resources", "ssh/key-file", "dns/records"] },
+  stacks: { provider: ["resources", "ssh/key-file", "dns/records", "n8n/[a-z-]+"] },
   ops: {
     provider: [
       "dns/[a-z]+",
+      "n8n/[a-z-]+",
       "ssh/control-folder",
       "ssh/host",
       "ssh/openssh-options",

@@ -3,6 +3,9 @@ import { z } from "zod";
 
 import { check, type Check } from "./check.ts";
 
+/** Folder of the records on the server, root's alone. */
+export const RECORDS_FOLDER = "/var/lib/technicia";
+
 const timestamp = z.iso.datetime();
 
 export const release = z.strictObject({

@@ -6,6 +6,8 @@
  */
 import * as pulumi from "@pulumi/pulumi";
 
+import type { KeptWorkflow } from "./n8n/workflow.ts";
+
 /** Where the host is, how to log in, and the keys of OVH's API. */
 export interface ConnectionArgs {
   /** Name or address that sshd listens on. */
@@ -392,6 +394,57 @@ export interface Rule {
 
   /** Restricts a TCP rule to answers of connections opened from inside. @default every packet */
   readonly tcpOption?: pulumi.Input<"established">;
+}
+
+/** What n8n stores of one credential. */
+export interface N8nCredential {
+  readonly name: string;
+  readonly type: string;
+
+  /** Each value in clear: give it as a secret. */
+  readonly data: pulumi.Input<Readonly<Record<string, string | number | boolean>>>;
+}
+
+/** What n8n has to run, and how it is reached. */
+export interface N8nContentArgs {
+  /** Id → workflow. */
+  readonly workflows: Readonly<Record<string, KeptWorkflow>>;
+
+  /** Id → credential. n8n may have others besides. */
+  readonly credentials: Readonly<Record<string, N8nCredential>>;
+
+  /** Public host name, as browsers call the webhooks. */
+  readonly domain: pulumi.Input<string>;
+
+  /** n8n's owner, with whose password a key of the public API is made on the server. */
+  readonly owner: {
+    readonly email: pulumi.Input<string>;
+    readonly password: pulumi.Input<string>;
+  };
+
+  /** How long such a key is valid, in days; it is replaced after half of that. */
+  readonly keyDays: pulumi.Input<number>;
+
+  /** How long a webhook may take to be registered. */
+  readonly webhookSeconds: pulumi.Input<number>;
+
+  /** n8n as the server reaches it. @default "http://127.0.0.1:5678" */
+  readonly address?: pulumi.Input<string>;
+}
+
+/**
+ * The published workflows of n8n, and the credentials that they use; written while it runs.
+ *
+ * A refresh reads what n8n has: an edited, unpublished or deleted workflow, other values of a credential, and a published workflow that is not
+ * declared. An update repairs each, and unpublishes what is no longer declared. Deleting changes nothing in n8n.
+ */
+export class N8nContent extends pulumi.CustomResource {
+  /** Id of each credential → `as declared`, `other values` or `not in n8n`. */
+  declare readonly credentialStates: pulumi.Output<Readonly<Record<string, string>>>;
+
+  constructor(name: string, args: N8nContentArgs, opts?: pulumi.CustomResourceOptions) {
+    super("technicia:n8n:Content", name, { ...args, credentialStates: undefined }, opts);
+  }
 }
 
 /** How the operator's way in is kept open. */

@@ -1,12 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 
 import { UserError } from "../common/user-error.ts";
+import type { Content } from "../provider/n8n/content.ts";
 import { findKeyProblem } from "../provider/ssh/key-file.ts";
 import { contextIn } from "../secrets/context.ts";
 import { resolveSecrets, type Secrets } from "../secrets/resolve.ts";
 import { nameOf } from "./config-command.ts";
 import type { Environment } from "./environment.ts";
 import { parseSettings, SettingsError, settingsIn } from "./settings.ts";
+import { readWorkflows } from "./workflows/read.ts";
 
 /** The environment of the stack that the running program was started for; throws a `SettingsError` with every problem. */
 export function readConfiguration(): Environment {
@@ -17,6 +19,9 @@ export function readConfiguration(): Environment {
 export async function readInputs(): Promise<{
   readonly environment: Environment;
   readonly secrets: Secrets;
+
+  /** What n8n is to have; undefined where the settings leave it alone. */
+  readonly content: Content | undefined;
 }> {
   const problems: UserError[] = [];
   const note = (error: unknown) => {
@@ -35,9 +40,10 @@ export async function readInputs(): Promise<{
   const context = () => environment ?? contextIn(settingsIn(pulumi.runtime.allConfig()));
   const secrets = attempt(() => resolveSecrets(context()));
   if (environment) await requireOperatorKey(environment).catch(note);
+  const content = environment && secrets ? await readWorkflows(environment, secrets).catch(note) : undefined;
   if (environment && secrets && problems.length === 0) {
     if (isNobodyTold(environment)) await pulumi.log.warn(NOBODY_TOLD);
-    return { environment, secrets };
+    return { environment, secrets, content };
   }
   throw problems.length === 1
     ? problems[0]!

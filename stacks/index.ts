@@ -9,9 +9,9 @@ const { checkFirstPreview } = await import("./first-preview.ts");
 const { defineTechnicia } = await import("./technicia.ts");
 
 async function deploy() {
-  const { environment, secrets } = await readInputs();
+  const { environment, secrets, content } = await readInputs();
   const cloud = createCloud(environment, secrets);
-  const deployment = recordDeclaration(() => defineTechnicia({ environment, secrets, cloud }));
+  const deployment = recordDeclaration(() => defineTechnicia({ environment, secrets, cloud, content }));
   return await checkFirstPreview({ environment, secrets }, deployment);
 }
 

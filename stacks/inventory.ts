@@ -28,6 +28,7 @@ import {
   service,
   container,
   volume,
+  n8nContent,
   command,
   kindOf,
   type Kind,
@@ -280,6 +281,8 @@ export const INVENTORY: readonly Row[] = [
     loss: "stored",
     steps: ["n8nEnvironment"],
   },
+
+  { ...n8nContent, names: ["n8n-content"], steps: ["n8nEnvironment"] },
 
   {
     ...file,

@@ -290,6 +290,16 @@ export const monitoringVolume: Kind = {
   since: ({ inputs }) => ["event", "volume", String(inputs["name"])],
 };
 
+export const n8nContent: Kind = {
+  types: ["technicia:n8n:Content"],
+  layer: "data",
+  label: "n8n's workflows and credentials",
+  effect: {
+    repair:
+      "what was changed in n8n is written and published again, without a restart; npm run workflows -- <stack> pull keeps the changes instead",
+  },
+};
+
 export const command: Kind = {
   types: ["command:local:Command"],
   layer: "checks",
@@ -300,7 +310,7 @@ export const command: Kind = {
 /** By type alone; they also describe what an earlier version of the program deployed. */
 const KINDS: readonly Kind[] = [
   ...[server, edgeFirewall, record, reverse, hostKey, file, image, packages, unit, state],
-  ...[network, secret, service, container, volume, command],
+  ...[network, secret, service, container, volume, n8nContent, command],
   ...[connection("ovh", "cloud"), connection("technicia", "cloud"), connection("cloudflare", "dns")],
   ...[connection("docker", "containers"), connection("command", "checks")],
 ];

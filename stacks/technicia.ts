@@ -6,6 +6,7 @@ import { createDns, createEdgeFirewall, createHost, createHostExtras, createVps 
 import {
   createCollection,
   createComparison,
+  createContent,
   createDocumentProcessor,
   createDocuments,
   createFrontend,
@@ -41,11 +42,16 @@ export function defineTechnicia(args: TechniciaArgs): Deployment {
   const n8n = createN8n(site, { postgres, documents });
   const owner = createOwner(site, { n8n, tunnel });
 
+  const content = createContent(site, { owner });
+
   const gateway = createGateway(site, { owner });
   const certificate = createCertificate(site, { vps, dns, gateway });
   const core = [qdrant.service, vectorStore, n8n.service, gateway.service];
   const services = [...core, documentProcessor, visionClassifier, frontend];
-  createBackup(site, { storage, sources: [qdrant, tunnel, n8n, owner, certificate] });
+  createBackup(site, {
+    storage,
+    sources: [qdrant, tunnel, n8n, owner, ...(content ? [content] : []), certificate],
+  });
   const probe = createProbe(site, { certificate, gateway, services });
   const monitoring = createMonitoring(site, { after: [tunnel, probe] });
   const programs = Object.values(monitoring?.services ?? {});

@@ -67,13 +67,13 @@ const NOT_CAUSED: Readonly<Record<string, string>> = {
 /** Of the rehearsed stack, as `Pulumi.test.yaml` has it. */
 const OFF =
   "the stack that is rehearsed does not run it; the rules about services tell them apart by a label only";
+const BEHIND =
+  "only a workflow asks it, and once per upload: visitors see a workflow that fails, which is a row of its own";
 const OWN = "that it is away is the fault; visitors ask nothing of it";
 
 /** What no fault does to a service, and why: of each service in every way, or in one. */
 const NOT_BROKEN: Readonly<Record<string, string>> = {
   postgres: OFF,
-  "document-processor": OFF,
-  "vision-classifier": OFF,
   frontend: OFF,
   "qdrant answering 500": "the vector store then answers 500 itself, which is its row",
   "gateway slow":
@@ -81,6 +81,11 @@ const NOT_BROKEN: Readonly<Record<string, string>> = {
   "gateway answering 500": "it does so in place of services that are away, which are rows of their own",
   "n8n-runners slow": "n8n waits for them: visitors see an n8n that is slow, which is its row",
   "n8n-runners answering 500": "they speak no HTTP; a workflow fails, which is a row of its own",
+  ...Object.fromEntries(
+    ["document-processor", "vision-classifier"].flatMap((alias) =>
+      ["slow", "answering 500"].map((how) => [`${alias} ${how}`, BEHIND]),
+    ),
+  ),
   ...Object.fromEntries(
     MONITORING.flatMap((alias) =>
       HARMS.filter((how) => how !== "stopped" && !(alias === "probes" && how === "killed")).map((how) => [

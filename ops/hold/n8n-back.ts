@@ -3,9 +3,10 @@ import { swarmName } from "../../common/services.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Server } from "../server/connection.ts";
-import { inFolder, readContent, type FolderRequest } from "../workflows/folder.ts";
-import { LOOPBACK, N8n } from "../workflows/n8n.ts";
-import { servedPath, webhooksOf } from "../workflows/rules/webhooks.ts";
+import { n8nOf } from "../workflows/open.ts";
+import { inFolder, readContent, type FolderRequest } from "../../stacks/workflows/folder.ts";
+import { LOOPBACK } from "../../provider/n8n/api.ts";
+import { wantedWebhooks } from "../../provider/n8n/webhooks.ts";
 
 const LOOK_SECONDS = 30;
 
@@ -73,10 +74,8 @@ async function declaredWebhooks({ environment, project, signal, say }: N8nWorld)
   const asked = probes.map((path) => ({ path: path.replace(/^\/+/, ""), method: undefined }));
   if (!environment.workflows.enabled) return asked;
   const request: FolderRequest = { environment, project, signal, say };
-  const manifest = await inFolder(request, ({ path, folder }) => readContent({ path, folder }, environment));
-  const declared = webhooksOf(manifest).flatMap((webhook) =>
-    webhook.methods.map((method) => ({ path: servedPath(webhook), method })),
-  );
+  const { files } = await inFolder(request, ({ path, folder }) => readContent({ path, folder }, environment));
+  const declared = wantedWebhooks(files.map(({ workflow }) => workflow));
   return [...declared, ...asked];
 }
 
@@ -95,7 +94,7 @@ async function missingWebhooks(
   wanted: readonly WantedWebhook[],
   { server, environment, address, now }: N8nWorld,
 ): Promise<WantedWebhook[]> {
-  const n8n = new N8n(server, { address, now, environment, ownerPassword: undefined });
+  const n8n = n8nOf(environment, { server, address, now, ownerPassword: undefined });
   const found = await n8n.readWebhooks([...new Set(wanted.map(({ path }) => path))]);
   const methodsAt = new Map(found.map(({ path, methods }) => [path, methods]));
   return wanted.filter(({ path, method }) => {

@@ -1,6 +1,6 @@
 /** What a maintenance has begun and not ended, kept on the server: the next one goes on with it. */
 import type { Server } from "../server/connection.ts";
-import { RECORDS_FOLDER } from "../server/records.ts";
+import { RECORDS_FOLDER } from "../../common/release.ts";
 
 const FILE = `${RECORDS_FOLDER}/maintenance`;
 

@@ -14,7 +14,7 @@ import { UserError } from "../../common/user-error.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Outcome } from "../command.ts";
 import type { Server } from "../server/connection.ts";
-import { RECORDS_FOLDER } from "../server/records.ts";
+import { RECORDS_FOLDER } from "../../common/release.ts";
 import { ESCALATION, NOBODY, readAlerts, readReceivers, sendAlerts, type NewAlert } from "./alertmanager.ts";
 import { onMonitored, type Monitored } from "./deployed.ts";
 import { renderSpan } from "./durations.ts";

@@ -11,7 +11,7 @@ import { z } from "zod";
 
 import type { Server, ServerCommand } from "./connection.ts";
 import { UserError } from "../../common/user-error.ts";
-import { RECORDS_FOLDER } from "./records.ts";
+import { RECORDS_FOLDER } from "../../common/release.ts";
 import type { Effects } from "../effects.ts";
 
 const LOCK_FOLDER = `${RECORDS_FOLDER}/lock`;

@@ -3,12 +3,9 @@ import { createHash } from "node:crypto";
 
 import { z } from "zod";
 
-import { auditEvent, type AuditEvent, release, type Release } from "../../common/release.ts";
+import { auditEvent, type AuditEvent, RECORDS_FOLDER, release, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Server } from "./connection.ts";
-
-/** Folder on the server with the records of what was done to it. */
-export const RECORDS_FOLDER = "/var/lib/technicia";
 
 /** A record that cannot be read. It is reported and never overwritten. */
 interface CorruptRecord {

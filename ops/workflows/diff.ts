@@ -1,44 +1,20 @@
 /** `npm run workflows -- <stack> diff`: how n8n differs from the folder. */
 import type { Outcome } from "../command.ts";
-import {
-  compareWorkflows,
-  renderDifference,
-  type ComparedWorkflow,
-  type WorkflowState,
-} from "./differences.ts";
-import type { ComparedCredentials } from "./n8n.ts";
-import { onOpened, type Opened } from "./open.ts";
+import { isClean, readDrift, type Drift } from "../../provider/n8n/content.ts";
+import { renderDifference, type WorkflowState } from "../../provider/n8n/differences.ts";
+import { onOpened } from "./open.ts";
 import type { WorkflowsWorld } from "./world.ts";
-
-export interface Drift {
-  readonly workflows: readonly ComparedWorkflow[];
-  readonly credentials: ComparedCredentials;
-}
 
 export async function diffWorkflows(
   { stack, json }: { readonly stack: string; readonly json: boolean },
   world: WorkflowsWorld,
 ): Promise<Outcome> {
-  return await onOpened({ stack }, world, async (opened) => {
-    await opened.n8n.ensureKey();
-    const drift = await readDrift(opened);
+  return await onOpened({ stack }, world, async ({ n8n, wanted }) => {
+    await n8n.ensureKey();
+    const drift = await readDrift(n8n, wanted);
     const text = json ? JSON.stringify(drift, null, 2) : renderDrift(drift, stack);
     return { text, exitCode: isClean(drift) ? 0 : 1 };
   });
-}
-
-export async function readDrift({ n8n, content, credentials }: Opened): Promise<Drift> {
-  const live = await n8n.listWorkflows();
-  const ours = content.files.map(({ workflow }) => workflow);
-  return { workflows: compareWorkflows(ours, live), credentials: await n8n.compareCredentials(credentials) };
-}
-
-/** Credentials that n8n has besides are said, and are no difference: people make some for what they try. */
-export function isClean({ workflows, credentials }: Drift): boolean {
-  return (
-    workflows.every(({ state }) => state === "same") &&
-    credentials.missing.length + credentials.changed.length === 0
-  );
 }
 
 const WORDS: Readonly<Record<WorkflowState, string>> = {

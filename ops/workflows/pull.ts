@@ -4,12 +4,12 @@ import { join } from "node:path";
 
 import { UserError } from "../../common/user-error.ts";
 import type { Outcome } from "../command.ts";
-import { asFile, compareWorkflows } from "./differences.ts";
+import { asFile, compareWorkflows } from "../../provider/n8n/differences.ts";
 import { onOpened } from "./open.ts";
-import { nothingInClear } from "./rules/texts.ts";
-import { WorkflowProblems, type Problem } from "./problem.ts";
+import { nothingInClear } from "../../stacks/workflows/rules/texts.ts";
+import { WorkflowProblems, type Problem } from "../../stacks/workflows/problem.ts";
 import type { WorkflowsWorld } from "./world.ts";
-import { ID, renderWorkflow, type Workflow } from "./workflow.ts";
+import { ID, renderWorkflow, type Workflow } from "../../provider/n8n/workflow.ts";
 
 export async function pullWorkflows(
   { stack }: { readonly stack: string },

@@ -15,7 +15,8 @@ import { Qdrant } from "../../components/qdrant.ts";
 import { compareServices } from "../../components/service-spec.ts";
 import { Service } from "../../components/service.ts";
 import { Tunnel } from "../../components/tunnel.ts";
-import type * as technicia from "../../provider/resources.ts";
+import { keepWorkflow } from "../../provider/n8n/workflow.ts";
+import * as technicia from "../../provider/resources.ts";
 import { publicNames } from "../environment.ts";
 import type { Site } from "./site.ts";
 
@@ -276,6 +277,34 @@ export function createOwner(
       password: secrets.value("n8nOwnerPassword"),
     },
     { ...onHost, dependsOn: [n8n, tunnel] },
+  );
+}
+
+/** n8n's workflows and credentials, once somebody may own them. */
+export function createContent(
+  { environment, secrets, content, onHost }: Site,
+  { owner }: { readonly owner: technicia.State },
+): technicia.N8nContent | undefined {
+  if (content === undefined) return undefined;
+  const { keyDays, webhookSeconds } = environment.workflows;
+  return new technicia.N8nContent(
+    "n8n-content",
+    {
+      workflows: Object.fromEntries(
+        content.workflows.map((workflow) => [workflow.id, keepWorkflow(workflow)]),
+      ),
+      credentials: Object.fromEntries(
+        content.credentials.map(({ id, name, type, data }) => [
+          id,
+          { name, type, data: pulumi.secret(data) },
+        ]),
+      ),
+      domain: environment.domain,
+      owner: { email: environment.adminEmail, password: secrets.value("n8nOwnerPassword") },
+      keyDays,
+      webhookSeconds,
+    },
+    { ...onHost, dependsOn: [owner] },
   );
 }
 

@@ -7,6 +7,7 @@ import { imageOf, type ServiceName, SERVICES } from "../../common/services.ts";
 import { Networks } from "../../components/networks.ts";
 import type { CommonServiceArgs } from "../../components/service.ts";
 import type { Host } from "../../infra/host.ts";
+import type { Content } from "../../provider/n8n/content.ts";
 import * as technicia from "../../provider/resources.ts";
 import type { Secrets } from "../../secrets/resolve.ts";
 import type { Cloud } from "../cloud.ts";
@@ -16,6 +17,9 @@ export interface TechniciaArgs {
   readonly environment: Environment;
   readonly secrets: Secrets;
   readonly cloud: Cloud;
+
+  /** What n8n is to have; undefined where the settings leave it alone. */
+  readonly content: Content | undefined;
 }
 
 /** A server that is ready, and what its services have in common. */

@@ -7,6 +7,8 @@ const PLACES: Readonly<Record<string, readonly string[]>> = {
   "technicia:host:File": ["content"],
   "technicia:host:Image": ["login"],
   "technicia:host:State": ["secrets"],
+  // n8n encrypts what it stores of them.
+  "technicia:n8n:Content": ["credentials", "owner"],
 };
 
 /** Shorter values occur by chance. */

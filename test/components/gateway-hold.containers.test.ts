@@ -245,7 +245,7 @@ describe("a pause", () => {
   });
 
   it("is no longer than its own time, and nobody has to end it", async () => {
-    await stage.network.stop("gateway");
+    await stage.network.discard("gateway");
     await start({ ...HOLD, maxSeconds: 2 });
     expect(await control("pause")).toMatchObject({ state: "paused" });
 
@@ -276,7 +276,7 @@ describe("a pause", () => {
 
   it("ends with the gateway", async () => {
     await control("pause");
-    await stage.network.stop("gateway");
+    await stage.network.discard("gateway");
     await start({ ...HOLD, maxSeconds: 60 });
 
     expect(await control("state")).toMatchObject({ state: "open" });

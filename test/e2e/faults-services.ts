@@ -95,6 +95,16 @@ export const STOPPED: readonly (readonly Fault[])[] = [
       restarts: ["n8n-runners"],
     },
   ],
+  ...["document-processor", "vision-classifier"].map((alias) => [
+    {
+      name: `the ${alias} is stopped`,
+      breaks: { service: alias, how: "stopped" },
+      inject: STOP(alias),
+      repair: START(alias),
+      alerts: { [`ServiceNotRunning-${alias}`]: "P1" },
+      restarts: [alias],
+    } as const,
+  ]),
   [
     {
       name: "Docker finds no place for the runners",
@@ -134,6 +144,8 @@ export const KILLED: readonly Fault[] = [
   killed("qdrant", { alerts: { "CrashLoop-qdrant": "P1" }, mayBeTold: SEEN }),
   killed("vector-store", { alerts: { "CrashLoop-vector-store": "P1" }, mayBeTold: SEEN }),
   killed("n8n", { alerts: { "CrashLoop-n8n": "P1" }, mayBeTold: SEEN }),
+  killed("document-processor", { alerts: { "CrashLoop-document-processor": "P1" } }),
+  killed("vision-classifier", { alerts: { "CrashLoop-vision-classifier": "P1" } }),
   killed("probes", { alerts: { "MonitoringRestarts-probes": "P2" } }),
 ];
 

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { COLLECTION } from "../../common/services.ts";
 import { dockerDaemon } from "../../infra/host-files.ts";
 import { KEPT } from "../../ops/backup/prune.ts";
-import { RECORDS_FOLDER } from "../../ops/server/records.ts";
+import { RECORDS_FOLDER } from "../../common/release.ts";
 import { backup } from "../../stacks/backup-schema.ts";
 import { documents } from "../../stacks/documents-schema.ts";
 import { monitoring } from "../../stacks/monitoring-schema.ts";

@@ -37,6 +37,9 @@ function withAnswers(settings: Settings): Settings {
   change(settings, "dns.zone", "exemple.fr");
   change(settings, "dns.zoneId", "0123456789abcdef0123456789abcdef");
   change(settings, "backup.project", "0123456789abcdef0123456789abcdef");
+  change(settings, "services.documentProcessor.project", "technicia-123456");
+  change(settings, "services.documentProcessor.location", "eu");
+  change(settings, "services.documentProcessor.processorId", "0123456789abcdef");
   return settings;
 }
 
@@ -63,6 +66,9 @@ describe("Pulumi.<stack>.yaml", () => {
       "technicia:dns.zoneId",
       "technicia:domain",
       "technicia:server",
+      "technicia:services.documentProcessor.location",
+      "technicia:services.documentProcessor.processorId",
+      "technicia:services.documentProcessor.project",
       "technicia:ssh.adminCidrs.v4",
       "technicia:ssh.publicKey",
     ]);
@@ -89,6 +95,9 @@ describe("Pulumi.<stack>.yaml", () => {
       "dns.zone",
       "dns.zoneId",
       "backup.project",
+      "services.documentProcessor.project",
+      "services.documentProcessor.location",
+      "services.documentProcessor.processorId",
       "monitoring.mail.host",
       "monitoring.mail.from",
       "monitoring.mail.user",

@@ -40,12 +40,13 @@ describe("Pulumi.yaml", () => {
     expect(await renderProject(without)).toBe(file);
   });
 
-  it("gives every key the type, default and secrecy that it had before it was generated", async () => {
+  it("gives every key its type, default and secrecy, and the empty map to what requires nothing", async () => {
     const { config } = parse(await read("Pulumi.yaml")) as { config: Record<string, Settings> };
     const declared = Object.fromEntries(
       Object.entries(config).map(([name, { description: _description, ...rest }]) => [name, rest]),
     );
     const object = { type: "object" };
+    const optional = { type: "object", default: {} };
 
     expect(declared).toEqual({
       domain: { type: "string", default: "" },
@@ -62,10 +63,10 @@ describe("Pulumi.yaml", () => {
       uploadMaxMib: { type: "integer" },
       timeouts: object,
       protectData: { type: "boolean" },
-      backup: object,
+      backup: optional,
       monitoring: object,
-      workflows: object,
-      policy: object,
+      workflows: optional,
+      policy: optional,
       operations: object,
       ...Object.fromEntries(secretNames.map((name) => [name, { secret: true, default: "" }])),
     });

@@ -37,12 +37,11 @@ function committed(): Variant {
   );
   return {
     settings: {
-      ...{
-        backup: { project: "0123456789abcdef0123456789abcdef" },
-        monitoring: {},
-        workflows: {},
-        documents: {},
-      },
+      backup: { project: "0123456789abcdef0123456789abcdef" },
+      monitoring: {},
+      workflows: {},
+      documents: {},
+      "services.gateway.hold": {},
       ...Object.fromEntries(settings),
     },
   };

@@ -28,6 +28,7 @@ describe.each(variants)("the program with %s", (_name, variant) => {
     const expected: Record<string, string> = {
       "technicia:ovh": "cloud",
       "technicia:host": HOST,
+      "technicia:n8n": HOST,
       docker: DOCKER,
       cloudflare: "cloudflare",
       ovh: "ovh",
@@ -237,6 +238,7 @@ describe("the program", () => {
       "technicia:host:Packages",
       "technicia:host:State",
       "technicia:host:Unit",
+      "technicia:n8n:Content",
       "technicia:ovh:EdgeFirewall",
       "technicia:ovh:ReverseName",
       "technicia:ovh:Vps",

@@ -32,6 +32,9 @@ export interface TestNetwork {
   /** Docker's word for how a container's health check goes. */
   readonly health: (role: string) => Promise<string>;
 
+  /** Removes a container, so that another one may have its role. */
+  readonly discard: (role: string) => Promise<unknown>;
+
   /** What a container has printed. */
   readonly logs: (role: string) => Promise<string>;
   readonly remove: () => Promise<void>;
@@ -54,6 +57,11 @@ export async function createNetwork(): Promise<TestNetwork> {
       const address = await docker("inspect", "--format", format, container);
       if (address === "") throw new Error(`${role}: expected it to run, got ${await logsOf(container)}`);
       return address;
+    },
+    discard: async (role) => {
+      const container = `${name}-${role}`;
+      await docker("rm", "--force", "--volumes", container);
+      started.splice(started.indexOf(container), 1);
     },
     stop: (role) => docker("stop", "--time", "1", `${name}-${role}`),
     health: (role) => docker("inspect", "--format", "{{.State.Health.Status}}", `${name}-${role}`),

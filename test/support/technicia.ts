@@ -3,6 +3,7 @@ import { resolveSecrets } from "../../secrets/resolve.ts";
 import type { Deployment } from "../../stacks/outputs.ts";
 import { createCloud } from "../../stacks/cloud.ts";
 import { defineTechnicia } from "../../stacks/technicia.ts";
+import { readWorkflows } from "../../stacks/workflows/read.ts";
 import { register, type Recording } from "./engine.ts";
 import { environmentWith, strongSecrets } from "./fixtures.ts";
 
@@ -20,6 +21,7 @@ export const everything: Variant = {
     "services.n8n.database": "postgres",
     "services.gateway.editorCidrs": ["198.51.100.0/24"],
     "services.gateway.hold": { enabled: true },
+    workflows: { enabled: true },
     "host.dockerSource": "docker",
     documents: { enabled: true },
     backup: { project: "0123456789abcdef0123456789abcdef", region: "RBX" },
@@ -88,13 +90,15 @@ export function deploy(
   return (known[preview ? "preview" : "update"] ??= registerProgram(variant, preview));
 }
 
-function registerProgram(variant: Variant, preview: boolean): Promise<Recording<Deployment>> {
-  const values = Object.fromEntries(secretsOf(variant).map(([name, value]) => [`technicia:${name}`, value]));
+async function registerProgram(variant: Variant, preview: boolean): Promise<Recording<Deployment>> {
+  const given = secretsOf(variant);
+  const values = Object.fromEntries(given.map(([name, value]) => [`technicia:${name}`, value]));
   const environment = environmentWith(variant.settings);
-  return register(
+  const content = await readWorkflows(environment, { inClear: () => Object.fromEntries(given) });
+  return await register(
     () => {
       const secrets = resolveSecrets(environment);
-      return defineTechnicia({ environment, secrets, cloud: createCloud(environment, secrets) });
+      return defineTechnicia({ environment, secrets, cloud: createCloud(environment, secrets), content });
     },
     {
       preview,

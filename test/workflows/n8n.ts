@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { createContext, runInContext } from "node:vm";
 
-import { workflow as schema, type Node, type Workflow } from "../../ops/workflows/workflow.ts";
+import { workflow as schema, type Node, type Workflow } from "../../provider/n8n/workflow.ts";
 
 export interface Item {
   readonly json: Readonly<Record<string, unknown>>;

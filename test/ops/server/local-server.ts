@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { RECORDS_FOLDER } from "../../../ops/server/records.ts";
+import { RECORDS_FOLDER } from "../../../common/release.ts";
 import type { Server, ServerCommand } from "../../../ops/server/connection.ts";
 import { UserError } from "../../../common/user-error.ts";
 

@@ -5,13 +5,13 @@ import { fileURLToPath } from "node:url";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { readContent } from "../../../ops/workflows/folder.ts";
+import { readContent } from "../../../stacks/workflows/folder.ts";
 import {
   renderWorkflow,
   workflow as schema,
   type Node,
   type Workflow,
-} from "../../../ops/workflows/workflow.ts";
+} from "../../../provider/n8n/workflow.ts";
 import { environmentWith } from "../../support/fixtures.ts";
 
 const OWN = fileURLToPath(new URL("../../../workflows", import.meta.url));
@@ -158,7 +158,7 @@ describe("the check of workflows", () => {
       ),
     ]);
     expect(await problems(pinned("3.0.0"))).toContain(
-      "technicia:images.n8n: expected a version of n8n whose nodes are known here (2.3.6, 2.41.3), got n8nio/n8n:3.0.0; write the list of another one with npx node ops/workflows/node-list.ts 3.0.0",
+      "technicia:images.n8n: expected a version of n8n whose nodes are known here (2.3.6, 2.41.3), got n8nio/n8n:3.0.0; write the list of another one with npx node stacks/workflows/node-list.ts 3.0.0",
     );
   });
 

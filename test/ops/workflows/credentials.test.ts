@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { fillCredentials, parseCredentials } from "../../../ops/workflows/credential.ts";
-import { readContent } from "../../../ops/workflows/folder.ts";
-import { readKnownNodes } from "../../../ops/workflows/known-nodes.ts";
+import { fillCredentials, parseCredentials } from "../../../stacks/workflows/credential.ts";
+import { readContent } from "../../../stacks/workflows/folder.ts";
+import { readKnownNodes } from "../../../stacks/workflows/known-nodes.ts";
 import { environmentWith, strongSecrets } from "../../support/fixtures.ts";
 
 const known = await readKnownNodes("2.3.6");

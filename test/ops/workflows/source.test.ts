@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { run } from "../../../common/run.ts";
-import { inFolder, readContent } from "../../../ops/workflows/folder.ts";
-import { listOf } from "../../../ops/workflows/node-list.ts";
-import { EXCLUDED_NODES } from "../../../ops/workflows/rules/nodes.ts";
+import { inFolder, readContent } from "../../../stacks/workflows/folder.ts";
+import { listOf } from "../../../stacks/workflows/node-list.ts";
+import { EXCLUDED_NODES } from "../../../stacks/workflows/rules/nodes.ts";
 import { environmentWith } from "../../support/fixtures.ts";
 import { deploy } from "../../support/technicia.ts";
 

@@ -2,7 +2,7 @@
  * Writes what a version of n8n knows into `known/<version>.json`: its types of nodes with their versions, and its types of credentials with
  * their fields. It reads the packages of the npm registry that this version of n8n is made of.
  *
- * `npx node ops/workflows/node-list.ts 2.3.6`. Where the registry lacks one of these packages, another version of it can be named after that; the
+ * `npx node stacks/workflows/node-list.ts 2.3.6`. Where the registry lacks one of these packages, another version of it can be named after that; the
  * list says which was read.
  */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -115,7 +115,7 @@ if (import.meta.main) {
   const isOurs = (source: string) => PACKAGES.some((name) => source.startsWith(`${name}@`));
   if (!/^\d+\.\d+\.\d+$/.test(version) || !instead.every(isOurs))
     throw new UserError(
-      "expected a version of n8n, and packages to take instead of those that it names, such as npx node ops/workflows/node-list.ts 2.3.6",
+      "expected a version of n8n, and packages to take instead of those that it names, such as npx node stacks/workflows/node-list.ts 2.3.6",
     );
   await write(version, instead);
 }

@@ -1,8 +1,8 @@
 /** How a workflow in n8n differs from its file, whatever the order of what n8n keeps and wherever nodes are in the editor. */
 import { isDeepStrictEqual } from "node:util";
 
-import type { LiveWorkflow } from "./n8n.ts";
-import { withoutSecrets } from "./key-in-clear.ts";
+import type { LiveWorkflow } from "./api.ts";
+import { withoutSecrets } from "../../common/key-in-clear.ts";
 import { withoutExported, workflow, type Workflow } from "./workflow.ts";
 
 /** Settings that n8n gives a workflow by itself. */

@@ -8,13 +8,13 @@ import { parse, YAMLParseError } from "yaml";
 
 import { copyGitFolder } from "../../common/git-folder.ts";
 import { UserError } from "../../common/user-error.ts";
-import type { Environment } from "../../stacks/environment.ts";
+import type { Environment } from "../environment.ts";
 import { checkWorkflows } from "./check.ts";
 import { parseCredentials, type Credential } from "./credential.ts";
 import { knownNodesOf, type KnownNodes } from "./known-nodes.ts";
 import type { Problem } from "./problem.ts";
 import type { WorkflowFile } from "./rules/rule.ts";
-import { withoutExported, workflow } from "./workflow.ts";
+import { withoutExported, workflow } from "../../provider/n8n/workflow.ts";
 
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 

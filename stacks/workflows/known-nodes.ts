@@ -29,7 +29,7 @@ export async function knownNodesOf(image: string): Promise<KnownNodes | Problem>
   const [, version = ""] = /:(\d+\.\d+\.\d+)(?:[@-]|$)/.exec(image) ?? [];
   const versions = (await readdir(FOLDER)).map((file) => file.replace(/\.json$/, "")).sort();
   if (versions.includes(version)) return await readKnownNodes(version);
-  const write = `write the list of another one with npx node ops/workflows/node-list.ts ${version === "" ? "<version>" : version}`;
+  const write = `write the list of another one with npx node stacks/workflows/node-list.ts ${version === "" ? "<version>" : version}`;
   const text = `expected a version of n8n whose nodes are known here (${versions.join(", ")}), got ${image}; ${write}`;
   return { path: "technicia:images.n8n", text };
 }

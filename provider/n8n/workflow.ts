@@ -129,3 +129,33 @@ export async function renderWorkflow(given: Workflow): Promise<string> {
   const { format } = await import("prettier");
   return await format(JSON.stringify(normalise(given), null, 2), { parser: "json", printWidth: 110 });
 }
+
+const runs = z.enum(["this", "an earlier version", "nothing"]);
+
+/** A workflow with its nodes by name: compared by position, one more node would differ in all that follow. */
+export const kept = z.strictObject({
+  name: z.string().min(1),
+  tags: z.array(z.string()).optional(),
+  settings: workflow.shape.settings.optional(),
+  nodes: z.record(z.string(), node.omit({ name: true })).optional(),
+  connections: connections.optional(),
+
+  /** What n8n runs of it. */
+  runs: runs.default("this"),
+});
+
+export type KeptWorkflow = z.output<typeof kept>;
+
+/** A workflow as the provider's resource has it. */
+export function keepWorkflow(given: Workflow): KeptWorkflow {
+  const { name, tags, settings, nodes, connections } = normalise(given);
+  const byName = Object.fromEntries(nodes.map(({ name, ...rest }) => [name, rest]));
+  return { name, tags, settings, nodes: byName, connections, runs: "this" };
+}
+
+/** The other way round; what is not there is empty. */
+export function asWorkflow(id: string, given: KeptWorkflow): Workflow {
+  const { name, tags = [], settings = {}, nodes = {}, connections = {} } = given;
+  const list = Object.entries(nodes).map(([name, rest]) => ({ ...rest, name }));
+  return { id, name, tags, settings, nodes: list, connections };
+}

@@ -1,8 +1,9 @@
 /** Types of nodes, their versions and their credentials, as the pinned n8n has them; what refers to another node or workflow. */
 import { closest } from "fastest-levenshtein";
 
+import { calledWorkflows } from "../../../provider/n8n/content.ts";
 import type { Problem } from "../problem.ts";
-import { enabledNodesOf, nodesOf, repeated, type Judged, type PlacedNode } from "./rule.ts";
+import { enabledNodesOf, nodesOf, repeated, type Judged } from "./rule.ts";
 
 /** What n8n's environment excludes (`NODES_EXCLUDE` in components/n8n.ts). */
 export const EXCLUDED_NODES: readonly string[] = [
@@ -116,19 +117,10 @@ export function knownConnections({ files }: Judged): Problem[] {
   });
 }
 
-const SUB_WORKFLOW = "n8n-nodes-base.executeWorkflow";
-
-/** Workflows that this one starts, by id; an expression decides while it runs. */
-export function calledWorkflows({ node }: Pick<PlacedNode, "node">): string[] {
-  const given = node.parameters["workflowId"];
-  const id = typeof given === "object" && given !== null && "value" in given ? given.value : given;
-  return node.type === SUB_WORKFLOW && typeof id === "string" && id !== "" && !id.startsWith("=") ? [id] : [];
-}
-
 export function knownSubWorkflows({ files }: Judged): Problem[] {
   const ids = files.map(({ workflow }) => workflow.id);
   return enabledNodesOf({ files }).flatMap((placed) =>
-    calledWorkflows(placed)
+    calledWorkflows(placed.node)
       .filter((id) => !ids.includes(id))
       .map((id) => ({
         path: `${placed.at}.parameters.workflowId`,

@@ -6,10 +6,7 @@ import { z } from "zod";
 
 import { scriptParts } from "../../common/script.ts";
 import { UserError } from "../../common/user-error.ts";
-import type { Environment } from "../../stacks/environment.ts";
-import type { Server } from "../server/connection.ts";
-import { RECORDS_FOLDER } from "../server/records.ts";
-import type { FilledCredential } from "./credential.ts";
+import { RECORDS_FOLDER } from "../../common/release.ts";
 import type { Workflow } from "./workflow.ts";
 
 export const LOOPBACK = "http://127.0.0.1:5678";
@@ -28,6 +25,25 @@ const SCRIPTS = scriptParts(new URL("scripts/n8n.sh", import.meta.url), [
   ...(["call", "look", "make", "ask", "webhooks"] as const),
   ...(["container", "import", "compare"] as const),
 ]);
+
+/** What n8n stores of one credential: each value in clear. It stays in memory and on standard input. */
+export interface FilledCredential {
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly data: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** Where n8n runs: root's bash on that server. */
+export interface N8nServer {
+  readonly name: string;
+  readonly run: (command: {
+    readonly purpose: string;
+    readonly script: string;
+    readonly variables: Readonly<Record<string, string>>;
+    readonly stdin?: string;
+  }) => Promise<{ readonly stdout: string }>;
+}
 
 /** n8n does not answer: nothing is known then. */
 export class N8nSilent extends UserError {
@@ -93,42 +109,47 @@ interface Call {
   readonly json?: unknown;
 }
 
-interface Access {
+export interface Access {
   /** Base address as the server reaches it. @default its loopback */
   readonly address?: string | undefined;
-  readonly environment: Pick<Environment, "adminEmail" | "domain" | "workflows" | "name">;
 
-  /** Password of n8n's owner, which only a new key takes. */
-  readonly ownerPassword: string | undefined;
+  /** Public name, as browsers call the webhooks. */
+  readonly domain: string;
+
+  /** n8n's owner, with whose password a key is made; only a new key takes it. */
+  readonly owner: { readonly email: string; readonly password: string | undefined };
+
+  /** How long a new key is valid. */
+  readonly keyDays: number;
+  readonly stack: string;
   readonly now: () => Date;
 }
 
 export class N8n {
-  readonly #server: Pick<Server, "name" | "run">;
+  readonly #server: N8nServer;
   readonly #access: Access;
 
-  constructor(server: Pick<Server, "name" | "run">, access: Access) {
+  constructor(server: N8nServer, access: Access) {
     this.#server = server;
     this.#access = access;
   }
 
   /** Makes a key of the API where there is none that is valid for long enough, and says whether it did. */
   async ensureKey(): Promise<boolean> {
-    const { environment, ownerPassword: password, now } = this.#access;
-    const { keyDays } = environment.workflows;
+    const { owner, keyDays, stack, now } = this.#access;
     const [status = "", ends = "0"] = (await this.#run("look at n8n's API key", SCRIPTS.look))
       .trim()
       .split(" ");
     const isFresh = Number(ends) * 1000 - now().getTime() > (keyDays * 86_400_000) / 2;
     // An n8n that is broken says nothing of the key; the next call tells what is wrong.
     if ((status === "200" && isFresh) || status.startsWith("5")) return false;
-    if (password === undefined)
+    if (owner.password === undefined)
       throw new UserError(
-        `technicia:n8nOwnerPassword: expected a value, because n8n's API key has to be made, got nothing; set it with pulumi config set --secret technicia:n8nOwnerPassword --stack ${environment.name}`,
+        `technicia:n8nOwnerPassword: expected a value, because n8n's API key has to be made, got nothing; set it with pulumi config set --secret technicia:n8nOwnerPassword --stack ${stack}`,
       );
-    const owner = JSON.stringify({ emailOrLdapLoginId: environment.adminEmail, password });
+    const login = JSON.stringify({ emailOrLdapLoginId: owner.email, password: owner.password });
     await this.#run("make a key of n8n's API", SCRIPTS.make, {
-      variables: { OWNER: owner, DAYS: String(keyDays), SCOPES: JSON.stringify(SCOPES) },
+      variables: { OWNER: login, DAYS: String(keyDays), SCOPES: JSON.stringify(SCOPES) },
     });
     return true;
   }
@@ -200,7 +221,7 @@ export class N8n {
   /** Which methods n8n answers at each path below `/webhook/`. */
   async readWebhooks(paths: readonly string[]): Promise<Registered[]> {
     if (paths.length === 0) return [];
-    const origin = `https://${this.#access.environment.domain}`;
+    const origin = `https://${this.#access.domain}`;
     const printed = await this.#run("ask for n8n's webhooks", SCRIPTS.webhooks, {
       variables: { WEBHOOKS: paths.join("\n"), ORIGIN: origin },
     });

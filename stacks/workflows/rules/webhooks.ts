@@ -1,35 +1,18 @@
 /** The webhooks: each once, as the gateway's routes call them, and answered by the workflow itself. */
 import { WEBHOOKS } from "../../../common/services.ts";
+import { servedPath, webhookIn, type Webhook } from "../../../provider/n8n/webhooks.ts";
 import type { Problem } from "../problem.ts";
 import { enabledNodesOf, repeated, type Judged, type PlacedNode } from "./rule.ts";
 
-const WEBHOOK = "n8n-nodes-base.webhook";
 const ANSWER = "n8n-nodes-base.respondToWebhook";
 
-/** Methods of n8n's public API for a webhook; it takes GET where a node names none. */
-const DEFAULT_METHOD = "GET";
+type PlacedWebhook = PlacedNode & Webhook;
 
-export interface Webhook extends PlacedNode {
-  readonly methods: readonly string[];
-
-  /** Without a slash at the beginning. */
-  readonly path: string;
-}
-
-/** Every webhook that n8n registers for these workflows. */
-export function webhooksOf(judged: Pick<Judged, "files">): Webhook[] {
-  return enabledNodesOf(judged)
-    .filter(({ node }) => node.type === WEBHOOK)
-    .map((placed) => {
-      const { httpMethod = DEFAULT_METHOD, path = "" } = placed.node.parameters;
-      const methods = [httpMethod].flat().map(String);
-      return { ...placed, methods, path: String(path).replace(/^\/+/, "") };
-    });
-}
-
-/** Where n8n serves it below `/webhook/`; a path with parameters comes after the webhook's id. */
-export function servedPath({ path, node }: Pick<Webhook, "path" | "node">): string {
-  return path.includes(":") ? `${node.webhookId}/${path}` : path;
+function webhooksOf(judged: Pick<Judged, "files">): PlacedWebhook[] {
+  return enabledNodesOf(judged).flatMap((placed) => {
+    const webhook = webhookIn(placed.node);
+    return webhook === undefined ? [] : [{ ...placed, ...webhook }];
+  });
 }
 
 export function uniqueWebhooks(judged: Judged): Problem[] {
@@ -80,13 +63,13 @@ export function gatewayRoutes(judged: Judged): Problem[] {
   });
 }
 
-function methodProblems(name: string, { at, methods }: Webhook): Problem[] {
+function methodProblems(name: string, { at, methods }: PlacedWebhook): Problem[] {
   if (methods.length === 1 && methods[0] === "POST") return [];
   const text = `expected POST, as the frontend calls /api/${name}, got ${methods.join(", ")}; set it`;
   return [{ path: `${at}.parameters.httpMethod`, text }];
 }
 
-function bodyProblems(name: string, { at, node }: Webhook): Problem[] {
+function bodyProblems(name: string, { at, node }: PlacedWebhook): Problem[] {
   const { binaryData, rawBody } = (node.parameters["options"] ?? {}) as Record<string, unknown>;
   const path = `${at}.parameters.options`;
   const isFile = name === "upload";

@@ -1,5 +1,5 @@
 /** What looks like a key in a text. */
-import { MASK } from "../../common/redactor.ts";
+import { MASK } from "./redactor.ts";
 
 /** Keys as their vendors make them. */
 const KEYS: readonly RegExp[] = [

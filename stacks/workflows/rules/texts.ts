@@ -4,7 +4,7 @@ import { isIP } from "node:net";
 import { closest } from "fastest-levenshtein";
 
 import { isServiceOn, SERVICES, swarmName, type ServiceName } from "../../../common/services.ts";
-import { hasKey } from "../key-in-clear.ts";
+import { hasKey } from "../../../common/key-in-clear.ts";
 import type { Problem } from "../problem.ts";
 import { nodesOf, textsIn, type Judged, type PlacedText } from "./rule.ts";
 

@@ -1,9 +1,9 @@
 /** What the rules about workflows judge. */
-import type { Environment } from "../../../stacks/environment.ts";
+import type { Environment } from "../../environment.ts";
 import type { Credential } from "../credential.ts";
 import type { KnownNodes } from "../known-nodes.ts";
 import type { Problem } from "../problem.ts";
-import type { Node, Workflow } from "../workflow.ts";
+import type { Node, Workflow } from "../../../provider/n8n/workflow.ts";
 
 export interface WorkflowFile {
   /** Path of the file, for people. */

@@ -2,10 +2,11 @@
 import { z } from "zod";
 
 import { isSecretName, NAMESPACE, type SecretName } from "../../secrets/catalog.ts";
-import { ID } from "./workflow.ts";
+import type { FilledCredential } from "../../provider/n8n/api.ts";
+import { ID } from "../../provider/n8n/workflow.ts";
 import type { KnownNodes } from "./known-nodes.ts";
 import type { Problem } from "./problem.ts";
-import { withoutSecrets } from "./key-in-clear.ts";
+import { withoutSecrets } from "../../common/key-in-clear.ts";
 
 /** The secrets that n8n may hold: those of what workflows call, none of the infrastructure's own. */
 export const SECRETS_FOR_N8N = [
@@ -37,14 +38,6 @@ const credentials = z.record(z.string(), credential);
 
 export interface Credential extends z.output<typeof credential> {
   readonly id: string;
-}
-
-/** What n8n stores of one: each value in clear. It stays in memory and on standard input. */
-export interface FilledCredential {
-  readonly id: string;
-  readonly name: string;
-  readonly type: string;
-  readonly data: Readonly<Record<string, string | number | boolean>>;
 }
 
 interface Judged {
