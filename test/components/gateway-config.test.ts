@@ -156,6 +156,17 @@ describe("the public server", () => {
     expect(block(render(), "location = /internal/vector-store-ready")).toContain("internal;");
   });
 
+  it("passes nothing to the webhooks of our own commands, and refuses what is too large as JSON", () => {
+    const text = render({ uploadMaxMib: 150 });
+
+    expect(text).toContain("location = /webhook/reindex { return 404; }");
+    expect(block(text, "location = /api/upload")).toContain("error_page 413 = @upload_too_large;");
+    expect(block(text, "location = /api/question")).toContain("error_page 413 = @request_too_large;");
+    expect(block(text, "location @upload_too_large")).toContain(
+      `return 413 '{"success":false,"errors":["Le fichier dépasse 150 Mio."]}';`,
+    );
+  });
+
   it.each(["location = /api/upload", "location = /webhook/upload", "location /form/"])(
     "accepts uploads of n8n's size and duration at %s",
     (where) => {
