@@ -89,9 +89,12 @@ describe("the public server", () => {
       "= /api/start-diagnosis",
       "= /api/diagnosis-step",
       "/api/",
+      "= /webhook/reindex",
       "= /webhook/upload",
       "/webhook/",
       "/",
+      "@upload_too_large",
+      "@request_too_large",
       "@unavailable",
       "@maintenance",
     ]);
@@ -100,10 +103,10 @@ describe("the public server", () => {
   it("opens n8n's other public paths by their names, and nothing for them otherwise", () => {
     const openPaths = ["forms", "waiting", "mcp", "chat"] as const;
 
-    expect(locations(serverOf(render({ openPaths }), DOMAIN)).slice(9, -3)).toEqual([
+    expect(locations(serverOf(render({ openPaths }), DOMAIN)).slice(10, -5)).toEqual([
       ...["/form/", "/form-waiting/", "/webhook-waiting/", "/mcp/", "= /chat"],
     ]);
-    expect(locations(serverOf(render({ openPaths: ["waiting"] }), DOMAIN)).slice(9, -3)).toEqual([
+    expect(locations(serverOf(render({ openPaths: ["waiting"] }), DOMAIN)).slice(10, -5)).toEqual([
       "/webhook-waiting/",
     ]);
   });
@@ -233,7 +236,7 @@ describe("the public server", () => {
   it("answers 503 with Retry-After while a service restarts", () => {
     const text = render();
     const passing = locations(text).filter((location) =>
-      /^(= \/api\/|(= )?\/webhook\/)/.test(location ?? ""),
+      /^(= \/api\/|(= )?\/webhook\/(?!reindex))/.test(location ?? ""),
     );
 
     for (const location of passing) {
