@@ -143,7 +143,8 @@ export function keptFiles({ files, environment }: Judged): Problem[] {
         return [{ path: `${at}.type`, text }];
       }
       const key = node.parameters["operation"] === "write" ? "fileName" : "fileSelector";
-      const path = String(node.parameters[key] ?? "").replace(/^=/, "");
+      const given = node.parameters[key];
+      const path = typeof given === "string" ? given.replace(/^=/, "") : "";
       if (path.startsWith(`${DOCUMENTS.folder}/`) || path.startsWith("{{")) return [];
       const text = `expected a file in ${DOCUMENTS.folder}, the only folder that n8n opens, got ${JSON.stringify(path)}; move it there`;
       return [{ path: `${at}.parameters.${key}`, text }];

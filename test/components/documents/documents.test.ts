@@ -54,7 +54,7 @@ describe("the list of documents", () => {
     await server.keep("failed", "i1", { state: "failed", reason: "Vectoriser : 500" });
     await server.write("cut.pdf", "%PDF");
     await server.age("cut.pdf", 2 * DAY);
-    const found = Object.fromEntries(
+    const found: Record<string, unknown> = Object.fromEntries(
       (await list()).map(({ id, state, problems }) => [id, [state, problems]]),
     );
 
