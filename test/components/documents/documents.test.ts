@@ -54,8 +54,8 @@ describe("the list of documents", () => {
     await server.keep("failed", "i1", { state: "failed", reason: "Vectoriser : 500" });
     await server.write("cut.pdf", "%PDF");
     await server.age("cut.pdf", 2 * DAY);
-    const found: Record<string, unknown> = Object.fromEntries(
-      (await list()).map(({ id, state, problems }) => [id, [state, problems]]),
+    const found = Object.fromEntries(
+      (await list()).map(({ id, state, problems }) => [String(id), [state, problems]] as const),
     );
 
     expect(found).toEqual({
