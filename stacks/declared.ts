@@ -47,7 +47,7 @@ export const DECLARED = {
     "/opt/technicia/backup/postgres.py",
     "/opt/technicia/backup/qdrant.py",
     "/opt/technicia/backup/records.py",
-    "/opt/technicia/backup/replace_files.py",
+    "/opt/technicia/backup/replacement.py",
     "/opt/technicia/backup/restore.py",
     "/opt/technicia/backup/s3.py",
     "/opt/technicia/backup/sets.py",

@@ -3,6 +3,7 @@ import type { Problem } from "./problem.ts";
 import {
   declaredCredentials,
   errorWorkflow,
+  keptFiles,
   knownConnections,
   knownSubWorkflows,
   knownTypes,
@@ -19,6 +20,7 @@ const RULES: readonly Rule[] = [
   knownSubWorkflows,
   declaredCredentials,
   errorWorkflow,
+  keptFiles,
   reachableHosts,
   nothingInClear,
   noEnvironment,

@@ -37,7 +37,10 @@ export interface Content {
 }
 
 export interface FolderRequest {
-  readonly environment: Pick<Environment, "name" | "services" | "monitoring" | "images" | "workflows">;
+  readonly environment: Pick<
+    Environment,
+    "name" | "services" | "monitoring" | "documents" | "images" | "workflows"
+  >;
 
   /** Folder of the project. @default this one */
   readonly project?: string | undefined;

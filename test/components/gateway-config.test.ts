@@ -90,9 +90,12 @@ describe("the public server", () => {
       "= /api/start-diagnosis",
       "= /api/diagnosis-step",
       "/api/",
+      "= /webhook/reindex",
       "= /webhook/upload",
       "/webhook/",
       "/",
+      "@upload_too_large",
+      "@request_too_large",
       "@unavailable",
       "@maintenance",
     ]);
@@ -101,10 +104,10 @@ describe("the public server", () => {
   it("opens n8n's other public paths by their names, and nothing for them otherwise", () => {
     const openPaths = ["forms", "waiting", "mcp", "chat"] as const;
 
-    expect(locations(serverOf(render({ openPaths }), DOMAIN)).slice(9, -3)).toEqual([
+    expect(locations(serverOf(render({ openPaths }), DOMAIN)).slice(10, -5)).toEqual([
       ...["/form/", "/form-waiting/", "/webhook-waiting/", "/mcp/", "= /chat"],
     ]);
-    expect(locations(serverOf(render({ openPaths: ["waiting"] }), DOMAIN)).slice(9, -3)).toEqual([
+    expect(locations(serverOf(render({ openPaths: ["waiting"] }), DOMAIN)).slice(10, -5)).toEqual([
       "/webhook-waiting/",
     ]);
   });
@@ -155,6 +158,17 @@ describe("the public server", () => {
 
   it("keeps its own request to the vector-store internal", () => {
     expect(block(render(), "location = /internal/vector-store-ready")).toContain("internal;");
+  });
+
+  it("passes nothing to the webhooks of our own commands, and refuses what is too large as JSON", () => {
+    const text = render({ uploadMaxMib: 150 });
+
+    expect(text).toContain("location = /webhook/reindex { return 404; }");
+    expect(block(text, "location = /api/upload")).toContain("error_page 413 = @upload_too_large;");
+    expect(block(text, "location = /api/question")).toContain("error_page 413 = @request_too_large;");
+    expect(block(text, "location @upload_too_large")).toContain(
+      `return 413 '{"success":false,"errors":["Le fichier dépasse 150 Mio."]}';`,
+    );
   });
 
   it.each(["location = /api/upload", "location = /webhook/upload", "location /form/"])(
@@ -223,7 +237,7 @@ describe("the public server", () => {
   it("answers 503 with Retry-After while a service restarts", () => {
     const text = render();
     const passing = locations(text).filter((location) =>
-      /^(= \/api\/|(= )?\/webhook\/)/.test(location ?? ""),
+      /^(= \/api\/|(= )?\/webhook\/(?!reindex))/.test(location ?? ""),
     );
 
     for (const location of passing) {

@@ -19,7 +19,7 @@ import storage
 from base import Problem, STAGING, STATUS, emptied, lock, moment, now, read_json, read_moment, remove, require_space, run, say, settings, write_json
 from containers import has_volume, hold_requests, image_of, is_known, pull, require_container, start, stop, version_of, volume
 from exchange import FETCHED, INCOMING, JOURNAL, KEPT, REPLACED, exchange, parts_to_undo, put_back, renew, roots, save
-from replace_files import replace_certificates, replace_documents, replace_records
+from replacement import replace_certificates, replace_documents, replace_records
 from upgrade import ALL_WRITERS, UPGRADE, UPGRADED, begin
 
 # Item → services that write to it, which stop meanwhile.

@@ -2,6 +2,8 @@
 import { closest } from "fastest-levenshtein";
 
 import { calledWorkflows } from "../../../provider/n8n/content.ts";
+import { DOCUMENTS } from "../../../common/documents.ts";
+import { NAMESPACE } from "../../../secrets/catalog.ts";
 import type { Problem } from "../problem.ts";
 import { enabledNodesOf, nodesOf, repeated, type Judged } from "./rule.ts";
 
@@ -127,4 +129,24 @@ export function knownSubWorkflows({ files }: Judged): Problem[] {
         text: `expected a workflow of this folder (${ids.join(", ")}), got ${JSON.stringify(id)}; n8n publishes no workflow that starts one it does not have`,
       })),
   );
+}
+
+const FILES = "n8n-nodes-base.readWriteFile";
+
+/** n8n opens files in one folder only, which an environment has where it keeps documents. An expression may decide about the rest of a path. */
+export function keptFiles({ files, environment }: Judged): Problem[] {
+  return enabledNodesOf({ files })
+    .filter(({ node }) => node.type === FILES)
+    .flatMap(({ node, at }): Problem[] => {
+      if (!environment.documents.enabled) {
+        const text = `expected documents.enabled to be true, because n8n opens no file without it, got false; set it with pulumi config set --path ${NAMESPACE}:documents.enabled true --stack ${environment.name}`;
+        return [{ path: `${at}.type`, text }];
+      }
+      const key = node.parameters["operation"] === "write" ? "fileName" : "fileSelector";
+      const given = node.parameters[key];
+      const path = typeof given === "string" ? given.replace(/^=/, "") : "";
+      if (path.startsWith(`${DOCUMENTS.folder}/`) || path.startsWith("{{")) return [];
+      const text = `expected a file in ${DOCUMENTS.folder}, the only folder that n8n opens, got ${JSON.stringify(path)}; move it there`;
+      return [{ path: `${at}.parameters.${key}`, text }];
+    });
 }

@@ -17,7 +17,7 @@ export interface Judged {
   readonly folder: string;
   readonly files: readonly WorkflowFile[];
   readonly credentials: readonly Credential[];
-  readonly environment: Pick<Environment, "name" | "services" | "monitoring">;
+  readonly environment: Pick<Environment, "name" | "services" | "monitoring" | "documents">;
 
   /** Undefined where nobody knows what the pinned n8n knows. */
   readonly known: KnownNodes | undefined;

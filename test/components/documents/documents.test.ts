@@ -55,7 +55,7 @@ describe("the list of documents", () => {
     await server.write("cut.pdf", "%PDF");
     await server.age("cut.pdf", 2 * DAY);
     const found = Object.fromEntries(
-      (await list()).map(({ id, state, problems }) => [id, [state, problems]]),
+      (await list()).map(({ id, state, problems }) => [String(id), [state, problems]] as const),
     );
 
     expect(found).toEqual({

@@ -45,6 +45,7 @@ const asked = (verb: string) => until(`it is asked to ${verb}`, () => gateway.ve
 function open(settings: Readonly<Record<string, unknown>> = {}, signal = new AbortController().signal): Hold {
   const environment = environmentWith({
     workflows: { enabled: true, webhookSeconds: 10 },
+    documents: { enabled: true },
     "services.gateway.hold": { enabled: true },
     ...settings,
   });

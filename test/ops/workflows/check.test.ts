@@ -27,7 +27,8 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 async function problems(changes: Readonly<Record<string, unknown>> = {}): Promise<string[]> {
-  const { problems } = await readContent({ path: folder, folder: "workflows" }, environmentWith(changes));
+  const environment = environmentWith({ documents: { enabled: true }, ...changes });
+  const { problems } = await readContent({ path: folder, folder: "workflows" }, environment);
   return problems.map(({ path, text }) => `${path}: ${text}`);
 }
 
@@ -133,16 +134,31 @@ describe("the check of workflows", () => {
   });
 
   it("knows which services this environment runs", async () => {
-    const off = await problems({ "services.documentProcessor": { memoryMib: 384, cpus: 1, enabled: false } });
+    const off = await problems({ "services.visionClassifier": { memoryMib: 384, cpus: 1, enabled: false } });
     await callTo("http://qdrant:6333/collections/technicia/points/search");
 
     expect(off).toEqual([
-      ...["Contrôler", "Extraire"].map(
-        (node) =>
-          `workflows/technicia-ingestion.json: ${node}.parameters.url: expected a service that n8n reaches, got document-processor:8000, which services.documentProcessor.enabled turns off; set it to true`,
-      ),
+      "workflows/technicia-ingestion.json: Classer.parameters.url: expected a service that n8n reaches, got vision-classifier:8000, which services.visionClassifier.enabled turns off; set it to true",
     ]);
     expect(await problems({ "services.n8n.database": "postgres" })).toEqual([]);
+  });
+
+  it("finds files that n8n may not open, and says what to switch on where it opens none", async () => {
+    const off = await problems({ documents: { enabled: false } });
+    await change("technicia-ingestion", ({ nodes }) => {
+      nodes.find(({ name }) => name === "Garder")!.parameters["fileName"] =
+        "=/tmp/{{ $json.documentId }}.pdf";
+    });
+
+    expect(off.map((line) => line.split(": expected")[0])).toEqual(
+      ["Fermer la carte", "Garder", "Lire l'image", "Noter l'échec", "Ouvrir la carte"].map(
+        (node) => `workflows/technicia-ingestion.json: ${node}.type`,
+      ),
+    );
+    expect(off[0]).toContain("pulumi config set --path technicia:documents.enabled true --stack test");
+    expect(await problems()).toEqual([
+      expect.stringMatching(/Garder\.parameters\.fileName: expected a file in \/documents, .* got "\/tmp\//),
+    ]);
   });
 
   it("finds a node from a newer n8n, one that the deployment turns off, and versions that nobody listed", async () => {

@@ -144,7 +144,10 @@ describe("the folder's credentials", () => {
 
   const check = async (yaml: string) => {
     await writeFile(join(folder, "credentials.yaml"), yaml);
-    const { problems } = await readContent({ path: folder, folder: "workflows" }, environmentWith());
+    const { problems } = await readContent(
+      { path: folder, folder: "workflows" },
+      environmentWith({ documents: { enabled: true } }),
+    );
     return problems.map(({ path, text }) => `${path}: ${text}`);
   };
 

@@ -33,7 +33,7 @@ const said: string[] = [];
 const inside = <T>(workflows: object, work: Parameters<typeof inFolder<T>>[1]) =>
   inFolder(
     {
-      environment: environmentWith({ workflows }),
+      environment: environmentWith({ workflows, documents: { enabled: true } }),
       signal: new AbortController().signal,
       say: (line) => void said.push(line),
     },
@@ -42,7 +42,7 @@ const inside = <T>(workflows: object, work: Parameters<typeof inFolder<T>>[1]) =
 
 describe("workflows in a repository", () => {
   it("are those of the commit, whatever is there by now, and their copy is deleted afterwards", async () => {
-    const environment = environmentWith();
+    const environment = environmentWith({ documents: { enabled: true } });
     const source = { repository: `file://${repository}`, commit };
     const { path, content } = await inside({ folder: "n8n", source }, async (place) => ({
       path: place.path,

@@ -102,7 +102,11 @@ export class TestWorld implements AsyncDisposable {
   }
 
   #configuration(showSecrets: boolean): Record<string, unknown> {
-    const settings = Object.entries({ ...validSettings(), workflows: this.workflows });
+    const settings = Object.entries({
+      ...validSettings(),
+      documents: { enabled: true },
+      workflows: this.workflows,
+    });
     return Object.fromEntries([
       ...settings.map(([key, value]) => [
         `technicia:${key}`,

@@ -29,7 +29,7 @@ beforeEach(async () => {
 afterEach(() => test[Symbol.asyncDispose]());
 
 async function declared(): Promise<Resource["inputs"]> {
-  const environment = environmentWith({ workflows: { enabled: true } });
+  const environment = environmentWith({ workflows: { enabled: true }, documents: { enabled: true } });
   const found = await readWorkflows(environment, { inClear: () => test.secrets });
   return {
     workflows: Object.fromEntries(found!.workflows.map((one) => [one.id, keepWorkflow(one)])),
