@@ -65,7 +65,7 @@ export interface N8nArgs extends CommonServiceArgs {
   readonly documents?: Mount | undefined;
 
   /** What its service waits for, besides what it is made from: n8n stops and starts only after it. @default - nothing */
-  readonly after?: pulumi.Input<pulumi.Resource[]> | undefined;
+  readonly after?: pulumi.Input<pulumi.Resource> | undefined;
 
   /** Hosts inside the Docker networks that workflows may call. */
   readonly internalHosts: readonly string[];
@@ -107,7 +107,7 @@ export class N8n extends pulumi.ComponentResource {
         ownsData: true,
         stopGracePeriod: "40s",
       },
-      { parent: this, ...(args.after === undefined ? {} : { dependsOn: args.after }) },
+      { parent: this, ...(args.after === undefined ? {} : { dependsOn: [args.after] }) },
     );
     this.runners =
       args.runners &&

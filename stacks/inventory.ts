@@ -187,7 +187,12 @@ export const INVENTORY: readonly Row[] = [
     names: [
       ...["technicia-*-n8n-jwt-secret", "technicia-*-n8n-runners-token", "technicia-*-postgres-password"],
       ...["technicia-*-qdrant-api-key", "technicia-qdrant-production"],
-      ...["technicia-alerts-smtp-password", "technicia-alerts-*-url", "technicia-alerts-neighbour-token"],
+      ...[
+        "technicia-alerts-smtp-password",
+        "technicia-alerts-*-url",
+        "technicia-alerts-*-key",
+        "technicia-alerts-neighbour-token",
+      ],
     ],
   },
   { ...service, names: ["technicia-n8n-service"], steps: ["services", "n8nEnvironment"] },

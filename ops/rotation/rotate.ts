@@ -15,7 +15,7 @@ import { StateLocked } from "../engine/state-lock.ts";
 import { onServer } from "../on-server.ts";
 import { LockRefusal } from "../server/lock.ts";
 import { appendHistory } from "../server/records.ts";
-import { SECRETS_FOR_N8N } from "../workflows/credential.ts";
+import { SECRETS_FOR_N8N } from "../../stacks/workflows/credential.ts";
 import { requireOldRefused } from "./old-value.ts";
 import { readStored, withoutRotation, writeRotation, writeSecret, type Stored } from "./stored.ts";
 import type { RotationWorld } from "./world.ts";

@@ -273,27 +273,27 @@ function createRolePassword(
   {
     postgres,
     after,
-    held = pulumi.output([]),
+    held,
   }: {
     readonly postgres: Postgres;
     readonly after: readonly pulumi.Resource[];
-    readonly held: pulumi.Output<pulumi.Resource[]> | undefined;
+    readonly held: pulumi.Output<pulumi.Resource>;
   },
 ): technicia.State {
   return createPostgresPassword(
     "postgres-password",
     { password: secrets.value("postgresPassword") },
-    { ...onHost, dependsOn: held.apply((more) => [...onHost.dependsOn, postgres, ...after, ...more]) },
+    { ...onHost, dependsOn: [...onHost.dependsOn, postgres, ...after, held] },
   );
 }
 
 /** Right before n8n changes, the command that deploys has the gateway hold the requests to it; without such a command nothing is waited for. */
-function holdRequests(database: technicia.State): pulumi.Output<pulumi.Resource[]> {
+function holdRequests(database: technicia.State): pulumi.Output<pulumi.Resource> {
   const folder = pulumi.runtime.isDryRun() ? undefined : process.env[HOLD_FOLDER];
   // What waits has the same dependencies in a preview, or the update would violate its plan.
   return database.observed.apply(async () => {
     if (folder !== undefined) await askToHold({ folder });
-    return [];
+    return database;
   });
 }
 
