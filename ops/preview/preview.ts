@@ -55,7 +55,11 @@ export async function previewStack(
     const cost = costOf(stack, configuration, world);
     cost.catch(() => undefined);
     const redactor = new Redactor();
-    redactor.hide(...secrets, ...Object.values(secretsIn(configuration)), ...secretsOfEnvironment(world.environment));
+    redactor.hide(
+      ...secrets,
+      ...Object.values(secretsIn(configuration)),
+      ...secretsOfEnvironment(world.environment),
+    );
     const options = ["--diff", "--color", "never", ...(refresh ? ["--refresh"] : []), "--stack", stack];
     // A plan is always made: without one the engine would not check that it can be made.
     const run = (plan: string) =>

@@ -379,9 +379,9 @@ describe("n8n's service", () => {
         (async () => {
           // Whatever does not wait has been registered by then.
           for (let round = 0; round < 500; round++) await new Promise((resolve) => setImmediate(resolve));
-          new docker.Volume("held", {}, { provider: new docker.Provider("other", {}) });
+          const held = new docker.Volume("held", {}, { provider: new docker.Provider("other", {}) });
           await new Promise((resolve) => setImmediate(resolve));
-          return [];
+          return held;
         })(),
       ),
     });
