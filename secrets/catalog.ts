@@ -120,7 +120,7 @@ export const catalog = {
     readers: ["n8n"],
     givenBy: "user",
     minimumLength: 20,
-    // The workflows that ask Claude are imported by hand and use a credential of n8n, so nothing here reads the key yet.
+    // Only the folder of workflows knows whether it is needed: its credentials.yaml names it, and a preview fails where it is missing.
     neededFor: {},
   },
   googleCredentials: {

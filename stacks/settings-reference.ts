@@ -157,7 +157,7 @@ export async function renderReference(): Promise<string> {
           `\`${name}\``,
           description,
           givenBy === "us" ? "`npm run secrets -- <stack> --init`" : "you",
-          conditions.join(", or ") || "never so far",
+          conditions.join(", or ") || "`credentials.yaml` of the workflows names it",
           readers.join(", "),
           describeRotation(name),
         ];

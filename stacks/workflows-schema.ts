@@ -25,7 +25,7 @@ const repository = optionalMap({
 export const workflows = map({
   enabled: flag().prefault(false).meta({
     description:
-      "Whether `npm run workflows` may change this environment's n8n; the check of the files works in any case.",
+      "Whether a deployment and `npm run workflows` bring these files to n8n; the check of the files works in any case.",
     example: true,
   }),
   folder: text("expected a folder in the project or repository, such as workflows", isFolderInRepository)
@@ -46,7 +46,7 @@ export const workflows = map({
   }),
 }).meta({
   description: "n8n's workflows and credentials as files.",
-  affects: "npm run workflows",
+  affects: "n8n, npm run workflows",
 });
 
 export type WorkflowSettings = z.output<typeof workflows>;
