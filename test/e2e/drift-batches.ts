@@ -27,7 +27,7 @@ function batchesOf(drifts: readonly Drift[], atMost = 10): Drift[][] {
 }
 
 /** Changes the tunnel, or goes through it. */
-const THROUGH_TUNNEL = /technicia-tunnel$|127\.0\.0\.1:6333/;
+const THROUGH_TUNNEL = /technicia-tunnel$|127\.0\.0\.1:(6333|5678)/;
 
 /** A program of ours, which one drift uses and another one removes. */
 const OUR_PROGRAM = /\/opt\/technicia\/bin\/[\w-]+/g;

@@ -11,6 +11,7 @@ import { basename } from "node:path";
 
 import type { Layer } from "../../stacks/resource-kinds.ts";
 import { MONITORING } from "./monitoring-drifts.ts";
+import { WORKFLOWS } from "./workflow-drifts.ts";
 
 export interface Drift {
   readonly name: string;
@@ -698,6 +699,7 @@ const ALL: readonly Drift[] = [
   ...DATA,
   ...CERTIFICATE,
   ...MONITORING,
+  ...WORKFLOWS,
 ];
 
 const ALONE = [
@@ -736,6 +738,7 @@ export const ABSORBED: readonly Drift[] = [
   "a network is gone with what was on it",
   "an index of the collection is gone",
   "the collection is gone",
+  "a node of a workflow is edited",
   "nothing renews the certificate",
 ].map((name) => {
   const found = DRIFTS.find((drift) => drift.name === name);
