@@ -15,6 +15,7 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   variants: ["test/e2e/variants"],
   distance: ["test/e2e/distance"],
   maintenance: ["test/e2e/maintenance"],
+  users: ["test/e2e/users"],
   images: ["test/rehearsal/"],
   backups: [
     "test/components/backup-damage",
