@@ -34,7 +34,7 @@ export interface PythonServiceArgs extends CommonServiceArgs {
   /** Secrets read as files. @default none */
   readonly secretFiles?: readonly SecretFile[];
 
-  /** Volumes that it writes to; such a service stops before its successor starts. @default none */
+  /** Volumes that it writes to, next to another task of the same service: each file has a name of its own. @default none */
   readonly volumes?: readonly Mount[];
 }
 
@@ -66,7 +66,6 @@ export class PythonService extends pulumi.ComponentResource {
         runsAs: UID,
         readOnly: true,
         mounts: [{ type: "tmpfs", target: "/tmp" }, ...(args.volumes ?? [])],
-        ...(args.volumes === undefined ? {} : { ownsData: true }),
       },
       { parent: this },
     );

@@ -95,17 +95,19 @@ describe("the public side", () => {
   });
 
   it("reaches n8n's webhooks by the frontend's paths and by their own", async () => {
-    for (const path of ["/api/question", "/api/upload", "/webhook/anything"]) {
-      const { status, body } = await ask(path, {
-        method: "POST",
-        body: "{}",
-        headers: { "content-type": "application/json" },
-      });
+    const post = (path: string) =>
+      ask(path, { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
 
-      expect(status, path).toBe(404);
-      // The answer of n8n itself, which holds no workflow yet.
-      expect(body, path).toContain("is not registered");
+    // Our workflows refuse what is empty, in their own words.
+    for (const path of ["/api/question", "/webhook/question", "/api/upload"]) {
+      const { status, body } = await post(path);
+      expect(status, `${path}: ${body}`).toBe(400);
+      expect(JSON.parse(body), path).toHaveProperty("errors");
     }
+    // The answer of n8n itself, which has no such workflow.
+    const { status, body } = await post("/webhook/anything");
+    expect(status).toBe(404);
+    expect(body).toContain("is not registered");
   });
 
   it.each([
