@@ -1,4 +1,4 @@
-/** Every number that an alert depends on. The defaults are the seeds', the earlier monitor's, and where those say nothing, this project's. */
+/** Every number that an alert or the verification of a release depends on. The defaults are the seeds', the earlier monitor's, and where those say nothing, this project's. */
 import type { z } from "zod";
 
 import { map, number, percent, whole } from "./setting-types.ts";
@@ -228,9 +228,33 @@ const monitoring = {
   }),
 };
 
-export const thresholds = map({ ...requests, ...services, ...host, ...records, ...monitoring }).meta({
-  description: "Every number that an alert depends on; docs/alerts.md says what each alert means.",
+/** Of a release alone: how long each part of a question may take. */
+const release = map({
+  searchSeconds: seconds(1, "Longest time of the search for a question's passages."),
+  questionSeconds: seconds(3, "Longest time of an answer, without the language model's."),
+  hundredPagesSeconds: seconds(
+    120,
+    "Longest time until 100 pages can be asked about; a document has its share of it.",
+  ),
+  indexingStartSeconds: seconds(10, "What any document may take besides that share, however short it is."),
+}).meta({ description: "What the verification measures a release against.", affects: "verification" });
+
+export const thresholds = map({
+  ...requests,
+  ...services,
+  ...host,
+  ...records,
+  ...monitoring,
+  release,
+}).meta({
+  description:
+    "Every number that an alert or a verification depends on; docs/alerts.md says what each alert means.",
   affects: "monitoring",
 });
 
 export type Thresholds = z.output<typeof thresholds>;
+
+/** Those of the alerts. */
+export function alertThresholds({ release: _, ...others }: Thresholds): Omit<Thresholds, "release"> {
+  return others;
+}

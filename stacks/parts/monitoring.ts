@@ -8,6 +8,7 @@ import type { SecretName } from "../../secrets/catalog.ts";
 import { backupBucket } from "../backup-schema.ts";
 import { urlOf } from "../deployment-status.ts";
 import { publicNames, type Environment } from "../environment.ts";
+import { alertThresholds } from "../thresholds-schema.ts";
 import type { Site } from "./site.ts";
 
 /** Last of all: nothing that visitors need waits for it. */
@@ -56,7 +57,7 @@ export function factsOf(environment: Environment): MonitoringFacts {
     trusted: rest.acme.trusted,
     services: enabledAliases(environment),
     database: services.n8n.database,
-    thresholds: monitoring.thresholds,
+    thresholds: alertThresholds(monitoring.thresholds),
     scrapeSeconds: monitoring.scrapeSeconds,
     minFreeGib: monitoring.minFreeGib,
     mail: mail && { ...mail, user: mail.user === "" ? undefined : mail.user },

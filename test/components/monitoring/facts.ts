@@ -1,5 +1,5 @@
 import type { MonitoringFacts } from "../../../components/monitoring/facts.ts";
-import { thresholds } from "../../../stacks/thresholds-schema.ts";
+import { alertThresholds, thresholds } from "../../../stacks/thresholds-schema.ts";
 
 /** An environment with everything that can be switched on, and the settings' own defaults. */
 export function monitoringFacts(change: Partial<MonitoringFacts> = {}): MonitoringFacts {
@@ -23,7 +23,7 @@ export function monitoringFacts(change: Partial<MonitoringFacts> = {}): Monitori
       ],
     ],
     database: "postgres",
-    thresholds: thresholds.parse(undefined),
+    thresholds: alertThresholds(thresholds.parse(undefined)),
     scrapeSeconds: 15,
     minFreeGib: 2,
     mail: {
