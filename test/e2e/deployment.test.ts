@@ -30,6 +30,8 @@ describe("npm start", () => {
     expect(code, `${stdout}\n${stderr}`).toBe(0);
     expect(stdout).toContain(`https://${DOMAIN}`);
     expect(stdout).toContain("ssh -i");
+    expect(stdout).toContain("source: hydraulic-purge.pdf, page 2");
+    expect(stdout).toMatch(/answer in all: \d+\.\d\d s/);
     await askHealth();
   });
 
@@ -95,17 +97,19 @@ describe("the public side", () => {
   });
 
   it("reaches n8n's webhooks by the frontend's paths and by their own", async () => {
-    for (const path of ["/api/question", "/api/upload", "/webhook/anything"]) {
-      const { status, body } = await ask(path, {
-        method: "POST",
-        body: "{}",
-        headers: { "content-type": "application/json" },
-      });
+    const post = (path: string) =>
+      ask(path, { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
 
-      expect(status, path).toBe(404);
-      // The answer of n8n itself, which holds no workflow yet.
-      expect(body, path).toContain("is not registered");
-    }
+    for (const path of ["/api/question", "/webhook/question"])
+      expect(await post(path), path).toMatchObject({
+        status: 400,
+        body: expect.stringContaining("La question est vide") as string,
+      });
+    // The answer of n8n itself.
+    expect(await post("/webhook/anything")).toMatchObject({
+      status: 404,
+      body: expect.stringContaining("is not registered") as string,
+    });
   });
 
   it.each([

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import type { Effects } from "../../../ops/effects.ts";
+import type { ServerCommand } from "../../../ops/server/connection.ts";
 import { readHistory } from "../../../ops/server/records.ts";
 import { commands } from "../../../ops/uploads/commands.ts";
 import { deleteDocument, listDocuments, reindexDocuments } from "../../../ops/uploads/uploads.ts";
@@ -43,7 +44,7 @@ function world(): Effects {
     pulumi,
     openServer: () => ({
       ...local,
-      run: (command) =>
+      run: (command: ServerCommand) =>
         local.run({
           ...command,
           script: command.script.replace("/opt/technicia/documents/main.py", program),
