@@ -168,12 +168,12 @@ describe("the question from end to end", () => {
       return accepted;
     };
     let looked = 0;
-    const { run } = server();
+    const real = server();
     const looking: Server = {
-      ...server(),
+      ...real,
       run: (command) => {
         if (command.purpose.startsWith("look")) looked += 1;
-        return run(command);
+        return real.run(command);
       },
     };
     const [works] = await checkQuestion(contextWith({ environment: environmentWith(structuredClone(ON)) }), {
