@@ -19,11 +19,12 @@ import { type Engine, prepareEngine } from "./engine/prepare.ts";
 import { ensureFirstSet } from "./first-set.ts";
 import { takeBackImages } from "./images/lend.ts";
 import { type Neighbour, prepare, type Rest } from "./prepare.ts";
+import { rehearsedEntry, showAnswer } from "./question.ts";
 import { runAsOperator } from "./run-as-operator.ts";
 import { outlived } from "./signals.ts";
 import { type RehearsedStack, retireFirstKey } from "./stack.ts";
 import type { StackName } from "./stack-names.ts";
-import { ensureAccounts, isMonitored } from "./stack-settings.ts";
+import { answersQuestions, ensureAccounts, isMonitored } from "./stack-settings.ts";
 import { type Outputs, renderSummary } from "./summary.ts";
 import { removeWorld } from "./world.ts";
 
@@ -35,15 +36,19 @@ async function start(stack: StackName, asked: Asked): Promise<number> {
   const at = { stack, engine };
   const code = await deploy(at, rest);
   if (code !== 0) return code;
-  const outputs = await runAsOperator(["pulumi", "stack", "output", "--json", "--stack", stack], at);
+  const printed = await runAsOperator(["pulumi", "stack", "output", "--json", "--stack", stack], at);
+  const outputs = JSON.parse(printed.stdout) as Outputs;
   const deployedAt = Date.now();
   const backups = await ensureFirstSet(at);
   const ofNeighbour = neighbour === undefined ? 0 : await deployNeighbour(neighbour, at);
   if (ofNeighbour !== 0) return ofNeighbour;
+  const shown = (await answersQuestions(stack))
+    ? await showAnswer(await rehearsedEntry(outputs.url))
+    : undefined;
   const seconds = { preparation: (readyAt - began) / 1000, deployment: (deployedAt - readyAt) / 1000 };
   console.log(
     renderSummary({
-      ...{ stack, outputs: JSON.parse(outputs.stdout) as Outputs, engine, backups, seconds },
+      ...{ stack, outputs, engine, backups, shown, seconds },
       isMonitored: await isMonitored(stack),
       ...(neighbour && { neighbour: neighbour.stack }),
     }),

@@ -166,6 +166,18 @@ function readsDocumentsIn(settings: unknown): boolean {
   );
 }
 
+/** Whether a stack's committed settings have all that an answer from an uploaded document takes. */
+export async function answersQuestions(stack: string): Promise<boolean> {
+  const { config } = parse(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8")) as {
+    config?: Record<string, { enabled?: unknown; documentProcessor?: { enabled?: unknown } } | undefined>;
+  };
+  return [
+    config?.["technicia:workflows"],
+    config?.["technicia:documents"],
+    config?.["technicia:services"]?.documentProcessor,
+  ].every((part) => part?.enabled === true);
+}
+
 /** Names of the secrets that a stack's settings hold already. */
 export async function secretsSet(stack: string): Promise<ReadonlySet<string>> {
   const { config = {} } = parse(await readFile(join(STATE, `Pulumi.${stack}.yaml`), "utf8")) as {

@@ -4,6 +4,7 @@ import type { Engine } from "./engine/prepare.ts";
 import { DATACENTRE } from "./addresses.ts";
 import { MAIL_API } from "./mail.ts";
 import { neighbourEntry } from "./neighbour.ts";
+import type { Shown } from "./question.ts";
 import type { StackName } from "./stack-names.ts";
 import { WEBHOOKS_API } from "./webhooks.ts";
 
@@ -23,6 +24,7 @@ export function renderSummary({
   backups,
   isMonitored,
   neighbour,
+  shown,
   seconds,
 }: {
   readonly stack: string;
@@ -32,17 +34,17 @@ export function renderSummary({
   readonly isMonitored: boolean;
   /** Stack of the second environment, where there is one. */
   readonly neighbour?: StackName;
+  /** The question that was asked; undefined where nothing answers any. */
+  readonly shown: Shown | undefined;
   readonly seconds: { readonly preparation: number; readonly deployment: number };
 }): string {
   const host = new URL(outputs.url).hostname;
   const table = new Table({ style: { head: [], border: [] } });
+  const curl = `curl --cacert .rehearsal/acme-root.pem --resolve ${host}:443:${DATACENTRE.server}`;
   const flag = stack === "test" ? "" : ` --stack ${stack}`;
   table.push(
     ["URL", outputs.url],
-    [
-      "try it",
-      `curl --cacert .rehearsal/acme-root.pem --resolve ${host}:443:${DATACENTRE.server} ${outputs.url}/healthz`,
-    ],
+    ["try it", `${curl} ${outputs.url}/healthz`],
     ["trust", "the authority's root is .rehearsal/acme-root.pem, new at each start of the ACME server"],
     ["ssh", outputs.sshCommand],
     ...outputs.tunnels.map(({ service, url, command }): [string, string] => [
@@ -58,6 +60,13 @@ export function renderSummary({
             "neighbour",
             `${neighbourEntry(neighbour).url}\nnpm run rehearsal -- stack output --stack ${neighbour}`,
           ],
+        ]),
+    ...(shown === undefined
+      ? []
+      : [
+          ["question", renderShown(shown)],
+          ["each hop", shown.hops.map(([name, took]) => `${name}: ${(took / 1000).toFixed(2)} s`).join("\n")],
+          ["ask another", `${curl} ${outputs.url}/api/question ${ANOTHER}`],
         ]),
     [
       "engine",
@@ -80,6 +89,15 @@ export function renderSummary({
     ],
   );
   return `\n${table.toString()}`;
+}
+
+/** As curl sends it: its `--json` is not in Ubuntu 22.04. */
+const ANOTHER = `--header 'content-type: application/json' --data '{"question": "Pourquoi la pompe fait-elle du bruit ?"}'`;
+
+function renderShown({ question, answer, sources }: Shown): string {
+  const width = 100;
+  const lines = answer.match(new RegExp(`\\S.{0,${width}}(?=\\s|$)|\\S+`, "g")) ?? [];
+  return [question, ...lines, ...sources.map((source) => `source: ${source}`)].join("\n");
 }
 
 function whereAlertsArrive(): string {

@@ -182,7 +182,7 @@ const observation = map({
     .default([])
     .meta({
       description:
-        "Requests that are sent once at the start and once at the end, because they write or ask a language model; a release that fails one is not taken back, but counts as not judged.",
+        "Requests that are sent once at the start and once at the end, because they write or ask a language model; a release that fails one is not taken back, but counts as not judged. With `workflows.enabled` a question is one of them without being named.",
       example: [{ path: "/api/question", body: '{"question": "test"}' }],
     }),
 }).meta({ description: "What is watched after a deployment.", affects: "deploy" });

@@ -269,6 +269,13 @@ const release = map({
     "memory.targetPercent",
   ),
   rollbackSeconds: count("seconds", 300, "Longest time that a rollback may take.", { most: 3600 }),
+  searchSeconds: seconds(1, "Longest time of the search for a question's passages."),
+  questionSeconds: seconds(3, "Longest time of an answer, without the language model's."),
+  hundredPagesSeconds: seconds(
+    120,
+    "Longest time until 100 pages can be asked about; a document has its share of it.",
+  ),
+  indexingStartSeconds: seconds(10, "What any document may take besides that share, however short it is."),
 }).meta({ description: "What the verification measures a release against.", affects: "verification" });
 
 export const thresholds = map({

@@ -133,6 +133,7 @@ const SERVICES: Dashboard = {
           `count by (alertname, severity) (ALERTS{alertstate="firing",alertname!="${AFTERMATH}"})`,
         ),
         panel("Mise en production", "max(technicia_release_number)"),
+        panel("Question de vérification, par étape", "max by (hop) (technicia_release_hop_seconds)", "s"),
       ],
     },
   ],

@@ -14,7 +14,7 @@ import { EVALUATORS, readRules, type FiringAlert, type Rule } from "../monitorin
 import type { Server } from "../server/connection.ts";
 import type { CheckContext, CheckEffects } from "./context.ts";
 import { realEffects } from "./context.ts";
-import { startClient, type Requests, type SyntheticClient } from "./synthetic-client.ts";
+import { type RareRequest, startClient, type Requests, type SyntheticClient } from "./synthetic-client.ts";
 import { openSite } from "./public/gateway.ts";
 
 export interface ObservationEffects extends Pick<CheckEffects, "ports" | "authorities"> {
@@ -45,6 +45,12 @@ const POLL_SECONDS = 5;
 /** A release may restart the evaluators as well; a longer silence cannot be told from one that hides something. */
 const LONGEST_SILENCE_SECONDS = 60;
 
+const QUESTION: RareRequest = {
+  method: "POST",
+  path: "/api/question",
+  body: JSON.stringify({ question: "Quels documents sont disponibles ?" }),
+};
+
 const TITLE = "Fenêtre d'observation : aucune alerte de retour arrière";
 
 /** Alerts about speed: they are no reason to lose data (`ops/deploy/automatic-rollback.ts`). */
@@ -72,13 +78,13 @@ export async function observe(
   { since, effects = realObservation() }: { readonly since: Date; readonly effects?: ObservationEffects },
 ): Promise<Observed> {
   const { server, environment, signal } = context;
-  const { seconds, paths, once } = environment.monitoring.observation;
+  const { seconds, paths } = environment.monitoring.observation;
   if (server === undefined) throw new Error("expected a server to observe, got none");
   const site = await openSite(environment, { access: { server }, effects });
   const client = startClient({
     site,
     paths,
-    rare: once,
+    rare: rareRequests(environment),
     // As long as the gateway waits for the slowest of them.
     rareSeconds: Math.max(environment.timeouts.answerSeconds, environment.timeouts.uploadSeconds),
     effects,
@@ -107,6 +113,13 @@ export async function observe(
     },
   };
   return { check, hasFailed: found.outcome === "failed", faultSince: found.since, client };
+}
+
+/** Those of the settings, and a question where n8n has a workflow that answers it. */
+function rareRequests({ monitoring, workflows }: Environment): readonly RareRequest[] {
+  const { once } = monitoring.observation;
+  const isAsked = once.some(({ path }) => path === QUESTION.path || path === "/webhook/question");
+  return workflows.enabled && !isAsked ? [...once, QUESTION] : once;
 }
 
 export function realObservation(): ObservationEffects {

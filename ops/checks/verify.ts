@@ -27,6 +27,7 @@ import {
 import { checkLoad } from "./public/load.ts";
 import { checkPorts, CLOSED_PORTS } from "./public/ports.ts";
 import { checkCertificate, checkTlsVersions } from "./public/tls.ts";
+import { checkQuestion } from "./question/end-to-end.ts";
 import { judgeContainers, readContainers } from "./server/containers.ts";
 import { checkDefaultCredentials, checkN8nReady, checkWebhooks, type N8n, n8nOf } from "./server/n8n.ts";
 import {
@@ -70,6 +71,8 @@ export async function verify(context: CheckContext, effects: CheckEffects = real
     context,
   );
   const security = await runProbes(securityProbes(given), context);
+  // After the other one that counts points.
+  const question = await checkQuestion(context, { site: given.site, access });
   // One at a time and alone, so that each measures the system and not the other checks.
   const load: Check[] = [];
   for (const probe of performanceProbes(given)) load.push(await runProbe(probe, context));
@@ -89,7 +92,7 @@ export async function verify(context: CheckContext, effects: CheckEffects = real
   );
   // An old set is no reason to take the release back.
   const backups: Check = found.outcome === "failed" ? { ...found, outcome: "not-checked" } : found;
-  return [server, observed, ...functional, backups, ...load, room, ...security];
+  return [server, observed, ...functional, ...question, backups, ...load, room, ...security];
 }
 
 /** Reads the containers now; the probe compares with them once the release was observed for as long as its settings ask. */

@@ -5,7 +5,7 @@ import { parseJson } from "../../common/parse-json.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Server } from "../server/connection.ts";
 
-const document = z.looseObject({
+export const document = z.looseObject({
   id: z.string(),
   title: z.string().nullable(),
   pages: z.number(),
@@ -24,6 +24,9 @@ const document = z.looseObject({
 export const documents = z.array(document);
 
 export type UploadedDocument = z.output<typeof document>;
+
+/** Points of the whole collection. */
+export const counted = z.looseObject({ points: z.number() });
 
 export const deleted = z.looseObject({
   id: z.string(),

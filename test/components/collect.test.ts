@@ -411,6 +411,25 @@ describe("the records that the collector reads", () => {
     await collector.samples(`technicia_alert_test_timestamp_seconds ${seconds}`);
   });
 
+  it("are what each part of the question took that a release was verified with", async () => {
+    const collector = await begin();
+    const verify = [
+      { id: "functional-question", measures: { uploadMs: 1 } },
+      { id: "performance-question", measures: { uploadMs: 210, searchMs: 40, ownMs: 90 } },
+    ];
+    await write(
+      join(collector.at("records"), "releases", "000001.end.json"),
+      JSON.stringify({ number: 1, outcome: "succeeded", verify }),
+    );
+    collector.start();
+
+    const samples = await collector.samples("technicia_release_number 1");
+    expect(samples.filter((line) => line.startsWith("technicia_release_hop_seconds"))).toEqual([
+      'technicia_release_hop_seconds{hop="upload"} 0.21',
+      'technicia_release_hop_seconds{hop="search"} 0.04',
+    ]);
+  });
+
   it("are the certificate's end, and whether it is the placeholder", async () => {
     const collector = await begin();
     const certificate = async (name: string) => {

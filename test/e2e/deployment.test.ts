@@ -30,6 +30,8 @@ describe("npm start", () => {
     expect(code, `${stdout}\n${stderr}`).toBe(0);
     expect(stdout).toContain(`https://${DOMAIN}`);
     expect(stdout).toContain("ssh -i");
+    expect(stdout).toContain("source: hydraulic-purge.pdf, page 2");
+    expect(stdout).toMatch(/answer in all: \d+\.\d\d s/);
     await askHealth();
   });
 

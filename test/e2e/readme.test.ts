@@ -65,6 +65,8 @@ const RUNS: Readonly<Record<string, Run>> = {
   "npm run rehearsal:exec -- npm run status -- test": { on: "rehearsal", says: /Environnement/ },
   "npx pulumi preview --stack test --diff --policy-pack stacks/policy": { on: "rehearsal", says: QUIET },
   "npx pulumi up --stack test --policy-pack stacks/policy": { on: "rehearsal", asks: true, says: QUIET },
+  "curl --cacert .rehearsal/acme-root.pem --resolve test.technicia.example:443:198.18.113.10 https://test.technicia.example/api/question --header 'content-type: application/json' --data '{\"question\": \"Pourquoi la pompe fait-elle du bruit ?\"}'":
+    { on: "rehearsal", says: /"answer":"[^"]*cavitation.*"title":"hydraulic-purge\.pdf"/ },
   "npm run status -- test": { on: "rehearsal", says: /https:\/\// },
   "npm run preview -- test": { on: "rehearsal", says: /nothing changes/ },
   "npm run drift -- test": { on: "rehearsal" },

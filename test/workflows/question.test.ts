@@ -44,6 +44,7 @@ describe("a question", () => {
         question,
         images: ["https://x/schema.png"],
         sources: [{ documentId: "d1", title: "Pompe.pdf", page: 4 }],
+        timings: { searchMs: expect.any(Number) as number, modelMs: expect.any(Number) as number },
         timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as string,
       },
     });
@@ -108,12 +109,30 @@ describe("a question", () => {
     expect(lines).toEqual([{ event: "answer", sources: 1 }]);
   });
 
+  it("says what the search and the model took, in milliseconds", async () => {
+    const slow = (milliseconds: number, result: unknown) =>
+      new Promise((resolve) => setTimeout(() => resolve(result), milliseconds));
+    const { answer } = await ask({ question }, (call) =>
+      call.url.includes("vector-store")
+        ? slow(30, { query: "", results: found(purge), count: 1 })
+        : slow(60, { content: [{ type: "text", text: "V3 [1]." }] }),
+    );
+    const { timings } = answer!.body as { timings: { searchMs: number; modelMs: number } };
+
+    expect(timings.searchMs).toBeGreaterThanOrEqual(29);
+    expect(timings.modelMs).toBeGreaterThanOrEqual(59);
+  });
+
   it("asks no model where nothing is found, and says so", async () => {
     const run = await ask({ question }, services([], says("inventé")));
 
     expect(run.answer).toMatchObject({
       status: 200,
-      body: { answer: expect.stringContaining("Aucun document") as string, sources: [] },
+      body: {
+        answer: expect.stringContaining("Aucun document") as string,
+        sources: [],
+        timings: { searchMs: expect.any(Number) as number },
+      },
     });
     expect(run.calls.map(({ node }) => node)).toEqual(["Chercher"]);
   });

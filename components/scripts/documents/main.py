@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 """
-The documents that visitors have uploaded: lists, deletes and indexes them again, and removes what a failed ingestion has left. Prints its
-result as JSON; progress and failures go to standard error.
+The documents that visitors have uploaded: lists, shows, counts, deletes and indexes them again, and removes what a failed ingestion has left.
+Prints its result as JSON; progress and failures go to standard error.
 """
 
 import argparse
@@ -27,6 +27,13 @@ def list_documents(world):
     none = {"title": None, "ingestions": {}}
     listed = [describe(document, kept.get(document, NOTHING), points.get(document, none)) for document in {*kept, *points}]
     return sorted(listed, key=lambda one: (one["at"] or "", one["id"]))
+
+
+def show_document(world, document):
+    """One of the list, without reading the points of all others."""
+    kept, _ = find(world, document)
+    points = read_points(world, of_document(document))
+    return describe(document, kept, points.get(document, {"title": None, "ingestions": {}}))
 
 
 def find(world, document):
@@ -224,7 +231,9 @@ def read_arguments():
     parser.add_argument("--settings", type=pathlib.Path, default=SETTINGS)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list")
+    commands.add_parser("count")
     commands.add_parser("sweep")
+    commands.add_parser("show").add_argument("document")
     commands.add_parser("delete").add_argument("document")
     commands.add_parser("reindex").add_argument("documents", nargs="*")
     return parser.parse_args()
@@ -240,6 +249,8 @@ def main():
             return 0
         result = {
             "list": lambda: list_documents(world),
+            "show": lambda: show_document(world, given.document),
+            "count": lambda: {"points": world.count()},
             "delete": lambda: delete(world, given.document),
             "reindex": lambda: reindex(world, given.documents),
         }[given.command]()

@@ -81,11 +81,13 @@ def read_volume(world):
     return {document: Kept(**parts) for document, parts in found.items()}
 
 
-def read_points(world):
-    """Document → title, and page numbers by ingestion."""
+def read_points(world, chosen=None):
+    """Document → title, and page numbers by ingestion; of every point, or of those that Qdrant's filter chooses."""
     found, offset = {}, None
     while True:
         body = {"limit": PAGE, "with_vector": False, "with_payload": ["document_id", "document_name", "page_number", "ingestion"]}
+        if chosen is not None:
+            body["filter"] = chosen
         answer = world.points("scroll", body if offset is None else {**body, "offset": offset})
         for point in answer["points"]:
             payload = point.get("payload") or {}

@@ -51,8 +51,9 @@ class World:
     def points(self, action, body, query=""):
         return self.ask("qdrant", f"/collections/{self.settings['collection']}/points/{action}{query}", body, key=True)["result"]
 
-    def count(self, chosen):
-        return self.points("count", {"filter": chosen, "exact": True})["count"]
+    def count(self, chosen=None):
+        """Of every point, or of those that Qdrant's filter chooses."""
+        return self.points("count", {"exact": True} if chosen is None else {"filter": chosen, "exact": True})["count"]
 
     def remove_points(self, chosen):
         self.points("delete", {"filter": chosen}, "?wait=true")

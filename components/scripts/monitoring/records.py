@@ -128,8 +128,19 @@ def current_release(folder):
         if release.get("restored") is not None and release.get("outcome") != "succeeded":
             return [sample("technicia_release_number", int(release["restored"]))]
         if release.get("outcome") == "succeeded":
-            return [sample("technicia_release_number", int(release["number"]))]
+            return [sample("technicia_release_number", int(release["number"])), *hops(release)]
     return []
+
+
+HOPS = {"uploadMs": "upload", "indexingMs": "indexing", "searchMs": "search", "modelMs": "model", "answerMs": "answer"}
+
+
+def hops(release):
+    """What the question of its verification took, part by part; nothing where none was asked."""
+    for check in release.get("verify", []):
+        if check.get("id") == "performance-question":
+            measures = check.get("measures") or {}
+            yield from (sample("technicia_release_hop_seconds", measures[name] / 1000, hop=hop) for name, hop in HOPS.items() if name in measures)
 
 
 def certificate_dates():

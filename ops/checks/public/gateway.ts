@@ -56,6 +56,8 @@ interface PublicRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** A body of JSON. */
   readonly json?: string | undefined;
+  /** A body of a form, such as an upload's. */
+  readonly form?: FormData | undefined;
   /** Size of another body, which is all zeros. */
   readonly bodyBytes?: number;
   /** Whether the body is only announced: the request ends as soon as the server accepts or refuses it. */
@@ -82,10 +84,11 @@ const UPGRADE = {
   "sec-websocket-key": "dGVjaG5pY2lhLWNoZWNrcw==",
 };
 
-export function askPublic(site: PublicSite, request: PublicRequest): Promise<PublicAnswer> {
+export async function askPublic(site: PublicSite, request: PublicRequest): Promise<PublicAnswer> {
   const { path, protocol = "https", host = site.domain, method = "GET", signal } = request;
-  const { json, bodyBytes = 0, announceOnly = false, upgrade = false } = request;
-  return new Promise((resolve, reject) => {
+  const { bodyBytes = 0, announceOnly = false, upgrade = false } = request;
+  const body = await encode(request);
+  return await new Promise((resolve, reject) => {
     const sent = (protocol === "https" ? https : http).request({
       host,
       port: site.ports[protocol],
@@ -100,9 +103,7 @@ export function askPublic(site: PublicSite, request: PublicRequest): Promise<Pub
         ...(bodyBytes > 0
           ? { "content-length": String(bodyBytes), "content-type": "application/octet-stream" }
           : {}),
-        ...(json === undefined
-          ? {}
-          : { "content-length": String(Buffer.byteLength(json)), "content-type": "application/json" }),
+        ...(body && { "content-length": String(body.bytes.length), "content-type": body.type }),
         ...(announceOnly ? { expect: "100-continue" } : {}),
         ...(upgrade ? UPGRADE : {}),
         ...request.headers,
@@ -130,8 +131,22 @@ export function askPublic(site: PublicSite, request: PublicRequest): Promise<Pub
     });
     if (announceOnly) sent.flushHeaders();
     else if (bodyBytes > 0) Readable.from(zeros(bodyBytes)).pipe(sent);
-    else sent.end(json);
+    else sent.end(body?.bytes);
   });
+}
+
+/** A body of JSON or of a form; undefined for a request without either. */
+async function encode({
+  json,
+  form,
+}: Pick<PublicRequest, "json" | "form">): Promise<
+  { readonly type: string; readonly bytes: Buffer } | undefined
+> {
+  if (json !== undefined) return { type: "application/json", bytes: Buffer.from(json) };
+  if (form === undefined) return undefined;
+  const encoded = new Response(form);
+  const type = encoded.headers.get("content-type") ?? "";
+  return { type, bytes: Buffer.from(await encoded.arrayBuffer()) };
 }
 
 async function read(response: http.IncomingMessage): Promise<string> {

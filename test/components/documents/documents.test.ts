@@ -31,6 +31,25 @@ const ingestions = (document: string) => [
   ),
 ];
 
+describe("one document", () => {
+  it("is shown as in the list, from its own points alone", async () => {
+    await ready("a");
+    await ready("b", { pages: 5 });
+    const { stdout } = await server.run("show", "b");
+
+    expect(JSON.parse(stdout)).toEqual((await list()).find(({ id }) => id === "b"));
+    const { code, stderr } = await server.run("show", "c");
+    expect([code, stderr]).toEqual([1, expect.stringContaining("c: expected a document of prod, got none")]);
+  });
+
+  it("is one of those whose points are counted", async () => {
+    await ready("a");
+    server.store("orphan", { pages: 2 });
+
+    expect(JSON.parse((await server.run("count")).stdout)).toEqual({ points: 5 });
+  });
+});
+
 describe("the list of documents", () => {
   it("has title, pages, points, images, bytes and time of each, in both places and page by page", async () => {
     await ready("a", { at: "2026-11-27T10:00:00.123Z" });

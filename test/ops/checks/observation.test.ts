@@ -116,8 +116,9 @@ interface Observing {
   readonly once?: readonly object[];
 }
 
-async function run(settings: Observing = {}): Promise<Observed> {
+async function run(settings: Observing = {}, others: object = {}): Promise<Observed> {
   const environment = environmentWith({
+    ...others,
     monitoring: { enabled: true, observation: { seconds: 15, paths: PATHS, ...settings } },
   });
   const context = { environment: { ...environment, domain: "localhost" }, server, signal: stop.signal };
@@ -301,6 +302,21 @@ describe("requests that write or ask a language model", () => {
     expect(hasFailed).toBe(false);
     expect(check.outcome).toBe("not-checked");
     expect(check.detail).toMatch(`impossible de juger : ${words} ;`);
+  });
+
+  it("have a question among them where n8n has workflows, unless the settings have one of their own", async () => {
+    answerRare(() => 200);
+    const workflows = { enabled: true };
+    await run({}, { workflows });
+
+    const ours = 'POST /api/question application/json {"question":"Quels documents sont disponibles ?"}';
+    expect(rare).toEqual([ours, ours]);
+    rare = [];
+    await run({ once: [QUESTION] }, { workflows });
+    expect(rare).toEqual(Array<string>(2).fill('POST /api/question application/json {"question":"é"}'));
+    rare = [];
+    await run({}, { workflows: { enabled: false } });
+    expect(rare).toEqual([]);
   });
 
   it("keep nobody waiting for an answer when the release goes back, and do not count then", async () => {

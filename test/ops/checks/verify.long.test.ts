@@ -86,6 +86,9 @@ describe("verify", () => {
     const notSeen = checks.filter(({ outcome }) => outcome === "not-checked").map(({ id }) => id);
     expect(notSeen.filter((id) => id !== "security-ports-v6")).toEqual([
       "functional-webhooks",
+      // Off in these settings.
+      "functional-question",
+      "performance-question",
       "functional-backups",
     ]);
     expect(checks.map(({ id }) => id)).toEqual([...new Set(checks.map(({ id }) => id))]);
