@@ -211,7 +211,11 @@ async function readRestored(
     throw new UserError("the workflows that a rollback has restored are on the server, which was not read");
   const { signal } = new AbortController();
   const set = await readKeptSet(server, digest);
-  const { credentials, problem = "" } = await readFolderSet({ ...about, signal, say: () => undefined });
+  const { credentials, problem = "technicia:workflows.enabled is false" } = await readFolderSet({
+    ...about,
+    signal,
+    say: () => undefined,
+  });
   if (credentials === undefined)
     throw new UserError(
       `the credentials of the workflows that a rollback has restored cannot be read: ${problem}`,
