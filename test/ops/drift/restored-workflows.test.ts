@@ -37,7 +37,12 @@ function stage(): World {
   const repository = `file:///tmp/technicia-gone/restored-workflows-${digest}`;
   const source = { repository, commit: "0".repeat(40) };
   const settings = settingsOf({ settings: { workflows: { ...SETTINGS, source } } });
-  const { deployment } = stateOf([]);
+  const { deployment } = stateOf([
+    {
+      urn: "urn:pulumi:test::technicia::technicia:n8n:Content::n8n-content",
+      type: "technicia:n8n:Content",
+    },
+  ]);
   const resources = deployment.resources.map((resource) =>
     resource.type === DECLARATION_TYPE ? { ...resource, outputs: { ...RECORD, settings } } : resource,
   );
