@@ -34,7 +34,7 @@ const INNER_FOLDERS = {
   "ops/changes": ["engine"],
   "ops/checks": ["backup", "engine", "monitoring", "server", "vendors"],
   "ops/preview": ["changes", "cost", "engine", "server", "vendors"],
-  "ops/drift": ["backup", "changes", "engine", "monitoring", "server", "vendors"],
+  "ops/drift": ["backup", "changes", "engine", "monitoring", "server", "vendors", "workflows"],
   "ops/deploy": [
     "backup",
     "changes",
@@ -46,6 +46,7 @@ const INNER_FOLDERS = {
     "preview",
     "server",
     "vendors",
+    "workflows",
   ],
   "ops/hold": ["engine", "server", "workflows"],
   "ops/maintenance": ["deploy", "drift", "engine", "monitoring", "server"],

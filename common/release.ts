@@ -26,6 +26,12 @@ export const release = z.strictObject({
   /** Settings that belong to the images (`services`, `uploadMaxMib`, `timeouts`): a rollback restores them too. */
   settings: z.record(z.string(), z.unknown()).default({}),
 
+  /** SHA-256 of n8n's workflows, which the server keeps in `workflows/`; undefined where the settings leave n8n alone, and where they are not known. */
+  workflows: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
+
   who: z.string(),
 
   /** Why: always there for a rollback and an emergency. */

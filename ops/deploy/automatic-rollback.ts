@@ -26,6 +26,7 @@ import { EXIT, type Failure, type ReleaseInProgress } from "./release-progress.t
 import { describeStop, renderChecks, renderLate, renderSeconds } from "./render.ts";
 import { differs, keptSettings, restore, runningSettings, sayKept, type Restored } from "./restore.ts";
 import { releaseLimits } from "../../stacks/release-limits.ts";
+import { planWorkflows, type WorkflowsBack } from "./workflows.ts";
 
 export async function rollBackAutomatically(progress: ReleaseInProgress, failure: Failure): Promise<Outcome> {
   const { operator, session } = progress;
@@ -39,11 +40,11 @@ export async function rollBackAutomatically(progress: ReleaseInProgress, failure
   const { target, release } = found;
   const set = data?.plan.id;
   operator.say(`${failure.report}\nrolling back to release ${target.number}`);
-  sayKept(session, target);
+  sayKept(session, found);
   const stopped = data && (await bringDataBack(progress, { ...found, failure, data }));
   if (stopped) return stopped;
   const restored = await restore(session, {
-    target,
+    ...{ target, workflows: found.workflows },
     message: `release ${release.number} failed: back to ${target.number}`,
     // After an update that failed half way, and once services went back with their data, the engine does not know the actual state.
     refresh: failure.changed !== undefined || data !== undefined,
@@ -61,6 +62,7 @@ interface Target {
   readonly release: Release;
   /** Of the release that failed. */
   readonly images: Readonly<Record<string, string>>;
+  readonly workflows: WorkflowsBack;
 }
 
 interface Undone extends Target {
@@ -222,11 +224,15 @@ async function findTarget({ session, record, request }: ReleaseInProgress): Prom
     return "no earlier release has passed its verification, so there is none to roll back to";
   const images = await readDeployedImages(session.stack, session.pulumi);
   const settings = runningSettings(session.environment);
-  if (differs(target, { images, settings }) || databaseSteps(target.images, images).length > 0)
-    return { target, release: record, images };
+  const workflows = await planWorkflows(session, target);
+  if (differs(target, { images, settings, workflows }) || databaseSteps(target.images, images).length > 0)
+    return { target, release: record, images, workflows };
+  const same =
+    workflows.how === "same" ? "images, limits, timeouts and workflows" : "images, limits and timeouts";
   return [
-    `release ${target.number} had the same images, limits and timeouts, so a rollback would change nothing; ` +
+    `release ${target.number} had the same ${same}, so a rollback would change nothing; ` +
       `what differs is the program (${target.revision} → ${request.revision}), other settings, or something outside of it`,
     ...keptSettings(target.settings, settings),
+    ...workflows.kept,
   ].join("\n");
 }

@@ -11,7 +11,7 @@ import type { Pulumi } from "../engine/cli.ts";
 import { renderTable } from "../terminal.ts";
 import { EXIT } from "./release-progress.ts";
 import type { Operator } from "./session.ts";
-import { settingsFile, withImages } from "../engine/settings-file.ts";
+import { settingsFile, withImages, type SettingsFile } from "../engine/settings-file.ts";
 
 /** Replaces the tags of a stack's images by their current digests. */
 export async function pinImages(
@@ -71,15 +71,31 @@ async function pin(
   }
 }
 
-/** Writes images into the settings file of a stack; `isNew` is false when it had them already. */
+/** Writes images into the settings file of a stack. */
 export async function writeImages(
   stack: string,
   images: Readonly<Record<string, string>>,
   operator: Pick<Operator, "readSettingsFile" | "writeSettingsFile">,
-): Promise<{ readonly path: string; readonly isNew: boolean }> {
+): Promise<Written> {
+  return await editSettings(stack, (file) => withImages(file, images), operator);
+}
+
+export interface Written {
+  readonly path: string;
+
+  /** False when the file had it already. */
+  readonly isNew: boolean;
+}
+
+/** Changes the settings file of a stack, once and as a whole. */
+export async function editSettings(
+  stack: string,
+  edit: (file: SettingsFile) => string,
+  operator: Pick<Operator, "readSettingsFile" | "writeSettingsFile">,
+): Promise<Written> {
   const path = settingsFile(stack);
   const text = await operator.readSettingsFile(stack);
-  const edited = withImages({ path, text }, images);
+  const edited = edit({ path, text });
   if (edited !== text) await operator.writeSettingsFile(stack, edited);
   return { path, isNew: edited !== text };
 }

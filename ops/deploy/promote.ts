@@ -1,8 +1,8 @@
 /**
- * `npm run promote`: writes the images that one stack has verified into the settings of another, as a change to review.
+ * `npm run promote`: writes the images and the commit of the workflows that one stack has verified into the settings of another, as a change to review.
  *
  * The records on the server say which release was verified. They are files that whoever owns that server can write, so the images themselves
- * come from the Pulumi state, are of the repositories that the target uses already, and exist in their registry.
+ * come from the Pulumi state, are of the repositories that the target uses already, and exist in their registry. So do the workflows.
  */
 import { currentRelease, isGood, type Release } from "../../common/release.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -12,10 +12,12 @@ import type { Outcome } from "../command.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { readDeployedImages } from "../engine/state.ts";
 import { appendHistory, readReleases, type Releases, renderCorrupt } from "../server/records.ts";
-import { registryLogin, writeImages } from "./image-commands.ts";
+import { withCommit, withImages } from "../engine/settings-file.ts";
+import { editSettings, registryLogin } from "./image-commands.ts";
 import { EXIT } from "./release-progress.ts";
 import { renderImageChanges, renderRelease } from "./render.ts";
 import { onServer } from "../on-server.ts";
+import { judgeWorkflows, renderCommit } from "./promote-workflows.ts";
 import type { Operator } from "./session.ts";
 
 interface PromoteRequest {
@@ -39,15 +41,25 @@ export async function promote({ from, to }: PromoteRequest, operator: Operator):
         }),
       ),
     );
-    const problems = judged.flatMap(({ problem }) => (problem === undefined ? [] : [problem]));
+    const workflows = await judgeWorkflows({ from, to, target, release }, operator);
+    const problems = [...judged, workflows].flatMap(({ problem }) =>
+      problem === undefined ? [] : [problem],
+    );
     if (problems.length > 0) throw new UserError(problems.join("\n"));
 
     const images = Object.fromEntries(wanted.map(({ service }) => [service, deployed[service]!]));
     const before = Object.fromEntries(wanted.map(({ service, name }) => [service, name]));
-    const { path, isNew } = await writeImages(to, images, operator);
+    const { path, isNew } = await editSettings(
+      to,
+      (file) => {
+        const text = withImages(file, images);
+        return workflows.commit === undefined ? text : withCommit({ ...file, text }, workflows.commit);
+      },
+      operator,
+    );
     if (!isNew)
       return { text: `${path} already has ${renderRelease(release)} of ${from}`, exitCode: EXIT.ok };
-    const changes = renderImageChanges(before, images);
+    const changes = [renderImageChanges(before, images), ...renderCommit(target, workflows)].join(", ");
     await appendHistory(server, {
       at: operator.now().toISOString(),
       who: operator.identity.who,

@@ -11,9 +11,10 @@ import { databaseSteps, dataSteps, type DataStep } from "./data.ts";
 import { forgetReplaced } from "../backup/before-release.ts";
 import { pruneImages } from "./prune.ts";
 import { describeWindow } from "./window.ts";
-import { describeFailure, renderImageChanges, renderRelease, renderSeconds } from "./render.ts";
+import { describeFailure, renderChanges, renderRelease, renderSeconds } from "./render.ts";
 import { runningSettings, secondsBetween } from "./restore.ts";
 import type { Operator, Session } from "./session.ts";
+import { recordWorkflows } from "./workflows.ts";
 
 /** Documented in docs/operations.md: a pipeline reads them. */
 export const EXIT = { ok: 0, failed: 1, refused: 3, rolledBack: 4, notObserved: 5 } as const;
@@ -134,9 +135,12 @@ export class ReleaseInProgress {
     const { request, session } = this;
     if (session.server === undefined || this.#record !== undefined) return;
     const { startedAt, revision, reason, emergency } = request;
+    const { set, problem } = await session.folderSet;
+    if (problem !== undefined) this.operator.say(`the release does not record its workflows: ${problem}`);
     this.#record = await session.startRelease(session.server, {
       ...{ kind: "deploy", startedAt, revision, reason, emergency },
       settings: runningSettings(session.environment),
+      ...(await recordWorkflows(session, set)),
       preflight: [...this.preflight],
     });
     if (emergency) {
@@ -193,7 +197,7 @@ export class ReleaseInProgress {
     const images = await readDeployedImages(request.stack, session.pulumi);
     const before = currentRelease((await readReleases(session.server)).releases);
     const ended = await this.recordEnd({ outcome: "succeeded", images, verify: [...verify] });
-    const changes = renderImageChanges(before?.images ?? {}, images);
+    const changes = renderChanges(before, { ...record, images });
     const isVerified = verify.length > 0;
     if (isVerified) {
       await pruneImages(session.server, session.operator);

@@ -50,9 +50,20 @@ export function renderImageChanges(
     .join(", ");
 }
 
-export function renderRelease({ number, images, revision }: Release): string {
+/** The same with the workflows, where those of both are known. */
+export function renderChanges(
+  before: Pick<Release, "images" | "workflows"> | undefined,
+  after: Pick<Release, "images" | "workflows">,
+): string {
+  const images = renderImageChanges(before?.images ?? {}, after.images);
+  const [from, to] = [before?.workflows, after.workflows];
+  return from === undefined || to === undefined || from === to ? images : `${images}, workflows modifiés`;
+}
+
+export function renderRelease({ number, images, revision, workflows }: Release): string {
   const parts = Object.entries(images).map(([name, image]) => `${name} ${shortImage(image)}`);
-  return `release ${number} (${revision.slice(0, 12)}): ${parts.join(", ") || "images unknown"}`;
+  const flows = workflows === undefined ? "" : `, workflows ${workflows.slice(0, 12)}`;
+  return `release ${number} (${revision.slice(0, 12)}): ${parts.join(", ") || "images unknown"}${flows}`;
 }
 
 /** `1.0.1@sha256:0123456789ab` of a whole reference. */

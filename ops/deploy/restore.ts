@@ -1,4 +1,4 @@
-/** Restores an earlier release: its images by digest, its limits and its timeouts. Data and every other setting stay as they are. */
+/** Restores an earlier release: its images by digest, its limits, its timeouts and its workflows. Data and every other setting stay as they are. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -14,6 +14,7 @@ import { silenced } from "./silenced.ts";
 import { settingsFile, withSettings } from "../engine/settings-file.ts";
 import { update } from "./update.ts";
 import { releaseLimits } from "../../stacks/release-limits.ts";
+import { settingsOfRestored, type WorkflowsBack } from "./workflows.ts";
 
 /** What of a service's settings a rollback restores. Everything else stays: who may reach what, which services run, where data is. */
 const RESTORED: readonly string[] = ["memoryMib", "cpus"];
@@ -37,6 +38,7 @@ export interface Restored {
 
 interface RestoreRequest {
   readonly target: Release;
+  readonly workflows: WorkflowsBack;
   readonly message: string;
 
   /** Whether the engine first reads the actual state: after an update that failed half way. */
@@ -54,8 +56,13 @@ export function runningSettings(environment: Environment): Record<string, unknow
 /** Whether restoring the release would change what runs now. */
 export function differs(
   target: Release,
-  current: { readonly images: Readonly<Record<string, string>>; readonly settings: Settings },
+  current: {
+    readonly images: Readonly<Record<string, string>>;
+    readonly settings: Settings;
+    readonly workflows: Pick<WorkflowsBack, "how">;
+  },
 ): boolean {
+  if (current.workflows.how === "restored") return true;
   const images = Object.entries(target.images).some(([name, image]) => current.images[name] !== image);
   return images || !isDeepStrictEqual(restoredSettings(target.settings, current.settings), current.settings);
 }
@@ -119,31 +126,40 @@ export function keptSettings(target: Settings, current: Settings): string[] {
   );
 }
 
-/** Says which settings of the release are not restored. */
-export function sayKept({ operator, environment }: Session, { settings }: Release): void {
-  for (const line of keptSettings(settings, runningSettings(environment))) operator.say(line);
+/** Says what of the release is not restored. */
+export function sayKept(
+  { operator, environment }: Session,
+  { target, workflows }: Pick<RestoreRequest, "target" | "workflows">,
+): void {
+  const settings = keptSettings(target.settings, runningSettings(environment));
+  for (const line of [...settings, ...workflows.kept]) operator.say(line);
 }
 
 export async function restore(
   session: Session,
-  { target, message, refresh }: RestoreRequest,
+  { target, workflows, message, refresh }: RestoreRequest,
 ): Promise<Restored> {
   const { stack, environment, pulumi, operator, signal } = session;
   const started = operator.now();
   const path = settingsFile(stack);
   const text = await operator.readSettingsFile(stack);
-  const restarts = session.hold !== undefined && changesN8n(target, await runningNow(session));
+  // Without workflows n8n's API goes off, which is a setting of n8n.
+  const isLeft = workflows.how === "left" && environment.workflows.enabled;
+  const restarts = session.hold !== undefined && (isLeft || changesN8n(target, await runningNow(session)));
+  if (workflows.how === "restored" && workflows.set) session.hold?.expect(workflows.set.workflows);
   const {
     result: { failure },
     lacks,
   } = await inPrivateFolder(async (folder) => {
     const configFile = join(folder, path);
+    const ofWorkflows = await settingsOfRestored(workflows, { environment, folder });
     const settings = withSettings(
       { path, text },
       {
         ...restoredSettings(target.settings, runningSettings(environment)),
         // Where images come from is no part of a release: the account at the registry stays that of today.
         images: { ...environment.images, ...sourcesOf(environment), ...target.images },
+        ...(ofWorkflows && { workflows: ofWorkflows }),
       },
     );
     await writeFile(configFile, settings, { mode: 0o600 });

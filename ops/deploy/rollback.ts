@@ -19,8 +19,8 @@ import {
 import { EXIT } from "./release-progress.ts";
 import {
   describeStop,
+  renderChanges,
   renderChecks,
-  renderImageChanges,
   renderLate,
   renderRelease,
   renderSeconds,
@@ -29,6 +29,7 @@ import { restore, runningSettings, sayKept, type Restored } from "./restore.ts";
 import { Session, type Operator } from "./session.ts";
 import { describeWindow } from "./window.ts";
 import { releaseLimits } from "../../stacks/release-limits.ts";
+import { planWorkflows, recordWorkflows } from "./workflows.ts";
 
 export interface RollbackRequest {
   readonly stack: string;
@@ -52,13 +53,15 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
     const { server } = session;
     if (server === undefined)
       throw new UserError(`${stack}: there is no server, so there is no release to roll back to`);
-    const { target, from, set } = choose(request, await readReleases(server));
+    const known = await readReleases(server);
+    const { target, from, set } = choose(request, known);
     // A rollback with data finishes what it began.
     if (!request.withData) await refuseHalfRestored(server, stack);
     await operator.resume(stack);
     const images = await readDeployedImages(stack, session.pulumi);
     operator.say(`back to ${renderRelease(target)}`);
-    sayKept(session, target);
+    const workflows = await planWorkflows(session, target);
+    sayKept(session, { target, workflows });
     const data = request.withData ? await planDataRollback(session, { target, from, set }) : undefined;
     const back = stepsBack(dataSteps(images, target.images));
     if (data === undefined && back.length > 0 && !request.dataStays)
@@ -75,18 +78,21 @@ export async function rollback(request: RollbackRequest, operator: Operator): Pr
       ...{ kind: "rollback", revision, reason, startedAt },
       settings: { ...runningSettings(session.environment), ...target.settings },
       restored: target.number,
+      ...(await recordWorkflows(session, workflows.set)),
       ...(data && { set: data.plan.id }),
     });
     await announceRollback(session, { begun, target, stage: "started" });
     const seconds = data && (await bringDataBack(session, { begun, data }));
     const restored = await restore(session, {
       target,
+      workflows,
       message: `release ${begun.number}: back to ${target.number}`,
       // The state may be wrong, which may be why somebody rolls back by hand.
       refresh: true,
     });
     for (const line of renderChecks("verify", [...restored.verify, restored.time])) operator.say(line);
-    const changes = renderImageChanges(images, restored.images);
+    const before = { images, workflows: currentRelease(known.releases)?.workflows };
+    const changes = renderChanges(before, { ...begun, images: restored.images });
     return await recordRollback(session, { begun, target, restored, changes, seconds });
   });
 }

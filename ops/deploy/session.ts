@@ -33,6 +33,7 @@ import {
 } from "../server/records.ts";
 import type { Server } from "../server/connection.ts";
 import { Hold } from "../hold/hold.ts";
+import { readFolderSet, type FolderSet } from "../workflows/released.ts";
 import { holdLock, type HeldLock } from "../server/lock.ts";
 import { replaceFile, settingsFile } from "../engine/settings-file.ts";
 import type { Plan } from "./update.ts";
@@ -81,6 +82,9 @@ export interface Operator extends Effects {
   /** Text of `Pulumi.<stack>.yaml`. */
   readonly readSettingsFile: (stack: string) => Promise<string>;
   readonly writeSettingsFile: (stack: string, text: string) => Promise<void>;
+
+  /** Folder of the project. @default this one */
+  readonly project?: string | undefined;
 }
 
 export function realOperator(effects: Effects): Operator {
@@ -146,6 +150,7 @@ export class Session {
   #address = "";
   #lock: HeldLock | undefined;
   #hold: Hold | undefined;
+  #folderSet: Promise<FolderSet> | undefined;
 
   private constructor(
     { stack, why, operator, duringUpgrade = false }: SessionRequest,
@@ -190,6 +195,14 @@ export class Session {
     const { operator, environment, signal } = this;
     this.#hold ??= new Hold({ ...operator, server: this.#server, environment, signal });
     return this.#hold;
+  }
+
+  /** n8n's workflows as the settings name them; read once. */
+  get folderSet(): Promise<FolderSet> {
+    const { environment, signal, operator } = this;
+    const { project, say } = operator;
+    this.#folderSet ??= readFolderSet({ environment, project, signal, say });
+    return this.#folderSet;
   }
 
   get hasLostLock(): boolean {

@@ -8,14 +8,16 @@ import { layers } from "../../stacks/resource-kinds.ts";
 import { readNewest, readPlace } from "../backup/read-back.ts";
 import { isBackedUp, readBackupStatus } from "../backup/status.ts";
 import type { Effects } from "../effects.ts";
-import { readConfiguration, type Configuration } from "../engine/settings.ts";
+import { environmentIn, readConfiguration, type Configuration } from "../engine/settings.ts";
 import type { StateResource } from "../engine/state.ts";
+import type { FolderRequest } from "../../stacks/workflows/folder.ts";
+import { readFolderSet, readKeptSet } from "../workflows/released.ts";
 import { readPatches, type Patches } from "../server/patches.ts";
 import type { Server } from "../server/connection.ts";
 import { openDnsZone } from "../../provider/dns/records.ts";
 import { causesAmong, ranksOf, readUnchecked, type FindCause } from "./causes.ts";
 import { compareWithDeclared, readDeclared, type Declared } from "./declared.ts";
-import { deployedSettings, type DeployedSettings } from "./deployed-settings.ts";
+import { deployedSettings, type DeployedSettings, type RestoredWorkflows } from "./deployed-settings.ts";
 import { effectOf, readDifferences, readSince, type Difference } from "./differences.ts";
 import { describeForeignRecord, findForeignRecords, type ForeignRecord } from "./foreign-records.ts";
 import { attempt, reach, type Attempt, type Reached } from "./reach.ts";
@@ -31,6 +33,9 @@ export interface World extends Pick<Effects, "pulumi" | "openServer" | "now"> {
 
   /** Text of `Pulumi.<stack>.yaml`. */
   readonly readSettingsFile: (stack: string) => Promise<string>;
+
+  /** Folder of the project. @default this one */
+  readonly project?: string | undefined;
 }
 
 export interface Checked {
@@ -86,8 +91,9 @@ export async function checkDrift(
     readDeployedState(stack, world.pulumi),
     attempt("the settings", () => readConfiguration({ stack, showSecrets: true }, world.pulumi)),
   ]);
-  const settings = settingsOf({ stack, state, configuration }, world);
-  const answers = await ask({ stack, state, settings, holdsLock }, world);
+  const { promise: server, resolve: onServer } = Promise.withResolvers<Server | undefined>();
+  const settings = settingsOf({ stack, state, configuration, server }, world);
+  const answers = await ask({ stack, state, settings, holdsLock, onServer }, world);
   const { reached, records } = answers;
   try {
     const { report, ...judged } = await judge({ stack, state }, answers);
@@ -117,11 +123,18 @@ interface Asked {
   readonly state: DeployedState;
   readonly settings: Attempt<DeployedSettings>;
   readonly holdsLock: boolean;
+
+  /** Called with the server, or without one where it cannot be reached. */
+  readonly onServer: (server: Server | undefined) => void;
 }
 
-async function ask({ stack, state, settings, holdsLock }: Asked, world: World): Promise<Answers> {
+async function ask({ stack, state, settings, holdsLock, onServer }: Asked, world: World): Promise<Answers> {
   const { promise: answered, resolve: onAnswer } = Promise.withResolvers<undefined>();
   const reaching = reach(world, { state, holdsLock, onAnswer: () => onAnswer(undefined) });
+  void reaching.then(
+    ({ value }) => onServer(value),
+    () => onServer(undefined),
+  );
   const { record } = state;
   const declaring = settings.unchecked
     ? Promise.resolve(settings)
@@ -175,13 +188,39 @@ function settingsOf(
     readonly stack: string;
     readonly state: DeployedState;
     readonly configuration: Attempt<Configuration>;
+    readonly server: Promise<Server | undefined>;
   },
-  { readSettingsFile: readFile }: World,
+  { readSettingsFile: readFile, project }: World,
 ): Attempt<DeployedSettings> {
-  const { stack, state, configuration } = about;
+  const { stack, state, configuration, server } = about;
   if (configuration.unchecked) return configuration;
   const { record } = state;
-  return { value: deployedSettings({ stack, configuration: configuration.value, record, readFile }) };
+  const request = { stack, configuration: configuration.value, record, readFile };
+  const restoredWorkflows = (digest: string) =>
+    readRestored(digest, { server, environment: environmentIn(stack, request.configuration), project });
+  return { value: deployedSettings({ ...request, restoredWorkflows }) };
+}
+
+/** The workflows that a rollback has restored are on the server only; their credentials are those of today's folder. */
+async function readRestored(
+  digest: string,
+  about: Pick<FolderRequest, "environment" | "project"> & { readonly server: Promise<Server | undefined> },
+): Promise<RestoredWorkflows> {
+  const server = await about.server;
+  if (server === undefined)
+    throw new UserError("the workflows that a rollback has restored are on the server, which was not read");
+  const { signal } = new AbortController();
+  const set = await readKeptSet(server, digest);
+  const { credentials, problem = "technicia:workflows.enabled is false" } = await readFolderSet({
+    ...about,
+    signal,
+    say: () => undefined,
+  });
+  if (credentials === undefined)
+    throw new UserError(
+      `the credentials of the workflows that a rollback has restored cannot be read: ${problem}`,
+    );
+  return { set, credentials };
 }
 
 /** `differences` are those of the engine's resources; the report has those of the DNS vendor's zone as well. */

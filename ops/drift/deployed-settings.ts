@@ -8,6 +8,8 @@ import { settingsIn } from "../../stacks/settings.ts";
 import { inPrivateFolder } from "../engine/events.ts";
 import { environmentIn, secretsIn, type Configuration, type Settings } from "../engine/settings.ts";
 import { settingsFile, withSettings } from "../engine/settings-file.ts";
+import { restoredDigest, restoredSettings } from "../workflows/restored.ts";
+import type { WorkflowSet } from "../workflows/released.ts";
 
 export interface DeployedSettings extends Settings {
   /** Names of the settings that are not deployed as they are. */
@@ -17,12 +19,22 @@ export interface DeployedSettings extends Settings {
   readonly during: <T>(work: (options: readonly string[]) => Promise<T>) => Promise<T>;
 }
 
+export interface RestoredWorkflows {
+  readonly set: WorkflowSet;
+
+  /** Text of `credentials.yaml`, as it is today. */
+  readonly credentials: string;
+}
+
 /** `record`: undefined where only the settings file is known; `readFile` gives the text of `Pulumi.<stack>.yaml`. */
 export function deployedSettings(request: {
   readonly stack: string;
   readonly configuration: Configuration;
   readonly record: DeclarationRecord | undefined;
   readonly readFile: (stack: string) => Promise<string>;
+
+  /** Gives the workflows that a rollback has restored, by their digest; without it they cannot be used. */
+  readonly restoredWorkflows?: (digest: string) => Promise<RestoredWorkflows>;
 }): DeployedSettings {
   const { stack, configuration, record } = request;
   const inForce = record === undefined ? configuration : asConfiguration(record.settings);
@@ -42,8 +54,17 @@ export function deployedSettings(request: {
     async during(work) {
       if (pending.length === 0) return await work([]);
       const file = { path: settingsFile(stack), text: await request.readFile(stack) };
-      const text = withSettings(file, Object.fromEntries(pending.map((name) => [name, deployed[name]])));
       return await inPrivateFolder(async (folder) => {
+        const values = Object.fromEntries(pending.map((name) => [name, deployed[name]]));
+        const digest = restoredDigest(deployed["workflows"]);
+        if (digest !== undefined && request.restoredWorkflows !== undefined) {
+          const restored = await request.restoredWorkflows(digest);
+          values["workflows"] = await restoredSettings(environmentIn(stack, inForce).workflows, {
+            ...restored,
+            folder,
+          });
+        }
+        const text = withSettings(file, values);
         const path = join(folder, file.path);
         await writeFile(path, text, { mode: 0o600 });
         return await work(["--config-file", path]);

@@ -21,64 +21,103 @@ export interface SettingsFile {
 
 /** The text with other images; comments, order and quotes of everything else stay. */
 export function withImages(file: SettingsFile, images: Readonly<Record<string, string>>): string {
+  return withValues(
+    file,
+    Object.entries(images).map(([name, value]) => ({
+      ...{ path: ["images", name], value, expected: "the name of an image" },
+      isFit: readImageReference(value) !== undefined,
+    })),
+  );
+}
+
+/** The text with the workflows of another commit, in the same way. */
+export function withCommit(file: SettingsFile, commit: string): string {
+  const isFit = /^[0-9a-f]{40}$/.test(commit);
+  const path = ["workflows", "source", "commit"];
+  return withValues(file, [{ path, value: commit, expected: "the hash of a commit", isFit }]);
+}
+
+interface Value {
+  /** Names below the namespace. */
+  readonly path: readonly string[];
+  readonly value: string;
+
+  /** What it has to be. */
+  readonly expected: string;
+  readonly isFit: boolean;
+}
+
+function withValues(file: SettingsFile, values: readonly Value[]): string {
   const document = parseSettingsFile(file);
   const problems: string[] = [];
   const edits: Edit[] = [];
-  for (const [name, image] of Object.entries(images)) {
-    const setting = `${file.path}: technicia:images.${name}`;
-    const node: unknown = document.getIn(["config", "technicia:images", name], true);
+  for (const { path, value, expected, isFit } of values) {
+    const place = ["config", ...keysOf(path)];
+    const name = path.at(-1)!;
+    const node: unknown = document.getIn(place, true);
     if ((!isScalar(node) && !isAlias(node)) || !node.range) {
+      const section = path.slice(0, -1).join(".");
       problems.push(
-        `${file.path}: technicia:images has no ${name} of its own; write the line ${name}: ${image}`,
+        `${file.path}: technicia:${section} has no ${name} of its own; write the line ${name}: ${value}`,
       );
       continue;
     }
-    if (node.toJS(document) === image) continue;
+    if (node.toJS(document) === value) continue;
+    const setting = `${file.path}: technicia:${path.join(".")}`;
     // It becomes text of the file: anything else could add lines to it.
-    if (readImageReference(image) === undefined) {
-      problems.push(`${setting}: expected the name of an image, got another text`);
+    if (!isFit) {
+      problems.push(`${setting}: expected ${expected}, got another text`);
       continue;
     }
-    // An image's name needs no quotes in YAML.
-    const edit = { from: node.range[0], to: node.range[1], value: image };
-    if (changesOnly({ file, edit, name })) edits.push(edit);
+    // An image's name needs no quotes in YAML; a hash may look like a number.
+    const text = /^\d+(e\d+)?$/.test(value) ? JSON.stringify(value) : value;
+    const edit = { from: node.range[0], to: node.range[1], text };
+    if (changesOnly({ file, edit, place, value })) edits.push(edit);
     else
       problems.push(
-        `${setting}: expected a value in one line that nothing else refers to, got another; write ${name}: ${image}`,
+        `${setting}: expected a value in one line that nothing else refers to, got another; write ${name}: ${value}`,
       );
   }
   if (problems.length > 0) throw new UserError(problems.join("\n"));
   return edits.sort((a, b) => b.from - a.from).reduce(applied, file.text);
 }
 
+/** The keys below `config`: the first has the namespace. */
+function keysOf([section = "", ...rest]: readonly string[]): readonly string[] {
+  return [`technicia:${section}`, ...rest];
+}
+
 interface Edit {
   readonly from: number;
   readonly to: number;
-  readonly value: string;
+  readonly text: string;
 }
 
-function applied(text: string, { from, to, value }: Edit): string {
-  return text.slice(0, from) + value + text.slice(to);
+function applied(text: string, { from, to, ...edit }: Edit): string {
+  return text.slice(0, from) + edit.text + text.slice(to);
 }
 
 /** An anchor may carry a value to other places, and a value may be written in lines of its own. */
 function changesOnly({
   file,
   edit,
-  name,
+  place,
+  value,
 }: {
   readonly file: SettingsFile;
   readonly edit: Edit;
-  readonly name: string;
+  readonly place: readonly string[];
+  readonly value: string;
 }): boolean {
   const after = parseDocument(applied(file.text, edit), OPTIONS);
   if (after.errors.length > 0) return false;
-  const wanted = parseSettingsFile(file).toJS() as { config: Record<string, Record<string, unknown>> };
-  const images = { ...wanted.config["technicia:images"], [name]: edit.value };
-  return isDeepStrictEqual(after.toJS(), {
-    ...wanted,
-    config: { ...wanted.config, "technicia:images": images },
-  });
+  return isDeepStrictEqual(after.toJS(), withValueAt(parseSettingsFile(file).toJS(), place, value));
+}
+
+function withValueAt(whole: unknown, [key, ...rest]: readonly string[], value: string): unknown {
+  if (key === undefined) return value;
+  const map = whole as Readonly<Record<string, unknown>>;
+  return { ...map, [key]: withValueAt(map[key], rest, value) };
 }
 
 /** The text with whole settings replaced, or removed where the value is undefined, for a copy that only the engine reads. Secrets and salt stay. */

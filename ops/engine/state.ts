@@ -2,6 +2,7 @@
 import { z } from "zod";
 
 import { nameOf } from "../../common/urn.ts";
+import { asWorkflow, kept, type Workflow } from "../../provider/n8n/workflow.ts";
 import { UserError } from "../../common/user-error.ts";
 import { stackOutputs } from "../../stacks/deployment-status.ts";
 import { parsePrinted, type Pulumi } from "./cli.ts";
@@ -101,4 +102,13 @@ export async function readDeployedImages(stack: string, pulumi: Pulumi): Promise
       return [[name.replace(/-(.)/g, (_match, letter: string) => letter.toUpperCase()), reference] as const];
     }),
   );
+}
+
+/** The workflows that the state says n8n has; undefined where it has none, or such that this version cannot read. */
+export async function readDeployedWorkflows(stack: string, pulumi: Pulumi): Promise<Workflow[] | undefined> {
+  const { resources } = await readState(stack, pulumi);
+  const content = resources.find(({ type }) => type === "technicia:n8n:Content");
+  const read = z.record(z.string(), kept).safeParse(content?.inputs?.["workflows"]);
+  if (!read.success) return undefined;
+  return Object.entries(read.data).map(([id, one]) => asWorkflow(id, one));
 }

@@ -6,6 +6,7 @@
  */
 import { UserError } from "../../common/user-error.ts";
 import { type Clock, until } from "../../common/until.ts";
+import type { Workflow } from "../../provider/n8n/workflow.ts";
 import type { Effects } from "../effects.ts";
 import { askGateway, type GatewayState, type Verb } from "./gateway.ts";
 import {
@@ -27,7 +28,7 @@ export interface HoldWorld extends N8nWorld, Pick<Effects, "every"> {
 }
 
 export class Hold {
-  readonly #world: HoldWorld;
+  #world: HoldWorld;
   /** What n8n answered before anything stopped it. */
   #webhooks: readonly WantedWebhook[] = [];
   /** Container that is about to stop. */
@@ -45,6 +46,11 @@ export class Hold {
   /** Whether requests wait now, as far as is known here. */
   get isOn(): boolean {
     return this.#stopRenewing !== undefined;
+  }
+
+  /** Has n8n be waited for with these workflows, and not with those of the folder. */
+  expect(workflows: readonly Workflow[]): void {
+    this.#world = { ...this.#world, workflows };
   }
 
   /** Keeps what n8n is now, before anything stops it. A hold that goes on keeps what n8n answered at first. */

@@ -7,6 +7,7 @@ import { n8nOf } from "../workflows/open.ts";
 import { inFolder, readContent, type FolderRequest } from "../../stacks/workflows/folder.ts";
 import { LOOPBACK } from "../../provider/n8n/api.ts";
 import { wantedWebhooks } from "../../provider/n8n/webhooks.ts";
+import type { Workflow } from "../../provider/n8n/workflow.ts";
 
 const LOOK_SECONDS = 30;
 
@@ -36,6 +37,9 @@ export interface N8nWorld {
 
   /** Folder of the project. @default this one */
   readonly project?: string | undefined;
+
+  /** What n8n is to have. @default the folder's */
+  readonly workflows?: readonly Workflow[] | undefined;
 }
 
 /** What n8n was before it stops, and has to be again. */
@@ -69,10 +73,17 @@ export async function readNow({ webhooks }: Pick<Before, "webhooks">, world: N8n
   return { container, lacks: missing.length === 0 ? undefined : missing.map(render).join(", ") };
 }
 
-async function declaredWebhooks({ environment, project, signal, say }: N8nWorld): Promise<WantedWebhook[]> {
+async function declaredWebhooks({
+  environment,
+  project,
+  signal,
+  say,
+  workflows,
+}: N8nWorld): Promise<WantedWebhook[]> {
   const { probes } = environment.services.gateway.hold;
   const asked = probes.map((path) => ({ path: path.replace(/^\/+/, ""), method: undefined }));
   if (!environment.workflows.enabled) return asked;
+  if (workflows !== undefined) return [...wantedWebhooks(workflows), ...asked];
   const request: FolderRequest = { environment, project, signal, say };
   const { files } = await inFolder(request, ({ path, folder }) => readContent({ path, folder }, environment));
   const declared = wantedWebhooks(files.map(({ workflow }) => workflow));

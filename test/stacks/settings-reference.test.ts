@@ -157,8 +157,6 @@ describe("settingRows", () => {
       "ssh.hostKey": "none",
       "ssh.admins": "[]",
       "dns.zoneId": "none",
-      "documents.enabled": "false",
-      "documents.failedDays": "7",
       "dns.cloudflareBaseUrl": "none",
       "acme.trusted": "none",
       "services.qdrant.apiKey": "true",

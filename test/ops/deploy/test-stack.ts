@@ -16,6 +16,8 @@ import { UserError } from "../../../common/user-error.ts";
 import { PulumiFailure, type PulumiCall } from "../../../ops/engine/cli.ts";
 import { deploymentFacts, environmentWith, validSettings } from "../../support/fixtures.ts";
 import { DECLARATION_TYPE } from "../../../stacks/declaration-record.ts";
+import { keepWorkflow, type Workflow } from "../../../provider/n8n/workflow.ts";
+import { inFolder, readContent } from "../../../stacks/workflows/folder.ts";
 import { describeAccess, describeStatus } from "../../../stacks/deployment-status.ts";
 import { letTimePass, startLocalServer, type LocalServer } from "../server/local-server.ts";
 
@@ -64,6 +66,10 @@ export class TestStack implements AsyncDisposable {
 
   settings: string;
   images: Record<string, string> = {};
+  /** n8n's workflows as the engine has written them; undefined: it left n8n alone. */
+  workflows: readonly Workflow[] | undefined;
+  /** Folder of the project; undefined: this one. */
+  project: string | undefined;
   deployed = false;
   /** Settings that the state has of the last deployment; undefined: it has none. */
   declared: Readonly<Record<string, string>> | undefined;
@@ -179,6 +185,7 @@ export class TestStack implements AsyncDisposable {
       imageDigest: (name) => Promise.resolve(pulled(name).split("@")[1]!),
       readSettingsFile: () => Promise.resolve(this.settings),
       writeSettingsFile: (_stack, text) => Promise.resolve(void (this.settings = text)),
+      project: this.project,
     };
   }
 
@@ -299,7 +306,24 @@ export class TestStack implements AsyncDisposable {
       urn: `urn:pulumi:test::technicia::${DECLARATION_TYPE}::declaration`,
       ...{ type: DECLARATION_TYPE, outputs: record },
     };
-    return { deployment: { resources: [...resources, ...(this.declared ? [declaration] : [])] } };
+    const content = {
+      urn: "urn:pulumi:test::technicia::technicia:n8n:Content::n8n-content",
+      type: "technicia:n8n:Content",
+      inputs: {
+        workflows: Object.fromEntries((this.workflows ?? []).map((one) => [one.id, keepWorkflow(one)])),
+      },
+    };
+    const others = [...(this.declared ? [declaration] : []), ...(this.workflows ? [content] : [])];
+    return { deployment: { resources: [...resources, ...others] } };
+  }
+
+  /** As the program of the stack reads them. */
+  async #declaredWorkflows(workflows: { readonly enabled?: boolean } | undefined) {
+    if (workflows?.enabled !== true) return undefined;
+    const environment = environmentWith({ workflows });
+    const request = { environment, project: this.project, signal: this.stop.signal, say: () => undefined };
+    const { files } = await inFolder(request, (place) => readContent(place, environment));
+    return files.map(({ workflow }) => workflow);
   }
 
   async #update({ args, environment = {} }: PulumiCall): Promise<string> {
@@ -308,10 +332,13 @@ export class TestStack implements AsyncDisposable {
     const value = (flag: string) => (args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined);
     const configFile = value("--config-file");
     this.applied = configFile === undefined ? this.settings : readFileSync(configFile, "utf8");
-    const { config } = parse(this.applied) as { config: { "technicia:images": Record<string, string> } };
+    const { config } = parse(this.applied) as {
+      config: { "technicia:images": Record<string, string>; "technicia:workflows"?: { enabled?: boolean } };
+    };
     const images = config["technicia:images"];
     const answer = await this.up(images, environment);
     if (answer === undefined || answer.changed) {
+      this.workflows = await this.#declaredWorkflows(config["technicia:workflows"]);
       this.images = Object.fromEntries(
         Object.entries(images).flatMap(([name, image]) =>
           this.off.has(name) ? [] : [[name, pulled(image)]],

@@ -107,6 +107,18 @@ describe("Hold", () => {
     expect(gateway.isPaused).toBe(false);
   });
 
+  it("waits for no webhook that the workflows of a rollback do not have", async () => {
+    await published();
+    const hold = open();
+    hold.expect([]);
+    await hold.prepare();
+    await hold.begin();
+    test.n8n.forget("technicia-question");
+
+    expect(await hold.awaitBack()).toBeUndefined();
+    await hold.end();
+  });
+
   it("says how many requests n8n still answers when the drain is over", async () => {
     gateway.inFlight = 2;
     await open().begin();
