@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 
 import * as pulumi from "@pulumi/pulumi";
 
+import type { Content } from "../provider/n8n/content.ts";
 import { isSecretKey, isSecretName, NAMESPACE, ROTATION, secretNames } from "../secrets/catalog.ts";
 import { acceptedValues, parseRotation, valuesInEffect } from "../secrets/rotation.ts";
 import { DECLARATION_TYPE, keyOf, type DeclarationRecord } from "./declaration-record.ts";
@@ -39,12 +40,17 @@ export function recordDeclaration<T>(define: () => T, basis: string = digestOfPr
   return result;
 }
 
-/** Digest of the program's files. */
-function digestOfProgram(): string {
+/** Digest of the program's files, and of what n8n is to have; no value of a credential. */
+export function digestOfProgram(content?: Content): string {
   const hash = createHash("sha256");
+  const credentials = content?.credentials.map(({ data, ...rest }) => ({
+    ...rest,
+    fields: Object.keys(data),
+  }));
+  hash.update(JSON.stringify([content?.workflows, credentials]));
   for (const folder of PROGRAM) {
     const files = readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" });
-    for (const file of files.filter((name) => /\.(ts|sh)$/.test(name)).sort()) {
+    for (const file of files.filter((name) => /\.(ts|sh|js|py|json)$/.test(name)).sort()) {
       hash.update(`${folder}/${file}\0`).update(readFileSync(join(ROOT, folder, file)));
     }
   }

@@ -4,14 +4,17 @@ import "../common/startup/lean-sdk.ts";
 
 const { createCloud } = await import("./cloud.ts");
 const { readInputs, throwToEngine } = await import("./configuration.ts");
-const { recordDeclaration } = await import("./declaration.ts");
+const { digestOfProgram, recordDeclaration } = await import("./declaration.ts");
 const { checkFirstPreview } = await import("./first-preview.ts");
 const { defineTechnicia } = await import("./technicia.ts");
 
 async function deploy() {
   const { environment, secrets, content } = await readInputs();
   const cloud = createCloud(environment, secrets);
-  const deployment = recordDeclaration(() => defineTechnicia({ environment, secrets, cloud, content }));
+  const deployment = recordDeclaration(
+    () => defineTechnicia({ environment, secrets, cloud, content }),
+    digestOfProgram(content),
+  );
   return await checkFirstPreview({ environment, secrets }, deployment);
 }
 

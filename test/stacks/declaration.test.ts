@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 
-import { recordDeclaration } from "../../stacks/declaration.ts";
+import { digestOfProgram, recordDeclaration } from "../../stacks/declaration.ts";
 import { declarationRecord, type DeclarationRecord } from "../../stacks/declaration-record.ts";
 import { register, type Registration } from "../support/engine.ts";
 import * as technicia from "../../provider/resources.ts";
@@ -78,4 +78,25 @@ describe("the record of the declaration", () => {
       expect((await recorded(changed)).basis).not.toBe((await recorded()).basis);
     },
   );
+});
+
+describe("the digest of the program", () => {
+  const node = {
+    id: "1",
+    name: "A",
+    type: "t",
+    typeVersion: 1,
+    position: [0, 0] as [number, number],
+    parameters: {},
+  };
+  const workflow = { id: "w", name: "W", tags: [], settings: {}, nodes: [node], connections: {} };
+  const credential = (apiKey: string) => ({ id: "c", name: "C", type: "t", data: { apiKey } });
+  const of = (name: string, apiKey = "one") =>
+    digestOfProgram({ workflows: [{ ...workflow, name }], credentials: [credential(apiKey)] });
+
+  it("changes with a workflow, which is declared as well, and not with the value of a credential", () => {
+    expect(of("W")).toBe(of("W", "another"));
+    expect(of("W")).not.toBe(of("other"));
+    expect(of("W")).not.toBe(digestOfProgram());
+  });
 });
