@@ -1,4 +1,5 @@
 /** Rules about what runs in containers: ports, images, limits, and the order of an update. */
+import { DOCUMENTS } from "../../common/documents.ts";
 import { isExact } from "../../common/image-reference.ts";
 import { swarmName } from "../../common/services.ts";
 import { sshPorts } from "../../infra/login-guard.ts";
@@ -63,7 +64,7 @@ export const serviceRules: readonly Rule[] = [
   },
   {
     name: "data-stops-first",
-    description: "A service that writes to a volume stops before its successor starts.",
+    description: "A service that writes the data of a volume stops before its successor starts.",
     level: "mandatory",
     judge: (resource) => {
       const { type, inputs } = resource;
@@ -126,9 +127,15 @@ function isReply(rule: unknown): boolean {
   );
 }
 
+/** Files there have names of their own: two tasks at once write none of the same. */
+const SHARED: readonly unknown[] = [DOCUMENTS.volume];
+
 function writesVolume({ inputs }: Resource): boolean {
   return listAt(inputs, "taskSpec.containerSpec.mounts").some(
-    (mount) => at(mount, "type") === "volume" && at(mount, "readOnly") !== true,
+    (mount) =>
+      at(mount, "type") === "volume" &&
+      at(mount, "readOnly") !== true &&
+      !SHARED.includes(at(mount, "source")),
   );
 }
 

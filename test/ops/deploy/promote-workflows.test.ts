@@ -33,7 +33,10 @@ interface File {
 
 function set(stack: TestStack, workflows: object): void {
   const file = parse(stack.settings) as File;
-  stack.settings = stringify({ ...file, config: { ...file.config, "technicia:workflows": workflows } });
+  stack.settings = stringify({
+    ...file,
+    config: { ...file.config, "technicia:documents": { enabled: true }, "technicia:workflows": workflows },
+  });
 }
 
 const workflowsOf = (stack: TestStack) => (parse(stack.settings) as File).config["technicia:workflows"];

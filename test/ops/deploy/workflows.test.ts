@@ -31,7 +31,7 @@ function enable(enabled: boolean): void {
   const file = parse(stack.settings) as File;
   stack.settings = stringify({
     ...file,
-    config: { ...file.config, "technicia:workflows": { enabled } },
+    config: { ...file.config, "technicia:workflows": { enabled }, "technicia:documents": { enabled } },
   });
 }
 

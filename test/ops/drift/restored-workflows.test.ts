@@ -49,7 +49,7 @@ function stage(): World {
   const engine = fakeEngine({
     runs: [{ log: "" }],
     state: { deployment: { ...deployment, resources } },
-    settings: { workflows: { enabled: true } },
+    settings: { workflows: { enabled: true }, documents: { enabled: true } },
   });
   const server = fakeServer();
   const answer = (command: ServerCommand) =>
@@ -73,7 +73,7 @@ async function readProgramSettings({ args }: PulumiCall): Promise<void> {
   const file = await readFile(args[args.indexOf("--config-file") + 1]!, "utf8");
   const { config } = parse(file) as { config: Record<string, WorkflowSettings> };
   const workflows = config["technicia:workflows"];
-  const environment = environmentWith({ workflows });
+  const environment = environmentWith({ workflows, documents: { enabled: true } });
   const request = { environment, signal: new AbortController().signal, say: () => undefined };
   const { files, problems } = await inFolder(request, (place) => readContent(place, environment));
   expect(problems).toEqual([]);
