@@ -10,7 +10,12 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
     "test/e2e/report",
     "test/e2e/data-versions",
   ],
-  interruptions: ["test/e2e/interrupted", "test/e2e/environments", "test/e2e/runbook"],
+  interruptions: [
+    "test/e2e/interrupted",
+    "test/e2e/environments",
+    "test/e2e/runbook",
+    "test/e2e/n8n-restarts",
+  ],
   releases: ["test/e2e/releases"],
   variants: ["test/e2e/variants"],
   distance: ["test/e2e/distance"],
