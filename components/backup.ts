@@ -1,13 +1,12 @@
 import { createHmac } from "node:crypto";
-import { readdirSync } from "node:fs";
 
 import * as pulumi from "@pulumi/pulumi";
 
 import { DOCUMENTS } from "../common/documents.ts";
 import { LOOPBACK_PORTS } from "../common/monitoring.ts";
 import { PLANNED, silencesFor } from "../common/planned-alerts.ts";
-import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
+import { createPrograms } from "./python-programs.ts";
 
 const FOLDER = "/opt/technicia/backup";
 const PROGRAM = `${FOLDER}/main.py`;
@@ -60,19 +59,7 @@ export class Backup extends pulumi.ComponentResource {
   constructor(name: string, args: BackupArgs, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:Backup", name, {}, opts);
     const onHost = { parent: this, provider: args.host };
-    const programs = modules().map(
-      (file) =>
-        new technicia.File(
-          `${name}-program-${file.replace(/\.py$/, "")}`,
-          {
-            path: `${FOLDER}/${file}`,
-            content: script(new URL(file, SCRIPTS)),
-            mode: file === "main.py" ? "0755" : "0644",
-            validate: 'python3 -B -c "import ast, sys; ast.parse(open(sys.argv[1]).read())" "$FILE"',
-          },
-          onHost,
-        ),
-    );
+    const programs = createPrograms(name, { scripts: SCRIPTS, folder: FOLDER, main: "main.py" }, onHost);
     const settings = new technicia.File(
       `${name}-settings`,
       { path: "/etc/technicia/backup.json", content: renderSettings(args) },
@@ -91,13 +78,6 @@ export class Backup extends pulumi.ComponentResource {
     }
     this.registerOutputs({});
   }
-}
-
-/** The files of the program. */
-function modules(): string[] {
-  return readdirSync(SCRIPTS)
-    .filter((file) => file.endsWith(".py"))
-    .sort();
 }
 
 function createKeys(

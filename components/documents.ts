@@ -1,5 +1,3 @@
-import { readdirSync } from "node:fs";
-
 import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
@@ -8,6 +6,7 @@ import { COLLECTION } from "../common/services.ts";
 import { script } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import { UID as N8N_UID } from "./n8n.ts";
+import { createPrograms } from "./python-programs.ts";
 import { UID as PYTHON_UID } from "./python-service.ts";
 import { createDataVolume, type Mount } from "./service.ts";
 
@@ -72,22 +71,7 @@ export class Documents extends pulumi.ComponentResource {
 }
 
 function createProgram(name: string, args: DocumentsArgs, onHost: pulumi.CustomResourceOptions): void {
-  const programs = readdirSync(SCRIPTS)
-    .filter((file) => file.endsWith(".py"))
-    .sort()
-    .map(
-      (file) =>
-        new technicia.File(
-          `${name}-program-${file.replace(/\.py$/, "")}`,
-          {
-            path: `${FOLDER}/${file}`,
-            content: script(new URL(file, SCRIPTS)),
-            mode: file === "main.py" ? "0755" : "0644",
-            validate: 'python3 -B -c "import ast, sys; ast.parse(open(sys.argv[1]).read())" "$FILE"',
-          },
-          onHost,
-        ),
-    );
+  const programs = createPrograms(name, { scripts: SCRIPTS, folder: FOLDER, main: "main.py" }, onHost);
   const settings = new technicia.File(
     `${name}-settings`,
     { path: "/etc/technicia/documents.json", content: renderSettings(args) },

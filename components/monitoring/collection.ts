@@ -1,11 +1,10 @@
 /** What the host sends to the stores: its own metrics and those of its containers, and its journal. */
-import { readdirSync } from "node:fs";
-
 import { LOOPBACK_PORTS } from "../../common/monitoring.ts";
 import * as pulumi from "@pulumi/pulumi";
 
 import { script } from "../../common/script.ts";
 import * as technicia from "../../provider/resources.ts";
+import { createPrograms } from "../python-programs.ts";
 
 const SCRIPTS = new URL("../scripts/monitoring/", import.meta.url);
 const PATCHES = new URL("../../ops/server/patches.sh", import.meta.url);
@@ -32,23 +31,7 @@ export function createCollector(
   { seconds, folder }: Collection,
   onHost: pulumi.CustomResourceOptions,
 ): void {
-  const check = 'python3 -B -c "import ast, sys; ast.parse(open(sys.argv[1]).read())" "$FILE"';
-  const modules = readdirSync(SCRIPTS)
-    .filter((file) => file.endsWith(".py"))
-    .sort()
-    .map(
-      (file) =>
-        new technicia.File(
-          `${name}-program-${file.replace(/\.py$/, "")}`,
-          {
-            path: `${folder}/${file}`,
-            content: script(new URL(file, SCRIPTS)),
-            mode: file === "collect.py" ? "0755" : "0644",
-            validate: check,
-          },
-          onHost,
-        ),
-    );
+  const modules = createPrograms(name, { scripts: SCRIPTS, folder, main: "collect.py" }, onHost);
   const patches = new technicia.File(
     `${name}-program-patches`,
     { path: `${folder}/patches.sh`, content: script(PATCHES), validate: 'bash -n "$FILE"' },
