@@ -2,7 +2,7 @@
 import { WEBHOOK_FORMATS } from "../common/alert-webhooks.ts";
 import { WEBHOOKS } from "../common/services.ts";
 import type { MonitoringSettings } from "./monitoring-schema.ts";
-import type { Judged, Problem } from "./settings-rules.ts";
+import type { Judged, Problem } from "./setting-rule.ts";
 
 /** What a day of metrics takes at one measurement every 15 s, in MiB. */
 const METRICS_MIB_PER_DAY = 20;

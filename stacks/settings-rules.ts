@@ -4,9 +4,9 @@ import { MOST_EDGE_RULES, MOST_SSH_NETWORKS } from "../infra/edge-limits.ts";
 import { widthProblem } from "./address-range.ts";
 import { editorName } from "./environment.ts";
 import { monitoringRules } from "./monitoring-rules.ts";
-import type { Commands, SettingPath } from "./config-command.ts";
+import type { Judged, Problem } from "./setting-rule.ts";
 import { versionOf } from "../common/image-reference.ts";
-import type { SectionName, Sections } from "./settings-schema.ts";
+import type { Sections } from "./settings-schema.ts";
 
 /** Memory that the operating system, dockerd and containerd need in addition to the services, in MiB. */
 export const SYSTEM_MEMORY_MIB = 614;
@@ -31,22 +31,6 @@ export function knownAuthority(directory: string): { readonly trusted: boolean }
 /** User that the image creates: OVHcloud's images name it after the distribution. */
 export function loginUserOf({ loginUser, image }: Pick<Sections["server"], "loginUser" | "image">): string {
   return loginUser ?? (image.split(" ")[0] ?? "").toLowerCase();
-}
-
-export interface Problem {
-  readonly path: SettingPath;
-  /** Everything after the path. */
-  readonly text: string;
-}
-
-export interface Judged {
-  /** Name of the stack. */
-  readonly stack: string;
-  /** The settings as given, without empty ones, for rules about whether a setting is present. */
-  readonly given: Readonly<Record<string, unknown>>;
-  /** The sections that are valid. */
-  readonly sections: { readonly [Name in SectionName]?: Sections[Name] | undefined };
-  readonly commands: Commands;
 }
 
 export function brokenRules(judged: Judged): Problem[] {
