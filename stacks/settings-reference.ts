@@ -122,8 +122,13 @@ export async function renderProject(current: string): Promise<string> {
 }
 
 /** What stands for a setting that a stack leaves out; none where the engine has to demand it, because no value of its type is empty. */
-function emptyDefault(type: string, required: readonly string[]): { readonly default?: unknown } {
+function emptyDefault(
+  type: string,
+  required: readonly string[],
+): { readonly default?: unknown; readonly items?: object } {
   if (type === "string") return { default: "" };
+  // The engine demands to know what is in a list, and knows no maps with names.
+  if (type === "array") return { items: { type: "object" }, default: [] };
   return type === "object" && required.length === 0 ? { default: {} } : {};
 }
 
@@ -133,7 +138,7 @@ const SECRETS_COMMENT = ` Secrets: encrypted, never in clear. They have no type 
 /** `docs/settings.md` */
 export async function renderReference(): Promise<string> {
   const names = Object.keys(settings.properties!);
-  const isMapOf = (name: string) => settings.properties![name]!.properties !== undefined;
+  const isMapOf = (name: string) => ["object", "array"].includes(settings.properties![name]!.type);
   const single = names.filter((name) => !isMapOf(name));
   const text = [
     INTRODUCTION,
