@@ -36,9 +36,16 @@ export const DATACENTRE = {
   router: "198.18.113.254",
   server: "198.18.113.10",
   server6: "2001:db8:113::10",
+  /** Of an environment with several servers. */
+  others: [
+    { ipv4: "198.18.113.11", ipv6: "2001:db8:113::11" },
+    { ipv4: "198.18.113.12", ipv6: "2001:db8:113::12" },
+  ],
+  /** As OVH names it. */
+  code: "GRA",
 } as const;
 
-/** Of the neighbour's server: two environments that watch each other are not lost with the same datacentre. */
+/** Of the neighbour's server, or of a witness: what watches is not lost with the same datacentre. */
 export const SECOND_DATACENTRE = {
   network: "technicia-rehearsal-datacentre-2",
   subnet: "198.18.114.0/24",
@@ -46,6 +53,7 @@ export const SECOND_DATACENTRE = {
   router: "198.18.114.254",
   server: "198.18.114.10",
   server6: "2001:db8:114::10",
+  code: "SBG",
 } as const;
 
 /** Of the backups: another one than the server's. */

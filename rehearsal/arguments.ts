@@ -1,4 +1,5 @@
 import { UserError } from "../common/user-error.ts";
+import { SHAPES, type Shape } from "./fleet.ts";
 import { type System, SYSTEM_NAMES } from "./images/catalog.ts";
 import { STACKS, type StackName } from "./stack-names.ts";
 import { VARIANT_NAMES, type VariantName } from "./variants.ts";
@@ -22,11 +23,13 @@ export interface Asked {
   readonly system?: System;
   readonly variants?: readonly VariantName[];
   readonly hasNeighbour?: true;
+  readonly servers?: Shape;
 }
 
 /** Reads all arguments of `npm start` but the stack. */
 export function readAsked(args: readonly string[]): Asked {
-  const { value: image, rest } = takeOption(args, ["--image"]);
+  const { value: image, rest: withoutImage } = takeOption(args, ["--image"]);
+  const { value: servers, rest } = takeOption(withoutImage, ["--servers"]);
   const variants: VariantName[] = [];
   let left = rest.filter((arg) => arg !== "--neighbour");
   const hasNeighbour = left.length < rest.length;
@@ -39,13 +42,14 @@ export function readAsked(args: readonly string[]): Asked {
   const [unknown] = left;
   if (unknown !== undefined) {
     throw new UserError(
-      `npm start: expected --stack, --image, --variant or --neighbour, got "${unknown}"; see docs/rehearsal.md`,
+      `npm start: expected --stack, --image, --servers, --variant or --neighbour, got "${unknown}"; see docs/rehearsal.md`,
     );
   }
   return {
     ...(image !== undefined && { system: oneOf(SYSTEM_NAMES, image, "--image") }),
     ...(variants.length > 0 && { variants }),
     ...(hasNeighbour && { hasNeighbour }),
+    ...(servers !== undefined && { servers: oneOf(SHAPES, servers, "--servers") }),
   };
 }
 

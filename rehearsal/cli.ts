@@ -1,7 +1,7 @@
 /**
  * The rehearsal's command line.
  *
- *   start [--stack <name>] [--image <name>] [--variant <name>] [--neighbour]
+ *   start [--stack <name>] [--image <name>] [--servers 3] [--variant <name>] [--neighbour]
  *                                    a whole deployment on this machine, without any account
  *   pulumi [--stack <name>] <args>   the pulumi CLI against the rehearsal
  *   exec [--stack <name>] <command>  any command, as the rehearsal's operator

@@ -59,9 +59,9 @@ export async function prepare(stack: StackName, asked: Asked): Promise<Prepared>
   await mkdir(STATE, { recursive: true, mode: 0o700 });
   await show([{ title: "Docker's engine", work: ensureDocker }]);
   await requireOwnWorld();
-  const { system, variants, hasNeighbour } = await ensureChoices(asked);
+  const { system, variants, hasNeighbour, servers } = await ensureChoices(asked);
   const shape = renderVariants(variants, domainOf(stack));
-  const server = { system, serviceName: shape.isOwned ? OWNED_SERVER : undefined };
+  const server = { system, serviceName: shape.isOwned ? OWNED_SERVER : undefined, servers };
   const accounts = await ensureAccounts();
   await ensureOperator();
   const [engine, first] = await show([
@@ -71,7 +71,7 @@ export async function prepare(stack: StackName, asked: Asked): Promise<Prepared>
     },
     {
       title: "images, OVH, Cloudflare, name server, registry and ACME",
-      work: (shown) => prepareWorld({ accounts, system, shape, hasNeighbour }, shown),
+      work: (shown) => prepareWorld({ accounts, system, shape, hasNeighbour, servers }, shown),
     },
   ]);
   const { images } = first;
@@ -136,7 +136,7 @@ function planNeighbour(
 ): Neighbour {
   const stack = neighbourOf(watcher);
   const { accounts, system, sources } = common;
-  const small = { serviceName: undefined, isSmall: true } as const;
+  const small = { serviceName: undefined, isSmall: true, servers: "1" } as const;
   return {
     stack,
     prepare: async () => {

@@ -7,6 +7,7 @@ import { parse, parseDocument } from "yaml";
 
 import { builtServices, type BuiltService } from "../common/services.ts";
 import { type AiAccounts, createAiAccounts, PROCESSOR } from "./ai-accounts.ts";
+import { listOf, type Shape } from "./fleet.ts";
 import type { System } from "./images/catalog.ts";
 import { MAIL_HOST, MAIL_USER } from "./mail.ts";
 import { operatorPublicKey } from "./operator-files.ts";
@@ -24,6 +25,9 @@ export interface Answers {
 
   /** OVH's name of a server that is there already; undefined where one is ordered. */
   readonly serviceName: string | undefined;
+
+  /** How many servers there are. */
+  readonly servers: Shape;
 
   /** Images that are available under another tag than the committed one. */
   readonly images: Readonly<Record<string, string>>;
@@ -228,15 +232,13 @@ type Change = readonly [path: readonly string[], value: unknown];
 /** What the head of `Pulumi.<stack>.yaml` asks a user to fill in. */
 function userValues(
   stack: string,
-  { publicKey, serviceName, sources, isSmall = false }: Answers,
+  { publicKey, serviceName, servers, sources, isSmall = false }: Answers,
   { zoneId, ovhProject }: Pick<Accounts, "zoneId" | "ovhProject">,
 ): Change[] {
   return [
     [["technicia:domain"], domainOf(stack)],
     [["technicia:adminEmail"], `equipe@${ZONE}`],
-    serviceName === undefined
-      ? [["technicia:server", "order"], { subsidiary: "FR", maxMonthlyPriceEur: 30 }]
-      : [["technicia:server", "serviceName"], serviceName],
+    serverValue({ serviceName, servers }),
     [["technicia:ssh", "publicKey"], publicKey],
     [["technicia:ssh", "adminCidrs", "v4"], [`${INTERNET.operator}/32`]],
     [["technicia:ssh", "adminCidrs", "v6"], [`${INTERNET.operator6}/128`]],
@@ -250,6 +252,14 @@ function userValues(
     [["technicia:images", "registryUser"], REGISTRY_USER],
     ...(sources ? [[["technicia:images", "sources"], sources] as const] : []),
   ];
+}
+
+function serverValue({ serviceName, servers }: Pick<Answers, "serviceName" | "servers">): Change {
+  const list = listOf(servers);
+  if (list.length > 0) return [["technicia:servers"], list];
+  return serviceName === undefined
+    ? [["technicia:server", "order"], { subsidiary: "FR", maxMonthlyPriceEur: 30 }]
+    : [["technicia:server", "serviceName"], serviceName];
 }
 
 const onCall = (name: string): string[] => [`${name}@${ZONE}`];

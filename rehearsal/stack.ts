@@ -44,7 +44,7 @@ export interface RehearsedStack {
   readonly engine: Engine;
 }
 
-export interface StackOptions extends Pick<Answers, "system" | "serviceName" | "isSmall"> {
+export interface StackOptions extends Pick<Answers, "system" | "serviceName" | "servers" | "isSmall"> {
   readonly accounts: Accounts;
 
   /** Whether it and another stack watch each other. */

@@ -15,6 +15,7 @@ import { keyRights } from "../provider/ovh/rights.ts";
 import type { Images } from "./images/build.ts";
 import { type System, SYSTEM_NAMES } from "./images/catalog.ts";
 import { registryRunArgs } from "./images/publish.ts";
+import { placesOf as placesOfShape, type Shape, TUNNEL_AT_DELIVERY } from "./fleet.ts";
 import { ensureMail, MAIL_HOST } from "./mail.ts";
 import { NAMED_HOSTS, namedHostsCertificate } from "./named-hosts.ts";
 import { operatorPublicKey } from "./operator-files.ts";
@@ -38,6 +39,9 @@ export const ROUTER = `${PREFIX}-router`;
 export const SERVER = `${PREFIX}-server`;
 /** Of the second environment, where there is one. */
 export const SECOND_SERVER = `${SERVER}-2`;
+/** Containers of an environment's servers, in the order of its list. */
+export const serverNames = (shape: Shape): string[] =>
+  placesOfShape(shape).map((_, at) => (at === 0 ? SERVER : `${SERVER}-${at + 1}`));
 const STORAGE = `${PREFIX}-storage`;
 
 /** OVH's name for the server of a rehearsal that orders none. */
@@ -54,19 +58,28 @@ export interface WorldOptions {
 
   /** Whether there is room for a second server, in a datacentre of its own. */
   readonly hasNeighbour: boolean;
+
+  /** How many servers the environment has. */
+  readonly servers: Shape;
 }
 
-/** The datacentres of a rehearsal, in the order in which servers are delivered to them. */
-function datacentresOf({ hasNeighbour }: Pick<WorldOptions, "hasNeighbour">) {
-  const second = { ...SECOND_DATACENTRE, container: SECOND_SERVER };
-  return [{ ...DATACENTRE, container: SERVER }, ...(hasNeighbour ? [second] : [])];
-}
+type Room = Pick<WorldOptions, "hasNeighbour" | "servers">;
 
 /** Where servers are delivered, for the fake clouds. */
-export function placesOf(options: Pick<WorldOptions, "hasNeighbour">): Place[] {
-  return datacentresOf(options).map(({ container, network, server, server6, router }) => ({
-    ...{ container, network, ipv4: server, ipv6: server6, gateway: router },
-  }));
+export function placesOf({ hasNeighbour, servers }: Room): Place[] {
+  const names = serverNames(servers);
+  const own = placesOfShape(servers).map((place, at) => ({ ...place, container: names[at]! }));
+  const [neighbour] = placesOfShape("2+1").slice(-1);
+  return [...own, ...(hasNeighbour ? [{ ...neighbour!, container: SECOND_SERVER }] : [])].map(
+    ({ container, datacentre: { network, router, code }, ipv4, ipv6 }) => ({
+      ...{ container, network, ipv4, ipv6, gateway: router, datacentre: code },
+    }),
+  );
+}
+
+function datacentresOf(room: Room) {
+  const networks = new Set(placesOf(room).map(({ network }) => network));
+  return [DATACENTRE, SECOND_DATACENTRE].filter(({ network }) => networks.has(network));
 }
 
 /** Starts the world outside the project: networks, clouds, name server, registry, ACME, and mail if its image is there. */
@@ -124,7 +137,7 @@ function isCache(name: string): boolean {
   return name === `${PREFIX}-registry`;
 }
 
-async function ensureNetworks(options: Pick<WorldOptions, "hasNeighbour">): Promise<void> {
+async function ensureNetworks(options: Room): Promise<void> {
   await ensureNetwork(INTERNET, []);
   for (const datacentre of datacentresOf(options)) {
     // Without an IPv4 address of its own on this bridge, the machine reaches the server only through the router.
@@ -150,7 +163,7 @@ async function ensureNetwork(
   await docker(["network", "create", "--label", LABEL, ...addresses, ...options, network]);
 }
 
-async function ensureRouter(images: Images, options: Pick<WorldOptions, "hasNeighbour">): Promise<void> {
+async function ensureRouter(images: Images, options: Room): Promise<void> {
   const args = [
     ...["--network", INTERNET.network, "--ip", INTERNET.router],
     ...["--cap-add", "NET_ADMIN", "--sysctl", "net.ipv4.ip_forward=1"],
@@ -223,7 +236,7 @@ async function ensureClouds(images: Images, options: CloudsOptions): Promise<voi
 
 async function cloudsConfiguration(
   images: Images,
-  { accounts, system, shape, hasNeighbour, authority }: CloudsOptions,
+  { accounts, system, shape, hasNeighbour, servers, authority }: CloudsOptions,
 ): Promise<Configuration> {
   const resolver = /^nameserver\s+(\S+)/m.exec(await readFile("/etc/resolv.conf", "utf8"))?.[1];
   return {
@@ -265,16 +278,25 @@ async function cloudsConfiguration(
     webhooks: await namedHostsCertificate(),
     ...knownAccounts(accounts),
     machine: {
-      places: placesOf({ hasNeighbour }),
+      places: placesOf({ hasNeighbour, servers }),
       images: images.systems,
       systems: SYSTEM_NAMES,
       upgradeSeconds: FIRST_UPGRADE_SECONDS,
-      ...(shape.atDelivery !== undefined && { atDelivery: shape.atDelivery }),
+      ...atDelivery({ shape, servers }),
       nameserver: INTERNET.clouds,
       router: ROUTER,
+      hasTun: servers !== "1",
       authority: await readFile(authority, "utf8"),
     },
   };
+}
+
+function atDelivery({ shape, servers }: Pick<WorldOptions, "shape" | "servers">) {
+  const scripts = [
+    ...(shape.atDelivery === undefined ? [] : [shape.atDelivery]),
+    ...(servers === "1" ? [] : [TUNNEL_AT_DELIVERY]),
+  ];
+  return scripts.length === 0 ? {} : { atDelivery: scripts.join("\n") };
 }
 
 /** As OVH has it, with the operator's key from its installation. */

@@ -168,8 +168,11 @@ async function deliverFirstServers(
   }
 }
 
-function addressOf({ ipv4, ipv6, gateway, gateway6 }: Place): ServerAddress {
-  return { ipv4, ipv6, ipv4Gateway: gateway, ipv6Gateway: gateway6 ?? ipv6.replace(/[^:]*$/, "1") };
+function addressOf({ ipv4, ipv6, gateway, gateway6, datacentre }: Place): ServerAddress {
+  return {
+    ...{ ipv4, ipv6, ipv4Gateway: gateway, ipv6Gateway: gateway6 ?? ipv6.replace(/[^:]*$/, "1") },
+    ...(datacentre !== undefined && { datacentre }),
+  };
 }
 
 function read(stateFile: string): SavedState {

@@ -69,7 +69,7 @@ export interface Configuration {
   };
   /** @default nothing runs behind the API */
   readonly machine?: {
-    /** Where servers are delivered, each to the first that is free. */
+    /** Where servers are delivered, each to the first that is free, of its datacentre where there is one. */
     readonly places: readonly Place[];
     /** Docker image behind each operating system, by OVH's name for it. */
     readonly images: Readonly<Record<string, string>>;
@@ -81,6 +81,8 @@ export interface Configuration {
     readonly upgradeSeconds?: number;
     readonly nameserver: string;
     readonly router: string;
+    /** Whether programs on a server may make network devices. @default false */
+    readonly hasTun?: boolean;
     /** Certificate authorities (PEM) that the delivered system trusts. */
     readonly authority?: string;
   };

@@ -52,6 +52,8 @@ describe("readAsked", () => {
       { system: "Debian 13", variants: ["swap", "chrony"] },
     ],
     [["--neighbour"], { hasNeighbour: true }],
+    [["--servers", "3"], { servers: "3" }],
+    [["--servers=2+1"], { servers: "2+1" }],
     [
       ["--variant", "swap", "--neighbour", "--image=Debian 11"],
       { system: "Debian 11", variants: ["swap"], hasNeighbour: true },
@@ -74,7 +76,7 @@ describe("readAsked", () => {
 
   it("refuses what npm start does not know", () => {
     expect(() => readAsked(["--imgae", "Debian 13"])).toThrow(
-      'npm start: expected --stack, --image, --variant or --neighbour, got "--imgae"; see docs/rehearsal.md',
+      'npm start: expected --stack, --image, --servers, --variant or --neighbour, got "--imgae"; see docs/rehearsal.md',
     );
   });
 });

@@ -25,6 +25,7 @@ describe("ensureChoices", () => {
       system: "Debian 12",
       variants: [],
       hasNeighbour: false,
+      servers: "1",
     });
   });
 
@@ -32,7 +33,7 @@ describe("ensureChoices", () => {
     await ensureChoices({ system: "Debian 13", variants: ["chrony"] }, folder);
     await begin();
 
-    const chosen = { system: "Debian 13", variants: ["chrony"], hasNeighbour: false };
+    const chosen = { system: "Debian 13", variants: ["chrony"], hasNeighbour: false, servers: "1" };
     expect(await ensureChoices({}, folder)).toEqual(chosen);
     expect(await ensureChoices({ system: "Debian 13" }, folder)).toEqual(chosen);
   });
@@ -56,6 +57,16 @@ describe("ensureChoices", () => {
       "npm start: expected --neighbour without --variant in-use, because its server is ordered, got both; leave one of them out",
     );
     expect(await ensureChoices({ variants: ["in-use"] }, folder)).toMatchObject({ hasNeighbour: false });
+  });
+
+  it("refuses several servers beside what needs their room or brings its own", async () => {
+    await expect(ensureChoices({ servers: "3", hasNeighbour: true }, folder)).rejects.toThrow(
+      "npm start: expected --servers 3 without --neighbour, because all its servers are ordered and need the room, got both; leave one of them out",
+    );
+    await expect(ensureChoices({ servers: "2+1", variants: ["in-use"] }, folder)).rejects.toThrow(
+      "--servers 2+1 without --variant in-use",
+    );
+    expect(await ensureChoices({ servers: "2+1" }, folder)).toMatchObject({ servers: "2+1" });
   });
 
   it("takes another choice until the clouds have run", async () => {

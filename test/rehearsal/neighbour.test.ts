@@ -25,7 +25,13 @@ const accounts = { zoneId: "0".repeat(32), ovhProject: "1".repeat(32) };
 /** Settings of a rehearsed stack, as their file has them. */
 async function settingsOf(stack: string, more: Partial<Parameters<typeof renderSettings>[1]> = {}) {
   const document = parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"));
-  const server = { system: SYSTEM, serviceName: undefined, images: {}, sources: undefined };
+  const server = {
+    system: SYSTEM,
+    serviceName: undefined,
+    servers: "1",
+    images: {},
+    sources: undefined,
+  } as const;
   renderSettings(document, { stack, accounts, publicKey, ...server, ...more });
   return parse(document.toString()) as { config: Record<string, Record<string, unknown>> };
 }
@@ -117,13 +123,15 @@ describe("the settings of a stack", () => {
 });
 
 describe("the world of two environments", () => {
-  const places = placesOf({ hasNeighbour: true });
+  const places = placesOf({ hasNeighbour: true, servers: "1" });
 
   it("has a place for the first server alone, unless there is a neighbour", () => {
-    expect(placesOf({ hasNeighbour: false }).map(({ container }) => container)).toEqual([SERVER]);
+    expect(placesOf({ hasNeighbour: false, servers: "1" }).map(({ container }) => container)).toEqual([
+      SERVER,
+    ]);
     expect(places.map(({ container }) => container)).toEqual([SERVER, SECOND_SERVER]);
     // The first one that is ordered is the first environment's.
-    expect(places[0]).toEqual(placesOf({ hasNeighbour: false })[0]);
+    expect(places[0]).toEqual(placesOf({ hasNeighbour: false, servers: "1" })[0]);
   });
 
   it("gives the servers nothing in common, so that all between them passes the router", () => {

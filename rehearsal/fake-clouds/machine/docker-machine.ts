@@ -18,6 +18,8 @@ export interface Place {
   readonly network: string;
   readonly ipv4: string;
   readonly ipv6: string;
+  /** As OVH names it. */
+  readonly datacentre?: string;
   /** The server's default routes. */
   readonly gateway: string;
   /** @default that of the Docker network */
@@ -38,6 +40,8 @@ export interface DockerMachineOptions {
   readonly router: string;
   /** A bash script that makes another system of a delivered server before it is handed over. @default none */
   readonly atDelivery?: string;
+  /** Whether programs on a server may make network devices. @default false */
+  readonly hasTun?: boolean;
   /** Seconds for which the updates of the first boot hold dpkg's lock. @default none are installed then */
   readonly upgradeSeconds?: number;
 }
@@ -96,7 +100,7 @@ export class DockerMachine implements Machine {
   }
 
   async #install(spec: MachineSpec): Promise<void> {
-    const { docker, images, nameserver, authority, upgradeSeconds } = this.#options;
+    const { docker, images, nameserver, authority, upgradeSeconds, hasTun = false } = this.#options;
     const place = this.#placeOf(spec);
     const { container, network, gateway, gateway6 } = place;
     const volume = volumeOf(container);
@@ -121,6 +125,7 @@ export class DockerMachine implements Machine {
         ...(spec.publicKey !== null && { authorizedKey: spec.publicKey }),
         ...(authority !== undefined && { certificates: authority }),
         ...(upgradeSeconds !== undefined && { upgradeSeconds }),
+        hasTun,
       }),
     );
     const { Labels } = body as { Labels: Readonly<Record<string, string>> };

@@ -46,6 +46,9 @@ export function readRunArgs(args: readonly string[]): ContainerRequest {
       ...(isUnmasked && { MaskedPaths: [], ReadonlyPaths: [] }),
       CgroupnsMode: take("--cgroupns")[0] ?? "",
       Binds: take("--volume"),
+      Devices: take("--device").map((path) => ({
+        ...{ PathOnHost: path, PathInContainer: path, CgroupPermissions: "rwm" },
+      })),
       Tmpfs: Object.fromEntries(take("--tmpfs").map((mount) => keyAndValue(mount, ":"))),
       RestartPolicy: { Name: take("--restart")[0] ?? "" },
       Sysctls: Object.fromEntries(take("--sysctl").map((text) => keyAndValue(text))),

@@ -43,6 +43,8 @@ export interface ServerAddress {
   readonly ipv6: string;
   readonly ipv4Gateway: string;
   readonly ipv6Gateway: string;
+  /** @default any */
+  readonly datacentre?: string;
 }
 
 /** What the parts of the fake OVH share. */

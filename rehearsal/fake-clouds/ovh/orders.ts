@@ -163,7 +163,8 @@ export function orderJobs(context: OvhContext): Readonly<Record<string, JobHandl
 /** A server with generated properties; `given` overrides them. */
 export function makeServer(context: OvhContext, planCode: string, given: Partial<VpsService>): VpsService {
   const model = requireModel(planCode);
-  const address = freeAddress(context);
+  const datacentre = given.datacentre ?? "GRA";
+  const address = freeAddress(context, datacentre);
   const serviceName = given.serviceName ?? `vps-${randomBytes(4).toString("hex")}.vps.ovh.net`;
   return {
     serviceName,
@@ -172,7 +173,7 @@ export function makeServer(context: OvhContext, planCode: string, given: Partial
     vcore: model.vcore,
     memoryMib: model.memoryGib * 1024,
     diskGib: model.diskGib,
-    datacentre: "GRA",
+    datacentre,
     ipv4: given.ipv4 ?? address().ipv4,
     ipv6: given.ipv6 ?? address().ipv6,
     state: "running",
@@ -200,10 +201,12 @@ function newServer(context: OvhContext, order: Order): VpsService {
   });
 }
 
-function freeAddress(context: OvhContext): () => ServerAddress {
+/** One in that datacentre before one that is left elsewhere. */
+function freeAddress(context: OvhContext, datacentre: string): () => ServerAddress {
   return () => {
     const taken = new Set(context.state.servers.map((server) => server.ipv4));
-    const free = context.addresses.find((address) => !taken.has(address.ipv4));
+    const left = context.addresses.filter((address) => !taken.has(address.ipv4));
+    const free = left.find((address) => address.datacentre === datacentre) ?? left[0];
     if (!free) throw new Error("no address is left for another server");
     return free;
   };

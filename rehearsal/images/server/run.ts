@@ -25,6 +25,9 @@ export interface ServerRun {
   /** Certificate authorities (PEM) that the delivered system trusts besides its own. */
   readonly certificates?: string;
 
+  /** Whether programs may make network devices of their own. @default false */
+  readonly hasTun?: boolean;
+
   /** Seconds for which the updates of the first boot hold dpkg's lock. @default none are installed then */
   readonly upgradeSeconds?: number;
 }
@@ -50,6 +53,7 @@ export function serverRunArgs(run: ServerRun): string[] {
     ...["--volume", `${run.volume}:/var/lib/docker`],
     // `reboot` typed on the server ends the container; this starts it again. `docker stop` still stops it.
     ...["--restart", "unless-stopped"],
+    ...(run.hasTun === true ? ["--device", "/dev/net/tun"] : []),
     ...environmentArgs(run),
     run.image,
   ];

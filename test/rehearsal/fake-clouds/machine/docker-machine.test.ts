@@ -19,7 +19,7 @@ function machineOf() {
         return Promise.resolve({ code: 0, stdout: "", stderr: "" });
       },
     },
-    places: placesOf({ hasNeighbour: true }),
+    places: placesOf({ hasNeighbour: true, servers: "1" }),
     images: { "Debian 12": "server:1" },
     nameserver: "198.51.100.53",
     router: "router",
@@ -27,7 +27,7 @@ function machineOf() {
   return { machine, told, bodies };
 }
 
-const [first, second] = placesOf({ hasNeighbour: true }).map(({ ipv4, ipv6 }, index) => ({
+const [first, second] = placesOf({ hasNeighbour: true, servers: "1" }).map(({ ipv4, ipv6 }, index) => ({
   ...{ serviceName: `vps-${index}.vps.ovh.net`, image: "Debian 12", publicKey: null, ipv4, ipv6 },
 })) as [Spec, Spec];
 type Spec = Parameters<DockerMachine["deliver"]>[0];
