@@ -55,6 +55,7 @@ export const DECLARED = {
     "/opt/technicia/backup/storage.py",
     "/opt/technicia/backup/upgrade.py",
     "/opt/technicia/bin/certificate",
+    "/opt/technicia/bin/gateway-handover",
     "/opt/technicia/bin/gateway-hold",
     "/opt/technicia/bin/gateway-reload",
     "/opt/technicia/bin/monitoring-reload",
