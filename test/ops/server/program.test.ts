@@ -55,7 +55,9 @@ describe("a program on the server", () => {
     await install(`echo counting >&2\n${ECHO}`);
 
     expect(await call()).toEqual({ words: ["two words", "$HOME", ""] });
-    expect(said).toEqual(["counting"]);
+    // This machine's own bash may say more.
+    expect(said).toContain("counting");
+    expect(said.filter((line) => line.startsWith("{"))).toEqual([]);
   });
 
   it("is started as its caller wants", async () => {
