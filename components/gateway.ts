@@ -12,8 +12,9 @@ import {
   WEBROOT,
 } from "./gateway-config.ts";
 import { HOLD_PORT, HOLD_PROGRAM } from "./gateway-hold.ts";
+import { Handover } from "./gateway-handover.ts";
 import { ACCESS_SOCKET, NEIGHBOUR_TOKEN } from "./gateway-monitoring.ts";
-import { Service, type CommonServiceArgs } from "./service.ts";
+import { Service, type CommonServiceArgs, type ServiceArgs } from "./service.ts";
 
 const RELOAD = "/opt/technicia/bin/gateway-reload";
 const TLS = `${GATEWAY_DIRECTORY.host}/tls`;
@@ -77,10 +78,11 @@ export class Gateway extends pulumi.ComponentResource {
       },
       { ...onHost, dependsOn: [placeholder, reload, ...neighbours, ...hold] },
     );
-    this.service = createService(name, args, {
-      parent: this,
-      dependsOn: [this.configuration, ...createSocketFolder(name, args, onHost)],
-    });
+    const ready = [this.configuration, ...createSocketFolder(name, args, onHost)];
+    const handover = new Handover(name, args, onHost);
+    const before = (revision: pulumi.Output<string>) => handover.begin(revision, ready);
+    this.service = createService(name, { ...args, before }, { parent: this, dependsOn: ready });
+    handover.end(this.service.revision);
     // After the service: a gateway that is starting may have read its files already, and nothing makes it read them again.
     new technicia.File(
       `${name}-n8n-route`,
@@ -185,7 +187,11 @@ function createSocketFolder(
   ];
 }
 
-function createService(name: string, args: GatewayArgs, opts: pulumi.ComponentResourceOptions): Service {
+function createService(
+  name: string,
+  args: GatewayArgs & Pick<ServiceArgs, "before">,
+  opts: pulumi.ComponentResourceOptions,
+): Service {
   const { host, container } = GATEWAY_DIRECTORY;
   return new Service(
     name,

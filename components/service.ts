@@ -112,6 +112,9 @@ export interface ServiceArgs extends CommonServiceArgs {
 
   /** Time between the stop signal and the kill, as a Go duration. @default "30s" */
   readonly stopGracePeriod?: string;
+
+  /** What has to be done before the task that `revision` names takes the place of another. @default nothing */
+  readonly before?: (revision: pulumi.Output<string>) => pulumi.Resource;
 }
 
 /** One long-running service of the Swarm; the only maker of `docker.Service`. */
@@ -152,15 +155,19 @@ export class Service extends pulumi.ComponentResource {
       rollbackConfig: { ...update, failureAction: "pause" },
     };
     const convergeConfig = { delay: FIRST_LOOK, timeout: goDuration(args.convergenceSeconds) };
-    this.service = new docker.Service(`${name}-service`, { ...declared, convergeConfig }, { parent: this });
+    const task = pulumi.output(taskSpec).apply(digestOf);
+    const dependsOn = args.before === undefined ? [] : [args.before(task)];
+    this.service = new docker.Service(
+      `${name}-service`,
+      { ...declared, convergeConfig },
+      { parent: this, dependsOn },
+    );
     this.spec = pulumi.output(declared).apply(describeInApi);
 
     this.swarmName = this.service.name;
     this.image = this.service.taskSpec.containerSpec.image;
     // Of what was asked for: the daemon's answer gains defaults at the first refresh.
-    this.revision = pulumi
-      .all([taskSpec, this.service.id])
-      .apply(([spec]) => createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 16));
+    this.revision = pulumi.all([task, this.service.id]).apply(([digest]) => digest);
     this.registerOutputs({ revision: this.revision });
   }
 }
@@ -181,6 +188,10 @@ function createSecrets(
     const options = isForSetUp ? { ...opts, ignoreChanges: ["data"] } : opts;
     return { file, secret: new docker.Secret(`${name}-${secretLabel(file)}`, { data }, options) };
   });
+}
+
+function digestOf(spec: object): string {
+  return createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 16);
 }
 
 /** `Service.revision` is a digest of this text: a changed order of keys makes the public probe run again in every stack. */

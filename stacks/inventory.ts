@@ -211,6 +211,7 @@ export const INVENTORY: readonly Row[] = [
       "technicia-gateway-directories",
       "technicia-gateway-placeholder",
       "technicia-gateway-socket-folder",
+      ...["technicia-gateway-handover-begin", "technicia-gateway-handover-end"],
     ],
     layer: "containers",
   },
@@ -223,7 +224,7 @@ export const INVENTORY: readonly Row[] = [
     ...file,
     names: [
       ...["technicia-gateway-n8n-route", "technicia-gateway-neighbour-token", "technicia-gateway-reload"],
-      ...["technicia-gateway-hold", "technicia-gateway-hold-program"],
+      ...["technicia-gateway-hold", "technicia-gateway-hold-program", "technicia-gateway-handover-program"],
     ],
     layer: "containers",
   },

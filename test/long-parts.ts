@@ -51,6 +51,7 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   server: [
     "test/contributing",
     "test/odd-checkout",
+    "test/components/gateway-handover",
     "test/infra/",
     "test/ops/",
     "test/provider/",

@@ -162,8 +162,9 @@ export class Hold {
 
   async #ask(verb: Verb): Promise<GatewayState> {
     const { server, environment } = this.#world;
-    const { drainSeconds } = environment.services.gateway.hold;
-    const timeoutSeconds = ASK_SECONDS + (verb === "pause" ? drainSeconds : 0);
+    const { drainSeconds, maxSeconds } = environment.services.gateway.hold;
+    // A pause waits first for a gateway that is being replaced.
+    const timeoutSeconds = ASK_SECONDS + (verb === "pause" ? maxSeconds + drainSeconds : 0);
     const asked = this.#last.then(async () => {
       if (verb === "renew" && !this.isOn) throw new UserError("the hold has ended");
       return await askGateway(server, verb, { timeoutSeconds });

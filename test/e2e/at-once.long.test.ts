@@ -1,8 +1,8 @@
 /**
  * Images, settings, secrets, the certificate and a workflow, changed once in one deployment while visitors ask: none of them gets an error.
  *
- * Of n8n, Qdrant and the gateway the rehearsal has one version that a deployment may go to and back from: n8n restarts here for its settings and
- * secrets. Of the vendors' keys the doubles know one, except for VoyageAI's.
+ * Of n8n the rehearsal has one version: it restarts here for its settings and secrets. Qdrant's restart is not held (decision 0017). Of the vendors' keys
+ * the doubles know one, except for VoyageAI's.
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
@@ -40,14 +40,25 @@ import {
 
 const LONGEST_MS = 50 * 60_000;
 
-/** TechnicIA's own images → key in the settings. */
-const OWN: Readonly<Record<string, string>> = {
-  "vector-store": "vectorStore",
-  "document-processor": "documentProcessor",
-  "vision-classifier": "visionClassifier",
-  frontend: "frontend",
-};
-const NEXT = "1.0.9";
+interface Image {
+  /** Its key in the settings `images`. */
+  readonly key: string;
+
+  /** As the rehearsal's registry offers it, and another version of the same content. */
+  readonly now: string;
+  readonly next: string;
+}
+
+const IMAGES: readonly Image[] = [
+  ...(["vector-store", "document-processor", "vision-classifier", "frontend"] as const).map((name) => ({
+    key: name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase()),
+    now: `technicia/${name}:1.0.0`,
+    next: `technicia/${name}:1.0.9`,
+  })),
+  { key: "gateway", now: "library/nginx:1.30.4-alpine", next: "library/nginx:1.30.9-alpine" },
+];
+
+const asSet = (name: string) => name.replace(/^library\//, "");
 
 const SETTINGS: Readonly<Record<string, string>> = {
   "services.n8n.memoryMib": "1300",
@@ -70,10 +81,10 @@ async function publishNext(): Promise<void> {
   const authority = await ensureAuthority(join(STATE, "authority"));
   const images = await prepareImages({ ...quiet, authority });
   const published: Record<string, string> = {};
-  for (const name of Object.keys(OWN)) {
-    const tag = images.published[`technicia/${name}:1.0.0`];
-    if (tag === undefined) throw new Error(`technicia/${name}:1.0.0: expected the rehearsal to offer it`);
-    published[`technicia/${name}:${NEXT}`] = tag;
+  for (const { now, next } of IMAGES) {
+    const tag = images.published[now];
+    if (tag === undefined) throw new Error(`${now}: expected the rehearsal to offer it`);
+    published[next] = tag;
   }
   await publishImages({ ...images, published }, quiet);
 }
@@ -126,8 +137,7 @@ describe("a deployment of everything at once", () => {
   it(
     "fails no request of 40 in a second, and has nobody wait longer than n8n takes to stop and 8 s",
     async () => {
-      for (const [name, key] of Object.entries(OWN))
-        await set(`technicia:images.${key}`, `technicia/${name}:${NEXT}`);
+      for (const { key, next } of IMAGES) await set(`technicia:images.${key}`, asSet(next));
       for (const [path, value] of Object.entries(SETTINGS)) await set(`technicia:${path}`, value);
       for (const name of GENERATED) await setSecret(name, entryOf(name).generate!());
       await setSecret("voyageApiKey", `pa-rehearsal-${randomBytes(16).toString("hex")}`);
@@ -159,7 +169,7 @@ describe("a deployment of everything at once", () => {
 
   it("has brought all of it", async () => {
     const running = await imagesOfServices();
-    for (const name of Object.keys(OWN)) expect(running).toContain(`technicia/${name}:${NEXT}@sha256:`);
+    for (const { next } of IMAGES) expect(running).toContain(`${asSet(next)}@sha256:`);
     expect([await keyType(), await noteInN8n()]).toEqual(["rsa", "// after"]);
     expect(
       await onServer(
