@@ -43,7 +43,11 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   escalation: ["test/e2e/escalation", "test/e2e/dashboards"],
   "bad-releases": ["test/e2e/bad-releases"],
   quiet: ["test/e2e/quiet"],
-  rotation: ["test/e2e/rotation"],
+  rotation: ["test/e2e/rotation.long"],
+  "rotation-given": ["test/e2e/rotation-given"],
+  vendors: ["test/e2e/vendors"],
+  "hold-kills": ["test/e2e/hold-kills"],
+  "at-once": ["test/e2e/at-once"],
   server: [
     "test/contributing",
     "test/odd-checkout",
