@@ -14,7 +14,7 @@ import {
 import { HOLD_PORT, HOLD_PROGRAM } from "./gateway-hold.ts";
 import { Handover } from "./gateway-handover.ts";
 import { ACCESS_SOCKET, NEIGHBOUR_TOKEN } from "./gateway-monitoring.ts";
-import { Service, type CommonServiceArgs, type ServiceArgs } from "./service.ts";
+import { Service, type CommonServiceArgs } from "./service.ts";
 
 const RELOAD = "/opt/technicia/bin/gateway-reload";
 const TLS = `${GATEWAY_DIRECTORY.host}/tls`;
@@ -187,11 +187,7 @@ function createSocketFolder(
   ];
 }
 
-function createService(
-  name: string,
-  args: GatewayArgs & Pick<ServiceArgs, "before">,
-  opts: pulumi.ComponentResourceOptions,
-): Service {
+function createService(name: string, args: GatewayArgs, opts: pulumi.ComponentResourceOptions): Service {
   const { host, container } = GATEWAY_DIRECTORY;
   return new Service(
     name,

@@ -60,6 +60,9 @@ export interface CommonServiceArgs {
 
   /** Name of its lines in the server's journal. @default its lines stay with Docker */
   readonly logTag?: string | undefined;
+
+  /** What has to be done before the task that `revision` names takes the place of another. @default nothing */
+  readonly before?: (revision: pulumi.Output<string>) => pulumi.Input<pulumi.Resource>;
 }
 
 /** What one long-running service decides; everything else is the same for all of them. */
@@ -112,9 +115,6 @@ export interface ServiceArgs extends CommonServiceArgs {
 
   /** Time between the stop signal and the kill, as a Go duration. @default "30s" */
   readonly stopGracePeriod?: string;
-
-  /** What has to be done before the task that `revision` names takes the place of another. @default nothing */
-  readonly before?: (revision: pulumi.Output<string>) => pulumi.Resource;
 }
 
 /** One long-running service of the Swarm; the only maker of `docker.Service`. */
