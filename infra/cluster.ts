@@ -178,5 +178,5 @@ export function createNode(
 }
 
 function listOf(dependsOn: pulumi.CustomResourceOptions["dependsOn"]): pulumi.Input<pulumi.Resource>[] {
-  return Array.isArray(dependsOn) ? (dependsOn as pulumi.Input<pulumi.Resource>[]) : [];
+  return Array.isArray(dependsOn) ? dependsOn : [];
 }
