@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2016
+# shellcheck shell=bash disable=SC2016,SC2153,SC2317
 # A server's membership in the Swarm of several, over the tunnel. ADDRESS is its own in the tunnel, DOORS are those of the other servers that
 # vote; the server with FIRST=yes begins the Swarm where there is none.
 
@@ -9,7 +9,7 @@ docker info --format '{{.Swarm.LocalNodeState}}, at {{.Swarm.NodeAddr}}'
 # Asks a server to be let in; an answer stays open as the file descriptor `door`.
 ask() {
   # A connection that nobody answers would wait for minutes.
-  timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/7947"' - "$1" 2>/dev/null || return 1
+  timeout 5 bash --norc -c 'exec 3<>"/dev/tcp/$1/7947"' - "$1" 2>/dev/null || return 1
   exec {door}<>"/dev/tcp/$1/7947" || return 1
   printf '%s %s\n' "$SERVER" "$PROOF" >&"$door"
   read -r -t 180 -u "$door" answer token || return 1
