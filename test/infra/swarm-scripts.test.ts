@@ -263,3 +263,60 @@ describe("who answers through the tunnel", () => {
     );
   });
 });
+
+describe("what nobody declared, where there are several servers", () => {
+  const specs = (file: string) => script(new URL(`../../components/scripts/${file}.sh`, import.meta.url));
+  const CURL = `#!/bin/bash
+case \${!#} in
+  */nodes) cat "$FOLDER/nodes" ;;
+  */swarm) echo '{ "Spec": {} }' ;;
+  *) echo '[]' ;;
+esac
+`;
+
+  it("is a node that is none of our servers, and neither of ours by either of its addresses", async () => {
+    await install("curl", CURL);
+    await writeFile(join(folder, "info"), "own\n");
+    const node = (ID: string, Addr: string, more: object = {}) => ({
+      ...{ ID, Description: { Hostname: `host-${ID}` }, Status: { Addr } },
+      ...more,
+    });
+    const nodes = [
+      node("own", "127.0.0.1"),
+      node("peer", "10.86.0.2"),
+      node("leader", "0.0.0.0", { ManagerStatus: { Addr: "10.86.0.3:2377" } }),
+      node("stranger", "192.0.2.9"),
+    ];
+    await writeFile(join(folder, "nodes"), JSON.stringify(nodes));
+    const variables = { SPECS: "[]", NODES: "10.86.0.1 10.86.0.2 10.86.0.3" };
+    const found = async (files: readonly string[]) =>
+      (await run(`${files.map(specs).join("\n")}\nobserve`, variables)).said
+        .split("\n")
+        .filter((line) => line.startsWith("node "));
+
+    expect(await found(["extra-specs", "extra-specs-nodes"])).toEqual([
+      "node host-stranger at 192.0.2.9 in the Swarm",
+    ]);
+    expect(await found(["extra-specs"])).toHaveLength(3);
+  });
+
+  it("is no listener of the tunnel, nor the door, and still any other", async () => {
+    const text = ["extra-ports", "extra-ports-tunnel"]
+      .map((file) => script(folderOf(`${file}.sh`)))
+      .join("\n");
+    const asked = async (...words: readonly string[]) => {
+      const quoted = words.map((word) => `'${word}'`).join(" ");
+      const { said } = await run(`${text}\nis_declared ${quoted} && echo ours || echo extra`, {
+        SSH_PORT: "22",
+        TUNNEL_PORT: "51820",
+      });
+      return said;
+    };
+
+    expect(await asked("udp", "0.0.0.0", "51820", "")).toBe("ours");
+    expect(await asked("tcp", "10.86.0.1", "7947", "/usr/lib/systemd/systemd")).toBe("ours");
+    expect(await asked("tcp", "0.0.0.0", "22", "/usr/sbin/sshd")).toBe("ours");
+    expect(await asked("udp", "0.0.0.0", "51821", "")).toBe("extra");
+    expect(await asked("tcp", "0.0.0.0", "7947", "/usr/bin/nc")).toBe("extra");
+  });
+});
