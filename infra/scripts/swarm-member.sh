@@ -19,7 +19,7 @@ join() {
   # Not on a command line, which everybody on the server can read.
   TOKEN=$token jq --null-input --arg own "$ADDRESS" --arg door "$1" \
     '{ ListenAddr: ($own + ":2377"), AdvertiseAddr: $own, DataPathAddr: $own, RemoteAddrs: [$door + ":2377"], JoinToken: env.TOKEN }' |
-    curl --silent --show-error --fail-with-body --max-time 90 --unix-socket /var/run/docker.sock \
+    curl --silent --show-error --fail --max-time 90 --unix-socket /var/run/docker.sock \
       --header 'content-type: application/json' --data @- http://docker/swarm/join >/dev/null
   echo joined >&"$door"
   # Closed once the token is another one.
