@@ -70,6 +70,9 @@ export interface HostArgs {
   /** Whether the host is measured, and its journal sent to the log store. @default false */
   readonly isMonitored?: boolean;
 
+  /** Whether the program speaks to its Docker; the Swarm is spoken to through one server. @default true */
+  readonly hasDockerConnection?: boolean;
+
   /** Its end of the tunnel to other servers, in whose Swarm it is to be. @default - a Swarm of its own */
   readonly tunnel?: Omit<WireguardArgs, "host">;
 }
@@ -79,8 +82,8 @@ export class Host extends pulumi.ComponentResource {
   /** Provider of everything that is a file, a package, a unit or a state on this server. */
   readonly connection: technicia.Connection;
 
-  /** Provider of everything that Docker runs on this server. */
-  readonly docker: docker.Provider;
+  /** Provider of what Docker runs on this server; undefined where nobody asks for it. */
+  readonly docker: docker.Provider | undefined;
 
   readonly hostKey: technicia.HostKey;
   readonly packages: technicia.Packages;
@@ -168,11 +171,14 @@ export class Host extends pulumi.ComponentResource {
     const usable = this.swarm
       ? [createSwarmNode(`${name}-node`, { ...onHost, dependsOn: [this.swarm] })]
       : [...this.ready];
-    this.docker = createDockerConnection(
-      name,
-      { ...args, hostKey: this.hostKey },
-      { parent: this, dependsOn: usable },
-    );
+    this.docker =
+      args.hasDockerConnection === false
+        ? undefined
+        : createDockerConnection(
+            name,
+            { ...args, hostKey: this.hostKey },
+            { parent: this, dependsOn: usable },
+          );
     this.registerOutputs({ hostKey: this.hostKey.fingerprint });
   }
 }

@@ -178,6 +178,7 @@ function createHost(args: TechniciaArgs, machine: Rented, around: Around): Host 
     swapGib: environment.host.swapGib,
     timeZone: environment.locale.timeZone,
     isMonitored: environment.monitoring.enabled && server.labels.includes("monitoring"),
+    hasDockerConnection: isFirst || server.labels.includes("n8n"),
     ...(tunnel === undefined ? {} : { tunnel }),
   });
 }

@@ -128,7 +128,7 @@ export function createDocuments(
       executionSeconds: environment.timeouts.uploadSeconds,
       failedDays: environment.documents.failedDays,
       qdrantKey: apiKeyOf(site),
-      volumesOn: areSeveral(environment) ? host.docker : undefined,
+      volumesOn: areSeveral(environment) ? site.onHome.provider : undefined,
     },
     { ...site.onSwarm, dependsOn: [...site.onSwarm.dependsOn, collection] },
   );

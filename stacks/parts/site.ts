@@ -110,9 +110,10 @@ export function createSite(args: TechniciaArgs, servers: Servers): Site {
   const { services, timeouts } = args.environment;
   const { home, ready, all } = servers;
   const { host } = home;
+  const [swarmDocker, docker] = [all[0].host.docker!, host.docker!];
   const onHost = { provider: host.connection, dependsOn: [host.engine] };
-  const onSwarm = { provider: all[0].host.docker, dependsOn: [...ready] };
-  const onHome = { provider: host.docker, dependsOn: [...ready] };
+  const onSwarm = { provider: swarmDocker, dependsOn: [...ready] };
+  const onHome = { provider: docker, dependsOn: [...ready] };
   const isMonitored = args.environment.monitoring.enabled;
   const isSeveral = areSeveral(args.environment);
   const networks = new Networks("networks", { isMonitored, areSeveral: isSeveral }, onSwarm);
@@ -125,7 +126,7 @@ export function createSite(args: TechniciaArgs, servers: Servers): Site {
     limits: services[service],
     // The journal carries its lines to the log store, beside those of the host.
     ...(isMonitored ? { logTag: SERVICES[service].alias } : {}),
-    ...(isSeveral ? { placement: placementOf(service, args.environment), volumesOn: host.docker } : {}),
+    ...(isSeveral ? { placement: placementOf(service, args.environment), volumesOn: docker } : {}),
   });
   return { ...args, servers, host, networks, onHost, onSwarm, onHome, pull, common };
 }

@@ -66,8 +66,9 @@ describe.each([
       const own = program.registrations.filter((one) => one.name.startsWith(`${name}/host-`));
       const first = program.registrations.filter((one) => /^host-/.test(one.name));
       const roleOf = (one: Registration) => one.name.replace(`${name}/`, "");
-      // The monitoring of other servers is not there yet.
-      const expected = first.map(roleOf).filter((role) => role !== "host-exporter-override");
+      // The monitoring of other servers is not there yet, and the Swarm is spoken to through the first one.
+      const without = ["host-exporter-override", "host-docker-connection"];
+      const expected = first.map(roleOf).filter((role) => !without.includes(role));
       const doors = [
         "host-door-program",
         "host-door-list",
@@ -292,16 +293,18 @@ describe("the server of the data", () => {
     const program = await deploy(withWorkers);
     const providers = (names: readonly string[]) => names.map((name) => program.resource(name).provider);
 
-    expect(providers(["technicia-qdrant-storage", "technicia-n8n-data", "technicia-tunnel"])).toEqual(
-      Array.from({ length: 3 }, () => "gra-2/host-docker-connection"),
-    );
+    expect(
+      providers([
+        ...["technicia-qdrant-storage", "technicia-n8n-data", "technicia-metrics-data"],
+        "technicia-tunnel",
+      ]),
+    ).toEqual(Array.from({ length: 4 }, () => "gra-2/host-docker-connection"));
     expect(providers(["qdrant-collection", "n8n-database", "n8n-owner", "certificate-served"])).toEqual(
       Array.from({ length: 4 }, () => "gra-2/host-connection"),
     );
-    expect(providers(["technicia-qdrant-service", "technicia-edge"])).toEqual([
-      "host-docker-connection",
-      "host-docker-connection",
-    ]);
+    expect(providers(["technicia-qdrant-service", "technicia-metrics-service", "technicia-edge"])).toEqual(
+      Array.from({ length: 3 }, () => "host-docker-connection"),
+    );
   });
 });
 
