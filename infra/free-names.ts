@@ -58,8 +58,9 @@ function isRival(record: DnsRecord, wanted: WantedRecord): boolean {
   return wanted.type === "A" && RIVALS.includes(record.type);
 }
 
-function leadsToUs({ type, content }: DnsRecord, { ours }: FreeNamesArgs): boolean {
-  return type === "A" && ours?.has(content) === true;
+/** Of several servers; a proxied record leads to the vendor first. */
+function leadsToUs({ type, content, proxied }: DnsRecord, { ours }: FreeNamesArgs): boolean {
+  return type === "A" && proxied !== true && ours?.has(content) === true;
 }
 
 function refuse({ name }: WantedRecord, foreign: readonly DnsRecord[], { zone, panel }: FreeNamesArgs): void {

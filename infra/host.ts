@@ -16,7 +16,7 @@ import * as render from "./host-files.ts";
 import { LOGIN_GUARD, sshPorts } from "./login-guard.ts";
 import { programsOf } from "./programs.ts";
 import { createSwarmNode } from "./swarm-node.ts";
-import { TUNNEL_INTERFACE, Wireguard, type WireguardArgs } from "./wireguard.ts";
+import { rulesOf, Wireguard, type WireguardArgs } from "./wireguard.ts";
 
 const SSHD_PENALTIES = script(new URL("scripts/sshd-penalties.sh", import.meta.url));
 const IPV6 = script(new URL("scripts/ipv6.sh", import.meta.url));
@@ -141,7 +141,7 @@ export class Host extends pulumi.ComponentResource {
         host: this.connection,
         sshPorts: sshPorts(args.ssh),
         adminCidrs: args.ssh.adminCidrs,
-        tunnel: rulesOf(args.tunnel),
+        tunnel: args.tunnel && rulesOf(args.tunnel),
       },
       { parent: this, dependsOn: [this.packages] },
     );
@@ -171,22 +171,12 @@ export class Host extends pulumi.ComponentResource {
     const usable = this.swarm
       ? [createSwarmNode(`${name}-node`, { ...onHost, dependsOn: [this.swarm] })]
       : [...this.ready];
+    const keyed = { ...args, hostKey: this.hostKey };
+    const afterUsable = { parent: this, dependsOn: usable };
     this.docker =
-      args.hasDockerConnection === false
-        ? undefined
-        : createDockerConnection(
-            name,
-            { ...args, hostKey: this.hostKey },
-            { parent: this, dependsOn: usable },
-          );
+      args.hasDockerConnection === false ? undefined : createDockerConnection(name, keyed, afterUsable);
     this.registerOutputs({ hostKey: this.hostKey.fingerprint });
   }
-}
-
-function rulesOf(tunnel: HostArgs["tunnel"]) {
-  if (tunnel === undefined) return undefined;
-  const peers = tunnel.peers.map(({ endpoint }) => endpoint);
-  return { interface: TUNNEL_INTERFACE, port: tunnel.port, peers };
 }
 
 type WithHostKey = HostArgs & { readonly hostKey: technicia.HostKey };

@@ -2,9 +2,10 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { script, scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
+import type { TunnelRules } from "./host-firewall.ts";
 
 /** Interface of the tunnel, whose name is that of its file and of its unit. */
-export const TUNNEL_INTERFACE = "wg0";
+const TUNNEL_INTERFACE = "wg0";
 
 /** What an Ethernet's packet leaves beside WireGuard's own head, over IPv6 too. */
 const TUNNEL_MTU = 1420;
@@ -100,6 +101,11 @@ export class Wireguard extends pulumi.ComponentResource {
       { parent: this, provider: host, dependsOn: [...dependsOn] },
     );
   }
+}
+
+/** What of it the server's firewall admits. */
+export function rulesOf({ port, peers }: Pick<WireguardArgs, "port" | "peers">): TunnelRules {
+  return { interface: TUNNEL_INTERFACE, port, peers: peers.map(({ endpoint }) => endpoint) };
 }
 
 /** The file that `wg-quick` reads. */
