@@ -63,6 +63,21 @@ export interface CommonServiceArgs {
 
   /** What has to be done before the task that `revision` names takes the place of another. @default nothing */
   readonly before?: (revision: pulumi.Output<string>) => pulumi.Input<pulumi.Resource>;
+
+  /** Where it runs, of several servers. @default - once, on the only server */
+  readonly placement?: Placement | undefined;
+
+  /** Connection to the server of its volumes. @default that of its other resources */
+  readonly volumesOn?: docker.Provider | undefined;
+}
+
+/** Where tasks of a service run. */
+export interface Placement {
+  /** How many, or one on every server that fits. */
+  readonly tasks: number | "everyServer";
+
+  /** Label that a server has to have: `technicia.n8n`. @default - every server that takes tasks fits */
+  readonly label?: string;
 }
 
 /** What one long-running service decides; everything else is the same for all of them. */
@@ -140,7 +155,7 @@ export class Service extends pulumi.ComponentResource {
     const declared = {
       name,
       taskSpec,
-      mode: { replicated: { replicas: 1 } },
+      mode: describeMode(args.placement),
       endpointSpec: {
         // Virtual addresses need IPVS in the kernel; one task per service has no use for them.
         mode: "dnsrr",
@@ -218,6 +233,20 @@ function describeTask(
       args.logTag === undefined
         ? { name: "json-file", options: { "max-size": "10m", "max-file": "5" } }
         : { name: "journald", options: { tag: args.logTag } },
+    ...(args.placement === undefined ? {} : { placement: describePlacement(args.placement) }),
+  };
+}
+
+function describeMode(placement: Placement | undefined): docker.types.input.ServiceMode {
+  if (placement?.tasks === "everyServer") return { global: true };
+  return { replicated: { replicas: placement?.tasks ?? 1 } };
+}
+
+/** A service that may be anywhere is on as many servers as it has tasks. */
+function describePlacement({ tasks, label }: Placement): docker.types.input.ServiceTaskSpecPlacement {
+  return {
+    ...(label === undefined ? {} : { constraints: [`node.labels.${label}==1`] }),
+    ...(tasks === "everyServer" || tasks < 2 ? {} : { prefs: ["spread=node.id"] }),
   };
 }
 
@@ -270,13 +299,18 @@ function describeUpdate(args: ServiceArgs) {
   };
 }
 
+export interface DataVolumeArgs extends Pick<CommonServiceArgs, "volumesOn"> {
+  readonly protectData: boolean;
+}
+
 /** A volume for data of one service; with `protectData` neither a destroy nor a replacement deletes it. */
 export function createDataVolume(
   name: string,
-  { protectData }: { readonly protectData: boolean },
+  { protectData, volumesOn }: DataVolumeArgs,
   opts: pulumi.CustomResourceOptions,
 ): docker.Volume {
-  return new docker.Volume(name, { name }, { ...opts, protect: protectData, retainOnDelete: protectData });
+  const options = volumesOn === undefined ? opts : { ...opts, provider: volumesOn };
+  return new docker.Volume(name, { name }, { ...options, protect: protectData, retainOnDelete: protectData });
 }
 
 /** Shell text that reads secret files into the environment of the process that replaces the shell. */

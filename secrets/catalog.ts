@@ -243,6 +243,25 @@ export const catalog = {
     neededFor: { n8n: whenOn("postgres", "`services.n8n.database` is `postgres`") },
     generate: hexadecimal,
   },
+  wireguardKey: {
+    description:
+      "Key that every server's WireGuard key follows from, one for each, and the proof with which it joins the others",
+    services: ["OVH"],
+    readers: ["wireguard"],
+    givenBy: "us",
+    minimumLength: 64,
+    form: {
+      expected: "expected 64 hexadecimal digits",
+      test: (value) => /^[0-9a-f]{64}$/.test(value),
+    },
+    neededFor: {
+      OVH: {
+        words: "`servers` has several entries",
+        holds: ({ servers = [] }) => servers.length > 1,
+      },
+    },
+    generate: hexadecimal,
+  },
 } as const satisfies Readonly<Record<string, SecretEntry>>;
 
 export type SecretName = keyof typeof catalog;

@@ -55,5 +55,6 @@ export function contextIn(settings: Readonly<Record<string, unknown>>): SecretsC
     builds: { registryUser: images.data?.registryUser ?? "" },
     backup: backup.data ?? { project: "" },
     monitoring: monitoring.data ?? EVERY_SECRET,
+    servers: z.array(z.unknown()).safeParse(settings["servers"]).data ?? [],
   };
 }

@@ -34,6 +34,9 @@ export interface SecretsContext {
     readonly neighbours: readonly unknown[];
     readonly ping: boolean;
   };
+
+  /** Of the list of servers; absent without one. */
+  readonly servers?: readonly unknown[];
 }
 
 export interface Condition {

@@ -66,6 +66,13 @@ export const rotations = {
   ovhConsumerKey: { ...ovh, together: OVH_APPLICATION },
   ovhClientId: { ...ovh, together: OVH_ACCOUNT },
   ovhClientSecret: { ...ovh, together: OVH_ACCOUNT },
+  wireguardKey: {
+    days: YEARLY,
+    steps: SWITCH,
+    both: "no: each server has one WireGuard key; all are written in one update",
+    notice: "the servers do not hear each other for seconds, from the first one's new key to the last one's",
+    verified: "the tunnel's state on each server, which waits for a packet of all others",
+  },
   cloudflareApiToken: { ...atVendor("Cloudflare", "preflight asks Cloudflare about it"), days: QUARTERLY },
   voyageApiKey: {
     ...atVendor("VoyageAI", "preflight asks VoyageAI; the verification searches with it"),

@@ -70,3 +70,21 @@ export function visitorRangeProblem(text: string): string | undefined {
 function canonical(address: string, family: Family): string {
   return family === "v4" ? address : new URL(`http://[${address}]`).hostname.slice(1, -1);
 }
+
+/** What is wrong with the range of the tunnel between servers, as `rangeProblem` says it. */
+export function tunnelRangeProblem(text: string): string | undefined {
+  const wanted = "expected a private IPv4 range such as 10.86.0.0/16";
+  const problem = rangeProblem(text, "v4");
+  if (problem !== undefined) return problem;
+  const [address = "", prefix] = text.split("/");
+  const { IPv4 } = ipaddr;
+  if (IPv4.parse(address).range() !== "private" || Number(prefix) < WIDEST_PREFIX.v4) return wanted;
+  if (Number(prefix) > NARROWEST_TUNNEL) return `${wanted}, no narrower than /${NARROWEST_TUNNEL}`;
+  const common = Math.min(Number(prefix), DOCKER_RANGE.prefix);
+  return IPv4.parse(address).match(IPv4.parse(DOCKER_RANGE.address), common)
+    ? `expected a range without ${DOCKER_RANGE.address}/${DOCKER_RANGE.prefix}, which are the addresses of the servers' own containers`
+    : undefined;
+}
+
+/** Names of servers become addresses in it: the fewer there are, the more often two names are the same one. */
+const NARROWEST_TUNNEL = 24;

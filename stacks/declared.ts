@@ -83,6 +83,15 @@ export const DECLARED = {
     "/opt/technicia/registry/config.json",
     "/opt/technicia/tunnel/nginx.conf",
   ],
+  /** The same, of several servers. */
+  filesOfSeveral: [
+    "/etc/systemd/system/docker.service.d/20-technicia-tunnel.conf",
+    "/etc/systemd/system/technicia-swarm-door.socket",
+    "/etc/systemd/system/technicia-swarm-door@.service",
+    "/etc/technicia/swarm-door",
+    "/etc/wireguard/wg0.conf",
+    "/opt/technicia/bin/swarm-door",
+  ],
   /** What our programs write; a slash at the end stands for everything below. */
   written: [
     "/etc/netplan/60-technicia-ipv6.yaml",
@@ -122,5 +131,14 @@ export const DECLARED = {
     "technicia-monitoring",
     "technicia-outside",
     "technicia-runners",
+  ],
+  /** The same, between several servers. */
+  networksOfSeveral: [
+    "technicia-app-tunnel",
+    "technicia-data-tunnel",
+    "technicia-edge-tunnel",
+    "technicia-monitoring-tunnel",
+    "technicia-outside-tunnel",
+    "technicia-runners-tunnel",
   ],
 } as const;

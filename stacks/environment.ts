@@ -3,6 +3,7 @@
  *
  * `settings.ts` makes it. The type follows from the schema in `settings-schema.ts`, where every setting is documented.
  */
+import type { ServerLabel, ServerRole } from "../common/servers.ts";
 import type { Sections } from "./settings-schema.ts";
 
 type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
@@ -11,19 +12,37 @@ type Settings = DeepReadonly<Sections>;
 
 type Builds = "registry" | "registryUser" | "sources";
 
-export interface Environment extends Omit<Settings, "server" | "acme" | "images"> {
+/** A server that exists already, named as OVH names it, or one to order when there is none yet. */
+export type ServerSource =
+  | { readonly kind: "adopt"; readonly serviceName: string }
+  | ({ readonly kind: "order" } & NonNullable<Settings["server"]["order"]>);
+
+/** One server of an environment, with what it does not share with the others. */
+export interface Server extends Pick<
+  Settings["server"],
+  "vcores" | "memoryGib" | "diskGib" | "datacentre" | "image"
+> {
+  readonly name: string;
+  readonly role: ServerRole;
+  readonly source: ServerSource;
+
+  /** Of an only server: all of them. */
+  readonly labels: readonly ServerLabel[];
+}
+
+export interface Environment extends Omit<Settings, "server" | "servers" | "acme" | "images"> {
   /** Stack name: test, staging, prod. */
   readonly name: string;
 
+  /** What all servers share, and the size and source of the first one. */
   readonly server: Omit<Settings["server"], "serviceName" | "order" | "loginUser" | "ipv6"> & {
     readonly loginUser: string;
     readonly ipv6: boolean;
-
-    /** A server that exists already, named as OVH names it, or one to order when there is none yet. */
-    readonly source:
-      | { readonly kind: "adopt"; readonly serviceName: string }
-      | ({ readonly kind: "order" } & NonNullable<Settings["server"]["order"]>);
+    readonly source: ServerSource;
   };
+
+  /** In the order of the settings; the resources of the first one have the names of an only server's. */
+  readonly servers: readonly [Server, ...Server[]];
 
   /** Every service's image. */
   readonly images: Omit<Settings["images"], Builds>;

@@ -17,3 +17,14 @@ export interface Judged {
   readonly sections: { readonly [Name in SectionName]?: Sections[Name] | undefined };
   readonly commands: Commands;
 }
+
+export function at(value: unknown, ...path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),
+    value,
+  );
+}
+
+export function has(value: unknown, ...path: readonly PropertyKey[]): boolean {
+  return at(value, ...path) !== undefined;
+}

@@ -12,10 +12,13 @@ import { z } from "zod";
 import { SERVICES, type ServiceName } from "../common/services.ts";
 import { entryOf, NAMESPACE, secretNames } from "../secrets/catalog.ts";
 import { describeRotation } from "../secrets/rotations.ts";
+import { SERVERS_PAGE } from "./servers-page.ts";
 import { sections } from "./settings-schema.ts";
+import { renderShapes } from "./shapes.ts";
 
 const PROJECT = "Pulumi.yaml";
 const REFERENCE = "docs/settings.md";
+const SHAPES = "docs/servers.md";
 
 /** One setting or map of settings: JSON Schema with our own fields. */
 interface Node {
@@ -122,8 +125,13 @@ export async function renderProject(current: string): Promise<string> {
 }
 
 /** What stands for a setting that a stack leaves out; none where the engine has to demand it, because no value of its type is empty. */
-function emptyDefault(type: string, required: readonly string[]): { readonly default?: unknown } {
+function emptyDefault(
+  type: string,
+  required: readonly string[],
+): { readonly default?: unknown; readonly items?: object } {
   if (type === "string") return { default: "" };
+  // The engine demands to know what is in a list, and knows no maps with names.
+  if (type === "array") return { items: { type: "object" }, default: [] };
   return type === "object" && required.length === 0 ? { default: {} } : {};
 }
 
@@ -133,7 +141,7 @@ const SECRETS_COMMENT = ` Secrets: encrypted, never in clear. They have no type 
 /** `docs/settings.md` */
 export async function renderReference(): Promise<string> {
   const names = Object.keys(settings.properties!);
-  const isMapOf = (name: string) => settings.properties![name]!.properties !== undefined;
+  const isMapOf = (name: string) => ["object", "array"].includes(settings.properties![name]!.type);
   const single = names.filter((name) => !isMapOf(name));
   const text = [
     INTRODUCTION,
@@ -165,6 +173,11 @@ export async function renderReference(): Promise<string> {
     ]),
   ].join("\n\n");
   return format(text, { parser: "markdown", printWidth: 110 });
+}
+
+/** `docs/servers.md` */
+export function renderServers(): Promise<string> {
+  return format(SERVERS_PAGE.replace("%TABLE%", renderShapes()), { parser: "markdown", printWidth: 110 });
 }
 
 const INTRODUCTION = `# Settings
@@ -209,7 +222,11 @@ function renderDefault(value: unknown): string {
 if (import.meta.main) {
   const root = new URL("../", import.meta.url);
   const project = await readFile(new URL(PROJECT, root), "utf8");
-  const files = { [PROJECT]: await renderProject(project), [REFERENCE]: await renderReference() };
+  const files = {
+    [PROJECT]: await renderProject(project),
+    [REFERENCE]: await renderReference(),
+    [SHAPES]: await renderServers(),
+  };
   for (const [name, text] of Object.entries(files)) {
     const file = new URL(name, root);
     if (!process.argv.includes("--check")) await writeFile(file, text);

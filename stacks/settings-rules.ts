@@ -1,15 +1,13 @@
 /** Rules between settings. Each rule runs when the settings that it reads are valid, even if others are not. */
-import { enabledServices } from "../common/services.ts";
 import { MOST_EDGE_RULES, MOST_SSH_NETWORKS } from "../infra/edge-limits.ts";
 import { widthProblem } from "./address-range.ts";
 import { editorName } from "./environment.ts";
 import { monitoringRules } from "./monitoring-rules.ts";
-import type { Judged, Problem } from "./setting-rule.ts";
+import { capacityRules } from "./capacity-rules.ts";
+import { serverRules } from "./servers-rules.ts";
+import { at, has, type Judged, type Problem } from "./setting-rule.ts";
 import { versionOf } from "../common/image-reference.ts";
 import type { Sections } from "./settings-schema.ts";
-
-/** Memory that the operating system, dockerd and containerd need in addition to the services, in MiB. */
-export const SYSTEM_MEMORY_MIB = 614;
 
 /** Characters of a host name, as DNS has them. */
 const LONGEST_NAME = 253;
@@ -35,7 +33,7 @@ export function loginUserOf({ loginUser, image }: Pick<Sections["server"], "logi
 
 export function brokenRules(judged: Judged): Problem[] {
   return [
-    oneServer,
+    ...serverRules,
     everyAdminOnce,
     narrowAdmins,
     reachablePort,
@@ -53,24 +51,9 @@ export function brokenRules(judged: Judged): Problem[] {
     backupElsewhere,
     backupAge,
     ...monitoringRules,
-    memoryFits,
-    coresFit,
+    ...capacityRules,
     convergenceOutlastsObservation,
   ].flatMap((rule) => rule(judged));
-}
-
-function oneServer({ given, commands }: Judged): Problem[] {
-  const [hasName, hasOrder] = [has(given, "server", "serviceName"), has(given, "server", "order")];
-  if (hasName !== hasOrder) return [];
-  const name = commands.set(["server", "serviceName"]);
-  const country = commands.set(["server", "order", "subsidiary"], "FR");
-  const price = commands.set(["server", "order", "maxMonthlyPriceEur"]);
-  const remedy = hasName
-    ? `remove one, for example with ${commands.remove(["server", "order"])}`
-    : `name your server with ${name}, or order one with ${country} and ${price}`;
-  const found = hasName ? "both" : "neither";
-  const text = `expected either serviceName (a server you have) or order (a server to buy), got ${found}; ${remedy}`;
-  return [{ path: ["server"], text }];
 }
 
 // Two resources would write the same account, and the one that goes would take it from the other.
@@ -86,13 +69,15 @@ function everyAdminOnce({ sections: { server, ssh } }: Judged): Problem[] {
 }
 
 // An ordered server listens on 22, and would be paid before anybody notices that nothing answers elsewhere.
-function reachablePort({ given, sections: { ssh }, commands }: Judged): Problem[] {
+function reachablePort({ given, sections: { ssh, servers }, commands }: Judged): Problem[] {
   if (!ssh) return [];
   if (ssh.nextPort === ssh.port) {
     const text = `expected another port than ssh.port, got ${ssh.nextPort} again; remove it with ${commands.remove(["ssh", "nextPort"])}`;
     return [{ path: ["ssh", "nextPort"], text }];
   }
-  if (!has(given, "server", "order") || ssh.port === 22) return [];
+  const isOrdered =
+    has(given, "server", "order") || servers?.some(({ order }) => order !== undefined) === true;
+  if (!isOrdered || ssh.port === 22) return [];
   const name = commands.set(["server", "serviceName"]);
   const text =
     `expected 22, because a server that is ordered listens there (server.order), got ${ssh.port}; set it with ${commands.set(["ssh", "port"], "22")}; ` +
@@ -223,12 +208,16 @@ function narrowAdmins({ sections: { ssh, policy }, commands }: Judged): Problem[
   );
 }
 
-function edgeFirewallFits({ sections: { ssh } }: Judged): Problem[] {
+function edgeFirewallFits({ sections: { ssh, servers = [] } }: Judged): Problem[] {
   if (!ssh) return [];
   const ports = ssh.nextPort === undefined ? 1 : 2;
-  const [count, most] = [ssh.adminCidrs.v4.length, Math.floor(MOST_SSH_NETWORKS / ports)];
+  // One for each of the others, which the tunnel comes from.
+  const peers = Math.max(0, servers.length - 1);
+  const [count, most] = [ssh.adminCidrs.v4.length, Math.floor((MOST_SSH_NETWORKS - peers) / ports)];
   if (count <= most) return [];
-  const each = ports === 1 ? "" : ", two for each while ssh.nextPort is set";
+  const each =
+    (ports === 1 ? "" : ", two for each while ssh.nextPort is set") +
+    (peers === 0 ? "" : `, and ${peers} for the other servers`);
   const text =
     `expected at most ${most} ranges, because OVHcloud's edge firewall holds ${MOST_EDGE_RULES} rules${each}, got ${count}; ` +
     "merge neighbouring ranges, or let people in through a VPN with one address";
@@ -276,39 +265,6 @@ function backupAge({ sections: { backup }, commands }: Judged): Problem[] {
   ];
 }
 
-function memoryFits({ given, sections: { services, server, backup, monitoring } }: Judged): Problem[] {
-  if (!services || !server) return [];
-  const isBackedUp = has(given, "backup", "project") || has(given, "backup", "bucket");
-  const ceilings = [
-    ...enabledServices({ services, monitoring: monitoring ?? { enabled: false } }).map((name) => ({
-      name,
-      memoryMib: services[name].memoryMib,
-    })),
-    ...(backup && isBackedUp
-      ? [{ name: "backup", memoryMib: backup.memoryMib + backup.drillMemoryMib }]
-      : []),
-  ];
-  const sum = ceilings.reduce((total, { memoryMib }) => total + memoryMib, 0);
-  const room = server.memoryGib * 1024 - SYSTEM_MEMORY_MIB;
-  if (sum <= room) return [];
-  const limits = ceilings.map(({ name, memoryMib }) => `${name} ${memoryMib}`).join(", ");
-  const text =
-    `expected memory limits of at most ${room} MiB in all (server.memoryGib ${server.memoryGib} less ${SYSTEM_MEMORY_MIB} MiB for the system), ` +
-    `got ${sum} MiB (${limits}); lower them by ${sum - room} MiB or raise server.memoryGib`;
-  return [{ path: ["services"], text }];
-}
-
-function coresFit({ sections: { services, server }, commands }: Judged): Problem[] {
-  if (!services || !server) return [];
-  return Object.entries(services)
-    .filter(([, { cpus }]) => cpus > server.vcores)
-    .map(([name, { cpus }]) => {
-      const path = ["services", name, "cpus"];
-      const most = `at most the server's cores (server.vcores ${server.vcores})`;
-      return { path, text: `expected ${most}, got ${cpus}; set it with ${commands.set(path)}` };
-    });
-}
-
 // The wait for a rollout includes the observation: a shorter one would fail every update.
 function convergenceOutlastsObservation({ sections: { timeouts }, commands }: Judged): Problem[] {
   if (!timeouts) return [];
@@ -318,15 +274,4 @@ function convergenceOutlastsObservation({ sections: { timeouts }, commands }: Ju
   const what = `at least ${least} (timeouts.observationSeconds and ${START_SECONDS} for the start)`;
   const set = commands.set(path, String(least));
   return [{ path, text: `expected ${what}, got ${timeouts.convergenceSeconds}; set it with ${set}` }];
-}
-
-function at(value: unknown, ...path: readonly string[]): unknown {
-  return path.reduce<unknown>(
-    (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),
-    value,
-  );
-}
-
-function has(value: unknown, ...path: readonly string[]): boolean {
-  return at(value, ...path) !== undefined;
 }

@@ -14,6 +14,17 @@ import { monitoring, monitoringLimits } from "./monitoring-schema.ts";
 import { operations } from "./operations-schema.ts";
 import { policy } from "./policy-schema.ts";
 import {
+  datacentre,
+  diskGib,
+  memoryGib,
+  osImage,
+  serverName,
+  serverOrder,
+  servers,
+  vcores,
+  wireguard,
+} from "./servers-schema.ts";
+import {
   apiAddress,
   choice,
   emailAddress,
@@ -28,12 +39,10 @@ import {
   isFolderInRepository,
   isRepository,
   isServiceAddress,
-  isSupportedImage,
   limits,
   linuxUser,
   list,
   map,
-  number,
   operatorKey,
   optionalMap,
   personName,
@@ -46,9 +55,6 @@ import {
   whole,
 } from "./setting-types.ts";
 import { workflows } from "./workflows-schema.ts";
-
-/** Countries whose OVHcloud catalogue is in euros, the currency of `maxMonthlyPriceEur`. */
-const EURO_SUBSIDIARIES = ["DE", "ES", "FI", "FR", "IE", "IT", "LT", "NL", "PT"] as const;
 
 const source = optionalMap({
   repository: text(
@@ -74,11 +80,6 @@ const source = optionalMap({
     folder: "services/vector-store",
   },
 });
-
-const serverName = text(
-  "expected the name OVHcloud gave the server, such as vps-1a2b3c4d.vps.ovh.net",
-  /^vps[0-9a-z-]*\.(?:[a-z0-9-]+\.)*ovh\.[a-z]+$/,
-);
 
 /** An image that environments have without naming it. */
 const monitoringImage = (name: string) => image(name).prefault(name);
@@ -113,50 +114,28 @@ export const sections = {
         example: "vps-1a2b3c4d.vps.ovh.net",
       })
       .optional(),
-    order: optionalMap({
-      subsidiary: choice(EURO_SUBSIDIARIES).meta({
-        description: "Country whose catalogue and prices apply.",
-        example: "FR",
-      }),
-      maxMonthlyPriceEur: number("expected a number above 0", (price) => price > 0).meta({
-        description: "Highest price that you accept, in euros a month without tax.",
-        example: 15,
-      }),
-      again: serverName
-        .meta({
-          description:
-            "Name of an ordered server that is gone for good. Only with it another one is ordered in its place.",
-          example: "vps-1a2b3c4d.vps.ovh.net",
-        })
-        .optional(),
-    })
+    order: serverOrder
       .meta({
         description: "A server to order when there is none yet.",
         example: { subsidiary: "FR", maxMonthlyPriceEur: 15 },
       })
       .optional(),
-    vcores: whole("cores", { least: 1, most: 64 }).meta({
+    vcores: vcores.meta({
       description: "Fewest cores of a server that is accepted, adopted or ordered.",
       example: 4,
     }),
-    memoryGib: whole("GiB", { least: 1, most: 512 }).meta({
+    memoryGib: memoryGib.meta({
       description: "Least memory of a server that is accepted, in GiB; the services' limits must fit in it.",
       example: 8,
     }),
-    diskGib: whole("GiB", { least: 20, most: 10_000 }).prefault(40).meta({
+    diskGib: diskGib.prefault(40).meta({
       description:
         "Disk of the server's plan, in GiB, of which the monitoring may keep half; left out, that of the smallest plan. Preflight looks at the server's own.",
       example: 75,
       affects: "monitoring",
     }),
-    datacentre: text(
-      "expected a datacentre code of the VPS range, such as GRA (GRA11 is a Public Cloud region)",
-      /^[A-Z]{2,4}(-[A-Z]+)*$/,
-    ).meta({ description: "OVHcloud's code of the datacentre.", example: "GRA" }),
-    image: text(
-      "expected Debian 11 or later, or Ubuntu 22.04 or later, as OVHcloud names it, such as Ubuntu 22.04",
-      isSupportedImage,
-    ).meta({
+    datacentre: datacentre.meta({ description: "OVHcloud's code of the datacentre.", example: "GRA" }),
+    image: osImage.meta({
       description:
         "Operating system, installed once; a later change is refused because it would wipe the disk. One with ` - Docker` at its end needs `host.dockerSource: docker`.",
       example: "Ubuntu 22.04",
@@ -190,6 +169,8 @@ export const sections = {
       example: false,
     }),
   }).meta({ description: "The VPS: one that you have, or one to order.", affects: "server" }),
+  servers,
+  wireguard,
   ssh: map({
     port: integer("expected a port from 1 to 65535", { least: 1, most: 65_535 }).meta({
       description: "Port of sshd. To move it, set `nextPort` first.",

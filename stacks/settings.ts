@@ -6,6 +6,7 @@ import { commandsFor, nameOf, type Commands, type SettingPath } from "./config-c
 import type { Environment } from "./environment.ts";
 import { movedSetting } from "./moved-settings.ts";
 import type { Problem } from "./setting-rule.ts";
+import { serversOf, sizeOf } from "./servers.ts";
 import { brokenRules, knownAuthority, loginUserOf } from "./settings-rules.ts";
 import { sections, type SectionName, type Sections } from "./settings-schema.ts";
 import { shellWord } from "../common/shell-quote.ts";
@@ -86,6 +87,8 @@ function invisibleTexts(path: SettingPath, value: unknown, commands: Commands): 
 function toEnvironment(stack: string, settings: Sections): Environment {
   const { serviceName, order, ...server } = settings.server;
   const { acme } = settings;
+  const servers = serversOf({ server: { ...server, serviceName, order }, servers: settings.servers });
+  const [first] = servers;
   const { registry, registryUser, sources, ...images } = settings.images;
   return {
     ...settings,
@@ -94,10 +97,12 @@ function toEnvironment(stack: string, settings: Sections): Environment {
     name: stack,
     server: {
       ...server,
+      ...sizeOf(first),
       ipv6: server.ipv6 ?? true,
-      loginUser: loginUserOf(server),
-      source: serviceName === undefined ? { kind: "order", ...order! } : { kind: "adopt", serviceName },
+      loginUser: loginUserOf({ ...server, image: first.image }),
+      source: first.source,
     },
+    servers,
     acme: { ...acme, trusted: knownAuthority(acme.directory)?.trusted ?? acme.trusted! },
   };
 }

@@ -19,6 +19,7 @@ import { Tunnel } from "../../components/tunnel.ts";
 import { keepWorkflow } from "../../provider/n8n/workflow.ts";
 import * as technicia from "../../provider/resources.ts";
 import { publicNames } from "../environment.ts";
+import { areSeveral, tunnelAddress } from "../servers.ts";
 import type { Site } from "./site.ts";
 
 /** Services that workflows call, by either of their names. */
@@ -66,7 +67,7 @@ export function createTunnel(site: Site): Tunnel {
         ),
       },
     },
-    site.onSwarm,
+    site.onHome,
   );
 }
 
@@ -128,6 +129,7 @@ export function createDocuments(
       executionSeconds: environment.timeouts.uploadSeconds,
       failedDays: environment.documents.failedDays,
       qdrantKey: apiKeyOf(site),
+      volumesOn: areSeveral(environment) ? site.onHome.provider : undefined,
     },
     { ...site.onSwarm, dependsOn: [...site.onSwarm.dependsOn, collection] },
   );
@@ -347,13 +349,18 @@ export function createContent(
 
 /** After all services: what they hold beside what the program declares. */
 export function createComparison(
-  { onHost }: Site,
+  { environment, onHost }: Site,
   services: readonly (Service | undefined)[],
 ): technicia.State {
   const running = services.filter((service) => service !== undefined);
   return compareServices(
     "extra-specs",
-    running.map(({ spec }) => spec),
+    {
+      specs: running.map(({ spec }) => spec),
+      nodes: areSeveral(environment)
+        ? environment.servers.map(({ name }) => tunnelAddress(environment.wireguard, name))
+        : [],
+    },
     { ...onHost, dependsOn: running },
   );
 }

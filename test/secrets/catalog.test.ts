@@ -24,6 +24,7 @@ function context(change: (services: Writable) => void = () => undefined): Secret
       neighbours: ["prod"],
       ping: true,
     },
+    servers: ["gra-1", "gra-2", "gra-3"],
   };
   change(everything);
   return everything;
@@ -40,6 +41,7 @@ interface Writable {
     neighbours: string[];
     ping: boolean;
   };
+  servers: string[];
   services: {
     qdrant: { apiKey: boolean };
     n8n: { database: "sqlite" | "postgres" };
@@ -62,6 +64,7 @@ describe("catalog", () => {
       "qdrantApiKey",
       "backupPassword",
       "postgresPassword",
+      "wireguardKey",
     ]);
   });
 
@@ -104,9 +107,10 @@ describe("requiredSecrets", () => {
       "voyageApiKey",
       "googleCredentials",
       "registryPassword",
-      ...ours.filter((name) => name !== "postgresPassword"),
+      ...ours.filter((name) => !["postgresPassword", "wireguardKey"].includes(name)),
       ...["smtpPassword", "slackUrl", ...WEBHOOK_SECRETS, "pingUrl", "neighbourToken"],
       "postgresPassword",
+      "wireguardKey",
     ]);
   });
 
@@ -115,6 +119,13 @@ describe("requiredSecrets", () => {
       const required = requiredSecrets(context(), new Set([half])).filter((name) => name.startsWith("ovh"));
       expect(required).toEqual(["ovhClientId", "ovhClientSecret"]);
     }
+  });
+
+  it("requires the key of the tunnel of several servers alone", () => {
+    const requiredOf = (servers: readonly string[]) =>
+      requiredSecrets({ ...context(), servers }, nothing).includes("wireguardKey");
+
+    expect([[], ["a"], ["a", "b"]].map(requiredOf)).toEqual([false, false, true]);
   });
 
   it("requires the two keys of a bucket that the operator has, and the password, when no project is named", () => {
@@ -167,7 +178,7 @@ describe("keysByService", () => {
     expect(keys["OVH"]).toMatchObject({
       required: true,
       configured: false,
-      missing: ["ovhApplicationSecret", "ovhConsumerKey"],
+      missing: ["ovhApplicationSecret", "ovhConsumerKey", "wireguardKey"],
     });
     expect(keys["Anthropic"]).toMatchObject({ required: false, configured: true, missing: [] });
     expect(keys["Cloudflare"]).toMatchObject({ required: true, configured: false });

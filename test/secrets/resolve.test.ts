@@ -28,6 +28,7 @@ function needed(): Values {
     "backupReaderKey",
     "postgresPassword",
     "registryPassword",
+    "wireguardKey",
     ...(["smtpPassword", "slackUrl", ...WEBHOOK_SECRETS, "pingUrl", "neighbourToken"] as const),
   ];
   return Object.fromEntries(

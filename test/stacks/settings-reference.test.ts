@@ -53,6 +53,8 @@ describe("Pulumi.yaml", () => {
       adminEmail: { type: "string", default: "" },
       locale: object,
       server: object,
+      servers: { type: "array", items: object, default: [] },
+      wireguard: optional,
       ssh: object,
       ovh: object,
       dns: object,
@@ -138,6 +140,18 @@ describe("settingRows", () => {
       "server.diskGib": "40",
       "server.files": "[]",
       "server.serviceName": "none",
+      servers: "none",
+      "servers[].serviceName": "none",
+      "servers[].order": "none",
+      "servers[].order.again": "none",
+      "servers[].labels": "[]",
+      "servers[].vcores": "none",
+      "servers[].memoryGib": "none",
+      "servers[].diskGib": "none",
+      "servers[].datacentre": "none",
+      "servers[].image": "none",
+      "wireguard.cidr": JSON.stringify("10.86.0.0/16"),
+      "wireguard.port": "51820",
       "server.order": "none",
       "server.order.again": "none",
       "documents.enabled": "false",
@@ -190,14 +204,22 @@ describe("settingRows", () => {
 
   it("gives examples that together make an environment with a server to adopt", () => {
     const settings = settingsOfExamples(
-      (key) => !/^server\.order|^acme\.trusted|^backup\.(project|region)/.test(key),
+      (key) => !/^servers|^server\.order|^acme\.trusted|^backup\.(project|region)/.test(key),
     );
 
     expect(parseSettings("test", settings).server.source.kind).toBe("adopt");
   });
 
+  it("gives examples that together make an environment with a list of servers", () => {
+    const settings = settingsOfExamples(
+      (key) => !/^server\.(serviceName|order)|^acme\.trusted|^backup\.bucket/.test(key),
+    );
+
+    expect(parseSettings("test", settings).servers.map(({ name }) => name)).toEqual(["gra-1"]);
+  });
+
   it("gives examples that together make an environment with a server to order and another authority", () => {
-    const settings = settingsOfExamples((key) => !/^server\.serviceName|^backup\.bucket/.test(key));
+    const settings = settingsOfExamples((key) => !/^servers|^server\.serviceName|^backup\.bucket/.test(key));
     change(settings, "acme.directory", "https://acme.example/directory");
 
     expect(parseSettings("test", settings)).toMatchObject({
