@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { access, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
+import { type ServiceName, swarmName } from "./services.ts";
 import { type Clock, until } from "./until.ts";
 
 /** Script on the server; the gateway installs it where requests may be held. */
@@ -11,8 +12,19 @@ export const HOLD_SCRIPT = "/opt/technicia/bin/gateway-hold";
 /** What the program of the backups says once it has had the requests held. */
 export const HELD = "the gateway holds the requests to n8n";
 
-/** Names the folder in which the program of the stack asks for the hold, right before n8n changes. */
+/** Services that stop before their successor starts, and without which n8n answers nothing. */
+export const heldServices = ["n8n", "qdrant", "postgres"] as const satisfies readonly ServiceName[];
+
+export type HeldService = (typeof heldServices)[number];
+
+/**
+ * Names the folder in which the program of the stack asks for the hold, right before a service changes. It has a folder for each service that the
+ * update restarts, and none for others.
+ */
 export const HOLD_FOLDER = "TECHNICIA_HOLD_FOLDER";
+
+export const holdFolderOf = (folder: string, service: HeldService): string =>
+  join(folder, swarmName(service));
 
 const QUESTION = "asked";
 const ANSWER = "go";
@@ -21,6 +33,7 @@ const ANSWER = "go";
 const ANSWER_SECONDS = 120;
 
 interface Asked {
+  /** Of the service. */
   readonly folder: string;
 
   /** @default this machine's */
@@ -29,7 +42,7 @@ interface Asked {
 
 /** Asks the command that runs the engine to hold the requests, and waits for its answer; goes on without one after a while. */
 export async function askToHold({ folder, clock }: Asked): Promise<void> {
-  // A command that has ended has removed the folder.
+  // A command that has ended has removed the folder; a service that does not restart has none.
   if (!existsSync(folder)) return;
   await place(join(folder, QUESTION));
   const isAnswered = async () => !existsSync(folder) || (await exists(join(folder, ANSWER)));
@@ -42,7 +55,7 @@ export async function askToHold({ folder, clock }: Asked): Promise<void> {
   });
 }
 
-/** Whether the program of the stack has come to n8n. */
+/** Whether the program of the stack has come to the service. */
 export function isHoldAsked(folder: string): Promise<boolean> {
   return exists(join(folder, QUESTION));
 }

@@ -26,6 +26,9 @@ export interface DocumentsArgs {
   /** Whether `pulumi destroy` must leave the files alone. */
   readonly protectData: boolean;
 
+  /** Connection to the server of its volume. @default that of its other resources */
+  readonly volumesOn?: docker.Provider | undefined;
+
   /** Longest execution of a workflow, in seconds. */
   readonly executionSeconds: number;
 

@@ -12,6 +12,7 @@ import {
   WEBROOT,
 } from "./gateway-config.ts";
 import { HOLD_PORT, HOLD_PROGRAM } from "./gateway-hold.ts";
+import { Handover } from "./gateway-handover.ts";
 import { ACCESS_SOCKET, NEIGHBOUR_TOKEN } from "./gateway-monitoring.ts";
 import { Service, type CommonServiceArgs } from "./service.ts";
 
@@ -33,6 +34,9 @@ const SOCKET_FOLDER = scriptParts(new URL("scripts/gateway-socket.sh", import.me
 export interface GatewayArgs extends CommonServiceArgs {
   readonly host: technicia.Connection;
 
+  /** Other servers on which it runs as well, by name. @default - none */
+  readonly others?: Readonly<Record<string, technicia.Connection>>;
+
   /** Networks on which the gateway finds what it forwards to. */
   readonly networks: readonly docker.Network[];
 
@@ -52,43 +56,66 @@ export class Gateway extends pulumi.ComponentResource {
 
   constructor(name: string, args: GatewayArgs, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:Gateway", name, {}, opts);
+    const servers = Object.entries(args.others ?? {}).map(([server, provider]) => ({
+      name: `${server}/${name}`,
+      onHost: { parent: this, provider },
+    }));
     const onHost = { parent: this, provider: args.host };
-
-    const placeholder = createPlaceholder(name, args.config, onHost);
-    const reload = new technicia.File(
-      `${name}-reload`,
-      {
-        path: RELOAD,
-        content: script(new URL("scripts/gateway-reload.sh", import.meta.url)),
-        mode: "0755",
-        validate: 'bash -n "$FILE"',
-      },
-      onHost,
+    const own = createFiles(name, args, onHost);
+    const files = [own, ...servers.map((server) => createFiles(server.name, args, server.onHost))];
+    this.configuration = own.configuration;
+    const ready = files.flatMap(({ configuration, folders }) => [configuration, ...folders]);
+    // Of several gateways one is replaced after the other, and the names of all of them are in DNS.
+    const handover = servers.length === 0 ? new Handover(name, args, onHost) : undefined;
+    const before = handover && ((revision: pulumi.Output<string>) => handover.begin(revision, ready));
+    this.service = createService(
+      name,
+      { ...args, ...(before && { before }) },
+      { parent: this, dependsOn: ready },
     );
-    const neighbours = createNeighbourToken(name, args, { ...onHost, dependsOn: [placeholder, reload] });
-    const hold = createHold(name, args, { ...onHost, dependsOn: [placeholder, reload] });
-    this.configuration = new technicia.File(
-      `${name}-configuration`,
-      {
-        path: `${GATEWAY_DIRECTORY.host}/nginx.conf`,
-        content: renderGateway(args.config),
-        validate: validation(args.image),
-        onChange: RELOAD,
-      },
-      { ...onHost, dependsOn: [placeholder, reload, ...neighbours, ...hold] },
-    );
-    this.service = createService(name, args, {
-      parent: this,
-      dependsOn: [this.configuration, ...createSocketFolder(name, args, onHost)],
-    });
+    handover?.end(this.service.revision);
     // After the service: a gateway that is starting may have read its files already, and nothing makes it read them again.
-    new technicia.File(
-      `${name}-n8n-route`,
-      { path: N8N_ROUTE.host, content: N8N_ROUTE.content, onChange: RELOAD },
-      { ...onHost, dependsOn: [this.service, args.n8nOwner] },
-    );
+    for (const server of [{ name, onHost }, ...servers]) {
+      new technicia.File(
+        `${server.name}-n8n-route`,
+        { path: N8N_ROUTE.host, content: N8N_ROUTE.content, onChange: RELOAD },
+        { ...server.onHost, dependsOn: [this.service, args.n8nOwner] },
+      );
+    }
     this.registerOutputs({});
   }
+}
+
+/** What it finds on a server before it starts there. */
+function createFiles(
+  name: string,
+  args: GatewayArgs,
+  onHost: pulumi.CustomResourceOptions,
+): { readonly configuration: technicia.File; readonly folders: readonly technicia.State[] } {
+  const placeholder = createPlaceholder(name, args.config, onHost);
+  const reload = new technicia.File(
+    `${name}-reload`,
+    {
+      path: RELOAD,
+      content: script(new URL("scripts/gateway-reload.sh", import.meta.url)),
+      mode: "0755",
+      validate: 'bash -n "$FILE"',
+    },
+    onHost,
+  );
+  const neighbours = createNeighbourToken(name, args, { ...onHost, dependsOn: [placeholder, reload] });
+  const hold = createHold(name, args, { ...onHost, dependsOn: [placeholder, reload] });
+  const configuration = new technicia.File(
+    `${name}-configuration`,
+    {
+      path: `${GATEWAY_DIRECTORY.host}/nginx.conf`,
+      content: renderGateway(args.config),
+      validate: validation(args.image),
+      onChange: RELOAD,
+    },
+    { ...onHost, dependsOn: [placeholder, reload, ...neighbours, ...hold] },
+  );
+  return { configuration, folders: createSocketFolder(name, args, onHost) };
 }
 
 /** The gateway's folders, and in them a certificate that nobody trusts: nginx does not start without one. */

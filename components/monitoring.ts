@@ -193,7 +193,10 @@ function createServices(
   return mapPrograms((program) => {
     const { others, volume, mounts, ...args } = described[program];
     const { alias } = SERVICES[program];
-    const data = volume === undefined ? [] : [createDataVolume(volume, { protectData: false }, onSwarm)];
+    const data =
+      volume === undefined
+        ? []
+        : [createDataVolume(volume, { protectData: false, volumesOn: programs[program].volumesOn }, onSwarm)];
     const configuration =
       files[program].length === 0
         ? []

@@ -251,6 +251,7 @@ function createRunners(
       convergenceSeconds: args.convergenceSeconds,
       observationSeconds: args.observationSeconds,
       logTag: args.logTag,
+      placement: args.placement,
       networks: [{ network: args.network }],
       environment: {
         N8N_RUNNERS_TASK_BROKER_URI: "http://n8n:5679",

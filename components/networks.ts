@@ -4,6 +4,22 @@ import * as pulumi from "@pulumi/pulumi";
 /** Addresses of all networks of the system, and of nothing else. */
 export const NETWORKS_RANGE = "172.31.0.0/16";
 
+/** Of a packet in a network between servers: WireGuard's 1420 less 50 for VXLAN, and some for what else there is on the way. */
+const TUNNEL_MTU = 1350;
+
+/**
+ * First of the third numbers of the networks between servers. They have names and addresses of their own, because a network that is in use cannot
+ * change: where servers are added, the services move from the ones to the others.
+ */
+const FIRST_OF_SEVERAL = 128;
+
+export interface NetworksArgs {
+  readonly isMonitored: boolean;
+
+  /** Whether they are between servers. @default false */
+  readonly areSeveral?: boolean;
+}
+
 /** The networks of the system, each with the services that have to meet on it and no others. */
 export class Networks extends pulumi.ComponentResource {
   /** Gateway and what it forwards to. */
@@ -31,43 +47,51 @@ export class Networks extends pulumi.ComponentResource {
 
   constructor(
     name: string,
-    { isMonitored }: { readonly isMonitored: boolean },
+    { isMonitored, areSeveral = false }: NetworksArgs,
     opts: pulumi.ComponentResourceOptions,
   ) {
     super("technicia:components:Networks", name, {}, opts);
 
-    this.edge = createNetwork(
-      "technicia-edge",
-      { subnet: "172.31.0.0/24", internal: false },
-      { parent: this },
-    );
+    const network = (role: string, number: number, internal: boolean) => ({
+      ...{ role, internal, areSeveral },
+      subnet: `172.31.${number + (areSeveral ? FIRST_OF_SEVERAL : 0)}.0/24`,
+    });
+    this.edge = createNetwork(network("edge", 0, false), { parent: this });
     // The first call to Docker opens the shared ssh connection. The other networks wait for it, or they would race to open it too.
     const next = { parent: this, dependsOn: [this.edge] };
-    this.app = createNetwork("technicia-app", { subnet: "172.31.1.0/24", internal: false }, next);
-    this.data = createNetwork("technicia-data", { subnet: "172.31.2.0/24", internal: true }, next);
-    this.runners = createNetwork("technicia-runners", { subnet: "172.31.3.0/24", internal: true }, next);
+    this.app = createNetwork(network("app", 1, false), next);
+    this.data = createNetwork(network("data", 2, true), next);
+    this.runners = createNetwork(network("runners", 3, true), next);
     this.monitoring = isMonitored
       ? {
-          inside: createNetwork("technicia-monitoring", { subnet: "172.31.4.0/24", internal: true }, next),
-          outside: createNetwork("technicia-outside", { subnet: "172.31.5.0/24", internal: false }, next),
+          inside: createNetwork(network("monitoring", 4, true), next),
+          outside: createNetwork(network("outside", 5, false), next),
         }
       : undefined;
     this.registerOutputs({});
   }
 }
 
+interface NetworkArgs {
+  readonly role: string;
+  readonly subnet: string;
+  readonly internal: boolean;
+  readonly areSeveral: boolean;
+}
+
 function createNetwork(
-  name: string,
-  { subnet, internal }: { readonly subnet: string; readonly internal: boolean },
+  { role, subnet, internal, areSeveral }: NetworkArgs,
   opts: pulumi.CustomResourceOptions,
 ): docker.Network {
+  const name = `technicia-${role}`;
   return new docker.Network(
     name,
     {
-      name,
+      name: areSeveral ? `${name}-tunnel` : name,
       driver: "overlay",
       attachable: true,
       internal,
+      ...(areSeveral ? { options: { "com.docker.network.driver.mtu": String(TUNNEL_MTU) } } : {}),
       // Fixed: a changed subnet replaces the network and everything on it.
       ipamConfigs: [{ subnet, gateway: subnet.replace(/0\/24$/, "1") }],
     },

@@ -36,6 +36,17 @@ const TASK: Readonly<Record<string, Row>> = {
     }),
   ],
   logDriver: ["LogDriver", fields({ name: ["Name"], options: ["Options"] })],
+  placement: [
+    "Placement",
+    fields({
+      constraints: ["Constraints"],
+      prefs: [
+        "Preferences",
+        (prefs: readonly string[]) =>
+          prefs.map((text) => ({ Spread: { SpreadDescriptor: text.replace(/^spread=/, "") } })),
+      ],
+    }),
+  ],
 };
 
 const CONTAINER: Readonly<Record<string, Row>> = {
@@ -103,7 +114,13 @@ const SERVICE: Readonly<Record<string, Row>> = {
   name: ["Name"],
   labels: ["Labels", pairs],
   taskSpec: ["TaskTemplate", fields(TASK)],
-  mode: ["Mode", fields({ replicated: ["Replicated", fields({ replicas: ["Replicas"] })] })],
+  mode: [
+    "Mode",
+    fields({
+      replicated: ["Replicated", fields({ replicas: ["Replicas"] })],
+      global: ["Global", () => ({})],
+    }),
+  ],
   updateConfig: ["UpdateConfig", UPDATE],
   rollbackConfig: ["RollbackConfig", UPDATE],
   endpointSpec: [
@@ -123,6 +140,13 @@ const SERVICE: Readonly<Record<string, Row>> = {
   ],
 };
 
+export interface ComparedServices {
+  readonly specs: readonly pulumi.Input<object>[];
+
+  /** Addresses in the tunnel of the servers that are in the Swarm. @default - this one alone */
+  readonly nodes?: readonly string[];
+}
+
 /**
  * Compares every field of these services, and of the Swarm that they run in, with what is declared; the next update sets them back.
  *
@@ -130,17 +154,23 @@ const SERVICE: Readonly<Record<string, Row>> = {
  */
 export function compareServices(
   name: string,
-  specs: readonly pulumi.Input<object>[],
+  { specs, nodes = [] }: ComparedServices,
   opts: pulumi.CustomResourceOptions,
 ): technicia.State {
-  const program = script(new URL("scripts/extra-specs.sh", import.meta.url));
+  const read = (file: string) => script(new URL(`scripts/${file}.sh`, import.meta.url));
+  const program = [read("extra-specs"), ...(nodes.length === 0 ? [] : [read("extra-specs-nodes")])].join(
+    "\n",
+  );
   return new technicia.State(
     name,
     {
       observe: `${program}\nobserve`,
       desired: NOTHING_EXTRA,
       apply: `${program}\napply`,
-      variables: { SPECS: pulumi.all([...specs]).apply((all) => JSON.stringify(all)) },
+      variables: {
+        SPECS: pulumi.all([...specs]).apply((all) => JSON.stringify(all)),
+        ...(nodes.length === 0 ? {} : { NODES: nodes.join(" ") }),
+      },
       // One service after the other is set back, each with a new task.
       timeoutSeconds: 900,
     },

@@ -60,6 +60,24 @@ export interface CommonServiceArgs {
 
   /** Name of its lines in the server's journal. @default its lines stay with Docker */
   readonly logTag?: string | undefined;
+
+  /** What has to be done before the task that `revision` names takes the place of another. @default nothing */
+  readonly before?: (revision: pulumi.Output<string>) => pulumi.Input<pulumi.Resource>;
+
+  /** Where it runs, of several servers. @default - once, on the only server */
+  readonly placement?: Placement | undefined;
+
+  /** Connection to the server of its volumes. @default that of its other resources */
+  readonly volumesOn?: docker.Provider | undefined;
+}
+
+/** Where tasks of a service run. */
+export interface Placement {
+  /** How many, or one on every server that fits. */
+  readonly tasks: number | "everyServer";
+
+  /** Label that a server has to have: `technicia.n8n`. @default - every server that takes tasks fits */
+  readonly label?: string;
 }
 
 /** What one long-running service decides; everything else is the same for all of them. */
@@ -137,7 +155,7 @@ export class Service extends pulumi.ComponentResource {
     const declared = {
       name,
       taskSpec,
-      mode: { replicated: { replicas: 1 } },
+      mode: describeMode(args.placement),
       endpointSpec: {
         // Virtual addresses need IPVS in the kernel; one task per service has no use for them.
         mode: "dnsrr",
@@ -152,15 +170,19 @@ export class Service extends pulumi.ComponentResource {
       rollbackConfig: { ...update, failureAction: "pause" },
     };
     const convergeConfig = { delay: FIRST_LOOK, timeout: goDuration(args.convergenceSeconds) };
-    this.service = new docker.Service(`${name}-service`, { ...declared, convergeConfig }, { parent: this });
+    const task = pulumi.output(taskSpec).apply(digestOf);
+    const dependsOn = args.before === undefined ? [] : [args.before(task)];
+    this.service = new docker.Service(
+      `${name}-service`,
+      { ...declared, convergeConfig },
+      { parent: this, dependsOn },
+    );
     this.spec = pulumi.output(declared).apply(describeInApi);
 
     this.swarmName = this.service.name;
     this.image = this.service.taskSpec.containerSpec.image;
     // Of what was asked for: the daemon's answer gains defaults at the first refresh.
-    this.revision = pulumi
-      .all([taskSpec, this.service.id])
-      .apply(([spec]) => createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 16));
+    this.revision = pulumi.all([task, this.service.id]).apply(([digest]) => digest);
     this.registerOutputs({ revision: this.revision });
   }
 }
@@ -181,6 +203,10 @@ function createSecrets(
     const options = isForSetUp ? { ...opts, ignoreChanges: ["data"] } : opts;
     return { file, secret: new docker.Secret(`${name}-${secretLabel(file)}`, { data }, options) };
   });
+}
+
+function digestOf(spec: object): string {
+  return createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 16);
 }
 
 /** `Service.revision` is a digest of this text: a changed order of keys makes the public probe run again in every stack. */
@@ -207,6 +233,20 @@ function describeTask(
       args.logTag === undefined
         ? { name: "json-file", options: { "max-size": "10m", "max-file": "5" } }
         : { name: "journald", options: { tag: args.logTag } },
+    ...(args.placement === undefined ? {} : { placement: describePlacement(args.placement) }),
+  };
+}
+
+function describeMode(placement: Placement | undefined): docker.types.input.ServiceMode {
+  if (placement?.tasks === "everyServer") return { global: true };
+  return { replicated: { replicas: placement?.tasks ?? 1 } };
+}
+
+/** A service that may be anywhere is on as many servers as it has tasks. */
+function describePlacement({ tasks, label }: Placement): docker.types.input.ServiceTaskSpecPlacement {
+  return {
+    ...(label === undefined ? {} : { constraints: [`node.labels.${label}==1`] }),
+    ...(tasks === "everyServer" || tasks < 2 ? {} : { prefs: ["spread=node.id"] }),
   };
 }
 
@@ -259,13 +299,18 @@ function describeUpdate(args: ServiceArgs) {
   };
 }
 
+export interface DataVolumeArgs extends Pick<CommonServiceArgs, "volumesOn"> {
+  readonly protectData: boolean;
+}
+
 /** A volume for data of one service; with `protectData` neither a destroy nor a replacement deletes it. */
 export function createDataVolume(
   name: string,
-  { protectData }: { readonly protectData: boolean },
+  { protectData, volumesOn }: DataVolumeArgs,
   opts: pulumi.CustomResourceOptions,
 ): docker.Volume {
-  return new docker.Volume(name, { name }, { ...opts, protect: protectData, retainOnDelete: protectData });
+  const options = volumesOn === undefined ? opts : { ...opts, provider: volumesOn };
+  return new docker.Volume(name, { name }, { ...options, protect: protectData, retainOnDelete: protectData });
 }
 
 /** Shell text that reads secret files into the environment of the process that replaces the shell. */

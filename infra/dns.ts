@@ -39,6 +39,10 @@ export interface DnsArgs {
   readonly names: readonly string[];
 
   readonly ipv4: pulumi.Input<string>;
+
+  /** Other servers to which the names point as well. @default - none */
+  readonly others?: readonly { readonly name: string; readonly ipv4: pulumi.Input<string> }[];
+
   readonly ttlSeconds: number;
 
   /** What the vendor has under the names. */
@@ -50,6 +54,9 @@ export interface DnsArgs {
 
 interface Entry {
   readonly key: string;
+
+  /** Where it leads, of several servers. */
+  readonly server?: string;
   readonly name: string;
   readonly type: "A" | "CAA";
   readonly value: pulumi.Input<string>;
@@ -68,47 +75,66 @@ export class Dns extends pulumi.ComponentResource {
   constructor(name: string, args: DnsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("technicia:infra:Dns", name, {}, opts);
 
-    const { zone, vendor, zoneRecords } = args;
+    const { zone, vendor, zoneRecords, others = [] } = args;
+    const ours = new Set<string>();
+    for (const { ipv4 } of [args, ...others]) pulumi.output(ipv4).apply((address) => ours.add(address));
     const comeIntoView = namesComeIntoView({ zone });
     const hooks = {
-      beforeCreate: [namesStayFree({ zone, panel: PANELS[vendor.kind], records: zoneRecords })],
+      beforeCreate: [namesStayFree({ zone, panel: PANELS[vendor.kind], records: zoneRecords, ours })],
       afterCreate: [comeIntoView],
       // A record that now leads to another server.
       afterUpdate: [comeIntoView],
     };
     this.records = entries(args).map((entry) =>
-      createRecord(`${name}-${entry.key}`, { ...args, entry }, { parent: this, hooks }),
+      createRecord(
+        entry.server === undefined ? `${name}-${entry.key}` : `${entry.server}/${name}-${entry.key}`,
+        { ...args, entry },
+        { parent: this, hooks },
+      ),
     );
-    const first = args.names[0] ?? args.zone;
-    const { accepted } = new technicia.ReverseName(
-      `${name}-reverse-name`,
-      // The API answers with the trailing dot; without it every refresh would show a difference.
-      { ip: args.ipv4, name: `${first}.` },
-      { parent: this, provider: args.cloud, dependsOn: this.records },
-    );
-    new Reverse(
-      `${name}-reverse-v4`,
-      {
-        ip: pulumi.interpolate`${args.ipv4}/32`,
-        ReverseIp: args.ipv4,
-        ReverseValue: accepted,
-        // OVH refuses a reverse name until it sees the forward name point here.
-        readinessTimeoutDuration: "5m",
-      },
-      // Both have the same key: a replacement that comes first is cleared when the old one is deleted.
-      { parent: this, provider: args.ovh, dependsOn: this.records, deleteBeforeReplace: true },
-    );
+    createReverse(`${name}-reverse`, args, { parent: this, dependsOn: this.records });
+    for (const other of others) {
+      const ofOther = { ...args, ipv4: other.ipv4 };
+      createReverse(`${other.name}/${name}-reverse`, ofOther, { parent: this, dependsOn: this.records });
+    }
     this.registerOutputs({});
   }
 }
 
-function entries(args: DnsArgs): Entry[] {
-  const addresses = args.names.map((name): Entry => ({
-    key: `${label(name, args.zone)}-a`,
-    name,
-    type: "A",
-    value: args.ipv4,
-  }));
+/** The name that an address of ours leads back to. */
+function createReverse(
+  name: string,
+  { names, zone, ipv4, cloud, ovh }: DnsArgs,
+  opts: pulumi.CustomResourceOptions,
+): void {
+  const { accepted } = new technicia.ReverseName(
+    `${name}-name`,
+    // The API answers with the trailing dot; without it every refresh would show a difference.
+    { ip: ipv4, name: `${names[0] ?? zone}.` },
+    { ...opts, provider: cloud },
+  );
+  new Reverse(
+    `${name}-v4`,
+    {
+      ip: pulumi.interpolate`${ipv4}/32`,
+      ReverseIp: ipv4,
+      ReverseValue: accepted,
+      // OVH refuses a reverse name until it sees the forward name point here.
+      readinessTimeoutDuration: "5m",
+    },
+    // Both have the same key: a replacement that comes first is cleared when the old one is deleted.
+    { ...opts, provider: ovh, deleteBeforeReplace: true },
+  );
+}
+
+function entries({ others = [], ...args }: DnsArgs): Entry[] {
+  const addresses = args.names.flatMap((name): Entry[] => {
+    const entry = { key: `${label(name, args.zone)}-a`, name, type: "A" } as const;
+    return [
+      { ...entry, value: args.ipv4 },
+      ...others.map((other) => ({ ...entry, server: other.name, value: other.ipv4 })),
+    ];
+  });
   const first = args.names[0] ?? args.zone;
   const authorities = args.caaIssuers.map((issuer): Entry => ({
     key: `caa-${issuer}`,

@@ -33,6 +33,9 @@ export interface EdgeFirewallArgs {
 
   /** Service that tells callers their own address, or `none`. */
   readonly addressService: string;
+
+  /** UDP port of the tunnel, and the other servers' public IPv4 addresses. @default - there is one server */
+  readonly tunnel?: { readonly port: number; readonly peers: readonly pulumi.Input<string>[] } | undefined;
 }
 
 /**
@@ -50,7 +53,7 @@ export class EdgeFirewall extends pulumi.ComponentResource {
       `${name}-rules`,
       {
         ip: args.ip,
-        rules: edgeRules(args.sshPorts, args.adminCidrs),
+        rules: rulesOf(args),
         guard: { ...LOGIN_GUARD, sshPort: args.sshPorts[0], addressService: args.addressService },
       },
       { parent: this, provider: args.cloud },
@@ -59,8 +62,18 @@ export class EdgeFirewall extends pulumi.ComponentResource {
   }
 }
 
+function rulesOf({ sshPorts, adminCidrs, tunnel }: EdgeFirewallArgs): pulumi.Input<EdgeRule[]> {
+  if (tunnel === undefined) return edgeRules(sshPorts, adminCidrs);
+  const { port, peers } = tunnel;
+  return pulumi.all([...peers]).apply((known) => edgeRules(sshPorts, adminCidrs, { port, peers: known }));
+}
+
 /** The rules, first match first. Replies to the server's own DNS and NTP queries need rules, because the firewall keeps no state. */
-export function edgeRules(sshPorts: readonly number[], adminCidrs: readonly string[]): EdgeRule[] {
+export function edgeRules(
+  sshPorts: readonly number[],
+  adminCidrs: readonly string[],
+  tunnel?: { readonly port: number; readonly peers: readonly string[] },
+): EdgeRule[] {
   const permits: Omit<EdgeRule, "sequence">[] = [
     { action: "permit", protocol: "tcp", tcpOption: "established" },
     ...sshPorts.flatMap((port) =>
@@ -77,6 +90,12 @@ export function edgeRules(sshPorts: readonly number[], adminCidrs: readonly stri
     { action: "permit", protocol: "icmp" },
     { action: "permit", protocol: "udp", sourcePort: 53 },
     { action: "permit", protocol: "udp", sourcePort: 123 },
+    ...(tunnel?.peers ?? []).map((peer) => ({
+      action: "permit" as const,
+      protocol: "udp" as const,
+      port: tunnel!.port,
+      source: `${peer}/32`,
+    })),
   ];
   return [
     ...permits.map((rule, sequence) => ({ sequence, ...rule })),

@@ -20,6 +20,9 @@ export interface FreeNamesArgs {
   readonly panel: string;
 
   readonly records: DnsZone;
+
+  /** Addresses of our servers, to all of which the names lead. @default - that of the record alone */
+  readonly ours?: ReadonlySet<string>;
 }
 
 /**
@@ -41,7 +44,9 @@ export function namesStayFree(args: FreeNamesArgs): pulumi.ResourceHook {
     if (wanted === undefined) return;
     const present = await list(wanted.name);
     const ours = present.find((record) => isWanted(record, wanted));
-    const foreign = present.filter((record) => record !== ours && isRival(record, wanted));
+    const foreign = present.filter(
+      (record) => record !== ours && isRival(record, wanted) && !leadsToUs(record, args),
+    );
     if (foreign.length > 0) refuse(wanted, foreign, args);
     if (ours) await takeOver(ours, args.records);
   };
@@ -51,6 +56,11 @@ export function namesStayFree(args: FreeNamesArgs): pulumi.ResourceHook {
 // Of CAA records there may be several: each names one more authority.
 function isRival(record: DnsRecord, wanted: WantedRecord): boolean {
   return wanted.type === "A" && RIVALS.includes(record.type);
+}
+
+/** Of several servers; a proxied record leads to the vendor first. */
+function leadsToUs({ type, content, proxied }: DnsRecord, { ours }: FreeNamesArgs): boolean {
+  return type === "A" && proxied !== true && ours?.has(content) === true;
 }
 
 function refuse({ name }: WantedRecord, foreign: readonly DnsRecord[], { zone, panel }: FreeNamesArgs): void {

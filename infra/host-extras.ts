@@ -31,6 +31,9 @@ export interface HostExtrasArgs {
 
   readonly networks: readonly string[];
   readonly volumes: readonly string[];
+
+  /** UDP port of the tunnel to other servers. @default - there is one server */
+  readonly tunnelPort?: number;
 }
 
 /**
@@ -55,7 +58,10 @@ export class HostExtras extends pulumi.ComponentResource {
       },
       files: { FILES: files, SYSCTL: withoutComments(sysctl()) },
       system: { FILES: files, LOGIN: ssh.user, ADMINS: admins.join(" ") },
-      ports: { SSH_PORT: ssh.ports.join(" ") },
+      ports: {
+        SSH_PORT: ssh.ports.join(" "),
+        ...(args.tunnelPort === undefined ? {} : { TUNNEL_PORT: String(args.tunnelPort) }),
+      },
       rules: {},
       containers: {
         CONTAINERS: args.containers.join(" "),
@@ -65,7 +71,9 @@ export class HostExtras extends pulumi.ComponentResource {
       objects: { VOLUMES: args.volumes.join(" ") },
     };
     for (const [set, variables] of Object.entries(sets)) {
-      const scripts = [...(SHARED[set] ?? ["extra-set"]), `extra-${set}`].map(readScript).join("\n");
+      const ofTunnel = set === "ports" && args.tunnelPort !== undefined ? ["extra-ports-tunnel"] : [];
+      const files = [...(SHARED[set] ?? ["extra-set"]), `extra-${set}`, ...ofTunnel];
+      const scripts = files.map(readScript).join("\n");
       new technicia.State(
         `${name}-${set}`,
         {

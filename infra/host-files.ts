@@ -21,7 +21,7 @@ export function packageNamesIfKnown({
 /** Docker's own packages have other names than the distribution's. */
 export function packageNames(
   dockerSource: DockerSource,
-  { isMonitored = false }: { readonly isMonitored?: boolean } = {},
+  { isMonitored = false, tunnel }: { readonly isMonitored?: boolean; readonly tunnel?: object } = {},
 ): string[] {
   const engine = dockerSource === "docker" ? ["containerd.io", "docker-ce", "docker-ce-cli"] : ["docker.io"];
   // Docker unpacks images with pigz if it is installed, so decompressing and writing overlap.
@@ -37,7 +37,8 @@ export function packageNames(
   ];
   // Its getcap tells which programs have rights of their own.
   const monitoring = isMonitored ? ["prometheus-node-exporter", "systemd-journal-remote"] : [];
-  return [...tools, "libcap2-bin", ...engine, ...monitoring].sort();
+  const several = tunnel === undefined ? [] : ["iputils-ping", "wireguard-tools"];
+  return [...tools, "libcap2-bin", ...engine, ...monitoring, ...several].sort();
 }
 
 /** With socket activation systemd listens, on the ports that sshd's settings name. */

@@ -19,7 +19,26 @@ export interface HostFirewallArgs {
 
   /** Networks that may reach ssh. */
   readonly adminCidrs: { readonly v4: readonly string[]; readonly v6: readonly string[] };
+
+  /** The tunnel to other servers. @default - there is one server */
+  readonly tunnel?: TunnelRules | undefined;
 }
+
+export interface TunnelRules {
+  readonly interface: string;
+
+  /** UDP port that the tunnel comes in at. */
+  readonly port: number;
+
+  /** Public IPv4 addresses of the other servers. */
+  readonly peers: readonly pulumi.Input<string>[];
+}
+
+/** Ports in the tunnel: the Swarm's managers, its members, and the door to it. */
+const SWARM_TCP = [2377, 7946, 7947];
+
+/** Its members, and the networks of its services. */
+const SWARM_UDP = [4789, 7946];
 
 /**
  * The server's own firewall: one nftables table for IPv4 and IPv6, loaded before Docker at boot. Where it cannot be loaded, a built-in table
@@ -45,7 +64,7 @@ export class HostFirewall extends pulumi.ComponentResource {
       `${name}-table`,
       {
         path: TABLE_PATH,
-        content: renderFirewall(args),
+        content: contentOf(args),
         validate: 'nft --check --file "$FILE"',
         // Once a destroy has removed the file, there is nothing to load.
         onChange: `test ! -e ${TABLE_PATH} || nft --file ${TABLE_PATH}`,
@@ -83,9 +102,20 @@ export class HostFirewall extends pulumi.ComponentResource {
   }
 }
 
+function contentOf({ tunnel, ...args }: HostFirewallArgs): pulumi.Input<string> {
+  if (tunnel === undefined) return renderFirewall(args);
+  return pulumi
+    .all([...tunnel.peers])
+    .apply((peers) => renderFirewall({ ...args, tunnel: { ...tunnel, peers } }));
+}
+
+type Rendered = Omit<HostFirewallArgs, "host" | "tunnel"> & {
+  readonly tunnel?: Omit<TunnelRules, "peers"> & { readonly peers: readonly string[] };
+};
+
 /** The table, as nft reads it. Loading it again replaces the old one in one transaction. */
-export function renderFirewall(args: Omit<HostFirewallArgs, "host">): string {
-  const ssh = sshRules(args);
+export function renderFirewall(args: Rendered): string {
+  const input = [...sshRules(args), ...tunnelRules(args)];
   return `#!/usr/sbin/nft -f
 # Managed: a change made here by hand is found and undone.
 table inet technicia
@@ -100,7 +130,7 @@ table inet technicia {
     meta l4proto icmpv6 accept
     udp sport 67 udp dport 68 accept
     ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
-${ssh.map((rule) => `    ${rule}\n`).join("")}    meta nfproto ipv4 tcp dport { 80, 443 } accept
+${input.map((rule) => `    ${rule}\n`).join("")}    meta nfproto ipv4 tcp dport { 80, 443 } accept
     counter drop
   }
   # Packets for published ports never reach the input chain: Docker turns them towards a container first.
@@ -118,8 +148,19 @@ ${ssh.map((rule) => `    ${rule}\n`).join("")}    meta nfproto ipv4 tcp dport { 
 `;
 }
 
+/** The tunnel's packets from the other servers, and from inside it what a Swarm's servers say to each other. */
+function tunnelRules({ tunnel }: Rendered): string[] {
+  if (tunnel === undefined) return [];
+  const inside = `iifname "${tunnel.interface}"`;
+  return [
+    `udp dport ${tunnel.port} ip saddr { ${tunnel.peers.join(", ")} } accept`,
+    `${inside} tcp dport { ${SWARM_TCP.join(", ")} } accept`,
+    `${inside} udp dport { ${SWARM_UDP.join(", ")} } accept`,
+  ];
+}
+
 /** One rule for each family that has admin networks: nft refuses an empty set. */
-function sshRules({ sshPorts, adminCidrs }: Omit<HostFirewallArgs, "host">): string[] {
+function sshRules({ sshPorts, adminCidrs }: Pick<HostFirewallArgs, "sshPorts" | "adminCidrs">): string[] {
   const dport = sshPorts.length === 1 ? sshPorts.join("") : `{ ${sshPorts.join(", ")} }`;
   const families = [
     { family: "ip", cidrs: adminCidrs.v4 },
@@ -154,7 +195,7 @@ WantedBy=multi-user.target
 }
 
 /** For a damaged table: it depends on no other file. The next load of the table replaces it. */
-export function renderFallbackUnit(args: Omit<HostFirewallArgs, "host">): string {
+export function renderFallbackUnit(args: Pick<HostFirewallArgs, "sshPorts" | "adminCidrs">): string {
   const input = [
     "iif lo accept",
     "ct state established,related accept",

@@ -16,6 +16,7 @@ import * as render from "./host-files.ts";
 import { LOGIN_GUARD, sshPorts } from "./login-guard.ts";
 import { programsOf } from "./programs.ts";
 import { createSwarmNode } from "./swarm-node.ts";
+import { rulesOf, Wireguard, type WireguardArgs } from "./wireguard.ts";
 
 const SSHD_PENALTIES = script(new URL("scripts/sshd-penalties.sh", import.meta.url));
 const IPV6 = script(new URL("scripts/ipv6.sh", import.meta.url));
@@ -68,6 +69,12 @@ export interface HostArgs {
 
   /** Whether the host is measured, and its journal sent to the log store. @default false */
   readonly isMonitored?: boolean;
+
+  /** Whether the program speaks to its Docker; the Swarm is spoken to through one server. @default true */
+  readonly hasDockerConnection?: boolean;
+
+  /** Its end of the tunnel to other servers, in whose Swarm it is to be. @default - a Swarm of its own */
+  readonly tunnel?: Omit<WireguardArgs, "host">;
 }
 
 /** The system on the server: hardened, firewalled, with Docker as a Swarm of one node. */
@@ -75,8 +82,8 @@ export class Host extends pulumi.ComponentResource {
   /** Provider of everything that is a file, a package, a unit or a state on this server. */
   readonly connection: technicia.Connection;
 
-  /** Provider of everything that Docker runs on this server. */
-  readonly docker: docker.Provider;
+  /** Provider of what Docker runs on this server; undefined where nobody asks for it. */
+  readonly docker: docker.Provider | undefined;
 
   readonly hostKey: technicia.HostKey;
   readonly packages: technicia.Packages;
@@ -85,8 +92,13 @@ export class Host extends pulumi.ComponentResource {
   /** Docker's engine runs, and has its rules. Restoring them restarts it, so nothing may be pulled before. */
   readonly engine: technicia.State;
 
-  /** The last step; it waits for all others. */
-  readonly swarm: technicia.State;
+  /** The last step of an only server; it waits for all others. The Swarm of several is begun when all are there. */
+  readonly swarm: technicia.State | undefined;
+
+  readonly wireguard: Wireguard | undefined;
+
+  /** What the Swarm waits for. */
+  readonly ready: readonly pulumi.Resource[];
 
   constructor(name: string, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("technicia:infra:Host", name, {}, opts);
@@ -125,9 +137,21 @@ export class Host extends pulumi.ComponentResource {
     const timeZone = createTimeZone(name, args, afterPackages);
     this.firewall = new HostFirewall(
       `${name}-firewall`,
-      { host: this.connection, sshPorts: sshPorts(args.ssh), adminCidrs: args.ssh.adminCidrs },
+      {
+        host: this.connection,
+        sshPorts: sshPorts(args.ssh),
+        adminCidrs: args.ssh.adminCidrs,
+        tunnel: args.tunnel && rulesOf(args.tunnel),
+      },
       { parent: this, dependsOn: [this.packages] },
     );
+    this.wireguard =
+      args.tunnel &&
+      new Wireguard(
+        `${name}-wireguard`,
+        { ...args.tunnel, host: this.connection },
+        { parent: this, dependsOn: [this.packages, this.firewall.loaded] },
+      );
     const engine = new technicia.Unit(
       `${name}-docker`,
       { unit: "docker.service", enabled: true, active: true },
@@ -135,16 +159,22 @@ export class Host extends pulumi.ComponentResource {
     );
     const group = createDockerGroup(name, args.ssh.user, afterPackages);
     this.engine = createDockerRules(name, { ...onHost, dependsOn: [engine] });
-    this.swarm = createSwarm(name, {
-      ...onHost,
-      dependsOn: [this.engine, group, sshd, timeZone, ...settings],
-    });
-    const node = createSwarmNode(`${name}-node`, { ...onHost, dependsOn: [this.swarm] });
-    this.docker = createDockerConnection(
-      name,
-      { ...args, hostKey: this.hostKey },
-      { parent: this, dependsOn: [node] },
-    );
+    this.ready = [
+      this.engine,
+      group,
+      sshd,
+      timeZone,
+      ...settings,
+      ...(this.wireguard ? [this.wireguard.up] : []),
+    ];
+    this.swarm = args.tunnel ? undefined : createSwarm(name, { ...onHost, dependsOn: [...this.ready] });
+    const usable = this.swarm
+      ? [createSwarmNode(`${name}-node`, { ...onHost, dependsOn: [this.swarm] })]
+      : [...this.ready];
+    const keyed = { ...args, hostKey: this.hostKey };
+    const afterUsable = { parent: this, dependsOn: usable };
+    this.docker =
+      args.hasDockerConnection === false ? undefined : createDockerConnection(name, keyed, afterUsable);
     this.registerOutputs({ hostKey: this.hostKey.fingerprint });
   }
 }

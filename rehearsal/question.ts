@@ -122,24 +122,17 @@ function hasPage({ sources }: Answered): boolean {
 }
 
 async function upload(entry: Entry): Promise<number> {
-  const form = new FormData();
-  form.set("file", new Blob([await readFile(MANUAL)], { type: "application/pdf" }), TITLE);
-  const body = new Response(form);
+  const manual = await uploadOf(TITLE, await readFile(MANUAL));
   const began = performance.now();
-  const { status, text } = await post(entry, {
-    path: "/api/upload",
-    type: body.headers.get("content-type") ?? "",
-    bytes: Buffer.from(await body.arrayBuffer()),
-  });
+  const { status, text } = await post(entry, manual);
   if (status !== 200 || !accepted.safeParse(parseJson(text)).success)
     throw refused(entry, "/api/upload", { status, text });
   return performance.now() - began;
 }
 
 async function ask(entry: Entry): Promise<Asked> {
-  const bytes = Buffer.from(JSON.stringify({ question: MANUAL_QUESTION.question }));
   const began = performance.now();
-  const { status, text } = await post(entry, { path: "/api/question", type: "application/json", bytes });
+  const { status, text } = await post(entry, questionOf(MANUAL_QUESTION.question));
   const milliseconds = performance.now() - began;
   const body = answered.safeParse(parseJson(text));
   if (status !== 200 || !body.success) throw refused(entry, "/api/question", { status, text });
@@ -156,9 +149,31 @@ function refused(
   );
 }
 
-function post(
+/** A request to n8n, as a visitor's browser sends it. */
+export interface Posted {
+  readonly path: string;
+  readonly type: string;
+  readonly bytes: Buffer;
+}
+
+export function questionOf(question: string): Posted {
+  const bytes = Buffer.from(JSON.stringify({ question }));
+  return { path: "/api/question", type: "application/json", bytes };
+}
+
+/** Of a PDF, under the name that becomes its title. */
+export async function uploadOf(title: string, content: Buffer): Promise<Posted> {
+  const form = new FormData();
+  form.set("file", new Blob([new Uint8Array(content)], { type: "application/pdf" }), title);
+  const body = new Response(form);
+  const type = body.headers.get("content-type") ?? "";
+  return { path: "/api/upload", type, bytes: Buffer.from(await body.arrayBuffer()) };
+}
+
+/** @throws UserError where no answer comes */
+export function post(
   { url, address, port, authority }: Entry,
-  { path, type, bytes }: { readonly path: string; readonly type: string; readonly bytes: Buffer },
+  { path, type, bytes }: Posted,
 ): Promise<{ readonly status: number; readonly text: string }> {
   const { hostname } = new URL(url);
   return new Promise((resolve, reject) => {

@@ -79,7 +79,7 @@ export const rotations = {
     notice: "vector-store starts its new task before the old one stops",
   },
   anthropicApiKey: {
-    ...atVendor("Anthropic", "preflight asks Anthropic; n8n's credentials are pushed and compared"),
+    ...atVendor("Anthropic", "preflight asks Anthropic; n8n's credentials are compared with it"),
   },
   googleCredentials: {
     ...atVendor("Google Cloud", "preflight asks Google for a token"),

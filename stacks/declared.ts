@@ -55,6 +55,7 @@ export const DECLARED = {
     "/opt/technicia/backup/storage.py",
     "/opt/technicia/backup/upgrade.py",
     "/opt/technicia/bin/certificate",
+    "/opt/technicia/bin/gateway-handover",
     "/opt/technicia/bin/gateway-hold",
     "/opt/technicia/bin/gateway-reload",
     "/opt/technicia/bin/monitoring-reload",
@@ -81,6 +82,15 @@ export const DECLARED = {
     "/opt/technicia/monitoring/records.py",
     "/opt/technicia/registry/config.json",
     "/opt/technicia/tunnel/nginx.conf",
+  ],
+  /** The same, of several servers. */
+  filesOfSeveral: [
+    "/etc/systemd/system/docker.service.d/20-technicia-tunnel.conf",
+    "/etc/systemd/system/technicia-swarm-door.socket",
+    "/etc/systemd/system/technicia-swarm-door@.service",
+    "/etc/technicia/swarm-door",
+    "/etc/wireguard/wg0.conf",
+    "/opt/technicia/bin/swarm-door",
   ],
   /** What our programs write; a slash at the end stands for everything below. */
   written: [
@@ -121,5 +131,14 @@ export const DECLARED = {
     "technicia-monitoring",
     "technicia-outside",
     "technicia-runners",
+  ],
+  /** The same, between several servers. */
+  networksOfSeveral: [
+    "technicia-app-tunnel",
+    "technicia-data-tunnel",
+    "technicia-edge-tunnel",
+    "technicia-monitoring-tunnel",
+    "technicia-outside-tunnel",
+    "technicia-runners-tunnel",
   ],
 } as const;

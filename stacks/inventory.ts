@@ -4,6 +4,7 @@
  * Previews, drift, repairs and documents read it. A resource of the program without a row fails a test.
  */
 import { parseUrn } from "../common/urn.ts";
+import { roleOf, rowsOfSeveral } from "./inventory-servers.ts";
 import {
   bucket,
   bucketRules,
@@ -35,7 +36,7 @@ import {
 } from "./resource-kinds.ts";
 
 export interface Row extends Kind {
-  /** Logical names, `*` for any text. */
+  /** Logical names, `*` for any text; those of another server than the first have its name and a slash in front. */
   readonly names: readonly string[];
 }
 
@@ -144,6 +145,7 @@ export const INVENTORY: readonly Row[] = [
     },
     steps: ["docker"],
   },
+  ...rowsOfSeveral,
   {
     ...state,
     names: ["host-node"],
@@ -211,6 +213,7 @@ export const INVENTORY: readonly Row[] = [
       "technicia-gateway-directories",
       "technicia-gateway-placeholder",
       "technicia-gateway-socket-folder",
+      ...["technicia-gateway-handover-begin", "technicia-gateway-handover-end"],
     ],
     layer: "containers",
   },
@@ -223,7 +226,7 @@ export const INVENTORY: readonly Row[] = [
     ...file,
     names: [
       ...["technicia-gateway-n8n-route", "technicia-gateway-neighbour-token", "technicia-gateway-reload"],
-      ...["technicia-gateway-hold", "technicia-gateway-hold-program"],
+      ...["technicia-gateway-hold", "technicia-gateway-hold-program", "technicia-gateway-handover-program"],
     ],
     layer: "containers",
   },
@@ -384,8 +387,9 @@ export function identify(urn: string): Identity {
 
 /** Undefined for what is no resource of the program. */
 export function rowOf({ type, name }: { readonly type: string; readonly name: string }): Row | undefined {
+  const role = roleOf(name);
   return INVENTORY.find(
-    ({ types, names }) => types.includes(type) && names.some((pattern) => matches(pattern, name)),
+    ({ types, names }) => types.includes(type) && names.some((pattern) => matches(pattern, role)),
   );
 }
 

@@ -21,7 +21,8 @@ import type { Environment } from "./environment.ts";
 /** Resources whose outputs prove that a step is done. */
 export interface DeploymentParts {
   readonly server: technicia.Vps;
-  readonly host: Pick<Host, "hostKey" | "packages" | "swarm"> & {
+  readonly swarm: technicia.State;
+  readonly host: Pick<Host, "hostKey" | "packages"> & {
     readonly firewall: { readonly loaded: technicia.State };
   };
   readonly edgeFirewall: technicia.EdgeFirewall;
@@ -91,7 +92,7 @@ function runningIn({ services }: DeploymentParts): [string, Service][] {
 }
 
 function evidenceOf(parts: DeploymentParts, environment: Environment): pulumi.Output<Evidence> {
-  const { server, host, edgeFirewall, dns, certificate, collection, owner, probe } = parts;
+  const { server, host, swarm, edgeFirewall, dns, certificate, collection, owner, probe } = parts;
   return pulumi
     .output({
       osImage: server.osImage,
@@ -99,7 +100,7 @@ function evidenceOf(parts: DeploymentParts, environment: Environment): pulumi.Ou
       edge: edgeFirewall.state,
       table: host.firewall.loaded.observed,
       packages: host.packages.versions,
-      swarm: host.swarm.observed,
+      swarm: swarm.observed,
       running: runningIn(parts).map(([, service]) => service.swarmName),
       // Not shown, but waited for: without the collection and a public answer nothing counts as deployed.
       collection: collection.id,

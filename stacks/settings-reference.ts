@@ -12,10 +12,13 @@ import { z } from "zod";
 import { SERVICES, type ServiceName } from "../common/services.ts";
 import { entryOf, NAMESPACE, secretNames } from "../secrets/catalog.ts";
 import { describeRotation } from "../secrets/rotations.ts";
+import { SERVERS_PAGE } from "./servers-page.ts";
 import { sections } from "./settings-schema.ts";
+import { renderShapes } from "./shapes.ts";
 
 const PROJECT = "Pulumi.yaml";
 const REFERENCE = "docs/settings.md";
+const SHAPES = "docs/servers.md";
 
 /** One setting or map of settings: JSON Schema with our own fields. */
 interface Node {
@@ -172,6 +175,11 @@ export async function renderReference(): Promise<string> {
   return format(text, { parser: "markdown", printWidth: 110 });
 }
 
+/** `docs/servers.md` */
+export function renderServers(): Promise<string> {
+  return format(SERVERS_PAGE.replace("%TABLE%", renderShapes()), { parser: "markdown", printWidth: 110 });
+}
+
 const INTRODUCTION = `# Settings
 
 <!-- Written by \`npm run settings\` from stacks/settings-schema.ts and secrets/catalog.ts: change those. -->
@@ -214,7 +222,11 @@ function renderDefault(value: unknown): string {
 if (import.meta.main) {
   const root = new URL("../", import.meta.url);
   const project = await readFile(new URL(PROJECT, root), "utf8");
-  const files = { [PROJECT]: await renderProject(project), [REFERENCE]: await renderReference() };
+  const files = {
+    [PROJECT]: await renderProject(project),
+    [REFERENCE]: await renderReference(),
+    [SHAPES]: await renderServers(),
+  };
   for (const [name, text] of Object.entries(files)) {
     const file = new URL(name, root);
     if (!process.argv.includes("--check")) await writeFile(file, text);

@@ -2,7 +2,7 @@ import { describeDeployment, type Deployment } from "./outputs.ts";
 import { createBackup, createBackupStorage } from "./parts/backup.ts";
 import { createMonitoring } from "./parts/monitoring.ts";
 import { createCertificate, createGateway, createProbe } from "./parts/public-side.ts";
-import { createDns, createEdgeFirewall, createHost, createHostExtras, createVps } from "./parts/server.ts";
+import { createDns, createHostExtras, createHosts, rentServers } from "./parts/server.ts";
 import {
   createCollection,
   createComparison,
@@ -22,13 +22,12 @@ import { createSite, type TechniciaArgs } from "./parts/site.ts";
 
 /** Everything one environment consists of, in order of dependence: the system's table of contents. */
 export function defineTechnicia(args: TechniciaArgs): Deployment {
-  const vps = createVps(args);
-  const edgeFirewall = createEdgeFirewall(args, vps);
-  const dns = createDns(args, vps);
-  const host = createHost(args, { vps, edgeFirewall });
-  createHostExtras(args, host);
+  const rented = rentServers(args);
+  const dns = createDns(args, rented);
+  const servers = createHosts(args, rented);
+  createHostExtras(args, servers);
   const storage = createBackupStorage(args);
-  const site = createSite(args, host);
+  const site = createSite(args, servers);
 
   const qdrant = createQdrant(site);
   const tunnel = createTunnel(site);
@@ -45,7 +44,7 @@ export function defineTechnicia(args: TechniciaArgs): Deployment {
   const content = createContent(site, { owner });
 
   const gateway = createGateway(site, { owner });
-  const certificate = createCertificate(site, { vps, dns, gateway });
+  const certificate = createCertificate(site, { dns, gateway });
   const core = [qdrant.service, vectorStore, n8n.service, gateway.service];
   const services = [...core, documentProcessor, visionClassifier, frontend];
   createBackup(site, {
@@ -58,9 +57,10 @@ export function defineTechnicia(args: TechniciaArgs): Deployment {
   createComparison(site, [...services, n8n.runners, postgres?.service, ...programs]);
 
   return describeDeployment(args, {
-    server: vps.server,
-    host,
-    edgeFirewall: edgeFirewall.firewall,
+    server: servers.home.vps.server,
+    host: servers.home.host,
+    swarm: servers.swarm,
+    edgeFirewall: servers.home.edgeFirewall.firewall,
     dns,
     certificate: certificate.served,
     collection,

@@ -2,7 +2,14 @@ import { stringify } from "yaml";
 
 import { AFTERMATH } from "../../common/planned-alerts.ts";
 import { announcementChannels, isMailed, ladderOf, receiversOf, SEVERITIES } from "./audiences.ts";
-import { DEADMAN, MESSAGES_FILE, type MonitoringFacts, SECRET_FILES, type Webhook } from "./facts.ts";
+import {
+  ANNOUNCEMENTS,
+  DEADMAN,
+  MESSAGES_FILE,
+  type MonitoringFacts,
+  SECRET_FILES,
+  type Webhook,
+} from "./facts.ts";
 import { INHIBITIONS, SYMPTOMS } from "./inhibitions.ts";
 import { HEADER, type Severity } from "./rules/rule.ts";
 
@@ -98,7 +105,7 @@ function renderRoutes(facts: MonitoringFacts): Route {
         ...TIMINGS.info,
         group_wait: "0s",
         routes: announcementChannels(facts).map((channel) => ({
-          receiver: `announcements-${channel}`,
+          receiver: `${ANNOUNCEMENTS}${channel}`,
           continue: true,
         })),
       },
@@ -134,7 +141,7 @@ function renderReceivers(facts: MonitoringFacts) {
     ...(receivers.slack ? [named("slack", { slack_configs: [SLACK] })] : []),
     ...receivers.webhooks.map((webhook) => named(webhook.name, renderWebhook(webhook, facts))),
     ...announcementChannels(facts).map((channel) =>
-      named(`announcements-${channel}`, ANNOUNCING[channel](facts)),
+      named(`${ANNOUNCEMENTS}${channel}`, ANNOUNCING[channel](facts)),
     ),
     ...ladderOf(facts)
       .filter(({ emails }) => emails.length > 0)

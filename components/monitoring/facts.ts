@@ -25,6 +25,9 @@ export const SECRET_FILES = {
 /** Alertmanager's receiver of the signs of life. */
 export const DEADMAN = "deadman";
 
+/** What the names of Alertmanager's receivers of announcements begin with. */
+export const ANNOUNCEMENTS = "announcements-";
+
 /** Folder of each program's files, as its container sees it. */
 export const CONFIG_FOLDER = "/etc/monitoring";
 

@@ -9,6 +9,12 @@ const LEVELS = {
 } as const;
 
 /**
+ * vmalert says of an alert that it is over for a quarter of an hour, and Alertmanager repeats it in every message of its group meanwhile. An end
+ * that is older than this many seconds was told before: it comes with the next message of its group, a minute later at most.
+ */
+const TOLD_SECONDS = 180;
+
+/**
  * Templates of the messages by mail and to Slack: `technicia.subject`, `technicia.text`, `technicia.html`, and the same of `announcement`.
  *
  * Times are those of the container's zone (TZ): a zone that it does not know counts as UTC, and the message says so, where naming the zone
@@ -18,7 +24,8 @@ export function renderMessages({ stack }: MonitoringFacts): string {
   return `{{/* Managed: a change made here by hand is found and undone. */ -}}
 {{ define "technicia.level" }}${renderLevels()}{{ end }}
 {{ define "technicia.time" }}{{ .Local.Format "02/01/2006 15:04:05 MST" }}{{ end }}
-{{ define "technicia.first" }}{{ with index . 0 }}{{ with .Annotations.title }}{{ . }}{{ else }}{{ .Labels.alertname }}{{ end }}{{ end }}{{ if gt (len .) 1 }} ({{ len . }} alertes){{ end }}{{ end }}
+{{ define "technicia.title" }}{{ with .Annotations.title }}{{ . }}{{ else }}{{ .Labels.alertname }}{{ end }}{{ end }}
+{{ define "technicia.first" }}{{ template "technicia.title" index . 0 }}{{ if gt (len .) 1 }} ({{ len . }} alertes){{ end }}{{ end }}
 ${SUBJECT}
 ${renderText(stack)}
 ${renderHtml(stack)}
@@ -31,9 +38,22 @@ function renderLevels(): string {
   return `{{ ${first}${others.map((branch) => `else ${branch}`).join("")}else }}{{ . }}{{ end }}`;
 }
 
+/** Sets `$all`, whether all ends are news: what could not be told for long is told of nothing else. */
+const WHICH = `{{ $all := not .Alerts.Firing }}{{ range .Alerts.Resolved }}{{ if ${isRecent()} }}{{ $all = false }}{{ end }}{{ end -}}`;
+
+function isRecent(): string {
+  return `lt (since .EndsAt).Seconds ${TOLD_SECONDS}.0`;
+}
+
+/** What is done for each end that is news. */
+const forEnds = (content: string): string =>
+  `{{ range .Alerts.Resolved }}{{ if or $all (${isRecent()}) }}${content}{{ end }}{{ end }}`;
+
 const SUBJECT = `{{ define "technicia.subject" -}}
+${WHICH}
 {{ if eq .Status "firing" }}[{{ with .CommonLabels.level }}{{ . }}, {{ end }}{{ .CommonLabels.severity }}] {{ .CommonLabels.stack }} : {{ template "technicia.first" .Alerts.Firing }}
-{{- else }}[Résolu] {{ .CommonLabels.stack }} : {{ template "technicia.first" .Alerts.Resolved }}{{ end }}
+{{- else }}[Résolu] {{ .CommonLabels.stack }} : {{ $marks := "" }}${forEnds('{{ if not $marks }}{{ template "technicia.title" . }}{{ end }}{{ $marks = printf "%s." $marks }}')}
+{{- if gt (len $marks) 1 }} ({{ len $marks }} alertes){{ end }}{{ end }}
 {{- end }}`;
 
 /** A code shows during a test which receiver's message somebody has seen. */
@@ -47,6 +67,7 @@ const acknowledge = (stack: string) => `npm run alerts -- ${stack} ack '{{ .Labe
 
 function renderText(stack: string): string {
   return `{{ define "technicia.text" -}}
+${WHICH}
 {{ range .Alerts.Firing }}{{ .Annotations.title }}
 
 Où : {{ .Labels.stack }}, {{ .Annotations.where }}
@@ -59,14 +80,14 @@ Procédure : {{ .Annotations.runbook }}
 S'en charger : ${acknowledge(stack)}
 {{ with ${CODE} }}Code de ce message : {{ . }}
 {{ end }}
-{{ end }}{{ range .Alerts.Resolved }}Résolu : {{ .Annotations.title }}
+{{ end }}${forEnds(`Résolu : {{ .Annotations.title }}
 
 Où : {{ .Labels.stack }}, {{ .Annotations.where }}
 Depuis : {{ template "technicia.time" .StartsAt }}
 Fin : {{ template "technicia.time" .EndsAt }}
 {{ with ${CODE} }}Code de ce message : {{ . }}
 {{ end }}
-{{ end }}{{ end }}`;
+`)}{{ end }}`;
 }
 
 function renderHtml(stack: string): string {
@@ -90,15 +111,16 @@ function renderHtml(stack: string): string {
   return `{{ define "technicia.html" -}}
 <!doctype html>
 <html lang="fr"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"></head><body>
+${WHICH}
 {{ range .Alerts.Firing }}<h2>{{ .Annotations.title }}</h2>
 <table cellpadding="4">
 ${firing}
 </table>
-{{ end }}{{ range .Alerts.Resolved }}<h2>Résolu : {{ .Annotations.title }}</h2>
+{{ end }}${forEnds(`<h2>Résolu : {{ .Annotations.title }}</h2>
 <table cellpadding="4">
 ${resolved}
 </table>
-{{ end }}</body></html>
+`)}</body></html>
 {{- end }}`;
 }
 

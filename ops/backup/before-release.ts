@@ -8,9 +8,9 @@ import { UserError } from "../../common/user-error.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import type { Settings } from "../engine/settings.ts";
 import type { Server } from "../server/connection.ts";
-import { callProgram, madeSet } from "./program.ts";
+import { callProgram, madeSet, PROGRAM } from "./program.ts";
 import { readBack, readPlace } from "./read-back.ts";
-import { isBackedUp, PROGRAM, readBackupStatus } from "./status.ts";
+import { isBackedUp, readBackupStatus } from "./status.ts";
 
 const MAKE_SECONDS = 6 * 3600;
 

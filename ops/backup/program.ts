@@ -1,9 +1,8 @@
 /** The program on the server that makes, restores and rehearses the sets of backups, and what it answers. */
 import { z } from "zod";
 
-import { parseJson } from "../../common/parse-json.ts";
-import { UserError } from "../../common/user-error.ts";
 import type { Server } from "../server/connection.ts";
+import { callOnServer, type Program, type ProgramCall } from "../server/program.ts";
 
 const counts = z.record(z.string(), z.number());
 
@@ -89,46 +88,20 @@ export const parts = ["n8n", "qdrant", "documents", "certificates", "records"] a
 
 export type Part = (typeof parts)[number];
 
-// A unit of its own: it goes on when the connection breaks, has the lowest priority, and there is only one at a time.
-const RUN = `
-program=/opt/technicia/backup/main.py
-if [ ! -x "$program" ]; then
-  echo "no backups are set up on this server" >&2
-  exit 1
-fi
-mapfile -t words <<<"$WORDS"
+export const PROGRAM = "/opt/technicia/backup/main.py";
+
+const BACKUP: Program = {
+  path: PROGRAM,
+  missing: "no backups are set up on this server",
+  // A unit of its own: it goes on when the connection breaks, has the lowest priority, and there is only one at a time.
+  start: `
 # A command that lost its connection has left it at work.
 while [ "$(systemctl show --property ActiveState --value technicia-backup-command.service 2>/dev/null)" = active ]; do sleep 2; done
 exec systemd-run --quiet --wait --pipe --collect --unit technicia-backup-command --property Nice=19 \
-  --property IOSchedulingClass=idle --property CPUWeight=1 -- "$program" "\${words[@]}"`;
-
-export interface ProgramCall<T> {
-  /** Follows "could not": `make a set`. */
-  readonly purpose: string;
-  readonly words: readonly string[];
-  readonly answer: z.ZodType<T>;
-  readonly timeoutSeconds: number;
-
-  /** Progress. */
-  readonly say: (line: string) => void;
-}
+  --property IOSchedulingClass=idle --property CPUWeight=1 -- "$program" "\${words[@]}"`,
+};
 
 /** @throws UserError with what the program says when it fails */
-export async function callProgram<T>(server: Pick<Server, "name" | "run">, call: ProgramCall<T>): Promise<T> {
-  const { purpose, words, answer, timeoutSeconds, say } = call;
-  const { stdout } = await server.run({
-    purpose,
-    script: RUN,
-    variables: { WORDS: words.join("\n") },
-    timeoutSeconds,
-    onLine: (line) => {
-      if (!/^[[{]/.test(line)) say(line);
-    },
-  });
-  const read = answer.safeParse(parseJson(stdout));
-  if (read.success) return read.data;
-  const keys = [...new Set(read.error.issues.map(({ path }) => path.join(".") || "the whole"))];
-  throw new UserError(
-    `${server.name}: could not ${purpose}: expected the answer of this version of the program, got one with problems in ${keys.join(", ")}; run pulumi up first`,
-  );
+export function callProgram<T>(server: Pick<Server, "name" | "run">, call: ProgramCall<T>): Promise<T> {
+  return callOnServer(server, BACKUP, call);
 }

@@ -5,11 +5,9 @@ import { UserError } from "../../common/user-error.ts";
 import { backupBucket } from "../../stacks/backup-schema.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Server } from "../server/connection.ts";
-import { drillResult } from "./program.ts";
+import { drillResult, PROGRAM } from "./program.ts";
 
 const FOLDER = "/var/lib/technicia/backup";
-
-export const PROGRAM = "/opt/technicia/backup/main.py";
 
 // Both files are replaced as a whole; the journal is there while a restore is under way, or was interrupted.
 const READ = `

@@ -5,6 +5,7 @@ import { z } from "zod";
 
 import { entryOf, secretNames } from "../../secrets/catalog.ts";
 import { describeProperties } from "./properties.ts";
+import { roleOf } from "../../stacks/inventory-servers.ts";
 import type { Loss } from "../../stacks/resource-kinds.ts";
 import type { Step } from "./steps.ts";
 
@@ -143,7 +144,8 @@ function watchEdgeFirewall({ kind, before, after }: Step): Finding[] {
   return edgeOpenings(before?.inputs["rules"], after?.inputs["rules"]).map(opening);
 }
 
-function watchHostFirewall({ type, kind, name, before, after }: Step): Finding[] {
+function watchHostFirewall({ type, kind, name: full, before, after }: Step): Finding[] {
+  const name = roleOf(full);
   if (name === "host-firewall-loaded" && kind === "delete") {
     return [{ kind: "opening", text: "is removed: every port of Docker and sshd is open" }];
   }

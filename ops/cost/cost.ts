@@ -2,7 +2,7 @@
 import type { Amount, Cost, CostLine } from "../../common/cost.ts";
 import { judgePlans, listPrices, type Catalogue } from "../../provider/ovh/order/catalog.ts";
 import { backupBucket } from "../../stacks/backup-schema.ts";
-import type { Environment } from "../../stacks/environment.ts";
+import type { Environment, Server } from "../../stacks/environment.ts";
 import type { Measured } from "../backup/measured.ts";
 import { priceOf } from "../backup/price.ts";
 import type { Usage } from "../monitoring/usage.ts";
@@ -20,10 +20,13 @@ export interface KnownServer {
 }
 
 export interface Priced {
-  readonly environment: Pick<Environment, "name" | "server" | "backup" | "operations">;
+  readonly environment: Pick<Environment, "name" | "servers" | "backup" | "operations">;
 
-  /** Undefined while there is none. */
+  /** The first or only one; undefined while there is none. */
   readonly server: KnownServer | undefined;
+
+  /** The others, by their names in the settings. @default - there is none */
+  readonly others?: Readonly<Record<string, KnownServer>>;
 
   /** How much the sets of backups take; undefined where nobody has measured. */
   readonly measured: Measured | undefined;
@@ -76,13 +79,13 @@ function modelLines({ environment, usage }: Priced): CostLine[] {
 }
 
 export function costOf(priced: Priced): Cost {
-  const { lines, once } = serverCost(priced);
+  const { lines, once } = serversCost(priced);
   return { lines: [...lines, ...backupLines(priced), ...modelLines(priced), OTHER_USAGE], once };
 }
 
 /** Whether the settings mean the server in the state, and not another one. */
 export function keepsServer(
-  { source }: Environment["server"],
+  { source }: Pick<Server, "source">,
   server: Pick<KnownServer, "serviceName">,
 ): boolean {
   return source.kind === "adopt"
@@ -90,8 +93,27 @@ export function keepsServer(
     : source.again === undefined || source.again !== server.serviceName;
 }
 
-function serverCost({ environment, server, catalogue }: Priced): Cost {
-  const { source } = environment.server;
+/** Of all servers; where there are several, each line names its own. */
+function serversCost({ environment, server: first, others = {}, catalogue }: Priced): Cost {
+  const { servers } = environment;
+  const costs = servers.map((wanted, index) => {
+    const server = index === 0 ? first : others[wanted.name];
+    const { lines, once } = serverCost({ wanted, server, catalogue });
+    if (servers.length === 1) return { lines, once };
+    return { lines: lines.map((line) => ({ ...line, name: `${wanted.name}: ${line.name}` })), once };
+  });
+  return {
+    lines: costs.flatMap(({ lines }) => lines),
+    once: costs.reduce((sum, { once }) => sum + once, 0),
+  };
+}
+
+interface PricedServer extends Pick<Priced, "server" | "catalogue"> {
+  readonly wanted: Server;
+}
+
+function serverCost({ wanted, server, catalogue }: PricedServer): Cost {
+  const { source } = wanted;
   if (server === undefined && source.kind === "adopt")
     return unknownServer(
       source.serviceName,
@@ -100,7 +122,7 @@ function serverCost({ environment, server, catalogue }: Priced): Cost {
   const name = server === undefined ? "to order" : (server.ordered?.plan ?? server.model);
   if ("why" in catalogue) return unknownServer(name, catalogue.why);
   return server === undefined
-    ? orderCost(environment, catalogue)
+    ? orderCost(wanted, catalogue)
     : contractCost({ ...server, model: name }, catalogue);
 }
 
@@ -127,8 +149,8 @@ function contractCost({ model: plan, ordered }: KnownServer, dated: DatedCatalog
 }
 
 /** The cheapest plan that fits; where it is out of stock, the order takes the next one. */
-function orderCost({ server }: Priced["environment"], dated: DatedCatalogue): Cost {
-  const { source, vcores, memoryGib, datacentre, image } = server;
+function orderCost(wanted: Server, dated: DatedCatalogue): Cost {
+  const { source, vcores, memoryGib, datacentre, image } = wanted;
   if (source.kind === "adopt") throw new Error("a server to adopt is not ordered");
   const { subsidiary, maxMonthlyPriceEur } = source;
   const wish = { subsidiary, maxMonthlyPriceEur, vcores, memoryGib, datacentre, image };

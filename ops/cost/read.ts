@@ -4,7 +4,9 @@ import { z } from "zod";
 import type { Cost } from "../../common/cost.ts";
 import { UserError } from "../../common/user-error.ts";
 import { DECLARATION_TYPE, declarationRecord } from "../../stacks/declaration-record.ts";
+import { parseUrn } from "../../common/urn.ts";
 import type { Environment } from "../../stacks/environment.ts";
+import { serverOf } from "../../stacks/inventory-servers.ts";
 import { readMeasured } from "../backup/measured.ts";
 import { knownUsage } from "../monitoring/usage.ts";
 import { environmentIn } from "../engine/settings.ts";
@@ -36,34 +38,42 @@ export async function readCost(
   { environment, state }: { readonly environment: Environment; readonly state: Pick<State, "resources"> },
   world: CostWorld,
 ): Promise<CostChange> {
-  const server = serverIn(state.resources);
+  const known = serversIn(state.resources);
   const deployed = deployedEnvironment(environment.name, state.resources);
-  const after = await costWith({ environment, server }, world);
+  const after = await costWith({ environment, known }, world);
   const before =
-    deployed === undefined || server === undefined
+    deployed === undefined || known.size === 0
       ? undefined
-      : await costWith({ environment: deployed, server }, world);
+      : await costWith({ environment: deployed, known }, world);
   return { before, after, ceiling: environment.operations.maxMonthlyEur };
 }
 
 async function costWith(
-  { environment, server }: { readonly environment: Environment; readonly server: KnownServer | undefined },
+  { environment, known }: { readonly environment: Environment; readonly known: KnownServers },
   world: CostWorld,
 ): Promise<Cost> {
-  const kept = server && keepsServer(environment.server, server) ? server : undefined;
+  const kept = environment.servers.flatMap((wanted, index): [string, KnownServer][] => {
+    const server = known.get(index === 0 ? FIRST : wanted.name);
+    return server !== undefined && keepsServer(wanted, server)
+      ? [[index === 0 ? FIRST : wanted.name, server]]
+      : [];
+  });
+  const { [FIRST]: server, ...others } = Object.fromEntries(kept);
   const [catalogue, measured, usage] = await Promise.all([
     readCatalogue(environment, world),
     readMeasured(environment),
     knownUsage(environment),
   ]);
-  return costOf({ environment, server: kept, measured, usage, catalogue });
+  return costOf({ environment, server, others, measured, usage, catalogue });
 }
 
 function readCatalogue(
-  { ovh, server }: Environment,
+  { ovh, servers }: Environment,
   { fetch, now, folder }: CostWorld,
 ): Promise<DatedCatalogue | NoCatalogue> {
-  const subsidiary = server.source.kind === "order" ? server.source.subsidiary : SUBSIDIARY;
+  const [subsidiary = SUBSIDIARY] = servers.flatMap(({ source }) =>
+    source.kind === "order" ? [source.subsidiary] : [],
+  );
   return catalogueOf({ endpoint: ovh.endpoint, subsidiary, now: now(), fetch, folder });
 }
 
@@ -74,10 +84,24 @@ const vps = z.object({
   monthlyPriceEur: z.number().optional(),
 });
 
-/** Undefined before the first deployment. */
-export function serverIn(resources: readonly StateResource[]): KnownServer | undefined {
-  const found = resources.find(({ type }) => type === "technicia:ovh:Vps");
-  const read = vps.safeParse(found?.outputs).data;
+/** Key of the first server, whose resources have no server in their names; no server is called so. */
+const FIRST = "";
+
+type KnownServers = ReadonlyMap<string, KnownServer>;
+
+/** By the names of the settings, the first one under `FIRST`; empty before the first deployment. */
+function serversIn(resources: readonly StateResource[]): KnownServers {
+  const found = resources.filter(({ type }) => type === "technicia:ovh:Vps");
+  return new Map(
+    found.flatMap(({ urn, outputs }): [string, KnownServer][] => {
+      const server = readServer(outputs);
+      return server === undefined ? [] : [[serverOf(parseUrn(urn).name) ?? FIRST, server]];
+    }),
+  );
+}
+
+function readServer(outputs: unknown): KnownServer | undefined {
+  const read = vps.safeParse(outputs).data;
   if (read === undefined) return undefined;
   const { serviceName, model, plan, monthlyPriceEur } = read;
   const ordered = plan === undefined || monthlyPriceEur === undefined ? undefined : { plan, monthlyPriceEur };

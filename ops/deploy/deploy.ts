@@ -10,7 +10,7 @@ import { prepareData, renderDataSteps, warnOfDataSteps, type DataStep } from "./
 import { checkCost } from "./cost-check.ts";
 import { upgradeData } from "./data-upgrade.ts";
 import { rollBackAutomatically } from "./automatic-rollback.ts";
-import { holding, restartsN8n } from "./hold.ts";
+import { holding, renderRestarts, restartedBy } from "./hold.ts";
 import { observeRelease } from "./observe-release.ts";
 import { EXIT, Refusal, ReleaseInProgress, type DeployPart, type DeployRequest } from "./release-progress.ts";
 import { describeStop, renderChecks } from "./render.ts";
@@ -199,13 +199,13 @@ async function up(
     await session.server?.logInForDocker();
     progress.updateBegan = operator.now();
     const { pulumi, signal } = session;
-    const restarts = session.hold !== undefined && (await restartsN8n(plan));
-    if (restarts)
+    const restarted = session.hold === undefined ? [] : await restartedBy(plan);
+    if (restarted.length > 0)
       operator.say(
-        "n8n restarts: requests to it wait at the gateway; an open editor connects again by itself",
+        `${renderRestarts(restarted)}: requests to n8n wait at the gateway; an open editor connects again by itself`,
       );
     return await progress.timed("up", () =>
-      holding(session, restarts, (environment) =>
+      holding(session, restarted, (environment) =>
         update({ stack, pulumi, message, onLine: operator.say, signal, plan, environment }),
       ),
     );

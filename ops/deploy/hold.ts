@@ -1,7 +1,17 @@
-/** Holds the requests to n8n while an update of the engine restarts it: right before the engine comes to n8n, and no longer than n8n takes. */
-import { readFile } from "node:fs/promises";
+/**
+ * Holds the requests to n8n while an update of the engine restarts it, or a service that it needs: right before the engine comes to the service,
+ * and no longer than that takes.
+ */
+import { mkdir, readFile } from "node:fs/promises";
 
-import { answerHold, HOLD_FOLDER, isHoldAsked } from "../../common/hold.ts";
+import {
+  answerHold,
+  HOLD_FOLDER,
+  type HeldService,
+  heldServices,
+  holdFolderOf,
+  isHoldAsked,
+} from "../../common/hold.ts";
 import { parseJson } from "../../common/parse-json.ts";
 import { swarmName } from "../../common/services.ts";
 import { until } from "../../common/until.ts";
@@ -17,7 +27,7 @@ const LOOK_EVERY_MS = 1000;
 /** Steps of the engine that leave a resource as it is. */
 const QUIET = ["same", "refresh", "read"];
 
-/** How long n8n may go on as before; then the update does not restart it. */
+/** How long a service may go on as before; then the update does not restart it. */
 const STILL_SECONDS = 30;
 
 interface Planned {
@@ -35,15 +45,21 @@ interface PlannedInputs {
   readonly updates?: object;
 }
 
-/** Whether the update by this plan restarts n8n, for another image, setting or secret; also where that cannot be read. */
-export async function restartsN8n({ file }: Pick<Plan, "file">): Promise<boolean> {
+/** What the update by this plan restarts, for another image, setting or secret; n8n where that cannot be read. */
+export async function restartedBy({ file }: Pick<Plan, "file">): Promise<readonly HeldService[]> {
   const text = await readFile(file, "utf8").catch(() => "");
   const read = parseJson(text) as Planned | undefined;
-  if (read?.resourcePlans === undefined) return true;
-  const service = `${swarmName("n8n")}-service`;
-  return Object.entries(read.resourcePlans).some(
-    ([urn, plan]) => nameOf(urn) === service && restartsService(plan),
+  if (read?.resourcePlans === undefined) return ["n8n"];
+  const plans = Object.entries(read.resourcePlans);
+  return heldServices.filter((service) =>
+    plans.some(([urn, plan]) => nameOf(urn) === `${swarmName(service)}-service` && restartsService(plan)),
   );
+}
+
+/** `n8n and qdrant restart`. */
+export function renderRestarts(services: readonly HeldService[]): string {
+  const names = services.join(" and ");
+  return `${names} ${services.length === 1 ? "restarts" : "restart"}`;
 }
 
 /** Docker starts no other container for how long an update is watched. An update without other inputs undoes what somebody changed. */
@@ -63,19 +79,23 @@ export interface Held<T> {
 }
 
 /**
- * Runs an update, which gets the variables for the engine. Where `restarts`, the requests are held from when the program of the stack comes
- * to n8n until n8n answers as before. After an update that failed they are still held, for the rollback that follows; the session ends it.
+ * Runs an update, which gets the variables for the engine. The requests are held from when the program of the stack comes to one of `restarted`
+ * until that answers as before. After an update that failed they are still held, for the rollback that follows; the session ends it.
  */
 export async function holding<T extends { readonly failure: unknown }>(
   { hold, signal }: Pick<Session, "hold" | "signal">,
-  restarts: boolean,
+  restarted: readonly HeldService[],
   work: (environment: Readonly<Record<string, string>>) => Promise<T>,
 ): Promise<Held<T>> {
-  if (hold === undefined || !(restarts || hold.isOn)) return { result: await work({}), lacks: undefined };
-  await hold.prepare();
+  if (hold === undefined || (restarted.length === 0 && !hold.isOn))
+    return { result: await work({}), lacks: undefined };
+  // Of a hold that goes on n8n is not back, whatever else is to restart.
+  const services = restarted.length === 0 ? (["n8n"] as const) : restarted;
+  await hold.prepare(services);
   const result = await inPrivateFolder(async (folder) => {
+    await Promise.all(services.map((service) => mkdir(holdFolderOf(folder, service))));
     const ended = new AbortController();
-    const watched = watch(hold, { folder, signal: ended.signal });
+    const watched = watch(hold, { folder, services, signal: ended.signal });
     try {
       return await work({ [HOLD_FOLDER]: folder });
     } finally {
@@ -89,23 +109,37 @@ export async function holding<T extends { readonly failure: unknown }>(
   return { result, lacks };
 }
 
-async function watch(
-  hold: Hold,
-  { folder, signal }: { readonly folder: string; readonly signal: AbortSignal },
-): Promise<void> {
-  const forever = { limit: Infinity, signal, late: () => new Error("never") };
-  try {
-    await until(() => isHoldAsked(folder), { ...forever, every: ASKED_EVERY_MS });
+interface Watched {
+  readonly folder: string;
+  readonly services: readonly HeldService[];
+  readonly signal: AbortSignal;
+}
+
+/** Each service has its own time; the requests are held as long as one of them is away. */
+async function watch(hold: Hold, { folder, services, signal }: Watched): Promise<void> {
+  const away = new Set<HeldService>();
+  const watchOne = async (service: HeldService) => {
+    const forever = { limit: Infinity, signal, late: () => new Error("never") };
+    const own = holdFolderOf(folder, service);
+    await until(() => isHoldAsked(own), { ...forever, every: ASKED_EVERY_MS });
+    away.add(service);
     try {
       await hold.begin();
     } finally {
-      await answerHold(folder);
+      await answerHold(own);
     }
     if (!hold.isOn) return;
-    await until(() => hold.hasEnded({ stillSeconds: STILL_SECONDS }), { ...forever, every: LOOK_EVERY_MS });
-    await hold.end();
-  } catch (error) {
-    // The update has ended.
-    if (!signal.aborted) throw error;
-  }
+    const hasEnded = () => hold.hasEnded({ service, stillSeconds: STILL_SECONDS });
+    await until(hasEnded, { ...forever, every: LOOK_EVERY_MS });
+    away.delete(service);
+    if (away.size === 0) await hold.end();
+  };
+  await Promise.all(
+    services.map(async (service) => {
+      await watchOne(service).catch((error: unknown) => {
+        // The update has ended.
+        if (!signal.aborted) throw error;
+      });
+    }),
+  );
 }

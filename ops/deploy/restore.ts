@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
 import type { Check } from "../../common/check.ts";
+import { type HeldService, heldServices } from "../../common/hold.ts";
 import { ROLLBACK_TIME, type Release } from "../../common/release.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { readDeployedImages } from "../engine/state.ts";
@@ -71,17 +72,21 @@ async function runningNow({ stack, pulumi, environment }: Session) {
   return { images: await readDeployedImages(stack, pulumi), settings: runningSettings(environment) };
 }
 
-/** Whether restoring the release restarts n8n. */
-export function changesN8n(
+/** What restoring the release restarts. */
+export function restartedByRelease(
   target: Release,
   { images, settings }: { readonly images: Readonly<Record<string, string>>; readonly settings: Settings },
-): boolean {
-  if (target.images["n8n"] !== images["n8n"]) return true;
-  const ofN8n = (all: Settings) => {
+): HeldService[] {
+  const settingsOf = (service: HeldService, all: Settings) => {
     const { services, uploadMaxMib, timeouts } = all as Partial<RunningSettings>;
-    return [services?.["n8n"], uploadMaxMib, timeouts?.["uploadSeconds"]];
+    return [services?.[service], ...(service === "n8n" ? [uploadMaxMib, timeouts?.["uploadSeconds"]] : [])];
   };
-  return !isDeepStrictEqual(ofN8n(restoredSettings(target.settings, settings)), ofN8n(settings));
+  const restored = restoredSettings(target.settings, settings);
+  return heldServices.filter(
+    (service) =>
+      (images[service] !== undefined && target.images[service] !== images[service]) ||
+      !isDeepStrictEqual(settingsOf(service, restored), settingsOf(service, settings)),
+  );
 }
 
 /** The settings now, with the limits and timeouts of the release; what only one of them knows stays as it is now. */
@@ -145,7 +150,8 @@ export async function restore(
   const text = await operator.readSettingsFile(stack);
   // Without workflows n8n's API goes off, which is a setting of n8n.
   const isLeft = workflows.how === "left" && environment.workflows.enabled;
-  const restarts = session.hold !== undefined && (isLeft || changesN8n(target, await runningNow(session)));
+  const restarted = session.hold === undefined ? [] : restartedByRelease(target, await runningNow(session));
+  const services = isLeft && !restarted.includes("n8n") ? (["n8n", ...restarted] as const) : restarted;
   if (workflows.how === "restored" && workflows.set) session.hold?.expect(workflows.set.workflows);
   const {
     result: { failure },
@@ -165,7 +171,7 @@ export async function restore(
     await writeFile(configFile, settings, { mode: 0o600 });
     await session.server?.logInForDocker();
     return await silenced(session, message, () =>
-      holding(session, restarts, (environment) =>
+      holding(session, services, (environment) =>
         update({ stack, pulumi, message, onLine: operator.say, signal, configFile, refresh, environment }),
       ),
     );

@@ -1,9 +1,10 @@
 /**
- * The requests to n8n wait at the gateway while n8n restarts: pause, drain, then whatever restarts n8n, then wait until it answers as before,
- * and resume. Nothing here makes that work fail: a gateway that cannot hold requests answers them 503, as it does without.
+ * The requests to n8n wait at the gateway while n8n, or a service that it needs, restarts: pause, drain, then whatever restarts it, then wait until
+ * it answers as before, and resume. Nothing here makes that work fail: a gateway that cannot hold requests answers them 503, as it does without.
  *
  * The pause ends by itself after `maxSeconds`. It is renewed while the command lives; the gateway's own restart, which ends it, is bridged by that.
  */
+import type { HeldService } from "../../common/hold.ts";
 import { UserError } from "../../common/user-error.ts";
 import { type Clock, until } from "../../common/until.ts";
 import type { Workflow } from "../../provider/n8n/workflow.ts";
@@ -11,6 +12,7 @@ import type { Effects } from "../effects.ts";
 import { askGateway, type GatewayState, type Verb } from "./gateway.ts";
 import {
   readBefore,
+  readBehind,
   readNow,
   unlessUnknown,
   type N8nWorld,
@@ -31,10 +33,10 @@ export class Hold {
   #world: HoldWorld;
   /** What n8n answered before anything stopped it. */
   #webhooks: readonly WantedWebhook[] = [];
-  /** Container that is about to stop. */
-  #container: string | undefined;
-  /** Since when the container that was to stop goes on as before. */
-  #stillSince: number | undefined;
+  /** What is about to restart, and the container of each that is about to stop. */
+  #containers: ReadonlyMap<HeldService, string | undefined> = new Map([["n8n", undefined]]);
+  /** Since when a container that was to stop goes on as before. */
+  readonly #stillSince = new Map<HeldService, number>();
   #stopRenewing: (() => void) | undefined;
   /** Asks one thing after the other: a renewal that is under way must not come after the end. */
   #last: Promise<unknown> = Promise.resolve();
@@ -53,16 +55,18 @@ export class Hold {
     this.#world = { ...this.#world, workflows };
   }
 
-  /** Keeps what n8n is now, before anything stops it. A hold that goes on keeps what n8n answered at first. */
-  async prepare(): Promise<void> {
-    this.#stillSince = undefined;
+  /** Keeps what these are now, before anything stops them. A hold that goes on keeps what n8n answered at first, and waits for all that it waited for. */
+  async prepare(services: readonly HeldService[] = ["n8n"]): Promise<void> {
+    const all = new Set([...(this.isOn ? this.#containers.keys() : []), ...services]);
+    this.#stillSince.clear();
+    if (all.has("n8n") && !this.isOn) await this.#keepWebhooks();
+    const found = [...all].map(async (service) => [service, (await this.#now(service)).container] as const);
+    this.#containers = new Map(await Promise.all(found));
+  }
+
+  async #keepWebhooks(): Promise<void> {
     try {
-      if (this.isOn) {
-        this.#container = (await this.#now()).container;
-        return;
-      }
-      const { container, webhooks } = await readBefore(this.#world);
-      [this.#container, this.#webhooks] = [container, webhooks];
+      this.#webhooks = (await readBefore(this.#world)).webhooks;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       this.#world.say(`what n8n answers is not known, only its readiness is waited for: ${error.message}`);
@@ -97,26 +101,34 @@ export class Hold {
     this.#stopRenewing = this.#world.every(RENEW_SECONDS, () => void this.#renew());
   }
 
-  /** Whether n8n has restarted and answers as before, or has gone on as before for so long that nothing restarts it. */
-  async hasEnded({ stillSeconds }: { readonly stillSeconds: number }): Promise<boolean> {
-    const { container, lacks } = await this.#now();
+  /** Whether a service has restarted and answers as before, or has gone on as before for so long that nothing restarts it. */
+  async hasEnded({
+    service = "n8n",
+    stillSeconds,
+  }: {
+    readonly service?: HeldService;
+    readonly stillSeconds: number;
+  }): Promise<boolean> {
+    const { container, lacks } = await this.#now(service);
     if (lacks !== undefined) {
-      this.#stillSince = undefined;
+      this.#stillSince.delete(service);
       return false;
     }
-    if (container !== this.#container) return true;
+    if (container !== this.#containers.get(service)) return true;
     const now = this.#world.now().getTime();
-    this.#stillSince ??= now;
-    return now - this.#stillSince >= stillSeconds * 1000;
+    const since = this.#stillSince.get(service) ?? now;
+    this.#stillSince.set(service, since);
+    return now - since >= stillSeconds * 1000;
   }
 
-  /** Waits until n8n answers as before; gives what it still lacks after `workflows.webhookSeconds`, undefined for nothing. */
+  /** Waits until all answer as before; gives what n8n still lacks after `workflows.webhookSeconds`, undefined for nothing. */
   async awaitBack(): Promise<string | undefined> {
     const { environment, signal, clock } = this.#world;
     let lacks: string | undefined;
     const isBack = async () => {
       signal.throwIfAborted();
-      ({ lacks } = await this.#now());
+      const now = await Promise.all([...this.#containers.keys()].map((service) => this.#now(service)));
+      lacks = now.find((one) => one.lacks !== undefined)?.lacks;
       return lacks === undefined;
     };
     const limit = environment.workflows.webhookSeconds * 1000;
@@ -150,9 +162,13 @@ export class Hold {
     this.#stopRenewing = undefined;
   }
 
-  async #now(): Promise<Now> {
+  async #now(service: HeldService): Promise<Now> {
     const unknown = { container: undefined, lacks: "an answer" };
-    return await unlessUnknown(() => readNow({ webhooks: this.#webhooks }, this.#world), unknown);
+    const read = () =>
+      service === "n8n"
+        ? readNow({ webhooks: this.#webhooks }, this.#world)
+        : readBehind(service, this.#world);
+    return await unlessUnknown(read, unknown);
   }
 
   async #renew(): Promise<void> {
@@ -162,8 +178,9 @@ export class Hold {
 
   async #ask(verb: Verb): Promise<GatewayState> {
     const { server, environment } = this.#world;
-    const { drainSeconds } = environment.services.gateway.hold;
-    const timeoutSeconds = ASK_SECONDS + (verb === "pause" ? drainSeconds : 0);
+    const { drainSeconds, maxSeconds } = environment.services.gateway.hold;
+    // A pause waits first for a gateway that is being replaced.
+    const timeoutSeconds = ASK_SECONDS + (verb === "pause" ? maxSeconds + drainSeconds : 0);
     const asked = this.#last.then(async () => {
       if (verb === "renew" && !this.isOn) throw new UserError("the hold has ended");
       return await askGateway(server, verb, { timeoutSeconds });

@@ -1,4 +1,5 @@
 /** Whether n8n answers again: it says that it is ready about two seconds before its webhooks are registered. */
+import type { HeldService } from "../../common/hold.ts";
 import { swarmName } from "../../common/services.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Environment } from "../../stacks/environment.ts";
@@ -42,6 +43,12 @@ export interface N8nWorld {
   readonly workflows?: readonly Workflow[] | undefined;
 }
 
+// The container of a service, once it is healthy, and what everything behind the gateway answers together; it is never held.
+const LOOK_BEHIND = `
+container=$(docker ps --quiet --no-trunc --filter health=healthy --filter "label=com.docker.swarm.service.name=$SERVICE" | head -n 1)
+code=$(curl --silent --insecure --output /dev/null --max-time 5 --noproxy '*' --resolve "$DOMAIN:443:127.0.0.1" --write-out '%{http_code}' "https://$DOMAIN/healthz" || true)
+echo "\${container:--} \${code:-000}"`;
+
 /** What n8n was before it stops, and has to be again. */
 export interface Before {
   /** Id of its container; undefined: none ran. */
@@ -62,7 +69,7 @@ export async function readBefore(world: N8nWorld): Promise<Before> {
 export interface Now {
   readonly container: string | undefined;
 
-  /** What n8n lacks, for people; undefined: it answers as before. */
+  /** What the service lacks, for people; undefined: it answers as before. */
   readonly lacks: string | undefined;
 }
 
@@ -71,6 +78,22 @@ export async function readNow({ webhooks }: Pick<Before, "webhooks">, world: N8n
   if (!isReady) return { container, lacks: "its readiness" };
   const missing = await missingWebhooks(webhooks, world);
   return { container, lacks: missing.length === 0 ? undefined : missing.map(render).join(", ") };
+}
+
+/** Of a service that n8n needs. */
+export async function readBehind(
+  service: HeldService,
+  { server, environment }: Pick<N8nWorld, "server" | "environment">,
+): Promise<Now> {
+  const { stdout } = await server.run({
+    purpose: `look at ${service}`,
+    script: LOOK_BEHIND,
+    variables: { SERVICE: swarmName(service), DOMAIN: environment.domain },
+    timeoutSeconds: LOOK_SECONDS,
+  });
+  const [container = "-", code] = stdout.trim().split(" ");
+  if (container === "-") return { container: undefined, lacks: `a healthy ${service}` };
+  return { container, lacks: code === "200" ? undefined : "an answer at /healthz" };
 }
 
 async function declaredWebhooks({

@@ -135,7 +135,7 @@ async function takeStep(rotating: Rotating, step: RotationStep): Promise<Outcome
     if (error instanceof LockRefusal || error instanceof StateLocked) await writePrevious(rotating, step);
     throw error;
   });
-  if (outcome.exitCode === EXIT.ok || outcome.exitCode === EXIT.notObserved) {
+  if (isGood(outcome)) {
     await writeRotation({ step, isDone: true, values }, target);
     return undefined;
   }
@@ -174,16 +174,27 @@ async function perform(
     return { text: "", exitCode: EXIT.ok };
   }
   const outcome = await deployStep(rotating, { step, textBefore });
-  if (outcome.exitCode !== EXIT.ok && outcome.exitCode !== EXIT.notObserved) return outcome;
-  if (step === "switch" && isInN8n(rotating)) {
-    const pushed = await world.pushWorkflows(stack);
-    if (pushed.exitCode !== EXIT.ok) return { text: pushed.text, exitCode: EXIT.failed };
-  }
+  if (!isGood(outcome)) return outcome;
+  if (step === "switch") return await proveInN8n(rotating, outcome);
   if (step === "remove") await requireOldRefused(name, { stack, old: stored.values[name] ?? "", world });
   return outcome;
 }
 
-/** Whether n8n's own credentials may have the secret: they change by a push, and not by an update. */
+function isGood({ exitCode }: Outcome): boolean {
+  return exitCode === EXIT.ok || exitCode === EXIT.notObserved;
+}
+
+/** A good deployment has written n8n's own credentials; gives a failure where they do not have its values. */
+async function proveInN8n(rotating: Rotating, outcome: Outcome): Promise<Outcome> {
+  const { stack, world } = rotating;
+  if (!isGood(outcome) || !isInN8n(rotating)) return outcome;
+  const stale = await world.staleCredentials(stack);
+  if (stale.length === 0) return outcome;
+  const text = `n8n of ${stack} does not have what was deployed:\n${stale.join("\n")}\nlook at npm run workflows -- ${stack} diff`;
+  return { text, exitCode: EXIT.failed };
+}
+
+/** Whether n8n's own credentials may have the secret. */
 function isInN8n({ name, stored: { environment } }: Rotating): boolean {
   return environment.workflows.enabled && (SECRETS_FOR_N8N as readonly SecretName[]).includes(name);
 }
@@ -217,11 +228,13 @@ async function afterFailure(rotating: Rotating, { step, outcome }: Failed): Prom
   const textBefore = await world.operator.readSettingsFile(stack);
   const taken = { ...rotating, emergency: true, reason: `rotation de ${name} en échec` };
   const back = await deployStep(taken, { step: "retour", textBefore });
-  const isBack = back.exitCode === EXIT.ok || back.exitCode === EXIT.notObserved;
-  const ended = isBack
+  const ended = isGood(back)
     ? `${name} is as it was before ${step}; ${again}`
     : `the values of before could not be deployed either: ${back.text}\ncorrect that, then npm run deploy -- ${stack}`;
-  return { text: `${outcome.text}\n${stack}: ${ended}`, exitCode: isBack ? EXIT.rolledBack : EXIT.failed };
+  return {
+    text: `${outcome.text}\n${stack}: ${ended}`,
+    exitCode: isGood(back) ? EXIT.rolledBack : EXIT.failed,
+  };
 }
 
 function describeInterrupted({ stack, name }: Rotating): string {
@@ -270,8 +283,9 @@ async function takeBack(rotating: Rotating): Promise<Outcome> {
     await writePrevious(rotating, step);
     if (isPassword) continue;
     operator.say(`${stack}: ${name}: taking ${step} back`);
-    const outcome = await deployStep(rotating, { step: `${step}, retour`, textBefore });
-    if (outcome.exitCode !== EXIT.ok && outcome.exitCode !== EXIT.notObserved) {
+    const deployed = await deployStep(rotating, { step: `${step}, retour`, textBefore });
+    const outcome = step === "switch" ? await proveInN8n(rotating, deployed) : deployed;
+    if (!isGood(outcome)) {
       await writeRotation(
         { step, isDone: false, values: rotation.values },
         { stack, pulumi: operator.pulumi },
@@ -281,7 +295,6 @@ async function takeBack(rotating: Rotating): Promise<Outcome> {
         text: `${outcome.text}\n${stack}: ${step} of ${name} could not be taken back; run --undo again`,
       };
     }
-    if (step === "switch" && isInN8n(rotating)) await world.pushWorkflows(stack);
   }
   return { text: `${stack}: ${name} has its old value; nothing of the rotation is left`, exitCode: EXIT.ok };
 }

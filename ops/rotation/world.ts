@@ -5,7 +5,7 @@ import { operating } from "../deploy/commands.ts";
 import { deploy } from "../deploy/deploy.ts";
 import type { Operator } from "../deploy/session.ts";
 import type { Outcome } from "../command.ts";
-import { pushWorkflows } from "../workflows/push.ts";
+import { staleCredentials } from "../workflows/diff.ts";
 import { readGiven } from "./given.ts";
 import { passwordsOf, type RepositoryPasswords } from "./repository-passwords.ts";
 
@@ -13,8 +13,8 @@ export interface RotationWorld {
   readonly operator: Operator;
   readonly deploy: typeof deploy;
 
-  /** Makes n8n's credentials those of the stack's secrets. */
-  readonly pushWorkflows: (stack: string) => Promise<Outcome>;
+  /** Which of n8n's credentials are not as the stack's secrets, a line each; a deployment has written them. */
+  readonly staleCredentials: (stack: string) => Promise<readonly string[]>;
 
   /** The passwords of the backups' repository. */
   readonly passwords: (stack: string) => Promise<RepositoryPasswords>;
@@ -31,7 +31,7 @@ export async function rotating(
     work({
       operator,
       deploy,
-      pushWorkflows: (stack) => pushWorkflows({ stack, yes: true }, operator),
+      staleCredentials: (stack) => staleCredentials({ stack }, operator),
       passwords: (stack) => passwordsOf(stack, { ...operator, fetch: systemFetch, variables: process.env }),
       readGiven: (names) => readGiven(names, { fromFile }),
     }),

@@ -1,9 +1,8 @@
 /** The program on the server that lists, deletes and indexes uploaded documents, and what it answers. */
 import { z } from "zod";
 
-import { parseJson } from "../../common/parse-json.ts";
-import { UserError } from "../../common/user-error.ts";
 import type { Server } from "../server/connection.ts";
+import { callOnServer, type Program, type ProgramCall } from "../server/program.ts";
 
 export const document = z.looseObject({
   id: z.string(),
@@ -49,43 +48,12 @@ export const indexed = z.array(
   }),
 );
 
-const RUN = `
-program=/opt/technicia/documents/main.py
-if [ ! -x "$program" ]; then
-  echo "no files of documents are kept on this server: set documents.enabled to true and deploy" >&2
-  exit 1
-fi
-mapfile -t words <<<"$WORDS"
-exec "$program" "\${words[@]}"`;
-
-export interface DocumentsCall<T> {
-  /** Follows "could not": `list the documents`. */
-  readonly purpose: string;
-  readonly words: readonly string[];
-  readonly answer: z.ZodType<T>;
-  readonly timeoutSeconds: number;
-
-  /** Progress. */
-  readonly say: (line: string) => void;
-}
+const DOCUMENTS: Program = {
+  path: "/opt/technicia/documents/main.py",
+  missing: "no files of documents are kept on this server: set documents.enabled to true and deploy",
+};
 
 /** @throws UserError with what the program says when it fails */
-export async function callDocuments<T>(
-  server: Pick<Server, "name" | "run">,
-  { purpose, words, answer, timeoutSeconds, say }: DocumentsCall<T>,
-): Promise<T> {
-  const { stdout } = await server.run({
-    purpose,
-    script: RUN,
-    variables: { WORDS: words.join("\n") },
-    timeoutSeconds,
-    onLine: (line) => {
-      if (!/^[[{]/.test(line)) say(line);
-    },
-  });
-  const read = answer.safeParse(parseJson(stdout));
-  if (read.success) return read.data;
-  throw new UserError(
-    `${server.name}: could not ${purpose}: expected the answer of this version of the program, got another one; run pulumi up first`,
-  );
+export function callDocuments<T>(server: Pick<Server, "name" | "run">, call: ProgramCall<T>): Promise<T> {
+  return callOnServer(server, DOCUMENTS, call);
 }

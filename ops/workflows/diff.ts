@@ -1,5 +1,6 @@
 /** `npm run workflows -- <stack> diff`: how n8n differs from the folder. */
 import type { Outcome } from "../command.ts";
+import type { ComparedCredentials } from "../../provider/n8n/api.ts";
 import { isClean, readDrift, type Drift } from "../../provider/n8n/content.ts";
 import { renderDifference, type WorkflowState } from "../../provider/n8n/differences.ts";
 import { onOpened } from "./open.ts";
@@ -17,6 +18,16 @@ export async function diffWorkflows(
   });
 }
 
+/** What of n8n's credentials is not as the stack's secrets, without writing anything; empty: they are current. */
+export async function staleCredentials(
+  { stack }: { readonly stack: string },
+  world: WorkflowsWorld,
+): Promise<string[]> {
+  return await onOpened({ stack }, world, async ({ n8n, wanted }) =>
+    renderStale(await n8n.compareCredentials(wanted.credentials)),
+  );
+}
+
 const WORDS: Readonly<Record<WorkflowState, string>> = {
   same: "as in the folder",
   changed: "edited in n8n",
@@ -26,14 +37,24 @@ const WORDS: Readonly<Record<WorkflowState, string>> = {
   extra: "published, and not in the folder",
 };
 
+/** One line for each of the credentials that n8n lacks, or has with another value; never a value. */
+export function renderStale({
+  missing,
+  changed,
+}: Pick<ComparedCredentials, "missing" | "changed">): string[] {
+  return [
+    ...missing.map((id) => `credentials ${id}: not in n8n`),
+    ...changed.map((id) => `credentials ${id}: other values than the stack's secrets`),
+  ];
+}
+
 export function renderDrift(drift: Drift, stack: string): string {
   const { workflows, credentials } = drift;
   const lines = workflows.flatMap(({ id, state, differences }) =>
     state === "same" ? [] : [`${id}: ${WORDS[state]}`, ...differences.flatMap(renderDifference)],
   );
   const others = [
-    ...credentials.missing.map((id) => `credentials ${id}: not in n8n`),
-    ...credentials.changed.map((id) => `credentials ${id}: other values than the stack's secrets`),
+    ...renderStale(credentials),
     ...credentials.extra.map(
       ({ id, name, type }) =>
         `credentials ${id} (${name}, ${type}): in n8n, and not in the folder; nothing touches them`,

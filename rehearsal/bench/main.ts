@@ -3,7 +3,7 @@
  *
  *   npm run bench             with warm caches
  *   npm run bench -- --cold   also from empty caches, which are then built again
- *   npm run bench -- backups  only one part: starts, commands, deployments, backups or monitoring
+ *   npm run bench -- backups  only one part: starts, commands, deployments, questions, changes, backups or monitoring
  */
 import { rm } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -17,9 +17,11 @@ import { docker } from "../docker.ts";
 import { prepareEngine } from "../engine/prepare.ts";
 import { runAsOperator } from "../run-as-operator.ts";
 import { measureBackups } from "./backups.ts";
+import { measureChanges } from "./changes.ts";
 import { measureOneResource, type Operate, startPlainly } from "./floors.ts";
 import { judged, measure, type Measure } from "./measure.ts";
 import { measureMonitoring } from "./monitoring.ts";
+import { measureQuestions } from "./questions.ts";
 import type { Follow } from "./recovery.ts";
 import { measureUnderTraffic } from "./traffic.ts";
 
@@ -147,6 +149,8 @@ const PARTS = {
   starts: () => measureStarts({ isCold: values.cold }),
   commands: async () => measureQuietCommands(await readyOperator()),
   deployments: async () => measureDeployments(await readyOperator()),
+  questions: async () => measureQuestions(await readyOperator(), await readyFollower()),
+  changes: async () => measureChanges(await readyOperator()),
   backups: async () => measureBackups(await readyOperator()),
   monitoring: async () => measureMonitoring(await readyOperator(), await readyFollower()),
 };

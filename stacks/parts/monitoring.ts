@@ -29,7 +29,7 @@ export function createMonitoring(
     "monitoring",
     {
       host: host.connection,
-      docker: host.docker,
+      docker: site.onSwarm.provider,
       networks: { ...networks.monitoring, edge, app, data },
       programs,
       settings: {

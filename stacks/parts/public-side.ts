@@ -7,13 +7,13 @@ import { Certificate } from "../../components/certificate.ts";
 import { Gateway } from "../../components/gateway.ts";
 import type { Service } from "../../components/service.ts";
 import type { Dns } from "../../infra/dns.ts";
-import type { Vps } from "../../infra/vps.ts";
 import { urlOf } from "../deployment-status.ts";
 import { publicNames } from "../environment.ts";
 import type { Site } from "./site.ts";
 
 export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Resource }): Gateway {
-  const { environment, host, networks, secrets } = site;
+  const { environment, networks, secrets } = site;
+  const [first, ...others] = site.servers.gateways;
   const { services, timeouts, monitoring } = environment;
   const neighbours = monitoring.enabled ? monitoring.neighbours.map(({ stack }) => stack) : [];
   const [domain = environment.domain, editorDomain] = publicNames(environment);
@@ -21,7 +21,8 @@ export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Re
     "technicia-gateway",
     {
       ...site.common("gateway"),
-      host: host.connection,
+      host: first.host.connection,
+      others: Object.fromEntries(others.map(({ server, host }) => [server.name, host.connection])),
       networks: [networks.edge],
       config: {
         domain,
@@ -57,9 +58,10 @@ function sayWhatIsClosed(gateway: Gateway, openPaths: readonly OpenablePath[]): 
 }
 
 export function createCertificate(
-  { environment, host, pull }: Site,
-  { vps, dns, gateway }: { readonly vps: Vps; readonly dns: Dns; readonly gateway: Gateway },
+  { environment, servers, pull }: Site,
+  { dns, gateway }: { readonly dns: Dns; readonly gateway: Gateway },
 ): Certificate {
+  const [{ host, vps }] = servers.gateways;
   return new Certificate(
     "certificate",
     {

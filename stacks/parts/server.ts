@@ -1,39 +1,106 @@
-/** The server: rented, named, protected and made ready. */
+/** The servers: rented, named, protected and made ready. */
 import * as pulumi from "@pulumi/pulumi";
 
+import { votes } from "../../common/servers.ts";
+import { createDoor, createMembership, createNode, type Member } from "../../infra/cluster.ts";
 import { Dns } from "../../infra/dns.ts";
 import { EdgeFirewall } from "../../infra/edge-firewall.ts";
 import { HostExtras } from "../../infra/host-extras.ts";
-import { Host } from "../../infra/host.ts";
+import { Host, type HostArgs } from "../../infra/host.ts";
 import { sshPorts } from "../../infra/login-guard.ts";
+import { joinProof, wireguardPrivateKey, wireguardPublicKey } from "../../infra/server-keys.ts";
 import { Vps } from "../../infra/vps.ts";
 import { openDnsZone } from "../../provider/dns/records.ts";
+import type * as technicia from "../../provider/resources.ts";
 import { DECLARED } from "../declared.ts";
-import { publicNames } from "../environment.ts";
+import { publicNames, type Server } from "../environment.ts";
+import { areSeveral, sizeOf, tunnelAddress } from "../servers.ts";
 import type { TechniciaArgs } from "./site.ts";
 
-export function createVps({ environment, cloud }: TechniciaArgs): Vps {
-  const { server, ssh, protectData } = environment;
-  return new Vps("vps", {
-    ...server,
+/** A server that is rented, and protected by OVH. */
+interface Rented {
+  readonly server: Server;
+  readonly vps: Vps;
+  readonly edgeFirewall: EdgeFirewall;
+
+  /** Name of a resource that each server has: the first one's are those of an only server. */
+  readonly named: (name: string) => string;
+}
+
+/** A server that is ready. */
+export interface Machine extends Rented {
+  readonly host: Host;
+}
+
+/** All servers of an environment, and what they are together. */
+export interface Servers {
+  readonly all: readonly [Machine, ...Machine[]];
+
+  /** Where the data is, and the programs that read it. */
+  readonly home: Machine;
+
+  /** Where visitors arrive; the first one orders the certificate. */
+  readonly gateways: readonly [Machine, ...Machine[]];
+
+  readonly swarm: technicia.State;
+
+  /** What waits for the Swarm waits for these. */
+  readonly ready: readonly pulumi.Resource[];
+}
+
+export function rentServers(args: TechniciaArgs): readonly [Rented, ...Rented[]] {
+  const rented = args.environment.servers.map((server, index) => {
+    const named = (name: string) => (index === 0 ? name : `${server.name}/${name}`);
+    const suffix = index === 0 ? "" : `-${server.name}`;
+    return { server, named, vps: createVps(args, { server, name: named("vps"), suffix }) };
+  });
+  return rented.map((one) => {
+    const others = rented.filter((other) => other !== one);
+    return { ...one, edgeFirewall: createEdgeFirewall(args, one, others) };
+  }) as unknown as readonly [Rented, ...Rented[]];
+}
+
+function createVps(
+  { environment, cloud }: TechniciaArgs,
+  { server, name, suffix }: { readonly server: Server; readonly name: string; readonly suffix: string },
+): Vps {
+  const { ssh, protectData } = environment;
+  return new Vps(name, {
+    ...environment.server,
+    ...sizeOf(server),
+    source: server.source,
     cloud: cloud.technicia,
-    displayName: `technicia-${environment.name}`,
+    displayName: `technicia-${environment.name}${suffix}`,
     publicKey: ssh.publicKey,
     protect: protectData,
   });
 }
 
-export function createEdgeFirewall({ environment, cloud }: TechniciaArgs, vps: Vps): EdgeFirewall {
-  return new EdgeFirewall("edge-firewall", {
+type Addressed = Pick<Rented, "vps" | "named">;
+
+function createEdgeFirewall(
+  { environment, cloud }: TechniciaArgs,
+  { vps, named }: Addressed,
+  others: readonly Addressed[],
+): EdgeFirewall {
+  const peers = others.map((other) => other.vps.ipv4);
+  return new EdgeFirewall(named("edge-firewall"), {
     cloud: cloud.technicia,
     ip: vps.ipv4,
     sshPorts: sshPorts(environment.ssh),
     adminCidrs: environment.ssh.adminCidrs.v4,
     addressService: environment.ssh.addressService,
+    tunnel: peers.length === 0 ? undefined : { port: environment.wireguard.port, peers },
   });
 }
 
-export function createDns({ environment, secrets, cloud }: TechniciaArgs, vps: Vps): Dns {
+/** Of several servers, each of which may be taken out of the names at any time. */
+const SHORT_TTL_SECONDS = 60;
+
+export function createDns(args: TechniciaArgs, rented: readonly Rented[]): Dns {
+  const { environment, secrets, cloud } = args;
+  const [first, ...others] = gatewaysOf(rented);
+  const { ttlSeconds } = environment.dns;
   const dns = new Dns("dns", {
     vendor: cloud.dns,
     cloud: cloud.technicia,
@@ -41,8 +108,9 @@ export function createDns({ environment, secrets, cloud }: TechniciaArgs, vps: V
     ovh: cloud.ovh,
     zone: environment.dns.zone,
     names: publicNames(environment),
-    ipv4: vps.ipv4,
-    ttlSeconds: environment.dns.ttlSeconds,
+    ipv4: first.vps.ipv4,
+    others: others.map(({ server, vps }) => ({ name: server.name, ipv4: vps.ipv4 })),
+    ttlSeconds: areSeveral(environment) ? Math.min(ttlSeconds, SHORT_TTL_SECONDS) : ttlSeconds,
     caaIssuers: environment.dns.caaIssuers,
   });
   if (pulumi.runtime.isDryRun()) {
@@ -54,37 +122,158 @@ export function createDns({ environment, secrets, cloud }: TechniciaArgs, vps: V
   return dns;
 }
 
-export function createHost(
-  { environment, cloud }: TechniciaArgs,
-  { vps, edgeFirewall }: { readonly vps: Vps; readonly edgeFirewall: EdgeFirewall },
-): Host {
-  return new Host("host", {
+/** The servers in whose names visitors arrive, the one of the data first, if it is among them. */
+function gatewaysOf<One extends Rented>(rented: readonly One[]): readonly [One, ...One[]] {
+  const found = rented.filter(({ server }) => server.labels.includes("gateway"));
+  const isHome = ({ server }: One) => server.labels.includes("n8n");
+  return [...found.filter(isHome), ...found.filter((one) => !isHome(one))] as unknown as [One, ...One[]];
+}
+
+/** Makes all servers ready, and their Swarm. */
+export function createHosts(args: TechniciaArgs, rented: readonly [Rented, ...Rented[]]): Servers {
+  const members = areSeveral(args.environment) ? membersOf(args) : [];
+  const all = rented.map((one): Machine => ({ ...one, host: createHost(args, one, { rented, members }) }));
+  const home = all.find(({ server }) => server.labels.includes("n8n"))!;
+  const [first] = all as unknown as [Machine, ...Machine[]];
+  const parts = { all: all as unknown as Servers["all"], home, gateways: gatewaysOf(all) };
+  if (members.length === 0) return { ...parts, swarm: first.host.swarm!, ready: [first.host.swarm!] };
+  return { ...parts, ...createCluster(parts.all, members) };
+}
+
+/** The servers as the Swarm knows them, in the order of the settings. */
+function membersOf({ environment, secrets }: TechniciaArgs): Member[] {
+  const seed = secrets.value("wireguardKey");
+  return environment.servers.map(({ name, role, labels }) => ({
+    ...{ name, role, labels },
+    address: tunnelAddress(environment.wireguard, name),
+    proof: seed.apply((key) => joinProof(key, name)),
+  }));
+}
+
+interface Around {
+  readonly rented: readonly Rented[];
+
+  /** Empty where there is one server. */
+  readonly members: readonly Member[];
+}
+
+function createHost(args: TechniciaArgs, machine: Rented, around: Around): Host {
+  const { environment, cloud } = args;
+  const { vps, edgeFirewall, server, named } = machine;
+  const isFirst = around.rented[0] === machine;
+  const tunnel = around.members.length === 0 ? undefined : tunnelOf(args, machine, around);
+  return new Host(named("host"), {
     cloud: cloud.technicia,
     edgeFirewall,
     address: vps.ipv4,
     ...(environment.server.ipv6 ? { ipv6: { address: vps.ipv6, gateway: vps.ipv6Gateway } } : {}),
     serverId: vps.serverId,
-    ssh: { ...environment.ssh, user: environment.server.loginUser },
+    ssh: {
+      ...environment.ssh,
+      user: environment.server.loginUser,
+      // Each server has a key of its own.
+      hostKey: isFirst ? environment.ssh.hostKey : undefined,
+    },
     dockerSource: environment.host.dockerSource,
     swapGib: environment.host.swapGib,
     timeZone: environment.locale.timeZone,
-    isMonitored: environment.monitoring.enabled,
+    isMonitored: environment.monitoring.enabled && server.labels.includes("monitoring"),
+    hasDockerConnection: isFirst || server.labels.includes("n8n"),
+    ...(tunnel === undefined ? {} : { tunnel }),
   });
 }
 
-export function createHostExtras({ environment }: TechniciaArgs, host: Host): void {
-  const { server } = environment;
+function tunnelOf(
+  { environment, secrets }: TechniciaArgs,
+  { server }: Rented,
+  { rented, members }: Around,
+): NonNullable<HostArgs["tunnel"]> {
+  const seed = secrets.value("wireguardKey");
+  const keyOf = (name: string) => seed.apply((key) => wireguardPrivateKey(key, name));
+  const { cidr, port } = environment.wireguard;
+  return {
+    address: tunnelAddress({ cidr }, server.name),
+    prefix: Number(cidr.split("/")[1]),
+    port,
+    privateKey: keyOf(server.name),
+    peers: members.flatMap(({ name, address }, index) =>
+      name === server.name
+        ? []
+        : [
+            {
+              ...{ name, address },
+              endpoint: rented[index]!.vps.ipv4,
+              publicKey: pulumi.unsecret(keyOf(name).apply(wireguardPublicKey)),
+            },
+          ],
+    ),
+  };
+}
+
+/** The first server begins the Swarm once every server is there; the others join it, and a manager notes what each is for. */
+function createCluster(
+  machines: Servers["all"],
+  members: readonly Member[],
+): Pick<Servers, "swarm" | "ready"> {
+  const before = machines.flatMap(({ host }) => host.ready);
+  const doors = machines.flatMap(({ host, named }, index): pulumi.Resource[] => {
+    const { address, role } = members[index]!;
+    const others = members.filter((_member, other) => other !== index);
+    const options = { parent: host, dependsOn: [...host.ready] };
+    return votes(role)
+      ? [createDoor(named("host-door"), { host: host.connection, address, members: others }, options)]
+      : [];
+  });
+  const heard = machines.map(({ host }) => host.wireguard!.createProof(before));
+  const join = (index: number, dependsOn: readonly pulumi.Resource[]) => {
+    const { host, named } = machines[index]!;
+    return createMembership(
+      named("host-swarm"),
+      {
+        host: host.connection,
+        member: members[index]!,
+        doors: members.filter(({ role }, other) => other !== index && votes(role)),
+        isFirst: index === 0,
+      },
+      { parent: host, dependsOn: [...dependsOn] },
+    );
+  };
+  const swarm = join(0, [...before, ...doors, ...heard]);
+  const joined = machines.slice(1).map((_machine, index) => join(index + 1, [swarm]));
+  const manager = machines[0].host;
+  const nodes = machines.map(({ host, named }, index) =>
+    createNode(
+      named("host-node"),
+      { manager: manager.connection, member: members[index]! },
+      { parent: host, dependsOn: [swarm, ...joined] },
+    ),
+  );
+  return { swarm, ready: [swarm, ...joined, ...nodes] };
+}
+
+export function createHostExtras({ environment }: TechniciaArgs, { all, ready }: Servers): void {
+  const { server, wireguard } = environment;
   const ssh = { ...environment.ssh, ports: sshPorts(environment.ssh), user: server.loginUser };
+  const isSeveral = areSeveral(environment);
   const files = [
     ...DECLARED.files,
     ...DECLARED.written,
     ...(environment.host.dockerSource === "docker" ? DECLARED.writtenForDockerSource : []),
+    ...(isSeveral ? DECLARED.filesOfSeveral : []),
     ...server.files,
   ];
   const containers = [...DECLARED.passingContainers, ...DECLARED.containers];
-  new HostExtras(
-    "extra",
-    { host: host.connection, ssh, ...DECLARED, containers, files },
-    { dependsOn: [host] },
-  );
+  const networks = isSeveral ? DECLARED.networksOfSeveral : DECLARED.networks;
+  for (const { host, named } of all) {
+    new HostExtras(
+      named("extra"),
+      {
+        ...{ host: host.connection, ssh },
+        ...DECLARED,
+        ...{ containers, files, networks },
+        ...(isSeveral ? { tunnelPort: wireguard.port } : {}),
+      },
+      { dependsOn: isSeveral ? [host, ...ready] : [host] },
+    );
+  }
 }

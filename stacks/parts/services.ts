@@ -1,7 +1,7 @@
 /** The services on the swarm, and what is made in them. */
 import * as pulumi from "@pulumi/pulumi";
 
-import { askToHold, HOLD_FOLDER } from "../../common/hold.ts";
+import { askToHold, HOLD_FOLDER, type HeldService, holdFolderOf } from "../../common/hold.ts";
 import { LOOPBACK_PORTS, MONITORING_PORTS } from "../../common/monitoring.ts";
 import { COLLECTION, isServiceOn, SERVICES, type ServiceName, swarmName } from "../../common/services.ts";
 import { Documents } from "../../components/documents.ts";
@@ -19,6 +19,7 @@ import { Tunnel } from "../../components/tunnel.ts";
 import { keepWorkflow } from "../../provider/n8n/workflow.ts";
 import * as technicia from "../../provider/resources.ts";
 import { publicNames } from "../environment.ts";
+import { areSeveral, tunnelAddress } from "../servers.ts";
 import type { Site } from "./site.ts";
 
 /** Services that workflows call, by either of their names. */
@@ -31,6 +32,7 @@ export function createQdrant(site: Site): Qdrant {
     "technicia-qdrant",
     {
       ...site.common("qdrant"),
+      before: () => holdRequests("qdrant", site.networks.data),
       network: site.networks.data,
       apiKey,
       otherApiKey,
@@ -65,7 +67,7 @@ export function createTunnel(site: Site): Tunnel {
         ),
       },
     },
-    site.onSwarm,
+    site.onHome,
   );
 }
 
@@ -127,6 +129,7 @@ export function createDocuments(
       executionSeconds: environment.timeouts.uploadSeconds,
       failedDays: environment.documents.failedDays,
       qdrantKey: apiKeyOf(site),
+      volumesOn: areSeveral(environment) ? site.onHome.provider : undefined,
     },
     { ...site.onSwarm, dependsOn: [...site.onSwarm.dependsOn, collection] },
   );
@@ -198,6 +201,7 @@ export function createPostgres(site: Site): Postgres | undefined {
     "technicia-postgres",
     {
       ...site.common("postgres"),
+      before: () => holdRequests("postgres", site.networks.data),
       network: site.networks.data,
       password: secrets.value("postgresPassword"),
       protectData: environment.protectData,
@@ -219,7 +223,7 @@ export function createN8n(
     { stack: environment.name, kind, startEmpty },
     { ...site.onHost, dependsOn: [...onSwarm.dependsOn, ...server] },
   );
-  const held = holdRequests(database);
+  const held = holdRequests("n8n", database);
   const password = postgres && createRolePassword(site, { postgres, after: [database], held });
   return new N8n(
     "technicia-n8n",
@@ -287,13 +291,16 @@ function createRolePassword(
   );
 }
 
-/** Right before n8n changes, the command that deploys has the gateway hold the requests to it; without such a command nothing is waited for. */
-function holdRequests(database: technicia.State): pulumi.Output<pulumi.Resource> {
+/**
+ * Right before a service changes, which `last` comes before, the command that deploys has the gateway hold the requests to n8n; without such a
+ * command nothing is waited for.
+ */
+function holdRequests(service: HeldService, last: pulumi.CustomResource): pulumi.Output<pulumi.Resource> {
   const folder = pulumi.runtime.isDryRun() ? undefined : process.env[HOLD_FOLDER];
   // What waits has the same dependencies in a preview, or the update would violate its plan.
-  return database.observed.apply(async () => {
-    if (folder !== undefined) await askToHold({ folder });
-    return database;
+  return last.urn.apply(async () => {
+    if (folder !== undefined) await askToHold({ folder: holdFolderOf(folder, service) });
+    return last;
   });
 }
 
@@ -342,13 +349,18 @@ export function createContent(
 
 /** After all services: what they hold beside what the program declares. */
 export function createComparison(
-  { onHost }: Site,
+  { environment, onHost }: Site,
   services: readonly (Service | undefined)[],
 ): technicia.State {
   const running = services.filter((service) => service !== undefined);
   return compareServices(
     "extra-specs",
-    running.map(({ spec }) => spec),
+    {
+      specs: running.map(({ spec }) => spec),
+      nodes: areSeveral(environment)
+        ? environment.servers.map(({ name }) => tunnelAddress(environment.wireguard, name))
+        : [],
+    },
     { ...onHost, dependsOn: running },
   );
 }

@@ -1,6 +1,7 @@
 /** Rules about who gets in, and under which names. */
 import { sshPorts } from "../../infra/login-guard.ts";
 import { isWide } from "../address-range.ts";
+import { roleOf } from "../inventory-servers.ts";
 import { at, isUnknown, listAt, numberAt, textAt, type Facts, type Resource, type Rule } from "./rule.ts";
 
 const EDGE_FIREWALL = "technicia:ovh:EdgeFirewall";
@@ -53,7 +54,7 @@ function admitsToSsh(rule: unknown): boolean {
 /** Reads the table as nft does: one rule a line. */
 function hostSsh({ name, inputs }: Resource, { environment }: Facts): string[] {
   const table = textAt(inputs, "content");
-  if (name !== HOST_FIREWALL || table === undefined || environment === undefined) return [];
+  if (roleOf(name) !== HOST_FIREWALL || table === undefined || environment === undefined) return [];
   const ports = sshPorts(environment.ssh);
   const lines = table.split("\n").filter((line) => {
     const opened = /\bdport \{?([\d, ]+)\}?/.exec(line)?.[1]?.split(/[, ]+/).map(Number) ?? [];

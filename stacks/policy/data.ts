@@ -10,8 +10,14 @@ const LIFECYCLE =
   "ovh:index/cloudProjectStorageObjectBucketLifecycleConfiguration:CloudProjectStorageObjectBucketLifecycleConfiguration";
 const BUCKET_POLICY = "ovh:CloudProject/s3Policy:S3Policy";
 
-/** The one server: another logical name would order a second one and give the first one up. */
+/** The one server, or the first of several: another logical name would order a second one and give the first one up. */
 const SERVER_NAME = "vps-server";
+
+/** Logical names of the servers in the settings. */
+function serverNames(environment: Facts["environment"]): string[] {
+  const [, ...others] = environment?.servers ?? [];
+  return [SERVER_NAME, ...others.map(({ name }) => `${name}/${SERVER_NAME}`)];
+}
 
 /** What a key on the server could use to get rid of backups. */
 const DELETES =
@@ -57,7 +63,7 @@ function kindOf({ type }: Resource): string {
   return { [SERVER]: "the server", [BUCKET]: "the bucket" }[type] ?? "the volume";
 }
 
-function replacements(resource: Resource): string[] {
+function replacements(resource: Resource, { environment }: Facts): string[] {
   const { type, name, inputs, deleteBeforeReplace } = resource;
   if (!isKept(resource)) return [];
   const volumeName = at(inputs, "name");
@@ -70,9 +76,9 @@ function replacements(resource: Resource): string[] {
           "name: expected the resource's own name, because a volume of another name is empty; pass the same name twice",
         ]
       : []),
-    ...(type === SERVER && name !== SERVER_NAME
+    ...(type === SERVER && !serverNames(environment).includes(name)
       ? [
-          `name of the resource: expected ${SERVER_NAME}, because a server of another name is another server; rename it back`,
+          `name of the resource: expected ${serverNames(environment).join(" or ")}, because a server of another name is another server; rename it back`,
         ]
       : []),
   ];

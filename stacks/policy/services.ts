@@ -29,7 +29,8 @@ const MIB_BYTES = 1024 * 1024;
 export const serviceRules: readonly Rule[] = [
   {
     name: "published-ports",
-    description: "Only the gateway is published, with ports 80 and 443; other ports stay on the loopback.",
+    description:
+      "Only the gateway is published, with ports 80 and 443, and to other servers the tunnel; other ports stay on the loopback.",
     level: "mandatory",
     judge: (resource, facts) => [
       ...servicePorts(resource),
@@ -114,8 +115,20 @@ function edgePorts({ type, inputs }: Resource, { environment }: Facts): string[]
   return listAt(inputs, "rules").flatMap((rule, index) => {
     if (at(rule, "action") !== "permit" || isReply(rule)) return [];
     if (isUnknown(at(rule, "port")) || open.includes(numberAt(rule, "port"))) return [];
+    if (isTunnel(rule, environment)) return [];
     return [`rules[${index}].port: expected 80, 443 or a port of ssh; close every other port`];
   });
+}
+
+/** The tunnel between several servers, to one address each. */
+function isTunnel(rule: unknown, { servers, wireguard }: NonNullable<Facts["environment"]>): boolean {
+  const source = at(rule, "source");
+  return (
+    servers.length > 1 &&
+    at(rule, "protocol") === "udp" &&
+    numberAt(rule, "port") === wireguard.port &&
+    (isUnknown(source) || String(source).endsWith("/32"))
+  );
 }
 
 /** Packets that answer the server, and ICMP, which has no ports. */

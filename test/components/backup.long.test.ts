@@ -53,7 +53,7 @@ describe("a set", () => {
     expect(first.manifest.items.qdrant.counts).toEqual({ technicia: POINTS });
     expect(first.manifest.items.n8n.counts).toMatchObject({ workflows: 3, credentials: 1, users: 1 });
     expect(first.manifest.items.certificates.counts).toEqual({ certificates: 1 });
-    expect(first.manifest.items.records.counts).toEqual({ releases: 1, events: 1 });
+    expect(first.manifest.items.records.counts).toEqual({ releases: 1, events: 1, workflows: 1 });
     expect(first.manifest.release.number).toBe(7);
     expect(first.warnings).toEqual([]);
   });

@@ -8,6 +8,7 @@ import { tryRun } from "../../common/run.ts";
 import { script } from "../../common/script.ts";
 import type { GatewayConfig } from "../../components/gateway-config.ts";
 import { Gateway } from "../../components/gateway.ts";
+import type { DeclaredService } from "../../components/service-spec.ts";
 import * as technicia from "../../provider/resources.ts";
 import { imageOf } from "../support/containers.ts";
 import { register } from "../support/engine.ts";
@@ -30,6 +31,18 @@ interface ContainerSpec {
   }[];
 }
 
+interface Declared {
+  readonly taskSpec: { readonly containerSpec: ContainerSpec };
+}
+
+/** What the component registers for a state of the host. */
+interface StateScripts {
+  readonly observe: string;
+  readonly desired: string;
+  readonly apply: string;
+  readonly variables: Readonly<Record<string, string>>;
+}
+
 export async function defineGateway(change: Partial<GatewayConfig>) {
   const { resource } = await register(() => {
     const provider = new docker.Provider("docker", {});
@@ -49,8 +62,15 @@ export async function defineGateway(change: Partial<GatewayConfig>) {
     );
   });
   const { hold } = gatewayConfig(change);
-  const { taskSpec } = resource("gateway-service").inputs as { taskSpec: { containerSpec: ContainerSpec } };
+  const inputs = resource("gateway-service").inputs as unknown as DeclaredService & Declared;
+  const service = Object.entries(inputs).filter(([name]) => name !== "convergeConfig");
   return {
+    service: Object.fromEntries(service) as unknown as DeclaredService & Declared,
+    handover: {
+      program: resource("gateway-handover-program").inputs as { path: string; content: string },
+      begin: resource("gateway-handover-begin").inputs as unknown as StateScripts,
+      end: resource("gateway-handover-end").inputs as unknown as StateScripts,
+    },
     configuration: resource("gateway-configuration").inputs as { content: string; validate: string },
     placeholder: resource("gateway-placeholder").inputs as { apply: string },
     route: resource("gateway-n8n-route").inputs as { path: string; content: string },
@@ -58,7 +78,7 @@ export async function defineGateway(change: Partial<GatewayConfig>) {
       script: resource("gateway-hold").inputs["content"] as string,
       program: resource("gateway-hold-program").inputs["content"] as string,
     },
-    container: taskSpec.containerSpec,
+    container: inputs.taskSpec.containerSpec,
   };
 }
 

@@ -175,15 +175,41 @@ describe("Gateway", () => {
     expect((await define()).registrations.map(({ name }) => name).join()).not.toContain("gateway-hold");
   });
 
+  it("is handed over before another task takes its place, and back after it", async () => {
+    const { resource, waitsFor } = await define();
+    const [begin, end, service] = ["handover-begin", "handover-end", "service"].map(
+      (name) => `technicia-gateway-${name}`,
+    ) as [string, string, string];
+    const revisionOf = async (change: Partial<GatewayArgs>) =>
+      (await define(change)).resource(begin).inputs["desired"];
+
+    expect(waitsFor(begin, "technicia-gateway-configuration")).toBe(true);
+    expect(waitsFor(service, begin)).toBe(true);
+    expect(waitsFor(end, service)).toBe(true);
+    expect(resource(begin).inputs["desired"]).toMatch(/^[0-9a-f]{16}$/);
+    expect(resource(end).inputs).toMatchObject({
+      variables: { REVISION: resource(begin).inputs["desired"] },
+    });
+    const usual = await revisionOf({});
+    expect(await revisionOf({ limits: { memoryMib: 128, cpus: 0.5 } })).not.toBe(usual);
+    expect(await revisionOf({ image: "nginx:1.30.5-alpine" })).not.toBe(usual);
+    // The configuration is reloaded, by the same task.
+    expect(await revisionOf({ config: { ...config, uploadMaxMib: 100 } })).toBe(usual);
+    expect(await revisionOf({ observationSeconds: 20 })).toBe(usual);
+  });
+
   it("writes its files through the host's connection", async () => {
     const { ofType } = await define();
     const onHost = [...ofType("technicia:host:File"), ...ofType("technicia:host:State")];
 
     expect(onHost.map(({ name, provider }) => [name, provider])).toEqual([
       ["technicia-gateway-configuration", "host"],
+      ["technicia-gateway-handover-program", "host"],
       ["technicia-gateway-n8n-route", "host"],
       ["technicia-gateway-reload", "host"],
       ["technicia-gateway-directories", "host"],
+      ["technicia-gateway-handover-begin", "host"],
+      ["technicia-gateway-handover-end", "host"],
       ["technicia-gateway-placeholder", "host"],
     ]);
   });

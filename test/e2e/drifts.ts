@@ -630,6 +630,13 @@ const CONTAINERS: readonly Drift[] = [
   ),
   onServer(
     "containers",
+    "a second gateway is left",
+    "docker service create --quiet --detach --name technicia-gateway-second --network technicia-edge --endpoint-mode dnsrr $(docker service inspect --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}' technicia-gateway) sleep 9999 >/dev/null",
+    /^containers technicia-gateway-handover-end: .*the gateway answers alone → a second gateway answers/,
+    /^containers extra-containers: service technicia-gateway-second of /,
+  ),
+  onServer(
+    "containers",
     "everybody may look where the private key is",
     "chmod 0755 /opt/technicia/gateway/tls",
     /^containers technicia-gateway-directories: technicia gateway directories: .*tls 700.* → .*tls 755/,

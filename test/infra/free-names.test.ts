@@ -19,23 +19,18 @@ interface Case {
   readonly content?: unknown;
   readonly name?: string;
   readonly preview?: boolean;
+  readonly ours?: ReadonlySet<string>;
 }
 
 /** Runs the hook as the engine does before it creates a record; gives what was removed. */
-async function run({
-  present,
-  type = "A",
-  content = "203.0.113.10",
-  name = NAME,
-
-  preview,
-}: Case) {
+async function run({ present, type = "A", content = "203.0.113.10", name = NAME, preview, ours }: Case) {
   const removed: string[] = [];
   const { result } = await register(
     () =>
       namesStayFree({
         zone: "exemple.fr",
         panel: "in the panel",
+        ...(ours === undefined ? {} : { ours }),
         records: {
           list: (wanted) => Promise.resolve(present.map((one) => ({ ...one, name: wanted }))),
           remove: ({ id }, options) => {
@@ -85,6 +80,18 @@ describe("a name of ours", () => {
   it("is refused in the preview of an order, which does not know the address yet", async () => {
     const unknown = { present: [record("A", "203.0.113.10")], preview: true };
     await expect(run({ ...unknown, content: UNKNOWN })).rejects.toThrow("got A 203.0.113.10");
+  });
+
+  it("may lead to other servers of ours, but not through the vendor, and not to others", async () => {
+    const ours = new Set(["203.0.113.10", "203.0.113.12"]);
+    const present = [record("A", "203.0.113.12")];
+
+    expect(await run({ present, ours })).toEqual([]);
+    for (const foreign of [record("A", "203.0.113.12", { proxied: true }), record("A", "203.0.113.13")]) {
+      await expect(run({ present: [...present, foreign], ours })).rejects.toThrow(
+        `besides ours, got A ${foreign.content}`,
+      );
+    }
   });
 
   it("may have mail, text, other authorities, and the zone's own name servers", async () => {

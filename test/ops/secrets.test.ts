@@ -219,7 +219,7 @@ describe("npm run secrets -- <stack> --init", () => {
 
   it("keeps secrets that are set, encrypted or not", async () => {
     const inClear = { "technicia:qdrantApiKey": { secret: false, value: "in clear" } };
-    const there = configuration([...NEEDED, "backupPassword", "postgresPassword"], inClear);
+    const there = configuration([...NEEDED, "backupPassword", "postgresPassword", "wireguardKey"], inClear);
     const { calls, stdout } = await runCli(["secrets", "test", "--init"], {
       ...answers,
       "config --json": there,
@@ -249,6 +249,7 @@ describe("npm run secrets -- <stack> --init", () => {
       "technicia:n8nJwtSecret",
       "technicia:backupPassword",
       "technicia:postgresPassword",
+      "technicia:wireguardKey",
     ]);
   });
 

@@ -1,10 +1,16 @@
 import { describe, expect, it } from "vitest";
 
 import { identify, INVENTORY, rowOf } from "../../stacks/inventory.ts";
+import { serverOf } from "../../stacks/inventory-servers.ts";
+import { listed, three } from "../support/servers.ts";
 import { deploy, everything, least, usual } from "../support/technicia.ts";
 
+const several = { settings: { ...everything.settings, ...listed(three) } };
+
 async function resources() {
-  const recordings = [await deploy(everything), await deploy(least), await deploy(usual)];
+  const variants = [everything, least, usual, several];
+  const recordings = [];
+  for (const variant of variants) recordings.push(await deploy(variant));
   return recordings.flatMap(({ registrations }) => registrations).filter(({ custom }) => custom);
 }
 
@@ -19,6 +25,16 @@ describe("the inventory", () => {
     const used = new Set((await resources()).map(rowOf));
 
     expect(INVENTORY.filter((row) => !used.has(row)).map(({ names }) => names)).toEqual([]);
+  });
+});
+
+describe("serverOf", () => {
+  it.each([
+    ["gra-2/host-swarm", "gra-2"],
+    ["host-swarm", undefined],
+    ["technicia-qdrant-service", undefined],
+  ])("says whose %s is", (name, server) => {
+    expect(serverOf(name)).toBe(server);
   });
 });
 

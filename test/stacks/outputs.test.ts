@@ -68,10 +68,10 @@ function define(): Deployment {
         publicKey: "ssh-ed25519 AAAA",
         deleteAtExpiry: false,
       }),
+      swarm: state("swarm", "active, manager: true"),
       host: {
         hostKey: new technicia.HostKey("key", { address: "203.0.113.10", serverId: "1" }),
         packages: new technicia.Packages("packages", { names: ["docker.io"] }),
-        swarm: state("swarm", "active, manager: true"),
         firewall: { loaded: state("loaded", "the loaded table is the file's") },
       },
       edgeFirewall: new technicia.EdgeFirewall("edge", { ip: "203.0.113.10", rules: [] }),

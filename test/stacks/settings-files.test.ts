@@ -198,7 +198,7 @@ describe("Pulumi.yaml", () => {
     for (const [name, { description, type }] of Object.entries(declared)) {
       expect(description, name).toMatch(/^.{10,}$/);
       if (settingNames.includes(name as never))
-        expect(type, name).toMatch(/^(string|integer|boolean|object)$/);
+        expect(type, name).toMatch(/^(string|integer|boolean|object|array)$/);
     }
   });
 

@@ -142,13 +142,14 @@ home=/var/lib/docker/volumes/technicia-n8n-data/_data
 mkdir --parents "$home/binaryData/workflows/one"
 head --bytes 300000 /dev/urandom > "$home/binaryData/workflows/one/scan.pdf"
 chown --recursive 1000:1000 "$home/binaryData"
-mkdir --parents /opt/technicia/letsencrypt/live/exemple.fr /opt/technicia/letsencrypt/accounts /opt/technicia/gateway/tls/one /var/lib/technicia/releases
+mkdir --parents /opt/technicia/letsencrypt/live/exemple.fr /opt/technicia/letsencrypt/accounts /opt/technicia/gateway/tls/one /var/lib/technicia/releases /var/lib/technicia/workflows
 echo certificate > /opt/technicia/letsencrypt/live/exemple.fr/fullchain.pem
 echo account > /opt/technicia/letsencrypt/accounts/key.json
 echo key > /opt/technicia/gateway/tls/one/privkey.pem
 ln --symbolic one /opt/technicia/gateway/tls/current
 echo '{"number":7,"outcome":"succeeded","revision":"0123456"}' > /var/lib/technicia/releases/000007.end.json
 echo '{"number":7,"outcome":"running","revision":"0123456"}' > /var/lib/technicia/releases/000007.json
+echo '[]' > /var/lib/technicia/workflows/37517e5f3dc66819f61f5a7bb8ace1921282415f10551d2defa5c3eb0985b570.json
 echo '{"action":"deploy"}' > /var/lib/technicia/history.jsonl`;
 
 async function fillQdrant(host: BackupHost): Promise<void> {

@@ -136,9 +136,9 @@ function computed(
   switch (type) {
     case "technicia:ovh:Vps":
       return {
-        serviceName: "vps-1a2b3c4d.vps.ovh.net",
-        ipv4: "203.0.113.10",
-        ipv6: "2001:db8:113::10",
+        serviceName: inputs["serviceName"] ?? "vps-1a2b3c4d.vps.ovh.net",
+        ipv4: `203.0.113.1${numberOf(name)}`,
+        ipv6: `2001:db8:113::1${numberOf(name)}`,
         model: "VPS-2",
         vcore: 4,
         memoryMib: 8192,
@@ -169,6 +169,11 @@ function computed(
     default:
       return {};
   }
+}
+
+/** Of a resource of another server than the first, such as `gra-2/vps-server`: 2. */
+function numberOf(name: string): string {
+  return /(\d)\//.exec(name)?.[1] ?? "0";
 }
 
 type Callback = (error: Error | null, response?: RegisterResourceResponse) => void;

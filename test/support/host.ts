@@ -23,6 +23,8 @@ export interface TestHost {
   exec(script: string): Promise<string>;
   /** The same, whatever its exit code. */
   tryExec(script: string): Promise<Ended>;
+  /** Gives an image of this machine to the host's Docker. */
+  load(image: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -82,6 +84,10 @@ export async function startHost(): Promise<TestHost> {
     privateKeyFile,
     tryExec,
     stop,
+    load: async (image) => {
+      const script = 'docker save "$1" | docker exec -i "$2" docker load --quiet';
+      await run(["bash", "-euo", "pipefail", "-c", script, "load", image, name]);
+    },
     exec: async (script) => {
       const { code, stdout, stderr } = await tryExec(script);
       if (code !== 0) {

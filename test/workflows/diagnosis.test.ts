@@ -113,7 +113,7 @@ describe("the start of a diagnosis", () => {
     expect(run.failure).toBeUndefined();
   });
 
-  it("answers 502 where the model does not, and fails where it makes no plan", async () => {
+  it("answers 502 where the model does not, and where it makes no plan", async () => {
     const down = await start(given, (call) => {
       if (call.url.includes("anthropic")) throw new Error("529");
       return services(call);
@@ -123,9 +123,9 @@ describe("the start of a diagnosis", () => {
     );
 
     expect([down.answer!.status, down.failure]).toEqual([502, "Claude : 529"]);
-    expect([vague.answer, vague.failure]).toEqual([
-      undefined,
-      "Le modèle n'a pas rendu de plan de diagnostic.",
+    expect([vague.answer!.status, vague.failure]).toEqual([
+      502,
+      "Planifier : Le modèle n'a pas rendu de plan de diagnostic.",
     ]);
     expect(tables.size).toBe(0);
   });
@@ -214,9 +214,16 @@ describe("a step of a diagnosis", () => {
       if (call.url.includes("anthropic")) throw new Error("529");
       return services(call);
     });
+    const empty = await next({ diagnosisId, stepNumber: 3, response: "c" }, (call) =>
+      call.url.includes("anthropic") ? { content: [] } : services(call),
+    );
     const again = await next({ diagnosisId, stepNumber: 3, response: "c" });
 
     expect(down.answer!.status).toBe(502);
+    expect([empty.answer!.status, empty.failure]).toEqual([
+      502,
+      "Rédiger : Le modèle a rendu un rapport vide.",
+    ]);
     expect(again.answer!.body).toMatchObject({ status: "completed" });
   });
 });

@@ -190,13 +190,20 @@ describe("a question", () => {
     },
   );
 
-  it("with an empty answer of the model fails instead of answering", async () => {
+  it.each([
+    ["an empty answer", { content: [] }],
+    ["another page than an answer", { data: "<html>proxy</html>" }],
+    ["an answer of another form", { content: "V3" }],
+  ])("gets 502 without a cause where the model gives %s", async (_what, answer) => {
     const run = await ask(
       { question },
-      services(found(purge), () => ({ content: [] })),
+      services(found(purge), () => answer),
     );
 
-    expect(run.answer).toBeUndefined();
-    expect(run.failure).toBe("Le modèle a rendu une réponse vide.");
+    expect(run.answer).toEqual({
+      status: 502,
+      body: { success: false, errors: [expect.stringContaining("Réessayez")] },
+    });
+    expect(run.failure).toMatch(/^Rédiger : /);
   });
 });

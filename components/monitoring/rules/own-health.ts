@@ -2,7 +2,7 @@
 import { restartsBy } from "../../../common/monitoring.ts";
 import { ESCALATION_LABELS } from "../../../common/planned-alerts.ts";
 import { ladderOf } from "../audiences.ts";
-import { DEADMAN, type MonitoringFacts } from "../facts.ts";
+import { ANNOUNCEMENTS, DEADMAN, type MonitoringFacts } from "../facts.ts";
 import { label, lastingMinutes, minutes, MONITORING, type Rule, value } from "./rule.ts";
 
 export function ownHealthRules(facts: MonitoringFacts): Rule[] {
@@ -189,8 +189,10 @@ function messageRules({ stack, thresholds }: MonitoringFacts): Rule[] {
   const ofPeople = `receiver_name!="${DEADMAN}"`;
   const failing = `sum by (integration) (${added(`alertmanager_notifications_failed_total{${ofPeople}}`, MESSAGES.window)})`;
   // Alertmanager waits without end for a mail server that has taken the connection and says nothing: no attempt ends, and none is counted as failed.
-  const begun = added(`alertmanager_notifications_total{${ofPeople}}`, MESSAGES.hanging);
-  const ended = added(`alertmanager_notification_requests_total{${ofPeople}}`, MESSAGES.hanging);
+  // Of an announcement it also counts the end, as begun, which it tells nobody.
+  const ofAlerts = `receiver_name!~"${DEADMAN}|${ANNOUNCEMENTS}.*"`;
+  const begun = added(`alertmanager_notifications_total{${ofAlerts}}`, MESSAGES.hanging);
+  const ended = added(`alertmanager_notification_requests_total{${ofAlerts}}`, MESSAGES.hanging);
   const hanging = `sum by (integration) (${begun} - ${ended})`;
   return [
     {

@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+import os
 import pathlib
 
 from base import Problem, checksum, copy_file, copy_tree, emptied, moment, now, size_of
 
 RECORDS = pathlib.Path("/var/lib/technicia")
+
+# Files that are only ever added: what was released, and n8n's workflows of then, by their digest.
+FOLDERS = ("releases", "workflows")
 LETSENCRYPT = pathlib.Path("/opt/technicia/letsencrypt")
 TLS = pathlib.Path("/opt/technicia/gateway/tls")
 
@@ -36,8 +40,9 @@ def take_certificates(folder):
 def take_records(folder):
     began = now()
     emptied(folder)
-    if (RECORDS / "releases").is_dir():
-        copy_tree(RECORDS / "releases", folder / "releases", leave_out=lambda name: name.startswith("."))
+    for name in FOLDERS:
+        if (RECORDS / name).is_dir():
+            copy_tree(RECORDS / name, folder / name, leave_out=lambda one: one.startswith("."))
     if (RECORDS / "history.jsonl").exists():
         copy_file(RECORDS / "history.jsonl", folder / "history.jsonl")
     return described(folder, began, counts_of_records(folder))
@@ -49,7 +54,7 @@ def counts_of_certificates(folder):
 
 
 def counts_of_records(folder):
-    return {"releases": len(releases(folder)), "events": len(events(folder))}
+    return {"releases": len(releases(folder)), "events": len(events(folder)), "workflows": len(list(folder.glob("workflows/*.json")))}
 
 
 def releases(folder):
@@ -79,13 +84,21 @@ def require_intact(name, item, folder):
         raise Problem(f"{name}: the files are not the ones that the manifest names")
 
 
+def add_file(source, target):
+    """Whole at once: half a file would count as there when the restore goes on."""
+    if target.exists():
+        return
+    target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}")
+    copy_file(source, unfinished)
+    os.replace(unfinished, target)
+
+
 def add_records(folder, identifier):
     """Adds what the server's records lack; nothing that is there is changed. Before old lines of the audit stands one that says whose they are."""
-    for source in sorted((folder / "releases").glob("*.json")) if (folder / "releases").is_dir() else []:
-        target = RECORDS / "releases" / source.name
-        if not target.exists():
-            target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            copy_file(source, target)
+    for name in FOLDERS:
+        for source in sorted(folder.glob(f"{name}/*.json")):
+            add_file(source, RECORDS / name / source.name)
     here = events(RECORDS)
     missing = [line for line in events(folder) if line not in set(here)]
     if missing:

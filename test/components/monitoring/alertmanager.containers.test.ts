@@ -162,6 +162,37 @@ describe("a running Alertmanager", () => {
     expect(second.Text).toContain("Fin : ");
   });
 
+  it("tells an end once, though it is said again for a quarter of an hour", async () => {
+    const ago = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
+    const titled = (service: string, ends: Partial<SentAlert> = {}): SentAlert => ({
+      ...alertOf("CrashLoop", { id: `CrashLoop-${service}`, service }),
+      annotations: { title: `${service} redémarre`, where: service },
+      startsAt: ago(600),
+      ...ends,
+    });
+    const ended = ["n8n", "qdrant"].map((service) => titled(service, { endsAt: ago(240) }));
+    const told = async (beginning: string) => (await until("it is told", () => newest(mail, beginning))).Text;
+
+    await send(alerts, [...ended, titled("gateway")]);
+    expect(await told("[P1] prod : gateway redémarre")).not.toContain("Résolu");
+
+    await send(alerts, [...ended, titled("gateway", { endsAt: ago(20) })]);
+    const end = await told("[Résolu] prod : gateway redémarre");
+    expect(end).toContain("Résolu : gateway redémarre");
+    expect(end).not.toContain("n8n");
+  });
+
+  it("tells an end that could not be told for long", async () => {
+    const alert = { ...alertOf("OutOfMemory", { id: "OutOfMemory-frontend", service: "frontend" }) };
+    await send(alerts, [alert]);
+    await until("it is told", () => newest(mail, "[P1] prod : OutOfMemory"));
+    const startsAt = new Date(Date.now() - 600_000).toISOString();
+    await send(alerts, [{ ...alert, startsAt, endsAt: new Date(Date.now() - 300_000).toISOString() }]);
+
+    const { Subject } = await until("the end is told", () => newest(mail, "[Résolu] prod : OutOfMemory"));
+    expect(Subject).toBe("[Résolu] prod : OutOfMemory");
+  });
+
   it("announces work once, without its end as an alert", async () => {
     const announced = (stage: string): SentAlert => ({
       labels: {
@@ -187,6 +218,7 @@ describe("a running Alertmanager", () => {
   });
 
   it("says once what several alerts have in common", async () => {
+    const before = new Set(paged());
     const down = (service: string) => alertOf("ServiceDown", { id: `ServiceDown-${service}`, service });
     await send(alerts, [
       ...["n8n", "qdrant"].map(down),
@@ -208,7 +240,7 @@ describe("a running Alertmanager", () => {
 
     expect(
       paged()
-        .filter((id) => id !== "SiteDown")
+        .filter((id) => !before.has(id))
         .sort(),
     ).toEqual(["DiskCritical-/", "ServiceDown-n8n", "ServiceDown-qdrant"]);
     const titles = (await messages(mail)).map(({ Subject }) => Subject);

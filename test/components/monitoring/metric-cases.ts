@@ -370,6 +370,17 @@ const OWN_HEALTH: Readonly<Record<string, MetricCase>> = {
         ...grown('alertmanager_notifications_total{integration="email",receiver_name="team"}', 3),
         ...grown('alertmanager_notification_requests_total{integration="email",receiver_name="team"}', 3),
       },
+      // Announcements that have been sent, and have ended.
+      {
+        ...grown(
+          'alertmanager_notifications_total{integration="slack",receiver_name="announcements-slack"}',
+          8,
+        ),
+        ...grown(
+          'alertmanager_notification_requests_total{integration="slack",receiver_name="announcements-slack"}',
+          4,
+        ),
+      },
     ],
     // One of three has not ended.
     alsoAbove: [

@@ -6,6 +6,7 @@ import { describeSum } from "../../../ops/cost/render.ts";
 import { judgePlans, type Catalogue } from "../../../provider/ovh/order/catalog.ts";
 import { OPERATING_SYSTEMS, renderCatalogue } from "../../../rehearsal/fake-clouds/ovh/catalogue.ts";
 import { environmentWith } from "../../support/fixtures.ts";
+import { listed as listedServers, twoAndWitness } from "../../support/servers.ts";
 
 const catalogue = renderCatalogue("FR", OPERATING_SYSTEMS) as Catalogue;
 const dated = { catalogue, subsidiary: "FR", day: "2026-11-24" };
@@ -55,6 +56,21 @@ describe("the cost of a month", () => {
     ]);
     expect(sumOf(found)).toEqual({ euros: ordered, unknown: [] });
     expect(found.lines[0]?.source).toBe("OVH's catalogue of FR, 2026-11-24");
+  });
+
+  it("of several servers is that of each, with its name, and one that is to be ordered counts", () => {
+    const [first, second] = twoAndWitness;
+    const servers = [first, second, { ...twoAndWitness[2]!, memoryGib: 4, vcores: 2 }];
+    const others = { "gra-2": { ...adopted, serviceName: "vps-2a2b3c4d.vps.ovh.net" } };
+    const found = cost({ server: adopted, others }, listedServers(servers as typeof twoAndWitness));
+    const lines = listed(found).filter(([what]) => what === "server");
+
+    expect(lines.slice(0, 2)).toEqual([
+      ["server", "gra-1: vps-2027-model2", 7.99],
+      ["server", "gra-2: vps-2027-model2", 7.99],
+    ]);
+    expect(lines[2]).toEqual(["server", expect.stringMatching(/^sbg-1: /), expect.any(Number)]);
+    expect(sumOf(found).euros).toBeGreaterThan(2 * 7.99);
   });
 
   it("of an adopted server is that of its model", () => {

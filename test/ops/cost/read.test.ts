@@ -10,6 +10,7 @@ import { costTable } from "../../../ops/cost/render.ts";
 import { startOvh, type FakeOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { DECLARATION_TYPE } from "../../../stacks/declaration-record.ts";
 import { environmentWith, validSettings } from "../../support/fixtures.ts";
+import { listed, three } from "../../support/servers.ts";
 
 const BACKUP = { project: "0123456789abcdef0123456789abcdef", region: "RBX" };
 const SERVER = "vps-1a2b3c4d.vps.ovh.net";
@@ -54,6 +55,30 @@ describe("the cost of a change", () => {
     const table = costTable(await readCost({ environment: environment(), state }, world()));
 
     expect(table).toMatchObject({ differs: false, summary: "€8.79 a month without VAT" });
+  });
+
+  it("is that of servers that are added, each known by its name in the state", async () => {
+    const { servers } = listed(three);
+    const list = environment(listed(three));
+    const before = deployed({ model: "vps-2027-model2" });
+    const [first] = before.resources;
+    const of = (name: string, serviceName: string) => ({
+      ...first!,
+      urn: `urn:pulumi:test::technicia::technicia:infra:Vps$technicia:ovh:Vps::${name}/vps-server`,
+      outputs: { serviceName, model: "vps-2027-model2" },
+    });
+    const grown = {
+      resources: [
+        ...before.resources,
+        ...three.slice(1).map(({ name, serviceName }) => of(name, serviceName!)),
+      ],
+    };
+
+    expect(servers).toBe(three);
+    const added = costTable(await readCost({ environment: list, state: grown }, world()));
+    // 7.99 and an option of 0.80 each.
+    expect(added.summary).toBe("€26.37 a month without VAT (+€17.58)");
+    expect(added.rows.map(({ name }) => name)).toContain("gra-3: vps-2027-model2");
   });
 
   it("is that of backups that are set up", async () => {

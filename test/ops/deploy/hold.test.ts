@@ -5,15 +5,16 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 
-import { askToHold, HOLD_FOLDER } from "../../../common/hold.ts";
+import { askToHold, type HeldService, HOLD_FOLDER, holdFolderOf } from "../../../common/hold.ts";
 import { deploy } from "../../../ops/deploy/deploy.ts";
-import { restartsN8n } from "../../../ops/deploy/hold.ts";
+import { restartedBy } from "../../../ops/deploy/hold.ts";
 import { rollback } from "../../../ops/deploy/rollback.ts";
 import { until } from "../../support/until.ts";
 import { GatewayModel } from "../hold/gateway-model.ts";
 import { ok, TestStack } from "./test-stack.ts";
 
 const N8N = "urn:pulumi:test::technicia::docker:index/service:Service::technicia-n8n-service";
+const QDRANT = "urn:pulumi:test::technicia::docker:index/service:Service::technicia-qdrant-service";
 const GATEWAY = "urn:pulumi:test::technicia::docker:index/service:Service::technicia-gateway-service";
 
 let folder: string;
@@ -21,6 +22,10 @@ let stack: TestStack;
 let gateway: GatewayModel;
 /** What runs n8n; empty: nothing. */
 let container: string;
+/** How often somebody has looked at n8n. */
+let looks = 0;
+/** What runs Qdrant; "-": nothing. */
+let qdrant: string;
 /** What happened, in order. */
 let events: string[];
 
@@ -28,11 +33,14 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "hold-"));
   stack = await TestStack.open();
   gateway = new GatewayModel();
-  [container, events] = ["first", []];
+  [container, qdrant, events] = ["first", "first", []];
   gateway.before = (verb) => void events.push(verb);
   stack.instead = (command) => {
     if (gateway.answers(command)) return gateway.run(command);
+    if (command.purpose === "look at qdrant")
+      return Promise.resolve({ stdout: `${qdrant} ${qdrant === "-" ? "503" : "200"}`, stderr: "" });
     if (command.purpose !== "look at n8n") return undefined;
+    looks += 1;
     return Promise.resolve({ stdout: container === "" ? "- 000" : `${container} 200`, stderr: "" });
   };
   stack.plan = { ...stack.plan, file: join(folder, "plan.json") };
@@ -75,9 +83,13 @@ function run() {
   return deploy(whole, stack.operator);
 }
 
-/** The engine comes to n8n, as the program of the stack says it does, and n8n restarts. */
+/** The engine comes to a service, as the program of the stack says it does. */
+const comeTo = (service: HeldService, environment: Readonly<Record<string, string>>) =>
+  askToHold({ folder: holdFolderOf(environment[HOLD_FOLDER]!, service) });
+
+/** It comes to n8n, and n8n restarts. */
 async function restart(environment: Readonly<Record<string, string>>, next: string): Promise<void> {
-  await askToHold({ folder: environment[HOLD_FOLDER]! });
+  await comeTo("n8n", environment);
   events.push("n8n stops");
   container = "";
   if (next === "") return;
@@ -109,7 +121,7 @@ describe("a deployment that restarts n8n", () => {
 
   it("renews the pause while it lasts", async () => {
     stack.up = async (_images, environment) => {
-      await askToHold({ folder: environment[HOLD_FOLDER]! });
+      await comeTo("n8n", environment);
       container = "";
       stack.tick();
       await until("it is renewed", () => events.includes("renew"));
@@ -274,25 +286,89 @@ describe("a rollback by hand", () => {
   });
 });
 
-describe("restartsN8n", () => {
+describe("a deployment that restarts Qdrant", () => {
+  const changed = { steps: ["update"], goal: { inputDiff: { updates: { taskSpec: {} } } } };
+
+  it("holds the requests until Qdrant is back and everything behind the gateway answers", async () => {
+    await plan({ [QDRANT]: changed });
+    stack.up = async (_images, environment) => {
+      await comeTo("qdrant", environment);
+      events.push("Qdrant stops");
+      qdrant = "-";
+      setImmediate(() => {
+        events.push("Qdrant runs");
+        qdrant = "second";
+      });
+      // n8n does not restart, so nothing is held for it.
+      await comeTo("n8n", environment);
+      await resumed();
+      return undefined;
+    };
+
+    expect((await run()).exitCode).toBe(0);
+    expect(events).toEqual(["pause", "Qdrant stops", "Qdrant runs", "resume"]);
+    expect(stack.printed.join("\n")).toContain("qdrant restarts: requests to n8n wait at the gateway");
+  });
+
+  it("and n8n holds them until both are back, in one hold", async () => {
+    await plan({ [QDRANT]: changed, [N8N]: changed });
+    stack.up = async (_images, environment) => {
+      await Promise.all([comeTo("qdrant", environment), comeTo("n8n", environment)]);
+      [qdrant, container] = ["-", "second"];
+      const before = looks;
+      await until("n8n is seen to be back", () => looks > before);
+      events.push("n8n runs");
+      qdrant = "second";
+      await resumed();
+      return undefined;
+    };
+
+    expect((await run()).exitCode).toBe(0);
+    expect(events).toEqual(["pause", "n8n runs", "resume"]);
+    expect(stack.printed.join("\n")).toContain("n8n and qdrant restart: requests to n8n wait");
+  });
+
+  it("is rolled back where Qdrant does not come back", async () => {
+    set("uploadMaxMib", () => 100);
+    stack.setImage("vectorStore", "technicia/vector-store:1.0.1");
+    await plan({ [QDRANT]: changed });
+    let ups = 0;
+    stack.up = async (_images, environment) => {
+      ups += 1;
+      if (ups === 1) {
+        await comeTo("qdrant", environment);
+        qdrant = "-";
+      } else qdrant = "third";
+      return undefined;
+    };
+    const outcome = await run();
+
+    expect(outcome.exitCode).toBe(4);
+    expect(outcome.text).toContain("after the update n8n lacked a healthy qdrant for 5 s");
+    expect(events.filter((event) => event !== "renew")).toEqual(["pause", "resume"]);
+  });
+});
+
+describe("restartedBy", () => {
   const update = (inputDiff: object) => ({ [N8N]: { steps: ["update"], goal: { inputDiff } } });
 
   it.each([
-    ["another image, setting or secret", update({ updates: { taskSpec: {} } }), true],
-    ["what somebody changed on the server", update({}), true],
-    ["a replacement", { [N8N]: { steps: ["create-replacement", "replace", "delete-replaced"] } }, true],
-    ["how long its update is watched", update({ updates: { updateConfig: {}, convergeConfig: {} } }), false],
-    ["nothing", { [N8N]: { steps: ["same"] } }, false],
-    ["a refresh", { [N8N]: { steps: ["refresh", "same"] } }, false],
-    ["another service", { [GATEWAY]: { steps: ["update"] } }, false],
+    ["another image, setting or secret", update({ updates: { taskSpec: {} } }), ["n8n"]],
+    ["what somebody changed on the server", update({}), ["n8n"]],
+    ["a replacement", { [N8N]: { steps: ["create-replacement", "replace", "delete-replaced"] } }, ["n8n"]],
+    ["how long its update is watched", update({ updates: { updateConfig: {}, convergeConfig: {} } }), []],
+    ["nothing", { [N8N]: { steps: ["same"] } }, []],
+    ["a refresh", { [N8N]: { steps: ["refresh", "same"] } }, []],
+    ["another service", { [GATEWAY]: { steps: ["update"] } }, []],
+    ["Qdrant", { [QDRANT]: { steps: ["update"] } }, ["qdrant"]],
   ])("of a plan with %s", async (_what, resources, expected) => {
-    expect(await restartsN8n({ file: await plan(resources) })).toBe(expected);
+    expect(await restartedBy({ file: await plan(resources) })).toEqual(expected);
   });
 
-  it("is true where the plan cannot be read, because a hold does less harm than none", async () => {
+  it("is n8n where the plan cannot be read, because a hold does less harm than none", async () => {
     await writeFile(stack.plan.file, "{");
 
-    expect(await restartsN8n(stack.plan)).toBe(true);
-    expect(await restartsN8n({ file: join(folder, "none.json") })).toBe(true);
+    expect(await restartedBy(stack.plan)).toEqual(["n8n"]);
+    expect(await restartedBy({ file: join(folder, "none.json") })).toEqual(["n8n"]);
   });
 });

@@ -65,15 +65,53 @@ describe("the rotation of a secret of which two values may be valid", () => {
     expect(rotating.seen.at(-1)!.accepted).toHaveLength(1);
   });
 
-  it("pushes n8n's credentials before the old value is refused", async () => {
-    rotating.change((config) => (config["technicia:workflows"] = { enabled: true }));
-    rotating.up = () => {
-      if (rotating.seen.at(-1)!.accepted.length === 1) expect(rotating.pushes).toBe(1);
-      return Promise.resolve(undefined);
-    };
-    await run("qdrantApiKey");
+  describe("that n8n's own credentials may have", () => {
+    const withWorkflows = () =>
+      rotating.change((config) => (config["technicia:workflows"] = { enabled: true }));
+    const STALE = "credentials technicia-qdrant: other values than the stack's secrets";
 
-    expect(rotating.pushes).toBe(1);
+    it("compares them before the old value is refused", async () => {
+      withWorkflows();
+      rotating.up = () => {
+        if (rotating.seen.at(-1)!.accepted.length === 1) expect(rotating.comparisons).toBe(1);
+        return Promise.resolve(undefined);
+      };
+      await run("qdrantApiKey");
+
+      expect(rotating.comparisons).toBe(1);
+    });
+
+    it("goes back while they have another value, and never refuses the old one", async () => {
+      withWorkflows();
+      rotating.stale = () => [STALE];
+      const { exitCode, text } = await run("qdrantApiKey");
+
+      expect(exitCode).toBe(4);
+      expect(text).toContain(STALE);
+      const [old, next] = [OLD.qdrantApiKey, rotating.stored.rotation!.values.qdrantApiKey];
+      expect(rotating.seen.at(-1)).toEqual({ used: old, accepted: [old, next] });
+      expect(rotating.seen.every(({ accepted }) => accepted.includes(old))).toBe(true);
+    });
+
+    it("is undone once they have the old value again", async () => {
+      withWorkflows();
+      const { stop } = rotating.stack;
+      rotating.up = () => {
+        if (rotating.seen.length === 2) stop.abort(new Error("stopped by Ctrl-C"));
+        return Promise.resolve(rotating.seen.length === 2 ? { error: "canceled", changed: true } : undefined);
+      };
+      await run("qdrantApiKey");
+      rotating.stack.stop = new AbortController();
+      rotating.up = () => Promise.resolve(undefined);
+      rotating.stale = () => [STALE];
+      const { exitCode, text } = await run("qdrantApiKey", { undo: true });
+      expect(exitCode).toBe(1);
+      expect(text).toContain("switch of qdrantApiKey could not be taken back; run --undo again");
+
+      rotating.stale = () => [];
+      expect((await run("qdrantApiKey", { undo: true })).exitCode).toBe(0);
+      expect(rotating.stored).toEqual({ values: OLD, rotation: undefined });
+    });
   });
 });
 

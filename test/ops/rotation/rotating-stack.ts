@@ -32,7 +32,10 @@ export class RotatingStack implements AsyncDisposable {
   readonly seen: Seen[] = [];
   watched: SecretName = "qdrantApiKey";
   given: readonly string[] = [];
-  pushes = 0;
+
+  /** How often n8n's credentials were compared, and what of them is stale then. */
+  comparisons = 0;
+  stale: () => readonly string[] = () => [];
   passwords = new Set<string>();
   up: () => Promise<UpAnswer> = () => Promise.resolve(undefined);
 
@@ -74,9 +77,9 @@ export class RotatingStack implements AsyncDisposable {
     return {
       operator: this.operator,
       deploy,
-      pushWorkflows: () => {
-        this.pushes += 1;
-        return Promise.resolve({ text: "", exitCode: 0 });
+      staleCredentials: () => {
+        this.comparisons += 1;
+        return Promise.resolve(this.stale());
       },
       passwords: () =>
         Promise.resolve({

@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { diffWorkflows } from "../../../ops/workflows/diff.ts";
+import { diffWorkflows, staleCredentials } from "../../../ops/workflows/diff.ts";
 import { pullWorkflows } from "../../../ops/workflows/pull.ts";
 import { pushWorkflows } from "../../../ops/workflows/push.ts";
 import { TestWorld } from "./test-world.ts";
@@ -194,6 +194,20 @@ describe("the differences", () => {
     ])
       expect(text).toContain(line);
     expect(text).not.toContain("sk-ant-autre");
+  });
+
+  it("say of n8n's credentials alone whether they are current, without a call to its API", async () => {
+    const stale = () => staleCredentials({ stack: "test" }, test.world);
+    await push();
+    test.n8n.received.length = 0;
+    edit("technicia-question", "Chercher", { url: "http://autre:8000/search" });
+    expect(await stale()).toEqual([]);
+
+    test.secrets["anthropicApiKey"] = `sk-ant-${"next".repeat(10)}`;
+    expect(await stale()).toEqual(["credentials technicia-anthropic: other values than the stack's secrets"]);
+    test.n8n.credentials.delete("technicia-anthropic");
+    expect(await stale()).toEqual(["credentials technicia-anthropic: not in n8n"]);
+    expect(calls(/api|rest/)).toEqual([]);
   });
 
   it("show of code the lines that change, and no key that somebody has typed there", async () => {

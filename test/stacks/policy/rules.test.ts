@@ -22,6 +22,7 @@ import {
   type Registration,
 } from "../../support/engine.ts";
 import { environmentWith } from "../../support/fixtures.ts";
+import { listed, three, twoAndWitness } from "../../support/servers.ts";
 import { deploy, everything, least, secretsOf, usual, type Variant } from "../../support/technicia.ts";
 import { CANARY, CASES, HOST_FIREWALLS } from "./violations.ts";
 
@@ -95,6 +96,12 @@ describe("the rules", () => {
   it.each([
     ["everything that there is, in an update", everything, false],
     ["everything that there is, in a first preview", everything, true],
+    ["three servers", { settings: { ...everything.settings, ...listed(three) } }, false],
+    [
+      "two servers and a witness, in a first preview",
+      { settings: { ...everything.settings, ...listed(twoAndWitness) } },
+      true,
+    ],
     ["only what every environment has", least, false],
   ] as const)("find nothing to refuse in our program with %s", async (_, variant, preview) => {
     const found = judge(await deployed(variant, preview), everySecret(variant));
@@ -122,6 +129,48 @@ describe("the rules", () => {
       expect(found[0]?.text).toMatch(/: expected .+; .+/);
     },
   );
+
+  it("ssh-not-open finds such a table on every server of a list", async () => {
+    const [, create] = HOST_FIREWALLS[0]!;
+    const found = judgeEach(await resourcesOf(create, "gra-2/host-firewall-table"), factsWith());
+
+    expect(found.map(({ rule }) => rule)).toEqual(["ssh-not-open"]);
+  });
+
+  it("no-replacement finds a server that is not in the list", async () => {
+    const several = await deployed({ settings: { ...everything.settings, ...listed(three) } }, false);
+    const found = judgeEach(several, factsWith());
+
+    const servers = found.filter(({ rule }) => rule === "no-replacement");
+    expect(servers.map(({ text }) => text)).toEqual(
+      three
+        .slice(1)
+        .map(
+          () =>
+            "name of the resource: expected vps-server, because a server of another name is another server; rename it back",
+        ),
+    );
+  });
+
+  it("published-ports finds the tunnel's port where there is one server, and where it is open to a network", async () => {
+    const several = { settings: { ...everything.settings, ...listed(three) } };
+    const facts = everySecret(several);
+    const resources = await deployed(several, false);
+    const open = resources.map((resource) =>
+      resource.name === "edge-firewall-rules"
+        ? {
+            ...resource,
+            inputs: JSON.parse(JSON.stringify(resource.inputs).replaceAll("/32", "/8")) as object,
+          }
+        : resource,
+    );
+    const found = (judged: readonly Resource[], by: Facts) =>
+      judgeEach(judged, by).filter(({ rule }) => rule === "published-ports").length;
+
+    expect(found(resources, facts)).toBe(0);
+    expect(found(open as Resource[], facts)).toBe(2);
+    expect(found(resources, factsWith())).toBe(6);
+  });
 
   it.each(HOST_FIREWALLS)("ssh-not-open finds a table of the host that admits ssh %s", async (_, create) => {
     const facts = factsWith({ "ssh.nextPort": 2222 });

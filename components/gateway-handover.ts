@@ -1,0 +1,104 @@
+/**
+ * The gateway's ports belong to one task, so it stops before its successor starts. Meanwhile a second one like it answers the visitors, to whom
+ * it is led by a table of its own in nftables.
+ */
+import * as pulumi from "@pulumi/pulumi";
+
+import { script, scriptParts } from "../common/script.ts";
+import * as technicia from "../provider/resources.ts";
+import type { GatewayConfig } from "./gateway-config.ts";
+import { HOLD_PORT } from "./gateway-hold.ts";
+
+const PROGRAM = "/opt/technicia/bin/gateway-handover";
+const RECORD = "/var/lib/technicia/gateway-handover";
+
+/** Of a gateway, until it answers: its image is there, and it reads its files within a second. */
+const START_SECONDS = 60;
+
+const STATES = scriptParts(new URL("scripts/gateway-handover-states.sh", import.meta.url), [
+  "observeBegun",
+  "begin",
+  "forget",
+  "observeEnded",
+  "end",
+]);
+
+export interface HandoverArgs {
+  readonly config: Pick<GatewayConfig, "hold" | "uploadSeconds" | "answerSeconds">;
+
+  /** Longest wait for the service to converge, in seconds. */
+  readonly convergenceSeconds: number;
+}
+
+/** Parts of a handover; each waits until it is done. */
+export class Handover {
+  readonly #name: string;
+  readonly #args: HandoverArgs;
+  readonly #opts: pulumi.CustomResourceOptions;
+  readonly #program: technicia.File;
+
+  constructor(name: string, args: HandoverArgs, opts: pulumi.CustomResourceOptions) {
+    [this.#name, this.#args, this.#opts] = [name, args, opts];
+    this.#program = new technicia.File(
+      `${name}-handover-program`,
+      { path: PROGRAM, content: renderProgram(args), mode: "0755", validate: 'bash -n "$FILE"' },
+      opts,
+    );
+  }
+
+  /** Before the service changes to `revision`. */
+  begin(revision: pulumi.Input<string>, after: readonly pulumi.Resource[]): technicia.State {
+    return new technicia.State(
+      `${this.#name}-handover-begin`,
+      {
+        observe: STATES.observeBegun,
+        desired: revision,
+        apply: STATES.begin,
+        remove: STATES.forget,
+        variables: { PROGRAM, RECORD, REVISION: revision },
+        timeoutSeconds: 2 * START_SECONDS + holdSeconds(this.#args) + requestSeconds(this.#args),
+      },
+      { ...this.#opts, dependsOn: [this.#program, ...after] },
+    );
+  }
+
+  /** After the service has changed to `revision`. */
+  end(revision: pulumi.Input<string>): technicia.State {
+    return new technicia.State(
+      `${this.#name}-handover-end`,
+      {
+        observe: STATES.observeEnded,
+        desired: "the gateway answers alone",
+        apply: STATES.end,
+        // Another revision has the server looked at again.
+        variables: { PROGRAM, REVISION: revision },
+        timeoutSeconds: 2 * START_SECONDS + requestSeconds(this.#args),
+      },
+      { ...this.#opts, dependsOn: [this.#program] },
+    );
+  }
+}
+
+/** The program on the server. */
+export function renderProgram(args: HandoverArgs): string {
+  const { hold } = args.config;
+  const values = [
+    `START_SECONDS=${START_SECONDS}`,
+    `REQUEST_SECONDS=${requestSeconds(args)}`,
+    `HOLD_SECONDS=${holdSeconds(args)}`,
+    // Later than any of its parts may take.
+    `EXPIRE_SECONDS=${args.convergenceSeconds + requestSeconds(args) + holdSeconds(args) + 2 * START_SECONDS}`,
+    `PORT=${hold === undefined ? "" : HOLD_PORT}`,
+    `RECORD=${RECORD}`,
+  ].join(" ");
+  const text = script(new URL("scripts/gateway-handover.sh", import.meta.url));
+  return text.replace("set -euo pipefail\n", `$&${values}\n`);
+}
+
+function requestSeconds({ config: { uploadSeconds, answerSeconds } }: HandoverArgs): number {
+  return Math.max(uploadSeconds, answerSeconds);
+}
+
+function holdSeconds({ config: { hold } }: HandoverArgs): number {
+  return hold?.maxSeconds ?? 0;
+}
