@@ -263,6 +263,7 @@ export function createHostExtras({ environment }: TechniciaArgs, { all, ready }:
     ...server.files,
   ];
   const containers = [...DECLARED.passingContainers, ...DECLARED.containers];
+  const services = [...DECLARED.services, ...DECLARED.passingServices];
   const networks = isSeveral ? DECLARED.networksOfSeveral : DECLARED.networks;
   for (const { host, named } of all) {
     new HostExtras(
@@ -270,7 +271,7 @@ export function createHostExtras({ environment }: TechniciaArgs, { all, ready }:
       {
         ...{ host: host.connection, ssh },
         ...DECLARED,
-        ...{ containers, files, networks },
+        ...{ containers, files, networks, services },
         ...(isSeveral ? { tunnelPort: wireguard.port } : {}),
       },
       { dependsOn: isSeveral ? [host, ...ready] : [host] },
