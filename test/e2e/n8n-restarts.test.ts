@@ -7,8 +7,8 @@ import { DOMAIN, ensureStarted, operator } from "./rehearsal.ts";
 
 beforeAll(ensureStarted);
 
-/** All come from one address, which may have 100 requests open: as many as come in 25 s, longer than a restart takes. */
-const PER_SECOND = 4;
+/** All come from one address, which may have 100 requests open: as many as come in 50 s, longer than a restart takes on a busy machine. */
+const PER_SECOND = 2;
 
 describe("n8n", () => {
   it("restarts ten times under load without a failed request", async () => {
@@ -22,7 +22,7 @@ describe("n8n", () => {
     expect(restarts).toMatchObject({ code: 0 });
     expect(restarts.stderr.match(/the gateway holds the requests to n8n/g)).toHaveLength(10);
     expect(visits.flatMap(({ failure = [] }) => failure)).toEqual([]);
-    expect(visits.length).toBeGreaterThan(500);
+    expect(visits.length).toBeGreaterThan(300);
     const longest = longestOf(visits);
     console.log(
       `n8n restarted ten times: ${visits.length} questions, the longest took ${longest.toFixed(1)} s`,
