@@ -93,6 +93,9 @@ export function enabledAliases(settings: ServiceSettings): string[] {
   return enabledServices(settings).map((name) => SERVICES[name].alias);
 }
 
+/** The service that answers visitors while the gateway is replaced; `gateway-handover.sh` and `gateway-hold.sh` have its name, too. */
+export const SECOND_GATEWAY = "technicia-gateway-second";
+
 /** Name of the Swarm service on the server: `technicia-vector-store`. */
 export function swarmName(name: ServiceName): string {
   return `technicia-${SERVICES[name].alias}`;

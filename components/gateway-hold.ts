@@ -29,6 +29,12 @@ export const HOLD_PROGRAM = {
 /** On the container's own loopback, where `gateway-hold` on the server asks it. */
 export const HOLD_PORT = 8081;
 
+/**
+ * Requests that may wait at the same time; more are answered 503 at once. Each takes about 120 KiB, and a worker that the kernel kills for its
+ * memory leaves its visitors counted for good.
+ */
+export const MOST_WAITING = 800;
+
 // The official image has it in this place, except for its `slim` variants, and so has Debian.
 const MODULE = "/usr/lib/nginx/modules/ngx_http_js_module.so";
 
@@ -51,6 +57,7 @@ export function renderHold({ hold }: Held): string {
   js_var $hold_state '';
   js_set $held hold.leave;
   map '' $hold_max_seconds { default ${hold.maxSeconds}; }
+  map '' $hold_most_waiting { default ${MOST_WAITING}; }
   # By the path as it was sent: routes to n8n take plain words only.
   map $request_uri $hold_excluded {
     default 0;

@@ -190,6 +190,7 @@ function createServices(
 ): Readonly<Record<MonitoringService, Service>> {
   const memoryMib = mapPrograms((program) => programs[program].limits.memoryMib);
   const described = describePrograms({ ...settings, memoryMib }, secrets);
+  const stores: Service[] = [];
   return mapPrograms((program) => {
     const { others, volume, mounts, ...args } = described[program];
     const { alias } = SERVICES[program];
@@ -201,7 +202,9 @@ function createServices(
       files[program].length === 0
         ? []
         : [{ type: "bind" as const, source: folderOf(alias), target: CONFIG_FOLDER, readOnly: true }];
-    return new Service(
+    // Deleted before the stores: rules that cannot write to theirs any more try for as long as Docker lets them stop, which fails a destroy.
+    const after = program === "metricRules" || program === "logRules" ? stores : [];
+    const service = new Service(
       swarmName(program),
       {
         ...programs[program],
@@ -213,8 +216,14 @@ function createServices(
         mounts: [...configuration, ...(mounts ?? [])],
         readOnly: true,
       },
-      { parent: onSwarm.parent!, providers: [onSwarm.provider!], dependsOn: [...files[program], ...data] },
+      {
+        parent: onSwarm.parent!,
+        providers: [onSwarm.provider!],
+        dependsOn: [...files[program], ...data, ...after],
+      },
     );
+    if (program === "metrics" || program === "logs") stores.push(service);
+    return service;
   });
 }
 

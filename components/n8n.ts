@@ -111,7 +111,12 @@ export class N8n extends pulumi.ComponentResource {
     );
     this.runners =
       args.runners &&
-      createRunners(`${name}-runners`, { ...args.runners, timeZone: args.timeZone }, { parent: this });
+      // n8n refuses a runner with a token that it does not have yet, and Docker takes the update of such a runner back.
+      createRunners(
+        `${name}-runners`,
+        { ...args.runners, timeZone: args.timeZone },
+        { parent: this, dependsOn: [this.service] },
+      );
     this.registerOutputs({});
   }
 }

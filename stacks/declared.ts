@@ -1,4 +1,4 @@
-import { serviceNames, swarmName } from "../common/services.ts";
+import { SECOND_GATEWAY, serviceNames, swarmName } from "../common/services.ts";
 
 /**
  * Names of everything that may be on a server, whatever the settings; `HostExtras` removes all else.
@@ -114,6 +114,8 @@ export const DECLARED = {
     "technicia-drill-qdrant",
   ],
   services: serviceNames.map(swarmName).sort(),
+  /** While the gateway is replaced; its own state names one that is left. */
+  passingServices: [SECOND_GATEWAY],
   volumes: [
     "technicia-alerts-data",
     "technicia-documents-data",

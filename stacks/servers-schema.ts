@@ -39,7 +39,12 @@ export const serverOrder = optionalMap({
       example: "vps-1a2b3c4d.vps.ovh.net",
     })
     .optional(),
-});
+})
+  .meta({
+    description: "A server to order when there is none yet.",
+    example: { subsidiary: "FR", maxMonthlyPriceEur: 15 },
+  })
+  .optional();
 
 export const datacentre = text(
   "expected a datacentre code of the VPS range, such as GRA (GRA11 is a Public Cloud region)",
@@ -71,12 +76,7 @@ const server = optionalMap({
       example: "vps-1a2b3c4d.vps.ovh.net",
     })
     .optional(),
-  order: serverOrder
-    .meta({
-      description: "A server to order when there is none yet.",
-      example: { subsidiary: "FR", maxMonthlyPriceEur: 15 },
-    })
-    .optional(),
+  order: serverOrder,
   labels: list(choice(SERVER_LABELS))
     .default([])
     .meta({

@@ -114,12 +114,7 @@ export const sections = {
         example: "vps-1a2b3c4d.vps.ovh.net",
       })
       .optional(),
-    order: serverOrder
-      .meta({
-        description: "A server to order when there is none yet.",
-        example: { subsidiary: "FR", maxMonthlyPriceEur: 15 },
-      })
-      .optional(),
+    order: serverOrder,
     vcores: vcores.meta({
       description: "Fewest cores of a server that is accepted, adopted or ordered.",
       example: 4,

@@ -10,12 +10,7 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
     "test/e2e/report",
     "test/e2e/data-versions",
   ],
-  interruptions: [
-    "test/e2e/interrupted",
-    "test/e2e/environments",
-    "test/e2e/runbook",
-    "test/e2e/n8n-restarts",
-  ],
+  interruptions: ["test/e2e/interrupted", "test/e2e/environments", "test/e2e/runbook"],
   releases: ["test/e2e/releases"],
   variants: ["test/e2e/variants"],
   distance: ["test/e2e/distance"],

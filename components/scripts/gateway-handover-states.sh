@@ -13,7 +13,7 @@ printf '%s\n' "$REVISION" >"$RECORD"
 rm -f "$RECORD"
 
 # part: observeEnded
-if docker service inspect technicia-gateway-second >/dev/null 2>&1; then echo "a second gateway answers"; else echo "the gateway answers alone"; fi
+if docker service inspect technicia-gateway-second >/dev/null 2>&1 || nft list table ip technicia_gateway >/dev/null 2>&1; then echo "a second gateway answers"; else echo "the gateway answers alone"; fi
 
 # part: end
 "$PROGRAM" end

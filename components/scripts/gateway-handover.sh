@@ -100,7 +100,8 @@ begin() {
 
 end() {
   local other
-  if ! docker service inspect "$second" >/dev/null 2>&1; then return; fi
+  # Whoever removes the second one leaves visitors without any.
+  if ! docker service inspect "$second" >/dev/null 2>&1 && ! nft list table ip "$table" >/dev/null 2>&1; then return; fi
   if ! within "$START_SECONDS" is_healthy "$service"; then
     say "expected the gateway to answer within $START_SECONDS s, got no healthy container; the second one goes on; look at docker service ps $service"
     return 1

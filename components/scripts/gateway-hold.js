@@ -29,7 +29,8 @@ function enters(r) {
 // Answers the gateway's question whether a request may go on: 204, or 401 where it may not wait, or not any longer.
 async function wait(r) {
   const began = Date.now();
-  const mayWait = r.variables.hold_excluded !== "1";
+  const isFull = (ngx.shared.hold.get("waiting") || 0) >= Number(r.variables.hold_most_waiting);
+  const mayWait = r.variables.hold_excluded !== "1" && !isFull;
   let entered = enters(r);
   if (!entered && mayWait) {
     ngx.shared.hold.incr("waiting", 1, 0);

@@ -62,8 +62,13 @@ export class PolicyFailure extends PulumiFailure {
   }
 }
 
+/** After any failure the engine also complains of each step of the plan that it has not come to. */
+const NOT_REACHED = /\berror: expected resource operations for \S+ but none were seen$/;
+
 function errorsIn(text: string): string[] {
-  return [...new Set((text.match(/^.*\berror:.*$/gm) ?? []).map((line) => line.trim()))];
+  const all = [...new Set((text.match(/^.*\berror:.*$/gm) ?? []).map((line) => line.trim()))];
+  const causes = all.filter((line) => !NOT_REACHED.test(line));
+  return causes.length > 0 ? causes : all;
 }
 
 export class NoSuchStack extends PulumiFailure {

@@ -11,52 +11,17 @@ import { sshPorts } from "../../infra/login-guard.ts";
 import { joinProof, wireguardPrivateKey, wireguardPublicKey } from "../../infra/server-keys.ts";
 import { Vps } from "../../infra/vps.ts";
 import { openDnsZone } from "../../provider/dns/records.ts";
-import type * as technicia from "../../provider/resources.ts";
 import { DECLARED } from "../declared.ts";
 import { publicNames, type Server } from "../environment.ts";
 import { areSeveral, sizeOf, tunnelAddress } from "../servers.ts";
+import type { Machine, Rented, Servers } from "./machines.ts";
 import type { TechniciaArgs } from "./site.ts";
 
-/** A server that is rented, and protected by OVH. */
-interface Rented {
-  readonly server: Server;
-  readonly vps: Vps;
-  readonly edgeFirewall: EdgeFirewall;
-
-  /** Name of a resource that each server has: the first one's are those of an only server. */
-  readonly named: (name: string) => string;
-}
-
-/** A server that is ready. */
-export interface Machine extends Rented {
-  readonly host: Host;
-}
-
-/** All servers of an environment, and what they are together. */
-export interface Servers {
-  readonly all: readonly [Machine, ...Machine[]];
-
-  /** Where the data is, and the programs that read it. */
-  readonly home: Machine;
-
-  /** Where visitors arrive; the first one orders the certificate. */
-  readonly gateways: readonly [Machine, ...Machine[]];
-
-  readonly swarm: technicia.State;
-
-  /** What waits for the Swarm waits for these. */
-  readonly ready: readonly pulumi.Resource[];
-}
-
 export function rentServers(args: TechniciaArgs): readonly [Rented, ...Rented[]] {
-  const rented = args.environment.servers.map((server, index) => {
+  return args.environment.servers.map((server, index) => {
     const named = (name: string) => (index === 0 ? name : `${server.name}/${name}`);
     const suffix = index === 0 ? "" : `-${server.name}`;
     return { server, named, vps: createVps(args, { server, name: named("vps"), suffix }) };
-  });
-  return rented.map((one) => {
-    const others = rented.filter((other) => other !== one);
-    return { ...one, edgeFirewall: createEdgeFirewall(args, one, others) };
   }) as unknown as readonly [Rented, ...Rented[]];
 }
 
@@ -76,12 +41,10 @@ function createVps(
   });
 }
 
-type Addressed = Pick<Rented, "vps" | "named">;
-
 function createEdgeFirewall(
   { environment, cloud }: TechniciaArgs,
-  { vps, named }: Addressed,
-  others: readonly Addressed[],
+  { vps, named }: Rented,
+  others: readonly Rented[],
 ): EdgeFirewall {
   const peers = others.map((other) => other.vps.ipv4);
   return new EdgeFirewall(named("edge-firewall"), {
@@ -132,7 +95,11 @@ function gatewaysOf<One extends Rented>(rented: readonly One[]): readonly [One, 
 /** Makes all servers ready, and their Swarm. */
 export function createHosts(args: TechniciaArgs, rented: readonly [Rented, ...Rented[]]): Servers {
   const members = areSeveral(args.environment) ? membersOf(args) : [];
-  const all = rented.map((one): Machine => ({ ...one, host: createHost(args, one, { rented, members }) }));
+  const all = rented.map((one): Machine => {
+    const others = rented.filter((other) => other !== one);
+    const edgeFirewall = createEdgeFirewall(args, one, others);
+    return { ...one, edgeFirewall, host: createHost(args, one, { rented, members, edgeFirewall }) };
+  });
   const home = all.find(({ server }) => server.labels.includes("n8n"))!;
   const [first] = all as unknown as [Machine, ...Machine[]];
   const parts = { all: all as unknown as Servers["all"], home, gateways: gatewaysOf(all) };
@@ -152,6 +119,7 @@ function membersOf({ environment, secrets }: TechniciaArgs): Member[] {
 
 interface Around {
   readonly rented: readonly Rented[];
+  readonly edgeFirewall: EdgeFirewall;
 
   /** Empty where there is one server. */
   readonly members: readonly Member[];
@@ -159,7 +127,8 @@ interface Around {
 
 function createHost(args: TechniciaArgs, machine: Rented, around: Around): Host {
   const { environment, cloud } = args;
-  const { vps, edgeFirewall, server, named } = machine;
+  const { vps, server, named } = machine;
+  const { edgeFirewall } = around;
   const isFirst = around.rented[0] === machine;
   const tunnel = around.members.length === 0 ? undefined : tunnelOf(args, machine, around);
   return new Host(named("host"), {
@@ -186,7 +155,7 @@ function createHost(args: TechniciaArgs, machine: Rented, around: Around): Host 
 function tunnelOf(
   { environment, secrets }: TechniciaArgs,
   { server }: Rented,
-  { rented, members }: Around,
+  { rented, members }: Omit<Around, "edgeFirewall">,
 ): NonNullable<HostArgs["tunnel"]> {
   const seed = secrets.value("wireguardKey");
   const keyOf = (name: string) => seed.apply((key) => wireguardPrivateKey(key, name));
@@ -263,6 +232,7 @@ export function createHostExtras({ environment }: TechniciaArgs, { all, ready }:
     ...server.files,
   ];
   const containers = [...DECLARED.passingContainers, ...DECLARED.containers];
+  const services = [...DECLARED.services, ...DECLARED.passingServices];
   const networks = isSeveral ? DECLARED.networksOfSeveral : DECLARED.networks;
   for (const { host, named } of all) {
     new HostExtras(
@@ -270,7 +240,7 @@ export function createHostExtras({ environment }: TechniciaArgs, { all, ready }:
       {
         ...{ host: host.connection, ssh },
         ...DECLARED,
-        ...{ containers, files, networks },
+        ...{ containers, files, networks, services },
         ...(isSeveral ? { tunnelPort: wireguard.port } : {}),
       },
       { dependsOn: isSeveral ? [host, ...ready] : [host] },

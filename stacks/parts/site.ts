@@ -14,7 +14,7 @@ import type { Secrets } from "../../secrets/resolve.ts";
 import type { Cloud } from "../cloud.ts";
 import type { Environment } from "../environment.ts";
 import { areSeveral } from "../servers.ts";
-import type { Machine, Servers } from "./server.ts";
+import type { Machine, Servers } from "./machines.ts";
 
 export interface TechniciaArgs {
   readonly environment: Environment;

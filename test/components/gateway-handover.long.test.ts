@@ -202,6 +202,17 @@ describe("a replacement of the gateway", () => {
     await state("end", "apply");
   });
 
+  it("leads visitors back where somebody has removed the second one", async () => {
+    await state("begin", "apply");
+    await host.exec("docker service rm technicia-gateway-second >/dev/null");
+    expect((await state("end", "observe")).trim()).toBe("a second gateway answers");
+
+    await state("end", "apply");
+
+    expect((await ask(host.address, { path: "/webhook/waiting", name: DOMAIN })).status).toBe(200);
+    expect((await state("end", "observe")).trim()).toBe(files.handover.end.desired);
+  });
+
   it("hands nothing over where no gateway answers", async () => {
     await host.exec("docker service scale --detach technicia-gateway=0 >/dev/null");
     await until("the gateway is gone", async () => (await idOf("technicia-gateway")) === "");

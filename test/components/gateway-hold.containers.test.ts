@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { run, tryRun } from "../../common/run.ts";
 import { script } from "../../common/script.ts";
-import type { Hold } from "../../components/gateway-hold.ts";
+import { type Hold, MOST_WAITING } from "../../components/gateway-hold.ts";
 import { imageOf } from "../support/containers.ts";
 import { VISITORS } from "../support/gateway.ts";
 import { until } from "../support/until.ts";
@@ -159,10 +159,11 @@ describe("a request to n8n", () => {
     expect((await control("state")).waiting).toBe(0);
   });
 
-  it("of 500 that wait is answered, all at once", async () => {
+  it("of as many as may wait is answered, all at once, and one more is answered 503 without waiting", async () => {
     await control("pause");
-    const held = Array.from({ length: 500 }, () => get("/webhook/waiting"));
-    await waiting(500);
+    const held = Array.from({ length: MOST_WAITING }, () => get("/webhook/waiting"));
+    await waiting(MOST_WAITING);
+    expect((await get("/webhook/waiting")).status).toBe(503);
 
     await control("resume");
 

@@ -206,6 +206,10 @@ describe("a file of the monitoring", () => {
     expect(waitsFor("technicia-alerts-service", "monitoring-alerts-alertmanager")).toBe(true);
     expect(waitsFor("monitoring-alerts-alertmanager", "monitoring-alerts-messages")).toBe(true);
     expect(waitsFor("technicia-metrics-service", "monitoring-metrics-dashboards-users")).toBe(true);
+    // In a destroy they go in the other order.
+    for (const rules of ["technicia-metric-rules-service", "technicia-log-rules-service"])
+      for (const store of ["technicia-metrics-service", "technicia-logs-service"])
+        expect(waitsFor(rules, store), `${rules} after ${store}`).toBe(true);
   });
 
   it("is reloaded at the port of the loopback that leads to its program", async () => {

@@ -72,6 +72,12 @@ describe("N8n", () => {
     );
   });
 
+  it("changes before its runners, whom it refuses with a token that it does not have yet", async () => {
+    const { waitsFor } = await define({ runners });
+
+    expect(waitsFor("technicia-n8n-runners-service", "technicia-n8n-service")).toBe(true);
+  });
+
   it("uses PostgreSQL and separate runners when it has them, with their secrets from files", async () => {
     expect(await environmentOf({ database: postgres, runners })).toMatchObject({
       DB_TYPE: "postgresdb",

@@ -633,7 +633,6 @@ const CONTAINERS: readonly Drift[] = [
     "a second gateway is left",
     "docker service create --quiet --detach --name technicia-gateway-second --network technicia-edge --endpoint-mode dnsrr $(docker service inspect --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}' technicia-gateway) sleep 9999 >/dev/null",
     /^containers technicia-gateway-handover-end: .*the gateway answers alone → a second gateway answers/,
-    /^containers extra-containers: service technicia-gateway-second of /,
   ),
   onServer(
     "containers",

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { homeOf, serversWith, tunnelAddress } from "../../stacks/servers.ts";
-import { parseSettings, SettingsError } from "../../stacks/settings.ts";
-import { change, environmentWith, type Settings, validSettings } from "../support/fixtures.ts";
+import { change, environmentWith, problemsOf, type Settings, validSettings } from "../support/fixtures.ts";
 import { listed, three, twoAndWitness } from "../support/servers.ts";
 
 /** The problems of valid settings with this list of servers and these values, one line each. */
@@ -11,13 +10,7 @@ function problems(servers: unknown, changes: Readonly<Record<string, unknown>> =
   change(settings, "server.serviceName", undefined);
   settings["servers"] = servers;
   for (const [path, value] of Object.entries(changes)) change(settings, path, value);
-  try {
-    parseSettings("test", settings);
-  } catch (error) {
-    if (!(error instanceof SettingsError)) throw error;
-    return error.message.split("\n  ").slice(1);
-  }
-  return [];
+  return problemsOf(settings);
 }
 
 const DATA = ["qdrant", "n8n", "postgres", "monitoring"];

@@ -64,6 +64,9 @@ function traces(value: string): string[] {
 /** The program makes the keys of a bucket that it makes itself. */
 const OF_OWN_BUCKET = ["backupWriterKey", "backupReaderKey"];
 
+/** Of the tunnel between servers. */
+const OF_SEVERAL_SERVERS = ["wireguardKey"];
+
 const OF_MONITORING = ["smtpPassword", "slackUrl", ...WEBHOOK_SECRETS, "pingUrl", "neighbourToken"];
 
 describe.each(variants)("the secrets with %s", (_name, variant) => {
@@ -87,10 +90,10 @@ describe.each(variants)("the secrets with %s", (_name, variant) => {
 
     expect(idle.map(([name]) => name)).toEqual(
       variant === everything
-        ? OF_OWN_BUCKET
+        ? [...OF_OWN_BUCKET, ...OF_SEVERAL_SERVERS]
         : [
             ...["anthropicApiKey", "registryPassword", "backupPassword"],
-            ...[...OF_OWN_BUCKET, ...OF_MONITORING, "postgresPassword"],
+            ...[...OF_OWN_BUCKET, ...OF_MONITORING, "postgresPassword", ...OF_SEVERAL_SERVERS],
           ],
     );
   });

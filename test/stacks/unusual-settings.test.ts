@@ -1,20 +1,13 @@
 /** Settings that are unusual and legal work; those that only look right are refused with the form to use. */
 import { describe, expect, it } from "vitest";
 
-import { parseSettings, SettingsError } from "../../stacks/settings.ts";
-import { change, publicKey, validSettings } from "../support/fixtures.ts";
+import { change, problemsOf, publicKey, validSettings } from "../support/fixtures.ts";
 
 /** Of the valid settings with one other value; none when they are still right. */
 function problemsWith(path: string, value: unknown): string[] {
   const settings = validSettings();
   change(settings, path, value);
-  try {
-    parseSettings("test", settings);
-  } catch (error) {
-    if (!(error instanceof SettingsError)) throw error;
-    return error.message.split("\n  ").slice(1);
-  }
-  return [];
+  return problemsOf(settings);
 }
 
 /** The one problem that names the setting. */

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { keysByService, secretNames, type SecretName } from "../../secrets/catalog.ts";
 import type { DeploymentFacts } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
-import { parseSettings } from "../../stacks/settings.ts";
+import { parseSettings, SettingsError } from "../../stacks/settings.ts";
 
 /** Settings as a file holds them, valid or not. */
 export type Settings = Record<string, unknown>;
@@ -106,6 +106,17 @@ export function validSettings(): Settings {
       dnsSettledHours: 24,
     },
   };
+}
+
+/** What is wrong with the settings of the stack test, one line each; none when they are right. */
+export function problemsOf(settings: Settings): string[] {
+  try {
+    parseSettings("test", settings);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    return error.message.split("\n  ").slice(1);
+  }
+  return [];
 }
 
 /** The environment of the valid settings, with other values at some dotted paths; undefined removes the setting. */

@@ -90,5 +90,10 @@ describe("PulumiFailure", () => {
 
     expect(failure.errors).toEqual(["error: disk full", "x: error: no answer"]);
     expect(new PulumiFailure("killed", { stdout: "", stderr: "" }).errors).toEqual(["killed"]);
+    // What the engine says of each step that a failure has kept it from explains nothing.
+    const unreached = "error: expected resource operations for urn:pulumi:test::x::y::z but none were seen";
+    const stopped = new PulumiFailure("failed", { stdout: `${unreached}\nerror: no answer\n`, stderr: "" });
+    expect(stopped.errors).toEqual(["error: no answer"]);
+    expect(new PulumiFailure("failed", { stdout: unreached, stderr: "" }).errors).toEqual([unreached]);
   });
 });

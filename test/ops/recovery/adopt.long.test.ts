@@ -32,11 +32,11 @@ const PROGRAM = `
   import { createCloud } from "${ROOT}/stacks/cloud.ts";
   import { readConfiguration } from "${ROOT}/stacks/configuration.ts";
   import { createBackupStorage } from "${ROOT}/stacks/parts/backup.ts";
-  import { createDns, createVps } from "${ROOT}/stacks/parts/server.ts";
+  import { createDns, rentServers } from "${ROOT}/stacks/parts/server.ts";
   const environment = readConfiguration();
   const secrets = resolveSecrets(environment);
   const args = { environment, secrets, cloud: createCloud(environment, secrets) };
-  createDns(args, createVps(args));
+  createDns(args, rentServers(args));
   export const { writer, reader } = createBackupStorage(args);
 `;
 

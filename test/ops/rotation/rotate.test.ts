@@ -24,6 +24,15 @@ function run(name: SecretName, change: Partial<RotateRequest> = {}) {
   return rotate(request, rotating.world);
 }
 
+/** Ctrl-C in the middle of the second deployment; the first one goes through. */
+function stopAtSecond(): void {
+  const { stop } = rotating.stack;
+  rotating.up = () => {
+    if (rotating.seen.length === 2) stop.abort(new Error("stopped by Ctrl-C"));
+    return Promise.resolve(rotating.seen.length === 2 ? { error: "canceled", changed: true } : undefined);
+  };
+}
+
 /** Every text that a person or a record got. */
 async function everythingSaid(): Promise<string> {
   const { events } = await readHistory(rotating.stack.server);
@@ -95,11 +104,7 @@ describe("the rotation of a secret of which two values may be valid", () => {
 
     it("is undone once they have the old value again", async () => {
       withWorkflows();
-      const { stop } = rotating.stack;
-      rotating.up = () => {
-        if (rotating.seen.length === 2) stop.abort(new Error("stopped by Ctrl-C"));
-        return Promise.resolve(rotating.seen.length === 2 ? { error: "canceled", changed: true } : undefined);
-      };
+      stopAtSecond();
       await run("qdrantApiKey");
       rotating.stack.stop = new AbortController();
       rotating.up = () => Promise.resolve(undefined);
@@ -253,11 +258,7 @@ describe("a rotation that does not go well", () => {
   });
 
   it("is undone step by step, and leaves nothing", async () => {
-    const { stop } = rotating.stack;
-    rotating.up = () => {
-      if (rotating.seen.length === 2) stop.abort(new Error("stopped by Ctrl-C"));
-      return Promise.resolve(rotating.seen.length === 2 ? { error: "canceled", changed: true } : undefined);
-    };
+    stopAtSecond();
     await run("qdrantApiKey");
     rotating.stack.stop = new AbortController();
     rotating.seen.length = 0;
