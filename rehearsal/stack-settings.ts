@@ -327,10 +327,12 @@ export function differences({
   images,
   lacksMonitoring = false,
   isSmall = false,
+  servers = "1",
   now = new Date(),
-}: Pick<Answers, "system" | "images" | "lacksMonitoring" | "isSmall"> & {
-  readonly now?: Date;
-}): Change[] {
+}: Pick<Answers, "system" | "images" | "lacksMonitoring" | "isSmall"> &
+  Partial<Pick<Answers, "servers">> & {
+    readonly now?: Date;
+  }): Change[] {
   const excepted = exceptions({ lacksMonitoring, isSmall, now });
   return [
     [["technicia:server", "image"], system],
@@ -344,6 +346,7 @@ export function differences({
     ...Object.entries(images).map(([name, image]): Change => [["technicia:images", name], image]),
     ...(lacksMonitoring ? [[["technicia:monitoring", "enabled"], false] as const] : []),
     ...(excepted.length > 0 ? [[["technicia:policy", "exceptions"], excepted] as const] : []),
-    ...(isSmall ? [[["technicia:host", "swapGib"], 0] as const] : []),
+    // Swap is the machine's, and one server's file is another one's in use.
+    ...(isSmall || servers !== "1" ? [[["technicia:host", "swapGib"], 0] as const] : []),
   ];
 }
