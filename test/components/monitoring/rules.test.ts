@@ -147,13 +147,13 @@ describe("the rules", () => {
     );
   });
 
-  it("count failures in a row by evaluations, of which there is one for each sample", () => {
+  it("count failures in a row by evaluations, one for each sample, and the site's one longer than a service's, which explains it", () => {
     const seconds = (scrapeSeconds: number) =>
       metricRules({ ...facts, scrapeSeconds })
         .filter(({ name }) => ["SiteDown", "ServiceDown"].includes(name))
         .map(({ forSeconds }) => forSeconds);
-    expect(seconds(15)).toEqual([45, 45]);
-    expect(seconds(5)).toEqual([15, 15]);
+    expect(seconds(15)).toEqual([60, 45]);
+    expect(seconds(5)).toEqual([20, 15]);
   });
 
   it("tell what follows from a full store later than the store", () => {
