@@ -56,7 +56,7 @@ interface Step {
 }
 
 const STEPS: readonly Step[] = [
-  { name: "before it asks the gateway", line: /^n8n restarts: requests to it wait at the gateway/ },
+  { name: "before it asks the gateway", line: /^n8n restarts: requests to n8n wait at the gateway/ },
   {
     name: "while it waits for the requests that n8n answers",
     isReached: async () => {
