@@ -8,7 +8,6 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { secretNames } from "../../secrets/catalog.ts";
 import { change, publicKey, type Settings, validSettings } from "../support/fixtures.ts";
-import { listed, twoAndWitness } from "../support/servers.ts";
 import { secretsOf, usual } from "../support/technicia.ts";
 
 const mocks: pulumi.runtime.Mocks = {
@@ -55,18 +54,6 @@ afterEach(() => {
 });
 
 describe("stacks/index.ts", () => {
-  it("fails before anything is ordered where two servers take visitors, who would meet a certificate that nobody trusts", async () => {
-    const settings = validSettings();
-    createKeyFor(settings);
-    for (const [path, value] of Object.entries(listed(twoAndWitness))) change(settings, path, value);
-    const error = await failure({ ...settings, ...Object.fromEntries(secretsOf(usual)) });
-
-    expect(pulumi.RunError.isInstance(error)).toBe(true);
-    expect((error as Error).message).toBe(
-      "technicia:servers: expected one server with the label gateway, got gra-1, gra-2, because gateways do not share a certificate yet (docs/decisions/0019-several-servers.md); leave the label on one",
-    );
-  });
-
   it("fails without a stack trace and with every problem when settings are wrong", async () => {
     const error = await failure({ domain: "no domain", adminEmail: "nobody" });
 
