@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { secretNames } from "../../secrets/catalog.ts";
 import { change, publicKey, type Settings, validSettings } from "../support/fixtures.ts";
+import { listed, twoAndWitness } from "../support/servers.ts";
 import { secretsOf, usual } from "../support/technicia.ts";
 
 const mocks: pulumi.runtime.Mocks = {
@@ -102,6 +103,20 @@ describe("stacks/index.ts", () => {
     createKeyFor(settings);
 
     expect(await failure({ ...settings, ...secrets })).toBe(bug);
+  });
+
+  it("goes on where several servers take visitors", async () => {
+    const begun = new TypeError("it has begun");
+    vi.doMock("../../stacks/cloud.ts", () => ({
+      createCloud: () => {
+        throw begun;
+      },
+    }));
+    const settings = validSettings();
+    createKeyFor(settings);
+    for (const [path, value] of Object.entries(listed(twoAndWitness))) change(settings, path, value);
+
+    expect(await failure({ ...settings, ...Object.fromEntries(secretsOf(usual)) })).toBe(begun);
   });
 
   it.each([
