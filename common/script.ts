@@ -33,3 +33,17 @@ export function scriptParts<Part extends string>(
   }
   return Object.fromEntries(found) as Record<Part, string>;
 }
+
+/** Functions of a shell file, each with the comment above it, for another program that does the same. */
+export function scriptFunctions(file: URL, names: readonly string[]): string {
+  const text = script(file);
+  const found = names.map((name) => {
+    const pattern = new RegExp(`^(?:#.*\\n)*${name}\\(\\) \\{(?:.*\\}|\\n(?:(?!\\}$).*\\n)*\\})$`, "m");
+    const [body] = pattern.exec(text) ?? [];
+    if (body === undefined) {
+      throw new Error(`${fileURLToPath(file)}: expected the function ${name}, got none of that name`);
+    }
+    return body;
+  });
+  return `${found.join("\n\n")}\n`;
+}

@@ -94,7 +94,7 @@ export class Certificate extends pulumi.ComponentResource {
 }
 
 /** What `certificate status` prints when port 443 presents the right certificate. */
-function wantedStatus(args: CertificateArgs): string {
+export function wantedStatus(args: Pick<CertificateArgs, "domains" | "keyType" | "directory">): string {
   return `valid for ${[...args.domains].sort().join(" ")}, ${args.keyType}, from ${args.directory}`;
 }
 

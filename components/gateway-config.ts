@@ -51,6 +51,9 @@ export interface GatewayConfig {
   /** Whether the frontend serves everything that is not a route of the API; otherwise that is a 404. */
   readonly frontend: boolean;
 
+  /** Address in the tunnel of the server that orders the certificate; undefined: it is this one. */
+  readonly challengeServer?: string | undefined;
+
   /** Undefined without monitoring. */
   readonly monitoring?: GatewayMonitoring | undefined;
 
@@ -214,13 +217,12 @@ const TLS = `  http2 on;
   ssl_certificate_key ${GATEWAY_DIRECTORY.container}/tls/privkey.pem;
 `;
 
-function renderPlainServer({ domain, editorDomain }: GatewayConfig): string {
+function renderPlainServer({ domain, editorDomain, challengeServer }: GatewayConfig): string {
+  const challenge = challengeServer === undefined ? OWN_CHALLENGE : passedChallenge(challengeServer);
   return `  server {
     listen 80 default_server;
     location ^~ /.well-known/acme-challenge/ {
-      root ${WEBROOT.container};
-      default_type text/plain;
-    }
+${challenge}    }
     location = /gateway-health {
       allow 127.0.0.1;
       deny all;
@@ -231,6 +233,21 @@ function renderPlainServer({ domain, editorDomain }: GatewayConfig): string {
     location / { return 308 https://${editorDomain === undefined ? domain : "$redirect_host"}$request_uri; }
   }
 ${editorDomain === undefined ? "" : renderRedirectHost(domain, editorDomain)}`;
+}
+
+const OWN_CHALLENGE = `      root ${WEBROOT.container};
+      default_type text/plain;
+`;
+
+/** The names have the addresses of all gateways, so the authority may ask any of them for the answer that one has. */
+function passedChallenge(server: string): string {
+  return `      # Two servers that each take the other one for the one that orders would pass it on for ever.
+      if ($http_x_challenge_passed) { return 404; }
+      proxy_set_header Host $host;
+      proxy_set_header X-Challenge-Passed 1;
+      proxy_read_timeout 10s;
+      proxy_pass http://${server};
+`;
 }
 
 function renderRedirectHost(domain: string, editorDomain: string): string {

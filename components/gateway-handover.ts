@@ -21,6 +21,7 @@ const STATES = scriptParts(new URL("scripts/gateway-handover-states.sh", import.
   "forget",
   "observeEnded",
   "end",
+  "observeEndedHere",
 ]);
 
 export interface HandoverArgs {
@@ -28,6 +29,9 @@ export interface HandoverArgs {
 
   /** Longest wait for the service to converge, in seconds. */
   readonly convergenceSeconds: number;
+
+  /** How many servers have a gateway, each of which hands over its own; a manager starts and removes the second ones. @default 1 */
+  readonly gateways?: number;
 }
 
 /** Parts of a handover; each waits until it is done. */
@@ -63,18 +67,18 @@ export class Handover {
   }
 
   /** After the service has changed to `revision`. */
-  end(revision: pulumi.Input<string>): technicia.State {
+  end(revision: pulumi.Input<string>, after: readonly pulumi.Resource[] = []): technicia.State {
     return new technicia.State(
       `${this.#name}-handover-end`,
       {
-        observe: STATES.observeEnded,
+        observe: this.#args.gateways === undefined ? STATES.observeEnded : STATES.observeEndedHere,
         desired: "the gateway answers alone",
         apply: STATES.end,
         // Another revision has the server looked at again.
         variables: { PROGRAM, REVISION: revision },
         timeoutSeconds: 2 * START_SECONDS + requestSeconds(this.#args),
       },
-      { ...this.#opts, dependsOn: [this.#program] },
+      { ...this.#opts, dependsOn: [this.#program, ...after] },
     );
   }
 }
@@ -82,17 +86,23 @@ export class Handover {
 /** The program on the server. */
 export function renderProgram(args: HandoverArgs): string {
   const { hold } = args.config;
+  const ownSeconds = requestSeconds(args) + holdSeconds(args) + 2 * START_SECONDS;
+  // Each of the others begins and ends meanwhile.
+  const othersSeconds = 2 * ((args.gateways ?? 1) - 1) * ownSeconds;
   const values = [
     `START_SECONDS=${START_SECONDS}`,
     `REQUEST_SECONDS=${requestSeconds(args)}`,
     `HOLD_SECONDS=${holdSeconds(args)}`,
     // Later than any of its parts may take.
-    `EXPIRE_SECONDS=${args.convergenceSeconds + requestSeconds(args) + holdSeconds(args) + 2 * START_SECONDS}`,
+    `EXPIRE_SECONDS=${args.convergenceSeconds + ownSeconds + othersSeconds}`,
     `PORT=${hold === undefined ? "" : HOLD_PORT}`,
     `RECORD=${RECORD}`,
   ].join(" ");
   const text = script(new URL("scripts/gateway-handover.sh", import.meta.url));
-  return text.replace("set -euo pipefail\n", `$&${values}\n`);
+  const program = text.replace("set -euo pipefail\n", `$&${values}\n`);
+  if (args.gateways === undefined) return program;
+  const several = script(new URL("scripts/gateway-handover-several.sh", import.meta.url));
+  return program.replace("\ncase ${1-} in\n", (last) => `\n${several}${last}`);
 }
 
 function requestSeconds({ config: { uploadSeconds, answerSeconds } }: HandoverArgs): number {

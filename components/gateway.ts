@@ -13,6 +13,7 @@ import {
 } from "./gateway-config.ts";
 import { HOLD_PORT, HOLD_PROGRAM } from "./gateway-hold.ts";
 import { Handover } from "./gateway-handover.ts";
+import { Handovers } from "./gateway-handovers.ts";
 import { ACCESS_SOCKET, NEIGHBOUR_TOKEN } from "./gateway-monitoring.ts";
 import { Service, type CommonServiceArgs } from "./service.ts";
 
@@ -34,8 +35,8 @@ const SOCKET_FOLDER = scriptParts(new URL("scripts/gateway-socket.sh", import.me
 export interface GatewayArgs extends CommonServiceArgs {
   readonly host: technicia.Connection;
 
-  /** Other servers on which it runs as well, by name. @default - none */
-  readonly others?: Readonly<Record<string, technicia.Connection>>;
+  /** Of several gateways. @default - it runs on `host` alone */
+  readonly others?: OtherGateways;
 
   /** Networks on which the gateway finds what it forwards to. */
   readonly networks: readonly docker.Network[];
@@ -49,6 +50,18 @@ export interface GatewayArgs extends CommonServiceArgs {
   readonly n8nOwner: pulumi.Resource;
 }
 
+/** Servers on which the gateway runs beside the one that orders the certificate. */
+interface OtherGateways {
+  /** By name. */
+  readonly servers: Readonly<Record<string, technicia.Connection>>;
+
+  /** Address in the tunnel of the server that orders the certificate. */
+  readonly challengeServer: string;
+
+  /** Connection to a server that manages the Swarm. */
+  readonly manager: technicia.Connection;
+}
+
 /** nginx: TLS, the public routes and nothing else. Its configuration is a host file, reloaded without a dropped connection. */
 export class Gateway extends pulumi.ComponentResource {
   readonly service: Service;
@@ -56,24 +69,28 @@ export class Gateway extends pulumi.ComponentResource {
 
   constructor(name: string, args: GatewayArgs, opts: pulumi.ComponentResourceOptions) {
     super("technicia:components:Gateway", name, {}, opts);
-    const servers = Object.entries(args.others ?? {}).map(([server, provider]) => ({
+    const { others } = args;
+    const servers = Object.entries(others?.servers ?? {}).map(([server, provider]) => ({
       name: `${server}/${name}`,
       onHost: { parent: this, provider },
     }));
     const onHost = { parent: this, provider: args.host };
     const own = createFiles(name, args, onHost);
-    const files = [own, ...servers.map((server) => createFiles(server.name, args, server.onHost))];
+    const config = { ...args.config, challengeServer: others?.challengeServer };
+    const files = [own, ...servers.map((one) => createFiles(one.name, { ...args, config }, one.onHost))];
     this.configuration = own.configuration;
     const ready = files.flatMap(({ configuration, folders }) => [configuration, ...folders]);
-    // Of several gateways one is replaced after the other, and the names of all of them are in DNS.
-    const handover = servers.length === 0 ? new Handover(name, args, onHost) : undefined;
-    const before = handover && ((revision: pulumi.Output<string>) => handover.begin(revision, ready));
-    this.service = createService(
-      name,
-      { ...args, ...(before && { before }) },
-      { parent: this, dependsOn: ready },
-    );
-    handover?.end(this.service.revision);
+    const handover =
+      others === undefined
+        ? new Handover(name, args, onHost)
+        : new Handovers(name, {
+            ...args,
+            servers: [{ name, onHost }, ...servers],
+            onManager: { parent: this, provider: others.manager },
+          });
+    const before = (revision: pulumi.Output<string>) => handover.begin(revision, ready);
+    this.service = createService(name, { ...args, before }, { parent: this, dependsOn: ready });
+    handover.end(this.service.revision);
     // After the service: a gateway that is starting may have read its files already, and nothing makes it read them again.
     for (const server of [{ name, onHost }, ...servers]) {
       new technicia.File(

@@ -35,15 +35,19 @@ export interface DoorArgs {
 
   /** Whom it lets in. */
   readonly members: readonly Member[];
+
+  /** Whether its server orders the certificate, which it gives to those of `members` where visitors arrive as well. */
+  readonly givesCertificate: boolean;
 }
 
 /**
  * What lets the other servers into the Swarm, on each that votes. It listens in the tunnel, gives a token to who proves to be one of ours, and
- * makes that token invalid when the connection ends: none leaves the servers, and none is worth stealing afterwards.
+ * makes that token invalid when the connection ends: none leaves the servers, and none is worth stealing afterwards. On the server that
+ * orders the certificate it also gives that and its key to the other gateways.
  */
 export function createDoor(
   name: string,
-  { host, address, members }: DoorArgs,
+  { host, address, members, givesCertificate }: DoorArgs,
   opts: pulumi.CustomResourceOptions,
 ): technicia.Unit {
   const onHost = { ...opts, provider: host };
@@ -57,10 +61,10 @@ export function createDoor(
     },
     onHost,
   );
-  const lines = members.map(
-    (member) =>
-      pulumi.interpolate`${member.name} ${votes(member.role) ? "manager" : "worker"} ${member.proof}\n`,
-  );
+  const lines = members.map(({ name: server, role, proof, labels }) => {
+    const also = givesCertificate && labels.includes("gateway") ? " certificate" : "";
+    return pulumi.interpolate`${server} ${votes(role) ? "manager" : "worker"} ${proof}${also}\n`;
+  });
   const list = new technicia.File(
     `${name}-list`,
     {

@@ -7,7 +7,6 @@ import { contextIn } from "../secrets/context.ts";
 import { resolveSecrets, type Secrets } from "../secrets/resolve.ts";
 import { nameOf } from "./config-command.ts";
 import type { Environment } from "./environment.ts";
-import { serversWith } from "./servers.ts";
 import { parseSettings, SettingsError, settingsIn } from "./settings.ts";
 import { readWorkflows } from "./workflows/read.ts";
 
@@ -38,7 +37,6 @@ export async function readInputs(): Promise<{
     }
   };
   const environment = attempt(readConfiguration);
-  if (environment) attempt(() => requireOneCertificate(environment));
   const context = () => environment ?? contextIn(settingsIn(pulumi.runtime.allConfig()));
   const secrets = attempt(() => resolveSecrets(context()));
   if (environment) await requireOperatorKey(environment).catch(note);
@@ -50,16 +48,6 @@ export async function readInputs(): Promise<{
   throw problems.length === 1
     ? problems[0]!
     : new UserError(problems.map(({ message }) => message).join("\n"));
-}
-
-/** Before anything is ordered: another gateway would answer with a certificate that nobody trusts, and the authority may ask that one. */
-function requireOneCertificate(environment: Environment): void {
-  const gateways = serversWith(environment, "gateway").map(({ name }) => name);
-  if (gateways.length === 1) return;
-  throw new UserError(
-    `${nameOf(["servers"])}: expected one server with the label gateway, got ${gateways.join(", ")}, because gateways do not share a certificate yet ` +
-      "(docs/decisions/0019-several-servers.md); leave the label on one",
-  );
 }
 
 function isNobodyTold({ monitoring: { enabled, mail, receivers } }: Environment): boolean {

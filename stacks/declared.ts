@@ -86,10 +86,15 @@ export const DECLARED = {
   /** The same, of several servers. */
   filesOfSeveral: [
     "/etc/systemd/system/docker.service.d/20-technicia-tunnel.conf",
+    "/etc/systemd/system/technicia-certificate-copy.service",
+    "/etc/systemd/system/technicia-certificate-copy.timer",
     "/etc/systemd/system/technicia-swarm-door.socket",
     "/etc/systemd/system/technicia-swarm-door@.service",
+    "/etc/technicia/certificate-copy.env",
+    "/etc/technicia/certificate-copy.proof",
     "/etc/technicia/swarm-door",
     "/etc/wireguard/wg0.conf",
+    "/opt/technicia/bin/certificate-copy",
     "/opt/technicia/bin/swarm-door",
   ],
   /** What our programs write; a slash at the end stands for everything below. */
@@ -103,6 +108,8 @@ export const DECLARED = {
     "/opt/technicia/letsencrypt/",
     "/opt/technicia/monitoring/socket/",
   ],
+  /** The same, of several servers. */
+  writtenOfSeveral: ["/opt/technicia/certificate-copy/"],
   /** The same, where packages of Docker's own are the source. */
   writtenForDockerSource: ["/etc/apt/keyrings/docker.asc", "/etc/apt/sources.list.d/docker.sources"],
   containers: ["technicia-tunnel"],

@@ -36,5 +36,31 @@ export const rowsOfSeveral: readonly (Kind & { readonly names: readonly string[]
     },
   },
   { ...file, names: ["host-door-program", "host-door-list"] },
+  {
+    ...state,
+    names: ["technicia-gateway-second-start", "technicia-gateway-second-end"],
+    layer: "containers",
+  },
+  {
+    ...file,
+    names: ["certificate-copy-program", "certificate-copy-settings", "certificate-copy-proof"],
+    layer: "certificate",
+  },
+  {
+    ...unitFile,
+    names: ["certificate-copy-service", "certificate-copy-timer"],
+    layer: "certificate",
+  },
+  { ...unit, names: ["certificate-copy-renewal"], layer: "certificate" },
+  {
+    ...state,
+    names: ["certificate-copy-served"],
+    layer: "certificate",
+    effect: {
+      repair:
+        "the certificate is fetched from the server that orders it, and nginx reads it without dropping a connection",
+    },
+    since: () => ["file", "/opt/technicia/gateway/tls/current"],
+  },
   { ...unit, names: ["host-door-unit"] },
 ];

@@ -38,8 +38,9 @@ technicia:servers:
 - The secret \`wireguardKey\` comes with \`npm run secrets -- <stack> --init\`. Each server's own key follows from it.
 - The first entry keeps the resource names of the only server that was there before: leave it first.
 - A name is identity: the address in the tunnel and the resources follow from it. Do not rename a server that exists.
-- One server has the label \`gateway\` for now: gateways do not share a certificate yet, so a second one is refused. The table says what follows
-  once they do.
+- Visitors arrive at every server with the label \`gateway\`. One of them orders the certificate: the server of the data, if it has the label, or else
+  the first of the list with it. The others fetch certificate and key from it every hour, through the tunnel.
+- While the server that orders is away, the others serve what they have, and nobody renews: a certificate lasts a month beyond its renewal.
 - All data (\`qdrant\`, \`n8n\`, \`postgres\`, \`monitoring\`) has one server, a manager. A service without data has two tasks on different servers.
 - From one server to several the services move to networks with other names, because a network that is in use cannot change. Do it in a window.
 - A service whose server is gone stays down. Started elsewhere it would be empty.

@@ -61,6 +61,18 @@ export function serversWith(
   return servers.filter(({ labels }) => labels.includes(label));
 }
 
+/**
+ * The servers where visitors arrive. The first one orders the certificate, and the others fetch it there: the server of the data, if it is among
+ * them, because sets of backups take the certificate from there; or else the first of the list.
+ */
+export function gatewaysOf({ servers }: Pick<Environment, "servers">): readonly [Server, ...Server[]] {
+  const found = serversWith({ servers }, "gateway");
+  const home = homeOf({ servers });
+  const sorted = [...found.filter((one) => one === home), ...found.filter((one) => one !== home)];
+  // The rules demand one.
+  return sorted as unknown as readonly [Server, ...Server[]];
+}
+
 /** The server of the data, which commands reach by ssh. */
 export function homeOf({ servers }: Pick<Environment, "servers">): Server {
   return servers.find(({ labels }) => labels.includes("n8n")) ?? servers[0];

@@ -1,7 +1,12 @@
 import { describeDeployment, type Deployment } from "./outputs.ts";
 import { createBackup, createBackupStorage } from "./parts/backup.ts";
 import { createMonitoring } from "./parts/monitoring.ts";
-import { createCertificate, createGateway, createProbe } from "./parts/public-side.ts";
+import {
+  createCertificate,
+  createCertificateCopies,
+  createGateway,
+  createProbe,
+} from "./parts/public-side.ts";
 import { createDns, createHostExtras, createHosts, rentServers } from "./parts/server.ts";
 import {
   createCollection,
@@ -45,13 +50,14 @@ export function defineTechnicia(args: TechniciaArgs): Deployment {
 
   const gateway = createGateway(site, { owner });
   const certificate = createCertificate(site, { dns, gateway });
+  const copies = createCertificateCopies(site, { certificate });
   const core = [qdrant.service, vectorStore, n8n.service, gateway.service];
   const services = [...core, documentProcessor, visionClassifier, frontend];
   createBackup(site, {
     storage,
     sources: [qdrant, tunnel, n8n, owner, ...(content ? [content] : []), certificate],
   });
-  const probe = createProbe(site, { certificate, gateway, services });
+  const probe = createProbe(site, { certificate, copies, gateway, services });
   const monitoring = createMonitoring(site, { after: [tunnel, probe] });
   const programs = Object.values(monitoring?.services ?? {});
   createComparison(site, [...services, n8n.runners, postgres?.service, ...programs]);

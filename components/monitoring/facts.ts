@@ -53,6 +53,9 @@ export interface MonitoringFacts {
   /** `https://<domain>`, without a slash at the end. */
   readonly publicUrl: string;
 
+  /** Gateways beside the one that orders the certificate, which each present a copy of it: their servers, and the addresses of these in the tunnel. */
+  readonly otherGateways: readonly { readonly server: string; readonly address: string }[];
+
   /** Name of n8n's editor, where it is public. */
   readonly editorDomain: string | undefined;
 

@@ -70,7 +70,11 @@ function renderApplications({ qdrantApiKey }: MonitoringFacts) {
   return [scrape("n8n", 5678), scrape("qdrant", 6333, qdrantApiKey ? key : {})];
 }
 
-function renderProbed({ services, publicUrl, neighbours }: MonitoringFacts) {
+function gatewayTarget({ server, address }: MonitoringFacts["otherGateways"][number]): Target {
+  return { target: `https://${address}/healthz`, labels: { server, job: "gateway" } };
+}
+
+function renderProbed({ services, publicUrl, domain, otherGateways, neighbours }: MonitoringFacts) {
   const inside = (module: ProbeModule) =>
     Object.entries(INSIDE)
       .filter(([alias, probe]) => services.includes(alias) && probe.module === module)
@@ -83,6 +87,8 @@ function renderProbed({ services, publicUrl, neighbours }: MonitoringFacts) {
     ["inside", "inside", inside("inside")],
     ["inside-port", "port", inside("port")],
     ["public", "public", [{ target: `${publicUrl}/healthz`, labels: { job: "public" } }]],
+    // Also a certificate that nobody trusts, or no more, is to be seen.
+    ["gateway", "neighbour_untrusted", otherGateways.map(gatewayTarget)],
     ["neighbour", "neighbour", others(true)],
     ["neighbour-untrusted", "neighbour_untrusted", others(false)],
   ];
@@ -91,7 +97,8 @@ function renderProbed({ services, publicUrl, neighbours }: MonitoringFacts) {
     .map(([name, module, targets]) => ({
       job_name: name,
       metrics_path: "/probe",
-      params: { module: [module] },
+      // Asked by its address, a gateway has to be told which name.
+      params: { module: [module], ...(name === "gateway" ? { hostname: [domain] } : {}) },
       static_configs: targets.map(({ target, labels }) => ({ targets: [target], labels })),
       relabel_configs: [
         { source_labels: ["__address__"], target_label: "__param_target" },

@@ -17,3 +17,6 @@ if docker service inspect technicia-gateway-second >/dev/null 2>&1 || nft list t
 
 # part: end
 "$PROGRAM" end
+
+# part: observeEndedHere
+if nft list table ip technicia_gateway >/dev/null 2>&1; then echo "a second gateway answers"; else echo "the gateway answers alone"; fi

@@ -9,6 +9,7 @@ import type { SecretName } from "../../secrets/catalog.ts";
 import { backupBucket } from "../backup-schema.ts";
 import { urlOf } from "../deployment-status.ts";
 import { publicNames, type Environment } from "../environment.ts";
+import { gatewaysOf, tunnelAddress } from "../servers.ts";
 import { alertThresholds } from "../thresholds-schema.ts";
 import type { Site } from "./site.ts";
 
@@ -54,6 +55,9 @@ export function factsOf(environment: Environment): MonitoringFacts {
     stack: rest.name,
     domain,
     publicUrl: urlOf(environment),
+    otherGateways: gatewaysOf(environment)
+      .slice(1)
+      .map(({ name }) => ({ server: name, address: tunnelAddress(environment.wireguard, name) })),
     editorDomain,
     trusted: rest.acme.trusted,
     services: enabledAliases(environment),

@@ -3,12 +3,16 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 
 import { OPENABLE_PATHS, type OpenablePath } from "../../common/services.ts";
-import { Certificate } from "../../components/certificate.ts";
+import { CertificateCopy } from "../../components/certificate-copy.ts";
+import { Certificate, wantedStatus } from "../../components/certificate.ts";
 import { Gateway } from "../../components/gateway.ts";
 import type { Service } from "../../components/service.ts";
 import type { Dns } from "../../infra/dns.ts";
+import { joinProof } from "../../infra/server-keys.ts";
 import { urlOf } from "../deployment-status.ts";
 import { publicNames } from "../environment.ts";
+import { tunnelAddress } from "../servers.ts";
+import type { Machine } from "./machines.ts";
 import type { Site } from "./site.ts";
 
 export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Resource }): Gateway {
@@ -22,7 +26,7 @@ export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Re
     {
       ...site.common("gateway"),
       host: first.host.connection,
-      others: Object.fromEntries(others.map(({ server, host }) => [server.name, host.connection])),
+      ...(others.length > 0 ? { others: othersOf(site, others) } : {}),
       networks: [networks.edge],
       config: {
         domain,
@@ -45,6 +49,15 @@ export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Re
   );
   sayWhatIsClosed(gateway, services.gateway.openPaths);
   return gateway;
+}
+
+function othersOf({ environment, servers }: Site, others: readonly Machine[]) {
+  const [first] = servers.gateways;
+  return {
+    servers: Object.fromEntries(others.map(({ server, host }) => [server.name, host.connection])),
+    challengeServer: tunnelAddress(environment.wireguard, first.server.name),
+    manager: servers.all[0].host.connection,
+  };
 }
 
 function sayWhatIsClosed(gateway: Gateway, openPaths: readonly OpenablePath[]): void {
@@ -77,8 +90,36 @@ export function createCertificate(
   );
 }
 
+/** On each other gateway, once the certificate is there. */
+export function createCertificateCopies(
+  { environment, secrets, servers }: Site,
+  { certificate }: { readonly certificate: Certificate },
+): CertificateCopy[] {
+  const [first, ...others] = servers.gateways;
+  const domains = publicNames(environment);
+  return others.map(({ server, host, named }) => {
+    const source = {
+      name: first.server.name,
+      address: tunnelAddress(environment.wireguard, first.server.name),
+    };
+    return new CertificateCopy(
+      named("certificate-copy"),
+      {
+        ...{ host: host.connection, server: server.name, source },
+        proof: secrets.value("wireguardKey").apply((key) => joinProof(key, server.name)),
+        name: domains[0]!,
+        wanted: wantedStatus({ ...environment.acme, domains }),
+      },
+      { dependsOn: [certificate] },
+    );
+  });
+}
+
 interface Probed {
   readonly certificate: Certificate;
+
+  /** On other gateways. */
+  readonly copies: readonly CertificateCopy[];
   readonly gateway: Gateway;
 
   /** Services behind the public address; one that is off is undefined. */
@@ -88,7 +129,7 @@ interface Probed {
 /** Asks the public address after everything behind it has changed. */
 export function createProbe(
   { environment, cloud }: Site,
-  { certificate, gateway, services }: Probed,
+  { certificate, copies, gateway, services }: Probed,
 ): command.local.Command {
   const running = services.filter((service) => service !== undefined);
   const { acme, timeouts } = environment;
@@ -105,11 +146,12 @@ export function createProbe(
       // A changed value runs the probe again; the old one has nothing to undo.
       triggers: [
         certificate.served.observed,
+        ...copies.map(({ served }) => served.observed),
         gateway.configuration.sha256,
         ...running.map(({ revision }) => revision),
       ],
       logging: "none",
     },
-    { provider: cloud.local, dependsOn: [certificate, gateway, ...running] },
+    { provider: cloud.local, dependsOn: [certificate, ...copies, gateway, ...running] },
   );
 }

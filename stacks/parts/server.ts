@@ -13,7 +13,7 @@ import { Vps } from "../../infra/vps.ts";
 import { openDnsZone } from "../../provider/dns/records.ts";
 import { DECLARED } from "../declared.ts";
 import { publicNames, type Server } from "../environment.ts";
-import { areSeveral, sizeOf, tunnelAddress } from "../servers.ts";
+import { areSeveral, gatewaysOf, homeOf, sizeOf, tunnelAddress } from "../servers.ts";
 import type { Machine, Rented, Servers } from "./machines.ts";
 import type { TechniciaArgs } from "./site.ts";
 
@@ -62,7 +62,7 @@ const SHORT_TTL_SECONDS = 60;
 
 export function createDns(args: TechniciaArgs, rented: readonly Rented[]): Dns {
   const { environment, secrets, cloud } = args;
-  const [first, ...others] = gatewaysOf(rented);
+  const [first, ...others] = gatewaysAmong(environment, rented);
   const { ttlSeconds } = environment.dns;
   const dns = new Dns("dns", {
     vendor: cloud.dns,
@@ -85,11 +85,13 @@ export function createDns(args: TechniciaArgs, rented: readonly Rented[]): Dns {
   return dns;
 }
 
-/** The servers in whose names visitors arrive, the one of the data first, if it is among them. */
-function gatewaysOf<One extends Rented>(rented: readonly One[]): readonly [One, ...One[]] {
-  const found = rented.filter(({ server }) => server.labels.includes("gateway"));
-  const isHome = ({ server }: One) => server.labels.includes("n8n");
-  return [...found.filter(isHome), ...found.filter((one) => !isHome(one))] as unknown as [One, ...One[]];
+/** The servers in whose names visitors arrive; the first one orders the certificate. */
+function gatewaysAmong<One extends Rented>(
+  environment: TechniciaArgs["environment"],
+  rented: readonly One[],
+): readonly [One, ...One[]] {
+  const found = gatewaysOf(environment).map(({ name }) => rented.find(({ server }) => server.name === name)!);
+  return found as unknown as readonly [One, ...One[]];
 }
 
 /** Makes all servers ready, and their Swarm. */
@@ -100,11 +102,12 @@ export function createHosts(args: TechniciaArgs, rented: readonly [Rented, ...Re
     const edgeFirewall = createEdgeFirewall(args, one, others);
     return { ...one, edgeFirewall, host: createHost(args, one, { rented, members, edgeFirewall }) };
   });
-  const home = all.find(({ server }) => server.labels.includes("n8n"))!;
+  const home = all.find(({ server }) => server.name === homeOf(args.environment).name)!;
   const [first] = all as unknown as [Machine, ...Machine[]];
-  const parts = { all: all as unknown as Servers["all"], home, gateways: gatewaysOf(all) };
+  const gateways = gatewaysAmong(args.environment, all);
+  const parts = { all: all as unknown as Servers["all"], home, gateways };
   if (members.length === 0) return { ...parts, swarm: first.host.swarm!, ready: [first.host.swarm!] };
-  return { ...parts, ...createCluster(parts.all, members) };
+  return { ...parts, ...createCluster(parts, members) };
 }
 
 /** The servers as the Swarm knows them, in the order of the settings. */
@@ -181,17 +184,19 @@ function tunnelOf(
 
 /** The first server begins the Swarm once every server is there; the others join it, and a manager notes what each is for. */
 function createCluster(
-  machines: Servers["all"],
+  { all: machines, gateways }: Pick<Servers, "all" | "gateways">,
   members: readonly Member[],
 ): Pick<Servers, "swarm" | "ready"> {
   const before = machines.flatMap(({ host }) => host.ready);
-  const doors = machines.flatMap(({ host, named }, index): pulumi.Resource[] => {
+  const doors = machines.flatMap((machine, index): pulumi.Resource[] => {
+    const { host, named } = machine;
     const { address, role } = members[index]!;
     const others = members.filter((_member, other) => other !== index);
     const options = { parent: host, dependsOn: [...host.ready] };
-    return votes(role)
-      ? [createDoor(named("host-door"), { host: host.connection, address, members: others }, options)]
-      : [];
+    const givesCertificate = gateways.length > 1 && machine === gateways[0];
+    if (!votes(role) && !givesCertificate) return [];
+    const args = { host: host.connection, address, members: others, givesCertificate };
+    return [createDoor(named("host-door"), args, options)];
   });
   const heard = machines.map(({ host }) => host.wireguard!.createProof(before));
   const join = (index: number, dependsOn: readonly pulumi.Resource[]) => {
@@ -228,7 +233,7 @@ export function createHostExtras({ environment }: TechniciaArgs, { all, ready }:
     ...DECLARED.files,
     ...DECLARED.written,
     ...(environment.host.dockerSource === "docker" ? DECLARED.writtenForDockerSource : []),
-    ...(isSeveral ? DECLARED.filesOfSeveral : []),
+    ...(isSeveral ? [...DECLARED.filesOfSeveral, ...DECLARED.writtenOfSeveral] : []),
     ...server.files,
   ];
   const containers = [...DECLARED.passingContainers, ...DECLARED.containers];

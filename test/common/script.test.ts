@@ -5,7 +5,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { script, scriptParts } from "../../common/script.ts";
+import { script, scriptFunctions, scriptParts } from "../../common/script.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -75,5 +75,37 @@ describe("the scripts that run on servers", () => {
     expect(
       files.filter((_, at) => /curl[^\n]* --(fail-with-body|json|url-query)\b/.test(texts[at]!)),
     ).toEqual([]);
+  });
+});
+
+describe("scriptFunctions", () => {
+  const FUNCTIONS = `set -eu
+
+one() { echo "{1}"; }
+
+# Says why.
+# In two lines.
+two() {
+  if one; then
+    echo "}"
+  fi
+}
+three() {
+  two
+}
+`;
+
+  it("gives functions of one line and of several, with the comment above, in the order asked for", async () => {
+    expect(scriptFunctions(await write(FUNCTIONS), ["two", "one"])).toBe(
+      '# Says why.\n# In two lines.\ntwo() {\n  if one; then\n    echo "}"\n  fi\n}\n\none() { echo "{1}"; }\n',
+    );
+  });
+
+  it("fails when the file has no such function", async () => {
+    const file = await write(FUNCTIONS);
+
+    expect(() => scriptFunctions(file, ["one", "four"])).toThrow(
+      `${fileURLToPath(file)}: expected the function four, got none of that name`,
+    );
   });
 });

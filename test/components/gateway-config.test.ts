@@ -295,6 +295,18 @@ describe("TLS", () => {
     expect(block(server, "location /")).toContain(`return 308 https://${DOMAIN}$request_uri;`);
   });
 
+  it("passes the authority's question on to the server that ordered, and not what another gateway has passed on", () => {
+    const server = render({ challengeServer: "10.86.3.7" }).split(/^ {2}server \{$/m)[1] ?? "";
+    const question = block(server, "location ^~ /.well-known/acme-challenge/");
+
+    expect(question).toContain("proxy_pass http://10.86.3.7;");
+    expect(question).toContain("proxy_set_header Host $host;");
+    expect(question).not.toContain("root ");
+    expect(question.indexOf("if ($http_x_challenge_passed) { return 404; }")).toBeGreaterThan(0);
+    expect(question).toContain("proxy_set_header X-Challenge-Passed 1;");
+    expect(locations(server)).toEqual(["^~ /.well-known/acme-challenge/", "= /gateway-health", "/"]);
+  });
+
   it("redirects an unknown name to the public one, never to itself", () => {
     expect(render(withEditor)).toContain("return 308 https://$redirect_host$request_uri;");
     expect(block(render(withEditor), "map $host $redirect_host")).toBe(

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { HOLD_SCRIPT } from "../../common/hold.ts";
 import { tasksOf } from "../../rehearsal/bench/server.ts";
-import { startLoad, type Load, visitorsOf } from "../../rehearsal/bench/visitors.ts";
+import { startLoad, type Load, type Visit, visitorsOf } from "../../rehearsal/bench/visitors.ts";
 import { rehearsedEntry } from "../../rehearsal/question.ts";
 import { deploy, history, startDeploy } from "./deployments.ts";
 import {
@@ -56,7 +56,7 @@ interface Step {
 }
 
 const STEPS: readonly Step[] = [
-  { name: "before it asks the gateway", line: /^n8n restarts: requests to it wait at the gateway/ },
+  { name: "before it asks the gateway", line: /^n8n restarts: requests to n8n wait at the gateway/ },
   {
     name: "while it waits for the requests that n8n answers",
     isReached: async () => {
@@ -139,9 +139,15 @@ describe("a deployment that is killed", () => {
           ...{ api: "anthropic", method: "POST", path: "^/messages$", times: 0, delayMs: step.modelMs },
         });
       const load = await visit();
-      await killAt(step).finally(() => management("faults", "DELETE"));
-      const seconds = await untilAnswered();
-      const visits = await load.stop();
+      let visits: readonly Visit[] = [];
+      let seconds: number;
+      try {
+        await killAt(step).finally(() => management("faults", "DELETE"));
+        seconds = await untilAnswered();
+      } finally {
+        // Otherwise they would come during the next step, too.
+        visits = await load.stop();
+      }
 
       expect(seconds).toBeLessThan(HOLD.maxSeconds + ANSWER_SECONDS);
       const longest = Math.max(...visits.map(({ milliseconds }) => milliseconds / 1000));

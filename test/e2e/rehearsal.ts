@@ -12,7 +12,7 @@ import { type OperatorOptions, runAsOperator } from "../../rehearsal/run-as-oper
 import { countLogins, closeConnections } from "../../rehearsal/logins.ts";
 import { DATACENTRE, INTERNET, ROOT, STATE } from "../../rehearsal/addresses.ts";
 import { SERVER } from "../../rehearsal/world.ts";
-import { until as untilSo } from "../support/until.ts";
+import { until as untilSo } from "../../common/until.ts";
 
 export const DOMAIN = "test.technicia.example";
 
@@ -149,8 +149,12 @@ export function ask(
 }
 
 /** Waits for a condition; a failure to ask counts as "not yet". */
+/** A condition that takes minutes is asked for once per second: each asking begins a process on the server, and so would slow it down. */
 export async function until(what: string, isSo: () => Promise<boolean>, seconds = 60): Promise<void> {
-  await untilSo(what, () => isSo().catch(() => false), seconds * 1000);
+  await untilSo(() => isSo().catch(() => false), {
+    ...{ limit: seconds * 1000, every: 25, growth: 1.3, longest: 1000 },
+    late: () => new Error(`waited ${seconds} s in vain until ${what}`),
+  });
 }
 
 export interface Traffic {

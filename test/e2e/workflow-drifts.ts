@@ -5,7 +5,7 @@ const QUESTION = "technicia-question";
 const CREDENTIAL = "technicia-anthropic";
 
 /** Bash that asks n8n's public API as the commands do: `call <path> [arguments of curl]`. */
-const CALL = `call() {
+export const CALL = `call() {
   curl --silent --show-error --fail --noproxy '*' --user-agent Mozilla/5.0 --header @/var/lib/technicia/n8n/api-key \\
     --header 'content-type: application/json' "http://127.0.0.1:5678/api/v1$1" "\${@:2}"
 }`;

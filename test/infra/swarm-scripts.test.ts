@@ -93,6 +93,14 @@ describe("the door to the Swarm", () => {
     expect(await calls()).toEqual([""]);
   });
 
+  it.each(["certificate", "certificate nothing", "shell"])(
+    "refuses %s to a server whose line does not name it, which it lets in all the same",
+    async (wish) => {
+      expect(await knock(`gra-2 ${own} ${wish}\n`)).toMatchObject({ code: 0, said: "refused" });
+      expect(await knock(`gra-2 ${own}\n`)).toMatchObject({ said: "token SWMTKN-of-a-manager" });
+    },
+  );
+
   it("says nothing to who says nothing", async () => {
     expect(await knock("")).toMatchObject({ code: 0, said: "" });
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { homeOf, serversWith, tunnelAddress } from "../../stacks/servers.ts";
+import { gatewaysOf, homeOf, serversWith, tunnelAddress } from "../../stacks/servers.ts";
 import { change, environmentWith, problemsOf, type Settings, validSettings } from "../support/fixtures.ts";
 import { listed, three, twoAndWitness } from "../support/servers.ts";
 
@@ -64,6 +64,17 @@ describe("the list of servers", () => {
       [8, "GRA"],
       [2, "SBG"],
     ]);
+  });
+
+  it("has the server of the data order the certificate where visitors arrive there, or else the first where they do", () => {
+    const names = (servers: readonly Settings[]) =>
+      gatewaysOf(environmentWith(listed(servers as never))).map(({ name }) => name);
+    const [first, second, third] = three;
+
+    expect(names(three)).toEqual(["gra-1", "gra-2", "gra-3"]);
+    expect(names([second!, third!, first!])).toEqual(["gra-1", "gra-2", "gra-3"]);
+    expect(names(withEntry(0, { labels: DATA }))).toEqual(["gra-2", "gra-3"]);
+    expect(gatewaysOf(environmentWith()).map(({ name }) => name)).toEqual(["main"]);
   });
 
   it("fails when server names a server as well", () => {

@@ -171,7 +171,7 @@ describe.each([
     expect(proof).toBeDefined();
     const clear = program.registrations.filter(({ inputs }) => JSON.stringify(inputs).includes(proof!));
     expect(clear.map(({ name }) => name)).toEqual([]);
-    expect(reveal(inputsOf(program, "host-door-list"))).toContain(`${others[0]} manager ${proof}\\n`);
+    expect(reveal(inputsOf(program, "host-door-list"))).toContain(`${others[0]} manager ${proof} `);
   });
 
   it("lets packets of 1350 bytes into the networks between servers, which are others than those of an only server", () => {
@@ -190,11 +190,17 @@ describe.each([
       mode: { global: true },
       placement: { constraints: ["node.labels.technicia.gateway==1"] },
     });
+    const { content, ...rest } = inputsOf(program, "technicia-gateway-configuration");
     for (const name of gateways) {
-      expect(program.resource(`${name}/technicia-gateway-configuration`)).toMatchObject({
-        provider: `${name}/host-connection`,
-        inputs: inputsOf(program, "technicia-gateway-configuration"),
-      });
+      const other = program.resource(`${name}/technicia-gateway-configuration`);
+      expect(other).toMatchObject({ provider: `${name}/host-connection`, inputs: rest });
+      // The authority's question is all that it answers in another way.
+      const [own, first] = [other.inputs["content"], content].map((text) =>
+        String(text).split(/(?<=acme-challenge\/ \{\n)([^]*?)(?=\n {4}\}\n)/),
+      ) as [string[], string[]];
+      expect(own[1]).toContain(`proxy_pass http://${addressOf("gra-1")};`);
+      expect([own[0], own[2]]).toEqual([first[0], first[2]]);
+      expect(first[1]).toContain("root ");
       expect(program.waitsFor("technicia-gateway-service", `${name}/technicia-gateway-configuration`)).toBe(
         true,
       );

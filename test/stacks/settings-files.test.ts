@@ -80,6 +80,12 @@ describe("Pulumi.<stack>.yaml", () => {
     expect(parseSettings(stack, withAnswers(committed(stack))).name).toBe(stack);
   });
 
+  // A promotion and an upgrade of an image write into these lines.
+  it.each(STACKS)("of %s has a line for every image", (stack) => {
+    const images = Object.keys(parseSettings(stack, withAnswers(committed(stack))).images);
+    expect(Object.keys(committed(stack)["images"] as object).sort()).toEqual(images.sort());
+  });
+
   it.each(STACKS)("of %s lists the command for every such value", (stack) => {
     const text = readFileSync(new URL(`../../Pulumi.${stack}.yaml`, import.meta.url), "utf8");
     const told = [

@@ -11,8 +11,18 @@ export function recordRules(facts: MonitoringFacts): Rule[] {
   ];
 }
 
-// As visitors get it, and as the server has it: one of them alone can be out of date.
-const CERTIFICATE_DAYS = `(min(probe_ssl_earliest_cert_expiry{job="public"}, technicia_certificate_not_after_timestamp_seconds) - time()) / 86400`;
+/** As visitors get it, and as the server has it: one of them alone can be out of date. So can the copy of another gateway. */
+function certificateDays({ otherGateways }: MonitoringFacts): string {
+  const job = otherGateways.length === 0 ? 'job="public"' : 'job=~"public|gateway"';
+  return `(min(probe_ssl_earliest_cert_expiry{${job}}, technicia_certificate_not_after_timestamp_seconds) - time()) / 86400`;
+}
+
+/** Another gateway has nothing better until it has fetched its first copy. */
+function placeholders({ otherGateways }: MonitoringFacts): string {
+  const own = "max(technicia_certificate_placeholder) == 1";
+  const others = 'max(probe_ssl_last_chain_info{job="gateway",issuer="CN=placeholder.invalid"}) == 1';
+  return otherGateways.length === 0 ? own : `${own} or ${others}`;
+}
 
 /** The names of a certificate, separated by commas, with that name among them. */
 function namesOf(domain: string): string {
@@ -21,12 +31,14 @@ function namesOf(domain: string): string {
   return `(.+,)?(${names.join("|")})(,.+)?`;
 }
 
-function certificateRules({ thresholds, stack, domain }: MonitoringFacts): Rule[] {
+function certificateRules(facts: MonitoringFacts): Rule[] {
+  const { thresholds, stack, domain } = facts;
   const { p1Days, p2Days, p3Days } = thresholds.certificate;
+  const left = certificateDays(facts);
   const expires = (name: string, severity: Severity, least: number): Rule => ({
     name,
     severity,
-    expr: `${CERTIFICATE_DAYS} < ${least}${severity === "P1" ? ` and ${CERTIFICATE_DAYS} >= 0` : ""}`,
+    expr: `${left} < ${least}${severity === "P1" ? ` and ${left} >= 0` : ""}`,
     topic: "certificate",
     title: `Le certificat expire dans moins de ${least} jours`,
     where: domain,
@@ -39,7 +51,7 @@ function certificateRules({ thresholds, stack, domain }: MonitoringFacts): Rule[
     {
       name: "CertificateExpired",
       severity: "P1",
-      expr: `${CERTIFICATE_DAYS} < 0`,
+      expr: `${left} < 0`,
       topic: "certificate",
       title: "Le certificat a expiré",
       where: domain,
@@ -67,7 +79,7 @@ function certificateRules({ thresholds, stack, domain }: MonitoringFacts): Rule[
     {
       name: "CertificatePlaceholder",
       severity: "P1",
-      expr: "max(technicia_certificate_placeholder) == 1",
+      expr: placeholders(facts),
       forSeconds: minutes(15),
       title: "Le site montre encore le certificat provisoire",
       where: domain,

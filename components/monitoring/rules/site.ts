@@ -12,7 +12,7 @@ export function siteRules(facts: MonitoringFacts): Rule[] {
 function healthRules(facts: MonitoringFacts): Rule[] {
   const { consecutiveFailures, downMinutes } = facts.thresholds.health;
   // A window of samples would depend on whether the newest one can be seen yet; this counts evaluations, one for each sample.
-  const inARow = { forSeconds: consecutiveFailures * facts.scrapeSeconds };
+  const forSeconds = consecutiveFailures * facts.scrapeSeconds;
   const failures = `plus de ${consecutiveFailures} contrôles de suite ont échoué`;
   const threshold = `${consecutiveFailures} échecs de suite`;
   return [
@@ -20,7 +20,8 @@ function healthRules(facts: MonitoringFacts): Rule[] {
       name: "SiteDown",
       severity: "P1",
       expr: 'max(probe_success{job="public"}) == 0',
-      ...inARow,
+      // The public address may be measured just before the service that fails: the alert that names the service must be here by then.
+      forSeconds: forSeconds + facts.scrapeSeconds,
       labels: { service: "gateway" },
       title: "Le site ne répond plus",
       where: facts.publicUrl,
@@ -33,7 +34,7 @@ function healthRules(facts: MonitoringFacts): Rule[] {
       name: "ServiceDown",
       severity: "P1",
       expr: 'max by (service) (probe_success{job="inside"}) == 0',
-      ...inARow,
+      forSeconds,
       subject: "service",
       title: `${label("service")} ne répond plus`,
       where: SERVICE,

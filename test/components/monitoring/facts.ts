@@ -10,6 +10,7 @@ export function monitoringFacts(change: Partial<MonitoringFacts> = {}): Monitori
     stack: "prod",
     domain: "technicia.exemple.fr",
     publicUrl: "https://technicia.exemple.fr",
+    otherGateways: [],
     editorDomain: "n8n.technicia.exemple.fr",
     trusted: true,
     services: [

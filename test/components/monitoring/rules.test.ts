@@ -61,6 +61,29 @@ describe("the thresholds", () => {
   });
 });
 
+describe("the rules about the certificate", () => {
+  const certificateOf = (change: Partial<MonitoringFacts>) =>
+    metricRules(monitoringFacts(change)).filter(({ name }) => name.startsWith("Certificate"));
+
+  it("read the copies of other gateways, where there are any, and change in nothing else", () => {
+    const several = certificateOf({ otherGateways: [{ server: "gra-2", address: "10.86.3.7" }] });
+    const usual = certificateOf({});
+
+    for (const [index, rule] of several.entries()) {
+      expect({ ...rule, expr: "" }).toEqual({ ...usual[index], expr: "" });
+      const isOwn = rule.name === "CertificateWrongName";
+      expect(rule.expr.includes("gateway"), rule.name).toBe(!isOwn);
+      expect(usual[index]!.expr, rule.name).not.toContain("gateway");
+    }
+    expect(several.find(({ name }) => name === "CertificateExpired")?.expr).toContain(
+      'min(probe_ssl_earliest_cert_expiry{job=~"public|gateway"}, ',
+    );
+    expect(several.find(({ name }) => name === "CertificatePlaceholder")?.expr).toContain(
+      'or max(probe_ssl_last_chain_info{job="gateway",issuer="CN=placeholder.invalid"}) == 1',
+    );
+  });
+});
+
 describe("the rules", () => {
   it("each say in French what, where, how much, what it means, what to do, and where to read more", () => {
     for (const { alert = "", annotations } of rendered) {
@@ -147,13 +170,13 @@ describe("the rules", () => {
     );
   });
 
-  it("count failures in a row by evaluations, of which there is one for each sample", () => {
+  it("count failures in a row by evaluations, one for each sample, and the site's one longer than a service's, which explains it", () => {
     const seconds = (scrapeSeconds: number) =>
       metricRules({ ...facts, scrapeSeconds })
         .filter(({ name }) => ["SiteDown", "ServiceDown"].includes(name))
         .map(({ forSeconds }) => forSeconds);
-    expect(seconds(15)).toEqual([45, 45]);
-    expect(seconds(5)).toEqual([15, 15]);
+    expect(seconds(15)).toEqual([60, 45]);
+    expect(seconds(5)).toEqual([20, 15]);
   });
 
   it("tell what follows from a full store later than the store", () => {

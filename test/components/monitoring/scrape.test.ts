@@ -70,6 +70,22 @@ describe("what is scraped", () => {
     ]);
   });
 
+  it("asks each other gateway by its address for the public name, whatever certificate it presents", () => {
+    const otherGateways = [
+      { server: "gra-2", address: "10.86.3.7" },
+      { server: "gra-3", address: "10.86.9.1" },
+    ];
+    const [found, ...others] = jobsOf({ otherGateways }).filter(({ job_name }) => job_name === "gateway");
+
+    expect(others).toEqual([]);
+    expect(found?.params).toEqual({ module: ["neighbour_untrusted"], hostname: ["technicia.exemple.fr"] });
+    expect(found?.static_configs).toEqual([
+      { targets: ["https://10.86.3.7/healthz"], labels: { server: "gra-2", job: "gateway" } },
+      { targets: ["https://10.86.9.1/healthz"], labels: { server: "gra-3", job: "gateway" } },
+    ]);
+    expect(jobsOf().map(({ job_name }) => job_name)).not.toContain("gateway");
+  });
+
   it("judges the public certificate only where browsers would", () => {
     expect(JSON.stringify(modulesOf({ trusted: true })["public"])).not.toContain("insecure");
     expect(JSON.stringify(modulesOf({ trusted: false })["public"])).toContain('"insecure_skip_verify":true');
