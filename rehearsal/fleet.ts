@@ -25,8 +25,8 @@ const MANAGERS: readonly ListedServer[] = [
     ...{ name: "gra-1", role: "manager", order: ORDER },
     labels: ["gateway", "qdrant", "n8n", "postgres", "monitoring"],
   },
-  { name: "gra-2", role: "manager", order: ORDER },
-  { name: "gra-3", role: "manager", order: ORDER },
+  { name: "gra-2", role: "manager", order: ORDER, labels: ["gateway"] },
+  { name: "gra-3", role: "manager", order: ORDER, labels: ["gateway"] },
 ];
 
 /** In another region, and as small as OVH sells them. */
