@@ -60,7 +60,8 @@ export function placesOf(shape: Shape): readonly Place[] {
 
 /**
  * Installs the tunnel's program that works without a module of the kernel, which a container cannot load; `wg-quick` falls back to it by itself.
- * On a real server the module is part of the kernel.
+ * On a real server the module is part of the kernel. The first boot gives the network and dpkg's lock a little later than sshd.
  */
-export const TUNNEL_AT_DELIVERY = `apt-get update --quiet
-DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends wireguard-go`;
+export const TUNNEL_AT_DELIVERY = `timeout 60 bash -c 'until getent hosts deb.debian.org >/dev/null; do sleep 0.5; done'
+apt-get update --quiet
+DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends --option DPkg::Lock::Timeout=120 wireguard-go`;
