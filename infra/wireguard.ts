@@ -15,6 +15,7 @@ const KEEPALIVE_SECONDS = 25;
 
 const CONFIGURATION = `/etc/wireguard/${TUNNEL_INTERFACE}.conf`;
 const UNIT = `wg-quick@${TUNNEL_INTERFACE}.service`;
+const VALIDATE = script(new URL("scripts/wireguard-validate.sh", import.meta.url));
 const RELOAD = script(new URL("scripts/wireguard-reload.sh", import.meta.url));
 
 /** Another server, as this one reaches it. */
@@ -66,7 +67,7 @@ export class Wireguard extends pulumi.ComponentResource {
         path: CONFIGURATION,
         content: pulumi.secret(renderTunnel(args)),
         mode: "0600",
-        validate: 'wg-quick strip "$FILE" >/dev/null',
+        validate: VALIDATE,
         onChange: RELOAD,
       },
       onHost,

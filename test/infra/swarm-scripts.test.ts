@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -52,6 +52,25 @@ async function run(text: string, variables: Readonly<Record<string, string>> = {
   });
   return { code: result.code, said: result.stdout.trim(), complained: result.stderr.trim() };
 }
+
+describe("the tunnel's configuration", () => {
+  it("is looked at under the name of its interface, as wg-quick demands", async () => {
+    await install(
+      "wg-quick",
+      `#!/bin/bash
+[[ $1 = strip && $2 =~ /[a-zA-Z0-9_=+.-]{1,15}\\.conf$ ]] && grep --quiet PrivateKey "$2"`,
+    );
+    const validate = script(folderOf("wireguard-validate.sh"));
+    const check = async (text: string) => {
+      await writeFile(join(folder, "wg0.conf.technicia-new-1a2b3c4d"), text);
+      return await run(validate, { FILE: join(folder, "wg0.conf.technicia-new-1a2b3c4d"), TMPDIR: folder });
+    };
+
+    expect((await check("PrivateKey = x\n")).code).toBe(0);
+    expect((await check("nonsense\n")).code).not.toBe(0);
+    expect((await readdir(folder)).filter((name) => name.startsWith("tmp"))).toEqual([]);
+  });
+});
 
 describe("the door to the Swarm", () => {
   const own = "a".repeat(64);
