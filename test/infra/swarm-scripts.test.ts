@@ -341,6 +341,8 @@ esac
     };
 
     expect(await asked("udp", "0.0.0.0", "51820", "")).toBe("ours");
+    expect(await asked("udp", "0.0.0.0", "51820", "/usr/bin/wireguard-go")).toBe("ours");
+    expect(await asked("udp", "0.0.0.0", "51820", "/usr/bin/nc.openbsd")).not.toBe("ours");
     expect(await asked("tcp", "10.86.0.1", "7947", "/usr/lib/systemd/systemd")).toBe("ours");
     expect(await asked("tcp", "0.0.0.0", "22", "/usr/sbin/sshd")).toBe("ours");
     expect(await asked("udp", "0.0.0.0", "51821", "")).toBe("extra");
