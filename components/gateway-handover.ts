@@ -41,6 +41,9 @@ export class Handover {
   readonly #opts: pulumi.CustomResourceOptions;
   readonly #program: technicia.File;
 
+  /** How often it was begun. */
+  #begun: pulumi.Output<string> = pulumi.output("0");
+
   constructor(name: string, args: HandoverArgs, opts: pulumi.CustomResourceOptions) {
     [this.#name, this.#args, this.#opts] = [name, args, opts];
     this.#program = new technicia.File(
@@ -52,7 +55,7 @@ export class Handover {
 
   /** Before the service changes to `revision`. */
   begin(revision: pulumi.Input<string>, after: readonly pulumi.Resource[]): technicia.State {
-    return new technicia.State(
+    const begun = new technicia.State(
       `${this.#name}-handover-begin`,
       {
         observe: STATES.observeBegun,
@@ -64,6 +67,8 @@ export class Handover {
       },
       { ...this.#opts, dependsOn: [this.#program, ...after] },
     );
+    this.#begun = begun.applied.apply((times) => String(times ?? 0));
+    return begun;
   }
 
   /** After the service has changed to `revision`. */
@@ -74,8 +79,8 @@ export class Handover {
         observe: this.#args.gateways === undefined ? STATES.observeEnded : STATES.observeEndedHere,
         desired: "the gateway answers alone",
         apply: STATES.end,
-        // Another revision has the server looked at again.
-        variables: { PROGRAM, REVISION: revision },
+        // Each beginning has the server looked at again, also one of an update that was killed before it came here and is undone by this one.
+        variables: { PROGRAM, REVISION: revision, BEGUN: this.#begun },
         timeoutSeconds: 2 * START_SECONDS + requestSeconds(this.#args),
       },
       { ...this.#opts, dependsOn: [this.#program, ...after] },

@@ -276,8 +276,14 @@ export class State extends pulumi.CustomResource {
   /** What `observe` printed last. Secret when `desired` is. */
   declare readonly observed: pulumi.Output<string>;
 
+  /**
+   * How often `apply` has run: another number says that it ran, also in an update that was killed later. Undefined for a State of before this
+   * was counted.
+   */
+  declare readonly applied: pulumi.Output<number | undefined>;
+
   constructor(name: string, args: StateArgs, opts?: pulumi.CustomResourceOptions) {
-    super("technicia:host:State", name, { ...args, observed: undefined }, opts);
+    super("technicia:host:State", name, { ...args, observed: undefined, applied: undefined }, opts);
   }
 }
 

@@ -40,6 +40,9 @@ type Inputs = z.infer<typeof schema>;
 
 interface Outputs {
   readonly observed: string;
+
+  /** How often apply has run; a state from before it was counted has none. */
+  readonly applied?: number;
 }
 
 type Scripts = Pick<Inputs, "observe" | "desired" | "timeoutSeconds"> &
@@ -48,7 +51,7 @@ type Scripts = Pick<Inputs, "observe" | "desired" | "timeoutSeconds"> &
 export const state: ResourceDefinition<Inputs, Outputs> = {
   token: "technicia:host:State",
   schema,
-  outputs: ["observed"],
+  outputs: ["observed", "applied"],
   replaceOn: [],
   secretOutputs: (_outputs, secretInputs) => (secretInputs.has("desired") ? ["observed"] : []),
 
@@ -67,17 +70,18 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
   async create(call, inputs) {
     const id = nameOf(call.urn);
     const before = await observe(call, inputs);
-    if (before === inputs.desired) return { id, outputs: { observed: before } };
+    if (before === inputs.desired) return { id, outputs: { observed: before, applied: 0 } };
     try {
-      return { id, outputs: { observed: await apply(call, inputs, before) } };
+      return { id, outputs: { observed: await apply(call, inputs, before), applied: 1 } };
     } catch (error) {
       if (!(error instanceof CommandFailure) && !(error instanceof NotReached)) throw error;
       const observed = error instanceof NotReached ? error.observed : before;
-      throw new PartialFailure(error.message, { id, outputs: { observed } satisfies Outputs, cause: error });
+      const outputs = { observed, applied: 1 } satisfies Outputs;
+      throw new PartialFailure(error.message, { id, outputs, cause: error });
     }
   },
 
-  async read(call, { id, inputs }) {
+  async read(call, { id, inputs, outputs: { applied: times } }) {
     const { observe: script, desired, apply: applied, timeoutSeconds } = inputs;
     if (
       script === undefined ||
@@ -91,14 +95,19 @@ export const state: ResourceDefinition<Inputs, Outputs> = {
     }
     const all: Inputs = { ...inputs, observe: script, desired, apply: applied, timeoutSeconds };
     const observed = await observe(call, all);
-    return observed === "" ? null : { id, inputs: { ...all, desired: observed }, outputs: { observed } };
+    if (observed === "") return null;
+    return {
+      ...{ id, inputs: { ...all, desired: observed } },
+      outputs: { observed, ...(times !== undefined && { applied: times }) },
+    };
   },
 
   async update(call, existing, news) {
     const before = await observe(call, news);
     const sameSecrets = JSON.stringify(existing.inputs.secrets ?? {}) === JSON.stringify(news.secrets ?? {});
-    if (before === news.desired && sameSecrets) return { observed: before };
-    return { observed: await apply(call, news, before, existing.inputs.secrets) };
+    const { applied = 0 } = existing.outputs;
+    if (before === news.desired && sameSecrets) return { observed: before, applied };
+    return { observed: await apply(call, news, before, existing.inputs.secrets), applied: applied + 1 };
   },
 
   async delete(call, { inputs }) {

@@ -161,7 +161,7 @@ function computed(
     case "technicia:host:File":
       return { sha256: `digest of ${name}` };
     case "technicia:host:State":
-      return { observed: `what ${name} observed` };
+      return { observed: `what ${name} observed`, applied: 1 };
     case "technicia:host:Unit":
       return { loadState: "loaded" };
     case "docker:index/secret:Secret":

@@ -62,6 +62,23 @@ describe("State", () => {
     expect(await exists("/srv/t/runs")()).toBe(false);
   });
 
+  it("counts how often apply has run", async () => {
+    const first = await create(line);
+    const again = await plugin.update(first, {
+      ...line,
+      desired: "other",
+      apply: "echo other > /srv/t/line",
+    });
+    const same = await plugin.update(again, { ...line, desired: "other", apply: "false" });
+    const read = await plugin.read(same);
+
+    expect([first, again, same, read].map((one) => one?.state["applied"])).toEqual([1, 2, 2, 2]);
+    // The state of before it was counted.
+    const old = { ...same.state };
+    delete old["applied"];
+    expect((await plugin.read({ ...same, state: old }))?.state).toEqual(old);
+  });
+
   it("shows drift as a change of desired, and an update applies again", async () => {
     const state = await create(line);
     await host.exec("echo other > /srv/t/line");
