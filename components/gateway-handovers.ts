@@ -2,7 +2,7 @@
  * Of several gateways. Docker replaces one after the other, and does not say which one is next. So visitors of every server are with a second
  * gateway meanwhile: one server after the other leads them there before, and back after, so that never two of them change at a time.
  */
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 
 import { scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
@@ -18,6 +18,12 @@ const SECOND = scriptParts(new URL("scripts/gateway-second.sh", import.meta.url)
   "end",
 ]);
 
+const CONVERGED = scriptParts(new URL("scripts/service-converged.sh", import.meta.url), [
+  "look",
+  "observe",
+  "apply",
+]);
+
 export interface HandoversArgs extends Omit<HandoverArgs, "gateways"> {
   /** In the order in which they are handed over; the names are those of their resources. */
   readonly servers: readonly { readonly name: string; readonly onHost: pulumi.CustomResourceOptions }[];
@@ -31,9 +37,13 @@ export class Handovers {
   readonly #name: string;
   readonly #onManager: pulumi.CustomResourceOptions;
   readonly #handovers: readonly Handover[];
+  readonly #convergenceSeconds: number;
+
+  /** How often the second ones were started. */
+  #started: pulumi.Output<string> = pulumi.output("0");
 
   constructor(name: string, { servers, onManager, config, convergenceSeconds }: HandoversArgs) {
-    [this.#name, this.#onManager] = [name, onManager];
+    [this.#name, this.#onManager, this.#convergenceSeconds] = [name, onManager, convergenceSeconds];
     const args = { config, convergenceSeconds, gateways: servers.length };
     this.#handovers = servers.map((server) => new Handover(server.name, args, server.onHost));
   }
@@ -51,14 +61,29 @@ export class Handovers {
       },
       { ...this.#onManager, dependsOn: [...after] },
     );
+    this.#started = started.applied.apply((times) => String(times ?? 0));
     return this.#handovers.reduce((before, handover) => handover.begin(revision, [before]), started);
   }
 
   /** After the service has changed to `revision`. */
   end(revision: pulumi.Input<string>): technicia.State {
+    const converged = new technicia.State(
+      `${this.#name}-converged`,
+      {
+        observe: `${CONVERGED.look}\n${CONVERGED.observe}`,
+        desired: "every server runs it",
+        apply: `${CONVERGED.look}\n${CONVERGED.apply}`,
+        variables: {
+          ...{ SERVICE: this.#name, REVISION: revision },
+          LIMIT_SECONDS: String(this.#convergenceSeconds),
+        },
+        timeoutSeconds: this.#convergenceSeconds + 60,
+      },
+      this.#onManager,
+    );
     const ended = this.#handovers.reduce<technicia.State[]>(
       (before, handover) => [handover.end(revision, before)],
-      [],
+      [converged],
     );
     return new technicia.State(
       `${this.#name}-second-end`,
@@ -66,8 +91,8 @@ export class Handovers {
         observe: SECOND.observeEnded,
         desired: "the gateways run alone",
         apply: SECOND.end,
-        // Another revision has the server looked at again.
-        variables: { REVISION: revision },
+        // Each beginning has the server looked at again.
+        variables: { REVISION: revision, BEGUN: this.#started },
       },
       { ...this.#onManager, dependsOn: ended },
     );

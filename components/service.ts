@@ -169,12 +169,15 @@ export class Service extends pulumi.ComponentResource {
       updateConfig: update,
       rollbackConfig: { ...update, failureAction: "pause" },
     };
-    const convergeConfig = { delay: FIRST_LOOK, timeout: goDuration(args.convergenceSeconds) };
+    // The plugin refuses it for a service of every server.
+    const convergeConfig = declared.mode.global
+      ? undefined
+      : { delay: FIRST_LOOK, timeout: goDuration(args.convergenceSeconds) };
     const task = pulumi.output(taskSpec).apply(digestOf);
     const dependsOn = args.before === undefined ? [] : [args.before(task)];
     this.service = new docker.Service(
       `${name}-service`,
-      { ...declared, convergeConfig },
+      { ...declared, ...(convergeConfig && { convergeConfig }) },
       { parent: this, dependsOn },
     );
     this.spec = pulumi.output(declared).apply(describeInApi);

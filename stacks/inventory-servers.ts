@@ -42,6 +42,14 @@ export const rowsOfSeveral: readonly (Kind & { readonly names: readonly string[]
     layer: "containers",
   },
   {
+    ...state,
+    names: ["technicia-gateway-converged"],
+    layer: "containers",
+    effect: {
+      repair: "nothing automatic: it waits until every server runs the gateway, and says which do not",
+    },
+  },
+  {
     ...file,
     names: ["certificate-copy-program", "certificate-copy-settings", "certificate-copy-proof"],
     layer: "certificate",

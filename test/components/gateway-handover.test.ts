@@ -17,6 +17,11 @@ const SECOND = scriptParts(new URL("../../components/scripts/gateway-second.sh",
   "observeEnded",
   "end",
 ]);
+const CONVERGED = scriptParts(new URL("../../components/scripts/service-converged.sh", import.meta.url), [
+  "look",
+  "observe",
+  "apply",
+]);
 const { observeEndedHere } = scriptParts(
   new URL("../../components/scripts/gateway-handover-states.sh", import.meta.url),
   ["observeBegun", "begin", "forget", "observeEnded", "end", "observeEndedHere"],
@@ -31,14 +36,16 @@ const DOUBLES: Readonly<Record<string, string>> = {
 case $* in
   "service inspect technicia-gateway-second") [ ! -e "$FOLDER/is-worker" ] && cat "$FOLDER/service-second" ;;
   "service rm technicia-gateway-second") rm "$FOLDER/service-second" ;;
+  "service ls "*) cat "$FOLDER/replicas" ;;
   "service "*) exit 1 ;;
   "ps "*"name=technicia-gateway-second"*) cat "$FOLDER/second" 2>/dev/null || true ;;
   "ps "*"name=technicia-gateway"*) cat "$FOLDER/gateway" 2>/dev/null || true ;;
   "inspect "*) echo 4711 ;;
 esac`,
   curl: `case $* in
-  *http://docker/services/technicia-gateway) cat "$FOLDER/service" ;;
+  *http://docker/services/technicia-gateway*) cat "$FOLDER/service" ;;
   *http://docker/services/create*) cat >"$FOLDER/service-second" ;;
+  *http://docker/tasks*) cat "$FOLDER/tasks" ;;
 esac`,
   nft: `case $* in
   "list table ip technicia_gateway") [ -e "$FOLDER/table" ] ;;
@@ -84,6 +91,68 @@ const state = (text: string) =>
     REVISION: "0123456789abcdef",
   });
 const calls = async () => (await read("calls")).trim().split("\n");
+
+describe("a service of every server", () => {
+  const task = (image: string, state = "running") => ({
+    Spec: { ContainerSpec: { Image: image }, Resources: {} },
+    Status: { State: state },
+  });
+
+  async function runs(
+    tasks: readonly object[],
+    { update, replicas = "3/3" }: { readonly update?: object; readonly replicas?: string } = {},
+  ): Promise<void> {
+    const service = {
+      Spec: { TaskTemplate: { ContainerSpec: { Image: "nginx:2" }, Resources: {} } },
+      ...(update && { UpdateStatus: update }),
+    };
+    await writeFile(at("service"), JSON.stringify(service));
+    await writeFile(at("tasks"), JSON.stringify(tasks));
+    await writeFile(at("replicas"), `technicia-gateway-second 3/3\ntechnicia-gateway ${replicas}\n`);
+  }
+
+  const converged = (part: "observe" | "apply", limit = "0") =>
+    exec(["bash", "--norc", "-euo", "pipefail", "-c", `${CONVERGED.look}\n${CONVERGED[part]}`], {
+      ...{ SERVICE: "technicia-gateway", REVISION: "0123456789abcdef", LIMIT_SECONDS: limit },
+    });
+  const seen = async () => (await converged("observe")).said;
+  const three = ["nginx:2", "nginx:2", "nginx:2"].map((image) => task(image));
+
+  it("has converged once each server runs the task that was asked for", async () => {
+    await runs(three);
+    expect(await seen()).toBe("every server runs it");
+    await runs(three, { update: { State: "completed" } });
+    expect(await converged("apply")).toMatchObject({ code: 0 });
+
+    await runs(three.slice(1));
+    expect(await seen()).toBe("2 of 3 servers run it");
+    await runs([...three.slice(1), task("nginx:2", "starting")]);
+    expect(await seen()).toBe("2 of 3 servers run it");
+    // Docker has not begun yet, so nothing says that there is an update.
+    await runs([...three.slice(1), task("nginx:1")]);
+    expect(await seen()).toBe("2 of 3 servers run it");
+    await runs(three, { update: { State: "updating", Message: "update in progress" } });
+    expect(await seen()).toBe("3 of 3 servers run it");
+    await runs([], { replicas: "0/0" });
+    expect(await seen()).toBe("0 of 0 servers run it");
+  });
+
+  it("fails at once where Docker takes the update back, and in time where a server does not follow", async () => {
+    await runs(three, { update: { State: "rollback_completed", Message: "rollback completed" } });
+    const back = await converged("apply", "600");
+    expect(back.code).toBe(1);
+    expect(back.complained).toContain(
+      "expected the update of technicia-gateway to succeed on every server, got rollback_completed: rollback completed; look at docker service ps",
+    );
+
+    await runs(three.slice(1));
+    const late = await converged("apply");
+    expect(late.code).toBe(1);
+    expect(late.complained).toContain(
+      "expected technicia-gateway to run on every server within 0 s, got 2 of 3",
+    );
+  });
+});
 
 describe("a handover on one of several gateways", () => {
   beforeEach(async () => {

@@ -39,6 +39,17 @@ describe.each([
     }
   });
 
+  it("waits itself until every server runs the gateway, because Docker's plugin refuses to", () => {
+    const { inputs } = program.resource("technicia-gateway-service");
+    expect(inputs["mode"]).toEqual({ global: true });
+    expect(inputs).not.toHaveProperty("convergeConfig");
+    expect(program.resource("technicia-qdrant-service").inputs).toHaveProperty("convergeConfig");
+
+    expect(program.waitsFor("technicia-gateway-converged", "technicia-gateway-service")).toBe(true);
+    for (const name of ["technicia-gateway-handover-end", "public-probe"])
+      expect(program.waitsFor(name, "technicia-gateway-converged"), name).toBe(true);
+  });
+
   it("has every other gateway fetch the certificate once it is there, and the public address asked after that", () => {
     const copies = program.registrations.filter(({ name }) => name.endsWith("/certificate-copy-served"));
 
