@@ -53,6 +53,7 @@ const INNER_FOLDERS = {
   "ops/monitoring": ["engine", "server"],
   "ops/backup": ["engine", "hold", "monitoring", "server", "vendors"],
   "ops/recovery": ["backup", "deploy", "engine", "monitoring", "server"],
+  "ops/servers": ["backup", "deploy", "drift", "engine", "monitoring", "recovery", "server"],
   "ops/cost": ["backup", "engine", "monitoring"],
   "ops/documents": ["backup", "cost", "engine", "monitoring", "server", "vendors"],
   "ops/validation": ["backup", "documents", "engine", "monitoring", "server", "vendors"],

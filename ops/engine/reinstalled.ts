@@ -2,6 +2,7 @@
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import { askFingerprint } from "../../provider/ssh/host.ts";
+import { serverOf } from "../../stacks/inventory-servers.ts";
 import type { Pulumi } from "./cli.ts";
 import { readState, type State, type StateResource } from "./state.ts";
 
@@ -70,14 +71,35 @@ export async function forgetServer(
   );
 }
 
+/**
+ * Another than the first server is lost, and the settings are about to lose it: everything that was on it leaves the state, because nobody can
+ * delete it there. What OVH and the DNS vendor keep for it stays, and the next update deletes that.
+ */
+export async function forgetHostOf(
+  stack: string,
+  pulumi: Pulumi,
+  server: string,
+): Promise<readonly string[]> {
+  const state = await readState(stack, pulumi);
+  const isOfServer: Judge = (one) => isTiedToHost(one) && serverOf(nameOf(one.urn)) === server;
+  return await forget(state, isOfServer, { withDocker: false });
+}
+
 type Judge = (one: StateResource) => boolean;
 
-/** Removes these resources, what their connections created, and everything in Docker. Gives the names. */
-async function forget(state: State, isOutdated: Judge): Promise<readonly string[]> {
+/**
+ * Removes these resources, what their connections created, and everything in Docker, which on an only server is lost as well. Gives the
+ * names.
+ */
+async function forget(
+  state: State,
+  isOutdated: Judge,
+  { withDocker }: { readonly withDocker: boolean } = { withDocker: true },
+): Promise<readonly string[]> {
   const { resources } = state;
   const outdated = new Set(resources.filter(isOutdated).map(({ urn: name, id }) => `${name}::${id}`));
   const isLost = (one: StateResource) =>
-    isOutdated(one) || outdated.has(one.provider ?? "") || one.type.startsWith("docker:");
+    isOutdated(one) || outdated.has(one.provider ?? "") || (withDocker && one.type.startsWith("docker:"));
   const left = resources.filter((one) => !isLost(one));
   const names = new Set(left.map((one) => one.urn));
   await state.replace({ ...state, resources: left.map((one) => withDependencies(one, names)) });
