@@ -6,7 +6,8 @@ import type { Environment } from "../../stacks/environment.ts";
 import type { Outcome } from "../command.ts";
 import { EXIT } from "../deploy/release-progress.ts";
 import { readFleet } from "./fleet.ts";
-import { entriesOf, renderEntries, renderLosses, settingsOf, withServers, type Entry } from "./lists.ts";
+import { renderLosses } from "../losses.ts";
+import { entriesOf, renderEntries, settingsOf, withServers, type Entry } from "./lists.ts";
 import type { ServersWorld } from "./world.ts";
 
 /** A server to add, as somebody has typed it: `gra-2:manager`, `gra-2:manager=vps-1a2b3c4d.vps.ovh.net`. */
@@ -56,6 +57,12 @@ export async function addServers(
     "",
     renderEntries(after),
     "",
+    ...(servers.some(({ role }) => role === "witness")
+      ? [
+          "a witness may be smaller, and in another region: vcores, memoryGib, diskGib, datacentre of its entry",
+          "",
+        ]
+      : []),
     "then:",
     ...(isKeyMissing
       ? [

@@ -1,13 +1,12 @@
 /** What a failover does, what it cannot do, and what a person types then. */
 import { votes } from "../../common/servers.ts";
 import { UserError } from "../../common/user-error.ts";
-import { commandsFor } from "../../stacks/config-command.ts";
 import { renderTime, short } from "../backup/backup.ts";
 import { isBackedUp } from "../backup/status.ts";
 import { chooseSet } from "../recovery/chosen-set.ts";
 import type { Member } from "./fleet.ts";
-import { entriesOf } from "./lists.ts";
 import { describeRecord, findNamed, type Named } from "./names.ts";
+import { replacement } from "./replacement.ts";
 import { fits, nodeOf, takesTasks, type Asked, type Node } from "./swarm.ts";
 import type { Opened } from "./world.ts";
 
@@ -84,33 +83,12 @@ export async function renderNext(
   const { name } = member;
   const back = `when ${name} is back: npm run servers -- ${stack} undrain ${name}`;
   if (plan.stranded.length === 0)
-    return [
-      back,
-      `when it is lost for good, put another machine under its name and deploy:`,
-      ...replacement(opened, member),
-      `  npm run deploy -- ${stack}`,
-    ];
+    return [back, `when it is lost for good: npm run servers -- ${stack} remove ${name} --gone`];
   return [
     `${back} (nothing is lost then)`,
     `when it is lost for good, stop it in OVH's control panel, so that it never comes back with old data, and put another machine under its name; ${await describeSet(opened)}`,
-    ...replacement(opened, member),
+    ...replacement(fleet, member),
     `  npm run recover -- ${stack}`,
-  ];
-}
-
-/** The settings that give its entry another machine; the labels stay with the entry, and so does everything that follows from its name. */
-function replacement({ fleet }: Opened, { name }: Member): string[] {
-  const { set, remove } = commandsFor(fleet.stack);
-  const index = entriesOf(fleet).findIndex((entry) => entry.name === name);
-  if (index < 0) return [];
-  const path = ["servers", index];
-  const { order } = entriesOf(fleet)[index]!;
-  const own = fleet.environment.servers.find((server) => server.name === name)?.source;
-  if (order === undefined && own?.kind !== "order")
-    return [`  ${set([...path, "serviceName"], "<name of the other machine>")}`];
-  return [
-    `  ${set([...path, "order", "again"], "<name of the lost one>")}     # orders another one; or, for a machine that you have:`,
-    `  ${remove([...path, "order"])} && ${set([...path, "serviceName"], "<name of the other machine>")}`,
   ];
 }
 

@@ -83,11 +83,13 @@ async function endDrill({
   plan,
   steps,
 }: Work): Promise<Outcome> {
-  const { world } = opened;
+  const { world, fleet, connections } = opened;
   const isAlive = confirmed.reached.length > 0;
   const stays = plan.stranded.length === 0 ? "" : ` ; resterait arrêté : ${plan.stranded.join(", ")}`;
   const detail = `essai de bascule de ${from} : ${isAlive ? "serveur joignable, une vraie bascule serait refusée" : "serveur injoignable"}${stays}`;
-  await record(asked.server, world, { action: "failover", detail });
+  // Its records are those that history shows.
+  const keeper = isAlive && member === fleet.home ? connections.to(member) : asked.server;
+  await record(keeper, world, { action: "failover", detail });
   const text = [
     `drill: nothing was changed; in earnest this would be ${isAlive ? `refused, because ${from} is reached` : "carried out"}`,
     ...(await renderNext(opened, { member, plan })),

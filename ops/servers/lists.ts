@@ -5,8 +5,6 @@ import { NAMESPACE } from "../../secrets/catalog.ts";
 import { commandsFor } from "../../stacks/config-command.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { parseSettings, settingsIn } from "../../stacks/settings.ts";
-import { describeLoss, LOSS_HEADINGS, lossesOf, type ShapeServer } from "../../stacks/shapes.ts";
-import { renderTable } from "../terminal.ts";
 import type { Fleet } from "./fleet.ts";
 
 /** One entry of `technicia:servers`, as the settings file has it. */
@@ -41,14 +39,12 @@ export function withServers(fleet: Fleet, servers: readonly Entry[]): Environmen
   return parseSettings(fleet.stack, given);
 }
 
-/** What an environment with these servers survives. */
-export function renderLosses(servers: readonly ShapeServer[]): string {
-  return renderTable({ headings: LOSS_HEADINGS, rows: lossesOf(servers).map(describeLoss) });
-}
-
 /** The list as the settings file is to have it. */
 export function renderEntries(servers: readonly Entry[]): string {
-  return stringify({ [`${NAMESPACE}:servers`]: servers }, { lineWidth: 0 }).trimEnd();
+  return stringify(
+    { [`${NAMESPACE}:servers`]: servers },
+    { lineWidth: 0, aliasDuplicateObjects: false },
+  ).trimEnd();
 }
 
 /** The command that takes an entry out of the list. */

@@ -6,7 +6,8 @@ import { publicNames } from "../../stacks/environment.ts";
 import { deployedSettings } from "../drift/deployed-settings.ts";
 import { readDeployedState } from "../drift/state.ts";
 import { readConfiguration } from "../engine/settings.ts";
-import type { Member } from "./fleet.ts";
+import type { StateResource } from "../engine/state.ts";
+import type { Fleet, Member } from "./fleet.ts";
 import { openZone, type Opened } from "./world.ts";
 
 /** What a server has in the names. */
@@ -59,11 +60,9 @@ export function lifetime({ fleet: { environment, isSeveral } }: Opened): number 
  * the last deployment.
  */
 export async function putBack({ fleet, world }: Opened, { name, ssh }: Member): Promise<number> {
-  const { stack, resources } = fleet;
+  const { stack } = fleet;
   const { pulumi, say } = world;
-  const own = resources.filter(
-    ({ type, inputs }) => ssh !== undefined && wantedRecord(type, inputs ?? {})?.content === ssh.address,
-  );
+  const own = recordsOf(fleet, { ssh });
   if (own.length === 0)
     throw new UserError(
       `${name}: the state has no DNS record of its address, so none can be written again; see npm run drift -- ${stack}`,
@@ -84,4 +83,18 @@ export async function putBack({ fleet, world }: Opened, { name, ssh }: Member): 
     }),
   );
   return own.length;
+}
+
+/** Takes out of the state what is no longer at the vendor: the next update creates it, for whatever address there is then. */
+export async function forgetRecords({ fleet, world }: Opened, member: Member): Promise<void> {
+  const targets = recordsOf(fleet, member).flatMap(({ urn }) => ["--target", urn]);
+  if (targets.length === 0) return;
+  await world.pulumi({
+    args: ["refresh", "--yes", "--skip-preview", "--stack", fleet.stack, ...targets],
+  });
+}
+
+function recordsOf({ resources }: Fleet, { ssh }: Pick<Member, "ssh">): readonly StateResource[] {
+  if (ssh === undefined) return [];
+  return resources.filter(({ type, inputs }) => wantedRecord(type, inputs ?? {})?.content === ssh.address);
 }

@@ -13,7 +13,7 @@ import { pendingOf, readPatches } from "../server/patches.ts";
 import type { Server } from "../server/connection.ts";
 import { renderTable } from "../terminal.ts";
 import type { Fleet, Member } from "./fleet.ts";
-import { renderLosses } from "./lists.ts";
+import { renderLosses } from "../losses.ts";
 import { askManagers, findUnsettled, nodeOf, runningOn, type Asked, type SwarmView } from "./swarm.ts";
 import type { Opened } from "./world.ts";
 

@@ -7,12 +7,15 @@ import { serverOf } from "../../stacks/inventory-servers.ts";
 import { record } from "../backup/world.ts";
 import type { Outcome } from "../command.ts";
 import { EXIT } from "../deploy/release-progress.ts";
-import { forgetHostOf } from "../engine/reinstalled.ts";
+import { keyOf } from "../engine/deployed-servers.ts";
+import { forgetHost } from "../engine/reinstalled.ts";
 import { emptyServer, refuseLastOne, requireElsewhere, requireNode } from "./drain.ts";
 import { confirmDown } from "./down.ts";
 import { memberOf, type Fleet, type Member } from "./fleet.ts";
-import { entriesOf, removal, renderLosses, withServers } from "./lists.ts";
-import { findNamed, takeOut } from "./names.ts";
+import { renderLosses } from "../losses.ts";
+import { entriesOf, removal, withServers } from "./lists.ts";
+import { findNamed, forgetRecords, takeOut } from "./names.ts";
+import { replacement } from "./replacement.ts";
 import {
   askManagers,
   demote,
@@ -39,7 +42,8 @@ export async function removeServer(request: RemoveRequest, opened: Opened): Prom
   const { fleet, connections, world } = opened;
   const member = memberOf(fleet, name);
   refuseLastOne(fleet, member, "remove");
-  const after = requireRest(fleet, member);
+  // One that is lost is lost, whatever the rules say of the rest.
+  const after = isGone ? others(fleet, member) : requireRest(fleet, member);
   const asked = await askManagers(fleet, connections, { except: member });
   world.say(`without ${name}:\n${renderLosses(after)}`);
   if (!yes && !(await world.confirm(`Remove ${name} from the Swarm now?`)))
@@ -50,7 +54,8 @@ export async function removeServer(request: RemoveRequest, opened: Opened): Prom
       : await removeLiving({ opened, member, asked, signal });
     const detail = `${name} retiré du Swarm${isGone ? " : serveur perdu" : ""}`;
     await record(asked.server, world, { action: "server", detail });
-    return { text: [...done, ...nextSteps(fleet, member)].join("\n"), exitCode: EXIT.ok };
+    const next = isGone ? nextOfLost(fleet, member) : nextSteps(fleet, member);
+    return { text: [...done, ...next].join("\n"), exitCode: EXIT.ok };
   });
 }
 
@@ -73,6 +78,10 @@ function requireRest(fleet: Fleet, { name }: Member) {
       cause: error,
     });
   }
+}
+
+function others({ members }: Fleet, { name }: Pick<Member, "name">): readonly Member[] {
+  return members.filter((member) => member.name !== name);
 }
 
 interface Removal {
@@ -157,18 +166,43 @@ async function removeLost({ opened, member, asked }: Removal): Promise<string[]>
     throw new UserError(
       `${name}: expected a server that is down, got one that still answers:\n${reached.map((line) => `  ${line}`).join("\n")}\nremove it without --gone`,
     );
-  if (member.labels.includes("gateway")) await takeOut(await findNamed(opened, member), opened);
+  if (member.labels.includes("gateway")) {
+    await takeOut(await findNamed(opened, member), opened);
+    await forgetRecords(opened, member);
+  }
   const node = nodeOf(member, asked.view);
   if (node !== undefined) {
     await setAvailability(asked.server, { node, availability: "drain" });
     if (node.role === "manager") await demote(asked.server, node);
     await forgetNode(asked.server, { node, isGone: true });
   }
-  const forgotten = await forgetHostOf(fleet.stack, world.pulumi, name);
+  const server = keyOf(fleet.environment, name);
+  const forgotten = await forgetHost(fleet.stack, world.pulumi, { server });
   return [
     `${name} is out of the Swarm of ${fleet.stack}; ${forgotten.length} resources that were on it have left the state`,
     `never start it again as it is: reinstall or cancel it in OVH's control panel`,
   ];
+}
+
+/** Another machine in its place, or the settings without it, where the rules let it go. */
+function nextOfLost(fleet: Fleet, member: Member): string[] {
+  const { stack } = fleet;
+  return [
+    "now another machine under its name:",
+    ...replacement(fleet, member),
+    `  npm run deploy -- ${stack}`,
+    ...(mayGo(fleet, member) ? ["or no machine in its place:", ...nextSteps(fleet, member).slice(1)] : []),
+  ];
+}
+
+function mayGo(fleet: Fleet, member: Member): boolean {
+  try {
+    requireRest(fleet, member);
+    return true;
+  } catch (error) {
+    if (error instanceof UserError) return false;
+    throw error;
+  }
 }
 
 /** What is left to do: the settings, and what protects its resources. */
