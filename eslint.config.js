@@ -49,7 +49,7 @@ const INNER_FOLDERS = {
     "workflows",
   ],
   "ops/hold": ["engine", "server", "workflows"],
-  "ops/maintenance": ["deploy", "drift", "engine", "monitoring", "server"],
+  "ops/maintenance": ["deploy", "drift", "engine", "monitoring", "server", "servers"],
   "ops/monitoring": ["engine", "server"],
   "ops/backup": ["engine", "hold", "monitoring", "server", "vendors"],
   "ops/recovery": ["backup", "deploy", "engine", "monitoring", "server"],

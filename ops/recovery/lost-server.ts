@@ -3,7 +3,7 @@ import { ONLY_SERVER } from "../../common/servers.ts";
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import { wantedRecord } from "../../provider/dns/records.ts";
-import { commandsFor } from "../../stacks/config-command.ts";
+import { commandsFor, nameOf as nameOfSetting, type SettingPath } from "../../stacks/config-command.ts";
 import { serverOf } from "../../stacks/inventory-servers.ts";
 import { homeOf } from "../../stacks/servers.ts";
 import type { Effects } from "../effects.ts";
@@ -77,10 +77,15 @@ export async function requireServerOrConsent(stack: string, world: World): Promi
   if ((await readServer(stack, key, world)) !== undefined) return;
   const { set } = commandsFor(stack);
   throw new UserError(
-    `${[...path, "order", "again"].join(".")}: expected the name of the lost server before another one is ordered, got nothing; if it exists, name it with ` +
+    `${settingOf([...path, "order", "again"])}: expected the name of the lost server before another one is ordered, got nothing; if it exists, name it with ` +
       `${set([...path, "serviceName"], "<its name>")}; to order and pay one more, ` +
       `${set([...path, "order", "again"], "<its name>")} (OVH's invoices have the name)`,
   );
+}
+
+/** As the messages of an only server have it. */
+function settingOf(path: SettingPath): string {
+  return path[0] === "server" ? path.join(".") : nameOfSetting(path);
 }
 
 /** The server of the data as the settings have it; `key`: in the names of its resources. */

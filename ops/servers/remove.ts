@@ -38,7 +38,7 @@ export interface RemoveRequest {
 }
 
 export async function removeServer(request: RemoveRequest, opened: Opened): Promise<Outcome> {
-  const { stack, name, isGone, yes } = request;
+  const { name, isGone, yes } = request;
   const { fleet, connections, world } = opened;
   const member = memberOf(fleet, name);
   refuseLastOne(fleet, member, "remove");

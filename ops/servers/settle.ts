@@ -26,6 +26,9 @@ export interface Waiting {
 
   /** What somebody does when it takes too long. */
   readonly remedy: string;
+
+  /** What else is waited for, a line each while it is missing. @default nothing */
+  readonly isMissing?: (view: SwarmView) => readonly string[];
 }
 
 /** Gives what the managers know once nothing holds it up any more. `what` is missing: a line each. */
@@ -37,9 +40,9 @@ async function whenNothing(
   return await until(
     async () => {
       signal.throwIfAborted();
-      const view = await readSwarm(manager);
-      last = missing(view);
-      return last.length === 0 && view;
+      const view = await orReason(readSwarm(manager));
+      last = typeof view === "string" ? [view] : missing(view);
+      return last.length === 0 && (view as SwarmView);
     },
     {
       limit: SETTLE_SECONDS * 1000,
@@ -54,9 +57,20 @@ async function whenNothing(
   );
 }
 
+/** A manager that restarts, or a Swarm that has just lost its leader, says nothing for a while. */
+async function orReason(reading: Promise<SwarmView>): Promise<SwarmView | string> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  }
+}
+
 /** Until every service that can run runs; those that no server fits stay down. */
 export async function settled(waiting: Waiting): Promise<SwarmView> {
-  return await whenNothing((view) => missingIn(view), waiting);
+  const { isMissing = () => [] } = waiting;
+  return await whenNothing((view) => [...isMissing(view), ...missingIn(view)], waiting);
 }
 
 /** The same, and nothing runs on the server any more. */

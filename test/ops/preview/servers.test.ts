@@ -58,7 +58,7 @@ describe("the words for another list of servers", () => {
     expect(
       describeServers(
         equal,
-        changed(() => [first!]),
+        changed(() => [first]),
       )[0],
     ).toContain("from several servers to one is not rehearsed");
   });

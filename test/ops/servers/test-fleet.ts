@@ -96,6 +96,9 @@ export class TestFleet implements AsyncDisposable {
     "read the status of the backups": () => "",
   };
 
+  /** Runs before the Swarm is looked at. */
+  beforeView: () => Promise<void> = () => Promise.resolve();
+
   /** Calls of the engine that change something. */
   readonly ups: PulumiCall[] = [];
   readonly pauses: number[] = [];
@@ -257,6 +260,7 @@ export class TestFleet implements AsyncDisposable {
         if (failure !== undefined) throw failure;
         if (this.down.has(name))
           throw new NoAnswer(`ssh ${address}:22: expected sshd to answer, got: no answer`, undefined);
+        if (command.purpose === "read the Swarm") await this.beforeView();
         const answer = this.instead[command.purpose];
         if (answer !== undefined) return { stdout: answer(name, command), stderr: "" };
         return await server.run(command);
