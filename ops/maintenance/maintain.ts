@@ -58,7 +58,7 @@ interface Work {
 }
 
 export async function maintain(request: MaintainRequest, operator: Operator): Promise<Outcome> {
-  const { stack, retrySeconds } = request;
+  const { stack } = request;
   const why = request.reason === "" ? "maintenance" : `maintenance: ${request.reason}`;
   return await Session.during({ stack, why, operator, duringUpgrade: true }, async (session) => {
     if (session.server === undefined)

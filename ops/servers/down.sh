@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016
 # Whether another server is heard through the tunnel; prints "answers: <how>" where it is.
 if ping -q -c 3 -W 2 "$ADDRESS" >/dev/null 2>&1; then
   echo "answers: pings through the tunnel"

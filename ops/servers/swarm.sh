@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2016
+# shellcheck shell=bash disable=SC2016,SC2153
 # What the Swarm is and what is done to its nodes; run on a manager.
 
 # part: view
