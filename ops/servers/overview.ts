@@ -138,6 +138,8 @@ function describeState(member: Member, view: SwarmView | undefined): string {
 function describeWork(member: Member, view: SwarmView | undefined): string {
   const node = view && nodeOf(member, view);
   if (view === undefined || node === undefined) return "";
+  // The managers go on naming the tasks that it had.
+  if (node.state !== "ready") return "unknown";
   const names = runningOn(view, node).map((name) => name.replace(/^technicia-/, ""));
   const counted = [...new Set(names)].map((name) => {
     const count = names.filter((one) => one === name).length;
