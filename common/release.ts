@@ -105,6 +105,9 @@ export const auditEvent = z.strictObject({
     "validation",
     // Workflows or credentials of n8n were pushed.
     "workflows",
+    // A server was drained, given work again, or taken out; or its work was taken over because it was down, or as a drill.
+    "server",
+    "failover",
     // An uploaded document was deleted, or documents were indexed again.
     "document",
   ]),

@@ -21,6 +21,9 @@ export const DATA_LABELS = [
 /** Name of the one server where the settings have no list. */
 export const ONLY_SERVER = "main";
 
+/** Longest time to live of a name of several servers, each of which may be taken out of it at any time. */
+export const SHORT_TTL_SECONDS = 60;
+
 /** Whether a server votes on what the Swarm is to do. */
 export function votes(role: ServerRole): boolean {
   return role !== "worker";

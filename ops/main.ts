@@ -19,6 +19,7 @@ const AREAS = [
   { names: ["workflows"], load: () => import("./workflows/commands.ts") },
   { names: ["documents"], load: () => import("./uploads/commands.ts") },
   { names: ["tasks"], load: () => import("./tasks/commands.ts") },
+  { names: ["servers", "failover"], load: () => import("./servers/commands.ts") },
   { names: ["maintain"], load: () => import("./maintenance/commands.ts") },
   { names: ["drift"], load: () => import("./drift/commands.ts") },
   { names: ["resume"], load: () => import("./engine/resume-command.ts") },

@@ -2,11 +2,14 @@
 import { UserError } from "../common/user-error.ts";
 import { describePhases, type TrackedPhase } from "../reports/tracking/steps.ts";
 import type { DeploymentStatus, StackOutputs } from "../stacks/deployment-status.ts";
+import type { ShapeServer } from "../stacks/shapes.ts";
 import { onlyStack, readArguments, type Commands } from "./command.ts";
 import { madeIn, orWhy, readOutputs, readRecords, type FactSources } from "./documents/facts.ts";
 import { pulumiOnPath } from "./engine/cli.ts";
 import { environmentIn, readConfiguration } from "./engine/settings.ts";
 import { readState } from "./engine/state.ts";
+import { deployedEnvironment } from "./engine/deployed-servers.ts";
+import { renderLosses } from "./losses.ts";
 import { agesOf, agingNames, configuredIn, type Age } from "./rotation/ages.ts";
 import { pendingOf, readPatches, type Pending } from "./server/patches.ts";
 import { openServer } from "./server/connection.ts";
@@ -57,6 +60,9 @@ export interface Status {
   /** With the steps as the tracking document has them. */
   readonly outputs: StackOutputs;
 
+  /** As deployed; undefined where no version that this one can read has recorded that. */
+  readonly servers: readonly ShapeServer[] | undefined;
+
   /** Those of the settings here; or why they are not known. */
   readonly ages: readonly Age[] | { readonly why: string };
 
@@ -83,6 +89,7 @@ export async function readStatus(
   return {
     outputs: withPhases(outputs, phases),
     pending,
+    servers: deployedEnvironment(stack, state.resources)?.servers,
     ages: unknown ?? agesOf({ names, records, now: now() }),
     missing: "why" in records ? records.why : undefined,
   };
@@ -93,10 +100,11 @@ async function readAging(stack: string, pulumi: StatusSources["pulumi"]) {
   return agingNames(configuredIn(configuration), environmentIn(stack, configuration));
 }
 
-export function renderStatus({ outputs, pending, ages, missing }: Status): string {
+export function renderStatus({ outputs, pending, servers, ages, missing }: Status): string {
   const { deploymentStatus: status, tunnels, sshCommand } = outputs;
   const sections = [
     renderServer(status),
+    ...(servers === undefined ? [] : [renderLosses(servers)]),
     renderTable({
       headings: ["Service", "Version", "Image", "Empreinte"],
       rows: status.versions.map(({ service, version, image, digest }) => [

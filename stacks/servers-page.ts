@@ -44,5 +44,7 @@ technicia:servers:
 - All data (\`qdrant\`, \`n8n\`, \`postgres\`, \`monitoring\`) has one server, a manager. A service without data has two tasks on different servers.
 - From one server to several the services move to networks with other names, because a network that is in use cannot change. Do it in a window.
 - A service whose server is gone stays down. Started elsewhere it would be empty.
-- \`npm run preview\` shows the monthly price of all servers.
+- \`npm run preview\` shows the monthly price of all servers, and says in words what another list moves, interrupts and leaves unprotected.
+- \`npm run servers -- <stack>\` shows them all, drains, removes and adds; \`npm run failover\` takes over from one that is down
+  ([operations.md](operations.md#several-servers)).
 `;

@@ -44,6 +44,9 @@ export function toleratedVoters(servers: readonly ShapeServer[]): number {
   return Math.floor((servers.filter(({ role }) => votes(role)).length - 1) / 2);
 }
 
+/** Above the cells of `describeLoss`. */
+export const LOSS_HEADINGS = ["Lost", "Visitors get", "Of the data they get", "The Swarm"] as const;
+
 /** Cells of a row: who is lost, what visitors see, what of the data, what of the Swarm. */
 export function describeLoss(loss: Loss): readonly [string, string, string, string] {
   return [
@@ -86,6 +89,6 @@ export function renderShapes(): string {
       return [index === 0 ? shape : "", `${name}, with ${isData}`, ...cells];
     }),
   );
-  const head = ["Shape", "Lost", "Visitors get", "Of the data they get", "The Swarm"];
+  const head = ["Shape", ...LOSS_HEADINGS];
   return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

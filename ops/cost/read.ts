@@ -2,14 +2,12 @@
 import { z } from "zod";
 
 import type { Cost } from "../../common/cost.ts";
-import { UserError } from "../../common/user-error.ts";
-import { DECLARATION_TYPE, declarationRecord } from "../../stacks/declaration-record.ts";
 import { parseUrn } from "../../common/urn.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { serverOf } from "../../stacks/inventory-servers.ts";
 import { readMeasured } from "../backup/measured.ts";
 import { knownUsage } from "../monitoring/usage.ts";
-import { environmentIn } from "../engine/settings.ts";
+import { deployedEnvironment, FIRST } from "../engine/deployed-servers.ts";
 import type { State, StateResource } from "../engine/state.ts";
 import { catalogueOf, type DatedCatalogue, type NoCatalogue } from "./catalogue.ts";
 import { costOf, keepsServer, type KnownServer } from "./cost.ts";
@@ -84,9 +82,6 @@ const vps = z.object({
   monthlyPriceEur: z.number().optional(),
 });
 
-/** Key of the first server, whose resources have no server in their names; no server is called so. */
-const FIRST = "";
-
 type KnownServers = ReadonlyMap<string, KnownServer>;
 
 /** By the names of the settings, the first one under `FIRST`; empty before the first deployment. */
@@ -106,20 +101,4 @@ function readServer(outputs: unknown): KnownServer | undefined {
   const { serviceName, model, plan, monthlyPriceEur } = read;
   const ordered = plan === undefined || monthlyPriceEur === undefined ? undefined : { plan, monthlyPriceEur };
   return model === "" && ordered === undefined ? undefined : { serviceName, model, ordered };
-}
-
-/** The settings of the last deployment; undefined where this version cannot read them. */
-function deployedEnvironment(stack: string, resources: readonly StateResource[]): Environment | undefined {
-  const declared = resources.find(({ type }) => type === DECLARATION_TYPE);
-  const record = declarationRecord.safeParse(declared?.outputs).data;
-  if (record === undefined) return undefined;
-  const entries = Object.entries(record.settings).map(
-    ([name, value]) => [name, { secret: false, value }] as const,
-  );
-  try {
-    return environmentIn(stack, Object.fromEntries(entries));
-  } catch (error) {
-    if (error instanceof UserError) return undefined;
-    throw error;
-  }
 }

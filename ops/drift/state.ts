@@ -1,9 +1,8 @@
 /** The deployed resources as the state lists them, and how to reach the server. */
-import { z } from "zod";
-
 import { nameOf } from "../../common/urn.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Pulumi } from "../engine/cli.ts";
+import { homeConnectionIn } from "../engine/deployed-servers.ts";
 import { readState, type StateResource } from "../engine/state.ts";
 import {
   DECLARATION_TYPE,
@@ -46,34 +45,10 @@ export async function readDeployedState(stack: string, pulumi: Pulumi): Promise<
       : record === undefined && outputs["deploymentStatus"] === undefined
         ? `the deployment never finished, so missing resources are not compared; finish it with npm run deploy -- ${stack}`
         : undefined;
-  return { resources, all, ssh: sshOf(all), record, incomplete };
+  return { resources, all, ssh: homeConnectionIn(stack, all), record, incomplete };
 }
 
 /** Whether the resource is read through the server's sshd. */
 export function isOnServer({ type }: Pick<StateResource, "type">): boolean {
   return type.startsWith("technicia:host:") || type.startsWith("docker:");
-}
-
-const connection = z.object({
-  hostAddress: z.string(),
-  hostPort: z.string(),
-  hostUser: z.string(),
-  hostPrivateKeyFile: z.string(),
-  hostKey: z.string(),
-});
-
-/** From the program's own connection, which an interrupted deployment has in its state before the outputs. */
-function sshOf(resources: readonly StateResource[]): DeployedState["ssh"] {
-  for (const { type, inputs } of resources) {
-    const found = type === "pulumi:providers:technicia" ? connection.safeParse(inputs).data : undefined;
-    if (found === undefined) continue;
-    return {
-      address: found.hostAddress,
-      port: Number(found.hostPort),
-      user: found.hostUser,
-      privateKeyFile: found.hostPrivateKeyFile,
-      hostKey: found.hostKey,
-    };
-  }
-  return undefined;
 }

@@ -20,12 +20,16 @@ import { describeFailure } from "./incident.ts";
 import { readPatches, renderUpgrade, type Patches } from "../server/patches.ts";
 import { count, renderKept, renderPlan } from "./plan.ts";
 import { readBoot, rebootServer, type Boot } from "./reboot.ts";
+import { among, type Among } from "./among.ts";
 import { settle } from "./settle.ts";
 import { noteBegun, noteEnded, readUnfinished } from "./unfinished.ts";
 import { findReplaced, installUpgrades, readLists, type Watching } from "./upgrade.ts";
 
 export interface MaintainRequest {
   readonly stack: string;
+
+  /** Of several servers: another one than that of the data. @default that of the data */
+  readonly name?: string | undefined;
   readonly emergency: boolean;
 
   /** Always there in an emergency. */
@@ -39,7 +43,12 @@ export interface MaintainRequest {
 interface Work {
   readonly request: MaintainRequest;
   readonly session: Session;
+
+  /** The one that is maintained. */
   readonly server: Server;
+
+  /** Where it is one of several: its work is moved away and back, and the Swarm is asked whether all is well. */
+  readonly among: Among | undefined;
   readonly watching: Watching;
   readonly patches: Patches;
   readonly began: Date;
@@ -49,34 +58,45 @@ interface Work {
 }
 
 export async function maintain(request: MaintainRequest, operator: Operator): Promise<Outcome> {
-  const { stack, retrySeconds } = request;
+  const { stack } = request;
   const why = request.reason === "" ? "maintenance" : `maintenance: ${request.reason}`;
   return await Session.during({ stack, why, operator, duringUpgrade: true }, async (session) => {
-    const { server } = session;
-    if (server === undefined)
+    if (session.server === undefined)
       throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
-    const { say, now } = operator;
-    const began = now();
-    const watching = { say, now, ...(retrySeconds === undefined ? {} : { retrySeconds }) };
-    await readLists(server, watching);
-    const [patches, unfinished] = [await readPatches(server), await readUnfinished(server)];
-    session.signal.throwIfAborted();
-    if (isNothing(patches) && unfinished === undefined)
-      return {
-        text: [`${stack}: nothing to upgrade, and no reboot is required`, ...renderKept(patches)].join("\n"),
-        exitCode: EXIT.ok,
-      };
-    for (const line of renderPlan(patches, unfinished)) say(line);
-    const work = { request, session, server, watching, patches, began, unfinished };
-    try {
-      await agree(work);
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      await record(work, `maintenance refusée : ${error.detail}`);
-      return { text: error.message, exitCode: EXIT.refused };
-    }
-    return await carryOut(work);
+    return await among(request, { session }, async (found) => await maintainServer(request, session, found));
   });
+}
+
+async function maintainServer(
+  request: MaintainRequest,
+  session: Session,
+  found: Among | undefined,
+): Promise<Outcome> {
+  const { stack, retrySeconds } = request;
+  const { operator } = session;
+  const server = found?.server ?? session.server!;
+  const { say, now } = operator;
+  const began = now();
+  const watching = { say, now, ...(retrySeconds === undefined ? {} : { retrySeconds }) };
+  await readLists(server, watching);
+  const [patches, unfinished] = [await readPatches(server), await readUnfinished(server)];
+  session.signal.throwIfAborted();
+  if (isNothing(patches) && unfinished === undefined)
+    return {
+      text: [`${stack}: nothing to upgrade, and no reboot is required`, ...renderKept(patches)].join("\n"),
+      exitCode: EXIT.ok,
+    };
+  const isElsewhere = found !== undefined && !found.isHome;
+  for (const line of renderPlan(patches, { unfinished, isElsewhere })) say(line);
+  const work = { request, session, server, among: found, watching, patches, began, unfinished };
+  try {
+    await agree(work);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    await record(work, `maintenance refusée : ${error.detail}`);
+    return { text: error.message, exitCode: EXIT.refused };
+  }
+  return await carryOut(work);
 }
 
 function isNothing({ upgrades, broken, reboot }: Patches): boolean {
@@ -84,7 +104,8 @@ function isNothing({ upgrades, broken, reboot }: Patches): boolean {
 }
 
 function record({ session, request }: Pick<Work, "session" | "request">, detail: string): Promise<void> {
-  return session.audit({ action: "maintenance", reason: request.reason, detail });
+  const where = request.name === undefined ? "" : `${request.name} : `;
+  return session.audit({ action: "maintenance", reason: request.reason, detail: `${where}${detail}` });
 }
 
 /** Throws a `Refusal` when nothing may be changed now. */
@@ -108,9 +129,9 @@ async function carryOut(work: Work): Promise<Outcome> {
   const window = describeWindow(session.environment.operations, { at: session.operator.now(), emergency });
   await tell(work, { stage: "started", detail: described, window });
   try {
-    const rebooted = await silenced(work, () => upgradeAndReboot(work));
+    const rebooted = await silenced(work, () => aside(work, () => upgradeAndReboot(work)));
     session.signal.throwIfAborted();
-    const checks = await verifyDeployed(session, server);
+    const checks = await verifyDeployed(session, session.server!);
     session.signal.throwIfAborted();
     return await finish(work, { described, rebooted, checks });
   } catch (error) {
@@ -146,8 +167,10 @@ async function recordInterruption(work: Work, { message }: Error): Promise<void>
 const SILENT_SECONDS = 2 * 3600;
 
 /** Neighbours notice a reboot, too. */
-async function silenced<T>({ server, session, request }: Work, work: () => Promise<T>): Promise<T> {
+async function silenced<T>({ session, request }: Work, work: () => Promise<T>): Promise<T> {
   const { environment, operator } = session;
+  // The monitoring is with the data.
+  const server = session.server!;
   const { identity, now, say } = operator;
   const what = request.reason === "" ? "maintenance" : `maintenance: ${request.reason}`;
   const isOn = environment.monitoring.enabled;
@@ -157,6 +180,21 @@ async function silenced<T>({ server, session, request }: Work, work: () => Promi
     { server, what, alerts, seconds: SILENT_SECONDS, isOn, identity, now, say, seenBy },
     work,
   );
+}
+
+/** With its work moved away meanwhile, where another server can do it. */
+async function aside<T>({ among: found, session }: Work, work: () => Promise<T>): Promise<T> {
+  if (found === undefined || found.isHome) return await work();
+  await found.moveAway(session.signal);
+  const result = await work();
+  await found.moveBack(session.signal);
+  return result;
+}
+
+/** Of several servers, no one alone knows whether every service runs. */
+async function settleAll({ among: found, server, watching, session }: Work): Promise<void> {
+  if (found === undefined) await settle(server, watching);
+  else await found.settle(session.signal);
 }
 
 /** What the server booted before and after; undefined when it was not rebooted. */
@@ -171,14 +209,14 @@ async function upgradeAndReboot(
   }
   const reboot = (await readPatches(server)).reboot ?? (await findReplaced(server));
   // Also before an interruption ends the command.
-  if (reboot === undefined || session.signal.aborted) await settle(server, watching);
+  if (reboot === undefined || session.signal.aborted) await settleAll(work);
   session.signal.throwIfAborted();
   if (reboot === undefined) return undefined;
   say(`rebooting the server: ${reboot}`);
   await session.announce({ work: "reboot", stage: "started", began: watching.now(), detail: reboot });
   const before = await readBoot(server);
   const after = await rebootServer(server, { ...watching, signal: session.signal });
-  await settle(server, watching);
+  await settleAll(work);
   const { reboot: still } = await readPatches(server);
   if (still !== undefined)
     throw new UserError(

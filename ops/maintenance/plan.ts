@@ -1,8 +1,11 @@
 /** What a maintenance is going to do, for the person who agrees to it. */
 import { renderByHand, renderUpgrade, type Patches, type Upgrade } from "../server/patches.ts";
 
-/** `unfinished`: what an earlier maintenance began. */
-export function renderPlan(patches: Patches, unfinished: string | undefined): string[] {
+/** `unfinished`: what an earlier maintenance began; `isElsewhere`: whether other servers do its work meanwhile. */
+export function renderPlan(
+  patches: Patches,
+  { unfinished, isElsewhere }: { readonly unfinished: string | undefined; readonly isElsewhere: boolean },
+): string[] {
   const { upgrades, broken, reboot } = patches;
   return [
     ...(unfinished === undefined ? [] : [`goes on with a maintenance that did not come to its end`]),
@@ -13,7 +16,11 @@ export function renderPlan(patches: Patches, unfinished: string | undefined): st
     ...upgrades.map((upgrade) => `  ${renderUpgrade(upgrade)}`),
     ...renderKept(patches),
     ...upgrades.flatMap(warnOfMajor),
-    ...renderInterruption(patches),
+    ...(isElsewhere
+      ? [
+          "its visitors and its work go to the other servers first, and come back afterwards: nothing is interrupted",
+        ]
+      : renderInterruption(patches)),
     reboot === undefined
       ? "the server reboots only if an upgrade asks for that"
       : `the server reboots: ${reboot}`,

@@ -6,6 +6,8 @@ const FILE = `${RECORDS_FOLDER}/maintenance`;
 
 const WRITE = `
 umask 027
+# A server without the data has had no records yet.
+install -d -m 0750 "\${FILE%/*}"
 cat >"$FILE.new"
 mv "$FILE.new" "$FILE"`;
 

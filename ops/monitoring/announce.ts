@@ -18,6 +18,7 @@ const WORK = {
   maintenance: { name: "maintenance", isFeminine: true },
   reboot: { name: "redémarrage du serveur", isFeminine: false },
   repair: { name: "réparation des écarts", isFeminine: true },
+  failover: { name: "reprise du travail d'un serveur perdu", isFeminine: true },
   recovery: { name: "remise en état du serveur", isFeminine: true },
 } as const;
 

@@ -17,6 +17,8 @@ export interface PreviewReport extends Pick<Changes, "changes" | "counts" | "mes
   readonly irreversible: readonly Irreversible[];
   /** Undefined where it cannot be known. */
   readonly cost?: CostChange | undefined;
+  /** What another list of servers means, a line each in Markdown; empty where the list stays. @default [] */
+  readonly servers?: readonly string[];
   /** Whether the real resources were read first, or only the state. */
   readonly refreshed: boolean;
   /** The engine's own diff. */
@@ -57,7 +59,9 @@ export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED)
   if (report.failure !== undefined) return renderFailure(report, head, bounds);
 
   const cost = report.cost === undefined ? [] : [renderCost(report.cost, bounds.value)];
-  const budget = new Budget(bounds.length - head.length - NOTES_LENGTH - cost.join("").length);
+  const servers = renderServers(report.servers ?? []);
+  const given = [...cost, ...servers].join("").length;
+  const budget = new Budget(bounds.length - head.length - NOTES_LENGTH - given);
   const rules = budget.take(
     report.violations.map((one) => renderViolation(one, bounds.value * 4)),
     1 / 3,
@@ -94,6 +98,7 @@ export function renderPreview(report: PreviewReport, bounds: Bounds = UNBOUNDED)
       ? [`> [!CAUTION]\n> **This cannot be undone**\n>\n${banner.kept.join("\n")}`]
       : []),
     ...renderRules(rules.kept),
+    ...servers,
     ...noteLeftOut(left, bounds),
     ...(rows.kept.length > 0 ? [[...TABLE_HEAD, ...rows.kept].join("\n")] : []),
     ...cost,
@@ -130,6 +135,12 @@ function renderFailure(report: PreviewReport, head: string, bounds: Bounds): str
 
 function renderRules(rows: readonly string[]): string[] {
   return rows.length === 0 ? [] : [`**Rules** (stacks/policy)\n\n${rows.join("\n")}`];
+}
+
+function renderServers(lines: readonly string[]): string[] {
+  return lines.length === 0
+    ? []
+    : [`**Servers** (docs/servers.md)\n\n${lines.map((line) => `- ${line}`).join("\n")}`];
 }
 
 function renderViolation({ rule, refuses, resource, text }: Violation, length: number): string {

@@ -2,7 +2,8 @@
 import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
 
-import { readDeployed, readState } from "../engine/state.ts";
+import { deployedEnvironment } from "../engine/deployed-servers.ts";
+import { readDeployed, readState, type State } from "../engine/state.ts";
 import { readCost, type CostChange } from "../cost/read.ts";
 import { PulumiFailure } from "../engine/cli.ts";
 import type { Server } from "../server/connection.ts";
@@ -15,6 +16,8 @@ import { findIrreversible } from "../changes/irreversible.ts";
 import type { PreviewReport } from "./markdown.ts";
 import { isSecretProperty, Redactor } from "../../common/redactor.ts";
 import { UserError } from "../../common/user-error.ts";
+import type { Environment } from "../../stacks/environment.ts";
+import { describeServers } from "./servers.ts";
 
 interface PreviewRequest {
   readonly stack: string;
@@ -52,7 +55,8 @@ export async function previewStack(
       secret && value !== undefined ? [value] : [],
     );
     // The engine takes longer; where it fails, nobody waits for this.
-    const cost = costOf(stack, configuration, world);
+    const known = knownOf(stack, configuration, world);
+    const cost = known.then((found) => costOf(found, world));
     cost.catch(() => undefined);
     const redactor = new Redactor();
     redactor.hide(
@@ -77,6 +81,7 @@ export async function previewStack(
       violations: readViolations(events),
       irreversible: findIrreversible(steps),
       cost: redactor.cleanDeep(await cost),
+      servers: serversOf(await known),
       diff: redactor.clean(stdout),
       failure: failure === undefined ? undefined : redactor.clean(failure.message),
     };
@@ -90,15 +95,37 @@ export async function previewStack(
   }
 }
 
+/** What is known without the engine. */
+interface Known {
+  readonly environment: Environment;
+  readonly state: State;
+}
+
 /** Undefined where settings or state cannot be read, which the engine reports itself. It never fails: a preview is more than its price. */
-async function costOf(
+async function knownOf(
   stack: string,
   configuration: Configuration,
-  { pulumi, fetch, now }: World,
-): Promise<CostChange | undefined> {
-  try {
+  { pulumi }: World,
+): Promise<Known | undefined> {
+  return await unlessUnreadable(async () => {
     const environment = environmentIn(stack, configuration);
-    return await readCost({ environment, state: await readState(stack, pulumi) }, { fetch, now });
+    return { environment, state: await readState(stack, pulumi) };
+  });
+}
+
+async function costOf(known: Known | undefined, { fetch, now }: World): Promise<CostChange | undefined> {
+  return known && (await unlessUnreadable(() => readCost(known, { fetch, now })));
+}
+
+function serversOf(known: Known | undefined): readonly string[] {
+  if (known === undefined) return [];
+  const { environment, state } = known;
+  return describeServers(deployedEnvironment(environment.name, state.resources), environment);
+}
+
+async function unlessUnreadable<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
   } catch (error) {
     if (error instanceof UserError) return undefined;
     throw error;

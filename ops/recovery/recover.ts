@@ -14,7 +14,7 @@ import { inPrivateFolder } from "../engine/events.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { announce, type Announcement } from "../monitoring/announce.ts";
 import { onServer } from "../on-server.ts";
-import { renderTable } from "../terminal.ts";
+import { TimedSteps } from "../timed-steps.ts";
 import { chooseSet, type ChosenSet } from "./chosen-set.ts";
 import { forgetLost, requireServerOrConsent } from "./lost-server.ts";
 import { ensureState } from "./lost-state.ts";
@@ -40,7 +40,7 @@ export async function recoverStack(
   { operator, world }: RecoverWorld,
 ): Promise<Outcome> {
   const { stack } = request;
-  const steps = new Steps(world);
+  const steps = new TimedSteps(world);
   const began = world.now();
   if (!(await steps.run("state", () => ensureState(request, world))))
     return { text: "nothing was changed", exitCode: 1 };
@@ -124,31 +124,4 @@ async function deployAgain(stack: string, { pulumi, say, signal }: Operator): Pr
   throw new UserError(
     `${stack} could not be set up again: ${failure.output}${inUse}\nfix this and type npm run recover -- ${stack} again, which goes on from here`,
   );
-}
-
-/** Times what is done, and tells it. */
-class Steps {
-  readonly #world: Pick<BackupWorld, "now" | "say">;
-  readonly #seconds: [name: string, seconds: number][] = [];
-
-  constructor(world: Pick<BackupWorld, "now" | "say">) {
-    this.#world = world;
-  }
-
-  async run<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const began = this.#world.now().getTime();
-    this.#world.say(`${name} …`);
-    const result = await work();
-    this.#seconds.push([name, (this.#world.now().getTime() - began) / 1000]);
-    return result;
-  }
-
-  render(): string {
-    const sum = this.#seconds.reduce((total, [, seconds]) => total + seconds, 0);
-    const rows = [...this.#seconds, ["together", sum] as const];
-    return renderTable({
-      headings: ["Step", "Seconds"],
-      rows: rows.map(([name, seconds]) => [name, seconds.toFixed(1)]),
-    });
-  }
 }

@@ -37,6 +37,19 @@ export class HostKeyChanged extends UserError {
   }
 }
 
+/** Nobody answered as sshd within the deadline. */
+export class NoAnswer extends UserError {
+  override readonly name = "NoAnswer";
+
+  /** Whether a machine is there that refuses the connection, so it is not down. */
+  readonly isRefused: boolean;
+
+  constructor(message: string, fault: NodeJS.ErrnoException | undefined) {
+    super(message, { cause: fault });
+    this.isRefused = fault?.code === "ECONNREFUSED";
+  }
+}
+
 const HANDSHAKE_SECONDS = 20;
 const PAUSE_MILLISECONDS = 500;
 
@@ -234,11 +247,11 @@ async function retryUntilAnswered<T extends object>(
 ): Promise<T> {
   let fault: Error | undefined;
   const unreachable = (waited: string): UserError =>
-    new UserError(
+    new NoAnswer(
       `ssh ${where(endpoint)}: expected sshd to answer, got: ${fault && reasonOf(fault)}${waited}; ` +
         `check that the host runs, that hostAddress and hostPort are right, and that no firewall blocks the way ` +
         "(docs/runbook.md, Accès perdu, if your address is another than before)",
-      { cause: fault },
+      fault,
     );
   const tryOnce = async (): Promise<T | undefined> => {
     try {

@@ -53,6 +53,8 @@ export interface HostOptions {
   readonly onUnpinned?: (message: string) => void;
 }
 
+export { NoAnswer } from "./connect.ts";
+
 // sshd allows ten sessions on one connection by default.
 const MAX_SHELLS = 8;
 const DEFAULT_TIMEOUT_SECONDS = 120;

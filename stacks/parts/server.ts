@@ -1,7 +1,7 @@
 /** The servers: rented, named, protected and made ready. */
 import * as pulumi from "@pulumi/pulumi";
 
-import { votes } from "../../common/servers.ts";
+import { SHORT_TTL_SECONDS, votes } from "../../common/servers.ts";
 import { createDoor, createMembership, createNode, type Member } from "../../infra/cluster.ts";
 import { Dns } from "../../infra/dns.ts";
 import { EdgeFirewall } from "../../infra/edge-firewall.ts";
@@ -56,9 +56,6 @@ function createEdgeFirewall(
     tunnel: peers.length === 0 ? undefined : { port: environment.wireguard.port, peers },
   });
 }
-
-/** Of several servers, each of which may be taken out of the names at any time. */
-const SHORT_TTL_SECONDS = 60;
 
 export function createDns(args: TechniciaArgs, rented: readonly Rented[]): Dns {
   const { environment, secrets, cloud } = args;

@@ -68,6 +68,7 @@ const RUNS: Readonly<Record<string, Run>> = {
   "curl --cacert .rehearsal/acme-root.pem --resolve test.technicia.example:443:198.18.113.10 https://test.technicia.example/api/question --header 'content-type: application/json' --data '{\"question\": \"Pourquoi la pompe fait-elle du bruit ?\"}'":
     { on: "rehearsal", says: /"answer":"[^"]*cavitation.*"title":"hydraulic-purge\.pdf"/ },
   "npm run status -- test": { on: "rehearsal", says: /https:\/\// },
+  "npm run servers -- test": { on: "rehearsal", says: /^main +manager:.* +ready/m },
   "npm run preview -- test": { on: "rehearsal", says: /nothing changes/ },
   "npm run drift -- test": { on: "rehearsal" },
   "npm run history -- test": { on: "rehearsal", says: /Release/ },
@@ -101,6 +102,13 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm run deploy -- test": "test/e2e/deploy.test.ts, with --yes",
   "npm run deploy -- test --yes": "test/e2e/deploy.test.ts",
   "npm run maintain -- test --yes": "test/e2e/maintenance.long.test.ts",
+  "npm run maintain -- test --server gra-2": "test/ops/servers/maintain.test.ts",
+  "npm run servers -- test add gra-2:manager sbg-1:witness --order FR:15": "test/ops/servers/add.test.ts",
+  "npm run servers -- test drain gra-2": "test/ops/servers/servers.test.ts",
+  "npm run servers -- test undrain gra-2": "test/ops/servers/servers.test.ts",
+  "npm run servers -- test remove gra-4": "test/ops/servers/servers.test.ts",
+  "npm run failover -- test --from gra-2 --drill": "test/ops/servers/failover.test.ts",
+  "npm run failover -- test --from gra-2": "test/ops/servers/failover.test.ts",
   'npm run alerts -- test ack ServiceDown-qdrant --comment "je regarde"':
     "test/ops/monitoring/silences.test.ts",
   'npm run alerts -- test silence service=qdrant --for 2h --comment "travaux"':

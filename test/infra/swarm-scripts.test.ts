@@ -210,6 +210,15 @@ describe("a server's membership", () => {
     expect((await calls()).join("\n")).not.toContain("secret");
   });
 
+  it.each([
+    ["active, at 10.86.0.1", ["docker swarm leave --force"]],
+    // It was removed in order, and Docker would fail.
+    ["inactive, at", [""]],
+  ])("ends when the settings lose the server: %s", async (OBSERVED, expected) => {
+    expect(await run(MEMBER.remove, { ...variables, OBSERVED })).toMatchObject({ code: 0 });
+    expect(await calls()).toEqual(expected);
+  });
+
   it("never begins a second Swarm while another server that votes does not answer", async () => {
     await install("sleep", "#!/bin/bash\n");
     const { code, complained } = await run(MEMBER.apply, {

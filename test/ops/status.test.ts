@@ -6,11 +6,19 @@ import { readStatus, renderStatus } from "../../ops/status.ts";
 import { UserError } from "../../common/user-error.ts";
 import { describePhases } from "../../reports/tracking/steps.ts";
 import { readAllFacts } from "../../ops/documents/facts.ts";
-import { outputs, noRecords, release, sources, type Stack } from "../reports/facts.ts";
+import { outputs, noRecords, recordedState, release, sources, type Stack } from "../reports/facts.ts";
+import { DECLARATION_TYPE } from "../../stacks/declaration-record.ts";
+import { validSettings, type Settings } from "../support/fixtures.ts";
+import { three } from "../support/servers.ts";
 import { runCli } from "../support/fake-pulumi.ts";
 
 const read = (stack: Stack, readPending = () => Promise.resolve<readonly Pending[]>([])): Promise<Status> =>
   readStatus("test", { ...sources({ test: stack }), readPending });
+
+/** What several servers share. */
+function serverOf({ server }: Settings): object {
+  return { ...(server as object), serviceName: undefined };
+}
 
 describe("renderStatus", () => {
   it("prints server, services, ports, keys, steps and access in columns", async () => {
@@ -38,6 +46,28 @@ describe("renderStatus", () => {
         "ssh -i ~/.ssh/id_ed25519 -p 22 debian@203.0.113.10",
       ]),
     );
+  });
+
+  it("says what the loss of each server means, by the settings that are deployed", async () => {
+    const settings = Object.entries({
+      ...validSettings(),
+      server: serverOf(validSettings()),
+      servers: three,
+    }).map(([name, value]) => [
+      `technicia:${name}`,
+      typeof value === "string" ? value : JSON.stringify(value),
+    ]);
+    const record = { basis: "", settings: Object.fromEntries(settings) as object, digests: {} };
+    const declaration = {
+      urn: `urn:pulumi:test::technicia::${DECLARATION_TYPE}::declaration`,
+      ...{ type: DECLARATION_TYPE, outputs: record },
+    };
+    const state = { deployment: { resources: [declaration, ...recordedState.deployment.resources] } };
+
+    expect(renderStatus(await read({ state }))).toMatch(
+      /^Lost +Visitors get .*\n─.*\ngra-1 +pages, by [^]*\ngra-2 +pages, by [^]*\ngra-3 +pages, by /m,
+    );
+    expect(renderStatus(await read({}))).not.toContain("Visitors get");
   });
 
   it("names what waits for a maintenance, and the command that does it", async () => {

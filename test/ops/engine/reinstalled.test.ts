@@ -1,7 +1,13 @@
 import { describe, expect, it } from "vitest";
 
+import { UserError } from "../../../common/user-error.ts";
 import type { Pulumi } from "../../../ops/engine/cli.ts";
-import { forgetReinstalled, forgetServer, type ReinstalledOptions } from "../../../ops/engine/reinstalled.ts";
+import {
+  forgetHost,
+  forgetReinstalled,
+  forgetServer,
+  type ReinstalledOptions,
+} from "../../../ops/engine/reinstalled.ts";
 
 const urn = (type: string, name: string) => `urn:pulumi:test::technicia::${type}::${name}`;
 const CONNECTION = urn("pulumi:providers:technicia", "host-connection");
@@ -165,6 +171,80 @@ describe("forgetReinstalled", () => {
   });
 });
 
+/** Two servers, the first one with the data; each under its installation. */
+function stateOfTwo(first: number, second: number) {
+  const hostOf = (prefix: string, key: string) => [
+    resource("technicia:host:HostKey", `${prefix}host-key`, {
+      inputs: { serverId: `${key}/1`, address: `203.0.113.${key === "vps-1" ? 10 : 11}`, port: 22 },
+      outputs: { fingerprint: `SHA256:${key}` },
+    }),
+    resource("pulumi:providers:technicia", `${prefix}host-connection`, {
+      ...{ id: key, inputs: { serverId: `${key}/1` } },
+    }),
+    resource("technicia:host:File", `${prefix}sysctl`, {
+      provider: `${urn("pulumi:providers:technicia", `${prefix}host-connection`)}::${key}`,
+    }),
+  ];
+  const docker = urn("pulumi:providers:docker", "host-docker");
+  return {
+    version: 3,
+    deployment: {
+      manifest: { time: "now" },
+      resources: [
+        resource("technicia:ovh:Vps", "vps-server", { outputs: { serverId: `vps-1/${first}` } }),
+        resource("technicia:ovh:Vps", "gra-2/vps-server", { outputs: { serverId: `vps-2/${second}` } }),
+        ...hostOf("", "vps-1"),
+        ...hostOf("gra-2/", "vps-2"),
+        resource("pulumi:providers:docker", "host-docker", { id: "d" }),
+        resource("docker:index/volume:Volume", "data", { provider: `${docker}::d` }),
+        resource("docker:index/service:Service", "gateway", { provider: `${docker}::d` }),
+      ],
+    },
+  };
+}
+
+describe("with several servers", () => {
+  it("what the Swarm knows stays, and what was on the lost disk goes", async () => {
+    const { forgotten, asked } = await run(stateOfTwo(1, 1), stateOfTwo(2, 1));
+
+    expect(forgotten).toEqual(["host-key", "host-connection", "sysctl", "data"]);
+    expect(asked[1]).toBe(
+      `refresh --yes --skip-preview --stack test --target ${SERVER} --target ${urn("technicia:ovh:Vps", "gra-2/vps-server")}`,
+    );
+  });
+
+  it("nothing of the others goes with one that was reinstalled", async () => {
+    const { forgotten } = await run(stateOfTwo(1, 1), stateOfTwo(1, 2));
+
+    expect(forgotten).toEqual(["gra-2/host-key", "gra-2/host-connection", "gra-2/sysctl"]);
+  });
+
+  it("a person's new key is the one of the server that answers with it, whoever else is silent", async () => {
+    const askHostKey = ({ address }: { readonly address: string }) =>
+      address.endsWith("11") ? Promise.resolve("SHA256:new") : Promise.reject(new UserError("no answer"));
+    const { forgotten } = await run(stateOfTwo(1, 1), stateOfTwo(1, 1), {
+      hostKey: "SHA256:new",
+      askHostKey,
+    });
+
+    expect(forgotten).toEqual(["gra-2/host-key", "gra-2/host-connection", "gra-2/sysctl"]);
+  });
+
+  it("one that is down for good leaves its place at OVH in the state, and a lost one leaves it as well", async () => {
+    const imports: (readonly (string | undefined)[] | undefined)[] = [];
+    const pulumi: Pulumi = ({ args, input = "" }) => {
+      if (args[1] === "import") imports.push(names(JSON.parse(input) as ReturnType<typeof stateOf>));
+      return Promise.resolve(JSON.stringify(stateOfTwo(1, 1)));
+    };
+    await forgetHost("test", pulumi, { server: "gra-2" });
+    await forgetServer("test", pulumi, { isGone: true, server: "gra-2" });
+
+    const first = ["vps-server", "host-key", "host-connection", "sysctl", "host-docker", "data", "gateway"];
+    expect(imports[0]?.toSorted()).toEqual(["gra-2/vps-server", ...first].toSorted());
+    expect(imports[1]?.toSorted()).toEqual(first.toSorted());
+  });
+});
+
 describe("forgetServer", () => {
   it.each([
     [true, ["technicia-test", "cloud", "docker", "dns", "probe"]],
@@ -181,7 +261,7 @@ describe("forgetServer", () => {
           if (args[1] === "import") imported = JSON.parse(input) as ReturnType<typeof stateOf>;
           return Promise.resolve(JSON.stringify(state));
         },
-        { isGone },
+        { isGone, server: "" },
       );
 
       expect(names(imported)).toEqual(left);

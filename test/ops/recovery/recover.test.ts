@@ -6,6 +6,7 @@ import { parse, stringify } from "yaml";
 import { readFailure, type Pulumi } from "../../../ops/engine/cli.ts";
 import { recoverStack, type RecoverRequest } from "../../../ops/recovery/recover.ts";
 import type { Server } from "../../../ops/server/connection.ts";
+import { three } from "../../support/servers.ts";
 import { failing, TestStack } from "../deploy/test-stack.ts";
 
 /** What the storage has of a set: restic names it by its content. */
@@ -40,6 +41,7 @@ let told: string[];
 
 beforeEach(async () => {
   isWrittenOver = false;
+  observe = () => undefined;
   stack = await TestStack.open();
   stack.images = { gateway: "nginx:1.30.4-alpine@sha256:1" };
   const settings = parse(stack.settings) as { config: Record<string, unknown> };
@@ -63,10 +65,14 @@ function resource(type: string, name: string, more: object = {}) {
 
 const server = (outputs: object) => resource("technicia:ovh:Vps", "vps-server", { outputs });
 
+/** Sees what the engine is asked for. */
+let observe: (args: readonly string[]) => void;
+
 /** The stack's own, with the state that the test wants. */
 const pulumi: Pulumi = async (call) => {
   const { args, input = "" } = call;
   const command = args.slice(0, 2).join(" ");
+  observe(args);
   if (args[0] === "refresh") {
     resources = refreshed ?? resources;
     return "";
@@ -287,6 +293,53 @@ describe("npm run recover, with a server that is gone for good", () => {
     expect(names()).toEqual(["edge-firewall-rules"]);
     expect(stack.printed).toContain(
       "vps-1a2b3c4d.vps.ovh.net takes the place of vps-old, which stays as it is at OVH: removed 2 resources from the state",
+    );
+  });
+
+  it("of several, forgets the one of the data alone, which may be any of them, and reads the DNS records again first", async () => {
+    const settings = parse(stack.settings) as { config: Record<string, unknown> };
+    delete (settings.config["technicia:server"] as Record<string, unknown>)["serviceName"];
+    const [first, second, third] = three;
+    settings.config["technicia:servers"] = [
+      { ...first, labels: ["gateway"] },
+      { ...second, labels: first!.labels, serviceName: "vps-new.vps.ovh.net" },
+      third,
+    ];
+    stack.settings = stringify(settings);
+    const record = resource("cloudflare:index/dnsRecord:DnsRecord", "gra-2/dns-apex-a", {
+      inputs: { name: "technicia.exemple.fr", type: "A", content: "203.0.113.11" },
+    });
+    resources = [
+      server({ serviceName: "vps-1a2b3c4d.vps.ovh.net" }),
+      resource("technicia:ovh:Vps", "gra-2/vps-server", { outputs: { serviceName: "vps-lost" } }),
+      ...[HOST_KEY, record, resource("docker:index/service:Service", "technicia-n8n-service")],
+      resource("technicia:host:HostKey", "gra-2/host-key", { inputs: { serverId: "vps-lost/1" } }),
+    ];
+    const refreshes: string[] = [];
+    observe = (args) => {
+      if (args[0] === "refresh") refreshes.push(args.at(-1)!);
+    };
+
+    await recover({ yes: true });
+
+    expect(refreshes.map((urn) => urn.split("::").at(-1))).toEqual(["gra-2/dns-apex-a", "gra-2/vps-server"]);
+    expect(names()).toEqual(["vps-server", "host-key", "gra-2/dns-apex-a", "technicia-n8n-service"]);
+    expect(stack.printed).toContain(
+      "vps-new.vps.ovh.net takes the place of vps-lost, which stays as it is at OVH: removed 2 resources from the state",
+    );
+  });
+
+  it("of several, names the entry of the list whose server may be ordered again", async () => {
+    const settings = parse(stack.settings) as { config: Record<string, unknown> };
+    delete (settings.config["technicia:server"] as Record<string, unknown>)["serviceName"];
+    const order = { subsidiary: "FR", maxMonthlyPriceEur: 15 };
+    const [first, second, third] = three;
+    settings.config["technicia:servers"] = [{ ...first, serviceName: undefined, order }, second, third];
+    stack.settings = stringify(settings);
+    resources = [];
+
+    await expect(recover({ yes: true })).rejects.toThrow(
+      /^technicia:servers\[0\]\.order\.again: expected the name .* pulumi config set --path 'technicia:servers\[0\]\.serviceName'/,
     );
   });
 

@@ -16,7 +16,19 @@ export interface LocalServer extends Server, AsyncDisposable {
   readonly purposes: string[];
 }
 
-export async function startLocalServer(): Promise<LocalServer> {
+export interface LocalServerOptions {
+  /** @default "debian@203.0.113.10:22" */
+  readonly name?: string;
+
+  /** Folder of programs that stand in for those of the machine. @default - none */
+  readonly programs?: string;
+
+  /** For these programs. @default - none */
+  readonly variables?: Readonly<Record<string, string>>;
+}
+
+export async function startLocalServer(options: LocalServerOptions = {}): Promise<LocalServer> {
+  const { name = "debian@203.0.113.10:22", programs, variables: ofPrograms = {} } = options;
   const root = await mkdtemp(join(tmpdir(), "local-server-"));
   const folder = join(root, "technicia");
   const bin = join(root, "bin");
@@ -26,7 +38,7 @@ export async function startLocalServer(): Promise<LocalServer> {
   await chmod(join(bin, "chattr"), 0o755);
   const purposes: string[] = [];
   return {
-    name: "debian@203.0.113.10:22",
+    name,
     folder,
     purposes,
     async run(command) {
@@ -34,7 +46,8 @@ export async function startLocalServer(): Promise<LocalServer> {
       const variables = Object.entries(command.variables ?? {}).map(
         ([name, value]) => [name, value.replace(RECORDS_FOLDER, folder)] as const,
       );
-      const environment = { ...Object.fromEntries(variables), PATH: `${bin}:/usr/bin:/bin` };
+      const path = [bin, ...(programs === undefined ? [] : [programs]), "/usr/bin", "/bin"].join(":");
+      const environment = { ...ofPrograms, ...Object.fromEntries(variables), PATH: path };
       return await bash(command, environment);
     },
     logInForDocker: () => Promise.resolve(void purposes.push("log in for Docker")),
