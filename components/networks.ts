@@ -95,6 +95,7 @@ function createNetwork(
       // Fixed: a changed subnet replaces the network and everything on it.
       ipamConfigs: [{ subnet, gateway: subnet.replace(/0\/24$/, "1") }],
     },
-    opts,
+    // Docker adds one of its own (`vxlanid_list`), which the next refresh finds, and another option replaces a network. None can change in place.
+    areSeveral ? { ...opts, ignoreChanges: ["options"] } : opts,
   );
 }
