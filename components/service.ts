@@ -178,7 +178,11 @@ export class Service extends pulumi.ComponentResource {
     this.service = new docker.Service(
       `${name}-service`,
       { ...declared, ...(convergeConfig && { convergeConfig }) },
-      { parent: this, dependsOn },
+      // Docker adds the platforms of the image to a placement, which the next refresh finds.
+      {
+        ...{ parent: this, dependsOn },
+        ...(args.placement && { ignoreChanges: ["taskSpec.placement.platforms"] }),
+      },
     );
     this.spec = pulumi.output(declared).apply(describeInApi);
 
