@@ -43,7 +43,7 @@ const TASK: Readonly<Record<string, Row>> = {
       prefs: [
         "Preferences",
         (prefs: readonly string[]) =>
-          prefs.map((text) => ({ Spread: { SpreadDescriptor: text.replace(/^spread=/, "") } })),
+          prefs.map((text) => ({ Spread: { SpreadDescriptor: text } })),
       ],
     }),
   ],

@@ -249,11 +249,11 @@ function describeMode(placement: Placement | undefined): docker.types.input.Serv
   return { replicated: { replicas: placement?.tasks ?? 1 } };
 }
 
-/** A service that may be anywhere is on as many servers as it has tasks. */
+/** A service that may be anywhere is on as many servers as it has tasks: the plugin hands a preference to Docker as the name of a label alone. */
 function describePlacement({ tasks, label }: Placement): docker.types.input.ServiceTaskSpecPlacement {
   return {
     ...(label === undefined ? {} : { constraints: [`node.labels.${label}==1`] }),
-    ...(tasks === "everyServer" || tasks < 2 ? {} : { prefs: ["spread=node.id"] }),
+    ...(tasks === "everyServer" || tasks < 2 ? {} : { prefs: ["node.id"] }),
   };
 }
 

@@ -226,7 +226,7 @@ describe.each([
     for (const service of ["vector-store", "vision-classifier", "frontend"]) {
       expect(placementOf(program, service)).toEqual({
         mode: { replicated: { replicas: 2 } },
-        placement: { prefs: ["spread=node.id"] },
+        placement: { prefs: ["node.id"] },
       });
     }
     for (const [service, label] of [
