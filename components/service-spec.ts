@@ -42,8 +42,7 @@ const TASK: Readonly<Record<string, Row>> = {
       constraints: ["Constraints"],
       prefs: [
         "Preferences",
-        (prefs: readonly string[]) =>
-          prefs.map((text) => ({ Spread: { SpreadDescriptor: text } })),
+        (prefs: readonly string[]) => prefs.map((text) => ({ Spread: { SpreadDescriptor: text } })),
       ],
     }),
   ],
