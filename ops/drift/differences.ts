@@ -141,7 +141,7 @@ function changesOf(step: StepMetadata): Change[] {
   if (!old || !now) return [];
   const detailed = Object.keys(detailedDiff ?? {});
   const reported = detailed.length > 0 ? detailed : (diffs ?? []);
-  const paths = reported.filter((path) => !isKnownResult(step, path));
+  const paths = reported.filter((path) => !isKnownResult(step, path) && !isFromImage(path));
   if (paths.length === 0 && (op !== "update" || reported.length > 0)) return [];
 
   const before = { ...old, inputs: structuredClone(old.inputs) };
@@ -177,6 +177,9 @@ function isKnownResult({ old, new: now }: StepMetadata, path: string): boolean {
   // Two masks look alike.
   return before !== undefined && !isMarkedSecret(before) && isDeepStrictEqual(before, after);
 }
+
+/** Docker's client adds the platforms of the image to a placement; the first refresh after a deployment finds them. */
+const isFromImage = (path: string): boolean => path.startsWith("taskSpec.placement.platforms");
 
 function wordsOf({ urn, type }: StepMetadata, path: string): string {
   if (type === "technicia:host:State") return identify(urn).name.replaceAll("-", " ");

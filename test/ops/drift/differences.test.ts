@@ -20,6 +20,37 @@ describe("readDifferences", () => {
     expect(readDifferences(steps)).toEqual([]);
   });
 
+  it("finds none in the platforms that an image brings, and still another placement", () => {
+    const placed = (placement: object) => ({
+      inputs: { taskSpec: { placement } },
+      outputs: { taskSpec: { placement } },
+      custom: true,
+    });
+    const step = (now: object, ...paths: readonly string[]): StepMetadata =>
+      ({
+        ...{ op: "update", type: "docker:index/service:Service" },
+        urn: "urn:pulumi:test::technicia::docker:index/service:Service::technicia-n8n-service",
+        old: placed({ constraints: ["node.labels.technicia.n8n==1"] }),
+        new: placed(now),
+        detailedDiff: Object.fromEntries(paths.map((path) => [path, { kind: "update", inputDiff: false }])),
+      }) as unknown as StepMetadata;
+    const platforms = [{ architecture: "amd64", os: "linux" }];
+    const [own, other] = [["node.labels.technicia.n8n==1"], ["node.labels.mallory==1"]];
+
+    expect(
+      readDifferences([step({ constraints: own, platforms }, "taskSpec.placement.platforms[0]")]),
+    ).toEqual([]);
+    expect(
+      readDifferences([
+        step(
+          { constraints: other, platforms },
+          "taskSpec.placement.platforms[0]",
+          "taskSpec.placement.constraints[0]",
+        ),
+      ]).map(({ what }) => what),
+    ).toEqual(["placement.constraints[0]"]);
+  });
+
   it("lists every property that differs, and every line of an exclusive set", async () => {
     expect(await differencesOf("drifted")).toEqual([
       `host extra-access: account mallory with the shell /bin/bash: ${NOTHING_EXTRA} → account mallory with the shell /bin/bash`,
