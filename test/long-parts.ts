@@ -43,6 +43,7 @@ export const LONG_PARTS: Readonly<Record<string, readonly string[]>> = {
   vendors: ["test/e2e/vendors"],
   "hold-kills": ["test/e2e/hold-kills"],
   "at-once": ["test/e2e/at-once"],
+  servers: ["test/e2e/servers.long"],
   server: [
     "test/contributing",
     "test/odd-checkout",
