@@ -73,7 +73,7 @@ async function answers(name: string): Promise<boolean> {
 async function expectAnswer(): Promise<void> {
   const shown = await showAnswer(await rehearsedEntry(`https://${DOMAIN}`));
   expect(shown.question).toBe(MANUAL_QUESTION.question);
-  expect(shown.sources).toContain("page 2");
+  expect(shown.sources).toContain("hydraulic-purge.pdf, page 2");
 }
 
 beforeAll(async () => {
