@@ -1,6 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
+import { versionOf } from "../common/image-reference.ts";
 import { script, scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
 import { createDataVolume, type Mount, type SecretFile, Service, type CommonServiceArgs } from "./service.ts";
@@ -149,7 +150,16 @@ export function createN8nOwner(
   );
 }
 
-function renderEnvironment(args: N8nArgs): Record<string, string> {
+/**
+ * Before 2.10, an execution that waited for one of the places while n8n stopped takes one at the next start and never leaves it: after ten of
+ * them n8n answers nothing (`active-executions.js`: 2.3.6 takes a place before it may fail, 2.10.0 gives it back).
+ */
+function losesPlaces(image: string): boolean {
+  const [major, minor] = versionOf(image).split(".").map(Number);
+  return major !== undefined && minor !== undefined && (major < 2 || (major === 2 && minor < 10));
+}
+
+function renderEnvironment(args: N8nArgs): Record<string, pulumi.Input<string>> {
   const upload = String(args.uploadMaxMib);
   const seconds = String(args.executionSeconds);
   return {
@@ -181,7 +191,9 @@ function renderEnvironment(args: N8nArgs): Record<string, string> {
     EXECUTIONS_DATA_SAVE_ON_SUCCESS: "none",
     EXECUTIONS_TIMEOUT: seconds,
     EXECUTIONS_TIMEOUT_MAX: seconds,
-    N8N_CONCURRENCY_PRODUCTION_LIMIT: "10",
+    N8N_CONCURRENCY_PRODUCTION_LIMIT: pulumi
+      .output(args.image)
+      .apply((image) => (losesPlaces(image) ? "-1" : "10")),
     N8N_PAYLOAD_SIZE_MAX: upload,
     N8N_FORMDATA_FILE_SIZE_MAX: upload,
     N8N_DEFAULT_BINARY_DATA_MODE: "filesystem",

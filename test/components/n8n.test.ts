@@ -151,6 +151,15 @@ describe("N8n", () => {
     });
   });
 
+  it("limits how many executions run at once, but not where n8n loses the places of those that waited", async () => {
+    const limitOf = async (image: string) =>
+      (await environmentOf({ image }))["N8N_CONCURRENCY_PRODUCTION_LIMIT"];
+    for (const image of ["n8nio/n8n:2.10.0", "n8nio/n8n:2.41.3", `n8nio/n8n@sha256:${"1".repeat(64)}`])
+      expect(await limitOf(image), image).toBe("10");
+    for (const image of ["n8nio/n8n:1.123.5", "n8nio/n8n:2.3.6", `n8nio/n8n:2.9.4@sha256:${"1".repeat(64)}`])
+      expect(await limitOf(image), image).toBe("-1");
+  });
+
   it("keeps workflows away from the system and from hosts that are not named", async () => {
     const environment = await environmentOf({ internalHosts: ["qdrant", "technicia-qdrant"] });
 
