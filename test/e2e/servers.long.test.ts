@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { run, tryRun } from "../../common/run.ts";
 import { MANUAL_QUESTION } from "../../rehearsal/documents/hydraulic-purge.ts";
+import { DATACENTRE } from "../../rehearsal/addresses.ts";
 import { placesOf } from "../../rehearsal/fleet.ts";
 import { rehearsedEntry, showAnswer } from "../../rehearsal/question.ts";
 import { serverNames } from "../../rehearsal/world.ts";
@@ -49,6 +50,13 @@ async function readMembers(): Promise<readonly Member[]> {
     return { name, ...place };
   });
 }
+
+/** One without data, whose address is not the one that this file's questions take; a browser would take another one. */
+const victim = (): Member => {
+  const found = members.find(({ name, ipv4 }) => name !== "gra-1" && ipv4 !== DATACENTRE.server);
+  if (found === undefined) throw new Error("expected a server without data at another address, got none");
+  return found;
+};
 
 const on = (name: string, script: string) => onServer(script, member(name).container);
 
@@ -179,12 +187,13 @@ describe("a server without data", () => {
   it(
     "that loses its power costs the others nothing after 20 s, and comes back as it was",
     async () => {
-      const { container } = member("gra-3");
+      const { container, name: lost } = victim();
+      const others = NAMES.filter((name) => name !== lost);
       await run(["docker", "kill", container]);
       try {
         await until(
           "the others to answer",
-          async () => (await answers("gra-1")) && (await answers("gra-2")),
+          async () => (await Promise.all(others.map(answers))).every((answer) => answer),
           20,
         );
         await until(
@@ -205,7 +214,7 @@ describe("a server without data", () => {
         await run(["docker", "start", container]);
       }
       await until("it to be back in the Swarm", areAllWell, 120);
-      await until("its gateway to answer", () => answers("gra-3"), 120);
+      await until("its gateway to answer", () => answers(lost), 120);
     },
     ROW_MS,
   );
