@@ -1,4 +1,6 @@
 import { type Environment, publicNames } from "../../../stacks/environment.ts";
+import { areSeveral, gatewaysOf } from "../../../stacks/servers.ts";
+import { connectionsIn, keyOf } from "../../engine/deployed-servers.ts";
 import { readState } from "../../engine/state.ts";
 import { openCloudflare } from "../../../provider/dns/cloudflare.ts";
 import type { CheckContext, CheckEffects } from "../context.ts";
@@ -19,9 +21,11 @@ export function dnsProbe(context: CheckContext, effects: Effects): Probe {
       const { environment, outputs } = context;
       if (!outputs) return notChecked("pas encore de serveur vers lequel pointer : premier déploiement");
       const wrong: string[] = [];
+      const { ipv6 } = outputs;
+      const ipv4 = areSeveral(environment) ? await gatewayAddresses(context) : [outputs.ipv4];
       for (const name of publicNames(environment)) {
         try {
-          wrong.push(...(await differences(name, { ...outputs, resolver: effects.resolver })));
+          wrong.push(...(await differences(name, { ipv4, ipv6, resolver: effects.resolver })));
         } catch (error) {
           return notChecked(`le résolveur de cette machine ne répond pas pour ${name} (${codeOf(error)})`);
         }
@@ -55,17 +59,30 @@ function judgeAge(
   return hours >= required ? ok(seen, measures) : failed(seen, measures);
 }
 
+/** Those that are deployed. */
+async function gatewayAddresses({ stack, pulumi, environment }: CheckContext): Promise<string[]> {
+  const connections = connectionsIn((await readState(stack, pulumi)).resources);
+  return gatewaysOf(environment).flatMap(
+    ({ name }) => connections.get(keyOf(environment, name))?.address ?? [],
+  );
+}
+
+/** Some addresses of several are enough: one whose server is drained or lost is taken out of the names. */
 async function differences(
   name: string,
-  expected: { readonly ipv4: string; readonly ipv6: string; readonly resolver: CheckEffects["resolver"] },
+  expected: {
+    readonly ipv4: readonly string[];
+    readonly ipv6: string;
+    readonly resolver: CheckEffects["resolver"];
+  },
 ): Promise<string[]> {
   const { ipv4, ipv6, resolver } = expected;
   const [v4, v6] = await Promise.all([orNone(resolver.resolve4(name)), orNone(resolver.resolve6(name))]);
   // The gateway answers over IPv4 only; a record of an earlier release goes with the next deployment.
   const strange = v6.filter((address) => canonical(address) !== canonical(ipv6));
-  const wrongV4 = v4.length !== 1 || v4[0] !== ipv4;
+  const wrongV4 = v4.length === 0 || v4.some((address) => !ipv4.includes(address));
   return [
-    ...(wrongV4 ? [`${name} A : attendu ${ipv4}, trouvé ${v4.join(", ") || "rien"}`] : []),
+    ...(wrongV4 ? [`${name} A : attendu ${ipv4.join(", ")}, trouvé ${v4.join(", ") || "rien"}`] : []),
     ...(strange.length > 0 ? [`${name} AAAA : attendu rien, trouvé ${strange.join(", ")}`] : []),
   ];
 }

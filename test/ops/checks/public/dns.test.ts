@@ -14,6 +14,7 @@ import { startDns, type DnsServer } from "../../../../rehearsal/fake-clouds/dns/
 import { cloudflareZones } from "../../../../rehearsal/fake-clouds/dns/zones.ts";
 import { contextWith, unaborted, noPulumi, outputsOf, effectsWith } from "../fixtures.ts";
 import { environmentWith } from "../../../support/fixtures.ts";
+import { listed, three } from "../../../support/servers.ts";
 
 const ZONE = { name: "exemple.fr", id: "0123456789abcdef0123456789abcdef" };
 const NAME = "technicia.exemple.fr";
@@ -85,6 +86,37 @@ describe("dnsProbe", () => {
       outcome: "failed",
       detail: `${NAME} A : attendu 203.0.113.10, trouvé 203.0.113.99 ; ${NAME} AAAA : attendu rien, trouvé 2001:db8:99::1`,
     });
+  });
+
+  it("is ok with the addresses of several gateways, also of some of them, and fails with another server's", async () => {
+    const environment = environmentWith({
+      ...listed([...three.slice(0, 2), { ...three[2]!, labels: [] }]),
+      "dns.cloudflareBaseUrl": cloudflare.url,
+    });
+    const connection = (name: string, hostAddress: string) => ({
+      urn: `urn:pulumi:test::technicia::pulumi:providers:technicia::${name}`,
+      type: "pulumi:providers:technicia",
+      inputs: {
+        ...{ hostAddress, hostPort: "22", hostUser: "debian" },
+        ...{ hostPrivateKeyFile: "", hostKey: "ssh-ed25519 AAAA" },
+      },
+    });
+    const resources = [
+      connection("host-connection", "203.0.113.10"),
+      connection("gra-2/host-connection", "203.0.113.11"),
+      connection("gra-3/host-connection", "203.0.113.12"),
+    ];
+    const pulumi = () => Promise.resolve(JSON.stringify({ deployment: { resources } }));
+    const now = () => look(25, { environment, pulumi });
+
+    await point("A", "203.0.113.11");
+    expect(await now()).toMatchObject({ outcome: "ok" });
+    await point("A", "203.0.113.10");
+    expect(await now()).toMatchObject({ outcome: "ok" });
+    await point("A", "203.0.113.12");
+    const { outcome, detail } = await now();
+    expect(outcome).toBe("failed");
+    expect(detail).toContain(`${NAME} A : attendu 203.0.113.10, 203.0.113.11, trouvé`);
   });
 
   it("is not checked without a server and when the resolver is silent", async () => {
