@@ -8,8 +8,8 @@ the names of the resources. What servers share stays in \`technicia:server\`: us
 
 ## What each shape survives
 
-The table follows from the list of servers, by the same code that judges yours. It is not rehearsed yet:
-[0019](decisions/0019-several-servers.md) says what is.
+The table follows from the list of servers, by the same code that judges yours. [0019](decisions/0019-several-servers.md)
+says which losses were rehearsed.
 
 %TABLE%
 
