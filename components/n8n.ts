@@ -150,6 +150,20 @@ export function createN8nOwner(
   );
 }
 
+/** How long executions run and are kept, and how many run at once. */
+function executionEnvironment({ executionSeconds, image }: N8nArgs): Record<string, pulumi.Input<string>> {
+  const seconds = String(executionSeconds);
+  return {
+    EXECUTIONS_DATA_PRUNE: "true",
+    EXECUTIONS_DATA_MAX_AGE: "336",
+    EXECUTIONS_DATA_PRUNE_MAX_COUNT: "10000",
+    EXECUTIONS_DATA_SAVE_ON_SUCCESS: "none",
+    EXECUTIONS_TIMEOUT: seconds,
+    EXECUTIONS_TIMEOUT_MAX: seconds,
+    N8N_CONCURRENCY_PRODUCTION_LIMIT: pulumi.output(image).apply((name) => (losesPlaces(name) ? "-1" : "10")),
+  };
+}
+
 /**
  * Before 2.10, an execution that waited for one of the places while n8n stopped takes one at the next start and never leaves it: after ten of
  * them n8n answers nothing (`active-executions.js`: 2.3.6 takes a place before it may fail, 2.10.0 gives it back).
@@ -161,7 +175,6 @@ function losesPlaces(image: string): boolean {
 
 function renderEnvironment(args: N8nArgs): Record<string, pulumi.Input<string>> {
   const upload = String(args.uploadMaxMib);
-  const seconds = String(args.executionSeconds);
   return {
     ...databaseEnvironment(args.database.kind),
     N8N_ENCRYPTION_KEY_FILE: "/run/secrets/n8n_encryption_key",
@@ -185,15 +198,7 @@ function renderEnvironment(args: N8nArgs): Record<string, pulumi.Input<string>> 
           N8N_RUNNERS_BROKER_LISTEN_ADDRESS: "0.0.0.0",
         }),
     N8N_RUNNERS_TASK_TIMEOUT: TASK_SECONDS,
-    EXECUTIONS_DATA_PRUNE: "true",
-    EXECUTIONS_DATA_MAX_AGE: "336",
-    EXECUTIONS_DATA_PRUNE_MAX_COUNT: "10000",
-    EXECUTIONS_DATA_SAVE_ON_SUCCESS: "none",
-    EXECUTIONS_TIMEOUT: seconds,
-    EXECUTIONS_TIMEOUT_MAX: seconds,
-    N8N_CONCURRENCY_PRODUCTION_LIMIT: pulumi
-      .output(args.image)
-      .apply((image) => (losesPlaces(image) ? "-1" : "10")),
+    ...executionEnvironment(args),
     N8N_PAYLOAD_SIZE_MAX: upload,
     N8N_FORMDATA_FILE_SIZE_MAX: upload,
     N8N_DEFAULT_BINARY_DATA_MODE: "filesystem",
