@@ -14,7 +14,7 @@ export interface Told {
 
   readonly status: "firing" | "resolved";
 
-  /** Label `id` of the alert: `ServiceDown-n8n`. Of an end it is known only where its beginning was read before. */
+  /** Label `id` of the alert: `ServiceDown-n8n`. Of an end it is known only where its beginning was told to Slack, or read before. */
   readonly id: string;
 
   readonly title: string;
@@ -56,7 +56,8 @@ export async function readTold(since: number, { mail = true } = {}): Promise<Tol
   const [mails, calls] = await Promise.all([mail ? readMails(since) : [], readCalls()]);
   const recent = calls.filter(({ status, time }) => isTaken(status) && Date.parse(time) >= since);
   const texts = [...mails, ...recent.flatMap(readSlack), ...recent.flatMap(readPagerDuty)];
-  // Of the beginnings first: an end is told apart by what its beginning said.
+  // Of the beginnings first: an end is told apart by what its beginning said, which may have been long before.
+  for (const message of calls.flatMap(readSlack)) readBlocks(message, "firing");
   const begun = texts.flatMap((message) => readBlocks(message, "firing"));
   const ended = texts.flatMap((message) => readBlocks(message, "resolved"));
   return [...begun, ...ended, ...recent.flatMap(readPager)].sort((one, other) => one.at - other.at);

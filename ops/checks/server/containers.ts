@@ -1,7 +1,9 @@
 /** What runs on the server: its containers, their versions and their logs. */
 import { script } from "../../../common/script.ts";
+import { placeOf } from "../../../common/servers.ts";
 import { enabledServices, swarmName } from "../../../common/services.ts";
 import type { Environment } from "../../../stacks/environment.ts";
+import { areSeveral } from "../../../stacks/servers.ts";
 import { versionOf } from "../../../common/image-reference.ts";
 import type { Server } from "../../server/connection.ts";
 import { askServer, type CheckContext, type ServerAccess } from "../context.ts";
@@ -18,6 +20,14 @@ export interface RunningContainer {
 /** Names of this environment's containers. */
 export function expectedServices(environment: Environment): string[] {
   return [...enabledServices(environment).map(swarmName), "technicia-tunnel"];
+}
+
+/** Names of those that run on several servers at a time. */
+function spreadServices(environment: Environment): string[] {
+  if (!areSeveral(environment)) return [];
+  return enabledServices(environment)
+    .filter((service) => ["anywhere", "gateway"].includes(placeOf(service, environment)))
+    .map(swarmName);
 }
 
 export async function readContainers(server: Server): Promise<RunningContainer[]> {
@@ -44,15 +54,19 @@ export function judgeContainers(
     readonly seconds: number;
   },
 ): Finding {
+  const spread = spreadServices(environment);
   const problems = expectedServices(environment).flatMap((name) => {
-    const [first, ...more] = seen.after.filter(({ service }) => service === name);
-    const earlier = seen.before.filter(({ service }) => service === name);
-    if (!first) return [`${name} ne tourne pas`];
-    if (more.length > 0) return [`${name} tourne ${more.length + 1} fois`];
-    const same = earlier.find(({ id }) => id === first.id);
-    if (!same) return [`${name} a été remplacé pendant la vérification`];
-    if (same.restarts !== first.restarts) return [`${name} a redémarré pendant la vérification`];
-    return ["healthy", "none"].includes(first.health) ? [] : [`${name} : santé ${first.health}`];
+    const [now, earlier] = [seen.after, seen.before].map((all) =>
+      all.filter(({ service }) => service === name),
+    );
+    if (now!.length === 0) return [`${name} ne tourne pas`];
+    if (now!.length > 1 && !spread.includes(name)) return [`${name} tourne ${now!.length} fois`];
+    return now!.flatMap(({ id, restarts, health }) => {
+      const same = earlier!.find((one) => one.id === id);
+      if (!same) return [`${name} a été remplacé pendant la vérification`];
+      if (same.restarts !== restarts) return [`${name} a redémarré pendant la vérification`];
+      return ["healthy", "none"].includes(health) ? [] : [`${name} : santé ${health}`];
+    });
   });
   const seconds = Math.round(seen.seconds);
   const measures = { containers: seen.after.length, observedSeconds: seconds };

@@ -7,23 +7,28 @@ answer=$(curl --silent --show-error --max-time 20 --header @<(printf 'api-key: %
 printf '%s\n%s\n' "${answer##*$'\n'}" "${answer%$'\n'*}"
 
 # part: container
-# Both parts below begin with this one.
+# Both parts below begin with this one: how a service is asked that has no public port. Of several servers its task may be on another one; then
+# n8n's container, which is on a network with it, knows where.
 container=$(docker ps --quiet --filter "label=com.docker.swarm.service.name=$SERVICE" | head -n 1)
+address=127.0.0.1
 if [ -z "$container" ]; then
+  container=$(docker ps --quiet --filter "label=com.docker.swarm.service.name=technicia-n8n" | head -n 1)
+  # shellcheck disable=SC2016
+  [ -z "$container" ] || address=$(docker exec "$container" node -e '
+    require("node:dns").lookup(process.argv[1], { family: 4 }, (error, found) => { if (!error) console.log(found); })' "${SERVICE#technicia-}")
+fi
+if [ -z "$container" ] || [ -z "$address" ]; then
   echo "$SERVICE does not run" >&2
   exit 1
 fi
+process=$(docker inspect --format '{{.State.Pid}}' "$container")
+# Prints the body, then the code in a line of its own.
+inside() { nsenter --net --target "$process" curl --silent --show-error --noproxy '*' --write-out '\n%{http_code}' "${@:2}" "http://$address:8000$1"; }
 
 # part: health
-# Asks a FastAPI service for its health from inside its container, whose image has no curl; prints the code, then the body.
-docker exec "$container" python3 -c '
-import urllib.error, urllib.request
-try:
-    answer = urllib.request.urlopen("http://127.0.0.1:8000/health", timeout=10)
-except urllib.error.HTTPError as error:
-    answer = error
-print(answer.status)
-print(answer.read(4000).decode())'
+# Prints the code, then the body.
+answer=$(inside /health --max-time 10)
+printf '%s\n%s\n' "${answer##*$'\n'}" "${answer%$'\n'*}"
 
 # part: search
 # Stores one marked sentence, searches it, takes it out again, and prints what was seen as one line of JSON.
@@ -36,15 +41,15 @@ size() {
   curl --silent --show-error --fail --max-time 30 --header @<(printf 'api-key: %s\n' "$API_KEY") \
     "$QDRANT/collections/$COLLECTION" | jq .result.config.params.vectors.size
 }
-# shellcheck disable=SC2016
 store() {
-  docker exec --interactive "$container" python3 -c '
-import sys, urllib.error, urllib.request
-request = urllib.request.Request("http://127.0.0.1:8000" + sys.argv[1], sys.stdin.buffer.read(), {"content-type": "application/json"})
-try:
-    print(urllib.request.urlopen(request, timeout=45).read().decode())
-except urllib.error.HTTPError as error:
-    sys.exit(f"{sys.argv[1]}: {error.code} {error.read(300).decode()}")' "$1"
+  local answer code
+  answer=$(inside "$1" --max-time 45 --header 'content-type: application/json' --data-binary @-)
+  code=${answer##*$'\n'}
+  if [[ $code != 2* ]]; then
+    echo "$1: $code ${answer:0:300}" >&2
+    return 1
+  fi
+  printf '%s\n' "${answer%$'\n'*}"
 }
 named() { jq --null-input --arg key "$1" --arg value "$2" '{ filter: { must: [{ key: $key, match: { value: $value } }] } }'; }
 marked=$(named document_id "$MARKER")

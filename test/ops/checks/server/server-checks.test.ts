@@ -16,6 +16,7 @@ import type { Server } from "../../../../ops/server/connection.ts";
 import { startOvh } from "../../../../rehearsal/fake-clouds/ovh/server.ts";
 import { answeringServer, contextWith, unaborted, outputsOf, unreachableServer } from "../fixtures.ts";
 import { environmentWith } from "../../../support/fixtures.ts";
+import { listed, three } from "../../../support/servers.ts";
 
 const GIB = 1024 ** 3;
 const NO_SERVER: ServerAccess = { server: undefined, obstacle: "pas de serveur" };
@@ -287,6 +288,23 @@ describe("judgeContainers", () => {
       measures: { containers: all.length, observedSeconds: 60 },
     });
     expect(judge(change("technicia-tunnel", { health: "none" }))).toMatchObject({ outcome: "ok" });
+  });
+
+  it("takes two of a service that runs on several servers, each of which has to be well", () => {
+    const several = environmentWith(listed(three));
+    const second = { service: "technicia-vector-store", id: "task", restarts: 0, health: "healthy" };
+    const seen = (after: readonly RunningContainer[]) =>
+      judgeContainers(several, { before: [...all, second], after, seconds: 60 });
+
+    expect(seen([...all, second])).toMatchObject({ outcome: "ok" });
+    expect(seen([...all, { ...second, id: "another" }])).toMatchObject({
+      outcome: "failed",
+      detail: "technicia-vector-store a été remplacé pendant la vérification",
+    });
+    expect(seen([...all, { ...second, service: "technicia-qdrant" }])).toMatchObject({
+      outcome: "failed",
+      detail: "technicia-qdrant tourne 2 fois",
+    });
   });
 
   it.each([
