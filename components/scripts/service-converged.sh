@@ -6,11 +6,11 @@ api() { curl --silent --show-error --fail --max-time 30 --unix-socket /run/docke
 
 # An update that Docker has not begun yet shows in its tasks alone.
 look() {
-  local servers service tasks
+  local servers found tasks
   servers=$(docker service ls --filter "name=$SERVICE" --format '{{.Name}} {{.Replicas}}' | sed --quiet "s#^$SERVICE [0-9]*/\([0-9]*\).*#\1#p")
-  service=$(api "services/$SERVICE")
+  found=$(api "services/$SERVICE")
   tasks=$(api tasks --data-urlencode "filters={\"service\":[\"$SERVICE\"],\"desired-state\":[\"running\"]}")
-  jq --null-input --raw-output --argjson servers "${servers:-0}" --argjson service "$service" --argjson tasks "$tasks" '
+  jq --null-input --raw-output --argjson servers "${servers:-0}" --argjson service "$found" --argjson tasks "$tasks" '
     ($service.UpdateStatus.State // "completed") as $update
     | $service.Spec.TaskTemplate as $wanted
     | ([$tasks[] | select(.Status.State == "running" and .Spec.ContainerSpec == $wanted.ContainerSpec and .Spec.Resources == $wanted.Resources)] | length) as $current

@@ -88,6 +88,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm ci": "rehearsal/bootstrap.mjs, at the start of every run",
   "npm start": "test/e2e/deployment.test.ts",
   "npm start -- --stack prod": "test/e2e/environments.long.test.ts",
+  "npm start -- --servers 3": "test/e2e/servers.long.test.ts",
   "npm start -- --neighbour": "test/e2e/faults-outside.long.test.ts",
   "npm start -- --variant chrony": "test/e2e/variants.long.test.ts",
   'npm start -- --image "Debian 13"': "test/e2e/releases.long.test.ts",
