@@ -67,7 +67,7 @@ export class Handover {
       },
       { ...this.#opts, dependsOn: [this.#program, ...after] },
     );
-    this.#begun = begun.applied.apply((times) => String(times ?? 0));
+    this.#begun = timesApplied(begun);
     return begun;
   }
 
@@ -86,6 +86,11 @@ export class Handover {
       { ...this.#opts, dependsOn: [this.#program, ...after] },
     );
   }
+}
+
+/** Another text each time that it was applied, for what has to look again then. */
+export function timesApplied({ applied }: technicia.State): pulumi.Output<string> {
+  return applied.apply((times) => String(times ?? 0));
 }
 
 /** The program on the server. */

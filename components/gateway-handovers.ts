@@ -6,7 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
-import { Handover, type HandoverArgs } from "./gateway-handover.ts";
+import { Handover, type HandoverArgs, timesApplied } from "./gateway-handover.ts";
 
 const RECORD = "/var/lib/technicia/gateway-second";
 
@@ -61,7 +61,7 @@ export class Handovers {
       },
       { ...this.#onManager, dependsOn: [...after] },
     );
-    this.#started = started.applied.apply((times) => String(times ?? 0));
+    this.#started = timesApplied(started);
     return this.#handovers.reduce((before, handover) => handover.begin(revision, [before]), started);
   }
 

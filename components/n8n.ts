@@ -1,5 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { compare, validate } from "compare-versions";
 
 import { versionOf } from "../common/image-reference.ts";
 import { script, scriptParts } from "../common/script.ts";
@@ -169,8 +170,8 @@ function executionEnvironment({ executionSeconds, image }: N8nArgs): Record<stri
  * them n8n answers nothing (`active-executions.js`: 2.3.6 takes a place before it may fail, 2.10.0 gives it back).
  */
 function losesPlaces(image: string): boolean {
-  const [major, minor] = versionOf(image).split(".").map(Number);
-  return major !== undefined && minor !== undefined && (major < 2 || (major === 2 && minor < 10));
+  const version = versionOf(image);
+  return validate(version) && compare(version, "2.10.0", "<");
 }
 
 function renderEnvironment(args: N8nArgs): Record<string, pulumi.Input<string>> {

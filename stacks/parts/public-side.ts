@@ -52,12 +52,17 @@ export function createGateway(site: Site, { owner }: { readonly owner: pulumi.Re
 }
 
 function othersOf({ environment, servers }: Site, others: readonly Machine[]) {
-  const [first] = servers.gateways;
   return {
     servers: Object.fromEntries(others.map(({ server, host }) => [server.name, host.connection])),
-    challengeServer: tunnelAddress(environment.wireguard, first.server.name),
+    challengeServer: orderingServer({ environment, servers }).address,
     manager: servers.all[0].host.connection,
   };
+}
+
+/** The server that orders the certificate, and its address in the tunnel. */
+function orderingServer({ environment, servers }: Pick<Site, "environment" | "servers">) {
+  const [{ server }] = servers.gateways;
+  return { name: server.name, address: tunnelAddress(environment.wireguard, server.name) };
 }
 
 function sayWhatIsClosed(gateway: Gateway, openPaths: readonly OpenablePath[]): void {
@@ -95,24 +100,22 @@ export function createCertificateCopies(
   { environment, secrets, servers }: Site,
   { certificate }: { readonly certificate: Certificate },
 ): CertificateCopy[] {
-  const [first, ...others] = servers.gateways;
+  const [, ...others] = servers.gateways;
   const domains = publicNames(environment);
-  return others.map(({ server, host, named }) => {
-    const source = {
-      name: first.server.name,
-      address: tunnelAddress(environment.wireguard, first.server.name),
-    };
-    return new CertificateCopy(
-      named("certificate-copy"),
-      {
-        ...{ host: host.connection, server: server.name, source },
-        proof: secrets.value("wireguardKey").apply((key) => joinProof(key, server.name)),
-        name: domains[0]!,
-        wanted: wantedStatus({ ...environment.acme, domains }),
-      },
-      { dependsOn: [certificate] },
-    );
-  });
+  const source = orderingServer({ environment, servers });
+  return others.map(
+    ({ server, host, named }) =>
+      new CertificateCopy(
+        named("certificate-copy"),
+        {
+          ...{ host: host.connection, server: server.name, source },
+          proof: secrets.value("wireguardKey").apply((key) => joinProof(key, server.name)),
+          name: domains[0]!,
+          wanted: wantedStatus({ ...environment.acme, domains }),
+        },
+        { dependsOn: [certificate] },
+      ),
+  );
 }
 
 interface Probed {

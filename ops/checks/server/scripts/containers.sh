@@ -7,8 +7,8 @@ docker ps --quiet | while read -r id; do
   # One that ends meanwhile is not running.
   docker container inspect --format "$service {{.ID}} {{.RestartCount}} {{with .State.Health}}{{.Status}}{{else}}none{{end}}" "$id" || true
 done | sed 's,^/,,' | { grep '^technicia-' || true; }
-here=$(docker info --format '{{.Name}}')
 if [ "$(docker node ls --quiet 2>/dev/null | wc --lines)" -gt 1 ]; then
+  here=$(docker info --format '{{.Name}}')
   docker service ls --format '{{.Name}}' | { grep '^technicia-' || true; } | while read -r name; do
     docker service ps --filter desired-state=running --format '{{.ID}} {{.Node}} {{.CurrentState}}' "$name" |
       awk -v service="$name" -v here="$here" '$2 != here { print service, $1, 0, ($3 == "Running" ? "healthy" : "starting") }'
