@@ -35,7 +35,7 @@ const scriptOf = (path: string) => script(new URL(`../../${path}`, import.meta.u
 
 let folder: string;
 let door: Server | undefined;
-/** What the door has answered, one text for each visit that said something. */
+/** What the door has answered, one text for each visit that it answered. */
 let answers: string[];
 const at = (...path: readonly string[]) => join(folder, ...path);
 const read = (...path: readonly string[]) => readFile(at(...path), "utf8");
@@ -142,10 +142,13 @@ function openDoor(): Promise<void> {
       env: { ...process.env, ...pathOf("source") },
       stdio: ["pipe", "pipe", "ignore"],
     });
-    let answer = "";
+    let visit: number | undefined;
     stdin.on("error", () => undefined);
-    stdout.on("data", (data: Buffer) => (answer += data.toString()));
-    stdout.on("end", () => answer !== "" && answers.push(answer));
+    // Kept before it is sent: who is answered must not look for it here too early.
+    stdout.on("data", (data: Buffer) => {
+      visit ??= answers.push("") - 1;
+      answers[visit] += data.toString();
+    });
     socket.pipe(stdin);
     stdout.pipe(socket);
   });

@@ -11,6 +11,7 @@ import {
 import type { AnswerTest } from "../../../provider/ovh/firewall/guard.ts";
 import { defineVps } from "../../../provider/ovh/vps/resource.ts";
 import type { VpsInputs, VpsOutputs } from "../../../provider/ovh/vps/inputs.ts";
+import { type Clock, systemClock } from "../../../rehearsal/fake-clouds/clock.ts";
 import { type FakeOvh, type OvhOptions, startOvh } from "../../../rehearsal/fake-clouds/ovh/server.ts";
 import { EDGE_PACE, PACE, settingsOf } from "./fixtures.ts";
 import { Stack, type StackOptions } from "./stack.ts";
@@ -53,6 +54,34 @@ export async function startOvhAccount(options: OvhOptions = {}): Promise<OvhAcco
     end: async () => {
       await ovh.close();
       rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A delay, in milliseconds, that ends with `release` of a `HeldClock`, and never by itself. */
+export const HELD_MS = 3_600_000;
+
+export interface HeldClock extends Clock {
+  /** Does now what waits for `HELD_MS`. */
+  release(): Promise<void>;
+}
+
+/** The machine's time, except that the test says when a delay of `HELD_MS` is over. */
+export function heldClock(): HeldClock {
+  const waiting = new Set<() => Promise<void>>();
+  return {
+    ...systemClock,
+    at(time, run) {
+      // Half of it, because some of the delay may be over by now.
+      if (time - Date.now() < HELD_MS / 2) return systemClock.at(time, run);
+      waiting.add(run);
+      return () => waiting.delete(run);
+    },
+    async release() {
+      for (const run of waiting) {
+        waiting.delete(run);
+        await run();
+      }
     },
   };
 }

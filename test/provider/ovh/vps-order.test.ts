@@ -3,7 +3,14 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ManualClock } from "../../../rehearsal/fake-clouds/clock.ts";
 import { NoMachine } from "../../../rehearsal/fake-clouds/machine/machine.ts";
 import { ORDERED, PUBLIC_KEY } from "./fixtures.ts";
-import { reported, startOvhAccount, type VpsStack, type OvhAccount } from "./ovh-account.ts";
+import {
+  HELD_MS,
+  heldClock,
+  reported,
+  startOvhAccount,
+  type VpsStack,
+  type OvhAccount,
+} from "./ovh-account.ts";
 
 /** All steps together stay within the 30 s that OVH lets a signature differ from its own time. */
 const STEP_MS = 1_000;
@@ -391,7 +398,10 @@ describe("order of a Vps that does not go well", () => {
   });
 
   it("stops when it is cancelled, and continues later", async () => {
-    account.ovh.delays.deliveringMs = 200;
+    await account.end();
+    const clock = heldClock();
+    account = await startOvhAccount({ clock });
+    account.ovh.delays.deliveringMs = HELD_MS;
     const cancel = new AbortController();
     const cancelled = account.vps({ signal: cancel.signal });
     const run = cancelled.up(ORDERED);
@@ -401,6 +411,7 @@ describe("order of a Vps that does not go well", () => {
     await expect(run).rejects.toThrow(/^order \d+: cancelled; run pulumi up to continue$/);
     expect(cancelled.saved).toMatchObject({ isPartial: true });
 
+    await clock.release();
     const next = account.vps({ saved: cancelled.saved });
     expect(await next.up(ORDERED)).toBe("updated");
     expect(orders()).toMatchObject([{ payments: 1 }]);

@@ -1,10 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { type Clock, systemClock } from "../../../rehearsal/fake-clouds/clock.ts";
 import { adopted, ORDERED, settingsOf } from "./fixtures.ts";
-import { reported, startOvhAccount, type VpsStack, type OvhAccount } from "./ovh-account.ts";
-
-const HOUR_MS = 3_600_000;
+import {
+  HELD_MS,
+  heldClock,
+  reported,
+  startOvhAccount,
+  type VpsStack,
+  type OvhAccount,
+} from "./ovh-account.ts";
 
 let account: OvhAccount;
 let stack: VpsStack;
@@ -50,22 +54,16 @@ describe("second order of a Vps", () => {
 
   it("does not block another stack of this machine while the first is being delivered", async () => {
     await account.end();
-    // Whatever would take longer than an hour ends when the test says so.
-    const held: (() => Promise<void>)[] = [];
-    const clock: Clock = {
-      ...systemClock,
-      at: (time, run) =>
-        time - Date.now() < HOUR_MS ? systemClock.at(time, run) : (held.push(run), () => undefined),
-    };
+    const clock = heldClock();
     account = await startOvhAccount({ clock });
     stack = account.vps();
-    account.ovh.delays.deliveringMs = 2 * HOUR_MS;
+    account.ovh.delays.deliveringMs = HELD_MS;
     const first = stack.up(ORDERED);
     await reported(stack, "delivering");
     account.ovh.delays.deliveringMs = 0;
 
     await account.vps({ name: "staging" }).up({ ...ORDERED, name: "technicia-staging" });
-    for (const deliver of held) await deliver();
+    await clock.release();
 
     await first;
     expect(account.ovh.state.servers.map(({ displayName }) => displayName)).toEqual([

@@ -4,7 +4,7 @@ import { checkRules } from "../../../../provider/ovh/firewall/resource.ts";
 import type { EdgeRule } from "../../../../provider/ovh/firewall/rules.ts";
 import type { Fault } from "../../../../rehearsal/fake-clouds/api/faults.ts";
 import type { Firewall, FirewallRule } from "../../../../rehearsal/fake-clouds/ovh/state.ts";
-import { type EdgeStack, startOvhAccount, type OvhAccount } from "../ovh-account.ts";
+import { type EdgeStack, HELD_MS, heldClock, startOvhAccount, type OvhAccount } from "../ovh-account.ts";
 
 const IP = "203.0.113.10";
 const RULES: readonly EdgeRule[] = [
@@ -193,17 +193,22 @@ describe("EdgeFirewall", () => {
   });
 
   it("stops when it is cancelled, and continues later", async () => {
-    account.ovh.delays.ruleMs = 200;
+    await account.end();
+    const clock = heldClock();
+    account = await startOvhAccount({ clock });
+    account.ovh.addServer("vps-2027-model2", { ipv4: IP });
+    account.ovh.delays.ruleMs = HELD_MS;
     const cancel = new AbortController();
     const cancelled = account.edge({ signal: cancel.signal });
     const run = cancelled.up(given);
-    while (cancelled.said("status").length < 2) await new Promise((resolve) => setImmediate(resolve));
+    while (cancelled.said("status").length === 0) await new Promise((resolve) => setImmediate(resolve));
     cancel.abort();
 
     expect(await failure(run)).toMatch(
       /^firewall of 203\.0\.113\.10: cancelled \(the firewall may be half changed; run pulumi up to continue\)$/,
     );
     account.ovh.delays.ruleMs = 0;
+    await clock.release();
     const next = account.edge({ saved: cancelled.saved });
     expect(await next.up(given)).toBe("updated");
     expect(await next.refresh()).toBe(false);
