@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-import { parse, parseDocument } from "yaml";
+import { type Document, parse, parseDocument } from "yaml";
 
 import { builtServices, type BuiltService } from "../common/services.ts";
 import { type AiAccounts, createAiAccounts, PROCESSOR } from "./ai-accounts.ts";
@@ -115,7 +115,7 @@ export async function ensureSettings({
 }): Promise<void> {
   const answers = { publicKey: await operatorPublicKey(), ...available };
   const written = join(STATE, `Pulumi.${stack}.yaml`);
-  const document = parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"));
+  const document = await committedSettings(stack);
   renderSettings(document, { stack, accounts, ...answers });
   if (existsSync(written)) {
     const earlier: unknown = parse(await readFile(written, "utf8"));
@@ -125,9 +125,14 @@ export async function ensureSettings({
   await writeFile(written, document.toString());
 }
 
+/** A stack's committed settings. What is written into them keeps its quotes where the engine needs them, such as around a day. */
+export async function committedSettings(stack: string): Promise<Document> {
+  return parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"), { compat: "yaml-1.1" });
+}
+
 /** Writes a user's answers into a stack's committed settings. */
 export function renderSettings(
-  document: ReturnType<typeof parseDocument>,
+  document: Document,
   {
     stack,
     accounts,
@@ -190,7 +195,7 @@ export async function secretsSet(stack: string): Promise<ReadonlySet<string>> {
   return new Set(Object.keys(config).map((key) => key.replace(/^technicia:/, "")));
 }
 
-function keepSecrets(document: ReturnType<typeof parseDocument>, earlier: unknown): void {
+function keepSecrets(document: Document, earlier: unknown): void {
   const { encryptionsalt, config } = earlier as { encryptionsalt?: string; config?: Record<string, unknown> };
   if (encryptionsalt !== undefined) document.set("encryptionsalt", encryptionsalt);
   for (const [key, value] of Object.entries(config ?? {})) {
@@ -200,11 +205,7 @@ function keepSecrets(document: ReturnType<typeof parseDocument>, earlier: unknow
 }
 
 /** Images that were built from the same commit stay pinned, as in a settings file that a user has committed. */
-function keepBuilt(
-  document: ReturnType<typeof parseDocument>,
-  earlier: unknown,
-  { sources }: Pick<Answers, "sources">,
-): void {
+function keepBuilt(document: Document, earlier: unknown, { sources }: Pick<Answers, "sources">): void {
   for (const service of missingBuilds({ config: {} }, sources)) {
     const image = imageIn(earlier, service);
     if (image !== undefined && isBuiltFrom(image, sources?.[service]))

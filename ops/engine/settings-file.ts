@@ -139,8 +139,8 @@ export function withSettings(file: SettingsFile, settings: Readonly<Record<strin
   return document.toString();
 }
 
-// As Pulumi reads it: `<<` merges.
-const OPTIONS = { merge: true } as const;
+// As Pulumi reads it: `<<` merges, and a day without quotes would become a time, as in YAML 1.1.
+const OPTIONS = { merge: true, compat: "yaml-1.1" } as const;
 
 function parseSettingsFile({ path, text }: SettingsFile): Document {
   if (/[\0\ufffd]/.test(text))

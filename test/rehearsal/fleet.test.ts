@@ -1,19 +1,15 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-
 import { describe, expect, it } from "vitest";
-import { parse, parseDocument } from "yaml";
+import { parse } from "yaml";
 
-import { ROOT } from "../../rehearsal/addresses.ts";
 import { placesOf as placesOfShape, SHAPES } from "../../rehearsal/fleet.ts";
-import { renderSettings } from "../../rehearsal/stack-settings.ts";
+import { committedSettings, renderSettings } from "../../rehearsal/stack-settings.ts";
 import { placesOf, serverNames } from "../../rehearsal/world.ts";
 import { parseSettings, settingsIn } from "../../stacks/settings.ts";
 import { publicKey } from "../support/fixtures.ts";
 
 describe("the servers of a rehearsal", () => {
   it.each(SHAPES)("are settings that the program takes, with %s", async (servers) => {
-    const document = parseDocument(await readFile(join(ROOT, "Pulumi.test.yaml"), "utf8"));
+    const document = await committedSettings("test");
     renderSettings(document, {
       ...{ stack: "test", accounts: { zoneId: "0".repeat(32), ovhProject: "1".repeat(32) } },
       ...{ publicKey, system: "Debian 12", serviceName: undefined, images: {}, sources: undefined },

@@ -1,15 +1,15 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { parse, parseDocument } from "yaml";
+import { parse } from "yaml";
 
-import { DATACENTRE, INTERNET, ROOT, SECOND_DATACENTRE } from "../../rehearsal/addresses.ts";
+import { DATACENTRE, INTERNET, SECOND_DATACENTRE } from "../../rehearsal/addresses.ts";
 import { neighbourEntry, neighbourOf, watchesNeighbour } from "../../rehearsal/neighbour.ts";
 import { ALERT_SECRETS, NEIGHBOUR_SECRETS } from "../../rehearsal/stack.ts";
 import { STACKS } from "../../rehearsal/stack-names.ts";
-import { domainOf, renderSettings } from "../../rehearsal/stack-settings.ts";
+import { committedSettings, domainOf, renderSettings } from "../../rehearsal/stack-settings.ts";
 import { placesOf, renderUplink, SECOND_SERVER, SERVER } from "../../rehearsal/world.ts";
 import { entryOf, secretNames } from "../../secrets/catalog.ts";
 import { contextIn } from "../../secrets/context.ts";
@@ -24,7 +24,7 @@ const accounts = { zoneId: "0".repeat(32), ovhProject: "1".repeat(32) };
 
 /** Settings of a rehearsed stack, as their file has them. */
 async function settingsOf(stack: string, more: Partial<Parameters<typeof renderSettings>[1]> = {}) {
-  const document = parseDocument(await readFile(join(ROOT, `Pulumi.${stack}.yaml`), "utf8"));
+  const document = await committedSettings(stack);
   const server = {
     system: SYSTEM,
     serviceName: undefined,
@@ -33,7 +33,10 @@ async function settingsOf(stack: string, more: Partial<Parameters<typeof renderS
     sources: undefined,
   } as const;
   renderSettings(document, { stack, accounts, publicKey, ...server, ...more });
-  return parse(document.toString()) as { config: Record<string, Record<string, unknown>> };
+  // As the engine reads it: a day without quotes is a time.
+  return parse(document.toString(), { customTags: ["timestamp"] }) as {
+    config: Record<string, Record<string, unknown>>;
+  };
 }
 
 const small = () => settingsOf("staging", { isSmall: true, neighbour: neighbourEntry("test") });
@@ -58,6 +61,13 @@ describe("the second environment", () => {
   it.each(STACKS)("of %s is another one", (stack) => {
     expect(STACKS).toContain(neighbourOf(stack));
     expect(neighbourOf(stack)).not.toBe(stack);
+  });
+
+  it("begins without monitoring while the images are still being made, by an exception that the policy takes", async () => {
+    const { config } = await settingsOf("staging", { lacksMonitoring: true, isSmall: true });
+
+    expect(config["technicia:monitoring"]).toMatchObject({ enabled: false });
+    expect(refusedBy(config)).toEqual([]);
   });
 
   it("is watched by the first at its public address, and watches it", async () => {

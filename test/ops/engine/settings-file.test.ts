@@ -118,6 +118,18 @@ describe.each(WRITTEN)("a settings file %s", (_, text) => {
   });
 });
 
+describe("what is written for the engine", () => {
+  it("has quotes around a day, which the engine would take for a time", () => {
+    const policy = { exceptions: [{ rule: "backups", until: "2026-12-24", reason: "a trial" }] };
+
+    const after = withSettings(FILE, { policy });
+
+    expect(parse(after, { customTags: ["timestamp"] })).toMatchObject({
+      config: { "technicia:policy": policy },
+    });
+  });
+});
+
 describe("a settings file that one edit would change in two places", () => {
   const image = { qdrant: "qdrant/qdrant:v1.20.0" };
 
