@@ -21,7 +21,7 @@ export interface SeenFault extends Pick<Fault, "name" | "inject" | "repair" | "o
 }
 
 // Not a step on a server: the one that is gone runs none.
-const nothing = () => Promise.resolve();
+export const nothing = () => Promise.resolve();
 
 /** As two faults that are one: the second of them breaks nothing more. */
 export function viewsOf({ name, first, second, ...broken }: SeenFault): [Fault, Fault] {
