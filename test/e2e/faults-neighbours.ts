@@ -55,8 +55,8 @@ const NOTHING: Told = { alerts: {} };
 
 const answersAgain = () => until("TechnicIA to answer again", () => askHealth().then(() => true), 300);
 
-/** A server that has just booted: its programs do not start in one moment. */
-const AFTER_BOOT = ["CollectorSilent", "HealthFailing", "SiteDown", "TargetDown"];
+/** A server that has just booted: its programs do not start in one moment, and its gateway answers visitors before n8n does. */
+const AFTER_BOOT = ["CollectorSilent", "HealthFailing", "SiteDown", "TargetDown", "ErrorRateCritical"];
 
 export const GONE: SeenFault = {
   name: "the server is gone",
