@@ -141,9 +141,15 @@ mv ${METRICS}.new ${METRICS}`,
   },
   checkOld: {
     name: "nobody has looked for drift for thirty hours",
-    // Records can only be added; the check that repairs it adds a newer one.
-    inject: `echo '{"at":"'$(date --utc --date '-30 hours' +%Y-%m-%dT%H:%M:%S.000Z)'","who":"test","action":"drift","reason":"","detail":"aucun écart","findings":0}' >> ${AUDIT}`,
-    repair: checkDrift,
+    inject: `cp --archive ${AUDIT} /root/audit.kept
+echo '{"at":"'$(date --utc --date '-30 hours' +%Y-%m-%dT%H:%M:%S.000Z)'","who":"test","action":"drift","reason":"","detail":"aucun écart","findings":0}' >> ${AUDIT}`,
+    repair: async () => {
+      // Records are a chain, to which lines can only be added.
+      await onServer(
+        `set -e; chattr -a ${AUDIT}; cat /root/audit.kept > ${AUDIT}; chattr +a ${AUDIT}; rm /root/audit.kept`,
+      );
+      await checkDrift();
+    },
     alerts: { DriftCheckOld: "P3" },
     moves: DAYS,
   },
