@@ -5,7 +5,7 @@ import type { Outcome } from "../command.ts";
 import type { Session } from "../deploy/session.ts";
 import type { Server } from "../server/connection.ts";
 import { emptyServer, fillServer, requireElsewhere, requireNode } from "../servers/drain.ts";
-import { memberOf, type Member } from "../servers/fleet.ts";
+import { memberOf, type Member } from "../engine/fleet.ts";
 import { settled } from "../servers/settle.ts";
 import { askManagers, nodeOf } from "../servers/swarm.ts";
 import { opened, type Opened } from "../servers/world.ts";

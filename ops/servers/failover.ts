@@ -11,7 +11,7 @@ import { announce, type Announcement } from "../monitoring/announce.ts";
 import { TimedSteps } from "../timed-steps.ts";
 import { confirmDown, type Confirmed } from "./down.ts";
 import { planFailover, renderNext, renderPlan, type FailoverPlan } from "./failover-plan.ts";
-import { memberOf, type Member } from "./fleet.ts";
+import { memberOf, type Member } from "../engine/fleet.ts";
 import { takeOut } from "./names.ts";
 import { settled } from "./settle.ts";
 import { askManagers, setAvailability, type Asked } from "./swarm.ts";

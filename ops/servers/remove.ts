@@ -11,7 +11,7 @@ import { keyOf } from "../engine/deployed-servers.ts";
 import { forgetHost } from "../engine/reinstalled.ts";
 import { emptyServer, refuseLastOne, requireElsewhere, requireNode } from "./drain.ts";
 import { confirmDown } from "./down.ts";
-import { memberOf, type Fleet, type Member } from "./fleet.ts";
+import { memberOf, type Fleet, type Member } from "../engine/fleet.ts";
 import { renderLosses } from "../losses.ts";
 import { entriesOf, removal, withServers } from "./lists.ts";
 import { findNamed, forgetRecords, takeOut } from "./names.ts";

@@ -11,7 +11,7 @@ import {
   setTasks,
   type SwarmView,
 } from "./swarm.ts";
-import type { Member } from "./fleet.ts";
+import type { Member } from "../engine/fleet.ts";
 import type { ServersWorld } from "./world.ts";
 
 /** A task starts within seconds and is healthy at its first check; an image that is missing is pulled first. */

@@ -90,7 +90,7 @@ export class TestFleet implements AsyncDisposable {
   readonly failures = new Map<string, Error>();
 
   /** What a server answers to a purpose instead of running it. */
-  readonly instead: Record<string, (name: string, command: ServerCommand) => string> = {
+  readonly instead: Record<string, (name: string, command: ServerCommand) => string | Promise<string>> = {
     "see how the server is": () => JSON_OF_LOAD,
     "look for pending upgrades": () => "",
     "read the status of the backups": () => "",
@@ -262,7 +262,7 @@ export class TestFleet implements AsyncDisposable {
           throw new NoAnswer(`ssh ${address}:22: expected sshd to answer, got: no answer`, undefined);
         if (command.purpose === "read the Swarm") await this.beforeView();
         const answer = this.instead[command.purpose];
-        if (answer !== undefined) return { stdout: answer(name, command), stderr: "" };
+        if (answer !== undefined) return { stdout: await answer(name, command), stderr: "" };
         return await server.run(command);
       },
     };

@@ -4,9 +4,9 @@ import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment, Server as ServerSettings } from "../../stacks/environment.ts";
 import { areSeveral, homeOf, tunnelAddress } from "../../stacks/servers.ts";
 import type { Effects } from "../effects.ts";
-import { connectionsIn, deployedEnvironment, keyOf } from "../engine/deployed-servers.ts";
-import { environmentIn, readConfiguration, type Configuration } from "../engine/settings.ts";
-import { readState, type StateResource } from "../engine/state.ts";
+import { connectionsIn, deployedEnvironment, keyOf } from "./deployed-servers.ts";
+import { environmentIn, readConfiguration, type Configuration } from "./settings.ts";
+import { readState, type StateResource } from "./state.ts";
 import type { Server } from "../server/connection.ts";
 
 /** One of the servers that are deployed. */
@@ -84,7 +84,7 @@ export class Connections {
     try {
       return await work(connections);
     } finally {
-      for (const server of connections.#open.values()) server.close();
+      connections.close();
     }
   }
 
@@ -95,5 +95,10 @@ export class Connections {
     const server = this.#open.get(name) ?? this.#openServer({ ssh });
     this.#open.set(name, server);
     return server;
+  }
+
+  close(): void {
+    for (const server of this.#open.values()) server.close();
+    this.#open.clear();
   }
 }
