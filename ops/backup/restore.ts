@@ -1,7 +1,7 @@
 /** `npm run restore`: shows what will be overwritten, asks, restores under the deployment's lock, and records it. */
 import type { Environment } from "../../stacks/environment.ts";
 import type { Outcome } from "../command.ts";
-import { Connections } from "../engine/fleet.ts";
+import { Connections } from "../fleet/fleet.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { announce, type Announcement } from "../monitoring/announce.ts";
 import { duringWorkOnServices, seenByNeighbours } from "../monitoring/planned.ts";

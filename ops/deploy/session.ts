@@ -16,7 +16,7 @@ import { verify } from "../checks/verify.ts";
 import type { Effects } from "../effects.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import { readDeployed, readState } from "../engine/state.ts";
-import { Connections } from "../engine/fleet.ts";
+import { Connections } from "../fleet/fleet.ts";
 import { resume, type Resumed } from "../engine/resume.ts";
 import { hashSettings, readSettings, type Settings } from "../engine/settings.ts";
 import { renderPreview } from "../preview/markdown.ts";

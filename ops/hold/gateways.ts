@@ -6,7 +6,7 @@ import { UserError } from "../../common/user-error.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { areSeveral } from "../../stacks/servers.ts";
 import type { Effects } from "../effects.ts";
-import { readFleet, type Connections } from "../engine/fleet.ts";
+import { readFleet, type Connections } from "../fleet/fleet.ts";
 import type { Server } from "../server/connection.ts";
 import { askGateway, type GatewayState, type Verb } from "./gateway.ts";
 

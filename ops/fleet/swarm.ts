@@ -6,7 +6,7 @@ import { scriptParts } from "../../common/script.ts";
 import { votes } from "../../common/servers.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Server } from "../server/connection.ts";
-import type { Connections, Fleet, Member } from "../engine/fleet.ts";
+import type { Connections, Fleet, Member } from "./fleet.ts";
 
 const SCRIPTS = scriptParts(new URL("swarm.sh", import.meta.url), [
   "view",

@@ -4,9 +4,9 @@ import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment, Server as ServerSettings } from "../../stacks/environment.ts";
 import { areSeveral, homeOf, tunnelAddress } from "../../stacks/servers.ts";
 import type { Effects } from "../effects.ts";
-import { connectionsIn, deployedEnvironment, keyOf } from "./deployed-servers.ts";
-import { environmentIn, readConfiguration, type Configuration } from "./settings.ts";
-import { readState, type StateResource } from "./state.ts";
+import { connectionsIn, deployedEnvironment, keyOf } from "../engine/deployed-servers.ts";
+import { environmentIn, readConfiguration, type Configuration } from "../engine/settings.ts";
+import { readState, type StateResource } from "../engine/state.ts";
 import type { Server } from "../server/connection.ts";
 
 /** One of the servers that are deployed. */
