@@ -222,6 +222,7 @@ export class Session {
       environment: this.environment,
       outputs: this.#outputs,
       server: this.#server,
+      connections: this.#connections,
       pulumi: this.pulumi,
       secrets: this.#secrets,
       signal: this.signal,

@@ -69,6 +69,7 @@ export function memberOf({ members, stack }: Fleet, name: string): Member {
 /** Connections to the servers, each opened when it is first asked for. */
 export class Connections {
   readonly #open = new Map<string, Server>();
+  readonly #lent = new Map<string, Server>();
   readonly #openServer: Effects["openServer"];
 
   constructor({ openServer }: Pick<Effects, "openServer">) {
@@ -88,8 +89,15 @@ export class Connections {
     }
   }
 
+  /** One that is open already, and that its owner closes. */
+  lend({ name }: Pick<Member, "name">, server: Server): void {
+    this.#lent.set(name, server);
+  }
+
   /** @throws UserError where no deployment has got to it */
   to({ name, ssh }: Member): Server {
+    const lent = this.#lent.get(name);
+    if (lent !== undefined) return lent;
     if (ssh === undefined)
       throw new UserError(`${name}: no deployment has got to this server yet, so nobody can log in to it`);
     const server = this.#open.get(name) ?? this.#openServer({ ssh });
@@ -100,5 +108,6 @@ export class Connections {
   close(): void {
     for (const server of this.#open.values()) server.close();
     this.#open.clear();
+    this.#lent.clear();
   }
 }

@@ -34,12 +34,10 @@ export async function readGateways({
   if (!areSeveral(environment)) return undefined;
   const { members, home, isSeveral } = await readFleet(environment.name, { pulumi });
   if (!isSeveral) return undefined;
+  connections.lend(home, server);
   return members
     .filter(({ labels, ssh }) => labels.includes("gateway") && ssh !== undefined)
-    .map((member) => ({
-      name: member.name,
-      server: member.name === home.name ? server : connections.to(member),
-    }));
+    .map((member) => ({ name: member.name, server: connections.to(member) }));
 }
 
 /** What a gateway said, or why it said nothing. */

@@ -22,6 +22,8 @@ import { tunnelAddress } from "../../../stacks/servers.ts";
 import { TestStack } from "../deploy/test-stack.ts";
 import { startLocalServer, type LocalServer } from "../server/local-server.ts";
 
+const FIRST_ADDRESS = 10;
+
 const WIREGUARD = { cidr: "10.86.0.0/16" };
 
 export interface ListedServer {
@@ -127,8 +129,11 @@ export class TestFleet implements AsyncDisposable {
     return fleet;
   }
 
+  /** In which the servers have their addresses. */
+  network = "203.0.113";
+
   addressOf(name: string): string {
-    return `203.0.113.${10 + [...this.servers.keys()].indexOf(name)}`;
+    return `${this.network}.${FIRST_ADDRESS + [...this.servers.keys()].indexOf(name)}`;
   }
 
   /** The Swarm as it is now. */
@@ -252,7 +257,7 @@ export class TestFleet implements AsyncDisposable {
   }
 
   #serverAt(address: string) {
-    const [name, server] = [...this.servers].find(([one]) => this.addressOf(one) === address)!;
+    const [name, server] = [...this.servers][Number(address.split(".")[3]) - FIRST_ADDRESS]!;
     return {
       ...server,
       run: async (command: ServerCommand) => {
@@ -298,7 +303,9 @@ export class TestFleet implements AsyncDisposable {
             ...{ hostKey: "ssh-ed25519 AAAA", serverId: `${name}/1` },
           },
         },
-        resource("technicia:ovh:Vps", `${prefix}vps-server`, { outputs: { serviceName: `vps-${name}` } }),
+        resource("technicia:ovh:Vps", `${prefix}vps-server`, {
+          outputs: { serviceName: `vps-${name}`, ipv6: `2001:db8:113::${FIRST_ADDRESS + index}` },
+        }),
         resource("technicia:host:File", `${prefix}host-sshd`, {
           provider: `${connection}::connection-${name}`,
         }),
