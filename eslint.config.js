@@ -59,7 +59,7 @@ const INNER_FOLDERS = {
   "ops/cost": ["backup", "engine", "monitoring"],
   "ops/documents": ["backup", "cost", "engine", "monitoring", "server", "vendors"],
   "ops/validation": ["backup", "documents", "engine", "monitoring", "server", "vendors"],
-  "ops/tasks": ["backup", "documents", "engine", "server"],
+  "ops/tasks": ["backup", "documents", "engine", "fleet", "server"],
   "ops/scan": ["tools"],
   "ops/tools": [],
   "ops/workflows": ["engine", "server"],

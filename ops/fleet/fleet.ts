@@ -42,10 +42,19 @@ export async function readFleet(stack: string, { pulumi }: Pick<Effects, "pulumi
     readState(stack, pulumi),
     readConfiguration({ stack }, pulumi),
   ]);
-  const connections = connectionsIn(resources);
-  if (connections.size === 0)
+  if (connectionsIn(resources).size === 0)
     throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
   const environment = deployedEnvironment(stack, resources) ?? environmentIn(stack, configuration);
+  const found = membersIn(environment, resources);
+  return { stack, environment, configuration, resources, ...found };
+}
+
+/** Of an environment as it is deployed. */
+export function membersIn(
+  environment: Environment,
+  resources: readonly StateResource[],
+): Pick<Fleet, "members" | "home" | "isSeveral"> {
+  const connections = connectionsIn(resources);
   const isSeveral = areSeveral(environment);
   const members = environment.servers.map(({ name, role, labels }): Member => ({
     ...{ name, role, labels },
@@ -53,7 +62,7 @@ export async function readFleet(stack: string, { pulumi }: Pick<Effects, "pulumi
     ssh: connections.get(keyOf(environment, name)),
   }));
   const home = members.find(({ name }) => name === homeOf(environment).name)!;
-  return { stack, environment, configuration, members, home, isSeveral, resources };
+  return { members, home, isSeveral };
 }
 
 /** @throws UserError that names the servers there are */
