@@ -199,7 +199,8 @@ const monitoring = {
     ),
     refusedPer15Minutes: count(
       "requests",
-      300,
+      // A verification asks for about 170 closed paths, a deployment and its rollback for twice as many.
+      600,
       "P3 above this many refused requests (401, 403, 404, 429) in 15 minutes.",
     ),
   }),

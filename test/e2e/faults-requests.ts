@@ -109,7 +109,7 @@ export const QUARTERS: readonly Fault[] = [
     ...QUARTER,
     name: "somebody looks for holes",
     inject: async () => {
-      for (let time = 0; time < 310; time += 1) await ask("/wp-login.php");
+      for (let time = 0; time < 610; time += 1) await ask("/wp-login.php");
     },
     alerts: { RefusedPaths: "P3" },
   },

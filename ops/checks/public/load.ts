@@ -16,9 +16,8 @@ const MARGIN = 1.5;
 const MORE_ERRORS = 100;
 
 interface LoadRequest {
+  /** Answered with status 200. */
   readonly path: string;
-  /** The one status that counts as an answer. */
-  readonly status: number;
   readonly thresholds: ReleaseLimits;
   readonly signal: AbortSignal;
 }
@@ -100,7 +99,7 @@ function handshakeMs(site: PublicSite): Promise<number | undefined> {
 /** Milliseconds of each answer, the number of answers with another status, and of requests without an answer. */
 async function runLoad(
   site: PublicSite,
-  { path, status, thresholds, signal, rttMs }: LoadRequest & { readonly rttMs: number },
+  { path, thresholds, signal, rttMs }: LoadRequest & { readonly rttMs: number },
 ): Promise<{ times: readonly number[]; wrong: number; lost: number; seconds: number }> {
   const rate = Math.max(CONNECTIONS, Math.ceil(thresholds.requestsPerSecond * MARGIN));
   // Each connection needs at least one request a second.
@@ -133,7 +132,7 @@ async function runLoad(
     // Kept one by one, because the library's own summary has no 95th percentile.
     instance.on("response", (_client, code, _bytes, milliseconds) => {
       times.push(milliseconds);
-      if (code !== status) wrong += 1;
+      if (code !== 200) wrong += 1;
     });
     signal.addEventListener("abort", () => instance.stop(), { once: true });
   });

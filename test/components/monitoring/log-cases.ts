@@ -148,8 +148,8 @@ export const LOG_CASES: Readonly<Record<string, LogCase>> = {
     above: times(3, request({ upstream: "172.31.1.4:5678, 172.31.1.5:5678" })),
   },
   RefusedPaths: {
-    below: among(300, { uri: "/wp-login.php", status: 404 }, 10),
-    above: among(301, { uri: "/wp-login.php", status: 404 }, 10),
+    below: among(600, { uri: "/wp-login.php", status: 404 }, 10),
+    above: among(601, { uri: "/wp-login.php", status: 404 }, 10),
   },
   EditorLoginsFailing: {
     below: [...among(10, { uri: "/rest/login", status: 401 }, 5, { uri: "/rest/login" })],

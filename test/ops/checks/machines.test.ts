@@ -65,6 +65,21 @@ describe("the rows of a verification of several servers", () => {
     expect(names(await unrun(verify), id)).toEqual(expected);
   });
 
+  it("put no load on pages where there is no frontend: each request would count as a refused one", async () => {
+    await start(twoAndWitness);
+    const checks = await unrun((context, effects) => {
+      const { services } = context.environment;
+      const frontend = { ...services.frontend, enabled: false };
+      return verify(
+        { ...context, environment: { ...context.environment, services: { ...services, frontend } } },
+        effects,
+      );
+    });
+
+    expect(rows(checks, "performance-pages")).toEqual([]);
+    expect(rows(checks, "performance-health")).toHaveLength(2);
+  });
+
   it("have the ids of an only server for the first one, and no id twice", async () => {
     await start(twoAndWitness);
     const ids = (await unrun(verify)).map(({ id }) => id);
