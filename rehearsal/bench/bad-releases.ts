@@ -1,9 +1,12 @@
 /** Releases of the vector-store that pass their verification and fall ill while they are observed. */
 import { join } from "node:path";
 
+import { STATE } from "../addresses.ts";
+import { ensureAuthority } from "../authority.ts";
 import { docker } from "../docker.ts";
 import { prepareImage, prepareImages } from "../images/build.ts";
 import { publishImages } from "../images/publish.ts";
+import { trustingImage } from "../images/trusting.ts";
 import { SERVER } from "../world.ts";
 import { tasksOf } from "./server.ts";
 
@@ -28,7 +31,8 @@ export const OBSERVING = /^observing the release for \d+ s$/;
 /** Builds them, and offers them in the rehearsal's registry. */
 export async function offerBadReleases(): Promise<void> {
   const quiet = { progress: () => undefined };
-  const base = await prepareImage("vector-store", quiet);
+  const authority = await ensureAuthority(join(STATE, "authority"));
+  const base = await trustingImage(await prepareImage("vector-store", quiet), authority);
   const images = await prepareImages(quiet);
   const published: Record<string, string> = {};
   for (const illness of Object.keys(ILLNESSES) as Illness[]) {
