@@ -5,7 +5,12 @@ import { script } from "../common/script.ts";
 import { type MonitoringService, monitoringServices, SERVICES, swarmName } from "../common/services.ts";
 import * as technicia from "../provider/resources.ts";
 import { renderAlertmanager } from "./monitoring/alertmanager.ts";
-import { createCollector, createExporter, createJournalUpload } from "./monitoring/collection.ts";
+import {
+  createCollector,
+  createExporter,
+  createJournalUpload,
+  type Sender,
+} from "./monitoring/collection.ts";
 import { renderDashboards } from "./monitoring/dashboards.ts";
 import { CONFIG_FOLDER, type MonitoringFacts } from "./monitoring/facts.ts";
 import { renderLogRules } from "./monitoring/log-rules.ts";
@@ -43,6 +48,9 @@ export interface MonitoringArgs {
   readonly facts: MonitoringFacts;
 
   readonly secrets: ProgramSecrets;
+
+  /** Of several servers. @default - there is one */
+  readonly sender?: Sender;
 }
 
 /**
@@ -70,11 +78,40 @@ export class Monitoring extends pulumi.ComponentResource {
     const files = createFiles(name, args, { ...onHost, dependsOn: [reload] });
     this.services = createServices(args, files, { parent: this, provider: args.docker });
     const afterStore = { ...onHost, dependsOn: [this.services.metrics, this.services.logs] };
-    createExporter(name, afterStore);
-    createCollector(name, { seconds: args.settings.scrapeSeconds, folder: FOLDER }, afterStore);
-    createJournalUpload(name, afterStore);
+    sendFrom(name, { seconds: args.settings.scrapeSeconds, sender: args.sender }, afterStore);
     this.registerOutputs({});
   }
+}
+
+/** What an environment decides about the monitoring of a server that has none of its programs. */
+export interface ServerMonitoringArgs {
+  readonly host: technicia.Connection;
+  readonly seconds: number;
+  readonly sender: Sender;
+}
+
+/** Metrics of one of several servers and its journal, which it sends through the tunnel to the server of the stores. */
+export class ServerMonitoring extends pulumi.ComponentResource {
+  constructor(
+    name: string,
+    { host, ...sending }: ServerMonitoringArgs,
+    opts: pulumi.ComponentResourceOptions,
+  ) {
+    super("technicia:components:ServerMonitoring", name, {}, opts);
+    sendFrom(name, sending, { parent: this, provider: host });
+    this.registerOutputs({});
+  }
+}
+
+/** What a server sends to the stores. */
+function sendFrom(
+  name: string,
+  { seconds, sender }: { readonly seconds: number; readonly sender: Sender | undefined },
+  onHost: pulumi.CustomResourceOptions,
+): void {
+  createExporter(name, onHost);
+  createCollector(name, { seconds, folder: FOLDER, sender }, onHost);
+  createJournalUpload(name, sender, onHost);
 }
 
 type Files = Readonly<Record<MonitoringService, readonly technicia.File[]>>;

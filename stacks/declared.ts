@@ -96,6 +96,7 @@ export const DECLARED = {
     "/etc/wireguard/wg0.conf",
     "/opt/technicia/bin/certificate-copy",
     "/opt/technicia/bin/swarm-door",
+    "/opt/technicia/monitoring/collect_server.py",
   ],
   /** What our programs write; a slash at the end stands for everything below. */
   written: [

@@ -3,7 +3,7 @@ import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
 
 import { WEBHOOK_SECRETS } from "../../common/alert-webhooks.ts";
-import { MONITORING_PORTS } from "../../common/monitoring.ts";
+import { MONITORING_PORTS, SERVER_LABEL } from "../../common/monitoring.ts";
 import type { MonitoringService } from "../../common/services.ts";
 import { ACCESS_SOCKET } from "../gateway-monitoring.ts";
 import type { Mount, SecretFile, ServiceArgs } from "../service.ts";
@@ -26,6 +26,9 @@ export interface ProgramSettings {
   readonly logsMaxGib: number;
   readonly minFreeGib: number;
   readonly memoryMib: Readonly<Record<MonitoringService, number>>;
+
+  /** Name of the server of the programs, of several. @default - there is one, and nothing is named by it */
+  readonly server?: string | undefined;
 }
 
 export interface ProgramNetworks {
@@ -161,7 +164,7 @@ function metrics({ metricsDays, minFreeGib, memoryMib }: ProgramSettings, secret
   };
 }
 
-function logs({ logsDays, logsMaxGib, minFreeGib, memoryMib }: ProgramSettings): Program {
+function logs({ logsDays, logsMaxGib, minFreeGib, memoryMib, server }: ProgramSettings): Program {
   const socket = `${ACCESS_SOCKET.container}/${ACCESS_SOCKET.file}`;
   return {
     others: [],
@@ -179,8 +182,14 @@ function logs({ logsDays, logsMaxGib, minFreeGib, memoryMib }: ProgramSettings):
       `-syslog.listenAddr.unix=unixgram:${socket}`,
       // nginx's own has whole seconds.
       "-syslog.useLocalTimestamp.unix=true",
-      '-syslog.streamFields.unix=["app_name"]',
-      "-journald.streamFields=_SYSTEMD_UNIT,CONTAINER_TAG",
+      ...(server === undefined
+        ? ['-syslog.streamFields.unix=["app_name"]', "-journald.streamFields=_SYSTEMD_UNIT,CONTAINER_TAG"]
+        : [
+            `-syslog.streamFields.unix=["app_name","${SERVER_LABEL}"]`,
+            // The gateway's lines that come over the socket are of this server; the others' come through the intake.
+            `-syslog.extraFields.unix={"${SERVER_LABEL}":"${server}"}`,
+            `-journald.streamFields=_SYSTEMD_UNIT,CONTAINER_TAG,${SERVER_LABEL}`,
+          ]),
     ],
     mounts: [
       { type: "volume", source: "technicia-logs-data", target: "/victoria-logs-data" },

@@ -2,14 +2,16 @@
 import type * as pulumi from "@pulumi/pulumi";
 
 import { WEBHOOK_SECRETS, type WebhookSecret } from "../../common/alert-webhooks.ts";
+import { votes } from "../../common/servers.ts";
 import { enabledAliases, monitoringServices, WEBHOOKS } from "../../common/services.ts";
 import type { MonitoringFacts } from "../../components/monitoring/facts.ts";
-import { Monitoring } from "../../components/monitoring.ts";
+import { Monitoring, ServerMonitoring } from "../../components/monitoring.ts";
 import type { SecretName } from "../../secrets/catalog.ts";
 import { backupBucket } from "../backup-schema.ts";
 import { urlOf } from "../deployment-status.ts";
 import { publicNames, type Environment } from "../environment.ts";
-import { gatewaysOf, tunnelAddress } from "../servers.ts";
+import { areSeveral, gatewaysOf, serversInTunnel, tunnelAddress } from "../servers.ts";
+import type { Machine } from "./machines.ts";
 import { alertThresholds } from "../thresholds-schema.ts";
 import type { Site } from "./site.ts";
 
@@ -37,12 +39,35 @@ export function createMonitoring(
         stack: environment.name,
         timeZone: environment.locale.timeZone,
         ...{ scrapeSeconds, metricsDays, logsDays, logsMaxGib, minFreeGib },
+        server: serversInTunnel(environment)[0]?.server,
       },
       facts: factsOf(environment),
       secrets: secretsOf(site),
+      ...(areSeveral(environment) ? { sender: { managesSwarm: votes(site.servers.home.server.role) } } : {}),
     },
     { dependsOn: [...after] },
   );
+}
+
+/** On each server that has no program of it, once the stores are there. */
+export function createServerMonitoring(
+  site: Site,
+  { after }: { readonly after: readonly pulumi.Resource[] },
+): void {
+  const { environment, servers } = site;
+  const [home] = serversInTunnel(environment);
+  if (!environment.monitoring.enabled || home === undefined) return;
+  const send = ({ server, host, named }: Machine) =>
+    new ServerMonitoring(
+      named("server-monitoring"),
+      {
+        host: host.connection,
+        seconds: environment.monitoring.scrapeSeconds,
+        sender: { store: home.address, managesSwarm: votes(server.role) },
+      },
+      { dependsOn: [...after] },
+    );
+  servers.all.filter((one) => one !== servers.home).forEach(send);
 }
 
 /** What rules, routes and dashboards are rendered from. */
