@@ -4,6 +4,7 @@ import { LOOPBACK_PORTS } from "../common/monitoring.ts";
 import { script } from "../common/script.ts";
 import { type MonitoringService, monitoringServices, SERVICES, swarmName } from "../common/services.ts";
 import * as technicia from "../provider/resources.ts";
+import { createAccessLines } from "./monitoring/access-lines.ts";
 import { renderAlertmanager } from "./monitoring/alertmanager.ts";
 import {
   createCollector,
@@ -88,30 +89,36 @@ export interface ServerMonitoringArgs {
   readonly host: technicia.Connection;
   readonly seconds: number;
   readonly sender: Sender;
+
+  /** Whether visitors arrive there. */
+  readonly hasGateway: boolean;
 }
 
 /** Metrics of one of several servers and its journal, which it sends through the tunnel to the server of the stores. */
 export class ServerMonitoring extends pulumi.ComponentResource {
   constructor(
     name: string,
-    { host, ...sending }: ServerMonitoringArgs,
+    { host, hasGateway, ...sending }: ServerMonitoringArgs,
     opts: pulumi.ComponentResourceOptions,
   ) {
     super("technicia:components:ServerMonitoring", name, {}, opts);
-    sendFrom(name, sending, { parent: this, provider: host });
+    const onHost = { parent: this, provider: host };
+    const programs = sendFrom(name, sending, onHost);
+    if (hasGateway) createAccessLines(name, { sender: sending.sender, after: programs }, onHost);
     this.registerOutputs({});
   }
 }
 
-/** What a server sends to the stores. */
+/** What a server sends to the stores; gives the modules of its collector. */
 function sendFrom(
   name: string,
   { seconds, sender }: { readonly seconds: number; readonly sender: Sender | undefined },
   onHost: pulumi.CustomResourceOptions,
-): void {
+): technicia.File[] {
   createExporter(name, onHost);
-  createCollector(name, { seconds, folder: FOLDER, sender }, onHost);
+  const programs = createCollector(name, { seconds, folder: FOLDER, sender }, onHost);
   createJournalUpload(name, sender, onHost);
+  return programs;
 }
 
 type Files = Readonly<Record<MonitoringService, readonly technicia.File[]>>;

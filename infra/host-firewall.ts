@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 
+import { GOSSIP_PORT } from "../common/servers.ts";
 import * as technicia from "../provider/resources.ts";
 import { LOGIN_GUARD } from "./login-guard.ts";
 import { programsOf } from "./programs.ts";
@@ -43,10 +44,10 @@ interface Published {
 }
 
 /** Ports in the tunnel: the Swarm's managers, its members, and the door to it. */
-const SWARM_TCP = [2377, 7946, 7947];
+const SWARM_TCP = [2377, GOSSIP_PORT, 7947];
 
 /** Its members, and the networks of its services. */
-const SWARM_UDP = [4789, 7946];
+const SWARM_UDP = [4789, GOSSIP_PORT];
 
 /**
  * The server's own firewall: one nftables table for IPv4 and IPv6, loaded before Docker at boot. Where it cannot be loaded, a built-in table

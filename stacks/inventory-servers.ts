@@ -78,12 +78,18 @@ export const rowsOfSeveral: readonly (Kind & { readonly names: readonly string[]
   },
   {
     ...unitFile,
-    names: ["server-monitoring-collect-service", "server-monitoring-journal-override"],
+    names: [
+      ...["server-monitoring-collect-service", "server-monitoring-journal-override"],
+      ...["server-monitoring-access-socket", "server-monitoring-access-service"],
+    ],
     layer: "containers",
   },
   {
     ...unit,
-    names: ["server-monitoring-exporter", "server-monitoring-collect", "server-monitoring-journal-upload"],
+    names: [
+      ...["server-monitoring-exporter", "server-monitoring-collect", "server-monitoring-journal-upload"],
+      ...["server-monitoring-access-taken", "server-monitoring-access-sent"],
+    ],
     layer: "containers",
   },
 ];

@@ -9,7 +9,7 @@ import { createPrograms } from "../python-programs.ts";
 const SCRIPTS = new URL("../scripts/monitoring/", import.meta.url);
 const OF_SERVER = new URL("../scripts/monitoring-server/", import.meta.url);
 const PATCHES = new URL("../../ops/server/patches.sh", import.meta.url);
-const RELOAD_UNITS = "systemctl daemon-reload";
+export const RELOAD_UNITS = "systemctl daemon-reload";
 
 /** The host's exporter of metrics; it listens on the loopback, as a file that is there before its package says. */
 export function createExporter(name: string, onHost: pulumi.CustomResourceOptions): void {
@@ -27,6 +27,9 @@ export interface Sender {
 
   /** Whether it knows what the Swarm is to run. */
   readonly managesSwarm: boolean;
+
+  /** How often its collector writes a line: the journal of a server without work would count as lost. */
+  readonly signSeconds: number;
 }
 
 interface Collection {
@@ -39,16 +42,16 @@ interface Collection {
 }
 
 /** Address and port at which each of several servers sends. */
-function intakeOf({ store }: Sender): string {
+export function intakeOf({ store }: Sender): string {
   return store === undefined ? `127.0.0.1:${INTAKE_PORTS.loopback}` : `${store}:${INTAKE_PORTS.tunnel}`;
 }
 
-/** Measures containers and records, and pushes that and the exporter's metrics to the store. */
+/** Measures containers and records, and pushes that and the exporter's metrics to the store; gives its modules. */
 export function createCollector(
   name: string,
   collection: Collection,
   onHost: pulumi.CustomResourceOptions,
-): void {
+): technicia.File[] {
   const { folder, sender } = collection;
   const main = mainOf(collection);
   const modules = [SCRIPTS, ...(sender ? [OF_SERVER] : [])].flatMap((scripts) =>
@@ -79,37 +82,11 @@ export function createCollector(
     },
     { ...onHost, dependsOn: [...dependenciesOf(onHost), ...files] },
   );
+  return modules;
 }
 
-const mainOf = ({ sender }: Pick<Collection, "sender">) =>
-  sender === undefined ? "collect.py" : "collect_server.py";
-
-/** Of a program that reads everything and changes nothing but its own counters. */
-function renderCollector(collection: Collection): string {
-  const { seconds, folder, sender } = collection;
-  const store = sender === undefined ? `127.0.0.1:${LOOPBACK_PORTS.metrics}` : intakeOf(sender);
-  const manages = sender?.managesSwarm === true ? "Environment=MANAGES_SWARM=yes\n" : "";
-  return `[Unit]
-Description=Measure the host and TechnicIA's containers
-After=docker.service network.target
-StartLimitIntervalSec=0
-
-[Service]
-ExecStart=/usr/bin/python3 -B ${folder}/${mainOf(collection)}
-Environment=SECONDS_BETWEEN=${seconds}
-Environment=STORE=${store}
-Environment=EXPORTER=127.0.0.1:9100
-Environment=DOCKER_SOCKET=/run/docker.sock
-${manages}Restart=always
-RestartSec=5
-RuntimeDirectory=technicia-collect
-RuntimeDirectoryPreserve=yes
-UMask=0077
-Nice=5
-CPUQuota=50%
-# apt, which is asked once an hour, takes most of it.
-MemoryMax=256M
-CapabilityBoundingSet=
+/** Of a program that reads what everybody may read, and writes nothing but its own counters. */
+export const SANDBOX = `CapabilityBoundingSet=
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=yes
@@ -128,7 +105,42 @@ RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
+`;
 
+const mainOf = ({ sender }: Pick<Collection, "sender">) =>
+  sender === undefined ? "collect.py" : "collect_server.py";
+
+function renderSender({ managesSwarm, signSeconds }: Sender): string {
+  const manages = managesSwarm ? "Environment=MANAGES_SWARM=yes\n" : "";
+  return `Environment=SIGN_SECONDS=${signSeconds}\n${manages}`;
+}
+
+/** Of a program that reads everything and changes nothing but its own counters. */
+function renderCollector(collection: Collection): string {
+  const { seconds, folder, sender } = collection;
+  const store = sender === undefined ? `127.0.0.1:${LOOPBACK_PORTS.metrics}` : intakeOf(sender);
+  const ofSeveral = sender === undefined ? "" : renderSender(sender);
+  return `[Unit]
+Description=Measure the host and TechnicIA's containers
+After=docker.service network.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/bin/python3 -B ${folder}/${mainOf(collection)}
+Environment=SECONDS_BETWEEN=${seconds}
+Environment=STORE=${store}
+Environment=EXPORTER=127.0.0.1:9100
+Environment=DOCKER_SOCKET=/run/docker.sock
+${ofSeveral}Restart=always
+RestartSec=5
+RuntimeDirectory=technicia-collect
+RuntimeDirectoryPreserve=yes
+UMask=0077
+Nice=5
+CPUQuota=50%
+# apt, which is asked once an hour, takes most of it.
+MemoryMax=256M
+${SANDBOX}
 [Install]
 WantedBy=multi-user.target
 `;

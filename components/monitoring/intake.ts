@@ -14,12 +14,15 @@ export interface Intake {
 export const INTAKE_PATHS = {
   metrics: "/api/v1/import/prometheus",
   journal: "/insert/journald/upload",
+  accessLines: "/insert/jsonline",
 } as const;
 
 /** What each store is asked for instead, so that it adds the label itself. */
 export const STORED_AS = {
   metrics: (server: string) => `${INTAKE_PATHS.metrics}?extra_label=${SERVER_LABEL}=${server}`,
   journal: (server: string) => `${INTAKE_PATHS.journal}?extra_fields=${SERVER_LABEL}=${server}`,
+  accessLines: (server: string) =>
+    `${INTAKE_PATHS.accessLines}?_stream_fields=app_name,${SERVER_LABEL}&extra_fields=${SERVER_LABEL}=${server}`,
 } as const;
 
 /** nginx's servers of the intake. Who is none of ours is refused, whatever it sends. */
@@ -45,7 +48,7 @@ ${names.join("")}  }
     listen ${tunnel};
     listen ${loopback};
     if ($sender = "") { return 403; }
-${location("metrics", "metrics")}${location("journal", "logs")}    location / { return 404; }
+${location("metrics", "metrics")}${location("journal", "logs")}${location("accessLines", "logs")}    location / { return 404; }
   }
 `;
 }

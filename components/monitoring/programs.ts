@@ -29,6 +29,9 @@ export interface ProgramSettings {
 
   /** Name of the server of the programs, of several. @default - there is one, and nothing is named by it */
   readonly server?: string | undefined;
+
+  /** Whether visitors arrive there, so that its gateway's lines come over a socket. */
+  readonly hasGateway: boolean;
 }
 
 export interface ProgramNetworks {
@@ -164,8 +167,19 @@ function metrics({ metricsDays, minFreeGib, memoryMib }: ProgramSettings, secret
   };
 }
 
-function logs({ logsDays, logsMaxGib, minFreeGib, memoryMib, server }: ProgramSettings): Program {
+function logs({ logsDays, logsMaxGib, minFreeGib, memoryMib, server, hasGateway }: ProgramSettings): Program {
   const socket = `${ACCESS_SOCKET.container}/${ACCESS_SOCKET.file}`;
+  const ofServer = server === undefined ? [] : [SERVER_LABEL];
+  const listening = [
+    `-syslog.listenAddr.unix=unixgram:${socket}`,
+    // nginx's own has whole seconds.
+    "-syslog.useLocalTimestamp.unix=true",
+    `-syslog.streamFields.unix=${JSON.stringify(["app_name", ...ofServer])}`,
+    // The other gateways' lines come through the intake, which names their servers.
+    ...(server === undefined
+      ? []
+      : [`-syslog.extraFields.unix=${JSON.stringify({ [SERVER_LABEL]: server })}`]),
+  ];
   return {
     others: [],
     volume: "technicia-logs-data",
@@ -179,21 +193,15 @@ function logs({ logsDays, logsMaxGib, minFreeGib, memoryMib, server }: ProgramSe
       `-retention.maxDiskSpaceUsageBytes=${logsMaxGib}GiB`,
       `-storage.minFreeDiskSpaceBytes=${minFreeGib}GiB`,
       cacheOf(memoryMib.logs),
-      `-syslog.listenAddr.unix=unixgram:${socket}`,
-      // nginx's own has whole seconds.
-      "-syslog.useLocalTimestamp.unix=true",
-      ...(server === undefined
-        ? ['-syslog.streamFields.unix=["app_name"]', "-journald.streamFields=_SYSTEMD_UNIT,CONTAINER_TAG"]
-        : [
-            `-syslog.streamFields.unix=["app_name","${SERVER_LABEL}"]`,
-            // The gateway's lines that come over the socket are of this server; the others' come through the intake.
-            `-syslog.extraFields.unix={"${SERVER_LABEL}":"${server}"}`,
-            `-journald.streamFields=_SYSTEMD_UNIT,CONTAINER_TAG,${SERVER_LABEL}`,
-          ]),
+      ...(hasGateway ? listening : []),
+      `-journald.streamFields=${["_SYSTEMD_UNIT", "CONTAINER_TAG", ...ofServer].join(",")}`,
     ],
     mounts: [
       { type: "volume", source: "technicia-logs-data", target: "/victoria-logs-data" },
-      { type: "bind", source: ACCESS_SOCKET.host, target: ACCESS_SOCKET.container },
+      // The folder is made with a gateway.
+      ...(hasGateway
+        ? [{ type: "bind" as const, source: ACCESS_SOCKET.host, target: ACCESS_SOCKET.container }]
+        : []),
     ],
     health: healthy(MONITORING_PORTS.logs, "/health"),
   };

@@ -116,7 +116,10 @@ async function placePrograms(folder: string, ofSeveral: boolean): Promise<string
   return join(folder, ofSeveral ? "collect_server.py" : "collect.py");
 }
 
-export async function begin(change: Partial<World> = {}, { ofSeveral = false, manages = false } = {}) {
+export async function begin(
+  change: Partial<World> = {},
+  { ofSeveral = false, manages = false, signSeconds = 600 } = {},
+) {
   const folder = await mkdtemp(join(tmpdir(), "collect-"));
   closing.push(() => rm(folder, { recursive: true }));
   const world: World = {
@@ -155,6 +158,7 @@ export async function begin(change: Partial<World> = {}, { ofSeveral = false, ma
     REBOOT: at("reboot-required"),
     RUNTIME_DIRECTORY: at("run"),
     SYSTEMCTL: at("systemctl"),
+    SIGN_SECONDS: String(signSeconds),
     ...(manages ? { MANAGES_SWARM: "yes" } : {}),
   };
   const program = await placePrograms(at("programs"), ofSeveral);

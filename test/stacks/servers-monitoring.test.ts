@@ -87,12 +87,32 @@ describe.each([
     expect([...intake.matchAll(/location (.*) \{/g)].map(([, path]) => path)).toEqual([
       "= /api/v1/import/prometheus",
       "= /insert/journald/upload",
+      "= /insert/jsonline",
       "/",
     ]);
     expect(intake).toContain(
       "proxy_pass http://$target/api/v1/import/prometheus?extra_label=server=$sender;",
     );
     expect(intake).toContain("location / { return 404; }");
+  });
+
+  it("takes the access log of each other gateway at the socket that its nginx writes to, and sends it on", () => {
+    for (const name of others) {
+      const own = (role: string) => `${name}/server-monitoring-access-${role}`;
+      const names = program.registrations.filter((one) => one.name.startsWith(own("")));
+      if (!name.startsWith("gra")) {
+        expect(names).toEqual([]);
+        continue;
+      }
+      expect(contentOf(program, own("socket"))).toContain(
+        "ListenDatagram=/opt/technicia/monitoring/socket/access.sock\nSocketGroup=101\nSocketMode=0660\n",
+      );
+      expect(contentOf(program, own("service"))).toContain(`Environment=STORE=${home}:9427\n`);
+      for (const unit of ["taken", "sent"])
+        expect(inputsOf(program, own(unit))).toMatchObject({ enabled: true, active: true });
+      expect(program.waitsFor(own("sent"), `${name}/server-monitoring-program-measure`)).toBe(true);
+      expect(program.waitsFor(own("sent"), own("taken"))).toBe(true);
+    }
   });
 
   it("declares every file that it writes", () => {
@@ -126,6 +146,24 @@ describe("the monitoring of servers whose data is on the second one", () => {
     expect(contentOf(program, "host-firewall-table")).not.toContain("9427");
     // A worker cannot be asked for services.
     expect(contentOf(program, "gra-3/server-monitoring-collect-service")).not.toContain("MANAGES_SWARM");
+  });
+});
+
+describe("the monitoring on a server where no visitors arrive", () => {
+  it("mounts no folder of a gateway, and takes the access log of the others", async () => {
+    const program = await deploy(
+      withList([
+        { ...three[0]!, labels: three[0]!.labels.filter((label) => label !== "gateway") },
+        ...three.slice(1),
+      ]),
+    );
+    const { taskSpec } = inputsOf(program, "technicia-logs-service") as {
+      taskSpec: { containerSpec: { args: string[]; mounts: { type: string }[] } };
+    };
+
+    expect(taskSpec.containerSpec.mounts.map(({ type }) => type)).toEqual(["volume"]);
+    expect(taskSpec.containerSpec.args.join(" ")).not.toContain("syslog");
+    expect(program.resource("gra-2/server-monitoring-access-sent").provider).toBe("gra-2/host-connection");
   });
 });
 

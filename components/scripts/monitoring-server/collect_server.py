@@ -8,12 +8,14 @@ be. The store adds the server's name.
 import collections
 import json
 import os
+import time
 
 import collect
 from containers import PREFIX, SOCKET, Containers, is_well, service_of
-from measure import ask, sample
+from measure import ask, sample, say
 
 MANAGES = os.environ.get("MANAGES_SWARM") == "yes"
+SIGN_SECONDS = float(os.environ.get("SIGN_SECONDS", "600"))
 
 
 class ContainersHere(Containers):
@@ -49,6 +51,14 @@ class ServerCollector(collect.Collector):
         self.sources["docker"] = ContainersHere().metrics
         if MANAGES:
             self.sources["swarm"] = swarm_metrics
+        self.sign_due = time.monotonic()
+
+    def once(self):
+        super().once()
+        # A server without work writes nothing for hours, and its journal would count as lost.
+        if time.monotonic() >= self.sign_due:
+            self.sign_due = time.monotonic() + SIGN_SECONDS
+            say("measures")
 
 
 if __name__ == "__main__":

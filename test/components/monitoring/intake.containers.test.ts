@@ -14,14 +14,15 @@ import {
 import { until } from "../../support/until.ts";
 import { post, rowsOf, type RunningProgram, startMetrics, startProgram } from "./program.ts";
 
-const NOW = Date.now();
+/** Not of this second: the store of metrics shows the newest one late. */
+const NOW = Date.now() - 10_000;
 let metrics: RunningProgram;
 let logs: RunningProgram;
 
 const memoryMib = { metrics: 128, logs: 128, metricRules: 48, logRules: 48, alerts: 64, probes: 32 };
 const settings: ProgramSettings = {
   ...{ stack: "prod", timeZone: "Europe/Paris", scrapeSeconds: 15, metricsDays: 35, logsDays: 14 },
-  ...{ logsMaxGib: 2, minFreeGib: 1, memoryMib, server: "gra-1" },
+  ...{ logsMaxGib: 2, minFreeGib: 1, memoryMib, hasGateway: true, server: "gra-1" },
 };
 
 /** Those arguments of the store that decide what becomes of a line. */
@@ -111,6 +112,22 @@ describe("what a server sends", () => {
     ]);
   });
 
+  it("gets its name in the stream of its gateway's lines, which rules find like those of the first", async () => {
+    const line = {
+      _time: new Date(NOW).toISOString(),
+      app_name: "gateway",
+      _msg: '{"uri":"/a","status":502}',
+    };
+    // Without a type, as the program sends it: a form's body would be read as one.
+    const sent = { method: "POST", body: Buffer.from(JSON.stringify(line)) };
+    expect((await fetch(`${logs.url}${STORED_AS.accessLines("gra-2")}`, sent)).ok).toBe(true);
+    await post(`${logs.url}/internal/force_flush`, "");
+
+    expect(await ask('{app_name="gateway"} server:="gra-2" | fields _msg, server, _stream')).toEqual([
+      { _msg: line._msg, server: "gra-2", _stream: '{app_name="gateway",server="gra-2"}' },
+    ]);
+  });
+
   it("has the gateway's lines on the server of the stores named like those of the others", async () => {
     const send = `import socket, sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(sys.argv[2].encode(), sys.argv[1])`;
     const line = `<190>Nov 28 12:00:00 gateway: {"uri":"/","status":200}`;
@@ -118,7 +135,7 @@ describe("what a server sends", () => {
 
     const found = await until("the line is there", async () => {
       await post(`${logs.url}/internal/force_flush`, "");
-      const lines = await ask('{app_name="gateway"} | fields _msg, server, _stream');
+      const lines = await ask('{app_name="gateway",server="gra-1"} | fields _msg, server, _stream');
       return lines.length > 0 ? lines : undefined;
     });
     expect(found).toEqual([
