@@ -12,6 +12,9 @@ export const HOLD_SCRIPT = "/opt/technicia/bin/gateway-hold";
 /** What the program of the backups says once it has had the requests held. */
 export const HELD = "the gateway holds the requests to n8n";
 
+/** What it says before it stops n8n, also where the server of the data has no gateway that could hold anything. */
+export const STOPPING_N8N = `stopping ${swarmName("n8n")}`;
+
 /** Services that stop before their successor starts, and without which n8n answers nothing. */
 export const heldServices = ["n8n", "qdrant", "postgres"] as const satisfies readonly ServiceName[];
 

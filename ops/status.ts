@@ -9,6 +9,8 @@ import { pulumiOnPath } from "./engine/cli.ts";
 import { environmentIn, readConfiguration } from "./engine/settings.ts";
 import { readState } from "./engine/state.ts";
 import { deployedEnvironment } from "./engine/deployed-servers.ts";
+import type { Member } from "./fleet/fleet.ts";
+import { maintainCommand, otherMembers, readPatchesOf, type PatchesOf } from "./fleet/pending.ts";
 import { renderLosses } from "./losses.ts";
 import { agesOf, agingNames, configuredIn, type Age } from "./rotation/ages.ts";
 import { pendingOf, readPatches, type Pending } from "./server/patches.ts";
@@ -38,6 +40,8 @@ export const commands: Commands = {
             server.close();
           }
         },
+        readOthersPatches: (others: readonly Member[]) =>
+          readPatchesOf(others, { openServer }, { timeoutSeconds: PENDING_SECONDS }),
       };
       const status = await readStatus(onlyStack(this.usage, positionals), sources);
       const text = values.json === true ? JSON.stringify(status.outputs, null, 2) : renderStatus(status);
@@ -48,6 +52,7 @@ export const commands: Commands = {
 
 interface StatusSources extends FactSources {
   readonly readPending: (outputs: StackOutputs) => Promise<readonly Pending[]>;
+  readonly readOthersPatches: (others: readonly Member[]) => Promise<readonly PatchesOf[]>;
 
   /** @default this machine's clock */
   readonly now?: () => Date;
@@ -56,6 +61,9 @@ interface StatusSources extends FactSources {
 export interface Status {
   /** Upgrades and reboots that wait for a maintenance, or why they are not known. */
   readonly pending: readonly Pending[] | { readonly why: string };
+
+  /** The same of several servers other than that of the data. */
+  readonly others: readonly PatchesOf[];
 
   /** With the steps as the tracking document has them. */
   readonly outputs: StackOutputs;
@@ -72,14 +80,16 @@ export interface Status {
 
 export async function readStatus(
   stack: string,
-  { pulumi, readRecords, readPending, now = () => new Date() }: StatusSources,
+  { pulumi, readRecords, readPending, readOthersPatches, now = () => new Date() }: StatusSources,
 ): Promise<Status> {
   const outputs = await readOutputs(stack, pulumi);
   if (!outputs) throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
-  const [state, records, pending, configuration] = await Promise.all([
-    readState(stack, pulumi),
+  const reading = readState(stack, pulumi);
+  const [state, records, pending, others, configuration] = await Promise.all([
+    reading,
     orWhy(readRecords(outputs, stack)),
     orWhy(readPending(outputs)),
+    reading.then(({ resources }) => readOthersPatches(otherMembers(stack, resources))),
     orWhy(readAging(stack, pulumi)),
   ]);
   const unknown = [configuration, records].find((read) => "why" in read) as
@@ -89,6 +99,7 @@ export async function readStatus(
   return {
     outputs: withPhases(outputs, phases),
     pending,
+    others,
     servers: deployedEnvironment(stack, state.resources)?.servers,
     ages: unknown ?? agesOf({ names, records, now: now() }),
     missing: "why" in records ? records.why : undefined,
@@ -100,7 +111,7 @@ async function readAging(stack: string, pulumi: StatusSources["pulumi"]) {
   return agingNames(configuredIn(configuration), environmentIn(stack, configuration));
 }
 
-export function renderStatus({ outputs, pending, servers, ages, missing }: Status): string {
+export function renderStatus({ outputs, pending, others, servers, ages, missing }: Status): string {
   const { deploymentStatus: status, tunnels, sshCommand } = outputs;
   const sections = [
     renderServer(status),
@@ -137,7 +148,10 @@ export function renderStatus({ outputs, pending, servers, ages, missing }: Statu
         ...phase.steps.map(({ name, status: step, proof }) => [`- ${name}`, step, proof]),
       ]),
     }),
-    ...renderPending(pending, status.environment),
+    ...renderPending(pending, { stack: status.environment }),
+    ...others.flatMap(({ name, patches }) =>
+      renderPending("why" in patches ? patches : pendingOf(patches), { stack: status.environment, name }),
+    ),
     ...renderAges(ages, status.environment),
     renderTable({
       headings: ["Accès", "Adresse"],
@@ -158,14 +172,19 @@ const PENDING_NAMES = {
   reboot: "Redémarrage",
 } as const;
 
-function renderPending(pending: Status["pending"], stack: string): string[] {
-  if ("why" in pending) return [`pending upgrades could not be read: ${pending.why}`];
+/** `name`: one of several servers other than that of the data. */
+function renderPending(
+  pending: Status["pending"],
+  { stack, name }: { readonly stack: string; readonly name?: string },
+): string[] {
+  const of = name === undefined ? "" : ` of ${name}`;
+  if ("why" in pending) return [`pending upgrades${of} could not be read: ${pending.why}`];
   if (pending.length === 0) return [];
   const table = renderTable({
-    headings: ["Maintenance", "En attente"],
+    headings: [name === undefined ? "Maintenance" : `Maintenance de ${name}`, "En attente"],
     rows: pending.map(({ what, found }) => [PENDING_NAMES[what], found.join(", ")]),
   });
-  return [`${table}\nnpm run maintain -- ${stack}`];
+  return [`${table}\n${maintainCommand(stack, name)}`];
 }
 
 /** Those that are due, or the next one: `npm run secrets -- <stack> rotate` has all. */

@@ -161,7 +161,11 @@ function metrics({ metricsDays, minFreeGib, memoryMib }: ProgramSettings, secret
       `-vmui.customDashboardsPath=${CONFIG_FOLDER}/dashboards`,
       `-vmalert.proxyURL=http://metric-rules:${MONITORING_PORTS["metric-rules"]}`,
     ],
-    mounts: [{ type: "volume", source: "technicia-metrics-data", target: "/victoria-metrics-data" }],
+    mounts: [
+      { type: "volume", source: "technicia-metrics-data", target: "/victoria-metrics-data" },
+      // Read from a disk, the caches fill whole blocks of memory: after each restart it would take twice as much, beyond what its alert allows.
+      { type: "tmpfs", target: "/victoria-metrics-data/cache" },
+    ],
     health: healthy(MONITORING_PORTS.metrics, "/health"),
     secrets: secretFiles(secrets, ["qdrantApiKey"]),
   };

@@ -1,6 +1,7 @@
 /** `npm run restore`: shows what will be overwritten, asks, restores under the deployment's lock, and records it. */
 import type { Environment } from "../../stacks/environment.ts";
 import type { Outcome } from "../command.ts";
+import { Connections } from "../fleet/fleet.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { announce, type Announcement } from "../monitoring/announce.ts";
 import { duringWorkOnServices, seenByNeighbours } from "../monitoring/planned.ts";
@@ -10,6 +11,7 @@ import { renderTable } from "../terminal.ts";
 import { renderCounts, renderTime, short } from "./backup.ts";
 import { callProgram, restorePlan, restored, type Part, type Restored, type RestorePlan } from "./program.ts";
 import { following } from "../hold/following.ts";
+import { readGateways } from "../hold/gateways.ts";
 import { Hold } from "../hold/hold.ts";
 import { onServer } from "../on-server.ts";
 import { record, type BackupWorld } from "./world.ts";
@@ -49,19 +51,8 @@ export async function restoreStack(request: RestoreRequest, world: BackupWorld):
       const purpose = request.undo ? "take the last restore back" : `restore the set ${short(agreed)}`;
       const detail = request.undo ? "retour sur la dernière restauration" : `jeu ${short(agreed)}`;
       await tell({ stage: "started", detail });
-      const { enabled } = environment.services.gateway.hold;
-      const hold = enabled ? new Hold({ ...world, server, environment }) : undefined;
-      const result = await silenced({ stack: request.stack, environment, server, world, purpose }, () =>
-        following(hold, world.say, (say) =>
-          callProgram(server, {
-            purpose,
-            words: wordsOf(request, agreed),
-            answer: restored,
-            timeoutSeconds: RESTORE_SECONDS,
-            say,
-          }),
-        ),
-      );
+      const restoring = { stack: request.stack, environment, server, world, purpose };
+      const result = await silenced(restoring, () => held(restoring, wordsOf(request, agreed)));
       await record(server, world, { action: "restore", detail: describe(request, result) });
       await tell({ stage: "finished", detail: describe(request, result) });
       return { text: renderRestored(request, result), exitCode: 0 };
@@ -82,6 +73,25 @@ interface Restoring {
 
   /** What is done, for people. */
   readonly purpose: string;
+}
+
+/** The requests to n8n wait meanwhile, where they may. */
+async function held(
+  { environment, server, world, purpose }: Restoring,
+  words: readonly string[],
+): Promise<Restored> {
+  const { enabled } = environment.services.gateway.hold;
+  const { pulumi, say } = world;
+  return await Connections.during(world, (connections) => {
+    const gateways = () => readGateways({ server, environment, connections, pulumi });
+    const hold = enabled ? new Hold({ ...world, server, environment, gateways }) : undefined;
+    return following(hold, say, (tell) =>
+      callProgram(server, {
+        ...{ purpose, words, answer: restored, timeoutSeconds: RESTORE_SECONDS },
+        say: tell,
+      }),
+    );
+  });
 }
 
 /** Nobody is told that what the restore stops stands still. */

@@ -9,6 +9,7 @@ import { systemFetch } from "../../common/system-trust.ts";
 import type { StackOutputs } from "../../stacks/deployment-status.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Pulumi } from "../engine/cli.ts";
+import type { Connections } from "../fleet/fleet.ts";
 import type { Server } from "../server/connection.ts";
 import { failed, type Finding, notChecked, ok, runProbe } from "./probe.ts";
 
@@ -23,6 +24,9 @@ export interface CheckContext {
 
   /** Undefined as long as there is no server to log in to. */
   readonly server: Server | undefined;
+
+  /** To the other servers, where there are several; undefined: they are not looked at. */
+  readonly connections?: Connections | undefined;
 
   readonly pulumi: Pulumi;
 

@@ -5,8 +5,9 @@ import { findImage, ImageMissing, type RegistryLogin } from "../../common/regist
 import type { Environment } from "../../stacks/environment.ts";
 import { imagesInUse, isBuilt, loginOf } from "../../stacks/images.ts";
 import { Unreachable } from "../vendors/calls.ts";
-import { askServer, type CheckContext, type ServerAccess } from "./context.ts";
-import { failed, type Finding, notChecked, ok, runProbe } from "./probe.ts";
+import { askServer, type CheckContext } from "./context.ts";
+import { type Machine, probesOf } from "./machines.ts";
+import { failed, type Finding, notChecked, ok, runProbe, runProbes } from "./probe.ts";
 import { checkRoomFor, type KnownImage } from "./server/machine.ts";
 
 const MIB = 1024 * 1024;
@@ -14,7 +15,7 @@ const MIB = 1024 * 1024;
 /** Checks the images first, then the room for them. */
 export async function checkImages(
   context: CheckContext,
-  { access, fetch }: { readonly access: ServerAccess; readonly fetch: typeof globalThis.fetch },
+  { machines, fetch }: { readonly machines: readonly Machine[]; readonly fetch: typeof globalThis.fetch },
 ): Promise<Check[]> {
   let images: readonly KnownImage[] = [];
   const found = await runProbe(
@@ -31,21 +32,23 @@ export async function checkImages(
     },
     context,
   );
-  const room = await runProbe(
+  const { environment } = context;
+  const room = probesOf(
+    // Each of them pulls all images.
+    machines.filter(({ runsServices }) => runsServices),
     {
       id: "room",
       title: "Espace disque et mémoire suffisants pour les nouvelles images",
       limitSeconds: 60,
-      find: () =>
-        askServer(access, (server) =>
-          found.outcome === "ok"
-            ? checkRoomFor(images, { server, environment: context.environment })
-            : notChecked("la taille des images n'est pas connue"),
-        ),
     },
-    context,
+    ({ access, keepsMonitoring }) =>
+      askServer(access, (server) =>
+        found.outcome === "ok"
+          ? checkRoomFor(images, { server, environment, keepsMonitoring })
+          : notChecked("la taille des images n'est pas connue"),
+      ),
   );
-  return [found, room];
+  return [found, ...(await runProbes(room, context))];
 }
 
 /** Looks up every image that the environment runs. */

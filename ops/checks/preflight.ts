@@ -4,7 +4,6 @@ import {
   askServer,
   type CheckContext,
   type CheckEffects,
-  openAccess,
   realEffects,
   type ServerAccess,
 } from "./context.ts";
@@ -19,6 +18,7 @@ import {
   SECURITY_REVIEW,
 } from "./general-items.ts";
 import { checkImages } from "./images.ts";
+import { gatewayProbes, type Machine, type Machines, openMachines, probesOf } from "./machines.ts";
 import { checkApiKeys } from "./keys/api-keys.ts";
 import { type Finding, notChecked, type Probe, runProbe } from "./probe.ts";
 import { digestsProbe, vulnerabilitiesProbe } from "./supply-chain.ts";
@@ -39,6 +39,7 @@ type Item = Probe | Check | Promise<readonly Check[]>;
 interface Preflight {
   readonly context: CheckContext;
   readonly effects: CheckEffects;
+  readonly machines: Machines;
   readonly access: ServerAccess;
   readonly site: PublicSite;
 }
@@ -48,18 +49,22 @@ export async function preflight(
   context: CheckContext,
   effects: CheckEffects = realEffects(),
 ): Promise<Check[]> {
-  const { check: server, access } = await openAccess(context, "server");
-  const site = await openSite(context.environment, { access, effects });
-  const given = { context, effects, access, site };
+  const machines = await openMachines(context, "server");
+  const { access } = machines;
+  const site = await openSite(context.environment, {
+    access: machines.gateways[0]?.access ?? access,
+    effects,
+  });
+  const given = { context, effects, machines, access, site };
   // The two sections of the users' main checklist, then items of their other lists, and our own.
   const items: readonly Item[] = [
     ...generalItems(given),
     ...specificItems(given),
-    server,
+    ...machines.checks,
     ...otherItems(given),
     digestsProbe(context),
     vulnerabilitiesProbe(context, effects),
-    checkImages(context, { access, fetch: effects.fetch }),
+    checkImages(context, { machines: machines.all, fetch: effects.fetch }),
     ...BY_PERSON,
     ...monitoringProbes(context, { access, now: effects.now }),
   ];
@@ -83,24 +88,20 @@ function generalItems({ context, effects, access }: Preflight): Item[] {
   ];
 }
 
-function specificItems({ context, effects, access, site }: Preflight): Item[] {
-  const { environment, outputs } = context;
-  const { ssh } = environment;
+function specificItems({ context, effects, machines, access, site }: Preflight): Item[] {
+  const { ssh } = context.environment;
   return [
     checkApiKeys(context, effects),
-    {
-      id: "firewall-ports",
-      title: "Les ports requis sont ouverts dans le pare-feu",
-      find: (signal) =>
-        onceDeployed(context, () =>
-          checkPorts({
-            address: outputs!.ipv4,
-            open: [ssh.port, site.ports.http, site.ports.https],
-            closed: [],
-            signal,
-          }),
-        ),
-    },
+    ...probesOf(
+      machines.all,
+      { id: "firewall-ports", title: "Les ports requis sont ouverts dans le pare-feu" },
+      ({ ipv4, isGateway, isDrained }, signal) =>
+        onceDeployed(context, () => {
+          const visitors = isGateway && !isDrained ? [site.ports.http, site.ports.https] : [];
+          if (ipv4 === undefined) return notChecked("l'adresse du serveur n'est pas connue");
+          return checkPorts({ address: ipv4, open: [ssh.port, ...visitors], closed: [], signal });
+        }),
+    ),
     {
       id: "vector-store-qdrant",
       title: "Le service vector-store peut communiquer avec Qdrant",
@@ -115,30 +116,34 @@ function specificItems({ context, effects, access, site }: Preflight): Item[] {
           checkWebhooks(n8nOf(context, effects.loopback.n8n), { site, access, signal }),
         ),
     },
-    {
-      id: "certificates",
-      title: "Les certificats SSL sont valides et installés",
-      find: (signal) =>
+    ...gatewayProbes(
+      { ...machines, site },
+      { id: "certificates", title: "Les certificats SSL sont valides et installés" },
+      (gateway, signal) =>
         onceDeployed(context, () =>
-          checkCertificate(site, {
+          checkCertificate(gateway, {
             days: releaseLimits(context.environment).certificateDays,
             now: effects.now,
             signal,
           }),
         ),
-    },
+    ),
   ];
 }
 
-function otherItems({ context, effects, access, site }: Preflight): Item[] {
+function otherItems({ context, effects, machines, access, site }: Preflight): Item[] {
   const { fetch, now } = effects;
+  const { endpoint } = context.environment.ovh;
+  // OVH's is asked once.
+  const clockOf = ({ access: own }: Machine, index: number) =>
+    clockProbe({ endpoint: index === 0 ? endpoint : undefined, access: own, fetch, now });
   return [
     dnsProbe(context, effects),
-    {
-      id: "health-endpoints",
-      title: "Health checks : Endpoints de santé fonctionnels",
-      find: (signal) => onceDeployed(context, () => checkHealthRoute(site, signal)),
-    },
+    ...gatewayProbes(
+      { ...machines, site },
+      { id: "health-endpoints", title: "Health checks : Endpoints de santé fonctionnels" },
+      (gateway, signal) => onceDeployed(context, () => checkHealthRoute(gateway, signal)),
+    ),
     {
       id: "logs",
       title: "Logs : Centralisation et rétention configurées",
@@ -146,12 +151,17 @@ function otherItems({ context, effects, access, site }: Preflight): Item[] {
     },
     encryptionProbe(context),
     secretAgesProbe(context, { access, now: effects.now }),
-    clockProbe({ endpoint: context.environment.ovh.endpoint, access, fetch, now }),
+    ...probesOf(machines.all, clockOf(machines.all[0]!, 0), (machine, signal) =>
+      clockOf(machine, machines.all.indexOf(machine)).find(signal),
+    ),
     versionsProbe(context, access),
     databaseProbe(context, access),
   ];
 }
 
-function onceDeployed({ outputs }: CheckContext, find: () => Promise<Finding>): Finding | Promise<Finding> {
+function onceDeployed(
+  { outputs }: CheckContext,
+  find: () => Finding | Promise<Finding>,
+): Finding | Promise<Finding> {
   return outputs ? find() : notChecked("rien n'est encore déployé");
 }

@@ -8,11 +8,11 @@ import {
   askServer,
   type CheckContext,
   type CheckEffects,
-  openAccess,
   realEffects,
   type ServerAccess,
 } from "./context.ts";
 import { backupsProbe } from "./general-items.ts";
+import { gatewayProbes, type Machines, openMachines, probesOf } from "./machines.ts";
 import { type Finding, notChecked, type Probe, runProbe, runProbes } from "./probe.ts";
 import {
   checkClosedPaths,
@@ -45,6 +45,7 @@ const UPLOAD_SECONDS = 120;
 
 interface Verification {
   readonly context: CheckContext;
+  readonly machines: Machines;
   readonly access: ServerAccess;
   readonly site: PublicSite;
   readonly qdrant: Qdrant;
@@ -54,13 +55,15 @@ interface Verification {
 
 /** Ids begin with `functional-`, `performance-` or `security-`. */
 export async function verify(context: CheckContext, effects: CheckEffects = realEffects()): Promise<Check[]> {
-  const { check: server, access } = await openAccess(context, "functional-server");
+  const machines = await openMachines(context, "functional-server");
+  const { access } = machines;
   const { loopback, now } = effects;
   const { environment } = context;
   const given: Verification = {
     context,
+    machines,
     access,
-    site: await openSite(environment, { access, effects }),
+    site: await openSite(environment, { access: machines.gateways[0]?.access ?? access, effects }),
     qdrant: qdrantOf(context, loopback.qdrant),
     n8n: n8nOf(context, loopback.n8n),
     now,
@@ -77,22 +80,14 @@ export async function verify(context: CheckContext, effects: CheckEffects = real
   const load: Check[] = [];
   for (const probe of performanceProbes(given)) load.push(await runProbe(probe, context));
   const observed = await runProbe(containers, context);
-  const room = await runProbe(
-    {
-      id: "performance-resources",
-      title: "Ressources : disque et mémoire après le déploiement",
-      limitSeconds: 60,
-      find: () => askServer(access, (host) => checkRoom(host, environment)),
-    },
-    context,
-  );
+  const room = await runProbes(roomProbes(given), context);
   const found = await runProbe(
     backupsProbe(context, { access, now: effects.now, id: "functional-backups" }),
     context,
   );
   // An old set is no reason to take the release back.
   const backups: Check = found.outcome === "failed" ? { ...found, outcome: "not-checked" } : found;
-  return [server, observed, ...functional, ...question, backups, ...load, room, ...security];
+  return [...machines.checks, observed, ...functional, ...question, backups, ...load, ...room, ...security];
 }
 
 /** Reads the containers now; the probe compares with them once the release was observed for as long as its settings ask. */
@@ -117,18 +112,18 @@ async function watchContainers({ context, access }: Verification): Promise<Probe
   };
 }
 
-function publicProbes({ context, site }: Verification): Probe[] {
-  const https: Probe = {
-    id: "functional-https",
-    title: "Application : Accessible et fonctionnelle",
-    find: (signal) => checkHealthRoute(site, signal),
-  };
+function publicProbes({ context, machines, site }: Verification): Probe[] {
+  const https = gatewayProbes(
+    { ...machines, site },
+    { id: "functional-https", title: "Application : Accessible et fonctionnelle" },
+    checkHealthRoute,
+  );
   const frontend: Probe = {
     id: "functional-frontend",
     title: "Application : Page d'accueil servie",
     find: (signal) => checkFrontend(site, signal),
   };
-  return context.environment.services.frontend.enabled ? [https, frontend] : [https];
+  return context.environment.services.frontend.enabled ? [...https, frontend] : https;
 }
 
 function serviceProbes({ context, access, n8n, qdrant }: Verification): Probe[] {
@@ -185,29 +180,36 @@ function routeProbes({ context, access, site, n8n }: Verification): Probe[] {
   ];
 }
 
-function performanceProbes({ context, site }: Verification): Probe[] {
+function performanceProbes({ context, machines, site }: Verification): Probe[] {
   const { services } = context.environment;
   const thresholds = releaseLimits(context.environment);
   const limitSeconds = thresholds.loadSeconds + 30;
   const pageStatus = services.frontend.enabled ? 200 : 404;
+  const load = (row: { readonly id: string; readonly title: string }, path: string, status: number) =>
+    gatewayProbes({ ...machines, site }, { ...row, limitSeconds }, (gateway, signal) =>
+      checkLoad(gateway, { path, status, thresholds, signal }),
+    );
   return [
-    {
-      id: "performance-health",
-      title: "Tests de performance : /healthz",
-      limitSeconds,
-      find: (signal) => checkLoad(site, { path: "/healthz", status: 200, thresholds, signal }),
-    },
-    {
-      id: "performance-pages",
-      title: "Tests de performance : pages",
-      limitSeconds,
-      find: (signal) => checkLoad(site, { path: "/", status: pageStatus, thresholds, signal }),
-    },
+    ...load({ id: "performance-health", title: "Tests de performance : /healthz" }, "/healthz", 200),
+    ...load({ id: "performance-pages", title: "Tests de performance : pages" }, "/", pageStatus),
   ];
 }
 
+function roomProbes({ context: { environment }, machines }: Verification): Probe[] {
+  return probesOf(
+    machines.all,
+    {
+      id: "performance-resources",
+      title: "Ressources : disque et mémoire après le déploiement",
+      limitSeconds: 60,
+    },
+    ({ access, keepsMonitoring }) =>
+      askServer(access, (server) => checkRoom({ server, environment, keepsMonitoring })),
+  );
+}
+
 function securityProbes(given: Verification): Probe[] {
-  const { context, access, site, n8n, now } = given;
+  const { context, machines, access, site, n8n, now } = given;
   const { domain, acme, services } = context.environment;
   const { certificateDays: days } = releaseLimits(context.environment);
   const otherHosts = publicNames(context.environment).filter((name) => name !== domain);
@@ -215,12 +217,16 @@ function securityProbes(given: Verification): Probe[] {
   const { openPaths } = services.gateway;
   return [
     ...portProbes(given),
-    { id: "security-tls", title: "Versions de TLS", find: (signal) => checkTlsVersions(site, signal) },
-    {
-      id: "security-certificate",
-      title: "Les certificats SSL sont valides et installés",
-      find: (signal) => checkCertificate(site, { days, now, signal }),
-    },
+    ...gatewayProbes(
+      { ...machines, site },
+      { id: "security-tls", title: "Versions de TLS" },
+      checkTlsVersions,
+    ),
+    ...gatewayProbes(
+      { ...machines, site },
+      { id: "security-certificate", title: "Les certificats SSL sont valides et installés" },
+      (gateway, signal) => checkCertificate(gateway, { days, now, signal }),
+    ),
     {
       id: "security-redirect",
       title: "Redirection de http vers https",
@@ -245,8 +251,7 @@ function securityProbes(given: Verification): Probe[] {
   ];
 }
 
-function portProbes({ context, access, site }: Verification): Probe[] {
-  const { outputs } = context;
+function portProbes({ context, machines, site }: Verification): Probe[] {
   const { port, adminCidrs } = context.environment.ssh;
   const { http, https } = site.ports;
   const others = CLOSED_PORTS.filter((one) => one !== port);
@@ -259,27 +264,27 @@ function portProbes({ context, access, site }: Verification): Probe[] {
     },
   ) => (address ? checkPorts({ address, ...scanned }) : notChecked("l'adresse du serveur n'est pas connue"));
   return [
-    {
-      id: "security-ports-v4",
-      title: "Ports vus de l'extérieur, IPv4",
-      // The firewall lets in administrators only. This machine is one of them if the checks have reached the server.
-      find: (signal) =>
-        scan(outputs?.ipv4, {
-          open: [...(access.server ? [port] : []), http, https],
-          closed: others,
+    ...probesOf(
+      machines.all,
+      { id: "security-ports-v4", title: "Ports vus de l'extérieur, IPv4" },
+      ({ ipv4, access, isGateway, isDrained }, signal) =>
+        scan(ipv4, {
+          // The firewall lets in administrators only. This machine is one of them if the checks have reached the server.
+          open: [...(access.server ? [port] : []), ...(isGateway && !isDrained ? [http, https] : [])],
+          closed: [...others, ...(isGateway ? [] : [http, https])],
           signal,
         }),
-    },
-    {
-      id: "security-ports-v6",
-      title: "Ports vus de l'extérieur, IPv6",
+    ),
+    ...probesOf(
+      machines.all,
+      { id: "security-ports-v6", title: "Ports vus de l'extérieur, IPv6" },
       // Visitors come over IPv4 only.
-      find: (signal) =>
-        scan(outputs?.ipv6, {
+      ({ ipv6 }, signal) =>
+        scan(ipv6, {
           open: [],
           closed: [...others, ...(adminCidrs.v6.length > 0 ? [] : [port]), http, https],
           signal,
         }),
-    },
+    ),
   ];
 }

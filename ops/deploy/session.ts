@@ -16,6 +16,7 @@ import { verify } from "../checks/verify.ts";
 import type { Effects } from "../effects.ts";
 import type { Pulumi } from "../engine/cli.ts";
 import { readDeployed, readState } from "../engine/state.ts";
+import { Connections } from "../fleet/fleet.ts";
 import { resume, type Resumed } from "../engine/resume.ts";
 import { hashSettings, readSettings, type Settings } from "../engine/settings.ts";
 import { renderPreview } from "../preview/markdown.ts";
@@ -32,6 +33,7 @@ import {
   startRelease,
 } from "../server/records.ts";
 import type { Server } from "../server/connection.ts";
+import { readGateways } from "../hold/gateways.ts";
 import { Hold } from "../hold/hold.ts";
 import { readFolderSet, type FolderSet } from "../workflows/released.ts";
 import { holdLock, type HeldLock } from "../server/lock.ts";
@@ -147,6 +149,8 @@ export class Session {
   readonly #redactor = new Redactor();
   #outputs: StackOutputs | undefined;
   #server: Server | undefined;
+  /** To the other servers, where there are several. */
+  readonly #connections: Connections;
   #address = "";
   #lock: HeldLock | undefined;
   #hold: Hold | undefined;
@@ -160,6 +164,7 @@ export class Session {
     this.operator = operator;
     this.pulumi = operator.pulumi;
     this.environment = environment;
+    this.#connections = new Connections(operator);
     this.#why = why;
     this.#duringUpgrade = duringUpgrade;
     this.#secrets = secrets;
@@ -193,7 +198,9 @@ export class Session {
   get hold(): Hold | undefined {
     if (this.#server === undefined || !this.environment.services.gateway.hold.enabled) return undefined;
     const { operator, environment, signal } = this;
-    this.#hold ??= new Hold({ ...operator, server: this.#server, environment, signal });
+    const reach = { server: this.#server, environment, connections: this.#connections, pulumi: this.pulumi };
+    const gateways = () => readGateways(reach);
+    this.#hold ??= new Hold({ ...operator, server: this.#server, environment, signal, gateways });
     return this.#hold;
   }
 
@@ -215,6 +222,7 @@ export class Session {
       environment: this.environment,
       outputs: this.#outputs,
       server: this.#server,
+      connections: this.#connections,
       pulumi: this.pulumi,
       secrets: this.#secrets,
       signal: this.signal,
@@ -327,6 +335,7 @@ export class Session {
     const [server, lock, hold] = [this.#server, this.#lock, this.#hold];
     this.#server = this.#lock = this.#hold = undefined;
     await hold?.end();
+    this.#connections.close();
     await lock?.release();
     server?.close();
   }

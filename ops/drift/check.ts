@@ -12,6 +12,7 @@ import { environmentIn, readConfiguration, type Configuration } from "../engine/
 import type { StateResource } from "../engine/state.ts";
 import type { FolderRequest } from "../../stacks/workflows/folder.ts";
 import { readFolderSet, readKeptSet } from "../workflows/released.ts";
+import { otherMembers, readPatchesOf, type PatchesOf } from "../fleet/pending.ts";
 import { readPatches, type Patches } from "../server/patches.ts";
 import type { Server } from "../server/connection.ts";
 import { openDnsZone } from "../../provider/dns/records.ts";
@@ -66,6 +67,9 @@ export interface Checked {
 /** Longest that the storage may take to say which sets it has. */
 const STORAGE_MS = 60_000;
 
+/** Also for a server of several that is away. */
+const PATCHES_SECONDS = 60;
+
 const RECORDS = "DNS records that nobody declared";
 
 /** What everybody said. */
@@ -77,6 +81,9 @@ interface Answers {
 
   /** Undefined where nobody was asked. */
   readonly patches: Attempt<Patches | undefined>;
+
+  /** Of several servers those of the others. */
+  readonly others: readonly PatchesOf[];
   readonly backups: Attempt<readonly Finding[]>;
 }
 
@@ -146,7 +153,7 @@ async function ask({ stack, state, settings, holdsLock, onServer }: Asked, world
     // The engine starts its plugins while we log in, but only once the server answers: each plugin would wait for one that does not.
     const outcome = await Promise.race([answered, reaching]);
     const without = outcome?.unchecked === undefined ? [] : state.resources.filter(isOnServer);
-    const [reached, refreshed, declared, records, patches, backups] = await Promise.all([
+    const [reached, refreshed, declared, records, patches, others, backups] = await Promise.all([
       reaching,
       refresh({ stack, resources: state.resources, without }, world.pulumi),
       declaring,
@@ -154,15 +161,23 @@ async function ask({ stack, state, settings, holdsLock, onServer }: Asked, world
       reaching.then(({ value: server }) =>
         attempt("pending upgrades", async () => server && (await readPatches(server))),
       ),
+      reaching.then(({ isBusy }) => (isBusy === true ? [] : readOthers({ stack, state }, world))),
       reaching.then(({ value: server }) =>
         attempt("the age of the backups", () => lookAtBackups(server, settings, world)),
       ),
     ]);
-    return { reached, refreshed, declared, records, patches, backups };
+    return { reached, refreshed, declared, records, patches, others, backups };
   } catch (error) {
     (await reaching).value?.close();
     throw error;
   }
+}
+
+async function readOthers(
+  { stack, state }: Pick<Asked, "stack" | "state">,
+  world: World,
+): Promise<readonly PatchesOf[]> {
+  return await readPatchesOf(otherMembers(stack, state.all), world, { timeoutSeconds: PATCHES_SECONDS });
 }
 
 async function lookAtBackups(
@@ -226,7 +241,7 @@ async function readRestored(
 /** `differences` are those of the engine's resources; the report has those of the DNS vendor's zone as well. */
 async function judge(
   { stack, state }: { readonly stack: string; readonly state: DeployedState },
-  { reached, refreshed, declared, records, patches, backups }: Answers,
+  { reached, refreshed, declared, records, patches, others, backups }: Answers,
 ) {
   const onServer = state.resources.filter(isOnServer);
   const { steps, unreadable } = reached.unchecked ? leaveOut(refreshed, onServer) : refreshed;
@@ -246,7 +261,10 @@ async function judge(
       findingOf(difference, { since: dates.value?.[index], because: causeOf(difference.urn) }),
     ),
     ...(records.value ?? []).map(describeForeignRecord),
-    ...(patches.value === undefined ? [] : maintenanceFindings(stack, patches.value)),
+    ...(patches.value === undefined ? [] : maintenanceFindings({ stack }, patches.value)),
+    ...others.flatMap(({ name: server, patches: own }) =>
+      "why" in own ? [] : maintenanceFindings({ stack, server }, own),
+    ),
     ...(backups.value ?? []),
   ];
   const gaps = [
@@ -255,6 +273,9 @@ async function judge(
     ...readUnchecked(unreadable, causeOf),
     ...(state.incomplete ? [] : [declared.unchecked ?? declared.value?.gap]),
     ...[records.unchecked, dates.unchecked, patches.unchecked, backups.unchecked],
+    ...others.flatMap(({ name, patches: own }) =>
+      "why" in own ? [{ what: `pending upgrades of ${name}`, reason: own.why }] : [],
+    ),
   ].filter((gap) => typeof gap === "object");
   const report = {
     outcome: outcomeOf({ findings, gaps }),

@@ -1,5 +1,5 @@
 /** Work of the program on the server that stops n8n itself, and has the requests to it held before. */
-import { HELD } from "../../common/hold.ts";
+import { HELD, STOPPING_N8N } from "../../common/hold.ts";
 import type { Hold } from "./hold.ts";
 
 /** Does it with a `say` that notices the hold, which then goes on until n8n answers as before. After a failure n8n stands still, and nobody waits for it. */
@@ -12,7 +12,8 @@ export async function following<T>(
   await hold.prepare();
   try {
     const result = await work((line) => {
-      if (line.includes(HELD)) hold.follow();
+      // It asks the gateway of its own server alone.
+      if (line.includes(HELD) || (hold.hasOthers && line.includes(STOPPING_N8N))) hold.follow();
       say(line);
     });
     const lacks = hold.isOn ? await hold.awaitBack() : undefined;

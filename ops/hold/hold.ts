@@ -3,17 +3,21 @@
  * it answers as before, and resume. Nothing here makes that work fail: a gateway that cannot hold requests answers them 503, as it does without.
  *
  * The pause ends by itself after `maxSeconds`. It is renewed while the command lives; the gateway's own restart, which ends it, is bridged by that.
+ *
+ * Several gateways hold together, each with a pause of its own. Those that do not answer are left out.
  */
 import type { HeldService } from "../../common/hold.ts";
 import { UserError } from "../../common/user-error.ts";
 import { type Clock, until } from "../../common/until.ts";
 import type { Workflow } from "../../provider/n8n/workflow.ts";
 import type { Effects } from "../effects.ts";
-import { askGateway, type GatewayState, type Verb } from "./gateway.ts";
+import type { GatewayState, Verb } from "./gateway.ts";
+import { askAll, Gateway, namesOf, type Answered, type GatewayServer, type Silent } from "./gateways.ts";
 import {
   readBefore,
   readBehind,
   readNow,
+  readThrough,
   unlessUnknown,
   type N8nWorld,
   type Now,
@@ -24,7 +28,13 @@ const RENEW_SECONDS = 5;
 const ASK_SECONDS = 30;
 const LOOK_EVERY_MS = 500;
 
+/** Of several gateways: one that is away is left out before the others hold anything, because their visitors would wait for it. */
+const ANSWER_SECONDS = 15;
+
 export interface HoldWorld extends N8nWorld, Pick<Effects, "every"> {
+  /** The gateways of several servers; undefined: the server's own alone. */
+  readonly gateways?: (() => Promise<readonly GatewayServer[] | undefined>) | undefined;
+
   /** @default this machine's */
   readonly clock?: Clock | undefined;
 }
@@ -38,16 +48,26 @@ export class Hold {
   /** Since when a container that was to stop goes on as before. */
   readonly #stillSince = new Map<HeldService, number>();
   #stopRenewing: (() => void) | undefined;
-  /** Asks one thing after the other: a renewal that is under way must not come after the end. */
-  #last: Promise<unknown> = Promise.resolve();
+  #gateways: readonly Gateway[];
+  /** Of several servers; undefined: of one. */
+  #several: Several | undefined;
+  /** Gateways that hold the requests, as far as is known here. */
+  #holding: readonly Gateway[] = [];
 
   constructor(world: HoldWorld) {
     this.#world = world;
+    const { server } = world;
+    this.#gateways = [new Gateway({ name: server.name, server })];
   }
 
   /** Whether requests wait now, as far as is known here. */
   get isOn(): boolean {
     return this.#stopRenewing !== undefined;
+  }
+
+  /** Whether there are gateways of which the server of the data knows nothing. */
+  get hasOthers(): boolean {
+    return this.#several !== undefined;
   }
 
   /** Has n8n be waited for with these workflows, and not with those of the folder. */
@@ -59,9 +79,45 @@ export class Hold {
   async prepare(services: readonly HeldService[] = ["n8n"]): Promise<void> {
     const all = new Set([...(this.isOn ? this.#containers.keys() : []), ...services]);
     this.#stillSince.clear();
+    if (!this.isOn) await this.#findGateways();
     if (all.has("n8n") && !this.isOn) await this.#keepWebhooks();
-    const found = [...all].map(async (service) => [service, (await this.#now(service)).container] as const);
+    const found = [...all].map(async (service) => [service, (await this.#look(service)).container] as const);
     this.#containers = new Map(await Promise.all(found));
+  }
+
+  async #findGateways(): Promise<void> {
+    const { gateways, say } = this.#world;
+    try {
+      const found = await gateways?.();
+      if (found === undefined) return;
+      this.#gateways = found.map((one) => new Gateway(one));
+      this.#several = { answering: await this.#answeringBefore() };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      say(
+        `which gateways there are is not known, only that of the data's server holds requests: ${error.message}`,
+      );
+    }
+  }
+
+  /** Those through which n8n answers; the others are not waited for. All of them where n8n answers through none. */
+  async #answeringBefore(): Promise<readonly Gateway[]> {
+    const found = await this.#readThrough(this.#gateways);
+    const isAnswering = ({ status }: Through) => status === "200";
+    if (!found.some(isAnswering)) return this.#gateways;
+    for (const { gateway } of found.filter((one) => !isAnswering(one)))
+      this.#world.say(`${gateway.name}: its gateway does not answer at /healthz; it is not waited for`);
+    return found.filter(isAnswering).map(({ gateway }) => gateway);
+  }
+
+  async #readThrough(gateways: readonly Gateway[]): Promise<readonly Through[]> {
+    const { environment } = this.#world;
+    return await Promise.all(
+      gateways.map(async (gateway) => {
+        const status = await unlessUnknown(() => readThrough(gateway, environment), undefined);
+        return { gateway, status };
+      }),
+    );
   }
 
   async #keepWebhooks(): Promise<void> {
@@ -76,29 +132,63 @@ export class Hold {
   /** Pauses, and waits for the requests that n8n answers already; says where that is not possible. */
   async begin(): Promise<void> {
     if (this.isOn) return;
-    const { say } = this.#world;
     // Also where the answer does not get through: the pause may be there.
-    this.follow();
-    try {
-      const state = await this.#ask("pause");
-      if (!state.isPaused) {
-        say(
-          "the gateway does not keep its hold, which ends when it restarts; trying again while n8n restarts",
-        );
-        return;
-      }
-      say(`the gateway holds the requests to n8n; ${renderInFlight(state)}`);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      this.#forget();
-      say(`the requests to n8n are not held: ${error.message}`);
-    }
+    this.#keepRenewing();
+    await this.#pause(await this.#reachable());
   }
 
-  /** Renews a pause that somebody else has begun: the program on the server that stops n8n itself. */
+  /** Renews a pause that somebody else has begun: the program on the server that stops n8n itself. Other gateways know nothing of it yet. */
   follow(): void {
     if (this.isOn) return;
-    this.#stopRenewing = this.#world.every(RENEW_SECONDS, () => void this.#renew());
+    this.#keepRenewing();
+    if (this.#several === undefined) return;
+    const { server } = this.#world;
+    void this.#pause(this.#gateways.filter((gateway) => gateway.server !== server));
+  }
+
+  #keepRenewing(): void {
+    this.#holding = this.#gateways;
+    this.#stopRenewing = this.#world.every(RENEW_SECONDS, () => void this.#ask("renew"));
+  }
+
+  async #reachable(): Promise<readonly Gateway[]> {
+    if (this.#several === undefined) return this.#gateways;
+    const question = { verb: "state", timeoutSeconds: ANSWER_SECONDS } as const;
+    const { answered, silent } = await askAll(this.#gateways, question);
+    this.#leaveOut(silent);
+    return answered.map(({ gateway }) => gateway);
+  }
+
+  async #pause(gateways: readonly Gateway[]): Promise<void> {
+    const { answered, silent } = await this.#ask("pause", gateways);
+    this.#leaveOut(silent);
+    const { say } = this.#world;
+    const [paused, restarting] = [true, false].map((is) =>
+      answered.filter(({ state }) => state.isPaused === is),
+    ) as [Answered[], Answered[]];
+    if (restarting.length > 0) {
+      const what = this.#several ? `${namesOf(restarting)}: the gateway` : "the gateway";
+      say(`${what} does not keep its hold, which ends when it restarts; trying again while n8n restarts`);
+    }
+    if (paused.length === 0) return;
+    const who = this.#several
+      ? `the gateways hold the requests to n8n (${namesOf(paused)})`
+      : "the gateway holds the requests to n8n";
+    say(`${who}; ${renderInFlight(paused)}`);
+  }
+
+  /** Without any gateway that holds requests there is no hold. */
+  #leaveOut(silent: readonly Silent[]): void {
+    const { say } = this.#world;
+    this.#holding = this.#holding.filter((gateway) => !silent.some((one) => one.gateway === gateway));
+    if (this.#holding.length === 0) this.#forget();
+    for (const { gateway, problem } of silent) {
+      say(
+        this.#several
+          ? `${gateway.name}: its gateway does not hold the requests to n8n, and answers 503 meanwhile: ${problem}`
+          : `the requests to n8n are not held: ${problem}`,
+      );
+    }
   }
 
   /** Whether a service has restarted and answers as before, or has gone on as before for so long that nothing restarts it. */
@@ -146,14 +236,15 @@ export class Hold {
     if (!this.isOn) return;
     this.#forget();
     const { say, environment } = this.#world;
-    try {
-      const { waiting } = await this.#ask("resume");
+    const { answered, silent } = await this.#ask("resume");
+    if (answered.length > 0) {
+      const waiting = sumOf(answered, ({ waiting }) => waiting);
       say(`the requests to n8n go on${waiting === 0 ? "" : `: ${waiting} have waited`}`);
-    } catch (error) {
-      const { maxSeconds } = environment.services.gateway.hold;
-      say(
-        `the gateway could not be told to go on, and does so by itself after ${maxSeconds} s: ${(error as Error).message}`,
-      );
+    }
+    const { maxSeconds } = environment.services.gateway.hold;
+    for (const { gateway, problem } of silent) {
+      const who = this.#several ? `${gateway.name}: the gateway` : "the gateway";
+      say(`${who} could not be told to go on, and does so by itself after ${maxSeconds} s: ${problem}`);
     }
   }
 
@@ -162,37 +253,59 @@ export class Hold {
     this.#stopRenewing = undefined;
   }
 
+  /** What a service is; n8n behind several gateways has to answer through each of them. */
   async #now(service: HeldService): Promise<Now> {
+    const now = await this.#look(service);
+    if (this.#several === undefined || now.lacks !== undefined) return now;
+    return { ...now, lacks: await this.#lacksThrough(this.#several) };
+  }
+
+  async #look(service: HeldService): Promise<Now> {
     const unknown = { container: undefined, lacks: "an answer" };
+    const throughGateway = this.#several === undefined;
     const read = () =>
       service === "n8n"
         ? readNow({ webhooks: this.#webhooks }, this.#world)
-        : readBehind(service, this.#world);
+        : readBehind({ service, throughGateway }, this.#world);
     return await unlessUnknown(read, unknown);
   }
 
-  async #renew(): Promise<void> {
-    // While the gateway restarts nobody answers; the next renewal comes soon.
-    await unlessUnknown(() => this.#ask("renew"), undefined);
+  /** A gateway that is away has no visitors who wait. */
+  async #lacksThrough({ answering }: Several): Promise<string | undefined> {
+    const found = (await this.#readThrough(answering)).filter(({ status }) => status !== undefined);
+    const lacking = found.filter(({ status }) => status !== "200").map(({ gateway }) => gateway.name);
+    if (lacking.length > 0) return `an answer at /healthz of ${lacking.join(", ")}`;
+    return found.length === 0 ? "a gateway that answers" : undefined;
   }
 
-  async #ask(verb: Verb): Promise<GatewayState> {
-    const { server, environment } = this.#world;
-    const { drainSeconds, maxSeconds } = environment.services.gateway.hold;
+  /** While a gateway restarts nobody answers there; the next renewal comes soon. */
+  async #ask(verb: Verb, gateways = this.#holding) {
+    const { drainSeconds, maxSeconds } = this.#world.environment.services.gateway.hold;
     // A pause waits first for a gateway that is being replaced.
     const timeoutSeconds = ASK_SECONDS + (verb === "pause" ? maxSeconds + drainSeconds : 0);
-    const asked = this.#last.then(async () => {
-      if (verb === "renew" && !this.isOn) throw new UserError("the hold has ended");
-      return await askGateway(server, verb, { timeoutSeconds });
-    });
-    this.#last = asked.catch(() => undefined);
-    return await asked;
+    const isWanted = () => verb !== "renew" || this.isOn;
+    return await askAll(gateways, { verb, timeoutSeconds, isWanted });
   }
 }
 
 class Late extends Error {}
 
-function renderInFlight({ inFlight }: GatewayState): string {
+interface Several {
+  /** Gateways through which n8n answered before. */
+  readonly answering: readonly Gateway[];
+}
+
+interface Through {
+  readonly gateway: Gateway;
+  readonly status: string | undefined;
+}
+
+function sumOf(answers: readonly Answered[], count: (state: GatewayState) => number): number {
+  return answers.reduce((sum, { state }) => sum + count(state), 0);
+}
+
+function renderInFlight(answers: readonly Answered[]): string {
+  const inFlight = sumOf(answers, (state) => state.inFlight);
   if (inFlight <= 0) return "n8n has answered all others";
   return `${inFlight} others are still being answered, and n8n gives them up to 30 s when it stops`;
 }

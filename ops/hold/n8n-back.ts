@@ -4,6 +4,7 @@ import { swarmName } from "../../common/services.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Server } from "../server/connection.ts";
+import type { GatewayServer } from "./gateways.ts";
 import { n8nOf } from "../workflows/open.ts";
 import { inFolder, readContent, type FolderRequest } from "../../stacks/workflows/folder.ts";
 import { LOOPBACK } from "../../provider/n8n/api.ts";
@@ -11,6 +12,9 @@ import { wantedWebhooks } from "../../provider/n8n/webhooks.ts";
 import type { Workflow } from "../../provider/n8n/workflow.ts";
 
 const LOOK_SECONDS = 30;
+
+/** One of several gateways that is away must not keep the requests at the others. */
+const THROUGH_SECONDS = 15;
 
 // The container, and what n8n in it answers. Root's own proxy has nothing to do with the loopback.
 const LOOK = `
@@ -43,10 +47,13 @@ export interface N8nWorld {
   readonly workflows?: readonly Workflow[] | undefined;
 }
 
-// The container of a service, once it is healthy, and what everything behind the gateway answers together; it is never held.
+// What everything behind this server's gateway answers together; it is never held.
+const LOOK_THROUGH = `
+code=$(curl --silent --insecure --output /dev/null --max-time 5 --noproxy '*' --resolve "$DOMAIN:443:127.0.0.1" --write-out '%{http_code}' "https://$DOMAIN/healthz" || true)`;
+
+// The container of a service, once it is healthy, and the same.
 const LOOK_BEHIND = `
-container=$(docker ps --quiet --no-trunc --filter health=healthy --filter "label=com.docker.swarm.service.name=$SERVICE" | head -n 1)
-code=$(curl --silent --insecure --output /dev/null --max-time 5 --noproxy '*' --resolve "$DOMAIN:443:127.0.0.1" --write-out '%{http_code}' "https://$DOMAIN/healthz" || true)
+container=$(docker ps --quiet --no-trunc --filter health=healthy --filter "label=com.docker.swarm.service.name=$SERVICE" | head -n 1)${LOOK_THROUGH}
 echo "\${container:--} \${code:-000}"`;
 
 /** What n8n was before it stops, and has to be again. */
@@ -80,9 +87,9 @@ export async function readNow({ webhooks }: Pick<Before, "webhooks">, world: N8n
   return { container, lacks: missing.length === 0 ? undefined : missing.map(render).join(", ") };
 }
 
-/** Of a service that n8n needs. */
+/** Of a service that n8n needs; `throughGateway`: the server's own gateway has to answer, too. */
 export async function readBehind(
-  service: HeldService,
+  { service, throughGateway }: { readonly service: HeldService; readonly throughGateway: boolean },
   { server, environment }: Pick<N8nWorld, "server" | "environment">,
 ): Promise<Now> {
   const { stdout } = await server.run({
@@ -93,7 +100,23 @@ export async function readBehind(
   });
   const [container = "-", code] = stdout.trim().split(" ");
   if (container === "-") return { container: undefined, lacks: `a healthy ${service}` };
-  return { container, lacks: code === "200" ? undefined : "an answer at /healthz" };
+  const answers = code === "200" || !throughGateway;
+  return { container, lacks: answers ? undefined : "an answer at /healthz" };
+}
+
+/** Status that a gateway answers at /healthz; undefined: none. */
+export async function readThrough(
+  { server }: GatewayServer,
+  { domain }: Pick<Environment, "domain">,
+): Promise<string | undefined> {
+  const { stdout } = await server.run({
+    purpose: "look through the gateway",
+    script: `${LOOK_THROUGH}\necho "\${code:-000}"`,
+    variables: { DOMAIN: domain },
+    timeoutSeconds: THROUGH_SECONDS,
+  });
+  const status = stdout.trim();
+  return status === "000" ? undefined : status;
 }
 
 async function declaredWebhooks({

@@ -5,9 +5,9 @@ import type { Outcome } from "../command.ts";
 import type { Session } from "../deploy/session.ts";
 import type { Server } from "../server/connection.ts";
 import { emptyServer, fillServer, requireElsewhere, requireNode } from "../servers/drain.ts";
-import { memberOf, type Member } from "../servers/fleet.ts";
+import { memberOf, type Member } from "../fleet/fleet.ts";
 import { settled } from "../servers/settle.ts";
-import { askManagers, nodeOf } from "../servers/swarm.ts";
+import { askManagers, nodeOf } from "../fleet/swarm.ts";
 import { opened, type Opened } from "../servers/world.ts";
 
 export interface Among {

@@ -5,7 +5,7 @@ import { nameOf as settingName } from "../../stacks/config-command.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import type { Outcome } from "../command.ts";
 import { EXIT } from "../deploy/release-progress.ts";
-import { readFleet } from "./fleet.ts";
+import { readFleet } from "../fleet/fleet.ts";
 import { renderLosses } from "../losses.ts";
 import { entriesOf, renderEntries, settingsOf, withServers, type Entry } from "./lists.ts";
 import type { ServersWorld } from "./world.ts";

@@ -3,8 +3,8 @@ import { script } from "../../common/script.ts";
 import { UserError } from "../../common/user-error.ts";
 import { NoAnswer } from "../../provider/ssh/host.ts";
 import type { Server } from "../server/connection.ts";
-import type { Member } from "./fleet.ts";
-import { nodeOf, type Asked } from "./swarm.ts";
+import type { Member } from "../fleet/fleet.ts";
+import { nodeOf, type Asked } from "../fleet/swarm.ts";
 import type { Opened } from "./world.ts";
 
 const DOWN = script(new URL("down.sh", import.meta.url));

@@ -3,7 +3,7 @@ import { UserError } from "../../common/user-error.ts";
 import { record } from "../backup/world.ts";
 import type { Outcome } from "../command.ts";
 import { EXIT } from "../deploy/release-progress.ts";
-import { memberOf, type Fleet, type Member } from "./fleet.ts";
+import { memberOf, type Fleet, type Member } from "../fleet/fleet.ts";
 import { findNamed, lifetime, putBack, takeOut, type Named } from "./names.ts";
 import { settled, settledWithout, spread, type Waiting } from "./settle.ts";
 import {
@@ -15,7 +15,7 @@ import {
   takesTasks,
   type Asked,
   type Node,
-} from "./swarm.ts";
+} from "../fleet/swarm.ts";
 import { locked, type Opened } from "./world.ts";
 
 export interface DrainRequest {

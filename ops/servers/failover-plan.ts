@@ -4,10 +4,10 @@ import { UserError } from "../../common/user-error.ts";
 import { renderTime, short } from "../backup/backup.ts";
 import { isBackedUp } from "../backup/status.ts";
 import { chooseSet } from "../recovery/chosen-set.ts";
-import type { Member } from "./fleet.ts";
+import type { Member } from "../fleet/fleet.ts";
 import { describeRecord, findNamed, type Named } from "./names.ts";
 import { replacement } from "./replacement.ts";
-import { fits, nodeOf, takesTasks, type Asked, type Node } from "./swarm.ts";
+import { fits, nodeOf, takesTasks, type Asked, type Node } from "../fleet/swarm.ts";
 import type { Opened } from "./world.ts";
 
 export interface FailoverPlan {

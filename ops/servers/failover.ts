@@ -11,10 +11,10 @@ import { announce, type Announcement } from "../monitoring/announce.ts";
 import { TimedSteps } from "../timed-steps.ts";
 import { confirmDown, type Confirmed } from "./down.ts";
 import { planFailover, renderNext, renderPlan, type FailoverPlan } from "./failover-plan.ts";
-import { memberOf, type Member } from "./fleet.ts";
+import { memberOf, type Member } from "../fleet/fleet.ts";
 import { takeOut } from "./names.ts";
 import { settled } from "./settle.ts";
-import { askManagers, setAvailability, type Asked } from "./swarm.ts";
+import { askManagers, setAvailability, type Asked } from "../fleet/swarm.ts";
 import { verifyGateways } from "./gateways.ts";
 import { locked, type Opened } from "./world.ts";
 

@@ -1,7 +1,7 @@
 /** Whether the gateways answer, each at its own address. */
 import { script } from "../../common/script.ts";
 import type { Server } from "../server/connection.ts";
-import type { Member } from "./fleet.ts";
+import type { Member } from "../fleet/fleet.ts";
 
 const GATEWAYS = script(new URL("gateways.sh", import.meta.url));
 

@@ -5,7 +5,7 @@ import { NAMESPACE } from "../../secrets/catalog.ts";
 import { commandsFor } from "../../stacks/config-command.ts";
 import type { Environment } from "../../stacks/environment.ts";
 import { parseSettings, settingsIn } from "../../stacks/settings.ts";
-import type { Fleet } from "./fleet.ts";
+import type { Fleet } from "../fleet/fleet.ts";
 
 /** One entry of `technicia:servers`, as the settings file has it. */
 export type Entry = Readonly<Record<string, unknown>> & { readonly name: string };

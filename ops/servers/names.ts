@@ -7,7 +7,7 @@ import { deployedSettings } from "../drift/deployed-settings.ts";
 import { readDeployedState } from "../drift/state.ts";
 import { readConfiguration } from "../engine/settings.ts";
 import type { StateResource } from "../engine/state.ts";
-import type { Fleet, Member } from "./fleet.ts";
+import type { Fleet, Member } from "../fleet/fleet.ts";
 import { openZone, type Opened } from "./world.ts";
 
 /** What a server has in the names. */

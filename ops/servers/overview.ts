@@ -12,9 +12,9 @@ import { EXIT } from "../deploy/release-progress.ts";
 import { pendingOf, readPatches } from "../server/patches.ts";
 import type { Server } from "../server/connection.ts";
 import { renderTable } from "../terminal.ts";
-import type { Fleet, Member } from "./fleet.ts";
+import type { Fleet, Member } from "../fleet/fleet.ts";
 import { renderLosses } from "../losses.ts";
-import { askManagers, findUnsettled, nodeOf, runningOn, type Asked, type SwarmView } from "./swarm.ts";
+import { askManagers, findUnsettled, nodeOf, runningOn, type Asked, type SwarmView } from "../fleet/swarm.ts";
 import type { Opened } from "./world.ts";
 
 const OVERVIEW = script(new URL("overview.sh", import.meta.url));

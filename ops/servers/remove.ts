@@ -11,7 +11,7 @@ import { keyOf } from "../engine/deployed-servers.ts";
 import { forgetHost } from "../engine/reinstalled.ts";
 import { emptyServer, refuseLastOne, requireElsewhere, requireNode } from "./drain.ts";
 import { confirmDown } from "./down.ts";
-import { memberOf, type Fleet, type Member } from "./fleet.ts";
+import { memberOf, type Fleet, type Member } from "../fleet/fleet.ts";
 import { renderLosses } from "../losses.ts";
 import { entriesOf, removal, withServers } from "./lists.ts";
 import { findNamed, forgetRecords, takeOut } from "./names.ts";
@@ -25,7 +25,7 @@ import {
   readSwarm,
   setAvailability,
   type Asked,
-} from "./swarm.ts";
+} from "../fleet/swarm.ts";
 import { locked, type Opened, type ServersWorld } from "./world.ts";
 
 export interface RemoveRequest {

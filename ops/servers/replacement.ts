@@ -1,5 +1,5 @@
 import { commandsFor } from "../../stacks/config-command.ts";
-import type { Fleet, Member } from "./fleet.ts";
+import type { Fleet, Member } from "../fleet/fleet.ts";
 import { entriesOf } from "./lists.ts";
 
 /**

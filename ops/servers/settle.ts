@@ -10,8 +10,8 @@ import {
   runningOn,
   setTasks,
   type SwarmView,
-} from "./swarm.ts";
-import type { Member } from "./fleet.ts";
+} from "../fleet/swarm.ts";
+import type { Member } from "../fleet/fleet.ts";
 import type { ServersWorld } from "./world.ts";
 
 /** A task starts within seconds and is healthy at its first check; an image that is missing is pulled first. */

@@ -6,7 +6,7 @@ import type { Operator } from "../deploy/session.ts";
 import { readSettings } from "../engine/settings.ts";
 import type { Server } from "../server/connection.ts";
 import { holdLock } from "../server/lock.ts";
-import { Connections, readFleet, type Fleet } from "./fleet.ts";
+import { Connections, readFleet, type Fleet } from "../fleet/fleet.ts";
 
 export interface ServersWorld extends Operator {
   readonly fetch: typeof fetch;

@@ -4,12 +4,15 @@ import { readFile } from "node:fs/promises";
 import { scan, scanFile } from "../../common/scan.ts";
 import { beganAt, confirmation, dayOf, dueOf, tasksOf } from "../../reports/tasks/tasks.ts";
 import type { Due, LastDone, Task, TaskFacts } from "../../reports/tasks/tasks.ts";
+import { areSeveral } from "../../stacks/servers.ts";
 import type { Outcome } from "../command.ts";
 import { orWhy, recordsOn } from "../documents/facts.ts";
 import type { Effects } from "../effects.ts";
 import { readEnvironment } from "../engine/settings.ts";
 import { onServer } from "../on-server.ts";
-import { pendingOf, readPatches } from "../server/patches.ts";
+import { readState } from "../engine/state.ts";
+import { otherMembers, readPatchesOf } from "../fleet/pending.ts";
+import { pendingOf, readPatches, type Patches } from "../server/patches.ts";
 import type { Server } from "../server/connection.ts";
 import { renderTable } from "../terminal.ts";
 
@@ -62,17 +65,37 @@ export async function readTasks(stack: string, world: TasksWorld) {
     "why" in environment
       ? { drillDays: 7, isMonitored: true }
       : { drillDays: environment.backup.drillDays, isMonitored: environment.monitoring.enabled };
-  const [read, scanned] = await Promise.all([onServer(stack, world, readServer), readScanned(stack)]);
+  const [read, scanned, others] = await Promise.all([
+    onServer(stack, world, readServer),
+    readScanned(stack),
+    "why" in environment || !areSeveral(environment) ? [] : readOthers(stack, world),
+  ]);
   const unread = [
     ...("why" in environment ? [`the settings could not be read: ${environment.why}`] : []),
     ...("why" in read.records
       ? [`the records could not be read: ${read.records.why}`]
       : read.records.corrupt),
     ...("why" in read.pending ? [`pending upgrades could not be read: ${read.pending.why}`] : []),
+    ...others.flatMap(({ name, pending }) =>
+      "why" in pending ? [`pending upgrades of ${name} could not be read: ${pending.why}`] : [],
+    ),
   ];
-  const facts: TaskFacts = { ...read, scanned, now: now() };
-  return { tasks: tasksOf(settings), facts, unread };
+  const othersPending = new Map(others.map(({ name, pending }) => [name, pending]));
+  const facts: TaskFacts = { ...read, othersPending, scanned, now: now() };
+  return { tasks: tasksOf({ ...settings, otherServers: [...othersPending.keys()] }), facts, unread };
 }
+
+async function readOthers(stack: string, world: Pick<TasksWorld, "pulumi" | "openServer">) {
+  const { resources } = await readState(stack, world.pulumi);
+  const options = { timeoutSeconds: PENDING_SECONDS };
+  const found = await readPatchesOf(otherMembers(stack, resources), world, options);
+  return found.map(({ name, patches }) => ({
+    name,
+    pending: "why" in patches ? patches : kindsIn(patches),
+  }));
+}
+
+const kindsIn = (patches: Patches) => pendingOf(patches).map(({ what }) => what);
 
 async function readServer(server: Server) {
   const within = (timeoutSeconds: number): Pick<Server, "run"> => ({
@@ -80,9 +103,7 @@ async function readServer(server: Server) {
   });
   const records = await orWhy(recordsOn(within(SERVER_SECONDS)));
   if ("why" in records) return { records, pending: records };
-  const pending = await orWhy(
-    readPatches(within(PENDING_SECONDS)).then((patches) => pendingOf(patches).map(({ what }) => what)),
-  );
+  const pending = await orWhy(readPatches(within(PENDING_SECONDS)).then(kindsIn));
   return { records, pending };
 }
 

@@ -49,6 +49,12 @@ interface Message {
 /** Title and place of an alert → its id, which the message of its end leaves out. */
 const known = new Map<string, string>();
 
+/**
+ * Title → name of the rule. An end may come of what nobody was told of, because another alert explained it all the time: Alertmanager puts it
+ * into the next message of its group.
+ */
+const names = new Map<string, string>();
+
 const isTaken = (status: number) => status === 200 || status === 202;
 
 /** Everything that arrived since then, the oldest first; `mail: false` where the mail server cannot be asked. */
@@ -101,13 +107,16 @@ function readBlocks({ receiver, at, text }: Message, status: Told["status"]): To
   return [...text.matchAll(pattern)].map(({ groups = {} }) => {
     const { title = "", where = "" } = groups;
     const place = `${title}\n${where}`;
-    if (groups["id"] !== undefined) known.set(place, groups["id"]);
+    if (groups["id"] !== undefined) {
+      known.set(place, groups["id"]);
+      names.set(title, groups["id"].split("-")[0] ?? "");
+    }
     return {
       receiver,
       at,
       status,
       title,
-      id: known.get(place) ?? `? ${title}`,
+      id: known.get(place) ?? `${names.get(title) ?? "?"}-? ${title}`,
       stack: where.split(", ")[0] ?? "",
     };
   });

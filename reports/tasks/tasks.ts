@@ -17,6 +17,9 @@ export interface TaskFacts {
   /** Upgrades and reboots that wait for a maintenance. @default not known */
   readonly pending?: readonly string[] | Missing | undefined;
 
+  /** The same of several servers other than that of the data, by name. @default not known */
+  readonly othersPending?: ReadonlyMap<string, readonly string[] | Missing> | undefined;
+
   /** What done now means. */
   readonly now?: Date | undefined;
 }
@@ -52,12 +55,15 @@ export interface TaskSettings {
 
   /** The setting `monitoring.enabled`. */
   readonly isMonitored: boolean;
+
+  /** Names of several servers other than that of the data. @default none */
+  readonly otherServers?: readonly string[] | undefined;
 }
 
 const [DAILY, WEEKLY, MONTHLY] = [1, 7, 30];
 
 /** A task is a table's row; the order is by period. */
-export function tasksOf({ drillDays, isMonitored }: TaskSettings): readonly Task[] {
+export function tasksOf({ drillDays, isMonitored, otherServers = [] }: TaskSettings): readonly Task[] {
   return [
     ...DAILY_TASKS,
     ...WEEKLY_TASKS,
@@ -67,6 +73,7 @@ export function tasksOf({ drillDays, isMonitored }: TaskSettings): readonly Task
       ...DRILLED,
     },
     ...MONTHLY_TASKS.filter(({ name }) => isMonitored || name !== "alerts"),
+    ...otherServers.map(patchesOf),
     {
       ...byHand("rotation", undefined, "rotation des clés"),
       how: (stack) => `npm run secrets -- ${stack} rotate`,
@@ -184,7 +191,7 @@ const MONTHLY_TASKS: readonly Task[] = [
     ...byHand("patches", MONTHLY, "mises à jour du serveur"),
     how: (stack) => `npm run maintain -- ${stack}`,
     record: "audit: maintenance; apt on the server",
-    lastDone: lastPatched,
+    lastDone: lastPatched(({ pending }) => pending),
   },
   {
     ...confirmed("check", MONTHLY, "lecture complète des sauvegardes"),
@@ -192,13 +199,26 @@ const MONTHLY_TASKS: readonly Task[] = [
   },
 ];
 
-/** A server on which nothing waits needs no maintenance. */
-function lastPatched(facts: TaskFacts): LastDone {
-  const { pending, now } = facts;
-  if (Array.isArray(pending) && pending.length === 0 && now !== undefined) return { at: now.toISOString() };
-  return audited(
-    ({ action, detail }) => action === "maintenance" && detail.startsWith("maintenance terminée"),
-  )(facts);
+/** Of one of several servers. */
+function patchesOf(server: string): Task {
+  return {
+    ...byHand(`patches-${server}`, MONTHLY, `mises à jour du serveur ${server}`),
+    how: (stack) => `npm run maintain -- ${stack} --server ${server}`,
+    record: `audit: maintenance; apt on ${server}`,
+    lastDone: lastPatched(({ othersPending }) => othersPending?.get(server), `${server} : `),
+  };
+}
+
+/** A server on which nothing waits needs no maintenance. `of`: what the audit's lines of this server begin with. */
+function lastPatched(pendingIn: (facts: TaskFacts) => TaskFacts["pending"], of = "") {
+  return (facts: TaskFacts): LastDone => {
+    const pending = pendingIn(facts);
+    if (Array.isArray(pending) && pending.length === 0 && facts.now !== undefined)
+      return { at: facts.now.toISOString() };
+    return audited(
+      ({ action, detail }) => action === "maintenance" && detail.startsWith(`${of}maintenance terminée`),
+    )(facts);
+  };
 }
 
 export interface Due {

@@ -117,6 +117,14 @@ describe("the monitoring", () => {
     expect(metrics.resources.limits.memoryBytes).toBe(128 * 1024 * 1024);
   });
 
+  it("keeps the caches of the metrics on no disk, from which they would fill its memory after a restart", async () => {
+    expect((await specOf("metrics")).containerSpec.mounts).toContainEqual({
+      type: "tmpfs",
+      target: "/victoria-metrics-data/cache",
+      readOnly: false,
+    });
+  });
+
   it("stops a program that keeps data before its successor starts", async () => {
     const order = async (name: (typeof monitoringServices)[number]) =>
       (await specOf(name)).updateConfig.order;

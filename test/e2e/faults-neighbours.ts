@@ -20,11 +20,14 @@ export interface SeenFault extends Pick<Fault, "name" | "inject" | "repair" | "o
   readonly second: Told;
 }
 
+// Not a step on a server: the one that is gone runs none.
+export const nothing = () => Promise.resolve();
+
 /** As two faults that are one: the second of them breaks nothing more. */
 export function viewsOf({ name, first, second, ...broken }: SeenFault): [Fault, Fault] {
   return [
     { on: FIRST, ...broken, name: `${name}, by ${SECOND.stack}`, by: SECOND, ...second },
-    { name: `${name}, by ${FIRST.stack}`, inject: "true", repair: "true", by: FIRST, ...first },
+    { name: `${name}, by ${FIRST.stack}`, inject: nothing, repair: nothing, by: FIRST, ...first },
   ];
 }
 
@@ -52,8 +55,8 @@ const NOTHING: Told = { alerts: {} };
 
 const answersAgain = () => until("TechnicIA to answer again", () => askHealth().then(() => true), 300);
 
-/** A server that has just booted: its programs do not start in one moment. */
-const AFTER_BOOT = ["CollectorSilent", "HealthFailing", "SiteDown", "TargetDown"];
+/** A server that has just booted: its programs do not start in one moment, and its gateway answers visitors before n8n does. */
+const AFTER_BOOT = ["CollectorSilent", "HealthFailing", "SiteDown", "TargetDown", "ErrorRateCritical"];
 
 export const GONE: SeenFault = {
   name: "the server is gone",

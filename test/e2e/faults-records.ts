@@ -144,7 +144,10 @@ mv ${METRICS}.new ${METRICS}`,
     inject: `cp --archive ${AUDIT} /root/audit.kept
 echo '{"at":"'$(date --utc --date '-30 hours' +%Y-%m-%dT%H:%M:%S.000Z)'","who":"test","action":"drift","reason":"","detail":"aucun écart","findings":0}' >> ${AUDIT}`,
     repair: async () => {
-      await onServer(`set -e; cat /root/audit.kept > ${AUDIT}; rm /root/audit.kept`);
+      // Records are a chain, to which lines can only be added.
+      await onServer(
+        `set -e; chattr -a ${AUDIT}; cat /root/audit.kept > ${AUDIT}; chattr +a ${AUDIT}; rm /root/audit.kept`,
+      );
       await checkDrift();
     },
     alerts: { DriftCheckOld: "P3" },

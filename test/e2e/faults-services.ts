@@ -2,7 +2,8 @@
 import { imageOf, makeIll, offerBadReleases } from "../../rehearsal/bench/bad-releases.ts";
 import { IMAGE } from "./deployments.ts";
 import type { Fault } from "./faults.ts";
-import { set, up } from "./rehearsal.ts";
+import { query } from "./monitored.ts";
+import { onServer, set, up } from "./rehearsal.ts";
 
 const container = (alias: string) =>
   `$(docker ps --quiet --filter label=com.docker.swarm.service.name=technicia-${alias} --filter status=running | head -n 1)`;
@@ -158,15 +159,28 @@ export const KILLED: readonly Fault[] = [
   killed("probes", { alerts: { "MonitoringRestarts-probes": "P2" } }),
 ];
 
-/** Holds memory in the service's container, in MiB and for so long. */
-const hold = (alias: string, { mib, seconds }: { readonly mib: number; readonly seconds: number }) =>
-  `docker exec --detach ${container(alias)} python3 -c 'import time; held = bytearray(b"x") * (${mib} << 20); time.sleep(${seconds})'`;
+/** Share of its memory's limit that a service is brought to: critical from 80 % on. */
+const NEARLY_ALL = 0.9;
 
-/** Of the 384 MiB of the stack `test`, of which it takes about 110 at rest. */
+const HELD_SECONDS = 3600;
+
+/** Takes what is left of the service's memory up to that share, by a process of its own in the container. */
+async function fill(alias: string): Promise<void> {
+  const bytesOf = async (measure: "limit" | "working_set") => {
+    const [found] = await query(`technicia_container_memory_${measure}_bytes{service="${alias}"}`);
+    if (found === undefined) throw new Error(`memory of ${alias}: expected ${measure} to be measured`);
+    return found.value;
+  };
+  const bytes = Math.round(NEARLY_ALL * (await bytesOf("limit")) - (await bytesOf("working_set")));
+  await onServer(
+    `docker exec --detach ${container(alias)} python3 -c 'import time; held = bytearray(b"x") * ${bytes}; time.sleep(${HELD_SECONDS})'`,
+  );
+}
+
 export const MEMORY: Readonly<Record<"full" | "exceeded", Fault>> = {
   full: {
     name: "the vector store takes nearly all of its memory",
-    inject: hold("vector-store", { mib: 230, seconds: 3600 }),
+    inject: () => fill("vector-store"),
     repair: `docker exec ${container("vector-store")} python3 -c 'import os, signal
 for one in filter(str.isdigit, os.listdir("/proc")):
     try: words = open(f"/proc/{one}/cmdline").read()

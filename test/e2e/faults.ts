@@ -396,7 +396,11 @@ async function expectNothingElse(
   const isExpected = (id: string) => ids.has(id) || isOfMachine(id) || allowed.has(nameOf(id));
   const before = await readTold(since - REPEATED_SECONDS * 1000);
   const others = told.filter(
-    (one) => one.stack === environment.stack && !isExpected(one.id) && !isRepeated(one, { before, since }),
+    (one) =>
+      one.stack === environment.stack &&
+      !isLevel(one) &&
+      !isExpected(one.id) &&
+      !isRepeated(one, { before, since }),
   );
   expect(others.map(({ receiver, status, id, title }) => `${receiver}: ${status} ${id} (${title})`)).toEqual(
     [],

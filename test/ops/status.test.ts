@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import type { Pending } from "../../ops/server/patches.ts";
+import type { PatchesOf } from "../../ops/fleet/pending.ts";
+import type { Patches, Pending } from "../../ops/server/patches.ts";
 import type { Status } from "../../ops/status.ts";
 import { readStatus, renderStatus } from "../../ops/status.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -13,7 +14,20 @@ import { three } from "../support/servers.ts";
 import { runCli } from "../support/fake-pulumi.ts";
 
 const read = (stack: Stack, readPending = () => Promise.resolve<readonly Pending[]>([])): Promise<Status> =>
-  readStatus("test", { ...sources({ test: stack }), readPending });
+  readStatus("test", {
+    ...sources({ test: stack }),
+    readPending,
+    readOthersPatches: (others) =>
+      Promise.resolve(others.map(({ name }) => ({ name, patches: othersPatches.get(name) ?? UP_TO_DATE }))),
+  });
+
+const UP_TO_DATE: Patches = {
+  ...{ security: [], engine: [], upgrades: [], kept: [] },
+  ...{ broken: undefined, stale: undefined, reboot: undefined },
+};
+
+/** Of several servers those other than that of the data. */
+const othersPatches = new Map<string, PatchesOf["patches"]>();
 
 /** What several servers share. */
 function serverOf({ server }: Settings): object {
@@ -48,7 +62,8 @@ describe("renderStatus", () => {
     );
   });
 
-  it("says what the loss of each server means, by the settings that are deployed", async () => {
+  /** The state of three servers. */
+  function stateOfThree() {
     const settings = Object.entries({
       ...validSettings(),
       server: serverOf(validSettings()),
@@ -62,7 +77,11 @@ describe("renderStatus", () => {
       urn: `urn:pulumi:test::technicia::${DECLARATION_TYPE}::declaration`,
       ...{ type: DECLARATION_TYPE, outputs: record },
     };
-    const state = { deployment: { resources: [declaration, ...recordedState.deployment.resources] } };
+    return { deployment: { resources: [declaration, ...recordedState.deployment.resources] } };
+  }
+
+  it("says what the loss of each server means, by the settings that are deployed", async () => {
+    const state = stateOfThree();
 
     expect(renderStatus(await read({ state }))).toMatch(
       /^Lost +Visitors get .*\n─.*\ngra-1 +pages, by [^]*\ngra-2 +pages, by [^]*\ngra-3 +pages, by /m,
@@ -84,6 +103,21 @@ describe("renderStatus", () => {
     expect(renderStatus(await read({}))).not.toContain("maintain");
     const silent = await read({}, () => Promise.reject(new UserError("no answer")));
     expect(renderStatus(silent)).toContain("pending upgrades could not be read: no answer");
+  });
+
+  it("names what waits for a maintenance of another server, with its own command", async () => {
+    const reboot = "kernel 1 runs, 2 is installed";
+    othersPatches.set("gra-2", { ...UP_TO_DATE, reboot });
+    othersPatches.set("gra-3", { why: "no answer" });
+    const text = renderStatus(await read({ state: stateOfThree() }));
+    othersPatches.clear();
+
+    expect(text).toMatch(
+      /^Maintenance de gra-2 +En attente\n─.*\nRedémarrage +kernel 1 runs, 2 is installed\nnpm run maintain -- test --server gra-2$/m,
+    );
+    expect(text).toContain("pending upgrades of gra-3 could not be read: no answer");
+    expect(text).not.toMatch(/gra-1.*maintain|maintain.*gra-1/);
+    expect(renderStatus(await read({ state: stateOfThree() }))).not.toContain("maintain");
   });
 
   it("distinguishes a missing key from one that is not needed", async () => {

@@ -14,9 +14,16 @@ import { closedRequests } from "./closed-paths.ts";
 /** The stack's public address. */
 export interface PublicSite {
   readonly domain: string;
+  /** Of one of several gateways; undefined: wherever the domain leads. */
+  readonly address?: string | undefined;
   readonly ports: { readonly http: number; readonly https: number };
   /** Certificates (PEM) of which one has to be in its certificate's chain; undefined: the authorities that this machine trusts. */
   readonly authorities: string | undefined;
+}
+
+/** Where a connection goes, which asks for the domain. */
+export function placeOf({ domain, address = domain, ports }: PublicSite) {
+  return { host: address, port: ports.https, servername: domain };
 }
 
 /** How a TLS connection judges the site's certificate. */
@@ -90,7 +97,8 @@ export async function askPublic(site: PublicSite, request: PublicRequest): Promi
   const body = await encode(request);
   return await new Promise((resolve, reject) => {
     const sent = (protocol === "https" ? https : http).request({
-      host,
+      host: site.address ?? host,
+      ...(site.address === undefined ? {} : { servername: host }),
       port: site.ports[protocol],
       path,
       method,

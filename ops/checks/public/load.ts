@@ -3,7 +3,7 @@ import { connect } from "node:tls";
 import type { Result } from "autocannon";
 
 import { failed, type Finding, ok } from "../probe.ts";
-import type { PublicSite } from "./gateway.ts";
+import { placeOf, type PublicSite } from "./gateway.ts";
 import type { ReleaseLimits } from "../../../stacks/release-limits.ts";
 
 /** Requests that the server answers at the same time; those on the way come in addition. */
@@ -65,10 +65,10 @@ export async function checkLoad(site: PublicSite, request: LoadRequest): Promise
 }
 
 /** The time of one way there and back, in milliseconds; 0 where nothing answers, which the load itself then shows. */
-async function roundTripMs({ domain, ports }: PublicSite, signal: AbortSignal): Promise<number> {
+async function roundTripMs(site: PublicSite, signal: AbortSignal): Promise<number> {
   const times: number[] = [];
   for (let count = 0; count < ROUND_TRIPS; count++) {
-    const milliseconds = await handshakeMs({ host: domain, port: ports.https });
+    const milliseconds = await handshakeMs(site);
     signal.throwIfAborted();
     if (milliseconds === undefined) return 0;
     times.push(milliseconds);
@@ -77,17 +77,11 @@ async function roundTripMs({ domain, ports }: PublicSite, signal: AbortSignal): 
 }
 
 /** The handshake of TLS 1.3 is one round trip, also where a proxy near the operator answers TCP's; that of TLS 1.2 is two. */
-function handshakeMs({
-  host,
-  port,
-}: {
-  readonly host: string;
-  readonly port: number;
-}): Promise<number | undefined> {
+function handshakeMs(site: PublicSite): Promise<number | undefined> {
   return new Promise((resolve) => {
     let started = 0;
     // Another check judges the certificate.
-    const socket = connect({ host, port, servername: host, rejectUnauthorized: false });
+    const socket = connect({ ...placeOf(site), rejectUnauthorized: false });
     const end = (milliseconds: number | undefined) => {
       socket.destroy();
       resolve(milliseconds);
@@ -105,12 +99,13 @@ function handshakeMs({
 
 /** Milliseconds of each answer, the number of answers with another status, and of requests without an answer. */
 async function runLoad(
-  { domain, ports }: PublicSite,
+  site: PublicSite,
   { path, status, thresholds, signal, rttMs }: LoadRequest & { readonly rttMs: number },
 ): Promise<{ times: readonly number[]; wrong: number; lost: number; seconds: number }> {
   const rate = Math.max(CONNECTIONS, Math.ceil(thresholds.requestsPerSecond * MARGIN));
   // Each connection needs at least one request a second.
   const connections = Math.min(rate, CONNECTIONS + Math.ceil((rate * rttMs) / 1000));
+  const { host, port, servername } = placeOf(site);
   const times: number[] = [];
   let wrong = 0;
   // Imported here, because it is slow to load and most commands need no load.
@@ -119,14 +114,18 @@ async function runLoad(
   const result = await new Promise<Result>((resolve, reject) => {
     const instance = autocannon(
       {
-        url: `https://${domain}:${ports.https}${path}`,
+        url: `https://${host}:${port}${path}`,
+        ...(site.address === undefined ? {} : { servername }),
         connections,
         duration: thresholds.loadSeconds,
         overallRate: rate,
         timeout: Math.ceil(thresholds.p99Ms / 1000) + 5,
         // The library repeats a refused connection at once and without end.
         bailout: Math.ceil(rate * thresholds.loadSeconds * thresholds.errorRatio) + MORE_ERRORS,
-        headers: { "user-agent": "technicia-checks" },
+        headers: {
+          "user-agent": "technicia-checks",
+          ...(site.address === undefined ? {} : { host: servername }),
+        },
       },
       // Typed as an Error, given as null when there is none.
       (error: Error | null, done) => (error ? reject(error) : resolve(done)),

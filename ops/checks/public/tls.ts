@@ -4,7 +4,7 @@ import { checkServerIdentity, connect, type PeerCertificate, type SecureVersion 
 
 import { reasonOf } from "../../../common/reason.ts";
 import { failed, type Finding, notChecked, ok } from "../probe.ts";
-import { type PublicSite, trustOf } from "./gateway.ts";
+import { placeOf, type PublicSite, trustOf } from "./gateway.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -49,11 +49,8 @@ async function readCertificate(
   site: PublicSite,
   signal: AbortSignal,
 ): Promise<{ readonly certificate: PeerCertificate; readonly distrust: string | undefined } | undefined> {
-  const { domain, ports } = site;
   const socket = connect({
-    host: domain,
-    port: ports.https,
-    servername: domain,
+    ...placeOf(site),
     // The connection must succeed, so that the check reports every problem at once.
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,
@@ -105,9 +102,7 @@ async function tryVersion(
   { site, signal }: { readonly site: PublicSite; readonly signal: AbortSignal },
 ): Promise<Handshake> {
   const socket = connect({
-    host: site.domain,
-    port: site.ports.https,
-    servername: site.domain,
+    ...placeOf(site),
     minVersion: version,
     maxVersion: version,
     // Trust is the subject of the certificate's check.

@@ -40,11 +40,21 @@ interface Room {
   readonly digests: readonly string[];
 }
 
+export interface RoomRequest {
+  readonly server: Server;
+  readonly environment: Environment;
+
+  /** Whether metrics and logs take a share of its disk. @default true */
+  readonly keepsMonitoring?: boolean | undefined;
+}
+
+function monitoringOf({ environment, keepsMonitoring = true }: RoomRequest) {
+  return keepsMonitoring ? environment.monitoring : undefined;
+}
+
 /** Whether there is disk for the images, and memory for the tasks that run together during the update. */
-export async function checkRoomFor(
-  images: readonly KnownImage[],
-  { server, environment }: { readonly server: Server; readonly environment: Environment },
-): Promise<Finding> {
+export async function checkRoomFor(images: readonly KnownImage[], request: RoomRequest): Promise<Finding> {
+  const { server, environment } = request;
   const room = await readRoom(server);
   const missing = images.filter(({ digest }) => !room.digests.includes(digest));
   const neededBytes = missing.reduce((sum, image) => sum + image.downloadBytes, 0) * UNPACKED_TIMES;
@@ -61,15 +71,16 @@ export async function checkRoomFor(
     thresholds: releaseLimits(environment),
     neededBytes,
     besideMib,
-    monitoring: environment.monitoring,
+    monitoring: monitoringOf(request),
     what: missing.length === 0 ? "aucune image à charger" : `${missing.length} images à charger`,
   });
 }
 
 /** Whether the server has room left now. */
-export async function checkRoom(server: Server, environment: Environment): Promise<Finding> {
+export async function checkRoom(request: RoomRequest): Promise<Finding> {
+  const { server, environment } = request;
   const thresholds = releaseLimits(environment);
-  const { monitoring } = environment;
+  const monitoring = monitoringOf(request);
   const need = { thresholds, monitoring, neededBytes: 0, besideMib: 0, what: "en service" };
   return judge(await readRoom(server), need);
 }
@@ -79,8 +90,7 @@ function judge(
   need: {
     readonly thresholds: ReleaseLimits;
     readonly neededBytes: number;
-    /** Of which metrics and logs take a share of the disk. */
-    readonly monitoring: Environment["monitoring"];
+    readonly monitoring: Environment["monitoring"] | undefined;
     /** Memory of the largest task that runs beside its predecessor. */
     readonly besideMib: number;
     readonly what: string;
@@ -121,7 +131,8 @@ function judge(
 }
 
 /** The disk of the settings may be another one than the server's. */
-function findExcess(monitoring: Environment["monitoring"], { diskBytes }: Room): string[] {
+function findExcess(monitoring: Environment["monitoring"] | undefined, { diskBytes }: Room): string[] {
+  if (monitoring === undefined) return [];
   const diskGib = Math.floor(diskBytes / (1024 * MIB));
   const excess = excessOnDisk(monitoring, diskGib);
   if (excess === undefined) return [];
@@ -150,12 +161,12 @@ const TOLERANCE_SECONDS = 5;
 /** Compares this machine's clock with OVH's and with the server's. */
 export function clockProbe(
   options: Pick<CheckEffects, "fetch" | "now"> & {
-    /** Endpoint of OVH's API. */
-    readonly endpoint: string;
+    /** Endpoint of OVH's API; undefined: it is not asked. */
+    readonly endpoint: string | undefined;
     readonly access: ServerAccess;
   },
 ): Probe {
-  const { now, access } = options;
+  const { now, access, endpoint, fetch } = options;
   return {
     id: "clock",
     title: "Horloges à l'heure",
@@ -180,7 +191,10 @@ export function clockProbe(
         }
       };
       // One after the other, because a busy machine measures badly.
-      await compare("OVH", { measure: "ovhOffsetSeconds", read: () => readOvhTime(options, signal) });
+      if (endpoint !== undefined) {
+        const read = () => readOvhTime({ endpoint, fetch }, signal);
+        await compare("OVH", { measure: "ovhOffsetSeconds", read });
+      }
       await compare("serveur", { measure: "serverOffsetSeconds", read: () => readServerTime(access) });
 
       const offsets = `écart avec cette machine : ${seen.join(", ")}`;

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { checkDrift, type World } from "../../../ops/drift/check.ts";
 import { driftReport, EXIT_CODES } from "../../../ops/drift/report.ts";
 import { DECLARATION_TYPE } from "../../../stacks/declaration-record.ts";
+import { validSettings } from "../../support/fixtures.ts";
+import { three } from "../../support/servers.ts";
 import { startCloudflare, type FakeCloudflare } from "../../../rehearsal/fake-clouds/cloudflare/server.ts";
 import {
   fakeEngine,
@@ -216,6 +218,45 @@ describe("checkDrift", () => {
       outcome: "drift",
       findings: [{ layer: "host", resource: "maintenance", what: "engine", found: ["docker.io 1 → 2"] }],
     });
+  });
+
+  it("names what waits on each of several servers, and the one that does not say", async () => {
+    const reboot = "reboot\tkernel 1 runs, 2 is installed\n";
+    const servers = [
+      fakeServer({ upgrades: reboot }),
+      fakeServer({ upgrades: reboot }),
+      fakeServer({ problem: "ssh 203.0.113.12:22: no answer" }),
+    ];
+    const { deployment } = await stateOfRecording("quiet");
+    const others = ["gra-2", "gra-3"].map((name, index) => ({
+      ...deployment.resources.find(({ type }) => type === "pulumi:providers:technicia")!,
+      urn: `urn:pulumi:test::technicia::technicia:infra:Host$pulumi:providers:technicia::${name}/host-connection`,
+      inputs: {
+        ...{ hostAddress: `203.0.113.${11 + index}`, hostPort: "22", hostUser: "debian" },
+        ...{ hostPrivateKeyFile: "/project/key", hostKey: "ssh-ed25519 AAAA" },
+      },
+    }));
+    const server = { ...(validSettings()["server"] as object), serviceName: undefined };
+    const { world } = await stage({
+      state: { deployment: { resources: [...deployment.resources, ...others] } },
+      settings: { server, servers: three },
+    });
+    const openServer: World["openServer"] = ({ ssh }) => servers[Number(ssh.address.split(".")[3]) - 10]!;
+    const checked = await checkDrift("test", { ...world, openServer });
+    checked.close();
+
+    expect(checked.report.findings.map(({ resource, repair }) => [resource, repair])).toEqual([
+      ["maintenance", "nothing automatic: npm run maintain -- test does it inside the window"],
+      [
+        "gra-2/maintenance",
+        "nothing automatic: npm run maintain -- test --server gra-2 does it inside the window",
+      ],
+    ]);
+    expect(checked.report.gaps).toContainEqual({
+      what: "pending upgrades of gra-3",
+      reason: "ssh 203.0.113.12:22: no answer",
+    });
+    expect(servers.map(({ closed }) => closed)).toEqual([1, 1, 1]);
   });
 
   it("ignores the lock of a dead deployment", async () => {

@@ -106,8 +106,8 @@ describe("the maintenance of one of several servers", () => {
   it("goes on with one that was interrupted while its work was elsewhere", async () => {
     await start(three);
     const upgrade = fleet.instead["start the upgrade"]!;
-    fleet.instead["start the upgrade"] = (name, command) => {
-      upgrade(name, command);
+    fleet.instead["start the upgrade"] = async (name, command) => {
+      await upgrade(name, command);
       throw new Error("killed");
     };
     await expect(run({ name: "gra-2" })).rejects.toThrow("killed");

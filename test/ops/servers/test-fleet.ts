@@ -22,6 +22,8 @@ import { tunnelAddress } from "../../../stacks/servers.ts";
 import { TestStack } from "../deploy/test-stack.ts";
 import { startLocalServer, type LocalServer } from "../server/local-server.ts";
 
+const FIRST_ADDRESS = 10;
+
 const WIREGUARD = { cidr: "10.86.0.0/16" };
 
 export interface ListedServer {
@@ -90,7 +92,7 @@ export class TestFleet implements AsyncDisposable {
   readonly failures = new Map<string, Error>();
 
   /** What a server answers to a purpose instead of running it. */
-  readonly instead: Record<string, (name: string, command: ServerCommand) => string> = {
+  readonly instead: Record<string, (name: string, command: ServerCommand) => string | Promise<string>> = {
     "see how the server is": () => JSON_OF_LOAD,
     "look for pending upgrades": () => "",
     "read the status of the backups": () => "",
@@ -127,8 +129,11 @@ export class TestFleet implements AsyncDisposable {
     return fleet;
   }
 
+  /** In which the servers have their addresses. */
+  network = "203.0.113";
+
   addressOf(name: string): string {
-    return `203.0.113.${10 + [...this.servers.keys()].indexOf(name)}`;
+    return `${this.network}.${FIRST_ADDRESS + [...this.servers.keys()].indexOf(name)}`;
   }
 
   /** The Swarm as it is now. */
@@ -252,7 +257,7 @@ export class TestFleet implements AsyncDisposable {
   }
 
   #serverAt(address: string) {
-    const [name, server] = [...this.servers].find(([one]) => this.addressOf(one) === address)!;
+    const [name, server] = [...this.servers][Number(address.split(".")[3]) - FIRST_ADDRESS]!;
     return {
       ...server,
       run: async (command: ServerCommand) => {
@@ -262,7 +267,7 @@ export class TestFleet implements AsyncDisposable {
           throw new NoAnswer(`ssh ${address}:22: expected sshd to answer, got: no answer`, undefined);
         if (command.purpose === "read the Swarm") await this.beforeView();
         const answer = this.instead[command.purpose];
-        if (answer !== undefined) return { stdout: answer(name, command), stderr: "" };
+        if (answer !== undefined) return { stdout: await answer(name, command), stderr: "" };
         return await server.run(command);
       },
     };
@@ -298,7 +303,9 @@ export class TestFleet implements AsyncDisposable {
             ...{ hostKey: "ssh-ed25519 AAAA", serverId: `${name}/1` },
           },
         },
-        resource("technicia:ovh:Vps", `${prefix}vps-server`, { outputs: { serviceName: `vps-${name}` } }),
+        resource("technicia:ovh:Vps", `${prefix}vps-server`, {
+          outputs: { serviceName: `vps-${name}`, ipv6: `2001:db8:113::${FIRST_ADDRESS + index}` },
+        }),
         resource("technicia:host:File", `${prefix}host-sshd`, {
           provider: `${connection}::connection-${name}`,
         }),

@@ -13,6 +13,8 @@ import { dueOf, tasksOf } from "../../../reports/tasks/tasks.ts";
 import { release } from "../../reports/facts.ts";
 import { fakePulumi, runCli } from "../../support/fake-pulumi.ts";
 import { environmentWith, validSettings } from "../../support/fixtures.ts";
+import { three } from "../../support/servers.ts";
+import { TestFleet } from "../servers/test-fleet.ts";
 import { startLocalServer, type LocalServer } from "../server/local-server.ts";
 
 const NOW = new Date("2026-11-24T10:00:00Z");
@@ -269,5 +271,48 @@ describe("a task", () => {
 
     expect(named.map(([, name]) => name).filter((name) => !Object.keys(scripts).includes(name!))).toEqual([]);
     expect(named.length).toBeGreaterThan(12);
+  });
+});
+
+describe("the tasks of several servers", () => {
+  const patchesOf = async (fleet: TestFleet) => {
+    const world = { ...fleet.world, now: () => NOW, readScanned: () => Promise.resolve({ why: "no scan" }) };
+    const { tasks: found, unread } = await tasks(world);
+    const own = found.filter(({ name }) => String(name).startsWith("patches"));
+    return { own, unread };
+  };
+
+  it("ask for a maintenance of each", async () => {
+    await using fleet = await TestFleet.open(three);
+    fleet.stack.deployed = true;
+    const home = fleet.servers.get("gra-1")!;
+    await began(home);
+    const done = "maintenance terminée, serveur redémarré, vérification réussie : libssl3";
+    await appendHistory(home, event({ action: "maintenance", detail: `gra-3 : ${done}` }));
+    fleet.instead["look for pending upgrades"] = () => "reboot\tx";
+    const { own } = await patchesOf(fleet);
+
+    expect(own.map(({ name, isDue, how }) => [name, isDue, how])).toEqual([
+      ["patches", true, "npm run maintain -- test"],
+      ["patches-gra-2", true, "npm run maintain -- test --server gra-2"],
+      ["patches-gra-3", false, "npm run maintain -- test --server gra-3"],
+    ]);
+  });
+
+  it("ask for none of a server on which nothing waits, and name one that does not say", async () => {
+    await using fleet = await TestFleet.open(three);
+    fleet.stack.deployed = true;
+    await began(fleet.servers.get("gra-1")!);
+    await fleet.powerOff("gra-3");
+    const { own, unread } = await patchesOf(fleet);
+
+    expect(own.map(({ name, isDue }) => [name, isDue])).toEqual([
+      ["patches-gra-3", true],
+      ["patches", false],
+      ["patches-gra-2", false],
+    ]);
+    expect(unread).toEqual([
+      expect.stringMatching(/^pending upgrades of gra-3 could not be read: ssh 203\.0\.113\.12:22/),
+    ]);
   });
 });

@@ -6,7 +6,7 @@ import { environmentWith } from "../../../support/fixtures.ts";
 
 describe("checkRoom", () => {
   it("measures a real machine with Docker", async () => {
-    const found = await checkRoom(localServer(), environmentWith());
+    const found = await checkRoom({ server: localServer(), environment: environmentWith() });
 
     expect(found.measures?.["diskFreeMib"]).toBeGreaterThan(0);
     expect(found.measures?.["memoryAvailableMib"]).toBeGreaterThan(0);

@@ -42,10 +42,19 @@ export async function readFleet(stack: string, { pulumi }: Pick<Effects, "pulumi
     readState(stack, pulumi),
     readConfiguration({ stack }, pulumi),
   ]);
-  const connections = connectionsIn(resources);
-  if (connections.size === 0)
+  if (connectionsIn(resources).size === 0)
     throw new UserError(`${stack} is not deployed; deploy it with npm run deploy -- ${stack}`);
   const environment = deployedEnvironment(stack, resources) ?? environmentIn(stack, configuration);
+  const found = membersIn(environment, resources);
+  return { stack, environment, configuration, resources, ...found };
+}
+
+/** Of an environment as it is deployed. */
+export function membersIn(
+  environment: Environment,
+  resources: readonly StateResource[],
+): Pick<Fleet, "members" | "home" | "isSeveral"> {
+  const connections = connectionsIn(resources);
   const isSeveral = areSeveral(environment);
   const members = environment.servers.map(({ name, role, labels }): Member => ({
     ...{ name, role, labels },
@@ -53,7 +62,7 @@ export async function readFleet(stack: string, { pulumi }: Pick<Effects, "pulumi
     ssh: connections.get(keyOf(environment, name)),
   }));
   const home = members.find(({ name }) => name === homeOf(environment).name)!;
-  return { stack, environment, configuration, members, home, isSeveral, resources };
+  return { members, home, isSeveral };
 }
 
 /** @throws UserError that names the servers there are */
@@ -69,6 +78,7 @@ export function memberOf({ members, stack }: Fleet, name: string): Member {
 /** Connections to the servers, each opened when it is first asked for. */
 export class Connections {
   readonly #open = new Map<string, Server>();
+  readonly #lent = new Map<string, Server>();
   readonly #openServer: Effects["openServer"];
 
   constructor({ openServer }: Pick<Effects, "openServer">) {
@@ -84,16 +94,29 @@ export class Connections {
     try {
       return await work(connections);
     } finally {
-      for (const server of connections.#open.values()) server.close();
+      connections.close();
     }
+  }
+
+  /** One that is open already, and that its owner closes. */
+  lend({ name }: Pick<Member, "name">, server: Server): void {
+    this.#lent.set(name, server);
   }
 
   /** @throws UserError where no deployment has got to it */
   to({ name, ssh }: Member): Server {
+    const lent = this.#lent.get(name);
+    if (lent !== undefined) return lent;
     if (ssh === undefined)
       throw new UserError(`${name}: no deployment has got to this server yet, so nobody can log in to it`);
     const server = this.#open.get(name) ?? this.#openServer({ ssh });
     this.#open.set(name, server);
     return server;
+  }
+
+  close(): void {
+    for (const server of this.#open.values()) server.close();
+    this.#open.clear();
+    this.#lent.clear();
   }
 }
