@@ -13,6 +13,15 @@ export const MONITORING_PORTS = {
 /** Ports on the server's loopback, at which commands and ssh tunnels reach the programs. */
 export const LOOPBACK_PORTS = { ...MONITORING_PORTS, "log-rules": 8881 } as const;
 
+/** Of several servers: the label of every series, and the field of every line, that is of one of them. */
+export const SERVER_LABEL = "server";
+
+/**
+ * Ports, of several servers, at which the stores take what a server measures and logs: in the tunnel between the servers for the others, and on the
+ * loopback for the server of the stores itself.
+ */
+export const INTAKE_PORTS = { tunnel: 9427, loopback: 9426 } as const;
+
 /** TechnicIA's services, without those that watch them. */
 export function ownServices(aliases: readonly string[]): string[] {
   return aliases.filter((alias) => !(alias in MONITORING_PORTS));

@@ -79,6 +79,7 @@ const OF_HOST = [
   "CollectorSourceDown",
   "JournalSilent",
   "TargetMissing",
+  "ServerGone",
 ];
 
 /** What another environment sees of a server that reboots or answers nothing; each alert names its stack as `neighbour`. */

@@ -24,6 +24,9 @@ export const ONLY_SERVER = "main";
 /** Longest time to live of a name of several servers, each of which may be taken out of it at any time. */
 export const SHORT_TTL_SECONDS = 60;
 
+/** TCP and UDP, in the tunnel: every server of a Swarm answers its others there. */
+export const GOSSIP_PORT = 7946;
+
 /** Whether a server votes on what the Swarm is to do. */
 export function votes(role: ServerRole): boolean {
   return role !== "worker";

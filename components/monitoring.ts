@@ -4,8 +4,14 @@ import { LOOPBACK_PORTS } from "../common/monitoring.ts";
 import { script } from "../common/script.ts";
 import { type MonitoringService, monitoringServices, SERVICES, swarmName } from "../common/services.ts";
 import * as technicia from "../provider/resources.ts";
+import { createAccessLines } from "./monitoring/access-lines.ts";
 import { renderAlertmanager } from "./monitoring/alertmanager.ts";
-import { createCollector, createExporter, createJournalUpload } from "./monitoring/collection.ts";
+import {
+  createCollector,
+  createExporter,
+  createJournalUpload,
+  type Sender,
+} from "./monitoring/collection.ts";
 import { renderDashboards } from "./monitoring/dashboards.ts";
 import { CONFIG_FOLDER, type MonitoringFacts } from "./monitoring/facts.ts";
 import { renderLogRules } from "./monitoring/log-rules.ts";
@@ -43,6 +49,9 @@ export interface MonitoringArgs {
   readonly facts: MonitoringFacts;
 
   readonly secrets: ProgramSecrets;
+
+  /** Of several servers. @default - there is one */
+  readonly sender?: Sender;
 }
 
 /**
@@ -70,11 +79,46 @@ export class Monitoring extends pulumi.ComponentResource {
     const files = createFiles(name, args, { ...onHost, dependsOn: [reload] });
     this.services = createServices(args, files, { parent: this, provider: args.docker });
     const afterStore = { ...onHost, dependsOn: [this.services.metrics, this.services.logs] };
-    createExporter(name, afterStore);
-    createCollector(name, { seconds: args.settings.scrapeSeconds, folder: FOLDER }, afterStore);
-    createJournalUpload(name, afterStore);
+    sendFrom(name, { seconds: args.settings.scrapeSeconds, sender: args.sender }, afterStore);
     this.registerOutputs({});
   }
+}
+
+/** What an environment decides about the monitoring of a server that has none of its programs. */
+export interface ServerMonitoringArgs {
+  readonly host: technicia.Connection;
+  readonly seconds: number;
+  readonly sender: Sender;
+
+  /** Whether visitors arrive there. */
+  readonly hasGateway: boolean;
+}
+
+/** Metrics of one of several servers and its journal, which it sends through the tunnel to the server of the stores. */
+export class ServerMonitoring extends pulumi.ComponentResource {
+  constructor(
+    name: string,
+    { host, hasGateway, ...sending }: ServerMonitoringArgs,
+    opts: pulumi.ComponentResourceOptions,
+  ) {
+    super("technicia:components:ServerMonitoring", name, {}, opts);
+    const onHost = { parent: this, provider: host };
+    const programs = sendFrom(name, sending, onHost);
+    if (hasGateway) createAccessLines(name, { sender: sending.sender, after: programs }, onHost);
+    this.registerOutputs({});
+  }
+}
+
+/** What a server sends to the stores; gives the modules of its collector. */
+function sendFrom(
+  name: string,
+  { seconds, sender }: { readonly seconds: number; readonly sender: Sender | undefined },
+  onHost: pulumi.CustomResourceOptions,
+): technicia.File[] {
+  createExporter(name, onHost);
+  const programs = createCollector(name, { seconds, folder: FOLDER, sender }, onHost);
+  createJournalUpload(name, sender, onHost);
+  return programs;
 }
 
 type Files = Readonly<Record<MonitoringService, readonly technicia.File[]>>;

@@ -3,6 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { scriptParts } from "../common/script.ts";
 import * as technicia from "../provider/resources.ts";
+import { INTAKE_PORTS } from "../common/monitoring.ts";
+import { type Intake, renderIntake } from "./monitoring/intake.ts";
 import type { Attachment } from "./service.ts";
 
 /** Its container, and the unit that starts it. */
@@ -26,6 +28,9 @@ export interface TunnelArgs {
 
   /** Port on the host's loopback → service and port behind it. */
   readonly ports: Readonly<Record<number, string>>;
+
+  /** Where several servers send what they measure and log. @default - there is one server, or no monitoring */
+  readonly intake?: Intake;
 }
 
 /**
@@ -63,12 +68,7 @@ export class Tunnel extends pulumi.ComponentResource {
           ? { logDriver: "json-file", logOpts: { "max-size": "10m", "max-file": "5" } }
           : { logDriver: "journald", logOpts: { tag: args.logTag } }),
         networksAdvanced: args.networks.map(({ network }) => ({ name: network.name })),
-        ports: Object.keys(args.ports).map((port) => ({
-          internal: Number(port),
-          external: Number(port),
-          // The default is 0.0.0.0.
-          ip: "127.0.0.1",
-        })),
+        ports: publishedPorts(args),
         // The directory, not the file: a replaced file is another inode, which the container would not see.
         volumes: [{ hostPath: "/opt/technicia/tunnel", containerPath: "/etc/nginx/tunnel", readOnly: true }],
         destroyGraceSeconds: 5,
@@ -116,7 +116,20 @@ RestartSec=5
 WantedBy=docker.service
 `;
 
-function renderTunnel({ ports, refusedRange }: Pick<TunnelArgs, "ports" | "refusedRange">): string {
+function publishedPorts({ ports, intake }: Pick<TunnelArgs, "ports" | "intake">) {
+  // The default is 0.0.0.0.
+  const publish = (port: number, ip = "127.0.0.1") => ({ internal: port, external: port, ip });
+  const ofIntake = intake
+    ? [publish(INTAKE_PORTS.loopback), publish(INTAKE_PORTS.tunnel, intake.address)]
+    : [];
+  return [...Object.keys(ports).map((port) => publish(Number(port))), ...ofIntake];
+}
+
+function renderTunnel({
+  ports,
+  refusedRange,
+  intake,
+}: Pick<TunnelArgs, "ports" | "refusedRange" | "intake">): string {
   const servers = Object.entries(ports).map(
     ([port, target]) => `  # A page of the internet whose name leads to the loopback sends that name.
   server {
@@ -163,6 +176,6 @@ http {
   proxy_set_header X-Forwarded-For $remote_addr;
   proxy_set_header Upgrade $http_upgrade;
   proxy_set_header Connection $connection_upgrade;
-${servers.join("")}}
+${servers.join("")}${intake ? renderIntake(intake) : ""}}
 `;
 }

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 
+import { GOSSIP_PORT } from "../common/servers.ts";
 import * as technicia from "../provider/resources.ts";
 import { LOGIN_GUARD } from "./login-guard.ts";
 import { programsOf } from "./programs.ts";
@@ -32,13 +33,21 @@ export interface TunnelRules {
 
   /** Public IPv4 addresses of the other servers. */
   readonly peers: readonly pulumi.Input<string>[];
+
+  /** Port of a container in the tunnel, and the addresses there that may reach it. @default - no container has one */
+  readonly published?: Published;
+}
+
+interface Published {
+  readonly port: number;
+  readonly from: readonly string[];
 }
 
 /** Ports in the tunnel: the Swarm's managers, its members, and the door to it. */
-const SWARM_TCP = [2377, 7946, 7947];
+const SWARM_TCP = [2377, GOSSIP_PORT, 7947];
 
 /** Its members, and the networks of its services. */
-const SWARM_UDP = [4789, 7946];
+const SWARM_UDP = [4789, GOSSIP_PORT];
 
 /**
  * The server's own firewall: one nftables table for IPv4 and IPv6, loaded before Docker at boot. Where it cannot be loaded, a built-in table
@@ -142,7 +151,7 @@ ${input.map((rule) => `    ${rule}\n`).join("")}    meta nfproto ipv4 tcp dport 
     iifname "docker*" accept
     iifname "br-*" accept
     meta l4proto tcp ct status dnat ct original proto-dst { 80, 443 } accept
-    counter drop
+${publishedRules(args)}    counter drop
   }
 }
 `;
@@ -157,6 +166,14 @@ function tunnelRules({ tunnel }: Rendered): string[] {
     `${inside} tcp dport { ${SWARM_TCP.join(", ")} } accept`,
     `${inside} udp dport { ${SWARM_UDP.join(", ")} } accept`,
   ];
+}
+
+/** From the other servers alone: the tunnel is also where packets of an overlay network come out. */
+function publishedRules({ tunnel }: Rendered): string {
+  if (tunnel?.published === undefined) return "";
+  const { port, from } = tunnel.published;
+  return `    iifname "${tunnel.interface}" ip saddr { ${from.join(", ")} } meta l4proto tcp ct status dnat ct original proto-dst ${port} accept
+`;
 }
 
 /** One rule for each family that has admin networks: nft refuses an empty set. */

@@ -46,6 +46,9 @@ export interface WireguardArgs {
 
   /** All other servers. */
   readonly peers: readonly Peer[];
+
+  /** Port of a container that the other servers reach. @default - none */
+  readonly publishedPort?: number;
 }
 
 /** A server's end of the tunnel between the servers. Docker starts after it: a Swarm whose address is missing never tries again. */
@@ -105,8 +108,18 @@ export class Wireguard extends pulumi.ComponentResource {
 }
 
 /** What of it the server's firewall admits. */
-export function rulesOf({ port, peers }: Pick<WireguardArgs, "port" | "peers">): TunnelRules {
-  return { interface: TUNNEL_INTERFACE, port, peers: peers.map(({ endpoint }) => endpoint) };
+export function rulesOf({
+  port,
+  peers,
+  publishedPort,
+}: Pick<WireguardArgs, "port" | "peers" | "publishedPort">): TunnelRules {
+  const from = peers.map(({ address }) => address);
+  return {
+    interface: TUNNEL_INTERFACE,
+    port,
+    peers: peers.map(({ endpoint }) => endpoint),
+    ...(publishedPort === undefined ? {} : { published: { port: publishedPort, from } }),
+  };
 }
 
 /** The file that `wg-quick` reads. */
@@ -116,7 +129,7 @@ function renderTunnel({
   port,
   privateKey,
   peers,
-}: Omit<WireguardArgs, "host">): pulumi.Output<string> {
+}: Omit<WireguardArgs, "host" | "publishedPort">): pulumi.Output<string> {
   const sections = peers.map(
     (peer) => pulumi.interpolate`
 [Peer]

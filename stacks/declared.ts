@@ -86,6 +86,8 @@ export const DECLARED = {
   /** The same, of several servers. */
   filesOfSeveral: [
     "/etc/systemd/system/docker.service.d/20-technicia-tunnel.conf",
+    "/etc/systemd/system/technicia-access-lines.service",
+    "/etc/systemd/system/technicia-access-lines.socket",
     "/etc/systemd/system/technicia-certificate-copy.service",
     "/etc/systemd/system/technicia-certificate-copy.timer",
     "/etc/systemd/system/technicia-swarm-door.socket",
@@ -96,6 +98,8 @@ export const DECLARED = {
     "/etc/wireguard/wg0.conf",
     "/opt/technicia/bin/certificate-copy",
     "/opt/technicia/bin/swarm-door",
+    "/opt/technicia/monitoring/access_lines.py",
+    "/opt/technicia/monitoring/collect_server.py",
   ],
   /** What our programs write; a slash at the end stands for everything below. */
   written: [

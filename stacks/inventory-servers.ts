@@ -71,4 +71,25 @@ export const rowsOfSeveral: readonly (Kind & { readonly names: readonly string[]
     since: () => ["file", "/opt/technicia/gateway/tls/current"],
   },
   { ...unit, names: ["host-door-unit"] },
+  {
+    ...file,
+    names: ["server-monitoring-program-*", "server-monitoring-journal-settings"],
+    layer: "containers",
+  },
+  {
+    ...unitFile,
+    names: [
+      ...["server-monitoring-collect-service", "server-monitoring-journal-override"],
+      ...["server-monitoring-access-socket", "server-monitoring-access-service"],
+    ],
+    layer: "containers",
+  },
+  {
+    ...unit,
+    names: [
+      ...["server-monitoring-exporter", "server-monitoring-collect", "server-monitoring-journal-upload"],
+      ...["server-monitoring-access-taken", "server-monitoring-access-sent"],
+    ],
+    layer: "containers",
+  },
 ];

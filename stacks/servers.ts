@@ -78,6 +78,16 @@ export function homeOf({ servers }: Pick<Environment, "servers">): Server {
   return servers.find(({ labels }) => labels.includes("n8n")) ?? servers[0];
 }
 
+/** Each server with its address in the tunnel, that of the data and of the monitoring first; empty where there is only one. */
+export function serversInTunnel(
+  environment: Pick<Environment, "servers" | "wireguard">,
+): readonly { readonly server: string; readonly address: string }[] {
+  if (!areSeveral(environment)) return [];
+  const home = homeOf(environment);
+  const sorted = [home, ...environment.servers.filter((one) => one !== home)];
+  return sorted.map(({ name }) => ({ server: name, address: tunnelAddress(environment.wireguard, name) }));
+}
+
 /**
  * A server's address in the tunnel. It follows from the name alone, so that a list in another order, or with one server less, changes no
  * address of the others.

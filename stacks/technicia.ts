@@ -1,6 +1,6 @@
 import { describeDeployment, type Deployment } from "./outputs.ts";
 import { createBackup, createBackupStorage } from "./parts/backup.ts";
-import { createMonitoring } from "./parts/monitoring.ts";
+import { createMonitoring, createServerMonitoring } from "./parts/monitoring.ts";
 import {
   createCertificate,
   createCertificateCopies,
@@ -60,6 +60,7 @@ export function defineTechnicia(args: TechniciaArgs): Deployment {
   const probe = createProbe(site, { certificate, copies, gateway, services });
   const monitoring = createMonitoring(site, { after: [tunnel, probe] });
   const programs = Object.values(monitoring?.services ?? {});
+  createServerMonitoring(site, { after: programs });
   createComparison(site, [...services, n8n.runners, postgres?.service, ...programs]);
 
   return describeDeployment(args, {

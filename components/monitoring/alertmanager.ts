@@ -10,7 +10,7 @@ import {
   SECRET_FILES,
   type Webhook,
 } from "./facts.ts";
-import { INHIBITIONS, SYMPTOMS } from "./inhibitions.ts";
+import { inhibitionsFor, SYMPTOMS } from "./inhibitions.ts";
 import { HEADER, type Severity } from "./rules/rule.ts";
 
 /** Gets what nobody is to be told. */
@@ -53,7 +53,7 @@ export function renderAlertmanager(facts: MonitoringFacts): string {
     ...(facts.mail ? { global: renderMail(facts.mail, facts.domain) } : {}),
     templates: [MESSAGES_FILE],
     route: renderRoutes(facts),
-    inhibit_rules: INHIBITIONS,
+    inhibit_rules: inhibitionsFor(facts),
     receivers: renderReceivers(facts),
   };
   return HEADER + stringify(config, { lineWidth: 0, aliasDuplicateObjects: false });

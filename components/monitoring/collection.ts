@@ -1,14 +1,15 @@
 /** What the host sends to the stores: its own metrics and those of its containers, and its journal. */
-import { LOOPBACK_PORTS } from "../../common/monitoring.ts";
 import * as pulumi from "@pulumi/pulumi";
 
+import { INTAKE_PORTS, LOOPBACK_PORTS } from "../../common/monitoring.ts";
 import { script } from "../../common/script.ts";
 import * as technicia from "../../provider/resources.ts";
 import { createPrograms } from "../python-programs.ts";
 
 const SCRIPTS = new URL("../scripts/monitoring/", import.meta.url);
+const OF_SERVER = new URL("../scripts/monitoring-server/", import.meta.url);
 const PATCHES = new URL("../../ops/server/patches.sh", import.meta.url);
-const RELOAD_UNITS = "systemctl daemon-reload";
+export const RELOAD_UNITS = "systemctl daemon-reload";
 
 /** The host's exporter of metrics; it listens on the loopback, as a file that is there before its package says. */
 export function createExporter(name: string, onHost: pulumi.CustomResourceOptions): void {
@@ -19,19 +20,43 @@ export function createExporter(name: string, onHost: pulumi.CustomResourceOption
   );
 }
 
+/** One of several servers. */
+export interface Sender {
+  /** Address in the tunnel of the server of the stores. @default - it is this one */
+  readonly store?: string;
+
+  /** Whether it knows what the Swarm is to run. */
+  readonly managesSwarm: boolean;
+
+  /** How often its collector writes a line: the journal of a server without work would count as lost. */
+  readonly signSeconds: number;
+}
+
 interface Collection {
   readonly seconds: number;
   /** Folder on the host. */
   readonly folder: string;
+
+  /** @default - an only server, which is not named in what it sends */
+  readonly sender?: Sender | undefined;
 }
 
-/** Measures containers and records, and pushes that and the exporter's metrics to the store. */
+/** Address and port at which each of several servers sends. */
+export function intakeOf({ store }: Sender): string {
+  return store === undefined ? `127.0.0.1:${INTAKE_PORTS.loopback}` : `${store}:${INTAKE_PORTS.tunnel}`;
+}
+
+/** Measures containers and records, and pushes that and the exporter's metrics to the store; gives its modules. */
 export function createCollector(
   name: string,
-  { seconds, folder }: Collection,
+  collection: Collection,
   onHost: pulumi.CustomResourceOptions,
-): void {
-  const modules = createPrograms(name, { scripts: SCRIPTS, folder, main: "collect.py" }, onHost);
+): technicia.File[] {
+  const { folder, sender } = collection;
+  const main = mainOf(collection);
+  const modules = [SCRIPTS, ...(sender ? [OF_SERVER] : [])].flatMap((scripts) =>
+    createPrograms(name, { scripts, folder, main }, onHost),
+  );
   const patches = new technicia.File(
     `${name}-program-patches`,
     { path: `${folder}/patches.sh`, content: script(PATCHES), validate: 'bash -n "$FILE"' },
@@ -41,7 +66,7 @@ export function createCollector(
     `${name}-collect-service`,
     {
       path: "/etc/systemd/system/technicia-collect.service",
-      content: renderCollector({ seconds, folder }),
+      content: renderCollector(collection),
       onChange: RELOAD_UNITS,
     },
     onHost,
@@ -57,31 +82,11 @@ export function createCollector(
     },
     { ...onHost, dependsOn: [...dependenciesOf(onHost), ...files] },
   );
+  return modules;
 }
 
-/** Of a program that reads everything and changes nothing but its own counters. */
-function renderCollector({ seconds, folder }: Collection): string {
-  return `[Unit]
-Description=Measure the host and TechnicIA's containers
-After=docker.service network.target
-StartLimitIntervalSec=0
-
-[Service]
-ExecStart=/usr/bin/python3 -B ${folder}/collect.py
-Environment=SECONDS_BETWEEN=${seconds}
-Environment=STORE=127.0.0.1:${LOOPBACK_PORTS.metrics}
-Environment=EXPORTER=127.0.0.1:9100
-Environment=DOCKER_SOCKET=/run/docker.sock
-Restart=always
-RestartSec=5
-RuntimeDirectory=technicia-collect
-RuntimeDirectoryPreserve=yes
-UMask=0077
-Nice=5
-CPUQuota=50%
-# apt, which is asked once an hour, takes most of it.
-MemoryMax=256M
-CapabilityBoundingSet=
+/** Of a program that reads what everybody may read, and writes nothing but its own counters. */
+export const SANDBOX = `CapabilityBoundingSet=
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=yes
@@ -100,19 +105,59 @@ RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
+`;
 
+const mainOf = ({ sender }: Pick<Collection, "sender">) =>
+  sender === undefined ? "collect.py" : "collect_server.py";
+
+function renderSender({ managesSwarm, signSeconds }: Sender): string {
+  const manages = managesSwarm ? "Environment=MANAGES_SWARM=yes\n" : "";
+  return `Environment=SIGN_SECONDS=${signSeconds}\n${manages}`;
+}
+
+/** Of a program that reads everything and changes nothing but its own counters. */
+function renderCollector(collection: Collection): string {
+  const { seconds, folder, sender } = collection;
+  const store = sender === undefined ? `127.0.0.1:${LOOPBACK_PORTS.metrics}` : intakeOf(sender);
+  const ofSeveral = sender === undefined ? "" : renderSender(sender);
+  return `[Unit]
+Description=Measure the host and TechnicIA's containers
+After=docker.service network.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/bin/python3 -B ${folder}/${mainOf(collection)}
+Environment=SECONDS_BETWEEN=${seconds}
+Environment=STORE=${store}
+Environment=EXPORTER=127.0.0.1:9100
+Environment=DOCKER_SOCKET=/run/docker.sock
+${ofSeveral}Restart=always
+RestartSec=5
+RuntimeDirectory=technicia-collect
+RuntimeDirectoryPreserve=yes
+UMask=0077
+Nice=5
+CPUQuota=50%
+# apt, which is asked once an hour, takes most of it.
+MemoryMax=256M
+${SANDBOX}
 [Install]
 WantedBy=multi-user.target
 `;
 }
 
 /** The journal, with the lines of all containers: what the store has taken is not sent again, and what it missed is sent later. */
-export function createJournalUpload(name: string, onHost: pulumi.CustomResourceOptions): void {
+export function createJournalUpload(
+  name: string,
+  sender: Sender | undefined,
+  onHost: pulumi.CustomResourceOptions,
+): void {
+  const store = sender === undefined ? `127.0.0.1:${LOOPBACK_PORTS.logs}` : intakeOf(sender);
   const settings = new technicia.File(
     `${name}-journal-settings`,
     {
       path: "/etc/systemd/journal-upload.conf.d/10-technicia.conf",
-      content: `[Upload]\nURL=http://127.0.0.1:${LOOPBACK_PORTS.logs}/insert/journald\n`,
+      content: `[Upload]\nURL=http://${store}/insert/journald\n`,
     },
     onHost,
   );

@@ -1,5 +1,6 @@
 import { AFTERMATH } from "../../common/planned-alerts.ts";
 import type { MonitoringFacts } from "./facts.ts";
+import { by } from "./rules/rule.ts";
 
 interface Panel {
   readonly title: string;
@@ -9,20 +10,22 @@ interface Panel {
   readonly width?: number;
 }
 
+type Servers = Pick<MonitoringFacts, "servers">;
+
 interface Dashboard {
   readonly title: string;
   readonly rows: readonly { readonly title: string; readonly panels: readonly Panel[] }[];
 }
 
 /** The dashboards of vmui, by the names of their files. */
-export function renderDashboards({
-  stack,
-  neighbours,
-}: Pick<MonitoringFacts, "stack" | "neighbours">): Readonly<Record<string, string>> {
+export function renderDashboards(
+  facts: Pick<MonitoringFacts, "stack" | "neighbours" | "servers">,
+): Readonly<Record<string, string>> {
+  const { stack, neighbours } = facts;
   const dashboards = {
     "users.json": users(neighbours.length > 0),
-    "services.json": SERVICES,
-    "host.json": HOST,
+    "services.json": services(facts),
+    "host.json": host(facts),
   };
   return Object.fromEntries(
     Object.entries(dashboards).map(([file, { title, rows }]) => [
@@ -95,7 +98,8 @@ const users = (hasNeighbours: boolean): Dashboard => ({
   ],
 });
 
-const SERVICES: Dashboard = {
+/** Of several servers, each measures the tasks of a service that it runs. */
+const services = (facts: Servers): Dashboard => ({
   title: "Services",
   rows: [
     {
@@ -103,7 +107,10 @@ const SERVICES: Dashboard = {
       panels: [
         panel("Contrôles de santé", 'min by (service) (probe_success{job="inside"})'),
         panel("Temps des contrôles", 'max by (service) (probe_duration_seconds{job="inside"})', "s"),
-        panel("Conteneurs en marche", "max by (service) (technicia_service_running)"),
+        panel(
+          "Conteneurs en marche",
+          `${facts.servers.length > 0 ? "sum" : "max"} by (service) (technicia_service_running)`,
+        ),
         panel(
           "Démarrages en 1 heure",
           "max by (service) (changes_prometheus(technicia_task_started_timestamp_seconds[1h]))",
@@ -113,14 +120,25 @@ const SERVICES: Dashboard = {
     {
       title: "Ressources",
       panels: [
-        panel("Mémoire", "max by (service) (technicia_container_memory_working_set_bytes) / 1048576", "Mio"),
+        panel(
+          "Mémoire",
+          `max${by(facts, "service")}(technicia_container_memory_working_set_bytes) / 1048576`,
+          "Mio",
+        ),
         panel(
           "Part de la limite de mémoire",
-          "100 * max by (service) (technicia_container_memory_working_set_bytes) / (max by (service) (technicia_container_memory_limit_bytes) > 0)",
+          `100 * max${by(facts, "service")}(technicia_container_memory_working_set_bytes) / (max${by(facts, "service")}(technicia_container_memory_limit_bytes) > 0)`,
           "%",
         ),
-        panel("Processeur", "sum by (service) (rate(technicia_container_cpu_seconds_total[5m]))", "cœurs"),
-        panel("Mises à mort par manque de mémoire", "max by (service) (technicia_container_oom_kills_total)"),
+        panel(
+          "Processeur",
+          `sum${by(facts, "service")}(rate(technicia_container_cpu_seconds_total[5m]))`,
+          "cœurs",
+        ),
+        panel(
+          "Mises à mort par manque de mémoire",
+          `max${by(facts, "service")}(technicia_container_oom_kills_total)`,
+        ),
       ],
     },
     {
@@ -137,44 +155,51 @@ const SERVICES: Dashboard = {
       ],
     },
   ],
-};
+});
 
-const HOST: Dashboard = {
-  title: "Serveur",
+const host = (facts: Servers): Dashboard => ({
+  title: facts.servers.length > 0 ? "Serveurs" : "Serveur",
   rows: [
     {
       title: "Ressources",
       panels: [
-        panel("Processeurs", '100 * (1 - avg(rate(node_cpu_seconds_total{mode="idle"}[5m])))', "%"),
-        panel("Charge par cœur", 'max(node_load5) / count(node_cpu_seconds_total{mode="idle"})'),
+        panel(
+          "Processeurs",
+          `100 * (1 - avg${by(facts)}(rate(node_cpu_seconds_total{mode="idle"}[5m])))`,
+          "%",
+        ),
+        panel(
+          "Charge par cœur",
+          `max${by(facts)}(node_load5) / count${by(facts)}(node_cpu_seconds_total{mode="idle"})`,
+        ),
         panel(
           "Mémoire utilisée",
-          "100 * (1 - max(node_memory_MemAvailable_bytes) / max(node_memory_MemTotal_bytes))",
+          `100 * (1 - max${by(facts)}(node_memory_MemAvailable_bytes) / max${by(facts)}(node_memory_MemTotal_bytes))`,
           "%",
         ),
         panel(
           "Swap utilisé",
-          "(max(node_memory_SwapTotal_bytes) - max(node_memory_SwapFree_bytes)) / 1048576",
+          `(max${by(facts)}(node_memory_SwapTotal_bytes) - max${by(facts)}(node_memory_SwapFree_bytes)) / 1048576`,
           "Mio",
         ),
         panel(
           "Disque libre",
-          '100 * min by (mountpoint) (node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs|vfat|fuse.*"} / node_filesystem_size_bytes)',
+          `100 * min${by(facts, "mountpoint")}(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs|vfat|fuse.*"} / node_filesystem_size_bytes)`,
           "%",
         ),
         panel(
           "Disque, lectures et écritures",
-          "sum by (device) (rate(node_disk_read_bytes_total[5m]) + rate(node_disk_written_bytes_total[5m])) / 1048576",
+          `sum${by(facts, "device")}(rate(node_disk_read_bytes_total[5m]) + rate(node_disk_written_bytes_total[5m])) / 1048576`,
           "Mio/s",
         ),
         panel(
           "Réseau",
-          'sum by (device) (rate(node_network_receive_bytes_total{device!~"lo|veth.*"}[5m]) + rate(node_network_transmit_bytes_total[5m])) / 1048576',
+          `sum${by(facts, "device")}(rate(node_network_receive_bytes_total{device!~"lo|veth.*"}[5m]) + rate(node_network_transmit_bytes_total[5m])) / 1048576`,
           "Mio/s",
         ),
         panel(
           "Erreurs du réseau",
-          "sum by (device) (rate(node_network_receive_errs_total[5m]) + rate(node_network_transmit_errs_total[5m]))",
+          `sum${by(facts, "device")}(rate(node_network_receive_errs_total[5m]) + rate(node_network_transmit_errs_total[5m]))`,
         ),
       ],
     },
@@ -192,7 +217,10 @@ const HOST: Dashboard = {
           "jours",
         ),
         panel("Écarts avec la déclaration", "max(technicia_drift_findings)"),
-        panel("Correctifs en attente", ["max(technicia_patches_pending)", "max(technicia_patches_security)"]),
+        panel("Correctifs en attente", [
+          `max${by(facts)}(technicia_patches_pending)`,
+          `max${by(facts)}(technicia_patches_security)`,
+        ]),
       ],
     },
     {
@@ -203,7 +231,7 @@ const HOST: Dashboard = {
           'max by (job) (process_resident_memory_bytes{job=~"metrics|logs|metric-rules|log-rules|alerts|probes"}) / 1048576',
           "Mio",
         ),
-        panel("Tour du collecteur", "max(technicia_collector_seconds)", "s"),
+        panel("Tour du collecteur", `max${by(facts)}(technicia_collector_seconds)`, "s"),
         panel(
           "Taille des mesures et des journaux",
           'sum by (job) ({__name__=~"vm_data_size_bytes|vl_data_size_bytes"}) / 1048576',
@@ -216,4 +244,4 @@ const HOST: Dashboard = {
       ],
     },
   ],
-};
+});

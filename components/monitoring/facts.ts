@@ -53,6 +53,9 @@ export interface MonitoringFacts {
   /** `https://<domain>`, without a slash at the end. */
   readonly publicUrl: string;
 
+  /** Each of several servers and its address in the tunnel, that of the monitoring first; empty where there is only one. */
+  readonly servers: readonly { readonly server: string; readonly address: string }[];
+
   /** Gateways beside the one that orders the certificate, which each present a copy of it: their servers, and the addresses of these in the tunnel. */
   readonly otherGateways: readonly { readonly server: string; readonly address: string }[];
 

@@ -1,5 +1,7 @@
 /** Which alerts are not sent because another one says it already: one fault, one message. */
+import { SERVER_LABEL } from "../../common/monitoring.ts";
 import { AFTERMATH } from "../../common/planned-alerts.ts";
+import type { MonitoringFacts } from "./facts.ts";
 
 /** As Alertmanager has it: while an alert of `source` fires, those of `target` with the same labels `equal` are not sent. */
 interface Inhibition {
@@ -22,7 +24,12 @@ interface Cause {
   readonly on?: string;
 
   readonly equal?: readonly string[];
+
+  /** Whether both are of the same server, where there are several. */
+  readonly onServer?: true;
 }
+
+type Servers = Pick<MonitoringFacts, "servers">;
 
 /** Without one of them, the site does not answer. */
 const CORE = 'service=~"n8n|vector-store|qdrant|postgres"';
@@ -63,10 +70,10 @@ const CAUSES: readonly Cause[] = [
   { cause: ["ErrorRateCritical"], effects: ["ErrorRateHigh", "ErrorRateElevated"] },
   { cause: ["LatencyCritical"], effects: ["LatencyHigh", "LatencyMedian", "LatencyTail"] },
   // One shortage of memory, seen in percent and in MiB.
-  { cause: ["HostMemoryCritical"], effects: ["AvailableMemoryCritical"] },
-  { cause: ["HostMemoryExhausted"], effects: ["HostMemoryHigh"] },
-  { cause: ["AvailableMemoryLow"], effects: ["HostMemoryAboveTarget", "HostMemoryElevated"] },
-  { cause: ["HostMemoryAboveTarget"], effects: ["HostMemoryElevated"] },
+  { cause: ["HostMemoryCritical"], effects: ["AvailableMemoryCritical"], onServer: true },
+  { cause: ["HostMemoryExhausted"], effects: ["HostMemoryHigh"], onServer: true },
+  { cause: ["AvailableMemoryLow"], effects: ["HostMemoryAboveTarget", "HostMemoryElevated"], onServer: true },
+  { cause: ["HostMemoryAboveTarget"], effects: ["HostMemoryElevated"], onServer: true },
   { cause: ["BackupFailed"], effects: ["UnitFailed"], on: 'unit="technicia-backup.service"' },
   { cause: ["DrillFailed"], effects: ["UnitFailed"], on: 'unit="technicia-backup-drill.service"' },
   {
@@ -86,11 +93,36 @@ const CAUSES: readonly Cause[] = [
     of: 'job="metrics"',
     effects: ["CollectorSilent", "TargetMissing", "BackupMissing"],
   },
-  { cause: ["CollectorSilent"], effects: ["CollectorSourceDown", "CollectorSlow", "BackupMissing"] },
   { cause: ["NeighbourDown"], effects: ["NeighbourSilent"], equal: ["neighbour"] },
   // Where nobody gets in, no sign of life does.
   { cause: ["SiteDown"], effects: ["NeighbourSilent"] },
 ];
+
+const SILENT_COLLECTOR: Cause = {
+  cause: ["CollectorSilent"],
+  effects: ["CollectorSourceDown", "CollectorSlow", "BackupMissing"],
+};
+
+/** What a server that is gone shows of itself. Services that were there start elsewhere, and are judged as such. */
+const OF_SERVER = [
+  ...["CollectorSilent", "CollectorSourceDown", "CollectorSlow", "JournalSilent"],
+  ...["UnitFailed", "ClockUnsynchronised", "ClockOffset", "CpuHigh", "LoadCritical", "LoadHigh"],
+  ...["HostMemoryCritical", "HostMemoryHigh", "HostMemoryExhausted", "HostMemoryElevated"],
+  ...["HostMemoryAboveTarget", "AvailableMemoryCritical", "AvailableMemoryLow"],
+];
+
+function causesOf({ servers: [home] }: Servers): readonly Cause[] {
+  const [before, after] = [CAUSES.slice(0, -2), CAUSES.slice(-2)];
+  if (home === undefined) return [...before, SILENT_COLLECTOR, ...after];
+  return [
+    ...before,
+    { cause: ["ServerGone"], effects: OF_SERVER, onServer: true },
+    { cause: ["CollectorSilent"], effects: ["CollectorSourceDown", "CollectorSlow"], onServer: true },
+    // Backups are on the server of the data.
+    { cause: ["CollectorSilent"], of: `${SERVER_LABEL}="${home.server}"`, effects: ["BackupMissing"] },
+    ...after,
+  ];
+}
 
 /** How long the effects of a cause may be seen after it: until the next measurements, or as long as their rules look back. */
 export type Span = "moment" | "minutes" | "quarter";
@@ -116,25 +148,35 @@ const spanOf = (effect: string): Span =>
   SPANS.find((span) => span !== "moment" && LOOK_BACK[span].includes(effect)) ?? "moment";
 
 /** Names of the causes that have effects of that span. */
-export const causesWith = (span: Span): readonly string[] => [
+export const causesWith = (span: Span, facts: Servers): readonly string[] => [
   ...new Set(
-    CAUSES.filter(({ effects }) => effects.some((one) => spanOf(one) === span)).flatMap(({ cause }) => cause),
+    causesOf(facts)
+      .filter(({ effects }) => effects.some((one) => spanOf(one) === span))
+      .flatMap(({ cause }) => cause),
   ),
 ];
 
 /** Names of the alerts that are not sent either for that long after the cause. */
-export const effectsAfter = (cause: string, span: Span): readonly string[] =>
-  CAUSES.filter((one) => one.cause.includes(cause)).flatMap(({ effects }) =>
-    effects.filter((one) => spanOf(one) === span),
-  );
+export const effectsAfter = (
+  cause: string,
+  span: Span,
+  facts: Servers = { servers: [] },
+): readonly string[] =>
+  causesOf(facts)
+    .filter((one) => one.cause.includes(cause))
+    .flatMap(({ effects }) => effects.filter((one) => spanOf(one) === span));
 
 const oneOf = (label: string, names: readonly string[]) => `${label}=~"${names.join("|")}"`;
 
 /** What holds for an alert holds for its ladder, whose label `about` is the alert's name. */
-function inhibitionsOf({ cause, of, effects, on, equal }: Cause): Inhibition[] {
+function inhibitionsOf(
+  { cause, of, effects, on, equal, onServer }: Cause,
+  { servers }: Servers,
+): Inhibition[] {
   const condition = of === undefined ? [] : [of];
   const also = on === undefined ? [] : [on];
-  const same = equal === undefined ? {} : { equal };
+  const alike = [...(equal ?? []), ...(onServer === true && servers.length > 0 ? [SERVER_LABEL] : [])];
+  const same = alike.length === 0 ? {} : { equal: alike };
   const inhibit = (source: readonly string[], names: readonly string[]): Inhibition[] => {
     const source_matchers = [...source, ...condition];
     return [
@@ -165,10 +207,11 @@ const TOPICS: readonly Inhibition[] = [
 }));
 
 /** Every inhibition; none of them concerns the sign of life. */
-export const INHIBITIONS: readonly Inhibition[] = [...TOPICS, ...CAUSES.flatMap(inhibitionsOf)];
+export const inhibitionsFor = (facts: Servers): readonly Inhibition[] => [
+  ...TOPICS,
+  ...causesOf(facts).flatMap((cause) => inhibitionsOf(cause, facts)),
+];
 
 /** Names of alerts that the inhibitions are about, for a test that each of them exists. */
-export const INHIBITED_NAMES: readonly string[] = CAUSES.flatMap(({ cause, effects }) => [
-  ...cause,
-  ...effects,
-]);
+export const inhibitedNames = (facts: Servers): readonly string[] =>
+  causesOf(facts).flatMap(({ cause, effects }) => [...cause, ...effects]);

@@ -3,7 +3,7 @@ import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
 
 import { WEBHOOK_SECRETS } from "../../common/alert-webhooks.ts";
-import { MONITORING_PORTS } from "../../common/monitoring.ts";
+import { MONITORING_PORTS, SERVER_LABEL } from "../../common/monitoring.ts";
 import type { MonitoringService } from "../../common/services.ts";
 import { ACCESS_SOCKET } from "../gateway-monitoring.ts";
 import type { Mount, SecretFile, ServiceArgs } from "../service.ts";
@@ -26,6 +26,12 @@ export interface ProgramSettings {
   readonly logsMaxGib: number;
   readonly minFreeGib: number;
   readonly memoryMib: Readonly<Record<MonitoringService, number>>;
+
+  /** Name of the server of the programs, of several. @default - there is one, and nothing is named by it */
+  readonly server?: string | undefined;
+
+  /** Whether visitors arrive there, so that its gateway's lines come over a socket. */
+  readonly hasGateway: boolean;
 }
 
 export interface ProgramNetworks {
@@ -165,8 +171,19 @@ function metrics({ metricsDays, minFreeGib, memoryMib }: ProgramSettings, secret
   };
 }
 
-function logs({ logsDays, logsMaxGib, minFreeGib, memoryMib }: ProgramSettings): Program {
+function logs({ logsDays, logsMaxGib, minFreeGib, memoryMib, server, hasGateway }: ProgramSettings): Program {
   const socket = `${ACCESS_SOCKET.container}/${ACCESS_SOCKET.file}`;
+  const ofServer = server === undefined ? [] : [SERVER_LABEL];
+  const listening = [
+    `-syslog.listenAddr.unix=unixgram:${socket}`,
+    // nginx's own has whole seconds.
+    "-syslog.useLocalTimestamp.unix=true",
+    `-syslog.streamFields.unix=${JSON.stringify(["app_name", ...ofServer])}`,
+    // The other gateways' lines come through the intake, which names their servers.
+    ...(server === undefined
+      ? []
+      : [`-syslog.extraFields.unix=${JSON.stringify({ [SERVER_LABEL]: server })}`]),
+  ];
   return {
     others: [],
     volume: "technicia-logs-data",
@@ -180,15 +197,15 @@ function logs({ logsDays, logsMaxGib, minFreeGib, memoryMib }: ProgramSettings):
       `-retention.maxDiskSpaceUsageBytes=${logsMaxGib}GiB`,
       `-storage.minFreeDiskSpaceBytes=${minFreeGib}GiB`,
       cacheOf(memoryMib.logs),
-      `-syslog.listenAddr.unix=unixgram:${socket}`,
-      // nginx's own has whole seconds.
-      "-syslog.useLocalTimestamp.unix=true",
-      '-syslog.streamFields.unix=["app_name"]',
-      "-journald.streamFields=_SYSTEMD_UNIT,CONTAINER_TAG",
+      ...(hasGateway ? listening : []),
+      `-journald.streamFields=${["_SYSTEMD_UNIT", "CONTAINER_TAG", ...ofServer].join(",")}`,
     ],
     mounts: [
       { type: "volume", source: "technicia-logs-data", target: "/victoria-logs-data" },
-      { type: "bind", source: ACCESS_SOCKET.host, target: ACCESS_SOCKET.container },
+      // The folder is made with a gateway.
+      ...(hasGateway
+        ? [{ type: "bind" as const, source: ACCESS_SOCKET.host, target: ACCESS_SOCKET.container }]
+        : []),
     ],
     health: healthy(MONITORING_PORTS.logs, "/health"),
   };

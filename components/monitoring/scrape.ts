@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 
-import { MONITORING_PORTS } from "../../common/monitoring.ts";
+import { MONITORING_PORTS, SERVER_LABEL } from "../../common/monitoring.ts";
+import { GOSSIP_PORT } from "../../common/servers.ts";
 import { type MonitoringFacts, SECRET_FILES } from "./facts.ts";
 import type { ProbeModule } from "./probes.ts";
 import { HEADER } from "./rules/rule.ts";
@@ -40,7 +41,7 @@ export function renderScrape(facts: MonitoringFacts): string {
       scrape_interval: `${facts.scrapeSeconds}s`,
       scrape_timeout: `${Math.min(facts.scrapeSeconds, 10)}s`,
     },
-    scrape_configs: [...renderPrograms(), ...renderApplications(facts), ...renderProbed(facts)],
+    scrape_configs: [...renderPrograms(facts), ...renderApplications(facts), ...renderProbed(facts)],
   };
   return HEADER + stringify(config, { lineWidth: 0, aliasDuplicateObjects: false });
 }
@@ -48,10 +49,16 @@ export function renderScrape(facts: MonitoringFacts): string {
 /** `instance` would be another name for the job. */
 const DROP_INSTANCE = { action: "labeldrop", regex: "instance" };
 
-function renderPrograms() {
+/** What is asked for its own metrics is on the server of the monitoring, as the data is. */
+function targetOf(target: string, { servers: [home] }: MonitoringFacts) {
+  const labels = home === undefined ? {} : { labels: { [SERVER_LABEL]: home.server } };
+  return [{ targets: [target], ...labels }];
+}
+
+function renderPrograms(facts: MonitoringFacts) {
   return Object.entries(MONITORING_PORTS).map(([job, port]) => ({
     job_name: job,
-    static_configs: [{ targets: [`${job}:${port}`] }],
+    static_configs: targetOf(`${job}:${port}`, facts),
     metric_relabel_configs: [
       { action: "keep", source_labels: ["__name__"], regex: OWN_SERIES },
       DROP_INSTANCE,
@@ -59,10 +66,11 @@ function renderPrograms() {
   }));
 }
 
-function renderApplications({ qdrantApiKey }: MonitoringFacts) {
+function renderApplications(facts: MonitoringFacts) {
+  const { qdrantApiKey } = facts;
   const scrape = (job: string, port: number, options: object = {}) => ({
     job_name: job,
-    static_configs: [{ targets: [`${job}:${port}`] }],
+    static_configs: targetOf(`${job}:${port}`, facts),
     metric_relabel_configs: [DROP_INSTANCE],
     ...options,
   });
@@ -74,7 +82,11 @@ function gatewayTarget({ server, address }: MonitoringFacts["otherGateways"][num
   return { target: `https://${address}/healthz`, labels: { server, job: "gateway" } };
 }
 
-function renderProbed({ services, publicUrl, domain, otherGateways, neighbours }: MonitoringFacts) {
+function serverTarget({ server, address }: MonitoringFacts["servers"][number]): Target {
+  return { target: `${address}:${GOSSIP_PORT}`, labels: { [SERVER_LABEL]: server, job: "server" } };
+}
+
+function renderProbed({ services, publicUrl, domain, servers, otherGateways, neighbours }: MonitoringFacts) {
   const inside = (module: ProbeModule) =>
     Object.entries(INSIDE)
       .filter(([alias, probe]) => services.includes(alias) && probe.module === module)
@@ -89,6 +101,7 @@ function renderProbed({ services, publicUrl, domain, otherGateways, neighbours }
     ["public", "public", [{ target: `${publicUrl}/healthz`, labels: { job: "public" } }]],
     // Also a certificate that nobody trusts, or no more, is to be seen.
     ["gateway", "neighbour_untrusted", otherGateways.map(gatewayTarget)],
+    ["server", "port", servers.slice(1).map(serverTarget)],
     ["neighbour", "neighbour", others(true)],
     ["neighbour-untrusted", "neighbour_untrusted", others(false)],
   ];

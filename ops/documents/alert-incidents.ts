@@ -40,7 +40,7 @@ const PRIORITIES = { P1: "Critique", P2: "Haute" } as const;
 
 /** Beginnings of the alerts' names; the first that fits counts. */
 const CATEGORIES: readonly (readonly [RegExp, Category])[] = [
-  [/^(Site|Neighbour|Notifications)/, "Réseau"],
+  [/^(Site|Server|Neighbour|Notifications)/, "Réseau"],
   [/^(Certificate|Ssh|Editor|Refused)/, "Sécurité"],
   [/Memory|Cpu|Load|Disk|Inodes|Latency|Slow|Traffic|Retried/, "Performance"],
   [
@@ -154,7 +154,8 @@ async function describe(seen: Seen): Promise<NewIncident> {
   const serving = currentRelease(
     releases.filter(({ finishedAt }) => finishedAt !== undefined && new Date(finishedAt) <= fault.from),
   );
-  const { service } = fault.labels;
+  const { service, server } = fault.labels;
+  const on = server === undefined ? "" : ` --server ${line(server)}`;
   const when = `--since "${fault.from.toISOString().slice(0, 16)}Z"`;
   return {
     stack: stackOf(seen),
@@ -172,7 +173,7 @@ async function describe(seen: Seen): Promise<NewIncident> {
     ],
     diagnostics: [
       ...(told["action"] === undefined ? [] : [line(told["action"])]),
-      `npm run logs -- ${stack}${service === undefined ? "" : ` ${line(service)}`} ${when}`,
+      `npm run logs -- ${stack}${service === undefined ? "" : ` ${line(service)}`}${on} ${when}`,
       `npm run alerts -- ${stack} history ${when}`,
     ],
   };
@@ -212,9 +213,9 @@ async function linesAround({ stores, fault, hide }: Seen): Promise<readonly stri
     from: new Date(fault.from.getTime() - BEFORE_SECONDS * 1000),
     until: new Date(fault.from.getTime() + AFTER_SECONDS * 1000),
   };
-  const { service } = fault.labels;
+  const { service, server } = fault.labels;
   for (const errors of service === undefined ? [true] : [true, false]) {
-    const filter = filterOf({ service, errors, grep: undefined, request: undefined });
+    const filter = filterOf({ service, server, errors, grep: undefined, request: undefined });
     const found = await orReason(readLines(stores, { ...span, filter, most: MOST_LINES }));
     if (found instanceof UserError) return [`illisible (${clean(found.message)})`];
     if (found.length > 0)

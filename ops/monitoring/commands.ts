@@ -39,11 +39,12 @@ export const commands: Commands = {
 
   logs: {
     usage:
-      "npm run logs -- <stack> [<service>] [--since 1h] [--until <time>] [--grep <text>] [--errors] [--request <id>] [--follow] [--json]",
+      "npm run logs -- <stack> [<service>] [--server <name>] [--since 1h] [--until <time>] [--grep <text>] [--errors] [--request <id>] [--follow] [--json]",
     summary:
       "prints what containers and server have written, in order of time and without secrets; --follow goes on",
     async run(args) {
       const { values, positionals } = readArguments(this.usage, args, {
+        server: { type: "string" },
         since: { type: "string" },
         until: { type: "string" },
         grep: { type: "string" },
@@ -55,13 +56,13 @@ export const commands: Commands = {
       const stack = onlyStack(this.usage, positionals.slice(0, 1));
       const [service, ...rest] = positionals.slice(1);
       if (rest.length > 0) throw misused(this, `expected one service, got ${rest.length + 1}`);
-      const { until, grep, errors, request, follow, json } = values;
+      const { server, until, grep, errors, request, follow, json } = values;
       if (follow && until !== undefined)
         throw misused(this, "--follow goes on without an end: leave out --until");
       requireRequestId(request);
       // Whoever follows wants to see what comes.
       const since = values.since ?? (follow ? "1m" : "1h");
-      const whole = { stack, service, since, until, grep, errors, request, follow, json };
+      const whole = { stack, service, server, since, until, grep, errors, request, follow, json };
       return await inWorld((world) => showLogs(whole, world));
     },
   },

@@ -1,4 +1,5 @@
 /** What a silence means for the ladder of the escalation, whose alerts are others than the fault's own. */
+import { SERVER_LABEL } from "../../common/monitoring.ts";
 import { ESCALATION, ESCALATION_LABELS } from "../../common/planned-alerts.ts";
 import type { Labels, Matcher } from "./alertmanager.ts";
 import { matches } from "./matchers.ts";
@@ -31,7 +32,7 @@ export function scopeOf(typed: readonly Matcher[], rules: readonly Labels[]): Sc
   );
   if (!isOfP1) return { matchers: typed, ladder: "none" };
   // A label that the ladder lacks does not say which part of it is meant.
-  const isTold = typed.every(({ name }) => [...OF_ALL, ...ESCALATION_LABELS].includes(name));
+  const isTold = typed.every(({ name }) => [...OF_ALL, ...ESCALATION_LABELS, SERVER_LABEL].includes(name));
   if (!isTold) return { matchers: [...typed, EXCEPT_LADDER], ladder: "goes on" };
   return { matchers: typed.flatMap(withLadder), ladder: "stops" };
 }

@@ -1,6 +1,7 @@
 /** A stored line as people read it. A line is whatever somebody wrote into it, so nothing in it reaches the terminal as a command. */
 import { z } from "zod";
 
+import { SERVER_LABEL } from "../../common/monitoring.ts";
 import { withoutInvisible } from "../../common/visible-text.ts";
 import { renderMoment } from "./durations.ts";
 import { originOf, type StoredLine } from "./log-query.ts";
@@ -11,6 +12,9 @@ export interface LogLine {
   /** As stored, with nanoseconds. */
   readonly time: string;
   readonly service: string;
+
+  /** Of several servers, the one that it was written on. */
+  readonly server?: string;
 
   /** May have several lines. */
   readonly message: string;
@@ -27,6 +31,7 @@ const ESCAPES =
   /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[PX^_][^\u001b]*(?:\u001b\\)?|[ -/]*[0-~])?/g;
 
 const NAME_WIDTH = 18;
+const SERVER_WIDTH = 8;
 const COLOURS = [36, 32, 33, 35, 34, 96, 92, 93, 95, 94];
 
 const access = z.object({
@@ -41,7 +46,9 @@ const access = z.object({
 export function lineOf(stored: StoredLine): LogLine {
   const service = originOf(stored);
   const message = stored["app_name"] === "gateway" ? accessLine(stored._msg) : stored._msg;
-  return { at: new Date(stored._time), time: stored._time, service, message };
+  const server = stored[SERVER_LABEL];
+  const ofServer = typeof server === "string" && server !== "" ? { server } : {};
+  return { at: new Date(stored._time), time: stored._time, service, ...ofServer, message };
 }
 
 /** `GET /api/question 502 1.234 s 0f… from 198.51.100.7`; a line that cannot be read stays as it is. */
@@ -60,17 +67,21 @@ function accessLine(text: string): string {
 }
 
 /** One or more lines of text; those after the first are indented. */
-export function renderLine({ at, service, message }: LogLine, { hide, colours }: Look): string {
+export function renderLine({ at, service, server, message }: LogLine, { hide, colours }: Look): string {
   const time = `${renderMoment(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
   const name = visible(service).slice(0, NAME_WIDTH).padEnd(NAME_WIDTH);
   const shown = colours ? `\u001b[${colourOf(service)}m${name}\u001b[0m` : name;
-  const indent = " ".repeat(time.length + NAME_WIDTH + 4);
+  const where = server === undefined ? "" : `${visible(server).padEnd(SERVER_WIDTH)}  `;
+  const indent = " ".repeat(time.length + where.length + NAME_WIDTH + 4);
   const [first = "", ...rest] = linesOf(hide(message.replaceAll(ESCAPES, "")));
-  return [`${time}  ${shown}  ${first}`, ...rest.map((line) => `${indent}${line}`)].join("\n");
+  return [`${time}  ${where}${shown}  ${first}`, ...rest.map((line) => `${indent}${line}`)].join("\n");
 }
 
-export function renderJson({ time, service, message }: LogLine, { hide }: Pick<Look, "hide">): string {
-  return JSON.stringify({ time, service, message: hide(message.replaceAll(ESCAPES, "")) });
+export function renderJson(
+  { time, service, server, message }: LogLine,
+  { hide }: Pick<Look, "hide">,
+): string {
+  return JSON.stringify({ time, service, server, message: hide(message.replaceAll(ESCAPES, "")) });
 }
 
 function linesOf(text: string): string[] {

@@ -1,6 +1,7 @@
 /** What is asked of the store of logs, in its language LogsQL. */
 import { z } from "zod";
 
+import { SERVER_LABEL } from "../../common/monitoring.ts";
 import { parseJson } from "../../common/parse-json.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Stores } from "./stores.ts";
@@ -8,6 +9,9 @@ import type { Stores } from "./stores.ts";
 export interface LogRequest {
   /** Alias of a container's service, a unit of the server, or `host` for everything but containers; undefined: all. */
   readonly service: string | undefined;
+
+  /** Name of one of several servers; undefined: all. */
+  readonly server: string | undefined;
 
   /** Text that a line must contain, whatever its case. */
   readonly grep: string | undefined;
@@ -23,7 +27,7 @@ const HOST = "host";
 /** Names by which a line says where it is from; the first that it has counts. */
 const ORIGINS = ["CONTAINER_TAG", "app_name", "_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER"] as const;
 
-const FIELDS = ["_time", "_msg", "PRIORITY", ...ORIGINS];
+const FIELDS = ["_time", "_msg", "PRIORITY", SERVER_LABEL, ...ORIGINS];
 
 // What a container writes to its standard error has the priority of an error, whatever it says.
 const ERRORS = [
@@ -33,8 +37,9 @@ const ERRORS = [
 ].join(" OR ");
 
 /** The filters, without time. */
-export function filterOf({ service, grep, errors, request }: LogRequest): string {
+export function filterOf({ service, server, grep, errors, request }: LogRequest): string {
   const filters = [
+    ...(server === undefined ? [] : [`${SERVER_LABEL}:=${JSON.stringify(server)}`]),
     ...(service === undefined ? [] : [fromService(service)]),
     ...(grep === undefined ? [] : [`_msg:~${JSON.stringify(`(?i)${escaped(grep)}`)}`]),
     ...(request === undefined ? [] : [`_msg:~${JSON.stringify(escaped(request))}`]),

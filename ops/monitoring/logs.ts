@@ -56,6 +56,7 @@ export async function showLogs(request: LogsRequest, world: MonitoringWorld): Pr
   const hide = hideSecrets(await readSecrets(request.stack, world));
   return await onMonitored(request.stack, world, async (monitored) => {
     const look = { hide, colours: world.isTerminal && !request.json };
+    requireServer(request, monitored);
     const print = (line: LogLine) => (request.json ? renderJson(line, look) : renderLine(line, look));
     const reading = { ...monitored, request, world, print };
     if (request.follow) return await follow(reading, from);
@@ -94,9 +95,21 @@ async function show(reading: Reading, span: { readonly from: Date; readonly unti
   return { text: lines.map((line) => print(lineOf(line))).join("\n"), exitCode: 0 };
 }
 
-function describe({ service, grep, errors, request }: LogRequest): string {
+/** @throws UserError for a name that none of the servers has */
+function requireServer({ server }: LogRequest, { stack, environment }: Monitored): void {
+  const names = environment.servers.map(({ name }) => name);
+  if (server === undefined || (names.length > 1 && names.includes(server))) return;
+  throw new UserError(
+    names.length > 1
+      ? `--server: expected one of ${names.join(", ")}, got ${JSON.stringify(server)}`
+      : `--server: ${stack} has one server, whose lines are not named; leave --server out`,
+  );
+}
+
+function describe({ service, server, grep, errors, request }: LogRequest): string {
   return [
     ...(service === undefined ? [] : [`of ${service}`]),
+    ...(server === undefined ? [] : [`on ${server}`]),
     ...(errors ? ["that is an error"] : []),
     ...(grep === undefined ? [] : [`with ${JSON.stringify(grep)}`]),
     ...(request === undefined ? [] : [`of request ${request}`]),

@@ -1,7 +1,8 @@
 /** The metrics that the team follows: how each is asked for, in which unit, and from which value on an alert is raised. */
-import { ownServices, restartsBy } from "../../common/monitoring.ts";
+import { ownServices, restartsBy, SERVER_LABEL } from "../../common/monitoring.ts";
 import { enabledAliases } from "../../common/services.ts";
 import type { Environment } from "../../stacks/environment.ts";
+import { areSeveral } from "../../stacks/servers.ts";
 
 export type Unit = "%" | "s" | "/s" | "d" | "h" | "";
 
@@ -32,7 +33,7 @@ export interface Metric {
   readonly limitsNow?: true;
 
   /** Label by which there are several. */
-  readonly by?: "service";
+  readonly by?: "service" | "server";
 }
 
 export interface Span {
@@ -48,11 +49,14 @@ const gateway = (result: string) => `max(gateway{group="all",stats_result="${res
 const sumOf = (result: string, { text }: Span) =>
   `sum(sum_over_time(gateway{group="all",stats_result="${result}"}[${text}]))`;
 
-const FREE_DISK =
-  '100 * min(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs|devtmpfs|squashfs|iso9660|vfat|fuse.*|nsfs",mountpoint!~"/(boot|dev|etc|proc|run|sys)(/.*)?"} / node_filesystem_size_bytes)';
-const USED_MEMORY = "100 * (1 - max(node_memory_MemAvailable_bytes) / max(node_memory_MemTotal_bytes))";
-const LOAD = 'max(node_load5) / count(node_cpu_seconds_total{mode="idle"})';
-const busy = (span: string) => `100 * (1 - avg(rate(node_cpu_seconds_total{mode="idle"}[${span}])))`;
+/** Of a server; of several, with ` by (server) ` of each. */
+const freeDisk = (by: string) =>
+  `100 * min${by}(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs|devtmpfs|squashfs|iso9660|vfat|fuse.*|nsfs",mountpoint!~"/(boot|dev|etc|proc|run|sys)(/.*)?"} / node_filesystem_size_bytes)`;
+const usedMemory = (by: string) =>
+  `100 * (1 - max${by}(node_memory_MemAvailable_bytes) / max${by}(node_memory_MemTotal_bytes))`;
+const load = (by: string) => `max${by}(node_load5) / count${by}(node_cpu_seconds_total{mode="idle"})`;
+const busy = (by: string, span: string) =>
+  `100 * (1 - avg${by}(rate(node_cpu_seconds_total{mode="idle"}[${span}])))`;
 const CERTIFICATE_DAYS = `(min(probe_ssl_earliest_cert_expiry{job="public"}, technicia_certificate_not_after_timestamp_seconds) - time()) / 86400`;
 const ageOf = (name: string, unitSeconds: number) =>
   `(time() - max(technicia_${name}_last_success_timestamp_seconds)) / ${unitSeconds}`;
@@ -102,7 +106,11 @@ export function availability(
   return { unit: "%", kind: "share", now: over({ text: "5m", seconds: 300 }), over };
 }
 
-export function metricsOf(environment: Environment): readonly Metric[] {
+/** Of several servers, a measure of a server is that of the worst one, or with `ofEachServer` each server's. */
+export function metricsOf(
+  environment: Environment,
+  { ofEachServer = false }: { readonly ofEachServer?: boolean } = {},
+): readonly Metric[] {
   const { scrapeSeconds } = environment.monitoring;
   const fromHere: Metric = {
     ...availability('probe_success{job="public"}', scrapeSeconds),
@@ -114,7 +122,8 @@ export function metricsOf(environment: Environment): readonly Metric[] {
     ...requestMetrics(environment),
     ...useMetrics(environment),
     ...loginMetrics(environment),
-    ...serverMetrics(environment),
+    ...serverMetrics(environment, ofEachServer),
+    ...serviceMetrics(environment),
     ...recordMetrics(environment),
   ];
 }
@@ -214,35 +223,49 @@ function loginMetrics({ monitoring }: Environment): Metric[] {
   ];
 }
 
-function serverMetrics(environment: Environment): Metric[] {
-  const { monitoring } = environment;
-  const { cpu, memory, disk, restarts, containerMemory } = monitoring.thresholds;
-  const own = ownServices(enabledAliases(environment)).join("|");
-  return [
+function serverMetrics(environment: Environment, ofEach: boolean): Metric[] {
+  const { cpu, memory, disk } = environment.monitoring.thresholds;
+  const isSeveral = areSeveral(environment);
+  const by = isSeveral ? ` by (${SERVER_LABEL}) ` : "";
+  const worst = (expression: string) => (isSeveral && !ofEach ? `max(${expression})` : expression);
+  const [loaded, used, full] = [load(by), usedMemory(by), `100 - ${freeDisk(by)}`].map(worst) as [
+    string,
+    string,
+    string,
+  ];
+  const metrics: Metric[] = [
     {
       ...{ key: "cpu", title: "Processors", unit: "%", kind: "mean" },
-      now: busy("5m"),
-      over: ({ text }) => busy(text),
+      now: worst(busy(by, "5m")),
+      over: ({ text }) => worst(busy(by, text)),
       limit: above(cpu.percent, "monitoring.thresholds.cpu.percent"),
     },
     {
       ...{ key: "load", title: "Load for each core", unit: "", kind: "highest" },
-      now: LOAD,
-      over: rollup("max", LOAD),
+      now: loaded,
+      over: rollup("max", loaded),
       limit: above(cpu.warningLoad, "monitoring.thresholds.cpu.warningLoad"),
     },
     {
       ...{ key: "memory", title: "Memory", unit: "%", kind: "highest" },
-      now: USED_MEMORY,
-      over: rollup("max", USED_MEMORY),
+      now: used,
+      over: rollup("max", used),
       limit: above(memory.p3Percent, "monitoring.thresholds.memory.p3Percent"),
     },
     {
       ...{ key: "disk", title: "Disk", unit: "%", kind: "highest" },
-      now: `100 - ${FREE_DISK}`,
-      over: rollup("max", `100 - ${FREE_DISK}`),
+      now: full,
+      over: rollup("max", full),
       limit: above(disk.warningUsedPercent, "monitoring.thresholds.disk.warningUsedPercent"),
     },
+  ];
+  return isSeveral && ofEach ? metrics.map((metric) => ({ ...metric, by: "server" })) : metrics;
+}
+
+function serviceMetrics(environment: Environment): Metric[] {
+  const { restarts, containerMemory } = environment.monitoring.thresholds;
+  const own = ownServices(enabledAliases(environment)).join("|");
+  return [
     {
       ...{ key: "restarts", title: `Starts of a service in ${restarts.minutes} min`, unit: "", kind: "sum" },
       // As CrashLoop judges it: the service that has started most often.

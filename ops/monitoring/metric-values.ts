@@ -14,7 +14,7 @@ export const POINTS = 24;
 export interface Row {
   readonly metric: Metric;
 
-  /** With the name of the service, where there are several. */
+  /** With the name of the service or of the server, where there are several. */
   readonly title: string;
   readonly key: string;
   readonly now: number | undefined;

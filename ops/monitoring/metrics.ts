@@ -22,7 +22,7 @@ export async function showMetrics(
   world: MonitoringWorld,
 ): Promise<Outcome> {
   return await onMonitored(stack, world, async ({ stores, environment }) => {
-    const metrics = metricsOf(environment);
+    const metrics = metricsOf(environment, { ofEachServer: true });
     const rows = [
       ...(await readFromOutside({ stack, environment }, world)),
       ...(await readMetrics(stores, { metrics, now: world.now() })),

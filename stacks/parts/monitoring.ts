@@ -2,14 +2,17 @@
 import type * as pulumi from "@pulumi/pulumi";
 
 import { WEBHOOK_SECRETS, type WebhookSecret } from "../../common/alert-webhooks.ts";
+import { votes } from "../../common/servers.ts";
 import { enabledAliases, monitoringServices, WEBHOOKS } from "../../common/services.ts";
 import type { MonitoringFacts } from "../../components/monitoring/facts.ts";
-import { Monitoring } from "../../components/monitoring.ts";
+import type { Sender } from "../../components/monitoring/collection.ts";
+import { Monitoring, ServerMonitoring } from "../../components/monitoring.ts";
 import type { SecretName } from "../../secrets/catalog.ts";
 import { backupBucket } from "../backup-schema.ts";
 import { urlOf } from "../deployment-status.ts";
 import { publicNames, type Environment } from "../environment.ts";
-import { gatewaysOf, tunnelAddress } from "../servers.ts";
+import { areSeveral, gatewaysOf, homeOf, serversInTunnel, tunnelAddress } from "../servers.ts";
+import type { Machine } from "./machines.ts";
 import { alertThresholds } from "../thresholds-schema.ts";
 import type { Site } from "./site.ts";
 
@@ -37,12 +40,47 @@ export function createMonitoring(
         stack: environment.name,
         timeZone: environment.locale.timeZone,
         ...{ scrapeSeconds, metricsDays, logsDays, logsMaxGib, minFreeGib },
+        server: serversInTunnel(environment)[0]?.server,
+        hasGateway: homeOf(environment).labels.includes("gateway"),
       },
       facts: factsOf(environment),
       secrets: secretsOf(site),
+      ...(areSeveral(environment) ? { sender: senderOf(site, site.servers.home) } : {}),
     },
     { dependsOn: [...after] },
   );
+}
+
+/** On each server that has no program of it, once the stores are there. */
+export function createServerMonitoring(
+  site: Site,
+  { after }: { readonly after: readonly pulumi.Resource[] },
+): void {
+  const { environment, servers } = site;
+  const [home] = serversInTunnel(environment);
+  if (!environment.monitoring.enabled || home === undefined) return;
+  const send = (machine: Machine) => {
+    const { server, host, named } = machine;
+    return new ServerMonitoring(
+      named("server-monitoring"),
+      {
+        host: host.connection,
+        seconds: environment.monitoring.scrapeSeconds,
+        sender: { ...senderOf(site, machine), store: home.address },
+        hasGateway: server.labels.includes("gateway"),
+      },
+      { dependsOn: [...after] },
+    );
+  };
+  servers.all.filter((one) => one !== servers.home).forEach(send);
+}
+
+/** A line comes several times within the silence that an alert is raised after. */
+const SIGNS = 3;
+
+function senderOf({ environment }: Site, { server }: Machine): Sender {
+  const { silentMinutes } = environment.monitoring.thresholds.logs;
+  return { managesSwarm: votes(server.role), signSeconds: (silentMinutes * 60) / SIGNS };
 }
 
 /** What rules, routes and dashboards are rendered from. */
@@ -55,6 +93,7 @@ export function factsOf(environment: Environment): MonitoringFacts {
     stack: rest.name,
     domain,
     publicUrl: urlOf(environment),
+    servers: serversInTunnel(environment),
     otherGateways: gatewaysOf(environment)
       .slice(1)
       .map(({ name }) => ({ server: name, address: tunnelAddress(environment.wireguard, name) })),

@@ -1,6 +1,7 @@
 /** The servers: rented, named, protected and made ready. */
 import * as pulumi from "@pulumi/pulumi";
 
+import { INTAKE_PORTS } from "../../common/monitoring.ts";
 import { SHORT_TTL_SECONDS, votes } from "../../common/servers.ts";
 import { createDoor, createMembership, createNode, type Member } from "../../infra/cluster.ts";
 import { Dns } from "../../infra/dns.ts";
@@ -146,7 +147,7 @@ function createHost(args: TechniciaArgs, machine: Rented, around: Around): Host 
     dockerSource: environment.host.dockerSource,
     swapGib: environment.host.swapGib,
     timeZone: environment.locale.timeZone,
-    isMonitored: environment.monitoring.enabled && server.labels.includes("monitoring"),
+    isMonitored: environment.monitoring.enabled,
     hasDockerConnection: isFirst || server.labels.includes("n8n"),
     ...(tunnel === undefined ? {} : { tunnel }),
   });
@@ -165,6 +166,9 @@ function tunnelOf(
     prefix: Number(cidr.split("/")[1]),
     port,
     privateKey: keyOf(server.name),
+    ...(environment.monitoring.enabled && server.name === homeOf(environment).name
+      ? { publishedPort: INTAKE_PORTS.tunnel }
+      : {}),
     peers: members.flatMap(({ name, address }, index) =>
       name === server.name
         ? []

@@ -15,11 +15,11 @@ import { compareCollections, createQdrantCollection } from "../../components/qdr
 import { Qdrant } from "../../components/qdrant.ts";
 import { compareServices } from "../../components/service-spec.ts";
 import { Service } from "../../components/service.ts";
-import { Tunnel } from "../../components/tunnel.ts";
+import { Tunnel, type TunnelArgs } from "../../components/tunnel.ts";
 import { keepWorkflow } from "../../provider/n8n/workflow.ts";
 import * as technicia from "../../provider/resources.ts";
 import { publicNames } from "../environment.ts";
-import { areSeveral, tunnelAddress } from "../servers.ts";
+import { areSeveral, serversInTunnel, tunnelAddress } from "../servers.ts";
 import type { Site } from "./site.ts";
 
 /** Services that workflows call, by either of their names. */
@@ -66,9 +66,15 @@ export function createTunnel(site: Site): Tunnel {
           ]),
         ),
       },
+      ...(monitoring === undefined ? {} : intakeOf(site)),
     },
     site.onHome,
   );
+}
+
+function intakeOf({ environment }: Site): Pick<TunnelArgs, "intake"> {
+  const [home, ...senders] = serversInTunnel(environment);
+  return home === undefined ? {} : { intake: { ...home, senders } };
 }
 
 export function createCollection(

@@ -3,6 +3,7 @@ import { DOCUMENTS } from "../../common/documents.ts";
 import { isExact } from "../../common/image-reference.ts";
 import { swarmName } from "../../common/services.ts";
 import { sshPorts } from "../../infra/login-guard.ts";
+import { serversInTunnel } from "../servers.ts";
 import { at, isUnknown, listAt, numberAt, textAt, type Facts, type Resource, type Rule } from "./rule.ts";
 
 const SERVICE = "docker:index/service:Service";
@@ -30,11 +31,11 @@ export const serviceRules: readonly Rule[] = [
   {
     name: "published-ports",
     description:
-      "Only the gateway is published, with ports 80 and 443, and to other servers the tunnel; other ports stay on the loopback.",
+      "Only the gateway is published, with ports 80 and 443, and to other servers the tunnel; other ports stay on the loopback or in the tunnel.",
     level: "mandatory",
     judge: (resource, facts) => [
       ...servicePorts(resource),
-      ...containerPorts(resource),
+      ...containerPorts(resource, facts),
       ...edgePorts(resource, facts),
     ],
   },
@@ -99,11 +100,13 @@ function servicePorts({ type, inputs }: Resource): string[] {
   });
 }
 
-function containerPorts({ type, inputs }: Resource): string[] {
+function containerPorts({ type, inputs }: Resource, { environment }: Facts): string[] {
   if (type !== CONTAINER) return [];
+  const inTunnel =
+    environment === undefined ? [] : serversInTunnel(environment).map(({ address }) => address);
   return listAt(inputs, "ports").flatMap((port, index) => {
     const ip = at(port, "ip");
-    if (isUnknown(ip) || LOOPBACK.includes(String(ip))) return [];
+    if (isUnknown(ip) || [...LOOPBACK, ...inTunnel].includes(String(ip))) return [];
     return [`ports[${index}].ip: expected 127.0.0.1, because the default is every address; set it`];
   });
 }

@@ -19,7 +19,7 @@ export type Row = Declared["rows"][number];
 /** Title of each dashboard of an environment without neighbours, as its file on the server declares it → its rows. */
 export function rowsByDashboard(stack: string): ReadonlyMap<string, readonly Row[]> {
   return new Map(
-    Object.values(renderDashboards({ stack, neighbours: [] }))
+    Object.values(renderDashboards({ stack, neighbours: [], servers: [] }))
       .map((text) => JSON.parse(text) as Declared)
       .map(({ title, rows }) => [title, rows]),
   );

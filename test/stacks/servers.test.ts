@@ -66,8 +66,8 @@ describe.each([
       const own = program.registrations.filter((one) => one.name.startsWith(`${name}/host-`));
       const first = program.registrations.filter((one) => /^host-/.test(one.name));
       const roleOf = (one: Registration) => one.name.replace(`${name}/`, "");
-      // The monitoring of other servers is not there yet, and the Swarm is spoken to through the first one.
-      const without = ["host-exporter-override", "host-docker-connection"];
+      // The Swarm is spoken to through the first one.
+      const without = ["host-docker-connection"];
       const expected = first.map(roleOf).filter((role) => !without.includes(role));
       const doors = [
         "host-door-program",

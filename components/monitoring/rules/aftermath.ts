@@ -2,7 +2,7 @@
 import { AFTERMATH } from "../../../common/planned-alerts.ts";
 import type { MonitoringFacts } from "../facts.ts";
 import { causesWith, type Span } from "../inhibitions.ts";
-import { label, minutes, type Rule } from "./rule.ts";
+import { by, label, minutes, type Rule } from "./rule.ts";
 
 /**
  * Seconds after a cause's last evaluation. An effect may begin to fire two rounds after the repair, and goes on for its window, the next
@@ -21,11 +21,11 @@ function spans({ thresholds, scrapeSeconds }: MonitoringFacts): Readonly<Record<
 /** One for each cause and span, from the cause's first evaluation until the span after its last one. */
 export function aftermathRules(facts: MonitoringFacts): Rule[] {
   return (Object.entries(spans(facts)) as [Span, number][]).map(([span, seconds]) => {
-    const causes = `ALERTS{alertstate="firing",alertname=~"${causesWith(span).join("|")}"}`;
+    const causes = `ALERTS{alertstate="firing",alertname=~"${causesWith(span, facts).join("|")}"}`;
     return {
       name: AFTERMATH,
       severity: "info",
-      expr: `max by (cause, service, job, neighbour) (label_copy(max_over_time(${causes}[${seconds}s]), "alertname", "cause"))`,
+      expr: `max${by(facts, "cause", "service", "job", "neighbour")}(label_copy(max_over_time(${causes}[${seconds}s]), "alertname", "cause"))`,
       labels: { span, id: `${AFTERMATH}-${span}-${label("cause")}` },
       title: `Suites de ${label("cause")}`,
       where: label("cause"),

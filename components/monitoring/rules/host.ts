@@ -1,28 +1,38 @@
 /** Rules about the server: memory, processors, disks, clock, patches; and the memory of each container. */
 import type { MonitoringFacts } from "../facts.ts";
-import { label, lastingMinutes, minutes, type Rule, type Severity, value } from "./rule.ts";
+import {
+  by,
+  label,
+  lastingMinutes,
+  minutes,
+  ofServer,
+  onEachServer,
+  type Rule,
+  type Severity,
+  value,
+} from "./rule.ts";
 
 const HOST = "serveur";
 
 export function hostRules(facts: MonitoringFacts): Rule[] {
+  const ofEach = (rules: readonly Rule[]) => rules.map((rule) => onEachServer(facts, rule));
   return [
-    ...memoryRules(facts),
+    ...ofEach(memoryRules(facts)),
     ...containerMemoryRules(facts),
-    ...processorRules(facts),
-    ...diskRules(facts),
-    ...systemRules(facts),
+    ...ofEach(processorRules(facts)),
+    ...ofEach(diskRules(facts)),
+    ...ofEach(systemRules(facts)),
   ];
 }
 
-const USED_MEMORY = "100 * (1 - max(node_memory_MemAvailable_bytes) / max(node_memory_MemTotal_bytes))";
-const AVAILABLE_MIB = "max(node_memory_MemAvailable_bytes) / 1048576";
-
-function memoryRules({ thresholds, stack }: MonitoringFacts): Rule[] {
+function memoryRules(facts: MonitoringFacts): Rule[] {
+  const { thresholds, stack } = facts;
   const { memory } = thresholds;
+  const available = `max${by(facts)}(node_memory_MemAvailable_bytes)`;
   const used = (name: string, severity: Severity, percent: number, forMinutes: number): Rule => ({
     name,
     severity,
-    expr: `${USED_MEMORY} > ${percent}`,
+    expr: `100 * (1 - ${available} / max${by(facts)}(node_memory_MemTotal_bytes)) > ${percent}`,
     forSeconds: minutes(forMinutes),
     topic: "memory",
     title: `Mémoire du serveur au-dessus de ${percent} %`,
@@ -32,10 +42,10 @@ function memoryRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     meaning: "Quand elle manque, le noyau arrête des programmes, n'importe lesquels.",
     action: `Voir quel service grandit : npm run metrics -- ${stack}.`,
   });
-  const available = (name: string, severity: Severity, mib: number): Rule => ({
+  const scarce = (name: string, severity: Severity, mib: number): Rule => ({
     name,
     severity,
-    expr: `${AVAILABLE_MIB} < ${mib}`,
+    expr: `${available} / 1048576 < ${mib}`,
     forSeconds: minutes(memory.p1Minutes),
     topic: "memory",
     title: `Moins de ${mib} Mio de mémoire disponibles`,
@@ -52,8 +62,8 @@ function memoryRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     used("HostMemoryExhausted", "P2", memory.alertPercent, memory.p1Minutes),
     used("HostMemoryElevated", "P3", memory.p3Percent, memory.p3Minutes),
     used("HostMemoryAboveTarget", "P3", memory.targetPercent, memory.p2Minutes),
-    available("AvailableMemoryCritical", "P1", memory.criticalAvailableMib),
-    available("AvailableMemoryLow", "P3", memory.warningAvailableMib),
+    scarce("AvailableMemoryCritical", "P1", memory.criticalAvailableMib),
+    scarce("AvailableMemoryLow", "P3", memory.warningAvailableMib),
   ];
 }
 
@@ -80,12 +90,13 @@ function containerMemoryRules({ thresholds, stack }: MonitoringFacts): Rule[] {
   ];
 }
 
-function processorRules({ thresholds, stack }: MonitoringFacts): Rule[] {
+function processorRules(facts: MonitoringFacts): Rule[] {
+  const { thresholds, stack } = facts;
   const { cpu } = thresholds;
   const load = (name: string, severity: Severity, most: number): Rule => ({
     name,
     severity,
-    expr: `max(node_load5) / count(node_cpu_seconds_total{mode="idle"}) > ${most}`,
+    expr: `max${by(facts)}(node_load5) / count${by(facts)}(node_cpu_seconds_total{mode="idle"}) > ${most}`,
     forSeconds: minutes(5),
     topic: "load",
     title: `Charge de plus de ${most} par cœur`,
@@ -99,7 +110,7 @@ function processorRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     {
       name: "CpuHigh",
       severity: "P2",
-      expr: `100 * (1 - avg(rate(node_cpu_seconds_total{mode="idle"}[5m]))) > ${cpu.percent}`,
+      expr: `100 * (1 - avg${by(facts)}(rate(node_cpu_seconds_total{mode="idle"}[5m]))) > ${cpu.percent}`,
       forSeconds: minutes(cpu.minutes),
       title: `Processeurs occupés à plus de ${cpu.percent} %`,
       where: HOST,
@@ -115,10 +126,12 @@ function processorRules({ thresholds, stack }: MonitoringFacts): Rule[] {
 
 // Without what is not a disk, and without the folders in which a container or the system mounts single files.
 const DISKS = `{fstype!~"tmpfs|ramfs|devtmpfs|squashfs|iso9660|vfat|fuse.*|nsfs",mountpoint!~"/(boot|dev|etc|proc|run|sys)(/.*)?"}`;
-const FREE = `100 * min by (mountpoint) (node_filesystem_avail_bytes${DISKS} / node_filesystem_size_bytes)`;
 
-function diskRules({ thresholds, stack }: MonitoringFacts): Rule[] {
+function diskRules(facts: MonitoringFacts): Rule[] {
+  const { thresholds, stack } = facts;
   const { disk } = thresholds;
+  const least = `min${by(facts, "mountpoint")}`;
+  const free = `100 * ${least}(node_filesystem_avail_bytes${DISKS} / node_filesystem_size_bytes)`;
   const rule = (
     name: string,
     severity: Severity,
@@ -134,7 +147,7 @@ function diskRules({ thresholds, stack }: MonitoringFacts): Rule[] {
   });
   const used = (name: string, severity: Severity, percent: number): Rule => ({
     ...rule(name, severity, {
-      expr: `100 - ${FREE} > ${percent}`,
+      expr: `100 - ${free} > ${percent}`,
       forSeconds: minutes(1),
       title: `Disque utilisé à plus de ${percent} %`,
       value: `${value(1)} % utilisés`,
@@ -146,7 +159,7 @@ function diskRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     used("DiskCritical", "P1", disk.criticalUsedPercent),
     {
       ...rule("DiskFreeLow", "P2", {
-        expr: `${FREE} < ${disk.freePercent}`,
+        expr: `${free} < ${disk.freePercent}`,
         forSeconds: minutes(1),
         title: `Moins de ${disk.freePercent} % du disque libres`,
         value: `${value(1)} % libres`,
@@ -156,14 +169,14 @@ function diskRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     },
     used("DiskWarning", "P3", disk.warningUsedPercent),
     rule("DiskFullSoon", "P2", {
-      expr: `min by (mountpoint) (predict_linear(node_filesystem_avail_bytes${DISKS}[6h], ${disk.fullWithinHours * 3600})) / 1073741824 < 0`,
+      expr: `${least}(predict_linear(node_filesystem_avail_bytes${DISKS}[6h], ${disk.fullWithinHours * 3600})) / 1073741824 < 0`,
       forSeconds: minutes(60),
       title: `Disque plein d'ici ${disk.fullWithinHours} heures`,
       value: `${value(1)} Gio dans ${disk.fullWithinHours} h à ce rythme`,
       threshold: lastingMinutes(`0 Gio dans ${disk.fullWithinHours} h`, 60),
     }),
     rule("InodesLow", "P2", {
-      expr: `100 * min by (mountpoint) (node_filesystem_files_free${DISKS} / (node_filesystem_files > 0)) < ${disk.inodesFreePercent}`,
+      expr: `100 * ${least}(node_filesystem_files_free${DISKS} / (node_filesystem_files > 0)) < ${disk.inodesFreePercent}`,
       forSeconds: minutes(1),
       title: "Presque plus de fichiers possibles sur le disque",
       value: `${value(1)} % des inodes libres`,
@@ -173,16 +186,17 @@ function diskRules({ thresholds, stack }: MonitoringFacts): Rule[] {
 }
 
 /** True of something that has been there for that many days, on a server that was watched then. */
-const lasting = (metric: string, count: number) =>
-  `min_over_time(max(${metric})[${count}d:1h]) > 0 and max(${metric} offset ${count}d) > 0`;
+const lasting = (facts: MonitoringFacts, metric: string, count: number) =>
+  `min_over_time(max${by(facts)}(${metric})[${count}d:1h]) > 0 and max${by(facts)}(${metric} offset ${count}d) > 0`;
 
-function systemRules({ thresholds, stack }: MonitoringFacts): Rule[] {
+function systemRules(facts: MonitoringFacts): Rule[] {
+  const { thresholds, stack } = facts;
   const { clock, patches } = thresholds;
   return [
     {
       name: "UnitFailed",
       severity: "P2",
-      expr: "max by (unit) (technicia_unit_failed) == 1",
+      expr: `max${by(facts, "unit")}(technicia_unit_failed) == 1`,
       forSeconds: minutes(5),
       subject: "unit",
       title: `${label("unit")} a échoué`,
@@ -191,12 +205,12 @@ function systemRules({ thresholds, stack }: MonitoringFacts): Rule[] {
       threshold: "5 min",
       meaning:
         "Un programme du serveur ne fait plus son travail : pare-feu, certificat, mises à jour, ou autre.",
-      action: `npm run logs -- ${stack} ${label("unit")} ; npm run drift -- ${stack} --repair relance les nôtres.`,
+      action: `npm run logs -- ${stack} ${label("unit")}${ofServer(facts)} ; npm run drift -- ${stack} --repair relance les nôtres.`,
     },
     {
       name: "ClockUnsynchronised",
       severity: "P3",
-      expr: "max(node_timex_sync_status) == 0",
+      expr: `max${by(facts)}(node_timex_sync_status) == 0`,
       forSeconds: minutes(10),
       title: "L'horloge du serveur n'est plus réglée",
       where: HOST,
@@ -208,7 +222,7 @@ function systemRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     {
       name: "ClockOffset",
       severity: "P3",
-      expr: `1000 * max(abs(node_timex_offset_seconds)) > ${clock.offsetMs}`,
+      expr: `1000 * max${by(facts)}(abs(node_timex_offset_seconds)) > ${clock.offsetMs}`,
       forSeconds: minutes(5),
       title: "L'horloge du serveur est décalée",
       where: HOST,
@@ -220,24 +234,24 @@ function systemRules({ thresholds, stack }: MonitoringFacts): Rule[] {
     {
       name: "PatchesPending",
       severity: "P3",
-      expr: lasting("technicia_patches_security", patches.securityDays),
+      expr: lasting(facts, "technicia_patches_security", patches.securityDays),
       title: `Correctifs de sécurité en attente depuis ${patches.securityDays} jours`,
       where: HOST,
       value: `${value()} correctif(s)`,
       threshold: `${patches.securityDays} jours`,
       meaning: "Une faille connue reste ouverte.",
-      action: `Dans la fenêtre de déploiement : npm run maintain -- ${stack}.`,
+      action: `Dans la fenêtre de déploiement : npm run maintain -- ${stack}${ofServer(facts)}.`,
     },
     {
       name: "RebootPending",
       severity: "P3",
-      expr: lasting("technicia_reboot_required", patches.rebootDays),
+      expr: lasting(facts, "technicia_reboot_required", patches.rebootDays),
       title: `Redémarrage du serveur attendu depuis ${patches.rebootDays} jours`,
       where: HOST,
       value: `depuis plus de ${patches.rebootDays} jours`,
       threshold: `${patches.rebootDays} jours`,
       meaning: "Le noyau corrigé est installé, mais l'ancien tourne encore.",
-      action: `Dans la fenêtre de déploiement : npm run maintain -- ${stack}.`,
+      action: `Dans la fenêtre de déploiement : npm run maintain -- ${stack}${ofServer(facts)}.`,
     },
   ];
 }

@@ -1,10 +1,26 @@
 /** Rules about the lines of containers and of the server's units, as LogsQL. */
-import { ownServices } from "../../../common/monitoring.ts";
+import { ownServices, SERVER_LABEL } from "../../../common/monitoring.ts";
 import type { MonitoringFacts } from "../facts.ts";
-import { label, lastingMinutes, minutes, type Recording, type Rule, value } from "./rule.ts";
+import {
+  by,
+  label,
+  lastingMinutes,
+  minutes,
+  ofServer,
+  onEachServer,
+  type Recording,
+  type Rule,
+  value,
+} from "./rule.ts";
 
 export function lineRules(facts: MonitoringFacts): Rule[] {
-  return [...errorLineRules(facts), ...volumeRules(facts), loginRule(facts), sourceRule(facts)];
+  return [
+    ...errorLineRules(facts),
+    floodRule(facts),
+    ...silenceRules(facts),
+    onEachServer(facts, loginRule(facts)),
+    sourceRule(facts),
+  ];
 }
 
 // An error as n8n (text and JSON), Python, PostgreSQL and Qdrant write it. stderr says nothing: Python writes everything there.
@@ -53,52 +69,63 @@ const ANY_LINE = "(CONTAINER_TAG:* or _SYSTEMD_UNIT:*)";
 const WITH_SERVICE =
   '| format if (CONTAINER_TAG:*) "<CONTAINER_TAG>" as service | format if (CONTAINER_TAG:"") "<_SYSTEMD_UNIT>" as service';
 
-function volumeRules({ thresholds, stack }: MonitoringFacts): Rule[] {
-  const { linesPerMinute, silentMinutes } = thresholds.logs;
-  return [
-    {
-      name: "LogFlood",
-      severity: "P3",
-      expr: `_time:1m ${ANY_LINE} ${WITH_SERVICE} | stats by (service) count() lines | filter lines:>${linesPerMinute}`,
-      forSeconds: minutes(2),
-      subject: "service",
-      title: `${label("service")} inonde les journaux`,
-      where: `service ${label("service")}`,
-      value: `${value()} lignes en 1 min`,
-      threshold: lastingMinutes(`${linesPerMinute} lignes`, 2),
-      meaning: "Les journaux plus anciens seront effacés avant leur âge, pour garder la place prévue.",
-      action: `npm run logs -- ${stack} ${label("service")} --since 1m ; un niveau de journal trop bavard, ou une boucle.`,
-    },
-    {
-      name: "JournalSilent",
-      severity: "P2",
-      expr: `_time:${silentMinutes}m ${ANY_LINE} | stats count() lines | filter lines:=0`,
-      forSeconds: minutes(5),
-      title: "Les journaux n'arrivent plus",
-      where: "serveur et conteneurs",
-      value: `aucune ligne en ${silentMinutes} min`,
-      threshold: lastingMinutes(`1 ligne en ${silentMinutes} min`, 5),
-      meaning: "Les alertes sur les journaux sont aveugles, et une panne ne laisserait pas de trace.",
-      action: `npm run drift -- ${stack} --repair ; l'envoi est systemd-journal-upload.service.`,
-    },
-  ];
+function floodRule({ thresholds, stack }: MonitoringFacts): Rule {
+  const { linesPerMinute } = thresholds.logs;
+  return {
+    name: "LogFlood",
+    severity: "P3",
+    expr: `_time:1m ${ANY_LINE} ${WITH_SERVICE} | stats by (service) count() lines | filter lines:>${linesPerMinute}`,
+    forSeconds: minutes(2),
+    subject: "service",
+    title: `${label("service")} inonde les journaux`,
+    where: `service ${label("service")}`,
+    value: `${value()} lignes en 1 min`,
+    threshold: lastingMinutes(`${linesPerMinute} lignes`, 2),
+    meaning: "Les journaux plus anciens seront effacés avant leur âge, pour garder la place prévue.",
+    action: `npm run logs -- ${stack} ${label("service")} --since 1m ; un niveau de journal trop bavard, ou une boucle.`,
+  };
+}
+
+/** A count of nothing is a row of zero: silence is seen, and of several servers that of each. */
+function silenceRules({ thresholds, stack, servers }: MonitoringFacts): Rule[] {
+  const { silentMinutes } = thresholds.logs;
+  const rule = (stream: string): Rule => ({
+    name: "JournalSilent",
+    severity: "P2",
+    expr: `_time:${silentMinutes}m ${stream}${ANY_LINE} | stats count() lines | filter lines:=0`,
+    forSeconds: minutes(5),
+    title: "Les journaux n'arrivent plus",
+    where: "serveur et conteneurs",
+    value: `aucune ligne en ${silentMinutes} min`,
+    threshold: lastingMinutes(`1 ligne en ${silentMinutes} min`, 5),
+    meaning: "Les alertes sur les journaux sont aveugles, et une panne ne laisserait pas de trace.",
+    action: `npm run drift -- ${stack} --repair ; l'envoi est systemd-journal-upload.service.`,
+  });
+  if (servers.length === 0) return [rule("")];
+  return servers.map(({ server }) => ({
+    ...rule(`{${SERVER_LABEL}="${server}"} `),
+    labels: { [SERVER_LABEL]: server, id: `JournalSilent-${server}` },
+    title: `Les journaux du serveur ${server} n'arrivent plus`,
+    where: `serveur ${server} et ses conteneurs`,
+  }));
 }
 
 const SSH = 'SYSLOG_IDENTIFIER:in("sshd","sshd-session")';
 const REFUSED_LOGIN =
   "^(?:Failed \\S+ for |(?:Connection (?:closed|reset) by|Disconnected from) (?:authenticating|invalid) user )";
 
-function loginRule({ thresholds, stack }: MonitoringFacts): Rule {
+function loginRule(facts: MonitoringFacts): Rule {
+  const { thresholds, stack } = facts;
   return {
     name: "SshLoginsFailing",
     severity: "P3",
-    expr: `_time:1h ${SSH} _msg:~\`${REFUSED_LOGIN}\` | stats count() failed | filter failed:>${thresholds.security.sshFailuresPerHour}`,
+    expr: `_time:1h ${SSH} _msg:~\`${REFUSED_LOGIN}\` | stats${by(facts) || " "}count() failed | filter failed:>${thresholds.security.sshFailuresPerHour}`,
     title: "Des connexions ssh échouent",
     where: "serveur",
     value: `${value()} en 1 h`,
     threshold: `${thresholds.security.sshFailuresPerHour} connexions`,
     meaning: "Quelqu'un essaie d'entrer depuis un réseau autorisé, ou une clé n'est plus la bonne.",
-    action: `npm run logs -- ${stack} --grep sshd --since 1h montre d'où ; npm run drift -- ${stack} vérifie les clés et le pare-feu.`,
+    action: `npm run logs -- ${stack} --grep sshd --since 1h${ofServer(facts)} montre d'où ; npm run drift -- ${stack} vérifie les clés et le pare-feu.`,
   };
 }
 

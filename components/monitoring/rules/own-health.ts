@@ -1,9 +1,19 @@
 /** Rules by which the monitoring watches itself, the ladder of the escalation, and the sign of life. */
-import { restartsBy } from "../../../common/monitoring.ts";
+import { restartsBy, SERVER_LABEL } from "../../../common/monitoring.ts";
 import { ESCALATION_LABELS } from "../../../common/planned-alerts.ts";
 import { ladderOf } from "../audiences.ts";
 import { ANNOUNCEMENTS, DEADMAN, type MonitoringFacts } from "../facts.ts";
-import { label, lastingMinutes, minutes, MONITORING, type Rule, value } from "./rule.ts";
+import {
+  by,
+  label,
+  lastingMinutes,
+  minutes,
+  MONITORING,
+  ofServer,
+  onEachServer,
+  type Rule,
+  value,
+} from "./rule.ts";
 
 export function ownHealthRules(facts: MonitoringFacts): Rule[] {
   return [
@@ -20,8 +30,10 @@ const PROGRAMS = ["metrics", "logs", "metric-rules", "log-rules", "alerts"];
 const TARGETS = ["n8n", "qdrant", "probes"];
 /** Answers of the blackbox exporter: they vanish with the list of what it is to ask. */
 const PROBES = ["inside", "public"];
+const PROBES_OF_SEVERAL = ["server"];
 
-function programRules({ stack, thresholds }: MonitoringFacts): Rule[] {
+function programRules({ stack, thresholds, servers }: MonitoringFacts): Rule[] {
+  const probes = [...PROBES, ...(servers.length > 0 ? PROBES_OF_SEVERAL : [])];
   const forSeconds = minutes(thresholds.ownHealth.downMinutes);
   const threshold = `${thresholds.ownHealth.downMinutes} min`;
   const { count, minutes: window } = thresholds.restarts;
@@ -57,7 +69,7 @@ function programRules({ stack, thresholds }: MonitoringFacts): Rule[] {
     {
       name: "TargetMissing",
       severity: "P2",
-      expr: [...PROGRAMS, ...TARGETS, ...PROBES].map((job) => `absent(up{job="${job}"})`).join(" or "),
+      expr: [...PROGRAMS, ...TARGETS, ...probes].map((job) => `absent(up{job="${job}"})`).join(" or "),
       forSeconds: minutes(thresholds.ownHealth.downMinutes + 1),
       subject: "job",
       title: `${label("job")} n'est plus dans la liste de ce qui est surveillé`,
@@ -82,13 +94,22 @@ function programRules({ stack, thresholds }: MonitoringFacts): Rule[] {
   ];
 }
 
-function collectorRules({ stack, thresholds }: MonitoringFacts): Rule[] {
+/** Of each server, because nothing else says which one is missing. */
+function silence({ servers }: MonitoringFacts, minutes: number): string {
+  const silent = (selector: string) =>
+    `absent_over_time(technicia_collector_seconds${selector}[${minutes}m])`;
+  if (servers.length === 0) return silent("");
+  return servers.map(({ server }) => silent(`{${SERVER_LABEL}="${server}"}`)).join(" or ");
+}
+
+function collectorRules(facts: MonitoringFacts): Rule[] {
+  const { stack, thresholds } = facts;
   const { silentMinutes, seconds } = thresholds.collector;
-  return [
+  const rules: Rule[] = [
     {
       name: "CollectorSilent",
       severity: "P2",
-      expr: `absent_over_time(technicia_collector_seconds[${silentMinutes}m])`,
+      expr: silence(facts, silentMinutes),
       // It is the last to start in a first deployment.
       forSeconds: minutes(1),
       title: "Le serveur ne donne plus ses mesures",
@@ -96,12 +117,12 @@ function collectorRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       value: `silence depuis ${silentMinutes} min`,
       threshold: `${silentMinutes} min`,
       meaning: "Mémoire, disque, conteneurs et sauvegardes ne sont plus surveillés.",
-      action: `npm run logs -- ${stack} --grep technicia-collect ; npm run drift -- ${stack} --repair le relance.`,
+      action: `npm run logs -- ${stack} --grep technicia-collect${ofServer(facts)} ; npm run drift -- ${stack} --repair le relance.`,
     },
     {
       name: "CollectorSourceDown",
       severity: "P2",
-      expr: "max by (source) (technicia_collector_up) == 0",
+      expr: `max${by(facts, "source")}(technicia_collector_up) == 0`,
       forSeconds: minutes(silentMinutes),
       subject: "source",
       title: `Le collecteur ne peut plus lire : ${label("source")}`,
@@ -109,12 +130,12 @@ function collectorRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       value: "illisible",
       threshold: `${silentMinutes} min`,
       meaning: "Une partie des mesures du serveur manque.",
-      action: `npm run logs -- ${stack} --grep technicia-collect.`,
+      action: `npm run logs -- ${stack} --grep technicia-collect${ofServer(facts)}.`,
     },
     {
       name: "CollectorSlow",
       severity: "P3",
-      expr: `max(technicia_collector_seconds) > ${seconds}`,
+      expr: `max${by(facts)}(technicia_collector_seconds) > ${seconds}`,
       forSeconds: minutes(5),
       title: "Le collecteur est lent",
       where: "serveur, technicia-collect.service",
@@ -124,6 +145,7 @@ function collectorRules({ stack, thresholds }: MonitoringFacts): Rule[] {
       action: `npm run metrics -- ${stack} : processeurs et charge.`,
     },
   ];
+  return rules.map((rule) => onEachServer(facts, rule));
 }
 
 const added = (selector: string, seconds = 300) => `increase(${selector}[${seconds}s])`;
@@ -290,7 +312,8 @@ function accessLogRule({ stack }: MonitoringFacts): Rule {
  * An acknowledgement silences the alert's `id`, which the ladder has as well.
  */
 export function escalationRules(facts: MonitoringFacts): Rule[] {
-  const { stack } = facts;
+  const { stack, servers } = facts;
+  const ofServers = servers.length > 0 ? [SERVER_LABEL] : [];
   const unresolved =
     'default_rollup(ALERTS{alertstate="firing",severity="P1",alertname!="Escalation",id!=""}[2m])';
   // A store that takes no samples does not know of this alert either.
@@ -298,7 +321,7 @@ export function escalationRules(facts: MonitoringFacts): Rule[] {
   return ladderOf(facts).map(({ level, afterMinutes }) => ({
     name: "Escalation",
     severity: "P1",
-    expr: `max by (${ESCALATION_LABELS.join(", ")}) (label_copy(${unresolved}, "alertname", "about")) or ${untold}`,
+    expr: `max by (${[...ESCALATION_LABELS, ...ofServers].join(", ")}) (label_copy(${unresolved}, "alertname", "about")) or ${untold}`,
     forSeconds: minutes(afterMinutes),
     labels: { level, id: label("id") },
     title: `${level} : ${label("about")} attend depuis ${afterMinutes} minutes que quelqu'un s'en charge`,

@@ -1,5 +1,5 @@
 /** How one alert is described, and how vmalert reads it. */
-import { MONITORING_PORTS } from "../../../common/monitoring.ts";
+import { MONITORING_PORTS, SERVER_LABEL } from "../../../common/monitoring.ts";
 import type { MonitoringFacts } from "../facts.ts";
 
 export type Severity = "P1" | "P2" | "P3" | "info";
@@ -21,6 +21,9 @@ export interface Rule {
 
   /** Label of the rows that tells one fault of this rule from another: `service`, `mountpoint`. */
   readonly subject?: string;
+
+  /** Whether its rows are of one of several servers each, which their label `server` names. */
+  readonly isOfServer?: true;
 
   /** What several rules measure with different limits: of those that fire, only the most severe is sent. */
   readonly topic?: string;
@@ -61,6 +64,34 @@ export const value = (decimals = 0): string => `{{ printf "%.${decimals}f" $valu
 
 export const label = (name: string): string => `{{ $labels.${name} }}`;
 
+type Servers = Pick<MonitoringFacts, "servers">;
+
+/** What an aggregation keeps apart: these labels, and the server where there are several. */
+export function by({ servers }: Servers, ...labels: readonly string[]): string {
+  const all = [...(servers.length > 0 ? [SERVER_LABEL] : []), ...labels];
+  return all.length === 0 ? "" : ` by (${all.join(", ")}) `;
+}
+
+const SERVER = "serveur";
+
+/** A rule about each server: its texts, which are about the server or about something on it, name that one where there are several. */
+export function onEachServer({ servers }: Servers, rule: Rule): Rule {
+  if (servers.length === 0) return rule;
+  const name = label(SERVER_LABEL);
+  const { title, where } = rule;
+  const named = (text: string) => text.replace(SERVER, `${SERVER} ${name}`);
+  return {
+    ...rule,
+    isOfServer: true,
+    title: title.includes(SERVER) ? named(title) : `${title} sur ${name}`,
+    where: where.startsWith(SERVER) ? named(where) : `${where}, ${SERVER} ${name}`,
+  };
+}
+
+/** What a command needs to be about that server. */
+export const ofServer = ({ servers }: Servers): string =>
+  servers.length === 0 ? "" : ` --server ${label(SERVER_LABEL)}`;
+
 /** Section of the runbook, as GitHub links to a heading. */
 export const runbookOf = (name: string): string => `docs/alerts.md#${name.toLowerCase()}`;
 
@@ -72,9 +103,10 @@ export const MONITORING = Object.keys(MONITORING_PORTS).join("|");
  * fault and not many.
  */
 export function renderRule(rule: Rule, holdSeconds = 0) {
-  const { name, severity, expr, forSeconds, subject, topic, rollback, labels } = rule;
+  const { name, severity, expr, forSeconds, subject, isOfServer, topic, rollback, labels } = rule;
   const hold = rule.holdSeconds ?? holdSeconds;
-  const about = (text: string) => (subject === undefined ? text : `${text}-${label(subject)}`);
+  const told = [...(isOfServer ? [SERVER_LABEL] : []), ...(subject === undefined ? [] : [subject])];
+  const about = (text: string) => [text, ...told.map(label)].join("-");
   return {
     alert: name,
     expr,

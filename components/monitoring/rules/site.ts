@@ -1,12 +1,18 @@
 /** Rules about what users reach: the site, its services, and the neighbours' view. */
 import { ownServices, restartsBy } from "../../../common/monitoring.ts";
 import type { MonitoringFacts } from "../facts.ts";
-import { label, lastingMinutes, minutes, type Rule, value } from "./rule.ts";
+import { by, label, lastingMinutes, minutes, onEachServer, type Rule, value } from "./rule.ts";
 
 const SERVICE = `service ${label("service")}`;
 
 export function siteRules(facts: MonitoringFacts): Rule[] {
-  return [...healthRules(facts), ...containerRules(facts), ...neighbourRules(facts), trafficRule(facts)];
+  return [
+    ...healthRules(facts),
+    ...serverRules(facts),
+    ...containerRules(facts),
+    ...neighbourRules(facts),
+    trafficRule(facts),
+  ];
 }
 
 function healthRules(facts: MonitoringFacts): Rule[] {
@@ -60,15 +66,44 @@ function healthRules(facts: MonitoringFacts): Rule[] {
   ];
 }
 
+/** Another of several servers, asked in the tunnel. Nobody here hears of the server of the monitoring: neighbours do. */
+function serverRules(facts: MonitoringFacts): Rule[] {
+  const { stack, servers, thresholds } = facts;
+  if (servers.length === 0) return [];
+  const { downMinutes } = thresholds.health;
+  return [
+    onEachServer(facts, {
+      name: "ServerGone",
+      severity: "P1",
+      expr: `max${by(facts)}(probe_success{job="server"}) == 0`,
+      forSeconds: minutes(downMinutes),
+      title: "Le serveur ne répond plus",
+      where: "serveur, vu par le tunnel",
+      value: `aucun contrôle réussi en ${downMinutes} min`,
+      threshold: `${downMinutes} min`,
+      meaning:
+        "Il est arrêté ou coupé du réseau. Ce qui n'a pas de données continue ailleurs ; une panne de plus peut tout arrêter.",
+      action: `npm run servers -- ${stack}. S'il est vraiment perdu : npm run failover -- ${stack} --from ${label("server")}, puis docs/runbook.md, « Serveur perdu ».`,
+    }),
+  ];
+}
+
 function containerRules(facts: MonitoringFacts): Rule[] {
   const { stack, thresholds } = facts;
   const { restarts } = thresholds;
+  const isSeveral = facts.servers.length > 0;
   const aliases = ownServices(facts.services);
   const own = `service=~"${aliases.join("|")}"`;
   // Each of them is declared to run: Docker's own wish is 0 where somebody has scaled it down.
-  const missing = `clamp_min(max by (service) (technicia_service_desired{${own}}), 1) - max by (service) (technicia_service_running{${own}}) > 0`;
+  const desired = `max by (service) (technicia_service_desired{${own}})`;
+  const running = `(technicia_service_running{${own}})`;
+  // Each of several servers knows its own containers, and none of them those of a service that runs nowhere.
+  const runningAnywhere = isSeveral
+    ? `(sum by (service) ${running} or 0 * ${desired})`
+    : `max by (service) ${running}`;
+  const missing = `clamp_min(${desired}, 1) - ${runningAnywhere} > 0`;
   const absent = aliases.map((alias) => `absent(technicia_service_desired{service="${alias}"})`);
-  const removed = `(${absent.join(" or ")}) and on () max(technicia_collector_up{source="docker"}) == 1`;
+  const removed = `(${absent.join(" or ")}) and on () max(technicia_collector_up{source="${isSeveral ? "swarm" : "docker"}"}) == 1`;
   return [
     {
       name: "ServiceNotRunning",

@@ -2,7 +2,7 @@
 import { connect, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 
-import { LOOPBACK_PORTS } from "../../../common/monitoring.ts";
+import { INTAKE_PORTS, LOOPBACK_PORTS } from "../../../common/monitoring.ts";
 import { failed, type Finding, notChecked, ok } from "../probe.ts";
 
 const OFTEN_OPEN = [
@@ -11,7 +11,11 @@ const OFTEN_OPEN = [
 ];
 
 /** TCP ports of the stack's services and of Docker, and others that are often open by mistake. */
-export const CLOSED_PORTS: readonly number[] = [...OFTEN_OPEN, ...Object.values(LOOPBACK_PORTS)];
+export const CLOSED_PORTS: readonly number[] = [
+  ...OFTEN_OPEN,
+  ...Object.values(LOOPBACK_PORTS),
+  ...Object.values(INTAKE_PORTS),
+];
 const TRY_MS = 3000;
 
 type State = "open" | "closed" | "no-route";

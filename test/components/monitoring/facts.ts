@@ -4,12 +4,23 @@ import { alertThresholds, thresholds } from "../../../stacks/thresholds-schema.t
 /** A webhook that gets P1. */
 export const pager = { name: "pager", format: "json", secret: "pagerUrl", levels: ["P1"] } as const;
 
+/** Three servers, the second of which is a gateway as well. */
+export const SEVERAL = {
+  servers: [
+    { server: "gra-1", address: "10.86.1.1" },
+    { server: "gra-2", address: "10.86.3.7" },
+    { server: "sbg-1", address: "10.86.9.1" },
+  ],
+  otherGateways: [{ server: "gra-2", address: "10.86.3.7" }],
+} as const;
+
 /** An environment with everything that can be switched on, and the settings' own defaults. */
 export function monitoringFacts(change: Partial<MonitoringFacts> = {}): MonitoringFacts {
   return {
     stack: "prod",
     domain: "technicia.exemple.fr",
     publicUrl: "https://technicia.exemple.fr",
+    servers: [],
     otherGateways: [],
     editorDomain: "n8n.technicia.exemple.fr",
     trusted: true,

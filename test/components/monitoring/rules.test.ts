@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
 import type { MonitoringFacts } from "../../../components/monitoring/facts.ts";
-import { effectsAfter, INHIBITED_NAMES, INHIBITIONS } from "../../../components/monitoring/inhibitions.ts";
+import { effectsAfter, inhibitedNames, inhibitionsFor } from "../../../components/monitoring/inhibitions.ts";
 import { logRules, renderLogRules } from "../../../components/monitoring/log-rules.ts";
 import { metricRules, renderMetricRules } from "../../../components/monitoring/metric-rules.ts";
 import { aftermathRules } from "../../../components/monitoring/rules/aftermath.ts";
@@ -15,12 +15,20 @@ import {
   type Thresholds as Settings,
   thresholds,
 } from "../../../stacks/thresholds-schema.ts";
-import { monitoringFacts } from "./facts.ts";
+import { monitoringFacts, SEVERAL } from "./facts.ts";
 
 const facts = monitoringFacts();
 const faults = [...metricRules(facts), ...logRules(facts)];
-const rules = [...faults, ...escalationRules(facts), ...aftermathRules(facts), watchdogRule(facts)];
+const others = [...escalationRules(facts), ...aftermathRules(facts), watchdogRule(facts)];
+const ofSeveral = monitoringFacts(SEVERAL);
+/** Of an only server, and what is judged of several alone. */
+const rules = [
+  ...[...faults, ...others],
+  ...metricRules(ofSeveral).filter(({ name }) => faults.every((fault) => fault.name !== name)),
+];
 const names = new Set(rules.map(({ name }) => name));
+const INHIBITIONS = inhibitionsFor(facts);
+const INHIBITED_NAMES = inhibitedNames(facts);
 
 interface RenderedRule {
   readonly alert?: string;
@@ -107,11 +115,11 @@ describe("the rules", () => {
       return [...metricRules(other), ...logRules(other)].map(({ threshold }) => threshold).join("\n");
     };
     // How much data it takes to judge, and the time over which is counted.
-    const others = /^(minimum|window|minutes$)/;
+    const unspoken = /^(minimum|window|minutes$)/;
     const unsaid = Object.entries<Readonly<Record<string, number>>>({ ...facts.thresholds }).flatMap(
       ([group, values]) =>
         Object.entries(values)
-          .filter(([name]) => !others.test(name))
+          .filter(([name]) => !unspoken.test(name))
           .filter(([name, value]) => {
             const changed = { ...facts.thresholds, [group]: { ...values, [name]: value + 1 } };
             return said(changed) === said(facts.thresholds);

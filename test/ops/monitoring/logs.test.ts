@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { commands } from "../../../ops/monitoring/commands.ts";
 import { hideSecrets } from "../../../ops/monitoring/log-secrets.ts";
 import { showLogs, type LogsRequest } from "../../../ops/monitoring/logs.ts";
+import { three } from "../../support/servers.ts";
 import { startStores, type DoubleStores } from "./double-stores.ts";
 import { TestWorld } from "./test-world.ts";
 
@@ -59,7 +60,14 @@ afterEach(async () => {
 const logs = (changes: Partial<LogsRequest> = {}) =>
   showLogs(
     {
-      ...{ stack: "test", service: undefined, since: "1h", until: undefined, grep: undefined },
+      ...{
+        stack: "test",
+        service: undefined,
+        server: undefined,
+        since: "1h",
+        until: undefined,
+        grep: undefined,
+      },
       ...{ errors: false, request: undefined, follow: false, json: false, ...changes },
     },
     world.world,
@@ -97,6 +105,32 @@ describe("npm run logs", () => {
     expect(form["query"]).toContain(`_msg:~"${REQUEST}"`);
     expect(form["query"]).toContain('PRIORITY:in("0","1","2","3")');
     expect(form["query"]).toMatch(/\| sort by \(_time\) desc limit 1000 \| fields _time, _msg/);
+  });
+
+  it("names the server of a line, where there are several, and asks for those of one", async () => {
+    world.servers = three;
+    lines = [{ ...ACCESS, server: "gra-2" }, { ...N8N, server: "gra-1" }, SSH];
+    const { text } = await logs({ server: "gra-2" });
+
+    expect(stores.received[0]!.form["query"]).toMatch(/^server:="gra-2" \| sort by/);
+    expect(text.split("\n").map((line) => line.slice(25, 53).trimEnd())).toEqual([
+      "gra-2     gateway",
+      "gra-1     n8n",
+      "",
+      "ssh                 hello",
+    ]);
+    const [first = ""] = (await logs({ json: true })).text.split("\n");
+    expect(JSON.parse(first)).toMatchObject({ server: "gra-2", service: "gateway" });
+  });
+
+  it("refuses a server that there is not, and of an only server any", async () => {
+    await expect(logs({ server: "main" })).rejects.toThrow(
+      "--server: test has one server, whose lines are not named; leave --server out",
+    );
+    world.servers = three;
+    await expect(logs({ server: "gra-9" })).rejects.toThrow(
+      '--server: expected one of gra-1, gra-2, gra-3, got "gra-9"',
+    );
   });
 
   it("says how many older lines are left out, and how to narrow", async () => {

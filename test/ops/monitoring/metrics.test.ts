@@ -10,6 +10,7 @@ import { metricsOf } from "../../../ops/monitoring/metric-catalog.ts";
 import { markOf, showMetrics, sparkline } from "../../../ops/monitoring/metrics.ts";
 import { monitoringFacts } from "../../components/monitoring/facts.ts";
 import { environmentWith } from "../../support/fixtures.ts";
+import { listed, three } from "../../support/servers.ts";
 import { startStores, type DoubleStores } from "./double-stores.ts";
 import { TestWorld } from "./test-world.ts";
 
@@ -161,6 +162,31 @@ describe("npm run metrics", () => {
     expect(over("tokens.output")).toBe(
       'sum_over_time((sum(default_rollup(model_tokens{stats_result="output"}[1m])))[24h:5m])',
     );
+  });
+
+  it("shows the processors, memory and disks of each of several servers, and judges the worst of them elsewhere", async () => {
+    world.servers = three;
+    stores.answers.set("metrics /api/v1/query", ({ form }) => {
+      const isMemory = form["query"]!.includes("node_memory_MemAvailable_bytes");
+      const result = isMemory
+        ? ["gra-1", "gra-2"].map((server, index) => ({
+            metric: { server },
+            value: [NOW, `${50 + 40 * index}`],
+          }))
+        : [];
+      return { body: { data: { result } } };
+    });
+    const { text } = await metrics();
+
+    expect(text).toMatch(/Memory gra-1 +50\.0 % .*ok/);
+    expect(text).toMatch(/Memory gra-2 +90\.0 % .*over/);
+    const nowOf = (options = {}) =>
+      metricsOf(environmentWith(listed(three)), options).find(({ key }) => key === "memory")!;
+    const each =
+      "100 * (1 - max by (server) (node_memory_MemAvailable_bytes) / max by (server) (node_memory_MemTotal_bytes))";
+    expect(nowOf({ ofEachServer: true })).toMatchObject({ now: each, by: "server" });
+    expect(nowOf().now).toBe(`max(${each})`);
+    expect(nowOf()).not.toHaveProperty("by");
   });
 
   it("shows logins by ssh and to the editor, and of those that failed the limit of the rule", async () => {

@@ -11,7 +11,7 @@ import { during } from "../../../ops/monitoring/planned.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { matches } from "../../../ops/monitoring/matchers.ts";
 import { acknowledge, silenceAlerts, unsilence } from "../../../ops/monitoring/silences.ts";
-import { monitoringFacts } from "../../components/monitoring/facts.ts";
+import { monitoringFacts, SEVERAL } from "../../components/monitoring/facts.ts";
 import { alert, rule, rulesOf, startStores, type DoubleStores } from "./double-stores.ts";
 import { TestWorld } from "./test-world.ts";
 
@@ -297,6 +297,7 @@ describe("planned work", () => {
 
   it("is only about alerts that exist", () => {
     const facts = monitoringFacts({
+      ...SEVERAL,
       neighbours: [{ stack: "prod", url: "https://prod.exemple.fr", trusted: true }],
     });
     const known = [...metricRules(facts), ...logRules(facts)].map(({ name }) => name);

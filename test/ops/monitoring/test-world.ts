@@ -17,6 +17,9 @@ export class TestWorld implements AsyncDisposable {
   /** `technicia:monitoring` of the stack `test`; that of another one is on. */
   monitoring: Settings = { enabled: true };
 
+  /** `technicia:servers` of the stack `test`, in place of an only server. */
+  servers: readonly object[] | undefined;
+
   /** Secret's name → value. */
   secrets: Readonly<Record<string, string>> | undefined = {};
 
@@ -82,7 +85,10 @@ export class TestWorld implements AsyncDisposable {
 
   #configuration(stack: string): Record<string, unknown> {
     const monitoring = stack === "test" ? this.monitoring : { enabled: true };
-    const settings = Object.entries({ ...validSettings(), monitoring });
+    const { server, ...valid } = validSettings();
+    const shared = { ...(server as Settings), serviceName: undefined };
+    const given = this.servers === undefined ? { server } : { server: shared, servers: this.servers };
+    const settings = Object.entries({ ...valid, ...given, monitoring });
     return Object.fromEntries([
       ...settings.map(([key, value]) => [
         `technicia:${key}`,
