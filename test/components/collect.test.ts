@@ -1,4 +1,5 @@
 /** The collector of an only server. */
+import { createHash } from "node:crypto";
 import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -7,6 +8,12 @@ import { describe, expect, it } from "vitest";
 import { run } from "../../common/run.ts";
 import { until } from "../support/until.ts";
 import { begin, ENDED, ID, replace, write, writeSeparate, writeUnified } from "./collector.ts";
+
+const specOf = (image: string) =>
+  createHash("sha256")
+    .update(JSON.stringify({ ContainerSpec: { Image: image } }).replace(/([:,])(?=["{])/g, "$1 "))
+    .digest("hex")
+    .slice(0, 8);
 
 describe("the collector", () => {
   it("sends what the exporter measures under the job host, with the time of the measurement", async () => {
@@ -26,7 +33,7 @@ describe("the collector", () => {
   const accounted = [
     'technicia_service_desired{service="n8n"} 1',
     'technicia_service_running{service="n8n"} 1',
-    `technicia_task_started_timestamp_seconds{service="n8n"} ${Date.parse("2026-11-27T10:00:00Z") / 1000}`,
+    `technicia_task_started_timestamp_seconds{service="n8n",spec="${specOf("n8n:1")}"} ${Date.parse("2026-11-27T10:00:00Z") / 1000}`,
     'technicia_container_memory_working_set_bytes{service="n8n"} 200',
     'technicia_container_memory_limit_bytes{service="n8n"} 1000',
     'technicia_container_cpu_seconds_total{service="n8n"} 2.500',
@@ -109,6 +116,27 @@ describe("the collector", () => {
         ]),
       );
     }
+  });
+
+  it("has another series of starts for another version of a service, which is no restart", async () => {
+    const before = `technicia_task_started_timestamp_seconds{service="n8n",spec="${specOf("n8n:1")}"}`;
+    const after = `technicia_task_started_timestamp_seconds{service="n8n",spec="${specOf("n8n:2")}"}`;
+    const collector = await begin();
+    collector.start();
+    await collector.samples(before);
+    // The old task runs on for a while.
+    collector.world.image = "n8n:2";
+    const meanwhile = await collector.samples();
+    collector.world.containers = [{ id: ENDED, started: "2026-11-27T11:00:00Z" }];
+    const updated = await collector.samples(after);
+    collector.world.containers = [{ id: "f".repeat(64), started: "2026-11-27T12:00:00Z" }];
+    const restarted = await collector.samples(`${after} ${Date.parse("2026-11-27T12:00:00Z") / 1000}`);
+
+    const starts = (samples: readonly string[]) =>
+      samples.filter((line) => line.startsWith("technicia_task_started_timestamp_seconds"));
+    expect(starts(meanwhile)).toEqual([`${before} ${Date.parse("2026-11-27T10:00:00Z") / 1000}`]);
+    expect(starts(updated)).toEqual([`${after} ${Date.parse("2026-11-27T11:00:00Z") / 1000}`]);
+    expect(starts(restarted)).toEqual([`${after} ${Date.parse("2026-11-27T12:00:00Z") / 1000}`]);
   });
 
   it("goes on with the other sources while one fails, and says so once", async () => {

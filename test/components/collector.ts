@@ -27,12 +27,16 @@ interface Container {
   readonly state?: string;
   readonly status?: string;
   readonly killed?: boolean;
+  readonly started?: string;
 }
 
 /** What the fakes say; a test changes it while the collector runs. */
 export interface World {
   containers: Container[];
   services: Record<string, number>;
+
+  /** What the services' tasks are made from. */
+  image: string;
 
   /** Of a Swarm's worker: nobody may ask it for services. */
   isWorker?: boolean;
@@ -60,7 +64,11 @@ function fakeDocker(world: World): Server {
     const one = world.containers.find(({ id = ID }) => url === `/containers/${id}/json`);
     const answer = url.startsWith("/services")
       ? Object.entries(world.services).map(([Name, Replicas]) => ({
-          Spec: { Name, Mode: { Replicated: { Replicas } } },
+          Spec: {
+            Name,
+            Mode: { Replicated: { Replicas } },
+            TaskTemplate: { ContainerSpec: { Image: world.image } },
+          },
           ...(url === "/services?status=true" ? { ServiceStatus: { DesiredTasks: Replicas } } : {}),
         }))
       : url.startsWith("/containers/json")
@@ -71,7 +79,7 @@ function fakeDocker(world: World): Server {
             Status: rest.status ?? "Up 3 minutes (healthy)",
             Labels: { "com.docker.swarm.service.name": service },
           }))
-        : one && { State: { StartedAt: STARTED, Pid: 42, OOMKilled: one.killed ?? false } };
+        : one && { State: { StartedAt: one.started ?? STARTED, Pid: 42, OOMKilled: one.killed ?? false } };
     if (world.isWorker === true && url.startsWith("/services")) return void response.writeHead(503).end("{}");
     response.writeHead(answer === undefined ? 404 : 200).end(JSON.stringify(answer ?? {}));
   });
@@ -125,6 +133,7 @@ export async function begin(
   const world: World = {
     containers: [{}],
     services: { "technicia-n8n": 1 },
+    image: "n8n:1",
     exporter: '# HELP x y\nnode_load1 0.5\nnode_cpu_seconds_total{cpu="0",mode="idle"} 7\n',
     isStoreUp: true,
     ...change,

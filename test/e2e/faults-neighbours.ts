@@ -111,7 +111,7 @@ export const NEIGHBOUR_CLOSED: SeenFault = {
   second: {
     alerts: { SiteDown: "P1" },
     follows: ["HealthFailing"],
-    mayFollow: REQUESTS,
+    mayFollow: ["ServiceNotRunning", ...REQUESTS],
     restarts: ["gateway"],
   },
   first: { alerts: { [`NeighbourDown-${SECOND.stack}`]: "P1" } },

@@ -111,6 +111,10 @@ const PATIENCE_SECONDS = 90;
 
 /** For which Alertmanager repeats an end to whoever is told of another alert of that name; messages of ours do so for three minutes. */
 const REPEATED_SECONDS = 16 * 60;
+
+/** For which an alert may have fired before its end is told. */
+const LONGEST_SECONDS = 3600;
+
 const MESSAGE_REPEATS_SECONDS = 200;
 
 /** More in a quarter of an hour is a loop. */
@@ -369,17 +373,17 @@ async function expectNoticed(
   }
 }
 
-/** An end that was told before the fault and comes once more with it. */
-function isRepeated(
+/** The end of what was told before the fault: it is still to come, or it was told and comes once more. */
+function isOfBefore(
   { status, id, at, receiver }: Told,
   { before, since }: { readonly before: readonly Told[]; readonly since: number },
 ): boolean {
   if (status !== "resolved") return false;
-  const last = before.findLast(
-    (one) => one.status === "resolved" && one.id === id && one.receiver === receiver && one.at < since,
-  );
+  const last = before.findLast((one) => one.id === id && one.receiver === receiver && one.at < since);
+  if (last?.status === "firing") return true;
   // The pager gets what Alertmanager has.
-  return last !== undefined && (receiver === "pager" || at - last.at < MESSAGE_REPEATS_SECONDS * 1000);
+  const repeatedFor = receiver === "pager" ? REPEATED_SECONDS : MESSAGE_REPEATS_SECONDS;
+  return last !== undefined && at - last.at < repeatedFor * 1000;
 }
 
 /** Of what one environment tells. */
@@ -394,13 +398,13 @@ async function expectNothingElse(
   const ids = new Set([...faults.flatMap(({ alerts }) => Object.keys(alerts)), ...lasting]);
   const allowed = new Set(faults.flatMap(({ mayBeTold = [] }) => mayBeTold));
   const isExpected = (id: string) => ids.has(id) || isOfMachine(id) || allowed.has(nameOf(id));
-  const before = await readTold(since - REPEATED_SECONDS * 1000);
+  const before = await readTold(since - LONGEST_SECONDS * 1000);
   const others = told.filter(
     (one) =>
       one.stack === environment.stack &&
       !isLevel(one) &&
       !isExpected(one.id) &&
-      !isRepeated(one, { before, since }),
+      !isOfBefore(one, { before, since }),
   );
   expect(others.map(({ receiver, status, id, title }) => `${receiver}: ${status} ${id} (${title})`)).toEqual(
     [],

@@ -36,21 +36,26 @@ class ContainersHere(Containers):
         if json.dumps(self.kept) != before:
             self.keep()
 
-
-def swarm_metrics():
-    """How many tasks of each service there should be on all servers together, which is also known of one that runs on every server with a label."""
-    for one in json.loads(ask(SOCKET, "/services?status=true")):
-        name = one["Spec"]["Name"]
-        if name.startswith(PREFIX):
-            yield sample("technicia_service_desired", one["ServiceStatus"]["DesiredTasks"], service=name[len(PREFIX) :])
+    def swarm_metrics(self):
+        """
+        How many tasks of each service there should be on all servers together, which is also known of one that runs on every server with a label.
+        A worker is not told of services: there each update counts as a restart.
+        """
+        services = json.loads(ask(SOCKET, "/services?status=true"))
+        self.learn_specs(services)
+        for one in services:
+            name = one["Spec"]["Name"]
+            if name.startswith(PREFIX):
+                yield sample("technicia_service_desired", one["ServiceStatus"]["DesiredTasks"], service=name[len(PREFIX) :])
 
 
 class ServerCollector(collect.Collector):
     def __init__(self):
         super().__init__()
-        self.sources["docker"] = ContainersHere().metrics
+        here = ContainersHere()
+        self.sources["docker"] = here.metrics
         if MANAGES:
-            self.sources["swarm"] = swarm_metrics
+            self.sources["swarm"] = here.swarm_metrics
         self.sign_due = time.monotonic()
 
     def once(self):

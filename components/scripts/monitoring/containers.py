@@ -1,6 +1,7 @@
 """What Docker says of our services, and what the kernel accounts for their containers."""
 
 import collections
+import hashlib
 import json
 import os
 import pathlib
@@ -26,6 +27,7 @@ class Containers:
 
     def __init__(self):
         self.inspected = {}
+        self.specs: dict[str, str] = {}
         self.kept = {"starts": {}, "kills": {}, "known": {}}
         self.is_first = True
         try:
@@ -44,6 +46,7 @@ class Containers:
         running = collections.Counter(service_of(one) for one in listed if is_well(one))
         yield from (sample("technicia_service_running", running[service], service=service) for service in desired)
         before = json.dumps(self.kept)
+        self.learn_specs(services)
         yield from self.of_each(listed, desired)
         yield from (sample("technicia_task_starts_total", self.kept["starts"].get(one, 0), service=one) for one in desired)
         yield from (sample("technicia_container_oom_kills_total", self.kept["kills"].get(one, 0), service=one) for one in desired)
@@ -51,6 +54,10 @@ class Containers:
         self.is_first = False
         if json.dumps(self.kept) != before:
             self.keep()
+
+    def learn_specs(self, services):
+        """What the tasks of each service are made from; each update changes it, and each `--force`."""
+        self.specs = {one["Spec"]["Name"][len(PREFIX) :]: digest(one["Spec"]["TaskTemplate"]) for one in services}
 
     def of_each(self, listed, desired):
         newest = {}
@@ -65,7 +72,9 @@ class Containers:
         for service, (started, container) in newest.items():
             if service not in desired:
                 continue
-            yield sample("technicia_task_started_timestamp_seconds", started, service=service)
+            # Only a start of what ran before is a restart: another version is another series.
+            spec = self.inspected[container]["spec"]
+            yield sample("technicia_task_started_timestamp_seconds", started, service=service, spec=spec)
             measured = usage(container, self.inspected[container]["pid"])
             if measured is None:
                 continue
@@ -85,8 +94,11 @@ class Containers:
                 "started": instant(found["StartedAt"]),
                 "pid": found.get("Pid", 0),
                 "killed": found.get("OOMKilled", False),
+                "spec": known["spec"] if known else "",
             }
             self.inspected[one["Id"]] = known
+        # As the service is when its container comes: an update changes it before the old container is gone.
+        known["spec"] = known["spec"] or self.specs.get(service_of(one), "")
         return known
 
     def count_start(self, container, service):
@@ -127,6 +139,10 @@ def service_of(container):
     if f"/{TUNNEL}" in container.get("Names", []):
         name = TUNNEL
     return name[len(PREFIX) :] if name.startswith(PREFIX) else None
+
+
+def digest(spec):
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def replicas(service):

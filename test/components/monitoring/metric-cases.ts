@@ -164,8 +164,15 @@ const SITE: Readonly<Record<string, MetricCase>> = {
     alsoBelow: [{ ...allRunning(), ...DOCKER_IS_READ }],
   },
   CrashLoop: {
-    below: { 'technicia_task_started_timestamp_seconds{service="n8n"}': starts(2) },
-    above: { 'technicia_task_started_timestamp_seconds{service="n8n"}': starts(3) },
+    below: { 'technicia_task_started_timestamp_seconds{service="n8n",spec="a"}': starts(2) },
+    // Updates are no restarts.
+    alsoBelow: [
+      {
+        'technicia_task_started_timestamp_seconds{service="n8n",spec="a"}': starts(2),
+        'technicia_task_started_timestamp_seconds{service="n8n",spec="b"}': starts(2),
+      },
+    ],
+    above: { 'technicia_task_started_timestamp_seconds{service="n8n",spec="a"}': starts(3) },
   },
   OutOfMemory: {
     below: grown('technicia_container_oom_kills_total{service="n8n"}', 0),
