@@ -167,6 +167,32 @@ http.server.HTTPServer(("", 8099), Answer).serve_forever()`;
     ROW_MS,
   );
 
+  it("are measured, and send their journals and the access logs of their gateways, each under its name", async () => {
+    const asked = (port: number, path: string, query: string) =>
+      on(
+        "gra-1",
+        `curl --silent --fail http://127.0.0.1:${port}${path} --data nocache=1 --data-urlencode 'query=${query}'`,
+      );
+    const serversIn = (text: string) =>
+      [...new Set([...text.matchAll(/"server":"([^"]+)"/g)].map(([, name]) => name))].sort();
+    const logs = (filter: string) =>
+      asked(9428, "/select/logsql/query", `_time:10m ${filter} | stats by (server) count() lines`);
+
+    for (const [what, read] of [
+      ["measured", () => asked(8428, "/api/v1/query", "count by (server) (node_load1)")],
+      ["read", () => logs("_BOOT_ID:*")],
+      ["asked, and its access log read", () => logs('{app_name="gateway"}')],
+    ] as const)
+      await until(
+        `each server to be ${what}`,
+        async () => {
+          for (const name of NAMES) await answers(name);
+          return serversIn(await read()).join() === NAMES.join();
+        },
+        180,
+      );
+  }, 600_000);
+
   it("are shown with role and state", async () => {
     const { code, stdout, stderr } = await command("servers", "--", "test");
     expect(code, stderr).toBe(0);
