@@ -1,4 +1,6 @@
 /** An environment with three servers: `npm start -- --servers 3`. */
+import { setTimeout as wait } from "node:timers/promises";
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { run, tryRun } from "../../common/run.ts";
@@ -9,7 +11,16 @@ import { rehearsedEntry, showAnswer } from "../../rehearsal/question.ts";
 import { serverNames } from "../../rehearsal/world.ts";
 import { deploy, npm as command } from "./deployments.ts";
 import { expectNoDrift } from "./drift-check.ts";
-import { DOMAIN, ensureStarted, expectQuiet, management, npm, onServer, until } from "./rehearsal.ts";
+import {
+  DOMAIN,
+  ensureStarted,
+  expectQuiet,
+  management,
+  npm,
+  onServer,
+  operator,
+  until,
+} from "./rehearsal.ts";
 import { openTcpPorts, openUdpPorts, WEB } from "./scan.ts";
 
 /** Who is where: OVH delivers servers in any order. */
@@ -76,6 +87,23 @@ async function answers(name: string): Promise<boolean> {
     ...["--write-out", "%{http_code}", "--resolve", `${DOMAIN}:443:${ipv4}`, `https://${DOMAIN}/healthz`],
   ]);
   return stdout === "200";
+}
+
+/** Status of a question over that server's address. */
+async function question(name: string): Promise<string> {
+  const { ipv4 } = member(name);
+  const { stdout } = await tryRun([
+    ...["curl", "--silent", "--insecure", "--max-time", "90", "--output", "/dev/null"],
+    ...["--write-out", "%{http_code}", "--resolve", `${DOMAIN}:443:${ipv4}`],
+    ...[
+      "--header",
+      "content-type: application/json",
+      "--data",
+      '{"question": "Pourquoi la pompe fait-elle du bruit ?"}',
+    ],
+    `https://${DOMAIN}/api/question`,
+  ]);
+  return stdout;
 }
 
 async function expectAnswer(): Promise<void> {
@@ -198,6 +226,30 @@ http.server.HTTPServer(("", 8099), Answer).serve_forever()`;
     expect(code, stderr).toBe(0);
     for (const name of NAMES) expect(stdout).toMatch(new RegExp(`${name} +manager: +ready`));
   });
+
+  it(
+    "keep the requests at each of their gateways while n8n restarts",
+    async () => {
+      const statuses: string[] = [];
+      let isOver = false;
+      const visitors = NAMES.map(async (name) => {
+        while (!isOver) {
+          statuses.push(`${name} ${await question(name)}`);
+          await wait(1000);
+        }
+      });
+      const restarted = await operator(["node", "test/e2e/restart-n8n.ts", "test", "1"]).finally(() => {
+        isOver = true;
+      });
+      await Promise.all(visitors);
+
+      expect(restarted).toMatchObject({ code: 0 });
+      expect(restarted.stderr).toContain(`the gateways hold the requests to n8n (${NAMES.join(", ")})`);
+      expect(statuses.filter((one) => !one.endsWith(" 200"))).toEqual([]);
+      expect(statuses.length).toBeGreaterThan(3 * NAMES.length);
+    },
+    ROW_MS,
+  );
 
   it(
     "are deployed to",
