@@ -27,14 +27,7 @@ class ContainersHere(Containers):
         here = {service_of(one) for one in listed} | set(self.kept["starts"]) | set(self.kept["kills"])
         running = collections.Counter(service_of(one) for one in listed if is_well(one))
         yield from (sample("technicia_service_running", running[service], service=service) for service in sorted(here))
-        before = json.dumps(self.kept)
-        yield from self.of_each(listed, here)
-        yield from (sample("technicia_task_starts_total", self.kept["starts"].get(one, 0), service=one) for one in sorted(here))
-        yield from (sample("technicia_container_oom_kills_total", self.kept["kills"].get(one, 0), service=one) for one in sorted(here))
-        self.forget(listed)
-        self.is_first = False
-        if json.dumps(self.kept) != before:
-            self.keep()
+        yield from self.account(listed, sorted(here))
 
     def swarm_metrics(self):
         """

@@ -45,11 +45,15 @@ class Containers:
         yield from (sample("technicia_service_desired", count, service=service) for service, count in desired.items())
         running = collections.Counter(service_of(one) for one in listed if is_well(one))
         yield from (sample("technicia_service_running", running[service], service=service) for service in desired)
-        before = json.dumps(self.kept)
         self.learn_specs(services)
-        yield from self.of_each(listed, desired)
-        yield from (sample("technicia_task_starts_total", self.kept["starts"].get(one, 0), service=one) for one in desired)
-        yield from (sample("technicia_container_oom_kills_total", self.kept["kills"].get(one, 0), service=one) for one in desired)
+        yield from self.account(listed, desired)
+
+    def account(self, listed, services):
+        """What each of these containers uses, and what those of each of these services have counted so far."""
+        before = json.dumps(self.kept)
+        yield from self.of_each(listed, services)
+        yield from (sample("technicia_task_starts_total", self.kept["starts"].get(one, 0), service=one) for one in services)
+        yield from (sample("technicia_container_oom_kills_total", self.kept["kills"].get(one, 0), service=one) for one in services)
         self.forget(listed)
         self.is_first = False
         if json.dumps(self.kept) != before:
